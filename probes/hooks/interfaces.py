@@ -1,0 +1,37 @@
+"""Interfaces: every network interface with the kernel's own counters. Needs no privilege."""
+
+from probes.model import Column, Hook, Kind
+from probes.units import Unit
+
+
+def _packets(name: str, title: str, help: str) -> Column:
+    return Column(name, title, Unit.PACKETS, Kind.COUNTER, help=help)
+
+
+HOOK = Hook(
+    name="interfaces",
+    title="Interfaces",
+    answers="Which interfaces carry traffic, which drop or err, and what XDP program sits there.",
+    columns=(
+        Column(
+            "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="number; stays when renamed"
+        ),
+        Column("interface", "Interface", width=15, help="the interface's name"),
+        Column("kind", "Kind", width=8, help="loopback, physical, or the virtual device's type"),
+        Column("state", "State", width=7, help="operational state (IFLA_OPERSTATE)"),
+        Column("mtu", "MTU", Unit.NUMBER, width=5, help="largest packet in bytes"),
+        _packets("rx_packets", "RX pkt", "packets received"),
+        _packets("tx_packets", "TX pkt", "packets sent"),
+        Column("rx_bytes", "RX", Unit.BYTES, Kind.COUNTER, help="bytes received"),
+        Column("tx_bytes", "TX", Unit.BYTES, Kind.COUNTER, help="bytes sent"),
+        _packets("rx_dropped", "RX drop", "received, then dropped by device or stack"),
+        _packets("tx_dropped", "TX drop", "dropped on the way out"),
+        _packets("rx_errors", "RX err", "received broken (CRC, length, FIFO)"),
+        _packets("tx_errors", "TX err", "not sent because of an error"),
+        _packets("rx_missed", "Missed", "lost by the device for want of buffers"),
+        Column("xdp_mode", "XDP", width=8, help="native, generic, offload, several or none"),
+        Column("xdp_program", "XDP program", width=18, help="name#id of the program, whoever's"),
+    ),
+    ladder=(),
+    order=10,
+)

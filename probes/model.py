@@ -1,0 +1,513 @@
+"""The frozen values that travel from the kernel to the screen.
+
+    map -> Sample -> Snapshot -> cell
+
+A `Hook` is declared once, in its own file below `hooks/`. A `Sample` is what one reading gave:
+raw, cumulative. A `Snapshot` is made from two samples, here and nowhere else, so that live,
+replayed and remote numbers come from one calculation.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from probes.points import Point
+from probes.units import Unit
+
+Value = str | int | float | None | tuple[int, ...]
+Row = tuple[Value, ...]
+Key = tuple[Value, ...]
+
+
+class Kind(StrEnum):
+    """How a column behaves from one sample to the next."""
+
+    KEY = "key"
+    """Identifies the row."""
+    COUNTER = "counter"
+    """Only grows; shown as a rate as well."""
+    LEVEL = "level"
+    """Is what it is at this moment."""
+    HISTOGRAM = "histogram"
+    """A tuple of counters, one for each power of two: bucket n holds 2**n <= x < 2**(n+1)."""
+    DERIVED = "derived"
+    """Calculated from the others over the window; never stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column, and everything that is known about it.
+
+    name: as in JSON and filters. title: as on the screen. field: the C struct's field it is read
+    from (None: the rung's reader fills it, or `derive` does). decode: field's value -> Value.
+    derive: for DERIVED only; gets the window's values by name (counters and histograms as what
+    was added in the window, the rest as they are). hidden: raw material, in recordings but
+    neither on the screen nor in JSON. help: one line with unit and source.
+    """
+
+    name: str
+    title: str
+    unit: Unit = Unit.TEXT
+    kind: Kind = Kind.LEVEL
+    field: str | None = None
+    decode: Callable[[Value | bytes], Value] | None = None
+    derive: Callable[[Mapping[str, Value]], Value] | None = None
+    width: int = 8
+    hidden: bool = False
+    help: str = ""
+
+
+class Reach(StrEnum):
+    """How far into the kernel's work a hook reaches, and so who may attach it."""
+
+    LOOKS_ON = "looks on"
+    """Attached at start: it can change nothing."""
+    DATA_PATH = "data path"
+    """Attached on a person's word only; never under --observe-only."""
+
+
+class Table(Protocol):
+    """One bcc map, as hooks' readers see it. Rows are flat tuples, laid out as `fields` says."""
+
+    fields: Mapping[str, int | slice]
+    """C field (of the key, then of the value) -> where it stands in a row."""
+
+    def rows(self) -> list[tuple[int | bytes, ...]]:
+        """All entries in one go; per-CPU values summed. Raises ProbeError."""
+        ...
+
+    def row(self, key: tuple[int | bytes, ...]) -> tuple[int | bytes, ...] | None:
+        """One entry (key and value fields), or None where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one reading gave: rows by `Hook.stored`, events not seen, and new log entries."""
+
+    rows: Iterable[Row] = ()
+    lost: int = 0
+    log: Iterable[Row] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a rung's `open` gets when the rung has been attached."""
+
+    hook: Hook
+    tables: Mapping[str, Table]
+    target: str | None
+    ifindex: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A C function of the rung's source and where it goes.
+
+    optional: the rung stands without it; what is then missing is said in `without`.
+    """
+
+    function: str
+    point: Point
+    optional: bool = False
+    without: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way to get a hook's numbers.
+
+    least: the least kernel and privilege, for people. source: the C that bcc compiles ("" for a
+    passive rung: netlink, procfs). types: the kernel types the C uses, taken from BTF.
+    open: called once attached; gives the function that reads. next_on: errnos that mean
+    "unsupported here", beside those that always do. lasting: the attachment outlives the
+    process, so it is taken on a person's word only, marked, and swept at the next start.
+    from_zero: every row starts at zero when it appears, so a new row's count is its increase.
+    """
+
+    name: str
+    least: str
+    open: Callable[[Opening], Callable[[], Reading]]
+    source: str = ""
+    types: tuple[str, ...] = ()
+    programs: tuple[Program, ...] = ()
+    next_on: frozenset[int] = frozenset()
+    lasting: bool = False
+    from_zero: bool = True
+
+    @property
+    def passive(self) -> bool:
+        return not self.programs
+
+
+class TargetKind(StrEnum):
+    """What a hook is attached to, where it has a target."""
+
+    NONE = ""
+    INTERFACE = "interface"
+    SYSCALL = "syscall"
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A question to the kernel: what it answers, its columns, and its ladder, best rung first.
+
+    log: columns of the hook's event log, if it has one. order: its place in lists, low first.
+    on_demand: not attached at start; a pane or a person asks for it with a target.
+    """
+
+    name: str
+    title: str
+    answers: str
+    columns: tuple[Column, ...]
+    ladder: tuple[Rung, ...]
+    target: TargetKind = TargetKind.NONE
+    reach: Reach = Reach.LOOKS_ON
+    order: int = 100
+    on_demand: bool = False
+    log: tuple[Column, ...] = ()
+    stored: tuple[Column, ...] = field(init=False)
+    """The columns of a sample's rows: all but the derived ones."""
+
+    def __post_init__(self) -> None:
+        stored = tuple(c for c in self.columns if c.kind is not Kind.DERIVED)
+        object.__setattr__(self, "stored", stored)
+
+    def rung(self, name: str) -> Rung | None:
+        return next((r for r in self.ladder if r.name == name), None)
+
+    def column(self, name: str) -> Column:
+        return next(c for c in self.columns if c.name == name)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HookId:
+    """A hook and its target: the identity that keys, prompts and the JSON use."""
+
+    hook: str
+    target: str | None = None
+
+    def __str__(self) -> str:
+        return self.hook if self.target is None else f"{self.hook}@{self.target}"
+
+    @classmethod
+    def parse(cls, text: str) -> HookId:
+        hook, at, target = text.partition("@")
+        return cls(hook, target if at else None)
+
+
+class State(StrEnum):
+    """Where an attachment stands. `ATTACHING` never reaches the JSON of `once`."""
+
+    DETACHED = "detached"
+    ATTACHING = "attaching"
+    ATTACHED = "attached"
+    PASSIVE = "passive"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a rung answered when it did not stand. error: errno's name or the kind of refusal."""
+
+    rung: str
+    error: str
+    why: str
+    remedy: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where one hook stands, on which rung, and what the higher ones answered.
+
+    note: what is missing or worth knowing about the rung it stands on, or what is under way.
+    pinned: a person chose the rung.
+    """
+
+    id: HookId
+    state: State = State.DETACHED
+    rung: str | None = None
+    refused: tuple[Refusal, ...] = ()
+    note: str = ""
+    pinned: bool = False
+
+    @property
+    def degraded(self) -> bool:
+        """Numbers come, but not from the ladder's first rung."""
+        return self.state in (State.ATTACHED, State.PASSIVE) and bool(self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the kernel says our programs cost so far (BPF_ENABLE_STATS): runs, nanoseconds."""
+
+    runs: int = 0
+    run_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one reading gave, raw and cumulative.
+
+    time: monotonic seconds. wall: Unix seconds. epoch: changes when counting starts anew (another
+    rung, attached again), so that no rate is made across it. rows: key -> row by `Hook.stored`.
+    log: the events since the sample before.
+    """
+
+    status: Status
+    time: float
+    wall: float
+    epoch: int = 0
+    rows: Mapping[Key, Row] = field(default_factory=dict)
+    lost: int = 0
+    cost: Cost | None = None
+    log: tuple[Row, ...] = ()
+    from_zero: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """One row for the screen: values by column name, and each counter's rate per second."""
+
+    key: Key
+    values: Mapping[str, Value]
+    rates: Mapping[str, float | None]
+
+    def __getitem__(self, name: str) -> Value:
+        return self.values[name]
+
+    def number(self, name: str) -> float:
+        """A column as a number for sums and sorting; what is unknown counts as 0."""
+        value = self.values.get(name)
+        return value if isinstance(value, int | float) else 0
+
+    def rate(self, name: str) -> float:
+        """A counter's rate as a number for sums and sorting; what is unknown counts as 0."""
+        return self.rates.get(name) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A hook at one moment, ready to be shown.
+
+    interval: seconds between the two samples, None for the first. runs_per_s, ns_per_run,
+    cpu_percent: the hook's own cost in the interval, None where it is not known.
+    """
+
+    hook: Hook
+    sample: Sample
+    interval: float | None
+    rows: tuple[SnapshotRow, ...]
+    runs_per_s: float | None = None
+    ns_per_run: float | None = None
+    cpu_percent: float | None = None
+
+    @property
+    def status(self) -> Status:
+        return self.sample.status
+
+    @property
+    def id(self) -> HookId:
+        return self.sample.status.id
+
+    @classmethod
+    def between(
+        cls, hook: Hook, previous: Sample | None, sample: Sample, window: Sample | None = None
+    ) -> Snapshot:
+        """The only place where rates are made.
+
+        previous: the sample before (rates are per second since then). window: an older sample;
+        derived columns (mean, p99) look back to it, or to the beginning where it is None.
+        A counter that went back, and a new row whose start is not known to be zero, has no rate:
+        None. So has everything across a change of epoch.
+        """
+        if previous is not None and previous.epoch != sample.epoch:
+            previous = None
+        if window is not None and window.epoch != sample.epoch:
+            window = None
+        elapsed = sample.time - previous.time if previous is not None else 0.0
+        interval = elapsed if elapsed > 0 else None
+        names = tuple(c.name for c in hook.stored)
+        counters = tuple((i, c.name) for i, c in enumerate(hook.stored) if c.kind is Kind.COUNTER)
+        sums = tuple(
+            (i, c.name, c.kind is Kind.HISTOGRAM)
+            for i, c in enumerate(hook.stored)
+            if c.kind in (Kind.COUNTER, Kind.HISTOGRAM)
+        )
+        derived = tuple((c.name, c.derive) for c in hook.columns if c.derive is not None)
+        rows = []
+        for key, row in sample.rows.items():
+            before = previous.rows.get(key) if previous is not None else None
+            values: dict[str, Value] = dict(zip(names, row, strict=True))
+            rates = {
+                name: _rate(row[i], before[i] if before else None, interval, sample.from_zero)
+                for i, name in counters
+            }
+            if derived:
+                base = window.rows.get(key) if window is not None else None
+                added = values if base is None else _added(values, row, base, sums)
+                values |= {name: derive(added) for name, derive in derived}
+            rows.append(SnapshotRow(key, values, rates))
+        return cls(hook, sample, interval, tuple(rows), *_cost(previous, sample, interval))
+
+
+def _rate(now: Value, before: Value, interval: float | None, from_zero: bool) -> float | None:
+    if interval is None or not isinstance(now, int | float):
+        return None
+    if before is None and from_zero:
+        before = 0
+    if not isinstance(before, int | float) or now < before:
+        return None
+    return (now - before) / interval
+
+
+def _added(
+    values: Mapping[str, Value], row: Row, base: Row, sums: Iterable[tuple[int, str, bool]]
+) -> Mapping[str, Value]:
+    """What the window added; a counter that went back starts anew, so all of it was added."""
+    added = dict(values)
+    for i, name, histogram in sums:
+        now, then = row[i], base[i]
+        if histogram and isinstance(now, tuple) and isinstance(then, tuple):
+            difference = tuple(n - t for n, t in zip(now, then, strict=True))
+            added[name] = now if min(difference, default=0) < 0 else difference
+        elif isinstance(now, int | float) and isinstance(then, int | float) and now >= then:
+            added[name] = now - then
+    return added
+
+
+def _cost(
+    previous: Sample | None, sample: Sample, interval: float | None
+) -> tuple[float | None, float | None, float | None]:
+    if interval is None or previous is None or previous.cost is None or sample.cost is None:
+        return None, None, None
+    runs = sample.cost.runs - previous.cost.runs
+    run_ns = sample.cost.run_ns - previous.cost.run_ns
+    if runs < 0 or run_ns < 0:
+        return None, None, None
+    return runs / interval, run_ns / runs if runs else None, run_ns / interval / 1e9 * 100
+
+
+def mean(total: str, number: str) -> Callable[[Mapping[str, Value]], Value]:
+    """Derives total / number over the window; None where nothing happened in it."""
+
+    def derive(added: Mapping[str, Value]) -> Value:
+        t, n = added[total], added[number]
+        if not isinstance(t, int | float) or not isinstance(n, int | float) or not n:
+            return None
+        return float(t / n)
+
+    return derive
+
+
+def quantile(histogram: str, q: float) -> Callable[[Mapping[str, Value]], Value]:
+    """Derives the q-quantile of a log2 histogram over the window, in the histogram's unit.
+
+    Interpolated within its bucket, so it is true to a factor of two at worst. None where
+    nothing happened in the window.
+    """
+
+    def derive(added: Mapping[str, Value]) -> Value:
+        buckets = added[histogram]
+        if not isinstance(buckets, tuple) or not (total := sum(buckets)):
+            return None
+        rank = q * total
+        for power, hits in enumerate(buckets):
+            if hits and rank <= hits:
+                low = 2**power if power else 0
+                return low + (2 ** (power + 1) - low) * rank / hits
+            rank -= hits
+        return float(2 ** len(buckets))
+
+    return derive
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Who the numbers are from. privilege: one sentence on what more of it would give, or ""."""
+
+    name: str
+    kernel: str
+    privilege: str = ""
+    demo: bool = False
+
+
+class Source(Protocol):
+    """Where samples come from: the live kernel, a recording, the demo, another host.
+
+    The screen knows this and nothing more of the kernel side. Everything is called from the
+    event loop; what blocks runs in a thread behind it. interval: seconds between two readings;
+    may be set while running.
+    """
+
+    host: Host
+    interval: float
+
+    @property
+    def catalogue(self) -> Mapping[str, Hook]:
+        """Every hook there is, by name, in the order of the screen."""
+        ...
+
+    def statuses(self) -> tuple[Status, ...]:
+        """Every hook and target that is known now, attached or not, in a steady order."""
+        ...
+
+    async def start(self) -> None:
+        """Begin: passive numbers at once, the better rungs as they come. Returns at once."""
+        ...
+
+    def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        """One tuple for each tick: a sample for each target of the hook that stands."""
+        ...
+
+    async def attach(self, id: HookId, rung: str | None = None) -> Status:
+        """Attach on a person's word, on the ladder's best rung or the pinned one.
+
+        Returns where it stands now. Raises ProbeError where no rung stood or `id` is unknown.
+        """
+        ...
+
+    async def detach(self, id: HookId) -> Status:
+        """Detach; nothing to do is not an error."""
+        ...
+
+    async def close(self) -> None:
+        """Detach everything, in reverse order."""
+        ...
+
+
+class Trail:
+    """The samples of the last WINDOW seconds of each hook and target, and snapshots made of them.
+
+    Each source's consumer keeps one, so that rates and derived columns are the same whoever fed
+    it.
+    """
+
+    WINDOW = 10.0
+    """Seconds that mean and p99 look back; long enough to hold rare events still to be read."""
+
+    def __init__(self, hook: Hook, window: float = WINDOW) -> None:
+        self._hook = hook
+        self._window = window
+        self._samples: dict[HookId, deque[Sample]] = {}
+
+    def snapshot(self, sample: Sample) -> Snapshot:
+        """The snapshot of a sample that is newer than those before."""
+        kept = self._samples.setdefault(sample.status.id, deque())
+        if kept and kept[-1].epoch != sample.epoch:
+            kept.clear()
+        while len(kept) > 1 and kept[1].time <= sample.time - self._window:
+            kept.popleft()
+        previous = kept[-1] if kept else None
+        # The window reaches back to the beginning until it is full.
+        full = kept and kept[0].time <= sample.time - self._window
+        kept.append(sample)
+        return Snapshot.between(self._hook, previous, sample, kept[0] if full else None)
+
+    def forget(self, id: HookId) -> None:
+        self._samples.pop(id, None)

@@ -1,0 +1,152 @@
+"""Attach points as data: what a rung's program is loaded as and where it goes.
+
+Hooks name these; `links` turns each into a real attachment. Numbers are those of
+include/uapi/linux/bpf.h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ProgType(IntEnum):
+    """enum bpf_prog_type."""
+
+    SOCKET_FILTER = 1
+    KPROBE = 2
+    SCHED_CLS = 3
+    TRACEPOINT = 5
+    XDP = 6
+    PERF_EVENT = 7
+    CGROUP_SKB = 8
+    SOCK_OPS = 13
+    RAW_TRACEPOINT = 17
+    CGROUP_SOCK_ADDR = 18
+    TRACING = 26
+    LSM = 29
+
+
+class AttachType(IntEnum):
+    """enum bpf_attach_type."""
+
+    NONE = 0
+    CGROUP_SOCK_OPS = 3
+    CGROUP_INET4_CONNECT = 10
+    CGROUP_INET6_CONNECT = 11
+    TRACE_RAW_TP = 23
+    TRACE_FENTRY = 24
+    TRACE_FEXIT = 25
+    XDP = 37
+    PERF_EVENT = 41
+    TCX_INGRESS = 46
+    TCX_EGRESS = 47
+
+
+@dataclass(frozen=True, slots=True)
+class RawTracepoint:
+    """A tracepoint with its raw arguments. Linux 4.17; CAP_BPF and CAP_PERFMON."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class BtfTracepoint:
+    """A tracepoint with typed arguments that are read directly (tp_btf). Linux 5.5, BTF."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tracepoint:
+    """A tracepoint through tracefs and perf_event_open. Linux 4.7; needs tracefs readable."""
+
+    category: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fentry:
+    """The entry of a kernel function, by trampoline. Linux 5.5 (arm64: 6.0), BTF."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fexit:
+    """The exit of a kernel function, with its arguments and result. Linux 5.5, BTF."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kprobe:
+    """The entry of a kernel function, by the kprobe PMU. Linux 4.17, CONFIG_KPROBES."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kretprobe:
+    """The return of a kernel function, by the kprobe PMU. Linux 4.17, CONFIG_KPROBES."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class XdpLink:
+    """XDP on the target interface through a bpf_link. Linux 5.9. mode: native or generic."""
+
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class XdpNetlink:
+    """XDP on the target interface through netlink, never replacing. Outlives the process."""
+
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class TcxLink:
+    """TC on the target interface through a bpf_link. Linux 6.6. direction: ingress or egress."""
+
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clsact:
+    """TC on the target interface by a clsact qdisc and a direct-action filter. Outlives us."""
+
+    direction: str
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupLink:
+    """A program on the root cgroup (v2) through a bpf_link. Linux 5.7."""
+
+    attach_type: AttachType
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupAttach:
+    """A program on the root cgroup beside others (BPF_F_ALLOW_MULTI). Outlives the process."""
+
+    attach_type: AttachType
+
+
+Point = (
+    RawTracepoint
+    | BtfTracepoint
+    | Tracepoint
+    | Fentry
+    | Fexit
+    | Kprobe
+    | Kretprobe
+    | XdpLink
+    | XdpNetlink
+    | TcxLink
+    | Clsact
+    | CgroupLink
+    | CgroupAttach
+)

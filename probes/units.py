@@ -1,0 +1,105 @@
+"""Numbers and names to text, for people: the only place where either is formatted.
+
+Everything here is pure. No result is wider than 7 cells, but for `printable`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from enum import StrEnum
+
+DASH = "-"
+_SCALE = ("", "k", "M", "G", "T", "P", "E")
+_TIME = ((1, "ns"), (1_000, "us"), (1_000_000, "ms"), (1_000_000_000, "s"))
+
+
+class Unit(StrEnum):
+    """What a column's number counts. Also the `unit` of a column in the JSON output."""
+
+    TEXT = "text"
+    COUNT = "count"
+    PACKETS = "packets"
+    BYTES = "bytes"
+    NS = "ns"
+    US = "us"
+    PERCENT = "percent"
+    NUMBER = "number"
+    """An identifier (pid, port, program id): shown digit by digit, never scaled."""
+
+
+def count(value: float | None) -> str:
+    """A count or a rate: 0, 7, 0.3, 999, 1.2k, 34.5M."""
+    if value is None:
+        return DASH
+    if value and abs(value) < 9.95 and value != int(value):
+        return f"{value:.1f}"
+    return _scaled(value, 1000)
+
+
+def octets(value: float | None, *, bits: bool = False) -> str:
+    """Bytes (1024-based, as `free` and btop show them) or bits (1000-based, as links are sold)."""
+    if value is None:
+        return DASH
+    return _scaled(value * 8, 1000) + "b" if bits else _scaled(value, 1024) + "B"
+
+
+def duration(ns: float | None) -> str:
+    """Nanoseconds as 850ns, 12.3us, 4.5ms, 2.1s, 120s."""
+    if ns is None:
+        return DASH
+    for factor, unit in reversed(_TIME):
+        if abs(ns) >= factor * 0.9995 or factor == 1:
+            scaled = ns / factor
+            digits = 0 if factor == 1 or abs(scaled) >= 99.95 else 1
+            return f"{scaled:.{digits}f}{unit}"
+    raise AssertionError("the last unit always serves")
+
+
+def percent(value: float | None) -> str:
+    """A share of one CPU or of a whole: 0.04%, 3.1%, 120%."""
+    if value is None:
+        return DASH
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 0.995 or value == 0 else 2
+    return f"{value:.{digits}f}%"
+
+
+def show(value: object, unit: Unit, *, bits: bool = False) -> str:
+    """Any column's value as text, by its unit. None is a dash."""
+    if value is None:
+        return DASH
+    if isinstance(value, str) or not isinstance(value, int | float):
+        return printable(str(value))
+    match unit:
+        case Unit.BYTES:
+            return octets(value, bits=bits)
+        case Unit.NS:
+            return duration(value)
+        case Unit.US:
+            return duration(value * 1000)
+        case Unit.PERCENT:
+            return percent(value)
+        case Unit.NUMBER | Unit.TEXT:
+            return str(value)
+        case _:
+            return count(value)
+
+
+def printable(text: str) -> str:
+    """Text that somebody else chose (a comm, an interface, a path), harmless to any terminal.
+
+    Control, format, surrogate and unassigned characters become "?", so that the length that is
+    shown is the length that is there. Wide characters stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join("?" if unicodedata.category(c)[0] == "C" else c for c in text)
+
+
+def _scaled(value: float, base: int) -> str:
+    step = 0
+    while abs(value) >= base - 0.5 and step < len(_SCALE) - 1:
+        value /= base
+        step += 1
+    if step == 0:
+        return f"{value:.0f}"
+    return f"{value:.{1 if abs(value) < 99.95 else 0}f}{_SCALE[step]}"
