@@ -1,0 +1,76 @@
+"""The running kernel's type information (BTF) through libbpf: ids to attach to, enums by name."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Mapping
+from functools import cache
+
+KIND_STRUCT, KIND_ENUM, KIND_TYPEDEF, KIND_FUNC, KIND_ENUM64 = 4, 6, 8, 12, 19
+
+
+@cache
+def libbpf() -> ctypes.CDLL | None:
+    """libbpf, which the distribution's bcc brings along; None where there is none."""
+    for name in ("libbpf.so.1", "libbpf.so.0"):
+        try:
+            lib = ctypes.CDLL(name, use_errno=True)
+        except OSError:
+            continue
+        lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+        lib.btf__free.argtypes = [ctypes.c_void_p]
+        lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
+        lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+        lib.btf__type_by_id.restype = ctypes.c_void_p
+        lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+        lib.btf__name_by_offset.restype = ctypes.c_char_p
+        return lib
+    return None
+
+
+@cache
+def _vmlinux() -> int | None:
+    lib = libbpf()
+    if lib is None:
+        return None
+    # libbpf 1.x answers NULL, 0.x an errno as a pointer: the highest 4095 addresses.
+    address = lib.btf__load_vmlinux_btf()
+    return None if not address or address > 2**64 - 4096 else int(address)
+
+
+def available() -> bool:
+    """Whether this kernel has BTF and libbpf can read it. CONFIG_DEBUG_INFO_BTF, Linux 5.4."""
+    return _vmlinux() is not None
+
+
+@cache
+def find(name: str, kind: int) -> int | None:
+    """The id of a type in the kernel's BTF, None where it is not there."""
+    lib, btf = libbpf(), _vmlinux()
+    if lib is None or btf is None:
+        return None
+    found = int(lib.btf__find_by_name_kind(btf, name.encode(), kind))
+    return found if found > 0 else None
+
+
+def tracepoint(name: str) -> int | None:
+    """What a BTF-typed program is attached to at a tracepoint."""
+    return find(f"btf_trace_{name}", KIND_TYPEDEF)
+
+
+def function(name: str) -> int | None:
+    return find(name, KIND_FUNC)
+
+
+@cache
+def enum(name: str) -> Mapping[int, str]:
+    """An enum's values by number; empty where the kernel has no such enum."""
+    lib, btf = libbpf(), _vmlinux()
+    id = find(name, KIND_ENUM)
+    if lib is None or btf is None or id is None:
+        return {}
+    address = lib.btf__type_by_id(btf, id)
+    (info,) = struct.unpack_from("<I", ctypes.string_at(address, 12), 4)
+    values = struct.iter_unpack("<Ii", ctypes.string_at(address + 12, 8 * (info & 0xFFFF)))
+    return {value: lib.btf__name_by_offset(btf, offset).decode() for offset, value in values}
