@@ -1,0 +1,76 @@
+# The only doors: `make help` lists them. Each sets up what it needs, once.
+
+SHELL := /bin/bash
+MAKEFLAGS += --silent --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Distribution packages; A|B means whichever the distribution has.
+RUN_PACKAGES := python3-bpfcc 'libbpf1|libbpf0'
+TEST_PACKAGES := iproute2 iputils-ping kmod 'bpftool|linux-tools-generic'
+BENCH_PACKAGES := iproute2 iputils-ping btop htop
+MATRIX_PACKAGES := qemu-system-x86 busybox-static kmod zstd iproute2 'bpftool|linux-tools-generic'
+
+# Stamps. Packages: per user, since what a user may not install, root may.
+UID := $(shell id -u)
+RUN_READY := .venv/.ready
+DEV_READY := .venv/.ready-dev
+MATRIX_READY := .venv/.ready-matrix
+RUN_INSTALLED := .venv/.packages-$(UID)
+
+# An environment of another Python (the distribution was upgraded) or place (the clone was moved)
+# is made anew.
+PYTHON_NOW := $(notdir $(realpath .venv/bin/python))
+ifneq ($(wildcard .venv/.made-for),)
+ifneq ($(file <.venv/.made-for),$(CURDIR) $(PYTHON_NOW))
+$(RUN_READY) $(DEV_READY): FORCE
+endif
+endif
+
+.PHONY: help setup run test check matrix bench FORCE
+
+help: ## this list
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what ebpftop needs and is missing: .venv/bin/ebpftop
+	rm -f $(RUN_INSTALLED)
+	$(MAKE) $(RUN_INSTALLED) $(RUN_READY)
+	echo 'setup: .venv/bin/ebpftop is ready' >&2
+
+# make's own exit status is 0 or 2; "Error N" on stderr names the program's. Scripts that need it
+# call .venv/bin/ebpftop. From another directory: make -s -C DIR run, so that make itself is silent.
+run: $(RUN_INSTALLED) $(RUN_READY) ## the monitor; other commands: make run ARGS="once --json"
+	exec .venv/bin/ebpftop $(ARGS)
+
+test: $(RUN_INSTALLED) $(DEV_READY) ## all tests, those of the kernel as root; ARGS="-k word"
+	.ci/packages $(TEST_PACKAGES) || [[ $$? -eq 3 ]]
+	exec .venv/bin/python -m pytest $(ARGS)
+
+check: $(DEV_READY) ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERNEL=6.1 TEST=word
+	.ci/packages $(MATRIX_PACKAGES)
+	$(MAKE) $(MATRIX_READY)
+	exec .venv/bin/python tests/kernel/matrix.py $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)')
+
+bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop
+	.ci/packages $(BENCH_PACKAGES)
+	exec .venv/bin/python bench/screen.py $(ARGS)
+
+# Where something may not be installed, ebpftop still runs, on what is there.
+$(RUN_INSTALLED): Makefile
+	.ci/packages $(RUN_PACKAGES); status=$$?; mkdir -p .venv; \
+	  [[ $$status -eq 0 ]] || echo 'setup: going on with what is there' >&2; \
+	  [[ $$status -eq 1 || ! -w .venv ]] || touch $@
+
+$(RUN_READY): pyproject.toml
+	.ci/venv && touch $@
+
+$(DEV_READY): pyproject.toml
+	.ci/venv dev && touch $@ $(RUN_READY)
+
+$(MATRIX_READY): $(DEV_READY)
+	.venv/bin/python -m pip install -q --disable-pip-version-check virtme-ng && touch $@
