@@ -142,8 +142,6 @@ def _check(data: bytes, message: int, flags: int, start: int, end: int) -> None:
     if message == _NLMSG_ERROR:  # then comes the request's header, and its body if not capped
         body = 0 if flags & _F_CAPPED else _HEADER.unpack_from(data, at)[0] - _HEADER.size
         at += _HEADER.size + body
-    found = dict(
-        (k, text(data, b, e)) for k, b, e in attributes(data, at, end) if k == _ERRMSG_TEXT
-    )
+    found = {k: text(data, b, e) for k, b, e in attributes(data, at, end) if k == _ERRMSG_TEXT}
     kernel = found.get(_ERRMSG_TEXT, "") if flags & _F_ACK_TLVS else ""
     raise refusal(errno, "netlink refused to list", kernel)

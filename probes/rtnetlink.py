@@ -142,7 +142,7 @@ def _interface(data: bytes, start: int, end: int) -> Interface:
             kind = _text_in(data, at, to, _IFLA_INFO_KIND) or kind
         elif attribute == _IFLA_XDP:
             mode, programs = _xdp(data, at, to)
-    return Interface(ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs)
+    return Interface._make((ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs))
 
 
 def _state(operstate: int, flags: int) -> str:
