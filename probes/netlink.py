@@ -1,147 +1,223 @@
-"""Netlink dumps over a raw socket, decoded while they arrive.
+"""Interfaces, qdiscs and filters as rtnetlink lists them. Needs no privilege.
 
-Reading only, and only what is polled: a dump here costs a fraction of what a general netlink
-library takes. What changes something goes through pyroute2 (`xdp_netlink`, `clsact`).
-
-A socket belongs to the network namespace of the thread that opened it, and is opened per dump.
+Numbers are those of include/uapi/linux/{if_link,rtnetlink,pkt_sched,pkt_cls}.h.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Callable, Iterator
-from errno import EACCES, EBUSY, EEXIST, EINTR, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ERANGE
 from struct import Struct
-from typing import TypeVar
+from typing import NamedTuple
 
-from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported
+from probes import nlsocket
+from probes.nlsocket import attributes, text
 
-T = TypeVar("T")
-Decode = Callable[[bytes, int, int], T | None]
-"""Gets the buffer and where a message's payload begins and ends; None leaves the message out."""
+_RTM_GETLINK, _RTM_GETQDISC, _RTM_GETTFILTER = 18, 38, 46
+_IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
+_TCMSG = Struct("=BxxxiIII")  # struct tcmsg: family, ifindex, handle, parent, info
+_U32, _U64 = Struct("=I"), Struct("=Q")
+_LINK_STATS = Struct("=8Q56xQ")  # struct rtnl_link_stats64 up to rx_missed_errors (the 16th)
+_BASIC = Struct("=QI")  # struct gnet_stats_basic: bytes, packets
+_QUEUE = Struct("=IIIII")  # struct gnet_stats_queue: qlen, backlog, drops, requeues, overlimits
 
-ROUTE = 0  # NETLINK_ROUTE
-SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
+_ARPHRD_LOOPBACK = 772
+_IFF_UP = 1
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
+_IFLA_STATS64, _IFLA_EXT_MASK, _IFLA_XDP = 23, 29, 43
+_IFLA_INFO_KIND = 1
+# RTEXT_FILTER_SKIP_STATS: leaves out IPv6's own counters (Linux 4.4), half of the message.
+_EXT_MASK = Struct("=HHI").pack(8, _IFLA_EXT_MASK, 1 << 3)
+_OPERSTATES = ("unknown", "gone", "down", "lowdown", "testing", "dormant", "up")
 
-_HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
-_ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
-_ERRNO = Struct("=i")
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST_DUMP = 0x1 | 0x300  # NLM_F_REQUEST | NLM_F_DUMP
-_F_DUMP_INTR, _F_CAPPED, _F_ACK_TLVS = 0x10, 0x100, 0x200
-_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
-_SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
-_ERRMSG_TEXT = 1  # NLMSGERR_ATTR_MSG
-# The kernel fills at most 32 kB for one recv (netlink_dump); a larger message comes alone.
-_BUFFER = 65536
-_TRIES = 10
+_IFLA_XDP_ATTACHED, _IFLA_XDP_PROG_ID = 2, 4
+_XDP_MODES = ("none", "native", "generic", "offload", "several")  # XDP_ATTACHED_*
+_XDP_IDS = {5: "native", 6: "generic", 7: "offload"}  # IFLA_XDP_{DRV,SKB,HW}_PROG_ID
 
-_KINDS: dict[int, type[ProbeError]] = {
-    EPERM: Denied,
-    EACCES: Denied,
-    EBUSY: Busy,
-    EEXIST: Busy,
-    ENODEV: Gone,
-    ENOENT: Unsupported,
-    EINVAL: Unsupported,
-    EOPNOTSUPP: Unsupported,
-    ERANGE: Unsupported,
-}
+_TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
+_STATS_BASIC, _STATS_QUEUE, _STATS_PKT64 = 1, 3, 8
+_TCA_BPF_NAME, _TCA_BPF_ID = 7, 11
+
+ROOT = 0xFFFFFFFF  # TC_H_ROOT
+CLSACT = 0xFFFFFFF1  # TC_H_CLSACT, the parent of clsact and ingress qdiscs
+DIRECTIONS = {"ingress": 0xFFFFFFF2, "egress": 0xFFFFFFF3}  # TC_H_MIN_{INGRESS,EGRESS}
 
 
-class _ChangedMeanwhile(Exception):
-    """NLM_F_DUMP_INTR: the list changed during the dump, which may lack or repeat entries."""
+class Interface(NamedTuple):
+    """A network interface. Counters are the kernel's own, 64 bit, since the interface was made.
 
-
-def dump(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> list[T]:
-    """Everything that a NLM_F_DUMP request of this kind (nlmsg_type) with this body gives.
-
-    Taken again when the list changed meanwhile, so that nothing is missing or there twice.
-    Raises ProbeError with the kernel's errno. Linux 2.6; needs no privilege.
+    name: as it is, not made printable. kind: IFLA_INFO_KIND ("veth", "bridge"...), "loopback" or
+    "physical". state: up, down, lowdown (what it stands on is down), dormant, testing, gone or
+    unknown. xdp_mode: native, generic, offload, several or none. xdp_programs: mode, program id.
     """
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as s:
-            for option in (_NETLINK_EXT_ACK, _NETLINK_CAP_ACK):
-                _set(s, option)
-            for _ in range(_TRIES):
-                try:
-                    return list(_dump(s, kind, body, decode))
-                except _ChangedMeanwhile:
-                    continue
-    except OSError as e:
-        raise refusal(e.errno or 0, "netlink cannot be read") from e
-    raise ProbeError("the kernel's list changed each time it was read", errno=EINTR)
+
+    ifindex: int
+    name: str
+    kind: str
+    state: str
+    mtu: int
+    rx_packets: int
+    tx_packets: int
+    rx_bytes: int
+    tx_bytes: int
+    rx_errors: int
+    tx_errors: int
+    rx_dropped: int
+    tx_dropped: int
+    rx_missed: int
+    xdp_mode: str
+    xdp_programs: tuple[tuple[str, int], ...]
+
+    @property
+    def xdp_ids(self) -> tuple[int, ...]:
+        """The ids of the XDP programs attached, in any mode."""
+        return tuple(id for _, id in self.xdp_programs)
 
 
-def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Each attribute's type and where its payload begins and ends in `data`."""
-    unpack = _ATTRIBUTE.unpack_from
-    while start + 4 <= end:
-        length, kind = unpack(data, start)
-        if length < 4 or start + length > end:
-            return
-        yield kind & _TYPE_MASK, start + 4, start + length
-        start += (length + 3) & ~3
+class Qdisc(NamedTuple):
+    """A queueing discipline. packets, bytes: sent on; drops, overlimits: 32 bit, they wrap.
+
+    A clsact qdisc counts both directions in one, and what its filters drop. backlog: bytes.
+    """
+
+    ifindex: int
+    kind: str
+    handle: int
+    parent: int
+    packets: int
+    bytes: int
+    drops: int
+    overlimits: int
+    backlog: int
 
 
-def text(data: bytes, start: int, end: int) -> str:
-    """A C string. Bytes that are no UTF-8 survive as surrogates (`os.fsencode` gives them back)."""
-    return os.fsdecode(data[start:end].split(b"\0", 1)[0])
+class Filter(NamedTuple):
+    """A classifier. name and program_id: of a bpf filter, else "" and 0. parent: DIRECTIONS'."""
+
+    ifindex: int
+    parent: int
+    handle: int
+    priority: int
+    protocol: int
+    kind: str
+    name: str
+    program_id: int
 
 
-def refusal(errno: int, doing: str, kernel: str = "") -> ProbeError:
-    """A netlink errno as a refusal. doing: what did not work. kernel: its extack text, or ""."""
-    why = f"{doing}: {kernel or os.strerror(errno)}"
-    remedy = "run with CAP_NET_ADMIN (sudo)" if errno in (EPERM, EACCES) else ""
-    return _KINDS.get(errno, ProbeError)(why, errno=errno, remedy=remedy)
+def links() -> list[Interface]:
+    """Every interface of this network namespace. Raises ProbeError."""
+    return nlsocket.dump(
+        nlsocket.ROUTE, _RTM_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0) + _EXT_MASK, _interface
+    )
 
 
-def _set(s: socket.socket, option: int) -> None:
-    try:
-        s.setsockopt(_SOL_NETLINK, option, 1)
-    except OSError:  # before Linux 4.12: errors then come without the kernel's text
-        pass
+def link(ifindex: int) -> Interface | None:
+    """One interface, or None where it is not there. Raises ProbeError."""
+    return next((i for i in links() if i.ifindex == ifindex), None)
 
 
-def _dump(s: socket.socket, kind: int, body: bytes, decode: Decode[T]) -> Iterator[T]:
-    s.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 0, 0) + body)
-    changed = False
-    while True:
-        data, _, flags, _ = s.recvmsg(_BUFFER)
-        if flags & socket.MSG_TRUNC:
-            raise ProbeError("netlink sent a message that is larger than the buffer")
-        for message, message_flags, start, end in _messages(data):
-            changed = changed or bool(message_flags & _F_DUMP_INTR)
-            if message in (_NLMSG_DONE, _NLMSG_ERROR):
-                _check(data, message, message_flags, start, end)
-                if changed:
-                    raise _ChangedMeanwhile
-                return
-            decoded = decode(data, start, end)
-            if decoded is not None:
-                yield decoded
+def qdiscs() -> list[Qdisc]:
+    """Every qdisc of this network namespace but the built-in default ones. Raises ProbeError."""
+    return nlsocket.dump(nlsocket.ROUTE, _RTM_GETQDISC, _TCMSG.pack(0, 0, 0, 0, 0), _qdisc)
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    at = 0
-    while at + _HEADER.size <= len(data):
-        length, kind, flags, _, _ = _HEADER.unpack_from(data, at)
-        if length < _HEADER.size or at + length > len(data):
-            raise ProbeError("netlink sent a broken message")
-        yield kind, flags, at + _HEADER.size, at + length
-        at += (length + 3) & ~3
+def filters(ifindex: int, direction: str) -> list[Filter]:
+    """The filters at one interface's clsact (or ingress) qdisc, first to run first.
+
+    Raises ProbeError (Gone where there is no such interface).
+    """
+    request = _TCMSG.pack(0, ifindex, 0, DIRECTIONS[direction], 0)
+    return nlsocket.dump(nlsocket.ROUTE, _RTM_GETTFILTER, request, _filter)
 
 
-def _check(data: bytes, message: int, flags: int, start: int, end: int) -> None:
-    """Raises what NLMSG_ERROR, or NLMSG_DONE of a dump that failed midway, says."""
-    errno = -_ERRNO.unpack_from(data, start)[0] if end - start >= 4 else 0
-    if errno <= 0:
-        return
-    at = start + 4
-    if message == _NLMSG_ERROR:  # then comes the request's header, and its body if not capped
-        body = 0 if flags & _F_CAPPED else _HEADER.unpack_from(data, at)[0] - _HEADER.size
-        at += _HEADER.size + body
-    found = {k: text(data, b, e) for k, b, e in attributes(data, at, end) if k == _ERRMSG_TEXT}
-    kernel = found.get(_ERRMSG_TEXT, "") if flags & _F_ACK_TLVS else ""
-    raise refusal(errno, "netlink refused to list", kernel)
+def _interface(data: bytes, start: int, end: int) -> Interface:
+    _, device, ifindex, flags, _ = _IFINFO.unpack_from(data, start)
+    name, mtu, state, mode = "", 0, 0, "none"
+    kind = "loopback" if device == _ARPHRD_LOOPBACK else "physical"
+    programs: tuple[tuple[str, int], ...] = ()
+    stats: tuple[int, ...] = (0,) * 9
+    for attribute, at, to in attributes(data, start + _IFINFO.size, end):
+        if attribute == _IFLA_IFNAME:
+            name = text(data, at, to)
+        elif attribute == _IFLA_MTU:
+            (mtu,) = _U32.unpack_from(data, at)
+        elif attribute == _IFLA_OPERSTATE:
+            state = data[at]
+        elif attribute == _IFLA_STATS64:
+            stats = _LINK_STATS.unpack_from(data, at)
+        elif attribute == _IFLA_LINKINFO:
+            kind = _text_in(data, at, to, _IFLA_INFO_KIND) or kind
+        elif attribute == _IFLA_XDP:
+            mode, programs = _xdp(data, at, to)
+    return Interface._make((ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs))
+
+
+def _state(operstate: int, flags: int) -> str:
+    """Devices that do not tell (loopback, tun) are what their administrator made them."""
+    if operstate == 0:
+        return "up" if flags & _IFF_UP else "down"
+    return _OPERSTATES[operstate] if operstate < len(_OPERSTATES) else "unknown"
+
+
+def _xdp(data: bytes, start: int, end: int) -> tuple[str, tuple[tuple[str, int], ...]]:
+    mode, only, ids = "none", 0, []
+    for attribute, at, _ in attributes(data, start, end):
+        if attribute == _IFLA_XDP_ATTACHED:
+            mode = _XDP_MODES[data[at]] if data[at] < len(_XDP_MODES) else "several"
+        elif attribute == _IFLA_XDP_PROG_ID:
+            (only,) = _U32.unpack_from(data, at)
+        elif attribute in _XDP_IDS:
+            ids.append((_XDP_IDS[attribute], _U32.unpack_from(data, at)[0]))
+    if only and not ids:  # before Linux 5.0 there were no ids by mode
+        ids.append((mode, only))
+    return mode, tuple(ids)
+
+
+def _text_in(data: bytes, start: int, end: int, wanted: int) -> str:
+    for attribute, at, to in attributes(data, start, end):
+        if attribute == wanted:
+            return text(data, at, to)
+    return ""
+
+
+def _qdisc(data: bytes, start: int, end: int) -> Qdisc:
+    _, ifindex, handle, parent, _ = _TCMSG.unpack_from(data, start)
+    kind, stats = "", (0, 0, 0, 0, 0)
+    for attribute, at, to in attributes(data, start + _TCMSG.size, end):
+        if attribute == _TCA_KIND:
+            kind = text(data, at, to)
+        elif attribute == _TCA_STATS2:
+            stats = _qdisc_stats(data, at, to)
+    return Qdisc(ifindex, kind, handle, parent, *stats)
+
+
+def _qdisc_stats(data: bytes, start: int, end: int) -> tuple[int, int, int, int, int]:
+    packets = octets = drops = overlimits = backlog = wide = 0
+    for attribute, at, _ in attributes(data, start, end):
+        if attribute == _STATS_BASIC:
+            octets, packets = _BASIC.unpack_from(data, at)
+        elif attribute == _STATS_PKT64:  # only where 32 bits do not hold them (Linux 5.5)
+            (wide,) = _U64.unpack_from(data, at)
+        elif attribute == _STATS_QUEUE:
+            _, backlog, drops, _, overlimits = _QUEUE.unpack_from(data, at)
+    return wide or packets, octets, drops, overlimits, backlog
+
+
+def _filter(data: bytes, start: int, end: int) -> Filter | None:
+    _, ifindex, handle, parent, info = _TCMSG.unpack_from(data, start)
+    kind, name, program = "", "", 0
+    for attribute, at, to in attributes(data, start + _TCMSG.size, end):
+        if attribute == _TCA_KIND:
+            kind = text(data, at, to)
+        elif attribute == _TCA_OPTIONS and kind == "bpf":
+            name, program = _bpf_options(data, at, to)
+    protocol = (info & 0xFF) << 8 | (info >> 8 & 0xFF)  # in network byte order there
+    return Filter(ifindex, parent, handle, info >> 16, protocol, kind, name, program)
+
+
+def _bpf_options(data: bytes, start: int, end: int) -> tuple[str, int]:
+    name, program = "", 0
+    for attribute, at, to in attributes(data, start, end):
+        if attribute == _TCA_BPF_NAME:
+            name = text(data, at, to)
+        elif attribute == _TCA_BPF_ID:
+            (program,) = _U32.unpack_from(data, at)
+    return name, program

@@ -10,8 +10,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
-from probes import netlink
-from probes.netlink import attributes
+from probes import nlsocket
+from probes.nlsocket import attributes
 
 _SOCK_DIAG_BY_FAMILY = 20
 _INET_DIAG_INFO = 2
@@ -97,8 +97,8 @@ def tcp_sockets(states: int = ALL) -> list[TcpSocket]:
     return [
         found
         for family in (socket.AF_INET, socket.AF_INET6)
-        for found in netlink.dump(
-            netlink.SOCK_DIAG,
+        for found in nlsocket.dump(
+            nlsocket.SOCK_DIAG,
             _SOCK_DIAG_BY_FAMILY,
             _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), states),
             _tcp_socket,
