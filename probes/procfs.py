@@ -1,0 +1,219 @@
+"""What /proc tells without any program: processes behind sockets, their reads and writes, drops.
+
+Everything here works without privilege, for what this user may see. Sources: proc(5) and the
+kernel's Documentation/filesystems/proc.rst.
+"""
+
+# Thousands of links are read in one go here: pathlib would take longer than the kernel.
+# ruff: noqa: PTH115, PTH123, PTH208
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from time import monotonic
+from typing import NamedTuple
+
+_NET = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
+
+# Counters of packets that the kernel threw away, as nstat names them. None is a part of another
+# one but for UdpRcvbufErrors (in UdpInErrors) and TcpExtListenOverflows (in TcpExtListenDrops).
+DROPS = frozenset(
+    f"{group}{name}"
+    for group, names in {
+        "Ip": "InHdrErrors InAddrErrors InUnknownProtos InDiscards OutDiscards OutNoRoutes",
+        "Ip6": "InHdrErrors InTooBigErrors InNoRoutes InAddrErrors InUnknownProtos "
+        "InTruncatedPkts InDiscards OutDiscards OutNoRoutes",
+        "Icmp": "InErrors",
+        "Icmp6": "InErrors",
+        "Tcp": "InErrs",
+        "Udp": "NoPorts InErrors RcvbufErrors SndbufErrors",
+        "Udp6": "NoPorts InErrors RcvbufErrors SndbufErrors",
+        "UdpLite": "NoPorts InErrors",
+        "TcpExt": "ListenDrops ListenOverflows TCPBacklogDrop PFMemallocDrop TCPMinTTLDrop "
+        "TCPDeferAcceptDrop TCPReqQFullDrop TCPOFODrop TCPRcvQDrop TCPZeroWindowDrop "
+        "OutOfWindowIcmps LockDroppedIcmps IPReversePathFilter PAWSActive PAWSEstab",
+        "IpExt": "InNoRoutes InTruncatedPkts",
+    }.items()
+    for name in names.split()
+)
+
+
+class Owner(NamedTuple):
+    """A process that holds a socket. comm: as it is, not made printable."""
+
+    pid: int
+    comm: str
+
+
+class SocketOwners:
+    """Which process holds a socket, by the socket's inode.
+
+    /proc/*/fd is scanned only for inodes that are new, ends once all are found, and waits 20
+    times as long as the last scan took, so that it costs 5 % of one CPU at the very most.
+    Sockets of other users' processes are found as root (CAP_SYS_PTRACE) only.
+    """
+
+    REST = 20.0
+    """Durations of the last scan that pass before the next one."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Owner | None] = {}
+        self._next = 0.0
+
+    def find(self, inodes: Collection[int]) -> dict[int, Owner]:
+        """The owners of these sockets, as far as they are known; forgets all others."""
+        asked = set(inodes) - {0}
+        self._forget(asked)
+        new = asked - self._known.keys()
+        if new and monotonic() >= self._next:
+            self._scan(new)
+        return {i: owner for i, owner in self._known.items() if owner is not None}
+
+    def _forget(self, asked: set[int]) -> None:
+        """Keeps what is asked for and still so: processes end, and exec() renames them."""
+        holders = {owner.pid for owner in self._known.values() if owner is not None}
+        names = {pid: comm(pid) for pid in holders}
+        known: dict[int, Owner | None] = {}
+        for inode in asked & self._known.keys():
+            owner = self._known[inode]
+            if owner is None:
+                known[inode] = None
+            elif (name := names[owner.pid]) is not None:
+                known[inode] = owner if name == owner.comm else Owner(owner.pid, name)
+        self._known = known
+
+    def _scan(self, wanted: set[int]) -> None:
+        begin = monotonic()
+        # Those that nobody seems to hold are not looked for again: they stay in another's hands.
+        self._known.update(dict.fromkeys(wanted))
+        left = set(wanted)
+        for pid in pids():
+            if found := left & _sockets(pid):
+                self._known.update(dict.fromkeys(found, Owner(pid, comm(pid) or "")))
+                left -= found
+                if not left:
+                    break
+        end = monotonic()
+        self._next = end + self.REST * (end - begin)
+
+
+class FileCalls:
+    """Calls that read or write, of every process this user may look at, since the first reading.
+
+    From /proc/<pid>/io: "read*" stands for read, readv, pread64, recvfrom on files... (syscr),
+    "write*" likewise (syscw). Sockets' send and recv are not among them, nor are the last calls of
+    a process that ended between two readings. CONFIG_TASK_IO_ACCOUNTING.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, int]] | None = None
+        self._reads = self._writes = 0
+
+    def read(self) -> list[tuple[str, int]]:
+        """(name, calls); a count never goes back when processes end."""
+        now = {pid: calls for pid in pids() if (calls := _io(pid)) is not None}
+        if self._last is not None:
+            for pid, (reads, writes) in now.items():
+                before = self._last.get(pid, (0, 0))
+                if reads < before[0] or writes < before[1]:  # the pid went to another process
+                    before = 0, 0
+                self._reads += reads - before[0]
+                self._writes += writes - before[1]
+        self._last = now
+        return [("read*", self._reads), ("write*", self._writes)]
+
+
+def pids() -> list[int]:
+    """Every process that is visible, the highest number first: mostly the youngest."""
+    return sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
+
+
+def comm(pid: int) -> str | None:
+    """A process's name as it stands, not made printable; None where the process has gone."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as f:
+            return os.fsdecode(f.read().removesuffix(b"\n"))
+    except OSError:
+        return None
+
+
+def started(pid: int) -> int | None:
+    """When a process began, in clock ticks since boot: with the pid it names a process for good."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            return int(f.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def drops() -> list[tuple[str, int]]:
+    """(reason, packets) for each of `DROPS` this kernel counts, and the softnet backlog's.
+
+    Of this network namespace, but for softnet, which is the host's.
+    """
+    counters = {
+        **_pairs(_read(_NET + "snmp")),
+        **_pairs(_read(_NET + "netstat")),
+        **_words(_read(_NET + "snmp6")),
+    }
+    return [
+        *((name, packets) for name, packets in counters.items() if name in DROPS),
+        ("SoftnetDropped", _softnet(_read(_NET + "softnet_stat"))),
+    ]
+
+
+def _sockets(pid: int) -> set[int]:
+    """The inodes of a process's sockets; none where it may not be looked at, or has gone."""
+    folder = f"/proc/{pid}/fd/"
+    found: set[int] = set()
+    try:
+        fds = os.listdir(folder)
+    except OSError:
+        return found
+    for fd in fds:
+        try:
+            target = os.readlink(folder + fd)
+        except OSError:  # closed meanwhile
+            continue
+        if target.startswith("socket:["):
+            found.add(int(target[8:-1]))
+    return found
+
+
+def _io(pid: int) -> tuple[int, int] | None:
+    try:
+        with open(f"/proc/{pid}/io", "rb") as f:
+            values = dict(line.split(b": ") for line in f.read().splitlines())
+        return int(values[b"syscr"]), int(values[b"syscw"])
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as f:
+            return f.read()
+    except OSError:  # a kernel without IPv6, or without the file
+        return ""
+
+
+def _pairs(text: str) -> dict[str, int]:
+    """/proc/net/snmp: a line of names, then a line of numbers, both with the group before them."""
+    counters = {}
+    lines = text.splitlines()
+    for names, numbers in zip(lines[::2], lines[1::2], strict=False):
+        group, _, rest = names.partition(":")
+        for name, value in zip(rest.split(), numbers.partition(":")[2].split(), strict=False):
+            counters[group + name] = int(value)
+    return counters
+
+
+def _words(text: str) -> dict[str, int]:
+    """/proc/net/snmp6: a name and a number on each line."""
+    return {f[0]: int(f[1]) for line in text.splitlines() if len(f := line.split()) == 2}
+
+
+def _softnet(text: str) -> int:
+    """/proc/net/softnet_stat has a line for each CPU; the 2nd number, in hexadecimal, is drops."""
+    return sum(int(line.split()[1], 16) for line in text.splitlines())
