@@ -19,6 +19,8 @@ def libbpf() -> ctypes.CDLL | None:
         except OSError:
             continue
         lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+        lib.libbpf_set_print.argtypes = [ctypes.c_void_p]
+        lib.libbpf_set_print(None)  # or it writes its warnings across the screen
         lib.btf__free.argtypes = [ctypes.c_void_p]
         lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
         lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
@@ -30,7 +32,8 @@ def libbpf() -> ctypes.CDLL | None:
 
 
 @cache
-def _vmlinux() -> int | None:
+def vmlinux() -> int | None:
+    """The handle (struct btf *) of the kernel's BTF, loaded once; None where there is none."""
     lib = libbpf()
     if lib is None:
         return None
@@ -41,13 +44,13 @@ def _vmlinux() -> int | None:
 
 def available() -> bool:
     """Whether this kernel has BTF and libbpf can read it. CONFIG_DEBUG_INFO_BTF, Linux 5.4."""
-    return _vmlinux() is not None
+    return vmlinux() is not None
 
 
 @cache
 def find(name: str, kind: int) -> int | None:
     """The id of a type in the kernel's BTF, None where it is not there."""
-    lib, btf = libbpf(), _vmlinux()
+    lib, btf = libbpf(), vmlinux()
     if lib is None or btf is None:
         return None
     found = int(lib.btf__find_by_name_kind(btf, name.encode(), kind))
@@ -66,7 +69,7 @@ def function(name: str) -> int | None:
 @cache
 def enum(name: str) -> Mapping[int, str]:
     """An enum's values by number; empty where the kernel has no such enum."""
-    lib, btf = libbpf(), _vmlinux()
+    lib, btf = libbpf(), vmlinux()
     id = find(name, KIND_ENUM)
     if lib is None or btf is None or id is None:
         return {}

@@ -1,0 +1,250 @@
+"""Compiling: C in, instructions and maps out. What ebpftop knows of bcc, together with its child.
+
+bcc itself lives in a process of its own (bcc_compiler.py), started when something is to be
+compiled and ended when nothing was for a while. What comes back are the programs' instructions
+and the maps' file descriptors; loading, attaching and reading need no bcc.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from probes import headers
+from probes.bpf import LD_IMM64, PSEUDO_MAP_FD
+from probes.errors import Denied, LoadFailed, ProbeError, Unsupported
+from probes.model import Hook
+from probes.tables import ROWS, BpfTable
+
+_CHILD = Path(__file__).with_name("bcc_compiler.py")
+IDLE_SECONDS = 5.0
+_MAX_FDS = 253  # SCM_MAX_FD
+
+
+class Module:
+    """A compiled source: its functions ready to be loaded, its maps open.
+
+    functions: instructions by C name. tables: the maps that have rows. fds: every map's fd (close-
+    on-exec), the module's until `close`. The kernel keeps a map while a loaded program uses it.
+    """
+
+    def __init__(self, answer: Mapping[str, Any], fds: Sequence[int], *, log: str = "") -> None:
+        self._fds = tuple(fds)
+        self.log = log
+        try:
+            maps = answer["maps"]
+            self.fds: dict[str, int] = {m["name"]: fd for m, fd in zip(maps, fds, strict=True)}
+            numbers = {m["fd"]: self.fds[m["name"]] for m in maps}
+            self.functions = {
+                name: relocated(bytes.fromhex(code), numbers)
+                for name, code in answer["functions"].items()
+            }
+            self.tables = {
+                m["name"]: BpfTable(self.fds[m["name"]], m) for m in maps if m["type"] in ROWS
+            }
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the maps' fds; the tables are of no use afterwards. Twice is harmless."""
+        fds, self._fds = self._fds, ()
+        for fd in fds:
+            os.close(fd)
+
+    def __enter__(self) -> Module:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def relocated(instructions: bytes, numbers: Mapping[int, int]) -> bytes:
+    """The instructions with the compiler's map fds replaced by ours.
+
+    A map is loaded by LD_IMM64 (two instructions of 8 bytes) whose source register says
+    BPF_PSEUDO_MAP_FD and whose immediate is the fd.
+    """
+    code = bytearray(instructions)
+    at = 0
+    while at < len(code):
+        opcode, registers, _, immediate = struct.unpack_from("=BBhi", code, at)
+        if opcode == LD_IMM64:
+            if _source(registers) == PSEUDO_MAP_FD:
+                struct.pack_into("=i", code, at + 4, numbers[immediate])
+            at += 8
+        at += 8
+    return bytes(code)
+
+
+def _source(registers: int) -> int:
+    """src_reg: the upper half of the byte, on big-endian machines the lower."""
+    return registers >> 4 if sys.byteorder == "little" else registers & 15
+
+
+class Compiler:
+    """Compiles C sources with bcc, several at once from several threads.
+
+    hooks, types: their kernel types make up the one header tree that all sources share. The child
+    is started by the first `compile` and goes after IDLE_SECONDS without work.
+    """
+
+    def __init__(self, hooks: Iterable[Hook] = (), types: Iterable[str] = ()) -> None:
+        of_hooks = (type for hook in hooks for rung in hook.ladder for type in rung.types)
+        self._types = frozenset((*of_hooks, *types))
+        self._lock = threading.Lock()
+        self._tree_lock = threading.Lock()
+        self._tree: headers.Tree | None = None
+        self._slots = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))
+        self._child: _Child | None = None
+        self._busy = 0
+        self._retirement: threading.Timer | None = None
+        self._closed = False
+
+    def compile(self, source: str) -> Module:
+        """Blocks for some 0.2 s. Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with
+        the compiler's words in `log`.
+        """
+        with self._slots, self._working() as child:
+            tree = self.tree()
+            request = {
+                "source": source,
+                "cflags": tree.cflags,
+                "kernel_source": str(tree.path) if tree.path is not None else None,
+            }
+            answer, fds = child.ask(request)
+        if "error" in answer:
+            raise _refusal(answer)
+        return Module(answer, fds)
+
+    def tree(self) -> headers.Tree:
+        """The header tree that sources are compiled with. Raises Unsupported."""
+        with self._tree_lock:
+            if self._tree is None:
+                self._tree = headers.tree(self._types)
+            return self._tree
+
+    def close(self) -> None:
+        """Ends the child; what is being compiled fails."""
+        with self._lock:
+            self._closed = True
+            self._dismiss()
+
+    @contextmanager
+    def _working(self) -> Iterator[_Child]:
+        with self._lock:
+            if self._closed:
+                raise LoadFailed("the compiler has been closed")
+            if self._retirement is not None:
+                self._retirement.cancel()
+            if self._child is None or not self._child.alive():
+                self._dismiss()
+                self._child = _Child()
+            self._busy += 1
+            child = self._child
+        try:
+            yield child
+        finally:
+            with self._lock:
+                self._busy -= 1
+                if not self._busy and not self._closed:
+                    self._retirement = threading.Timer(IDLE_SECONDS, self._retire)
+                    self._retirement.daemon = True
+                    self._retirement.start()
+
+    def _retire(self) -> None:
+        with self._lock:
+            if not self._busy:
+                self._dismiss()
+
+    def _dismiss(self) -> None:
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+
+class _Child:
+    """The process with bcc in it."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._words = os.memfd_create("bcc_compiler")
+        with theirs:
+            # Not with a parent-death signal: that one watches the starting *thread*. The child
+            # ends at end of file, which comes however we end. Its own session keeps ^C from it.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_CHILD), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._words,
+                stderr=self._words,
+                start_new_session=True,
+            )
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """(answer, the maps' fds). Raises LoadFailed where no answer comes."""
+        begun = time.monotonic()
+        ours, theirs = socket.socketpair()
+        fds: list[int] = []
+        with ours:
+            try:
+                with theirs:
+                    socket.send_fds(self._control, [b"\n"], [theirs.fileno()])
+                ours.sendall(json.dumps(request).encode())
+                ours.shutdown(socket.SHUT_WR)
+                _, fds, _, _ = socket.recv_fds(ours, 1, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+                answer: dict[str, Any] = json.loads(ours.makefile("rb").read())
+            except (OSError, ValueError) as broken:
+                for fd in fds:
+                    os.close(fd)
+                seconds = time.monotonic() - begun
+                raise LoadFailed(
+                    f"the compiler ended without an answer after {seconds:.0f} s",
+                    remedy="it may have crashed, been killed for want of memory, or hung",
+                    log=self._said(),
+                ) from broken
+        return answer, fds
+
+    def _said(self) -> str:
+        return os.pread(self._words, 1 << 16, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        """End of file is what ends it; a compile that still runs then is killed with it."""
+        self._control.close()
+        self._process.wait()
+        os.close(self._words)
+
+
+def _refusal(answer: Mapping[str, Any]) -> ProbeError:
+    """The child's answer as one of our errors."""
+    why, log = answer["why"], answer.get("log", "")
+    match answer["error"], answer.get("errno", 0):
+        case "no-bcc", _:
+            return Unsupported(why, remedy=answer["remedy"])
+        case "map", (errno.EPERM | errno.EACCES) as code:
+            remedy = (
+                "run it as root, or with CAP_BPF and CAP_PERFMON; before Linux 5.11 also without"
+                " a limit on locked memory (ulimit -l unlimited)"
+            )
+            return Denied(why, errno=code, remedy=remedy, log=log)
+        case "map", code:
+            return Unsupported(why, errno=code, log=log)
+        case _:
+            return LoadFailed("the program does not compile on this host", log=log or why)
