@@ -54,7 +54,7 @@ check: $(DEV_READY) ## ruff and mypy
 matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERNEL=6.1 TEST=word
 	.ci/packages $(MATRIX_PACKAGES)
 	$(MAKE) $(MATRIX_READY)
-	exec .venv/bin/python tests/kernel/matrix.py $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)')
+	exec .venv/bin/python -m tests.kernel.guest.matrix $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)')
 
 bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop
 	.ci/packages $(BENCH_PACKAGES)

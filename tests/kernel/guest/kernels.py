@@ -1,0 +1,153 @@
+"""Debian's own kernels, fetched by package name and unpacked into a cache outside the repository.
+
+The machine's apt is asked with lists of its own, so nothing of the system's changes. What is in
+the cache is used as it is; remove it to get a newer build.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel of the matrix, by the name people ask for, and the Debian suite that has it."""
+
+    name: str
+    suite: str
+
+
+KERNELS = (
+    Kernel("5.10", "bullseye"),
+    Kernel("6.1", "bookworm"),
+    Kernel("6.12", "trixie"),
+    Kernel("newest", "sid"),
+)
+
+
+class Missing(Exception):
+    """A kernel that could not be had; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An unpacked kernel: its release as uname -r says it, and boot/vmlinuz-<release>."""
+
+    release: str
+    vmlinuz: Path
+
+
+def cache() -> Path:
+    """Where kernels and the guests' logs are kept: /var/cache as root, else ~/.cache."""
+    if os.geteuid() == 0:
+        return Path("/var/cache/ebpftop-kernels")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ebpftop-kernels"
+
+
+def image(kernel: Kernel) -> Image:
+    """The kernel, from the cache or from the distribution's archive. Raises Missing."""
+    place = cache() / kernel.name
+    if not place.is_dir():
+        fresh = place.with_name(f".{kernel.name}.{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        try:
+            _unpack(_download(kernel, fresh), fresh)
+            fresh.rename(place)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    found = sorted((place / "boot").glob("vmlinuz-*"))
+    if not found:
+        raise Missing(f"no boot/vmlinuz in {place}: remove that folder and try again")
+    return Image(found[0].name.removeprefix("vmlinuz-"), found[0])
+
+
+def _download(kernel: Kernel, place: Path) -> list[Path]:
+    """The packages of the kernel that the suite's linux-image-<arch> stands for."""
+    for folder in ("lists/partial", "cache/archives/partial", "debs"):
+        (place / folder).mkdir(parents=True)
+    (place / "status").touch()
+    (place / "sources.list").write_text(
+        f"deb [signed-by={KEYRING}] {_mirror()} {kernel.suite} main\n"
+    )
+    state = {
+        "Dir::State": place,
+        "Dir::State::Lists": place / "lists",
+        "Dir::State::status": place / "status",
+        "Dir::Cache": place / "cache",
+        "Dir::Etc::SourceList": place / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "APT::Sandbox::User": "root",
+    }
+    options = [part for key, value in state.items() for part in ("-o", f"{key}={value}")]
+    _run("apt-get", *options, "-qq", "update")
+    meta = f"linux-image-{_run('dpkg', '--print-architecture').strip()}"
+    names = list(_parts(meta, options))
+    _run("apt-get", *options, "-qq", "download", *names, cwd=place / "debs")
+    return sorted((place / "debs").glob("*.deb"))
+
+
+def _parts(package: str, options: list[str]) -> Iterator[str]:
+    """The packages that hold a kernel's files. Since 7.x the image is split into several."""
+    shown = _run("apt-cache", *options, "--no-all-versions", "show", package)
+    depends = re.search(r"^Depends: (.*)$", shown, re.MULTILINE)
+    for name in re.findall(
+        r"linux-(?:image|binary|modules)-[0-9]\S*", depends[1] if depends else ""
+    ):
+        yield name
+        yield from _parts(name, options)
+
+
+def _unpack(packages: list[Path], place: Path) -> None:
+    """Leaves boot/vmlinuz-<release> and lib/modules/<release>, whatever the package's layout."""
+    if not packages:
+        raise Missing("the suite has no kernel package of that name")
+    for package in packages:
+        _run("dpkg", "-x", package, place)
+    modules = next(place.glob("usr/lib/modules/*"), None) or next(place.glob("lib/modules/*"), None)
+    if modules is None:
+        raise Missing("the kernel package has no modules")
+    release = modules.name
+    if not (place / "lib").exists():
+        (place / "lib").symlink_to("usr/lib")
+    elif not (place / "lib/modules").exists():
+        (place / "lib/modules").symlink_to("../usr/lib/modules")
+    vmlinuz = place / f"boot/vmlinuz-{release}"
+    if not vmlinuz.exists():
+        vmlinuz.parent.mkdir(exist_ok=True)
+        vmlinuz.symlink_to(f"../usr/lib/modules/{release}/vmlinuz")
+    _run("depmod", "-b", place, release)
+    for leftover in ("lists", "cache", "debs"):
+        shutil.rmtree(place / leftover)
+
+
+def _mirror() -> str:
+    """The Debian mirror that this machine's apt uses, or $MIRROR where it uses none."""
+    if mirror := os.environ.get("MIRROR"):
+        return mirror
+    shown = _run("apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)")
+    for line in shown.splitlines():
+        if line.startswith("Debian Debian "):
+            return line.rpartition(" ")[2]
+    raise Missing("this machine's apt knows no Debian mirror; name one: make matrix MIRROR=URL")
+
+
+def _run(*command: str | Path, cwd: Path | None = None) -> str:
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        raise Missing(f"{command[0]} is not on this machine") from None
+    except subprocess.CalledProcessError as error:
+        last = error.stderr.strip().splitlines()[-1:] or [f"exit status {error.returncode}"]
+        raise Missing(f"{command[0]}: {last[0]}") from None
+    return done.stdout
