@@ -66,7 +66,7 @@ def run(image: Image, folder: Path, pytest_arguments: list[str]) -> int | None:
     python = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     script = [Path(__file__).with_name("in_guest.sh"), folder, python, *pytest_arguments]
     programs = Path(sys.executable).parent
-    command = [
+    command: list[str | Path] = [
         *(programs / "vng", "--disable-kvm", "--verbose"),
         *("--run", image.vmlinuz, "--rwdir", folder, "--cpus", "2", "--memory", MEMORY),
         *("--", shlex.join(map(str, ("bash", *script)))),

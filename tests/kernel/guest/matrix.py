@@ -88,6 +88,8 @@ def _column(name: str, filters: list[str]) -> report.Column:
         results = report.read(folder / "junit.xml")
     except (OSError, ElementTree.ParseError):
         return report.Column(name, release, seconds, trouble=_trouble(folder, status))
+    if not results:
+        return report.Column(name, release, seconds, trouble="no test of that name")
     return report.Column(name, release, seconds, results)
 
 
@@ -101,17 +103,11 @@ def _guest(name: str, folder: Path, filters: list[str]) -> tuple[str, int | None
 def _local(folder: Path, filters: list[str]) -> tuple[str, int | None]:
     """This machine's kernel: the same command, and a network of its own where root may."""
     _say(f"{LOCAL}: {os.uname().release}")
-    pytest = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-v",
-        "-p",
-        "no:cacheprovider",
-        "-o",
-        "junit_family=xunit1",
+    command = [
+        *(sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider"),
+        *("-o", "junit_family=xunit1", f"--junitxml={folder / 'junit.xml'}"),
+        *(*filters, "tests/kernel"),
     ]
-    command = [*pytest, f"--junitxml={folder / 'junit.xml'}", *filters, "tests/kernel"]
     if os.geteuid() == 0:
         command = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "-", *command]
     return os.uname().release, boot.bounded(command, folder / "log")
