@@ -356,4 +356,9 @@ def map_lookup_batch(
         done += struct.unpack_from("<I", attr, 32)[0]
         if end:
             break
-    return keys.raw[: done * key_size], values.raw[: done * value_size], done
+    # string_at copies what was filled in; .raw would copy (and touch) the whole buffer
+    return (
+        ctypes.string_at(keys, done * key_size),
+        ctypes.string_at(values, done * value_size),
+        done,
+    )

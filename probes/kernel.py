@@ -39,11 +39,12 @@ class Module:
     on-exec), the module's until `close`. The kernel keeps a map while a loaded program uses it.
     """
 
-    def __init__(self, answer: Mapping[str, Any], fds: Sequence[int], *, log: str = "") -> None:
+    def __init__(self, answer: Mapping[str, Any], fds: Sequence[int]) -> None:
         self._fds = tuple(fds)
-        self.log = log
         try:
             maps = answer["maps"]
+            if len(fds) < len(maps):
+                raise LoadFailed("a map got lost: too many open files", errno=errno.EMFILE)
             self.fds: dict[str, int] = {m["name"]: fd for m, fd in zip(maps, fds, strict=True)}
             numbers = {m["fd"]: self.fds[m["name"]] for m in maps}
             self.functions = {
@@ -182,7 +183,7 @@ class _Child:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
-        self._words = os.memfd_create("bcc_compiler")
+        self._words = os.fdopen(os.memfd_create("bcc_compiler"), "rb")
         with theirs:
             # Not with a parent-death signal: that one watches the starting *thread*. The child
             # ends at end of file, which comes however we end. Its own session keeps ^C from it.
@@ -223,13 +224,19 @@ class _Child:
         return answer, fds
 
     def _said(self) -> str:
-        return os.pread(self._words, 1 << 16, 0).decode(errors="replace")
+        if self._words.closed:
+            return ""
+        return os.pread(self._words.fileno(), 1 << 16, 0).decode(errors="replace")
 
     def close(self) -> None:
         """End of file is what ends it; a compile that still runs then is killed with it."""
         self._control.close()
-        self._process.wait()
-        os.close(self._words)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._words.close()
 
 
 def _refusal(answer: Mapping[str, Any]) -> ProbeError:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from probes.errors import ProbeError
 from probes.points import Point
 from probes.units import Unit
 
@@ -84,6 +85,14 @@ class Table(Protocol):
         """One entry (key and value fields), or None where there is none."""
         ...
 
+    def delete(self, key: tuple[int | bytes, ...]) -> bool:
+        """Whether there was such an entry; it is gone now."""
+        ...
+
+    def drain(self) -> list[tuple[int | bytes, ...]]:
+        """Takes everything out of a queue, oldest first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -102,6 +111,7 @@ class Opening:
     tables: Mapping[str, Table]
     target: str | None
     ifindex: int
+    program_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +132,31 @@ class Rung:
     """One way to get a hook's numbers.
 
     least: the least kernel and privilege, for people. source: the C that bcc compiles ("" for a
-    passive rung: netlink, procfs). types: the kernel types the C uses, taken from BTF.
+    passive rung: netlink, procfs), or what makes it for a target. types: the kernel types the C uses, taken from BTF.
     open: called once attached; gives the function that reads. next_on: errnos that mean
     "unsupported here", beside those that always do. lasting: the attachment outlives the
     process, so it is taken on a person's word only, marked, and swept at the next start.
     from_zero: every row starts at zero when it appears, so a new row's count is its increase.
+    requires: the refusal of a kernel that this rung is not for, where loading would not tell.
     """
 
     name: str
     least: str
     open: Callable[[Opening], Callable[[], Reading]]
-    source: str = ""
+    source: str | Callable[[str], str] = ""
     types: tuple[str, ...] = ()
     programs: tuple[Program, ...] = ()
     next_on: frozenset[int] = frozenset()
     lasting: bool = False
     from_zero: bool = True
+    requires: Callable[[], ProbeError | None] | None = None
 
     @property
     def passive(self) -> bool:
         return not self.programs
+
+    def source_for(self, target: str | None) -> str:
+        return self.source if isinstance(self.source, str) else self.source(target or "")
 
 
 class TargetKind(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -163,7 +164,7 @@ class BpfTable:
                 self.fd, self._key.size, self._stride, self.max_entries
             )
         except OSError as refused:
-            if refused.errno not in (bpf.ENOTSUPP, 22):
+            if refused.errno not in (bpf.ENOTSUPP, errno.EINVAL):
                 raise
             keys, values = self._iterate()
         unpacked = self._value.codec.iter_unpack(self._summed(values))
@@ -184,23 +185,21 @@ class BpfTable:
         return b"".join(found), b"".join(found.values())
 
     def _summed(self, values: bytes) -> bytes:
-        """Entries of one value per CPU -> entries of one value.
+        """Entries of one value for each CPU -> entries of one value.
 
-        All entries' values of a CPU, as one number, are added to those of the others: no loop
-        over lanes. No lane carries into its neighbour: a u64 that counts events, bytes or
-        nanoseconds does not reach 2**64 (584 years of CPU time), summed or not.
+        A CPU's value is added as one number, all its u64 lanes at once. No lane carries into its
+        neighbour: a u64 that counts events, bytes or nanoseconds stays far below 2**64 (584
+        years), summed or not.
         """
         if self._cpus == 1:
             return values
-        total = sum(int.from_bytes(cpu, sys.byteorder) for cpu in self._by_cpu(memoryview(values)))
-        return total.to_bytes(len(values) // self._cpus, sys.byteorder)
+        return b"".join(self._sum(values, at) for at in range(0, len(values), self._stride))
 
-    def _by_cpu(self, values: memoryview) -> list[bytes]:
-        size, stride = self._value.size, self._stride
-        return [
-            b"".join([values[at : at + size] for at in range(first, len(values), stride)])
-            for first in range(0, stride, size)
-        ]
+    def _sum(self, values: bytes, first: int) -> bytes:
+        size, order = self._value.size, sys.byteorder
+        slices = range(first, first + self._stride, size)
+        total = sum([int.from_bytes(values[at : at + size], order) for at in slices])
+        return total.to_bytes(size, order)
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:

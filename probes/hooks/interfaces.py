@@ -1,11 +1,36 @@
 """Interfaces: every network interface with the kernel's own counters. Needs no privilege."""
 
-from probes.model import Column, Hook, Kind
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probes import bpf, netlink
+from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.readers import row_from
 from probes.units import Unit
 
 
 def _packets(name: str, title: str, help: str) -> Column:
     return Column(name, title, Unit.PACKETS, Kind.COUNTER, help=help)
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    names: dict[int, str] = {}
+
+    def row(link: netlink.Interface) -> Row:
+        known: dict[str, Value] = dict(link._asdict())
+        known["interface"] = known.pop("name")
+        known["xdp_program"] = " ".join(_program(id, names) for _, id in link.xdp_programs)
+        return row_from(opening.hook.stored, known)
+
+    return lambda: Reading([row(link) for link in netlink.links()])
+
+
+def _program(id: int, names: dict[int, str]) -> str:
+    """name#id; ids are never used again while a host is up, so a name is asked for once."""
+    if id not in names:
+        names[id] = bpf.prog_name(id) or "?"
+    return f"{names[id]}#{id}"
 
 
 HOOK = Hook(
@@ -32,6 +57,6 @@ HOOK = Hook(
         Column("xdp_mode", "XDP", width=8, help="native, generic, offload, several or none"),
         Column("xdp_program", "XDP program", width=18, help="name#id of the program, whoever's"),
     ),
-    ladder=(),
+    ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
     order=10,
 )

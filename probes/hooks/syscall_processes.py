@@ -1,19 +1,94 @@
 """One system call by process: who makes it, how often, with which errors and latency."""
 
-from probes.model import Column, Hook, Kind, TargetKind, mean, quantile
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+
+from probes import decode, syscalls
+from probes.errors import Gone
+from probes.model import Column, Hook, Kind, Program, Rung, TargetKind, mean, quantile
+from probes.points import BtfTracepoint, Point, RawTracepoint, Tracepoint
+from probes.readers import by_columns
+from probes.syscall_source import TYPES, source
 from probes.units import Unit
+
+# The name is that of the latest call: a process may exec() in between.
+_COUNT = """
+struct slot { u64 calls, errors, total_ns; char comm[16]; u64 latency[40]; };
+BPF_TABLE("lru_hash", u32, struct slot, rows, 4096);
+
+static inline void count(u32 id, u64 ns, long result, int timed) {
+    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    struct slot zero = {}, *slot = rows.lookup(&pid);
+    if (!slot) {
+        rows.insert(&pid, &zero);
+        slot = rows.lookup(&pid);
+        if (!slot)
+            return;
+    }
+    bpf_get_current_comm(slot->comm, sizeof(slot->comm));
+    ADD(&slot->calls, 1);
+    if (timed) {
+        u32 bucket = log2_bucket(ns);
+        ADD(&slot->total_ns, ns);
+        ADD(&slot->latency[bucket < 40 ? bucket : 39], 1);
+    }
+    if (result < 0 && result >= -4095)
+        ADD(&slot->errors, 1);
+}
+"""
+
+
+def _source(how: str) -> Callable[[str], str]:
+    def of(target: str) -> str:
+        number = syscalls.number(target)
+        if number is None:
+            raise Gone(f"{platform.machine()} has no system call {target!r}")
+        return source(_COUNT, how, only=number)
+
+    return of
+
+
+def _rung(name: str, least: str, how: str, enter: Point, leave: Point) -> Rung:
+    return Rung(
+        name,
+        f"{least}, CAP_BPF, CAP_PERFMON",
+        by_columns(),
+        source=_source(how),
+        types=TYPES,
+        programs=(Program("enter", enter), Program("leave", leave)),
+    )
+
 
 HOOK = Hook(
     name="syscall-processes",
     title="Syscall by process",
     answers="Which processes make one system call, and how it goes for each.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, width=7, help="process id (tgid)"),
-        Column("comm", "Command", width=16, help="the process's name when last seen"),
-        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, help="calls that have returned"),
-        Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, help="calls that returned an errno"),
-        Column("total_ns", "Total", Unit.NS, Kind.COUNTER, hidden=True, help="time in the call"),
-        Column("latency", "Latency", Unit.NS, Kind.HISTOGRAM, hidden=True, help="log2 of ns"),
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "key", width=7, help="process id (tgid)"),
+        Column(
+            "comm",
+            "Command",
+            field="comm",
+            decode=decode.comm,
+            width=16,
+            help="the process's name at its latest call",
+        ),
+        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
+        Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
+        Column(
+            "total_ns",
+            "Total",
+            Unit.NS,
+            Kind.COUNTER,
+            "total_ns",
+            hidden=True,
+            help="time in the call",
+        ),
+        Column(
+            "latency", "Latency", Unit.NS, Kind.HISTOGRAM, "latency", hidden=True, help="log2 of ns"
+        ),
         Column(
             "mean_ns",
             "Mean",
@@ -31,7 +106,30 @@ HOOK = Hook(
             help="99th percentile, last 10 s, within a factor of two",
         ),
     ),
-    ladder=(),
+    ladder=(
+        _rung(
+            "btf-tracepoint",
+            "Linux 5.5, BTF",
+            "typed",
+            BtfTracepoint("sys_enter"),
+            BtfTracepoint("sys_exit"),
+        ),
+        _rung(
+            "raw-tracepoint",
+            "Linux 4.17",
+            "raw",
+            RawTracepoint("sys_enter"),
+            RawTracepoint("sys_exit"),
+        ),
+        _rung(
+            "tracepoint",
+            "Linux 4.7, tracefs",
+            "tracefs",
+            Tracepoint("raw_syscalls", "sys_enter"),
+            Tracepoint("raw_syscalls", "sys_exit"),
+        ),
+    ),
+    order=65,
     target=TargetKind.SYSCALL,
     on_demand=True,
 )

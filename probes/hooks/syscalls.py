@@ -1,19 +1,130 @@
 """Syscalls: calls, errors and latency of every system call on the host."""
 
-from probes.model import Column, Hook, Kind, mean, quantile
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from probes import decode, procfs, syscalls
+from probes.model import (
+    Column,
+    Hook,
+    Kind,
+    Opening,
+    Program,
+    Reading,
+    Rung,
+    mean,
+    quantile,
+)
+from probes.points import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.readers import row_from, row_of
+from probes.syscall_source import COMPAT, TYPES, source
 from probes.units import Unit
+
+# One slot for each number. `errnos` is a map of its own: errors are rare, and which ones is asked
+# only of those that happen.
+_COUNT = """
+struct slot { u64 calls, errors, total_ns, latency[40]; };
+BPF_PERCPU_ARRAY(rows, struct slot, SLOTS);
+struct failure { u32 id, error; };
+struct failures { u64 times; };
+BPF_TABLE("lru_percpu_hash", struct failure, struct failures, errnos, 2048);
+
+static inline void count(u32 id, u64 ns, long result, int timed) {
+    struct slot *slot = rows.lookup(&id);
+    if (!slot)
+        return;
+    slot->calls++;
+    if (timed) {
+        u32 bucket = log2_bucket(ns);
+        slot->total_ns += ns;
+        slot->latency[bucket < 40 ? bucket : 39]++;
+    }
+    if (result < 0 && result >= -4095) {
+        struct failure what = {.id = id, .error = -result};
+        struct failures once = {.times = 1}, *seen = errnos.lookup(&what);
+        slot->errors++;
+        if (seen)
+            seen->times++;
+        else
+            errnos.update(&what, &once);
+    }
+}
+"""
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    rows, errnos = opening.tables["rows"], opening.tables["errnos"]
+    row = row_of(opening.hook.stored, rows)
+    calls, mostly = rows.fields["calls"], [c.name for c in opening.hook.stored].index("top_errno")
+
+    def read() -> Reading:
+        most = _most(errnos.rows())
+        made = []
+        for entry in rows.rows():
+            if entry[calls]:  # type: ignore[index]
+                plain = list(row(entry))
+                plain[mostly] = most.get(int(entry[0]))
+                made.append(tuple(plain))
+        return Reading(made)
+
+    return read
+
+
+def _most(failures: list[tuple[int | bytes, ...]]) -> dict[int, str]:
+    """The most frequent errno of each system call that failed."""
+    by_call: dict[int, dict[int, int]] = defaultdict(dict)
+    for id, error, times in failures:
+        by_call[int(id)][int(error)] = int(times)
+    return {
+        id: decode.errno_name(max(errors, key=lambda e: (errors[e], -e)))
+        for id, errors in by_call.items()
+    }
+
+
+def _proc(opening: Opening) -> Callable[[], Reading]:
+    """What /proc counts: calls that read and write, by the processes one may look at."""
+    calls = procfs.FileCalls()
+    columns = opening.hook.stored
+    return lambda: Reading(
+        [row_from(columns, {"syscall": name, "calls": n}) for name, n in calls.read()]
+    )
+
+
+def _name(number: object) -> str:
+    return "32-bit calls" if number == COMPAT else syscalls.name(int(number))  # type: ignore[call-overload]
+
 
 HOOK = Hook(
     name="syscalls",
     title="Syscalls",
     answers="Which system calls are made, which fail and how, and which stall.",
     columns=(
-        Column("syscall", "Syscall", kind=Kind.KEY, width=18, help="by the architecture's table"),
-        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, help="calls that have returned"),
-        Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, help="calls that returned an errno"),
+        Column(
+            "syscall",
+            "Syscall",
+            kind=Kind.KEY,
+            field="key",
+            decode=_name,
+            width=18,
+            help="by the architecture's table; all calls of 32-bit processes together",
+        ),
+        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
+        Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
         Column("top_errno", "Mostly", width=10, help="the most frequent errno since attach"),
-        Column("total_ns", "Total", Unit.NS, Kind.COUNTER, hidden=True, help="time in the call"),
-        Column("latency", "Latency", Unit.NS, Kind.HISTOGRAM, hidden=True, help="log2 of ns"),
+        Column(
+            "total_ns",
+            "Total",
+            Unit.NS,
+            Kind.COUNTER,
+            "total_ns",
+            hidden=True,
+            help="time in the call",
+        ),
+        Column(
+            "latency", "Latency", Unit.NS, Kind.HISTOGRAM, "latency", hidden=True, help="log2 of ns"
+        ),
         Column(
             "mean_ns",
             "Mean",
@@ -31,6 +142,41 @@ HOOK = Hook(
             help="99th percentile, last 10 s, within a factor of two",
         ),
     ),
-    ladder=(),
+    ladder=(
+        Rung(
+            "btf-tracepoint",
+            "Linux 5.5, BTF, CAP_BPF, CAP_PERFMON",
+            _open,
+            source=source(_COUNT, "typed"),
+            types=TYPES,
+            programs=(
+                Program("enter", BtfTracepoint("sys_enter")),
+                Program("leave", BtfTracepoint("sys_exit")),
+            ),
+        ),
+        Rung(
+            "raw-tracepoint",
+            "Linux 4.17, CAP_BPF, CAP_PERFMON",
+            _open,
+            source=source(_COUNT, "raw"),
+            types=TYPES,
+            programs=(
+                Program("enter", RawTracepoint("sys_enter")),
+                Program("leave", RawTracepoint("sys_exit")),
+            ),
+        ),
+        Rung(
+            "tracepoint",
+            "Linux 4.7, tracefs, CAP_BPF, CAP_PERFMON",
+            _open,
+            source=source(_COUNT, "tracefs"),
+            types=TYPES,
+            programs=(
+                Program("enter", Tracepoint("raw_syscalls", "sys_enter")),
+                Program("leave", Tracepoint("raw_syscalls", "sys_exit")),
+            ),
+        ),
+        Rung("proc", "nothing; other users' processes take root", _proc),
+    ),
     order=60,
 )

@@ -1,21 +1,5 @@
 """TC ingress: packets and bytes at one interface's ingress, every packet let on to the next."""
 
-from probes.model import Column, Hook, Kind, TargetKind
-from probes.units import Unit
+from probes.tc import hook
 
-COLUMNS = (
-    Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="number; stays when renamed"),
-    Column("interface", "Interface", width=15, help="the interface's name"),
-    Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, help="packets seen at TC"),
-    Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, help="bytes of those packets"),
-    Column("dropped", "Dropped", Unit.PACKETS, Kind.COUNTER, help="dropped by the qdisc (netlink)"),
-)
-HOOK = Hook(
-    name="tc-ingress",
-    title="TC ingress",
-    answers="How many packets and bytes pass TC ingress, and what the qdisc drops.",
-    columns=COLUMNS,
-    ladder=(),
-    order=30,
-    target=TargetKind.INTERFACE,
-)
+HOOK = hook("ingress", order=30)

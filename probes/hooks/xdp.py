@@ -1,23 +1,108 @@
-"""XDP: a counting program of our own on one interface. Attached on a person's word only."""
+"""XDP: a counting program of our own on one interface. Attached on a person's word only.
 
-from probes.model import Column, Hook, Kind, Reach, TargetKind
+It passes every packet. A native attach can reset the NIC for a moment, hence the person.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+
+from probes import bpf, netlink
+from probes.errors import Gone
+from probes.model import (
+    Column,
+    Hook,
+    Kind,
+    Opening,
+    Program,
+    Reach,
+    Reading,
+    Rung,
+    TargetKind,
+    Value,
+)
+from probes.points import Point, XdpLink, XdpNetlink
+from probes.readers import of_interface, row_from
 from probes.units import Unit
 
 VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
+
+# The length is that of the linear part; a packet in several buffers never reaches a program that
+# does not declare frags (Linux 5.18), as this one does not.
+SOURCE = """
+struct slot {
+    u64 aborted, drop, pass, tx, redirect;
+    u64 aborted_bytes, drop_bytes, pass_bytes, tx_bytes, redirect_bytes, bytes;
+};
+BPF_TABLE("percpu_hash", u32, struct slot, rows, 1024);
+
+int count(struct xdp_md *ctx) {
+    u32 ifindex = ctx->ingress_ifindex;
+    u64 length = (long)ctx->data_end - (long)ctx->data;
+    struct slot zero = {}, *slot = rows.lookup(&ifindex);
+    if (!slot) {
+        rows.insert(&ifindex, &zero);
+        slot = rows.lookup(&ifindex);
+        if (!slot)
+            return XDP_PASS;
+    }
+    slot->pass++;
+    slot->pass_bytes += length;
+    slot->bytes += length;
+    return XDP_PASS;
+}
+"""
+
+
+def _ours(opening: Opening) -> Mapping[str, Value]:
+    id = opening.program_ids[0]
+    return {"program": bpf.prog_name(id) or "ebpftop_count", "program_id": id}
+
+
+def _rung(name: str, least: str, point: Point, *, lasting: bool = False) -> Rung:
+    return Rung(
+        name,
+        least,
+        of_interface(_ours),
+        source=SOURCE,
+        programs=(Program("count", point),),
+        next_on=frozenset({errno.EOPNOTSUPP, errno.ERANGE, errno.EINVAL, errno.ENOMEM}),
+        lasting=lasting,
+    )
+
+
+def _from_netlink(opening: Opening) -> Callable[[], Reading]:
+    """No verdicts, but whose program sits there, and the link's bytes."""
+
+    def read() -> Reading:
+        link = netlink.link(opening.ifindex)
+        if link is None:
+            raise Gone("the interface is not there any more")
+        id = link.xdp_programs[0][1] if link.xdp_programs else None
+        known: dict[str, Value] = {
+            "ifindex": link.ifindex,
+            "interface": link.name,
+            "program": bpf.prog_name(id) if id else None,
+            "program_id": id,
+            "bytes": link.rx_bytes,
+        }
+        return Reading([row_from(opening.hook.stored, known)])
+
+    return read
+
 
 HOOK = Hook(
     name="xdp",
     title="XDP",
     answers="How many packets and bytes XDP lets pass, drops, sends back or redirects.",
     columns=(
-        Column(
-            "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="number; stays when renamed"
-        ),
+        Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="its number"),
         Column("interface", "Interface", width=15, help="the interface's name"),
         Column("program", "Program", width=16, help="the XDP program that was counted"),
         Column("program_id", "Id", Unit.NUMBER, width=6, help="its id, as bpftool shows it"),
         *(
-            Column(v, v.capitalize(), Unit.PACKETS, Kind.COUNTER, help=f"packets with verdict {v}")
+            Column(v, v.capitalize(), Unit.PACKETS, Kind.COUNTER, v, help=f"packets, verdict {v}")
             for v in VERDICTS
         ),
         *(
@@ -26,13 +111,27 @@ HOOK = Hook(
                 f"{v.capitalize()} B",
                 Unit.BYTES,
                 Kind.COUNTER,
+                f"{v}_bytes",
                 help=f"bytes of packets with verdict {v}",
             )
             for v in VERDICTS
         ),
-        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, help="bytes of all packets seen"),
+        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of all packets seen"),
     ),
-    ladder=(),
+    ladder=(
+        _rung(
+            "link-native", "Linux 5.9, a driver with XDP, CAP_BPF, CAP_NET_ADMIN", XdpLink("native")
+        ),
+        _rung("link-generic", "Linux 5.9, CAP_BPF, CAP_NET_ADMIN", XdpLink("generic")),
+        _rung(
+            "netlink-native",
+            "Linux 4.8, a driver with XDP, CAP_NET_ADMIN",
+            XdpNetlink("native"),
+            lasting=True,
+        ),
+        _rung("netlink-generic", "Linux 4.12, CAP_NET_ADMIN", XdpNetlink("generic"), lasting=True),
+        Rung("netlink", "nothing", _from_netlink, from_zero=False),
+    ),
     order=20,
     target=TargetKind.INTERFACE,
     reach=Reach.DATA_PATH,

@@ -1,0 +1,308 @@
+"""The owner: walks a hook's ladder, keeps every refusal, reads, and lets go of everything.
+
+One `Attachment` holds what one hook on one target has attached. It releases in reverse order,
+and what was attached before an error in the middle goes at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import count
+
+from probes import bpf, features, links, points
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+from probes.kernel import Compiler, Module
+from probes.model import (
+    Cost,
+    Hook,
+    HookId,
+    Kind,
+    Opening,
+    Reach,
+    Reading,
+    Refusal,
+    Rung,
+    Sample,
+    State,
+    Status,
+    Table,
+)
+
+_epochs = count(1)
+
+
+class Modules:
+    """Compiled modules, one for each source, shared by the attachments that use them."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[threading.Lock, list[Module], int]] = {}
+
+    def take(self, source: str, stack: ExitStack) -> Module:
+        """The module of a source, compiled if need be; given back when `stack` unwinds."""
+        with self._lock:
+            making, made, users = self._held.get(source, (threading.Lock(), [], 0))
+            self._held[source] = (making, made, users + 1)
+        stack.callback(self._give_back, source)
+        with making:
+            if not made:
+                made.append(self._compiler.compile(source))
+            return made[0]
+
+    def _give_back(self, source: str) -> None:
+        with self._lock:
+            making, made, users = self._held[source]
+            if users > 1:
+                self._held[source] = (making, made, users - 1)
+                return
+            del self._held[source]
+        for module in made:
+            module.close()
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A rung that stands: how it is read, what it costs to let go."""
+
+    rung: Rung
+    read: Callable[[], Reading]
+    stack: ExitStack
+    programs: list[int]
+    epoch: int
+    note: str = ""
+
+
+class Attachment:
+    """One hook on one target. Thread-safe; `climb` may run long while `read` goes on."""
+
+    def __init__(
+        self,
+        hook: Hook,
+        modules: Modules,
+        target: str | None = None,
+        ifindex: int = 0,
+        *,
+        observe_only: bool = False,
+    ) -> None:
+        self.hook = hook
+        self.ifindex = ifindex
+        self._modules = modules
+        self._observe_only = observe_only
+        self._lock = threading.Lock()
+        self._climbing = threading.Lock()
+        self._standing: _Standing | None = None
+        self._status = Status(HookId(hook.name, target))
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    def rename(self, target: str) -> None:
+        """The interface has another name now; what is attached stays."""
+        with self._lock:
+            self._status = replace(self._status, id=HookId(self.hook.name, target))
+
+    # -- attaching -----------------------------------------------------------------------------
+
+    def rest(self) -> None:
+        """Stands on the first passive rung at once, if there is one, until `climb` has ended."""
+        passive = next((r for r in self.hook.ladder if r.passive), None)
+        note = "attaching"
+        if passive is not None:
+            try:
+                self._take(self._stand(passive), (), State.ATTACHING, note)
+                return
+            except ProbeError as refusal:
+                note = refusal.why
+        self._say(State.ATTACHING, note=note)
+
+    def climb(self, *, pinned: str | None = None, asked: bool = False) -> Status:
+        """Walks the ladder from its best rung, or tries only the pinned one.
+
+        asked: a person wants it, so rungs that outlive the process are allowed. Never raises
+        ProbeError: what was refused is in the status, whose state is FAILED if nothing stood.
+        """
+        with self._climbing:
+            refused: list[Refusal] = []
+            taken: set[str] = set()
+            for rung in self.hook.ladder:
+                if pinned is not None and rung.name != pinned:
+                    continue
+                try:
+                    self._allow(rung, taken, asked=asked)
+                    standing = self._stand(rung)
+                except ProbeError as refusal:
+                    refused.append(_refusal(rung, refusal))
+                    if isinstance(refusal, Busy):
+                        taken |= _seats(rung)
+                    continue
+                state = State.PASSIVE if rung.passive else State.ATTACHED
+                self._take(standing, refused, state, standing.note, pinned=pinned is not None)
+                return self._status
+            self._drop()
+            self._say(State.FAILED, refused, pinned=pinned is not None)
+            return self._status
+
+    def _allow(self, rung: Rung, taken: set[str], *, asked: bool) -> None:
+        """Raises the refusal of a rung that is not to be tried at all."""
+        if rung.passive:
+            return
+        if self._observe_only and (rung.lasting or self.hook.reach is Reach.DATA_PATH):
+            raise Denied("--observe-only: nothing is attached in a data path")
+        if rung.lasting and not asked:
+            raise Denied(
+                "it would outlive this process, so it is taken on a person's word only",
+                remedy="Attach it by key, or with --attach.",
+            )
+        if taken & _seats(rung):
+            raise Busy("the same seat is taken; nobody is replaced")
+        if (veto := features.veto(rung, self.ifindex)) is not None:
+            raise veto
+
+    def _stand(self, rung: Rung) -> _Standing:
+        """Attaches a rung whole, or not at all."""
+        with ExitStack() as stack:
+            programs: list[int] = []
+            notes: list[str] = []
+            tables: Mapping[str, Table] = {}
+            if not rung.passive:
+                module = self._modules.take(rung.source_for(self._status.id.target), stack)
+                tables = module.tables
+                for program in rung.programs:
+                    insns = module.functions[program.function]
+                    try:
+                        fd = links.load(program.point, insns, program.function)
+                        stack.callback(os.close, fd)
+                        stack.callback(links.attach(program.point, fd, self.ifindex))
+                    except ProbeError as refusal:
+                        if not program.optional:
+                            raise
+                        notes.append(f"{program.without}: {refusal.why}")
+                        continue
+                    programs.append(fd)
+            target = self._status.id.target
+            ids = tuple(bpf.prog_info(fd).id for fd in programs)
+            read = rung.open(Opening(self.hook, tables, target, self.ifindex, ids))
+            return _Standing(rung, read, stack.pop_all(), programs, next(_epochs), "; ".join(notes))
+
+    def _take(
+        self,
+        standing: _Standing,
+        refused: Iterable[Refusal],
+        state: State,
+        note: str,
+        *,
+        pinned: bool = False,
+    ) -> None:
+        with self._lock:
+            before, self._standing = self._standing, standing
+            self._status = Status(
+                self._status.id, state, standing.rung.name, tuple(refused), note, pinned
+            )
+        if before is not None:
+            before.stack.close()
+
+    def _say(
+        self,
+        state: State,
+        refused: Iterable[Refusal] = (),
+        *,
+        note: str = "",
+        pinned: bool = False,
+    ) -> None:
+        with self._lock:
+            self._status = Status(self._status.id, state, None, tuple(refused), note, pinned)
+
+    def _drop(self) -> None:
+        with self._lock:
+            standing, self._standing = self._standing, None
+        if standing is not None:
+            standing.stack.close()
+
+    def detach(self) -> Status:
+        """Lets go of everything, in reverse order."""
+        with self._climbing:
+            self._drop()
+            self._say(State.DETACHED)
+            return self._status
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def read(self) -> Sample:
+        """One sample; without rows where nothing stands.
+
+        A target that has gone, or a map that cannot be read, ends the attachment: the sample's
+        status says so.
+        """
+        with self._lock:
+            standing, status = self._standing, self._status
+            reading, cost, problem = Reading(), None, None
+            if standing is not None:
+                try:
+                    reading = standing.read()
+                    cost = _cost(standing.programs)
+                except (ProbeError, OSError) as failed:
+                    problem = failed
+            now = time.monotonic()
+            if problem is None:
+                return self._sample(status, now, standing, reading, cost)
+        self._drop()
+        error = problem if isinstance(problem, ProbeError) else Unsupported(f"reading: {problem}")
+        kind = Refusal(status.rung or "", error.code, error.why, error.remedy)
+        self._say(State.FAILED, (*status.refused, kind))
+        return Sample(self._status, now, time.time())
+
+    def _sample(
+        self,
+        status: Status,
+        now: float,
+        standing: _Standing | None,
+        reading: Reading,
+        cost: Cost | None,
+    ) -> Sample:
+        keys = tuple(i for i, c in enumerate(self.hook.stored) if c.kind is Kind.KEY)
+        rows = {tuple(row[i] for i in keys): row for row in reading.rows}
+        return Sample(
+            status=status,
+            time=now,
+            wall=time.time(),
+            epoch=standing.epoch if standing is not None else 0,
+            rows=rows,
+            lost=reading.lost,
+            cost=cost,
+            log=tuple(reading.log),
+            from_zero=standing.rung.from_zero if standing is not None else True,
+        )
+
+
+def _cost(programs: Iterable[int]) -> Cost | None:
+    infos = [bpf.prog_info(fd) for fd in programs]
+    if not infos:
+        return None
+    return Cost(sum(i.runs for i in infos), sum(i.run_ns for i in infos))
+
+
+def _refusal(rung: Rung, error: ProbeError) -> Refusal:
+    log = error.log if isinstance(error, LoadFailed) else ""
+    return Refusal(rung.name, error.code, error.why, error.remedy, log)
+
+
+def _seats(rung: Rung) -> set[str]:
+    """The places that only one program can take, among those the rung wants."""
+    seats = set()
+    for program in rung.programs:
+        match program.point:
+            case points.XdpLink() | points.XdpNetlink():
+                seats.add("xdp")
+            case points.CgroupLink() | points.CgroupAttach():
+                seats.add("cgroup")
+    return seats
+
+
+__all__ = ["Attachment", "Gone", "Modules"]

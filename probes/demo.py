@@ -1,0 +1,196 @@
+"""The source that needs no kernel and no privilege: a scripted incident that repeats itself.
+
+Two minutes of virtual time: calm; then eth1 drops packets, a database refuses connects and later
+does not answer at all, system calls fail with it, and one connection's round trip climbs; then
+all of it recovers. The numbers depend on the seed and the virtual time only, never on the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from probes import incident
+from probes.errors import Gone, ProbeError, Unsupported
+from probes.hooks import catalogue
+from probes.model import (
+    Cost,
+    Hook,
+    HookId,
+    Host,
+    Key,
+    Kind,
+    Reach,
+    Refusal,
+    Row,
+    Sample,
+    State,
+    Status,
+    TargetKind,
+)
+
+START = 1_767_312_000.0  # 2026-01-02 00:00:00 UTC: the demo's clock begins at a fixed moment
+KERNEL = "6.12.48-amd64"
+
+
+class Demo:
+    """A `Source` that plays the incident.
+
+    seed: of the noise. interval: seconds of virtual time between two samples. hooks: what is
+    played. begin: virtual time of the first sample. pace: waits for the given seconds; another
+    than `asyncio.sleep` makes virtual time go as fast as it is asked for.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        interval: float = 1.0,
+        hooks: Mapping[str, Hook] | None = None,
+        *,
+        begin: float = 0.0,
+        pace: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.host = Host("web1", KERNEL, demo=True)
+        self.interval = interval
+        self._hooks = catalogue() if hooks is None else hooks
+        self._begin = begin
+        self._pace = pace
+        self._script = incident.Script(seed)
+        self._statuses: dict[HookId, Status] = {}
+        self._since: dict[HookId, float] = {}
+        self._epochs: dict[HookId, int] = {}
+        self._now = begin
+
+    @property
+    def catalogue(self) -> Mapping[str, Hook]:
+        return self._hooks
+
+    def statuses(self) -> tuple[Status, ...]:
+        return tuple(self._statuses.values())
+
+    async def start(self) -> None:
+        for id in self._known():
+            self._statuses[id] = Status(id)
+            if self._hooks[id.hook].reach is Reach.LOOKS_ON:
+                self._stand(id)
+
+    def _known(self) -> list[HookId]:
+        return [
+            HookId(hook.name, interface.name if hook.target is TargetKind.INTERFACE else None)
+            for hook in self._hooks.values()
+            if hook.name in incident.PLANS and not hook.on_demand
+            for interface in incident.INTERFACES
+            if hook.target is TargetKind.INTERFACE or interface is incident.INTERFACES[0]
+        ]
+
+    async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        now = self._begin
+        while True:
+            self._now = max(self._now, now)
+            yield tuple(self.sample(id, now) for id in self._standing(hook))
+            interval = self.interval
+            await self._pace(interval)
+            now += interval
+
+    def _standing(self, hook: str) -> list[HookId]:
+        standing = (State.ATTACHED, State.PASSIVE)
+        return [i for i, s in self._statuses.items() if i.hook == hook and s.state in standing]
+
+    def at(self, time: float) -> tuple[Sample, ...]:
+        """The samples of everything that stands, at that second of virtual time."""
+        hooks = self._hooks
+        return tuple(self.sample(id, time) for name in hooks for id in self._standing(name))
+
+    def sample(self, id: HookId, time: float) -> Sample:
+        """One hook's sample at that second of virtual time; it counts from the attach on."""
+        hook = self._hooks[id.hook]
+        since = self._since.get(id, self._begin)
+        names = tuple(c.name for c in hook.stored)
+        keys = tuple(i for i, c in enumerate(hook.stored) if c.kind is Kind.KEY)
+        rows: dict[Key, Row] = {}
+        for values in self._script.rows(id.hook, id.target, since, time):
+            row = tuple(self._own(id.hook, values)[n] for n in names)
+            rows[tuple(row[i] for i in keys)] = row
+        runs, per_run = self._script.cost(id.hook, id.target, since, time)
+        passive = self._statuses[id].state is State.PASSIVE
+        log = self._script.log(time - self.interval, time) if hook.log else []
+        return Sample(
+            status=self._statuses[id],
+            time=time,
+            wall=START + time,
+            epoch=self._epochs.get(id, 0),
+            rows=rows,
+            cost=None if passive else Cost(int(runs), int(runs * per_run)),
+            log=tuple(tuple(e[c.name] for c in hook.log) for e in log),
+            from_zero=not passive,
+        )
+
+    def _own(self, hook: str, values: incident.Values) -> incident.Values:
+        """The interface's row also says what we attached to it."""
+        if hook != "interfaces":
+            return values
+        id = HookId("xdp", str(values["interface"]))
+        status = self._statuses.get(id)
+        if status is None or status.state is not State.ATTACHED:
+            return values
+        mode = "generic" if id.target in incident.NO_NATIVE else "native"
+        return {**values, "xdp_mode": mode, "xdp_program": "ebpftop_xdp#731"}
+
+    async def attach(self, id: HookId, rung: str | None = None) -> Status:
+        hook = self._hooks.get(id.hook)
+        if hook is None or (hook.target is TargetKind.INTERFACE and not _interface(id.target)):
+            raise Gone(f"there is no {id}", errno=errno.ENODEV)
+        if rung is not None and hook.rung(rung) is None:
+            raise Unsupported(f"{id.hook} has no rung {rung}", errno=errno.ENOENT)
+        before = self._statuses.get(id, Status(id))
+        self._statuses[id] = replace(before, state=State.ATTACHING, note="compiling")
+        await self._pace(min(self.interval, 0.3))
+        error = incident.REFUSED.get(str(id))
+        if error is not None:
+            self._refuse(id, hook, error)
+            raise error
+        return self._stand(id, rung)
+
+    def _refuse(self, id: HookId, hook: Hook, error: ProbeError) -> None:
+        refused = tuple(
+            Refusal(r.name, error.code, error.why, error.remedy)
+            for r in hook.ladder
+            if not r.passive
+        )
+        self._statuses[id] = Status(id, State.FAILED, None, refused)
+
+    def _stand(self, id: HookId, rung: str | None = None) -> Status:
+        hook, plan = self._hooks[id.hook], incident.PLANS[id.hook]
+        refusals = plan.refusals if plan.on is None or id.target in plan.on else ()
+        ladder = tuple(r.name for r in hook.ladder) or plan.rungs
+        place = ladder.index(rung) if rung else min(len(refusals), len(ladder) - 1)
+        refused = (
+            ()
+            if rung
+            else tuple(
+                Refusal(name, *refusal) for name, refusal in zip(ladder, refusals, strict=False)
+            )
+        )
+        state = State.PASSIVE if plan.passive else State.ATTACHED
+        status = Status(id, state, ladder[place], refused, plan.note, rung is not None)
+        self._statuses[id] = status
+        self._since[id] = self._now
+        self._epochs[id] = self._epochs.get(id, 0) + 1
+        return status
+
+    async def detach(self, id: HookId) -> Status:
+        if self._hooks[id.hook].on_demand:
+            self._statuses.pop(id, None)
+            return Status(id)
+        self._statuses[id] = Status(id)
+        return self._statuses[id]
+
+    async def close(self) -> None:
+        for id in reversed(tuple(self._statuses)):
+            await self.detach(id)
+
+
+def _interface(name: str | None) -> bool:
+    return any(i.name == name for i in incident.INTERFACES)

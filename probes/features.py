@@ -1,0 +1,135 @@
+"""Questions to the kernel: would this rung stand here? Yes, no, or cannot tell; with the reason.
+
+A question is asked with the smallest program there is, loaded (and, for `answer`, attached for a
+moment where that changes nothing) exactly as the real one would be. It may veto a rung, which
+saves compiling for nothing; only attaching the real one proves it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from probes import bpf, links, points
+from probes.errors import ProbeError, Unsupported
+from probes.model import Program, Rung
+from probes.points import AttachType, Point
+
+
+class Word(StrEnum):
+    """An answer."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the kernel says about a rung. error: errno's name or the kind of refusal, for NO."""
+
+    word: Word
+    why: str = ""
+    remedy: str = ""
+    error: str = ""
+
+
+def veto(rung: Rung, ifindex: int = 0) -> ProbeError | None:
+    """The refusal that makes it pointless to compile the rung's programs, if there is one."""
+    if rung.requires is not None and (refusal := rung.requires()) is not None:
+        return refusal
+    for program in rung.programs:
+        try:
+            with _loaded(program):
+                _exists(program.point, ifindex)
+        except ProbeError as refusal:
+            if not program.optional:
+                return refusal
+    return None
+
+
+def answer(rung: Rung, ifindex: int = 0) -> Answer:
+    """Whether the rung would stand, as far as can be told without changing anything."""
+    if rung.requires is not None and (refusal := rung.requires()) is not None:
+        return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
+    word, why = Word.YES, ""
+    for program in rung.programs:
+        try:
+            with _loaded(program) as fd:
+                _exists(program.point, ifindex)
+                if isinstance(program.point, points.XdpLink | points.XdpNetlink):
+                    word, why = _xdp(program.point, ifindex)
+                elif not isinstance(program.point, points.Clsact | points.CgroupAttach):
+                    links.attach(program.point, fd, ifindex)()
+        except ProbeError as refusal:
+            if not program.optional:
+                return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
+            why = f"{program.without}: {refusal.why}"
+    return Answer(word, why)
+
+
+@contextmanager
+def _loaded(program: Program) -> Iterator[int]:
+    fd = links.load(program.point, bpf.exit_with(_neutral(program.point)), "probe")
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _neutral(point: Point) -> int:
+    """The return value that changes nothing."""
+    match point:
+        case points.XdpLink() | points.XdpNetlink():
+            return 2  # XDP_PASS
+        case points.TcxLink() | points.Clsact():
+            return -1  # TCX_NEXT, TC_ACT_UNSPEC
+        case points.CgroupLink() | points.CgroupAttach():
+            return 1
+        case _:
+            return 0
+
+
+def _exists(point: Point, ifindex: int) -> None:
+    """What loading does not show: is there something to attach to? Raises ProbeError."""
+    match point:
+        case points.Tracepoint(category, name):
+            links.tracepoint_id(category, name)
+        case points.Kprobe(function) | points.Kretprobe(function):
+            links.kprobe_symbol(function)
+        case points.TcxLink():
+            _tcx()
+        case points.XdpLink() | points.XdpNetlink() if ifindex:
+            if (foreign := links.foreign_xdp(ifindex)) is not None:
+                raise foreign
+        case points.CgroupLink() | points.CgroupAttach():
+            with links.root_cgroup():
+                pass
+
+
+def _tcx() -> None:
+    """No interface has this number: ENODEV where TCX exists, EINVAL where it does not."""
+    fd = links.load(points.TcxLink("ingress"), bpf.exit_with(-1), "probe")
+    try:
+        os.close(bpf.link_create(fd, 0x7FFFFFFF, AttachType.TCX_INGRESS))
+    except OSError as refused:
+        if refused.errno != errno.ENODEV:
+            why = "TCX is not supported here (Linux 6.6)"
+            raise Unsupported(why, errno=refused.errno or 0) from None
+    finally:
+        os.close(fd)
+
+
+def _xdp(point: points.XdpLink | points.XdpNetlink, ifindex: int) -> tuple[Word, str]:
+    if point.mode == "generic":
+        return Word.YES, ""
+    if not ifindex:
+        return Word.UNKNOWN, "depends on the interface's driver"
+    supported = links.driver_has_xdp(ifindex)
+    if supported is None:
+        return Word.UNKNOWN, "only attaching tells whether the driver does native XDP"
+    return (Word.YES, "") if supported else (Word.NO, "the driver does no native XDP")

@@ -1,0 +1,324 @@
+"""A point, a program, and how the one is attached to the other.
+
+`load` and `attach` turn the kernel's errno into one of `errors`, with a sentence. What each
+errno means at each step was seen on Linux 5.10 to 7.3, not taken from documentation.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from probes import bpf, btf, points, privilege, symbols
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+from probes.points import AttachType, Point, ProgType
+
+Detach = Callable[[], None]
+
+PROGRAM_PREFIX = "ebpftop_"
+"""Every program of ours starts like this, so that it is known in bpftool and after a crash."""
+XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
+_TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
+_NO_SUCH = Unsupported("", errno=errno.ENOENT)
+TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+
+
+def needs(point: Point) -> tuple[int, ...]:
+    """The capabilities that loading and attaching at this point take."""
+    match point:
+        case points.XdpLink() | points.XdpNetlink() | points.TcxLink() | points.Clsact():
+            return privilege.BPF, privilege.NET_ADMIN
+        case points.CgroupLink() | points.CgroupAttach():
+            return privilege.BPF, privilege.NET_ADMIN
+        case _:
+            return privilege.BPF, privilege.PERFMON
+
+
+def load(point: Point, insns: bytes, name: str) -> int:
+    """Loads a program for its point; returns its fd.
+
+    Raises Unsupported (no such type, function or tracepoint here), Denied, or LoadFailed with
+    the verifier's words.
+    """
+    prog_type, expected, btf_id = _kind(point)
+    how = {"name": PROGRAM_PREFIX + name, "expected_attach_type": expected}
+    try:
+        return bpf.prog_load(prog_type, insns, attach_btf_id=btf_id, **how)  # type: ignore[arg-type]
+    except OSError as first:
+        refused = first
+    # Once more, for the verifier's words: asking for them always would cost 1 MB for each load.
+    try:
+        return bpf.prog_load(prog_type, insns, attach_btf_id=btf_id, log=True, **how)  # type: ignore[arg-type]
+    except bpf.VerifierError as error:
+        log = error.log.strip()
+    except OSError:
+        log = ""
+    raise _load_refused(point, refused.errno or 0, log)
+
+
+def _kind(point: Point) -> tuple[int, int, int]:
+    """(program type, expected attach type, BTF id) to load with."""
+    match point:
+        case points.RawTracepoint():
+            return ProgType.RAW_TRACEPOINT, 0, 0
+        case points.BtfTracepoint(name):
+            return ProgType.TRACING, AttachType.TRACE_RAW_TP, _typed(btf.tracepoint(name), name)
+        case points.Fentry(function):
+            return (
+                ProgType.TRACING,
+                AttachType.TRACE_FENTRY,
+                _typed(btf.function(function), function),
+            )
+        case points.Fexit(function):
+            return (
+                ProgType.TRACING,
+                AttachType.TRACE_FEXIT,
+                _typed(btf.function(function), function),
+            )
+        case points.Tracepoint():
+            return ProgType.TRACEPOINT, 0, 0
+        case points.Kprobe() | points.Kretprobe():
+            return ProgType.KPROBE, 0, 0
+        case points.XdpLink() | points.XdpNetlink():
+            return ProgType.XDP, 0, 0
+        case points.TcxLink() | points.Clsact():
+            return ProgType.SCHED_CLS, 0, 0
+        case points.CgroupLink(kind) | points.CgroupAttach(kind):
+            if kind is AttachType.CGROUP_SOCK_OPS:
+                return ProgType.SOCK_OPS, kind, 0
+            return ProgType.CGROUP_SOCK_ADDR, kind, 0
+
+
+def _typed(id: int | None, name: str) -> int:
+    if id is not None:
+        return id
+    if not btf.available():
+        raise Unsupported(
+            "this kernel has no BTF, or libbpf is missing to read it",
+            errno=errno.ENOENT,
+            remedy="Use a kernel built with CONFIG_DEBUG_INFO_BTF, and install libbpf.",
+        )
+    raise Unsupported(f"this kernel has no {name} to attach to", errno=errno.ENOENT)
+
+
+def _load_refused(point: Point, code: int, log: str) -> ProbeError:
+    words = log.splitlines()[-1] if log else ""
+    if code in (errno.EPERM, errno.EACCES) and not log:
+        if isinstance(point, points.Fentry | points.Fexit) and not privilege.missing(*needs(point)):
+            return Denied(
+                "this kernel's policy refuses programs on trampolines (fentry, fexit, LSM)",
+                errno=code,
+            )
+        why, remedy = privilege.why_not(*needs(point))
+        return Denied(f"the kernel refused to load it: {why}", errno=code, remedy=remedy)
+    if code in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, bpf.ENOTSUPP) and (
+        not log or "unknown func" in log or "not supported" in log or "invalid func" in log
+    ):
+        return Unsupported(f"this kernel does not take such a program {words}".strip(), errno=code)
+    if code == errno.EINVAL and privilege.lockdown() == "confidentiality":
+        why, remedy = privilege.why_not(*needs(point))
+        return Denied(f"{why}: no program may read its memory", errno=code, remedy=remedy)
+    return LoadFailed(
+        f"the verifier refused the program ({os.strerror(code)}): please report it with the log",
+        errno=code,
+        log=log,
+    )
+
+
+def attach(point: Point, prog_fd: int, ifindex: int) -> Detach:
+    """Attaches a loaded program; returns what detaches it. Calling that twice does no harm.
+
+    Raises Unsupported, Denied, Busy (somebody else's program is there) or Gone.
+    """
+    match point:
+        case points.RawTracepoint(name):
+            return _link(
+                lambda: bpf.raw_tracepoint_open(prog_fd, name), f"tracepoint {name}", point
+            )
+        case points.BtfTracepoint(name) | points.Fentry(name) | points.Fexit(name):
+            return _link(lambda: bpf.raw_tracepoint_open(prog_fd), name, point)
+        case points.Tracepoint(category, name):
+            id = tracepoint_id(category, name)
+            return _perf(prog_fd, f"tracepoint {category}:{name}", 2, id)
+        case points.Kprobe(function):
+            return _kprobe(prog_fd, function, returns=False)
+        case points.Kretprobe(function):
+            return _kprobe(prog_fd, function, returns=True)
+        case points.XdpLink(mode):
+            return _link(
+                lambda: bpf.link_create(prog_fd, ifindex, AttachType.XDP, flags=XDP_FLAGS[mode]),
+                f"{mode} XDP",
+                point,
+                ifindex,
+            )
+        case points.TcxLink(direction):
+            return _link(
+                lambda: bpf.link_create(prog_fd, ifindex, _TCX[direction]), "TCX", point, ifindex
+            )
+        case points.CgroupLink(kind):
+            with root_cgroup() as cgroup:
+                return _link(
+                    lambda: bpf.link_create(prog_fd, cgroup, kind), "the root cgroup", point
+                )
+        case _:
+            return _lasting(point, prog_fd, ifindex)
+
+
+def _link(create: Callable[[], int], what: str, point: Point, ifindex: int = 0) -> Detach:
+    try:
+        fd = create()
+    except OSError as refused:
+        raise _attach_refused(refused.errno or 0, what, point, ifindex) from None
+    return _once(lambda: os.close(fd))
+
+
+def _once(detach: Detach) -> Detach:
+    held = [detach]
+    return lambda: held.pop()() if held else None
+
+
+def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> ProbeError:
+    match code:
+        case errno.EBUSY | errno.EEXIST if ifindex:
+            return Busy(f"{_who(ifindex)} is attached there", errno=code)
+        case errno.EBUSY | errno.EEXIST:
+            return Busy(f"somebody else's program is attached to {what}", errno=code)
+        case errno.ENODEV | errno.ENXIO:
+            return Gone("the interface is not there any more", errno=code)
+        case errno.EPERM if isinstance(point, points.CgroupLink | points.CgroupAttach):
+            if not privilege.missing(*needs(point)):
+                return Busy(
+                    "a program that tolerates none beside it is attached to the root cgroup",
+                    errno=code,
+                )
+        case errno.ENOENT:
+            return Unsupported(f"this kernel has no {what}", errno=code)
+    if code in (errno.EPERM, errno.EACCES):
+        why, remedy = privilege.why_not(*needs(point))
+        return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=remedy)
+    hints = {
+        errno.ERANGE: " (the MTU is too large for it)",
+        errno.EINVAL: "" if not ifindex else " (an older kernel, or an MTU that does not fit)",
+    }
+    reason = f"{what} is not supported here{hints.get(code, '')}"
+    return Unsupported(reason, errno=code)
+
+
+def _who(ifindex: int) -> str:
+    """The foreign XDP program on an interface, in words."""
+    from probes import netlink  # only here: the words are for a refusal
+
+    for interface in netlink.links():
+        if interface.ifindex == ifindex and interface.xdp_ids:
+            id = interface.xdp_ids[0]
+            return f"the XDP program {bpf.prog_name(id) or 'unknown'}#{id} ({interface.xdp_mode})"
+    return "somebody else's program"
+
+
+# -- tracepoints and kprobes, through perf ------------------------------------------------------
+
+
+def tracepoint_id(category: str, name: str) -> int:
+    """A tracepoint's number from tracefs. Raises Unsupported or Denied, with what to do."""
+    for root in TRACEFS:
+        try:
+            return int((root / "events" / category / name / "id").read_text())
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            raise Denied(
+                f"{root} may not be read by this user",
+                errno=errno.EACCES,
+                remedy="Run as root, or grant CAP_DAC_READ_SEARCH.",
+            ) from None
+    if not any((root / "events").is_dir() for root in TRACEFS):
+        raise Unsupported(
+            "tracefs is not mounted",
+            errno=errno.ENOENT,
+            remedy="mount -t tracefs tracefs /sys/kernel/tracing",
+        )
+    why = f"this kernel has no tracepoint {category}:{name}"
+    if privilege.lockdown() == "confidentiality":
+        why = "the kernel is locked down (confidentiality), which hides tracepoint numbers"
+    raise Unsupported(why, errno=errno.ENOENT)
+
+
+def _perf(prog_fd: int, what: str, kind: int, config: int, function: bytes | None = None) -> Detach:
+    name = ctypes.create_string_buffer(function) if function is not None else None
+    try:
+        fd = bpf.perf_event_open(kind, config, config1=ctypes.addressof(name) if name else 0)
+    except OSError as refused:
+        raise _perf_refused(refused.errno or 0, what) from None
+    try:
+        bpf.perf_event_attach(fd, prog_fd)
+    except OSError as refused:
+        os.close(fd)
+        raise _perf_refused(refused.errno or 0, what) from None
+    return _once(lambda: os.close(fd))
+
+
+def _perf_refused(code: int, what: str) -> ProbeError:
+    if (
+        code in (errno.EACCES, errno.EPERM)
+        and (paranoid := privilege.sysctl("kernel.perf_event_paranoid")) is not None
+        and paranoid > 2
+        and privilege.missing(privilege.PERFMON)
+    ):
+        return Denied(
+            f"kernel.perf_event_paranoid={paranoid} refuses {what}",
+            errno=code,
+            remedy="Run as root, grant CAP_PERFMON, or sysctl kernel.perf_event_paranoid=2.",
+        )
+    return _attach_refused(code, what, points.Kprobe(""))
+
+
+def _kprobe(prog_fd: int, function: str, *, returns: bool) -> Detach:
+    try:
+        pmu = int(Path("/sys/bus/event_source/devices/kprobe/type").read_text())
+    except FileNotFoundError:
+        raise Unsupported("this kernel is built without kprobes", errno=errno.ENOENT) from None
+    # The compiler may have renamed it (.isra.0, .constprop.0): the same code under another name.
+    symbol = function if symbols.exists(function) is not False else symbols.with_suffix(function)
+    if symbol is None:
+        raise Unsupported(f"this kernel has no function {function}", errno=errno.ENOENT)
+    return _perf(prog_fd, f"function {symbol}", pmu, 1 if returns else 0, symbol.encode())
+
+
+# -- cgroups ---------------------------------------------------------------------------------
+
+
+def cgroup_root() -> Path | None:
+    """Where cgroup v2 is mounted; in a container that is the container's own root."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        fields = line.split()
+        if len(fields) > 2 and fields[2] == "cgroup2":
+            return Path(fields[1].encode().decode("unicode_escape"))
+    return None
+
+
+@contextmanager
+def root_cgroup() -> Iterator[int]:
+    """An fd of the root cgroup. Raises Unsupported where cgroup v2 is not mounted."""
+    root = cgroup_root()
+    if root is None:
+        raise Unsupported(
+            "cgroup v2 is not mounted here",
+            errno=errno.ENOENT,
+            remedy="mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (any empty directory will do)",
+        )
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+# -- what outlives the process ---------------------------------------------------------------
+
+
+def _lasting(point: Point, prog_fd: int, ifindex: int) -> Detach:
+    raise NotImplementedError

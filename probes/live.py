@@ -1,0 +1,254 @@
+"""The source that polls this host's kernel: one attachment for each hook and target."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from probes import bpf, lasting, privilege
+from probes.attachment import Attachment, Modules
+from probes.errors import Gone, ProbeError
+from probes.hooks import catalogue
+from probes.kernel import Compiler
+from probes.model import Hook, HookId, Host, Reach, Sample, State, Status, TargetKind
+
+MOST_INTERFACES = 64
+"""How many interfaces get a targeted hook by themselves; a person can attach any other."""
+
+
+class Live:
+    """A `model.Source`. Attach and detach from the event loop; the kernel work runs in threads.
+
+    wanted: the hooks to attach at start (None: the safe set). pins: hook -> rung.
+    """
+
+    def __init__(
+        self,
+        *,
+        interval: float = 1.0,
+        wanted: Iterable[HookId] | None = None,
+        pins: Mapping[str, str] | None = None,
+        observe_only: bool = False,
+    ) -> None:
+        self.interval = interval
+        self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
+        self.notices: list[str] = []
+        self._hooks = catalogue()
+        self._wanted = None if wanted is None else tuple(wanted)
+        self._pins = dict(pins or {})
+        self._observe_only = observe_only
+        self._compiler = Compiler(self._hooks.values())
+        self._modules = Modules(self._compiler)
+        self._attachments: dict[tuple[str, int | str | None], Attachment] = {}
+        self._interfaces: dict[int, str] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        # Climbs may block for seconds each; readers must never wait behind them.
+        self._climbers = ThreadPoolExecutor(os.cpu_count() or 2, "climb")
+        self._readers = ThreadPoolExecutor(4, "read")
+        self._stats: int | None = None
+        self._started = time.monotonic()
+
+    @property
+    def catalogue(self) -> Mapping[str, Hook]:
+        return self._hooks
+
+    def statuses(self) -> tuple[Status, ...]:
+        known = []
+        for hook in self._hooks.values():
+            if hook.target is TargetKind.INTERFACE:
+                known += [
+                    a.status
+                    if (a := self._attachments.get((hook.name, index)))
+                    else Status(HookId(hook.name, name))
+                    for index, name in self._interfaces.items()
+                ]
+            else:
+                mine = [a.status for (name, _), a in self._attachments.items() if name == hook.name]
+                known += mine
+                if not mine and hook.target is TargetKind.NONE:
+                    known.append(Status(HookId(hook.name)))
+        return tuple(known)
+
+    # -- starting ------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self.prepare()
+        self._spawn(self._follow())
+        for attachment in self._first():
+            self._spawn(self._climb(attachment))
+
+    def prepare(self) -> None:
+        """What comes before any attachment: sweep what a killed process left, switch stats on."""
+        self.notices += lasting.sweep()
+        self._interfaces = _interfaces()
+        bpf.raise_memlock()
+        try:
+            self._stats = bpf.enable_stats()
+        except OSError:
+            self._stats = None  # no CAP_SYS_ADMIN, or Linux before 5.8: the cost is not known
+
+    def _first(self) -> list[Attachment]:
+        """The attachments of the start, standing on their passive rungs already."""
+        first = [self._attachment(id) for id in self._initial()]
+        for attachment in first:
+            attachment.rest()
+        return first
+
+    def _initial(self) -> list[HookId]:
+        if self._wanted is not None:
+            return list(self._wanted)
+        ids = []
+        for hook in self._hooks.values():
+            if hook.on_demand or hook.reach is not Reach.LOOKS_ON:
+                continue
+            if hook.target is TargetKind.INTERFACE:
+                names = list(self._interfaces.values())[:MOST_INTERFACES]
+                ids += [HookId(hook.name, name) for name in names]
+            else:
+                ids.append(HookId(hook.name))
+        return ids
+
+    def _spawn(self, work: object) -> None:
+        task = asyncio.create_task(work)  # type: ignore[arg-type]
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _climb(self, attachment: Attachment, *, asked: bool = False) -> Status:
+        pinned = self._pins.get(attachment.hook.name)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._climbers, lambda: attachment.climb(pinned=pinned, asked=asked)
+        )
+
+    def _attachment(self, id: HookId) -> Attachment:
+        """The attachment of an id, made if need be. Raises Gone for what does not exist."""
+        hook = self._hooks.get(id.hook)
+        if hook is None:
+            raise Gone(f"there is no hook {id.hook}; `ebpftop hooks` lists them")
+        key, ifindex = self._key(hook, id)
+        attachment = self._attachments.get(key)
+        if attachment is None:
+            attachment = Attachment(
+                hook, self._modules, id.target, ifindex, observe_only=self._observe_only
+            )
+            self._attachments[key] = attachment
+        return attachment
+
+    def _key(self, hook: Hook, id: HookId) -> tuple[tuple[str, int | str | None], int]:
+        if (id.target is None) is not (hook.target is TargetKind.NONE):
+            wants = f"needs a target: {hook.name}@{hook.target}" if hook.target else "has no target"
+            raise Gone(f"the hook {hook.name} {wants}")
+        if hook.target is not TargetKind.INTERFACE:
+            return (hook.name, id.target), 0
+        for index, name in _interfaces().items():
+            if name == id.target:
+                self._interfaces.setdefault(index, name)
+                return (hook.name, index), index
+        raise Gone(f"there is no interface {id.target}")
+
+    # -- following interfaces ------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Keeps up with interfaces that come, go and are renamed."""
+        while True:
+            await asyncio.sleep(self.interval)
+            now = _interfaces()
+            gone = self._interfaces.keys() - now.keys()
+            new = now.keys() - self._interfaces.keys()
+            for (_, index), attachment in list(self._attachments.items()):
+                if isinstance(index, int) and index in now:
+                    if attachment.status.id.target != now[index]:
+                        attachment.rename(now[index])
+            self._interfaces = now
+            for key in [k for k in self._attachments if k[1] in gone]:
+                attachment = self._attachments.pop(key)
+                await asyncio.get_running_loop().run_in_executor(self._climbers, attachment.detach)
+            if self._wanted is None:
+                self._attach_new(new)
+
+    def _attach_new(self, new: Iterable[int]) -> None:
+        for index in new:
+            for hook in self._hooks.values():
+                if (
+                    hook.target is TargetKind.INTERFACE
+                    and hook.reach is Reach.LOOKS_ON
+                    and not hook.on_demand
+                    and len(self._interfaces) <= MOST_INTERFACES
+                ):
+                    attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
+                    attachment.rest()
+                    self._spawn(self._climb(attachment))
+
+    # -- reading -------------------------------------------------------------------------------
+
+    async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        loop = asyncio.get_running_loop()
+        while True:
+            standing = [a for (name, _), a in list(self._attachments.items()) if name == hook]
+            if standing:
+                yield await loop.run_in_executor(
+                    self._readers, lambda these=standing: tuple(a.read() for a in these)
+                )
+            await asyncio.sleep(self._until_next())
+
+    def _until_next(self) -> float:
+        """Seconds to the next tick; every hook ticks at the same moments, so the screen wakes once."""
+        passed = time.monotonic() - self._started
+        return self.interval - passed % self.interval
+
+    # -- on a person's word --------------------------------------------------------------------
+
+    async def attach(self, id: HookId, rung: str | None = None) -> Status:
+        attachment = self._attachment(id)
+        if rung is not None and attachment.hook.rung(rung) is None:
+            names = ", ".join(r.name for r in attachment.hook.ladder)
+            raise Gone(f"the hook {id.hook} has no rung {rung}; it has {names}")
+        attachment.rest()
+        loop = asyncio.get_running_loop()
+        pinned = rung or self._pins.get(id.hook)
+        status = await loop.run_in_executor(
+            self._climbers, lambda: attachment.climb(pinned=pinned, asked=True)
+        )
+        if status.state is State.FAILED:
+            raise _failure(status)
+        return status
+
+    async def detach(self, id: HookId) -> Status:
+        attachment = self._attachment(id)
+        loop = asyncio.get_running_loop()
+        status = await loop.run_in_executor(self._climbers, attachment.detach)
+        if attachment.hook.on_demand:
+            self._attachments = {k: a for k, a in self._attachments.items() if a is not attachment}
+        return status
+
+    async def close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+
+    def close_now(self) -> None:
+        """Detaches everything, last attached first."""
+        self._climbers.shutdown(wait=True, cancel_futures=True)
+        for attachment in reversed(list(self._attachments.values())):
+            attachment.detach()
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        self._compiler.close()
+        if self._stats is not None:
+            os.close(self._stats)
+            self._stats = None
+
+
+def _interfaces() -> dict[int, str]:
+    return dict(socket.if_nameindex())
+
+
+def _failure(status: Status) -> ProbeError:
+    """The refusal that says most: the first that is not about a lower rung's own limits."""
+    if not status.refused:
+        return ProbeError(f"{status.id} could not be attached")
+    first = status.refused[0]
+    return ProbeError(f"{status.id}: {first.rung}: {first.why}", remedy=first.remedy)

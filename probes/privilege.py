@@ -1,0 +1,72 @@
+"""What this process may do, and in words why the kernel said no."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# include/uapi/linux/capability.h
+NET_ADMIN, SYS_ADMIN, PERFMON, BPF = 12, 21, 38, 39
+_NAMES = {
+    NET_ADMIN: "CAP_NET_ADMIN",
+    SYS_ADMIN: "CAP_SYS_ADMIN",
+    PERFMON: "CAP_PERFMON",
+    BPF: "CAP_BPF",
+}
+FULL = "Run it as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN."
+
+
+def effective() -> int:
+    """The effective capabilities as the kernel's bit mask."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
+def missing(*wanted: int) -> tuple[str, ...]:
+    """Names of the capabilities of `wanted` that are not there; CAP_SYS_ADMIN stands for BPF."""
+    mask = effective()
+    # CAP_BPF and CAP_PERFMON were split off CAP_SYS_ADMIN in Linux 5.8; it still implies them.
+    implied = (BPF, PERFMON) if mask >> SYS_ADMIN & 1 else ()
+    return tuple(_NAMES[c] for c in wanted if not mask >> c & 1 and c not in implied)
+
+
+def lockdown() -> str:
+    """The kernel's lockdown mode: "none", "integrity" or "confidentiality"."""
+    try:
+        modes = Path("/sys/kernel/security/lockdown").read_text()
+    except OSError:
+        return "none"
+    return modes[modes.find("[") + 1 : modes.find("]")] if "[" in modes else "none"
+
+
+def sysctl(name: str) -> int | None:
+    try:
+        return int(Path("/proc/sys", *name.split(".")).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def why_not(*wanted: int) -> tuple[str, str]:
+    """A sentence on what refused, and one on the remedy ("" where there is none)."""
+    if lacking := missing(*wanted):
+        return f"this process lacks {' and '.join(lacking)}", FULL
+    if (mode := lockdown()) != "none":
+        return (
+            f"the kernel is locked down ({mode})",
+            "Boot without lockdown= (or Secure Boot) where that is acceptable.",
+        )
+    return (
+        "a security policy of this host refuses it although the capabilities are there",
+        "Look for a seccomp profile, an LSM or a container runtime that forbids it.",
+    )
+
+
+def summary() -> str:
+    """One sentence on what more privilege would give; "" where nothing is missing."""
+    lacking = missing(BPF, PERFMON, NET_ADMIN)
+    if not lacking:
+        return ""
+    who = "root" if os.geteuid() == 0 else f"uid {os.geteuid()}"
+    return f"{who} without {', '.join(lacking)}: passive numbers only; sudo gives all hooks"

@@ -1,0 +1,85 @@
+"""How rungs read: the functions that hooks hand over as `Rung.open`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from probes.errors import Gone
+from probes.model import Column, Kind, Opening, Reading, Row, Table, Value
+
+Open = Callable[[Opening], Callable[[], Reading]]
+
+
+def by_columns(name: str = "rows") -> Open:
+    """Every entry of one map, a row each: each stored column from the C field it names."""
+
+    def open(opening: Opening) -> Callable[[], Reading]:
+        table = opening.tables[name]
+        row = row_of(opening.hook.stored, table)
+        return lambda: Reading([row(entry) for entry in table.rows()])
+
+    return open
+
+
+def of_interface(
+    extra: Callable[[Opening], Mapping[str, Value]] = lambda opening: {}, name: str = "rows"
+) -> Open:
+    """The target's entry of a map that is keyed by interface number, as the only row.
+
+    extra: what no map knows, by column; asked for at each reading.
+    """
+
+    def open(opening: Opening) -> Callable[[], Reading]:
+        table, columns = opening.tables[name], opening.hook.stored
+        # The map is shared by all targets and this one may have been counted before.
+        table.delete((opening.ifindex,))
+        row = row_of(columns, table)
+        empty = tuple(0 if c.kind is Kind.COUNTER and c.field else None for c in columns)
+
+        def read() -> Reading:
+            entry = table.row((opening.ifindex,))
+            known = {
+                "ifindex": opening.ifindex,
+                "interface": interface_name(opening.ifindex),
+                **extra(opening),
+            }
+            return Reading([filled(columns, row(entry) if entry else empty, known)])
+
+        return read
+
+    return open
+
+
+def interface_name(ifindex: int) -> str:
+    """The name an interface has now. Raises Gone."""
+    try:
+        return socket.if_indextoname(ifindex)
+    except OSError:
+        raise Gone("the interface is not there any more") from None
+
+
+def filled(columns: Iterable[Column], row: Row, known: Mapping[str, Value]) -> Row:
+    """A row with the columns in `known` set to what is known."""
+    return tuple(known.get(c.name, value) for c, value in zip(columns, row, strict=True))
+
+
+def row_from(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
+    """A row of what is known; None for the rest."""
+    return tuple(known.get(c.name) for c in columns)
+
+
+def row_of(columns: Iterable[Column], table: Table) -> Callable[[tuple[Any, ...]], Row]:
+    """The function that makes a stored row of a map's flat row. A column without field is None."""
+    getters = [_getter(c, table) for c in columns]
+    return lambda entry: tuple([get(entry) for get in getters])
+
+
+def _getter(column: Column, table: Table) -> Callable[[tuple[Any, ...]], Any]:
+    if column.field is None:
+        return lambda entry: None
+    place, decode = table.fields[column.field], column.decode
+    if decode is None:
+        return lambda entry: entry[place]
+    return lambda entry: decode(entry[place])

@@ -1,0 +1,317 @@
+"""The command line: arguments -> a source -> the screen, text or JSON. Knows both sides.
+
+Exit status: 0 done; 1 a hook asked for by name stood on no rung; 2 usage; 130 and 143 after
+SIGINT and SIGTERM, everything detached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from probes.errors import ProbeError
+from probes.hooks import catalogue
+from probes.model import Hook, HookId, Sample, Snapshot, State, TargetKind, Trail
+
+DONE, NOT_ATTACHED, USAGE = 0, 1, 2
+
+
+class UsageError(Exception):
+    """What was asked for cannot be meant; one sentence."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point `ebpftop`. Returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except UsageError as wrong:
+        print(f"ebpftop: {wrong}", file=sys.stderr)
+        return USAGE
+    except ProbeError as refused:
+        remedy = f" {refused.remedy}" if refused.remedy else ""
+        print(f"ebpftop: {refused.why}.{remedy}", file=sys.stderr)
+        return NOT_ATTACHED
+    except BrokenPipeError:
+        # Whoever read us (head, jq) has seen enough: not an error of anybody's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ebpftop",
+        description="top(1) for the kernel's eBPF hooks",
+        epilog="Without a command: the live monitor. Press ? there for its keys.",
+    )
+    parser.set_defaults(run=_monitor)
+    _screen_options(parser)
+    parser.add_argument("--attach", metavar="HOOK[@TARGET]", action="append", default=[],
+                        type=_hook_id, help="attach this too at start (repeatable)")
+    parser.add_argument("--observe-only", action="store_true",
+                        help="attach nothing in a data path, ever")
+    _rung_option(parser)
+    _interval_option(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="what this host allows: each hook, each rung")
+    doctor.add_argument("--json", action="store_true")
+    doctor.set_defaults(run=_doctor)
+
+    hooks = commands.add_parser("hooks", help="the catalogue of hooks")
+    hooks.add_argument("--json", action="store_true")
+    hooks.set_defaults(run=_hooks)
+
+    once = commands.add_parser("once", help="attach, watch, print one snapshot, detach")
+    once.add_argument("--for", dest="seconds", metavar="SECONDS", type=_seconds, default=1.0,
+                      help="how long to watch (default 1)")
+    once.add_argument("--json", action="store_true")
+    _batch_options(once)
+    once.set_defaults(run=_once)
+
+    stream = commands.add_parser("stream", help="the same as JSON lines, one for each tick")
+    stream.add_argument("--count", type=_positive, metavar="N", help="end after N lines")
+    _interval_option(stream)
+    _batch_options(stream)
+    stream.set_defaults(run=_stream)
+
+    demo = commands.add_parser("demo", help="the screen, from a scripted incident")
+    demo.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
+    _screen_options(demo)
+    _interval_option(demo)
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _screen_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--theme", metavar="NAME", help="colours; T switches them live")
+    parser.add_argument("--ascii", action="store_true", help="for terminals without UTF-8")
+    parser.add_argument("--slow-link", action="store_true", help="send less to the terminal")
+
+
+def _batch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--hook", metavar="HOOK[@TARGET]", action="append", dest="hooks",
+                        type=_hook_id, help="this hook (repeatable; none: the safe set)")
+    parser.add_argument("--observe-only", action="store_true",
+                        help="attach nothing in a data path, ever")
+    _rung_option(parser)
+
+
+def _rung_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rung", metavar="HOOK=RUNG", action="append", default=[], type=_pin,
+                        dest="rungs", help="pin a rung of a hook's ladder (repeatable)")
+
+
+def _interval_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--interval", metavar="SECONDS", type=_interval, default=1.0,
+                        help="seconds between two readings (default 1)")
+
+
+def _hook_id(text: str) -> HookId:
+    id = HookId.parse(text)
+    hook = catalogue().get(id.hook)
+    if hook is None:
+        raise argparse.ArgumentTypeError(
+            f"there is no hook {id.hook!r}; known are {', '.join(catalogue())}"
+        )
+    if hook.target is TargetKind.NONE and id.target is not None:
+        raise argparse.ArgumentTypeError(f"the hook {id.hook} takes no target")
+    if hook.target is not TargetKind.NONE and not id.target:
+        raise argparse.ArgumentTypeError(f"name the {hook.target}: {id.hook}@{hook.target.upper()}")
+    return id
+
+
+def _pin(text: str) -> tuple[str, str]:
+    hook, equals, rung = text.partition("=")
+    known = catalogue().get(hook)
+    if not equals or known is None:
+        raise argparse.ArgumentTypeError(f"write HOOK=RUNG, with a hook of {', '.join(catalogue())}")
+    if known.rung(rung) is None:
+        rungs = ", ".join(r.name for r in known.ladder)
+        raise argparse.ArgumentTypeError(f"{hook} has no rung {rung!r}; it has {rungs}")
+    return hook, rung
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 86400 * 365:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def _interval(text: str) -> float:
+    value = _seconds(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError("an interval is from 0.1 to 3600 seconds")
+    return value
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+# -- the screen ------------------------------------------------------------------------------
+
+
+def _monitor(arguments: argparse.Namespace) -> int:
+    _need_terminal()
+    from probes.live import Live
+
+    live = Live(
+        interval=arguments.interval,
+        also=arguments.attach,
+        pins=dict(arguments.rungs),
+        observe_only=arguments.observe_only,
+    )
+    return _screen(live, arguments)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    _need_terminal()
+    from probes.demo import Demo
+
+    return _screen(Demo(seed=arguments.seed, interval=arguments.interval), arguments)
+
+
+def _screen(source: object, arguments: argparse.Namespace) -> int:
+    from tui import app  # Textual costs 0.2 s: nothing but the screen imports it
+
+    return app.run(
+        source,
+        theme=arguments.theme,
+        ascii=arguments.ascii,
+        slow_link=arguments.slow_link,
+    )
+
+
+def _need_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the screen needs a terminal; `ebpftop once` or `stream` print instead")
+
+
+# -- batch -----------------------------------------------------------------------------------
+
+
+def _hooks(arguments: argparse.Namespace) -> int:
+    from tui import reports
+
+    print(reports.hooks(json=arguments.json))
+    return DONE
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from tui import reports
+
+    print(reports.doctor(json=arguments.json))
+    return DONE
+
+
+def _once(arguments: argparse.Namespace) -> int:
+    from tui import output
+
+    async def watch(live: Live) -> int:
+        before = await _read(live)
+        await asyncio.sleep(arguments.seconds)
+        after = await _read(live)
+        # Whatever came to be during the run has no sample before: its rates are not known.
+        first = {s.status.id: s for s in before}
+        snapshots = [
+            Snapshot.between(live.catalogue[s.status.id.hook], first.get(s.status.id), s)
+            for s in after
+        ]
+        wall = time.time()
+        if arguments.json:
+            print(output.document(live.host, wall, arguments.seconds, snapshots))
+        else:
+            print("\n\n".join(output.text(s) for s in snapshots))
+        return _verdict(arguments, snapshots)
+
+    return _batch(arguments, watch)
+
+
+def _stream(arguments: argparse.Namespace) -> int:
+    from tui import output
+
+    async def watch(live: Live) -> int:
+        trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
+        left = arguments.count
+        while left is None or left > 0:
+            samples = await _read(live)
+            snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
+            print(output.document(live.host, time.time(), live.interval, snapshots), flush=True)
+            left = None if left is None else left - 1
+            if left != 0:
+                await asyncio.sleep(live.until_next())
+        return _verdict(arguments, snapshots)
+
+    return _batch(arguments, watch)
+
+
+def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]]) -> int:
+    """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
+    from probes.live import Live
+
+    live = Live(
+        interval=getattr(arguments, "interval", 1.0),
+        wanted=arguments.hooks,
+        pins=dict(arguments.rungs),
+        observe_only=arguments.observe_only,
+    )
+
+    async def run() -> int:
+        work = asyncio.ensure_future(_attached(live, watch, asked=arguments.hooks is not None))
+        came: list[int] = []
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, lambda n=number: (came.append(n), work.cancel()))
+        try:
+            return await work
+        except asyncio.CancelledError:
+            return 128 + came[0]
+        finally:
+            await live.close()
+            for notice in live.notices:
+                print(f"ebpftop: {notice}", file=sys.stderr)
+
+    return asyncio.run(run())
+
+
+async def _attached(live: Live, watch: Callable[[Live], Awaitable[int]], *, asked: bool) -> int:
+    await live.attach_all(asked=asked)
+    return await watch(live)
+
+
+async def _read(live: Live) -> list[Sample]:
+    return list(await live.read())
+
+
+def _verdict(arguments: argparse.Namespace, snapshots: Sequence[Snapshot]) -> int:
+    """1 when a hook or a rung that was asked for by name did not stand; says what refused it."""
+    named = {id.hook for id in arguments.hooks or ()} | {hook for hook, _ in arguments.rungs}
+    failed = [
+        s.status for s in snapshots if s.id.hook in named and s.status.state is State.FAILED
+    ]
+    for status in failed:
+        for refusal in status.refused:
+            remedy = f" {refusal.remedy}" if refusal.remedy else ""
+            print(
+                f"ebpftop: {status.id} on {refusal.rung}: {refusal.error}: {refusal.why}.{remedy}",
+                file=sys.stderr,
+            )
+    return NOT_ATTACHED if failed else DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Blocks that details are made of: headings, pairs, graphs, histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from probes import units
+from probes.model import Hook, Kind
+from probes.units import Unit
+from tui.fields import Record, label, rate_of
+from tui.lines import BLANK, Line, fit, line
+from tui.pane import Pane
+from tui.view import Figure, View
+from tui.widgets.graph import graph
+from tui.widgets.histogram import histogram
+
+
+def heading(text: str) -> list[Line]:
+    return [BLANK, line((text, "accent"))]
+
+
+def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
+    """Every counter with its total and its rate, and every level, one a line."""
+    lines = [line((f"  {'':22}{'total':>10}{'each second':>14}", "header"))]
+    for c in hook.columns:
+        if c.hidden or c.kind is Kind.KEY:
+            continue
+        value = record.values.get(c.name)
+        if c.kind is Kind.COUNTER:
+            rate = record.values.get(rate_of(c.name))
+            total = units.show(value, c.unit)
+            each = units.show(rate, c.unit, bits=bits)
+            role = "muted" if not value else ""
+            lines.append(
+                line((f"  {c.title:22}", "muted"), (f"{total:>10}", role), (f"{each:>14}", role))
+            )
+        else:
+            text = fit(units.show(value, c.unit), 10, right=True) if c.unit is not Unit.TEXT else (
+                f"{label(value or '-'):>10}"
+            )
+            lines.append(line((f"  {c.title:22}", "muted"), text))
+    return lines
+
+
+def graphs(pane: Pane, view: View, record: Record, width: int, height: int = 4) -> list[Line]:
+    """The history of each of the pane's figures for this record."""
+    lines: list[Line] = []
+    for figure in pane.figures:
+        lines += [BLANK, *figure_lines(figure, pane, view, record, width, height)]
+    return lines
+
+
+def figure_lines(
+    figure: Figure, pane: Pane, view: View, record: Record, width: int, height: int
+) -> list[Line]:
+    """A figure's title with the latest and the greatest value, then the graph."""
+    values = view.series(figure, pane.figure_key(record))
+    shown = [v for v in values[-2 * width :] if v is not None]
+    now = units.show(shown[-1] if shown else None, figure.unit, bits=view.bits)
+    most = units.show(max(shown, default=None), figure.unit, bits=view.bits)
+    title = line(
+        (f"{label(record.name)} ", "accent"), figure.title, (f"  now {now}", ""),
+        (f"  max {most}", "muted"),
+    )  # fmt: skip
+    return [title, *graph(values, width, height, ascii=view.ascii)]
+
+
+def spread(
+    title: str, record: Record, column: str, width: int, unit: Callable[[float], str], view: View
+) -> list[Line]:
+    """A histogram column of the record, since it was attached."""
+    buckets = record.values.get(column)
+    if not isinstance(buckets, tuple):
+        return []
+    body = histogram(buckets, width, unit, ascii=view.ascii)
+    return [*heading(f"{title}, since attach"), *body]
+
+
+def pairs(items: Sequence[tuple[str, object]]) -> list[Line]:
+    return [line((f"  {name:14}", "muted"), label(text)) for name, text in items]

@@ -1,0 +1,119 @@
+"""What a table shows: records, and the fields that turn their values into text and roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from probes.model import Hook, Kind, SnapshotRow, Value
+from probes.units import Unit, printable, show
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a table: values by field. key: its identity. name: what people call it.
+
+    mark: "warn" or "bad" where something is wrong with it. row: the snapshot's row behind it.
+    """
+
+    key: object
+    name: str
+    values: Mapping[str, Value]
+    mark: str = ""
+    row: SnapshotRow | None = None
+
+    def number(self, name: str) -> float:
+        value = self.values.get(name)
+        return value if isinstance(value, int | float) else 0
+
+    def text(self, name: str) -> str:
+        return str(self.values.get(name) or "")
+
+
+def _plain(_: Record) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a table.
+
+    width: cells it needs, of which the title takes one less (the sort mark). grow: cells it can
+    use. rank: the highest goes first where space is short. colour: record -> role.
+    """
+
+    name: str
+    title: str
+    unit: Unit = Unit.TEXT
+    width: int = 8
+    rank: int = 5
+    grow: int = 0
+    help: str = ""
+    colour: Callable[[Record], str] = field(default=_plain)
+
+    @property
+    def right(self) -> bool:
+        """Numbers stand at the right."""
+        return self.unit is not Unit.TEXT
+
+    def text(self, record: Record, bits: bool) -> str:
+        value = record.values.get(self.name)
+        if value == 0 and self.unit is not Unit.NUMBER:
+            return "0"
+        return show(value, self.unit, bits=bits)
+
+    def role(self, record: Record) -> str:
+        value = record.values.get(self.name)
+        if value is None or (value == 0 and self.right) or value == "-":
+            return "muted"
+        return self.colour(record)
+
+    def order(self, record: Record) -> tuple[int, float, str]:
+        """A sort key for any value: what is not known comes before 0, text after numbers."""
+        value = record.values.get(self.name)
+        if isinstance(value, int | float):
+            return 1, value, ""
+        return (0, 0, "") if value is None else (2, 0, str(value).lower())
+
+
+def of(
+    hook: Hook,
+    column: str,
+    *,
+    title: str = "",
+    width: int = 0,
+    rank: int = 5,
+    grow: int = 0,
+    colour: Callable[[Record], str] = _plain,
+) -> Field:
+    """A field from a hook's column: its unit and help; a counter is shown as its rate."""
+    c = hook.column(column)
+    rate = c.kind is Kind.COUNTER
+    name = rate_of(column) if rate else column
+    text = title or (f"{c.title}/s" if rate else c.title)
+    help = f"{c.help}, each second" if rate else c.help
+    return Field(name, text, c.unit, width or max(c.width, len(text) + 1), rank, grow, help, colour)
+
+
+def rate_of(column: str) -> str:
+    """The name of a counter's rate, as in the JSON."""
+    return f"{column}_per_s"
+
+
+def values_of(row: SnapshotRow) -> dict[str, Value]:
+    """A snapshot row's values, and its rates as NAME_per_s."""
+    return {**row.values, **{rate_of(n): r for n, r in row.rates.items()}}
+
+
+def coloured(role: str, over: float, *names: str) -> Callable[[Record], str]:
+    """The role where one of the values is above the bound."""
+
+    def colour(record: Record) -> str:
+        return role if any(record.number(n) > over for n in names) else ""
+
+    return colour
+
+
+def label(text: object) -> str:
+    """Somebody else's text, harmless and in one piece."""
+    return printable(str(text))

@@ -1,0 +1,133 @@
+"""Snapshots as text and as the JSON of format ebpftop/1: everything that is not the screen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from probes.model import Column, Host, Kind, Snapshot, SnapshotRow, Status
+from probes.units import Unit, count, duration, percent, printable, show
+
+FORMAT = "ebpftop/1"
+
+
+def document(host: Host, wall: float, interval: float | None, hooks: Sequence[Snapshot]) -> str:
+    """One object of the format, on one line. Counters are cumulative since attach."""
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "time": round(wall, 3),
+            "host": host.name,
+            "kernel": host.kernel,
+            "interval": interval,
+            "hooks": [_hook(s) for s in hooks],
+        },
+        ensure_ascii=True,
+    )
+
+
+def status_json(status: Status) -> dict[str, object]:
+    """Where a hook stands, as each hook's object begins."""
+    return {
+        "hook": status.id.hook,
+        "target": status.id.target,
+        "state": str(status.state),
+        "rung": status.rung,
+        "refused": [
+            {"rung": r.rung, "error": r.error, "why": r.why, "remedy": r.remedy or None}
+            for r in status.refused
+        ],
+        "note": status.note or None,
+    }
+
+
+def _hook(snapshot: Snapshot) -> dict[str, object]:
+    sample = snapshot.sample
+    columns = [c for c in snapshot.hook.columns if not c.hidden]
+    return {
+        **status_json(snapshot.status),
+        "cost": None if sample.cost is None else {
+            "runs": sample.cost.runs,
+            "ns_per_run": _number(
+                sample.cost.run_ns / sample.cost.runs if sample.cost.runs else None
+            ),
+            "cpu_percent": _number(snapshot.cpu_percent),
+        },
+        "lost": sample.lost,
+        "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],
+        "rows": [_row(columns, row) for row in snapshot.rows],
+        **({"log": [_log(snapshot.hook.log, entry) for entry in sample.log]}
+           if snapshot.hook.log else {}),
+    }
+
+
+def _row(columns: Iterable[Column], row: SnapshotRow) -> dict[str, object]:
+    shown: dict[str, object] = {}
+    for column in columns:
+        value = row[column.name]
+        shown[column.name] = _number(value) if isinstance(value, float) else value
+        if column.kind is Kind.COUNTER:
+            shown[f"{column.name}_per_s"] = _number(row.rates.get(column.name))
+    return shown
+
+
+def _log(columns: Sequence[Column], entry: Sequence[object]) -> dict[str, object]:
+    return {c.name: v for c, v in zip(columns, entry, strict=True)}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+# -- text ------------------------------------------------------------------------------------
+
+MOST_ROWS = 20
+
+
+def text(snapshot: Snapshot) -> str:
+    """One hook as a heading, where it stands, and its busiest rows as a table."""
+    lines = [heading(snapshot.status, snapshot)]
+    lines += [f"  not {r.rung}: {r.error}: {printable(r.why)}" for r in snapshot.status.refused]
+    if snapshot.status.note:
+        lines.append(f"  note: {printable(snapshot.status.note)}")
+    if snapshot.sample.lost:
+        lines.append(f"  {count(snapshot.sample.lost)} events were not seen (a map was full)")
+    columns = [c for c in snapshot.hook.columns if not c.hidden and _filled(c, snapshot.rows)]
+    rows = sorted(snapshot.rows, key=_activity, reverse=True)
+    lines += ["  " + line for line in _table(columns, rows[:MOST_ROWS])]
+    if len(rows) > MOST_ROWS:
+        lines.append(f"  ... and {len(rows) - MOST_ROWS} more rows (--json shows all)")
+    return "\n".join(lines)
+
+
+def heading(status: Status, snapshot: Snapshot | None = None) -> str:
+    where = f" on {status.rung}" if status.rung else ""
+    cost = ""
+    if snapshot is not None and snapshot.ns_per_run is not None:
+        per_run, share = duration(snapshot.ns_per_run), percent(snapshot.cpu_percent)
+        cost = f", {count(snapshot.runs_per_s)} runs/s at {per_run}: {share} of a CPU"
+    return f"{printable(str(status.id))}: {status.state}{where}{cost}"
+
+
+def _activity(row: SnapshotRow) -> float:
+    return sum(v for v in row.values.values() if isinstance(v, int | float))
+
+
+def _filled(column: Column, rows: Iterable[SnapshotRow]) -> bool:
+    return any(row[column.name] not in (None, "", 0) for row in rows)
+
+
+def _table(columns: Sequence[Column], rows: Sequence[SnapshotRow]) -> list[str]:
+    if not rows or not columns:
+        return []
+    cells = [[c.title for c in columns]] + [
+        [show(row[c.name], c.unit) for c in columns] for row in rows
+    ]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return [
+        "  ".join(
+            text.ljust(w) if c.unit is Unit.TEXT else text.rjust(w)
+            for text, w, c in zip(line, widths, columns, strict=True)
+        ).rstrip()
+        for line in cells
+    ]

@@ -1,0 +1,62 @@
+"""A pane as data: what it shows, declared in one file below `panes/` and found by being there."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+from probes.model import HookId
+from tui.fields import Field, Record
+from tui.lines import Line
+from tui.view import Figure, View
+
+
+class Trouble(NamedTuple):
+    """What is wrong now, in words. role: "warn" or "bad"."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """One pane.
+
+    hooks: whose ticks change it. fields, records: its table. trouble: the worst thing in it now,
+    or None. detail: the lines of a record's detail, for a width. figures: what is kept of each
+    row and drawn as graphs, the first in the pane itself; figure_key: a record's key in them.
+    below: more lines under the table where there is space, with their heading. hook_of: what
+    attaching and detaching mean on a record. while_open: what to attach while its detail is open.
+    """
+
+    name: str
+    title: str
+    order: int
+    hooks: tuple[str, ...]
+    fields: tuple[Field, ...]
+    sort: str
+    records: Callable[[View], Sequence[Record]]
+    trouble: Callable[[View], Trouble | None]
+    detail: Callable[[View, Record, int], list[Line]]
+    figures: tuple[Figure, ...] = ()
+    figure_key: Callable[[Record], Hashable] = lambda record: record.key
+    below: Callable[[View, int, int], list[Line]] | None = None
+    below_title: str = ""
+    hook_of: Callable[[Record], HookId | None] | None = None
+    while_open: Callable[[Record], HookId] | None = None
+    reverse: bool = True
+
+
+@cache
+def panes() -> tuple[Pane, ...]:
+    """Every pane there is, in the order of the keys 1, 2, 3..."""
+    import tui.panes
+
+    names = (m.name for m in pkgutil.iter_modules(tui.panes.__path__))
+    modules = [importlib.import_module(f"tui.panes.{name}") for name in names]
+    found = [m.PANE for m in modules if isinstance(getattr(m, "PANE", None), Pane)]
+    return tuple(sorted(found, key=lambda p: p.order))

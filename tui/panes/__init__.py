@@ -1,0 +1,1 @@
+"""One file per pane: a module with a PANE is a pane."""

@@ -1,0 +1,167 @@
+"""Hooks: where each stands, on which rung, what the higher ones answered, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
+
+from probes import units
+from probes.model import HookId, Reach, Refusal, Rung, Snapshot, State, Status, Value
+from probes.units import Unit
+from tui.detail import graphs, heading, pairs
+from tui.fields import Field, Record, label
+from tui.lines import Line, line, wrap
+from tui.pane import Pane, Trouble
+from tui.view import Figure, View, clock
+
+_ROLES = {
+    State.ATTACHED: "good",
+    State.PASSIVE: "good",
+    State.ATTACHING: "warn",
+    State.FAILED: "bad",
+    State.DETACHED: "muted",
+}
+
+
+def _records(view: View) -> list[Record]:
+    return [_record(view, i, status) for i, status in enumerate(view.statuses)]
+
+
+def _record(view: View, place: int, status: Status) -> Record:
+    snapshot = view.snapshots.get(status.id)
+    standing = snapshot is not None and status.state in (State.ATTACHED, State.PASSIVE)
+    values: dict[str, Value] = {
+        "place": place,
+        "hook": str(status.id),
+        "state": _state(status),
+        "rung": status.rung or ("-" if not status.note else f"{status.note}..."),
+        "refused": len(status.refused),
+        "events": snapshot.runs_per_s if snapshot and standing else None,
+        "ns": snapshot.ns_per_run if snapshot and standing else None,
+        "cpu": snapshot.cpu_percent if snapshot and standing else None,
+        "lost": snapshot.sample.lost if snapshot and standing else None,
+        "note": status.note or (status.refused[-1].why if status.refused else ""),
+    }
+    mark = "bad" if status.state is State.FAILED else "warn" if status.degraded else ""
+    return Record(status.id, str(status.id), values, mark)
+
+
+def _state(status: Status) -> str:
+    return f"{status.state}, degraded" if status.degraded else str(status.state)
+
+
+def _trouble(view: View) -> Trouble | None:
+    failed = [s for s in view.statuses if s.state is State.FAILED]
+    if failed:
+        first = failed[0]
+        why = first.refused[-1].why if first.refused else first.note
+        others = f"  (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        return Trouble("bad", f"{label(first.id)} failed: {label(why)}{others}")
+    lost = [s for s in view.snapshots.values() if s.sample.lost]
+    if lost:
+        worst = max(lost, key=lambda s: s.sample.lost)
+        return Trouble("warn", f"{label(worst.id)}: {worst.sample.lost} events were not seen")
+    return None
+
+
+def _detail(view: View, record: Record, width: int) -> list[Line]:
+    id = record.key
+    assert isinstance(id, HookId)
+    hook, status = view.catalogue.get(id.hook), view.status(id)
+    if hook is None:
+        return [line(("this hook is gone", "muted"))]
+    lines = pairs([("Hook", id), ("Answers", hook.answers), ("Reach", hook.reach)])
+    lines.append(line(("  State         ", "muted"), (_state(status), _ROLES[status.state])))
+    if status.note:
+        lines += pairs([("Note", status.note)])
+    if status.pinned:
+        lines += pairs([("Pinned", "a person chose the rung")])
+    lines += [*heading("Ladder, best rung first"), *_ladder(hook.ladder, status, width)]
+    lines += [*graphs(PANE, view, record, width), *heading("Columns")]
+    lines += [
+        line((f"  {c.title:14}", ""), (label(c.help), "muted")) for c in hook.columns if not c.hidden
+    ]
+    return lines
+
+
+def _ladder(ladder: Sequence[Rung], status: Status, width: int) -> Iterator[Line]:
+    refused = {r.rung: r for r in status.refused}
+    names = [r.name for r in ladder] or [*refused, *([status.rung] if status.rung else [])]
+    least = {r.name: r.least for r in ladder}
+    for name in names:
+        if name == status.rung:
+            yield line(("  stands     ", "good"), (label(name), "accent"), _needs(least, name))
+        elif name in refused:
+            yield from _refusal(refused[name], width)
+        else:
+            yield line(("  not tried  ", "muted"), label(name), _needs(least, name))
+
+
+def _needs(least: Mapping[str, str], name: str) -> tuple[str, str]:
+    needs = least.get(name, "")
+    return (f"   needs {label(needs)}" if needs else "", "muted")
+
+
+def _refusal(refusal: Refusal, width: int) -> Iterator[Line]:
+    yield line(
+        ("  refused    ", "bad"), label(refusal.rung), "  ", (label(refusal.error), "warn")
+    )
+    for title, text in (("why", refusal.why), ("remedy", refusal.remedy)):
+        for i, row in enumerate(wrap(label(text), max(width - 24, 20))):
+            yield line((f"             {'' if i else title:8}", "muted"), row)
+    for row in refusal.log.splitlines()[-30:]:
+        yield line(("             | ", "muted"), (label(row), "muted"))
+
+
+def _below(view: View, width: int, height: int) -> list[Line]:
+    return [
+        line((f"  {clock(e.wall)} ", "muted"), (label(e.text), e.role))
+        for e in list(view.events)[: -height - 1 : -1]
+    ]
+
+
+def _cost(what: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {s.id: s.runs_per_s if what == "runs" else s.cpu_percent for s in snapshots}
+
+
+def _state_role(record: Record) -> str:
+    state = record.text("state").partition(",")
+    return "warn" if state[2] else _ROLES[State(state[0])]
+
+
+def needs_word(view: View, id: HookId) -> bool:
+    """It sits in a data path: a person must say yes first."""
+    hook = view.catalogue.get(id.hook)
+    return hook is not None and hook.reach is Reach.DATA_PATH
+
+
+PANE = Pane(
+    name="hooks",
+    title="Hooks",
+    order=50,
+    hooks=("*",),
+    fields=(
+        Field("place", "#", Unit.NUMBER, 3, 6, help="its place in the catalogue"),
+        Field("hook", "Hook", Unit.TEXT, 19, 0, 26),
+        Field("state", "State", Unit.TEXT, 18, 0, colour=_state_role),
+        Field("rung", "Rung", Unit.TEXT, 16, 1, 24),
+        Field("refused", "Refused", Unit.COUNT, 8, 4, help="rungs that refused"),
+        Field("events", "Events/s", Unit.COUNT, 9, 1, help="program runs a second"),
+        Field("ns", "ns/run", Unit.NS, 8, 3, help="mean time of one run"),
+        Field("cpu", "CPU", Unit.PERCENT, 7, 2, help="share of one CPU"),
+        Field("lost", "Lost", Unit.COUNT, 6, 5, help="events that were not seen"),
+        Field("note", "Note", Unit.TEXT, 20, 6, 60, help="what is missing or under way"),
+    ),
+    sort="place",
+    reverse=False,
+    records=_records,
+    trouble=_trouble,
+    detail=_detail,
+    figures=(
+        Figure("hook-runs", "events/s", Unit.COUNT, "*", partial(_cost, "runs")),
+        Figure("hook-cpu", "CPU", Unit.PERCENT, "*", partial(_cost, "cpu")),
+    ),
+    below=_below,
+    below_title="Log",
+    hook_of=lambda record: record.key if isinstance(record.key, HookId) else None,
+)

@@ -1,0 +1,112 @@
+"""RTT: every connection's round trip and retransmits, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+from probes import units
+from probes.hooks import catalogue
+from probes.model import Snapshot, SnapshotRow
+from probes.units import Unit
+from tui.detail import counters, graphs, heading, pairs, spread
+from tui.fields import Record, of, rate_of, values_of
+from tui.lines import Line
+from tui.pane import Pane, Trouble
+from tui.panes.connects import address
+from tui.view import Figure, View
+
+_HOOK = catalogue()["tcp-rtt"]
+_AGAIN = rate_of("retransmits")
+_TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 1.0
+"""Marked: so many times the connection's minimum and at least so long; so many retransmits."""
+
+
+def _records(view: View) -> list[Record]:
+    records = []
+    for row in view.rows("tcp-rtt"):
+        name = f"{row['comm']} > {address(row['raddr'], row['rport'])}"
+        records.append(Record(row.key, name, values_of(row), _mark(row), row))
+    return records
+
+
+def _mark(row: SnapshotRow) -> str:
+    now, least = row.number("srtt_us"), row.number("min_us")
+    late = least > 0 and now >= _TIMES * least and now >= _LEAST_US
+    again = row.rate("retransmits") >= _AGAIN_PER_S
+    return "bad" if late and again else "warn" if late or again else ""
+
+
+def _trouble(view: View) -> Trouble | None:
+    marked = [r for r in _records(view) if r.mark]
+    if not marked:
+        return None
+    worst = max(marked, key=lambda r: (r.mark == "bad", r.number("srtt_us")))
+    srtt, least = (units.duration(worst.number(n) * 1000) for n in ("srtt_us", "min_us"))
+    again = worst.number(_AGAIN)
+    more = f", {units.count(again)} retransmits/s" if again else ""
+    others = f"  (and {len(marked) - 1} more)" if len(marked) > 1 else ""
+    place = address(worst.values["raddr"], worst.values["rport"])
+    return Trouble(
+        worst.mark,
+        units.printable(f"{place} SRTT {srtt}, minimum {least}{more} ({worst.text('comm')}){others}"),
+    )
+
+
+def _detail(view: View, record: Record, width: int) -> list[Line]:
+    v = record.values
+    lines = pairs(
+        [
+            ("Process", f"{record.text('comm')} (pid {v['pid']})"),
+            ("Local", address(v["laddr"], v["lport"])),
+            ("Remote", address(v["raddr"], v["rport"])),
+            ("Numbers from", record.text("from")),
+        ]
+    )
+    lines += graphs(PANE, view, record, width)
+    lines += [*heading("Round trip and retransmits"), *counters(_HOOK, record, view.bits)]
+    lines += spread("Round trips", record, "rtt", width, lambda us: units.duration(us * 1000), view)
+    return lines
+
+
+def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {r.key: r.number("srtt_us") or None for s in snapshots for r in s.rows}
+
+
+def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {r.key: r.rates["retransmits"] for s in snapshots for r in s.rows}
+
+
+def _colour(record: Record) -> str:
+    return record.mark
+
+
+PANE = Pane(
+    name="rtt",
+    title="RTT",
+    order=40,
+    hooks=("tcp-rtt",),
+    fields=(
+        of(_HOOK, "raddr", width=16, rank=0, grow=40),
+        of(_HOOK, "rport", title="Port", width=6, rank=1),
+        of(_HOOK, "laddr", width=16, rank=8, grow=40),
+        of(_HOOK, "lport", width=6, rank=8),
+        of(_HOOK, "comm", width=12, rank=1, grow=16),
+        of(_HOOK, "pid", width=7, rank=5),
+        of(_HOOK, "srtt_us", width=8, rank=0, colour=_colour),
+        of(_HOOK, "min_us", width=8, rank=2),
+        of(_HOOK, "last_us", width=8, rank=6),
+        of(_HOOK, "p50_us", width=8, rank=4),
+        of(_HOOK, "p99_us", width=8, rank=3),
+        of(_HOOK, "retransmits", title="Retr/s", width=7, rank=1, colour=_colour),
+        of(_HOOK, "samples", title="Smpl/s", width=7, rank=7),
+        of(_HOOK, "from", width=9, rank=4),
+    ),
+    sort="srtt_us",
+    records=_records,
+    trouble=_trouble,
+    detail=_detail,
+    figures=(
+        Figure("rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt),
+        Figure("rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again),
+    ),
+)

@@ -1,0 +1,193 @@
+"""The live table: sorted, filtered rows whose selection stays on its row while rows move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual.message import Message
+
+from tui.fields import Field, Record
+from tui.lines import BLANK, Line, Span, fit
+from tui.widgets.canvas import Canvas
+
+GUTTER = 2
+
+
+class LiveTable(Canvas, can_focus=True):
+    """Records in columns.
+
+    Until somebody moves it, the selection stays at the top, so that what is worst is selected;
+    then it stays on its record, by key, wherever that goes.
+    """
+
+    class Selected(Message):
+        """Another record is selected, or the selected one has other values."""
+
+    class Opened(Message):
+        """Somebody asks for the selected record's detail."""
+
+    def __init__(
+        self, fields: Sequence[Field], sort: str, *, reverse: bool = True, id: str | None = None
+    ) -> None:
+        super().__init__(id=id)
+        self.fields = tuple(fields)
+        self.sort, self.reverse = sort, reverse
+        self.bits = self.ascii = False
+        self.keep: Callable[[Record], bool] | None = None
+        self.key: object = None
+        self._followed = True
+        self._records: Sequence[Record] = ()
+        self._rows: list[Record] = []
+        self._top = 0
+        self._shown: list[tuple[Field, int]] = []
+
+    @property
+    def record(self) -> Record | None:
+        """The selected record."""
+        return self._rows[self.index] if self._rows else None
+
+    @property
+    def index(self) -> int:
+        """Where the selected record stands now."""
+        if not self._followed:
+            for i, row in enumerate(self._rows):
+                if row.key == self.key:
+                    return i
+        return 0
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """The selected row (from 1), rows that are shown, and rows that there are."""
+        return (self.index + 1 if self._rows else 0), len(self._rows), len(self._records)
+
+    def show(self, records: Sequence[Record]) -> None:
+        """New values."""
+        self._records = records
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Filter, sort and draw again."""
+        was = self.index
+        rows = [r for r in self._records if self.keep is None or self.keep(r)]
+        rows.sort(key=lambda r: r.name)
+        field = next(f for f in self.fields if f.name == self.sort)
+        rows.sort(key=field.order, reverse=self.reverse)
+        self._rows = rows
+        if not self._followed and rows and all(r.key != self.key for r in rows):
+            self.key = rows[min(was, len(rows) - 1)].key  # it went away: take its neighbour
+        if self._followed and rows:
+            self.key = rows[0].key
+        self._scroll()
+        self.repaint()
+
+    def select(self, index: int) -> None:
+        """Select the row that stands there now."""
+        if not self._rows:
+            return
+        index = min(max(index, 0), len(self._rows) - 1)
+        self.key, self._followed = self._rows[index].key, False
+        self._scroll()
+        self.repaint()
+        self.post_message(self.Selected())
+
+    def follow(self) -> None:
+        """Back to the top, and stay there."""
+        self._followed, self._top = True, 0
+        self.arrange()
+        self.post_message(self.Selected())
+
+    def move(self, rows: int) -> None:
+        self.select(self.index + rows)
+
+    def page(self, pages: int) -> None:
+        self.move(pages * max(self.size.height - 2, 1))
+
+    def sort_by(self, name: str) -> None:
+        """Sort by a column, numbers from the greatest; the column it is sorted by: reverse."""
+        if name == self.sort:
+            self.reverse = not self.reverse
+        else:
+            field = next(f for f in self.fields if f.name == name)
+            self.sort, self.reverse = name, field.right
+        self.arrange()
+
+    def sort_next(self, step: int) -> None:
+        """Sort by the next column on the screen."""
+        names = [f.name for f, _ in self._columns()]
+        at = names.index(self.sort) if self.sort in names else -1
+        self.sort_by(names[(at + step) % len(names)])
+
+    def _scroll(self) -> None:
+        height = max(self.size.height - 1, 1)
+        index = self.index
+        top = min(max(self._top, index - height + 1), index)
+        self._top = max(min(top, len(self._rows) - height), 0)
+
+    def _columns(self) -> list[tuple[Field, int]]:
+        """What fits and how wide: the least important go first, then the rest share the space."""
+        space = self.size.width - GUTTER
+        fields = list(self.fields)
+        while len(fields) > 1 and sum(f.width + 1 for f in fields) - 1 > space:
+            fields.remove(max(reversed(fields), key=lambda f: f.rank))
+        spare = space - sum(f.width + 1 for f in fields) + 1
+        widths = {f.name: f.width for f in fields}
+        for f in sorted(fields, key=lambda f: f.rank):
+            more = min(max(spare, 0), max(f.grow - f.width, 0))
+            widths[f.name] += more
+            spare -= more
+        if fields and not fields[-1].right:
+            widths[fields[-1].name] += max(spare, 0)
+        return [(f, widths[f.name]) for f in fields]
+
+    def on_resize(self) -> None:
+        self._scroll()
+        super().on_resize()
+
+    def repaint(self) -> None:
+        self._shown = self._columns() if self.size.width else []
+        super().repaint()
+
+    def line(self, y: int) -> Line:
+        if y == 0:
+            return self._header()
+        at = self._top + y - 1
+        return self._row(self._rows[at]) if at < len(self._rows) else BLANK
+
+    def _header(self) -> Line:
+        spans: list[Span] = [(" " * GUTTER, "header")]
+        up, down = ("^", "v") if self.ascii else ("▲", "▼")
+        for field, width in self._shown:
+            if field.name == self.sort:
+                title = field.title + (down if self.reverse else up)
+                spans.append((fit(title, width, right=field.right), "accent"))
+            else:
+                spans.append((fit(field.title, width, right=field.right), "header"))
+            spans.append((" ", "header"))
+        return Line(tuple(spans))
+
+    def _row(self, record: Record) -> Line:
+        chosen = record.key == self.key
+        arrow = (">" if self.ascii else "▸") if chosen else " "
+        spans: list[Span] = [(arrow, "accent"), ("!" if record.mark else " ", record.mark)]
+        for field, width in self._shown:
+            text = fit(field.text(record, self.bits), width, right=field.right)
+            spans += [(text, field.role(record)), (" ", "")]
+        return Line(tuple(spans), "selection" if chosen else "")
+
+    def on_click(self, event: object) -> None:
+        x, y = int(event.x), int(event.y)  # type: ignore[attr-defined]
+        if y > 0:
+            if self._top + y - 1 < len(self._rows):
+                self.select(self._top + y - 1)
+            return
+        edge = GUTTER
+        for field, width in self._shown:
+            if edge <= x <= edge + width:
+                self.sort_by(field.name)
+            edge += width + 1
+
+    def on_mouse_scroll_down(self) -> None:
+        self.move(3)
+
+    def on_mouse_scroll_up(self) -> None:
+        self.move(-3)
