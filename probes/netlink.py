@@ -104,14 +104,14 @@ class Filter(NamedTuple):
 
 def links() -> list[Interface]:
     """Every interface of this network namespace. Raises ProbeError."""
-    return nlsocket.dump(
-        nlsocket.ROUTE, _RTM_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0) + _EXT_MASK, _interface
-    )
+    request = _IFINFO.pack(0, 0, 0, 0, 0) + _EXT_MASK
+    return nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
 
 
 def link(ifindex: int) -> Interface | None:
     """One interface, or None where it is not there. Raises ProbeError."""
-    return next((i for i in links() if i.ifindex == ifindex), None)
+    request = _IFINFO.pack(0, 0, ifindex, 0, 0) + _EXT_MASK
+    return nlsocket.get(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
 
 
 def qdiscs() -> list[Qdisc]:
@@ -122,7 +122,7 @@ def qdiscs() -> list[Qdisc]:
 def filters(ifindex: int, direction: str) -> list[Filter]:
     """The filters at one interface's clsact (or ingress) qdisc, first to run first.
 
-    Raises ProbeError (Gone where there is no such interface).
+    None where there is no such qdisc or interface. Raises ProbeError.
     """
     request = _TCMSG.pack(0, ifindex, 0, DIRECTIONS[direction], 0)
     return nlsocket.dump(nlsocket.ROUTE, _RTM_GETTFILTER, request, _filter)

@@ -1,7 +1,7 @@
-"""Netlink dumps over a raw socket, decoded while they arrive.
+"""Netlink requests that read, over a raw socket, decoded while they arrive.
 
 Reading only, and only what is polled: a dump here costs a fraction of what a general netlink
-library takes. What changes something goes through pyroute2 (`xdp_netlink`, `clsact`).
+library takes. What changes something goes through pyroute2 (`iproute`).
 
 A socket belongs to the network namespace of the thread that opened it, and is opened per dump.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from errno import EACCES, EBUSY, EEXIST, EINTR, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ERANGE
 from struct import Struct
 from typing import TypeVar
@@ -28,7 +29,7 @@ _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, po
 _ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
 _ERRNO = Struct("=i")
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_REQUEST_DUMP = 0x1 | 0x300  # NLM_F_REQUEST | NLM_F_DUMP
+_F_REQUEST, _F_DUMP = 0x1, 0x300
 _F_DUMP_INTR, _F_CAPPED, _F_ACK_TLVS = 0x10, 0x100, 0x200
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
@@ -60,18 +61,22 @@ def dump(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> list[T]:
     Taken again when the list changed meanwhile, so that nothing is missing or there twice.
     Raises ProbeError with the kernel's errno. Linux 2.6; needs no privilege.
     """
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as s:
-            for option in (_NETLINK_EXT_ACK, _NETLINK_CAP_ACK):
-                _set(s, option)
-            for _ in range(_TRIES):
-                try:
-                    return list(_dump(s, kind, body, decode))
-                except _ChangedMeanwhile:
-                    continue
-    except OSError as e:
-        raise refusal(e.errno or 0, "netlink cannot be read") from e
+    with _socket(protocol) as s:
+        for _ in range(_TRIES):
+            try:
+                return list(_replies(s, kind, _F_DUMP, body, decode))
+            except _ChangedMeanwhile:
+                continue
     raise ProbeError("the kernel's list changed each time it was read", errno=EINTR)
+
+
+def get(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> T | None:
+    """The one object that this body asks for; None where there is none. Raises ProbeError."""
+    with _socket(protocol) as s:
+        try:
+            return next(_replies(s, kind, 0, body, decode), None)
+        except Gone:
+            return None
 
 
 def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -93,28 +98,35 @@ def text(data: bytes, start: int, end: int) -> str:
 def refusal(errno: int, doing: str, kernel: str = "") -> ProbeError:
     """A netlink errno as a refusal. doing: what did not work. kernel: its extack text, or ""."""
     why = f"{doing}: {kernel or os.strerror(errno)}"
-    remedy = "run with CAP_NET_ADMIN (sudo)" if errno in (EPERM, EACCES) else ""
+    remedy = "Run it as root (sudo), or grant CAP_NET_ADMIN." if errno in (EPERM, EACCES) else ""
     return _KINDS.get(errno, ProbeError)(why, errno=errno, remedy=remedy)
 
 
-def _set(s: socket.socket, option: int) -> None:
+@contextmanager
+def _socket(protocol: int) -> Iterator[socket.socket]:
     try:
-        s.setsockopt(_SOL_NETLINK, option, 1)
-    except OSError:  # before Linux 4.12: errors then come without the kernel's text
-        pass
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as s:
+            for option in (_NETLINK_EXT_ACK, _NETLINK_CAP_ACK):
+                with suppress(OSError):  # before Linux 4.12: errors come without the kernel's text
+                    s.setsockopt(_SOL_NETLINK, option, 1)
+            yield s
+    except OSError as e:
+        raise refusal(e.errno or 0, "netlink cannot be read") from e
 
 
-def _dump(s: socket.socket, kind: int, body: bytes, decode: Decode[T]) -> Iterator[T]:
-    s.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 0, 0) + body)
+def _replies(
+    s: socket.socket, kind: int, flags: int, body: bytes, decode: Decode[T]
+) -> Iterator[T]:
+    s.send(_HEADER.pack(_HEADER.size + len(body), kind, _F_REQUEST | flags, 0, 0) + body)
     changed = False
     while True:
-        data, _, flags, _ = s.recvmsg(_BUFFER)
-        if flags & socket.MSG_TRUNC:
+        data, _, message_flags, _ = s.recvmsg(_BUFFER)
+        if message_flags & socket.MSG_TRUNC:
             raise ProbeError("netlink sent a message that is larger than the buffer")
-        for message, message_flags, start, end in _messages(data):
-            changed = changed or bool(message_flags & _F_DUMP_INTR)
+        for message, marks, start, end in _messages(data):
+            changed = changed or bool(marks & _F_DUMP_INTR)
             if message in (_NLMSG_DONE, _NLMSG_ERROR):
-                _check(data, message, message_flags, start, end)
+                _check(data, message, marks, start, end)
                 if changed:
                     raise _ChangedMeanwhile
                 return
@@ -144,4 +156,4 @@ def _check(data: bytes, message: int, flags: int, start: int, end: int) -> None:
         at += _HEADER.size + body
     found = {k: text(data, b, e) for k, b, e in attributes(data, at, end) if k == _ERRMSG_TEXT}
     kernel = found.get(_ERRMSG_TEXT, "") if flags & _F_ACK_TLVS else ""
-    raise refusal(errno, "netlink refused to list", kernel)
+    raise refusal(errno, "netlink does not list it", kernel)
