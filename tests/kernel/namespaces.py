@@ -1,0 +1,70 @@
+"""A network namespace for a test's own thread, with veth pairs and exact packet counts."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+FRAME = b"\xff" * 6 + b"\x02" * 6 + b"\x88\xb5" + b"\0" * 46
+"""A broadcast frame of an EtherType for experiments: no protocol answers or counts it."""
+
+
+@contextmanager
+def namespace() -> Iterator[str]:
+    """Makes a namespace and moves this thread (and what it starts) into it until the end."""
+    name = f"ebpftop-test-{os.getpid()}"
+    run("ip", "netns", "add", name)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        with Path("/run/netns", name).open() as inside:
+            _enter(inside.fileno())
+        run("ip", "link", "set", "lo", "up")
+        yield name
+    finally:
+        _enter(home)
+        os.close(home)
+        run("ip", "netns", "del", name)
+
+
+def _enter(fd: int) -> None:
+    if _libc.setns(fd, _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def as_json(*command: str) -> Any:
+    return json.loads(run(*command) or "[]")
+
+
+def veth(one: str = "v0", other: str = "v1") -> tuple[int, int]:
+    """A pair that is up and silent (no IPv6), and its ifindexes."""
+    run("ip", "link", "add", "name", one, "type", "veth", "peer", "name", other)
+    for name in (one, other):
+        # Where a guest's kernel has no IPv6 there is nothing to silence.
+        quiet = Path("/proc/sys/net/ipv6/conf", name, "disable_ipv6")
+        if quiet.exists():
+            quiet.write_text("1")
+        run("ip", "link", "set", "dev", name, "up")
+    return socket.if_nametoindex(one), socket.if_nametoindex(other)
+
+
+def send(interface: str, frames: int, frame: bytes = FRAME) -> None:
+    """Sends so many frames out of an interface; the peer has received them on return."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind((interface, 0))
+        for _ in range(frames):
+            s.send(frame)
