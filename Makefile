@@ -8,7 +8,7 @@ MAKEFLAGS += --silent --no-print-directory --no-builtin-rules
 # Distribution packages; A|B means whichever the distribution has.
 RUN_PACKAGES := python3-bpfcc 'libbpf1|libbpf0'
 TEST_PACKAGES := iproute2 iputils-ping kmod 'bpftool|linux-tools-generic'
-BENCH_PACKAGES := iproute2 iputils-ping btop htop
+BENCH_PACKAGES := iproute2 btop htop
 MATRIX_PACKAGES := qemu-system-x86 busybox-static kmod zstd iproute2 'bpftool|linux-tools-generic'
 
 # Stamps. Packages: per user, since what a user may not install, root may.
@@ -58,7 +58,7 @@ matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERN
 
 bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop
 	.ci/packages $(BENCH_PACKAGES)
-	exec .venv/bin/python bench/screen.py $(ARGS)
+	exec .venv/bin/python -m bench.screen $(ARGS)
 
 # Where something may not be installed, ebpftop still runs, on what is there.
 $(RUN_INSTALLED): Makefile
