@@ -2,14 +2,15 @@
 
 Not imported: run by path (`python -P bcc_compiler.py FD`) with nothing but the standard library
 and the distribution's bcc. FD is a socket; each message on it carries another socket, on which
-one request comes in (JSON up to end of file) and one answer goes out (JSON, with the maps' fds).
-Each request is served by a fork, so that modules compile side by side, that bcc's chdir() and
-its noise on fds 1 and 2 stay in there, and that the 130 MB of a compile go with it.
+one request comes in (JSON up to end of file) and one answer goes out (JSON, with the maps' fds),
+and a file for what the compiler says meanwhile. Each request is served by a fork, so that modules
+compile side by side, that bcc's chdir() and noise on fds 1 and 2 stay in there, that the 130 MB
+of a compile go with it, and that LLVM may exit() over an error, which it does.
 
 request: {"source", "cflags", "kernel_source": directory or null}
 answer:  {"functions": {name: instructions in hex}, "maps": [{"name", "fd", "type", ...}]} where
          "fd" is the number in the instructions and the fds come in the maps' order; or
-         {"error": "no-bcc" | "compile" | "map", "why", "remedy", "errno", "log"}
+         {"error": "no-bcc" | "compile" | "map", "why", "remedy", "errno"}
 """
 
 from __future__ import annotations
@@ -96,13 +97,15 @@ def serve(control: socket.socket) -> None:
     except ImportError as why:
         missing = str(why)
     while True:
-        _, fds, _, _ = socket.recv_fds(control, 1, 1)
+        _, fds, _, _ = socket.recv_fds(control, 1, 2)
         if not fds:
             return
-        with socket.socket(fileno=fds[0]) as request:
+        with socket.socket(fileno=fds[0]) as request, os.fdopen(fds[1]) as log:
             if os.fork() == 0:
                 control.close()
                 _die_with_parent()
+                for noisy in (1, 2):
+                    os.dup2(log.fileno(), noisy)
                 _answer(bcc, missing, request)
                 os._exit(0)
 
@@ -122,14 +125,11 @@ def _answer(bcc: Any, missing: str, request: socket.socket) -> None:
     if bcc is None:
         _send(request, {"error": "no-bcc", "why": missing, "remedy": PACKAGES})
         return
-    log = os.memfd_create("log")
-    for noisy in (1, 2):
-        os.dup2(log, noisy)
     fds: list[int] = []
     try:
         reply, fds = _compile(bcc, wanted)
     except Exception as failed:  # bcc raises bare Exception; what it means stands in the log
-        reply, fds = _failure(str(failed), _text(log)), fds
+        reply, fds = _failure(str(failed), _text(2)), fds
     _send(request, reply, fds)
 
 
@@ -193,10 +193,10 @@ def _raise_memlock() -> None:
 def _failure(why: str, log: str) -> dict[str, Any]:
     refused = re.search(r"could not open bpf map: (\S+), error: (.+)", log)
     if refused is None:
-        return {"error": "compile", "why": why, "log": log}
+        return {"error": "compile", "why": why}
     codes = [code for code in errno.errorcode if os.strerror(code) == refused[2].strip()]
     why = f"the map {refused[1]} could not be created: {refused[2].strip()}"
-    return {"error": "map", "why": why, "errno": codes[0] if codes else 0, "log": log}
+    return {"error": "map", "why": why, "errno": codes[0] if codes else 0}
 
 
 def _send(request: socket.socket, reply: dict[str, Any], fds: Sequence[int] = ()) -> None:

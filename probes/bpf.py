@@ -12,6 +12,7 @@ import ctypes
 import errno
 import os
 import platform
+import resource
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ LD_IMM64 = 0x18
 # enum bpf_cmd
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY, _PROG_LOAD = range(6)
 _PROG_ATTACH, _PROG_DETACH = 8, 9
+_MAP_POP = 21  # BPF_MAP_LOOKUP_AND_DELETE_ELEM
 _PROG_NEXT_ID, _PROG_FD_BY_ID, _OBJ_INFO = 11, 13, 15
 _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID = 16, 17, 19
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
@@ -256,6 +258,14 @@ def perf_event_attach(event_fd: int, prog_fd: int) -> None:
             raise OSError(code, os.strerror(code))
 
 
+def raise_memlock() -> None:
+    """Lifts the limit that maps and programs are charged against before Linux 5.11, if we may."""
+    try:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
+    except (ValueError, OSError):
+        return
+
+
 def enable_stats() -> int:
     """Switches run-time statistics on for every program while the fd is open.
 
@@ -294,6 +304,18 @@ def map_delete(fd: int, key: bytes) -> None:
     """Raises ENOENT where there is no such key."""
     where = ctypes.create_string_buffer(key, len(key))
     _bpf(_MAP_DELETE, _elem(fd, where))
+
+
+def map_pop(fd: int, value_size: int) -> bytes | None:
+    """Takes the oldest value out of a queue; None where it is empty. Linux 4.20."""
+    value = ctypes.create_string_buffer(value_size)
+    try:
+        _bpf(_MAP_POP, _elem(fd, None, value))
+    except OSError as empty:
+        if empty.errno == errno.ENOENT:
+            return None
+        raise
+    return value.raw
 
 
 def map_next_key(fd: int, key: bytes | None, key_size: int) -> bytes | None:

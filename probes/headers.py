@@ -270,7 +270,7 @@ HOOKS_H = """\
 /* A BTF-typed program (tp_btf, fentry, fexit) takes its arguments as an array of words and reads
  * through them directly; the verifier knows their types:
  *
- *     int on_free(unsigned long long *ctx)
+ *     int on_free(u64 *ctx)
  *     {
  *         struct sk_buff *skb = ARG(ctx, 0, struct sk_buff *);
  *         struct net_device *dev = skb->dev;
@@ -278,10 +278,19 @@ HOOKS_H = """\
  *
  * bcc rewrites a read to bpf_probe_read only where the pointer comes from a context it takes for
  * a tracing one (struct pt_regs *, struct bpf_raw_tracepoint_args *), from a further argument, or
- * from bpf_get_current_task(). So: exactly one argument, and of this type. (A raw tracepoint must
- * read through bpf_probe_read_kernel: there either context type serves.)
+ * from bpf_get_current_task(); never inside a macro. So: exactly one argument, and of this type.
  */
 #define ARG(ctx, n, type) ((type)(ctx)[n])
+
+/* Reads kernel memory where the verifier does not know the pointer (raw tracepoints, kprobes):
+ * PROBE(sk->__sk_common.skc_family), PROBE(PT_REGS_PARM1(regs)). 0 where it cannot be read; one
+ * step at a time, as only the last -> is read safely. Not allowed under lockdown=confidentiality.
+ */
+#define PROBE(field) ({ \\
+    typeof(field) _read; \\
+    bpf_probe_read_kernel(&_read, sizeof _read, (const void *)&(field)); \\
+    _read; \\
+})
 
 /* Reads once, as written: clang joins neighbouring 4-byte reads of a context into one of 8 bytes,
  * which the verifier refuses for sock_ops and cgroup address contexts. */

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,8 +126,6 @@ class Compiler:
                 "kernel_source": str(tree.path) if tree.path is not None else None,
             }
             answer, fds = child.ask(request)
-        if "error" in answer:
-            raise _refusal(answer)
         return Module(answer, fds)
 
     def tree(self) -> headers.Tree:
@@ -200,27 +199,35 @@ class _Child:
         return self._process.poll() is None
 
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        """(answer, the maps' fds). Raises LoadFailed where no answer comes."""
-        begun = time.monotonic()
+        """(answer, the maps' fds). Raises ProbeError where the answer is a refusal, or none."""
+        with os.fdopen(os.memfd_create("compile"), "rb") as log:
+            begun = time.monotonic()
+            try:
+                answer, fds = self._exchange(request, log.fileno())
+            except (OSError, ValueError) as broken:
+                log.seek(0)
+                words = log.read().decode(errors="replace") or self._said()
+                raise _no_answer(words, time.monotonic() - begun) from broken
+            log.seek(0)
+            if "error" in answer:
+                raise _refusal(answer, log.read().decode(errors="replace"))
+        return answer, fds
+
+    def _exchange(self, request: Mapping[str, Any], log: int) -> tuple[dict[str, Any], list[int]]:
         ours, theirs = socket.socketpair()
         fds: list[int] = []
         with ours:
+            with theirs:
+                socket.send_fds(self._control, [b"\n"], [theirs.fileno(), log])
+            ours.sendall(json.dumps(request).encode())
+            ours.shutdown(socket.SHUT_WR)
+            fds = _received(ours)
             try:
-                with theirs:
-                    socket.send_fds(self._control, [b"\n"], [theirs.fileno()])
-                ours.sendall(json.dumps(request).encode())
-                ours.shutdown(socket.SHUT_WR)
-                _, fds, _, _ = socket.recv_fds(ours, 1, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
                 answer: dict[str, Any] = json.loads(ours.makefile("rb").read())
-            except (OSError, ValueError) as broken:
+            except (OSError, ValueError):
                 for fd in fds:
                     os.close(fd)
-                seconds = time.monotonic() - begun
-                raise LoadFailed(
-                    f"the compiler ended without an answer after {seconds:.0f} s",
-                    remedy="it may have crashed, been killed for want of memory, or hung",
-                    log=self._said(),
-                ) from broken
+                raise
         return answer, fds
 
     def _said(self) -> str:
@@ -239,9 +246,30 @@ class _Child:
         self._words.close()
 
 
-def _refusal(answer: Mapping[str, Any]) -> ProbeError:
+def _received(sender: socket.socket) -> list[int]:
+    """The fds that come with the next byte, close-on-exec (recv_fds ignores its flags in 3.11)."""
+    fds = array("i")
+    space = socket.CMSG_SPACE(_MAX_FDS * fds.itemsize)
+    _, messages, _, _ = sender.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, data in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return list(fds)
+
+
+def _no_answer(log: str, seconds: float) -> ProbeError:
+    """LLVM ends the process over some errors (a stack above 512 bytes) and says so in the log."""
+    if log:
+        return LoadFailed("the program does not compile on this host", log=log)
+    return LoadFailed(
+        f"the compiler ended without an answer after {seconds:.0f} s",
+        remedy="it may have crashed, hung, or been killed for want of memory",
+    )
+
+
+def _refusal(answer: Mapping[str, Any], log: str) -> ProbeError:
     """The child's answer as one of our errors."""
-    why, log = answer["why"], answer.get("log", "")
+    why = answer["why"]
     match answer["error"], answer.get("errno", 0):
         case "no-bcc", _:
             return Unsupported(why, remedy=answer["remedy"])

@@ -7,7 +7,7 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,10 +17,10 @@ from probes.errors import LoadFailed, ProbeError
 Row = tuple[int | bytes, ...]
 T = TypeVar("T")
 
-HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH = 1, 2, 5, 6, 9, 10
+HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH, QUEUE = 1, 2, 5, 6, 9, 10, 22
 _PER_CPU = frozenset({PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH})
 _ARRAYS = frozenset({ARRAY, PERCPU_ARRAY})
-ROWS = frozenset({HASH, LRU_HASH}) | _PER_CPU | _ARRAYS
+ROWS = frozenset({HASH, LRU_HASH, QUEUE}) | _PER_CPU | _ARRAYS
 """Map types (enum bpf_map_type) that have rows; others (ring buffers) have an fd only."""
 
 # As bcc's JSON names them. BPF is an LP64 machine whatever the host is.
@@ -53,6 +53,9 @@ class Layout:
         self.size = size
         self.columns = 0
         self._format = "="
+        if not description:  # a queue has no keys
+            self.codec = struct.Struct("")
+            return
         parsed: Any = json.loads(description)
         if isinstance(parsed, str):
             self._add(scalar, parsed, None)
@@ -157,6 +160,18 @@ class BpfTable:
         except OSError as refused:
             raise self._refusal(refused) from refused
         return True
+
+    def drain(self) -> list[Row]:
+        """Takes every entry out of a queue, oldest first; one call each. Linux 4.20."""
+        return self._guarded(lambda: list(self._popped()))
+
+    def _popped(self) -> Iterator[Row]:
+        # No more than fit in: a queue that is filled as fast as it is read has an end, too.
+        for _ in range(self.max_entries):
+            value = bpf.map_pop(self.fd, self._value.size)
+            if value is None:
+                return
+            yield self._value.codec.unpack(value)
 
     def _rows(self) -> list[Row]:
         try:
