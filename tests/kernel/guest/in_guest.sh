@@ -10,7 +10,7 @@ shift 2
 run() {
     # A 9p root is slow for many small files: the environment comes as one, into memory.
     mkdir -p /run/environment && cd /run/environment && tar xf "$folder/environment.tar" || return
-    modprobe -qa veth sch_ingress cls_bpf inet_diag tcp_diag
+    modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag
     export PYTHONPATH=$PWD PYTHONDONTWRITEBYTECODE=1 HOME=/run/home
     mkdir -p "$HOME"
     unshare -n bash -c 'ip link set lo up && exec "$@"' - \

@@ -46,11 +46,8 @@ class Image:
 
 
 def cache() -> Path:
-    """Where kernels and the guests' logs are kept: /var/cache as root, else ~/.cache."""
-    if os.geteuid() == 0:
-        return Path("/var/cache/ebpftop-kernels")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ebpftop-kernels"
+    """Where kernels and the guests' logs are kept. Not /var/cache: guests hide that one."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ebpftop-kernels"
 
 
 def image(kernel: Kernel) -> Image:

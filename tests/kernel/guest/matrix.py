@@ -48,6 +48,7 @@ def main() -> int:
     for failure in made.failures:
         print(f"FAILED  {failure}")
     if whole:
+        PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(INTRODUCTION + "\n" + made.markdown() + "\n")
     return 1 if made.failures else 0
 
