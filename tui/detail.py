@@ -35,8 +35,10 @@ def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
                 line((f"  {c.title:22}", "muted"), (f"{total:>10}", role), (f"{each:>14}", role))
             )
         else:
-            text = fit(units.show(value, c.unit), 10, right=True) if c.unit is not Unit.TEXT else (
-                f"{label(value or '-'):>10}"
+            text = (
+                fit(units.show(value, c.unit), 10, right=True)
+                if c.unit is not Unit.TEXT
+                else (f"{label(value or '-'):>10}")
             )
             lines.append(line((f"  {c.title:22}", "muted"), text))
     return lines

@@ -90,3 +90,25 @@ def _cells(spans: Iterable[Span], width: int) -> list[Span]:
     del cells[width:]
     cells += [(" ", "")] * (width - len(cells))
     return cells
+
+
+def padded(text: Line, width: int) -> Line:
+    """The line in exactly that many cells."""
+    spans: list[Span] = []
+    space = width
+    for part, role in text.spans:
+        have = width_of(part)
+        spans.append((part if have <= space else fit(part, space), role))
+        space -= min(have, space)
+    if space:
+        spans.append((" " * space, ""))
+    return Line(tuple(spans), text.ground)
+
+
+def beside(left: list[Line], right: list[Line], width: int) -> list[Line]:
+    """Two blocks side by side, the left one in that many cells."""
+    high = max(len(left), len(right))
+    left, right = (b + [BLANK] * (high - len(b)) for b in (left, right))
+    return [
+        Line(padded(a, width).spans + b.spans, a.ground) for a, b in zip(left, right, strict=True)
+    ]

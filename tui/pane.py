@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from probes.model import HookId
+from probes.model import Hook, HookId
 from tui.fields import Field, Record
 from tui.lines import Line
 from tui.view import Figure, View
@@ -22,22 +22,28 @@ class Trouble(NamedTuple):
     text: str
 
 
+EVERY = "*"
+"""As a hook's name: all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pane:
     """One pane.
 
-    hooks: whose ticks change it. fields, records: its table. trouble: the worst thing in it now,
+    hooks: whose ticks change it. fields: its columns, from the
+    catalogue. records: its rows. trouble: the worst thing in it now,
     or None. detail: the lines of a record's detail, for a width. figures: what is kept of each
     row and drawn as graphs, the first in the pane itself; figure_key: a record's key in them.
     below: more lines under the table where there is space, with their heading. hook_of: what
     attaching and detaching mean on a record. while_open: what to attach while its detail is open.
+    reverse: sorted from the greatest at first. few: rows are few, so the graphs get the space.
     """
 
     name: str
     title: str
     order: int
     hooks: tuple[str, ...]
-    fields: tuple[Field, ...]
+    fields: Callable[[Mapping[str, Hook]], tuple[Field, ...]]
     sort: str
     records: Callable[[View], Sequence[Record]]
     trouble: Callable[[View], Trouble | None]
@@ -49,14 +55,19 @@ class Pane:
     hook_of: Callable[[Record], HookId | None] | None = None
     while_open: Callable[[Record], HookId] | None = None
     reverse: bool = True
+    few: bool = False
 
 
 @cache
-def panes() -> tuple[Pane, ...]:
-    """Every pane there is, in the order of the keys 1, 2, 3..."""
+def _found() -> tuple[Pane, ...]:
     import tui.panes
 
     names = (m.name for m in pkgutil.iter_modules(tui.panes.__path__))
     modules = [importlib.import_module(f"tui.panes.{name}") for name in names]
     found = [m.PANE for m in modules if isinstance(getattr(m, "PANE", None), Pane)]
     return tuple(sorted(found, key=lambda p: p.order))
+
+
+def panes(catalogue: Mapping[str, Hook]) -> tuple[Pane, ...]:
+    """Every pane whose first hook the source knows, in the order of the keys 1, 2, 3..."""
+    return tuple(p for p in _found() if p.hooks[0] == EVERY or p.hooks[0] in catalogue)

@@ -68,7 +68,7 @@ class Theme:
         if not ground:
             return style
         base = self._roles[ground]
-        if base.bgcolor is None or role in ("bad", "warn") and not self.native:
+        if base.bgcolor is None or (role in ("bad", "warn") and not self.native):
             return style + Style(bgcolor=base.bgcolor, reverse=base.reverse)
         return bare + base + Style(bold=style.bold, underline=style.underline)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from probes.model import Hook, HookId, Row, Snapshot, SnapshotRow, Status
@@ -14,7 +14,8 @@ from probes.units import Unit
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number whose history is kept for each row. values: a hook's snapshots -> key -> number."""
+    """A number whose history is kept for each row. values: a hook's snapshots -> key -> number.
+    hook: whose, "*" for each hook's own."""
 
     name: str
     title: str
@@ -47,13 +48,13 @@ class History:
         self._figures: dict[str, list[Figure]] = {}
         for figure in figures:
             self._figures.setdefault(figure.hook, []).append(figure)
-        self._kept: dict[str, dict[Hashable, deque[float | None]]] = {}
+        self._kept: dict[tuple[str, str], dict[Hashable, deque[float | None]]] = {}
         self.ticks: dict[str, int] = {}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
         self.ticks[hook] = self.ticks.get(hook, 0) + 1
-        for figure in self._figures.get(hook, ()):
-            kept = self._kept.setdefault(figure.name, {})
+        for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
+            kept = self._kept.setdefault((figure.name, hook), {})
             values = figure.values(snapshots)
             for key in [k for k in kept if k not in values and not _any(kept[k])]:
                 del kept[key]
@@ -63,11 +64,14 @@ class History:
                     ring = kept[key] = deque(maxlen=self.LENGTH)
                 ring.append(values.get(key))
 
-    def series(self, figure: Figure, key: Hashable, ticks: int | None) -> list[float | None]:
-        """A row's values, the newest last. ticks: as they were when `ticks` had been seen."""
-        values = list(self._kept.get(figure.name, {}).get(key, ()))
-        newer = self.ticks.get(figure.hook, 0) - ticks if ticks is not None else 0
-        return values[: len(values) - newer] if newer > 0 else values
+    def series(
+        self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None
+    ) -> list[float | None]:
+        """A row's values, the newest last. ticks: as they were when so many had been seen."""
+        hook = key.hook if figure.hook == "*" and isinstance(key, HookId) else figure.hook
+        values = list(self._kept.get((figure.name, hook), {}).get(key, ()))
+        newer = self.ticks.get(hook, 0) - ticks.get(hook, 0) if ticks is not None else 0
+        return values[: max(len(values) - newer, 0)] if newer > 0 else values
 
 
 def _any(values: Iterable[float | None]) -> bool:
@@ -87,11 +91,21 @@ class View:
     snapshots: dict[HookId, Snapshot] = field(default_factory=dict)
     statuses: tuple[Status, ...] = ()
     events: Sequence[Event] = ()
-    decided: Sequence[Decided] = ()
+    decided: dict[str, deque[Decided]] = field(default_factory=dict)
     wall: float = 0.0
     ticks: dict[str, int] | None = None
     bits: bool = False
     ascii: bool = False
+
+    def still(self) -> View:
+        """This moment, to be looked at while the live view goes on."""
+        return replace(
+            self,
+            snapshots=dict(self.snapshots),
+            events=tuple(self.events),
+            decided={hook: deque(kept) for hook, kept in self.decided.items()},
+            ticks=dict(self.history.ticks),
+        )
 
     def of(self, hook: str) -> list[Snapshot]:
         """The hook's snapshots, one for each target that stands."""
@@ -104,8 +118,7 @@ class View:
         return next((s for s in self.statuses if s.id == id), Status(id))
 
     def series(self, figure: Figure, key: Hashable) -> list[float | None]:
-        ticks = None if self.ticks is None else self.ticks.get(figure.hook, 0)
-        return self.history.series(figure, key, ticks)
+        return self.history.series(figure, key, self.ticks)
 
 
 def clock(wall: float) -> str:

@@ -6,16 +6,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 
 from probes import units
-from probes.hooks import catalogue
-from probes.model import Row, Snapshot
+from probes.model import Hook, Row, Snapshot
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs, spread
-from tui.fields import Record, coloured, label, of, rate_of, values_of
+from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
 from tui.lines import Line, fit, line
 from tui.pane import Pane, Trouble
 from tui.view import Decided, Figure, View, clock
 
-_HOOK = catalogue()["tcp-connect"]
 _FAILED = rate_of("failed")
 _WAYS = {
     "refused": "refused",
@@ -65,17 +63,22 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         ]
     )
     lines += graphs(PANE, view, record, width)
-    lines += [*heading("Attempts"), *counters(_HOOK, record, view.bits)]
+    lines += [*heading("Attempts"), *counters(view.catalogue["tcp-connect"], record, view.bits)]
     lines += spread("Time to establish", record, "latency", width, units.duration, view)
     mine = (record.values["pid"], record.values["raddr"], record.values["rport"])
-    log = [d for d in view.decided if (d.row[0], d.row[2], d.row[3]) == mine]
+    log = [d for d in view.decided.get("tcp-connect", ()) if (d.row[0], d.row[2], d.row[3]) == mine]
     if log:
         lines += [*heading("Latest"), *(_entry(d, width) for d in reversed(log[-20:]))]
     return lines
 
 
+def _latest(view: View, most: int) -> list[Decided]:
+    """The newest first."""
+    return list(view.decided.get("tcp-connect", ()))[: -most - 1 : -1]
+
+
 def _below(view: View, width: int, height: int) -> list[Line]:
-    return [_entry(d, width) for d in list(view.decided)[: -height - 1 : -1]]
+    return [_entry(d, width) for d in _latest(view, height)]
 
 
 def _entry(decided: Decided, width: int) -> Line:
@@ -111,35 +114,40 @@ def _bad(*columns: str) -> dict[str, object]:
     return {"colour": coloured("bad", 0, *(rate_of(c) for c in columns))}
 
 
+def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
+    hook = catalogue["tcp-connect"]
+    return (
+        of(hook, "comm", width=12, rank=0, grow=16),
+        of(hook, "pid", width=7, rank=4),
+        of(hook, "raddr", title="Destination", width=18, rank=0, grow=40),
+        of(hook, "rport", width=6, rank=0),
+        of(hook, "connects", title="Conn/s", width=8, rank=1, grow=10),
+        of(hook, "failed", title="Fail/s", width=8, rank=1, colour=coloured("bad", 0, _FAILED)),
+        of(
+            hook, "refused", title="Refus/s", width=8, rank=3,
+            colour=coloured("bad", 0, rate_of("refused")),
+        ),
+        of(
+            hook, "timed_out", title="Tmout/s", width=8, rank=3,
+            colour=coloured("bad", 0, rate_of("timed_out")),
+        ),
+        of(
+            hook, "unreachable", title="Unrch/s", width=8, rank=5,
+            colour=coloured("bad", 0, rate_of("unreachable")),
+        ),
+        of(hook, "gave_up", title="Gave up/s", width=10, rank=7),
+        of(hook, "pending", width=8, rank=6, colour=coloured("warn", 0, "pending")),
+        of(hook, "mean_ns", width=8, rank=2),
+        of(hook, "p99_ns", width=8, rank=4),
+        )  # fmt: skip
+
+
 PANE = Pane(
     name="connects",
     title="Connects",
     order=30,
     hooks=("tcp-connect",),
-    fields=(
-        of(_HOOK, "comm", width=12, rank=0, grow=16),
-        of(_HOOK, "pid", width=7, rank=4),
-        of(_HOOK, "raddr", title="Destination", width=18, rank=0, grow=40),
-        of(_HOOK, "rport", width=6, rank=0),
-        of(_HOOK, "connects", title="Conn/s", width=8, rank=1, grow=10),
-        of(_HOOK, "failed", title="Fail/s", width=8, rank=1, colour=coloured("bad", 0, _FAILED)),
-        of(
-            _HOOK, "refused", title="Refus/s", width=8, rank=3,
-            colour=coloured("bad", 0, rate_of("refused")),
-        ),
-        of(
-            _HOOK, "timed_out", title="Tmout/s", width=8, rank=3,
-            colour=coloured("bad", 0, rate_of("timed_out")),
-        ),
-        of(
-            _HOOK, "unreachable", title="Unrch/s", width=8, rank=5,
-            colour=coloured("bad", 0, rate_of("unreachable")),
-        ),
-        of(_HOOK, "gave_up", title="Gave up/s", width=10, rank=7),
-        of(_HOOK, "pending", width=8, rank=6, colour=coloured("warn", 0, "pending")),
-        of(_HOOK, "mean_ns", width=8, rank=2),
-        of(_HOOK, "p99_ns", width=8, rank=4),
-    ),
+    fields=_fields,
     sort=_FAILED,
     records=_records,
     trouble=_trouble,

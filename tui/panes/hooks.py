@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 
-from probes import units
 from probes.model import HookId, Reach, Refusal, Rung, Snapshot, State, Status, Value
 from probes.units import Unit
 from tui.detail import graphs, heading, pairs
@@ -79,7 +78,9 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines += [*heading("Ladder, best rung first"), *_ladder(hook.ladder, status, width)]
     lines += [*graphs(PANE, view, record, width), *heading("Columns")]
     lines += [
-        line((f"  {c.title:14}", ""), (label(c.help), "muted")) for c in hook.columns if not c.hidden
+        line((f"  {c.title:14}", ""), (label(c.help), "muted"))
+        for c in hook.columns
+        if not c.hidden
     ]
     return lines
 
@@ -103,9 +104,7 @@ def _needs(least: Mapping[str, str], name: str) -> tuple[str, str]:
 
 
 def _refusal(refusal: Refusal, width: int) -> Iterator[Line]:
-    yield line(
-        ("  refused    ", "bad"), label(refusal.rung), "  ", (label(refusal.error), "warn")
-    )
+    yield line(("  refused    ", "bad"), label(refusal.rung), "  ", (label(refusal.error), "warn"))
     for title, text in (("why", refusal.why), ("remedy", refusal.remedy)):
         for i, row in enumerate(wrap(label(text), max(width - 24, 20))):
             yield line((f"             {'' if i else title:8}", "muted"), row)
@@ -113,7 +112,7 @@ def _refusal(refusal: Refusal, width: int) -> Iterator[Line]:
         yield line(("             | ", "muted"), (label(row), "muted"))
 
 
-def _below(view: View, width: int, height: int) -> list[Line]:
+def _below(view: View, _width: int, height: int) -> list[Line]:
     return [
         line((f"  {clock(e.wall)} ", "muted"), (label(e.text), e.role))
         for e in list(view.events)[: -height - 1 : -1]
@@ -135,23 +134,24 @@ def needs_word(view: View, id: HookId) -> bool:
     return hook is not None and hook.reach is Reach.DATA_PATH
 
 
+_FIELDS = (
+    Field("place", "#", Unit.NUMBER, 3, 6, help="its place in the catalogue"),
+    Field("hook", "Hook", Unit.TEXT, 19, 0, 26),
+    Field("state", "State", Unit.TEXT, 18, 0, colour=_state_role),
+    Field("rung", "Rung", Unit.TEXT, 16, 1, 24),
+    Field("refused", "Refused", Unit.COUNT, 8, 4, help="rungs that refused"),
+    Field("events", "Events/s", Unit.COUNT, 9, 1, help="program runs a second"),
+    Field("ns", "ns/run", Unit.NS, 8, 3, help="mean time of one run"),
+    Field("cpu", "CPU", Unit.PERCENT, 7, 2, help="share of one CPU"),
+    Field("lost", "Lost", Unit.COUNT, 6, 5, help="events that were not seen"),
+    Field("note", "Note", Unit.TEXT, 20, 6, 60, help="what is missing or under way"),
+)
 PANE = Pane(
     name="hooks",
     title="Hooks",
     order=50,
     hooks=("*",),
-    fields=(
-        Field("place", "#", Unit.NUMBER, 3, 6, help="its place in the catalogue"),
-        Field("hook", "Hook", Unit.TEXT, 19, 0, 26),
-        Field("state", "State", Unit.TEXT, 18, 0, colour=_state_role),
-        Field("rung", "Rung", Unit.TEXT, 16, 1, 24),
-        Field("refused", "Refused", Unit.COUNT, 8, 4, help="rungs that refused"),
-        Field("events", "Events/s", Unit.COUNT, 9, 1, help="program runs a second"),
-        Field("ns", "ns/run", Unit.NS, 8, 3, help="mean time of one run"),
-        Field("cpu", "CPU", Unit.PERCENT, 7, 2, help="share of one CPU"),
-        Field("lost", "Lost", Unit.COUNT, 6, 5, help="events that were not seen"),
-        Field("note", "Note", Unit.TEXT, 20, 6, 60, help="what is missing or under way"),
-    ),
+    fields=lambda _: _FIELDS,
     sort="place",
     reverse=False,
     records=_records,

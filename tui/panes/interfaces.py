@@ -6,8 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 
 from probes import units
-from probes.hooks import catalogue
-from probes.model import HookId, Snapshot, SnapshotRow, Value
+from probes.model import Hook, HookId, Snapshot, SnapshotRow, Value
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs
 from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
@@ -18,7 +17,6 @@ from tui.view import Figure, View
 WARN, BAD = 10.0, 100.0
 """Dropped packets a second from which an interface is marked."""
 
-_HOOK = catalogue()["interfaces"]
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
@@ -91,7 +89,10 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     )
     lines += _reasons(view, name)
     lines += graphs(PANE, view, record, width)
-    lines += [*heading("Counters of the kernel"), *counters(_HOOK, record, view.bits)]
+    lines += [
+        *heading("Counters of the kernel"),
+        *counters(view.catalogue["interfaces"], record, view.bits),
+    ]
     for hook in ("xdp", "tc-ingress", "tc-egress"):
         lines += _hook_block(view, HookId(hook, name))
     return lines
@@ -150,29 +151,26 @@ def _why(record: Record) -> str:
     return record.mark or "muted"
 
 
-PANE = Pane(
-    name="interfaces",
-    title="Interfaces",
-    order=10,
-    hooks=_HOOK_NAMES,
-    fields=(
-        of(_HOOK, "interface", width=11, rank=0, grow=15),
-        of(_HOOK, "rx_bytes", title="RX/s", width=8, rank=1, grow=10),
-        of(_HOOK, "tx_bytes", title="TX/s", width=8, rank=1, grow=10),
-        of(_HOOK, "rx_packets", title="RX pkt/s", width=9, rank=4),
-        of(_HOOK, "tx_packets", title="TX pkt/s", width=9, rank=4),
+def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
+    hook = catalogue["interfaces"]
+    return (
+        of(hook, "interface", width=11, rank=0, grow=15),
+        of(hook, "rx_bytes", title="RX/s", width=8, rank=1, grow=10),
+        of(hook, "tx_bytes", title="TX/s", width=8, rank=1, grow=10),
+        of(hook, "rx_packets", title="RX pkt/s", width=9, rank=4),
+        of(hook, "tx_packets", title="TX pkt/s", width=9, rank=4),
         Field("drops", "Drops/s", Unit.PACKETS, 9, 1, 0, "dropped by the kernel", _why),
         Field("why", "Mostly", Unit.TEXT, 16, 2, 22, "the most frequent drop reason", _why),
         of(
-            _HOOK, "rx_dropped", title="RXdrop/s", width=9, rank=3,
+            hook, "rx_dropped", title="RXdrop/s", width=9, rank=3,
             colour=coloured("bad", BAD, rate_of("rx_dropped")),
         ),
         of(
-            _HOOK, "tx_dropped", title="TXdrop/s", width=9, rank=5,
+            hook, "tx_dropped", title="TXdrop/s", width=9, rank=5,
             colour=coloured("bad", BAD, rate_of("tx_dropped")),
         ),
-        of(_HOOK, "xdp_mode", width=8, rank=2),
-        of(_HOOK, "xdp_program", width=15, rank=6, grow=22),
+        of(hook, "xdp_mode", width=8, rank=2),
+        of(hook, "xdp_program", width=15, rank=6, grow=22),
         Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 6, help="let pass by our program"),
         Field("xdp_drop", "XDP drop/s", Unit.PACKETS, 11, 6, help="dropped by our program"),
         Field("xdp_aborted", "abort/s", Unit.PACKETS, 8, 8, help="aborted in our program"),
@@ -180,10 +178,19 @@ PANE = Pane(
         Field("xdp_redirect", "redir/s", Unit.PACKETS, 8, 8, help="redirected by our program"),
         Field("tc_in", "TC in/s", Unit.PACKETS, 9, 5, help="packets seen at TC ingress"),
         Field("tc_out", "TC out/s", Unit.PACKETS, 9, 5, help="packets seen at TC egress"),
-        of(_HOOK, "state", width=8, rank=7),
-    ),
+        of(hook, "state", width=8, rank=7),
+        )  # fmt: skip
+
+
+PANE = Pane(
+    name="interfaces",
+    title="Interfaces",
+    order=10,
+    hooks=_HOOK_NAMES,
+    fields=_fields,
     sort="interface",
     reverse=False,
+    few=True,
     records=_records,
     trouble=_trouble,
     detail=_detail,

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 
 from probes import units
-from probes.hooks import catalogue
-from probes.model import Snapshot, SnapshotRow
+from probes.model import Hook, Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs, spread
-from tui.fields import Record, of, rate_of, values_of
+from tui.fields import Field, Record, of, rate_of, values_of
 from tui.lines import Line
 from tui.pane import Pane, Trouble
 from tui.panes.connects import address
 from tui.view import Figure, View
 
-_HOOK = catalogue()["tcp-rtt"]
 _AGAIN = rate_of("retransmits")
 _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 1.0
 """Marked: so many times the connection's minimum and at least so long; so many retransmits."""
@@ -48,7 +46,9 @@ def _trouble(view: View) -> Trouble | None:
     place = address(worst.values["raddr"], worst.values["rport"])
     return Trouble(
         worst.mark,
-        units.printable(f"{place} SRTT {srtt}, minimum {least}{more} ({worst.text('comm')}){others}"),
+        units.printable(
+            f"{place} SRTT {srtt}, minimum {least}{more} ({worst.text('comm')}){others}"
+        ),
     )
 
 
@@ -63,7 +63,10 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         ]
     )
     lines += graphs(PANE, view, record, width)
-    lines += [*heading("Round trip and retransmits"), *counters(_HOOK, record, view.bits)]
+    lines += [
+        *heading("Round trip and retransmits"),
+        *counters(view.catalogue["tcp-rtt"], record, view.bits),
+    ]
     lines += spread("Round trips", record, "rtt", width, lambda us: units.duration(us * 1000), view)
     return lines
 
@@ -80,27 +83,32 @@ def _colour(record: Record) -> str:
     return record.mark
 
 
+def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
+    hook = catalogue["tcp-rtt"]
+    return (
+        of(hook, "raddr", width=16, rank=0, grow=40),
+        of(hook, "rport", title="Port", width=6, rank=1),
+        of(hook, "laddr", width=16, rank=8, grow=40),
+        of(hook, "lport", width=6, rank=8),
+        of(hook, "comm", width=12, rank=1, grow=16),
+        of(hook, "pid", width=7, rank=5),
+        of(hook, "srtt_us", width=8, rank=0, colour=_colour),
+        of(hook, "min_us", width=8, rank=2),
+        of(hook, "last_us", width=8, rank=6),
+        of(hook, "p50_us", width=8, rank=4),
+        of(hook, "p99_us", width=8, rank=3),
+        of(hook, "retransmits", title="Retr/s", width=7, rank=1, colour=_colour),
+        of(hook, "samples", title="Smpl/s", width=7, rank=7),
+        of(hook, "from", width=9, rank=4),
+        )  # fmt: skip
+
+
 PANE = Pane(
     name="rtt",
     title="RTT",
     order=40,
     hooks=("tcp-rtt",),
-    fields=(
-        of(_HOOK, "raddr", width=16, rank=0, grow=40),
-        of(_HOOK, "rport", title="Port", width=6, rank=1),
-        of(_HOOK, "laddr", width=16, rank=8, grow=40),
-        of(_HOOK, "lport", width=6, rank=8),
-        of(_HOOK, "comm", width=12, rank=1, grow=16),
-        of(_HOOK, "pid", width=7, rank=5),
-        of(_HOOK, "srtt_us", width=8, rank=0, colour=_colour),
-        of(_HOOK, "min_us", width=8, rank=2),
-        of(_HOOK, "last_us", width=8, rank=6),
-        of(_HOOK, "p50_us", width=8, rank=4),
-        of(_HOOK, "p99_us", width=8, rank=3),
-        of(_HOOK, "retransmits", title="Retr/s", width=7, rank=1, colour=_colour),
-        of(_HOOK, "samples", title="Smpl/s", width=7, rank=7),
-        of(_HOOK, "from", width=9, rank=4),
-    ),
+    fields=_fields,
     sort="srtt_us",
     records=_records,
     trouble=_trouble,

@@ -7,8 +7,7 @@ from functools import partial
 from statistics import median
 
 from probes import units
-from probes.hooks import catalogue
-from probes.model import HookId, Snapshot, State
+from probes.model import Hook, HookId, Snapshot, State
 from probes.units import Unit
 from tui.detail import graphs, heading, pairs, spread
 from tui.fields import Field, Record, label, of, rate_of, values_of
@@ -16,7 +15,6 @@ from tui.lines import Line, fit, line
 from tui.pane import Pane, Trouble
 from tui.view import Figure, View
 
-_HOOK = catalogue()["syscalls"]
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _USUAL = frozenset({"EAGAIN", "EINPROGRESS", "EINTR", "ENOTTY"})
 """Errnos that mean nothing is wrong, however many."""
@@ -38,9 +36,7 @@ def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, flo
     }
 
 
-_FAILURES = Figure(
-    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors")
-)
+_FAILURES = Figure("syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"))
 
 
 def _records(view: View) -> list[Record]:
@@ -86,7 +82,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
             ("Mean, p99", f"{_time(record, 'mean_ns')}, {_time(record, 'p99_ns')} (last 10 s)"),
         ]
     )
-    lines += _by_process(view, record, width)
+    lines += _by_process(view, record)
     lines += graphs(PANE, view, record, width)
     lines += spread("Time in the call", record, "latency", width, units.duration, view)
     return lines
@@ -97,7 +93,7 @@ def _time(record: Record, name: str) -> str:
     return units.duration(value if isinstance(value, int | float) else None)
 
 
-def _by_process(view: View, record: Record, width: int) -> list[Line]:
+def _by_process(view: View, record: Record) -> list[Line]:
     id = HookId("syscall-processes", record.name)
     status, snapshot = view.status(id), view.snapshots.get(id)
     lines = heading("By process")
@@ -125,20 +121,25 @@ def _errors(record: Record) -> str:
     return record.mark
 
 
+def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
+    hook = catalogue["syscalls"]
+    return (
+        of(hook, "syscall", width=16, rank=0, grow=24),
+        of(hook, "calls", width=9, rank=1, grow=11),
+        of(hook, "errors", width=10, rank=1, grow=11, colour=_errors),
+        Field("share", "Fail", Unit.PERCENT, 7, 3, 8, "share of the calls that fail", _errors),
+        of(hook, "mean_ns", width=8, rank=2, grow=10),
+        of(hook, "p99_ns", width=8, rank=2, grow=10),
+        of(hook, "top_errno", width=12, rank=2, colour=_errors),
+        )  # fmt: skip
+
+
 PANE = Pane(
     name="syscalls",
     title="Syscalls",
     order=20,
     hooks=("syscalls", "syscall-processes"),
-    fields=(
-        of(_HOOK, "syscall", width=16, rank=0, grow=24),
-        of(_HOOK, "calls", width=9, rank=1, grow=11),
-        of(_HOOK, "errors", width=10, rank=1, grow=11, colour=_errors),
-        Field("share", "Fail", Unit.PERCENT, 7, 3, 8, "share of the calls that fail", _errors),
-        of(_HOOK, "mean_ns", width=8, rank=2, grow=10),
-        of(_HOOK, "p99_ns", width=8, rank=2, grow=10),
-        of(_HOOK, "top_errno", width=12, rank=2, colour=_errors),
-    ),
+    fields=_fields,
     sort=_CALLS,
     records=_records,
     trouble=_trouble,

@@ -22,7 +22,7 @@ class Canvas(Widget):
         self._width = 0
         self._theme: Theme | None = None
 
-    def line(self, y: int) -> Line:
+    def line(self, y: int, /) -> Line:
         """What stands on the y-th line, y < self.size.height."""
         raise NotImplementedError
 

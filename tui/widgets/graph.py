@@ -53,9 +53,7 @@ def _levels(values: Sequence[float | None], steps: int, top: float) -> list[int]
     return [0 if not v else min(max(round(v / top * steps), 1), steps) for v in values]
 
 
-def _braille(
-    values: Sequence[float | None], width: int, height: int, top: float
-) -> list[str]:
+def _braille(values: Sequence[float | None], width: int, height: int, top: float) -> list[str]:
     levels = _levels(values, height * 4, top)
     levels = [0] * (2 * width - len(levels)) + levels
     rows = []
@@ -63,7 +61,9 @@ def _braille(
         floor = (height - 1 - y) * 4
         cut = [min(max(level - floor, 0), 4) for level in levels]
         pairs = zip(cut[::2], cut[1::2], strict=True)
-        rows.append("".join(chr(0x2800 + _LEFT[a] + _RIGHT[b]) if a or b else " " for a, b in pairs))
+        rows.append(
+            "".join(chr(0x2800 + _LEFT[a] + _RIGHT[b]) if a or b else " " for a, b in pairs)
+        )
     return rows
 
 

@@ -11,13 +11,14 @@ from tui.lines import BLANK, Line, Span, fit
 from tui.widgets.canvas import Canvas
 
 GUTTER = 2
+_MARKS = ("", "warn", "bad")
 
 
 class LiveTable(Canvas, can_focus=True):
     """Records in columns.
 
-    Until somebody moves it, the selection stays at the top, so that what is worst is selected;
-    then it stays on its record, by key, wherever that goes.
+    Until somebody moves it, the selection is on what is wrong, or else at the top; then it stays
+    on its record, by key, wherever that goes.
     """
 
     class Selected(Message):
@@ -49,11 +50,7 @@ class LiveTable(Canvas, can_focus=True):
     @property
     def index(self) -> int:
         """Where the selected record stands now."""
-        if not self._followed:
-            for i, row in enumerate(self._rows):
-                if row.key == self.key:
-                    return i
-        return 0
+        return next((i for i, row in enumerate(self._rows) if row.key == self.key), 0)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -63,9 +60,9 @@ class LiveTable(Canvas, can_focus=True):
     def show(self, records: Sequence[Record]) -> None:
         """New values."""
         self._records = records
-        self.arrange()
+        self.sort_rows()
 
-    def arrange(self) -> None:
+    def sort_rows(self) -> None:
         """Filter, sort and draw again."""
         was = self.index
         rows = [r for r in self._records if self.keep is None or self.keep(r)]
@@ -76,7 +73,7 @@ class LiveTable(Canvas, can_focus=True):
         if not self._followed and rows and all(r.key != self.key for r in rows):
             self.key = rows[min(was, len(rows) - 1)].key  # it went away: take its neighbour
         if self._followed and rows:
-            self.key = rows[0].key
+            self.key = max(rows, key=lambda r: _MARKS.index(r.mark)).key  # the first of the worst
         self._scroll()
         self.repaint()
 
@@ -91,9 +88,9 @@ class LiveTable(Canvas, can_focus=True):
         self.post_message(self.Selected())
 
     def follow(self) -> None:
-        """Back to the top, and stay there."""
+        """Back to the top, and from there to what is wrong."""
         self._followed, self._top = True, 0
-        self.arrange()
+        self.sort_rows()
         self.post_message(self.Selected())
 
     def move(self, rows: int) -> None:
@@ -109,7 +106,7 @@ class LiveTable(Canvas, can_focus=True):
         else:
             field = next(f for f in self.fields if f.name == name)
             self.sort, self.reverse = name, field.right
-        self.arrange()
+        self.sort_rows()
 
     def sort_next(self, step: int) -> None:
         """Sort by the next column on the screen."""
@@ -147,7 +144,7 @@ class LiveTable(Canvas, can_focus=True):
         self._shown = self._columns() if self.size.width else []
         super().repaint()
 
-    def line(self, y: int) -> Line:
+    def line(self, y: int, /) -> Line:
         if y == 0:
             return self._header()
         at = self._top + y - 1

@@ -1,0 +1,85 @@
+"""The key table: every binding with an id, so that it can be remapped; help is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One binding. keys: as Textual names them, by commas. shown: as people know them.
+
+    footer: its place among the at most seven keys at the bottom, 0: not there.
+    anywhere: also while something is typed.
+    """
+
+    id: str
+    keys: str
+    shown: str
+    action: str
+    title: str
+    help: str
+    group: str
+    footer: int = 0
+    anywhere: bool = False
+
+
+KEYS = (
+    Key("help", "question_mark,f1,h", "? F1 h", "help", "Help", "these keys", "General", 7),
+    Key("quit", "q,f10", "q F10", "quit_now", "Quit", "detach everything and leave", "General", 6),
+    Key(
+        "quit.anywhere", "ctrl+c,ctrl+q", "^C ^Q", "quit_now", "Quit",
+        "the same, also while typing", "General", 0, True,
+    ),
+    Key("back", "escape", "Esc", "go_back", "Back", "close, unzoom, clear the filter", "General"),
+    Key("pane.next", "tab", "Tab", "pane_step(1)", "", "next pane", "Panes", 0, True),
+    Key("pane.previous", "shift+tab", "S-Tab", "pane_step(-1)", "", "previous pane",
+        "Panes", 0, True),
+    *(
+        Key(f"pane.{n}", str(n), str(n), f"pane({n})", "", f"pane {n}", "Panes")
+        for n in range(1, 10)
+    ),
+    Key("zoom", "z", "z", "zoom", "Zoom", "the table alone, or all again", "Panes"),
+    Key("up", "up,k", "Up k", "move(-1)", "", "up", "Moving"),
+    Key("down", "down,j", "Down j", "move(1)", "", "down", "Moving"),
+    Key("page.up", "pageup", "PgUp", "page(-1)", "", "a page up", "Moving"),
+    Key("page.down", "pagedown", "PgDn", "page(1)", "", "a page down", "Moving"),
+    Key("top", "home,g", "Home g", "top", "", "to the top, or to what is wrong",
+        "Moving"),
+    Key("bottom", "end,G,shift+g", "End G", "bottom", "", "to the bottom", "Moving"),
+    Key("open", "enter", "Enter", "open", "Detail", "the selected row's detail", "Looking", 1),
+    Key("filter", "slash,f4", "/ F4", "filter", "Filter",
+        "show rows with all these words; !word leaves out", "Looking", 2),
+    Key("sort.menu", "s,f6", "s F6", "sort_menu", "Sort", "choose the column to sort by",
+        "Looking", 3),
+    Key("sort.left", "less_than_sign", "<", "sort(-1)", "", "sort by the column to the left",
+        "Looking"),
+    Key("sort.right", "greater_than_sign", ">", "sort(1)", "", "sort by the column to the right",
+        "Looking"),
+    Key("sort.reverse", "I,shift+i", "I", "reverse", "", "reverse the order", "Looking"),
+    Key("units", "u", "u", "units", "Units", "bytes or bits", "Looking"),
+    Key("freeze", "space", "Space", "freeze", "Freeze", "freeze the screen; collecting goes on",
+        "Looking", 4),
+    Key("slower", "plus", "+", "interval(1)", "", "a longer interval", "Looking"),
+    Key("faster", "minus", "-", "interval(-1)", "", "a shorter interval", "Looking"),
+    Key("theme", "T,shift+t", "T", "theme_next", "Theme", "next theme", "Looking"),
+    Key("attach", "a", "a", "attach", "Attach", "attach the row's hook", "Hooks", 4),
+    Key("detach", "d", "d", "detach", "Detach", "detach the row's hook", "Hooks", 5),
+)  # fmt: skip
+
+
+def bindings() -> Iterator[BindingType]:
+    """The table as Textual wants it."""
+    for key in KEYS:
+        yield Binding(
+            key.keys, key.action, key.title or key.help, show=False, priority=key.anywhere,
+            id=key.id,
+        )  # fmt: skip
+
+
+def footer() -> tuple[Key, ...]:
+    """The keys at the bottom, in their order."""
+    return tuple(sorted((k for k in KEYS if k.footer), key=lambda k: k.footer))

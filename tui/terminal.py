@@ -1,0 +1,172 @@
+"""What is particular to Textual 8: the driver, and the smallest output for an update.
+
+Three things are mended here. Textual writes a changed cell's whole line from its widget's left
+edge; it blocks its event loop on a slow terminal and for ever on one that is stuck; and when the
+terminal is gone it spins.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate
+from textual.drivers.linux_driver import LinuxDriver
+
+PATIENCE = 1.0
+"""Seconds that a stuck terminal is waited for once we are leaving."""
+
+
+class Output:
+    """The terminal as a file that can neither fail nor hold us up when we want to leave.
+
+    gone: called once, from the writer's thread, when the terminal is no more.
+    """
+
+    def __init__(self, fd: int, gone: Callable[[], None]) -> None:
+        self._fd = fd
+        self._own = _reopen(fd)
+        self._gone = gone
+        self._lost = False
+        self.leaving = threading.Event()
+        self.pending = 0
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, text: str) -> None:
+        data = memoryview(text.encode("utf-8", "replace"))
+        self.pending = len(data)
+        stuck_since = time.monotonic()
+        while data and not self._lost:
+            try:
+                sent = os.write(self._own if self._own >= 0 else self._fd, data[:4096])
+                data, stuck_since = data[sent:], time.monotonic()
+            except BlockingIOError:
+                if self.leaving.is_set() and time.monotonic() - stuck_since > PATIENCE:
+                    self._lost = True
+                else:
+                    select.select([], [self._own], [], 0.1)
+            except OSError:  # EIO: the terminal is gone; nobody is there to be told
+                self._lost = True
+                self._gone()
+        self.pending = 0
+
+    def flush(self) -> None:
+        """Everything has been written already."""
+
+    def close(self) -> None:
+        if self._own >= 0:
+            os.close(self._own)
+            self._own = -1
+
+
+def _screen() -> int:
+    """Where to draw: standard output; standard error where only that is a terminal."""
+    return 2 if os.isatty(2) and not os.isatty(1) else 1
+
+
+def _reopen(fd: int) -> int:
+    """The same terminal by a description of our own, so that non-blocking is ours alone.
+
+    -1 where that cannot be had: then writes block, as they do in other programs.
+    """
+    try:
+        return os.open(os.ttyname(fd), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return -1
+
+
+class Driver(LinuxDriver):
+    """Textual's driver on an `Output`, with a watch on the terminal's end."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.output = Output(_screen(), self._gone)
+        self._file = self.output  # type: ignore[assignment]  # as much of a file as is used
+
+    def start_application_mode(self) -> None:
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        watch = threading.Thread(target=self._watch, name="terminal-gone", daemon=True)
+        watch.start()
+
+    @property
+    def busy(self) -> bool:
+        """The terminal has not yet taken what it was given."""
+        writer = self._writer_thread
+        return writer is not None and (self.output.pending > 0 or writer._queue.qsize() > 2)
+
+    def _watch(self) -> None:
+        """Wait, at no cost, until the terminal hangs up."""
+        poll = select.poll()
+        poll.register(self.fileno, 0)
+        while not self.exit_event.is_set():
+            if poll.poll(1000):
+                self._gone()
+                return
+
+    def _gone(self) -> None:
+        self.output.leaving.set()
+        self.exit_event.set()  # ends the input thread, which would spin on end of file
+        loop = self._app._loop
+        if loop is not None and not loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(self._app.terminal_gone)  # type: ignore[attr-defined]
+            except RuntimeError:
+                pass  # the loop closed meanwhile: we are out already
+
+    def close(self) -> None:
+        super().close()
+        self.output.close()
+
+
+def smallest(update: ChopsUpdate, console: Console) -> str:
+    """The escape sequences of a partial update: only the changed cells, styles only as they change.
+
+    Textual's own starts each line at the widget's left edge and resets after each piece.
+    """
+    out = _Writer(console)
+    for y, x1, x2 in update.spans:
+        for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if strip is not None and x < x2 and end > x1:
+                start = max(x, x1)
+                out.put(start, y, strip.crop(start - x, min(end, x2) - x))
+    return out.text()
+
+
+class _Writer:
+    """Collects cells, and knows where the cursor is and which style is on."""
+
+    def __init__(self, console: Console) -> None:
+        self._system = console._color_system
+        self._parts: list[str] = []
+        self._at = (-1, -1)
+        self._style: Style | None = None
+
+    def put(self, x: int, y: int, segments: Iterable[Segment]) -> None:
+        if self._at != (x, y):
+            near = self._at[1] == y and x > self._at[0] >= 0
+            self._parts.append(f"\x1b[{x - self._at[0]}C" if near else f"\x1b[{y + 1};{x + 1}H")
+        for segment in segments:
+            if segment.control or not segment.text:
+                continue
+            if segment.style != self._style:
+                self._parts.append(self._switch(segment.style))
+                self._style = segment.style
+            self._parts.append(segment.text)
+            x += segment.cell_length
+        self._at = (x, y)
+
+    def _switch(self, style: Style | None) -> str:
+        codes = style._make_ansi_codes(self._system) if style and self._system else ""
+        return f"\x1b[0;{codes}m" if codes else "\x1b[0m"
+
+    def text(self) -> str:
+        return "".join(self._parts) + "\x1b[0m" if self._parts else ""

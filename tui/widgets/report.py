@@ -1,0 +1,53 @@
+"""Report: lines to scroll through, for details and help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui.lines import BLANK, Line, line
+from tui.widgets.canvas import Canvas
+
+
+class Report(Canvas, can_focus=True):
+    """A heading and lines below it; new lines keep the place."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._title: Line = BLANK
+        self._lines: Sequence[Line] = ()
+        self._top = 0
+
+    def show(self, title: str, lines: Sequence[Line], *, anew: bool = False) -> None:
+        """anew: from the beginning."""
+        self._lines = lines
+        self._top = 0 if anew else min(self._top, self._last)
+        where = f"{self._top + 1}-{min(self._top + self._room, len(lines))} of {len(lines)}"
+        self._title = line((f" {title} ", "header"), (f" {where}  Esc: back", "muted"))
+        self.repaint()
+
+    @property
+    def _room(self) -> int:
+        return max(self.size.height - 1, 1)
+
+    @property
+    def _last(self) -> int:
+        return max(len(self._lines) - self._room, 0)
+
+    def move(self, lines: int) -> None:
+        self._top = min(max(self._top + lines, 0), self._last)
+        self.repaint()
+
+    def page(self, pages: int) -> None:
+        self.move(pages * self._room)
+
+    def line(self, y: int, /) -> Line:
+        at = self._top + y - 1
+        if y == 0:
+            return self._title
+        return self._lines[at] if at < len(self._lines) else BLANK
+
+    def on_mouse_scroll_down(self) -> None:
+        self.move(3)
+
+    def on_mouse_scroll_up(self) -> None:
+        self.move(-3)

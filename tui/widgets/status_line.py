@@ -1,0 +1,86 @@
+"""The status line: whose numbers these are, what is attached, what the watching costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from probes import units
+from probes.model import Host, State, Status
+from tui.fields import label
+from tui.lines import Line, Span, line, width_of
+from tui.view import clock
+from tui.widgets.canvas import Canvas
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the line says. kernel_percent, own_percent: of one CPU, None until known."""
+
+    host: Host
+    statuses: tuple[Status, ...] = ()
+    kernel_percent: float | None = None
+    own_percent: float | None = None
+    interval: float = 1.0
+    wall: float = 0.0
+
+    def count(self, *states: State) -> int:
+        return sum(s.state in states for s in self.statuses)
+
+
+def status_line(s: Standing, width: int) -> Line:
+    """Everything there is space for: what is wrong first, then whose it is, then the rest."""
+    failed, degraded = s.count(State.FAILED), sum(x.degraded for x in s.statuses)
+    busy, standing = s.count(State.ATTACHING), s.count(State.ATTACHED, State.PASSIVE)
+    left: list[Span] = [(" ebpftop ", "accent"), (label(s.host.name), "")]
+    if s.host.demo:
+        left.append((" DEMO", "warn"))
+    middle: list[tuple[int, Span]] = [
+        (4, (f" {label(s.host.kernel)}", "muted")),
+        (1, (f"  hooks {standing}", "")),
+    ]
+    if busy:
+        middle.append((1, (f" +{busy} attaching", "warn")))
+    if degraded:
+        middle.append((1, (f" ~{degraded} degraded", "warn")))
+    if failed:
+        middle.append((0, (f" !{failed} failed", "bad")))
+    if s.host.privilege:
+        middle.append((3, (f"  {label(s.host.privilege)}", "warn")))
+    right: list[tuple[int, Span]] = [
+        (2, (f"  cost {_cost(s)}", "")),
+        (3, (f"  {s.interval:g}s", "muted")),
+        (2, (f"  {clock(s.wall)} ", "")),
+    ]
+    space = width - sum(width_of(t) for t, _ in left)
+    kept = _that_fit([*middle, *right], space)
+    spare = space - sum(width_of(t) for _, (t, _) in kept)
+    spans = [*left, *(span for i in kept if i in middle for span in (i[1],))]
+    spans.append((" " * max(spare, 0), ""))
+    return line(*spans, *(i[1] for i in kept if i in right))
+
+
+def _that_fit(items: list[tuple[int, Span]], space: int) -> list[tuple[int, Span]]:
+    kept = list(items)
+    while kept and sum(width_of(t) for _, (t, _) in kept) > space:
+        kept.remove(max(kept, key=lambda i: i[0]))
+    return kept
+
+
+def _cost(s: Standing) -> str:
+    """The programs' share of a CPU in the kernel, and this process's."""
+    if s.kernel_percent is None and s.own_percent is None:
+        return units.DASH
+    return f"{units.percent(s.kernel_percent)}+{units.percent(s.own_percent)} CPU"
+
+
+class StatusLine(Canvas):
+    """One line at the top."""
+
+    standing: Standing | None = None
+
+    def show(self, standing: Standing) -> None:
+        self.standing = standing
+        self.repaint()
+
+    def line(self, _y: int, /) -> Line:
+        return status_line(self.standing, self.size.width) if self.standing else Line()
