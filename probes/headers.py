@@ -10,6 +10,7 @@ What a hook's C finds in any case, without an #include: bcc's own helpers.h, and
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import os
 import platform
@@ -294,6 +295,7 @@ HOOKS_H = """\
 
 /* Reads once, as written: clang joins neighbouring 4-byte reads of a context into one of 8 bytes,
  * which the verifier refuses for sock_ops and cgroup address contexts. */
+#undef READ  /* linux/kernel.h has one, for a direction */
 #define READ(field) (*(volatile typeof(field) *)&(field))
 
 /* Adds to a counter that other CPUs add to as well (not needed in per-CPU maps). */
@@ -322,6 +324,7 @@ def _constants(text: str) -> str:
     return "".join(f"#ifndef {name}\n#define {name} {value}\n#endif\n" for name, value in pairs)
 
 
+HOOKS_H += _constants(" ".join(f"{e} {n}" for e, n in vars(errno).items() if e[0] == "E"))
 HOOKS_H += _constants("""
     AF_UNSPEC 0 AF_UNIX 1 AF_INET 2 AF_INET6 10
     SOCK_STREAM 1 SOCK_DGRAM 2 SOCK_RAW 3
@@ -331,15 +334,16 @@ HOOKS_H += _constants("""
     TCP_CLOSE 7 TCP_CLOSE_WAIT 8 TCP_LAST_ACK 9 TCP_LISTEN 10 TCP_CLOSING 11 TCP_NEW_SYN_RECV 12
     TC_ACT_UNSPEC (-1) TC_ACT_OK 0 TC_ACT_SHOT 2 TC_ACT_PIPE 3
     TCX_NEXT (-1) TCX_PASS 0 TCX_DROP 2
-    EPERM 1 EINTR 4 EAGAIN 11 EINPROGRESS 115 EADDRNOTAVAIL 99 ENETUNREACH 101 ECONNABORTED 103
-    ECONNRESET 104 ETIMEDOUT 110 ECONNREFUSED 111 EHOSTUNREACH 113 TASK_COMM_LEN 16
+    TASK_COMM_LEN 16
 """)
 
 # For compiling with the distribution's headers, where nothing has been included yet.
 HEADERS_INCLUDES = """\
-#include <linux/skbuff.h>
+#include <linux/fdtable.h>
+#include <linux/net.h>
 #include <linux/netdevice.h>
 #include <linux/sched.h>
+#include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <net/sock.h>
 #include <net/tcp.h>

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from probes import bpf, btf, points, privilege, symbols
+from probes import bpf, btf, lasting, netlink, points, privilege, symbols
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.points import AttachType, Point, ProgType
+from probes.units import printable
 
 Detach = Callable[[], None]
 
@@ -23,7 +24,6 @@ PROGRAM_PREFIX = "ebpftop_"
 """Every program of ours starts like this, so that it is known in bpftool and after a crash."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
-_NO_SUCH = Unsupported("", errno=errno.ENOENT)
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 
 
@@ -210,13 +210,19 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
 
 def _who(ifindex: int) -> str:
     """The foreign XDP program on an interface, in words."""
-    from probes import netlink  # only here: the words are for a refusal
+    interface = netlink.link(ifindex)
+    if interface is None or not interface.xdp_programs:
+        return "somebody else's program"
+    mode, id = interface.xdp_programs[0]
+    return f"the XDP program {printable(bpf.prog_name(id) or 'unknown')}#{id} ({mode})"
 
-    for interface in netlink.links():
-        if interface.ifindex == ifindex and interface.xdp_ids:
-            id = interface.xdp_ids[0]
-            return f"the XDP program {bpf.prog_name(id) or 'unknown'}#{id} ({interface.xdp_mode})"
-    return "somebody else's program"
+
+def foreign_xdp(ifindex: int) -> Busy | None:
+    """The refusal to expect when somebody's XDP program is on the interface already."""
+    interface = netlink.link(ifindex)
+    if interface is None or not interface.xdp_programs:
+        return None
+    return Busy(f"{_who(ifindex)} is attached there", errno=errno.EBUSY)
 
 
 # -- tracepoints and kprobes, through perf ------------------------------------------------------
@@ -276,15 +282,23 @@ def _perf_refused(code: int, what: str) -> ProbeError:
     return _attach_refused(code, what, points.Kprobe(""))
 
 
-def _kprobe(prog_fd: int, function: str, *, returns: bool) -> Detach:
+def kprobe_symbol(function: str) -> tuple[int, str]:
+    """The kprobe PMU's number and the name the function has here. Raises Unsupported.
+
+    The compiler may have renamed it (.isra.0, .constprop.0): the same code under another name.
+    """
     try:
         pmu = int(Path("/sys/bus/event_source/devices/kprobe/type").read_text())
     except FileNotFoundError:
         raise Unsupported("this kernel is built without kprobes", errno=errno.ENOENT) from None
-    # The compiler may have renamed it (.isra.0, .constprop.0): the same code under another name.
     symbol = function if symbols.exists(function) is not False else symbols.with_suffix(function)
     if symbol is None:
         raise Unsupported(f"this kernel has no function {function}", errno=errno.ENOENT)
+    return pmu, symbol
+
+
+def _kprobe(prog_fd: int, function: str, *, returns: bool) -> Detach:
+    pmu, symbol = kprobe_symbol(function)
     return _perf(prog_fd, f"function {symbol}", pmu, 1 if returns else 0, symbol.encode())
 
 
@@ -300,16 +314,20 @@ def cgroup_root() -> Path | None:
     return None
 
 
+def _no_cgroup() -> Unsupported:
+    return Unsupported(
+        "cgroup v2 is not mounted here",
+        errno=errno.ENOENT,
+        remedy="mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2",
+    )
+
+
 @contextmanager
 def root_cgroup() -> Iterator[int]:
     """An fd of the root cgroup. Raises Unsupported where cgroup v2 is not mounted."""
     root = cgroup_root()
     if root is None:
-        raise Unsupported(
-            "cgroup v2 is not mounted here",
-            errno=errno.ENOENT,
-            remedy="mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (any empty directory will do)",
-        )
+        raise _no_cgroup()
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield fd
@@ -321,4 +339,21 @@ def root_cgroup() -> Iterator[int]:
 
 
 def _lasting(point: Point, prog_fd: int, ifindex: int) -> Detach:
-    raise NotImplementedError
+    register = lasting.register()
+    match point:
+        case points.XdpNetlink(mode):
+            return register.attach_xdp(ifindex, prog_fd, mode)
+        case points.Clsact(direction):
+            return register.attach_clsact(
+                ifindex, direction, prog_fd, f"{PROGRAM_PREFIX}{direction}"
+            )
+        case points.CgroupAttach(kind):
+            root = cgroup_root()
+            if root is None:
+                raise _no_cgroup()
+            try:
+                return register.attach_cgroup(root, kind, prog_fd)
+            except OSError as refused:
+                raise _attach_refused(refused.errno or 0, "the root cgroup", point) from None
+        case _:
+            raise AssertionError(f"{point} does not outlive the process")

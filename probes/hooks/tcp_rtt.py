@@ -1,24 +1,308 @@
-"""TCP round trips: every connection's RTT as the kernel estimates it, and its retransmits."""
+"""TCP round trips: every connection's RTT as the kernel estimates it, and its retransmits.
 
-from probes.model import Column, Hook, Kind, quantile
+sock_ops and tcp_probe see samples as they are made; what was open before, and what no program
+may see, comes from sock_diag (TCP_INFO) in the same rows, marked in the column `from`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probes.decode import address
+from probes.model import Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value, quantile
+from probes.points import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
+from probes.procfs import SocketOwners
+from probes.readers import row_from, row_of
+from probes.sockdiag import TcpSocket, TcpState, mask, tcp_sockets
 from probes.units import Unit
+
+_BUCKETS = 32
+
+# The row is keyed by the socket's cookie, which sock_diag knows as well.
+_CORE = f"""
+#define BUCKETS {_BUCKETS}
+struct slot {{
+    u8 laddr[16], raddr[16];
+    u32 lport, rport, srtt_us, min_us, last_us, unused;
+    u64 samples, retransmits, rtt[BUCKETS];
+}};
+BPF_TABLE("lru_hash", u64, struct slot, rows, 16384);
+
+static inline void address_of(u8 *to, u32 v4) {{
+    to[10] = to[11] = 0xff;
+    __builtin_memcpy(to + 12, &v4, 4);
+}}
+
+static inline void sampled(struct slot *slot, u32 us) {{
+    u32 bucket = log2_bucket(us);
+    slot->last_us = us;
+    slot->samples++;
+    slot->rtt[bucket < BUCKETS ? bucket : BUCKETS - 1]++;
+}}
+"""
+
+# A callback comes once for each round trip that was measured. Before Linux 6.10 it does not say
+# the sample, so the smoothed estimate stands for it.
+_SOCK_OPS = (
+    _CORE
+    + """
+static inline struct slot *add(struct bpf_sock_ops *ctx, u64 cookie) {
+    struct slot slot = {};
+    u32 *local = (u32 *)slot.laddr, *remote = (u32 *)slot.raddr;
+    if (READ(ctx->family) == AF_INET) {
+        address_of(slot.laddr, READ(ctx->local_ip4));
+        address_of(slot.raddr, READ(ctx->remote_ip4));
+    } else {
+        local[0] = READ(ctx->local_ip6[0]);
+        local[1] = READ(ctx->local_ip6[1]);
+        local[2] = READ(ctx->local_ip6[2]);
+        local[3] = READ(ctx->local_ip6[3]);
+        remote[0] = READ(ctx->remote_ip6[0]);
+        remote[1] = READ(ctx->remote_ip6[1]);
+        remote[2] = READ(ctx->remote_ip6[2]);
+        remote[3] = READ(ctx->remote_ip6[3]);
+    }
+    slot.lport = READ(ctx->local_port);
+    slot.rport = bpf_ntohl(READ(ctx->remote_port));
+    rows.insert(&cookie, &slot);
+    return rows.lookup(&cookie);
+}
+
+int watch(struct bpf_sock_ops *ctx) {
+    u32 op = READ(ctx->op), srtt, sample;
+    struct slot *slot;
+    u64 cookie;
+    if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+        bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) |
+            BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG);
+    else if (op != BPF_SOCK_OPS_RTT_CB && op != BPF_SOCK_OPS_RETRANS_CB &&
+             op != BPF_SOCK_OPS_STATE_CB)
+        return 1;
+    cookie = bpf_get_socket_cookie(ctx);
+    if (op == BPF_SOCK_OPS_STATE_CB) {
+        if (READ(ctx->args[1]) == TCP_CLOSE)
+            rows.delete(&cookie);
+        return 1;
+    }
+    slot = rows.lookup(&cookie);
+    if (!slot && !(slot = add(ctx, cookie)))
+        return 1;
+    srtt = READ(ctx->srtt_us) >> 3;
+    sample = READ(ctx->args[0]);
+    slot->retransmits = READ(ctx->total_retrans);
+    slot->srtt_us = srtt;
+    slot->min_us = READ(ctx->rtt_min);
+    if (op == BPF_SOCK_OPS_RTT_CB)
+        sampled(slot, sample ? sample : srtt);
+    return 1;
+}
+"""
+)
+
+# tcp_probe comes for each segment that an established connection receives.
+_TYPED = (
+    _CORE
+    + """
+static inline struct slot *add(struct sock *sk, u64 cookie) {
+    struct sock_common *common = &sk->__sk_common;
+    struct slot slot = {};
+    u32 *local = (u32 *)slot.laddr, *remote = (u32 *)slot.raddr;
+    if (common->skc_family == AF_INET) {
+        address_of(slot.laddr, common->skc_rcv_saddr);
+        address_of(slot.raddr, common->skc_daddr);
+    } else {
+        local[0] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
+        local[1] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
+        local[2] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
+        local[3] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
+        remote[0] = common->skc_v6_daddr.in6_u.u6_addr32[0];
+        remote[1] = common->skc_v6_daddr.in6_u.u6_addr32[1];
+        remote[2] = common->skc_v6_daddr.in6_u.u6_addr32[2];
+        remote[3] = common->skc_v6_daddr.in6_u.u6_addr32[3];
+    }
+    slot.lport = common->skc_num;
+    slot.rport = bpf_ntohs(common->skc_dport);
+    rows.insert(&cookie, &slot);
+    return rows.lookup(&cookie);
+}
+
+int received(u64 *ctx) {
+    struct sock *sk = ARG(ctx, 0, struct sock *);
+    struct tcp_sock *tcp = (void *)bpf_skc_to_tcp_sock((void *)sk);
+    u64 cookie = bpf_get_socket_cookie((void *)sk);
+    struct slot *slot = rows.lookup(&cookie);
+    if (!tcp || (!slot && !(slot = add(sk, cookie))))
+        return 0;
+    slot->srtt_us = tcp->srtt_us >> 3;
+    slot->min_us = tcp->rtt_min.s[0].v;
+    slot->retransmits = tcp->total_retrans;
+    sampled(slot, slot->srtt_us);
+    return 0;
+}
+
+int closed(u64 *ctx) {
+    u64 cookie;
+    if ((int)ctx[2] != TCP_CLOSE)
+        return 0;
+    cookie = bpf_get_socket_cookie(ARG(ctx, 0, void *));
+    rows.delete(&cookie);
+    return 0;
+}
+"""
+)
+
+# struct sockaddr_in6 in saddr and daddr: family, port, then the IPv4 address or flow and IPv6.
+_TRACEFS = (
+    _CORE
+    + """
+static inline void peer(u8 *from, u8 *to) {
+    u32 v4 = 0;
+    u16 family = 0;
+    bpf_probe_read_kernel(&family, sizeof(family), from);
+    if (family == AF_INET6) {
+        bpf_probe_read_kernel(to, 16, from + 8);
+        return;
+    }
+    bpf_probe_read_kernel(&v4, sizeof(v4), from + 4);
+    address_of(to, v4);
+}
+
+int received(struct trace_event_raw_tcp_probe *ctx) {
+    u64 cookie = ctx->sock_cookie;
+    struct slot *slot = rows.lookup(&cookie), new = {};
+    if (!slot) {
+        peer(ctx->saddr, new.laddr);
+        peer(ctx->daddr, new.raddr);
+        new.lport = ctx->sport;
+        new.rport = ctx->dport;
+        rows.insert(&cookie, &new);
+        slot = rows.lookup(&cookie);
+        if (!slot)
+            return 0;
+    }
+    slot->srtt_us = ctx->srtt;
+    sampled(slot, slot->srtt_us);
+    return 0;
+}
+
+int closed(struct trace_event_raw_inet_sock_set_state *ctx) {
+    struct sock *sk = (struct sock *)ctx->skaddr;
+    u64 cookie = 0;
+    if (ctx->newstate != TCP_CLOSE)
+        return 0;
+    bpf_probe_read_kernel(&cookie, sizeof(cookie), &sk->__sk_common.skc_cookie);
+    rows.delete(&cookie);
+    return 0;
+}
+"""
+)
+_TYPES = (
+    "sock",
+    "tcp_sock",
+    "trace_event_raw_tcp_probe",
+    "trace_event_raw_inet_sock_set_state",
+)
+
+_OPEN = (
+    TcpState.ESTABLISHED,
+    TcpState.FIN_WAIT1,
+    TcpState.FIN_WAIT2,
+    TcpState.CLOSE_WAIT,
+    TcpState.LAST_ACK,
+    TcpState.CLOSING,
+)
+_NO_SAMPLE = 2**32 - 1  # what the kernel's minimum holds before the first
+
+
+def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
+    """Rows of the map (if there is one), completed by sock_diag and by who holds the socket."""
+
+    def open(opening: Opening) -> Callable[[], Reading]:
+        columns = opening.hook.stored
+        table = opening.tables.get("rows")
+        row = row_of(columns, table) if table is not None else None
+        at = {c.name: i for i, c in enumerate(columns)}
+        owners = SocketOwners()
+
+        def read() -> Reading:
+            seen: dict[int, list[Value]] = {}
+            for entry in table.rows() if table is not None and row is not None else ():
+                values = list(row(entry))
+                values[at["from"]] = source
+                seen[int(entry[0])] = values
+            sockets = [s for s in tcp_sockets(mask(*_OPEN)) if s.info is not None]
+            whose = owners.find({s.inode for s in sockets})
+            for socket in sockets:
+                values = seen.setdefault(socket.cookie, [None] * len(columns))
+                for name, value in _known(socket).items():
+                    if values[at[name]] in (None, 0):
+                        values[at[name]] = value
+                owner = whose.get(socket.inode)
+                if owner is not None:
+                    values[at["pid"]], values[at["comm"]] = owner.pid, owner.comm
+            return Reading([tuple(values) for values in seen.values()])
+
+        return read
+
+    return open
+
+
+def _known(socket: TcpSocket) -> dict[str, Value]:
+    """What sock_diag says of a connection."""
+    info = socket.info
+    assert info is not None
+    return {
+        "cookie": socket.cookie,
+        "laddr": socket.laddr,
+        "lport": socket.lport,
+        "raddr": socket.raddr,
+        "rport": socket.rport,
+        "srtt_us": info.rtt_us,
+        "min_us": info.min_rtt_us,
+        "retransmits": info.total_retrans,
+        "from": "sock_diag",
+    }
+
+
+def _minimum(us: object) -> Value:
+    return None if us in (0, _NO_SAMPLE) else us  # type: ignore[return-value]
+
+
+def _sock_ops(name: str, least: str, point: CgroupLink | CgroupAttach) -> Rung:
+    return Rung(
+        name,
+        f"{least}, cgroup v2, CAP_BPF, CAP_NET_ADMIN",
+        _open("sock_ops"),
+        source=_SOCK_OPS,
+        types=_TYPES,
+        programs=(Program("watch", point),),
+        lasting=isinstance(point, CgroupAttach),
+    )
+
 
 HOOK = Hook(
     name="tcp-rtt",
     title="RTT",
     answers="Which TCP connections have a bad round trip or retransmit, and whose they are.",
     columns=(
-        Column("cookie", "Cookie", Unit.NUMBER, Kind.KEY, hidden=True, help="the socket's cookie"),
-        Column("laddr", "Local", width=22, help="local address"),
-        Column("lport", "LPort", Unit.NUMBER, width=5, help="local port"),
-        Column("raddr", "Remote", width=22, help="remote address"),
-        Column("rport", "RPort", Unit.NUMBER, width=5, help="remote port"),
+        Column("cookie", "Cookie", Unit.NUMBER, Kind.KEY, "key", hidden=True, help="the socket's"),
+        Column("laddr", "Local", field="laddr", decode=address, width=22, help="local address"),
+        Column("lport", "LPort", Unit.NUMBER, field="lport", width=5, help="local port"),
+        Column("raddr", "Remote", field="raddr", decode=address, width=22, help="remote address"),
+        Column("rport", "RPort", Unit.NUMBER, field="rport", width=5, help="remote port"),
         Column("comm", "Command", width=16, help="the process that holds the socket"),
         Column("pid", "Pid", Unit.NUMBER, width=7, help="its id"),
-        Column("srtt_us", "SRTT", Unit.US, help="smoothed round trip (tcp_sock.srtt_us / 8)"),
-        Column("min_us", "Min", Unit.US, help="the kernel's windowed minimum"),
-        Column("last_us", "Last", Unit.US, help="the latest sample"),
-        Column("rtt", "RTT", Unit.US, Kind.HISTOGRAM, hidden=True, help="log2 of us"),
+        Column("srtt_us", "SRTT", Unit.US, field="srtt_us", help="smoothed round trip"),
+        Column(
+            "min_us",
+            "Min",
+            Unit.US,
+            field="min_us",
+            decode=_minimum,
+            help="the kernel's windowed minimum",
+        ),
+        Column("last_us", "Last", Unit.US, field="last_us", help="the latest sample"),
+        Column("rtt", "RTT", Unit.US, Kind.HISTOGRAM, "rtt", hidden=True, help="log2 of us"),
         Column(
             "p50_us",
             "p50",
@@ -35,10 +319,43 @@ HOOK = Hook(
             derive=quantile("rtt", 0.99),
             help="99th percentile, last 10 s, within a factor of two",
         ),
-        Column("samples", "Samples", Unit.COUNT, Kind.COUNTER, help="RTT samples seen"),
-        Column("retransmits", "Retrans", Unit.COUNT, Kind.COUNTER, help="segments sent again"),
-        Column("from", "From", width=9, help="where the number comes from: sock_ops, sock_diag..."),
+        Column("samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples", help="RTT samples seen"),
+        Column(
+            "retransmits",
+            "Retrans",
+            Unit.COUNT,
+            Kind.COUNTER,
+            "retransmits",
+            help="segments sent again since the connection was opened",
+        ),
+        Column("from", "From", width=9, help="where the round trip comes from"),
     ),
-    ladder=(),
+    ladder=(
+        _sock_ops("sock_ops-link", "Linux 5.7", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
+        _sock_ops("sock_ops-multi", "Linux 5.3", CgroupAttach(AttachType.CGROUP_SOCK_OPS)),
+        Rung(
+            "btf-tracepoint",
+            "Linux 5.12, BTF, CAP_BPF, CAP_PERFMON",
+            _open("tcp_probe"),
+            source=_TYPED,
+            types=_TYPES,
+            programs=(
+                Program("received", BtfTracepoint("tcp_probe")),
+                Program("closed", BtfTracepoint("inet_sock_set_state")),
+            ),
+        ),
+        Rung(
+            "tracepoint",
+            "Linux 4.16, tracefs, CAP_BPF, CAP_PERFMON",
+            _open("tcp_probe"),
+            source=_TRACEFS,
+            types=_TYPES,
+            programs=(
+                Program("received", Tracepoint("tcp", "tcp_probe")),
+                Program("closed", Tracepoint("sock", "inet_sock_set_state")),
+            ),
+        ),
+        Rung("sock_diag", "nothing; other users' processes take root", _open("sock_diag")),
+    ),
     order=80,
 )

@@ -1,0 +1,385 @@
+"""The C that follows a TCP connect from the call to its end, one source for each kind of rung.
+
+All count alike: an attempt begins in the process that calls connect(), under its pid and name;
+it is settled when the socket leaves SYN_SENT (or the call itself fails), wherever that happens.
+An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
+"""
+
+from __future__ import annotations
+
+TYPES = (
+    "sock",
+    "socket",
+    "tcp_sock",
+    "task_struct",
+    "files_struct",
+    "fdtable",
+    "file",
+    "trace_event_raw_inet_sock_set_state",
+)
+
+_CORE = """
+struct who { u32 pid; u16 rport; u16 unused; char comm[16]; u8 raddr[16]; };
+struct slot {
+    u64 connects, established, refused, unreachable, timed_out, gave_up, other, total_ns;
+    u64 latency[40];
+};
+struct attempt { u64 at; u32 pid; u16 rport; u16 sent; char comm[16]; u8 raddr[16]; };
+struct event { u64 ns; u32 pid; u16 rport; u16 unused; int error; u32 pad; char comm[16];
+               u8 raddr[16]; };
+BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
+BPF_TABLE("hash", u64, struct attempt, pending, 16384);
+BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
+BPF_TABLE("array", u32, u64, lost, 1);
+BPF_QUEUE(events, struct event, 1024);
+
+#define GAVE_UP -1
+
+static inline struct slot *slot_of(struct attempt *attempt) {
+    u32 first = 0;
+    struct who key = {.pid = attempt->pid, .rport = attempt->rport};
+    struct slot *zero = blank.lookup(&first), *slot;
+    __builtin_memcpy(key.comm, attempt->comm, 16);
+    __builtin_memcpy(key.raddr, attempt->raddr, 16);
+    slot = rows.lookup(&key);
+    if (slot || !zero)
+        return slot;
+    rows.insert(&key, zero);
+    return rows.lookup(&key);
+}
+
+static inline void begin(u64 id, struct attempt *attempt) {
+    struct slot *slot = slot_of(attempt);
+    u32 first = 0;
+    u64 *missed;
+    attempt->at = bpf_ktime_get_ns();
+    if (slot)
+        ADD(&slot->connects, 1);
+    if (pending.update(&id, attempt) && (missed = lost.lookup(&first)))
+        ADD(missed, 1);
+}
+
+static inline void tally(struct attempt *attempt, int error) {
+    struct slot *slot = slot_of(attempt);
+    struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
+    u32 first = 0, bucket;
+    u64 *missed;
+    event.ns = bpf_ktime_get_ns() - attempt->at;
+    __builtin_memcpy(event.comm, attempt->comm, 16);
+    __builtin_memcpy(event.raddr, attempt->raddr, 16);
+    if (slot) {
+        if (!error) {
+            bucket = log2_bucket(event.ns);
+            ADD(&slot->established, 1);
+            ADD(&slot->total_ns, event.ns);
+            ADD(&slot->latency[bucket < 40 ? bucket : 39], 1);
+        } else if (error == ECONNREFUSED)
+            ADD(&slot->refused, 1);
+        else if (error == EHOSTUNREACH || error == ENETUNREACH)
+            ADD(&slot->unreachable, 1);
+        else if (error == ETIMEDOUT)
+            ADD(&slot->timed_out, 1);
+        else if (error == GAVE_UP)
+            ADD(&slot->gave_up, 1);
+        else
+            ADD(&slot->other, 1);
+    }
+    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
+        ADD(missed, 1);
+}
+
+static inline void settle(u64 id, int error) {
+    struct attempt *found = pending.lookup(&id), attempt;
+    if (!found)
+        return;
+    attempt = *found;
+    pending.delete(&id);
+    tally(&attempt, error);
+}
+
+static inline void caller(struct attempt *attempt) {
+    attempt->pid = bpf_get_current_pid_tgid() >> 32;
+    bpf_get_current_comm(attempt->comm, sizeof(attempt->comm));
+}
+
+static inline void mapped(struct attempt *attempt, u32 address) {
+    attempt->raddr[10] = attempt->raddr[11] = 0xff;
+    __builtin_memcpy(attempt->raddr + 12, &address, 4);
+}
+
+static inline int is_mapped(u8 *address) {
+    u32 words[3];
+    __builtin_memcpy(words, address, 12);
+    return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+"""
+
+# Until the call returns (`sent`), what the socket goes through is the call's own affair: its
+# result says how it failed. Not so where only states are seen: there an attempt begins as sent.
+_STATES = """
+static inline void moved(u64 sk, int new, int error) {
+    struct attempt *attempt;
+    if (new == TCP_ESTABLISHED)
+        settle(sk, 0);
+    if (new != TCP_CLOSE)
+        return;
+    attempt = pending.lookup(&sk);
+    if (attempt && attempt->sent)
+        settle(sk, error ? error : GAVE_UP);
+}
+"""
+
+# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address. Mapped
+# addresses are left to tcp_v4_connect, which tcp_v6_connect calls for them.
+_CALLS = """
+static inline int called(u64 sk, char *to, int v6) {
+    struct attempt attempt = {};
+    u32 address = 0;
+    u16 port = 0;
+    bpf_probe_read_kernel(&port, sizeof(port), to + 2);
+    attempt.rport = bpf_ntohs(port);
+    if (v6) {
+        bpf_probe_read_kernel(attempt.raddr, sizeof(attempt.raddr), to + 8);
+        if (is_mapped(attempt.raddr))
+            return 0;
+    } else {
+        bpf_probe_read_kernel(&address, sizeof(address), to + 4);
+        mapped(&attempt, address);
+    }
+    caller(&attempt);
+    begin(sk, &attempt);
+    return 1;
+}
+
+static inline void returned(u64 sk, int result) {
+    struct attempt *attempt = pending.lookup(&sk);
+    if (result < 0)
+        settle(sk, -result);
+    else if (attempt)
+        attempt->sent = 1;
+}
+"""
+
+_FENTRY = """
+int connect4(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 0); return 0; }
+int connect6(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 1); return 0; }
+int connected4(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
+int connected6(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
+int settled(u64 *ctx) {
+    moved(ctx[0], ctx[2], ARG(ctx, 0, struct sock *)->sk_err);
+    return 0;
+}
+"""
+
+_KPROBE = """
+BPF_TABLE("lru_hash", u32, u64, calling, 8192);
+
+static inline int entering(struct pt_regs *ctx, int v6) {
+    u32 thread = bpf_get_current_pid_tgid();
+    u64 sk = PT_REGS_PARM1(ctx);
+    if (called(sk, (char *)PT_REGS_PARM2(ctx), v6))
+        calling.update(&thread, &sk);
+    return 0;
+}
+static inline int leaving(struct pt_regs *ctx) {
+    u32 thread = bpf_get_current_pid_tgid();
+    u64 *sk = calling.lookup(&thread);
+    if (sk) {
+        returned(*sk, PT_REGS_RC(ctx));
+        calling.delete(&thread);
+    }
+    return 0;
+}
+int connect4(struct pt_regs *ctx) { return entering(ctx, 0); }
+int connect6(struct pt_regs *ctx) { return entering(ctx, 1); }
+int connected4(struct pt_regs *ctx) { return leaving(ctx); }
+int connected6(struct pt_regs *ctx) { return leaving(ctx); }
+int settled(u64 *ctx) {
+    int error = 0;
+    bpf_probe_read_kernel(&error, sizeof(error), &ARG(ctx, 0, struct sock *)->sk_err);
+    moved(ctx[0], ctx[2], error);
+    return 0;
+}
+"""
+
+# A connect that fails before any SYN (no route, no free port) changes no state; only the call
+# shows it. Which socket the call is for is found by its file descriptor; one that is connecting
+# already only asks for the outcome of an attempt that was counted before.
+_SYSCALL = """
+struct calling { u64 to; u32 length; u32 unused; };
+BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
+
+static inline void *follow(void *from) {
+    void *to = 0;
+    bpf_probe_read_kernel(&to, sizeof(to), from);
+    return to;
+}
+
+int connect_enter(u64 *ctx) {
+    struct task_struct *task = (void *)bpf_get_current_task();
+    struct calling call = {.to = ctx[3], .length = ctx[4]};
+    u32 thread = bpf_get_current_pid_tgid();
+    int state = 0;
+    struct files_struct *files = follow(&task->files);
+    struct fdtable *table = follow(&files->fdt);
+    struct file **fds = follow(&table->fd), *file = follow(&fds[(u32)ctx[2]]);
+    struct socket *socket = follow(&file->private_data);
+    struct sock *sk = follow(&socket->sk);
+    u16 protocol = 0;
+    bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
+    bpf_probe_read_kernel(&protocol, sizeof(protocol), &sk->sk_protocol);
+    if (state == 1 /* SS_UNCONNECTED */ && protocol == IPPROTO_TCP)
+        calls.update(&thread, &call);
+    return 0;
+}
+
+int connect_leave(u64 *ctx) {
+    u32 thread = bpf_get_current_pid_tgid();
+    struct calling *call = calls.lookup(&thread);
+    struct attempt attempt = {};
+    struct slot *slot;
+    char to[28] = {};
+    long error = -(long)ctx[2];
+    if (!call)
+        return 0;
+    bpf_probe_read_user(to, call->length < sizeof(to) ? 16 : 28, (void *)call->to);
+    calls.delete(&thread);
+    if (error != ENETUNREACH && error != EHOSTUNREACH && error != EADDRNOTAVAIL &&
+        error != EACCES && error != EPERM)
+        return 0;
+    attempt.rport = bpf_ntohs(*(u16 *)(to + 2));
+    if (*(u16 *)to == AF_INET)
+        mapped(&attempt, *(u32 *)(to + 4));
+    else if (*(u16 *)to == AF_INET6)
+        __builtin_memcpy(attempt.raddr, to + 8, 16);
+    else
+        return 0;
+    caller(&attempt);
+    attempt.at = bpf_ktime_get_ns();
+    slot = slot_of(&attempt);
+    if (slot)
+        ADD(&slot->connects, 1);
+    tally(&attempt, error);
+    return 0;
+}
+
+static inline void started(u64 sk, struct attempt *attempt) {
+    u32 thread = bpf_get_current_pid_tgid();
+    calls.delete(&thread);
+    caller(attempt);
+    attempt->sent = 1;
+    begin(sk, attempt);
+}
+"""
+
+_TYPED = """
+int settled(u64 *ctx) {
+    struct sock *sk = ARG(ctx, 0, struct sock *);
+    struct attempt attempt = {};
+    if (sk->sk_protocol != IPPROTO_TCP)
+        return 0;
+    if ((int)ctx[2] != TCP_SYN_SENT) {
+        moved(ctx[0], ctx[2], sk->sk_err);
+        return 0;
+    }
+    attempt.rport = bpf_ntohs(sk->__sk_common.skc_dport);
+    if (sk->__sk_common.skc_family == AF_INET) {
+        mapped(&attempt, sk->__sk_common.skc_daddr);
+    } else {
+        u32 *words = (u32 *)attempt.raddr;
+        words[0] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[0];
+        words[1] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[1];
+        words[2] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[2];
+        words[3] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[3];
+    }
+    started(ctx[0], &attempt);
+    return 0;
+}
+"""
+
+_TRACEFS = """
+int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
+    struct sock *sk = (struct sock *)ctx->skaddr;
+    struct attempt attempt = {};
+    int error = 0;
+    if (ctx->protocol != IPPROTO_TCP)
+        return 0;
+    if (ctx->newstate != TCP_SYN_SENT) {
+        bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
+        moved((u64)sk, ctx->newstate, error);
+        return 0;
+    }
+    attempt.rport = ctx->dport;
+    /* daddr_v6 holds the mapped form for IPv4 */
+    bpf_probe_read_kernel(attempt.raddr, sizeof(attempt.raddr), ctx->daddr_v6);
+    started((u64)sk, &attempt);
+    return 0;
+}
+"""
+
+# The socket's cookie stands for it. A connect that fails before the SYN is never called back: the
+# reader finds it unsent.
+_SOCK_OPS = """
+static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
+    struct task_struct *task = (void *)bpf_get_current_task();
+    bpf_probe_read_kernel(&attempt->pid, sizeof(attempt->pid), &task->tgid);
+    bpf_probe_read_kernel(attempt->comm, sizeof(attempt->comm), &task->comm);
+    attempt->rport = bpf_ntohs(READ(ctx->user_port));
+    begin(bpf_get_socket_cookie(ctx), attempt);
+    return 1;
+}
+int who4(struct bpf_sock_addr *ctx) {
+    struct attempt attempt = {};
+    if (READ(ctx->protocol) != IPPROTO_TCP)
+        return 1;
+    mapped(&attempt, READ(ctx->user_ip4));
+    return starts(ctx, &attempt);
+}
+int who6(struct bpf_sock_addr *ctx) {
+    struct attempt attempt = {};
+    u32 *words = (u32 *)attempt.raddr;
+    if (READ(ctx->protocol) != IPPROTO_TCP)
+        return 1;
+    words[0] = READ(ctx->user_ip6[0]);
+    words[1] = READ(ctx->user_ip6[1]);
+    words[2] = READ(ctx->user_ip6[2]);
+    words[3] = READ(ctx->user_ip6[3]);
+    return starts(ctx, &attempt);
+}
+int watch(struct bpf_sock_ops *ctx) {
+    u32 op = READ(ctx->op);
+    struct attempt *attempt;
+    struct tcp_sock *tcp;
+    struct bpf_sock *sk;
+    u64 cookie;
+    if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+        op != BPF_SOCK_OPS_STATE_CB)
+        return 1;
+    cookie = bpf_get_socket_cookie(ctx);
+    attempt = pending.lookup(&cookie);
+    if (!attempt)
+        return 1;
+    if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
+        attempt->sent = 1;
+        bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) |
+                                       BPF_SOCK_OPS_STATE_CB_FLAG);
+    } else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+        settle(cookie, 0);
+    } else if (READ(ctx->args[1]) == TCP_CLOSE) {
+        int error = 0;
+        sk = ctx->sk;
+        if (sk && (tcp = (void *)bpf_skc_to_tcp_sock(sk)))
+            error = tcp->inet_conn.icsk_inet.sk.sk_err;
+        settle(cookie, error ? error : GAVE_UP);
+    }
+    return 1;
+}
+"""
+
+SOURCES = {
+    "fentry": _CORE + _STATES + _CALLS + _FENTRY,
+    "kprobe": _CORE + _STATES + _CALLS + _KPROBE,
+    "typed": _CORE + _STATES + _SYSCALL + _TYPED,
+    "tracefs": _CORE + _STATES + _SYSCALL + _TRACEFS,
+    "sock_ops": _CORE + _SOCK_OPS,
+}
