@@ -18,7 +18,7 @@ from tests.kernel.guest.kernels import Image
 ROOT = Path(__file__).resolve().parents[3]
 PACKED = ("pyproject.toml", "probes", "tui", "themes", "tests", "snapshots")
 TESTING = ("pytest", "pytest-asyncio")
-TIMEOUT = 1500
+TIMEOUT = 1800
 """Seconds for one guest, boot and tests; ten times slower than the machine is usual."""
 MEMORY = "1G"
 

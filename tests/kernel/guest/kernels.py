@@ -83,6 +83,7 @@ def _download(kernel: Kernel, place: Path) -> list[Path]:
         "Dir::Etc::SourceList": place / "sources.list",
         "Dir::Etc::SourceParts": "/dev/null",
         "APT::Sandbox::User": "root",
+        "APT::Update::Error-Mode": "any",
     }
     options = [part for key, value in state.items() for part in ("-o", f"{key}={value}")]
     _run("apt-get", *options, "-qq", "update")
