@@ -31,6 +31,7 @@ from probes.tables import ROWS, BpfTable
 _CHILD = Path(__file__).with_name("bcc_compiler.py")
 IDLE_SECONDS = 5.0
 _MAX_FDS = 253  # SCM_MAX_FD
+_MOST = 8  # compiles at once: 130 MB each
 
 
 class Module:
@@ -108,7 +109,7 @@ class Compiler:
         self._lock = threading.Lock()
         self._tree_lock = threading.Lock()
         self._tree: headers.Tree | None = None
-        self._slots = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))
+        self._slots = threading.BoundedSemaphore(min(len(os.sched_getaffinity(0)), _MOST))
         self._child: _Child | None = None
         self._busy = 0
         self._retirement: threading.Timer | None = None

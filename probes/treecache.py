@@ -38,8 +38,8 @@ class TreeCache:
             raise PermissionError(f"{base} is not a private directory")
 
     def get(self, identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
-        """The tree that was made from `identity` and by this version of the code."""
-        place = self.base / _digest("\0".join((*identity, _GENERATOR)))[:24]
+        """The tree that was made from `identity`: whatever changes it, changes that."""
+        place = self.base / _digest("\0".join(identity))[:24]
         if not intact(place):
             self._write(place, make())
         return place
@@ -110,10 +110,3 @@ def _remove(path: Path) -> None:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-# Any change of these sources makes new trees: no version number that somebody forgets to raise.
-_GENERATOR = "".join(
-    _digest((Path(__file__).parent / name).read_text())
-    for name in ("treecache.py", "headers.py", "btf_dump.py")
-)

@@ -18,6 +18,7 @@ import pytest
 
 from probes import bpf, btf, kernel
 from probes.errors import LoadFailed
+from probes.hooks import catalogue
 from probes.kernel import Compiler, Module
 from probes.points import AttachType, ProgType
 
@@ -337,3 +338,17 @@ def test_the_child_does_not_outlive_a_killed_parent() -> None:
         finally:
             parent.kill()
     assert until(lambda: gone(child))
+
+
+def test_every_source_of_the_catalogue_compiles_on_this_kernel() -> None:
+    """With it hold the size assertions of every type that a hook uses."""
+    hooks = catalogue().values()
+    sources = {r.source for h in hooks for r in h.ladder if isinstance(r.source, str) and r.source}
+    compiler = Compiler(hooks)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            for module in threads.map(compiler.compile, sources):
+                assert module.functions
+                module.close()
+    finally:
+        compiler.close()

@@ -175,6 +175,20 @@ def test_a_type_that_the_kernel_does_not_have_is_named_and_no_error() -> None:
 
 
 @needs_btf
+def test_without_a_cache_that_can_be_written_a_temporary_one_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> TreeCache:
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr(headers, "_cache", refuse)
+    tree = headers.tree(("sk_buff",))
+    assert tree.path is not None
+    assert tree.path.is_relative_to(tempfile.gettempdir())
+    assert intact(tree.path)
+
+
+@needs_btf
 def test_types_of_the_uapi_header_are_left_to_bcc() -> None:
     tree = headers.tree(("sk_buff", "__sk_buff", "xdp_md", "bpf_sock_ops"))
     assert tree.path is not None
@@ -204,3 +218,4 @@ def test_without_btf_the_distributions_headers_serve(
     tree = headers.tree(("sk_buff",))
     assert (tree.origin, tree.path) == ("headers", None)
     assert "#include <net/sock.h>" in Path(tree.cflags[1]).read_text()
+    assert "#define AF_INET6 10" in Path(tree.cflags[3]).with_name("constants.h").read_text()

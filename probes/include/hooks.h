@@ -1,0 +1,52 @@
+/* What the BTF has no names for, and idioms for hooks. Included last, before a hook's C. */
+#pragma once
+
+/* A BTF-typed program (tp_btf, fentry, fexit) takes its arguments as an array of words and reads
+ * through them directly; the verifier knows their types:
+ *
+ *     int on_free(u64 *ctx)
+ *     {
+ *         struct sk_buff *skb = ARG(ctx, 0, struct sk_buff *);
+ *         struct net_device *dev = skb->dev;
+ *         u32 ifindex = dev ? dev->ifindex : 0;
+ *         ...
+ *     }
+ *
+ * bcc rewrites a read to bpf_probe_read only where the pointer comes from a context it takes for
+ * a tracing one (struct pt_regs *, struct bpf_raw_tracepoint_args *), from a further argument, or
+ * from bpf_get_current_task(); never inside a macro. So: exactly one argument, and of this type.
+ */
+#define ARG(ctx, n, type) ((type)(ctx)[n])
+
+/* Reads kernel memory where the verifier does not know the pointer (raw tracepoints, kprobes):
+ * PROBE(sk->__sk_common.skc_family), PROBE(PT_REGS_PARM1(regs)). 0 where it cannot be read; one
+ * step at a time, as only the last -> is read safely. Not allowed under lockdown=confidentiality.
+ */
+#define PROBE(field) ({ \
+    typeof(field) _read; \
+    bpf_probe_read_kernel(&_read, sizeof _read, (const void *)&(field)); \
+    _read; \
+})
+
+/* Reads once, as written: clang joins neighbouring 4-byte reads of a context into one of 8 bytes,
+ * which the verifier refuses for sock_ops and cgroup address contexts. */
+#undef READ  /* linux/kernel.h has one, for a direction */
+#define READ(field) (*(volatile typeof(field) *)&(field))
+
+/* Adds to a counter that other CPUs add to as well (not needed in per-CPU maps). */
+#define ADD(pointer, n) ((void)__sync_fetch_and_add((pointer), (n)))
+
+/* floor(log2(v)), 0 for 0: bucket b holds 2**b <= v < 2**(b + 1). Always below 64. (bcc's
+ * bpf_log2l is one more than that.) */
+static inline __attribute__((always_inline)) u32 log2_bucket(u64 v)
+{
+    u32 b = 0;
+    if (v >> 32) { b += 32; v >>= 32; }
+    if (v >> 16) { b += 16; v >>= 16; }
+    if (v >> 8) { b += 8; v >>= 8; }
+    if (v >> 4) { b += 4; v >>= 4; }
+    if (v >> 2) { b += 2; v >>= 2; }
+    return b + (u32)(v >> 1);
+}
+
+#include "constants.h"
