@@ -15,6 +15,10 @@ from __future__ import annotations
 import errno as _errno
 
 
+# ENOTSUPP is kernel-internal, and yet some bpf commands return it; Python calls 95 ENOTSUP.
+_KERNEL_NAMES = {524: "ENOTSUPP", 95: "EOPNOTSUPP"}
+
+
 class ProbeError(Exception):
     """A refusal by the kernel.
 
@@ -33,8 +37,8 @@ class ProbeError(Exception):
     @property
     def code(self) -> str:
         """The errno's name ("EPERM"), or the kind of refusal where there is none."""
-        if self.errno == 524:  # ENOTSUPP: kernel-internal, and yet some bpf commands return it
-            return "ENOTSUPP"
+        if self.errno in _KERNEL_NAMES:
+            return _KERNEL_NAMES[self.errno]
         return _errno.errorcode.get(self.errno, type(self).__name__)
 
 

@@ -63,7 +63,7 @@ def answer(rung: Rung, ifindex: int = 0) -> Answer:
                 _exists(program.point, ifindex)
                 if isinstance(program.point, points.XdpLink | points.XdpNetlink):
                     word, why = _xdp(program.point, ifindex)
-                elif not isinstance(program.point, points.Clsact | points.CgroupAttach):
+                elif _harmless(program.point, ifindex):
                     links.attach(program.point, fd, ifindex)()
         except ProbeError as refusal:
             if not program.optional:
@@ -79,6 +79,13 @@ def _loaded(program: Program) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _harmless(point: Point, ifindex: int) -> bool:
+    """Whether an empty program can be attached there for a moment without a trace."""
+    if isinstance(point, points.TcxLink):
+        return ifindex != 0
+    return not isinstance(point, points.Clsact | points.CgroupAttach)
 
 
 def _neutral(point: Point) -> int:

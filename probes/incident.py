@@ -394,7 +394,7 @@ class Script:
         return {
             "calls": int(calls),
             "errors": min(int(hurt * share), int(calls)),
-            "top_errno": s.errno,
+            "top_errno": _most(s, hurt, since, time, calls / share),
             "total_ns": int((calls - late) * s.mean_ns + late * s.mean_ns * 40),
             "latency": _histogram((max(calls - late, 0), usual), (late, worst)),
         }
@@ -452,6 +452,13 @@ class Script:
             "samples": int(seen), "retransmits": int(again),
             "from": "sock_diag" if c.cookie < 4110 else "sock_ops",
         }  # fmt: skip
+
+
+def _most(s: Syscall, errors: float, since: float, time: float, calls: float) -> str:
+    """The most frequent errno: the usual one until the incident's have overtaken it."""
+    if s.name != "connect" or errors < 2 * s.errors * calls:
+        return s.errno
+    return "ECONNREFUSED" if time - since < 2 * LAP else "ETIMEDOUT"
 
 
 def _until(sums: list[float], time: float) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from probes import bpf, lasting, privilege
@@ -23,7 +23,8 @@ MOST_INTERFACES = 64
 class Live:
     """A `model.Source`. Attach and detach from the event loop; the kernel work runs in threads.
 
-    wanted: the hooks to attach at start (None: the safe set). pins: hook -> rung.
+    wanted: the hooks to attach at start (None: the safe set). also: those that a person asked for
+    beside it. pins: hook -> rung.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Live:
         *,
         interval: float = 1.0,
         wanted: Iterable[HookId] | None = None,
+        also: Iterable[HookId] = (),
         pins: Mapping[str, str] | None = None,
         observe_only: bool = False,
     ) -> None:
@@ -39,6 +41,7 @@ class Live:
         self.notices: list[str] = []
         self._hooks = catalogue()
         self._wanted = None if wanted is None else tuple(wanted)
+        self._also = tuple(also)
         self._pins = dict(pins or {})
         self._observe_only = observe_only
         self._compiler = Compiler(self._hooks.values())
@@ -76,12 +79,17 @@ class Live:
     # -- starting ------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self.prepare()
+        await asyncio.to_thread(self._prepare)
         self._spawn(self._follow())
         for attachment in self._first():
             self._spawn(self._climb(attachment))
 
-    def prepare(self) -> None:
+    async def attach_all(self) -> None:
+        """The same, for whoever wants no screen: returns once every ladder has been walked."""
+        await asyncio.to_thread(self._prepare)
+        await asyncio.gather(*(self._climb(a) for a in self._first()))
+
+    def _prepare(self) -> None:
         """What comes before any attachment: sweep what a killed process left, switch stats on."""
         self.notices += lasting.sweep()
         self._interfaces = _interfaces()
@@ -100,8 +108,8 @@ class Live:
 
     def _initial(self) -> list[HookId]:
         if self._wanted is not None:
-            return list(self._wanted)
-        ids = []
+            return list(dict.fromkeys(self._wanted))
+        ids = list(self._also)
         for hook in self._hooks.values():
             if hook.on_demand or hook.reach is not Reach.LOOKS_ON:
                 continue
@@ -110,17 +118,18 @@ class Live:
                 ids += [HookId(hook.name, name) for name in names]
             else:
                 ids.append(HookId(hook.name))
-        return ids
+        return list(dict.fromkeys(ids))
 
-    def _spawn(self, work: object) -> None:
-        task = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _climb(self, attachment: Attachment, *, asked: bool = False) -> Status:
+    async def _climb(self, attachment: Attachment) -> None:
+        asked = attachment.status.id in (*(self._wanted or ()), *self._also)
         pinned = self._pins.get(attachment.hook.name)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
+        await loop.run_in_executor(
             self._climbers, lambda: attachment.climb(pinned=pinned, asked=asked)
         )
 
@@ -193,9 +202,17 @@ class Live:
                 yield await loop.run_in_executor(
                     self._readers, lambda these=standing: tuple(a.read() for a in these)
                 )
-            await asyncio.sleep(self._until_next())
+            await asyncio.sleep(self.until_next())
 
-    def _until_next(self) -> float:
+    async def read(self) -> list[Sample]:
+        """One sample of everything that has been asked for or stands."""
+        attachments = list(self._attachments.values())
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._readers, lambda: [attachment.read() for attachment in attachments]
+        )
+
+    def until_next(self) -> float:
         """Seconds to the next tick; every hook ticks at the same moments, so the screen wakes once."""
         passed = time.monotonic() - self._started
         return self.interval - passed % self.interval

@@ -40,7 +40,9 @@ class TreeCache:
     def get(self, identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
         """The tree that was made from `identity`: whatever changes it, changes that."""
         place = self.base / _digest("\0".join(identity))[:24]
-        if not intact(place):
+        if intact(place):
+            os.utime(place)  # in use: not to be pruned before those that nobody reads
+        else:
             self._write(place, make())
         return place
 

@@ -100,7 +100,7 @@ class Monitor(App[None]):
         figures = [f for p in self.panes for f in p.figures]
         self.live = View(source.catalogue, History(figures), ascii=ascii)
         self.view = self.live
-        self.control = Control(source, self._tell, lambda: self.live.wall)
+        self.control = Control(source, self._tell, lambda: self.live.wall or time.time())
         self.live.events = self.control.events
         self.crashed: BaseException | None = None
         self._slow = slow_link
@@ -141,7 +141,7 @@ class Monitor(App[None]):
 
     async def _run(self) -> None:
         await self.source.start()
-        self._note_statuses()
+        self.set_interval(1.0, self._note_statuses)
         for hook in self.source.catalogue:
             self._start(self._consume(hook))
         self._soon()
@@ -215,6 +215,7 @@ class Monitor(App[None]):
         if statuses != self.live.statuses:
             self.live.statuses = statuses
             self.control.watch(statuses)
+            self._soon()
 
     def _soon(self) -> None:
         if not self._due:
@@ -341,9 +342,10 @@ class Monitor(App[None]):
         for key in keys.footer():
             action = key.action.partition("(")[0]
             if self.check_action(action, ()):
-                spans += [(key.shown.split(" ")[0], "accent"), (f" {key.title}  ", "muted")]
-        while len(spans) > 3 and sum(width_of(t) for t, _ in spans) > self.size.width:
-            del spans[-4:-2]
+                shown = "a/d" if action == "attach" else key.shown.split(" ")[0]
+                spans += [(shown, "accent"), (f" {key.title}  ", "muted")]
+        while len(spans) > 7 and sum(width_of(t) for t, _ in spans) > self.size.width + 2:
+            del spans[-6:-4]  # not what is at the end: leaving and help
         return line(*spans)
 
     def _lay_out(self) -> None:

@@ -13,10 +13,14 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
 from probes.hooks import catalogue
-from probes.model import Hook, HookId, Sample, Snapshot, State, TargetKind, Trail
+from probes.model import HookId, Snapshot, Source, State, TargetKind, Trail
+
+if TYPE_CHECKING:
+    from probes.live import Live  # bpf and netlink are not needed for `demo` and `--help`
 
 DONE, NOT_ATTACHED, USAGE = 0, 1, 2
 
@@ -53,16 +57,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=_monitor)
     _screen_options(parser)
-    parser.add_argument("--attach", metavar="HOOK[@TARGET]", action="append", default=[],
-                        type=_hook_id, help="attach this too at start (repeatable)")
-    parser.add_argument("--observe-only", action="store_true",
-                        help="attach nothing in a data path, ever")
+    parser.add_argument(
+        "--attach",
+        metavar="HOOK[@TARGET]",
+        action="append",
+        default=[],
+        type=_hook_id,
+        help="attach this too at start (repeatable)",
+    )
+    parser.add_argument(
+        "--observe-only", action="store_true", help="attach nothing in a data path, ever"
+    )
     _rung_option(parser)
     _interval_option(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="what this host allows: each hook, each rung")
     doctor.add_argument("--json", action="store_true")
+    doctor.add_argument(
+        "--hook",
+        metavar="HOOK[@TARGET]",
+        action="append",
+        dest="hooks",
+        type=_hook_id,
+        help="only this hook, on this target (repeatable)",
+    )
     doctor.set_defaults(run=_doctor)
 
     hooks = commands.add_parser("hooks", help="the catalogue of hooks")
@@ -70,8 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     hooks.set_defaults(run=_hooks)
 
     once = commands.add_parser("once", help="attach, watch, print one snapshot, detach")
-    once.add_argument("--for", dest="seconds", metavar="SECONDS", type=_seconds, default=1.0,
-                      help="how long to watch (default 1)")
+    once.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="SECONDS",
+        type=_seconds,
+        default=1.0,
+        help="how long to watch (default 1)",
+    )
     once.add_argument("--json", action="store_true")
     _batch_options(once)
     once.set_defaults(run=_once)
@@ -97,21 +122,40 @@ def _screen_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _batch_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--hook", metavar="HOOK[@TARGET]", action="append", dest="hooks",
-                        type=_hook_id, help="this hook (repeatable; none: the safe set)")
-    parser.add_argument("--observe-only", action="store_true",
-                        help="attach nothing in a data path, ever")
+    parser.add_argument(
+        "--hook",
+        metavar="HOOK[@TARGET]",
+        action="append",
+        dest="hooks",
+        type=_hook_id,
+        help="this hook (repeatable; none: the safe set)",
+    )
+    parser.add_argument(
+        "--observe-only", action="store_true", help="attach nothing in a data path, ever"
+    )
     _rung_option(parser)
 
 
 def _rung_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rung", metavar="HOOK=RUNG", action="append", default=[], type=_pin,
-                        dest="rungs", help="pin a rung of a hook's ladder (repeatable)")
+    parser.add_argument(
+        "--rung",
+        metavar="HOOK=RUNG",
+        action="append",
+        default=[],
+        type=_pin,
+        dest="rungs",
+        help="pin a rung of a hook's ladder (repeatable)",
+    )
 
 
 def _interval_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--interval", metavar="SECONDS", type=_interval, default=1.0,
-                        help="seconds between two readings (default 1)")
+    parser.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=_interval,
+        default=1.0,
+        help="seconds between two readings (default 1)",
+    )
 
 
 def _hook_id(text: str) -> HookId:
@@ -132,7 +176,9 @@ def _pin(text: str) -> tuple[str, str]:
     hook, equals, rung = text.partition("=")
     known = catalogue().get(hook)
     if not equals or known is None:
-        raise argparse.ArgumentTypeError(f"write HOOK=RUNG, with a hook of {', '.join(catalogue())}")
+        raise argparse.ArgumentTypeError(
+            f"write HOOK=RUNG, with a hook of {', '.join(catalogue())}"
+        )
     if known.rung(rung) is None:
         rungs = ", ".join(r.name for r in known.ladder)
         raise argparse.ArgumentTypeError(f"{hook} has no rung {rung!r}; it has {rungs}")
@@ -185,7 +231,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     return _screen(Demo(seed=arguments.seed, interval=arguments.interval), arguments)
 
 
-def _screen(source: object, arguments: argparse.Namespace) -> int:
+def _screen(source: Source, arguments: argparse.Namespace) -> int:
     from tui import app  # Textual costs 0.2 s: nothing but the screen imports it
 
     return app.run(
@@ -207,14 +253,17 @@ def _need_terminal() -> None:
 def _hooks(arguments: argparse.Namespace) -> int:
     from tui import reports
 
-    print(reports.hooks(json=arguments.json))
+    print(reports.hooks_json() if arguments.json else reports.hooks_text())
     return DONE
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    from probes import doctor
     from tui import reports
 
-    print(reports.doctor(json=arguments.json))
+    findings = reports.examine(arguments.hooks or ())
+    report = reports.doctor_json if arguments.json else reports.doctor_text
+    print(report(doctor.facts(), findings))
     return DONE
 
 
@@ -222,9 +271,9 @@ def _once(arguments: argparse.Namespace) -> int:
     from tui import output
 
     async def watch(live: Live) -> int:
-        before = await _read(live)
+        before = await live.read()
         await asyncio.sleep(arguments.seconds)
-        after = await _read(live)
+        after = await live.read()
         # Whatever came to be during the run has no sample before: its rates are not known.
         first = {s.status.id: s for s in before}
         snapshots = [
@@ -248,7 +297,7 @@ def _stream(arguments: argparse.Namespace) -> int:
         trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
         left = arguments.count
         while left is None or left > 0:
-            samples = await _read(live)
+            samples = await live.read()
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
             print(output.document(live.host, time.time(), live.interval, snapshots), flush=True)
             left = None if left is None else left - 1
@@ -271,7 +320,7 @@ def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]
     )
 
     async def run() -> int:
-        work = asyncio.ensure_future(_attached(live, watch, asked=arguments.hooks is not None))
+        work = asyncio.ensure_future(_attached(live, watch))
         came: list[int] = []
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -288,21 +337,15 @@ def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]
     return asyncio.run(run())
 
 
-async def _attached(live: Live, watch: Callable[[Live], Awaitable[int]], *, asked: bool) -> int:
-    await live.attach_all(asked=asked)
+async def _attached(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
+    await live.attach_all()
     return await watch(live)
-
-
-async def _read(live: Live) -> list[Sample]:
-    return list(await live.read())
 
 
 def _verdict(arguments: argparse.Namespace, snapshots: Sequence[Snapshot]) -> int:
     """1 when a hook or a rung that was asked for by name did not stand; says what refused it."""
     named = {id.hook for id in arguments.hooks or ()} | {hook for hook, _ in arguments.rungs}
-    failed = [
-        s.status for s in snapshots if s.id.hook in named and s.status.state is State.FAILED
-    ]
+    failed = [s.status for s in snapshots if s.id.hook in named and s.status.state is State.FAILED]
     for status in failed:
         for refusal in status.refused:
             remedy = f" {refusal.remedy}" if refusal.remedy else ""

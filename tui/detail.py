@@ -8,7 +8,7 @@ from probes import units
 from probes.model import Hook, Kind
 from probes.units import Unit
 from tui.fields import Record, label, rate_of
-from tui.lines import BLANK, Line, fit, line
+from tui.lines import BLANK, Line, fit, line, wrap
 from tui.pane import Pane
 from tui.view import Figure, View
 from tui.widgets.graph import graph
@@ -61,10 +61,11 @@ def figure_lines(
     now = units.show(shown[-1] if shown else None, figure.unit, bits=view.bits)
     most = units.show(max(shown, default=None), figure.unit, bits=view.bits)
     title = line(
-        (f"{label(record.name)} ", "accent"), figure.title, (f"  now {now}", ""),
+        (f" {label(record.name)} ", "accent"), figure.title, (f"  now {now}", ""),
         (f"  max {most}", "muted"),
     )  # fmt: skip
-    return [title, *graph(values, width, height, ascii=view.ascii)]
+    drawn = graph(values, width - 1, height, ascii=view.ascii)
+    return [title, *(Line(((" ", ""), *text.spans)) for text in drawn)]
 
 
 def spread(
@@ -78,5 +79,11 @@ def spread(
     return [*heading(f"{title}, since attach"), *body]
 
 
-def pairs(items: Sequence[tuple[str, object]]) -> list[Line]:
-    return [line((f"  {name:14}", "muted"), label(text)) for name, text in items]
+def pairs(items: Sequence[tuple[str, object]], width: int = 0) -> list[Line]:
+    """Names and values; wrapped where a width is given."""
+    lines = []
+    for name, text in items:
+        rows = list(wrap(label(text), max(width - 18, 20))) if width else [label(text)]
+        for i, row in enumerate(rows):
+            lines.append(line((f"  {'' if i else name:14}", "muted"), row))
+    return lines

@@ -66,8 +66,8 @@ KEYS = (
     Key("slower", "plus", "+", "interval(1)", "", "a longer interval", "Looking"),
     Key("faster", "minus", "-", "interval(-1)", "", "a shorter interval", "Looking"),
     Key("theme", "T,shift+t", "T", "theme_next", "Theme", "next theme", "Looking"),
-    Key("attach", "a", "a", "attach", "Attach", "attach the row's hook", "Hooks", 4),
-    Key("detach", "d", "d", "detach", "Detach", "detach the row's hook", "Hooks", 5),
+    Key("attach", "a", "a", "attach", "Attach/detach", "attach the row's hook", "Hooks", 4),
+    Key("detach", "d", "d", "detach", "", "detach the row's hook", "Hooks"),
 )  # fmt: skip
 
 

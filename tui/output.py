@@ -46,7 +46,9 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
     columns = [c for c in snapshot.hook.columns if not c.hidden]
     return {
         **status_json(snapshot.status),
-        "cost": None if sample.cost is None else {
+        "cost": None
+        if sample.cost is None
+        else {
             "runs": sample.cost.runs,
             "ns_per_run": _number(
                 sample.cost.run_ns / sample.cost.runs if sample.cost.runs else None
@@ -56,8 +58,11 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
         "lost": sample.lost,
         "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],
         "rows": [_row(columns, row) for row in snapshot.rows],
-        **({"log": [_log(snapshot.hook.log, entry) for entry in sample.log]}
-           if snapshot.hook.log else {}),
+        **(
+            {"log": [_log(snapshot.hook.log, entry) for entry in sample.log]}
+            if snapshot.hook.log
+            else {}
+        ),
     }
 
 

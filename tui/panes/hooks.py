@@ -41,7 +41,7 @@ def _record(view: View, place: int, status: Status) -> Record:
         "lost": snapshot.sample.lost if snapshot and standing else None,
         "note": status.note or (status.refused[-1].why if status.refused else ""),
     }
-    mark = "bad" if status.state is State.FAILED else "warn" if status.degraded else ""
+    mark = "bad" if status.state is State.FAILED else ""
     return Record(status.id, str(status.id), values, mark)
 
 
@@ -69,10 +69,10 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     hook, status = view.catalogue.get(id.hook), view.status(id)
     if hook is None:
         return [line(("this hook is gone", "muted"))]
-    lines = pairs([("Hook", id), ("Answers", hook.answers), ("Reach", hook.reach)])
+    lines = pairs([("Hook", id), ("Answers", hook.answers), ("Reach", hook.reach)], width)
     lines.append(line(("  State         ", "muted"), (_state(status), _ROLES[status.state])))
     if status.note:
-        lines += pairs([("Note", status.note)])
+        lines += pairs([("Note", status.note)], width)
     if status.pinned:
         lines += pairs([("Pinned", "a person chose the rung")])
     lines += [*heading("Ladder, best rung first"), *_ladder(hook.ladder, status, width)]

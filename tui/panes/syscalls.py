@@ -56,7 +56,7 @@ def _mark(view: View, key: Hashable, errors: float, calls: float, errno: str) ->
     before = [v for v in view.series(_FAILURES, key)[:-1] if v is not None]
     if len(before) >= _TICKS:
         return "bad" if errors > _TIMES * max(median(before), 1) else ""
-    return "bad" if errors > calls / 2 and errno not in _USUAL else ""
+    return "bad" if errors > calls / 3 and errno not in _USUAL else ""
 
 
 def _trouble(view: View) -> Trouble | None:

@@ -13,7 +13,7 @@ class Report(Canvas, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._title: Line = BLANK
+        self._title = ""
         self._lines: Sequence[Line] = ()
         self._top = 0
 
@@ -21,8 +21,7 @@ class Report(Canvas, can_focus=True):
         """anew: from the beginning."""
         self._lines = lines
         self._top = 0 if anew else min(self._top, self._last)
-        where = f"{self._top + 1}-{min(self._top + self._room, len(lines))} of {len(lines)}"
-        self._title = line((f" {title} ", "header"), (f" {where}  Esc: back", "muted"))
+        self._title = title
         self.repaint()
 
     @property
@@ -43,8 +42,13 @@ class Report(Canvas, can_focus=True):
     def line(self, y: int, /) -> Line:
         at = self._top + y - 1
         if y == 0:
-            return self._title
+            return self._head()
         return self._lines[at] if at < len(self._lines) else BLANK
+
+    def _head(self) -> Line:
+        there = len(self._lines)
+        where = f"{min(self._top + 1, there)}-{min(self._top + self._room, there)} of {there}"
+        return line((f" {self._title} ", "header"), (f" {where}  Esc: back", "muted"))
 
     def on_mouse_scroll_down(self) -> None:
         self.move(3)

@@ -1,0 +1,115 @@
+"""What this host allows: each rung of each hook, and the one that would be taken.
+
+The kernel is asked with empty programs (`features`); of the best rung that it says yes to, the
+real programs are compiled and loaded as well, but not attached.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from probes import btf, features, links, privilege
+from probes.attachment import Modules
+from probes.errors import ProbeError
+from probes.features import Answer, Word
+from probes.model import Hook, HookId, Rung
+
+ON_REQUEST = "taken on a person's word only: it would outlive the process"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A hook on this host: what each rung answers; which it would stand on, None for none."""
+
+    id: HookId
+    hook: Hook
+    answers: tuple[tuple[Rung, Answer], ...]
+    predicted: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something about the host that decides what it allows. ok: whether it stands in the way."""
+
+    name: str
+    value: str
+    ok: bool
+    remedy: str = ""
+
+
+def examine(
+    hook: Hook, modules: Modules, *, target: str | None = None, ifindex: int = 0, asked: bool
+) -> Finding:
+    """Asks the kernel about every rung of a hook. asked: a person names it (lasting rungs too)."""
+    answers: list[tuple[Rung, Answer]] = []
+    predicted: str | None = None
+    for rung in hook.ladder:
+        answer = features.answer(rung, ifindex)
+        taken = not rung.lasting or asked
+        if answer.word is not Word.NO and predicted is None and taken:
+            answer = _rehearsed(rung, modules, target, answer)
+            if answer.word is not Word.NO:
+                predicted = rung.name
+        elif answer.word is Word.YES and not taken:
+            answer = Answer(Word.YES, ON_REQUEST)
+        answers.append((rung, answer))
+    return Finding(HookId(hook.name, target), hook, tuple(answers), predicted)
+
+
+def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer) -> Answer:
+    """The answer, or NO where the rung's real programs do not compile or load."""
+    if rung.passive:
+        return answer
+    try:
+        with ExitStack() as stack:
+            module = modules.take(rung.source_for(target), stack)
+            for program in rung.programs:
+                if not program.optional:
+                    insns = module.functions[program.function]
+                    stack.callback(os.close, links.load(program.point, insns, program.function))
+    except ProbeError as refusal:
+        return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
+    return answer
+
+
+def facts() -> Iterator[Fact]:
+    """What about this host decides which rungs stand."""
+    lacking = privilege.missing(privilege.BPF, privilege.PERFMON, privilege.NET_ADMIN)
+    yield Fact(
+        "privilege",
+        "all that hooks need" if not lacking else f"without {', '.join(lacking)}",
+        not lacking,
+        privilege.FULL if lacking else "",
+    )
+    yield Fact(
+        "BTF",
+        "there" if btf.available() else "not there",
+        btf.available(),
+        "" if btf.available() else "Use a kernel with CONFIG_DEBUG_INFO_BTF; install libbpf.",
+    )
+    mounted = any((root / "events").is_dir() for root in links.TRACEFS)
+    yield Fact(
+        "tracefs",
+        "readable" if mounted else "not mounted, or not readable",
+        mounted,
+        "" if mounted else "mount -t tracefs tracefs /sys/kernel/tracing (as root)",
+    )
+    root = links.cgroup_root()
+    yield Fact(
+        "cgroup v2",
+        f"at {root}" if root else "not mounted",
+        root is not None,
+        "" if root else "mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2",
+    )
+    kprobes = Path("/sys/bus/event_source/devices/kprobe").exists()
+    yield Fact("kprobes", "there" if kprobes else "this kernel is built without", kprobes)
+    mode = privilege.lockdown()
+    yield Fact("lockdown", mode, mode != "confidentiality")
+    paranoid = privilege.sysctl("kernel.perf_event_paranoid")
+    yield Fact("kernel.perf_event_paranoid", str(paranoid), paranoid is None or paranoid <= 2)
+    disabled = privilege.sysctl("kernel.unprivileged_bpf_disabled")
+    yield Fact("kernel.unprivileged_bpf_disabled", str(disabled), True)

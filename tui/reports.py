@@ -1,0 +1,145 @@
+"""`doctor` and `hooks`: what this host allows and what there is to ask, as text and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterable, Sequence
+
+from probes import doctor
+from probes.attachment import Modules
+from probes.doctor import Fact, Finding
+from probes.errors import Gone
+from probes.hooks import catalogue
+from probes.kernel import Compiler
+from probes.model import Hook, HookId, TargetKind
+from probes.units import printable
+
+
+def examine(ids: Sequence[HookId]) -> list[Finding]:
+    """Asks the kernel about the hooks that were named, or about all."""
+    hooks = catalogue()
+    compiler = Compiler(hooks.values())
+    modules = Modules(compiler)
+    try:
+        if ids:
+            return [
+                doctor.examine(
+                    hooks[id.hook], modules, target=id.target, ifindex=_ifindex(id), asked=True
+                )
+                for id in ids
+            ]
+        # A system call has to be named for its hook to compile; any does for the question.
+        return [
+            doctor.examine(h, modules, target=_any_target(h), asked=False) for h in hooks.values()
+        ]
+    finally:
+        compiler.close()
+
+
+def _any_target(hook: Hook) -> str | None:
+    return "read" if hook.target is TargetKind.SYSCALL else None
+
+
+def _ifindex(id: HookId) -> int:
+    if catalogue()[id.hook].target is not TargetKind.INTERFACE:
+        return 0
+    try:
+        return socket.if_nametoindex(id.target or "")
+    except OSError:
+        raise Gone(f"there is no interface {printable(id.target or '')}") from None
+
+
+def doctor_json(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
+    return json.dumps(
+        {
+            "format": "ebpftop-doctor/1",
+            "host": socket.gethostname(),
+            "kernel": os.uname().release,
+            "facts": [
+                {"name": f.name, "value": f.value, "ok": f.ok, "remedy": f.remedy or None}
+                for f in facts
+            ],
+            "hooks": [
+                {
+                    "hook": finding.id.hook,
+                    "target": finding.id.target,
+                    "predicted": finding.predicted,
+                    "rungs": [
+                        {
+                            "rung": rung.name,
+                            "answer": str(answer.word),
+                            "error": answer.error or None,
+                            "why": answer.why or None,
+                            "remedy": answer.remedy or None,
+                            "least": rung.least,
+                        }
+                        for rung, answer in finding.answers
+                    ],
+                }
+                for finding in findings
+            ],
+        }
+    )
+
+
+def doctor_text(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
+    lines = [f"{printable(socket.gethostname())}, Linux {os.uname().release}"]
+    for fact in facts:
+        mark = " " if fact.ok else "!"
+        lines.append(f"{mark} {fact.name}: {fact.value}")
+        if fact.remedy:
+            lines.append(f"    -> {fact.remedy}")
+    for finding in findings:
+        lines += ["", *_finding(finding)]
+    return "\n".join(lines)
+
+
+def _finding(finding: Finding) -> Iterable[str]:
+    yield f"{printable(str(finding.id))}: would stand on {finding.predicted or 'no rung'}"
+    for rung, answer in finding.answers:
+        mark = ">" if rung.name == finding.predicted else " "
+        error = f" {answer.error}:" if answer.error else ""
+        why = f" {printable(answer.why)}" if answer.why else ""
+        yield f"  {mark} {rung.name:<26}{answer.word:<8}{error}{why}".rstrip()
+        if answer.remedy:
+            yield f"      -> {answer.remedy}"
+
+
+def hooks_json() -> str:
+    return json.dumps(
+        {
+            "format": "ebpftop-hooks/1",
+            "hooks": [
+                {
+                    "hook": hook.name,
+                    "title": hook.title,
+                    "answers": hook.answers,
+                    "target": str(hook.target) or None,
+                    "reach": str(hook.reach),
+                    "at_start": not hook.on_demand and hook.reach == "looks on",
+                    "rungs": [{"rung": r.name, "least": r.least} for r in hook.ladder],
+                    "columns": [
+                        {"name": c.name, "unit": str(c.unit), "kind": str(c.kind), "help": c.help}
+                        for c in hook.columns
+                        if not c.hidden
+                    ],
+                }
+                for hook in catalogue().values()
+            ],
+        }
+    )
+
+
+def hooks_text() -> str:
+    blocks = []
+    for hook in catalogue().values():
+        target = f"@{str(hook.target).upper()}" if hook.target else ""
+        asked = "" if hook.reach == "looks on" else "  (in the data path: attached on request only)"
+        lines = [f"{hook.name}{target}{asked}", f"  {hook.answers}"]
+        lines += [
+            f"  {'then' if i else 'rung'} {r.name}: {r.least}" for i, r in enumerate(hook.ladder)
+        ]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
