@@ -146,6 +146,6 @@ def _run(*command: str | Path, cwd: Path | None = None) -> str:
     except FileNotFoundError:
         raise Missing(f"{command[0]} is not on this machine") from None
     except subprocess.CalledProcessError as error:
-        last = error.stderr.strip().splitlines()[-1:] or [f"exit status {error.returncode}"]
-        raise Missing(f"{command[0]}: {last[0]}") from None
+        said = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
+        raise Missing(f"{command[0]}: {said[0].strip()}") from None
     return done.stdout
