@@ -18,6 +18,8 @@ def libbpf() -> ctypes.CDLL | None:
             lib = ctypes.CDLL(name, use_errno=True)
         except OSError:
             continue
+        if not hasattr(lib, "btf__load_vmlinux_btf"):
+            continue  # older than 0.5 (2021)
         lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
         lib.libbpf_set_print.argtypes = [ctypes.c_void_p]
         lib.libbpf_set_print(None)  # or it writes its warnings across the screen

@@ -119,15 +119,17 @@ class Compiler:
         """Blocks for some 0.2 s. Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with
         the compiler's words in `log`.
         """
-        with self._slots, self._working() as child:
-            tree = self.tree()
-            request = {
-                "source": source,
-                "cflags": tree.cflags,
-                "kernel_source": str(tree.path) if tree.path is not None else None,
-            }
-            answer, fds = child.ask(request)
+        try:
+            with self._slots, self._working() as child:
+                answer, fds = child.ask(self._request(source))
+        except OSError as why:  # no memory, process or file descriptor to be had
+            raise LoadFailed(f"the compiler cannot be run: {why}", errno=why.errno or 0) from why
         return Module(answer, fds)
+
+    def _request(self, source: str) -> dict[str, Any]:
+        tree = self.tree()
+        place = str(tree.path) if tree.path is not None else None
+        return {"source": source, "cflags": tree.cflags, "kernel_source": place}
 
     def tree(self) -> headers.Tree:
         """The header tree that sources are compiled with. Raises Unsupported."""
