@@ -80,6 +80,7 @@ class Monitor(App[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings())
     ENABLE_COMMAND_PALETTE = False
+    TITLE = "ebpftop"
 
     def __init__(
         self,
@@ -569,7 +570,7 @@ class Monitor(App[None]):
         if status.state in (State.ATTACHED, State.PASSIVE, State.ATTACHING):
             self._tell(f"{id} is {status.state} already", "information")
             return
-        text = f"Attach {id}? It sits in the data path; a driver may reset its link.  y: yes  n: no"
+        text = f"Attach {id} to the data path (may reset the link)?  y: yes  n: no"
         self._sure(id, text, lambda: self.control.attach(id))
 
     def action_detach(self) -> None:
@@ -579,7 +580,7 @@ class Monitor(App[None]):
         if self.live.status(id).state not in (State.ATTACHED, State.PASSIVE, State.ATTACHING):
             self._tell(f"{id} is not attached", "information")
             return
-        text = f"Detach {id}? It sits in the data path; a driver may reset its link.  y: yes  n: no"
+        text = f"Detach {id} from the data path (may reset the link)?  y: yes  n: no"
         self._sure(id, text, lambda: self.control.detach(id))
 
     def _sure(self, id: HookId, text: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:

@@ -23,7 +23,7 @@ def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
     """Every counter with its total and its rate, and every level, one a line."""
     lines = [line((f"  {'':22}{'total':>10}{'each second':>14}", "header"))]
     for c in hook.columns:
-        if c.hidden or c.kind is Kind.KEY:
+        if c.hidden or c.kind is Kind.KEY or c.unit in (Unit.TEXT, Unit.NUMBER):
             continue
         value = record.values.get(c.name)
         if c.kind is Kind.COUNTER:
@@ -35,11 +35,7 @@ def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
                 line((f"  {c.title:22}", "muted"), (f"{total:>10}", role), (f"{each:>14}", role))
             )
         else:
-            text = (
-                fit(units.show(value, c.unit), 10, right=True)
-                if c.unit is not Unit.TEXT
-                else (f"{label(value or '-'):>10}")
-            )
+            text = fit(units.show(value, c.unit), 10, right=True)
             lines.append(line((f"  {c.title:22}", "muted"), text))
     return lines
 
@@ -64,7 +60,7 @@ def figure_lines(
         (f" {label(record.name)} ", "accent"), figure.title, (f"  now {now}", ""),
         (f"  max {most}", "muted"),
     )  # fmt: skip
-    drawn = graph(values, width - 1, height, ascii=view.ascii)
+    drawn = graph(values, width - 1, height, wrong=figure.wrong, ascii=view.ascii)
     return [title, *(Line(((" ", ""), *text.spans)) for text in drawn)]
 
 

@@ -15,13 +15,14 @@ from probes.units import Unit
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A number whose history is kept for each row. values: a hook's snapshots -> key -> number.
-    hook: whose, "*" for each hook's own."""
+    hook: whose, "*" for each hook's own. wrong: other than 0 is bad."""
 
     name: str
     title: str
     unit: Unit
     hook: str
     values: Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
+    wrong: bool = False
 
 
 class Event(NamedTuple):

@@ -196,7 +196,7 @@ PANE = Pane(
     detail=_detail,
     figures=(
         Figure("interface-rx", "RX", Unit.BYTES, "interfaces", _rates("rx_bytes")),
-        Figure("interface-drops", "drops/s", Unit.PACKETS, "drops", _dropped),
+        Figure("interface-drops", "drops/s", Unit.PACKETS, "drops", _dropped, wrong=True),
         Figure("interface-tx", "TX", Unit.BYTES, "interfaces", _rates("tx_bytes")),
     ),
     figure_key=lambda record: record.name,

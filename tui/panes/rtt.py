@@ -115,6 +115,6 @@ PANE = Pane(
     detail=_detail,
     figures=(
         Figure("rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt),
-        Figure("rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again),
+        Figure("rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True),
     ),
 )

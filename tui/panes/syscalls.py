@@ -36,7 +36,9 @@ def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, flo
     }
 
 
-_FAILURES = Figure("syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"))
+_FAILURES = Figure(
+    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"), wrong=True
+)
 
 
 def _records(view: View) -> list[Record]:

@@ -12,38 +12,33 @@ from tui.lines import Line
 # Dots of a braille cell from the bottom up, for its left and its right half.
 _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
 _RIGHT = (0x00, 0x80, 0xA0, 0xB0, 0xB8)
-_BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:|"
 
 
 def graph(
-    values: Sequence[float | None], width: int, height: int, *, top: float = 0, ascii: bool = False
+    values: Sequence[float | None],
+    width: int,
+    height: int,
+    *,
+    wrong: bool = False,
+    ascii: bool = False,
 ) -> list[Line]:
-    """The newest values at the right end. top: what the full height stands for (0: the maximum).
+    """The newest values at the right end, the greatest at the full height.
 
+    wrong: the numbers say that something is wrong, so they are coloured by how high they stand.
     A value that is not known leaves a gap.
     """
-    top = top or max((v for v in values if v is not None), default=0)
+    values = values[-2 * width :]
+    top = max((v for v in values if v is not None), default=0)
     if ascii:
         texts = _bars(values[-width:], width, height, top, _ASCII)
     else:
-        texts = _braille(values[-2 * width :], width, height, top)
-    return [Line(((t, _role(y, height)),)) for y, t in enumerate(texts)]
-
-
-def spark(
-    values: Sequence[float | None], width: int, *, top: float = 0, ascii: bool = False
-) -> str:
-    """A graph of one line, in blocks."""
-    top = top or max((v for v in values if v is not None), default=0)
-    return _bars(values[-width:], width, 1, top, _ASCII if ascii else _BLOCKS)[0]
+        texts = _braille(values, width, height, top)
+    return [Line(((t, _role(y, height) if wrong else "graph1"),)) for y, t in enumerate(texts)]
 
 
 def _role(y: int, height: int) -> str:
-    """The lowest half is calm, what reaches up into the highest line is not."""
-    if height < 3 or y >= height // 2:
-        return "graph1"
-    return "graph3" if y == 0 else "graph2"
+    return "graph3" if y < height // 2 else "graph2"
 
 
 def _levels(values: Sequence[float | None], steps: int, top: float) -> list[int]:

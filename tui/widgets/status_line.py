@@ -67,10 +67,9 @@ def _that_fit(items: list[tuple[int, Span]], space: int) -> list[tuple[int, Span
 
 
 def _cost(s: Standing) -> str:
-    """The programs' share of a CPU in the kernel, and this process's."""
-    if s.kernel_percent is None and s.own_percent is None:
-        return units.DASH
-    return f"{units.percent(s.kernel_percent)}+{units.percent(s.own_percent)} CPU"
+    """The programs' share of a CPU in the kernel and this process's, together."""
+    known = [p for p in (s.kernel_percent, s.own_percent) if p is not None]
+    return f"{units.percent(sum(known) if known else None)} CPU"
 
 
 class StatusLine(Canvas):
