@@ -1,0 +1,372 @@
+"""Every rung of every ladder: attach it, make a known number of events, require that number.
+
+A rung that this kernel refuses is skipped with its errno and sentence, which is what the matrix
+of kernels prints; one that no kernel of the matrix counts on is a failure there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from events import (
+    HOLE,
+    NO_ROUTE,
+    black_hole,
+    connect,
+    connect_into_hole,
+    free_port,
+    getpgid,
+    server,
+    talk,
+    time_out,
+)
+from namespaces import FRAME, as_json, namespace, run, send, veth
+
+from probes import bpf
+from probes.attachment import Attachment, Modules
+from probes.hooks import catalogue
+from probes.model import HookId, Rung, Sample, State, Trail
+
+pytestmark = pytest.mark.kernel
+
+FRAMES, CALLS, FAILING = 25, 40, 13
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture(autouse=True)
+def _inside() -> Iterator[None]:
+    with namespace():
+        yield
+
+
+@pytest.fixture
+def attached(
+    request: pytest.FixtureRequest, modules: Modules, record_property: Record
+) -> Iterator[Callable[..., Attachment]]:
+    """Attaches one rung for real, or skips with what the kernel answered; leaves nothing."""
+    before = _traces()
+    held: list[Attachment] = []
+
+    def attach(spec: str, rung: str, ifindex: int = 0) -> Attachment:
+        id = HookId.parse(spec)
+        record_property("hook", id.hook)
+        record_property("rung", rung)
+        attachment = Attachment(catalogue()[id.hook], modules, id.target, ifindex)
+        held.append(attachment)
+        status = attachment.climb(pinned=rung, asked=True)
+        if status.state is State.FAILED:
+            refusal = status.refused[0]
+            record_property("refused", f"{refusal.error}: {refusal.why}")
+            assert refusal.error != "LoadFailed", refusal.log or refusal.why
+            pytest.skip(f"{refusal.error}: {refusal.why}")
+        assert status.rung == rung
+        return attachment
+
+    yield attach
+    for attachment in held:
+        attachment.detach()
+    # The kernel frees a detached program a grace period later.
+    deadline = time.monotonic() + 5
+    while _traces() != before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert _traces() == before
+
+
+def _traces() -> dict[str, Any]:
+    """What an attachment of ours would show in: programs, XDP, qdiscs, filters."""
+    ours = [id for id in bpf.prog_ids() if (bpf.prog_name(id) or "").startswith("ebpftop_")]
+    links = as_json("ip", "-j", "link")
+    return {
+        "programs": ours,
+        "xdp": {link["ifname"]: link["xdp"] for link in links if "xdp" in link},
+        "qdiscs": [q for q in as_json("tc", "-j", "qdisc") if q["kind"] == "clsact"],
+    }
+
+
+def _rungs(hook: str) -> Any:
+    return pytest.mark.parametrize(
+        "rung", [pytest.param(r.name, id=f"{hook}:{r.name}") for r in catalogue()[hook].ladder]
+    )
+
+
+def _values(attachment: Attachment) -> list[dict[str, Any]]:
+    """The rows of a reading, by column."""
+    names = [c.name for c in attachment.hook.stored]
+    sample = attachment.read()
+    assert sample.status.state in (State.ATTACHED, State.PASSIVE), sample.status
+    return [dict(zip(names, row, strict=True)) for row in sample.rows.values()]
+
+
+def _find(rows: list[dict[str, Any]], **wanted: object) -> dict[str, Any]:
+    found = [r for r in rows if all(r[k] == v for k, v in wanted.items())]
+    assert len(found) == 1, f"{wanted} in {rows}"
+    return found[0]
+
+
+def _rung(hook: str, name: str) -> Rung:
+    rung = catalogue()[hook].rung(name)
+    assert rung is not None
+    return rung
+
+
+# -- interfaces and packets ------------------------------------------------------------------
+
+
+@_rungs("interfaces")
+def test_link_counters_are_those_of_ip(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    attachment = attached("interfaces", rung)
+    veth()
+    send("v1", FRAMES)
+    row = _find(_values(attachment), interface="v0")
+    shown = as_json("ip", "-j", "-s", "link", "show", "v0")[0]["stats64"]
+    assert row["rx_packets"] == shown["rx"]["packets"] == FRAMES
+    assert row["rx_bytes"] == shown["rx"]["bytes"] == FRAMES * len(FRAME)
+    record_property("count", FRAMES)
+
+
+@_rungs("xdp")
+@pytest.mark.parametrize("device", ["veth", "lo"])
+def test_xdp_counts_each_packet_and_lets_it_pass(
+    attached: Callable[..., Attachment], device: str, rung: str, record_property: Record
+) -> None:
+    index, _ = veth()
+    name, source = ("v0", "v1") if device == "veth" else ("lo", "lo")
+    if device == "lo":
+        index = socket.if_nametoindex("lo")
+    attachment = attached(f"xdp@{name}", rung, index)
+    before = as_json("ip", "-j", "-s", "link", "show", name)[0]["stats64"]["rx"]["packets"]
+    send(source, FRAMES)
+    row = _find(_values(attachment), interface=name)
+    after = as_json("ip", "-j", "-s", "link", "show", name)[0]
+    assert after["stats64"]["rx"]["packets"] - before == FRAMES, "all of them passed"
+    if _rung("xdp", rung).passive:
+        record_property("count", "bytes only")
+        return
+    assert (row["pass"], row["drop"], row["aborted"]) == (FRAMES, 0, 0)
+    # The link's own header is part of the packet here
+    assert row["pass_bytes"] == row["bytes"] == FRAMES * len(FRAME)
+    mode = "xdpgeneric" if "generic" in rung else "xdp"
+    assert after["xdp"]["prog"]["id"] == row["program_id"]
+    assert {1: "xdp", 2: "xdpgeneric"}[after["xdp"]["mode"]] == mode
+    record_property("count", row["pass"])
+
+
+@_rungs("tc-ingress")
+def test_tc_ingress_counts_each_packet(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    _tc(attached, "ingress", rung, record_property)
+
+
+@_rungs("tc-egress")
+def test_tc_egress_counts_each_packet(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    _tc(attached, "egress", rung, record_property)
+
+
+def _tc(
+    attached: Callable[..., Attachment], direction: str, rung: str, record_property: Record
+) -> None:
+    index, _ = veth()
+    if rung == "netlink":  # counts what a qdisc counts, so there has to be one that counts
+        kind = ("clsact",) if direction == "ingress" else ("root", "pfifo")
+        run("tc", "qdisc", "add", "dev", "v0", *kind)
+        if direction == "ingress":  # it counts what it has filters for
+            run("tc", "filter", "add", "dev", "v0", "ingress", "bpf", "bytecode", "1,6 0 0 0,")
+    attachment = attached(f"tc-{direction}@v0", rung, index)
+    send("v1" if direction == "ingress" else "v0", FRAMES)
+    row = _find(_values(attachment), interface="v0")
+    assert row["packets"] == FRAMES
+    if rung == "netlink":
+        run("tc", "qdisc", "del", "dev", "v0", *(kind[:1]))
+    else:
+        assert row["bytes"] == FRAMES * len(FRAME)
+    record_property("count", row["packets"])
+
+
+@_rungs("drops")
+def test_drops_are_counted_where_and_why(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    veth()
+    attachment = attached("drops", rung)
+    send("v1", FRAMES)
+    rows = [r for r in _values(attachment) if r["interface"] == "v0"]
+    assert sum(r["packets"] for r in rows) == FRAMES
+    (row,) = rows
+    if rung == "counters":
+        assert row["reason"] == "rx_dropped"
+    else:
+        assert row["location"].startswith("__netif_receive_skb_core"), row
+        assert row["reason"] == ("-" if "no-reason" in rung else "UNHANDLED_PROTO")
+    record_property("count", FRAMES)
+
+
+# -- system calls ----------------------------------------------------------------------------
+
+
+@_rungs("syscalls")
+def test_syscalls_are_counted_with_their_errors(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    attachment = attached("syscalls", rung)
+    if rung == "proc":
+        attachment.read()
+        zero = os.open("/dev/zero", os.O_RDONLY)
+        for _ in range(CALLS):
+            os.read(zero, 1)
+        os.close(zero)
+        assert _find(_values(attachment), syscall="read*")["calls"] >= CALLS
+        record_property("count", "sums only")
+        return
+    getpgid(0, CALLS)
+    getpgid(-1, FAILING)
+    row = _find(_values(attachment), syscall="getpgid")
+    assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
+    assert row["top_errno"] == "ESRCH"
+    assert sum(row["latency"]) == CALLS + FAILING
+    assert 0 < row["total_ns"] < 1e9
+    record_property("count", row["calls"])
+
+
+@_rungs("syscall-processes")
+def test_one_syscall_is_counted_by_process(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    attachment = attached("syscall-processes@getpgid", rung)
+    os.getpid()
+    getpgid(0, CALLS)
+    getpgid(-1, FAILING)
+    (row,) = _values(attachment)
+    assert (row["pid"], row["calls"], row["errors"]) == (os.getpid(), CALLS + FAILING, FAILING)
+    assert row["comm"] in ("pytest", "python", "python3", "python3.11")
+    record_property("count", row["calls"])
+
+
+# -- TCP -------------------------------------------------------------------------------------
+
+
+@_rungs("tcp-connect")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_connects_that_succeed_and_that_are_refused(
+    attached: Callable[..., Attachment], host: str, rung: str, record_property: Record
+) -> None:
+    attachment = attached("tcp-connect", rung)
+    if rung == "sock_diag":
+        attachment.read()
+        with server(host) as port:
+            held = [socket.create_connection((host, port)) for _ in range(5)]
+            row = _find(_values(attachment), raddr=host, rport=port, pid=os.getpid())
+            for s in held:
+                s.close()
+        assert (row["connects"], row["established"], row["failed"]) == (5, 5, 0)
+        record_property("count", 5)
+        return
+    with server(host) as port:
+        assert connect(host, port, 7) == 0
+    closed = free_port(host)
+    assert connect(host, closed, 4) == 4
+    rows = _values(attachment)
+    good = _find(rows, raddr=host, rport=port, pid=os.getpid())
+    bad = _find(rows, raddr=host, rport=closed, pid=os.getpid())
+    assert (good["connects"], good["established"], good["failed"]) == (7, 7, 0)
+    assert sum(good["latency"]) == 7
+    assert good["total_ns"] > 0
+    assert (bad["connects"], bad["established"], bad["refused"], bad["failed"]) == (4, 0, 4, 4)
+    assert good["pending"] == bad["pending"] == 0
+    record_property("count", 11)
+
+
+@_rungs("tcp-connect")
+def test_the_ways_to_fail_are_told_apart(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    black_hole()
+    attachment = attached("tcp-connect", rung)
+    attachment.read()
+    pending = connect_into_hole(81)
+    given_up = connect_into_hole(82)
+    sample = attachment.read()
+    assert sample.status.state is not State.FAILED
+    given_up.close()
+    time_out(83)
+    assert connect(NO_ROUTE, 84, 2) == 2
+    log = [] if rung == "sock_diag" else _log(attachment, attachment.read())
+    if rung == "sock_ops":  # an attempt that sent no SYN is settled a second later
+        time.sleep(1.1)
+    rows = _values(attachment)
+    assert _find(rows, raddr=HOLE, rport=81)["pending"] == 1
+    pending.close()
+    gave_up = _find(rows, raddr=HOLE, rport=82)
+    assert gave_up["failed"] == 1
+    if rung == "sock_diag":
+        record_property("count", "no reasons")
+        return
+    timed_out, nowhere = (_find(rows, rport=port) for port in (83, 84))
+    assert gave_up["gave_up"] == timed_out["timed_out"] == timed_out["failed"] == 1
+    assert (nowhere["raddr"], nowhere["connects"], nowhere["failed"]) == (NO_ROUTE, 2, 2)
+    assert nowhere["other" if rung == "sock_ops" else "unreachable"] == 2
+    assert {(e["rport"], e["result"]) for e in log} >= {(82, "gave up"), (83, "timed out")}
+    record_property("count", 5)
+
+
+def _log(attachment: Attachment, sample: Sample) -> list[dict[str, Any]]:
+    names = [c.name for c in attachment.hook.log]
+    return [dict(zip(names, entry, strict=True)) for entry in sample.log]
+
+
+@_rungs("tcp-rtt")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_round_trips_of_old_and_new_connections(
+    attached: Callable[..., Attachment], host: str, rung: str, record_property: Record
+) -> None:
+    with server(host) as port:
+        old = talk(host, port, 3)
+        attachment = attached("tcp-rtt", rung)
+        new = talk(host, port, 20)
+        rows = _values(attachment)
+        mine = {s.getsockname()[1]: s for s in (old, new)}
+        before, after = (_find(rows, lport=p, rport=port) for p in mine)
+        shown = {
+            line.split()[3].rpartition(":")[2]: line
+            for line in run("ss", "-tniHO", "sport", "=", str(after["lport"])).splitlines()
+        }
+        for s in mine.values():
+            s.close()
+    assert (after["laddr"], after["raddr"], before["laddr"]) == (host,) * 3
+    assert (before["pid"], after["retransmits"]) == (os.getpid(), 0)
+    assert before["srtt_us"] > 0
+    rtt_ms = float(shown[str(after["lport"])].partition(" rtt:")[2].split("/")[0])
+    assert abs(after["srtt_us"] - rtt_ms * 1000) <= 1, "as ss shows it"
+    if rung == "sock_diag":
+        assert before["from"] == after["from"] == "sock_diag"
+        record_property("count", "levels only")
+        return
+    if rung.startswith("sock_ops"):
+        assert before["from"] == "sock_diag", "opened before: no callback was asked for"
+    assert after["from"] in ("sock_ops", "tcp_probe")
+    assert after["samples"] == sum(after["rtt"]) > 0
+    record_property("count", after["samples"])
+
+
+def test_snapshots_have_rates_on_the_real_kernel(modules: Modules) -> None:
+    """The way from the map to the screen's numbers, once whole."""
+    attachment = Attachment(catalogue()["syscalls"], modules)
+    attachment.climb()
+    trail = Trail(attachment.hook)
+    trail.snapshot(attachment.read())
+    getpgid(0, CALLS)
+    snapshot = trail.snapshot(attachment.read())
+    attachment.detach()
+    row = next(r for r in snapshot.rows if r["syscall"] == "getpgid")
+    assert snapshot.interval is not None
+    assert row.rate("calls") == pytest.approx(CALLS / snapshot.interval)
+    assert isinstance(row["p99_ns"], float)
