@@ -17,7 +17,7 @@ from tests.kernel.guest.kernels import Image
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKED = ("pyproject.toml", "probes", "tui", "themes", "tests", "snapshots")
-TESTING = ("pytest", "pytest-asyncio")
+TESTING = ("pytest", "pytest-asyncio", "pytest-textual-snapshot")
 TIMEOUT = 1800
 """Seconds for one guest, boot and tests; ten times slower than the machine is usual."""
 MEMORY = "1G"
