@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from probes.decode import address, comm, errno_name
 from probes.model import Opening, Reading, Row, Value
 from probes.procfs import SocketOwners
-from probes.readers import row_from, row_of
+from probes.readers import record, row_from, row_of
 from probes.sockdiag import TcpSocket, TcpState, mask, tcp_sockets
 from probes.units import DASH
 
@@ -27,6 +27,9 @@ _RESULTS = {
 }
 
 Who = tuple[Value, ...]
+"""pid, comm, remote address and port."""
+Flow = tuple[str, int, str, int]
+"""Local and remote address and port."""
 
 
 def open_connects(opening: Opening) -> Callable[[], Reading]:
@@ -42,24 +45,24 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         waiting: Counter[Who] = Counter()
         now = time.monotonic_ns()
         for entry in pending.rows():
-            attempt = {name: entry[place] for name, place in pending.fields.items()}  # type: ignore[index]
-            who = (
+            attempt = record(pending, entry)
+            caller: Who = (
                 attempt["pid"],
                 comm(attempt["comm"]),
                 address(attempt["raddr"]),
                 attempt["rport"],
             )
             if attempt["sent"] or now - int(attempt["at"]) < NEVER_SENT_NS:
-                waiting[who] += 1
+                waiting[caller] += 1
             elif pending.delete((attempt["key"],)):
-                never_sent[who] += 1
+                never_sent[caller] += 1
         made = []
         for entry in rows.rows():
             values = list(row(entry))
-            who = tuple(values[:4])
-            values[at["other"]] += never_sent[who]  # type: ignore[operator]
-            values[at["failed"]] = sum(int(values[at[f]]) for f in FAILURES)  # type: ignore[arg-type]
-            values[at["pending"]] = waiting[who]
+            key = tuple(values[:4])
+            values[at["other"]] = _whole(values[at["other"]]) + never_sent[key]
+            values[at["failed"]] = sum(_whole(values[at[f]]) for f in FAILURES)
+            values[at["pending"]] = waiting[key]
             made.append(tuple(values))
         lost = opening.tables["lost"].row((0,))
         return Reading(made, int(lost[1]) if lost else 0, log)
@@ -67,12 +70,15 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
     return read
 
 
+def _whole(value: Value) -> int:
+    return value if isinstance(value, int) else 0
+
+
 def _log(opening: Opening) -> list[Row]:
     queue = opening.tables["events"]
-    places = queue.fields
     entries = []
     for raw in queue.drain():
-        event = {name: raw[place] for name, place in places.items()}  # type: ignore[index]
+        event = record(queue, raw)
         error = int(event["error"])
         known: dict[str, Value] = {
             "pid": int(event["pid"]),
@@ -97,7 +103,6 @@ class _Tally:
     pending: int = 0
 
 
-@dataclass(slots=True)
 class _Poll:
     """What polls of sock_diag have shown so far.
 
@@ -105,54 +110,45 @@ class _Poll:
     Why an attempt failed is not to be seen, nor how long one took.
     """
 
-    owners: SocketOwners = field(default_factory=SocketOwners)
-    known: dict[tuple[Value, ...], tuple[bool, Who]] | None = None
-    tallies: dict[Who, _Tally] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.tallies: dict[Who, _Tally] = defaultdict(_Tally)
+        self._owners = SocketOwners()
+        self._known: dict[Flow, Who] = {}
+        self._waiting: set[Flow] = set()
+        self._first = True
 
     def look(self) -> None:
-        everything = tcp_sockets(mask(*TcpState) & ~mask(TcpState.CLOSE))
-        listening = {s.lport for s in everything if s.state == TcpState.LISTEN}
-        outgoing = {
-            (s.laddr, s.lport, s.raddr, s.rport): s
-            for s in everything
-            if s.state != TcpState.LISTEN and s.lport not in listening
-        }
-        before, self.known = self.known, {}
-        whose = self._owners(
-            outgoing.values()
-            if before is None
-            else (s for flow, s in outgoing.items() if flow not in before)
-        )
+        flows = _outgoing()
+        new = flows.keys() - self._known.keys()
+        waiting = {flow for flow, s in flows.items() if s.state == TcpState.SYN_SENT}
+        whose = self._owners.find({flows[flow].inode for flow in new})
+        for flow in new:
+            owner = whose.get(flows[flow].inode)
+            pid, name = (owner.pid, owner.comm) if owner is not None else (None, DASH)
+            self._known[flow] = (pid, name, *flow[2:])
+        if not self._first:
+            for flow in new:
+                self._of(flow).connects += 1
+                self._of(flow).established += flow not in waiting
+        for flow in self._waiting - waiting:
+            self._of(flow).established += flow in flows
+            self._of(flow).other += flow not in flows
         for tally in self.tallies.values():
             tally.pending = 0
-        for flow, socket in outgoing.items():
-            waiting = socket.state == TcpState.SYN_SENT
-            was_waiting, who = (before or {}).get(
-                flow, (False, whose.get(socket.inode, (None, DASH)) + (socket.raddr, socket.rport))
-            )
-            self.known[flow] = waiting, who
-            self._count(
-                who,
-                new=before is not None and flow not in before,
-                waiting=waiting,
-                was_waiting=was_waiting,
-            )
-        for flow in (before or {}).keys() - outgoing.keys():
-            was_waiting, who = (before or {})[flow]
-            if was_waiting:
-                self.tallies.setdefault(who, _Tally()).other += 1
+        for flow in waiting:
+            self._of(flow).pending += 1
+        self._known = {flow: self._known[flow] for flow in flows}
+        self._waiting, self._first = waiting, False
 
-    def _owners(self, sockets: Iterable[TcpSocket]) -> dict[int, Who]:
-        found = self.owners.find({s.inode for s in sockets})
-        return {inode: (owner.pid, owner.comm) for inode, owner in found.items()}
+    def _of(self, flow: Flow) -> _Tally:
+        return self.tallies[self._known[flow]]
 
-    def _count(self, who: Who, *, new: bool, waiting: bool, was_waiting: bool) -> None:
-        if not (new or waiting or was_waiting):
-            return
-        tally = self.tallies.setdefault(who, _Tally())
-        tally.connects += new
-        tally.pending += waiting
-        tally.established += not waiting and (new or was_waiting)
+
+def _outgoing() -> dict[Flow, TcpSocket]:
+    """The sockets whose local port nobody listens on: those that connected from here."""
+    everything = tcp_sockets(mask(*TcpState) & ~mask(TcpState.CLOSE))
+    listening = {s.lport for s in everything if s.state == TcpState.LISTEN}
+    return {(s.laddr, s.lport, s.raddr, s.rport): s for s in everything if s.lport not in listening}
 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:

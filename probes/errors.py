@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno as _errno
 
-
 # ENOTSUPP is kernel-internal, and yet some bpf commands return it; Python calls 95 ENOTSUP.
 _KERNEL_NAMES = {524: "ENOTSUPP", 95: "EOPNOTSUPP"}
 

@@ -169,9 +169,9 @@ class Live:
             gone = self._interfaces.keys() - now.keys()
             new = now.keys() - self._interfaces.keys()
             for (_, index), attachment in list(self._attachments.items()):
-                if isinstance(index, int) and index in now:
-                    if attachment.status.id.target != now[index]:
-                        attachment.rename(now[index])
+                name = now.get(index) if isinstance(index, int) else None
+                if name is not None and name != attachment.status.id.target:
+                    attachment.rename(name)
             self._interfaces = now
             for key in [k for k in self._attachments if k[1] in gone]:
                 attachment = self._attachments.pop(key)
@@ -199,21 +199,17 @@ class Live:
         while True:
             standing = [a for (name, _), a in list(self._attachments.items()) if name == hook]
             if standing:
-                yield await loop.run_in_executor(
-                    self._readers, lambda these=standing: tuple(a.read() for a in these)
-                )
+                yield await loop.run_in_executor(self._readers, _read_all, standing)
             await asyncio.sleep(self.until_next())
 
     async def read(self) -> list[Sample]:
         """One sample of everything that has been asked for or stands."""
         attachments = list(self._attachments.values())
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._readers, lambda: [attachment.read() for attachment in attachments]
-        )
+        return list(await loop.run_in_executor(self._readers, _read_all, attachments))
 
     def until_next(self) -> float:
-        """Seconds to the next tick; every hook ticks at the same moments, so the screen wakes once."""
+        """Seconds to the next tick; all hooks tick together, so the screen wakes once."""
         passed = time.monotonic() - self._started
         return self.interval - passed % self.interval
 
@@ -257,6 +253,10 @@ class Live:
         if self._stats is not None:
             os.close(self._stats)
             self._stats = None
+
+
+def _read_all(attachments: Iterable[Attachment]) -> tuple[Sample, ...]:
+    return tuple(attachment.read() for attachment in attachments)
 
 
 def _interfaces() -> dict[int, str]:

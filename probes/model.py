@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from probes.errors import ProbeError
 from probes.points import Point
@@ -22,6 +22,8 @@ from probes.units import Unit
 Value = str | int | float | None | tuple[int, ...]
 Row = tuple[Value, ...]
 Key = tuple[Value, ...]
+Flat = tuple[Any, ...]
+"""A map entry's C fields: integers and, for byte arrays, bytes."""
 
 
 class Kind(StrEnum):
@@ -77,19 +79,19 @@ class Table(Protocol):
     fields: Mapping[str, int | slice]
     """C field (of the key, then of the value) -> where it stands in a row."""
 
-    def rows(self) -> list[tuple[int | bytes, ...]]:
+    def rows(self) -> list[Flat]:
         """All entries in one go; per-CPU values summed. Raises ProbeError."""
         ...
 
-    def row(self, key: tuple[int | bytes, ...]) -> tuple[int | bytes, ...] | None:
+    def row(self, key: Flat) -> Flat | None:
         """One entry (key and value fields), or None where there is none."""
         ...
 
-    def delete(self, key: tuple[int | bytes, ...]) -> bool:
+    def delete(self, key: Flat) -> bool:
         """Whether there was such an entry; it is gone now."""
         ...
 
-    def drain(self) -> list[tuple[int | bytes, ...]]:
+    def drain(self) -> list[Flat]:
         """Takes everything out of a queue, oldest first."""
         ...
 
@@ -132,10 +134,10 @@ class Rung:
     """One way to get a hook's numbers.
 
     least: the least kernel and privilege, for people. source: the C that bcc compiles ("" for a
-    passive rung: netlink, procfs), or what makes it for a target. types: the kernel types the C uses, taken from BTF.
-    open: called once attached; gives the function that reads. next_on: errnos that mean
-    "unsupported here", beside those that always do. lasting: the attachment outlives the
-    process, so it is taken on a person's word only, marked, and swept at the next start.
+    passive rung: netlink, procfs), or what makes it for a target. types: the kernel types that
+    the C uses, taken from BTF. open: called once attached; gives the function that reads.
+    lasting: the attachment outlives the process, so it is taken on a person's word only, marked,
+    and swept at the next start.
     from_zero: every row starts at zero when it appears, so a new row's count is its increase.
     requires: the refusal of a kernel that this rung is not for, where loading would not tell.
     """
@@ -146,7 +148,6 @@ class Rung:
     source: str | Callable[[str], str] = ""
     types: tuple[str, ...] = ()
     programs: tuple[Program, ...] = ()
-    next_on: frozenset[int] = frozenset()
     lasting: bool = False
     from_zero: bool = True
     requires: Callable[[], ProbeError | None] | None = None
@@ -434,8 +435,8 @@ def quantile(histogram: str, q: float) -> Callable[[Mapping[str, Value]], Value]
         rank = q * total
         for power, hits in enumerate(buckets):
             if hits and rank <= hits:
-                low = 2**power if power else 0
-                return low + (2 ** (power + 1) - low) * rank / hits
+                low = 2.0**power if power else 0.0
+                return low + (2.0 ** (power + 1) - low) * rank / hits
             rank -= hits
         return float(2 ** len(buckets))
 

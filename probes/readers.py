@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from probes.errors import Gone
-from probes.model import Column, Kind, Opening, Reading, Row, Table, Value
+from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 
 Open = Callable[[Opening], Callable[[], Reading]]
 
@@ -23,9 +23,7 @@ def by_columns(name: str = "rows") -> Open:
     return open
 
 
-def of_interface(
-    extra: Callable[[Opening], Mapping[str, Value]] = lambda opening: {}, name: str = "rows"
-) -> Open:
+def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "rows") -> Open:
     """The target's entry of a map that is keyed by interface number, as the only row.
 
     extra: what no map knows, by column; asked for at each reading.
@@ -70,16 +68,21 @@ def row_from(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
     return tuple(known.get(c.name) for c in columns)
 
 
-def row_of(columns: Iterable[Column], table: Table) -> Callable[[tuple[Any, ...]], Row]:
+def row_of(columns: Iterable[Column], table: Table) -> Callable[[Flat], Row]:
     """The function that makes a stored row of a map's flat row. A column without field is None."""
     getters = [_getter(c, table) for c in columns]
     return lambda entry: tuple([get(entry) for get in getters])
 
 
-def _getter(column: Column, table: Table) -> Callable[[tuple[Any, ...]], Any]:
+def _getter(column: Column, table: Table) -> Callable[[Flat], Any]:
     if column.field is None:
-        return lambda entry: None
+        return lambda _: None
     place, decode = table.fields[column.field], column.decode
     if decode is None:
         return lambda entry: entry[place]
     return lambda entry: decode(entry[place])
+
+
+def record(table: Table, entry: Flat) -> dict[str, Any]:
+    """A map entry by its C fields' names."""
+    return {name: entry[place] for name, place in table.fields.items()}

@@ -5,7 +5,6 @@ It lets every packet go on to the next program of the chain (TCX_NEXT, TC_ACT_UN
 
 from __future__ import annotations
 
-import errno
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -70,7 +69,6 @@ def hook(direction: str, order: int) -> Hook:
                 of_interface(drops),
                 source=source,
                 programs=(Program(direction, TcxLink(direction)),),
-                next_on=frozenset({errno.EINVAL}),
             ),
             Rung(
                 "clsact",

@@ -322,9 +322,14 @@ def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]
     async def run() -> int:
         work = asyncio.ensure_future(_attached(live, watch))
         came: list[int] = []
+
+        def leave(number: int) -> None:
+            came.append(number)
+            work.cancel()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, lambda n=number: (came.append(n), work.cancel()))
+            loop.add_signal_handler(number, leave, number)
         try:
             return await work
         except asyncio.CancelledError:

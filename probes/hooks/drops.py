@@ -151,7 +151,7 @@ def _interface(ifindex: int, netns: int, own: int) -> str:
         return f"if{ifindex}"
 
 
-def _counters(opening: Opening) -> Callable[[], Reading]:
+def _counters(_: Opening) -> Callable[[], Reading]:
     """What netlink and procfs count: no place in the code, and reasons under nstat's names."""
 
     def read() -> Reading:

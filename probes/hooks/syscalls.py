@@ -63,7 +63,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         most = _most(errnos.rows())
         made = []
         for entry in rows.rows():
-            if entry[calls]:  # type: ignore[index]
+            if entry[calls]:
                 plain = list(row(entry))
                 plain[mostly] = most.get(int(entry[0]))
                 made.append(tuple(plain))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from probes.connect_source import SOURCES, TYPES
 from probes.connect_readers import from_sock_diag, open_connects
+from probes.connect_source import SOURCES, TYPES
 from probes.decode import address, comm
 from probes.model import Column, Hook, Kind, Program, Rung, mean, quantile
 from probes.points import (

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from probes.decode import address
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value, quantile
+from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value, quantile
 from probes.points import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
 from probes.procfs import SocketOwners
-from probes.readers import row_from, row_of
+from probes.readers import row_of
 from probes.sockdiag import TcpSocket, TcpState, mask, tcp_sockets
 from probes.units import Unit
 
@@ -223,13 +223,14 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
     def open(opening: Opening) -> Callable[[], Reading]:
         columns = opening.hook.stored
         table = opening.tables.get("rows")
-        row = row_of(columns, table) if table is not None else None
+        rows = table.rows if table is not None else list
+        row = row_of(columns, table) if table is not None else tuple
         at = {c.name: i for i, c in enumerate(columns)}
         owners = SocketOwners()
 
         def read() -> Reading:
             seen: dict[int, list[Value]] = {}
-            for entry in table.rows() if table is not None and row is not None else ():
+            for entry in rows():
                 values = list(row(entry))
                 values[at["from"]] = source
                 seen[int(entry[0])] = values

@@ -5,7 +5,6 @@ It passes every packet. A native attach can reset the NIC for a moment, hence th
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 
 from probes import bpf, netlink
@@ -67,7 +66,6 @@ def _rung(name: str, least: str, point: Point, *, lasting: bool = False) -> Rung
         of_interface(_ours),
         source=SOURCE,
         programs=(Program("count", point),),
-        next_on=frozenset({errno.EOPNOTSUPP, errno.ERANGE, errno.EINVAL, errno.ENOMEM}),
         lasting=lasting,
     )
 
