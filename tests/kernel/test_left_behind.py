@@ -1,0 +1,293 @@
+"""After kill -9, the next start removes just what was ours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from namespaces import namespace, run, veth
+
+from probes import bpf, clsact, lasting, netlink, records
+from probes.errors import Busy, Denied
+from probes.points import ProgType
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="attaches what outlives a process: needs root"),
+]
+# The victim: attaches all that lasts to what it is told, says so, and waits to be killed.
+VICTIM = """
+import sys, time
+from pathlib import Path
+from probes import bpf, lasting
+from probes.points import ProgType
+directory, a, b = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+register = lasting.Register(directory)
+xdp = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="ebpftop_xdp")
+tc = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
+register.attach_xdp(a, xdp, "native")
+register.attach_clsact(a, "ingress", tc, "ebpftop:ingress")
+register.attach_clsact(a, "egress", tc, "ebpftop:egress")
+register.attach_clsact(b, "ingress", tc, "ebpftop:ingress")
+print("attached", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _inside() -> Iterator[None]:
+    with namespace():
+        yield
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def victims() -> Iterator[list[subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for victim in started:
+        victim.kill()
+        victim.wait()
+
+
+def _start(
+    victims: list[subprocess.Popen[str]], directory: Path, a: int, b: int
+) -> subprocess.Popen[str]:
+    victim = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, str(directory), str(a), str(b)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    victims.append(victim)
+    assert victim.stdout is not None
+    assert victim.stdout.readline() == "attached\n"
+    return victim
+
+
+def _state(*devices: str) -> list[str]:
+    return [
+        run(*command, device, *more)
+        for device in devices
+        for command, more in (
+            (("ip", "-d", "link", "show", "dev"), ()),
+            (("tc", "qdisc", "show", "dev"), ()),
+            (("tc", "filter", "show", "dev"), ("ingress",)),
+            (("tc", "filter", "show", "dev"), ("egress",)),
+        )
+    ]
+
+
+def test_after_kill_9_everything_of_ours_is_removed(
+    directory: Path, victims: list[subprocess.Popen[str]]
+) -> None:
+    a, b = veth()
+    before = _state("v0", "v1")
+    victim = _start(victims, directory, a, b)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert _state("v0", "v1") != before
+    said = lasting.sweep(directory)
+    assert _state("v0", "v1") == before
+    assert len(said) == 6
+    assert all(s.startswith("removed the ") for s in said)
+    assert sum("xdp program ebpftop_xdp#" in s for s in said) == 1
+    assert sum("qdisc" in s for s in said) == 2
+    assert list(directory.iterdir()) == []
+    assert lasting.sweep(directory) == []
+
+
+def test_what_a_living_process_attached_is_left_alone(
+    directory: Path, victims: list[subprocess.Popen[str]]
+) -> None:
+    a, b = veth()
+    _start(victims, directory, a, b)
+    before = _state("v0", "v1")
+    assert lasting.sweep(directory) == []
+    assert _state("v0", "v1") == before
+
+
+def test_what_others_have_there_since_is_left_alone(
+    directory: Path, victims: list[subprocess.Popen[str]]
+) -> None:
+    """A foreign XDP program in the place of ours, and a foreign filter beside ours, stay."""
+    a, b = veth()
+    victim = _start(victims, directory, a, b)
+    victim.kill()
+    victim.wait()
+    foreign = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="foreign")
+    id = bpf.prog_info(foreign).id
+    run("bpftool", "net", "attach", "xdpdrv", "id", str(id), "dev", "v0", "overwrite")
+    bytecode = ("bpf", "bytecode", "1,6 0 0 4294967295,")
+    run("tc", "filter", "add", "dev", "v1", "ingress", "prio", "9", *bytecode)
+    os.close(foreign)
+    said = lasting.sweep(directory)
+    assert not any("xdp program" in s for s in said)
+    link = netlink.link(a)
+    assert link is not None
+    assert link.xdp_programs == (("native", id),)
+    assert clsact.qdisc(a) is None
+    assert clsact.qdisc(b) == "clsact"
+    assert {f.priority for f in netlink.filters(b, "ingress")} == {9}
+
+
+def test_another_namespace_s_interface_of_the_same_number_is_left_alone(
+    directory: Path, victims: list[subprocess.Popen[str]]
+) -> None:
+    a, b = veth()
+    here = _state("v0", "v1")
+    victim = _start(victims, directory, a, b)
+    victim.kill()
+    victim.wait()
+    there = _state("v0", "v1")
+    sweeper = "import sys; from pathlib import Path; from probes import lasting; " \
+        "print(*lasting.sweep(Path(sys.argv[1])), sep='\\n')"  # fmt: skip
+    said = subprocess.run(
+        ["unshare", "-n", sys.executable, "-c", sweeper, str(directory)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert len(said) >= 4
+    assert all("another network namespace" in s for s in said)
+    assert _state("v0", "v1") == there
+    lasting.sweep(directory)
+    assert _state("v0", "v1") == here
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_qdisc_goes_with_the_last_of_our_filters(directory: Path, order: tuple[int, int]) -> None:
+    index, _ = veth()
+    before = _state("v0")
+    register = lasting.Register(directory)
+    program = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
+    detach = [
+        register.attach_clsact(index, direction, program, "ebpftop:test")
+        for direction in ("ingress", "egress")
+    ]
+    os.close(program)
+    detach[order[0]]()
+    assert clsact.qdisc(index) == "clsact"
+    detach[order[1]]()
+    assert _state("v0") == before
+    assert list(directory.iterdir()) == []
+    detach[0]()
+
+
+def test_a_refused_attach_leaves_no_record(directory: Path) -> None:
+    index, _ = veth()
+    foreign = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="foreign")
+    run("bpftool", "net", "attach", "xdpdrv", "id", str(bpf.prog_info(foreign).id), "dev", "v0")
+    register = lasting.Register(directory)
+    with pytest.raises(Busy):
+        register.attach_xdp(index, foreign, "native")
+    os.close(foreign)
+    assert list(directory.iterdir()) == []
+
+
+def test_the_record_is_there_before_the_attachment(directory: Path) -> None:
+    register = lasting.Register(directory)
+    record = records.Record("xdp", "native", "ebpftop_xdp", 1, 2, netns=3)
+    seen: list[records.Record] = []
+
+    def attach() -> None:
+        (file,) = directory.iterdir()
+        seen.extend(records.parse(file.read_bytes()))
+
+    detach = register.keep(record, attach, lambda _: None)
+    assert seen == [record]
+    detach()
+    assert list(directory.iterdir()) == []
+
+
+def test_a_cgroup_program_is_removed_and_others_stay(directory: Path, cgroup: Path) -> None:
+    """BPF_CGROUP_SOCK_OPS on a cgroup of the test's own."""
+    kind = 3
+    ours = bpf.prog_load(ProgType.SOCK_OPS, bpf.exit_with(1), name="ebpftop_ops")
+    foreign = bpf.prog_load(ProgType.SOCK_OPS, bpf.exit_with(1), name="foreign")
+    fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+    bpf.prog_attach(foreign, fd, kind, bpf.F_ALLOW_MULTI)
+    lasting.Register(directory).attach_cgroup(cgroup, kind, ours)
+    mine, other = bpf.prog_info(ours).id, bpf.prog_info(foreign).id
+    assert set(bpf.prog_query(fd, kind)) == {mine, other}
+    (file,) = directory.iterdir()
+    _orphan(file)
+    (said,) = lasting.sweep(directory)
+    assert f"ebpftop_ops#{mine}" in said
+    assert bpf.prog_query(fd, kind) == [other]
+    bpf.prog_detach(foreign, fd, kind)
+    for each in (ours, foreign, fd):
+        os.close(each)
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    from probes.links import cgroup_root
+
+    root = cgroup_root()
+    if root is None:
+        pytest.skip("cgroup v2 is not mounted")
+    path = root / f"ebpftop-test-{os.getpid()}"
+    path.mkdir()
+    yield path
+    path.rmdir()
+
+
+def _orphan(file: Path) -> None:
+    """What is left when a process dies: the same file, and nobody's lock on it."""
+    copy = file.read_bytes()
+    file.unlink()
+    file.touch(mode=0o600)
+    file.write_bytes(copy)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[" * 60000,
+        b"{}",
+        b'{"format": "ebpftop-lasting/1"}',
+        b'{"format": "ebpftop-lasting/1", "records": [{"kind": "xdp"}]}',
+        b'{"format": "ebpftop-lasting/1", "records": [{"kind": "rm", "place": "/", '
+        b'"program": "x", "program_id": 1}]}',
+        b" " * 100_000,
+    ],
+)
+def test_a_malformed_file_is_left_with_a_sentence(directory: Path, content: bytes) -> None:
+    directory.mkdir(mode=0o700)
+    file = directory / "1.1.json"
+    file.touch(mode=0o600)
+    file.write_bytes(content)
+    (said,) = lasting.sweep(directory)
+    assert "is no record of ours" in said
+    assert file.read_bytes() == content
+
+
+def test_what_others_could_have_written_is_not_believed(directory: Path, tmp_path: Path) -> None:
+    directory.mkdir(mode=0o700)
+    (directory / "1.1.json").touch(mode=0o600)
+    (directory / "1.1.json").chmod(0o666)
+    (directory / "2.1.json").symlink_to("/etc/passwd")
+    os.mkfifo(directory / "3.1.json", 0o600)
+    assert len(lasting.sweep(directory)) == 3
+    assert len(list(directory.iterdir())) == 3
+    directory.chmod(0o777)
+    (said,) = lasting.sweep(directory)
+    assert "not a directory of this user alone" in said
+    with pytest.raises(Denied, match="cannot record"):
+        lasting.Register(directory).keep(
+            records.Record("xdp", "native", "x", 1), lambda: pytest.fail("attached"), lambda _: None
+        )
+    assert lasting.sweep(tmp_path / "none") == []

@@ -1,0 +1,106 @@
+"""Kernel symbols as /proc/kallsyms gives them to this user."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from probes import symbols
+
+
+def _functions() -> list[tuple[int, str]]:
+    """(address, name) of all code, in the file's order; modules' names without the module."""
+    lines = Path("/proc/kallsyms").read_text().splitlines()
+    return [(int(f[0], 16), f[2]) for line in lines if (f := line.split())[1] in "tTwW"]
+
+
+@pytest.fixture
+def functions() -> list[tuple[int, str]]:
+    found = _functions()
+    if not any(address for address, _ in found):
+        pytest.skip("kptr_restrict hides the addresses from this user")
+    return found
+
+
+def test_an_address_is_its_function_and_offset(functions: list[tuple[int, str]]) -> None:
+    """Of several names at one address the first counts, as in the kernel's own messages."""
+    first: dict[int, str] = {}
+    for address, name in functions:
+        first.setdefault(address, name)
+    starts = sorted(first)
+    some = set(starts[100 : len(starts) - 1 : len(starts) // 200])
+    wanted = {address: f"{first[address]}+0x0" for address in some}
+    wanted |= {
+        following - 1: f"{first[address]}+0x{following - 1 - address:x}"
+        for address, following in pairwise(starts)
+        if address in some and following - address < 1 << 16
+    }
+    assert symbols.resolve(wanted) == wanted
+    assert symbols.resolve(list(wanted)[:3]) == {a: wanted[a] for a in list(wanted)[:3]}
+
+
+def test_what_is_no_function_stays_a_number() -> None:
+    assert symbols.resolve([5, (1 << 64) - 1]) == {5: "0x5", (1 << 64) - 1: "0xffffffffffffffff"}
+    assert symbols.resolve([]) == {}
+
+
+def test_hidden_addresses_stay_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As kptr_restrict shows them: names with an address of zero."""
+    hidden = tmp_path / "kallsyms"
+    hidden.write_text("0000000000000000 T tcp_v4_connect\n0000000000000000 t tcp_ack\n")
+    monkeypatch.setattr(symbols, "_KALLSYMS", hidden)
+    monkeypatch.setattr(symbols, "_resolved", {})
+    assert symbols.resolve([0xFFFFFFFF81000010]) == {0xFFFFFFFF81000010: "0xffffffff81000010"}
+
+
+def test_without_kallsyms_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symbols, "_KALLSYMS", tmp_path / "none")
+    monkeypatch.setattr(symbols, "_resolved", {})
+    assert symbols.resolve([0xABC]) == {0xABC: "0xabc"}
+    assert symbols.exists("no_kallsyms_here") is None
+    assert symbols.with_suffix("no_kallsyms_here_either") is None
+
+
+def test_a_function_exists_under_just_its_name() -> None:
+    assert symbols.exists("tcp_v4_connect") is True
+    assert symbols.exists("tcp_v4_connec") is False
+    assert symbols.exists(".*") is False
+
+
+def test_a_copy_by_the_compiler_is_found_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a line crosses the pieces that are read, and in a module."""
+    file = tmp_path / "kallsyms"
+    names = [
+        "aa.isra.0",
+        "bb.part.0",
+        "bb.constprop.0.isra.0",
+        "cc.cold",
+        "ddd.isra.0",
+        "ee.llvm.1",
+    ]
+    filler = "".join(f"{i:016x} t f{i}\n" for i in range(1, 20_000))
+    lines = "".join(f"{i + (1 << 40):016x} t {name}\t[mod]\n" for i, name in enumerate(names))
+    file.write_text(filler + lines)
+    monkeypatch.setattr(symbols, "_KALLSYMS", file)
+    monkeypatch.setattr(symbols, "_CHUNK", 1000)
+    found = {name: symbols.with_suffix(name) for name in ("aa", "bb", "cc", "dd", "ee")}
+    assert found == {
+        "aa": "aa.isra.0",
+        "bb": "bb.constprop.0.isra.0",
+        "cc": None,
+        "dd": None,
+        "ee": "ee.llvm.1",
+    }
+
+
+def test_this_kernel_s_own_copies_are_found() -> None:
+    names = {name for _, name in _functions() if ".isra.0" in name and not name.startswith("__pfx")}
+    plain = {name for _, name in _functions()}
+    for name in sorted(n for n in names if n.partition(".")[0] not in plain)[:3]:
+        function = name.partition(".")[0]
+        assert symbols.exists(function) is False
+        assert (symbols.with_suffix(function) or "").startswith(function + ".")
