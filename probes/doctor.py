@@ -91,13 +91,7 @@ def facts() -> Iterator[Fact]:
         btf.available(),
         "" if btf.available() else "Use a kernel with CONFIG_DEBUG_INFO_BTF; install libbpf.",
     )
-    mounted = any((root / "events").is_dir() for root in links.TRACEFS)
-    yield Fact(
-        "tracefs",
-        "readable" if mounted else "not mounted, or not readable",
-        mounted,
-        "" if mounted else "mount -t tracefs tracefs /sys/kernel/tracing (as root)",
-    )
+    yield _tracefs()
     root = links.cgroup_root()
     yield Fact(
         "cgroup v2",
@@ -113,3 +107,15 @@ def facts() -> Iterator[Fact]:
     yield Fact("kernel.perf_event_paranoid", str(paranoid), paranoid is None or paranoid <= 2)
     disabled = privilege.sysctl("kernel.unprivileged_bpf_disabled")
     yield Fact("kernel.unprivileged_bpf_disabled", str(disabled), True)
+
+
+def _tracefs() -> Fact:
+    for root in links.TRACEFS:
+        try:
+            if (root / "events").is_dir():
+                return Fact("tracefs", "readable", True)
+        except PermissionError:  # it is for root alone, and so is what it is mounted on
+            remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
+            return Fact("tracefs", "may not be read by this user", False, remedy)
+    remedy = "mount -t tracefs tracefs /sys/kernel/tracing (as root)"
+    return Fact("tracefs", "not mounted", False, remedy)

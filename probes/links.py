@@ -22,6 +22,8 @@ Detach = Callable[[], None]
 
 PROGRAM_PREFIX = "ebpftop_"
 """Every program of ours starts like this, so that it is known in bpftool and after a crash."""
+MOST_LOG = 16384
+"""Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
@@ -54,7 +56,7 @@ def load(point: Point, insns: bytes, name: str) -> int:
     try:
         return bpf.prog_load(prog_type, insns, attach_btf_id=btf_id, log=True, **how)  # type: ignore[arg-type]
     except bpf.VerifierError as error:
-        log = error.log.strip()
+        log = error.log.strip()[-MOST_LOG:]
     except OSError:
         log = ""
     raise _load_refused(point, refused.errno or 0, log)

@@ -89,6 +89,11 @@ class Live:
         await asyncio.to_thread(self._prepare)
         await asyncio.gather(*(self._climb(a) for a in self._first()))
 
+    def check(self) -> None:
+        """Raises Gone where a hook that was asked for by name has no such target."""
+        for id in (*(self._wanted or ()), *self._also):
+            self._attachment(id)
+
     def _prepare(self) -> None:
         """What comes before any attachment: sweep what a killed process left, switch stats on."""
         self.notices += lasting.sweep()

@@ -1,6 +1,7 @@
 """Numbers and names to text, for people: the only place where either is formatted.
 
-Everything here is pure. No result is wider than 7 cells, but for `printable`.
+Everything here is pure. No result is wider than 7 cells for anything that a 64-bit counter holds,
+but for text and identifiers, which are never cut.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ from enum import StrEnum
 
 DASH = "-"
 _SCALE = ("", "k", "M", "G", "T", "P", "E")
-_TIME = ((1, "ns"), (1_000, "us"), (1_000_000, "ms"), (1_000_000_000, "s"))
+_TIME = (
+    (1, "ns"),
+    (1_000, "us"),
+    (1_000_000, "ms"),
+    (1_000_000_000, "s"),
+    (3_600_000_000_000, "h"),
+    (86_400_000_000_000, "d"),
+)
 
 
 class Unit(StrEnum):
@@ -44,7 +52,7 @@ def octets(value: float | None, *, bits: bool = False) -> str:
 
 
 def duration(ns: float | None) -> str:
-    """Nanoseconds as 850ns, 12.3us, 4.5ms, 2.1s, 120s."""
+    """Nanoseconds as 850ns, 12.3us, 4.5ms, 2.1s, 120s, 3.5h, 12.0d."""
     if ns is None:
         return DASH
     for factor, unit in reversed(_TIME):
@@ -87,12 +95,16 @@ def show(value: object, unit: Unit, *, bits: bool = False) -> str:
 def printable(text: str) -> str:
     """Text that somebody else chose (a comm, an interface, a path), harmless to any terminal.
 
-    Control, format, surrogate and unassigned characters become "?", so that the length that is
-    shown is the length that is there. Wide characters stay.
+    Control, format, surrogate and unassigned characters and line separators become "?", so that
+    the length that is shown is the length that is there. Wide characters stay.
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join("?" if unicodedata.category(c)[0] == "C" else c for c in text)
+    return "".join("?" if _harmful(unicodedata.category(c)) else c for c in text)
+
+
+def _harmful(category: str) -> bool:
+    return category[0] == "C" or category in ("Zl", "Zp")
 
 
 def _scaled(value: float, base: int) -> str:

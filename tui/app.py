@@ -233,6 +233,11 @@ class Monitor(App[None]):
 
     # What is shown
 
+    def _display(self, screen: Any, renderable: Any) -> None:
+        if isinstance(renderable, ChopsUpdate):
+            renderable = _Smallest(renderable)
+        super()._display(screen, renderable)
+
     @property
     def frozen(self) -> bool:
         return self.view is not self.live

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -32,8 +33,13 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point `ebpftop`. Returns the exit status."""
     arguments = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A process may be called anything: what the terminal's encoding lacks is no error.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return int(arguments.run(arguments))
+        status = int(arguments.run(arguments))
+        sys.stdout.flush()  # here, where a closed pipe is understood
+        return status
     except UsageError as wrong:
         print(f"ebpftop: {wrong}", file=sys.stderr)
         return USAGE
@@ -221,6 +227,7 @@ def _monitor(arguments: argparse.Namespace) -> int:
         pins=dict(arguments.rungs),
         observe_only=arguments.observe_only,
     )
+    live.check()
     return _screen(live, arguments)
 
 
@@ -232,14 +239,17 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _screen(source: Source, arguments: argparse.Namespace) -> int:
-    from tui import app  # Textual costs 0.2 s: nothing but the screen imports it
+    from tui import app, theme  # Textual costs 0.2 s: nothing but the screen imports it
 
-    return app.run(
-        source,
-        theme=arguments.theme,
-        ascii=arguments.ascii,
-        slow_link=arguments.slow_link,
-    )
+    try:
+        return app.run(
+            source,
+            theme=arguments.theme,
+            ascii=arguments.ascii,
+            slow_link=arguments.slow_link,
+        )
+    except theme.ThemeError as wrong:
+        raise UsageError(str(wrong)) from None
 
 
 def _need_terminal() -> None:
@@ -284,7 +294,7 @@ def _once(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(output.document(live.host, wall, arguments.seconds, snapshots))
         else:
-            print("\n\n".join(output.text(s) for s in snapshots))
+            print(output.report(live.host, snapshots))
         return _verdict(arguments, snapshots)
 
     return _batch(arguments, watch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -54,42 +54,50 @@ def wrap(text: str, width: int) -> Iterator[str]:
         yield row
 
 
-def changes(old: Line, new: Line, width: int) -> Iterator[tuple[int, int]]:
+def changes(old: Line, new: Line, width: int) -> list[tuple[int, int]]:
     """Where two lines differ, as (first cell, cells); near ones joined."""
     if old.ground != new.ground:
-        yield 0, width
-        return
-    start = end = -1
-    before, after = _cells(old.spans, width), _cells(new.spans, width)
-    for x, (was, now) in enumerate(zip(before, after, strict=True)):
-        if was == now:
-            continue
-        if start >= 0 and x - end > _JOIN:
-            yield start, end - start
-            start = x
-        elif start < 0:
-            start = x
-        end = x + 1
-    if start >= 0:
-        yield start, end - start
+        return [(0, width)]
+    found: list[tuple[int, int]] = []
+    for start, end in _differing(old.spans, new.spans, width):
+        if found and start - sum(found[-1]) <= _JOIN:
+            start = found.pop()[0]
+        found.append((start, min(end, width) - start))
+    return found
 
 
 _JOIN = 5  # moving the cursor costs about as much as writing this many cells again
 
 
-def _cells(spans: Iterable[Span], width: int) -> list[Span]:
-    cells: list[Span] = []
-    for text, role in spans:
-        if text.isascii():
-            cells += [(c, role) for c in text]
-        else:
-            for c in text:
-                cells.append((c, role))
-                # The second half of a wide character goes with the first.
-                cells += [(c, "wide")] * (cell_len(c) - 1)
-    del cells[width:]
-    cells += [(" ", "")] * (width - len(cells))
-    return cells
+def _differing(
+    old: tuple[Span, ...], new: tuple[Span, ...], width: int
+) -> Iterator[tuple[int, int]]:
+    """(first cell, cell after the last) of each difference; the rest where the spans part ways."""
+    x = 0
+    for was, now in zip(old, new, strict=False):
+        cells = width_of(now[0])
+        if width_of(was[0]) != cells:
+            break
+        if was[1] != now[1]:
+            yield x, x + cells
+        elif was[0] != now[0]:
+            yield from _within(was[0], now[0], x, cells)
+        x += cells
+    else:
+        if len(old) == len(new):
+            return
+    if x < width:
+        yield x, width
+
+
+def _within(was: str, now: str, x: int, cells: int) -> Iterator[tuple[int, int]]:
+    """The differing middle of two texts of the same width."""
+    if len(was) != cells or len(now) != cells:  # wide characters: no cell has a character's place
+        yield x, x + cells
+        return
+    first = next(i for i, (a, b) in enumerate(zip(was, now, strict=True)) if a != b)
+    last = next(i for i in range(cells - 1, -1, -1) if was[i] != now[i])
+    yield x + first, x + last + 1
 
 
 def padded(text: Line, width: int) -> Line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from probes.model import Column, Host, Kind, Snapshot, SnapshotRow, Status
+from probes.model import Column, Host, Kind, Snapshot, SnapshotRow, Status, TargetKind
 from probes.units import Unit, count, duration, percent, printable, show
 
 FORMAT = "ebpftop/1"
@@ -89,29 +89,59 @@ def _number(value: float | None) -> float | None:
 MOST_ROWS = 20
 
 
-def text(snapshot: Snapshot) -> str:
-    """One hook as a heading, where it stands, and its busiest rows as a table."""
-    lines = [heading(snapshot.status, snapshot)]
-    lines += [f"  not {r.rung}: {r.error}: {printable(r.why)}" for r in snapshot.status.refused]
-    if snapshot.status.note:
-        lines.append(f"  note: {printable(snapshot.status.note)}")
-    if snapshot.sample.lost:
-        lines.append(f"  {count(snapshot.sample.lost)} events were not seen (a map was full)")
-    columns = [c for c in snapshot.hook.columns if not c.hidden and _filled(c, snapshot.rows)]
-    rows = sorted(snapshot.rows, key=_activity, reverse=True)
+def report(host: Host, snapshots: Iterable[Snapshot]) -> str:
+    """All hooks as text, one block for each hook: its interfaces share one table."""
+    blocks = [text(group) for group in grouped(snapshots)]
+    return "\n\n".join([printable(host.privilege), *blocks] if host.privilege else blocks)
+
+
+def grouped(snapshots: Iterable[Snapshot]) -> list[list[Snapshot]]:
+    """What one table can show: the same hook, on the same rung, for the same reasons.
+
+    Rows of interfaces name theirs; those of other targets do not, so these stay apart.
+    """
+    groups: dict[tuple[object, ...], list[Snapshot]] = {}
+    for snapshot in snapshots:
+        status = snapshot.status
+        own = status.id if snapshot.hook.target is not TargetKind.INTERFACE else None
+        key = (status.id.hook, own, status.state, status.rung, status.refused, status.note)
+        groups.setdefault(key, []).append(snapshot)
+    return list(groups.values())
+
+
+def text(group: Sequence[Snapshot]) -> str:
+    """A heading, where it stands, and the busiest rows of all of the group as a table."""
+    hook, status = group[0].hook, group[0].status
+    lines = [heading(group)]
+    lines += [f"  not {r.rung}: {r.error}: {printable(r.why)}" for r in status.refused]
+    if status.note:
+        lines.append(f"  note: {printable(status.note)}")
+    if lost := sum(s.sample.lost for s in group):
+        lines.append(f"  {count(lost)} events were not seen (a map was full)")
+    rows = sorted((r for s in group for r in s.rows), key=_activity, reverse=True)
+    columns = [c for c in hook.columns if not c.hidden and _filled(c, rows)]
     lines += ["  " + line for line in _table(columns, rows[:MOST_ROWS])]
     if len(rows) > MOST_ROWS:
         lines.append(f"  ... and {len(rows) - MOST_ROWS} more rows (--json shows all)")
     return "\n".join(lines)
 
 
-def heading(status: Status, snapshot: Snapshot | None = None) -> str:
+def heading(group: Sequence[Snapshot]) -> str:
+    """Which hook, on what, how it stands, and what its programs cost together."""
+    status = group[0].status
+    several = f"{status.id.hook} ({len(group)} {group[0].hook.target}s)"
+    name = several if len(group) > 1 else printable(str(status.id))
     where = f" on {status.rung}" if status.rung else ""
-    cost = ""
-    if snapshot is not None and snapshot.ns_per_run is not None:
-        per_run, share = duration(snapshot.ns_per_run), percent(snapshot.cpu_percent)
-        cost = f", {count(snapshot.runs_per_s)} runs/s at {per_run}: {share} of a CPU"
-    return f"{printable(str(status.id))}: {status.state}{where}{cost}"
+    return f"{name}: {status.state}{where}{_cost(group)}"
+
+
+def _cost(group: Sequence[Snapshot]) -> str:
+    runs = sum(s.runs_per_s or 0 for s in group)
+    share = sum(s.cpu_percent or 0 for s in group)
+    if not runs:
+        return ""
+    # A share of 1 % is 10 ms, or 1e7 ns, in each second
+    return f", {count(runs)} runs/s at {duration(share * 1e7 / runs)}: {percent(share)} of a CPU"
 
 
 def _activity(row: SnapshotRow) -> float:

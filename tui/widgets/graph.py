@@ -12,6 +12,10 @@ from tui.lines import Line
 # Dots of a braille cell from the bottom up, for its left and its right half.
 _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
 _RIGHT = (0x00, 0x80, 0xA0, 0xB0, 0xB8)
+_CELLS = tuple(
+    tuple(chr(0x2800 + left + right) if left or right else " " for right in _RIGHT)
+    for left in _LEFT
+)
 _ASCII = " .:|"
 
 
@@ -31,7 +35,7 @@ def graph(
     values = values[-2 * width :]
     top = max((v for v in values if v is not None), default=0)
     if ascii:
-        texts = _bars(values[-width:], width, height, top, _ASCII)
+        texts = _bars(values[-width:], width, height, top)
     else:
         texts = _braille(values, width, height, top)
     return [Line(((t, _role(y, height) if wrong else "graph1"),)) for y, t in enumerate(texts)]
@@ -49,26 +53,25 @@ def _levels(values: Sequence[float | None], steps: int, top: float) -> list[int]
 
 
 def _braille(values: Sequence[float | None], width: int, height: int, top: float) -> list[str]:
-    levels = _levels(values, height * 4, top)
-    levels = [0] * (2 * width - len(levels)) + levels
+    levels = [0] * (2 * width - len(values)) + _levels(values, height * 4, top)
+    pairs = list(zip(levels[::2], levels[1::2], strict=True))
     rows = []
     for y in range(height):
-        floor = (height - 1 - y) * 4
-        cut = [min(max(level - floor, 0), 4) for level in levels]
-        pairs = zip(cut[::2], cut[1::2], strict=True)
-        rows.append(
-            "".join(chr(0x2800 + _LEFT[a] + _RIGHT[b]) if a or b else " " for a, b in pairs)
-        )
+        clip = _clip((height - 1 - y) * 4, 4, height)
+        rows.append("".join([_CELLS[clip[a]][clip[b]] for a, b in pairs]))
     return rows
 
 
-def _bars(
-    values: Sequence[float | None], width: int, height: int, top: float, steps: str
-) -> list[str]:
-    full = len(steps) - 1
-    levels = _levels(values, height * full, top)
-    levels = [0] * (width - len(levels)) + levels
-    return [
-        "".join(steps[min(max(v - (height - 1 - y) * full, 0), full)] for v in levels)
-        for y in range(height)
-    ]
+def _bars(values: Sequence[float | None], width: int, height: int, top: float) -> list[str]:
+    full = len(_ASCII) - 1
+    levels = [0] * (width - len(values)) + _levels(values, height * full, top)
+    rows = []
+    for y in range(height):
+        clip = _clip((height - 1 - y) * full, full, height)
+        rows.append("".join([_ASCII[clip[v]] for v in levels]))
+    return rows
+
+
+def _clip(floor: int, full: int, height: int) -> list[int]:
+    """Level -> how much of it stands in the line that begins at `floor` and holds `full`."""
+    return [0] * floor + list(range(full + 1)) + [full] * (height * full - floor - full)
