@@ -118,7 +118,12 @@ def text(group: Sequence[Snapshot]) -> str:
         lines.append(f"  note: {printable(status.note)}")
     if lost := sum(s.sample.lost for s in group):
         lines.append(f"  {count(lost)} events were not seen (a map was full)")
-    rows = sorted((r for s in group for r in s.rows), key=_activity, reverse=True)
+    counters = [c.name for c in hook.stored if c.kind is Kind.COUNTER and not c.hidden]
+    rows = sorted(
+        (r for s in group for r in s.rows),
+        key=lambda row: sum(row.number(name) for name in counters),
+        reverse=True,
+    )
     columns = [c for c in hook.columns if not c.hidden and _filled(c, rows)]
     lines += ["  " + line for line in _table(columns, rows[:MOST_ROWS])]
     if len(rows) > MOST_ROWS:
@@ -142,10 +147,6 @@ def _cost(group: Sequence[Snapshot]) -> str:
         return ""
     # A share of 1 % is 10 ms, or 1e7 ns, in each second
     return f", {count(runs)} runs/s at {duration(share * 1e7 / runs)}: {percent(share)} of a CPU"
-
-
-def _activity(row: SnapshotRow) -> float:
-    return sum(v for v in row.values.values() if isinstance(v, int | float))
 
 
 def _filled(column: Column, rows: Iterable[SnapshotRow]) -> bool:
