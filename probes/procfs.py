@@ -88,7 +88,7 @@ class SocketOwners:
         # Those that nobody seems to hold are not looked for again: they stay in another's hands.
         self._known.update(dict.fromkeys(wanted))
         left = set(wanted)
-        for pid in pids():
+        for pid in reversed(pids()):  # new sockets are mostly of young processes
             if found := left & _sockets(pid):
                 self._known.update(dict.fromkeys(found, Owner(pid, comm(pid) or "")))
                 left -= found
@@ -101,32 +101,54 @@ class SocketOwners:
 class FileCalls:
     """Calls that read or write, of every process this user may look at, since the first reading.
 
-    From /proc/<pid>/io: "read*" stands for read, readv, pread64, recvfrom on files... (syscr),
-    "write*" likewise (syscw). Sockets' send and recv are not among them, nor are the last calls of
-    a process that ended between two readings. CONFIG_TASK_IO_ACCOUNTING.
+    From /proc/<pid>/io: "read*" stands for read, pread64, readv and the like (syscr), "write*"
+    for their counterparts (syscw); on sockets, recv and send are not among them. A parent that
+    has waited for a child has the child's calls in its own count, so the sum over all processes
+    is what was done, and short-lived processes are in it too. CONFIG_TASK_IO_ACCOUNTING.
     """
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[int, int]] | None = None
-        self._reads = self._writes = 0
+        self._reads, self._writes = NeverBack(), NeverBack()
 
     def read(self) -> list[tuple[str, int]]:
         """(name, calls); a count never goes back when processes end."""
-        now = {pid: calls for pid in pids() if (calls := _io(pid)) is not None}
-        if self._last is not None:
-            for pid, (reads, writes) in now.items():
-                before = self._last.get(pid, (0, 0))
-                if reads < before[0] or writes < before[1]:  # the pid went to another process
-                    before = 0, 0
-                self._reads += reads - before[0]
-                self._writes += writes - before[1]
-        self._last = now
-        return [("read*", self._reads), ("write*", self._writes)]
+        # Parents first: a child that ends meanwhile is then missing until the next reading,
+        # instead of being there twice.
+        found = [calls for pid in pids() if (calls := _io(pid)) is not None]
+        return [
+            ("read*", self._reads.update(sum(reads for reads, _ in found))),
+            ("write*", self._writes.update(sum(writes for _, writes in found))),
+        ]
+
+
+class NeverBack:
+    """A counter made of a sum that may lose parts: what it grew by since the first update.
+
+    A loss that comes back within a few updates (a process between its end and its parent's
+    wait()) is not counted twice; one that does not is then taken as lost, and growth goes on.
+    """
+
+    PATIENCE = 3
+
+    def __init__(self) -> None:
+        self._start: int | None = None
+        self._grown = self._low = 0
+
+    def update(self, total: int) -> int:
+        if self._start is None:
+            self._start = total
+        if total - self._start >= self._grown:
+            self._grown, self._low = total - self._start, 0
+        elif self._low == self.PATIENCE:
+            self._start, self._low = total - self._grown, 0
+        else:
+            self._low += 1
+        return self._grown
 
 
 def pids() -> list[int]:
-    """Every process that is visible, the highest number first: mostly the youngest."""
-    return sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
+    """Every process that is visible, the lowest number (mostly the oldest) first."""
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
 def comm(pid: int) -> str | None:
