@@ -521,7 +521,7 @@ class Trail:
             kept.popleft()
         previous = kept[-1] if kept else None
         # The window reaches back to the beginning until it is full.
-        full = kept and kept[0].time <= sample.time - self._window
+        full = bool(kept) and kept[0].time <= sample.time - self._window
         kept.append(sample)
         return Snapshot.between(self._hook, previous, sample, kept[0] if full else None)
 
