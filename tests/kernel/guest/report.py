@@ -65,10 +65,10 @@ def _outcome(case: ElementTree.Element, said: dict[str, str]) -> tuple[Outcome, 
     for tag in ("failure", "error"):
         if (bad := case.find(tag)) is not None:
             return Outcome.FAILED, " ".join(bad.get("message", "").split())
-    if (skipped := case.find("skipped")) is not None:
-        return Outcome.SKIPPED, skipped.get("message", "")
     if refused := said.get("refused"):
         return Outcome.REFUSED, refused
+    if (skipped := case.find("skipped")) is not None:
+        return Outcome.SKIPPED, skipped.get("message", "")
     return Outcome.OK, said.get("count", "")
 
 
