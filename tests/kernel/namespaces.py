@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ENOBUFS
@@ -60,7 +61,18 @@ def veth(one: str = "v0", other: str = "v1") -> tuple[int, int]:
         if quiet.exists():
             quiet.write_text("1")
         run("ip", "link", "set", "dev", name, "up")
+    for name in (one, other):
+        await_state(name, "UP")
     return socket.if_nametoindex(one), socket.if_nametoindex(other)
+
+
+def await_state(interface: str, state: str) -> None:
+    """Waits for the kernel's link watcher: until it has run, frames go nowhere."""
+    for _ in range(1000):
+        if as_json("ip", "-j", "link", "show", "dev", interface)[0]["operstate"] == state:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{interface} does not become {state}")
 
 
 def send(interface: str, frames: int, frame: bytes = FRAME) -> None:
