@@ -1,0 +1,53 @@
+"""Refusals: the tree in the docstring is the tree, and each has a code and a sentence."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+
+import pytest
+
+from probes import errors
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+
+
+def _classes() -> set[type[ProbeError]]:
+    members = (value for _, value in inspect.getmembers(errors, inspect.isclass))
+    return {c for c in members if issubclass(c, ProbeError)}
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = [
+        line.split()[1]
+        for line in (errors.__doc__ or "").splitlines()
+        if line.strip().startswith(("├──", "└──"))
+    ]
+    assert [c.__name__ for c in (Unsupported, Denied, Busy, LoadFailed, Gone)] == drawn
+    assert {c.__name__ for c in _classes() - {ProbeError}} == set(drawn)
+    assert all(c.__bases__ == (ProbeError,) for c in _classes() - {ProbeError})
+
+
+@pytest.mark.parametrize("kind", sorted(_classes(), key=lambda c: c.__name__))
+def test_every_refusal_is_a_sentence_with_what_to_do(kind: type[ProbeError]) -> None:
+    refusal = kind("it may not", errno=errno.EPERM, remedy="Ask.", log="words")
+    assert str(refusal) == refusal.why == "it may not"
+    assert (refusal.errno, refusal.remedy, refusal.log) == (errno.EPERM, "Ask.", "words")
+    bare = kind("no")
+    assert (bare.errno, bare.remedy, bare.log) == (0, "", "")
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Denied("", errno=errno.EPERM), "EPERM"),
+        (Busy("", errno=errno.EBUSY), "EBUSY"),
+        (Unsupported("", errno=95), "EOPNOTSUPP"),
+        (Unsupported("", errno=524), "ENOTSUPP"),
+        (Unsupported(""), "Unsupported"),
+        (Gone(""), "Gone"),
+        (LoadFailed("", errno=9999), "LoadFailed"),
+    ],
+)
+def test_a_code_is_the_errno_s_name_or_the_kind(error: ProbeError, code: str) -> None:
+    assert error.code == code
