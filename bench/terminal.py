@@ -117,9 +117,13 @@ class Terminal:
             self.screen.feed(self._decoder.decode(data))
         return bool(data)
 
+    def type(self, keys: bytes) -> None:
+        """What a person would type."""
+        os.write(self._fd, keys)
+
     def close(self) -> None:
         """Asks it to quit as a person would, then by SIGTERM, then by SIGKILL."""
-        for ask in (lambda: os.write(self._fd, b"q"), self._terminate, self._kill):
+        for ask in (self._quit, self._terminate, self._kill):
             try:
                 ask()
             except (OSError, ProcessLookupError):
@@ -127,6 +131,9 @@ class Terminal:
             if self._wait(5):
                 break
         os.close(self._fd)
+
+    def _quit(self) -> None:
+        self.type(b"q")
 
     def _terminate(self) -> None:
         os.kill(self.pid, signal.SIGTERM)
