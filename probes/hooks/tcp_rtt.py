@@ -201,6 +201,7 @@ int closed(struct trace_event_raw_inet_sock_set_state *ctx) {
 )
 _TYPES = (
     "sock",
+    "sock_common",
     "tcp_sock",
     "trace_event_raw_tcp_probe",
     "trace_event_raw_inet_sock_set_state",
