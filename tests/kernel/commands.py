@@ -1,0 +1,97 @@
+"""Runs the real command, watches what it holds in the kernel, and takes privilege from it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from probes import bpf
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "tui.cli")
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all")
+
+
+def ebpftop(
+    *arguments: str, before: Sequence[str] = (), cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Runs it to its end. before: a command that runs it (setpriv, unshare)."""
+    return subprocess.run(
+        [*before, *COMMAND, *arguments],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Runs it in the background; killed at the end if it still runs."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def held(pid: int | str = "self") -> tuple[set[int], set[int]]:
+    """Ids of the programs and of the links that a process has open."""
+    found: tuple[set[int], set[int]] = (set(), set())
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            text = info.read_text()
+        except OSError:
+            continue  # closed meanwhile
+        for line in text.splitlines():
+            name, _, value = line.partition(":")
+            if name in ("prog_id", "link_id"):
+                found[name == "link_id"].add(int(value))
+    return found
+
+
+def left_of(programs: set[int], links: set[int]) -> tuple[set[int], set[int]]:
+    """What of it the kernel still has, a grace period later."""
+    deadline = time.monotonic() + 10
+    while True:
+        left = programs & set(bpf.prog_ids()), links & set(bpf.link_ids())
+        if not any(left) or time.monotonic() > deadline:
+            return left
+        time.sleep(0.05)
+
+
+@contextmanager
+def readable_tree() -> Iterator[Path]:
+    """A copy of the program that every user can read."""
+    place = Path(tempfile.mkdtemp(prefix="ebpftop-test-"))
+    try:
+        for package in ("probes", "tui", "themes"):
+            shutil.copytree(
+                ROOT / package, place / package, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield place
+    finally:
+        shutil.rmtree(place)
+
+
+def nobody_can_run() -> bool:
+    """Whether an unprivileged user can run this Python at all."""
+    command = [*NOBODY, sys.executable, "-c", "pass"]
+    return subprocess.run(command, cwd="/", capture_output=True, check=False).returncode == 0
