@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,7 +89,9 @@ def test_once_as_json_is_the_format_field_by_field() -> None:
         "kernel": os.uname().release,
         "interval": 0.3,
     }
-    targets = {h.name: {"lo", "v0", "v1"} if h.target else {None} for h in SAFE}
+    names = {name for _, name in socket.if_nameindex()}
+    assert {"lo", "v0", "v1"} <= names
+    targets = {h.name: names if h.target else {None} for h in SAFE}
     assert {h["hook"] for h in hooks} == set(targets)
     for hook in hooks:
         assert hook["target"] in targets[hook["hook"]]
@@ -141,7 +144,7 @@ def test_once_as_text_is_one_table_for_each_hook() -> None:
     veth()
     done = ebpftop("once", "--for", "0.2")
     assert (done.returncode, done.stderr) == (0, "")
-    headings = re.findall(r"^(\S+?)(?: \(3 interfaces\))?: (\w+) on ", done.stdout, re.MULTILINE)
+    headings = re.findall(r"^(\S+?)(?: \(\d+ interfaces\))?: (\w+) on ", done.stdout, re.MULTILINE)
     assert [name for name, _ in headings] == [h.name for h in SAFE]
 
 
@@ -271,7 +274,9 @@ def test_a_signal_while_it_still_attaches_leaves_nothing_either() -> None:
 
 def test_after_kill_9_nothing_is_left_in_the_kernel() -> None:
     veth()
-    with running("stream", "--interval", "0.1", *EVERYTHING, "--hook", "xdp@v1") as child:
+    lasts_not = ["--rung", "tc-ingress=tcx", "--rung", "tc-egress=tcx"]
+    asked = [*EVERYTHING, "--hook", "xdp@v1", *lasts_not]
+    with running("stream", "--interval", "0.1", *asked) as child:
         assert child.stdout is not None
         child.stdout.readline()
         programs, links = held(child.pid)
@@ -316,10 +321,13 @@ def test_without_privilege_passive_rungs_give_numbers_and_say_what_is_missing(
         assert hook["state"] == "passive"
         _is_the_format(hook)
         for refusal in hook["refused"]:
-            assert "CAP_" in refusal["why"] or "person's word" in refusal["why"], refusal
-            assert refusal["remedy"]
+            if refusal["error"] in ("EPERM", "EACCES"):
+                assert "CAP_" in refusal["why"] or "paranoid" in refusal["why"]
+                assert refusal["remedy"]
     (interfaces,) = (h for h in document["hooks"] if h["hook"] == "interfaces")
-    assert [row["interface"] for row in interfaces["rows"]] == ["lo"]
+    assert "lo" in {row["interface"] for row in interfaces["rows"]}
+    (drops,) = (h for h in document["hooks"] if h["hook"] == "drops")
+    assert "EPERM" in {r["error"] for r in drops["refused"]}
 
 
 def test_without_privilege_the_text_begins_with_what_more_would_give(unprivileged: Path) -> None:
