@@ -136,7 +136,7 @@ class Attachment:
                     continue
                 try:
                     self._allow(rung, taken, asked=asked)
-                    standing = self._stand(rung)
+                    standing = self._resting_on(rung) or self._stand(rung)
                 except ProbeError as refusal:
                     refused.append(_refusal(rung, refusal))
                     if isinstance(refusal, Busy):
@@ -164,6 +164,13 @@ class Attachment:
             raise Busy("the same seat is taken; nobody is replaced")
         if (veto := features.veto(rung, self.ifindex)) is not None:
             raise veto
+
+    def _resting_on(self, rung: Rung) -> _Standing | None:
+        """What `rest` took, if the ladder ends there: its numbers, and so its rates, go on."""
+        standing = self._standing
+        if standing is None or self._status.state is not State.ATTACHING:
+            return None
+        return standing if standing.rung is rung else None
 
     def _stand(self, rung: Rung) -> _Standing:
         """Attaches a rung whole, or not at all."""
@@ -205,7 +212,7 @@ class Attachment:
             self._status = Status(
                 self._status.id, state, standing.rung.name, tuple(refused), note, pinned
             )
-        if before is not None:
+        if before is not None and before is not standing:
             before.stack.close()
 
     def _say(

@@ -271,6 +271,19 @@ def test_a_passive_rung_gives_numbers_until_the_ladder_has_been_walked(
     assert attachment.read().epoch != first.epoch
 
 
+def test_a_ladder_that_ends_where_it_rested_goes_on_counting(
+    make: Callable[..., Attachment],
+) -> None:
+    """The first rate is there with the second tick, and not lost to a new beginning."""
+    attachment = make("interfaces")
+    attachment.rest()
+    first = attachment.read()
+    assert attachment.climb().state is State.PASSIVE
+    assert attachment.read().epoch == first.epoch
+    attachment.climb()
+    assert attachment.read().epoch != first.epoch, "attached again, it begins anew"
+
+
 def test_what_is_detached_is_read_as_nothing(make: Callable[..., Attachment]) -> None:
     attachment = make("syscalls")
     for _ in range(2):
