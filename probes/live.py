@@ -252,7 +252,10 @@ class Live:
         """Detaches everything, last attached first."""
         self._climbers.shutdown(wait=True, cancel_futures=True)
         for attachment in reversed(list(self._attachments.values())):
-            attachment.detach()
+            try:
+                attachment.detach()
+            except (ProbeError, OSError) as failed:  # the others are still to be let go of
+                self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._compiler.close()
         if self._stats is not None:
