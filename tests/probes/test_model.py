@@ -63,7 +63,8 @@ def row(
 def sample(time: float, *rows: Row, **more: object) -> Sample:
     keyed: dict[Key, Row] = {(r[0],): r for r in rows}
     status = Status(ID, State.ATTACHED, "best")
-    return Sample(**{"status": status, "time": time, "wall": 1e9 + time, "rows": keyed, **more})
+    made = {"status": status, "time": time, "wall": 1e9 + time, "rows": keyed, **more}
+    return Sample(**made)  # type: ignore[arg-type]
 
 
 def only(snapshot: Snapshot) -> SnapshotRow:

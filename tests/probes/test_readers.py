@@ -50,7 +50,7 @@ COLUMNS = (
     Column("latency", "Latency", kind=Kind.HISTOGRAM, field="latency"),
     Column("mean", "Mean", kind=Kind.DERIVED, derive=mean("a", "b")),
 )
-FIELDS = {"key": 0, "comm": 1, "latency": slice(2, 5)}
+FIELDS: Mapping[str, int | slice] = {"key": 0, "comm": 1, "latency": slice(2, 5)}
 
 
 def test_each_stored_column_comes_from_the_field_it_names() -> None:
@@ -83,6 +83,7 @@ INTERFACE_COLUMNS = (
     Column("dropped", "Dropped", kind=Kind.COUNTER),
 )
 LO = socket.if_nametoindex("lo")
+KEYED: Mapping[str, int | slice] = {"key": 0, "packets": 1}
 
 
 def _of_lo(table: Table, **extra: int) -> tuple[object, ...]:
@@ -94,18 +95,18 @@ def _of_lo(table: Table, **extra: int) -> tuple[object, ...]:
 
 def test_an_interface_has_a_row_before_its_first_packet() -> None:
     """Zero where counting began, None where another source knows nothing."""
-    assert _of_lo(Rows({"key": 0, "packets": 1})) == (LO, "lo", 0, None)
+    assert _of_lo(Rows(KEYED)) == (LO, "lo", 0, None)
 
 
 def test_what_was_counted_before_the_attachment_does_not_count() -> None:
     """Targets share the map, so a target that comes back would find its old numbers."""
-    table = Rows({"key": 0, "packets": 1}, [(LO, 99), (LO + 1, 5)])
+    table = Rows(KEYED, [(LO, 99), (LO + 1, 5)])
     assert _of_lo(table) == (LO, "lo", 0, None)
     assert table.entries == [(LO + 1, 5)], "and the others keep theirs"
 
 
 def test_an_interface_s_row_is_its_entry_and_what_is_known_beside() -> None:
-    table = Rows({"key": 0, "packets": 1})
+    table = Rows(KEYED)
     opening = Opening(_hook(*INTERFACE_COLUMNS), {"rows": table}, "lo", LO)
     read = of_interface(lambda _: {"dropped": 3})(opening)
     table.entries += [(LO, 12), (LO + 1, 5)]
