@@ -21,11 +21,11 @@ class _Screens(pytest_textual_snapshot.SVGImageExtension):  # type: ignore[misc]
     """Goldens in snapshots/screens/, named by what they show: the test's parameter."""
 
     @classmethod
-    def dirname(cls, *, test_location: PyTestLocation) -> str:
+    def dirname(cls, **_location: object) -> str:
         return str(SCREENS)
 
     @classmethod
-    def _get_file_basename(cls, *, test_location: PyTestLocation, index: object) -> str:
+    def _get_file_basename(cls, *, test_location: PyTestLocation, **_index: object) -> str:
         return test_location.nodename.partition("[")[2].rstrip("]")
 
 

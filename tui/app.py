@@ -21,6 +21,7 @@ from textual.binding import BindingType
 from textual.driver import Driver as AnyDriver
 from textual.filter import Monochrome, NoColor
 from textual.message import Message
+from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
 
 from probes.model import HookId, Reach, Snapshot, Source, State, Trail
@@ -656,6 +657,7 @@ def _textual(name: str, look: theme.Theme) -> TextualTheme:
         panel=look.background or "ansi_default",
         dark=look.dark,
         ansi=look.native,
+        variables=BUILTIN_THEMES["ansi-dark"].variables if look.native else {},
     )
 
 

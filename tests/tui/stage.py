@@ -1,4 +1,4 @@
-"""The stage for screen tests: the app on the demo, at a moment of virtual time that stands still."""
+"""The stage for screen tests: the app on the demo, at a moment that stands still."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 from textual.pilot import Pilot
 
 from probes.demo import Demo
-from probes.model import Source
 from tui.app import Monitor
 
 INCIDENT = 50.0
@@ -45,11 +44,11 @@ class Steps:
 
 
 def stage(
-    until: float = INCIDENT, ticks: int = 30, source: Source | None = None, **options: Any
+    until: float = INCIDENT, ticks: int = 30, source: type[Demo] = Demo, **options: Any
 ) -> Monitor:
     """The app as it stands at that second, having seen so many ticks."""
     pace = Steps(ticks)
-    demo = source or Demo(begin=until - ticks + 1, pace=pace)
+    demo = source(begin=until - ticks + 1, pace=pace)
     app = Monitor(demo, cpu_seconds=lambda: 0.0, **options)
     app.pace = pace  # type: ignore[attr-defined]
     return app
@@ -58,16 +57,15 @@ def stage(
 async def settle(pilot: Pilot[Any]) -> None:
     """Wait until every worker has taken its steps and everything is painted."""
     app: Any = pilot.app
-    pace = getattr(app, "pace", None)
-    for _ in range(400):
-        await pilot.pause()
-        seen = [app.live.history.ticks.get(h, 0) for h in app.source.catalogue]
-        if pace is None or all(n >= pace.steps for n in seen):
-            break
+    while app.is_running and not all(
+        app.live.history.ticks.get(hook, 0) >= app.pace.steps for hook in app.source.catalogue
+    ):
+        await asyncio.sleep(0.001)
     for _ in range(2):
+        await pilot.pause()
         app._note_statuses()
         app.paint()
-        await pilot.pause()
+    await pilot.pause()
 
 
 @asynccontextmanager

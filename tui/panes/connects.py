@@ -153,7 +153,8 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(
-        Figure("connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"), wrong=True),
+        Figure("connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"),
+               wrong=True),
         Figure("connect-begun", "connects/s", Unit.COUNT, "tcp-connect",
                partial(_rates, "connects")),
         Figure("connect-mean", "mean time", Unit.NS, "tcp-connect", _mean),

@@ -136,9 +136,9 @@ def needs_word(view: View, id: HookId) -> bool:
 
 _FIELDS = (
     Field("place", "#", Unit.NUMBER, 3, 6, help="its place in the catalogue"),
-    Field("hook", "Hook", Unit.TEXT, 19, 0, 26),
-    Field("state", "State", Unit.TEXT, 18, 0, colour=_state_role),
-    Field("rung", "Rung", Unit.TEXT, 16, 1, 24),
+    Field("hook", "Hook", Unit.TEXT, 19, 0, 26, "the hook and its target"),
+    Field("state", "State", Unit.TEXT, 18, 0, 0, "degraded: not on the first rung", _state_role),
+    Field("rung", "Rung", Unit.TEXT, 16, 1, 24, "the way it is attached"),
     Field("refused", "Refused", Unit.COUNT, 8, 4, help="rungs that refused"),
     Field("events", "Events/s", Unit.COUNT, 9, 1, help="program runs a second"),
     Field("ns", "ns/run", Unit.NS, 8, 3, help="mean time of one run"),

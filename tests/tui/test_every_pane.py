@@ -1,0 +1,158 @@
+"""One suite run over every pane: whatever the data, it stands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from stage import playing, settle, text
+
+from probes.demo import Demo
+from probes.errors import Denied
+from probes.hooks import catalogue
+from probes.model import Hook, HookId, Host, Row, Sample, State, Status
+from probes.units import Unit
+from tui.pane import panes
+
+HOSTILE = (
+    "[kworker/0:1]",
+    "a[/]b",
+    "[bold red]x",
+    "\x1b[2J\x1b]0;owned\x07",
+    "tab\there\nline",
+    "emoji 🦀 wide 漢字",
+    "é" + "\u202e" + "rtl",
+    "x" * 200,
+    "",
+    "\udcff\udcfe",
+)
+PANES = [p.name for p in panes(catalogue())]
+SIZES = ((60, 20), (80, 24), (160, 50), (40, 10), (12, 4))
+
+
+class Hostile(Demo):
+    """The demo with every text replaced by somebody's idea of a name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.host = Host(HOSTILE[3], HOSTILE[2], privilege=HOSTILE[1])
+
+    async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        async for samples in super().samples(hook):
+            yield tuple(self._spoil(self.catalogue[hook], s) for s in samples)
+
+    @staticmethod
+    def _spoil(hook: Hook, sample: Sample) -> Sample:
+        rows: dict[Any, Row] = {}
+        for n, (key, row) in enumerate(sample.rows.items()):
+            rows[key] = tuple(
+                HOSTILE[n % len(HOSTILE)] if c.unit is Unit.TEXT and isinstance(v, str) else v
+                for c, v in zip(hook.stored, row, strict=True)
+            )
+        log = tuple(
+            tuple(HOSTILE[n % len(HOSTILE)] if isinstance(v, str) else v for v in entry)
+            for n, entry in enumerate(sample.log)
+        )
+        return replace(sample, rows=rows, log=log)
+
+
+class Passive(Demo):
+    """No privilege: everything failed but the interfaces, which look on."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.host = Host("web1", "6.12", privilege="run as root for XDP, TC and more")
+
+    async def start(self) -> None:
+        await super().start()
+        for id, status in list(self._statuses.items()):
+            if id.hook != "interfaces":
+                self._statuses[id] = Status(id, State.FAILED, None, status.refused)
+
+    async def attach(self, id: HookId, _rung: str | None = None) -> Status:
+        raise Denied(f"{id} needs CAP_BPF", errno=1, remedy="run as root")
+
+
+class Empty(Demo):
+    """Nothing stands and nothing comes."""
+
+    async def start(self) -> None:
+        self._statuses = {}
+
+
+async def _walk(pilot: Any, pane: str) -> None:
+    """Everything a person can do in a pane that changes nothing outside."""
+    await pilot.press(str(PANES.index(pane) + 1))
+    await settle(pilot)
+    for key in ("j", "k", "G", "g", "pagedown", "pageup", "end", "home", "less_than_sign", "I",
+                "enter", "pagedown", "escape", "s", "down", "enter", "z", "z", "space", "space",
+                "u", "a", "n", "slash", "x", "escape"):  # fmt: skip
+        await pilot.press(key)
+        await pilot.pause()
+    await settle(pilot)
+
+
+@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("source", [Empty, Passive, Hostile])
+async def test_stands_whatever_comes(pane: str, source: type[Demo]) -> None:
+    """Empty, unprivileged or hostile: no crash, every line as wide as the screen, no controls."""
+    async with playing(size=(100, 30), source=source) as (app, pilot):
+        await _walk(pilot, pane)
+        assert app.crashed is None
+        shown = text(app)
+        assert all(c.isprintable() or c == "\n" for c in shown)
+        assert "\u202e" not in shown
+        strips = app.screen_stack[0]._compositor.render_strips(app.size)
+        assert {strip.cell_length for strip in strips} == {100}
+
+
+@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_stands_in_any_size(pane: str, size: tuple[int, int]) -> None:
+    """From a corner of a screen upwards nothing is refused, and resizing live is no matter."""
+    async with playing(size=(80, 24), ticks=5) as (app, pilot):
+        await pilot.press(str(PANES.index(pane) + 1))
+        await pilot.resize_terminal(*size)
+        await pilot.press("end", "enter", "pagedown", "escape", "z", "s", "enter", "a", "n")
+        await pilot.resize_terminal(80, 24)
+        await settle(pilot)
+        assert app.crashed is None
+
+
+@pytest.mark.parametrize("pane", PANES)
+async def test_names_with_brackets_are_shown_as_they_are(pane: str) -> None:
+    """A comm is not markup: [kworker/0:1] is shown whole."""
+    async with playing(size=(160, 40), source=Hostile) as (app, pilot):
+        await pilot.press(str(PANES.index(pane) + 1))
+        await settle(pilot)
+        if pane != "hooks":  # hooks are named by us
+            assert "[kworker/0:1]" in text(app)
+
+
+@pytest.mark.parametrize("pane", PANES)
+async def test_every_column_has_help_and_a_title_that_fits(pane: str) -> None:
+    """What a column means can be read; its title leaves a cell for the sort mark."""
+    fields = next(p for p in panes(catalogue()) if p.name == pane).fields(catalogue())
+    for field in fields:
+        assert len(field.title) < field.width or field.title == "#", field.name
+    assert all(f.help for f in fields)
+
+
+async def test_nothing_but_ascii_with_ascii() -> None:
+    """A terminal without UTF-8 shows every pane."""
+    async with playing(size=(120, 40), ascii=True) as (app, pilot):
+        for n in range(1, len(PANES) + 1):
+            await pilot.press(str(n))
+            await settle(pilot)
+            assert text(app).isascii()
+            await pilot.press("enter")
+            await settle(pilot)
+            assert text(app).isascii()
+
+
+def test_a_source_without_a_hook_has_no_pane_for_it() -> None:
+    """A recording of something else is no reason to fail."""
+    hooks: Mapping[str, Hook] = {n: h for n, h in catalogue().items() if n != "tcp-rtt"}
+    assert "rtt" not in [p.name for p in panes(hooks)]

@@ -1,0 +1,180 @@
+"""The screen on a real pseudo-terminal: leaving by every door, and terminals that fail."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+ALTERNATE, BACK, CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
+PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured here
+
+DEMO = "from probes.demo import Demo; from tui.app import run; raise SystemExit(run(Demo(begin=40)))"
+CRASH = """
+from probes.demo import Demo
+from tui.app import run
+class Broken(Demo):
+    async def samples(self, hook):
+        async for samples in super().samples(hook):
+            yield samples
+            if hook == "drops":
+                secret = "10.9.8.7"
+                raise RuntimeError(f"row of {secret}")
+    async def close(self):
+        await super().close()
+        print("closed")
+raise SystemExit(run(Broken(interval=0.2)))
+"""
+
+
+class Terminal:
+    """A child on a pseudo-terminal of its own, and everything it wrote."""
+
+    def __init__(self, pid: int, fd: int) -> None:
+        self.pid, self.fd, self.output = pid, fd, b""
+        self.status: int | None = None
+
+    def read_until(self, wanted: bytes) -> None:
+        """Read on until the child has written that. Fails when it has not in time."""
+        limit = time.monotonic() + PATIENCE
+        while wanted not in self.output:
+            assert time.monotonic() < limit, f"{wanted!r} did not come"
+            self._read()
+
+    def leave(self, *, read: bool = True) -> int:
+        """Wait for the child's end; its exit status, or -n for signal n."""
+        limit = time.monotonic() + PATIENCE
+        while self.status is None:
+            assert time.monotonic() < limit, "it did not leave"
+            if read:
+                self._read()
+            else:
+                time.sleep(0.05)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        if read:
+            self._read()
+        return self.status
+
+    def _read(self) -> None:
+        if select.select([self.fd], [], [], 0.05)[0]:
+            try:
+                self.output += os.read(self.fd, 65536)
+            except OSError:  # EIO: the child has closed its side
+                time.sleep(0.02)
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+@contextmanager
+def terminal(code: str, state: Path, *, nohup: bool = False) -> Iterator[Terminal]:
+    pid, fd = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        os.chdir(ROOT)
+        os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
+        os.environ["XDG_STATE_HOME"] = str(state)
+        if nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    child = Terminal(pid, fd)
+    try:
+        yield child
+    finally:
+        child.close()
+        if child.status is None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _restored(child: Terminal) -> bool:
+    return BACK in child.output and CURSOR in child.output[child.output.rindex(BACK) :]
+
+
+@pytest.mark.parametrize(
+    ("sig", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
+    ids=["SIGTERM", "SIGHUP", "SIGINT"],
+)
+def test_signals_restore_the_terminal(sig: signal.Signals, status: int, tmp_path: Path) -> None:
+    """Main screen and cursor are back, and the status is 128 + n."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        before = termios.tcgetattr(child.fd)
+        os.kill(child.pid, sig)
+        assert child.leave() == status
+        assert ALTERNATE in child.output
+        assert _restored(child)
+        assert before[3] & termios.ICANON == 0
+
+
+@pytest.mark.parametrize("key", [b"q", b"\x03", b"\x11", b"\x1b[21~"], ids=["q", "^C", "^Q", "F10"])
+def test_leaving_by_key_is_no_error(key: bytes, tmp_path: Path) -> None:
+    """Status 0, terminal restored."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, key)
+        assert child.leave() == 0
+        assert _restored(child)
+
+
+@pytest.mark.parametrize("nohup", [False, True], ids=["SIGHUP", "SIGHUP-ignored"])
+def test_a_terminal_that_hangs_up_ends_the_process(nohup: bool, tmp_path: Path) -> None:
+    """A dropped connection: it goes, also where nobody delivers the signal."""
+    with terminal(DEMO, tmp_path, nohup=nohup) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        child.close()
+        assert child.leave(read=False) == 128 + signal.SIGHUP
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_it(tmp_path: Path) -> None:
+    """The other side reads no more (a stalled connection): SIGTERM still ends it."""
+    with terminal(DEMO.replace("Demo(", "Demo(interval=0.05,"), tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        time.sleep(2)  # until the pseudo-terminal's buffer is full
+        os.kill(child.pid, signal.SIGTERM)
+        assert child.leave(read=False) == 143
+
+
+def test_a_crash_restores_detaches_and_reports_without_values(tmp_path: Path) -> None:
+    """Status 1, one sentence, everything closed; the report has places but no values."""
+    with terminal(CRASH, tmp_path) as child:
+        assert child.leave() == 1
+        assert _restored(child)
+        after = child.output[child.output.rindex(BACK) :]
+        assert b"closed" in after
+        assert b"internal error (RuntimeError); the report is in" in after
+        assert b"Traceback" not in after
+    (report,) = (tmp_path / "ebpftop").glob("crash-*.txt")
+    text = report.read_text()
+    assert "RuntimeError" in text
+    assert "10.9.8.7" not in text
+    assert report.stat().st_mode & 0o077 == 0
+
+
+def test_resizing_while_live_is_followed(tmp_path: Path) -> None:
+    """A wider terminal shows more columns."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        assert b"TC out/s" not in child.output
+        fcntl.ioctl(child.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        os.kill(child.pid, signal.SIGWINCH)
+        child.read_until(b"TC out/s")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
