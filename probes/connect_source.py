@@ -62,17 +62,16 @@ static inline void begin(u64 id, struct attempt *attempt) {
 static inline void tally(struct attempt *attempt, int error) {
     struct slot *slot = slot_of(attempt);
     struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
-    u32 first = 0, bucket;
-    u64 *missed;
+    u32 first = 0;
+    u64 bucket, *missed;
     event.ns = bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
     __builtin_memcpy(event.raddr, attempt->raddr, 16);
     if (slot) {
         if (!error) {
-            bucket = log2_bucket(event.ns);
             ADD(&slot->established, 1);
             ADD(&slot->total_ns, event.ns);
-            ADD(&slot->latency[bucket < 40 ? bucket : 39], 1);
+            ADD(&slot->latency[bucket_of(event.ns, 40)], 1);
         } else if (error == ECONNREFUSED)
             ADD(&slot->refused, 1);
         else if (error == EHOSTUNREACH || error == ENETUNREACH)

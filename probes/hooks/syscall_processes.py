@@ -30,9 +30,9 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
     bpf_get_current_comm(slot->comm, sizeof(slot->comm));
     ADD(&slot->calls, 1);
     if (timed) {
-        u32 bucket = log2_bucket(ns);
+        u64 bucket = log2_bucket(ns);
         ADD(&slot->total_ns, ns);
-        ADD(&slot->latency[bucket < 40 ? bucket : 39], 1);
+        ADD(&slot->latency[bucket_of(ns, 40)], 1);
     }
     if (result < 0 && result >= -4095)
         ADD(&slot->errors, 1);

@@ -37,7 +37,7 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
         return;
     slot->calls++;
     if (timed) {
-        u32 bucket = log2_bucket(ns);
+        u64 bucket = log2_bucket(ns);
         slot->total_ns += ns;
         slot->latency[bucket < 40 ? bucket : 39]++;
     }

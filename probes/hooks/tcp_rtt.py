@@ -34,13 +34,9 @@ static inline void address_of(u8 *to, u32 v4) {{
 }}
 
 static inline void sampled(struct slot *slot, u32 us) {{
-    u32 bucket;
-    /* clang knows that srtt >> 3 fits the buckets and drops the check; the verifier does not */
-    asm volatile("" : "+r"(us));
-    bucket = log2_bucket(us);
     slot->last_us = us;
     slot->samples++;
-    slot->rtt[bucket < BUCKETS ? bucket : BUCKETS - 1]++;
+    slot->rtt[bucket_of(us, BUCKETS)]++;
 }}
 """
 
@@ -238,10 +234,13 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
             sockets = [s for s in tcp_sockets(mask(*_OPEN)) if s.info is not None]
             whose = owners.find({s.inode for s in sockets})
             for socket in sockets:
-                values = seen.setdefault(socket.cookie, [None] * len(columns))
+                values = seen.get(socket.cookie)
+                if values is None:
+                    values = seen[socket.cookie] = [None] * len(columns)
+                    values[at["from"]] = "sock_diag"
+                # The estimate as it stands now: tcp_probe sees the one before each segment.
                 for name, value in _known(socket).items():
-                    if values[at[name]] in (None, 0):
-                        values[at[name]] = value
+                    values[at[name]] = value
                 owner = whose.get(socket.inode)
                 if owner is not None:
                     values[at["pid"]], values[at["comm"]] = owner.pid, owner.comm
@@ -265,7 +264,6 @@ def _known(socket: TcpSocket) -> dict[str, Value]:
         "srtt_us": info.rtt_us,
         "min_us": info.min_rtt_us,
         "retransmits": info.total_retrans,
-        "from": "sock_diag",
     }
 
 

@@ -38,15 +38,20 @@
 
 /* floor(log2(v)), 0 for 0: bucket b holds 2**b <= v < 2**(b + 1). Always below 64. (bcc's
  * bpf_log2l is one more than that.) */
-static inline __attribute__((always_inline)) u32 log2_bucket(u64 v)
+static inline __attribute__((always_inline)) u64 log2_bucket(u64 v)
 {
-    u32 b = 0;
+    u64 b = 0;
+    volatile u8 byte;
     if (v >> 32) { b += 32; v >>= 32; }
     if (v >> 16) { b += 16; v >>= 16; }
     if (v >> 8) { b += 8; v >>= 8; }
     if (v >> 4) { b += 4; v >>= 4; }
     if (v >> 2) { b += 2; v >>= 2; }
-    return b + (u32)(v >> 1);
+    /* By way of the stack the verifier forgets the range, and clang keeps the caller's check:
+     * Linux 6.1 goes both ways at "if (39 > b)" for a b of 62, and refuses what it then finds.
+     * A u64, because of a u32 clang widens one copy to compare and another to index. */
+    byte = b + (v >> 1);
+    return (u64)byte & 63;
 }
 
 #include "constants.h"
