@@ -228,16 +228,15 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
         def read() -> Reading:
             seen: dict[int, list[Value]] = {}
             for entry in rows():
-                values = list(row(entry))
-                values[at["from"]] = source
-                seen[int(entry[0])] = values
+                seen[int(entry[0])] = list(row(entry))
+                seen[int(entry[0])][at["from"]] = source
             sockets = [s for s in tcp_sockets(mask(*_OPEN)) if s.info is not None]
             whose = owners.find({s.inode for s in sockets})
             for socket in sockets:
-                values = seen.get(socket.cookie)
-                if values is None:
-                    values = seen[socket.cookie] = [None] * len(columns)
-                    values[at["from"]] = "sock_diag"
+                if socket.cookie not in seen:
+                    seen[socket.cookie] = [None] * len(columns)
+                    seen[socket.cookie][at["from"]] = "sock_diag"
+                values = seen[socket.cookie]
                 # The estimate as it stands now: tcp_probe sees the one before each segment.
                 for name, value in _known(socket).items():
                     values[at[name]] = value
