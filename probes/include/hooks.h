@@ -54,4 +54,11 @@ static inline __attribute__((always_inline)) u64 log2_bucket(u64 v)
     return (u64)byte & 63;
 }
 
+/* The same for a histogram of so many buckets; the last takes the rest. */
+static inline __attribute__((always_inline)) u64 bucket_of(u64 v, u64 buckets)
+{
+    u64 b = log2_bucket(v);
+    return b < buckets ? b : buckets - 1;
+}
+
 #include "constants.h"
