@@ -184,7 +184,7 @@ def test_an_exclusive_sock_ops_program_makes_round_trips_step_down() -> None:
     assert link["error"] == "EPERM"
     assert "tolerates none beside it" in link["why"]
     assert (multi["rung"], multi["error"]) == ("sock_ops-multi", "Busy")
-    assert hook["state"] in ("attached", "passive")
+    assert hook["state"] in ("attached", "passive"), hook["refused"]
     assert not hook["rung"].startswith("sock_ops")
 
 
@@ -323,7 +323,7 @@ def test_fifty_times_attached_and_detached_nothing_leaks(
         attachment.read()
         attachment.detach()
     assert _bpf_fds() == before
-    assert seen
+    assert seen, keeper.status
     assert left_of(seen, set()) == (set(), set())
 
 
