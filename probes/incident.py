@@ -400,24 +400,25 @@ class Script:
         }
 
     def _client(self, c: Client, since: float, time: float) -> dict[str, float]:
+        """Attempts by how they ended."""
         name = f"{c.comm} {c.pid} {c.raddr}"
         hit = 1.0 if c.troubled else 0.0
-        begun = self._sum(f"connect {name}", lambda _: c.rate, since, time)
-        no = self._sum(f"refused {name}", lambda s: c.rate * hit * refusing(s), since, time)
-        mute = self._sum(f"mute {name}", lambda s: c.rate * hit * silent(s) * 0.6, since, time)
+
+        def share(result: str, second: int) -> float:
+            no, mute = hit * refusing(second), hit * 0.6 * silent(second)
+            return {"refused": no, "timed_out": mute, "established": max(1 - no - mute, 0)}[result]
+
         return {
-            "begun": begun,
-            "refused": min(no, begun),
-            "timed_out": min(mute, begun - no),
-            "established": max(begun - no - mute, 0),
+            r: self._sum(f"{r} {name}", lambda s, r=r: c.rate * share(r, s), since, time)  # type: ignore[misc]
+            for r in ("established", "refused", "timed_out")
         }
 
     def _tcp_connect(self, _: str | None, since: float, time: float) -> Iterator[Values]:
         for c in CLIENTS:
             n = self._client(c, since, time)
-            if n["begun"] < 1:
-                continue
             refused, timed_out, good = int(n["refused"]), int(n["timed_out"]), int(n["established"])
+            if not refused + timed_out + good:
+                continue
             ns = c.mean_us * 1000
             waiting = c.troubled and silent(int(time) % LAP) > 0
             yield {

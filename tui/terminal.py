@@ -97,6 +97,14 @@ class Driver(LinuxDriver):
         watch = threading.Thread(target=self._watch, name="terminal-gone", daemon=True)
         watch.start()
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The terminal's own word. (Textual believes COLUMNS and LINES, which do not resize.)"""
+        try:
+            width, height = os.get_terminal_size(self.output.fileno())
+        except OSError:
+            return super()._get_terminal_size()
+        return width or 80, height or 24
+
     @property
     def busy(self) -> bool:
         """The terminal has not yet taken what it was given."""

@@ -21,7 +21,11 @@ ROOT = Path(__file__).parent.parent.parent
 ALTERNATE, BACK, CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
 PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured here
 
-DEMO = "from probes.demo import Demo; from tui.app import run; raise SystemExit(run(Demo(begin=40)))"
+DEMO = """
+from probes.demo import Demo
+from tui.app import run
+raise SystemExit(run(Demo(begin=40)))
+"""
 CRASH = """
 from probes.demo import Demo
 from tui.app import run
@@ -50,7 +54,7 @@ class Terminal:
         """Read on until the child has written that. Fails when it has not in time."""
         limit = time.monotonic() + PATIENCE
         while wanted not in self.output:
-            assert time.monotonic() < limit, f"{wanted!r} did not come"
+            assert time.monotonic() < limit, f"{wanted!r} did not come: {self.output[-3000:]!r}"
             self._read()
 
     def leave(self, *, read: bool = True) -> int:

@@ -1,0 +1,119 @@
+"""Lines, graphs, histograms, filters: text in, text out."""
+
+from __future__ import annotations
+
+from probes import units
+from probes.units import Unit
+from tui.fields import Field, Record
+from tui.filters import parse
+from tui.lines import beside, changes, fit, line, width_of, wrap
+from tui.widgets.graph import graph
+from tui.widgets.histogram import histogram
+
+
+def test_fit_is_exactly_as_wide_as_asked() -> None:
+    """Padded, or cut with a ~; wide characters take two cells."""
+    assert fit("ab", 4) == "ab  "
+    assert fit("ab", 4, right=True) == "  ab"
+    assert fit("abcdef", 4) == "abc~"
+    for text in ("漢字漢字", "a漢字", "🦀🦀🦀", "x" * 200, ""):
+        for width in (1, 2, 3, 5, 8):
+            assert width_of(fit(text, width)) == width
+
+
+def test_wrap_breaks_at_spaces_and_long_words() -> None:
+    """No piece is wider than asked."""
+    assert list(wrap("one two three", 7)) == ["one two", "three"]
+    assert list(wrap("abcdefghij", 4)) == ["abcd", "efgh", "ij"]
+
+
+def test_changes_are_only_the_cells_that_differ() -> None:
+    """A number that changed its last digits repaints those."""
+    old = line("eth0  ", ("  1234", ""), "   5")
+    assert changes(old, line("eth0  ", ("  1234", ""), "   5"), 16) == []
+    assert changes(old, line("eth0  ", ("  1299", ""), "   5"), 16) == [(10, 2)]
+    assert changes(old, line("eth0  ", ("  1234", "bad"), "   5"), 16) == [(6, 6)]
+
+
+def test_near_changes_are_joined_and_far_ones_not() -> None:
+    """A jump of the cursor costs as much as a few cells."""
+    old, near, far = line("abcdefghijklmnop"), line("a_cd"), line("x")
+    assert changes(old, line("abcdefghijklmnoX"), 16) == [(15, 1)]
+    assert changes(line("aa", "bbbbbbbbbb", "cc"), line("aX", "bbbbbbbbbb", "cX"), 14) == [
+        (1, 1),
+        (13, 1),
+    ]
+    assert changes(line("aa", "bb", "cc"), line("aX", "bb", "cX"), 6) == [(1, 5)]
+    assert changes(old, near, 16) == [(0, 16)]
+    assert changes(near, far, 16) == [(0, 16)]
+
+
+def test_another_ground_repaints_the_line() -> None:
+    """A selected line is all another colour."""
+    assert changes(line("a"), line("a", ground="selection"), 9) == [(0, 9)]
+
+
+def test_lines_of_other_shape_are_repainted_from_where_they_part() -> None:
+    """Cells before stay."""
+    assert changes(line("same", "ab"), line("same", "abc"), 20) == [(4, 16)]
+    assert changes(line("same"), line("same", "new"), 20) == [(4, 16)]
+
+
+def test_wide_characters_are_repainted_whole() -> None:
+    """No half of one is ever left."""
+    assert changes(line("漢字ab"), line("漢漢ab"), 6) == [(0, 6)]
+
+
+def test_graph_is_as_high_and_wide_as_asked_and_newest_at_the_right() -> None:
+    """Two values in a braille cell, one in an ASCII one."""
+    for ascii in (False, True):
+        rows = [r.spans[0][0] for r in graph([1.0, 2.0, 4.0, 8.0], 10, 4, ascii=ascii)]
+        assert [len(r) for r in rows] == [10] * 4
+        assert rows[0].rstrip() == rows[0]
+        assert rows[-1].strip()
+    assert graph([8.0], 3, 2, ascii=True)[0].spans[0][0] == "  |"
+
+
+def test_small_values_are_seen_and_gaps_are_gaps() -> None:
+    """What is there shows at least a dot; None and 0 show nothing."""
+    row = graph([1000.0, 0.001, 0.0, None], 4, 1, ascii=True)[0].spans[0][0]
+    assert row == "|.  "
+
+
+def test_each_line_of_a_graph_has_one_style() -> None:
+    """That is what keeps it cheap; what is wrong is coloured by its height."""
+    rows = graph([1.0, 2.0], 10, 4, wrong=True)
+    assert [len(r.spans) for r in rows] == [1] * 4
+    assert [r.spans[0][1] for r in rows] == ["graph3", "graph3", "graph2", "graph2"]
+    assert {r.spans[0][1] for r in graph([1.0], 10, 4)} == {"graph1"}
+
+
+def test_histogram_has_a_line_for_each_bucket_between_first_and_last() -> None:
+    """Empty ones in between too: a gap is news."""
+    rows = histogram((0, 0, 4, 0, 12), 80, units.duration)
+    assert len(rows) == 3
+    texts = ["".join(t for t, _ in r.spans) for r in rows]
+    assert texts[0].split()[:3] == ["4ns", "-", "8ns"]
+    assert "25.0%" in texts[0]
+    assert "75.0%" in texts[2]
+    assert len(histogram((), 80, units.duration)) == 1
+
+
+def test_filter_words_are_all_wanted_and_banned_ones_not() -> None:
+    """Case does not matter; nothing asked for is no filter."""
+    fields = (Field("comm", "Command"), Field("port", "Port", Unit.NUMBER))
+    curl = Record(1, "curl > 10.0.0.5:443", {"comm": "curl", "port": 443})
+    keep = parse("CURL 443", fields)
+    assert keep is not None
+    assert keep(curl)
+    keep = parse("curl !443", fields)
+    assert keep is not None
+    assert not keep(curl)
+    assert parse("  ! ", fields) is None
+
+
+def test_blocks_side_by_side_keep_the_left_ones_width() -> None:
+    """Also where the left is too long or too short."""
+    rows = beside([line("a"), line("x" * 9)], [line("b"), line("c"), line("d")], 4)
+    texts = ["".join(t for t, _ in r.spans) for r in rows]
+    assert texts == ["a   b", "xxx~c", "    d"]
