@@ -63,7 +63,7 @@ static inline void tally(struct attempt *attempt, int error) {
     struct slot *slot = slot_of(attempt);
     struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
     u32 first = 0;
-    u64 bucket, *missed;
+    u64 *missed;
     event.ns = bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
     __builtin_memcpy(event.raddr, attempt->raddr, 16);

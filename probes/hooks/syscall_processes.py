@@ -30,7 +30,6 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
     bpf_get_current_comm(slot->comm, sizeof(slot->comm));
     ADD(&slot->calls, 1);
     if (timed) {
-        u64 bucket = log2_bucket(ns);
         ADD(&slot->total_ns, ns);
         ADD(&slot->latency[bucket_of(ns, 40)], 1);
     }

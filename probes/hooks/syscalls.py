@@ -37,9 +37,8 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
         return;
     slot->calls++;
     if (timed) {
-        u64 bucket = log2_bucket(ns);
         slot->total_ns += ns;
-        slot->latency[bucket < 40 ? bucket : 39]++;
+        slot->latency[bucket_of(ns, 40)]++;
     }
     if (result < 0 && result >= -4095) {
         struct failure what = {.id = id, .error = -result};
