@@ -37,7 +37,8 @@ def graph_block(pane: Pane, view: View, record: Record, width: int, height: int)
     """As many of the pane's figures as there is space for, two abreast on a wide screen."""
     abreast = 2 if width >= _WIDE and len(pane.figures) > 1 else 1
     rows = max(min(height // _LEAST_GRAPH, -(-len(pane.figures) // abreast)), 1)
-    figures = pane.figures[: rows * abreast]
+    worst_first = sorted(pane.figures, key=lambda f: not (f.wrong and record.mark))
+    figures = worst_first[: rows * abreast]
     each, lines = height // rows, list[Line]()
     for at in range(0, len(figures), abreast):
         blocks = [

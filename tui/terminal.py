@@ -11,7 +11,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual._compositor import ChopsUpdate
 from textual.drivers.linux_driver import LinuxDriver
+from textual.strip import Strip
 
 PATIENCE = 1.0
 """Seconds that a stuck terminal is waited for once we are leaving."""
@@ -144,9 +145,23 @@ def smallest(update: ChopsUpdate, console: Console) -> str:
     for y, x1, x2 in update.spans:
         for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
             if strip is not None and x < x2 and end > x1:
-                start = max(x, x1)
-                out.put(start, y, strip.crop(start - x, min(end, x2) - x))
+                out.put(max(x, x1), y, _cut(strip, x, x1, min(end, x2)))
     return out.text()
+
+
+def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[Segment]:
+    """What of the segments, which begin at x, stands from `first` to before `end`."""
+    for segment in segments:
+        after = x + segment.cell_length
+        if after > first and x < end:
+            if x >= first and after <= end:
+                yield segment
+            elif after - x == len(segment.text):
+                text = segment.text[max(first - x, 0) : end - x]
+                yield Segment(text, segment.style)
+            else:  # wide characters: one that is cut in two becomes spaces
+                yield from Strip([segment]).crop(max(first - x, 0), min(end, after) - x)
+        x = after
 
 
 class _Writer:

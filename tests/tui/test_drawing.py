@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate
+from textual.strip import Strip
+
 from probes import units
 from probes.units import Unit
 from tui.fields import Field, Record
 from tui.filters import parse
 from tui.lines import beside, changes, fit, line, width_of, wrap
+from tui.terminal import smallest
 from tui.widgets.graph import graph
 from tui.widgets.histogram import histogram
 
@@ -117,3 +124,23 @@ def test_blocks_side_by_side_keep_the_left_ones_width() -> None:
     rows = beside([line("a"), line("x" * 9)], [line("b"), line("c"), line("d")], 4)
     texts = ["".join(t for t, _ in r.spans) for r in rows]
     assert texts == ["a   b", "xxx~c", "    d"]
+
+
+def test_an_update_writes_only_its_cells_and_each_style_once() -> None:
+    """Two far cells of one style: two moves, one style, no line rewritten."""
+    plain, bad = Style(color="#aaaaaa"), Style(color="#ff0000", bold=True)
+    strip = Strip([Segment("abcdef", plain), Segment("漢字", bad), Segment("xyz", plain)])
+    console = Console(color_system="truecolor", force_terminal=True)
+    update = ChopsUpdate([{0: strip}], [(0, 1, 3), (0, 10, 12)], [[13]])
+    assert smallest(update, console) == "\x1b[1;2H\x1b[0;38;2;170;170;170mbc\x1b[7Cxy\x1b[0m"
+    update = ChopsUpdate([{0: strip}], [(0, 6, 8)], [[13]])
+    assert smallest(update, console) == "\x1b[1;7H\x1b[0;1;38;2;255;0;0m漢\x1b[0m"
+
+
+def test_half_a_wide_character_is_never_written() -> None:
+    """What is cut in two is written as spaces."""
+    strip = Strip([Segment("漢字", Style(color="#ff0000"))])
+    console = Console(color_system="truecolor", force_terminal=True)
+    out = smallest(ChopsUpdate([{0: strip}], [(0, 1, 3)], [[4]]), console)
+    assert "漢" not in out
+    assert "字" not in out
