@@ -324,7 +324,7 @@ static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
     bpf_probe_read_kernel(&attempt->pid, sizeof(attempt->pid), &task->tgid);
     bpf_probe_read_kernel(attempt->comm, sizeof(attempt->comm), &task->comm);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
-    begin(bpf_get_socket_cookie(ctx), attempt);
+    begin(SOCKET_COOKIE(ctx), attempt);
     return 1;
 }
 int who4(struct bpf_sock_addr *ctx) {
@@ -354,7 +354,7 @@ int watch(struct bpf_sock_ops *ctx) {
     if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
         op != BPF_SOCK_OPS_STATE_CB)
         return 1;
-    cookie = bpf_get_socket_cookie(ctx);
+    cookie = SOCKET_COOKIE(ctx);
     attempt = pending.lookup(&cookie);
     if (!attempt)
         return 1;

@@ -77,7 +77,7 @@ int watch(struct bpf_sock_ops *ctx) {
     else if (op != BPF_SOCK_OPS_RTT_CB && op != BPF_SOCK_OPS_RETRANS_CB &&
              op != BPF_SOCK_OPS_STATE_CB)
         return 1;
-    cookie = bpf_get_socket_cookie(ctx);
+    cookie = SOCKET_COOKIE(ctx);
     if (op == BPF_SOCK_OPS_STATE_CB) {
         if (READ(ctx->args[1]) == TCP_CLOSE)
             rows.delete(&cookie);
@@ -128,7 +128,7 @@ static inline struct slot *add(struct sock *sk, u64 cookie) {
 int received(u64 *ctx) {
     struct sock *sk = ARG(ctx, 0, struct sock *);
     struct tcp_sock *tcp = (void *)bpf_skc_to_tcp_sock((void *)sk);
-    u64 cookie = bpf_get_socket_cookie((void *)sk);
+    u64 cookie = SOCKET_COOKIE(sk);
     struct slot *slot = rows.lookup(&cookie);
     if (!tcp || (!slot && !(slot = add(sk, cookie))))
         return 0;
@@ -143,7 +143,7 @@ int closed(u64 *ctx) {
     u64 cookie;
     if ((int)ctx[2] != TCP_CLOSE)
         return 0;
-    cookie = bpf_get_socket_cookie(ARG(ctx, 0, void *));
+    cookie = SOCKET_COOKIE(ARG(ctx, 0, void *));
     rows.delete(&cookie);
     return 0;
 }

@@ -41,24 +41,24 @@
 static inline __attribute__((always_inline)) u64 log2_bucket(u64 v)
 {
     u64 b = 0;
-    volatile u8 byte;
     if (v >> 32) { b += 32; v >>= 32; }
     if (v >> 16) { b += 16; v >>= 16; }
     if (v >> 8) { b += 8; v >>= 8; }
     if (v >> 4) { b += 4; v >>= 4; }
     if (v >> 2) { b += 2; v >>= 2; }
-    /* By way of the stack the verifier forgets the range, and clang keeps the caller's check:
-     * Linux 6.1 goes both ways at "if (39 > b)" for a b of 62, and refuses what it then finds.
-     * A u64, because of a u32 clang widens one copy to compare and another to index. */
-    byte = b + (v >> 1);
-    return (u64)byte & 63;
+    return b + (v >> 1);
 }
 
-/* The same for a histogram of so many buckets; the last takes the rest. */
-static inline __attribute__((always_inline)) u64 bucket_of(u64 v, u64 buckets)
-{
-    u64 b = log2_bucket(v);
-    return b < buckets ? b : buckets - 1;
-}
+/* The same for a histogram of so many buckets (a constant); the last takes the rest. In assembly:
+ * what clang makes of the comparison, or leaves out of it because it knows better, the verifier
+ * of Linux 6.1 cannot follow. */
+#define bucket_of(v, buckets) ({ \
+    u64 _bucket = log2_bucket(v); \
+    asm volatile("if %0 > %1 goto +1\n\tgoto +1\n\t%0 = %1" : "+r"(_bucket) : "i"((buckets) - 1)); \
+    _bucket; \
+})
+
+/* bcc's own declaration cuts the cookie to 32 bits. */
+#define SOCKET_COOKIE(ctx) (((u64 (*)(void *))BPF_FUNC_get_socket_cookie)((void *)(ctx)))
 
 #include "constants.h"
