@@ -23,7 +23,7 @@ _ROLES = {
 
 
 def _records(view: View) -> list[Record]:
-    return [_record(view, i, status) for i, status in enumerate(view.statuses)]
+    return [_record(view, i, status) for i, status in enumerate(view.statuses, 1)]
 
 
 def _record(view: View, place: int, status: Status) -> Record:

@@ -33,18 +33,19 @@ def drops_by_interface(rows: Sequence[SnapshotRow]) -> dict[str, list[tuple[floa
 def _records(view: View) -> list[Record]:
     drops = drops_by_interface(view.rows("drops"))
     extras = {h: {str(r["interface"]): r for r in view.rows(h)} for h in _HOOK_NAMES[1:4]}
-    return [_record(row, drops, extras) for row in view.rows("interfaces")]
+    seen = bool(view.of("drops"))
+    return [_record(row, drops if seen else None, extras) for row in view.rows("interfaces")]
 
 
 def _record(
     row: SnapshotRow,
-    drops: Mapping[str, list[tuple[float, SnapshotRow]]],
+    drops: Mapping[str, list[tuple[float, SnapshotRow]]] | None,
     extras: Mapping[str, Mapping[str, SnapshotRow]],
 ) -> Record:
     name = str(row["interface"])
     values = values_of(row)
-    found = drops.get(name, [])
-    values["drops"] = sum(rate for rate, _ in found) if drops else None
+    found = drops.get(name, []) if drops is not None else []
+    values["drops"] = sum(rate for rate, _ in found) if drops is not None else None
     values["why"] = str(found[0][1]["reason"]) if found and found[0][0] > 0 else ""
     values |= _xdp(extras["xdp"].get(name))
     values["tc_in"] = _packets(extras["tc-ingress"].get(name))

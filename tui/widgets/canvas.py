@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.segment import Segment
+from textual.filter import LineFilter
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -55,6 +58,10 @@ class Canvas(Widget):
 
     def on_resize(self) -> None:
         self.repaint()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """None: the theme's styles are what the terminal gets."""
+        return ()
 
     def render_line(self, y: int) -> Strip:
         look = self._look

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 
 from tui.fields import Field, Record
-from tui.lines import BLANK, Line, Span, fit
+from tui.lines import BLANK, Line, Span, fit, line
 from tui.widgets.canvas import Canvas
 
 GUTTER = 2
@@ -147,6 +147,9 @@ class LiveTable(Canvas, can_focus=True):
     def line(self, y: int, /) -> Line:
         if y == 0:
             return self._header()
+        if not self._rows:
+            why = "nothing matches the filter" if self._records else "nothing yet"
+            return line((f"  {why}", "muted")) if y == 1 else BLANK
         at = self._top + y - 1
         return self._row(self._rows[at]) if at < len(self._rows) else BLANK
 
