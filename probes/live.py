@@ -49,8 +49,9 @@ class Live:
         self._attachments: dict[tuple[str, int | str | None], Attachment] = {}
         self._interfaces: dict[int, str] = {}
         self._background: set[asyncio.Task[None]] = set()
-        # Climbs may block for seconds each; readers must never wait behind them.
-        self._climbers = ThreadPoolExecutor(os.cpu_count() or 2, "climb")
+        # Climbs may block for seconds each; readers must never wait behind them. More than CPUs:
+        # those on further interfaces wait for the module of the first.
+        self._climbers = ThreadPoolExecutor(8, "climb")
         self._readers = ThreadPoolExecutor(4, "read")
         self._stats: int | None = None
         self._started = time.monotonic()
@@ -109,7 +110,8 @@ class Live:
         first = [self._attachment(id) for id in self._initial()]
         for attachment in first:
             attachment.rest()
-        return first
+        # What has no target first: all interfaces share the module of the first of them.
+        return sorted(first, key=lambda attachment: attachment.ifindex != 0)
 
     def _initial(self) -> list[HookId]:
         if self._wanted is not None:
