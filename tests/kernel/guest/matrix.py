@@ -9,6 +9,7 @@ a test failed, a kernel is missing, or a rung stood on no kernel at all.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import sys
@@ -74,9 +75,16 @@ def _rungs() -> Iterator[str]:
 
 
 def _column(name: str, filters: list[str]) -> report.Column:
-    folder = kernels.cache() / "runs" / name
+    runs = kernels.cache() / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two matrices at once take turns at a kernel
+        return _run(name, runs / name, filters)
+
+
+def _run(name: str, folder: Path, filters: list[str]) -> report.Column:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir()
     begin = time.monotonic()
     try:
         release, status = (
