@@ -40,18 +40,26 @@
  * bpf_log2l is one more than that.) */
 static inline __attribute__((always_inline)) u64 log2_bucket(u64 v)
 {
-    u64 b = 0;
-    if (v >> 32) { b += 32; v >>= 32; }
-    if (v >> 16) { b += 16; v >>= 16; }
-    if (v >> 8) { b += 8; v >>= 8; }
-    if (v >> 4) { b += 4; v >>= 4; }
-    if (v >> 2) { b += 2; v >>= 2; }
-    return b + (v >> 1);
+    u64 b = 0, rest;
+    /* Compared with zero, behind a barrier: clang would compare v with a power of two that it puts
+     * into a register, on the left, and before 6.2 the verifier follows such a comparison also
+     * where it cannot come true, with ranges that contradict themselves. */
+#define HALVE(n) \
+    rest = v >> (n); \
+    asm volatile("" : "+r"(rest)); \
+    if (rest) { b += (n); v = rest; }
+    HALVE(32)
+    HALVE(16)
+    HALVE(8)
+    HALVE(4)
+    HALVE(2)
+    HALVE(1)
+#undef HALVE
+    return b;
 }
 
 /* The same for a histogram of so many buckets (a constant); the last takes the rest. In assembly:
- * what clang makes of the comparison, or leaves out of it because it knows better, the verifier
- * of Linux 6.1 cannot follow. */
+ * clang leaves the comparison out where it knows the range, which the verifier does not. */
 #define bucket_of(v, buckets) ({ \
     u64 _bucket = log2_bucket(v); \
     asm volatile("if %0 > %1 goto +1\n\tgoto +1\n\t%0 = %1" : "+r"(_bucket) : "i"((buckets) - 1)); \
