@@ -64,7 +64,10 @@ CONSTANTS = """
 """
 
 # 7.2 and newer: BTF has anonymous members with a tag, which clang drops without -fms-extensions.
-TYPE_FLAGS = ("-fms-extensions", "-Wno-microsoft-anon-tag")
+# Neighbouring bit fields become one integer of up to 128 bits, whose alignment is not the same on
+# the host, for which clang lays out, and on BPF, for which bcc makes code: what comes after them
+# (in 5.10's task_struct: tgid, comm, files) is then read from the wrong place, in silence.
+TYPE_FLAGS = ("-fms-extensions", "-ffine-grained-bitfield-accesses", "-Wno-microsoft-anon-tag")
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,39 @@ def test_no_file_descriptor_is_left_behind() -> None:
         except LoadFailed:
             pass
     compiler.close()
-    assert open_fds() == before
+    # Fewer where the shared compiler's idle child went meanwhile.
+    assert open_fds() <= before
+
+
+MEMBERS = {
+    "task_struct": ("tgid", "comm", "files"),
+    "sk_buff": ("dev", "skb_iif"),
+    "net_device": ("ifindex", "nd_net"),
+    "sock": ("sk_err", "sk_protocol", "__sk_common.skc_dport", "__sk_common.skc_v6_daddr"),
+    "tcp_sock": ("srtt_us", "rtt_min", "total_retrans"),
+    "files_struct": ("fdt",),
+    "file": ("private_data",),
+    "socket": ("state", "sk"),
+}
+
+
+def test_members_are_read_from_where_the_kernel_has_them() -> None:
+    """bcc lays types out for the host and makes code for BPF, where alignments are not the same.
+
+    The code knows the difference of both; where there is none, nothing but `return 0` is left.
+    """
+    wrong = "".join(
+        f"wrong |= ((u64)&ARG(ctx, 0, struct {name} *)->{member} - ctx[0])"
+        f" ^ __builtin_offsetof(struct {name}, {member});\n"
+        for name, members in MEMBERS.items()
+        for member in members
+    )
+    compiler = Compiler(catalogue().values())
+    try:
+        with compiler.compile(f"int f(u64 *ctx) {{ u64 wrong = 0; {wrong} return wrong; }}") as m:
+            assert m.functions["f"] == bpf.exit_with(0)
+    finally:
+        compiler.close()
 
 
 def test_functions_named_as_bccs_own_probes_are_not_attached(compiler: Compiler) -> None:
