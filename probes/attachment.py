@@ -21,7 +21,6 @@ from probes.model import (
     Cost,
     Hook,
     HookId,
-    Kind,
     Opening,
     Reach,
     Reading,
@@ -273,8 +272,8 @@ class Attachment:
         reading: Reading,
         cost: Cost | None,
     ) -> Sample:
-        keys = tuple(i for i, c in enumerate(self.hook.stored) if c.kind is Kind.KEY)
-        rows = {tuple(row[i] for i in keys): row for row in reading.rows}
+        keys = self.hook.places.keys
+        rows = {tuple([row[i] for i in keys]): row for row in reading.rows}
         return Sample(
             status=status,
             time=now,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -21,7 +22,6 @@ from probes.model import (
     HookId,
     Host,
     Key,
-    Kind,
     Reach,
     Refusal,
     Row,
@@ -29,6 +29,7 @@ from probes.model import (
     State,
     Status,
     TargetKind,
+    until_next,
 )
 
 START = 1_767_312_000.0  # 2026-01-02 00:00:00 UTC: the demo's clock begins at a fixed moment
@@ -62,6 +63,7 @@ class Demo:
         self._since: dict[HookId, float] = {}
         self._epochs: dict[HookId, int] = {}
         self._now = begin
+        self._started = time.monotonic()
 
     @property
     def catalogue(self) -> Mapping[str, Hook]:
@@ -91,7 +93,7 @@ class Demo:
             self._now = max(self._now, now)
             yield tuple(self.sample(id, now) for id in self._standing(hook))
             interval = self.interval
-            await self._pace(interval)
+            await self._pace(until_next(self._started, interval))
             now += interval
 
     def _standing(self, hook: str) -> list[HookId]:
@@ -107,12 +109,12 @@ class Demo:
         """One hook's sample at that second of virtual time; it counts from the attach on."""
         hook = self._hooks[id.hook]
         since = self._since.get(id, self._begin)
-        names = tuple(c.name for c in hook.stored)
-        keys = tuple(i for i, c in enumerate(hook.stored) if c.kind is Kind.KEY)
+        names, keys = hook.places.names, hook.places.keys
         rows: dict[Key, Row] = {}
         for values in self._script.rows(id.hook, id.target, since, time):
-            row = tuple(self._own(id.hook, values)[n] for n in names)
-            rows[tuple(row[i] for i in keys)] = row
+            values = self._own(id.hook, values)
+            row = tuple([values[n] for n in names])
+            rows[tuple([row[i] for i in keys])] = row
         runs, per_run = self._script.cost(id.hook, id.target, since, time)
         passive = self._statuses[id].state is State.PASSIVE
         log = self._script.log(time - self.interval, time) if hook.log else []

@@ -10,6 +10,7 @@ import errno
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from probes.errors import Busy, ProbeError
@@ -240,14 +241,20 @@ silent = swell(45, 48, 64, 70)
 slow = swell(26, 52, 74, 90)
 
 
-def _distribution(mean: float, buckets: int) -> list[float]:
+Distribution = tuple[tuple[int, float], ...]
+"""Bucket and share, of those that are hit."""
+
+
+@cache
+def _distribution(mean: float, buckets: int) -> Distribution:
     """How events with this mean spread over log2 buckets: a hump, a little longer upwards."""
     centre = max(int(mean).bit_length() - 1, 2)
     spread = {-2: 0.06, -1: 0.24, 0: 0.45, 1: 0.19, 2: 0.045, 3: 0.015}
-    hits = [0.0] * buckets
+    hits = dict[int, float]()
     for offset, share in spread.items():
-        hits[min(max(centre + offset, 0), buckets - 1)] += share
-    return hits
+        bucket = min(max(centre + offset, 0), buckets - 1)
+        hits[bucket] = hits.get(bucket, 0.0) + share
+    return tuple(hits.items())
 
 
 class Script:
@@ -390,13 +397,16 @@ class Script:
             f"stalled {s.name}", lambda t: s.rate * slow(t) * (s.name == "fsync"), since, time
         )
         late = stalled * share
-        usual, worst = _distribution(s.mean_ns, NS_BUCKETS), _distribution(s.mean_ns * 40, 40)
+        usual, worst = (
+            _distribution(s.mean_ns, NS_BUCKETS),
+            _distribution(s.mean_ns * 40, NS_BUCKETS),
+        )
         return {
             "calls": int(calls),
             "errors": min(int(hurt * share), int(calls)),
             "top_errno": _most(s, hurt, since, time, calls / share),
             "total_ns": int((calls - late) * s.mean_ns + late * s.mean_ns * 40),
-            "latency": _histogram((max(calls - late, 0), usual), (late, worst)),
+            "latency": _histogram(NS_BUCKETS, (max(calls - late, 0), usual), (late, worst)),
         }
 
     def _client(self, c: Client, since: float, time: float) -> dict[str, float]:
@@ -428,7 +438,7 @@ class Script:
                 "timed_out": timed_out, "gave_up": 0, "other": 0,
                 "pending": int(c.rate * 3) if waiting else 0,
                 "total_ns": int(good * ns),
-                "latency": _histogram((good, _distribution(ns, NS_BUCKETS))),
+                "latency": _histogram(NS_BUCKETS, (good, _distribution(ns, NS_BUCKETS))),
             }  # fmt: skip
 
     def _tcp_rtt(self, _: str | None, since: float, time: float) -> Iterator[Values]:
@@ -449,7 +459,7 @@ class Script:
             "cookie": c.cookie, "laddr": c.local, "lport": c.lport, "raddr": c.raddr,
             "rport": c.rport, "comm": c.comm, "pid": c.pid, "srtt_us": int(now),
             "min_us": int(c.rtt_us * 0.82), "last_us": int(now * 1.04),
-            "rtt": _histogram((max(seen - late, 0), usual), (late, worst)),
+            "rtt": _histogram(US_BUCKETS, (max(seen - late, 0), usual), (late, worst)),
             "samples": int(seen), "retransmits": int(again),
             "from": "sock_diag" if c.cookie < 4110 else "sock_ops",
         }  # fmt: skip
@@ -470,6 +480,9 @@ def _until(sums: list[float], time: float) -> float:
     return laps * sums[-1] + part
 
 
-def _histogram(*parts: tuple[float, list[float]]) -> tuple[int, ...]:
-    buckets = len(parts[0][1])
-    return tuple(int(sum(n * spread[b] for n, spread in parts)) for b in range(buckets))
+def _histogram(buckets: int, *parts: tuple[float, Distribution]) -> tuple[int, ...]:
+    hits = [0.0] * buckets
+    for number, spread in parts:
+        for bucket, share in spread:
+            hits[bucket] += number * share
+    return tuple(map(int, hits))

@@ -14,10 +14,12 @@ from probes.attachment import Attachment, Modules
 from probes.errors import Gone, ProbeError
 from probes.hooks import catalogue
 from probes.kernel import Compiler
-from probes.model import Hook, HookId, Host, Reach, Sample, State, Status, TargetKind
+from probes.model import Hook, HookId, Host, Reach, Sample, State, Status, TargetKind, until_next
 
 MOST_INTERFACES = 64
 """How many interfaces get a targeted hook by themselves; a person can attach any other."""
+
+Reads = asyncio.Future[tuple[Sample, ...]]
 
 
 class Live:
@@ -49,6 +51,7 @@ class Live:
         self._attachments: dict[tuple[str, int | str | None], Attachment] = {}
         self._interfaces: dict[int, str] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self._asked: list[tuple[list[Attachment], Reads]] = []
         # Climbs may block for seconds each; readers must never wait behind them. More than CPUs:
         # those on further interfaces wait for the module of the first.
         self._climbers = ThreadPoolExecutor(8, "climb")
@@ -202,12 +205,28 @@ class Live:
     # -- reading -------------------------------------------------------------------------------
 
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
-        loop = asyncio.get_running_loop()
         while True:
             standing = [a for (name, _), a in list(self._attachments.items()) if name == hook]
             if standing:
-                yield await loop.run_in_executor(self._readers, _read_all, standing)
+                yield await self._reading(standing)
             await asyncio.sleep(self.until_next())
+
+    def _reading(self, standing: list[Attachment]) -> Reads:
+        """Their samples. What is asked for at the same moment is read in one go: to wake a
+        thread costs more than to read a map."""
+        loop = asyncio.get_running_loop()
+        if not self._asked:
+            loop.call_soon(self._read_asked)
+        future: Reads = loop.create_future()
+        self._asked.append((standing, future))
+        return future
+
+    def _read_asked(self) -> None:
+        asked, self._asked = self._asked, []
+        work = asyncio.get_running_loop().run_in_executor(
+            self._readers, lambda: [_read_all(standing) for standing, _ in asked]
+        )
+        work.add_done_callback(lambda done: _answer([future for _, future in asked], done))
 
     async def read(self) -> list[Sample]:
         """One sample of everything that has been asked for or stands."""
@@ -217,8 +236,7 @@ class Live:
 
     def until_next(self) -> float:
         """Seconds to the next tick; all hooks tick together, so the screen wakes once."""
-        passed = time.monotonic() - self._started
-        return self.interval - passed % self.interval
+        return until_next(self._started, self.interval)
 
     # -- on a person's word --------------------------------------------------------------------
 
@@ -267,6 +285,18 @@ class Live:
 
 def _read_all(attachments: Iterable[Attachment]) -> tuple[Sample, ...]:
     return tuple(attachment.read() for attachment in attachments)
+
+
+def _answer(futures: list[Reads], done: asyncio.Future[list[tuple[Sample, ...]]]) -> None:
+    for place, future in enumerate(futures):
+        if future.done():
+            continue  # nobody waits for it any more
+        if done.cancelled():
+            future.cancel()
+        elif (error := done.exception()) is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(done.result()[place])
 
 
 def _interfaces() -> dict[int, str]:

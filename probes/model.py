@@ -9,11 +9,13 @@ replayed and remote numbers come from one calculation.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from operator import sub
+from typing import Any, NamedTuple, Protocol
 
 from probes.errors import ProbeError
 from probes.points import Point
@@ -168,6 +170,32 @@ class TargetKind(StrEnum):
     SYSCALL = "syscall"
 
 
+class Places(NamedTuple):
+    """Where things stand in a hook's stored rows, found once.
+
+    counters: place and name. sums: the same of what adds up, and whether it is a histogram.
+    derived: name and how.
+    """
+
+    names: tuple[str, ...]
+    keys: tuple[int, ...]
+    counters: tuple[tuple[int, str], ...]
+    sums: tuple[tuple[int, str, bool], ...]
+    derived: tuple[tuple[str, Callable[[Mapping[str, Value]], Value]], ...]
+
+    @classmethod
+    def of(cls, stored: tuple[Column, ...], columns: tuple[Column, ...]) -> Places:
+        numbered = tuple(enumerate(stored))
+        histogram = {Kind.COUNTER: False, Kind.HISTOGRAM: True}
+        return cls(
+            tuple(c.name for c in stored),
+            tuple(i for i, c in numbered if c.kind is Kind.KEY),
+            tuple((i, c.name) for i, c in numbered if c.kind is Kind.COUNTER),
+            tuple((i, c.name, histogram[c.kind]) for i, c in numbered if c.kind in histogram),
+            tuple((c.name, c.derive) for c in columns if c.derive is not None),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Hook:
     """A question to the kernel: what it answers, its columns, and its ladder, best rung first.
@@ -188,10 +216,12 @@ class Hook:
     log: tuple[Column, ...] = ()
     stored: tuple[Column, ...] = field(init=False)
     """The columns of a sample's rows: all but the derived ones."""
+    places: Places = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         stored = tuple(c for c in self.columns if c.kind is not Kind.DERIVED)
         object.__setattr__(self, "stored", stored)
+        object.__setattr__(self, "places", Places.of(stored, self.columns))
 
     def rung(self, name: str) -> Rung | None:
         return next((r for r in self.ladder if r.name == name), None)
@@ -348,14 +378,7 @@ class Snapshot:
             window = None
         elapsed = sample.time - previous.time if previous is not None else 0.0
         interval = elapsed if elapsed > 0 else None
-        names = tuple(c.name for c in hook.stored)
-        counters = tuple((i, c.name) for i, c in enumerate(hook.stored) if c.kind is Kind.COUNTER)
-        sums = tuple(
-            (i, c.name, c.kind is Kind.HISTOGRAM)
-            for i, c in enumerate(hook.stored)
-            if c.kind in (Kind.COUNTER, Kind.HISTOGRAM)
-        )
-        derived = tuple((c.name, c.derive) for c in hook.columns if c.derive is not None)
+        names, _, counters, sums, derived = hook.places
         rows = []
         for key, row in sample.rows.items():
             before = previous.rows.get(key) if previous is not None else None
@@ -390,7 +413,7 @@ def _added(
     for i, name, histogram in sums:
         now, then = row[i], base[i]
         if histogram and isinstance(now, tuple) and isinstance(then, tuple):
-            difference = tuple(n - t for n, t in zip(now, then, strict=True))
+            difference = tuple(map(sub, now, then))
             added[name] = now if min(difference, default=0) < 0 else difference
         elif isinstance(now, int | float) and isinstance(then, int | float) and now >= then:
             added[name] = now - then
@@ -495,6 +518,15 @@ class Source(Protocol):
     async def close(self) -> None:
         """Detach everything, in reverse order."""
         ...
+
+
+def until_next(since: float, interval: float) -> float:
+    """Seconds to the next tick, a whole number of intervals after that monotonic moment.
+
+    Hooks that wait for it tick together. A timer that is a moment early does not tick twice.
+    """
+    left = interval - (time.monotonic() - since) % interval
+    return left if left > interval / 100 else left + interval
 
 
 class Trail:

@@ -70,6 +70,17 @@ KEYS = (
     Key("detach", "d", "d", "detach", "", "detach the row's hook", "Hooks"),
 )  # fmt: skip
 
+_PANE, _TABLES = frozenset({"pane"}), frozenset({"pane", "menu"})
+_ANY, _NUMBERS = _TABLES | {"detail", "help"}, frozenset({"pane", "detail"})
+MODES = {
+    "help": _ANY, "go_back": _ANY, "pane": _ANY, "pane_step": _ANY, "move": _ANY, "page": _ANY,
+    "top": _ANY, "bottom": _ANY, "theme_next": _ANY, "interval": _ANY,
+    "freeze": _NUMBERS, "units": _NUMBERS, "attach": _NUMBERS, "detach": _NUMBERS,
+    "open": _TABLES, "zoom": _PANE, "filter": _PANE, "sort_menu": _PANE, "sort": _PANE,
+    "reverse": _PANE,
+}  # fmt: skip
+"""What the screen may show for an action to mean something; one that is not here always does."""
+
 
 def bindings() -> Iterator[BindingType]:
     """The table as Textual wants it."""

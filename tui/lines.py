@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -98,6 +98,42 @@ def _within(was: str, now: str, x: int, cells: int) -> Iterator[tuple[int, int]]
     first = next(i for i, (a, b) in enumerate(zip(was, now, strict=True)) if a != b)
     last = next(i for i in range(cells - 1, -1, -1) if was[i] != now[i])
     yield x + first, x + last + 1
+
+
+def pieces(
+    text: Line, regions: Iterable[tuple[int, int]], width: int
+) -> Iterator[tuple[int, str, str]]:
+    """What stands in each (first cell, cells), from left to right: (first cell, text, role)."""
+    todo, none = iter(regions), (0, 0)
+    start, cells = next(todo, none)
+    x = 0
+    for part, role in (*text.spans, (" " * width, "")):
+        after = x + width_of(part)
+        while cells and start < after:
+            end = min(start + cells, after)
+            yield start, _cut(part, after - x, start - x, end - x), role
+            if end < start + cells:  # the rest of it is in the next span
+                start, cells = end, start + cells - end
+            else:
+                start, cells = next(todo, none)
+        if not cells:
+            return
+        x = after
+
+
+def _cut(text: str, width: int, start: int, end: int) -> str:
+    """Those cells of a text of that width; half a wide character is a space."""
+    if width == len(text):
+        return text[start:end]
+    kept, x = "", 0
+    for character in text:
+        after = x + cell_len(character)
+        if start <= x and after <= end:
+            kept += character
+        elif x < end and after > start:
+            kept += " " * (min(after, end) - max(x, start))
+        x = after
+    return kept
 
 
 def padded(text: Line, width: int) -> Line:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
@@ -141,11 +142,15 @@ def smallest(update: ChopsUpdate, console: Console) -> str:
 
     Textual's own starts each line at the widget's left edge and resets after each piece.
     """
-    out = _Writer(console)
+    out = Brush(console)
     for y, x1, x2 in update.spans:
         for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
             if strip is not None and x < x2 and end > x1:
-                out.put(max(x, x1), y, _cut(strip, x, x1, min(end, x2)))
+                at = max(x, x1)
+                for segment in _cut(strip, x, x1, min(end, x2)):
+                    if segment.text and not segment.control:
+                        out.put(at, y, segment.text, segment.style)
+                        at += segment.cell_length
     return out.text()
 
 
@@ -164,8 +169,8 @@ def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[
         x = after
 
 
-class _Writer:
-    """Collects cells, and knows where the cursor is and which style is on."""
+class Brush:
+    """Changed cells as escape sequences; knows where the cursor is and which style is on."""
 
     def __init__(self, console: Console) -> None:
         self._system = console._color_system
@@ -173,23 +178,21 @@ class _Writer:
         self._at = (-1, -1)
         self._style: Style | None = None
 
-    def put(self, x: int, y: int, segments: Iterable[Segment]) -> None:
+    def put(self, x: int, y: int, text: str, style: Style | None) -> None:
+        """The text, from that cell of the screen on."""
         if self._at != (x, y):
             near = self._at[1] == y and x > self._at[0] >= 0
             self._parts.append(f"\x1b[{x - self._at[0]}C" if near else f"\x1b[{y + 1};{x + 1}H")
-        for segment in segments:
-            if segment.control or not segment.text:
-                continue
-            if segment.style != self._style:
-                self._parts.append(self._switch(segment.style))
-                self._style = segment.style
-            self._parts.append(segment.text)
-            x += segment.cell_length
-        self._at = (x, y)
+        if style is not self._style and style != self._style:
+            self._parts.append(self._switch(style))
+            self._style = style
+        self._parts.append(text)
+        self._at = (x + (len(text) if text.isascii() else cell_len(text)), y)
 
     def _switch(self, style: Style | None) -> str:
         codes = style._make_ansi_codes(self._system) if style and self._system else ""
         return f"\x1b[0;{codes}m" if codes else "\x1b[0m"
 
     def text(self) -> str:
+        """What to write; "" where there is nothing."""
         return "".join(self._parts) + "\x1b[0m" if self._parts else ""

@@ -63,7 +63,7 @@ async def settle(pilot: Pilot[Any]) -> None:
         await asyncio.sleep(0.001)
     for _ in range(2):
         await pilot.pause()
-        app._note_statuses()
+        app.collector.note_statuses()
         app.paint()
     await pilot.pause()
 

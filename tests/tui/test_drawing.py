@@ -12,7 +12,7 @@ from probes import units
 from probes.units import Unit
 from tui.fields import Field, Record
 from tui.filters import parse
-from tui.lines import beside, changes, fit, line, width_of, wrap
+from tui.lines import beside, changes, fit, line, pieces, width_of, wrap
 from tui.terminal import smallest
 from tui.widgets.graph import graph
 from tui.widgets.histogram import histogram
@@ -53,6 +53,26 @@ def test_near_changes_are_joined_and_far_ones_not() -> None:
     assert changes(line("aa", "bb", "cc"), line("aX", "bb", "cX"), 6) == [(1, 5)]
     assert changes(old, near, 16) == [(0, 16)]
     assert changes(near, far, 16) == [(0, 16)]
+
+
+def test_pieces_are_what_stands_in_the_regions() -> None:
+    """Across spans, each with its role; blank where the line has ended."""
+    text = line("abcd", ("efgh", "bad"), "ij")
+    assert list(pieces(text, [(1, 2), (3, 3), (9, 3)], 12)) == [
+        (1, "bc", ""),
+        (3, "d", ""),
+        (4, "ef", "bad"),
+        (9, "j", ""),
+        (10, "  ", ""),
+    ]
+    assert list(pieces(text, [], 12)) == []
+    assert list(pieces(text, [(0, 10)], 10)) == [(0, "abcd", ""), (4, "efgh", "bad"), (8, "ij", "")]
+
+
+def test_half_a_wide_character_is_a_space() -> None:
+    """What is cut is as wide as was asked."""
+    assert list(pieces(line("a漢字b"), [(2, 3)], 8)) == [(2, " 字", "")]
+    assert list(pieces(line("a漢字b"), [(1, 3)], 8)) == [(1, "漢 ", "")]
 
 
 def test_another_ground_repaints_the_line() -> None:

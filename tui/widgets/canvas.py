@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from rich.segment import Segment
 from textual.filter import LineFilter
@@ -10,8 +11,16 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.lines import BLANK, Line, changes
+from tui.lines import BLANK, Line, changes, pieces
+from tui.terminal import Brush
 from tui.theme import Theme
+
+
+class Canvases(Protocol):
+    """What a canvas asks of its app: how roles look, and where to draw just now."""
+
+    look: Theme
+    brush: Brush | None
 
 
 class Canvas(Widget):
@@ -37,14 +46,27 @@ class Canvas(Widget):
         if len(self._painted) != height or self._width != width or self._theme is not self._look:
             self._repaint_all(width, height)
             return
-        regions = []
+        brush = self._app.brush
+        changed: list[Region] = []
         for y, old in enumerate(self._painted):
             new = self.line(y)
-            if new != old:
-                self._painted[y] = new
-                regions += [Region(x, y, cells, 1) for x, cells in changes(old, new, width)]
-        if regions:
-            self.refresh(*regions)
+            if new is old or new == old:
+                continue
+            self._painted[y] = new
+            regions = changes(old, new, width)
+            if brush is None:
+                changed += [Region(x, y, cells, 1) for x, cells in regions]
+            else:
+                self._draw(brush, y, regions)
+        if changed:
+            self.refresh(*changed)
+
+    def _draw(self, brush: Brush, y: int, regions: list[tuple[int, int]]) -> None:
+        """Straight to the terminal."""
+        left, top, width, _ = self.region
+        line, style = self._painted[y], self._look.style
+        for x, text, role in pieces(line, regions, width):
+            brush.put(left + x, top + y, text, style(role, line.ground))
 
     def _repaint_all(self, width: int, height: int) -> None:
         self._width, self._theme = width, self._look
@@ -52,9 +74,12 @@ class Canvas(Widget):
         self.refresh()
 
     @property
+    def _app(self) -> Canvases:
+        return self.app  # type: ignore[return-value]  # Painting: tui/painting.py
+
+    @property
     def _look(self) -> Theme:
-        look: Theme = self.app.look  # type: ignore[attr-defined]  # App is Monitor, see app.py
-        return look
+        return self._app.look
 
     def on_resize(self) -> None:
         self.repaint()
@@ -65,7 +90,13 @@ class Canvas(Widget):
 
     def render_line(self, y: int) -> Strip:
         look = self._look
-        width = self.size.width
         spans, ground = self._painted[y] if y < len(self._painted) else BLANK
         segments = [Segment(text, look.style(role, ground)) for text, role in spans if text]
-        return Strip(segments).adjust_cell_length(width, look.style("", ground))
+        return Strip(segments).adjust_cell_length(self.size.width, look.style("", ground))
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """What the compositor asks for. (Textual keeps lines; ours may have been painted past it.)
+
+        There is neither border nor padding.
+        """
+        return [self.render_line(y).crop(crop.x, crop.right) for y in range(crop.y, crop.bottom)]

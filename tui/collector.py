@@ -1,0 +1,91 @@
+"""From a source to the live view: samples to snapshots, and what is kept of them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from probes.model import HookId, Snapshot, Source, Status, Trail
+from tui.control import Control, Severity
+from tui.view import Decided, Figure, History, View
+
+KEPT = 500
+"""Entries of a hook's own log."""
+
+
+class Collector:
+    """Fills `view` and logs what stands and falls, on the event loop.
+
+    changed: called with the hook's name after each reading. tell: shows a toast.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        figures: list[Figure],
+        changed: Callable[[str], None],
+        tell: Callable[[str, Severity], None],
+    ) -> None:
+        self._source, self._changed = source, changed
+        self.view = View(source.catalogue, History(figures))
+        self.control = Control(source, tell, lambda: self.view.wall or time.time())
+        self.view.events = self.control.events
+        self._stood: dict[HookId, Status] = {}
+
+    async def follow(self, hook: str) -> None:
+        """A hook's worker."""
+        trail = Trail(self._source.catalogue[hook])
+        known: set[HookId] = set()
+        async for samples in self._source.samples(hook):
+            there = {s.status.id for s in samples}
+            for gone in known - there:
+                trail.forget(gone)
+            known = there
+            self._take(hook, tuple([trail.snapshot(s) for s in samples]))
+
+    def _take(self, hook: str, snapshots: tuple[Snapshot, ...]) -> None:
+        view = self.view
+        for id in [i for i in view.snapshots if i.hook == hook]:
+            del view.snapshots[id]
+        for snapshot in snapshots:
+            sample = snapshot.sample
+            view.snapshots[snapshot.id] = snapshot
+            view.wall = max(view.wall, sample.wall)
+            if sample.log:
+                log = view.decided.setdefault(hook, deque(maxlen=KEPT))
+                log.extend(Decided(sample.wall, row) for row in sample.log)
+            if self._stood.get(snapshot.id) is not sample.status:
+                self.note_statuses()
+        view.history.add(hook, snapshots)
+        self._changed(hook)
+
+    def note_statuses(self) -> bool:
+        """Whether any hook stands elsewhere than it did."""
+        statuses = self._source.statuses()
+        if statuses == self.view.statuses:
+            return False
+        self.view.statuses = statuses
+        self._stood = {s.id: s for s in statuses}
+        self.control.watch(statuses)
+        return True
+
+
+class Share:
+    """A process's share of a CPU since the last look, at most once a second.
+
+    seconds: the CPU time that it has used so far.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._used, self._time = seconds(), time.monotonic()
+        self._percent: float | None = None
+
+    def percent(self) -> float | None:
+        now = time.monotonic()
+        if now - self._time >= 1:
+            used = self._seconds()
+            self._percent = (used - self._used) / (now - self._time) * 100
+            self._used, self._time = used, now
+        return self._percent

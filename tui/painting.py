@@ -1,0 +1,288 @@
+"""What is on the screen: who is visible, where, and what each widget shows of the view."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.color import ColorSystem
+from textual.app import ComposeResult
+
+from probes.model import HookId, Source
+from probes.units import Unit
+from tui import keys, theme
+from tui.collector import Collector, Share
+from tui.fields import Field, Record, label
+from tui.layout import graph_block, heights
+from tui.lines import Line, Span, line, width_of
+from tui.look import textual_theme
+from tui.pane import EVERY, Pane, Trouble, panes
+from tui.running import Running
+from tui.view import clock
+from tui.widgets.block import Block
+from tui.widgets.live_table import LiveTable
+from tui.widgets.prompt import Prompt
+from tui.widgets.report import Report
+from tui.widgets.status_line import Standing, StatusLine
+from tui.widgets.tabs import Tab, Tabs
+
+SOON, SLOWLY = 0.04, 0.5
+"""Seconds in which what several hooks bring is painted once; on a slow link."""
+MENU_FIELDS = (
+    Field("place", "#", Unit.NUMBER, 3),
+    Field("title", "Sort by", Unit.TEXT, 16),
+    Field("help", "", Unit.TEXT, 40),
+)
+
+
+class Painting(Running):
+    """The screen without its keys. What is looked at: a pane, in a mode ("pane", "menu",
+    "detail" of the record that was opened, "help"), on the live view or a frozen one.
+    """
+
+    CSS = """
+    Screen { layout: vertical; background: $background; }
+    Screen > * { width: 100%; height: 1; }
+    LiveTable, Report { height: 1fr; display: none; }
+    ToastRack { height: auto; }
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        theme_name: str | None = None,
+        ascii: bool = False,
+        slow_link: bool = False,
+        cpu_seconds: Callable[[], float] = time.process_time,
+    ) -> None:
+        self.look = theme.load(theme_name or theme.default_name())
+        super().__init__(source)
+        self.panes = panes(source.catalogue)
+        self.fields = {p.name: p.fields(source.catalogue) for p in self.panes}
+        figures = [f for p in self.panes for f in p.figures]
+        self.collector = Collector(source, figures, self._changed, self._tell)
+        self.live = self.view = self.collector.view
+        self.live.ascii = ascii
+        self._slow = slow_link
+        if slow_link and self.console._color_system is ColorSystem.TRUECOLOR:
+            self.console._color_system = ColorSystem.EIGHT_BIT
+        self._cpu = Share(cpu_seconds)
+        self._pane = self.panes[0]
+        self._mode = "pane"
+        self._opened: Record | None = None
+        self._borrowed: HookId | None = None
+        self._zoomed = False
+        self._due = False
+        self._troubles: dict[str, Trouble | None] = {}
+        self._filter_text: dict[str, str] = {}
+        self._past_filters: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine(id="status")
+        yield Tabs(id="tabs")
+        yield Block(id="trouble")
+        for pane in self.panes:
+            table = LiveTable(
+                self.fields[pane.name], pane.sort, reverse=pane.reverse, id=f"table-{pane.name}"
+            )
+            table.ascii = self.live.ascii
+            yield table
+        yield LiveTable(MENU_FIELDS, "place", reverse=False, id="menu")
+        yield Report(id="report")
+        yield Block(id="graph")
+        yield Block(id="below")
+        yield Prompt(id="prompt")
+
+    # When to paint
+
+    def _changed(self, hook: str) -> None:
+        """A hook was read."""
+        for pane in self.panes:
+            if hook in pane.hooks or EVERY in pane.hooks:
+                self._troubles.pop(pane.name, None)
+        self.paint_soon()
+
+    def paint_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self.start(self._paint_later())
+
+    async def _paint_later(self) -> None:
+        while True:
+            await asyncio.sleep(SLOWLY if self._slow else SOON)
+            if not self.behind:  # else: better the next state whole than this one late
+                break
+        self._due = False
+        self.collector.note_statuses()
+        self.paint()
+
+    async def _watch_statuses(self) -> None:
+        """What comes to stand or falls between two ticks."""
+        while True:
+            await asyncio.sleep(1)
+            if self.collector.note_statuses():
+                self.paint_soon()
+
+    # What is there
+
+    @property
+    def frozen(self) -> bool:
+        return self.view is not self.live
+
+    @property
+    def table(self) -> LiveTable:
+        """The table of the pane that is looked at, or the menu above it."""
+        name = "menu" if self._mode == "menu" else f"table-{self._pane.name}"
+        return self.screen_stack[0].query_one(f"#{name}", LiveTable)
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.screen_stack[0].query_one("#prompt", Prompt)
+
+    @property
+    def report(self) -> Report:
+        return self.screen_stack[0].query_one("#report", Report)
+
+    def _block(self, name: str) -> Block:
+        return self.screen_stack[0].query_one(f"#{name}", Block)
+
+    # Painting
+
+    def paint(self) -> None:
+        """Bring everything that is visible up to date; only changed cells are drawn."""
+        if not self.is_running or not self.screen_stack:
+            return
+        self.take_brush()
+        try:
+            self._paint_all()
+        finally:
+            self.put_brush()
+
+    def _paint_all(self) -> None:
+        view = self.view
+        view.bits = self.live.bits
+        if self._mode == "pane":
+            table = self.table
+            table.bits = view.bits
+            table.show(self._pane.records(view))
+            self._paint_below()
+        elif self._mode == "detail":
+            self._paint_detail()
+        self.screen_stack[0].query_one("#status", StatusLine).show(self._standing())
+        self._paint_trouble()
+        self._paint_tabs()
+        self.prompt.show(self._keys())
+
+    def _paint_below(self) -> None:
+        view, pane, record = self.view, self._pane, self.table.record
+        graph, below = self._block("graph"), self._block("below")
+        if graph.display:
+            height = heights(pane, self.size.height, self._zoomed).graph
+            width = self.size.width
+            graph.show(graph_block(pane, view, record, width, height) if record else ())
+        if below.display and pane.below:
+            title = line((f" {pane.below_title}", "header"))
+            below.show([title, *pane.below(view, self.size.width, below.size.height - 1)])
+
+    def _paint_detail(self, *, anew: bool = False) -> None:
+        view, pane, opened = self.view, self._pane, self._opened
+        if opened is None:
+            return
+        found = next((r for r in pane.records(view) if r.key == opened.key), None)
+        self._opened = found or opened
+        title = f"{pane.title}: {opened.name}{'' if found else ' (gone)'}"
+        self.report.show(label(title), pane.detail(view, self._opened, self.size.width), anew=anew)
+
+    def _paint_trouble(self) -> None:
+        block, trouble = self._block("trouble"), self._trouble(self._pane)
+        if self.frozen:
+            text = f" FROZEN at {clock(self.view.wall)}: collecting goes on; Space: back to live "
+            block.show([line((text, "banner"), ground="banner")])
+        elif trouble is not None:
+            block.show([line((f" ! {trouble.text}", trouble.role))])
+        elif self.view.snapshots:
+            block.show([line((" ok: nothing unusual here", "muted"))])
+        else:
+            block.show([line((" waiting for the first numbers...", "muted"))])
+
+    def _trouble(self, pane: Pane) -> Trouble | None:
+        if self.frozen:
+            return pane.trouble(self.view)
+        if pane.name not in self._troubles:
+            self._troubles[pane.name] = pane.trouble(self.view)
+        return self._troubles[pane.name]
+
+    def _paint_tabs(self) -> None:
+        tabs = []
+        for pane in self.panes:
+            trouble = self._trouble(pane)
+            tabs.append(Tab(pane.title, pane is self._pane, trouble.role if trouble else ""))
+        self.screen_stack[0].query_one("#tabs", Tabs).show(tabs, self._note())
+
+    def _note(self) -> Span:
+        """The filter, and which row of how many."""
+        if self._mode != "pane":
+            return "", ""
+        at, shown, there = self.table.counts
+        text = self._filter_text.get(self._pane.name, "")
+        if text:
+            return f"filter {label(text)}: {shown} of {there} ", "warn"
+        return f"{at}/{shown} ", "muted"
+
+    def _standing(self) -> Standing:
+        kernel = [s.cpu_percent for s in self.live.snapshots.values() if s.cpu_percent is not None]
+        return Standing(
+            self.source.host,
+            self.live.statuses,
+            sum(kernel) if kernel else None,
+            self._cpu.percent(),
+            self.source.interval,
+            self.live.wall,
+        )
+
+    def _keys(self) -> Line:
+        spans: list[Span] = [(" ", "")]
+        for key in keys.footer():
+            action = key.action.partition("(")[0]
+            if self.check_action(action, ()):
+                shown = "a/d" if action == "attach" else key.shown.split(" ")[0]
+                spans += [(shown, "accent"), (f" {key.title}  ", "muted")]
+        while len(spans) > 7 and sum(width_of(t) for t, _ in spans) > self.size.width + 2:
+            del spans[-6:-4]  # not what is at the end: leaving and help
+        return line(*spans)
+
+    # Who is visible
+
+    def _lay_out(self) -> None:
+        """Who is visible, and with how many lines."""
+        screen, mode = self.screen_stack[0], self._mode
+        graph, below = heights(self._pane, self.size.height, self._zoomed)
+        if mode != "pane":
+            graph = below = 0
+        if self._slow:
+            graph = 0
+        for table in screen.query(LiveTable):
+            table.display = mode in ("pane", "menu") and table is self.table
+        self.report.display = mode in ("detail", "help")
+        for name, height in (("graph", graph), ("below", below)):
+            block = self._block(name)
+            block.display = height > 0
+            block.styles.height = height
+        self.call_after_refresh(self.paint)
+
+    def _show(self, mode: str) -> None:
+        self._mode = mode
+        self._lay_out()
+
+    def _tell(self, text: str, severity: Any) -> None:
+        self.notify(label(text), severity=severity, markup=False, timeout=8)
+
+    def _wear(self) -> None:
+        """Tell Textual of the theme, for what it draws itself (toasts)."""
+        look, name = self.look, f"ebpftop-{self.look.name}"
+        if name not in self.available_themes:
+            self.register_theme(textual_theme(name, look))
+        self.theme = name
