@@ -306,16 +306,19 @@ def map_delete(fd: int, key: bytes) -> None:
     _bpf(_MAP_DELETE, _elem(fd, where))
 
 
-def map_pop(fd: int, value_size: int) -> bytes | None:
-    """Takes the oldest value out of a queue; None where it is empty. Linux 4.20."""
+def map_drain(fd: int, value_size: int, most: int) -> Iterator[bytes]:
+    """Takes the oldest values out of a queue, one call each, until it is empty. Linux 4.20."""
     value = ctypes.create_string_buffer(value_size)
-    try:
-        _bpf(_MAP_POP, _elem(fd, None, value))
-    except OSError as empty:
-        if empty.errno == errno.ENOENT:
-            return None
-        raise
-    return value.raw
+    elem = _elem(fd, None, value)
+    attr = ctypes.create_string_buffer(elem, len(elem))
+    for _ in range(most):
+        try:
+            _bpf(_MAP_POP, attr)
+        except OSError as empty:
+            if empty.errno == errno.ENOENT:
+                return
+            raise
+        yield value.raw
 
 
 def map_next_key(fd: int, key: bytes | None, key_size: int) -> bytes | None:

@@ -75,21 +75,25 @@ def _whole(value: Value) -> int:
 
 
 def _log(opening: Opening) -> list[Row]:
+    """What was decided since the reading before, laid out as the hook's log."""
     queue = opening.tables["events"]
-    entries = []
-    for raw in queue.drain():
-        event = record(queue, raw)
-        error = int(event["error"])
-        known: dict[str, Value] = {
-            "pid": int(event["pid"]),
-            "comm": comm(event["comm"]),
-            "raddr": address(event["raddr"]),
-            "rport": int(event["rport"]),
-            "result": _RESULTS.get(error) or errno_name(error),
-            "ns": int(event["ns"]),
-        }
-        entries.append(row_from(opening.hook.log, known))
-    return entries
+    names = ("pid", "comm", "raddr", "rport", "error", "ns")
+    pid, name, raddr, rport, error, ns = (queue.fields[n] for n in names)
+    return [
+        (
+            e[pid],
+            comm(e[name]),
+            address(e[raddr]),
+            e[rport],
+            _result(int(e[error])),
+            e[ns],
+        )
+        for e in queue.drain()
+    ]
+
+
+def _result(error: int) -> str:
+    return _RESULTS.get(error) or errno_name(error)
 
 
 # -- polling ---------------------------------------------------------------------------------

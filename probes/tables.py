@@ -7,7 +7,7 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -163,15 +163,11 @@ class BpfTable:
 
     def drain(self) -> list[Row]:
         """Takes every entry out of a queue, oldest first; one call each. Linux 4.20."""
-        return self._guarded(lambda: list(self._popped()))
-
-    def _popped(self) -> Iterator[Row]:
         # No more than fit in: a queue that is filled as fast as it is read has an end, too.
-        for _ in range(self.max_entries):
-            value = bpf.map_pop(self.fd, self._value.size)
-            if value is None:
-                return
-            yield self._value.codec.unpack(value)
+        values = self._guarded(
+            lambda: b"".join(bpf.map_drain(self.fd, self._value.size, self.max_entries))
+        )
+        return list(self._value.codec.iter_unpack(values))
 
     def _rows(self) -> list[Row]:
         try:
@@ -212,6 +208,8 @@ class BpfTable:
 
     def _sum(self, values: bytes, first: int) -> bytes:
         size, order = self._value.size, sys.byteorder
+        if values[first : first + self._stride] == bytes(self._stride):
+            return bytes(size)  # as most entries of an array are
         slices = range(first, first + self._stride, size)
         total = sum([int.from_bytes(values[at : at + size], order) for at in slices])
         return total.to_bytes(size, order)

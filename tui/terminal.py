@@ -7,6 +7,7 @@ terminal is gone it spins.
 
 from __future__ import annotations
 
+import codecs
 import os
 import select
 import threading
@@ -19,9 +20,12 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual._compositor import ChopsUpdate
+from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.strip import Strip
 
+ESCAPE_MS = 50
+"""How often to look whether an Escape was the key alone."""
 PATIENCE = 1.0
 """Seconds that a stuck terminal is waited for once we are leaving."""
 
@@ -86,18 +90,35 @@ def _reopen(fd: int) -> int:
         return -1
 
 
+class _Exit(threading.Event):
+    """An event that ends a poll on `fd` as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def set(self) -> None:
+        super().set()
+        os.eventfd_write(self.fd, 1)
+
+    def clear(self) -> None:
+        super().clear()
+        try:
+            os.eventfd_read(self.fd)
+        except BlockingIOError:
+            pass  # it was not set
+
+
 class Driver(LinuxDriver):
-    """Textual's driver on an `Output`, with a watch on the terminal's end."""
+    """Textual's driver on an `Output`, which also notices when the terminal hangs up."""
+
+    exit_event: _Exit
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
         self.output = Output(_screen(), self._gone)
         self._file = self.output  # type: ignore[assignment]  # as much of a file as is used
-
-    def start_application_mode(self) -> None:
-        super().start_application_mode()  # type: ignore[no-untyped-call]
-        watch = threading.Thread(target=self._watch, name="terminal-gone", daemon=True)
-        watch.start()
+        self.exit_event = _Exit()
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """The terminal's own word. (Textual believes COLUMNS and LINES, which do not resize.)"""
@@ -113,18 +134,27 @@ class Driver(LinuxDriver):
         writer = self._writer_thread
         return writer is not None and (self.output.pending > 0 or writer._queue.qsize() > 2)
 
-    def _watch(self) -> None:
-        """Wait, at no cost, until the terminal hangs up."""
+    def run_input_thread(self) -> None:
+        """Asleep until something is typed or the terminal hangs up. (Textual's own wakes ten
+        times a second, and spins when the terminal is gone.)"""
+        parser = XTermParser(self._debug)
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         poll = select.poll()
-        poll.register(self.fileno, 0)
+        poll.register(self.fileno, select.POLLIN)
+        poll.register(self.exit_event.fd, select.POLLIN)
         while not self.exit_event.is_set():
-            if poll.poll(1000):
+            unfinished = parser._timeout_time is not None  # an Escape: the key, or a sequence?
+            state = dict(poll.poll(ESCAPE_MS if unfinished else None)).get(self.fileno, 0)
+            if state & ~select.POLLIN:
                 self._gone()
                 return
+            text = decode(os.read(self.fileno, 4096)) if state else ""
+            for message in (*(parser.feed(text) if text else ()), *parser.tick()):
+                self.process_message(message)
 
     def _gone(self) -> None:
         self.output.leaving.set()
-        self.exit_event.set()  # ends the input thread, which would spin on end of file
+        self.exit_event.set()
         loop = self._app._loop
         if loop is not None and not loop.is_closed():
             try:
