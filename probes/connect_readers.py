@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from probes.decode import address, comm, errno_name
 from probes.model import Opening, Reading, Row, Value
@@ -77,8 +78,9 @@ def _whole(value: Value) -> int:
 def _log(opening: Opening) -> list[Row]:
     """What was decided since the reading before, laid out as the hook's log."""
     queue = opening.tables["events"]
+    places: Mapping[str, Any] = queue.fields
     names = ("pid", "comm", "raddr", "rport", "error", "ns")
-    pid, name, raddr, rport, error, ns = (queue.fields[n] for n in names)
+    pid, name, raddr, rport, error, ns = (places[n] for n in names)
     return [
         (
             e[pid],

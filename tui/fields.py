@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from probes.model import Hook, Kind, SnapshotRow, Value
 from probes.units import Unit, printable, show
@@ -95,6 +96,7 @@ def of(
     return Field(name, text, c.unit, width or max(c.width, len(text) + 1), rank, grow, help, colour)
 
 
+@cache
 def rate_of(column: str) -> str:
     """The name of a counter's rate, as in the JSON."""
     return f"{column}_per_s"

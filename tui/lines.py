@@ -76,12 +76,13 @@ def _differing(
     x = 0
     for was, now in zip(old, new, strict=False):
         cells = width_of(now[0])
-        if width_of(was[0]) != cells:
-            break
-        if was[1] != now[1]:
-            yield x, x + cells
-        elif was[0] != now[0]:
-            yield from _within(was[0], now[0], x, cells)
+        if was != now:
+            if width_of(was[0]) != cells:
+                break
+            if was[1] != now[1]:
+                yield x, x + cells
+            else:
+                yield _within(was[0], now[0], x, cells)
         x += cells
     else:
         if len(old) == len(new):
@@ -90,14 +91,16 @@ def _differing(
         yield x, width
 
 
-def _within(was: str, now: str, x: int, cells: int) -> Iterator[tuple[int, int]]:
+def _within(was: str, now: str, x: int, cells: int) -> tuple[int, int]:
     """The differing middle of two texts of the same width."""
     if len(was) != cells or len(now) != cells:  # wide characters: no cell has a character's place
-        yield x, x + cells
-        return
-    first = next(i for i, (a, b) in enumerate(zip(was, now, strict=True)) if a != b)
-    last = next(i for i in range(cells - 1, -1, -1) if was[i] != now[i])
-    yield x + first, x + last + 1
+        return x, x + cells
+    first, last = 0, cells - 1
+    while was[first] == now[first]:
+        first += 1
+    while was[last] == now[last]:
+        last -= 1
+    return x + first, x + last + 1
 
 
 def pieces(

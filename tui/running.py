@@ -115,7 +115,8 @@ class Running(App[None]):
         if len(self.screen_stack) != 1 or self._batch_count or len(self._notifications):
             return False
         screen = self.screen_stack[0]
-        return not screen._layout_required and not screen.get_child_by_type(ToastRack).children
+        toasts = any(c.children for c in screen.children if isinstance(c, ToastRack))
+        return not toasts and not screen._layout_required
 
 
 async def until_left(app: Running, *, mouse: bool) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from stage import playing, settle, text
+from stage import playing, settle, step, text
 
 from probes.demo import Demo
 from probes.errors import Denied
@@ -138,6 +138,47 @@ async def test_every_column_has_help_and_a_title_that_fits(pane: str) -> None:
     for field in fields:
         assert len(field.title) < field.width or field.title == "#", field.name
     assert all(f.help for f in fields)
+
+
+class Sketch:
+    """A brush that knows what would be on the terminal."""
+
+    def __init__(self, shown: str) -> None:
+        self.cells = [list(line) for line in shown.splitlines()]
+        self.touched = 0
+
+    def put(self, x: int, y: int, text: str, _style: object) -> None:
+        self.cells[y][x : x + len(text)] = text
+        self.touched += len(text)
+
+    def text(self) -> str:
+        """Nothing is to be written."""
+        return ""
+
+
+@pytest.mark.parametrize("pane", PANES)
+async def test_what_is_drawn_past_the_compositor_is_what_it_would_have_drawn(
+    pane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tick after tick, only changed cells leave the same screen."""
+    async with playing(size=(160, 50)) as (app, pilot):
+        await pilot.press(str(PANES.index(pane) + 1))
+        await settle(pilot)
+        sketch = Sketch(text(app))
+        monkeypatch.setattr(app, "take_brush", lambda: setattr(app, "brush", sketch))
+        for _ in range(4):
+            await step(pilot)
+            assert "\n".join("".join(line) for line in sketch.cells) == text(app)
+        assert 0 < sketch.touched < 160 * 50
+
+
+async def test_nothing_is_drawn_past_the_compositor_below_a_toast() -> None:
+    """It would be on top of it."""
+    async with playing() as (app, pilot):
+        assert app._nothing_above()
+        app.notify("hello")
+        await settle(pilot)
+        assert not app._nothing_above()
 
 
 async def test_nothing_but_ascii_with_ascii() -> None:

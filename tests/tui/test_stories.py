@@ -184,7 +184,8 @@ async def test_a_step_down_is_said_with_its_reason() -> None:
         assert _status(app, "xdp@eth0").degraded
         said = next(t for t in _toasts(app) if "xdp@eth0" in t)
         assert "EOPNOTSUPP" in said
-        assert any("xdp@eth0" in e.text and "EOPNOTSUPP" in e.text for e in app.collector.control.events)
+        log = [e.text for e in app.live.events]
+        assert any("xdp@eth0" in text and "EOPNOTSUPP" in text for text in log)
 
 
 async def test_a_refused_attach_says_why_and_what_to_do() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 
 from probes import units
-from probes.model import Hook, Row, Snapshot
+from probes.model import Hook, Row, Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
@@ -31,19 +31,21 @@ def address(host: object, port: object) -> str:
 
 
 def _records(view: View) -> list[Record]:
-    records = []
-    for row in view.rows("tcp-connect"):
-        place = address(row["raddr"], row["rport"])
-        mark = "bad" if row.rate("failed") > 0 else ""
-        values = {**values_of(row), "destination": place}
-        records.append(Record(row.key, f"{row['comm']} > {place}", values, mark, row))
-    return records
+    return [_record(row) for row in view.rows("tcp-connect")]
+
+
+def _record(row: SnapshotRow) -> Record:
+    place = address(row["raddr"], row["rport"])
+    mark = "bad" if row.rate("failed") > 0 else ""
+    values = {**values_of(row), "destination": place}
+    return Record(row.key, f"{row['comm']} > {place}", values, mark, row)
 
 
 def _trouble(view: View) -> Trouble | None:
     by: dict[str, list[Record]] = {}
-    for r in _records(view):
-        if r.mark:
+    for row in view.rows("tcp-connect"):
+        if row.rate("failed") > 0:
+            r = _record(row)
             by.setdefault(r.text("destination"), []).append(r)
     if not by:
         return None

@@ -20,11 +20,12 @@ _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 1.0
 
 
 def _records(view: View) -> list[Record]:
-    records = []
-    for row in view.rows("tcp-rtt"):
-        name = f"{row['comm']} > {address(row['raddr'], row['rport'])}"
-        records.append(Record(row.key, name, values_of(row), _mark(row), row))
-    return records
+    return [_record(row) for row in view.rows("tcp-rtt")]
+
+
+def _record(row: SnapshotRow) -> Record:
+    name = f"{row['comm']} > {address(row['raddr'], row['rport'])}"
+    return Record(row.key, name, values_of(row), _mark(row), row)
 
 
 def _mark(row: SnapshotRow) -> str:
@@ -35,7 +36,7 @@ def _mark(row: SnapshotRow) -> str:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [r for r in _records(view) if r.mark]
+    marked = [_record(row) for row in view.rows("tcp-rtt") if _mark(row)]
     if not marked:
         return None
     worst = max(marked, key=lambda r: (r.mark == "bad", r.number("srtt_us")))

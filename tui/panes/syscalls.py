@@ -7,7 +7,7 @@ from functools import partial
 from statistics import median
 
 from probes import units
-from probes.model import Hook, HookId, Snapshot, State
+from probes.model import Hook, HookId, Snapshot, SnapshotRow, State
 from probes.units import Unit
 from tui.detail import graphs, heading, pairs, spread
 from tui.fields import Field, Record, label, of, rate_of, values_of
@@ -42,27 +42,29 @@ _FAILURES = Figure(
 
 
 def _records(view: View) -> list[Record]:
-    records = []
-    for row in view.rows("syscalls"):
-        values = values_of(row)
-        calls, errors = row.rate("calls"), row.rate("errors")
-        values["share"] = errors / calls * 100 if calls else None
-        mark = _mark(view, row.key, errors, calls, str(row["top_errno"]))
-        records.append(Record(row.key, str(row["syscall"]), values, mark, row))
-    return records
+    return [_record(view, row) for row in view.rows("syscalls")]
 
 
-def _mark(view: View, key: Hashable, errors: float, calls: float, errno: str) -> str:
+def _record(view: View, row: SnapshotRow) -> Record:
+    values = values_of(row)
+    calls = row.rate("calls")
+    values["share"] = row.rate("errors") / calls * 100 if calls else None
+    return Record(row.key, str(row["syscall"]), values, _mark(view, row), row)
+
+
+def _mark(view: View, row: SnapshotRow) -> str:
+    errors = row.rate("errors")
     if errors < _LEAST:
         return ""
-    before = [v for v in view.series(_FAILURES, key)[:-1] if v is not None]
+    before = [v for v in view.series(_FAILURES, row.key)[:-1] if v is not None]
     if len(before) >= _TICKS:
         return "bad" if errors > _TIMES * max(median(before), 1) else ""
-    return "bad" if errors > calls / 3 and errno not in _USUAL else ""
+    return "bad" if errors > row.rate("calls") / 3 and row["top_errno"] not in _USUAL else ""
 
 
 def _trouble(view: View) -> Trouble | None:
-    bad = sorted((r for r in _records(view) if r.mark), key=lambda r: -r.number(_ERRORS))
+    marked = [_record(view, row) for row in view.rows("syscalls") if _mark(view, row)]
+    bad = sorted(marked, key=lambda r: -r.number(_ERRORS))
     if not bad:
         return None
     said = [

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rich.segment import Segment
 from textual.filter import LineFilter
-from textual.geometry import Region
+from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -46,7 +46,7 @@ class Canvas(Widget):
         if len(self._painted) != height or self._width != width or self._theme is not self._look:
             self._repaint_all(width, height)
             return
-        brush = self._app.brush
+        brush, origin = self._app.brush, self.region.offset
         changed: list[Region] = []
         for y, old in enumerate(self._painted):
             new = self.line(y)
@@ -57,15 +57,15 @@ class Canvas(Widget):
             if brush is None:
                 changed += [Region(x, y, cells, 1) for x, cells in regions]
             else:
-                self._draw(brush, y, regions)
+                self._draw(brush, origin, y, regions)
         if changed:
             self.refresh(*changed)
 
-    def _draw(self, brush: Brush, y: int, regions: list[tuple[int, int]]) -> None:
+    def _draw(self, brush: Brush, origin: Offset, y: int, regions: list[tuple[int, int]]) -> None:
         """Straight to the terminal."""
-        left, top, width, _ = self.region
+        left, top = origin
         line, style = self._painted[y], self._look.style
-        for x, text, role in pieces(line, regions, width):
+        for x, text, role in pieces(line, regions, self._width):
             brush.put(left + x, top + y, text, style(role, line.ground))
 
     def _repaint_all(self, width: int, height: int) -> None:

@@ -41,6 +41,8 @@ class LiveTable(Canvas, can_focus=True):
         self._rows: list[Record] = []
         self._top = 0
         self._shown: list[tuple[Field, int]] = []
+        self._fitted = 0
+        self._lines: dict[object, tuple[object, Line]] = {}
 
     @property
     def record(self) -> Record | None:
@@ -60,6 +62,8 @@ class LiveTable(Canvas, can_focus=True):
     def show(self, records: Sequence[Record]) -> None:
         """New values."""
         self._records = records
+        if len(self._lines) > 4 * self.size.height:
+            self._lines.clear()  # most are of rows that went out of sight
         self.sort_rows()
 
     def sort_rows(self) -> None:
@@ -141,7 +145,10 @@ class LiveTable(Canvas, can_focus=True):
         super().on_resize()
 
     def repaint(self) -> None:
-        self._shown = self._columns() if self.size.width else []
+        if self.size.width != self._fitted:
+            self._fitted = self.size.width
+            self._lines.clear()
+            self._shown = self._columns() if self._fitted else []
         super().repaint()
 
     def line(self, y: int, /) -> Line:
@@ -166,7 +173,15 @@ class LiveTable(Canvas, can_focus=True):
         return Line(tuple(spans))
 
     def _row(self, record: Record) -> Line:
+        """The record's line; the one before where nothing that it shows has changed."""
         chosen = record.key == self.key
+        seen = (record.values, record.mark, chosen, self.bits)
+        before = self._lines.get(record.key)
+        drawn = before[1] if before and before[0] == seen else self._line_of(record, chosen)
+        self._lines[record.key] = seen, drawn
+        return drawn
+
+    def _line_of(self, record: Record, chosen: bool) -> Line:
         arrow = (">" if self.ascii else "▸") if chosen else " "
         spans: list[Span] = [(arrow, "accent"), ("!" if record.mark else " ", record.mark)]
         for field, width in self._shown:
