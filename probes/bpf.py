@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import platform
 import resource
@@ -351,8 +352,10 @@ def map_lookup_batch(
     Per-CPU arrays answer ENOTSUPP (524) on 5.10: iterate there. Entries that come and go
     meanwhile may or may not be seen.
     """
-    keys = ctypes.create_string_buffer(key_size * max_entries)
-    values = ctypes.create_string_buffer(value_size * max_entries)
+    # Megabytes, of which little is used: pages that nobody touches cost nothing.
+    keys = mmap.mmap(-1, key_size * max_entries)
+    values = mmap.mmap(-1, value_size * max_entries)
+    to_keys, to_values = ctypes.c_char.from_buffer(keys), ctypes.c_char.from_buffer(values)
     token = ctypes.create_string_buffer(max(key_size, 8))
     done = 0
     while done < max_entries:
@@ -361,8 +364,8 @@ def map_lookup_batch(
                 "<QQQQIIQQ",
                 _address(token) if done else 0,
                 _address(token),
-                _address(keys) + done * key_size,
-                _address(values) + done * value_size,
+                ctypes.addressof(to_keys) + done * key_size,
+                ctypes.addressof(to_values) + done * value_size,
                 max_entries - done,
                 fd,
                 0,
@@ -381,9 +384,4 @@ def map_lookup_batch(
         done += struct.unpack_from("<I", attr, 32)[0]
         if end:
             break
-    # string_at copies what was filled in; .raw would copy (and touch) the whole buffer
-    return (
-        ctypes.string_at(keys, done * key_size),
-        ctypes.string_at(values, done * value_size),
-        done,
-    )
+    return keys[: done * key_size], values[: done * value_size], done
