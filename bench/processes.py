@@ -26,6 +26,20 @@ def _memory(pid: int) -> tuple[int, int]:
     return found["VmRSS"], found["VmHWM"]
 
 
+def _on_cpu(pid: int) -> float:
+    """Seconds that the process's living threads were on a CPU, by the scheduler's own clock.
+
+    utime and stime may be sampled at ticks, which bursts shorter than a tick escape.
+    """
+    total = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
+            total += int(thread.read_text().split()[0])
+        except OSError:
+            continue  # ended meanwhile
+    return total / 1e9
+
+
 @dataclass(slots=True)
 class Tree:
     """A process and its descendants, looked at again and again.
@@ -44,7 +58,7 @@ class Tree:
 
         A process that ended counts through its parent, who has waited for it.
         """
-        ticks = resident = 0
+        seconds, resident = 0.0, 0
         for pid, stat in self._members().items():
             try:
                 now, highest = _memory(pid)
@@ -52,11 +66,12 @@ class Tree:
                 self.commands[key] = Path(f"/proc/{pid}/comm").read_text().strip()
             except OSError:
                 continue  # ended between two reads
-            ticks += sum(int(stat[i]) for i in (UTIME, STIME, CUTIME, CSTIME))
+            seconds += max(_on_cpu(pid), (int(stat[UTIME]) + int(stat[STIME])) / TICKS)
+            seconds += (int(stat[CUTIME]) + int(stat[CSTIME])) / TICKS
             resident += now
             self.peaks[key] = max(highest, self.peaks.get(key, 0))
         self.peak = max(self.peak, resident)
-        return ticks / TICKS
+        return seconds
 
     def _members(self) -> dict[int, list[str]]:
         stats = {}
