@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 # include/uapi/linux/capability.h
@@ -68,5 +67,4 @@ def summary() -> str:
     lacking = missing(BPF, PERFMON, NET_ADMIN)
     if not lacking:
         return ""
-    who = "root" if os.geteuid() == 0 else f"uid {os.geteuid()}"
-    return f"{who} without {', '.join(lacking)}: passive numbers only; sudo gives all hooks"
+    return f"passive numbers only; all hooks with sudo, or {', '.join(lacking)}"

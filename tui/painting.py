@@ -203,6 +203,8 @@ class Painting(Running):
             block.show([line((text, "banner"), ground="banner")])
         elif trouble is not None:
             block.show([line((f" ! {trouble.text}", trouble.role))])
+        elif self.source.host.privilege:
+            block.show([line((f" ~ {label(self.source.host.privilege)}", "warn"))])
         elif self.view.snapshots:
             block.show([line((" ok: nothing unusual here", "muted"))])
         else:

@@ -44,8 +44,6 @@ def status_line(s: Standing, width: int) -> Line:
         middle.append((1, (f" ~{degraded} degraded", "warn")))
     if failed:
         middle.append((0, (f" !{failed} failed", "bad")))
-    if s.host.privilege:
-        middle.append((3, (f"  {label(s.host.privilege)}", "warn")))
     right: list[tuple[int, Span]] = [
         (2, (f"  cost {_cost(s)}", "")),
         (3, (f"  {s.interval:g}s", "muted")),
