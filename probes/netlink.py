@@ -104,7 +104,8 @@ def links() -> list[Interface]:
     """Every interface of this network namespace. Raises ProbeError."""
     # No RTEXT_FILTER_SKIP_STATS to halve the message: since 7.x that leaves out these counters too.
     request = _IFINFO.pack(0, 0, 0, 0, 0)
-    return nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
+    found = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
+    return list({link.ifindex: link for link in found}.values())
 
 
 def link(ifindex: int) -> Interface | None:

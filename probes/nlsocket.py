@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from errno import EACCES, EBUSY, EEXIST, EINTR, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ERANGE
+from errno import EACCES, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ERANGE
 from struct import Struct
 from typing import TypeVar
 
@@ -58,16 +58,19 @@ class _ChangedMeanwhile(Exception):
 def dump(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> list[T]:
     """Everything that a NLM_F_DUMP request of this kind (nlmsg_type) with this body gives.
 
-    Taken again when the list changed meanwhile, so that nothing is missing or there twice.
+    Taken again when the list changed meanwhile, so that nothing is missing or there twice; where
+    it never stands still, the last one has to do, which may lack or repeat what was changing.
     Raises ProbeError with the kernel's errno. Linux 2.6; needs no privilege.
     """
     with _socket(protocol) as s:
         for _ in range(_TRIES):
+            found: list[T] = []
             try:
-                return list(_replies(s, kind, _F_DUMP, body, decode))
+                found.extend(_replies(s, kind, _F_DUMP, body, decode))
             except _ChangedMeanwhile:
                 continue
-    raise ProbeError("the kernel's list changed each time it was read", errno=EINTR)
+            break
+    return found
 
 
 def get(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> T | None:

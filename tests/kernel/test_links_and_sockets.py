@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -71,8 +72,14 @@ def test_a_list_that_changes_while_it_is_read_is_read_again() -> None:
     steady = {f"{side}{i}" for i in range(40) for side in "ab"}
     for i in range(40):
         run("ip", "link", "add", "name", f"a{i}", "type", "veth", "peer", "name", f"b{i}")
-    lines = "link add name x type veth peer name y\nlink del dev x\n" * 50
-    churn = threading.Thread(target=lambda: os.system(f"printf '{lines}' | ip -batch - >/dev/null"))
+
+    def come_and_go() -> None:
+        for _ in range(20):
+            run("ip", "link", "add", "name", "x", "type", "veth", "peer", "name", "y")
+            run("ip", "link", "del", "dev", "x")
+            time.sleep(0.1)  # it stands still for a moment, also where all is slow
+
+    churn = threading.Thread(target=come_and_go)
     churn.start()
     try:
         while churn.is_alive():
