@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from probes import bpf, features, links, points
-from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+from probes.errors import Busy, Denied, LoadFailed, ProbeError, Unsupported
 from probes.kernel import Compiler, Module
 from probes.model import (
     Cost,
@@ -309,6 +309,3 @@ def _seats(rung: Rung) -> set[str]:
             case points.CgroupLink() | points.CgroupAttach():
                 seats.add("cgroup")
     return seats
-
-
-__all__ = ["Attachment", "Gone", "Modules"]

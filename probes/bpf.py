@@ -196,13 +196,11 @@ def prog_name(id: int) -> str | None:
 # -- attachments -----------------------------------------------------------------------------
 
 
-def link_create(
-    prog_fd: int, target: int, attach_type: int, *, flags: int = 0, cookie: int = 0
-) -> int:
+def link_create(prog_fd: int, target: int, attach_type: int, *, flags: int = 0) -> int:
     """A bpf_link on an interface, cgroup fd or perf event fd; closing the fd detaches."""
     return _bpf(
         _LINK_CREATE,
-        struct.pack("<IIIIQQQ", prog_fd, target, attach_type, flags, cookie, 0, 0),
+        struct.pack("<IIIIQQQ", prog_fd, target, attach_type, flags, 0, 0, 0),
     )
 
 
