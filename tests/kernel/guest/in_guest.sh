@@ -4,16 +4,23 @@
 #   in_guest.sh FOLDER PYTHON [PYTEST ARGUMENT...]
 #
 # FOLDER is the one that the guest may write to: it holds environment.tar and gets log, junit.xml.
+# FOLDER-src, where it is there, are the kernel's headers.
 folder=$1 python=$2
 shift 2
+readonly environment=/run/environment
 
 # Left out: what is about the program rather than the kernel, and starts a dozen of them.
 run() {
-    # A 9p root is slow for many small files: the environment comes as one, into memory.
-    mkdir -p /run/environment && cd /run/environment && tar xf "$folder/environment.tar" || return
+    mkdir -p $environment && tar xf "$folder/environment.tar" -C $environment || return
+    if [[ -d $environment/library ]]; then
+        mount --bind $environment/library "$("$python" -c 'import os; print(os.path.dirname(os.__file__))')"
+    fi
+    [[ ! -d $folder-src ]] || mount --bind "$folder-src" /usr/src
+    mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
     modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag
-    export PYTHONPATH=$PWD PYTHONDONTWRITEBYTECODE=1 HOME=/run/home
+    export PYTHONPATH=$environment/project:$environment/site HOME=/run/home
     mkdir -p "$HOME"
+    cd $environment/project || return
     unshare -n bash -c 'ip link set lo up && exec "$@"' - \
         "$python" -m pytest -v -p no:cacheprovider -o junit_family=xunit1 \
         --junitxml="$folder/junit.xml" "$@" tests/kernel \

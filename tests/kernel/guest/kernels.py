@@ -1,7 +1,8 @@
 """Debian's own kernels, fetched by package name and unpacked into a cache outside the repository.
 
 The machine's apt is asked with lists of its own, so nothing of the system's changes. What is in
-the cache is used as it is; remove it to get a newer build.
+the cache is used as it is; remove it to get a newer build. So are the userlands: a Debian of
+another age, for its bcc and Python.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,22 +20,27 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel of the matrix, by the name people ask for, and the Debian suite that has it."""
+    """A kernel of the matrix, by the name people ask for, and the Debian suite that has it.
+
+    headers: its headers too, for what is compiled where there is no BTF.
+    """
 
     name: str
     suite: str
+    headers: bool = False
 
 
 KERNELS = (
     Kernel("5.10", "bullseye"),
-    Kernel("6.1", "bookworm"),
+    Kernel("6.1", "bookworm", headers=True),
     Kernel("6.12", "trixie"),
     Kernel("newest", "sid"),
 )
+USERLAND = "python3 python3-bpfcc libbpf1 bpftool iproute2 kmod"
 
 
 class Missing(Exception):
-    """A kernel that could not be had; the text says why."""
+    """A kernel or a userland that could not be had; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +50,52 @@ class Image:
     release: str
     vmlinuz: Path
 
+    @property
+    def place(self) -> Path:
+        """Holds boot/, lib/modules/ and, where the headers were asked for, usr/src/."""
+        return self.vmlinuz.parent.parent
+
 
 def cache() -> Path:
     """Where kernels and the guests' logs are kept. Not /var/cache: guests hide that one."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ebpftop-kernels"
 
 
-def image(kernel: Kernel) -> Image:
-    """The kernel, from the cache or from the distribution's archive. Raises Missing."""
+def image(name: str) -> Image:
+    """The kernel of that name, from the cache or from the distribution's archive. Raises Missing."""
+    kernel = next(k for k in KERNELS if k.name == name)
     place = cache() / kernel.name
-    if not place.is_dir():
-        fresh = place.with_name(f".{kernel.name}.{os.getpid()}")
-        shutil.rmtree(fresh, ignore_errors=True)
-        try:
-            _unpack(_download(kernel, fresh), fresh)
-            fresh.rename(place)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    if kernel.headers and place.is_dir() and not (place / "usr/src").is_dir():
+        shutil.rmtree(place)  # of the time before headers were asked for
+    _made(place, lambda fresh: _unpack(_download(kernel, fresh), fresh))
     found = sorted((place / "boot").glob("vmlinuz-*"))
     if not found:
         raise Missing(f"no boot/vmlinuz in {place}: remove that folder and try again")
     return Image(found[0].name.removeprefix("vmlinuz-"), found[0])
+
+
+def userland(suite: str) -> Path:
+    """A root directory with what ebpftop needs of that Debian suite. Raises Missing."""
+    return _made(
+        cache() / f"userland-{suite}",
+        lambda fresh: _run(
+            *("debootstrap", "--variant=minbase", f"--keyring={KEYRING}"),
+            *(f"--include={','.join(USERLAND.split())}", suite, fresh, _mirror()),
+        ),
+    )
+
+
+def _made(place: Path, make: Callable[[Path], object]) -> Path:
+    """A folder of the cache: whole, or not there at all."""
+    if not place.is_dir():
+        fresh = place.with_name(f".{place.name}.{os.getpid()}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        try:
+            make(fresh)
+            fresh.rename(place)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return place
 
 
 def _download(kernel: Kernel, place: Path) -> list[Path]:
@@ -87,18 +118,23 @@ def _download(kernel: Kernel, place: Path) -> list[Path]:
     }
     options = [part for key, value in state.items() for part in ("-o", f"{key}={value}")]
     _run("apt-get", *options, "-qq", "update")
-    meta = f"linux-image-{_run('dpkg', '--print-architecture').strip()}"
-    names = list(_parts(meta, options))
+    arch = _run("dpkg", "--print-architecture").strip()
+    names = list(_parts(f"linux-image-{arch}", options))
+    if kernel.headers:
+        names += _parts(f"linux-headers-{arch}", options)
     _run("apt-get", *options, "-qq", "download", *names, cwd=place / "debs")
     return sorted((place / "debs").glob("*.deb"))
 
 
 def _parts(package: str, options: list[str]) -> Iterator[str]:
-    """The packages that hold a kernel's files. Since 7.x the image is split into several."""
+    """The packages that hold a kernel's files. Since 7.x the image is split into several.
+
+    Of the headers only what a BPF compiler reads: neither gcc nor kbuild.
+    """
     shown = _run("apt-cache", *options, "--no-all-versions", "show", package)
     depends = re.search(r"^Depends: (.*)$", shown, re.MULTILINE)
     for name in re.findall(
-        r"linux-(?:image|binary|modules)-[0-9]\S*", depends[1] if depends else ""
+        r"linux-(?:image|binary|modules|headers)-[0-9]\S*", depends[1] if depends else ""
     ):
         yield name
         yield from _parts(name, options)
