@@ -106,8 +106,8 @@ def _exists(point: Point, ifindex: int) -> None:
     match point:
         case points.Tracepoint(category, name):
             links.tracepoint_id(category, name)
-        case points.Kprobe(function) | points.Kretprobe(function):
-            links.kprobe_symbol(function)
+        case points.Kprobe() | points.Kretprobe():
+            links.kprobe_symbol(point)
         case points.TcxLink():
             _tcx()
         case points.XdpLink() | points.XdpNetlink() if ifindex:
@@ -125,7 +125,7 @@ def _tcx() -> None:
         os.close(bpf.link_create(fd, 0x7FFFFFFF, AttachType.TCX_INGRESS))
     except OSError as refused:
         if refused.errno != errno.ENODEV:
-            why = "TCX is not supported here (Linux 6.6)"
+            why = "TCX came with Linux 6.6: this kernel has none"
             raise Unsupported(why, errno=refused.errno or 0) from None
     finally:
         os.close(fd)

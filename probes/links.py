@@ -9,24 +9,26 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from probes import bpf, btf, lasting, netlink, points, privilege, symbols
+from probes import bpf, btf, lasting, netlink, points, privilege, symbols, tracefs
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.points import AttachType, Point, ProgType
 from probes.units import printable
 
 Detach = Callable[[], None]
 
+_HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
 PROGRAM_PREFIX = "ebpftop_"
 """Every program of ours starts like this, so that it is known in bpftool and after a crash."""
 MOST_LOG = 16384
 """Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
-TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+TRACEFS = tracefs.ROOTS
 
 
 def needs(point: Point) -> tuple[int, ...]:
@@ -68,19 +70,12 @@ def _kind(point: Point) -> tuple[int, int, int]:
         case points.RawTracepoint():
             return ProgType.RAW_TRACEPOINT, 0, 0
         case points.BtfTracepoint(name):
-            return ProgType.TRACING, AttachType.TRACE_RAW_TP, _typed(btf.tracepoint(name), name)
+            id = _typed(btf.tracepoint(name), f"tracepoint {name}")
+            return ProgType.TRACING, AttachType.TRACE_RAW_TP, id
         case points.Fentry(function):
-            return (
-                ProgType.TRACING,
-                AttachType.TRACE_FENTRY,
-                _typed(btf.function(function), function),
-            )
+            return ProgType.TRACING, AttachType.TRACE_FENTRY, _traced(function)
         case points.Fexit(function):
-            return (
-                ProgType.TRACING,
-                AttachType.TRACE_FEXIT,
-                _typed(btf.function(function), function),
-            )
+            return ProgType.TRACING, AttachType.TRACE_FEXIT, _traced(function)
         case points.Tracepoint():
             return ProgType.TRACEPOINT, 0, 0
         case points.Kprobe() | points.Kretprobe():
@@ -95,7 +90,16 @@ def _kind(point: Point) -> tuple[int, int, int]:
             return ProgType.CGROUP_SOCK_ADDR, kind, 0
 
 
-def _typed(id: int | None, name: str) -> int:
+def _traced(function: str) -> int:
+    """The BTF id of a function that a trampoline sees whole. Raises Unsupported."""
+    symbol = whole(function, as_declared=True)
+    id = _typed(btf.function(function), f"type information on the function {function}")
+    if symbol != function:
+        raise Unsupported(f"this kernel has {function} as {symbol} only, which takes a kprobe")
+    return id
+
+
+def _typed(id: int | None, what: str) -> int:
     if id is not None:
         return id
     if not btf.available():
@@ -104,11 +108,10 @@ def _typed(id: int | None, name: str) -> int:
             errno=errno.ENOENT,
             remedy="Use a kernel built with CONFIG_DEBUG_INFO_BTF, and install libbpf.",
         )
-    raise Unsupported(f"this kernel has no {name} to attach to", errno=errno.ENOENT)
+    raise Unsupported(f"this kernel has no {what}", errno=errno.ENOENT)
 
 
 def _load_refused(point: Point, code: int, log: str) -> ProbeError:
-    words = log.splitlines()[-1] if log else ""
     if code in (errno.EPERM, errno.EACCES) and not log:
         if isinstance(point, points.Fentry | points.Fexit) and not privilege.missing(*needs(point)):
             return Denied(
@@ -117,10 +120,14 @@ def _load_refused(point: Point, code: int, log: str) -> ProbeError:
             )
         why, remedy = privilege.why_not(*needs(point))
         return Denied(f"the kernel refused to load it: {why}", errno=code, remedy=remedy)
-    if code in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, bpf.ENOTSUPP) and (
-        not log or "unknown func" in log or "not supported" in log or "invalid func" in log
-    ):
-        return Unsupported(f"this kernel does not take such a program {words}".strip(), errno=code)
+    if code in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, bpf.ENOTSUPP):
+        if (helper := _HELPER.search(log)) and not _hides_memory(helper[1]):
+            why = f"this kernel does not let such a program call the helper {helper[1]}"
+            return Unsupported(why, errno=code)
+        if not log or "not supported" in log:
+            return Unsupported("this kernel does not take such a program", errno=code)
+    if code == errno.ENOENT and isinstance(point, points.Fentry | points.Fexit):
+        return Unsupported(f"this kernel has no code of {point.function}", errno=code)
     if code == errno.EINVAL and privilege.lockdown() == "confidentiality":
         why, remedy = privilege.why_not(*needs(point))
         return Denied(f"{why}: no program may read its memory", errno=code, remedy=remedy)
@@ -129,6 +136,11 @@ def _load_refused(point: Point, code: int, log: str) -> ProbeError:
         errno=code,
         log=log,
     )
+
+
+def _hides_memory(helper: str) -> bool:
+    """Whether the kernel takes this helper away because it is locked down."""
+    return "probe_read" in helper and privilege.lockdown() == "confidentiality"
 
 
 def attach(point: Point, prog_fd: int, ifindex: int) -> Detach:
@@ -146,10 +158,8 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Detach:
         case points.Tracepoint(category, name):
             id = tracepoint_id(category, name)
             return _perf(prog_fd, f"tracepoint {category}:{name}", 2, id)
-        case points.Kprobe(function):
-            return _kprobe(prog_fd, function, returns=False)
-        case points.Kretprobe(function):
-            return _kprobe(prog_fd, function, returns=True)
+        case points.Kprobe() | points.Kretprobe():
+            return _kprobe(prog_fd, point)
         case points.XdpLink(mode):
             return _link(
                 lambda: bpf.link_create(prog_fd, ifindex, AttachType.XDP, flags=XDP_FLAGS[mode]),
@@ -199,6 +209,12 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
                 )
         case errno.ENOENT:
             return Unsupported(f"this kernel has no {what}", errno=code)
+        case errno.EINVAL if isinstance(point, points.TcxLink):
+            return Unsupported("TCX came with Linux 6.6: this kernel has none", errno=code)
+        case errno.EINVAL if isinstance(point, points.Kprobe | points.Kretprobe):
+            return Unsupported(f"this kernel does not let the {what} be probed", errno=code)
+        case errno.EOPNOTSUPP if isinstance(point, points.XdpLink):
+            return Unsupported(f"this interface's driver has no {what}", errno=code)
     if code in (errno.EPERM, errno.EACCES):
         why, remedy = privilege.why_not(*needs(point))
         return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=remedy)
@@ -284,23 +300,50 @@ def _perf_refused(code: int, what: str) -> ProbeError:
     return _attach_refused(code, what, points.Kprobe(""))
 
 
-def kprobe_symbol(function: str) -> tuple[int, str]:
-    """The kprobe PMU's number and the name the function has here. Raises Unsupported.
-
-    The compiler may have renamed it (.isra.0, .constprop.0): the same code under another name.
-    """
+def kprobe_symbol(point: points.Kprobe | points.Kretprobe) -> tuple[int, str]:
+    """The kprobe PMU's number and the name the function has here. Raises Unsupported."""
     try:
         pmu = int(Path("/sys/bus/event_source/devices/kprobe/type").read_text())
     except FileNotFoundError:
         raise Unsupported("this kernel is built without kprobes", errno=errno.ENOENT) from None
-    symbol = function if symbols.exists(function) is not False else symbols.with_suffix(function)
-    if symbol is None:
+    match point:
+        case points.Kprobe(function, reads) | points.Kretprobe(function, reads):
+            return pmu, whole(function, as_declared=reads)
+
+
+def whole(function: str, *, as_declared: bool) -> str:
+    """The one symbol that all calls of a function go through. Raises Unsupported.
+
+    The compiler may have renamed it: the same code, but with other arguments (.isra.0,
+    .constprop.0), which only a program that reads none can do with: as_declared=False. Where
+    there are several symbols, a counter on one would miss the calls of the others; they may as
+    well be different functions, so all of them together are no better.
+    """
+    found = symbols.copies(function)
+    if found is None:
+        return function  # no kallsyms to look at: the kernel will tell
+    if not found:
         raise Unsupported(f"this kernel has no function {function}", errno=errno.ENOENT)
-    return pmu, symbol
+    if parts := [symbol for symbol in found if ".part." in symbol]:
+        raise Unsupported(
+            f"the compiler cut {function} to pieces: {parts[0]} is only a part of it, "
+            "and the rest went into its callers"
+        )
+    if len(found) > 1:
+        names = ", ".join(sorted(set(found)))
+        raise Unsupported(
+            f"this kernel has {len(found)} functions of that name ({names}): "
+            "one of them would not see all calls"
+        )
+    (symbol,) = found
+    if as_declared and (".isra." in symbol or ".constprop." in symbol):
+        raise Unsupported(f"the compiler made {symbol} of {function}, with other arguments")
+    return symbol
 
 
-def _kprobe(prog_fd: int, function: str, *, returns: bool) -> Detach:
-    pmu, symbol = kprobe_symbol(function)
+def _kprobe(prog_fd: int, point: points.Kprobe | points.Kretprobe) -> Detach:
+    pmu, symbol = kprobe_symbol(point)
+    returns = isinstance(point, points.Kretprobe)
     return _perf(prog_fd, f"function {symbol}", pmu, 1 if returns else 0, symbol.encode())
 
 

@@ -81,16 +81,25 @@ class Fexit:
 
 @dataclass(frozen=True, slots=True)
 class Kprobe:
-    """The entry of a kernel function, by the kprobe PMU. Linux 4.17, CONFIG_KPROBES."""
+    """The entry of a kernel function, by the kprobe PMU. Linux 4.17, CONFIG_KPROBES.
+
+    arguments: the program reads them. One that only counts can be attached to a copy that the
+    compiler made, where they are others.
+    """
 
     function: str
+    arguments: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Kretprobe:
-    """The return of a kernel function, by the kprobe PMU. Linux 4.17, CONFIG_KPROBES."""
+    """The return of a kernel function, by the kprobe PMU. Linux 4.17, CONFIG_KPROBES.
+
+    result: the program reads it, or what the call got. See `Kprobe.arguments`.
+    """
 
     function: str
+    result: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,19 +39,19 @@ def resolve(addresses: Iterable[int]) -> dict[int, str]:
         return {a: _resolved[a] for a in wanted}
 
 
-def exists(function: str) -> bool | None:
-    """Whether the kernel (or a module) has a function of just this name; None: may not look."""
-    found = _variants(function)
-    return None if found is None else function in found
+@cache
+def copies(function: str) -> tuple[str, ...] | None:
+    """The symbols of a function: its own name and those of copies and parts that the compiler
+    made of it ("tcp_ack.isra.0", "tcp_ack.part.0"); None where one may not look.
 
-
-def with_suffix(function: str) -> str | None:
-    """The function under the name that the compiler gave it ("tcp_ack.isra.0"), if there is one.
-
-    A whole copy comes before a part of the function.
+    A name stands as often as the kernel has it: other files may have a function of that name.
     """
-    found = [f for f in _variants(function) or () if f != function]
-    return min(found, key=lambda f: (".part." in f, f), default=None)
+    name = re.escape(function.encode())
+    pattern = re.compile(rb" [tTwW] (" + name + rb"(?:" + _SUFFIX + rb")?)[\t\n]")
+    try:
+        return tuple(sorted(m.decode() for lines in _lines() for m in pattern.findall(lines)))
+    except OSError:
+        return None
 
 
 def _pass(wanted: list[int]) -> dict[int, str]:
@@ -79,16 +79,6 @@ def _named(address: int, start: bytes, line: bytes) -> str:
     if offset >= _LARGEST:
         return f"0x{address:x}"
     return f"{line.split()[2].decode(errors='replace')}+0x{offset:x}"
-
-
-@cache
-def _variants(function: str) -> tuple[str, ...] | None:
-    name = re.escape(function.encode())
-    pattern = re.compile(rb" [tTwW] (" + name + rb"(?:" + _SUFFIX + rb")?)[\t\n]")
-    try:
-        return tuple({m.decode() for lines in _lines() for m in pattern.findall(lines)})
-    except OSError:
-        return None
 
 
 def _lines() -> Iterator[bytes]:

@@ -61,17 +61,16 @@ def test_without_kallsyms_nothing_is_known(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(symbols, "_KALLSYMS", tmp_path / "none")
     monkeypatch.setattr(symbols, "_resolved", {})
     assert symbols.resolve([0xABC]) == {0xABC: "0xabc"}
-    assert symbols.exists("no_kallsyms_here") is None
-    assert symbols.with_suffix("no_kallsyms_here_either") is None
+    assert symbols.copies("no_kallsyms_here") is None
 
 
-def test_a_function_exists_under_just_its_name() -> None:
-    assert symbols.exists("tcp_v4_connect") is True
-    assert symbols.exists("tcp_v4_connec") is False
-    assert symbols.exists(".*") is False
+def test_a_function_is_found_under_just_its_name() -> None:
+    assert symbols.copies("tcp_v4_connect") == ("tcp_v4_connect",)
+    assert symbols.copies("tcp_v4_connec") == ()
+    assert symbols.copies(".*") == ()
 
 
-def test_a_copy_by_the_compiler_is_found_under_its_name(
+def test_copies_and_parts_by_the_compiler_are_found_as_often_as_they_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where a line crosses the pieces that are read, and in a module."""
@@ -80,6 +79,8 @@ def test_a_copy_by_the_compiler_is_found_under_its_name(
         "aa.isra.0",
         "bb.part.0",
         "bb.constprop.0.isra.0",
+        "bb.part.0",
+        "bb",
         "cc.cold",
         "ddd.isra.0",
         "ee.llvm.1",
@@ -89,20 +90,19 @@ def test_a_copy_by_the_compiler_is_found_under_its_name(
     file.write_text(filler + lines)
     monkeypatch.setattr(symbols, "_KALLSYMS", file)
     monkeypatch.setattr(symbols, "_CHUNK", 1000)
-    found = {name: symbols.with_suffix(name) for name in ("aa", "bb", "cc", "dd", "ee")}
+    symbols.copies.cache_clear()
+    found = {name: symbols.copies(name) for name in ("aa", "bb", "cc", "dd", "ee")}
+    symbols.copies.cache_clear()
     assert found == {
-        "aa": "aa.isra.0",
-        "bb": "bb.constprop.0.isra.0",
-        "cc": None,
-        "dd": None,
-        "ee": "ee.llvm.1",
+        "aa": ("aa.isra.0",),
+        "bb": ("bb", "bb.constprop.0.isra.0", "bb.part.0", "bb.part.0"),
+        "cc": (),
+        "dd": (),
+        "ee": ("ee.llvm.1",),
     }
 
 
 def test_this_kernel_s_own_copies_are_found() -> None:
-    names = {name for _, name in _functions() if ".isra.0" in name and not name.startswith("__pfx")}
-    plain = {name for _, name in _functions()}
-    for name in sorted(n for n in names if n.partition(".")[0] not in plain)[:3]:
-        function = name.partition(".")[0]
-        assert symbols.exists(function) is False
-        assert (symbols.with_suffix(function) or "").startswith(function + ".")
+    names = {name for _, name in _functions() if name.endswith(".isra.0")}
+    for symbol in sorted(n for n in names if not n.startswith("__pfx"))[:3]:
+        assert symbol in (symbols.copies(symbol.removesuffix(".isra.0")) or ())
