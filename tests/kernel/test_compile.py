@@ -87,6 +87,7 @@ LONG = "int f(u64 *ctx) { u64 n = 0; " + "n += ctx[n & 1] * 3; " * 20_000 + "ret
 
 @pytest.fixture(scope="module")
 def compiler() -> Iterator[Compiler]:
+    bpf.raise_memlock()  # before Linux 5.11 maps and programs are charged against it
     with ExitStack() as stack:
         compiler = Compiler(types=TYPES)
         stack.callback(compiler.close)
@@ -372,10 +373,11 @@ def test_the_child_does_not_outlive_a_killed_parent() -> None:
     assert until(lambda: gone(child))
 
 
-def test_every_source_of_the_catalogue_compiles_on_this_kernel() -> None:
+def test_every_source_that_is_for_this_kernel_compiles_on_it() -> None:
     """With it hold the size assertions of every type that a hook uses."""
     hooks = catalogue().values()
-    sources = {r.source for h in hooks for r in h.ladder if isinstance(r.source, str) and r.source}
+    rungs = [r for h in hooks for r in h.ladder if r.requires is None or r.requires() is None]
+    sources = {r.source for r in rungs if isinstance(r.source, str) and r.source}
     compiler = Compiler(hooks)
     try:
         with ThreadPoolExecutor(4) as threads:
