@@ -39,6 +39,8 @@ _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID = 16, 17, 19
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
 
 F_ALLOW_MULTI = 2
+F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
+_QUERY_EFFECTIVE = 1
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_EVENT_IOC_ENABLE = 0x2400
 _PERF_EVENT_IOC_SET_BPF = 0x40042408
@@ -219,11 +221,15 @@ def prog_detach(prog_fd: int, target: int, attach_type: int) -> None:
     _bpf(_PROG_DETACH, struct.pack("<IIIII", target, prog_fd, attach_type, 0, 0))
 
 
-def prog_query(target: int, attach_type: int) -> list[int]:
-    """Ids of the programs attached to a cgroup fd or (TCX) an ifindex, in order."""
+def prog_query(target: int, attach_type: int, *, effective: bool = False) -> list[int]:
+    """Ids of the programs attached to a cgroup fd or (TCX) an ifindex, in order.
+
+    effective: all that run for a cgroup, also those attached above it.
+    """
     ids = ctypes.create_string_buffer(4 * 64)
+    flags = _QUERY_EFFECTIVE if effective else 0
     attr = ctypes.create_string_buffer(
-        struct.pack("<IIIIQII", target, attach_type, 0, 0, _address(ids), 64, 0), 64
+        struct.pack("<IIIIQII", target, attach_type, flags, 0, _address(ids), 64, 0), 64
     )
     _bpf(_PROG_QUERY, attr)
     count = struct.unpack_from("<I", attr, 24)[0]

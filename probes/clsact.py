@@ -104,6 +104,12 @@ def qdisc(ifindex: int) -> str | None:
     return None
 
 
+def no_egress() -> Busy:
+    """The refusal of egress where somebody has an ingress qdisc."""
+    why = "somebody's ingress qdisc stands where egress would need a clsact qdisc"
+    return Busy(why, errno=EEXIST)
+
+
 def _make_qdisc(ifindex: int, direction: str) -> bool:
     errno, kernel = iproute.change("tc", "add", kind="clsact", index=ifindex)
     if not errno:
@@ -112,7 +118,7 @@ def _make_qdisc(ifindex: int, direction: str) -> bool:
         raise nlsocket.refusal(errno, "a clsact qdisc", kernel)
     # An ingress qdisc serves ingress, but would take an egress filter for one of ingress.
     if direction == "egress" and qdisc(ifindex) != "clsact":
-        raise Busy("an ingress qdisc stands where egress would need a clsact qdisc", errno=EEXIST)
+        raise no_egress()
     return False
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from probes import bpf, links, points
+from probes import bpf, clsact, links, points
 from probes.errors import ProbeError, Unsupported
 from probes.model import Program, Rung
 from probes.points import AttachType, Point
@@ -65,6 +65,8 @@ def answer(rung: Rung, ifindex: int = 0) -> Answer:
                     word, why = _xdp(program.point, ifindex)
                 elif _harmless(program.point, ifindex):
                     links.attach(program.point, fd, ifindex)()
+                elif isinstance(program.point, points.CgroupAttach):
+                    _beside_others(program.point, fd)
         except ProbeError as refusal:
             if not program.optional:
                 return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
@@ -86,6 +88,14 @@ def _harmless(point: Point, ifindex: int) -> bool:
     if isinstance(point, points.TcxLink):
         return ifindex != 0
     return not isinstance(point, points.Clsact | points.CgroupAttach)
+
+
+def _beside_others(point: points.CgroupAttach, fd: int) -> None:
+    """Raises Busy where somebody's program lets none beside it, which a link meets as well."""
+    try:
+        links.attach(points.CgroupLink(point.attach_type), fd, 0)()
+    except Unsupported:
+        pass  # links came to cgroups later: only attaching tells
 
 
 def _neutral(point: Point) -> int:
@@ -113,6 +123,8 @@ def _exists(point: Point, ifindex: int) -> None:
         case points.XdpLink() | points.XdpNetlink() if ifindex:
             if (foreign := links.foreign_xdp(ifindex)) is not None:
                 raise foreign
+        case points.Clsact("egress") if ifindex and clsact.qdisc(ifindex) == "ingress":
+            raise clsact.no_egress()
         case points.CgroupLink() | points.CgroupAttach():
             with links.root_cgroup():
                 pass

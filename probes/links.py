@@ -168,8 +168,12 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Detach:
                 ifindex,
             )
         case points.TcxLink(direction):
+            # First of all, so that it counts also what somebody's program behind it drops.
             return _link(
-                lambda: bpf.link_create(prog_fd, ifindex, _TCX[direction]), "TCX", point, ifindex
+                lambda: bpf.link_create(prog_fd, ifindex, _TCX[direction], flags=bpf.F_BEFORE),
+                "TCX",
+                point,
+                ifindex,
             )
         case points.CgroupLink(kind):
             with root_cgroup() as cgroup:
@@ -203,10 +207,7 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
             return Gone("the interface is not there any more", errno=code)
         case errno.EPERM if isinstance(point, points.CgroupLink | points.CgroupAttach):
             if not privilege.missing(*needs(point)):
-                return Busy(
-                    "a program that tolerates none beside it is attached to the root cgroup",
-                    errno=code,
-                )
+                return Busy(f"{_exclusive(point)} to the root cgroup", errno=code)
         case errno.ENOENT:
             return Unsupported(f"this kernel has no {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.TcxLink):
@@ -233,6 +234,19 @@ def _who(ifindex: int) -> str:
         return "somebody else's program"
     mode, id = interface.xdp_programs[0]
     return f"the XDP program {printable(bpf.prog_name(id) or 'unknown')}#{id} ({mode})"
+
+
+def _exclusive(point: points.CgroupLink | points.CgroupAttach) -> str:
+    """The foreign program that lets nobody beside it, in words. It may be attached above us."""
+    with root_cgroup() as cgroup:
+        try:
+            ids = bpf.prog_query(cgroup, point.attach_type)
+            ids = ids or bpf.prog_query(cgroup, point.attach_type, effective=True)
+        except OSError:
+            ids = []
+    names = [f"{printable(bpf.prog_name(id) or 'unknown')}#{id}" for id in ids]
+    whose = f"the program {', '.join(names)}," if names else "a program"
+    return f"{whose} that tolerates none beside it is attached"
 
 
 def foreign_xdp(ifindex: int) -> Busy | None:

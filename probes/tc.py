@@ -1,6 +1,7 @@
 """What the two TC hooks share: one counting program, for ingress or egress.
 
-It lets every packet go on to the next program of the chain (TCX_NEXT, TC_ACT_UNSPEC).
+It lets every packet go on to the next program of the chain (TCX_NEXT, TC_ACT_UNSPEC), and comes
+first there, so that it counts also what somebody's program then drops.
 """
 
 from __future__ import annotations

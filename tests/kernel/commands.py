@@ -33,10 +33,13 @@ def ebpftop(
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Runs it in the background; killed at the end if it still runs."""
+def running(*arguments: str, before: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
+    """Runs it in the background; killed at the end if it still runs.
+
+    before: a command that becomes it (setpriv, unshare), so that the process is the same.
+    """
     with subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*before, *COMMAND, *arguments],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import COMMAND, ROOT, held, left_of
+from commands import held, left_of
 from events import getpgid
 from namespaces import as_json, namespace, run, send, veth
 
-from probes import bpf, links
 from probes.attachment import Attachment, Modules
 from probes.errors import ProbeError
 from probes.hooks import catalogue
@@ -32,7 +26,7 @@ from probes.model import (
     Sample,
     State,
 )
-from probes.points import AttachType, ProgType, RawTracepoint
+from probes.points import RawTracepoint
 
 pytestmark = pytest.mark.kernel
 
@@ -79,31 +73,6 @@ def _row(sample: Sample, hook: Hook) -> dict[str, object]:
 # -- others are there already ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["native", "generic"])
-def test_a_foreign_xdp_program_is_named_and_never_touched(
-    make: Callable[..., Attachment], mode: str
-) -> None:
-    """The ladder ends on counters, whatever way the foreign one was attached in."""
-    index, _ = veth()
-    foreign = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="foreign")
-    id = bpf.prog_info(foreign).id
-    option = {"native": "xdpdrv", "generic": "xdpgeneric"}[mode]
-    run("bpftool", "net", "attach", option, "id", str(id), "dev", "v0")
-    os.close(foreign)
-    before = run("ip", "-d", "link", "show", "v0")
-    attachment = make("xdp", "v0", index)
-    status = attachment.climb(asked=True)
-    assert (status.state, status.rung) == (State.PASSIVE, "netlink")
-    assert [r.rung for r in status.refused] == [r.name for r in attachment.hook.ladder[:-1]]
-    assert all(r.error in ("EBUSY", "EEXIST", "Busy") for r in status.refused)
-    assert status.refused[0].why == f"the XDP program foreign#{id} ({mode}) is attached there"
-    row = _row(attachment.read(), attachment.hook)
-    assert (row["program"], row["program_id"]) == ("foreign", id)
-    assert run("ip", "-d", "link", "show", "v0") == before
-    attachment.detach()
-    assert run("ip", "-d", "link", "show", "v0") == before
-
-
 def test_a_program_that_comes_between_question_and_answer_is_not_replaced(
     make: Callable[..., Attachment],
 ) -> None:
@@ -115,80 +84,6 @@ def test_a_program_that_comes_between_question_and_answer_is_not_replaced(
     assert (status.state, status.rung) == (State.PASSIVE, "netlink")
     send("v1", 5)
     assert _row(first.read(), first.hook)["pass"] == 5
-
-
-@contextmanager
-def _exclusive_cgroup() -> Iterator[Path]:
-    """A cgroup with a sock_ops program that tolerates none beside it (flags 0)."""
-    root = links.cgroup_root()
-    if root is None:
-        pytest.skip("cgroup v2 is not mounted here")
-    group = root / f"ebpftop-test-{os.getpid()}"
-    group.mkdir()
-    try:
-        program = bpf.prog_load(
-            ProgType.SOCK_OPS,
-            bpf.exit_with(1),
-            name="exclusive",
-            expected_attach_type=AttachType.CGROUP_SOCK_OPS,
-        )
-        fd = os.open(group, os.O_RDONLY | os.O_DIRECTORY)
-        bpf.prog_attach(program, fd, AttachType.CGROUP_SOCK_OPS)
-        os.close(fd)
-        os.close(program)
-        yield group
-    finally:
-        deadline = time.monotonic() + 5
-        while True:  # the last process is on its way out; the program goes with the cgroup
-            try:
-                group.rmdir()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-
-
-def test_an_exclusive_sock_ops_program_makes_round_trips_step_down() -> None:
-    """For a process whose root cgroup it is: the host's own root is nobody's to block."""
-    root = links.cgroup_root()
-    with links.root_cgroup() as fd:
-        if bpf.prog_query(fd, AttachType.CGROUP_SOCK_OPS):
-            pytest.skip("somebody's sock_ops program is on the root cgroup: others are let in")
-    with _exclusive_cgroup() as group:
-        enter = f"echo $$ > {group}/cgroup.procs"
-        mount = f"umount -l -a -t cgroup2 && mount -t cgroup2 none {root}"
-        script = (
-            f"""{enter} && exec unshare --cgroup --mount sh -c '{mount} && exec "$@"' - "$@" """
-        )
-        done = subprocess.run(
-            [
-                "sh",
-                "-c",
-                script,
-                "-",
-                *COMMAND,
-                "once",
-                "--json",
-                "--for",
-                "0",
-                "--hook",
-                "tcp-rtt",
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    (hook,) = json.loads(done.stdout)["hooks"]
-    link, multi = hook["refused"][:2]
-    assert link["rung"] == "sock_ops-link"
-    assert link["error"] == "EPERM"
-    assert "tolerates none beside it" in link["why"]
-    assert (multi["rung"], multi["error"]) == ("sock_ops-multi", "Busy")
-    assert hook["state"] in ("attached", "passive"), hook["refused"]
-    assert not hook["rung"].startswith("sock_ops")
 
 
 # -- what may be attached --------------------------------------------------------------------

@@ -28,11 +28,9 @@ from commands import (
 )
 from namespaces import as_json, namespace, run, veth
 
-from probes import bpf
 from probes.bcc_compiler import SITES
 from probes.hooks import catalogue
 from probes.model import Kind, Reach, TargetKind
-from probes.points import ProgType
 
 pytestmark = pytest.mark.kernel
 
@@ -369,28 +367,6 @@ def test_the_doctor_predicts_what_once_then_does(who: str, unprivileged: Path) -
     once = ebpftop("once", "--json", "--for", "0", before=before, cwd=unprivileged)
     stands = _rungs(_document(once))
     assert stands == {h.name: {predicted[h.name]} for h in SAFE}
-
-
-def test_the_doctor_knows_what_is_on_an_interface_already() -> None:
-    veth()
-    foreign = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="foreign")
-    id = bpf.prog_info(foreign).id
-    run("bpftool", "net", "attach", "xdpgeneric", "id", str(id), "dev", "v0")
-    os.close(foreign)
-    asked = ["--hook", "xdp@v0", "--hook", "xdp@lo", "--hook", "xdp@v1"]
-    told = _document(ebpftop("doctor", "--json", *asked))
-    document = _document(ebpftop("once", "--json", "--for", "0", *asked))
-    stands = {h["target"]: h["rung"] for h in document["hooks"]}
-    sure = 0
-    for hook in told["hooks"]:
-        (answer,) = (r for r in hook["rungs"] if r["rung"] == hook["predicted"])
-        if answer["answer"] == "yes":
-            sure += 1
-            assert stands[hook["target"]] == hook["predicted"]
-    assert sure >= 1
-    assert stands["v0"] == "netlink"
-    (busy,) = (h for h in told["hooks"] if h["target"] == "v0")
-    assert f"foreign#{id}" in busy["rungs"][0]["why"]
 
 
 def test_the_doctor_changes_nothing() -> None:
