@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from probes import bpf
+from probes import bpf, kernel
 from probes.attachment import Modules
 from probes.hooks import catalogue
 from probes.kernel import Compiler
@@ -21,10 +23,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="attaches to the kernel: needs root"))
 
 
+PACKAGES = ("python3-bpfcc", "libbpf1", "libbpf0", "iproute2", "bpftool")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _versions(record_testsuite_property: Callable[[str, object], None]) -> None:
+    """What was used: the matrix of kernels prints it under its tables."""
+    record_testsuite_property("kernel", platform.version())
+    record_testsuite_property("python", platform.python_version())
+    asked = ("dpkg-query", "-W", "-f", "${Package} ${Version}\n", *PACKAGES)
+    try:
+        shown = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return  # no Debian
+    for line in shown.splitlines():
+        name, _, version = line.partition(" ")
+        if version:
+            record_testsuite_property(name, version)
+
+
 @pytest.fixture(scope="session")
 def modules() -> Iterator[Modules]:
-    """One compiler for all tests, as in the program."""
+    """One compiler for all tests, as in the program; it stays, since bcc takes long to load."""
     bpf.raise_memlock()
+    kernel.IDLE_SECONDS = 60.0
     compiler = Compiler(catalogue().values())
     yield Modules(compiler)
     compiler.close()

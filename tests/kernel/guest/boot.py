@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
-import shutil
 import sys
 import sysconfig
 import tarfile

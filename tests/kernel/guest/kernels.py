@@ -7,6 +7,7 @@ another age, for its bcc and Python.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -62,7 +63,7 @@ def cache() -> Path:
 
 
 def image(name: str) -> Image:
-    """The kernel of that name, from the cache or from the distribution's archive. Raises Missing."""
+    """The kernel of that name, from the cache or from the archive. Raises Missing."""
     kernel = next(k for k in KERNELS if k.name == name)
     place = cache() / kernel.name
     if kernel.headers and place.is_dir() and not (place / "usr/src").is_dir():
@@ -86,15 +87,18 @@ def userland(suite: str) -> Path:
 
 
 def _made(place: Path, make: Callable[[Path], object]) -> Path:
-    """A folder of the cache: whole, or not there at all."""
-    if not place.is_dir():
-        fresh = place.with_name(f".{place.name}.{os.getpid()}")
-        shutil.rmtree(fresh, ignore_errors=True)
-        try:
-            make(fresh)
-            fresh.rename(place)
-        finally:
+    """A folder of the cache: whole, or not there at all. Made once, whoever else asks for it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = place.with_name(f".{place.name}")
+    with place.with_name(f".{place.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.is_dir():
             shutil.rmtree(fresh, ignore_errors=True)
+            try:
+                make(fresh)
+                fresh.rename(place)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
     return place
 
 

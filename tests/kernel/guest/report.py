@@ -1,99 +1,48 @@
-"""JUnit files of several kernels -> one table: rungs and tests down, kernels across."""
+"""What several kernels gave -> tables: rungs, situations and tests down, kernels across."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
-from pathlib import Path
-from xml.etree import ElementTree
 
-RUNG_ID = re.compile(r"\[([\w-]+):([\w-]+)")
+from tests.kernel.guest.results import PLAIN, Column, Outcome, Result
 
-
-class Outcome(IntEnum):
-    """What one test gave; where several tests are of one rung, the highest is shown."""
-
-    ABSENT = 0
-    SKIPPED = 1
-    REFUSED = 2
-    OK = 3
-    FAILED = 4
+CHOSEN = " *"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One test on one kernel. rung: "hook rung", or "" for a test that is of none."""
+@dataclass(slots=True)
+class Notes:
+    """Sentences that cells point at, numbered from 1."""
 
-    test: str
-    file: str
-    rung: str
-    outcome: Outcome
-    detail: str = ""
+    texts: list[str] = field(default_factory=list)
 
+    def add(self, text: str) -> str:
+        text = " ".join(text.split())
+        if text not in self.texts:
+            self.texts.append(text)
+        return f"[{self.texts.index(text) + 1}]"
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One kernel. trouble: why there are no results at all, if there are none."""
-
-    name: str
-    release: str
-    seconds: float = 0.0
-    results: tuple[Result, ...] = ()
-    trouble: str = ""
-
-
-def read(junit: Path) -> tuple[Result, ...]:
-    """The results in one JUnit file. Raises OSError, ElementTree.ParseError."""
-    return tuple(_result(case) for case in ElementTree.parse(junit).iter("testcase"))
-
-
-def _result(case: ElementTree.Element) -> Result:
-    name, place = case.get("name", ""), case.get("classname", "")
-    said = {p.get("name", ""): p.get("value", "") for p in case.iter("property")}
-    by_id = RUNG_ID.search(name)
-    hook = said.get("hook") or (by_id[1] if by_id else "")
-    rung = said.get("rung") or (by_id[2] if by_id else "")
-    outcome, detail = _outcome(case, said)
-    # classname is the path with dots: tests.kernel.test_rungs
-    return Result(name, place.rpartition(".")[2], f"{hook} {rung}".strip(), outcome, detail)
-
-
-def _outcome(case: ElementTree.Element, said: dict[str, str]) -> tuple[Outcome, str]:
-    for tag in ("failure", "error"):
-        if (bad := case.find(tag)) is not None:
-            return Outcome.FAILED, " ".join(bad.get("message", "").split())
-    if refused := said.get("refused"):
-        return Outcome.REFUSED, refused
-    if (skipped := case.find("skipped")) is not None:
-        return Outcome.SKIPPED, skipped.get("message", "")
-    return Outcome.OK, said.get("count", "")
+    def lines(self) -> list[str]:
+        return [f"[{number}] {text}" for number, text in enumerate(self.texts, 1)]
 
 
 @dataclass(slots=True)
 class Table:
-    """The finished table: rows of cells, notes (numbered from 1) that cells point at."""
+    """Rows of cells under a title; a sentence says how to read them."""
 
+    title: str
+    reading: str
     heads: list[str]
     rows: list[list[str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    def note(self, text: str) -> str:
-        text = " ".join(text.split())
-        if text not in self.notes:
-            self.notes.append(text)
-        return f"[{self.notes.index(text) + 1}]"
 
     def text(self) -> str:
-        """For a terminal: columns lined up, notes below."""
+        """For a terminal: columns lined up."""
         widths = [max(map(len, column)) for column in zip(self.heads, *self.rows, strict=True)]
         lines = [self.heads, ["-" * width for width in widths], *self.rows]
         padded = (zip(line, widths, strict=True) for line in lines)
         table = ["  ".join(cell.ljust(width) for cell, width in line).rstrip() for line in padded]
-        return "\n".join([*table, "", *self._numbered()])
+        return "\n".join([f"== {self.title}", *table, ""])
 
     def markdown(self) -> str:
         """The same for a page."""
@@ -101,36 +50,80 @@ class Table:
         table = [
             "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
         ]
-        return "\n".join([*table, "", *(f"- {note}" for note in self._numbered())])
-
-    def _numbered(self) -> list[str]:
-        return [f"[{number}] {note}" for number, note in enumerate(self.notes, 1)]
+        return "\n".join([f"## {self.title}", "", self.reading, "", *table, ""])
 
 
-def table(columns: Sequence[Column], rungs: Iterable[str]) -> Table:
-    """rungs: those that must have been seen working on one kernel at least ("hook rung")."""
-    made = Table(["", *(f"{c.name} ({c.release})" if c.release else c.name for c in columns)])
-    found = [r.rung for c in columns for r in c.results if r.rung]
-    for rung in dict.fromkeys([*rungs, *found]):
-        per_kernel = [[r for r in c.results if r.rung == rung] for c in columns]
-        made.rows.append([rung, *(_rung_cell(made, results) for results in per_kernel)])
-    files = dict.fromkeys(r.file for c in columns for r in c.results if not r.rung)
-    for file in files:
-        per_kernel = [[r for r in c.results if r.file == file and not r.rung] for c in columns]
-        made.rows.append([file, *(_file_cell(made, results) for results in per_kernel)])
+@dataclass(slots=True)
+class Report:
+    """All that one run of the matrix has to say."""
+
+    tables: list[Table]
+    notes: Notes
+    failures: list[str]
+
+    def text(self) -> str:
+        failed = [f"FAILED  {failure}" for failure in self.failures]
+        return "\n".join([*(t.text() for t in self.tables), *self.notes.lines(), *failed])
+
+    def markdown(self) -> str:
+        notes = ["## Notes", "", *(f"- {line}" for line in self.notes.lines())]
+        return "\n".join([*(t.markdown() for t in self.tables), *notes, ""])
+
+
+def report(columns: Sequence[Column], rungs: Sequence[str]) -> Report:
+    """rungs: those ("hook rung") that must have been seen working, and must have been come to by
+    a ladder, on one kernel at least."""
+    notes = Notes()
+    tables = [
+        _rungs(columns, rungs, notes),
+        _situations(columns, notes),
+        _tests(columns, notes),
+        _versions(columns),
+    ]
+    return Report([t for t in tables if t.rows], notes, list(_failures(columns, rungs)))
+
+
+def _failures(columns: Sequence[Column], rungs: Iterable[str]) -> Iterator[str]:
     for column in columns:
-        where = f"{column.name}: "
         if column.trouble:
-            made.failures.append(where + column.trouble)
+            yield f"{column.name}: {column.trouble}"
         for result in column.results:
             if result.outcome is Outcome.FAILED:
-                made.failures.append(f"{where}{result.file}::{result.test}: {result.detail}")
+                yield f"{column.name}: {result.file}::{result.test}: {result.detail}"
     seen = {r.rung for c in columns for r in c.results if r.outcome is Outcome.OK}
-    made.failures += [f"{rung}: no kernel here exercised it" for rung in rungs if rung not in seen]
+    reached = set[str]().union(*(c.reached() for c in columns))
+    for rung in rungs:
+        if rung not in seen:
+            yield f"{rung}: no kernel here exercised it"
+        if rung not in reached:
+            yield f"{rung}: no ladder here came to it by itself"
+
+
+def _heads(columns: Sequence[Column]) -> list[str]:
+    return ["", *(f"{c.name} ({c.release})" if c.release else c.name for c in columns)]
+
+
+def _rungs(columns: Sequence[Column], rungs: Iterable[str], notes: Notes) -> Table:
+    made = Table(
+        "Rungs",
+        "*ok*: attached, a known number of events caused, exactly that number counted (in "
+        "brackets). *refused*: this kernel, or this machine's policy, does not have it. "
+        f"*{CHOSEN.strip()}*: the rung that the ladder takes there by itself, as root.",
+        _heads(columns),
+    )
+    chosen = [c.chosen() for c in columns]
+    found = [r.rung for c in columns for r in c.results if r.rung]
+    for rung in dict.fromkeys([*rungs, *found]):
+        cells = [
+            _rung_cell([r for r in c.results if r.rung == rung], notes)
+            + (CHOSEN if rung in default else "")
+            for c, default in zip(columns, chosen, strict=True)
+        ]
+        made.rows.append([rung, *cells])
     return made
 
 
-def _rung_cell(made: Table, results: list[Result]) -> str:
+def _rung_cell(results: list[Result], notes: Notes) -> str:
     worst = max(results, key=lambda r: r.outcome, default=None)
     match worst:
         case None:
@@ -141,18 +134,60 @@ def _rung_cell(made: Table, results: list[Result]) -> str:
             counts = [r.detail for r in results if r.outcome is Outcome.OK and r.detail]
             return f"ok ({counts[0]})" if counts else "ok"
         case Result(outcome=Outcome.REFUSED):
-            return f"refused {worst.detail.split()[0].rstrip(':')} {made.note(worst.detail)}"
+            return f"refused {worst.detail.split()[0].rstrip(':')} {notes.add(worst.detail)}"
         case _:
-            return f"skipped {made.note(worst.detail)}"
+            return f"skipped {notes.add(worst.detail)}"
 
 
-def _file_cell(made: Table, results: list[Result]) -> str:
+def _situations(columns: Sequence[Column], notes: Notes) -> Table:
+    """A row for each ladder that comes to another rung than without the obstacle."""
+    made = Table(
+        "When something stands in the way",
+        "The rung that the ladder comes to by itself; *=*: the same as without the obstacle. The "
+        "note is what ebpftop says of it.",
+        _heads(columns),
+    )
+    said: dict[str, str] = {}
+    for result in (r for c in columns for r in c.results if r.situation):
+        said[result.situation] = said.get(result.situation) or result.obstacle
+    for situation, obstacle in said.items():
+        ladders = [c.ladders(situation) for c in columns]
+        note = notes.add(obstacle) if obstacle else ""
+        for id in dict.fromkeys(id for found in ladders for id in found):
+            plain = [c.ladders(PLAIN).get(id) for c in columns]
+            cells = [
+                "=" if rung and rung == usual and situation != PLAIN else rung or "-"
+                for rung, usual in zip((f.get(id) for f in ladders), plain, strict=True)
+            ]
+            if set(cells) > {"-"} and set(cells) != {"=", "-"}:
+                made.rows.append([f"{situation} {note}: {id}".replace(" :", ":"), *cells])
+    return made
+
+
+def _tests(columns: Sequence[Column], notes: Notes) -> Table:
+    made = Table("Tests", "Those that are of no single rung, by file.", _heads(columns))
+    for file in dict.fromkeys(r.file for c in columns for r in c.results if not r.rung):
+        per_kernel = [[r for r in c.results if r.file == file and not r.rung] for c in columns]
+        made.rows.append([file, *(_file_cell(results, notes) for results in per_kernel)])
+    return made
+
+
+def _file_cell(results: list[Result], notes: Notes) -> str:
     if not results:
         return "-"
     hits = Counter(r.outcome for r in results)
     words = {Outcome.FAILED: "FAILED", Outcome.OK: "ok", Outcome.REFUSED: "refused"}
     parts = [f"{hits[outcome]} {word}" for outcome, word in words.items() if hits[outcome]]
     if hits[Outcome.SKIPPED]:
-        why = {made.note(r.detail): None for r in results if r.outcome is Outcome.SKIPPED}
+        why = {notes.add(r.detail): None for r in results if r.outcome is Outcome.SKIPPED}
         parts.append(f"{hits[Outcome.SKIPPED]} skipped {' '.join(why)}")
     return ", ".join(parts)
+
+
+def _versions(columns: Sequence[Column]) -> Table:
+    made = Table("Versions", "What was used where.", _heads(columns))
+    for name in dict.fromkeys(name for c in columns for name in c.versions):
+        made.rows.append([name, *(c.versions.get(name, "-") for c in columns)])
+    took = [f"{c.seconds:.0f}" if c.seconds else "-" for c in columns]
+    made.rows.append(["seconds", *took])
+    return made
