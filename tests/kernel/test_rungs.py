@@ -28,11 +28,12 @@ from events import (
     time_out,
 )
 from namespaces import FRAME, as_json, namespace, run, send, veth
+from scenarios import find, log_of, values
 
 from probes import bpf
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue
-from probes.model import HookId, Rung, Sample, State, Trail
+from probes.model import HookId, Rung, State, Trail
 
 pytestmark = pytest.mark.kernel
 
@@ -103,20 +104,6 @@ def _rungs(hook: str) -> Any:
     )
 
 
-def _values(attachment: Attachment) -> list[dict[str, Any]]:
-    """The rows of a reading, by column."""
-    names = [c.name for c in attachment.hook.stored]
-    sample = attachment.read()
-    assert sample.status.state in (State.ATTACHED, State.PASSIVE), sample.status
-    return [dict(zip(names, row, strict=True)) for row in sample.rows.values()]
-
-
-def _find(rows: list[dict[str, Any]], **wanted: object) -> dict[str, Any]:
-    found = [r for r in rows if all(r[k] == v for k, v in wanted.items())]
-    assert len(found) == 1, f"{wanted} in {rows}"
-    return found[0]
-
-
 def _rung(hook: str, name: str) -> Rung:
     rung = catalogue()[hook].rung(name)
     assert rung is not None
@@ -133,7 +120,7 @@ def test_link_counters_are_those_of_ip(
     attachment = attached("interfaces", rung)
     veth()
     send("v1", FRAMES)
-    row = _find(_values(attachment), interface="v0")
+    row = find(values(attachment), interface="v0")
     shown = as_json("ip", "-j", "-s", "link", "show", "v0")[0]["stats64"]
     assert row["rx_packets"] == shown["rx"]["packets"] == FRAMES
     assert row["rx_bytes"] == shown["rx"]["bytes"] == FRAMES * len(FRAME)
@@ -152,7 +139,7 @@ def test_xdp_counts_each_packet_and_lets_it_pass(
     attachment = attached(f"xdp@{name}", rung, index)
     before = as_json("ip", "-j", "-s", "link", "show", name)[0]["stats64"]["rx"]["packets"]
     send(source, FRAMES)
-    row = _find(_values(attachment), interface=name)
+    row = find(values(attachment), interface=name)
     after = as_json("ip", "-j", "-s", "link", "show", name)[0]
     assert after["stats64"]["rx"]["packets"] - before == FRAMES, "all of them passed"
     if _rung("xdp", rung).passive:
@@ -192,7 +179,7 @@ def _tc(
             run("tc", "filter", "add", "dev", "v0", "ingress", "bpf", "bytecode", "1,6 0 0 0,")
     attachment = attached(f"tc-{direction}@v0", rung, index)
     send("v1" if direction == "ingress" else "v0", FRAMES)
-    row = _find(_values(attachment), interface="v0")
+    row = find(values(attachment), interface="v0")
     assert row["packets"] == FRAMES
     if rung == "netlink":
         run("tc", "qdisc", "del", "dev", "v0", *(kind[:1]))
@@ -208,7 +195,7 @@ def test_drops_are_counted_where_and_why(
     veth()
     attachment = attached("drops", rung)
     send("v1", FRAMES)
-    rows = [r for r in _values(attachment) if r["interface"] == "v0"]
+    rows = [r for r in values(attachment) if r["interface"] == "v0"]
     assert sum(r["packets"] for r in rows) == FRAMES
     (row,) = rows
     if rung == "counters":
@@ -233,12 +220,12 @@ def test_syscalls_are_counted_with_their_errors(
         for _ in range(CALLS):
             os.read(zero, 1)
         os.close(zero)
-        assert _find(_values(attachment), syscall="read*")["calls"] >= CALLS
+        assert find(values(attachment), syscall="read*")["calls"] >= CALLS
         record_property("count", "sums only")
         return
     getpgid(0, CALLS)
     getpgid(-1, FAILING)
-    row = _find(_values(attachment), syscall="getpgid")
+    row = find(values(attachment), syscall="getpgid")
     assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
     assert row["top_errno"] == "ESRCH"
     assert sum(row["latency"]) == CALLS + FAILING
@@ -254,7 +241,7 @@ def test_one_syscall_is_counted_by_process(
     os.getpid()
     getpgid(0, CALLS)
     getpgid(-1, FAILING)
-    (row,) = _values(attachment)
+    (row,) = values(attachment)
     assert (row["pid"], row["calls"], row["errors"]) == (os.getpid(), CALLS + FAILING, FAILING)
     assert row["comm"] in ("pytest", "python", "python3", "python3.11")
     record_property("count", row["calls"])
@@ -273,7 +260,7 @@ def test_connects_that_succeed_and_that_are_refused(
         attachment.read()
         with server(host) as port:
             held = [socket.create_connection((host, port)) for _ in range(5)]
-            row = _find(_values(attachment), raddr=host, rport=port, pid=os.getpid())
+            row = find(values(attachment), raddr=host, rport=port, pid=os.getpid())
             for s in held:
                 s.close()
         assert (row["connects"], row["established"], row["failed"]) == (5, 5, 0)
@@ -283,9 +270,9 @@ def test_connects_that_succeed_and_that_are_refused(
         assert connect(host, port, 7) == 0
     closed = free_port(host)
     assert connect(host, closed, 4) == 4
-    rows = _values(attachment)
-    good = _find(rows, raddr=host, rport=port, pid=os.getpid())
-    bad = _find(rows, raddr=host, rport=closed, pid=os.getpid())
+    rows = values(attachment)
+    good = find(rows, raddr=host, rport=port, pid=os.getpid())
+    bad = find(rows, raddr=host, rport=closed, pid=os.getpid())
     assert (good["connects"], good["established"], good["failed"]) == (7, 7, 0)
     assert sum(good["latency"]) == 7
     assert good["total_ns"] > 0
@@ -308,28 +295,23 @@ def test_the_ways_to_fail_are_told_apart(
     given_up.close()
     time_out(83)
     assert connect(NO_ROUTE, 84, 2) == 2
-    log = [] if rung == "sock_diag" else _log(attachment, attachment.read())
+    log = [] if rung == "sock_diag" else log_of(attachment, attachment.read())
     if rung == "sock_ops":  # an attempt that sent no SYN is settled a second later
         time.sleep(1.1)
-    rows = _values(attachment)
-    assert _find(rows, raddr=HOLE, rport=81)["pending"] == 1
+    rows = values(attachment)
+    assert find(rows, raddr=HOLE, rport=81)["pending"] == 1
     pending.close()
-    gave_up = _find(rows, raddr=HOLE, rport=82)
+    gave_up = find(rows, raddr=HOLE, rport=82)
     assert gave_up["failed"] == 1
     if rung == "sock_diag":
         record_property("count", "no reasons")
         return
-    timed_out, nowhere = (_find(rows, rport=port) for port in (83, 84))
+    timed_out, nowhere = (find(rows, rport=port) for port in (83, 84))
     assert gave_up["gave_up"] == timed_out["timed_out"] == timed_out["failed"] == 1
     assert (nowhere["raddr"], nowhere["connects"], nowhere["failed"]) == (NO_ROUTE, 2, 2)
     assert nowhere["other" if rung == "sock_ops" else "unreachable"] == 2
     assert {(e["rport"], e["result"]) for e in log} >= {(82, "gave up"), (83, "timed out")}
     record_property("count", 5)
-
-
-def _log(attachment: Attachment, sample: Sample) -> list[dict[str, Any]]:
-    names = [c.name for c in attachment.hook.log]
-    return [dict(zip(names, entry, strict=True)) for entry in sample.log]
 
 
 @_rungs("tcp-rtt")
@@ -341,9 +323,9 @@ def test_round_trips_of_old_and_new_connections(
         old = talk(host, port, 3)
         attachment = attached("tcp-rtt", rung)
         new = talk(host, port, 20)
-        rows = _values(attachment)
+        rows = values(attachment)
         mine = {s.getsockname()[1]: s for s in (old, new)}
-        before, after = (_find(rows, lport=p, rport=port) for p in mine)
+        before, after = (find(rows, lport=p, rport=port) for p in mine)
         shown = {
             line.split()[3].rpartition(":")[2]: line
             for line in run("ss", "-tniHO", "sport", "=", str(after["lport"])).splitlines()

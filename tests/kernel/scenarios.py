@@ -1,0 +1,107 @@
+"""What tests of rungs share: readings by column, and events whose rows are known beforehand."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from events import (
+    HOLE,
+    NO_ROUTE,
+    black_hole,
+    connect,
+    connect_into_hole,
+    free_port,
+    server,
+    time_out,
+)
+
+from probes.attachment import Attachment
+from probes.model import Sample, State
+
+Values = dict[str, Any]
+
+
+def sample_of(attachment: Attachment) -> Sample:
+    """A reading of something that stands."""
+    sample = attachment.read()
+    assert sample.status.state in (State.ATTACHED, State.PASSIVE), sample.status
+    return sample
+
+
+def rows_of(attachment: Attachment, sample: Sample) -> list[Values]:
+    """The rows of a reading, by column."""
+    names = [c.name for c in attachment.hook.stored]
+    return [dict(zip(names, row, strict=True)) for row in sample.rows.values()]
+
+
+def values(attachment: Attachment) -> list[Values]:
+    """The rows of a new reading, by column."""
+    return rows_of(attachment, sample_of(attachment))
+
+
+def log_of(attachment: Attachment, sample: Sample) -> list[Values]:
+    """The log of a reading, by column."""
+    names = [c.name for c in attachment.hook.log]
+    return [dict(zip(names, entry, strict=True)) for entry in sample.log]
+
+
+def find(rows: list[Values], **wanted: object) -> Values:
+    """The one row that has these values."""
+    found = [r for r in rows if all(r[k] == v for k, v in wanted.items())]
+    assert len(found) == 1, f"{wanted} in {rows}"
+    return found[0]
+
+
+class Connects:
+    """Connects to the same addresses and ports again and again, with every end there is."""
+
+    PENDING, GIVEN_UP, TIMED_OUT, NOWHERE = 81, 82, 83, 84
+
+    def __init__(self, listening: dict[str, int], closed: dict[str, int]) -> None:
+        self._listening, self._closed = listening, closed
+
+    @classmethod
+    @contextmanager
+    def ready(cls) -> Iterator[Connects]:
+        """Servers on both families, and a network that leads nowhere. In a namespace of its own."""
+        black_hole()
+        with server("127.0.0.1") as v4, server("::1") as v6:
+            yield cls({"127.0.0.1": v4, "::1": v6}, {h: free_port(h) for h in ("127.0.0.1", "::1")})
+
+    def cause(self, attachment: Attachment) -> tuple[list[Values], list[Values]]:
+        """Makes them all; this process's rows and log entries."""
+        for number, (host, port) in enumerate(self._listening.items(), 5):
+            assert connect(host, port, number) == 0
+        for number, (host, port) in enumerate(self._closed.items(), 3):
+            assert connect(host, port, number) == number
+        pending = connect_into_hole(self.PENDING)
+        connect_into_hole(self.GIVEN_UP).close()
+        time_out(self.TIMED_OUT)
+        assert connect(NO_ROUTE, self.NOWHERE, 2) == 2
+        if attachment.status.rung == "sock_ops":  # an attempt without a SYN: settled a second later
+            time.sleep(1.1)
+        sample = sample_of(attachment)
+        pending.close()
+        return _mine(rows_of(attachment, sample)), _mine(log_of(attachment, sample))
+
+    def expected(self) -> dict[tuple[str, int], Values]:
+        """Counters that are not zero, by address and port."""
+        rows = {
+            (HOLE, self.PENDING): {"connects": 1, "pending": 1},
+            (HOLE, self.GIVEN_UP): {"connects": 1, "failed": 1, "gave_up": 1},
+            (HOLE, self.TIMED_OUT): {"connects": 1, "failed": 1, "timed_out": 1},
+            (NO_ROUTE, self.NOWHERE): {"connects": 2, "failed": 2, "unreachable": 2},
+        }
+        for number, end in enumerate(self._listening.items(), 5):
+            rows[end] = {"connects": number, "established": number}
+        for number, end in enumerate(self._closed.items(), 3):
+            rows[end] = {"connects": number, "failed": number, "refused": number}
+        return rows
+
+
+def _mine(found: list[Values]) -> list[Values]:
+    return [values for values in found if values["pid"] == os.getpid()]
