@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from errno import ENOENT
+from errno import EACCES, ENOENT
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -22,6 +22,8 @@ from probes.units import printable
 
 T = TypeVar("T")
 Detach = Callable[[], None]
+OURS = "ebpftop"
+"""What the name of every program and filter of ours begins with."""
 _LEFT = "left behind by a killed ebpftop"
 
 
@@ -56,16 +58,23 @@ class Register:
         info = bpf.prog_info(prog_fd)
         here = netns()
         qdisc = Record("qdisc", "", info.name, info.id, ifindex, netns=here)
-        if clsact.qdisc(ifindex) is None:
+        if making := clsact.qdisc(ifindex) is None:
             self._add(qdisc)
+
+        def attach() -> clsact.ClsactFilter:
+            attached = clsact.clsact_attach(ifindex, direction, prog_fd, name)
+            if making and not attached.made_qdisc:  # somebody was faster, and it is theirs
+                self._remove(qdisc)
+            return attached
+
         try:
             return self.keep(
                 Record("clsact", direction, info.name, info.id, ifindex, name, netns=here),
-                lambda: clsact.clsact_attach(ifindex, direction, prog_fd, name),
+                attach,
                 lambda filter: self._detach_clsact(filter, here),
             )
         except (ProbeError, OSError):
-            if clsact.qdisc(ifindex) is None:
+            if making and clsact.qdisc(ifindex) is None:
                 self._remove(qdisc)
             raise
 
@@ -128,11 +137,7 @@ class Register:
             if not wanted:
                 file.unlink(missing_ok=True)
         except OSError as e:
-            raise Denied(
-                f"{self._directory} cannot record what would outlive this process: {e.strerror}",
-                errno=e.errno or 0,
-                remedy="Run it as root (sudo).",
-            ) from e
+            raise _unrecorded(self._directory, e.errno or 0) from e
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._records = fd, wanted
@@ -142,6 +147,20 @@ class Register:
 def register() -> Register:
     """This process's register."""
     return Register()
+
+
+def unrecordable(directory: Path = RUN) -> Denied | None:
+    """The refusal to expect where this process may not record what would outlive it."""
+    place = directory if directory.exists() else directory.parent
+    return None if os.access(place, os.W_OK | os.X_OK) else _unrecorded(directory, EACCES)
+
+
+def _unrecorded(directory: Path, code: int) -> Denied:
+    return Denied(
+        f"{directory} cannot record what would outlive this process: {os.strerror(code)}",
+        errno=code,
+        remedy="Run it as root (sudo).",
+    )
 
 
 def sweep(directory: Path = RUN) -> list[str]:
@@ -155,7 +174,7 @@ def sweep(directory: Path = RUN) -> list[str]:
             return []
         if not records.private(directory):
             return [f"{directory} is not a directory of this user alone: left as it is"]
-        files = sorted(f for f in directory.iterdir() if f.suffix != ".new")
+        files = sorted(directory.iterdir())
     except FileNotFoundError:
         return []
     except OSError as e:
@@ -170,12 +189,17 @@ def netns() -> int:
 
 def _sweep(file: Path) -> Iterator[str]:
     try:
+        if file.suffix == records.NEW:
+            records.unfinished(file)
+            return
         with records.orphaned(file) as left:
             # Filters before the qdisc that they sit in.
             results = [_undo(r) for r in sorted(left, key=lambda r: r.kind == "qdisc")]
             yield from (sentence for _, sentence in results if sentence)
             if results and all(settled for settled, _ in results):
                 file.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return  # another start was faster, or its process went in peace
     except OSError as e:
         yield f"{printable(str(file))} cannot be read ({e.strerror}): left as it is"
     except ValueError as e:
@@ -191,9 +215,17 @@ def _undo(record: Record) -> tuple[bool, str]:
         if record.netns and record.netns != netns():
             return False, f"{record}, {_LEFT}, is in another network namespace: left as it is"
         removed = _UNDO[record.kind](record)
+        # A qdisc stays while filters are in it. Somebody's: it is theirs now. Of an ebpftop that
+        # lives: it goes at a start after that.
+        settled = removed or record.kind != "qdisc" or not _in_use_by_ours(record.ifindex)
     except (ProbeError, OSError) as e:
         return False, f"{record}, {_LEFT}, could not be removed: {e}"
-    return True, f"removed {record}, {_LEFT}" if removed else ""
+    return settled, f"removed {record}, {_LEFT}" if removed else ""
+
+
+def _in_use_by_ours(ifindex: int) -> bool:
+    filters = (f for d in netlink.DIRECTIONS for f in netlink.filters(ifindex, d))
+    return any(f.name.startswith(OURS) for f in filters)
 
 
 def _loaded(record: Record) -> bool:

@@ -3,7 +3,8 @@
     /run/ebpftop/<pid>.<start time>.json
 
 A file stays locked (flock) while its process lives. One without a lock is that of a process that
-was killed, whatever pid namespace it lived in and whoever has its pid now.
+was killed, whatever pid namespace it lived in and whoever has its pid now. While a file is being
+written it ends in NEW: killed then, nothing was attached yet, or what was is in the file before.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from errno import ENOENT
 from pathlib import Path
 
 from probes import procfs
 from probes.units import printable
 
 RUN = Path("/run/ebpftop")
+NEW = ".new"
 KINDS = ("xdp", "clsact", "qdisc", "cgroup")
 _FORMAT = "ebpftop-lasting/1"
 _LARGEST = 1 << 16
+_TRIES = 5
 _TYPES = [str, str, str, int, int, str, int, int]
 
 
@@ -61,18 +65,44 @@ def write(file: Path, records: list[Record]) -> int:
     file.parent.mkdir(mode=0o700, exist_ok=True)
     if not private(file.parent):
         raise PermissionError(1, "it is not a directory of this user alone")
-    new = file.with_suffix(".new")
+    content = {"format": _FORMAT, "records": [asdict(r) for r in records]}
+    for _ in range(_TRIES):
+        try:
+            return _write(file, json.dumps(content).encode())
+        except FileNotFoundError:
+            continue  # it was taken for a dead process's in the moment before it was locked
+    raise FileNotFoundError(ENOENT, f"{file.name} is taken away by others")
+
+
+def _write(file: Path, content: bytes) -> int:
+    new = file.with_suffix(NEW)
     new.unlink(missing_ok=True)
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        content = {"format": _FORMAT, "records": [asdict(r) for r in records]}
-        os.write(fd, json.dumps(content).encode())
+        os.write(fd, content)
         new.rename(file)
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def unfinished(file: Path) -> bool:
+    """Removes a file that ends in NEW if its process died over it; whether it did."""
+    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not _private(os.fstat(fd), stat.S_IFREG):
+            return False
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if file.stat().st_ino != os.fstat(fd).st_ino:
+            return False
+        file.unlink()
+    except (BlockingIOError, FileNotFoundError):  # it is being written, or was renamed
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 @contextmanager

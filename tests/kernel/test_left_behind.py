@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -182,6 +183,70 @@ def test_a_qdisc_goes_with_the_last_of_our_filters(directory: Path, order: tuple
     assert _state("v0") == before
     assert list(directory.iterdir()) == []
     detach[0]()
+
+
+def test_a_qdisc_that_a_living_ebpftop_uses_goes_at_the_start_after_it(directory: Path) -> None:
+    """Made by one that was killed; the other never knew that it would have to remove it."""
+    index, _ = veth()
+    before = _state("v0")
+    program = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
+    killed, living = (lasting.Register(directory / name) for name in ("killed", "living"))
+    directory.mkdir(mode=0o700)
+    killed.attach_clsact(index, "ingress", program, "ebpftop:ingress")
+    let_go = living.attach_clsact(index, "egress", program, "ebpftop:egress")
+    (file,) = (directory / "killed").iterdir()
+    _orphan(file)
+    (said,) = lasting.sweep(directory / "killed")
+    assert "clsact program" in said
+    assert lasting.sweep(directory / "killed") == []
+    assert [f.name for f in netlink.filters(index, "egress") if f.name] == ["ebpftop:egress"]
+    let_go()
+    assert clsact.qdisc(index) == "clsact"
+    (said,) = lasting.sweep(directory / "killed")
+    assert "the qdisc made for" in said
+    assert _state("v0") == before
+    assert list((directory / "killed").iterdir()) == []
+    os.close(program)
+
+
+def test_a_qdisc_that_somebody_made_meanwhile_is_theirs(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our look and our making it; it has no filter of theirs yet."""
+    index, _ = veth()
+    program = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
+    look = clsact.qdisc
+
+    def slow(ifindex: int) -> str | None:
+        seen = look(ifindex)
+        monkeypatch.setattr(clsact, "qdisc", look)
+        run("tc", "qdisc", "add", "dev", "v0", "clsact")
+        return seen
+
+    monkeypatch.setattr(clsact, "qdisc", slow)
+    lasting.Register(directory).attach_clsact(index, "ingress", program, "ebpftop:test")()
+    os.close(program)
+    assert clsact.qdisc(index) == "clsact"
+    assert list(directory.iterdir()) == []
+
+
+def test_what_a_process_that_died_was_writing_goes(directory: Path) -> None:
+    """And what a living one is writing stays."""
+    register = lasting.Register(directory)
+    record = records.Record("xdp", "native", "ebpftop_xdp", 1, 2, netns=3)
+    detach = register.keep(record, lambda: None, lambda _: None)
+    (file,) = directory.iterdir()
+    died = directory / "1.1.new"
+    died.touch(mode=0o600)
+    alive = file.with_suffix(records.NEW)
+    alive.touch(mode=0o600)
+    with alive.open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        assert lasting.sweep(directory) == []
+        assert set(directory.iterdir()) == {file, alive}
+    detach()
+    assert lasting.sweep(directory) == []
+    assert list(directory.iterdir()) == []
 
 
 def test_a_refused_attach_leaves_no_record(directory: Path) -> None:
