@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Mapping
+from errno import ENOENT
 from functools import cache
+
+from probes.errors import Unsupported
 
 KIND_STRUCT, KIND_ENUM, KIND_TYPEDEF, KIND_FUNC, KIND_ENUM64 = 4, 6, 8, 12, 19
 
@@ -47,6 +50,19 @@ def vmlinux() -> int | None:
 def available() -> bool:
     """Whether this kernel has BTF and libbpf can read it. CONFIG_DEBUG_INFO_BTF, Linux 5.4."""
     return vmlinux() is not None
+
+
+def missing() -> Unsupported:
+    """The refusal of what needs BTF where it is not available: which of the two is missing."""
+    if libbpf() is None:
+        why, remedy = (
+            "libbpf, which reads the kernel's BTF, is missing",
+            "Install libbpf (libbpf1).",
+        )
+    else:
+        why = "this kernel has no BTF type information"
+        remedy = "Use a kernel built with CONFIG_DEBUG_INFO_BTF."
+    return Unsupported(why, errno=ENOENT, remedy=remedy)
 
 
 @cache

@@ -87,9 +87,9 @@ def facts() -> Iterator[Fact]:
     )
     yield Fact(
         "BTF",
-        "there" if btf.available() else "not there",
+        "there" if btf.available() else btf.missing().why,
         btf.available(),
-        "" if btf.available() else "Use a kernel with CONFIG_DEBUG_INFO_BTF; install libbpf.",
+        "" if btf.available() else btf.missing().remedy,
     )
     yield _tracefs()
     root = links.cgroup_root()

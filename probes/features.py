@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from probes import bpf, clsact, links, points
+from probes import bpf, clsact, lasting, links, points
 from probes.errors import ProbeError, Unsupported
 from probes.model import Program, Rung
 from probes.points import AttachType, Point
@@ -49,7 +49,7 @@ def veto(rung: Rung, ifindex: int = 0) -> ProbeError | None:
         except ProbeError as refusal:
             if not program.optional:
                 return refusal
-    return None
+    return lasting.unrecordable() if rung.lasting else None
 
 
 def answer(rung: Rung, ifindex: int = 0) -> Answer:
@@ -71,6 +71,8 @@ def answer(rung: Rung, ifindex: int = 0) -> Answer:
             if not program.optional:
                 return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
             why = f"{program.without}: {refusal.why}"
+    if rung.lasting and (refused := lasting.unrecordable()) is not None:
+        return Answer(Word.NO, refused.why, refused.remedy, refused.code)
     return Answer(word, why)
 
 
@@ -113,6 +115,8 @@ def _neutral(point: Point) -> int:
 
 def _exists(point: Point, ifindex: int) -> None:
     """What loading does not show: is there something to attach to? Raises ProbeError."""
+    if isinstance(point, points.XdpLink | points.CgroupLink):
+        _links("XDP (Linux 5.9)" if isinstance(point, points.XdpLink) else "cgroups (Linux 5.7)")
     match point:
         case points.Tracepoint(category, name):
             links.tracepoint_id(category, name)
@@ -128,6 +132,16 @@ def _exists(point: Point, ifindex: int) -> None:
         case points.CgroupLink() | points.CgroupAttach():
             with links.root_cgroup():
                 pass
+
+
+def _links(where: str) -> None:
+    """No program has this fd: EBADF where the kernel knows bpf_link at all."""
+    try:
+        bpf.link_create(0x7FFFFFFF, 0, AttachType.XDP)
+    except OSError as refused:
+        if refused.errno == errno.EINVAL:
+            why = f"this kernel takes no link to {where}"
+            raise Unsupported(why, errno=errno.EINVAL) from None
 
 
 def _tcx() -> None:

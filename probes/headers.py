@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from probes import btf_dump
+from probes import btf_dump, tracefs
 from probes.errors import Unsupported
 from probes.treecache import Files, TreeCache
 
@@ -67,7 +67,9 @@ CONSTANTS = """
 # Neighbouring bit fields become one integer of up to 128 bits, whose alignment is not the same on
 # the host, for which clang lays out, and on BPF, for which bcc makes code: what comes after them
 # (in 5.10's task_struct: tgid, comm, files) is then read from the wrong place, in silence.
-TYPE_FLAGS = ("-fms-extensions", "-ffine-grained-bitfield-accesses", "-Wno-microsoft-anon-tag")
+LAYOUT_FLAGS = ("-ffine-grained-bitfield-accesses",)
+TYPE_FLAGS = ("-fms-extensions", *LAYOUT_FLAGS, "-Wno-microsoft-anon-tag")
+_DISTRIBUTION = ("distribution.h", "records.h", "hooks.h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +96,12 @@ def tree(types: Collection[str]) -> Tree:
     try:
         if not BTF.exists():
             raise Unsupported(
-                "this kernel shows no BTF type information",
-                remedy="a kernel built with CONFIG_DEBUG_INFO_BTF, or its headers package",
+                "this kernel has no BTF type information",
+                remedy="use a kernel built with CONFIG_DEBUG_INFO_BTF",
             )
         return _from_btf(wanted)
     except Unsupported as why:
-        return _from_distribution(why)
+        return _from_distribution(wanted, why)
 
 
 def _from_btf(wanted: tuple[str, ...]) -> Tree:
@@ -109,18 +111,26 @@ def _from_btf(wanted: tuple[str, ...]) -> Tree:
     return Tree(place, (*TYPE_FLAGS, *hooks), "btf", frozenset(missing))
 
 
-def _from_distribution(why: Unsupported) -> Tree:
-    build = MODULES / os.uname().release / "build"
-    if not (build.exists() or (MODULES / os.uname().release / "source").exists()):
+def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
+    modules = MODULES / os.uname().release
+    if not ((modules / "build").exists() or (modules / "source").exists()):
         raise Unsupported(
             f"{why.why}, and its headers are not installed either",
-            remedy=f"{why.remedy} (linux-headers-{os.uname().release})",
+            remedy=f"Install {_package()}, or {why.remedy}.",
         )
     files = {name: _text(name) for name in ("distribution.h", "hooks.h")}
     files["constants.h"] = _constants()
-    place = _kept(("distribution", *_generator()), lambda: files)
-    cflags = [word for name in ("distribution.h", "hooks.h") for word in _include(place / name)]
-    return Tree(None, tuple(cflags), "headers")
+    # No header has these: macros make them while a tracepoint is compiled into the kernel.
+    files["records.h"] = "".join(map(tracefs.record, wanted))
+    place = _kept(("distribution", *_kernel(), *_generator(), *files.values()), lambda: files)
+    cflags = [word for name in _DISTRIBUTION for word in _include(place / name)]
+    return Tree(None, (*LAYOUT_FLAGS, *cflags), "headers")
+
+
+def _package() -> str:
+    """What the running kernel's headers are called where packages are."""
+    release = os.uname().release
+    return f"linux-headers-{release} (Debian, Ubuntu) or kernel-devel-{release} (Fedora)"
 
 
 def _include(header: Path) -> tuple[str, str]:
@@ -140,7 +150,8 @@ def _btf_files(wanted: tuple[str, ...]) -> Files:
 
 def _generator() -> tuple[str, ...]:
     """All that goes into a tree besides the kernel: no version number that somebody forgets."""
-    sources = ("headers.py", "btf_dump.py", *sorted(f"include/{p.name}" for p in INCLUDE.iterdir()))
+    own = ("headers.py", "btf_dump.py", "tracefs.py")
+    sources = (*own, *sorted(f"include/{p.name}" for p in INCLUDE.iterdir()))
     return tuple((INCLUDE.parent / name).read_text() for name in sources)
 
 
@@ -155,7 +166,8 @@ def _kernel() -> tuple[str, ...]:
         notes = Path("/sys/kernel/notes").read_bytes().hex()
     except OSError:
         notes = ""
-    return uname.release, uname.version, uname.machine, notes, str(BTF.stat().st_size)
+    size = BTF.stat().st_size if BTF.exists() else 0
+    return uname.release, uname.version, uname.machine, notes, str(size)
 
 
 def _kept(identity: tuple[str, ...], make: Callable[[], Files]) -> Path:

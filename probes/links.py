@@ -103,23 +103,24 @@ def _typed(id: int | None, what: str) -> int:
     if id is not None:
         return id
     if not btf.available():
-        raise Unsupported(
-            "this kernel has no BTF, or libbpf is missing to read it",
-            errno=errno.ENOENT,
-            remedy="Use a kernel built with CONFIG_DEBUG_INFO_BTF, and install libbpf.",
-        )
+        raise btf.missing()
     raise Unsupported(f"this kernel has no {what}", errno=errno.ENOENT)
 
 
 def _load_refused(point: Point, code: int, log: str) -> ProbeError:
     if code in (errno.EPERM, errno.EACCES) and not log:
-        if isinstance(point, points.Fentry | points.Fexit) and not privilege.missing(*needs(point)):
+        if isinstance(point, points.Fentry | points.Fexit) and _loads_others():
             return Denied(
                 "this kernel's policy refuses programs on trampolines (fentry, fexit, LSM)",
                 errno=code,
             )
         why, remedy = privilege.why_not(*needs(point))
         return Denied(f"the kernel refused to load it: {why}", errno=code, remedy=remedy)
+    verdicts = (errno.EPERM, errno.EACCES, errno.EINVAL)
+    if log and code in verdicts and privilege.missing(privilege.PERFMON):
+        # Without it no program may calculate with pointers, or call what reads memory.
+        why, remedy = privilege.why_not(privilege.PERFMON)
+        return Denied(f"the verifier refused it: {why}", errno=code, remedy=remedy)
     if code in (errno.EINVAL, errno.E2BIG, errno.EOPNOTSUPP, bpf.ENOTSUPP):
         if (helper := _HELPER.search(log)) and not _hides_memory(helper[1]):
             why = f"this kernel does not let such a program call the helper {helper[1]}"
@@ -138,6 +139,15 @@ def _load_refused(point: Point, code: int, log: str) -> ProbeError:
     )
 
 
+def _loads_others() -> bool:
+    """Whether programs of another kind for tracing can be loaded."""
+    try:
+        os.close(bpf.prog_load(ProgType.RAW_TRACEPOINT, bpf.exit_with(0)))
+    except OSError:
+        return False
+    return True
+
+
 def _hides_memory(helper: str) -> bool:
     """Whether the kernel takes this helper away because it is locked down."""
     return "probe_read" in helper and privilege.lockdown() == "confidentiality"
@@ -153,8 +163,11 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Detach:
             return _link(
                 lambda: bpf.raw_tracepoint_open(prog_fd, name), f"tracepoint {name}", point
             )
-        case points.BtfTracepoint(name) | points.Fentry(name) | points.Fexit(name):
-            return _link(lambda: bpf.raw_tracepoint_open(prog_fd), name, point)
+        case points.BtfTracepoint(name):
+            what = f"typed tracepoint {name}"
+            return _link(lambda: bpf.raw_tracepoint_open(prog_fd), what, point)
+        case points.Fentry(name) | points.Fexit(name):
+            return _link(lambda: bpf.raw_tracepoint_open(prog_fd), f"function {name}", point)
         case points.Tracepoint(category, name):
             id = tracepoint_id(category, name)
             return _perf(prog_fd, f"tracepoint {category}:{name}", 2, id)
@@ -178,7 +191,7 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Detach:
         case points.CgroupLink(kind):
             with root_cgroup() as cgroup:
                 return _link(
-                    lambda: bpf.link_create(prog_fd, cgroup, kind), "the root cgroup", point
+                    lambda: bpf.link_create(prog_fd, cgroup, kind), "link to the root cgroup", point
                 )
         case _:
             return _lasting(point, prog_fd, ifindex)
@@ -365,11 +378,16 @@ def _kprobe(prog_fd: int, point: points.Kprobe | points.Kretprobe) -> Detach:
 
 
 def cgroup_root() -> Path | None:
-    """Where cgroup v2 is mounted; in a container that is the container's own root."""
+    """Where cgroup v2 is mounted; in a container that is the container's own root.
+
+    A mount is listed also where another one hides it.
+    """
     for line in Path("/proc/self/mounts").read_text().splitlines():
         fields = line.split()
         if len(fields) > 2 and fields[2] == "cgroup2":
-            return Path(fields[1].encode().decode("unicode_escape"))
+            root = Path(fields[1].encode().decode("unicode_escape"))
+            if os.access(root / "cgroup.procs", os.F_OK):
+                return root
     return None
 
 
@@ -413,6 +431,7 @@ def _lasting(point: Point, prog_fd: int, ifindex: int) -> Detach:
             try:
                 return register.attach_cgroup(root, kind, prog_fd)
             except OSError as refused:
-                raise _attach_refused(refused.errno or 0, "the root cgroup", point) from None
+                what = "program on the root cgroup"
+                raise _attach_refused(refused.errno or 0, what, point) from None
         case _:
             raise AssertionError(f"{point} does not outlive the process")

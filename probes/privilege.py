@@ -40,6 +40,11 @@ def lockdown() -> str:
     return modes[modes.find("[") + 1 : modes.find("]")] if "[" in modes else "none"
 
 
+def filtered() -> bool:
+    """Whether a seccomp filter decides on this process's system calls."""
+    return "\nSeccomp:\t2\n" in Path("/proc/self/status").read_text()
+
+
 def sysctl(name: str) -> int | None:
     try:
         return int(Path("/proc/sys", *name.split(".")).read_text())
@@ -56,9 +61,14 @@ def why_not(*wanted: int) -> tuple[str, str]:
             f"the kernel is locked down ({mode})",
             "Boot without lockdown= (or Secure Boot) where that is acceptable.",
         )
+    if filtered():
+        return (
+            "a seccomp filter on this process refuses it although the capabilities are there",
+            "Let the container's seccomp profile allow bpf(2) and perf_event_open(2).",
+        )
     return (
         "a security policy of this host refuses it although the capabilities are there",
-        "Look for a seccomp profile, an LSM or a container runtime that forbids it.",
+        "Look for an LSM or a container runtime that forbids it.",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from probes import btf, netlink, procfs, symbols
+from probes import btf, netlink, procfs, symbols, tracefs
 from probes.errors import Gone, Unsupported
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Row, Rung
 from probes.points import BtfTracepoint, Point, RawTracepoint, Tracepoint
@@ -83,18 +83,22 @@ int dropped(struct trace_event_raw_kfree_skb *ctx) {
 """
 )
 _TYPES = ("sk_buff", "net_device", "net", "ns_common", "trace_event_raw_kfree_skb")
+_REASON = ("skb", "kfree_skb", "reason")
 
 
 def _reasons() -> Unsupported | None:
-    """The refusal of a kernel that does not say why it drops."""
-    if btf.enum("skb_drop_reason"):
+    """The refusal of a kernel that does not say why it drops; None also where nobody can tell."""
+    told = tracefs.symbols(*_REASON) if not btf.available() else btf.enum("skb_drop_reason")
+    if told is None or told:
         return None
-    return Unsupported("this kernel gives no reasons for drops (Linux 5.17), or has no BTF")
+    return Unsupported("this kernel gives no reasons for drops (Linux 5.17)")
 
 
 def reason_names() -> Mapping[int, str]:
-    """Reasons by number from the kernel's BTF: other on every kernel, so never from a table."""
+    """Reasons by number from the kernel itself: other on every kernel, so never from a table."""
     prefix = "SKB_DROP_REASON_"
+    if not btf.available():
+        return tracefs.symbols(*_REASON) or {}
     names = {n: s.removeprefix(prefix) for n, s in btf.enum("skb_drop_reason").items()}
     subsystems = btf.enum("skb_drop_reason_subsys")
     for number, name in subsystems.items():
@@ -188,13 +192,13 @@ HOOK = Hook(
         Column(
             "interface", "Interface", kind=Kind.KEY, width=15, help="where the packet was, or -"
         ),
-        Column("reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason, from BTF"),
+        Column("reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason"),
         Column("location", "Location", kind=Kind.KEY, width=28, help="kernel symbol+offset"),
         Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="dropped"),
     ),
     ladder=(
         _rung("btf-tracepoint", f"Linux 5.17, BTF, {_LOADS}", _TYPED, _BTF),
-        _rung("raw-tracepoint", f"Linux 5.17, BTF, {_LOADS}", _RAW, RawTracepoint("kfree_skb")),
+        _rung("raw-tracepoint", f"Linux 5.17, {_LOADS}", _RAW, RawTracepoint("kfree_skb")),
         _rung("tracepoint", f"Linux 5.17, tracefs, {_LOADS}", _TRACEFS, _TRACE),
         _rung("btf-tracepoint-no-reason", f"Linux 5.5, BTF, {_LOADS}", _TYPED, _BTF, reasons=False),
         _rung(

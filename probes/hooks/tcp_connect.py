@@ -73,7 +73,7 @@ LADDER = (
     ),
     Rung(
         "sock_ops",
-        "Linux 5.9, cgroup v2, CAP_BPF, CAP_NET_ADMIN",
+        f"Linux 5.9, cgroup v2, {_LOADS}, CAP_NET_ADMIN",
         open_connects,
         source=SOURCES["sock_ops"],
         types=TYPES,

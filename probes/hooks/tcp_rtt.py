@@ -273,7 +273,7 @@ def _minimum(us: object) -> Value:
 def _sock_ops(name: str, least: str, point: CgroupLink | CgroupAttach) -> Rung:
     return Rung(
         name,
-        f"{least}, cgroup v2, CAP_BPF, CAP_NET_ADMIN",
+        f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         _open("sock_ops"),
         source=_SOCK_OPS,
         types=_TYPES,

@@ -90,6 +90,9 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     return read
 
 
+# Without CAP_PERFMON the verifier lets no program subtract pointers: no length.
+_LOADS = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN"
+
 HOOK = Hook(
     name="xdp",
     title="XDP",
@@ -117,17 +120,17 @@ HOOK = Hook(
         Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of all packets seen"),
     ),
     ladder=(
-        _rung(
-            "link-native", "Linux 5.9, a driver with XDP, CAP_BPF, CAP_NET_ADMIN", XdpLink("native")
-        ),
-        _rung("link-generic", "Linux 5.9, CAP_BPF, CAP_NET_ADMIN", XdpLink("generic")),
+        _rung("link-native", f"Linux 5.9, a driver with XDP, {_LOADS}", XdpLink("native")),
+        _rung("link-generic", f"Linux 5.9, {_LOADS}", XdpLink("generic")),
         _rung(
             "netlink-native",
-            "Linux 4.8, a driver with XDP, CAP_NET_ADMIN",
+            f"Linux 4.8, a driver with XDP, {_LOADS}, root",
             XdpNetlink("native"),
             lasting=True,
         ),
-        _rung("netlink-generic", "Linux 4.12, CAP_NET_ADMIN", XdpNetlink("generic"), lasting=True),
+        _rung(
+            "netlink-generic", f"Linux 4.12, {_LOADS}, root", XdpNetlink("generic"), lasting=True
+        ),
         Rung("netlink", "nothing", _from_netlink, from_zero=False),
     ),
     order=20,

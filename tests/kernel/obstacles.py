@@ -1,0 +1,266 @@
+"""Situations in which less is allowed: each really made, by a command that runs the real one.
+
+What a situation takes away is declared by kind of attach point, so that the rung to expect can be
+worked out from what the kernel gives without it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from probes.hooks import catalogue
+from probes.model import Rung
+from probes.points import (
+    BtfTracepoint,
+    CgroupAttach,
+    CgroupLink,
+    Clsact,
+    Fentry,
+    Fexit,
+    Kprobe,
+    Kretprobe,
+    RawTracepoint,
+    TcxLink,
+    Tracepoint,
+    XdpLink,
+    XdpNetlink,
+)
+
+Kinds = tuple[type[Any], ...]
+Words = tuple[str, ...]
+XDP_TC: Kinds = (XdpLink, XdpNetlink, TcxLink, Clsact)
+CGROUP: Kinds = (CgroupLink, CgroupAttach)
+BTF: Kinds = (BtfTracepoint, Fentry, Fexit)
+THROUGH_RAW: Kinds = (*BTF, RawTracepoint)
+PERF: Kinds = (Tracepoint, Kprobe, Kretprobe)
+LINKS: Kinds = (XdpLink, TcxLink, CgroupLink)
+TRACING: Kinds = (*THROUGH_RAW, *PERF)
+LASTING: Kinds = (XdpNetlink, Clsact, CgroupAttach)
+ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING)
+
+EVERYTHING = (
+    "interfaces",
+    "xdp@v0",
+    "xdp@lo",
+    "tc-ingress@v0",
+    "tc-egress@v0",
+    "drops",
+    "syscalls",
+    "syscall-processes@getpgid",
+    "tcp-connect",
+    "tcp-rtt",
+)
+TCP = ("tcp-connect", "tcp-rtt")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """before: the command that makes it and runs another. lacks: what cannot be attached there.
+
+    says: what a refusal for want of such a point names: the obstacle and the remedy. facts: those
+    of the doctor that stand in the way. hooks: those that it can make a difference to. sysctls:
+    set meanwhile, where the kernel lets one. user: whether the command is run by an unprivileged
+    user. impossible: why this machine cannot be put there, "" where it can.
+    """
+
+    name: str
+    before: tuple[str, ...] = ()
+    lacks: Kinds = ()
+    says: Mapping[Kinds, Words] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = EVERYTHING
+    sysctls: Mapping[str, int] = field(default_factory=dict)
+    user: bool = False
+    impossible: Callable[[], str] = str
+
+    def takes_away(self, rung: Rung) -> bool:
+        return self.first_lack(rung) is not None
+
+    def first_lack(self, rung: Rung) -> type[Any] | None:
+        """The kind of the first point that the rung needs and cannot have."""
+        needed = [type(p.point) for p in rung.programs if not p.optional]
+        return next((kind for kind in needed if kind in self.lacks), None)
+
+
+def rung_of(spec: str, name: str) -> Rung:
+    rung = catalogue()[spec.partition("@")[0]].rung(name)
+    assert rung is not None
+    return rung
+
+
+# -- ways to put a command somewhere ---------------------------------------------------------
+
+
+def _mounts(*commands: str) -> tuple[str, ...]:
+    """In a mount namespace of its own, changed by these commands."""
+    script = " && ".join((*commands, 'exec "$@"'))
+    return ("unshare", "--mount", "--propagation=private", "sh", "-c", script, "sh")
+
+
+def _away(*places: str) -> str:
+    """Unmounts what is mounted there, with all that is below."""
+    listed = " ".join(places)
+    return f"for p in {listed}; do while umount -lR $p 2>/dev/null; do :; done; done"
+
+
+def _without_cgroup2() -> str:
+    """Every mount of cgroup v2, wherever it is."""
+    return (
+        'while m=$(awk \'$3 == "cgroup2" {print $2; exit}\' /proc/self/mounts) && [ "$m" ];'
+        ' do umount -l "$m" || exit; done'
+    )
+
+
+def _refused(*rules: str) -> tuple[str, ...]:
+    launcher = Path(__file__).with_name("seccomp.py")
+    return (sys.executable, str(launcher), *rules, "--")
+
+
+def _user(*capabilities: str) -> tuple[str, ...]:
+    """An unprivileged user with these capabilities and, as a service has, no memlock limit."""
+    given = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    which = (f"--{kind}={given}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))
+    user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *which)
+    return (*user, *(("prlimit", "--memlock=65536") if not capabilities else ()))
+
+
+NO_TRACEFS = _away("/sys/kernel/tracing", "/sys/kernel/debug")
+NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
+CGROUP1 = "mount -t tmpfs none /sys/fs/cgroup"
+HEADERS = Path("/lib/modules", os.uname().release, "build")
+MODULES = "mount -t tmpfs none /lib/modules"
+
+
+def _no_btf() -> str:
+    return "" if Path("/sys/kernel/btf").is_dir() else "this kernel has no BTF to hide"
+
+
+def _no_headers() -> str:
+    return _no_btf() or ("" if HEADERS.exists() else "the kernel's headers are not installed here")
+
+
+_COMPILES = ("BTF", "linux-headers-", "CONFIG_DEBUG_INFO_BTF")
+_BTF = ("BTF", "CONFIG_DEBUG_INFO_BTF")
+_TRACEFS = ("tracefs is not mounted", "mount -t tracefs tracefs /sys/kernel/tracing")
+_CGROUP2 = ("cgroup v2 is not mounted", "mount -t cgroup2")
+_FILTERED = ("seccomp",)
+_UNREADABLE = ("/sys/kernel/", "CAP_DAC_READ_SEARCH")
+
+SITUATIONS = (
+    Situation(
+        "no BTF, no headers",
+        _mounts(NO_BTF, f"if [ -d /lib/modules ]; then {MODULES}; fi"),
+        lacks=ANY,
+        says={BTF: _BTF, ANY: _COMPILES},
+        facts=("BTF",),
+        impossible=_no_btf,
+    ),
+    Situation(
+        "no BTF, headers",
+        _mounts(NO_BTF),
+        lacks=BTF,
+        says={BTF: _BTF},
+        facts=("BTF",),
+        impossible=_no_headers,
+    ),
+    Situation(
+        "no tracefs",
+        _mounts(NO_TRACEFS),
+        lacks=(Tracepoint,),
+        says={(Tracepoint,): _TRACEFS},
+        facts=("tracefs",),
+    ),
+    Situation(
+        "no cgroup v2",
+        _mounts(_without_cgroup2()),
+        lacks=CGROUP,
+        says={CGROUP: _CGROUP2},
+        facts=("cgroup v2",),
+        hooks=TCP,
+    ),
+    Situation(
+        "hybrid cgroups",
+        _mounts(
+            _without_cgroup2(),
+            CGROUP1,
+            "mkdir /sys/fs/cgroup/unified",
+            "mount -t cgroup2 none /sys/fs/cgroup/unified",
+        ),
+        hooks=("tcp-rtt",),
+    ),
+    Situation(
+        "pure cgroup v2",
+        _mounts(_without_cgroup2(), "mount -t cgroup2 none /sys/fs/cgroup"),
+        hooks=("tcp-rtt",),
+    ),
+    Situation(
+        "read-only /sys, no bpffs",
+        _mounts("mount -t sysfs -o ro none /sys", "mount -t cgroup2 -o ro none /sys/fs/cgroup"),
+        lacks=(Tracepoint,),
+        says={(Tracepoint,): _TRACEFS},
+        facts=("tracefs",),
+    ),
+    Situation(
+        "no links",
+        _refused("bpf:28=EINVAL"),
+        lacks=LINKS,
+        says={
+            (CgroupLink,): ("no link", "Linux 5.7"),
+            (XdpLink,): ("no link", "Linux 5.9"),
+            (TcxLink,): ("TCX", "Linux 6.6"),
+        },
+    ),
+    Situation(
+        "no raw tracepoints",
+        _refused("bpf:17=EINVAL"),
+        lacks=THROUGH_RAW,
+        says={THROUGH_RAW: ("not supported here",)},
+    ),
+    Situation(
+        "no raw tracepoints, no cgroup v2",
+        (*_mounts(_without_cgroup2()), *_refused("bpf:17=EINVAL")),
+        lacks=(*THROUGH_RAW, *CGROUP),
+        says={CGROUP: _CGROUP2},
+        facts=("cgroup v2",),
+        hooks=TCP,
+    ),
+    Situation(
+        "no raw tracepoints, no perf",
+        _refused("bpf:17=EINVAL", "perf_event_open=EPERM"),
+        lacks=TRACING,
+        says={PERF: _FILTERED},
+    ),
+    Situation("bpf() refused by seccomp", _refused("bpf=EPERM"), lacks=ANY, says={ANY: _FILTERED}),
+    Situation(
+        "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
+        _user("bpf", "perfmon", "net_admin"),
+        lacks=(Tracepoint, *LASTING),
+        says={(Tracepoint,): _UNREADABLE, LASTING: ("root",)},
+        facts=("tracefs",),
+        sysctls={"perf_event_paranoid": 3},
+        user=True,
+    ),
+    Situation(
+        "CAP_BPF, CAP_NET_ADMIN",
+        _user("bpf", "net_admin"),
+        lacks=(*TRACING, *CGROUP, XdpLink, *LASTING),
+        says={(*TRACING, XdpLink, CgroupLink): ("CAP_PERFMON",), LASTING: ("root",)},
+        facts=("privilege", "tracefs"),
+        sysctls={"perf_event_paranoid": 3},
+        user=True,
+    ),
+    Situation(
+        "nobody",
+        _user(),
+        lacks=ANY,
+        says={TRACING: ("CAP_BPF and CAP_PERFMON", "root"), ANY: ("CAP_BPF", "root")},
+        facts=("privilege", "tracefs"),
+        sysctls={"perf_event_paranoid": 3, "unprivileged_bpf_disabled": 2},
+        user=True,
+    ),
+)

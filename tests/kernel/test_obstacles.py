@@ -1,0 +1,340 @@
+"""Less than everything: the real command takes the best rung left, counts, and says why.
+
+Which rung that is follows from what this kernel gives without the obstacle (`plain`) and from what
+the situation takes away. Each runs `doctor` and `stream` side by side, in namespaces of their own,
+so that neither is the foreign program of the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import COMMAND, ROOT, held, left_of, nobody_can_run, readable_tree
+from events import connect, getpgid, server, talk
+from namespaces import as_json, namespace, run, send, veth
+from obstacles import (
+    EVERYTHING,
+    SITUATIONS,
+    Situation,
+    rung_of,
+)
+
+from probes import privilege
+from probes.hooks import catalogue
+
+pytestmark = pytest.mark.kernel
+Record = Callable[[str, object], None]
+
+FRAMES, CALLS, FAILING, CONNECTS = 25, 40, 13, 6
+_VETH = ("link", "add", "name", "v0", "type", "veth", "peer", "name", "v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one situation gave, hooks by what was asked for ("xdp@v0")."""
+
+    told: Mapping[str, dict[str, Any]]
+    stands: Mapping[str, dict[str, Any]]
+    facts: Mapping[str, dict[str, Any]]
+
+    def rungs(self) -> dict[str, str | None]:
+        return {spec: hook["rung"] for spec, hook in self.stands.items()}
+
+
+# -- the stage -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", autouse=True)
+def beside() -> Iterator[str]:
+    """This thread's namespace, and the name of a like one for the doctor."""
+    with namespace() as name:
+        beside = f"{name}-doctor"
+        run("ip", "netns", "add", beside)
+        try:
+            veth()
+            run("ip", "-n", beside, "link", "set", "lo", "up")
+            run("ip", "-n", beside, *_VETH)
+            for interface in ("v0", "v1"):
+                run("ip", "-n", beside, "link", "set", interface, "up")
+            yield beside
+        finally:
+            run("ip", "netns", "del", beside)
+
+
+@pytest.fixture(scope="module")
+def tree() -> Iterator[Path]:
+    """The program where every user can read it, with a cache that nobody can write."""
+    if not nobody_can_run():
+        pytest.skip("an unprivileged user cannot run this Python")
+    with readable_tree() as place:
+        cache = place / "cache"
+        cache.mkdir()
+        os.chown(cache, 65534, 65534)
+        yield place
+
+
+@pytest.fixture(scope="module")
+def plain(beside: str) -> Seen:
+    """The command without any obstacle, but for what this kernel was booted with."""
+    return observe(Situation("plain"), beside, ROOT)
+
+
+@contextmanager
+def _sysctls(wanted: Mapping[str, int]) -> Iterator[None]:
+    before = {}
+    for name, value in wanted.items():
+        file = Path("/proc/sys/kernel", name)
+        with suppress(OSError):  # some can only be raised, or not at all
+            before[file] = file.read_text()
+            file.write_text(str(value))
+    try:
+        yield
+    finally:
+        for file, text in before.items():
+            if file.read_text() != text:
+                with suppress(OSError):
+                    file.write_text(text)
+
+
+# -- the run ---------------------------------------------------------------------------------
+
+
+def observe(situation: Situation, beside: str, cwd: Path) -> Seen:
+    """Runs both commands in a situation, makes events, checks counts and what is left."""
+    asked = [word for spec in situation.hooks for word in ("--hook", spec)]
+    before = list(situation.before)
+    if situation.user:
+        before = ["env", f"XDG_CACHE_HOME={cwd}/cache", *before]
+    traces = _traces()
+    in_place = {"cwd": cwd, "text": True, "stdin": subprocess.DEVNULL}
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    stream = [*before, *COMMAND, "stream", "--interval", "0.5", *asked]
+    doctor = ["nsenter", f"--net=/run/netns/{beside}", *before, *COMMAND, "doctor", "--json"]
+    with (
+        subprocess.Popen(stream, **in_place, **piped) as watching,  # type: ignore[call-overload]
+        subprocess.Popen([*doctor, *asked], **in_place, **piped) as asking,  # type: ignore[call-overload]
+    ):
+        try:
+            document = _watched(watching, situation)
+            found, complaints = asking.communicate()
+        finally:
+            watching.kill()
+            asking.kill()
+    assert (asking.returncode, complaints) == (0, "")
+    assert _traces() == traces
+    told = json.loads(found)
+    return Seen(
+        {_spec(hook): hook for hook in told["hooks"]},
+        {_spec(hook): hook for hook in document["hooks"]},
+        {fact["name"]: fact for fact in told["facts"]},
+    )
+
+
+def _watched(stream: subprocess.Popen[str], situation: Situation) -> dict[str, Any]:
+    """The stream's line after known events; then it is ended, and nothing of it is left."""
+    assert stream.stdout is not None
+    first = stream.stdout.readline()
+    assert first, stream.communicate()[1]
+    with events() as made:
+        happened = time.time()
+        line = first
+        while line and json.loads(line)["time"] <= happened:
+            line = stream.stdout.readline()
+        document: dict[str, Any] = json.loads(line)
+        mine = held(stream.pid)
+        stream.send_signal(signal.SIGTERM)
+        _, complaints = stream.communicate()
+    assert stream.returncode == 128 + signal.SIGTERM
+    # What another test's killed one left behind is swept by whoever starts next.
+    assert not [line for line in complaints.splitlines() if "left behind by" not in line]
+    assert left_of(*mine) == (set(), set())
+    assert {_spec(hook) for hook in document["hooks"]} == set(situation.hooks)
+    for hook in document["hooks"]:
+        _counted(hook, made)
+    return document
+
+
+def _spec(hook: Mapping[str, Any]) -> str:
+    return f"{hook['hook']}@{hook['target']}" if hook["target"] else str(hook["hook"])
+
+
+def _traces() -> dict[str, Any]:
+    """What an attachment would show in, in this namespace."""
+    return {
+        "xdp": [link["ifname"] for link in as_json("ip", "-j", "link") if "xdp" in link],
+        "qdiscs": [q for q in as_json("tc", "-j", "qdisc") if q["kind"] == "clsact"],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """port: that of the server that was connected to. lport: the end of the open connection."""
+
+    port: int
+    lport: int
+
+
+@contextmanager
+def events() -> Iterator[Made]:
+    for interface in ("v0", "v1", "lo"):
+        send(interface, FRAMES)
+    getpgid(0, CALLS)
+    getpgid(-1, FAILING)
+    with server("127.0.0.1") as port:
+        assert connect("127.0.0.1", port, CONNECTS) == 0
+        with talk("127.0.0.1", port, 20) as talking:
+            yield Made(port, talking.getsockname()[1])
+
+
+def _counted(hook: Mapping[str, Any], made: Made) -> None:
+    """Attached is not the same as seeing: what happened is in the rows, exactly."""
+    spec, rows = _spec(hook), hook["rows"]
+    if hook["state"] == "failed":
+        assert rows == []
+        return
+    rung = rung_of(spec, hook["rung"])
+    assert hook["state"] == ("passive" if rung.passive else "attached"), hook
+    if spec == "tcp-rtt":
+        (row,) = (r for r in rows if (r["lport"], r["rport"]) == (made.lport, made.port))
+        assert row["srtt_us"] > 0
+        assert rung.passive or row["samples"] > 0
+    if rung.passive:
+        return
+    match spec:
+        case "xdp@v0":
+            assert [r["pass"] for r in rows] == [FRAMES]
+        case "xdp@lo":  # it carries the connections as well
+            assert [r["pass"] > FRAMES for r in rows] == [True]
+        case "tc-ingress@v0" | "tc-egress@v0":
+            assert [r["packets"] for r in rows] == [FRAMES]
+        case "drops":
+            reason = "-" if "no-reason" in rung.name else "UNHANDLED_PROTO"
+            mine = [r for r in rows if (r["interface"], r["reason"]) == ("v0", reason)]
+            assert sum(r["packets"] for r in mine) == FRAMES, rows
+        case "syscalls":
+            (row,) = (r for r in rows if r["syscall"] == "getpgid")
+            assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
+        case "syscall-processes@getpgid":
+            (row,) = (r for r in rows if r["pid"] == os.getpid())
+            assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
+        case "tcp-connect":
+            (row,) = (r for r in rows if (r["pid"], r["rport"]) == (os.getpid(), made.port))
+            assert (row["connects"], row["established"], row["failed"]) == (7, 7, 0)
+
+
+# -- what must be true of every situation ----------------------------------------------------
+
+
+def refusals(seen: Seen, spec: str) -> dict[str, dict[str, Any]]:
+    return {refusal["rung"]: refusal for refusal in seen.stands[spec]["refused"]}
+
+
+def answers(seen: Seen, spec: str) -> dict[str, dict[str, Any]]:
+    return {rung["rung"]: rung for rung in seen.told[spec]["rungs"]}
+
+
+def as_predicted(seen: Seen) -> None:
+    """The doctor foresees the rung that is taken, or says that it cannot tell."""
+    for spec, rung in seen.rungs().items():
+        predicted = seen.told[spec]["predicted"]
+        if predicted != rung:
+            assert answers(seen, spec)[predicted]["answer"] == "unknown", (spec, predicted, rung)
+
+
+def in_a_sentence(refusal: Mapping[str, Any]) -> None:
+    """One for what stands in the way, and one for what to do."""
+    why, remedy = refusal["why"], refusal["remedy"] or ""
+    assert refusal["error"], refusal
+    assert 10 < len(why) <= 160, refusal
+    assert len(remedy) <= 200, refusal
+    assert "\n" not in why + remedy, refusal
+    assert why.rstrip(".: ") == why, refusal
+    assert ". " not in why, refusal
+
+
+def given(plain: Seen, spec: str) -> list[str]:
+    """The rungs that this kernel gives where nothing stands in the way, best first."""
+    refused = set(refusals(plain, spec))
+    if "link-native" in refused:  # the device cannot, whichever way it is asked
+        refused.add("netlink-native")
+    refused |= {name for name, rung in answers(plain, spec).items() if rung["answer"] == "no"}
+    ladder = catalogue()[spec.partition("@")[0]].ladder
+    return [rung.name for rung in ladder if rung.name not in refused]
+
+
+def expected(plain: Seen, situation: Situation, spec: str) -> str | None:
+    left = (n for n in given(plain, spec) if not situation.takes_away(rung_of(spec, n)))
+    return next(left, None)
+
+
+def names_the_obstacle(plain: Seen, seen: Seen, situation: Situation, spec: str) -> None:
+    """Each rung that the situation took says so, here and in the doctor's words."""
+    for name, refusal in refusals(seen, spec).items():
+        lack = situation.first_lack(rung_of(spec, name))
+        words = next((w for kinds, w in situation.says.items() if lack in kinds), ())
+        if name not in given(plain, spec):
+            continue
+        for told in (refusal, answers(seen, spec)[name]):
+            said = f"{told['why']} {told['remedy']}"
+            assert all(word in said for word in words), (situation.name, spec, told, words)
+
+
+def record(note: Record, situation: str, seen: Seen, telling: Sequence[Mapping[str, Any]]) -> None:
+    """For the table of kernels: where each hook stands, and one refusal in words."""
+    note("situation", situation)
+    note("stands", json.dumps(seen.rungs()))
+    for refusal in telling[:1]:
+        note("obstacle", f"{refusal['why']}. {refusal['remedy'] or ''}".strip())
+
+
+def test_nothing_in_the_way(plain: Seen, record_property: Record) -> None:
+    """The reference of all that follows: doctor and stream agree, and what stands counts."""
+    record(record_property, "plain", plain, [])
+    as_predicted(plain)
+    for spec in EVERYTHING:
+        for refusal in refusals(plain, spec).values():
+            in_a_sentence(refusal)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name.replace(" ", "-"))
+def test_the_best_rung_left_is_taken_and_the_obstacle_named(
+    situation: Situation,
+    plain: Seen,
+    beside: str,
+    record_property: Record,
+    request: pytest.FixtureRequest,
+) -> None:
+    if why := situation.impossible():
+        pytest.skip(why)
+    if privilege.lockdown() == "confidentiality":
+        pytest.skip("told apart from lockdown=confidentiality where that is not in the way too")
+    cwd = request.getfixturevalue("tree") if situation.user else ROOT
+    with _sysctls(situation.sysctls):
+        seen = observe(situation, beside, cwd)
+    lost = [
+        refusal
+        for spec in situation.hooks
+        for name, refusal in refusals(seen, spec).items()
+        if name in given(plain, spec)
+    ]
+    record(record_property, situation.name, seen, lost)
+    wanted = {spec: expected(plain, situation, spec) for spec in situation.hooks}
+    assert seen.rungs() == wanted
+    as_predicted(seen)
+    for spec in situation.hooks:
+        for refusal in refusals(seen, spec).values():
+            in_a_sentence(refusal)
+        names_the_obstacle(plain, seen, situation, spec)
+    for name in situation.facts:
+        assert not seen.facts[name]["ok"]
+        assert seen.facts[name]["remedy"]
