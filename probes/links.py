@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,16 +20,50 @@ from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupporte
 from probes.points import AttachType, Point, ProgType
 from probes.units import printable
 
-Detach = Callable[[], None]
-
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
 PROGRAM_PREFIX = "ebpftop_"
 """Every program of ours starts like this, so that it is known in bpftool and after a crash."""
 MOST_LOG = 16384
 """Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
+ASK_SECONDS = 5.0
+"""How often netlink is asked whether what was attached through it is still there."""
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 TRACEFS = tracefs.ROOTS
+
+
+class Attached:
+    """What holds a program at its point. Calling it detaches; twice does no harm.
+
+    there: asks the kernel whether it is still attached, at most every so many seconds. None:
+    nobody but us can detach it.
+    """
+
+    def __init__(
+        self,
+        detach: Callable[[], None],
+        there: Callable[[], bool] | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        self._detach = [detach]
+        self._there = there
+        self._seconds = seconds
+        self._asked = time.monotonic()
+
+    def __call__(self) -> None:
+        if self._detach:
+            self._detach.pop()()
+
+    def taken(self) -> bool:
+        """Whether somebody else has detached it or put something in its place.
+
+        Raises OSError or ProbeError where that could not be asked.
+        """
+        now = time.monotonic()
+        if self._there is None or now - self._asked < self._seconds:
+            return False
+        self._asked = now
+        return not self._there()
 
 
 def needs(point: Point) -> tuple[int, ...]:
@@ -153,8 +188,8 @@ def _hides_memory(helper: str) -> bool:
     return "probe_read" in helper and privilege.lockdown() == "confidentiality"
 
 
-def attach(point: Point, prog_fd: int, ifindex: int) -> Detach:
-    """Attaches a loaded program; returns what detaches it. Calling that twice does no harm.
+def attach(point: Point, prog_fd: int, ifindex: int) -> Attached:
+    """Attaches a loaded program; returns what detaches it.
 
     Raises Unsupported, Denied, Busy (somebody else's program is there) or Gone.
     """
@@ -197,17 +232,14 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Detach:
             return _lasting(point, prog_fd, ifindex)
 
 
-def _link(create: Callable[[], int], what: str, point: Point, ifindex: int = 0) -> Detach:
+def _link(create: Callable[[], int], what: str, point: Point, ifindex: int = 0) -> Attached:
     try:
         fd = create()
     except OSError as refused:
         raise _attach_refused(refused.errno or 0, what, point, ifindex) from None
-    return _once(lambda: os.close(fd))
-
-
-def _once(detach: Detach) -> Detach:
-    held = [detach]
-    return lambda: held.pop()() if held else None
+    # Only these kinds can be detached by force, and then they say so.
+    forced = isinstance(point, points.XdpLink | points.TcxLink | points.CgroupLink)
+    return Attached(lambda: os.close(fd), (lambda: bpf.link_target(fd) != 0) if forced else None)
 
 
 def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> ProbeError:
@@ -292,13 +324,15 @@ def tracepoint_id(category: str, name: str) -> int:
             errno=errno.ENOENT,
             remedy="mount -t tracefs tracefs /sys/kernel/tracing",
         )
-    why = f"this kernel has no tracepoint {category}:{name}"
     if privilege.lockdown() == "confidentiality":
-        why = "the kernel is locked down (confidentiality), which hides tracepoint numbers"
-    raise Unsupported(why, errno=errno.ENOENT)
+        why, remedy = privilege.why_not()
+        raise Denied(f"{why}, which hides tracepoints", errno=errno.ENOENT, remedy=remedy)
+    raise Unsupported(f"this kernel has no tracepoint {category}:{name}", errno=errno.ENOENT)
 
 
-def _perf(prog_fd: int, what: str, kind: int, config: int, function: bytes | None = None) -> Detach:
+def _perf(
+    prog_fd: int, what: str, kind: int, config: int, function: bytes | None = None
+) -> Attached:
     name = ctypes.create_string_buffer(function) if function is not None else None
     try:
         fd = bpf.perf_event_open(kind, config, config1=ctypes.addressof(name) if name else 0)
@@ -309,7 +343,7 @@ def _perf(prog_fd: int, what: str, kind: int, config: int, function: bytes | Non
     except OSError as refused:
         os.close(fd)
         raise _perf_refused(refused.errno or 0, what) from None
-    return _once(lambda: os.close(fd))
+    return Attached(lambda: os.close(fd))
 
 
 def _perf_refused(code: int, what: str) -> ProbeError:
@@ -368,7 +402,7 @@ def whole(function: str, *, as_declared: bool) -> str:
     return symbol
 
 
-def _kprobe(prog_fd: int, point: points.Kprobe | points.Kretprobe) -> Detach:
+def _kprobe(prog_fd: int, point: points.Kprobe | points.Kretprobe) -> Attached:
     pmu, symbol = kprobe_symbol(point)
     returns = isinstance(point, points.Kretprobe)
     return _perf(prog_fd, f"function {symbol}", pmu, 1 if returns else 0, symbol.encode())
@@ -415,23 +449,40 @@ def root_cgroup() -> Iterator[int]:
 # -- what outlives the process ---------------------------------------------------------------
 
 
-def _lasting(point: Point, prog_fd: int, ifindex: int) -> Detach:
+def _lasting(point: Point, prog_fd: int, ifindex: int) -> Attached:
     register = lasting.register()
+    id = bpf.prog_info(prog_fd).id
     match point:
         case points.XdpNetlink(mode):
-            return register.attach_xdp(ifindex, prog_fd, mode)
-        case points.Clsact(direction):
-            return register.attach_clsact(
-                ifindex, direction, prog_fd, f"{PROGRAM_PREFIX}{direction}"
-            )
+            detach = register.attach_xdp(ifindex, prog_fd, mode)
+            return Attached(detach, lambda: _xdp_there(ifindex, mode, id), ASK_SECONDS)
+        case points.Clsact(way):
+            name = f"{PROGRAM_PREFIX}{way}"
+            detach = register.attach_clsact(ifindex, way, prog_fd, name)
+            return Attached(detach, lambda: _filter_there(ifindex, way, id), ASK_SECONDS)
         case points.CgroupAttach(kind):
             root = cgroup_root()
             if root is None:
                 raise _no_cgroup()
             try:
-                return register.attach_cgroup(root, kind, prog_fd)
+                detach = register.attach_cgroup(root, kind, prog_fd)
             except OSError as refused:
                 what = "program on the root cgroup"
                 raise _attach_refused(refused.errno or 0, what, point) from None
+            return Attached(detach, lambda: _cgroup_there(kind, id), ASK_SECONDS)
         case _:
             raise AssertionError(f"{point} does not outlive the process")
+
+
+def _xdp_there(ifindex: int, mode: str, id: int) -> bool:
+    interface = netlink.link(ifindex)
+    return interface is not None and (mode, id) in interface.xdp_programs
+
+
+def _filter_there(ifindex: int, direction: str, id: int) -> bool:
+    return any(filter.program_id == id for filter in netlink.filters(ifindex, direction))
+
+
+def _cgroup_there(kind: AttachType, id: int) -> bool:
+    with root_cgroup() as cgroup:
+        return id in bpf.prog_query(cgroup, kind)

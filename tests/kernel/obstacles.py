@@ -56,6 +56,15 @@ EVERYTHING = (
     "tcp-rtt",
 )
 TCP = ("tcp-connect", "tcp-rtt")
+READING = {
+    ("drops", "raw-tracepoint"),
+    ("syscalls", "raw-tracepoint"),
+    ("syscall-processes", "raw-tracepoint"),
+    ("tcp-connect", "fentry"),
+    ("tcp-connect", "kprobe"),
+    ("tcp-connect", "sock_ops"),
+}
+"""Rungs of which a program that they cannot do without reads kernel memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,12 @@ def rung_of(spec: str, name: str) -> Rung:
     rung = catalogue()[spec.partition("@")[0]].rung(name)
     assert rung is not None
     return rung
+
+
+def reads_memory(spec: str, name: str) -> bool:
+    """Whether a rung reads kernel memory by a helper, or needs what shows where memory is."""
+    points = [type(p.point) for p in rung_of(spec, name).programs if not p.optional]
+    return (spec.partition("@")[0], name) in READING or any(kind in PERF for kind in points)
 
 
 # -- ways to put a command somewhere ---------------------------------------------------------

@@ -26,6 +26,7 @@ from obstacles import (
     EVERYTHING,
     SITUATIONS,
     Situation,
+    reads_memory,
     rung_of,
 )
 
@@ -86,7 +87,7 @@ def tree() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def plain(beside: str) -> Seen:
     """The command without any obstacle, but for what this kernel was booted with."""
-    return observe(Situation("plain"), beside, ROOT)
+    return observe(Situation("plain root"), beside, ROOT)
 
 
 @contextmanager
@@ -299,7 +300,7 @@ def record(note: Record, situation: str, seen: Seen, telling: Sequence[Mapping[s
 
 def test_nothing_in_the_way(plain: Seen, record_property: Record) -> None:
     """The reference of all that follows: doctor and stream agree, and what stands counts."""
-    record(record_property, "plain", plain, [])
+    record(record_property, "plain root", plain, [])
     as_predicted(plain)
     for spec in EVERYTHING:
         for refusal in refusals(plain, spec).values():
@@ -338,3 +339,24 @@ def test_the_best_rung_left_is_taken_and_the_obstacle_named(
     for name in situation.facts:
         assert not seen.facts[name]["ok"]
         assert seen.facts[name]["remedy"]
+
+
+def test_lockdown_leaves_what_reads_no_kernel_memory(plain: Seen, record_property: Record) -> None:
+    """In the mode that this kernel was booted with; integrity takes nothing."""
+    mode = privilege.lockdown()
+    if mode == "none":
+        pytest.skip("this kernel was not booted with lockdown=")
+    taken = []
+    for spec in EVERYTHING:
+        for name, refusal in refusals(plain, spec).items():
+            hidden = mode == "confidentiality" and reads_memory(spec, name)
+            in_a_sentence(refusal)
+            assert ("locked down" in refusal["why"]) is hidden, refusal
+            assert ("lockdown=" in (refusal["remedy"] or "")) is hidden, refusal
+            taken += [refusal] if hidden else []
+        assert plain.rungs()[spec] is None or not (
+            mode == "confidentiality" and reads_memory(spec, str(plain.rungs()[spec]))
+        )
+    as_predicted(plain)
+    assert plain.facts["lockdown"]["value"] == mode
+    record(record_property, f"lockdown={mode}", plain, taken)
