@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from probes import bpf, features, links, points
-from probes.errors import Busy, Denied, LoadFailed, ProbeError, Unsupported
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.kernel import Compiler, Module
 from probes.model import (
     Cost,
@@ -33,6 +33,9 @@ from probes.model import (
 )
 
 _epochs = count(1)
+
+MOST_FAILURES = 10
+"""Readings that may fail one after the other before an attachment is given up."""
 
 
 class Modules:
@@ -67,14 +70,23 @@ class Modules:
 
 @dataclass(slots=True)
 class _Standing:
-    """A rung that stands: how it is read, what it costs to let go."""
+    """A rung that stands: how it is read, what it costs to let go.
+
+    failures: readings that failed since the latest good one, `last`. calm: the status's note
+    before them; trouble: the one that tells of them.
+    """
 
     rung: Rung
     read: Callable[[], Reading]
     stack: ExitStack
     programs: list[int]
+    held: list[links.Attached]
     epoch: int
     note: str = ""
+    failures: int = 0
+    last: Sample | None = None
+    calm: str = ""
+    trouble: str = ""
 
 
 class Attachment:
@@ -175,6 +187,7 @@ class Attachment:
         """Attaches a rung whole, or not at all."""
         with ExitStack() as stack:
             programs: list[int] = []
+            held: list[links.Attached] = []
             notes: list[str] = []
             tables: Mapping[str, Table] = {}
             if not rung.passive:
@@ -185,7 +198,8 @@ class Attachment:
                     try:
                         fd = links.load(program.point, insns, program.function)
                         stack.callback(os.close, fd)
-                        stack.callback(links.attach(program.point, fd, self.ifindex))
+                        held.append(links.attach(program.point, fd, self.ifindex))
+                        stack.callback(held[-1])
                     except ProbeError as refusal:
                         if not program.optional:
                             raise
@@ -195,7 +209,8 @@ class Attachment:
             target = self._status.id.target
             ids = tuple(bpf.prog_info(fd).id for fd in programs)
             read = rung.open(Opening(self.hook, tables, target, self.ifindex, ids))
-            return _Standing(rung, read, stack.pop_all(), programs, next(_epochs), "; ".join(notes))
+            note = "; ".join(notes)
+            return _Standing(rung, read, stack.pop_all(), programs, held, next(_epochs), note)
 
     def _take(
         self,
@@ -243,39 +258,77 @@ class Attachment:
     def read(self) -> Sample:
         """One sample; without rows where nothing stands.
 
-        A target that has gone, or a map that cannot be read, ends the attachment: the sample's
-        status says so.
+        A reading that fails for the moment gives the sample before once more, and the status says
+        why. A target that has gone, and too many failures in a row, end the attachment; a program
+        that somebody else detached leaves the hook on its counters, if it has some.
         """
         with self._lock:
-            standing, status = self._standing, self._status
-            reading, cost, problem = Reading(), None, None
-            if standing is not None:
-                try:
-                    reading = standing.read()
-                    cost = _cost(standing.programs)
-                except (ProbeError, OSError) as failed:
-                    problem = failed
-            now = time.monotonic()
-            if problem is None:
-                return self._sample(status, now, standing, reading, cost)
-        self._drop()
-        error = problem if isinstance(problem, ProbeError) else Unsupported(f"reading: {problem}")
-        kind = Refusal(status.rung or "", error.code, error.why, error.remedy)
-        self._say(State.FAILED, (*status.refused, kind))
-        return Sample(self._status, now, time.time())
+            standing = self._standing
+            if standing is None:
+                return self._sample(None, Reading(), None)
+            try:
+                reading, cost = standing.read(), _cost(standing.programs)
+                taken = any(held.taken() for held in standing.held)
+            except (ProbeError, OSError) as failed:
+                standing.failures += 1
+                if standing.failures < MOST_FAILURES and not isinstance(failed, Gone):
+                    return self._once_more(standing, failed)
+                problem: ProbeError | OSError = failed
+                taken = False
+            else:
+                if not taken:
+                    self._calm(standing)
+                    standing.last = self._sample(standing, reading, cost)
+                    return standing.last
+                problem = Gone("somebody else detached it or took its place")
+        return self._robbed(standing, problem) if taken else self._end(problem)
 
-    def _sample(
-        self,
-        status: Status,
-        now: float,
-        standing: _Standing | None,
-        reading: Reading,
-        cost: Cost | None,
-    ) -> Sample:
-        keys = self.hook.places.keys
+    def _once_more(self, standing: _Standing, failed: ProbeError | OSError) -> Sample:
+        """The sample before, as old as it is, so that no rate is made of what was not read."""
+        if standing.failures == 1:
+            standing.calm = self._status.note
+            why = failed.why if isinstance(failed, ProbeError) else failed.strerror
+            said = f"not read since {time.strftime('%H:%M:%S')}: {why}"
+            standing.trouble = "; ".join(filter(None, (standing.note, said)))
+            self._status = replace(self._status, note=standing.trouble)
+        if standing.last is None:
+            return self._sample(None, Reading(), None)
+        return replace(standing.last, status=self._status, log=())
+
+    def _calm(self, standing: _Standing) -> None:
+        if standing.failures and self._status.note == standing.trouble:
+            self._status = replace(self._status, note=standing.calm)
+        standing.failures = 0
+
+    def _end(self, problem: ProbeError | OSError) -> Sample:
+        refused = (*self._status.refused, _unread(self._status.rung, problem))
+        self._drop()
+        self._say(State.FAILED, refused)
+        return self._sample(None, Reading(), None)
+
+    def _robbed(self, standing: _Standing, problem: ProbeError | OSError) -> Sample:
+        """Lets go of what is left of a rung, and stands on the counters, as when nothing stood."""
+        if not self._climbing.acquire(blocking=False):
+            return standing.last or self._sample(None, Reading(), None)  # it is being attached anew
+        try:
+            status = self._status
+            passive = next((r for r in self.hook.ladder if r.passive), None)
+            if passive is None or status.pinned:
+                return self._end(problem)
+            refused = (*status.refused, _unread(status.rung, problem))
+            try:
+                self._take(self._stand(passive), refused, State.PASSIVE, refused[-1].why)
+            except ProbeError as also:
+                return self._end(also)
+            return self.read()
+        finally:
+            self._climbing.release()
+
+    def _sample(self, standing: _Standing | None, reading: Reading, cost: Cost | None) -> Sample:
+        now, keys = time.monotonic(), self.hook.places.keys
         rows = {tuple([row[i] for i in keys]): row for row in reading.rows}
         return Sample(
-            status=status,
+            status=self._status,
             time=now,
             wall=time.time(),
             epoch=standing.epoch if standing is not None else 0,
@@ -297,6 +350,13 @@ def _cost(programs: Iterable[int]) -> Cost | None:
 def _refusal(rung: Rung, error: ProbeError) -> Refusal:
     log = error.log if isinstance(error, LoadFailed) else ""
     return Refusal(rung.name, error.code, error.why, error.remedy, log)
+
+
+def _unread(rung: str | None, problem: ProbeError | OSError) -> Refusal:
+    """Why something that stood does not stand any more."""
+    if isinstance(problem, OSError):
+        problem = Unsupported(f"reading: {problem.strerror}", errno=problem.errno or 0)
+    return Refusal(rung or "", problem.code, problem.why, problem.remedy)
 
 
 def _seats(rung: Rung) -> set[str]:

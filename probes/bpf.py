@@ -38,6 +38,8 @@ _PROG_NEXT_ID, _PROG_FD_BY_ID, _OBJ_INFO = 11, 13, 15
 _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID = 16, 17, 19
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
 
+_LINK_CGROUP = 3  # enum bpf_link_type
+
 F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
 _QUERY_EFFECTIVE = 1
@@ -152,6 +154,19 @@ def prog_info(fd: int) -> ProgInfo:
 
 def _obj_info(fd: int, info: ctypes.Array[ctypes.c_char]) -> None:
     _bpf(_OBJ_INFO, struct.pack("<IIQ", fd, len(info), _address(info)))
+
+
+def link_target(fd: int) -> int:
+    """The interface or cgroup id that an XDP, TCX or cgroup link is attached to. Linux 5.9.
+
+    0 where it was detached by force (BPF_LINK_DETACH) or its target is gone.
+    """
+    info = ctypes.create_string_buffer(64)
+    _obj_info(fd, info)
+    # struct bpf_link_info: type, id, prog_id, then a union; ifindex has 4 bytes, a cgroup id 8
+    (kind,) = struct.unpack_from("<I", info, 0)
+    (target,) = struct.unpack_from("<Q" if kind == _LINK_CGROUP else "<I", info, 16)
+    return int(target)
 
 
 def prog_ids() -> Iterator[int]:

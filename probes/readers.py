@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from errno import ENODEV, ENXIO
 from typing import Any
 
 from probes.errors import Gone
@@ -51,10 +52,12 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
 
 
 def interface_name(ifindex: int) -> str:
-    """The name an interface has now. Raises Gone."""
+    """The name an interface has now. Raises Gone, or OSError where it could not be asked."""
     try:
         return socket.if_indextoname(ifindex)
-    except OSError:
+    except OSError as failed:
+        if failed.errno not in (ENODEV, ENXIO):
+            raise
         raise Gone("the interface is not there any more") from None
 
 
