@@ -72,9 +72,10 @@ class Situation:
     """before: the command that makes it and runs another. lacks: what cannot be attached there.
 
     says: what a refusal for want of such a point names: the obstacle and the remedy. facts: those
-    of the doctor that stand in the way. hooks: those that it can make a difference to. sysctls:
-    set meanwhile, where the kernel lets one. user: whether the command is run by an unprivileged
-    user. impossible: why this machine cannot be put there, "" where it can.
+    of the doctor that stand in the way. among: the hooks that are asked for, of which only those
+    are that it takes something from, or all. sysctls: set meanwhile, where the kernel lets one. user:
+    whether the command is run by an unprivileged user. impossible: why this machine cannot be put
+    there, "" where it can.
     """
 
     name: str
@@ -82,10 +83,18 @@ class Situation:
     lacks: Kinds = ()
     says: Mapping[Kinds, Words] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
-    hooks: tuple[str, ...] = EVERYTHING
+    among: tuple[str, ...] = EVERYTHING
+    all: bool = False
     sysctls: Mapping[str, int] = field(default_factory=dict)
     user: bool = False
     impossible: Callable[[], str] = str
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """What is asked for: a guest takes a second or two for each program that is compiled."""
+        if self.all or not self.lacks:
+            return self.among
+        return tuple(spec for spec in self.among if _kinds(spec) & set(self.lacks))
 
     def takes_away(self, rung: Rung) -> bool:
         return self.first_lack(rung) is not None
@@ -94,6 +103,12 @@ class Situation:
         """The kind of the first point that the rung needs and cannot have."""
         needed = [type(p.point) for p in rung.programs if not p.optional]
         return next((kind for kind in needed if kind in self.lacks), None)
+
+
+def _kinds(spec: str) -> set[type[Any]]:
+    """Every kind of point that some rung of a hook has."""
+    ladder = catalogue()[spec.partition("@")[0]].ladder
+    return {type(program.point) for rung in ladder for program in rung.programs}
 
 
 def rung_of(spec: str, name: str) -> Rung:
@@ -181,6 +196,7 @@ SITUATIONS = (
         lacks=BTF,
         says={BTF: _BTF},
         facts=("BTF",),
+        all=True,
         impossible=_no_headers,
     ),
     Situation(
@@ -196,7 +212,7 @@ SITUATIONS = (
         lacks=CGROUP,
         says={CGROUP: _CGROUP2},
         facts=("cgroup v2",),
-        hooks=TCP,
+        among=TCP,
     ),
     Situation(
         "hybrid cgroups",
@@ -206,12 +222,12 @@ SITUATIONS = (
             "mkdir /sys/fs/cgroup/unified",
             "mount -t cgroup2 none /sys/fs/cgroup/unified",
         ),
-        hooks=("tcp-rtt",),
+        among=("tcp-rtt",),
     ),
     Situation(
         "pure cgroup v2",
         _mounts(_without_cgroup2(), "mount -t cgroup2 none /sys/fs/cgroup"),
-        hooks=("tcp-rtt",),
+        among=("tcp-rtt",),
     ),
     Situation(
         "read-only /sys, no bpffs",
@@ -242,7 +258,7 @@ SITUATIONS = (
         lacks=(*THROUGH_RAW, *CGROUP),
         says={CGROUP: _CGROUP2},
         facts=("cgroup v2",),
-        hooks=TCP,
+        among=TCP,
     ),
     Situation(
         "no raw tracepoints, no perf",
