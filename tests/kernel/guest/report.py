@@ -159,7 +159,7 @@ def _situations(columns: Sequence[Column], notes: Notes) -> Table:
                 "=" if rung and rung == usual and situation != PLAIN else rung or "-"
                 for rung, usual in zip((f.get(id) for f in ladders), plain, strict=True)
             ]
-            if set(cells) > {"-"} and set(cells) != {"=", "-"}:
+            if set(cells) - {"=", "-"}:
                 made.rows.append([f"{situation} {note}: {id}".replace(" :", ":"), *cells])
     return made
 
