@@ -1,0 +1,249 @@
+"""kill -9 at random moments: the kernel, or the next start, removes all that was ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import COMMAND, ROOT, ebpftop
+from namespaces import as_json, namespace, run, veth
+
+from probes import links
+from probes.features import Word, answer
+from probes.hooks import catalogue
+from probes.model import TargetKind
+from probes.records import RUN
+
+pytestmark = pytest.mark.kernel
+
+SEED = int(os.environ.get("EBPFTOP_TEST_SEED") or random.SystemRandom().getrandbits(32))
+"""Another one each time; what a failure names can be given back in this variable."""
+LINKS, LASTING = 12, 8
+SIDE_BY_SIDE = 2
+SLOWER = 1.5
+"""How much longer a start takes beside another one, about."""
+GRACE = 20
+"""Seconds that RCU, and a compiler that is still importing, may take; a busy guest is slow."""
+ON_THEIR_OWN_FEET = ("xdp=netlink-generic", "tc-ingress=clsact", "tc-egress=clsact")
+
+
+@pytest.fixture(autouse=True)
+def _inside() -> Iterator[None]:
+    with namespace():
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """One run and its end. at: where in its phase it is killed, 0 to 1."""
+
+    number: int
+    phase: str
+    at: float
+    pins: tuple[str, ...]
+
+    @property
+    def device(self) -> str:
+        return f"k{self.number}"
+
+    @property
+    def command(self) -> list[str]:
+        asked = [*COMMAND, "stream", "--interval", "0.1"]
+        for hook in catalogue().values():
+            target = {
+                TargetKind.NONE: "",
+                TargetKind.INTERFACE: f"@{self.device}",
+                TargetKind.SYSCALL: "@getpgid",
+            }[hook.target]
+            asked += ["--hook", hook.name + target]
+        return [*asked, *(word for pin in self.pins for word in ("--rung", pin))]
+
+
+def _victims(
+    first: int, count: int, pins: Callable[[random.Random], tuple[str, ...]]
+) -> list[Victim]:
+    """Most are killed on their way up. The first one stands: it tells how long that takes.
+
+    All that is random comes from SEED.
+    """
+    dice = random.Random(SEED + first)
+    phases = ["running", "leaving"] * (count // 5)
+    phases += ["starting"] * (count - len(phases))
+    return [
+        Victim(first + place, phase, dice.random(), pins(dice))
+        for place, phase in enumerate(phases)
+    ]
+
+
+def _kill(victim: Victim, start: float) -> float:
+    """Runs it and kills it. start: how long one takes until it stands. Returns that time."""
+    began = time.monotonic()
+    with subprocess.Popen(
+        victim.command,
+        cwd=ROOT,
+        env=os.environ | {"EBPFTOP_TEST_VICTIM": str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            if victim.phase == "starting":
+                time.sleep(victim.at * start * SLOWER)
+            else:
+                assert child.stdout is not None
+                line = child.stdout.readline()
+                assert line, (victim, child.communicate())
+                told = json.loads(line)
+                standing = {h["hook"]: h["state"] for h in told["hooks"]}
+                assert set(standing.values()) <= {"attached", "passive"}, (victim, told)
+                start = time.monotonic() - began
+                if victim.phase == "leaving":
+                    child.send_signal(signal.SIGTERM)
+                time.sleep(victim.at * start / 10)
+        finally:
+            child.kill()
+    return start
+
+
+# -- what there is ---------------------------------------------------------------------------
+
+Objects = set[tuple[str, int]]
+
+
+def _objects() -> Objects:
+    """Every program, map and link of the kernel, as bpftool lists them."""
+    kinds = ("prog", "map", "link")
+    return {(kind, o["id"]) for kind in kinds for o in as_json("bpftool", "-j", kind)}
+
+
+def _held() -> Objects:
+    """What living processes hold, and the maps of the programs among it."""
+    found: Objects = set()
+    for info in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        try:
+            lines = info.read_text().splitlines()
+        except OSError:
+            continue  # it went meanwhile
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name in ("prog_id", "map_id", "link_id"):
+                found.add((name.removesuffix("_id"), int(value)))
+    for program in as_json("bpftool", "-j", "prog"):
+        if ("prog", program["id"]) in found:
+            found |= {("map", id) for id in program.get("map_ids", ())}
+    return found
+
+
+def _orphans(before: Objects) -> Objects:
+    """What is there since, and in nobody's hands; asked until there is none or GRACE is over."""
+    return set(_after_a_while(lambda: _objects() - before - _held()))
+
+
+def _after_a_while(ask: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + GRACE
+    while (left := ask()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def _listing(devices: list[str]) -> Mapping[str, Any]:
+    """What is attached in this namespace and to the root cgroup."""
+    shown: dict[str, Any] = {"net": as_json("bpftool", "-j", "net")}
+    shown["link"] = as_json("ip", "-j", "-d", "link")
+    shown["qdisc"] = as_json("tc", "-j", "qdisc")
+    for device in devices:
+        for direction in ("ingress", "egress"):
+            shown[f"{device} {direction}"] = run("tc", "filter", "show", "dev", device, direction)
+    root = links.cgroup_root()
+    if root is not None:
+        held = _held()
+        attached = as_json("bpftool", "-j", "cgroup", "show", str(root))
+        shown["cgroup"] = [p for p in attached if ("prog", p["id"]) not in held]
+    return shown
+
+
+def _records() -> set[Path]:
+    """Records of dead processes. Others may run ebpftop at the same time."""
+    files = set(RUN.iterdir()) if RUN.is_dir() else set()
+    return {f for f in files if not Path("/proc", f.name.split(".")[0]).exists()}
+
+
+def _still_running() -> list[str]:
+    """Processes that a victim started: its compiler, and what that forked."""
+    mark = f"EBPFTOP_TEST_VICTIM={os.getpid()}".encode()
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (place / "environ").read_bytes().split(b"\0"):
+                found.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it went meanwhile
+    return found
+
+
+def _places() -> set[Path]:
+    """Where a process of ours could leave files."""
+    temporary = {p for p in Path("/tmp").iterdir() if p.name.startswith("ebpftop-")}
+    pinned = Path("/sys/fs/bpf")
+    return temporary | (set(pinned.rglob("*")) if pinned.is_dir() else set())
+
+
+# -- the kills -------------------------------------------------------------------------------
+
+
+def _has_tcx() -> bool:
+    rung = catalogue()["tc-ingress"].rung("tcx")
+    assert rung is not None
+    return answer(rung).word is Word.YES
+
+
+def test_after_twenty_kills_nothing_of_ours_is_left(
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Runs that hold links only leave nothing at all; what others leave, the next start removes."""
+    links_only = () if _has_tcx() else ("tc-ingress=netlink", "tc-egress=netlink")
+    light = _victims(0, LINKS, lambda _: links_only)
+    heavy = _victims(LINKS, LASTING, _some_that_last)
+    devices = [v.device for v in (*light, *heavy)]
+    for device in devices:
+        veth(device, f"q{device}")
+    before, objects, places = _listing(devices), _objects(), _places()
+    said = f"EBPFTOP_TEST_SEED={SEED}"
+
+    start = _kill(light[0], 0)
+    assert _orphans(objects) == set(), (said, light[0])
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+
+        def kill_and_look(victim: Victim) -> None:
+            _kill(victim, start)
+            assert _orphans(objects) == set(), (said, victim)
+
+        list(pool.map(kill_and_look, light[1:]))
+        assert _listing(devices) == before, said
+        list(pool.map(lambda victim: _kill(victim, start), heavy))
+    assert _after_a_while(_still_running) == [], said
+
+    done = ebpftop("once", "--for", "0", "--hook", "interfaces")
+    assert done.returncode == 0, (said, done.stderr)
+    assert _orphans(objects) == set(), (said, done.stderr)
+    assert _listing(devices) == before, (said, done.stderr)
+    assert _after_a_while(_records) == set(), (said, done.stderr)
+    assert _places() <= places, said
+    record_property("count", f"{LINKS + LASTING} kills")
+
+
+def _some_that_last(dice: random.Random) -> tuple[str, ...]:
+    """Two of three on average; sock_ops without a link in every second run."""
+    pins = [pin for pin in ON_THEIR_OWN_FEET if dice.random() < 0.7] or [ON_THEIR_OWN_FEET[0]]
+    return (*pins, "tcp-rtt=sock_ops-multi") if dice.random() < 0.5 else tuple(pins)
