@@ -97,7 +97,7 @@ def facts() -> Iterator[Fact]:
         "cgroup v2",
         f"at {root}" if root else "not mounted",
         root is not None,
-        "" if root else "mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2",
+        "" if root else links.MOUNT_CGROUP2,
     )
     kprobes = Path("/sys/bus/event_source/devices/kprobe").exists()
     yield Fact("kprobes", "there" if kprobes else "this kernel is built without", kprobes)
@@ -117,5 +117,4 @@ def _tracefs() -> Fact:
         except PermissionError:  # it is for root alone, and so is what it is mounted on
             remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
             return Fact("tracefs", "may not be read by this user", False, remedy)
-    remedy = "mount -t tracefs tracefs /sys/kernel/tracing (as root)"
-    return Fact("tracefs", "not mounted", False, remedy)
+    return Fact("tracefs", "not mounted", False, links.MOUNT_TRACEFS)

@@ -30,6 +30,9 @@ ASK_SECONDS = 5.0
 """How often netlink is asked whether what was attached through it is still there."""
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 TRACEFS = tracefs.ROOTS
+MOUNT_TRACEFS = "As root: mount -t tracefs tracefs /sys/kernel/tracing"
+# Not below /sys, where a container may make no directory.
+MOUNT_CGROUP2 = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
 
 
 class Attached:
@@ -257,6 +260,8 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
             return Unsupported(f"this kernel has no {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.TcxLink):
             return Unsupported("TCX came with Linux 6.6: this kernel has none", errno=code)
+        case errno.EINVAL if isinstance(point, points.RawTracepoint | points.BtfTracepoint):
+            return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.Kprobe | points.Kretprobe):
             return Unsupported(f"this kernel does not let the {what} be probed", errno=code)
         case errno.EOPNOTSUPP if isinstance(point, points.XdpLink):
@@ -322,7 +327,7 @@ def tracepoint_id(category: str, name: str) -> int:
         raise Unsupported(
             "tracefs is not mounted",
             errno=errno.ENOENT,
-            remedy="mount -t tracefs tracefs /sys/kernel/tracing",
+            remedy=MOUNT_TRACEFS,
         )
     if privilege.lockdown() == "confidentiality":
         why, remedy = privilege.why_not()
@@ -429,7 +434,7 @@ def _no_cgroup() -> Unsupported:
     return Unsupported(
         "cgroup v2 is not mounted here",
         errno=errno.ENOENT,
-        remedy="mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2",
+        remedy=MOUNT_CGROUP2,
     )
 
 

@@ -72,8 +72,8 @@ class Situation:
     """before: the command that makes it and runs another. lacks: what cannot be attached there.
 
     says: what a refusal for want of such a point names: the obstacle and the remedy. facts: those
-    of the doctor that stand in the way. among: the hooks that are asked for, of which only those
-    are that it takes something from, or all. sysctls: set meanwhile, where the kernel lets one. user:
+    of the doctor that stand in the way. among: the hooks that are asked for: those of them that
+    it takes something from, or all. sysctls: set meanwhile, where the kernel lets one. user:
     whether the command is run by an unprivileged user. impossible: why this machine cannot be put
     there, "" where it can.
     """
@@ -250,7 +250,7 @@ SITUATIONS = (
         "no raw tracepoints",
         _refused("bpf:17=EINVAL"),
         lacks=THROUGH_RAW,
-        says={THROUGH_RAW: ("not supported here",)},
+        says={THROUGH_RAW: ("attaches no such program", "tracepoint")},
     ),
     Situation(
         "no raw tracepoints, no cgroup v2",
