@@ -151,7 +151,8 @@ def _watched(stream: subprocess.Popen[str], situation: Situation) -> dict[str, A
         line = first
         while line and json.loads(line)["time"] <= happened:
             line = stream.stdout.readline()
-        document: dict[str, Any] = json.loads(line)
+        # That one may have been read before and printed after; the next was read after it.
+        document: dict[str, Any] = json.loads(stream.stdout.readline())
         mine = held(stream.pid)
         stream.send_signal(signal.SIGTERM)
         _, complaints = stream.communicate()
