@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from foreign_process import LONGEST
-from namespaces import FRAME, as_json, run, send
+from namespaces import FRAME, as_json, bpftool, run, send
 
 from probes import links
 
@@ -96,7 +96,8 @@ class Somebody:
 def somebody(pins: Path) -> Iterator[Somebody]:
     """Starts the other process in this thread's network namespace. pins: a directory to mount."""
     run("mount", "-t", "bpf", "none", str(pins))
-    command = [sys.executable, "-I", "-S", Path(__file__).with_name("foreign_process.py")]
+    script = str(Path(__file__).with_name("foreign_process.py"))
+    command = [sys.executable, "-I", "-S", script]
     pipe = subprocess.PIPE
     try:
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
@@ -178,9 +179,9 @@ def confined(group: Path) -> tuple[str, ...]:
 
 def listing(devices: list[str], programs: list[int], cgroup: Path | None = None) -> dict[str, Any]:
     """What bpftool, tc and ip say of these devices, and of these programs wherever they are."""
-    shown: dict[str, Any] = {"net": run("bpftool", "-j", "net")}
+    shown: dict[str, Any] = {"net": bpftool("net")}
     shown["programs"] = [_program(id) for id in programs]
-    links = as_json("bpftool", "-j", "link")
+    links = bpftool("link")
     shown["links"] = [_without(link, "pids") for link in links if link["prog_id"] in programs]
     for device in devices:
         shown[f"ip {device}"] = as_json("ip", "-j", "-d", "link", "show", "dev", device)
@@ -189,13 +190,13 @@ def listing(devices: list[str], programs: list[int], cgroup: Path | None = None)
             filters = as_json("tc", "-j", "filter", "show", "dev", device, direction)
             shown[f"{direction} {device}"] = filters
     if cgroup is not None:
-        attached = as_json("bpftool", "-j", "cgroup", "show", str(cgroup))
+        attached = bpftool("cgroup", "show", str(cgroup))
         shown["cgroup"] = [p for p in attached if p["id"] in programs]
     return shown
 
 
 def _program(id: int) -> dict[str, Any]:
-    shown = as_json("bpftool", "-j", "prog", "show", "id", str(id))
+    shown = bpftool("prog", "show", "id", str(id))
     return _without(shown, *_CHANGING)
 
 

@@ -52,6 +52,18 @@ def as_json(*command: str) -> Any:
     return json.loads(run(*command) or "[]")
 
 
+def bpftool(*command: str) -> Any:
+    """What bpftool lists. It gives up over an object that is being made meanwhile: once more."""
+    for _ in range(50):
+        done = subprocess.run(
+            ("bpftool", "-j", *command), capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return json.loads(done.stdout or "[]")
+        time.sleep(0.05)
+    raise AssertionError(f"{command}: {done.stdout} {done.stderr}")
+
+
 def veth(one: str = "v0", other: str = "v1") -> tuple[int, int]:
     """A pair that is up and silent (no IPv6), and its ifindexes."""
     run("ip", "link", "add", "name", one, "type", "veth", "peer", "name", other)

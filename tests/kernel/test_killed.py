@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from commands import COMMAND, ROOT, ebpftop
-from namespaces import as_json, namespace, run, veth
+from namespaces import as_json, bpftool, namespace, run, veth
 
 from probes import links
 from probes.features import Word, answer
@@ -124,7 +124,7 @@ Objects = set[tuple[str, int]]
 def _objects() -> Objects:
     """Every program, map and link of the kernel, as bpftool lists them."""
     kinds = ("prog", "map", "link")
-    return {(kind, o["id"]) for kind in kinds for o in as_json("bpftool", "-j", kind)}
+    return {(kind, o["id"]) for kind in kinds for o in bpftool(kind)}
 
 
 def _held() -> Objects:
@@ -139,7 +139,7 @@ def _held() -> Objects:
             name, _, value = line.partition(":")
             if name in ("prog_id", "map_id", "link_id"):
                 found.add((name.removesuffix("_id"), int(value)))
-    for program in as_json("bpftool", "-j", "prog"):
+    for program in bpftool("prog"):
         if ("prog", program["id"]) in found:
             found |= {("map", id) for id in program.get("map_ids", ())}
     return found
@@ -159,7 +159,7 @@ def _after_a_while(ask: Callable[[], Any]) -> Any:
 
 def _listing(devices: list[str]) -> Mapping[str, Any]:
     """What is attached in this namespace and to the root cgroup."""
-    shown: dict[str, Any] = {"net": as_json("bpftool", "-j", "net")}
+    shown: dict[str, Any] = {"net": bpftool("net")}
     shown["link"] = as_json("ip", "-j", "-d", "link")
     shown["qdisc"] = as_json("tc", "-j", "qdisc")
     for device in devices:
@@ -168,7 +168,7 @@ def _listing(devices: list[str]) -> Mapping[str, Any]:
     root = links.cgroup_root()
     if root is not None:
         held = _held()
-        attached = as_json("bpftool", "-j", "cgroup", "show", str(root))
+        attached = bpftool("cgroup", "show", str(root))
         shown["cgroup"] = [p for p in attached if ("prog", p["id"]) not in held]
     return shown
 
