@@ -78,6 +78,11 @@ def _counted(rows: list[Values]) -> Counter[tuple[tuple[str, Any], ...]]:
     return Counter(tuple(row.items()) for row in rows)
 
 
+def _as_told_by(hook: str, rung: str, rows: list[Values]) -> Counter[tuple[tuple[str, Any], ...]]:
+    change = DIFFERENCES.get((hook, rung), lambda row: row)
+    return _counted([change(row) for row in rows])
+
+
 def _agree(
     modules: Modules,
     record_property: Callable[[str, object], None],
