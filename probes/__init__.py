@@ -1,6 +1,6 @@
 """The kernel side: hooks, ladders, and the numbers that come of them. Knows no screen.
 
 hooks/*.py declare   ->  attachment.py walks the ladder and reads
-bpf map -> Sample    ->  model.Trail makes a Snapshot of two samples
+bpf map -> Sample    ->  snapshot.Trail makes a Snapshot of two samples
 live | recording | demo give the same samples(hook); who shows them cannot tell which
 """

@@ -3,18 +3,15 @@
     map -> Sample -> Snapshot -> cell
 
 A `Hook` is declared once, in its own file below `hooks/`. A `Sample` is what one reading gave:
-raw, cumulative. A `Snapshot` is made from two samples, here and nowhere else, so that live,
-replayed and remote numbers come from one calculation.
+raw, cumulative. What is made of samples is in `snapshot`.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from operator import sub
 from typing import Any, NamedTuple, Protocol
 
 from probes.errors import ProbeError
@@ -317,156 +314,6 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotRow:
-    """One row for the screen: values by column name, and each counter's rate per second."""
-
-    key: Key
-    values: Mapping[str, Value]
-    rates: Mapping[str, float | None]
-
-    def __getitem__(self, name: str) -> Value:
-        return self.values[name]
-
-    def number(self, name: str) -> float:
-        """A column as a number for sums and sorting; what is unknown counts as 0."""
-        value = self.values.get(name)
-        return value if isinstance(value, int | float) else 0
-
-    def rate(self, name: str) -> float:
-        """A counter's rate as a number for sums and sorting; what is unknown counts as 0."""
-        return self.rates.get(name) or 0
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A hook at one moment, ready to be shown.
-
-    interval: seconds between the two samples, None for the first. runs_per_s, ns_per_run,
-    cpu_percent: the hook's own cost in the interval, None where it is not known.
-    """
-
-    hook: Hook
-    sample: Sample
-    interval: float | None
-    rows: tuple[SnapshotRow, ...]
-    runs_per_s: float | None = None
-    ns_per_run: float | None = None
-    cpu_percent: float | None = None
-
-    @property
-    def status(self) -> Status:
-        return self.sample.status
-
-    @property
-    def id(self) -> HookId:
-        return self.sample.status.id
-
-    @classmethod
-    def between(
-        cls, hook: Hook, previous: Sample | None, sample: Sample, window: Sample | None = None
-    ) -> Snapshot:
-        """The only place where rates are made.
-
-        previous: the sample before (rates are per second since then). window: an older sample;
-        derived columns (mean, p99) look back to it, or to the beginning where it is None.
-        A counter that went back, and a new row whose start is not known to be zero, has no rate:
-        None. So has everything across a change of epoch.
-        """
-        if previous is not None and previous.epoch != sample.epoch:
-            previous = None
-        if window is not None and window.epoch != sample.epoch:
-            window = None
-        elapsed = sample.time - previous.time if previous is not None else 0.0
-        interval = elapsed if elapsed > 0 else None
-        names, _, counters, sums, derived = hook.places
-        rows = []
-        for key, row in sample.rows.items():
-            before = previous.rows.get(key) if previous is not None else None
-            values: dict[str, Value] = dict(zip(names, row, strict=True))
-            rates = {
-                name: _rate(row[i], before[i] if before else None, interval, sample.from_zero)
-                for i, name in counters
-            }
-            if derived:
-                base = window.rows.get(key) if window is not None else None
-                added = values if base is None else _added(values, row, base, sums)
-                values |= {name: derive(added) for name, derive in derived}
-            rows.append(SnapshotRow(key, values, rates))
-        return cls(hook, sample, interval, tuple(rows), *_cost(previous, sample, interval))
-
-
-def _rate(now: Value, before: Value, interval: float | None, from_zero: bool) -> float | None:
-    if interval is None or not isinstance(now, int | float):
-        return None
-    if before is None and from_zero:
-        before = 0
-    if not isinstance(before, int | float) or now < before:
-        return None
-    return (now - before) / interval
-
-
-def _added(
-    values: Mapping[str, Value], row: Row, base: Row, sums: Iterable[tuple[int, str, bool]]
-) -> Mapping[str, Value]:
-    """What the window added; a counter that went back starts anew, so all of it was added."""
-    added = dict(values)
-    for i, name, histogram in sums:
-        now, then = row[i], base[i]
-        if histogram and isinstance(now, tuple) and isinstance(then, tuple):
-            difference = tuple(map(sub, now, then))
-            added[name] = now if min(difference, default=0) < 0 else difference
-        elif isinstance(now, int | float) and isinstance(then, int | float) and now >= then:
-            added[name] = now - then
-    return added
-
-
-def _cost(
-    previous: Sample | None, sample: Sample, interval: float | None
-) -> tuple[float | None, float | None, float | None]:
-    if interval is None or previous is None or previous.cost is None or sample.cost is None:
-        return None, None, None
-    runs = sample.cost.runs - previous.cost.runs
-    run_ns = sample.cost.run_ns - previous.cost.run_ns
-    if runs < 0 or run_ns < 0:
-        return None, None, None
-    return runs / interval, run_ns / runs if runs else None, run_ns / interval / 1e9 * 100
-
-
-def mean(total: str, number: str) -> Callable[[Mapping[str, Value]], Value]:
-    """Derives total / number over the window; None where nothing happened in it."""
-
-    def derive(added: Mapping[str, Value]) -> Value:
-        t, n = added[total], added[number]
-        if not isinstance(t, int | float) or not isinstance(n, int | float) or not n:
-            return None
-        return float(t / n)
-
-    return derive
-
-
-def quantile(histogram: str, q: float) -> Callable[[Mapping[str, Value]], Value]:
-    """Derives the q-quantile of a log2 histogram over the window, in the histogram's unit.
-
-    Interpolated within its bucket, so it is true to a factor of two at worst. None where
-    nothing happened in the window.
-    """
-
-    def derive(added: Mapping[str, Value]) -> Value:
-        buckets = added[histogram]
-        if not isinstance(buckets, tuple) or not (total := sum(buckets)):
-            return None
-        rank = q * total
-        for power, hits in enumerate(buckets):
-            if hits and rank <= hits:
-                low = 2.0**power if power else 0.0
-                return low + (2.0 ** (power + 1) - low) * rank / hits
-            rank -= hits
-        return float(2 ** len(buckets))
-
-    return derive
-
-
-@dataclass(frozen=True, slots=True)
 class Host:
     """Who the numbers are from. privilege: one sentence on what more of it would give, or ""."""
 
@@ -527,35 +374,3 @@ def until_next(since: float, interval: float) -> float:
     """
     left = interval - (time.monotonic() - since) % interval
     return left if left > interval / 100 else left + interval
-
-
-class Trail:
-    """The samples of the last WINDOW seconds of each hook and target, and snapshots made of them.
-
-    Each source's consumer keeps one, so that rates and derived columns are the same whoever fed
-    it.
-    """
-
-    WINDOW = 10.0
-    """Seconds that mean and p99 look back; long enough to hold rare events still to be read."""
-
-    def __init__(self, hook: Hook, window: float = WINDOW) -> None:
-        self._hook = hook
-        self._window = window
-        self._samples: dict[HookId, deque[Sample]] = {}
-
-    def snapshot(self, sample: Sample) -> Snapshot:
-        """The snapshot of a sample that is newer than those before."""
-        kept = self._samples.setdefault(sample.status.id, deque())
-        if kept and kept[-1].epoch != sample.epoch:
-            kept.clear()
-        while len(kept) > 1 and kept[1].time <= sample.time - self._window:
-            kept.popleft()
-        previous = kept[-1] if kept else None
-        # The window reaches back to the beginning until it is full.
-        full = bool(kept) and kept[0].time <= sample.time - self._window
-        kept.append(sample)
-        return Snapshot.between(self._hook, previous, sample, kept[0] if full else None)
-
-    def forget(self, id: HookId) -> None:
-        self._samples.pop(id, None)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
 from probes.hooks import catalogue
-from probes.model import HookId, Snapshot, Source, State, TargetKind, Trail
+from probes.model import HookId, Source, State, TargetKind
+from probes.snapshot import Snapshot, Trail
 
 if TYPE_CHECKING:
     from probes.live import Live  # bpf and netlink are not needed for `demo` and `--help`

@@ -6,7 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from probes.model import HookId, Snapshot, Source, Status, Trail
+from probes.model import HookId, Source, Status
+from probes.snapshot import Snapshot, Trail
 from tui.control import Control, Severity
 from tui.view import Decided, Figure, History, View
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from probes.model import Hook, Kind, SnapshotRow, Value
+from probes.model import Hook, Kind, Value
+from probes.snapshot import SnapshotRow
 from probes.units import Unit, printable, show
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from probes.model import Column, Host, Kind, Snapshot, SnapshotRow, Status, TargetKind
+from probes.model import Column, Host, Kind, Status, TargetKind
+from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit, count, duration, percent, printable, show
 
 FORMAT = "ebpftop/1"

@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from probes.model import Hook, HookId, Row, Snapshot, SnapshotRow, Status
+from probes.model import Hook, HookId, Row, Status
+from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 
 

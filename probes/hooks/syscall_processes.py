@@ -6,8 +6,9 @@ import platform
 from collections.abc import Callable
 
 from probes import decode, syscalls
+from probes.columns import latency
 from probes.errors import Gone
-from probes.model import Column, Hook, Kind, Program, Rung, TargetKind, mean, quantile
+from probes.model import Column, Hook, Kind, Program, Rung, TargetKind
 from probes.points import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.readers import by_columns
 from probes.syscall_source import TYPES, source
@@ -76,34 +77,7 @@ HOOK = Hook(
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
         Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
-        Column(
-            "total_ns",
-            "Total",
-            Unit.NS,
-            Kind.COUNTER,
-            "total_ns",
-            hidden=True,
-            help="time in the call",
-        ),
-        Column(
-            "latency", "Latency", Unit.NS, Kind.HISTOGRAM, "latency", hidden=True, help="log2 of ns"
-        ),
-        Column(
-            "mean_ns",
-            "Mean",
-            Unit.NS,
-            Kind.DERIVED,
-            derive=mean("total_ns", "calls"),
-            help="mean time in the call, last 10 s",
-        ),
-        Column(
-            "p99_ns",
-            "p99",
-            Unit.NS,
-            Kind.DERIVED,
-            derive=quantile("latency", 0.99),
-            help="99th percentile, last 10 s, within a factor of two",
-        ),
+        *latency("calls", "time in the call"),
     ),
     ladder=(
         _rung(

@@ -6,17 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from probes import decode, procfs, syscalls
-from probes.model import (
-    Column,
-    Hook,
-    Kind,
-    Opening,
-    Program,
-    Reading,
-    Rung,
-    mean,
-    quantile,
-)
+from probes.columns import latency
+from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung
 from probes.points import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.readers import row_from, row_of
 from probes.syscall_source import COMPAT, TYPES, source
@@ -112,34 +103,7 @@ HOOK = Hook(
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
         Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
         Column("top_errno", "Mostly", width=10, help="the most frequent errno since attach"),
-        Column(
-            "total_ns",
-            "Total",
-            Unit.NS,
-            Kind.COUNTER,
-            "total_ns",
-            hidden=True,
-            help="time in the call",
-        ),
-        Column(
-            "latency", "Latency", Unit.NS, Kind.HISTOGRAM, "latency", hidden=True, help="log2 of ns"
-        ),
-        Column(
-            "mean_ns",
-            "Mean",
-            Unit.NS,
-            Kind.DERIVED,
-            derive=mean("total_ns", "calls"),
-            help="mean time in the call, last 10 s",
-        ),
-        Column(
-            "p99_ns",
-            "p99",
-            Unit.NS,
-            Kind.DERIVED,
-            derive=quantile("latency", 0.99),
-            help="99th percentile, last 10 s, within a factor of two",
-        ),
+        *latency("calls", "time in the call"),
     ),
     ladder=(
         Rung(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from probes.columns import latency
 from probes.connect_readers import from_sock_diag, open_connects
 from probes.connect_source import SOURCES, TYPES
 from probes.decode import address, comm
-from probes.model import Column, Hook, Kind, Program, Rung, mean, quantile
+from probes.model import Column, Hook, Kind, Program, Rung
 from probes.points import (
     AttachType,
     BtfTracepoint,
@@ -165,34 +166,7 @@ HOOK = Hook(
             "other", "Other", Unit.COUNT, Kind.COUNTER, "other", help="failed with another errno"
         ),
         Column("pending", "Pending", Unit.COUNT, help="begun and not yet decided"),
-        Column(
-            "total_ns",
-            "Total",
-            Unit.NS,
-            Kind.COUNTER,
-            "total_ns",
-            hidden=True,
-            help="time to establish",
-        ),
-        Column(
-            "latency", "Latency", Unit.NS, Kind.HISTOGRAM, "latency", hidden=True, help="log2 of ns"
-        ),
-        Column(
-            "mean_ns",
-            "Mean",
-            Unit.NS,
-            Kind.DERIVED,
-            derive=mean("total_ns", "established"),
-            help="mean time to establish, last 10 s",
-        ),
-        Column(
-            "p99_ns",
-            "p99",
-            Unit.NS,
-            Kind.DERIVED,
-            derive=quantile("latency", 0.99),
-            help="99th percentile, last 10 s, within a factor of two",
-        ),
+        *latency("established", "time to establish"),
     ),
     ladder=LADDER,
     order=70,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from probes.columns import quantile
 from probes.decode import address
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value, quantile
+from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
 from probes.points import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
 from probes.procfs import SocketOwners
 from probes.readers import row_of

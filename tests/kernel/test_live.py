@@ -16,7 +16,8 @@ from namespaces import as_json, namespace, run, send, veth
 from probes import lasting
 from probes.errors import Gone, ProbeError
 from probes.live import Live
-from probes.model import HookId, Snapshot, State, Status, Trail
+from probes.model import HookId, State, Status
+from probes.snapshot import Snapshot, Trail
 
 pytestmark = pytest.mark.kernel
 

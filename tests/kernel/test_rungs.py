@@ -33,7 +33,8 @@ from scenarios import find, log_of, values
 from probes import bpf
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue
-from probes.model import HookId, Rung, State, Trail
+from probes.model import HookId, Rung, State
+from probes.snapshot import Trail
 
 pytestmark = pytest.mark.kernel
 

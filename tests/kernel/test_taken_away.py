@@ -15,8 +15,9 @@ from scenarios import values
 from probes import bpf, links
 from probes.attachment import MOST_FAILURES, Attachment, Modules
 from probes.hooks import catalogue
-from probes.model import HookId, State, Trail
+from probes.model import HookId, State
 from probes.points import ProgType
+from probes.snapshot import Trail
 
 pytestmark = pytest.mark.kernel
 

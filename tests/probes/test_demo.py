@@ -9,7 +9,8 @@ import pytest
 from probes.demo import Demo
 from probes.errors import Busy, Gone
 from probes.hooks import catalogue
-from probes.model import HookId, Kind, State, Trail
+from probes.model import HookId, Kind, State
+from probes.snapshot import Trail
 
 
 async def _started(**options: object) -> Demo:

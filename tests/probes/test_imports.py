@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCREEN_SEES = {"probes.model", "probes.units", "probes.errors", "probes.points"}
+SCREEN_SEES = {f"probes.{m}" for m in ("model", "snapshot", "units", "errors", "points")}
 KNOWS_BOTH = {"tui.cli", "tui.output", "tui.reports"}
 _ATTACHING = (
     "attachment",

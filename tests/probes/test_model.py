@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from probes.columns import mean, quantile
 from probes.model import (
     Column,
     Cost,
@@ -18,15 +19,11 @@ from probes.model import (
     Row,
     Rung,
     Sample,
-    Snapshot,
-    SnapshotRow,
     State,
     Status,
     TargetKind,
-    Trail,
-    mean,
-    quantile,
 )
+from probes.snapshot import Snapshot, SnapshotRow, Trail
 
 ID = HookId("made-up")
 HOOK = Hook(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from probes.columns import mean
 from probes.decode import comm
 from probes.errors import Gone
-from probes.model import Column, Hook, Kind, Opening, Table, mean
+from probes.model import Column, Hook, Kind, Opening, Table
 from probes.readers import by_columns, filled, interface_name, of_interface, row_from, row_of
 
 Entry = tuple[int | bytes, ...]

@@ -5,20 +5,8 @@ from __future__ import annotations
 import json
 
 from probes.hooks import catalogue
-from probes.model import (
-    Cost,
-    HookId,
-    Host,
-    Key,
-    Kind,
-    Refusal,
-    Row,
-    Sample,
-    Snapshot,
-    State,
-    Status,
-    Value,
-)
+from probes.model import Cost, HookId, Host, Key, Kind, Refusal, Row, Sample, State, Status, Value
+from probes.snapshot import Snapshot
 from tui.output import document, grouped, report, text
 
 HOST = Host("here", "6.1.0")

@@ -6,7 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 
 from probes import units
-from probes.model import Hook, Row, Snapshot, SnapshotRow
+from probes.model import Hook, Row
+from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, coloured, label, of, rate_of, values_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 
-from probes.model import HookId, Reach, Refusal, Rung, Snapshot, State, Status, Value
+from probes.model import HookId, Reach, Refusal, Rung, State, Status, Value
+from probes.snapshot import Snapshot
 from probes.units import Unit
 from tui.detail import graphs, heading, pairs
 from tui.fields import Field, Record, label

@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 
 from probes import units
-from probes.model import Hook, HookId, Snapshot, SnapshotRow, Value
+from probes.model import Hook, HookId, Value
+from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs
 from tui.fields import Field, Record, coloured, label, of, rate_of, values_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 
 from probes import units
-from probes.model import Hook, Snapshot, SnapshotRow
+from probes.model import Hook
+from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, of, rate_of, values_of

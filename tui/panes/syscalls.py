@@ -7,7 +7,8 @@ from functools import partial
 from statistics import median
 
 from probes import units
-from probes.model import Hook, HookId, Snapshot, SnapshotRow, State
+from probes.model import Hook, HookId, State
+from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import graphs, heading, pairs, spread
 from tui.fields import Field, Record, label, of, rate_of, values_of
