@@ -59,7 +59,7 @@ def bpftool(*command: str) -> Any:
             ("bpftool", "-j", *command), capture_output=True, text=True, check=False
         )
         if done.returncode == 0:
-            return json.loads(done.stdout or "[]")
+            return json.loads(done.stdout.strip() or "[]")  # 5.10: an empty line for nothing
         time.sleep(0.05)
     raise AssertionError(f"{command}: {done.stdout} {done.stderr}")
 

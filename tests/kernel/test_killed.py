@@ -10,12 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from commands import COMMAND, ROOT, ebpftop
+from commands import COMMAND, ROOT, ebpftop, running
 from namespaces import as_json, bpftool, namespace, run, veth
 
 from probes import links
@@ -28,12 +30,13 @@ pytestmark = pytest.mark.kernel
 
 SEED = int(os.environ.get("EBPFTOP_TEST_SEED") or random.SystemRandom().getrandbits(32))
 """Another one each time; what a failure names can be given back in this variable."""
-LINKS, LASTING = 12, 8
+LINKS, LASTING = 14, 6
 SIDE_BY_SIDE = 2
 SLOWER = 1.5
 """How much longer a start takes beside another one, about."""
 GRACE = 20
 """Seconds that RCU, and a compiler that is still importing, may take; a busy guest is slow."""
+LIVING = "alive"
 ON_THEIR_OWN_FEET = ("xdp=netlink-generic", "tc-ingress=clsact", "tc-egress=clsact")
 
 
@@ -47,22 +50,16 @@ def _inside() -> Iterator[None]:
 class Victim:
     """One run and its end. at: where in its phase it is killed, 0 to 1."""
 
-    number: int
     phase: str
     at: float
     pins: tuple[str, ...]
 
-    @property
-    def device(self) -> str:
-        return f"k{self.number}"
-
-    @property
-    def command(self) -> list[str]:
+    def command(self, device: str) -> list[str]:
         asked = [*COMMAND, "stream", "--interval", "0.1"]
         for hook in catalogue().values():
             target = {
                 TargetKind.NONE: "",
-                TargetKind.INTERFACE: f"@{self.device}",
+                TargetKind.INTERFACE: f"@{device}",
                 TargetKind.SYSCALL: "@getpgid",
             }[hook.target]
             asked += ["--hook", hook.name + target]
@@ -70,26 +67,19 @@ class Victim:
 
 
 def _victims(
-    first: int, count: int, pins: Callable[[random.Random], tuple[str, ...]]
+    dice: random.Random, count: int, pins: Callable[[random.Random], tuple[str, ...]]
 ) -> list[Victim]:
-    """Most are killed on their way up. The first one stands: it tells how long that takes.
-
-    All that is random comes from SEED.
-    """
-    dice = random.Random(SEED + first)
+    """Most are killed on their way up. The first one stands: it tells how long that takes."""
     phases = ["running", "leaving"] * (count // 5)
     phases += ["starting"] * (count - len(phases))
-    return [
-        Victim(first + place, phase, dice.random(), pins(dice))
-        for place, phase in enumerate(phases)
-    ]
+    return [Victim(phase, dice.random(), pins(dice)) for phase in phases]
 
 
-def _kill(victim: Victim, start: float) -> float:
+def _kill(victim: Victim, device: str, start: float) -> float:
     """Runs it and kills it. start: how long one takes until it stands. Returns that time."""
     began = time.monotonic()
     with subprocess.Popen(
-        victim.command,
+        victim.command(device),
         cwd=ROOT,
         env=os.environ | {"EBPFTOP_TEST_VICTIM": str(os.getpid())},
         stdin=subprocess.DEVNULL,
@@ -211,36 +201,74 @@ def _has_tcx() -> bool:
 def test_after_twenty_kills_nothing_of_ours_is_left(
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Runs that hold links only leave nothing at all; what others leave, the next start removes."""
+    """Runs that hold links only leave nothing at all; what others leave, the next start removes.
+
+    One that lives all the while keeps what it has.
+    """
     links_only = () if _has_tcx() else ("tc-ingress=netlink", "tc-egress=netlink")
-    light = _victims(0, LINKS, lambda _: links_only)
-    heavy = _victims(LINKS, LASTING, _some_that_last)
-    devices = [v.device for v in (*light, *heavy)]
+    dice = random.Random(SEED)
+    light = _victims(dice, LINKS, lambda _: links_only)
+    heavy = _victims(dice, LASTING, _some_that_last)
+    devices = [*(f"k{place}" for place in range(LASTING)), LIVING]
     for device in devices:
         veth(device, f"q{device}")
     before, objects, places = _listing(devices), _objects(), _places()
     said = f"EBPFTOP_TEST_SEED={SEED}"
 
-    start = _kill(light[0], 0)
+    start = _kill(light[0], devices[0], 0)
     assert _orphans(objects) == set(), (said, light[0])
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        free: SimpleQueue[str] = SimpleQueue()  # no two on one interface at a time
+        for device in devices[:SIDE_BY_SIDE]:
+            free.put(device)
 
         def kill_and_look(victim: Victim) -> None:
-            _kill(victim, start)
+            device = free.get()
+            _kill(victim, device, start)
             assert _orphans(objects) == set(), (said, victim)
+            free.put(device)
 
         list(pool.map(kill_and_look, light[1:]))
         assert _listing(devices) == before, said
-        list(pool.map(lambda victim: _kill(victim, start), heavy))
+        with _living() as left_alone:
+            list(pool.map(lambda v, device: _kill(v, device, start), heavy, devices))
+            done = ebpftop("once", "--for", "0", "--hook", "interfaces")
+            assert done.returncode == 0, (said, done.stderr)
+            left_alone()
     assert _after_a_while(_still_running) == [], said
-
-    done = ebpftop("once", "--for", "0", "--hook", "interfaces")
-    assert done.returncode == 0, (said, done.stderr)
     assert _orphans(objects) == set(), (said, done.stderr)
     assert _listing(devices) == before, (said, done.stderr)
     assert _after_a_while(_records) == set(), (said, done.stderr)
     assert _places() <= places, said
     record_property("count", f"{LINKS + LASTING} kills")
+
+
+@contextmanager
+def _living() -> Iterator[Callable[[], None]]:
+    """One that nobody kills, with lasting rungs; what asserts that all of it is still there."""
+    pins = [word for pin in ON_THEIR_OWN_FEET for word in ("--rung", pin)]
+    hooks = [word for pin in ON_THEIR_OWN_FEET for word in ("--hook", f"{_hook(pin)}@{LIVING}")]
+    with running("stream", "--interval", "2", *hooks, *pins) as child:
+        assert child.stdout is not None
+        states = {h["state"] for h in json.loads(child.stdout.readline())["hooks"]}
+        assert states == {"attached"}
+
+        def still_there() -> None:
+            assert "xdp" in as_json("ip", "-j", "link", "show", LIVING)[0]
+            for direction in ("ingress", "egress"):
+                assert f"ebpftop_{direction}" in run(
+                    "tc", "filter", "show", "dev", LIVING, direction
+                )
+
+        still_there()
+        yield still_there
+        child.send_signal(signal.SIGTERM)
+        child.communicate()
+        assert child.returncode == 128 + signal.SIGTERM
+
+
+def _hook(pin: str) -> str:
+    return pin.partition("=")[0]
 
 
 def _some_that_last(dice: random.Random) -> tuple[str, ...]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from namespaces import namespace, run, veth
 
-from probes import bpf, clsact, lasting, netlink, records
+from probes import bpf, clsact, lasting, netlink, records, xdp_netlink
 from probes.errors import Busy, Denied
 from probes.points import ProgType
 
@@ -247,6 +249,81 @@ def test_what_a_process_that_died_was_writing_goes(directory: Path) -> None:
     detach()
     assert lasting.sweep(directory) == []
     assert list(directory.iterdir()) == []
+
+
+def _in_child(work: Callable[[], object]) -> int:
+    """Forks; the child does that and dies by SIGKILL if it comes to its end. Its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            _die()
+    return pid
+
+
+def _die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _attach_all(directory: Path, index: int) -> list[lasting.Detach]:
+    register = lasting.Register(directory)
+    xdp = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="ebpftop_xdp")
+    tc = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
+    return [
+        register.attach_xdp(index, xdp, "native"),
+        *(register.attach_clsact(index, d, tc, "ebpftop:test") for d in netlink.DIRECTIONS),
+    ]
+
+
+STEPS = {
+    "writing the record": (Path, "rename"),
+    "locking it": (fcntl, "flock"),
+    "attaching XDP": (xdp_netlink, "xdp_attach"),
+    "making the qdisc": (clsact, "_make_qdisc"),
+    "adding the filter": (clsact, "_add_filter"),
+    "removing the filter": (clsact, "clsact_detach"),
+    "removing the qdisc": (clsact, "remove_qdisc"),
+    "removing XDP": (xdp_netlink, "xdp_detach"),
+    "taking the record away": (Path, "unlink"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_before_any_step_nothing_stays_after_a_sweep(directory: Path, step: str) -> None:
+    """Of attaching and of letting go; each of them is where a process dies once."""
+    index, _ = veth()
+    before = _state("v0")
+
+    def work() -> None:
+        setattr(*STEPS[step], _die)
+        for detach in reversed(_attach_all(directory, index)):
+            detach()
+
+    os.waitpid(_in_child(work), 0)
+    lasting.sweep(directory)
+    assert _state("v0") == before
+    assert list(directory.iterdir()) == []
+
+
+def test_a_sweep_that_is_killed_is_ended_by_the_next(directory: Path) -> None:
+    index, _ = veth()
+    before = _state("v0")
+    for _ in range(8):
+        os.waitpid(_in_child(lambda: _attach_all(directory, index)), 0)
+        assert _state("v0") != before
+        began = time.monotonic()
+        lasting.sweep(directory)
+        whole = time.monotonic() - began
+        assert _state("v0") == before
+        os.waitpid(_in_child(lambda: _attach_all(directory, index)), 0)
+        sweeper = _in_child(lambda: lasting.sweep(directory))
+        time.sleep(random.random() * whole)
+        os.kill(sweeper, signal.SIGKILL)
+        os.waitpid(sweeper, 0)
+        lasting.sweep(directory)
+        assert _state("v0") == before
+        assert list(directory.iterdir()) == []
 
 
 def test_a_refused_attach_leaves_no_record(directory: Path) -> None:
