@@ -1,4 +1,4 @@
-"""The C that times system calls, shared by the hooks that count them: entered, left, how long.
+"""What hooks that count system calls share: the C that times them, and the rungs that run it.
 
 A call is counted when it returns; exit and exit_group, which never do, when they begin. What was
 under way when counting began is not counted. The number is that of the entry: nothing is read
@@ -8,8 +8,12 @@ from kernel memory at the exit, and a child's return from fork, which never ente
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 
 from probes import syscalls
+from probes.model import Program, Rung
+from probes.points import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.readers import Open
 
 SLOTS = 512
 """Numbers of system calls that are told apart; the highest in use is below 480."""
@@ -106,3 +110,27 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
     }
     head = "".join(f"#define {name} {value}\n" for name, value in defines.items())
     return head + count + _TIMING + _PROGRAMS[how]
+
+
+def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tuple[Rung, ...]:
+    """The ways to see every system call, cheapest first. made: the source for one of them."""
+    kinds = (
+        ("btf-tracepoint", "Linux 5.5, BTF", "typed", BtfTracepoint),
+        ("raw-tracepoint", "Linux 4.17", "raw", RawTracepoint),
+        ("tracepoint", "Linux 4.7, tracefs", "tracefs", _tracefs),
+    )
+    return tuple(
+        Rung(
+            name,
+            f"{least}, CAP_BPF, CAP_PERFMON",
+            open,
+            source=made(how),
+            types=TYPES,
+            programs=(Program("enter", point("sys_enter")), Program("leave", point("sys_exit"))),
+        )
+        for name, least, how, point in kinds
+    )
+
+
+def _tracefs(name: str) -> Tracepoint:
+    return Tracepoint("raw_syscalls", name)

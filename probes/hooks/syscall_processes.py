@@ -8,10 +8,9 @@ from collections.abc import Callable
 from probes import decode, syscalls
 from probes.columns import latency
 from probes.errors import Gone
-from probes.model import Column, Hook, Kind, Program, Rung, TargetKind
-from probes.points import BtfTracepoint, Point, RawTracepoint, Tracepoint
+from probes.model import Column, Hook, Kind, TargetKind
 from probes.readers import by_columns
-from probes.syscall_source import TYPES, source
+from probes.syscall_source import rungs, source
 from probes.units import Unit
 
 # The name is that of the latest call: a process may exec() in between.
@@ -50,17 +49,6 @@ def _source(how: str) -> Callable[[str], str]:
     return of
 
 
-def _rung(name: str, least: str, how: str, enter: Point, leave: Point) -> Rung:
-    return Rung(
-        name,
-        f"{least}, CAP_BPF, CAP_PERFMON",
-        by_columns(),
-        source=_source(how),
-        types=TYPES,
-        programs=(Program("enter", enter), Program("leave", leave)),
-    )
-
-
 HOOK = Hook(
     name="syscall-processes",
     title="Syscall by process",
@@ -79,29 +67,7 @@ HOOK = Hook(
         Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
         *latency("calls", "time in the call"),
     ),
-    ladder=(
-        _rung(
-            "btf-tracepoint",
-            "Linux 5.5, BTF",
-            "typed",
-            BtfTracepoint("sys_enter"),
-            BtfTracepoint("sys_exit"),
-        ),
-        _rung(
-            "raw-tracepoint",
-            "Linux 4.17",
-            "raw",
-            RawTracepoint("sys_enter"),
-            RawTracepoint("sys_exit"),
-        ),
-        _rung(
-            "tracepoint",
-            "Linux 4.7, tracefs",
-            "tracefs",
-            Tracepoint("raw_syscalls", "sys_enter"),
-            Tracepoint("raw_syscalls", "sys_exit"),
-        ),
-    ),
+    ladder=rungs(_source, by_columns()),
     order=65,
     target=TargetKind.SYSCALL,
     on_demand=True,

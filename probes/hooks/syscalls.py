@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 
 from probes import decode, procfs, syscalls
 from probes.columns import latency
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung
-from probes.points import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.model import Column, Hook, Kind, Opening, Reading, Rung
 from probes.readers import row_from, row_of
-from probes.syscall_source import COMPAT, TYPES, source
+from probes.syscall_source import COMPAT, rungs, source
 from probes.units import Unit
 
 # One slot for each number. `errnos` is a map of its own: errors are rare, and which ones is asked
@@ -106,39 +106,7 @@ HOOK = Hook(
         *latency("calls", "time in the call"),
     ),
     ladder=(
-        Rung(
-            "btf-tracepoint",
-            "Linux 5.5, BTF, CAP_BPF, CAP_PERFMON",
-            _open,
-            source=source(_COUNT, "typed"),
-            types=TYPES,
-            programs=(
-                Program("enter", BtfTracepoint("sys_enter")),
-                Program("leave", BtfTracepoint("sys_exit")),
-            ),
-        ),
-        Rung(
-            "raw-tracepoint",
-            "Linux 4.17, CAP_BPF, CAP_PERFMON",
-            _open,
-            source=source(_COUNT, "raw"),
-            types=TYPES,
-            programs=(
-                Program("enter", RawTracepoint("sys_enter")),
-                Program("leave", RawTracepoint("sys_exit")),
-            ),
-        ),
-        Rung(
-            "tracepoint",
-            "Linux 4.7, tracefs, CAP_BPF, CAP_PERFMON",
-            _open,
-            source=source(_COUNT, "tracefs"),
-            types=TYPES,
-            programs=(
-                Program("enter", Tracepoint("raw_syscalls", "sys_enter")),
-                Program("leave", Tracepoint("raw_syscalls", "sys_exit")),
-            ),
-        ),
+        *rungs(partial(source, _COUNT), _open),
         Rung("proc", "nothing; other users' processes take root", _proc),
     ),
     order=60,
