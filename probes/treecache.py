@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ Files = Mapping[str, str]
 """Relative path -> text."""
 
 MANIFEST = "manifest.json"
+UNFINISHED = ".new-"
+ABANDONED = 600  # seconds after which whoever was making a tree is taken for dead
 KEPT = 8  # trees: a few kernels, a few versions of us
 
 
@@ -47,7 +50,7 @@ class TreeCache:
         return place
 
     def _write(self, place: Path, files: Files) -> None:
-        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=self.base))
+        aside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.base))
         try:
             for name, text in files.items():
                 _write_private(aside, name, text)
@@ -69,7 +72,9 @@ class TreeCache:
 
     def _prune(self) -> None:
         trees = sorted(self.base.iterdir(), key=lambda p: p.lstat().st_mtime, reverse=True)
-        for old in trees[KEPT:]:
+        oldest = time.time() - ABANDONED
+        dead = [p for p in trees if p.name.startswith(UNFINISHED) and p.lstat().st_mtime < oldest]
+        for old in {*dead, *trees[KEPT:]}:
             _remove(old)
 
 
