@@ -151,8 +151,7 @@ def _tcx() -> None:
         os.close(bpf.link_create(fd, 0x7FFFFFFF, AttachType.TCX_INGRESS))
     except OSError as refused:
         if refused.errno != errno.ENODEV:
-            why = "TCX came with Linux 6.6: this kernel has none"
-            raise Unsupported(why, errno=refused.errno or 0) from None
+            raise Unsupported(links.NO_TCX, errno=refused.errno or 0) from None
     finally:
         os.close(fd)
 

@@ -26,6 +26,7 @@ PROGRAM_PREFIX = "ebpftop_"
 MOST_LOG = 16384
 """Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
+NO_TCX = "TCX came with Linux 6.6: this kernel has none"
 ASK_SECONDS = 5.0
 """How often netlink is asked whether what was attached through it is still there."""
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
@@ -259,22 +260,26 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
         case errno.ENOENT:
             return Unsupported(f"this kernel has no {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.TcxLink):
-            return Unsupported("TCX came with Linux 6.6: this kernel has none", errno=code)
+            return Unsupported(NO_TCX, errno=code)
+        case errno.EINVAL if isinstance(point, points.CgroupLink):
+            why = "links to cgroups came with Linux 5.7: this kernel has none"
+            return Unsupported(why, errno=code)
+        case errno.EINVAL if isinstance(point, points.XdpLink):
+            why = f"{what} by link came with Linux 5.9, and takes an MTU that fits"
+            return Unsupported(why, errno=code)
         case errno.EINVAL if isinstance(point, points.RawTracepoint | points.BtfTracepoint):
             return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.Kprobe | points.Kretprobe):
             return Unsupported(f"this kernel does not let the {what} be probed", errno=code)
+        case errno.EADDRNOTAVAIL if isinstance(point, points.Kprobe | points.Kretprobe):
+            return Unsupported(f"this kernel has several times the {what}", errno=code)
         case errno.EOPNOTSUPP if isinstance(point, points.XdpLink):
             return Unsupported(f"this interface's driver has no {what}", errno=code)
     if code in (errno.EPERM, errno.EACCES):
         why, remedy = privilege.why_not(*needs(point))
         return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=remedy)
-    hints = {
-        errno.ERANGE: " (the MTU is too large for it)",
-        errno.EINVAL: "" if not ifindex else " (an older kernel, or an MTU that does not fit)",
-    }
-    reason = f"{what} is not supported here{hints.get(code, '')}"
-    return Unsupported(reason, errno=code)
+    hint = " (the MTU is too large for it)" if code == errno.ERANGE else ""
+    return Unsupported(f"{what} is not supported here{hint}", errno=code)
 
 
 def _who(ifindex: int) -> str:

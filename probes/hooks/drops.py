@@ -91,7 +91,7 @@ def _reasons() -> Unsupported | None:
     told = tracefs.symbols(*_REASON) if not btf.available() else btf.enum("skb_drop_reason")
     if told is None or told:
         return None
-    return Unsupported("this kernel gives no reasons for drops (Linux 5.17)")
+    return Unsupported("reasons for drops came with Linux 5.17: this kernel gives none")
 
 
 def reason_names() -> Mapping[int, str]:
