@@ -129,7 +129,7 @@ class Compiler:
     def _request(self, source: str) -> dict[str, Any]:
         tree = self.tree()
         place = str(tree.path) if tree.path is not None else None
-        return {"source": source, "cflags": tree.cflags, "kernel_source": place}
+        return {"source": source, "cflags": tree.cflags_for(source), "kernel_source": place}
 
     def tree(self) -> headers.Tree:
         """The header tree that sources are compiled with. Raises Unsupported."""

@@ -218,7 +218,9 @@ def test_without_btf_the_distributions_headers_serve(
     tree = headers.tree(("sk_buff",))
     assert (tree.origin, tree.path) == ("headers", None)
     included = {Path(word).name: Path(word).read_text() for word in tree.cflags if word[0] == "/"}
-    assert list(included) == ["distribution.h", "records.h", "hooks.h"]
-    assert "#include <net/sock.h>" in included["distribution.h"]
+    assert list(included) == ["records.h", "hooks.h"]
+    assert tree.cflags_for("struct mine { u64 n; };") == tree.cflags
+    needed = tree.cflags_for("struct sock *sk; struct task_struct *task; struct sock *other;")
+    assert needed == ("-include", "net/sock.h", "-include", "linux/sched.h", *tree.cflags)
     constants = Path(tree.cflags[-1]).with_name("constants.h").read_text()
     assert "#define AF_INET6 10" in constants
