@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -50,3 +51,20 @@ def modules() -> Iterator[Modules]:
     compiler = Compiler(catalogue().values())
     yield Modules(compiler)
     compiler.close()
+
+
+@pytest.fixture(scope="session")
+def keep(modules: Modules) -> Iterator[Callable[[str], None]]:
+    """Keeps the module of a source compiled until the end, with what it has counted.
+
+    For tests that look for rows which no other makes: a compile costs a guest seconds.
+    """
+    kept: set[str] = set()
+    with ExitStack() as stack:
+
+        def take(source: str) -> None:
+            if source not in kept:
+                kept.add(source)
+                modules.take(source, stack)
+
+        yield take

@@ -21,9 +21,9 @@ def getpgid(pid: int, times: int) -> None:
 
 
 @contextmanager
-def server(host: str) -> Iterator[int]:
+def server(host: str, port: int = 0) -> Iterator[int]:
     """An echo server; its port."""
-    with socket.create_server((host, 0), family=_family(host)) as listener:
+    with socket.create_server((host, port), family=_family(host)) as listener:
         thread = threading.Thread(target=_echo, args=(listener,), daemon=True)
         thread.start()
         yield int(listener.getsockname()[1])

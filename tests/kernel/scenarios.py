@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from events import (
@@ -14,7 +14,6 @@ from events import (
     black_hole,
     connect,
     connect_into_hole,
-    free_port,
     server,
     time_out,
 )
@@ -59,24 +58,26 @@ def find(rows: list[Values], **wanted: object) -> Values:
 class Connects:
     """Connects to the same addresses and ports again and again, with every end there is."""
 
-    PENDING, GIVEN_UP, TIMED_OUT, NOWHERE = 81, 82, 83, 84
-
-    def __init__(self, listening: dict[str, int], closed: dict[str, int]) -> None:
-        self._listening, self._closed = listening, closed
+    PENDING, GIVEN_UP, TIMED_OUT, NOWHERE = 91, 92, 93, 94
+    LISTENING = {"127.0.0.1": 95, "::1": 96}
+    CLOSED = {"127.0.0.1": 97, "::1": 98}
 
     @classmethod
     @contextmanager
     def ready(cls) -> Iterator[Connects]:
         """Servers on both families, and a network that leads nowhere. In a namespace of its own."""
         black_hole()
-        with server("127.0.0.1") as v4, server("::1") as v6:
-            yield cls({"127.0.0.1": v4, "::1": v6}, {h: free_port(h) for h in ("127.0.0.1", "::1")})
+        with ExitStack() as stack:
+            for host, port in cls.LISTENING.items():
+                stack.enter_context(server(host, port))
+            yield cls()
 
     def cause(self, attachment: Attachment) -> tuple[list[Values], list[Values]]:
-        """Makes them all; this process's rows and log entries."""
-        for number, (host, port) in enumerate(self._listening.items(), 5):
+        """Makes them all; their rows and log entries."""
+        attachment.read()  # what was logged before is not ours
+        for number, (host, port) in enumerate(self.LISTENING.items(), 5):
             assert connect(host, port, number) == 0
-        for number, (host, port) in enumerate(self._closed.items(), 3):
+        for number, (host, port) in enumerate(self.CLOSED.items(), 3):
             assert connect(host, port, number) == number
         pending = connect_into_hole(self.PENDING)
         connect_into_hole(self.GIVEN_UP).close()
@@ -86,7 +87,11 @@ class Connects:
             time.sleep(1.1)
         sample = sample_of(attachment)
         pending.close()
-        return _mine(rows_of(attachment, sample)), _mine(log_of(attachment, sample))
+        return self._mine(rows_of(attachment, sample)), self._mine(log_of(attachment, sample))
+
+    def _mine(self, found: list[Values]) -> list[Values]:
+        ends = self.expected()
+        return [v for v in found if v["pid"] == os.getpid() and (v["raddr"], v["rport"]) in ends]
 
     def expected(self) -> dict[tuple[str, int], Values]:
         """Counters that are not zero, by address and port."""
@@ -96,12 +101,8 @@ class Connects:
             (HOLE, self.TIMED_OUT): {"connects": 1, "failed": 1, "timed_out": 1},
             (NO_ROUTE, self.NOWHERE): {"connects": 2, "failed": 2, "unreachable": 2},
         }
-        for number, end in enumerate(self._listening.items(), 5):
+        for number, end in enumerate(self.LISTENING.items(), 5):
             rows[end] = {"connects": number, "established": number}
-        for number, end in enumerate(self._closed.items(), 3):
+        for number, end in enumerate(self.CLOSED.items(), 3):
             rows[end] = {"connects": number, "failed": number, "refused": number}
         return rows
-
-
-def _mine(found: list[Values]) -> list[Values]:
-    return [values for values in found if values["pid"] == os.getpid()]

@@ -39,6 +39,7 @@ from probes.snapshot import Trail
 pytestmark = pytest.mark.kernel
 
 FRAMES, CALLS, FAILING = 25, 40, 13
+KEPT = ("tcp-connect", "tcp-rtt")  # their rows are by port: no two tests have one in common
 Record = Callable[[str, object], None]
 
 
@@ -49,7 +50,9 @@ def _inside() -> Iterator[None]:
 
 
 @pytest.fixture
-def attached(modules: Modules, record_property: Record) -> Iterator[Callable[..., Attachment]]:
+def attached(
+    modules: Modules, keep: Callable[[str], None], record_property: Record
+) -> Iterator[Callable[..., Attachment]]:
     """Attaches one rung for real, or skips with what the kernel answered; leaves nothing."""
     before = _traces()
     held: list[Attachment] = []
@@ -68,6 +71,8 @@ def attached(modules: Modules, record_property: Record) -> Iterator[Callable[...
             assert not refusal.log, f"{refusal.why}: {refusal.log[-2000:]}"  # a bug of ours
             pytest.skip(f"{refusal.error}: {refusal.why}")
         assert status.rung == rung
+        if id.hook in KEPT:
+            keep(_rung(id.hook, rung).source_for(id.target))
         programs.extend(_programs_held())
         return attachment
 

@@ -91,17 +91,19 @@ def _agree(
     *,
     index: int = 0,
     without: frozenset[str] = frozenset(),
+    keep: Callable[[str], None] = lambda _: None,
 ) -> list[Values]:
     """Requires the rows of the first rung from all others; the rows.
 
     tell: causes the events on what is attached, and gives the rows that they made. without:
-    columns that say which rung it is.
+    columns that say which rung it is. keep: told of each source that was compiled.
     """
     id = HookId.parse(spec)
     told: dict[str, list[Values]] = {}
     rungs = _given(catalogue()[id.hook], index)
     with _compiled(modules, rungs, id.target):
         for rung in rungs:
+            keep(rung.source_for(id.target))
             with _pinned(modules, id, rung.name, index) as attachment:
                 if attachment is not None:
                     told[rung.name] = [
@@ -125,7 +127,7 @@ def _agree(
 
 
 def test_tcp_connects_by_every_end_there_is(
-    modules: Modules, record_property: Callable[[str, object], None]
+    modules: Modules, keep: Callable[[str], None], record_property: Callable[[str, object], None]
 ) -> None:
     """Established, refused (both by IPv4 and IPv6), without a route, timed out, given up, pending:
     the rows, and the log."""
@@ -139,7 +141,7 @@ def test_tcp_connects_by_every_end_there_is(
             )
             return rows
 
-        rows = _agree(modules, record_property, "tcp-connect", tell)
+        rows = _agree(modules, record_property, "tcp-connect", tell, keep=keep)
         expected = connects.expected()
     counters = set().union(*expected.values()) | {"other"}
     found = {(r["raddr"], r["rport"]): {c: r[c] for c in counters if r[c]} for r in rows}
