@@ -142,6 +142,7 @@ def test_an_interface_that_vanishes_ends_the_attachment_with_a_sentence(
     assert attachment.detach().state is State.DETACHED
 
 
+@pytest.mark.anywhere
 def test_numbers_begin_anew_when_attached_again(make: Callable[..., Attachment]) -> None:
     """And the epoch says so, so that no rate is made across it."""
     index, peer = veth()
@@ -169,6 +170,7 @@ def test_a_passive_rung_gives_numbers_until_the_ladder_has_been_walked(
     assert attachment.read().epoch != first.epoch
 
 
+@pytest.mark.anywhere
 def test_a_ladder_that_ends_where_it_rested_goes_on_counting(
     make: Callable[..., Attachment],
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_ladder_that_ends_where_it_rested_goes_on_counting(
     assert attachment.read().epoch != first.epoch, "attached again, it begins anew"
 
 
+@pytest.mark.anywhere
 def test_what_is_detached_is_read_as_nothing(make: Callable[..., Attachment]) -> None:
     attachment = make("syscalls")
     for _ in range(2):
@@ -203,6 +206,7 @@ def _bpf_fds() -> list[str]:
     return sorted(k for k in kinds if "bpf" in k or "perf" in k)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("hook", ["tc-ingress", "xdp", "syscalls", "tcp-connect", "tcp-rtt"])
 def test_fifty_times_attached_and_detached_nothing_leaks(
     make: Callable[..., Attachment], hook: str
@@ -225,6 +229,7 @@ def test_fifty_times_attached_and_detached_nothing_leaks(
     assert left_of(seen, set()) == (set(), set())
 
 
+@pytest.mark.anywhere
 def test_a_module_goes_with_its_last_attachment(make: Callable[..., Attachment]) -> None:
     before = _bpf_fds()
     attachment = make("syscalls")
@@ -245,6 +250,7 @@ class _Counting(Compiler):
         return super().compile(source)
 
 
+@pytest.mark.anywhere
 def test_attachments_share_a_module_and_one_that_goes_leaves_the_other_working() -> None:
     index, other = veth()
     compiler = _Counting(catalogue().values())
@@ -301,6 +307,7 @@ def _two(point: RawTracepoint, *, optional: bool = False, **more: object) -> Run
     return Rung("two", "Linux 4.17", **rung)  # type: ignore[arg-type]
 
 
+@pytest.mark.anywhere
 def test_an_error_in_the_middle_releases_what_was_attached_before(
     make: Callable[..., Attachment],
 ) -> None:
@@ -342,6 +349,7 @@ def test_a_program_that_the_verifier_refuses_comes_with_its_words(
     assert refusal.log, "what the verifier or the compiler said"
 
 
+@pytest.mark.anywhere
 def test_an_error_that_is_nobody_s_refusal_is_raised_and_releases_everything(
     make: Callable[..., Attachment],
 ) -> None:
@@ -357,6 +365,7 @@ def test_an_error_that_is_nobody_s_refusal_is_raised_and_releases_everything(
     assert _bpf_fds() == before
 
 
+@pytest.mark.anywhere
 def test_an_attachment_can_be_read_while_another_thread_climbs(
     make: Callable[..., Attachment],
 ) -> None:

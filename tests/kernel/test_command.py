@@ -32,7 +32,7 @@ from probes.bcc_compiler import SITES
 from probes.hooks import catalogue
 from probes.model import Kind, Reach, TargetKind
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
 SAFE = [h for h in catalogue().values() if h.reach is Reach.LOOKS_ON and not h.on_demand]
 EVERYTHING = [

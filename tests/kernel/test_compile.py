@@ -170,6 +170,7 @@ def test_every_map_has_its_fd_and_those_with_rows_their_table(module: Module) ->
     assert not any(os.get_inheritable(fd) for fd in module.fds.values())
 
 
+@pytest.mark.anywhere
 def test_ten_thousand_entries_come_back_in_a_batch_and_one_by_one(tables: Module) -> None:
     table = tables.tables["hash"]
     wanted = {(n, 1, n * 3, -n, str(n).encode().ljust(16, b"\0")) for n in range(10_000)}
@@ -212,6 +213,7 @@ def test_an_array_has_all_its_entries_from_the_start(tables: Module, name: str) 
     assert table.row((4,)) is None
 
 
+@pytest.mark.anywhere
 def test_sources_compile_side_by_side(compiler: Compiler) -> None:
     sources = [f"BPF_HASH(m{n}); int f{n}(void *ctx) {{ return {n}; }}" for n in range(6)]
     with ThreadPoolExecutor(len(sources)) as threads:
@@ -221,6 +223,7 @@ def test_sources_compile_side_by_side(compiler: Compiler) -> None:
         module.close()
 
 
+@pytest.mark.anywhere
 def test_a_source_that_does_not_compile_is_refused_with_the_compilers_words(
     compiler: Compiler,
 ) -> None:
@@ -229,6 +232,7 @@ def test_a_source_that_does_not_compile_is_refused_with_the_compilers_words(
     assert "undeclared identifier 'nowhere'" in refused.value.log
 
 
+@pytest.mark.anywhere
 def test_an_error_over_which_llvm_exits_is_refused_with_its_words(compiler: Compiler) -> None:
     with pytest.raises(LoadFailed) as refused:
         compiler.compile(
@@ -237,11 +241,13 @@ def test_an_error_over_which_llvm_exits_is_refused_with_its_words(compiler: Comp
     assert "BPF stack limit" in refused.value.log
 
 
+@pytest.mark.anywhere
 def test_a_per_cpu_map_of_something_else_than_u64_is_refused(compiler: Compiler) -> None:
     with pytest.raises(LoadFailed, match="other than u64"):
         compiler.compile("struct v { u32 a; u32 b; }; BPF_PERCPU_HASH(m, u32, struct v);")
 
 
+@pytest.mark.anywhere
 def test_nothing_is_printed(compiler: Compiler, capfd: pytest.CaptureFixture[str]) -> None:
     compiler.compile("#warning noise\nint f(void *ctx) { return 0; }").close()
     with pytest.raises(LoadFailed):
@@ -249,6 +255,7 @@ def test_nothing_is_printed(compiler: Compiler, capfd: pytest.CaptureFixture[str
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.anywhere
 def test_no_file_descriptor_is_left_behind() -> None:
     before = open_fds()
     compiler = Compiler()
@@ -293,6 +300,7 @@ def test_members_are_read_from_where_the_kernel_has_them() -> None:
         compiler.close()
 
 
+@pytest.mark.anywhere
 def test_functions_named_as_bccs_own_probes_are_not_attached(compiler: Compiler) -> None:
     with compiler.compile("int raw_tracepoint__sys_enter(void *ctx) { return 0; }") as module:
         assert set(module.functions) == {"raw_tracepoint__sys_enter"}
@@ -300,6 +308,7 @@ def test_functions_named_as_bccs_own_probes_are_not_attached(compiler: Compiler)
         assert "raw_tracepoint_" not in map(bpf.prog_name, bpf.prog_ids())
 
 
+@pytest.mark.anywhere
 def test_foreign_headers_in_the_working_directory_and_environment_are_not_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -318,6 +327,7 @@ def test_foreign_headers_in_the_working_directory_and_environment_are_not_used(
     assert Path.cwd() == tmp_path
 
 
+@pytest.mark.anywhere
 def test_the_child_goes_when_idle_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "IDLE_SECONDS", 0.05)
     compiler = Compiler()
@@ -329,6 +339,7 @@ def test_the_child_goes_when_idle_and_comes_back(monkeypatch: pytest.MonkeyPatch
         compiler.close()
 
 
+@pytest.mark.anywhere
 def test_a_compiler_that_is_killed_is_said_and_the_next_compile_works() -> None:
     compiler = Compiler()
     try:
@@ -346,6 +357,7 @@ def test_a_compiler_that_is_killed_is_said_and_the_next_compile_works() -> None:
         compiler.close()
 
 
+@pytest.mark.anywhere
 def test_a_closed_compiler_says_so_and_closing_it_again_is_harmless() -> None:
     compiler = Compiler()
     compiler.close()
@@ -354,6 +366,7 @@ def test_a_closed_compiler_says_so_and_closing_it_again_is_harmless() -> None:
         compiler.compile("")
 
 
+@pytest.mark.anywhere
 def test_the_child_does_not_outlive_a_killed_parent() -> None:
     code = """
         import time

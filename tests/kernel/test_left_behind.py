@@ -393,6 +393,7 @@ def _orphan(file: Path) -> None:
     file.write_bytes(copy)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     "content",
     [
@@ -417,6 +418,7 @@ def test_a_malformed_file_is_left_with_a_sentence(directory: Path, content: byte
     assert file.read_bytes() == content
 
 
+@pytest.mark.anywhere
 def test_what_others_could_have_written_is_not_believed(directory: Path, tmp_path: Path) -> None:
     directory.mkdir(mode=0o700)
     (directory / "1.1.json").touch(mode=0o600)

@@ -58,6 +58,7 @@ def test_kind_and_state_are_named() -> None:
     assert (ours["v0"].kind, ours["v0"].state, ours["v1"].state) == ("veth", "lowdown", "down")
 
 
+@pytest.mark.anywhere
 def test_a_dump_larger_than_any_buffer_is_whole() -> None:
     for i in range(80):
         run("ip", "link", "add", "name", f"a{i}", "type", "veth", "peer", "name", f"b{i}")
@@ -67,6 +68,7 @@ def test_a_dump_larger_than_any_buffer_is_whole() -> None:
     assert set(ours) == names
 
 
+@pytest.mark.anywhere
 def test_a_list_that_changes_while_it_is_read_is_read_again() -> None:
     """Others' interfaces come and go; those that stay are there each time, just once."""
     steady = {f"{side}{i}" for i in range(40) for side in "ab"}
@@ -179,6 +181,7 @@ def test_only_the_states_asked_for_come() -> None:
     assert sockdiag.tcp_sockets(sockdiag.mask(TcpState.LISTEN)) == []
 
 
+@pytest.mark.anywhere
 def test_more_sockets_than_any_buffer_holds() -> None:
     held = _connections(400, socket.AF_INET, "127.0.0.1")
     ours = sockdiag.tcp_sockets(sockdiag.CONNECTED)

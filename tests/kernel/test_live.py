@@ -19,7 +19,7 @@ from probes.live import Live
 from probes.model import HookId, State, Status
 from probes.snapshot import Snapshot, Trail
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
 
 @pytest.fixture(autouse=True)
