@@ -301,8 +301,13 @@ class Attachment:
         standing.failures = 0
 
     def _end(self, problem: ProbeError | OSError) -> Sample:
-        refused = (*self._status.refused, _unread(self._status.rung, problem))
-        self._drop()
+        rung = self._status.rung
+        refused = [*self._status.refused, _unread(rung, problem)]
+        try:
+            self._drop()
+        except (ProbeError, OSError) as stuck:  # it is recorded, so the next start removes it
+            why = f"not detached yet: {stuck}"
+            refused.append(_unread(rung, ProbeError(why, errno=stuck.errno or 0)))
         self._say(State.FAILED, refused)
         return self._sample(None, Reading(), None)
 

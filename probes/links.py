@@ -56,7 +56,8 @@ class Attached:
 
     def __call__(self) -> None:
         if self._detach:
-            self._detach.pop()()
+            self._detach[0]()
+            self._detach.clear()  # only now: where it raised, there is still something to detach
 
     def taken(self) -> bool:
         """Whether somebody else has detached it or put something in its place.

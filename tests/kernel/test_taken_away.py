@@ -108,15 +108,17 @@ def test_a_first_reading_that_fails_is_no_beginning_to_count_from(
     assert (row["packets"], row.rates["packets"]) == (5, None)
 
 
+@pytest.mark.parametrize("rung", ["tcx", "clsact"])
 def test_readings_that_go_on_failing_end_the_attachment(
-    stand: Callable[..., Attachment], interface: int
+    stand: Callable[..., Attachment], interface: int, rung: str
 ) -> None:
-    attachment = stand("tc-ingress@v0", interface)
+    """Also where there is no file left to detach it with: then that is said, too."""
+    attachment = stand("tc-ingress@v0", interface, rung)
     attachment.read()
     with _no_more_files():
         states = [attachment.read().status.state for _ in range(MOST_FAILURES)]
     assert states == [State.ATTACHED] * (MOST_FAILURES - 1) + [State.FAILED]
-    assert attachment.status.refused[-1].error == "EMFILE"
+    assert [r.error for r in attachment.status.refused] == ["EMFILE"] * (1 + (rung == "clsact"))
     assert attachment.status.note == ""
     assert attachment.climb(asked=True).state is State.ATTACHED, "and it can be attached again"
 
