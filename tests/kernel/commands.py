@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,8 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from probes import bpf
+from probes.points import AttachType
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "tui.cli")
@@ -65,6 +69,23 @@ def held(pid: int | str = "self") -> tuple[set[int], set[int]]:
             if name in ("prog_id", "link_id"):
                 found[name == "link_id"].add(int(value))
     return found
+
+
+def cgroup_programs(cgroup: Path) -> list[dict[str, Any]]:
+    """The programs on a cgroup as bpftool shows them; by id alone where it cannot.
+
+    bpftool 7.1 asks for more than Linux before 6.1 knows, and shows nothing there.
+    """
+    command = ("bpftool", "-j", "cgroup", "show", str(cgroup))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0 and done.stdout.strip():
+        shown: list[dict[str, Any]] = json.loads(done.stdout)
+        return shown
+    fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return [{"id": id} for id in bpf.prog_query(fd, AttachType.CGROUP_SOCK_OPS)]
+    finally:
+        os.close(fd)
 
 
 def left_of(programs: set[int], links: set[int]) -> tuple[set[int], set[int]]:

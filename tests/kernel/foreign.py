@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import cgroup_programs
 from foreign_process import LONGEST
 from namespaces import FRAME, as_json, bpftool, run, send
 
@@ -190,8 +191,7 @@ def listing(devices: list[str], programs: list[int], cgroup: Path | None = None)
             filters = as_json("tc", "-j", "filter", "show", "dev", device, direction)
             shown[f"{direction} {device}"] = filters
     if cgroup is not None:
-        attached = bpftool("cgroup", "show", str(cgroup))
-        shown["cgroup"] = [p for p in attached if p["id"] in programs]
+        shown["cgroup"] = [p for p in cgroup_programs(cgroup) if p["id"] in programs]
     return shown
 
 

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from commands import COMMAND, ROOT, ebpftop, running
+from commands import COMMAND, ROOT, cgroup_programs, ebpftop, running
 from namespaces import as_json, bpftool, namespace, run, veth
 
 from probes import links
@@ -158,7 +158,7 @@ def _listing(devices: list[str]) -> Mapping[str, Any]:
     root = links.cgroup_root()
     if root is not None:
         held = _held()
-        attached = bpftool("cgroup", "show", str(root))
+        attached = cgroup_programs(root)
         shown["cgroup"] = [p for p in attached if ("prog", p["id"]) not in held]
     return shown
 
