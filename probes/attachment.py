@@ -18,6 +18,7 @@ from probes import bpf, features, links, points
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.kernel import Compiler, Module
 from probes.model import (
+    Attach,
     Cost,
     Hook,
     HookId,
@@ -190,25 +191,30 @@ class Attachment:
             held: list[links.Attached] = []
             notes: list[str] = []
             tables: Mapping[str, Table] = {}
-            if not rung.passive:
+            functions: Mapping[str, bytes] = {}
+            if rung.source:
                 module = self._modules.take(rung.source_for(self._status.id.target), stack)
-                tables = module.tables
-                for program in rung.programs:
-                    insns = module.functions[program.function]
-                    try:
-                        fd = links.load(program.point, insns, program.function)
-                        stack.callback(os.close, fd)
-                        held.append(links.attach(program.point, fd, self.ifindex))
-                        stack.callback(held[-1])
-                    except ProbeError as refusal:
-                        if not program.optional:
-                            raise
-                        notes.append(f"{program.without}: {refusal.why}")
-                        continue
-                    programs.append(fd)
+                tables, functions = module.tables, module.functions
+            for program in rung.programs:
+                insns = functions[program.function]
+                try:
+                    fd = links.load(program.point, insns, program.function)
+                    stack.callback(os.close, fd)
+                    held.append(links.attach(program.point, fd, self.ifindex))
+                    stack.callback(held[-1])
+                except ProbeError as refusal:
+                    if not program.optional:
+                        raise
+                    notes.append(f"{program.without}: {refusal.why}")
+                    continue
+                programs.append(fd)
             target = self._status.id.target
             ids = tuple(bpf.prog_info(fd).id for fd in programs)
-            read = rung.open(Opening(self.hook, tables, target, self.ifindex, ids))
+            attach = _attaching(programs)
+            following = stack.enter_context(ExitStack())
+            read = rung.open(
+                Opening(self.hook, tables, target, self.ifindex, ids, functions, attach, following)
+            )
             note = "; ".join(notes)
             return _Standing(rung, read, stack.pop_all(), programs, held, next(_epochs), note)
 
@@ -343,6 +349,21 @@ class Attachment:
             log=tuple(reading.log),
             from_zero=standing.rung.from_zero if standing is not None else True,
         )
+
+
+def _attaching(programs: list[int]) -> Attach:
+    """What a rung attaches by itself counts among its programs while it is there."""
+
+    def attach(point: points.Point, insns: bytes, name: str, stack: ExitStack) -> None:
+        with ExitStack() as attaching:
+            fd = links.load(point, insns, name)
+            attaching.callback(os.close, fd)
+            attaching.callback(links.attach(point, fd, 0))
+            programs.append(fd)
+            attaching.callback(programs.remove, fd)
+            stack.push(attaching.pop_all())
+
+    return attach
 
 
 def _cost(programs: Iterable[int]) -> Cost | None:

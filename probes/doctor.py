@@ -62,7 +62,7 @@ def examine(
 
 def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer) -> Answer:
     """The answer, or NO where the rung's real programs do not compile or load."""
-    if rung.passive:
+    if not rung.source:
         return answer
     try:
         with ExitStack() as stack:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from probes.errors import ProbeError
+from probes.errors import ProbeError, Unsupported
 from probes.points import Point
+from probes.rules import Rule
 from probes.units import Unit
 
 Value = str | int | float | None | tuple[int, ...]
@@ -104,15 +106,34 @@ class Reading:
     log: Iterable[Row] = ()
 
 
+class Attach(Protocol):
+    """Loads and attaches one more program for a rung that follows others' programs."""
+
+    def __call__(self, point: Point, insns: bytes, name: str, stack: ExitStack, /) -> None:
+        """Lets go of it when `stack` unwinds. Raises ProbeError; nothing is left then."""
+        ...
+
+
+def _attaches_nothing(*_: object) -> None:
+    raise Unsupported("nothing can be attached from here")
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a rung's `open` gets when the rung has been attached."""
+    """What a rung's `open` gets when the rung has been attached.
+
+    functions: instructions of the rung's C functions, by name. attach: loads them for a point and
+    attaches them, while the rung stands. stack: unwinds when the rung is let go of.
+    """
 
     hook: Hook
     tables: Mapping[str, Table]
     target: str | None
     ifindex: int
     program_ids: tuple[int, ...] = ()
+    functions: Mapping[str, bytes] = field(default_factory=dict)
+    attach: Attach = _attaches_nothing
+    stack: ExitStack = field(default_factory=ExitStack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +160,9 @@ class Rung:
     and swept at the next start.
     from_zero: every row starts at zero when it appears, so a new row's count is its increase.
     requires: the refusal of a kernel that this rung is not for, where loading would not tell.
+
+    A rung without programs that has a source, or requires something, follows: it attaches in
+    `open` and while it reads, to what is there by then.
     """
 
     name: str
@@ -153,7 +177,8 @@ class Rung:
 
     @property
     def passive(self) -> bool:
-        return not self.programs
+        """Whether it stands always and everywhere."""
+        return not self.programs and not self.source and self.requires is None
 
     def source_for(self, target: str | None) -> str:
         return self.source if isinstance(self.source, str) else self.source(target or "")
@@ -314,6 +339,24 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Enforced:
+    """A drop rule on an interface, and where it stands.
+
+    rung: what enforces it; None: nothing does any more, `note` says why. refused: what better
+    rungs answered. expires_in: seconds. packets, bytes: what it has dropped.
+    """
+
+    interface: str
+    rule: Rule
+    rung: str | None
+    expires_in: float
+    packets: int = 0
+    bytes: int = 0
+    refused: tuple[Refusal, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """Who the numbers are from. privilege: one sentence on what more of it would give, or ""."""
 
@@ -360,6 +403,22 @@ class Source(Protocol):
 
     async def detach(self, id: HookId) -> Status:
         """Detach; nothing to do is not an error."""
+        ...
+
+    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+        """Drop what the rule says on that interface, from now until its time to live has passed.
+
+        One that is there already begins its life anew. Raises ProbeError where nothing can
+        enforce it, or it may not be; `rules.RuleError` tells what no rule may be.
+        """
+        ...
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        """End a rule (its time to live does not matter); nothing to do is not an error."""
+        ...
+
+    def rules(self) -> tuple[Enforced, ...]:
+        """Every rule that lives, oldest first, with what it has dropped. Cheap."""
         ...
 
     async def close(self) -> None:
