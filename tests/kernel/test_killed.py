@@ -32,8 +32,6 @@ SEED = int(os.environ.get("EBPFTOP_TEST_SEED") or random.SystemRandom().getrandb
 """Another one each time; what a failure names can be given back in this variable."""
 LINKS, LASTING = 14, 6
 SIDE_BY_SIDE = 2
-SLOWER = 1.5
-"""How much longer a start takes beside another one, about."""
 GRACE = 20
 """Seconds that RCU, and a compiler that is still importing, may take; a busy guest is slow."""
 LIVING = "alive"
@@ -89,7 +87,7 @@ def _kill(victim: Victim, device: str, start: float) -> float:
     ) as child:
         try:
             if victim.phase == "starting":
-                time.sleep(victim.at * start * SLOWER)
+                time.sleep(victim.at * start)
             else:
                 assert child.stdout is not None
                 line = child.stdout.readline()
