@@ -14,10 +14,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from probes import incident
+from probes.demo_rules import PlayedRules
 from probes.errors import Gone, ProbeError, Unsupported
 from probes.hooks import catalogue
 from probes.model import (
     Cost,
+    Enforced,
     Hook,
     HookId,
     Host,
@@ -31,6 +33,7 @@ from probes.model import (
     TargetKind,
     until_next,
 )
+from probes.rules import Rule
 
 START = 1_767_312_000.0  # 2026-01-02 00:00:00 UTC: the demo's clock begins at a fixed moment
 KERNEL = "6.12.48-amd64"
@@ -62,6 +65,7 @@ class Demo:
         self._statuses: dict[HookId, Status] = {}
         self._since: dict[HookId, float] = {}
         self._epochs: dict[HookId, int] = {}
+        self._rules = PlayedRules()
         self._now = begin
         self._started = time.monotonic()
 
@@ -188,6 +192,15 @@ class Demo:
             return Status(id)
         self._statuses[id] = Status(id)
         return self._statuses[id]
+
+    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+        return self._rules.add(interface, rule, self._now)
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        self._rules.remove(interface, rule)
+
+    def rules(self) -> tuple[Enforced, ...]:
+        return self._rules.at(self._now)
 
     async def close(self) -> None:
         for id in reversed(tuple(self._statuses)):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCREEN_SEES = {f"probes.{m}" for m in ("model", "snapshot", "units", "errors", "points")}
+SCREEN_SEES = {f"probes.{m}" for m in ("model", "snapshot", "units", "errors", "points", "rules")}
 KNOWS_BOTH = {"tui.cli", "tui.output", "tui.reports"}
 _ATTACHING = (
     "attachment",
@@ -120,13 +120,15 @@ def test_output_needs_no_kernel_side_and_no_textual() -> None:
     assert {n for n in _imports("tui.output", late=True) if n.startswith("probes")} <= SCREEN_SEES
 
 
-@pytest.mark.parametrize("leaf", ["errors", "units", "points", "decode", "privilege", "bpf"])
+@pytest.mark.parametrize(
+    "leaf", ["errors", "units", "points", "rules", "decode", "privilege", "bpf"]
+)
 def test_leaves_import_nothing_of_ours(leaf: str) -> None:
     assert not _ours(_imports(f"probes.{leaf}", late=True))
 
 
-def test_the_model_sees_errors_points_and_units_only() -> None:
-    wanted = {"probes.errors", "probes.points", "probes.units"}
+def test_the_model_sees_errors_points_rules_and_units_only() -> None:
+    wanted = {f"probes.{m}" for m in ("errors", "points", "rules", "units")}
     assert _ours(_imports("probes.model", late=True)) == wanted
 
 

@@ -1,0 +1,107 @@
+"""Drop rules: what can be written, what it means, and what is refused."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from probes.rules import DEFAULT_TTL, PROTOCOLS, Rule, RuleError, parse, parse_on
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("src 192.0.2.0/24", Rule(ip_network("192.0.2.0/24"))),
+        ("192.0.2.7", Rule(ip_network("192.0.2.7/32"))),
+        ("src 2001:db8::/32 ttl 5m", Rule(ip_network("2001:db8::/32"), ttl=300)),
+        ("proto icmp", Rule(protocol=1)),
+        ("PROTO ICMPv6 ttl 90", Rule(protocol=58, ttl=90)),
+        ("icmp6", Rule(protocol=58)),
+        ("proto 47 ttl 1h", Rule(protocol=47, ttl=3600)),
+        ("udp dport 53", Rule(protocol=17, port=53)),
+        ("dport 53 proto udp", Rule(protocol=17, port=53)),
+        ("dport 8080", Rule(port=8080)),
+        (
+            "tcp dport 22 src 198.51.100.9 ttl 1.5m",
+            Rule(ip_network("198.51.100.9"), 6, 22, 90),
+        ),
+        ("0.0.0.0/0 udp", Rule(ip_network("0.0.0.0/0"), 17)),
+    ],
+)
+def test_what_a_text_says(text: str, rule: Rule) -> None:
+    assert parse(text) == rule
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "src 192.0.2.0/24 ttl 10m",
+        "src 192.0.2.7 ttl 1h",
+        "src 2001:db8::/32 udp dport 53 ttl 90s",
+        "proto icmp ttl 10m",
+        "dport 8080 ttl 1.5s",
+        "proto 99 ttl 10m",
+    ],
+)
+def test_a_rule_is_shown_as_it_can_be_written(text: str) -> None:
+    assert str(parse(text)) == text
+
+
+def test_a_rule_lives_ten_minutes_where_nothing_else_is_said() -> None:
+    assert parse("proto icmp").ttl == DEFAULT_TTL == 600
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_with_a_name_is_read_and_shown_by_it(name: str) -> None:
+    assert parse(f"proto {name}") == parse(name)
+    assert name in str(parse(name))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "every packet"),
+        ("ttl 5m", "every packet"),
+        ("src 0.0.0.0/0", "every packet"),
+        ("src ::/0 ttl 5m", "every packet"),
+        ("src 127.0.0.1", "loopback"),
+        ("src 127.0.0.0/8 proto icmp", "loopback"),
+        ("src ::1 tcp dport 80", "loopback"),
+        ("src ::ffff:127.0.0.1", "loopback"),
+        ("src 192.0.2.1/24", "the network is 192.0.2.0/24"),
+        ("src 192.0.2", "neither an address nor a network"),
+        ("src example.net", "neither an address nor a network"),
+        ("src", "src what?"),
+        ("proto foo", "no protocol"),
+        ("proto 256", "from 0 to 255"),
+        ("proto icmp dport 53", "icmp has no ports"),
+        ("dport 0", "from 1 to 65535"),
+        ("dport 65536", "from 1 to 65535"),
+        ("dport http", "no port"),
+        ("src 192.0.2.1 icmp6", "not a protocol of IPv4"),
+        ("src 2001:db8::1 icmp", "not a protocol of IPv6"),
+        ("proto icmp ttl soon", "no time"),
+        ("proto icmp ttl 0", "1 second to 24 hours"),
+        ("proto icmp ttl 25h", "1 second to 24 hours"),
+        ("proto icmp proto udp", "twice"),
+        ("proto icmp udp", "twice"),
+        ("everything", "no word of a rule"),
+    ],
+)
+def test_what_is_no_rule_is_refused_in_a_sentence(text: str, says: str) -> None:
+    with pytest.raises(RuleError, match=says) as refused:
+        parse(text)
+    assert len(str(refused.value)) < 160
+    assert "\n" not in str(refused.value)
+
+
+def test_an_interface_is_named_before_the_colon() -> None:
+    assert parse_on("eth0: src 2001:db8::/32") == ("eth0", parse("src 2001:db8::/32"))
+    assert parse_on("eth0.7:icmp ttl 1m") == ("eth0.7", parse("icmp ttl 1m"))
+
+
+@pytest.mark.parametrize("text", ["src 192.0.2.0/24", ": icmp", "eth0 icmp", "src 2001:db8::/32"])
+def test_a_rule_without_interface_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(RuleError, match="write IFACE: RULE"):
+        parse_on(text)
