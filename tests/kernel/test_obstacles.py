@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -308,7 +309,7 @@ def test_nothing_in_the_way(plain: Seen, record_property: Record) -> None:
             in_a_sentence(refusal)
 
 
-@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name.replace(" ", "-"))
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: re.sub(r"\W+", "-", s.name))
 def test_the_best_rung_left_is_taken_and_the_obstacle_named(
     situation: Situation,
     plain: Seen,
