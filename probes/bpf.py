@@ -34,11 +34,12 @@ LD_IMM64 = 0x18
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY, _PROG_LOAD = range(6)
 _PROG_ATTACH, _PROG_DETACH = 8, 9
 _MAP_POP = 21  # BPF_MAP_LOOKUP_AND_DELETE_ELEM
-_PROG_NEXT_ID, _PROG_FD_BY_ID, _OBJ_INFO = 11, 13, 15
+_PROG_NEXT_ID, _PROG_FD_BY_ID, _MAP_FD_BY_ID, _OBJ_INFO = 11, 13, 14, 15
 _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID = 16, 17, 19
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
 
-_LINK_CGROUP = 3  # enum bpf_link_type
+_LINK_TRACING, _LINK_CGROUP, _LINK_XDP = 2, 3, 6  # enum bpf_link_type
+_MAP_PROG_ARRAY = 3  # enum bpf_map_type
 
 F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
@@ -154,6 +155,64 @@ def prog_info(fd: int) -> ProgInfo:
 
 def _obj_info(fd: int, info: ctypes.Array[ctypes.c_char]) -> None:
     _bpf(_OBJ_INFO, struct.pack("<IIQ", fd, len(info), _address(info)))
+
+
+def main_function(fd: int) -> int:
+    """The BTF id of a program's main function, 0 where it was loaded without BTF. CAP_BPF."""
+    info = ctypes.create_string_buffer(224)
+    record = ctypes.create_string_buffer(8)  # struct bpf_func_info: insn_off, type_id
+    struct.pack_into("<IQI", info, 132, len(record), _address(record), 1)
+    _obj_info(fd, info)
+    (functions,) = struct.unpack_from("<I", info, 144)
+    return int(struct.unpack("<II", record.raw)[1]) if functions else 0
+
+
+def tail_calls(fd: int) -> bool:
+    """Whether a program has a map of programs that it can go on to. CAP_SYS_ADMIN."""
+    info = ctypes.create_string_buffer(224)
+    ids = ctypes.create_string_buffer(4 * 64)
+    struct.pack_into("<IQ", info, 52, 64, _address(ids))
+    _obj_info(fd, info)
+    (count,) = struct.unpack_from("<I", info, 52)
+    return any(map(_holds_programs, struct.unpack_from(f"<{min(count, 64)}I", ids, 0)))
+
+
+def _holds_programs(map_id: int) -> bool:
+    fd = _bpf(_MAP_FD_BY_ID, struct.pack("<III", map_id, 0, 0))
+    try:
+        info = ctypes.create_string_buffer(80)
+        _obj_info(fd, info)
+    finally:
+        os.close(fd)
+    return bool(struct.unpack_from("<I", info, 0)[0] == _MAP_PROG_ARRAY)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgLink:
+    """A bpf_link of XDP (ifindex) or onto another program (target: that one's id); else 0."""
+
+    prog_id: int
+    ifindex: int = 0
+    target: int = 0
+
+
+def prog_links() -> Iterator[ProgLink]:
+    """Every bpf_link of XDP or onto a program on the host. CAP_SYS_ADMIN, Linux 5.8."""
+    for id in link_ids():
+        try:
+            fd = _bpf(_LINK_FD_BY_ID, struct.pack("<III", id, 0, 0))
+        except FileNotFoundError:
+            continue  # gone meanwhile
+        try:
+            info = ctypes.create_string_buffer(64)
+            _obj_info(fd, info)
+        finally:
+            os.close(fd)
+        kind, _, program, first, second = struct.unpack_from("<III4xII", info, 0)
+        if kind == _LINK_XDP:
+            yield ProgLink(program, ifindex=first)
+        elif kind == _LINK_TRACING and second:
+            yield ProgLink(program, target=second)
 
 
 def link_target(fd: int) -> int:

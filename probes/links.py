@@ -21,8 +21,7 @@ from probes.points import AttachType, Point, ProgType
 from probes.units import printable
 
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
-PROGRAM_PREFIX = "ebpftop_"
-"""Every program of ours starts like this, so that it is known in bpftool and after a crash."""
+PROGRAM_PREFIX = points.PROGRAM_PREFIX
 MOST_LOG = 16384
 """Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
@@ -89,7 +88,12 @@ def load(point: Point, insns: bytes, name: str) -> int:
     the verifier's words.
     """
     prog_type, expected, btf_id = _kind(point)
-    how = {"name": PROGRAM_PREFIX + name, "expected_attach_type": expected}
+    other = point.program if isinstance(point, points.FexitOf) else 0
+    how = {
+        "name": PROGRAM_PREFIX + name,
+        "expected_attach_type": expected,
+        "attach_prog_fd": other,
+    }
     try:
         return bpf.prog_load(prog_type, insns, attach_btf_id=btf_id, **how)  # type: ignore[arg-type]
     except OSError as first:
@@ -116,6 +120,10 @@ def _kind(point: Point) -> tuple[int, int, int]:
             return ProgType.TRACING, AttachType.TRACE_FENTRY, _traced(function)
         case points.Fexit(function):
             return ProgType.TRACING, AttachType.TRACE_FEXIT, _traced(function)
+        case points.FexitOf(_, id):
+            if not id:
+                raise Unsupported("it was loaded without type information (BTF)")
+            return ProgType.TRACING, AttachType.TRACE_FEXIT, id
         case points.Tracepoint():
             return ProgType.TRACEPOINT, 0, 0
         case points.Kprobe() | points.Kretprobe():
@@ -149,7 +157,7 @@ def _typed(id: int | None, what: str) -> int:
 
 def _load_refused(point: Point, code: int, log: str) -> ProbeError:
     if code in (errno.EPERM, errno.EACCES) and not log:
-        if isinstance(point, points.Fentry | points.Fexit) and _loads_others():
+        if isinstance(point, points.Fentry | points.Fexit | points.FexitOf) and _loads_others():
             return Denied(
                 "this kernel's policy refuses programs on trampolines (fentry, fexit, LSM)",
                 errno=code,
@@ -167,6 +175,9 @@ def _load_refused(point: Point, code: int, log: str) -> ProbeError:
             return Unsupported(why, errno=code)
         if not log or "not supported" in log:
             return Unsupported("this kernel does not take such a program", errno=code)
+    if isinstance(point, points.FexitOf):
+        why = "the kernel does not let it be followed"
+        return Unsupported(f"{why}: {_last_words(log)}" if log else why, errno=code)
     if code == errno.ENOENT and isinstance(point, points.Fentry | points.Fexit):
         return Unsupported(f"this kernel has no code of {point.function}", errno=code)
     if code == errno.EINVAL and privilege.lockdown() == "confidentiality":
@@ -177,6 +188,13 @@ def _load_refused(point: Point, code: int, log: str) -> ProbeError:
         errno=code,
         log=log,
     )
+
+
+def _last_words(log: str) -> str:
+    """What the verifier stumbled over, without its statistics."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(("processed ", "verification time"))]
+    return (said or lines)[-1].strip().rstrip(".")
 
 
 def _loads_others() -> bool:
@@ -208,6 +226,8 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Attached:
             return _link(lambda: bpf.raw_tracepoint_open(prog_fd), what, point)
         case points.Fentry(name) | points.Fexit(name):
             return _link(lambda: bpf.raw_tracepoint_open(prog_fd), f"function {name}", point)
+        case points.FexitOf():
+            return _link(lambda: bpf.raw_tracepoint_open(prog_fd), "program", point)
         case points.Tracepoint(category, name):
             id = tracepoint_id(category, name)
             return _perf(prog_fd, f"tracepoint {category}:{name}", 2, id)
@@ -268,6 +288,8 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
         case errno.EINVAL if isinstance(point, points.XdpLink):
             why = f"{what} by link came with Linux 5.9, and takes an MTU that fits"
             return Unsupported(why, errno=code)
+        case errno.EINVAL if isinstance(point, points.Fentry | points.Fexit | points.FexitOf):
+            return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.RawTracepoint | points.BtfTracepoint):
             return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.Kprobe | points.Kretprobe):

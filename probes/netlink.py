@@ -32,7 +32,8 @@ _XDP_IDS = {5: "native", 6: "generic", 7: "offload"}  # IFLA_XDP_{DRV,SKB,HW}_PR
 
 _TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
 _STATS_BASIC, _STATS_QUEUE, _STATS_PKT64 = 1, 3, 8
-_TCA_BPF_NAME, _TCA_BPF_ID = 7, 11
+_TCA_BPF_NAME, _TCA_BPF_FLAGS, _TCA_BPF_ID = 7, 8, 11
+_BPF_ACT_DIRECT = 1  # TCA_BPF_FLAG_ACT_DIRECT
 
 ROOT = 0xFFFFFFFF  # TC_H_ROOT
 CLSACT = 0xFFFFFFF1  # TC_H_CLSACT, the parent of clsact and ingress qdiscs
@@ -88,7 +89,10 @@ class Qdisc(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A classifier. name and program_id: of a bpf filter, else "" and 0. parent: DIRECTIONS'."""
+    """A classifier. name and program_id: of a bpf filter, else "" and 0. parent: DIRECTIONS'.
+
+    direct: whether what its program answers is the verdict (direct-action), not a class.
+    """
 
     ifindex: int
     parent: int
@@ -98,6 +102,7 @@ class Filter(NamedTuple):
     kind: str
     name: str
     program_id: int
+    direct: bool = False
 
 
 def links() -> list[Interface]:
@@ -203,21 +208,23 @@ def _qdisc_stats(data: bytes, start: int, end: int) -> tuple[int, int, int, int,
 
 def _filter(data: bytes, start: int, end: int) -> Filter | None:
     _, ifindex, handle, parent, info = _TCMSG.unpack_from(data, start)
-    kind, name, program = "", "", 0
+    kind, of_bpf = "", ("", 0, False)
     for attribute, at, to in attributes(data, start + _TCMSG.size, end):
         if attribute == _TCA_KIND:
             kind = text(data, at, to)
         elif attribute == _TCA_OPTIONS and kind == "bpf":
-            name, program = _bpf_options(data, at, to)
+            of_bpf = _bpf_options(data, at, to)
     protocol = (info & 0xFF) << 8 | (info >> 8 & 0xFF)  # in network byte order there
-    return Filter(ifindex, parent, handle, info >> 16, protocol, kind, name, program)
+    return Filter(ifindex, parent, handle, info >> 16, protocol, kind, *of_bpf)
 
 
-def _bpf_options(data: bytes, start: int, end: int) -> tuple[str, int]:
-    name, program = "", 0
+def _bpf_options(data: bytes, start: int, end: int) -> tuple[str, int, bool]:
+    name, program, direct = "", 0, False
     for attribute, at, to in attributes(data, start, end):
         if attribute == _TCA_BPF_NAME:
             name = text(data, at, to)
         elif attribute == _TCA_BPF_ID:
             (program,) = _U32.unpack_from(data, at)
-    return name, program
+        elif attribute == _TCA_BPF_FLAGS:
+            direct = bool(_U32.unpack_from(data, at)[0] & _BPF_ACT_DIRECT)
+    return name, program, direct

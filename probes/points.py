@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+PROGRAM_PREFIX = "ebpftop_"
+"""Every program of ours starts like this, so that it is known in bpftool and after a crash."""
+
 
 class ProgType(IntEnum):
     """enum bpf_prog_type."""
@@ -77,6 +80,17 @@ class Fexit:
     """The exit of a kernel function, with its arguments and result. Linux 5.5, BTF."""
 
     function: str
+
+
+@dataclass(frozen=True, slots=True)
+class FexitOf:
+    """The exit of somebody else's BPF program, with its context and verdict. Linux 5.6.
+
+    program: its fd. function: the id of its main function in its own BTF, 0 where it has none.
+    """
+
+    program: int
+    function: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +164,7 @@ Point = (
     | Tracepoint
     | Fentry
     | Fexit
+    | FexitOf
     | Kprobe
     | Kretprobe
     | XdpLink

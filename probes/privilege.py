@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 # include/uapi/linux/capability.h
-NET_ADMIN, SYS_ADMIN, PERFMON, BPF = 12, 21, 38, 39
+NET_ADMIN, NET_RAW, SYS_ADMIN, PERFMON, BPF = 12, 13, 21, 38, 39
 _NAMES = {
     NET_ADMIN: "CAP_NET_ADMIN",
+    NET_RAW: "CAP_NET_RAW",
     SYS_ADMIN: "CAP_SYS_ADMIN",
     PERFMON: "CAP_PERFMON",
     BPF: "CAP_BPF",
 }
+ROOT = "Run it as root (sudo), or grant CAP_SYS_ADMIN."
 FULL = "Run it as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN."
 
 
@@ -55,7 +57,8 @@ def sysctl(name: str) -> int | None:
 def why_not(*wanted: int) -> tuple[str, str]:
     """A sentence on what refused, and one on the remedy ("" where there is none)."""
     if lacking := missing(*wanted):
-        return f"this process lacks {' and '.join(lacking)}", FULL
+        remedy = ROOT if SYS_ADMIN in wanted else FULL
+        return f"this process lacks {' and '.join(lacking)}", remedy
     if (mode := lockdown()) != "none":
         return (
             f"the kernel is locked down ({mode})",

@@ -129,6 +129,11 @@ class _Recent:
 _recent = _Recent()
 
 
+def qdiscs() -> list[netlink.Qdisc]:
+    """All qdiscs of this network namespace, as of this tick. Raises ProbeError."""
+    return _recent.qdiscs()
+
+
 def _from_netlink(direction: str) -> Callable[[Opening], Callable[[], Reading]]:
     def open(opening: Opening) -> Callable[[], Reading]:
         def read() -> Reading:

@@ -50,8 +50,13 @@ class Somebody:
         self._process.kill()
         self._process.wait()
 
-    def load(self, kind: str, name: str) -> int:
-        return int(self.ask("load", kind, name))
+    def load(self, kind: str, name: str, *, btf: bool = False) -> int:
+        return int(self.ask("load", kind, name, btf))
+
+    def put(self, program: int, index: int, at: str) -> int:
+        """A loaded program's link at "native", "generic", "ingress" or "egress"; the link's id."""
+        where = (_XDP, _MODES[at]) if at in _MODES else (_TCX[at], 0)
+        return int(self.ask("link", program, index, *where))
 
     def seen(self, program: int) -> int:
         return int(self.ask("seen", program))
@@ -76,13 +81,16 @@ class Somebody:
     def filter(self, device: str, direction: str, priority: int) -> int:
         """By tc(8), direct-action, from a pinned program, under a handle of its own."""
         program = self.load("tc", "acme_filter")
+        self.filter_of(program, device, direction, priority)
+        return program
+
+    def filter_of(self, program: int, device: str, direction: str, priority: int) -> None:
         self._asked += 1
         pinned = self._pins / f"acme{self._asked}"
         self.ask("pin", program, str(pinned))
         run("tc", "filter", "add", "dev", device, direction, "prio", str(priority),
             "handle", "7", "bpf", "direct-action", "object-pinned", str(pinned))  # fmt: skip
         pinned.unlink()
-        return program
 
     def sock_ops(self, cgroup: Path, how: str) -> int:
         program = self.load("sock_ops", "acme_ops")

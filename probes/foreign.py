@@ -1,0 +1,339 @@
+"""Other people's XDP and TC programs: each followed by a program of ours at its exit.
+
+Nothing of theirs is touched: a fexit program sees what theirs was given and what it answered.
+Where that cannot be had, the kernel's own count of its runs serves (BPF_ENABLE_STATS). What one
+program refuses costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from probes import bpf, privilege
+from probes.errors import Denied, ProbeError, Unsupported
+from probes.model import Opening, Program
+from probes.points import PROGRAM_PREFIX, Fexit, FexitOf
+
+FEXIT, RUNS, NONE = "fexit", "runs", "none"
+"""How a program is counted, as the column `seen` says it."""
+UNCOUNTED = "listed only: to count takes Linux 5.8 and CAP_SYS_ADMIN"
+ONLY_RUNS = "its runs are counted, not what it answers"
+_MOMENTARY = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
+
+# Which program it is, and in which network namespace interface numbers mean something, stands in
+# the instructions: a number that is replaced for each program before they are loaded.
+_IDENTITY = 0x45425046544F5031
+# A program counts by verdict: XDP's five; of TC's nine, the rest goes on as TC_ACT_UNSPEC does.
+# Two ways for each: the first calls a helper that the second does without, where the kernel has
+# none (bpf_xdp_get_buff_len: Linux 5.18) or hides its memory (lockdown).
+SOURCE = """
+struct where { u32 program; u32 ifindex; u32 egress; u32 unused; };
+struct answers { u64 packets[16]; u64 bytes[16]; };
+BPF_TABLE("percpu_hash", struct where, struct answers, verdicts, 1024);
+BPF_TABLE("percpu_array", u32, u64, uncounted, 1);
+
+static inline void count(struct net_device *dev, u32 egress, u32 verdict, u64 n, u64 length) {
+    u64 identity;
+    asm volatile("%0 = IDENTITY ll" : "=r"(identity));
+    if (dev->nd_net.net->ns.inum != (u32)(identity >> 32))
+        return;
+    struct where key = {.program = (u32)identity, .ifindex = dev->ifindex, .egress = egress};
+    struct answers zero = {}, *slot = verdicts.lookup(&key);
+    if (!slot) {
+        verdicts.insert(&key, &zero);
+        slot = verdicts.lookup(&key);
+    }
+    if (!slot) {
+        u32 first = 0;
+        u64 *full = uncounted.lookup(&first);
+        if (full)
+            *full += n;
+        return;
+    }
+    slot->packets[verdict & 15] += n;
+    slot->bytes[verdict & 15] += length;
+}
+
+int xdp(u64 *ctx) {
+    struct xdp_buff *xdp = ARG(ctx, 0, struct xdp_buff *);
+    u32 verdict = ctx[1];
+    u64 length = ((u64 (*)(void *))188)(xdp);
+    count(xdp->rxq->dev, 0, verdict > 4 ? 0 : verdict, 1, length);
+    return 0;
+}
+
+int xdp_linear(u64 *ctx) {
+    struct xdp_buff *xdp = ARG(ctx, 0, struct xdp_buff *);
+    u32 verdict = ctx[1];
+    u64 length = (u64)xdp->data_end - (u64)xdp->data;
+    count(xdp->rxq->dev, 0, verdict > 4 ? 0 : verdict, 1, length);
+    return 0;
+}
+
+static inline void tc_count(struct sk_buff *skb, u32 verdict, u64 segments) {
+    count(skb->dev, !skb->tc_at_ingress, verdict > 8 ? 9 : verdict, segments, skb->len);
+}
+
+int tc(u64 *ctx) {
+    struct sk_buff *skb = ARG(ctx, 0, struct sk_buff *);
+    struct skb_shared_info *shared = (struct skb_shared_info *)(skb->head + skb->end);
+    u16 segments = PROBE(shared->gso_segs);
+    tc_count(skb, ctx[1], segments ? segments : 1);
+    return 0;
+}
+
+int tc_whole(u64 *ctx) {
+    tc_count(ARG(ctx, 0, struct sk_buff *), ctx[1], 1);
+    return 0;
+}
+
+int possible(u64 *ctx) {
+    return 0;
+}
+""".replace("IDENTITY", hex(_IDENTITY))
+TYPES = (
+    "net",
+    "net_device",
+    "ns_common",
+    "sk_buff",
+    "skb_shared_info",
+    "xdp_buff",
+    "xdp_rxq_info",
+)
+# A function that the kernel keeps for tests and that nothing calls: whether there are trampolines.
+PROGRAMS = (Program("possible", Fexit("bpf_fentry_test1")),)
+XDP_WAYS, TC_WAYS = ("xdp", "xdp_linear"), ("tc", "tc_whole")
+
+
+def unreachable() -> ProbeError | None:
+    """The refusal of a host that lets us have no program by its id."""
+    try:
+        next(bpf.prog_ids(), None)
+    except OSError as refused:
+        code = refused.errno or 0
+        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
+        return Denied(f"others' programs cannot be had: {why}", errno=code, remedy=remedy)
+    return None
+
+
+def uncountable() -> ProbeError | None:
+    """The refusal of a host that does not count the runs of programs for us."""
+    if (refusal := unreachable()) is not None:
+        return refusal
+    try:
+        os.close(bpf.enable_stats())
+    except OSError as refused:
+        code = refused.errno or 0
+        if code == errno.EINVAL:
+            return Unsupported("run-time statistics came with Linux 5.8", errno=code)
+        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
+        return Denied(f"runs of programs cannot be counted: {why}", errno=code, remedy=remedy)
+    return None
+
+
+@dataclass(slots=True)
+class Followed:
+    """A foreign program that is held. seen: FEXIT, RUNS or NONE; why: what is missing.
+
+    ours: it is no foreign one. again: the refusal was one of the moment.
+    """
+
+    id: int
+    name: str
+    fd: int
+    ours: bool
+    stack: ExitStack
+    seen: str = NONE
+    why: str = ""
+    again: bool = False
+    base: int = 0
+
+    def runs(self) -> int | None:
+        """How often it ran since it is followed, wherever; None where its verdicts are counted."""
+        return bpf.prog_info(self.fd).runs - self.base if self.seen == RUNS else None
+
+
+class Place(NamedTuple):
+    """Where a program sits, as fexit tells it. egress: 1 at TC egress, else 0."""
+
+    program: int
+    ifindex: int
+    egress: int = 0
+
+
+class Followers:
+    """The programs of one hook, held while they are where they are looked for.
+
+    ways: functions of SOURCE to load at their exit, best first; none: by their runs only.
+    """
+
+    def __init__(self, opening: Opening, ways: Sequence[str] = ()) -> None:
+        self._opening = opening
+        self._ways = ways
+        self._netns = Path("/proc/thread-self/ns/net").stat().st_ino
+        self._held: dict[int, Followed] = {}
+        self._places: frozenset[Place] = frozenset()
+        self._links: tuple[bpf.ProgLink, ...] = ()
+        self._stats = False
+        opening.stack.callback(self.close)
+
+    def keep(self, places: Collection[Place]) -> Mapping[int, Followed]:
+        """Follows programs that are new, lets go of those that have gone; what is held, by id."""
+        if (now := frozenset(places)) != self._places:
+            self._links = _links()
+            self._places = now
+        wanted = {place.program for place in now}
+        for id in self._held.keys() - wanted:
+            self._held.pop(id).stack.close()
+        for id in wanted - self._held.keys():
+            self._take(id)
+        for followed in self._held.values():
+            if followed.again:
+                self._follow(followed)
+        return self._held
+
+    def by_link(self, place: Place) -> bool:
+        """Whether a bpf_link holds the XDP program there."""
+        return any((x.prog_id, x.ifindex) == place[:2] for x in self._links)
+
+    def parts(self, program: int) -> str:
+        """The programs that stand in for functions of this one (libxdp), by name and id."""
+        parts = [x.prog_id for x in self._links if x.target == program]
+        names = {part: bpf.prog_name(part) or "?" for part in parts}
+        return " ".join(
+            f"{name}#{part}" for part, name in names.items() if not name.startswith(PROGRAM_PREFIX)
+        )
+
+    def close(self) -> None:
+        while self._held:
+            self._held.popitem()[1].stack.close()
+
+    def _take(self, id: int) -> None:
+        try:
+            fd = bpf.prog_fd_by_id(id)
+        except FileNotFoundError:
+            return  # gone since it was listed
+        stack = ExitStack()
+        stack.callback(os.close, fd)
+        name = bpf.prog_info(fd).name
+        followed = Followed(id, name, fd, name.startswith(PROGRAM_PREFIX), stack)
+        self._held[id] = followed
+        if not followed.ours:
+            self._follow(followed)
+
+    def _follow(self, followed: Followed) -> None:
+        """By the first way that this program takes, else by its runs."""
+        refused: list[ProbeError] = []
+        for way in self._ways:
+            try:
+                self._attach(followed, way)
+            except ProbeError as refusal:
+                refused.append(refusal)
+                continue
+            followed.seen, followed.why, followed.again = FEXIT, _tail_calls(followed.fd), False
+            return
+        followed.again = any(refusal.errno in _MOMENTARY for refusal in refused)
+        if followed.seen == NONE:
+            self._count_runs(followed, refused[0].why if refused else ONLY_RUNS)
+
+    def _attach(self, followed: Followed, way: str) -> None:
+        point = FexitOf(followed.fd, bpf.main_function(followed.fd))
+        insns = made_for(self._opening.functions[way], followed.id, self._netns)
+        self._opening.attach(point, insns, way, followed.stack)
+
+    def _count_runs(self, followed: Followed, why: str) -> None:
+        followed.why = why
+        try:
+            if not self._stats:
+                self._opening.stack.callback(os.close, bpf.enable_stats())
+                self._stats = True
+        except OSError as refused:
+            runs = f"its runs are not counted either ({os.strerror(refused.errno or 0)})"
+            followed.why = f"{why}; {runs}"
+            return
+        followed.seen, followed.base = RUNS, bpf.prog_info(followed.fd).runs
+
+
+def _links() -> tuple[bpf.ProgLink, ...]:
+    try:
+        return tuple(bpf.prog_links())
+    except OSError as refused:
+        if refused.errno != errno.EINVAL:
+            raise
+        return ()  # links have ids since Linux 5.8
+
+
+def _tail_calls(fd: int) -> str:
+    """What is worth knowing although the verdict is right."""
+    if not bpf.tail_calls(fd):
+        return ""
+    return "it may go on to others by tail calls: the verdict is that of the last of them"
+
+
+def made_for(insns: bytes, program: int, netns: int) -> bytes:
+    """The instructions for one program: its id and our namespace in the constant's place."""
+    code = bytearray(insns)
+    for at in range(0, len(code) - 8, 8):
+        opcode, _, _, low = struct.unpack_from("=BBhi", code, at)
+        (high,) = struct.unpack_from("=i", code, at + 12)
+        if opcode == bpf.LD_IMM64 and (high << 32 | low & 0xFFFFFFFF) == _IDENTITY:
+            struct.pack_into("=I", code, at + 4, program)
+            struct.pack_into("=I", code, at + 12, netns)
+    return bytes(code)
+
+
+class Answers(NamedTuple):
+    """Packets and bytes by verdict, as SOURCE numbers them."""
+
+    packets: Sequence[int]
+    bytes: Sequence[int]
+
+
+NO_ANSWERS = Answers((0,) * 16, (0,) * 16)
+
+
+class Verdicts:
+    """What has been counted at the programs' exits, by place."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._table = opening.tables["verdicts"]
+        self._uncounted = opening.tables["uncounted"]
+
+    def read(self) -> dict[Place, Answers]:
+        """To be called before places are listed: what is then found to have gone, has gone."""
+        at = self._table.fields
+        where = [_place(at, name) for name in ("program", "ifindex", "egress")]
+        packets, octets = _places(at, "packets"), _places(at, "bytes")
+        return {
+            Place(*(int(row[i]) for i in where)): Answers(row[packets], row[octets])
+            for row in self._table.rows()
+        }
+
+    def forget(self, gone: Iterable[Place]) -> None:
+        """So that they start at zero where they come back."""
+        for place in gone:
+            self._table.delete((*place, 0))
+
+    def lost(self) -> int:
+        """Packets that were not counted because there are too many places."""
+        row = self._uncounted.row((0,))
+        return int(row[1]) if row is not None else 0
+
+
+def _place(fields: Mapping[str, int | slice], name: str) -> int:
+    place = fields[name]
+    assert isinstance(place, int)
+    return place
+
+
+def _places(fields: Mapping[str, int | slice], name: str) -> slice:
+    place = fields[name]
+    assert isinstance(place, slice)
+    return place

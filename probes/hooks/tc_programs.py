@@ -1,0 +1,213 @@
+"""TC programs: what other people's TCX programs and clsact filters answer, in their order."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from probes import bpf, foreign, netlink, tc
+from probes.foreign import Answers, Followed, Followers, Place, Verdicts
+from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.points import PROGRAM_PREFIX, AttachType
+from probes.readers import row_from
+from probes.units import Unit
+
+_TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
+_SHOT, _REDIRECT, _STOLEN, _TRAP = 2, 7, 4, 8  # TC_ACT_*; TCX knows the first two only
+NOT_DIRECT = "what it answers is a class, not a verdict: it is not direct-action"
+
+
+class Sitting(NamedTuple):
+    """A program in its place. at: "tcx", or a filter's priority and handle. direct: see Filter."""
+
+    interface: str
+    direction: str
+    at: str
+    place: Place
+    direct: bool = True
+
+
+class _Chains:
+    """All chains of this network namespace, in the order in which their programs run."""
+
+    def __init__(self) -> None:
+        self._tcx = True
+
+    def list(self) -> list[Sitting]:
+        """Without TCX where the kernel has none, or does not tell us (CAP_NET_ADMIN)."""
+        filtered = {q.ifindex for q in tc.qdiscs() if q.parent == netlink.CLSACT}
+        return [
+            sitting
+            for link in netlink.links()
+            for direction in _TCX
+            for sitting in (
+                *self._chain(link, direction),
+                *(_filters(link, direction) if link.ifindex in filtered else ()),
+            )
+        ]
+
+    def _chain(self, link: netlink.Interface, direction: str) -> Iterator[Sitting]:
+        if not self._tcx:
+            return
+        try:
+            ids = bpf.prog_query(link.ifindex, _TCX[direction])
+        except OSError as refused:
+            if refused.errno == errno.ENODEV:
+                return  # gone since it was listed
+            if refused.errno not in (errno.EINVAL, errno.EPERM):
+                raise
+            self._tcx = False
+            return
+        for id in ids:
+            place = Place(id, link.ifindex, int(direction == "egress"))
+            yield Sitting(link.name, direction, "tcx", place)
+
+
+def _filters(link: netlink.Interface, direction: str) -> Iterator[Sitting]:
+    for filter in netlink.filters(link.ifindex, direction):
+        if filter.program_id:
+            at = f"prio {filter.priority} handle {filter.handle:#x}"
+            place = Place(filter.program_id, link.ifindex, int(direction == "egress"))
+            yield Sitting(link.name, direction, at, place, filter.direct)
+
+
+def _rows(
+    opening: Opening,
+    sitting: Sequence[Sitting],
+    told: Callable[[Sitting], dict[str, Value] | None],
+) -> list[Row]:
+    """One for each place, numbered by chain; told gives the rest, None for what is left out."""
+    rows: list[Row] = []
+    numbers: Counter[tuple[int, str]] = Counter()
+    for one in sitting:
+        known = told(one)
+        if known is None:
+            continue
+        chain = one.place.ifindex, one.direction
+        numbers[chain] += 1
+        known |= {
+            "ifindex": one.place.ifindex,
+            "interface": one.interface,
+            "direction": one.direction,
+            "position": numbers[chain],
+            "program_id": one.place.program,
+            "at": one.at,
+        }
+        rows.append(row_from(opening.hook.stored, known))
+    return rows
+
+
+def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]:
+    def open(opening: Opening) -> Callable[[], Reading]:
+        followers, chains = Followers(opening, ways), _Chains()
+        verdicts = Verdicts(opening) if ways else None
+        followers.keep([one.place for one in chains.list()])
+
+        def read() -> Reading:
+            answers = verdicts.read() if verdicts is not None else {}
+            sitting = chains.list()
+            places = Counter(one.place for one in sitting)
+            held = followers.keep(places)
+            if verdicts is not None:
+                verdicts.forget(answers.keys() - places.keys())
+            several = Counter(one.place.program for one in sitting)
+
+            def told(one: Sitting) -> dict[str, Value] | None:
+                followed = held.get(one.place.program)
+                if followed is None or followed.ours:
+                    return None
+                known: dict[str, Value] = {"program": followed.name, "seen": followed.seen}
+                if followed.seen == foreign.FEXIT:
+                    counted = _by_verdict(one, followed, answers.get(one.place))
+                    return known | _once(counted, followed.why, places[one.place])
+                runs = followed.runs()
+                return known | _once({"packets": runs}, followed.why, several[one.place.program])
+
+            return Reading(_rows(opening, sitting, told), verdicts.lost() if verdicts else 0)
+
+        return read
+
+    return open
+
+
+def _once(counted: dict[str, Value], why: str, places: int) -> dict[str, Value]:
+    """What was counted, unless it is of several places, which are not told apart."""
+    if places == 1:
+        return {"why": why} | counted
+    several = f"it sits in {places} places, which are not told apart"
+    return {"why": f"{why}; {several}" if why else several}
+
+
+def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> dict[str, Value]:
+    packets, octets = answers or foreign.NO_ANSWERS
+    known: dict[str, Value] = {"packets": sum(packets), "bytes": sum(octets)}
+    if not one.direct:
+        return known | {"why": f"{followed.why}; {NOT_DIRECT}" if followed.why else NOT_DIRECT}
+    other = 0 if one.at == "tcx" else packets[_STOLEN] + packets[_TRAP]
+    gone = packets[_SHOT] + packets[_REDIRECT] + other
+    return known | {
+        "pass": sum(packets) - gone,
+        "drop": packets[_SHOT],
+        "redirect": packets[_REDIRECT],
+        "other": other,
+    }
+
+
+def _from_netlink(opening: Opening) -> Callable[[], Reading]:
+    """Who sits where; a name takes the privilege to look at programs."""
+    names: dict[int, str | None] = {}
+    chains = _Chains()
+
+    def told(one: Sitting) -> dict[str, Value] | None:
+        id = one.place.program
+        if id not in names:
+            names[id] = bpf.prog_name(id)
+        if (names[id] or "").startswith(PROGRAM_PREFIX):
+            return None
+        return {"program": names[id], "seen": foreign.NONE, "why": foreign.UNCOUNTED}
+
+    return lambda: Reading(_rows(opening, chains.list(), told))
+
+
+def _packets(name: str, title: str, help: str) -> Column:
+    return Column(name, title, Unit.PACKETS, Kind.COUNTER, help=help)
+
+
+HOOK = Hook(
+    name="tc-programs",
+    title="TC programs",
+    answers="Whose programs packets pass at TC, in which order, and which of them drops.",
+    columns=(
+        Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="the interface's number"),
+        Column("interface", "Interface", width=15, help="the interface's name"),
+        Column("direction", "Direction", kind=Kind.KEY, width=9, help="ingress or egress"),
+        Column("position", "Pos", Unit.NUMBER, width=3, help="1 runs first; ours do not count"),
+        Column("program_id", "Id", Unit.NUMBER, Kind.KEY, width=6, help="as bpftool shows it"),
+        Column("program", "Program", width=16, help="its name; the kernel keeps 15 characters"),
+        Column("at", "At", kind=Kind.KEY, width=16, help="tcx, or the filter's prio and handle"),
+        Column("seen", "Seen", width=5, help="how it is counted: fexit, runs or none"),
+        Column("why", "Why", width=30, help="what is missing in the count, and why"),
+        _packets("packets", "Packets", "packets it was given"),
+        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, help="of those, as it left them"),
+        _packets("pass", "Pass", "let on, to the next program or behind TC"),
+        _packets("drop", "Drop", "dropped (TC_ACT_SHOT)"),
+        _packets("redirect", "Redirect", "sent to another interface"),
+        _packets("other", "Other", "stolen or trapped"),
+    ),
+    ladder=(
+        Rung(
+            "fexit",
+            "Linux 5.6, BTF, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+            _followed(foreign.TC_WAYS),
+            source=foreign.SOURCE,
+            types=foreign.TYPES,
+            programs=foreign.PROGRAMS,
+            requires=foreign.unreachable,
+        ),
+        Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=foreign.uncountable),
+        Rung("netlink", "nothing (TCX: CAP_NET_ADMIN)", _from_netlink, from_zero=False),
+    ),
+    order=42,
+)

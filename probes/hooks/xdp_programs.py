@@ -1,0 +1,140 @@
+"""XDP programs: what other people's XDP programs answer, by interface and program."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from probes import bpf, foreign, netlink
+from probes.foreign import Answers, Followed, Followers, Place, Verdicts
+from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.points import PROGRAM_PREFIX
+from probes.readers import row_from
+from probes.units import Unit
+
+VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
+Sitting = tuple[netlink.Interface, str, Place]
+"""An interface, the mode of the XDP program on it, and which that is."""
+
+
+def _sitting() -> list[Sitting]:
+    return [
+        (link, mode, Place(id, link.ifindex))
+        for link in netlink.links()
+        for mode, id in link.xdp_programs
+    ]
+
+
+def _known(link: netlink.Interface, mode: str, place: Place, name: str | None) -> dict[str, Value]:
+    return {
+        "ifindex": link.ifindex,
+        "interface": link.name,
+        "program_id": place.program,
+        "program": name,
+        "mode": mode,
+    }
+
+
+def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]:
+    def open(opening: Opening) -> Callable[[], Reading]:
+        followers = Followers(opening, ways)
+        verdicts = Verdicts(opening) if ways else None
+        followers.keep([place for *_, place in _sitting()])
+
+        def read() -> Reading:
+            answers = verdicts.read() if verdicts is not None else {}
+            sitting = _sitting()
+            held = followers.keep([place for *_, place in sitting])
+            here = Counter(place.program for *_, place in sitting)
+            if verdicts is not None:
+                verdicts.forget(answers.keys() - {place for *_, place in sitting})
+            rows: list[Row] = []
+            for link, mode, place in sitting:
+                followed = held.get(place.program)
+                if followed is None or followed.ours:
+                    continue
+                known = _known(link, mode, place, followed.name)
+                known["by"] = "link" if followers.by_link(place) else "netlink"
+                known["parts"] = followers.parts(place.program)
+                known |= _counted(followed, answers.get(place), here[place.program])
+                rows.append(row_from(opening.hook.stored, known))
+            return Reading(rows, verdicts.lost() if verdicts is not None else 0)
+
+        return read
+
+    return open
+
+
+def _counted(followed: Followed, answers: Answers | None, interfaces: int) -> dict[str, Value]:
+    known: dict[str, Value] = {"seen": followed.seen, "why": followed.why}
+    if followed.seen == foreign.FEXIT:
+        packets, octets = answers or foreign.NO_ANSWERS
+        known |= zip(VERDICTS, packets, strict=False)
+        known |= zip((f"{v}_bytes" for v in VERDICTS), octets, strict=False)
+        return known | {"packets": sum(packets), "bytes": sum(octets)}
+    if interfaces == 1:
+        return known | {"packets": followed.runs()}
+    several = f"it runs on {interfaces} interfaces, which its runs do not tell apart"
+    return known | {"why": f"{followed.why}; {several}"}
+
+
+def _from_netlink(opening: Opening) -> Callable[[], Reading]:
+    """Who sits where; a name takes the privilege to look at programs."""
+    names: dict[int, str | None] = {}
+
+    def read() -> Reading:
+        rows = []
+        for link, mode, place in _sitting():
+            if place.program not in names:
+                names[place.program] = bpf.prog_name(place.program)
+            name = names[place.program]
+            if name is None or not name.startswith(PROGRAM_PREFIX):
+                counted: dict[str, Value] = {"seen": foreign.NONE, "why": foreign.UNCOUNTED}
+                known = _known(link, mode, place, name) | counted
+                rows.append(row_from(opening.hook.stored, known))
+        return Reading(rows)
+
+    return read
+
+
+def _counter(name: str, title: str, unit: Unit, help: str) -> Column:
+    return Column(name, title, unit, Kind.COUNTER, help=help)
+
+
+HOOK = Hook(
+    name="xdp-programs",
+    title="XDP programs",
+    answers="Which interfaces carry somebody's XDP program, and what it drops.",
+    columns=(
+        Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="the interface's number"),
+        Column("interface", "Interface", width=15, help="the interface's name"),
+        Column("program_id", "Id", Unit.NUMBER, Kind.KEY, width=6, help="as bpftool shows it"),
+        Column("program", "Program", width=16, help="its name; the kernel keeps 15 characters"),
+        Column("mode", "Mode", width=7, help="native, generic or offload"),
+        Column("by", "By", width=7, help="attached by link or netlink"),
+        Column("seen", "Seen", width=5, help="how it is counted: fexit, runs or none"),
+        Column("why", "Why", width=30, help="what is missing in the count, and why"),
+        Column("parts", "Parts", width=20, help="programs behind a dispatcher (libxdp), name#id"),
+        _counter("packets", "Packets", Unit.PACKETS, "packets it was given"),
+        *(_counter(v, v.capitalize(), Unit.PACKETS, f"packets, verdict {v}") for v in VERDICTS),
+        *(
+            _counter(f"{v}_bytes", f"{v.capitalize()} B", Unit.BYTES, f"their bytes, verdict {v}")
+            for v in VERDICTS
+        ),
+        _counter("bytes", "Bytes", Unit.BYTES, "of all packets, as it left them"),
+    ),
+    ladder=(
+        Rung(
+            "fexit",
+            "Linux 5.6, BTF, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+            _followed(foreign.XDP_WAYS),
+            source=foreign.SOURCE,
+            types=foreign.TYPES,
+            programs=foreign.PROGRAMS,
+            requires=foreign.unreachable,
+        ),
+        Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=foreign.uncountable),
+        Rung("netlink", "nothing", _from_netlink, from_zero=False),
+    ),
+    order=22,
+)
