@@ -24,6 +24,8 @@ def libbpf() -> ctypes.CDLL | None:
         if not hasattr(lib, "btf__load_vmlinux_btf"):
             continue  # older than 0.5 (2021)
         lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+        lib.btf__load_module_btf.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+        lib.btf__load_module_btf.restype = ctypes.c_void_p
         lib.libbpf_set_print.argtypes = [ctypes.c_void_p]
         lib.libbpf_set_print(None)  # or it writes its warnings across the screen
         lib.btf__free.argtypes = [ctypes.c_void_p]
@@ -42,9 +44,12 @@ def vmlinux() -> int | None:
     lib = libbpf()
     if lib is None:
         return None
-    # libbpf 1.x answers NULL, 0.x an errno as a pointer: the highest 4095 addresses.
-    address = lib.btf__load_vmlinux_btf()
-    return None if not address or address > 2**64 - 4096 else int(address)
+    return _handle(lib.btf__load_vmlinux_btf())
+
+
+def _handle(address: int | None) -> int | None:
+    """libbpf 1.x answers NULL, 0.x an errno as a pointer: the highest 4095 addresses."""
+    return None if not address or address > 2**64 - 4096 else address
 
 
 def available() -> bool:
@@ -88,8 +93,29 @@ def function(name: str) -> int | None:
 def enum(name: str) -> Mapping[int, str]:
     """An enum's values by number; empty where the kernel has no such enum."""
     lib, btf = libbpf(), vmlinux()
-    id = find(name, KIND_ENUM)
-    if lib is None or btf is None or id is None:
+    return {} if lib is None or btf is None else _enum(lib, btf, name)
+
+
+def module_enum(module: str, name: str) -> Mapping[int, str]:
+    """An enum of a module that is loaded now, or of the kernel it was built into; else empty.
+
+    Linux 5.11, /sys/kernel/btf/MODULE.
+    """
+    lib, btf = libbpf(), vmlinux()
+    if lib is None or btf is None:
+        return {}
+    split = _handle(lib.btf__load_module_btf(module.encode(), btf))
+    if split is None:
+        return enum(name)
+    try:
+        return _enum(lib, split, name)
+    finally:
+        lib.btf__free(split)
+
+
+def _enum(lib: ctypes.CDLL, btf: int, name: str) -> Mapping[int, str]:
+    id = int(lib.btf__find_by_name_kind(btf, name.encode(), KIND_ENUM))
+    if id <= 0:
         return {}
     address = lib.btf__type_by_id(btf, id)
     (info,) = struct.unpack_from("<I", ctypes.string_at(address, 12), 4)

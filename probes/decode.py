@@ -25,3 +25,23 @@ def address(raw: Any) -> str:
 def errno_name(number: int) -> str:
     """ENOENT for 2; the kernel's own restart codes, which no process ever sees, by name too."""
     return errno.errorcode.get(number) or _RESTARTS.get(number, f"errno {number}")
+
+
+_IP = {
+    1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "6in4", 44: "fragment",
+    47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 103: "pim", 112: "vrrp", 132: "sctp",
+}  # fmt: skip
+_ETHERTYPES = {
+    0x0800: "ipv4", 0x0806: "arp", 0x8035: "rarp", 0x8100: "vlan", 0x86DD: "ipv6", 0x8847: "mpls",
+    0x8863: "pppoe", 0x8864: "pppoe", 0x888E: "eapol", 0x88A8: "qinq", 0x88CC: "lldp",
+}  # fmt: skip
+
+
+def packet_protocol(number: int) -> str:
+    """EtherType << 8 | protocol of IP -> "tcp", "arp", "0x88b5"; "-" where there is no packet."""
+    ethertype, ip = number >> 8, number & 0xFF
+    if not ethertype:
+        return "-"
+    if ip and ethertype in (0x0800, 0x86DD):
+        return _IP.get(ip, f"ip {ip}")
+    return _ETHERTYPES.get(ethertype, f"0x{ethertype:04x}")

@@ -163,17 +163,19 @@ class Drop(NamedTuple):
     interface: str
     reason: str
     location: str
+    protocol: str
+    port: int | None
     rate: float
     troubled: float = 0
 
 
 DROPS = (
-    Drop("eth1", "SOCKET_RCVBUFF", "__udp_enqueue_schedule_skb+0x1f1", 0.2, 1250),
-    Drop("eth1", "NO_SOCKET", "__udp4_lib_rcv+0x39c", 1.4, 60),
-    Drop("eth0", "NO_SOCKET", "tcp_v4_rcv+0x5d2", 2.1),
-    Drop("eth0", "NETFILTER_DROP", "nf_hook_slow+0xa6", 0.4),
-    Drop("br0", "UNHANDLED_PROTO", "__netif_receive_skb_core+0xc11", 0.3),
-    Drop("-", "TCP_OLD_ACK", "tcp_validate_incoming+0x2e0", 0.2, 4),
+    Drop("eth1", "SOCKET_RCVBUFF", "__udp_enqueue_schedule_skb+0x1f1", "udp", 514, 0.2, 1250),
+    Drop("eth1", "NO_SOCKET", "__udp4_lib_rcv+0x39c", "udp", 8125, 1.4, 60),
+    Drop("eth0", "NO_SOCKET", "tcp_v4_rcv+0x5d2", "tcp", 23, 2.1),
+    Drop("eth0", "NETFILTER_DROP", "nf_hook_slow+0xa6", "tcp", 3389, 0.4),
+    Drop("br0", "UNHANDLED_PROTO", "__netif_receive_skb_core+0xc11", "lldp", None, 0.3),
+    Drop("-", "TCP_OLD_ACK", "tcp_validate_incoming+0x2e0", "tcp", 5432, 0.2, 4),
 )
 
 
@@ -370,7 +372,7 @@ class Script:
             if packets := int(self._drop(d, since, time)):
                 yield {
                     "interface": d.interface, "reason": d.reason, "location": d.location,
-                    "packets": packets,
+                    "packets": packets, "protocol": d.protocol, "dport": d.port,
                 }  # fmt: skip
 
     def _syscalls(self, _: str | None, since: float, time: float) -> Iterator[Values]:

@@ -1,42 +1,89 @@
-"""Kernel symbols from /proc/kallsyms, which is streamed and never kept: it has 5 to 15 MB.
+"""Kernel symbols from /proc/kallsyms, which has 5 to 15 MB and takes the kernel 0.1 s to write.
 
-One pass takes about 0.1 s, so every answer is kept. Where kptr_restrict (or a missing CAP_SYSLOG)
-hides the addresses, names can still be looked up, but addresses stay numbers.
+For addresses it is read once, into some 4 MB: code's addresses and names. It is read again when
+modules have come or gone. Where kptr_restrict (or a missing CAP_SYSLOG) hides the addresses, names
+can still be looked up, but addresses stay numbers.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
-_KALLSYMS = Path("/proc/kallsyms")
+_KALLSYMS, _MODULES = Path("/proc/kallsyms"), Path("/proc/modules")
 _CHUNK = 1 << 18
-_CODE = b"tTwW"
+_CODE = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)", re.MULTILINE)
 _LARGEST = 1 << 20  # no function is larger: what lies further from a symbol is not its code
 # What gcc and clang append to the names of copies that they made of a function.
 _SUFFIX = rb"(?:\.(?:isra|constprop|part|llvm)(?:\.\d+)?)+"
 
-_resolved: dict[int, str] = {}  # as many as there are places that drop packets: hundreds
+
+class _Table:
+    """All code by address: starts[n] is where the function begins whose name begins at names[n]."""
+
+    def __init__(self, modules: bytes) -> None:
+        self.modules = modules
+        self.starts, self._at, self._names = array("Q"), array("I"), bytearray()
+        try:
+            for lines in _lines():
+                self._add(lines)
+        except OSError:  # a kernel without CONFIG_KALLSYMS
+            pass
+        if any(map(int.__gt__, self.starts, self.starts[1:])):  # modules come as they were loaded
+            # Of several names at one address the first stays the first.
+            order = sorted(range(len(self.starts)), key=self.starts.__getitem__)
+            self.starts = array("Q", map(self.starts.__getitem__, order))
+            self._at = array("I", map(self._at.__getitem__, order))
+
+    def _add(self, lines: bytes) -> None:
+        for address, name in _CODE.findall(lines):
+            self.starts.append(int(address, 16))
+            self._at.append(len(self._names))
+            self._names += name + b"\n"
+
+    def name(self, address: int) -> str:
+        n = bisect_right(self.starts, address) - 1
+        if n < 0 or not self.starts[n] or address - self.starts[n] >= _LARGEST:
+            return f"0x{address:x}"  # nothing is below it, or every address is hidden as zero
+        start = self.starts[n]
+        while n and self.starts[n - 1] == start:
+            n -= 1
+        name = self._names[self._at[n] : self._names.index(b"\n", self._at[n])]
+        return f"{name.decode(errors='replace')}+0x{address - start:x}"
+
+
+_table: _Table | None = None
 _lock = Lock()
 
 
-def resolve(addresses: Iterable[int]) -> dict[int, str]:
-    """Code addresses as "symbol+0x1f", or as "0xffffffff8..." where the kernel does not tell.
-
-    One pass over the symbols for all addresses not asked for before.
-    """
-    wanted = set(addresses)
+def prepare() -> None:
+    """Reads the symbols now, so that no `resolve` has to wait for them later."""
     with _lock:
-        if new := sorted(wanted - _resolved.keys()):
-            try:
-                _resolved.update(_pass(new))
-            except OSError:  # a kernel without CONFIG_KALLSYMS
-                _resolved.update((a, f"0x{a:x}") for a in new)
-        return {a: _resolved[a] for a in wanted}
+        _current()
+
+
+def resolve(addresses: Iterable[int]) -> dict[int, str]:
+    """Code addresses as "symbol+0x1f", or as "0xffffffff8..." where the kernel does not tell."""
+    with _lock:
+        table = _current()
+        return {a: table.name(a) for a in addresses}
+
+
+def _current() -> _Table:
+    global _table
+    try:
+        # Without the third column, which changes all the time: how often each is used.
+        modules = re.sub(rb"(?m)^(\S+ \S+) \S+ \S+", rb"\1", _MODULES.read_bytes())
+    except OSError:  # a kernel without modules
+        modules = b""
+    if _table is None or _table.modules != modules:
+        _table = _Table(modules)
+    return _table
 
 
 @cache
@@ -52,33 +99,6 @@ def copies(function: str) -> tuple[str, ...] | None:
         return tuple(sorted(m.decode() for lines in _lines() for m in pattern.findall(lines)))
     except OSError:
         return None
-
-
-def _pass(wanted: list[int]) -> dict[int, str]:
-    """The nearest symbol at or below each of the sorted addresses."""
-    keys = [f"{a:016x}".encode() for a in wanted]
-    # What is found between wanted[n - 1] and wanted[n] stands at n: (address, line).
-    nearest: list[tuple[bytes, bytes]] = [(b"", b"")] * (len(keys) + 1)
-    for lines in _lines():
-        for line in lines.splitlines():
-            address = line[:16]
-            at = bisect_left(keys, address)
-            if address > nearest[at][0] and line[17:18] in _CODE:
-                nearest[at] = address, line
-    best, names = (b"", b""), {}
-    for wish, candidate in zip(wanted, nearest, strict=False):
-        best = max(best, candidate, key=lambda c: c[0])
-        names[wish] = _named(wish, *best)
-    return names
-
-
-def _named(address: int, start: bytes, line: bytes) -> str:
-    if not start.strip(b"0"):  # nothing below it, or every address is hidden as zero
-        return f"0x{address:x}"
-    offset = address - int(start, 16)
-    if offset >= _LARGEST:
-        return f"0x{address:x}"
-    return f"{line.split()[2].decode(errors='replace')}+0x{offset:x}"
 
 
 def _lines() -> Iterator[bytes]:

@@ -209,6 +209,7 @@ def test_drops_are_counted_where_and_why(
     else:
         assert row["location"].startswith("__netif_receive_skb_core"), row
         assert row["reason"] == ("-" if "no-reason" in rung else "UNHANDLED_PROTO")
+        assert (row["protocol"], row["dport"]) == ("0x88b5", None)
     record_property("count", FRAMES)
 
 

@@ -210,18 +210,22 @@ def test_system_calls_with_their_errors(
 def test_drops_with_place_and_reason(
     modules: Modules, record_property: Callable[[str, object], None]
 ) -> None:
-    """Frames that no protocol takes, and segments to a port where nobody listens."""
+    """Frames that no protocol takes, and segments to ports where nobody listens."""
     veth()
-    closed = free_port("127.0.0.1")
+    closed = {host: free_port(host) for host in ("127.0.0.1", "::1")}
 
     def tell(attachment: Attachment) -> list[Values]:
         send("v1", FRAMES)
-        assert connect("127.0.0.1", closed, CALLS) == CALLS
+        for host, port in closed.items():
+            assert connect(host, port, CALLS) == CALLS
         return [r for r in values(attachment) if r["interface"] in ("v0", "lo")]
 
     rows = _agree(modules, record_property, "drops", tell)
-    assert sum(r["packets"] for r in rows if r["interface"] == "v0") == FRAMES
-    assert sum(r["packets"] for r in rows if r["interface"] == "lo") == CALLS
+    found = Counter({(r["interface"], r["protocol"], r["dport"]): r["packets"] for r in rows})
+    assert found == {
+        ("v0", "0x88b5", None): FRAMES,
+        **{("lo", "tcp", port): CALLS for port in closed.values()},
+    }
 
 
 @pytest.mark.parametrize("hook", ["tc-ingress", "tc-egress", "xdp"])

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from probes.decode import address, comm, errno_name
+from probes.decode import address, comm, errno_name, packet_protocol
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,20 @@ def test_an_address_of_another_length_is_refused(size: int) -> None:
 )
 def test_errnos_have_their_names(number: int, name: str) -> None:
     assert errno_name(number) == name
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (0, "-"),
+        (0x0800 << 8 | 6, "tcp"),
+        (0x86DD << 8 | 17, "udp"),
+        (0x86DD << 8 | 58, "icmpv6"),
+        (0x0800 << 8 | 253, "ip 253"),
+        (0x0800 << 8, "ipv4"),
+        (0x0806 << 8, "arp"),
+        (0x88B5 << 8 | 6, "0x88b5"),
+    ],
+)
+def test_a_packet_s_protocol_is_that_of_ip_or_the_ethertype(number: int, name: str) -> None:
+    assert packet_protocol(number) == name

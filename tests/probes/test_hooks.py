@@ -51,7 +51,14 @@ LEAST = {
     },
     "tc-ingress": {"interface": T, "packets": P, "bytes": B, "dropped": P},
     "tc-egress": {"interface": T, "packets": P, "bytes": B, "dropped": P},
-    "drops": {"interface": T, "reason": T, "location": T, "packets": P},
+    "drops": {
+        "interface": T,
+        "reason": T,
+        "location": T,
+        "packets": P,
+        "protocol": T,
+        "dport": N,
+    },
     "syscalls": {"syscall": T, "calls": C, "errors": C, "mean_ns": NS, "p99_ns": NS},
     "tcp-connect": {
         "comm": T,
@@ -231,13 +238,18 @@ def test_a_ladder_ends_on_a_rung_that_needs_nothing(hook: Hook) -> None:
 
 @every_hook
 def test_only_what_looks_on_can_be_attached_at_start(hook: Hook) -> None:
-    xdp = [
-        p
-        for r in hook.ladder
-        for p in r.programs
-        if isinstance(p.point, points.XdpLink | points.XdpNetlink)
-    ]
-    assert not xdp or hook.reach is Reach.DATA_PATH
+    """A hook that looks on may have rungs in the data path, for a person who pins them."""
+    for rung in hook.ladder:
+        kinds = [type(p.point) for p in rung.programs]
+        if points.XdpLink in kinds or points.XdpNetlink in kinds:
+            assert hook.reach_of(rung) is Reach.DATA_PATH
+            assert hook.only_pinned(rung) is (hook.reach is Reach.LOOKS_ON)
+
+
+@every_hook
+def test_rungs_that_are_only_pinned_come_last(hook: Hook) -> None:
+    pinned = [hook.only_pinned(rung) for rung in hook.ladder]
+    assert pinned == sorted(pinned)
 
 
 def _kind(program: Program) -> str:

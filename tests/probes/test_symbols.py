@@ -53,13 +53,13 @@ def test_hidden_addresses_stay_numbers(tmp_path: Path, monkeypatch: pytest.Monke
     hidden = tmp_path / "kallsyms"
     hidden.write_text("0000000000000000 T tcp_v4_connect\n0000000000000000 t tcp_ack\n")
     monkeypatch.setattr(symbols, "_KALLSYMS", hidden)
-    monkeypatch.setattr(symbols, "_resolved", {})
+    monkeypatch.setattr(symbols, "_table", None)
     assert symbols.resolve([0xFFFFFFFF81000010]) == {0xFFFFFFFF81000010: "0xffffffff81000010"}
 
 
 def test_without_kallsyms_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(symbols, "_KALLSYMS", tmp_path / "none")
-    monkeypatch.setattr(symbols, "_resolved", {})
+    monkeypatch.setattr(symbols, "_table", None)
     assert symbols.resolve([0xABC]) == {0xABC: "0xabc"}
     assert symbols.copies("no_kallsyms_here") is None
 
@@ -106,3 +106,21 @@ def test_this_kernel_s_own_copies_are_found() -> None:
     names = {name for _, name in _functions() if name.endswith(".isra.0")}
     for symbol in sorted(n for n in names if not n.startswith("__pfx"))[:3]:
         assert symbol in (symbols.copies(symbol.removesuffix(".isra.0")) or ())
+
+
+def test_symbols_are_read_again_when_modules_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes later may lie between two functions; how often it is used changes nothing."""
+    symbol_file, modules = tmp_path / "kallsyms", tmp_path / "modules"
+    monkeypatch.setattr(symbols, "_KALLSYMS", symbol_file)
+    monkeypatch.setattr(symbols, "_MODULES", modules)
+    monkeypatch.setattr(symbols, "_table", None)
+    symbol_file.write_text(f"{1 << 40:016x} t first\n")
+    modules.write_text("one 4096 1 - Live 0x10\n")
+    assert symbols.resolve([(1 << 40) + 32]) == {(1 << 40) + 32: "first+0x20"}
+    symbol_file.write_text(f"{1 << 40:016x} t first\n{(1 << 40) + 16:016x} t second\t[two]\n")
+    modules.write_text("one 4096 2 - Live 0x10\n")
+    assert symbols.resolve([(1 << 40) + 32]) == {(1 << 40) + 32: "first+0x20"}
+    modules.write_text("one 4096 2 - Live 0x10\ntwo 4096 1 - Live 0x20\n")
+    assert symbols.resolve([(1 << 40) + 32]) == {(1 << 40) + 32: "second+0x10"}
