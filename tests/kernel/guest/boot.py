@@ -101,6 +101,17 @@ def _needed(names: tuple[str, ...]) -> set[str]:
     return needed
 
 
+def _pack_headers(sources: Path, archive: Path) -> None:
+    """The kernel's headers without those of other architectures."""
+
+    def ours(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        _, _, arch = entry.name.partition("/arch/")
+        return None if arch and not arch.startswith("x86") else entry
+
+    with tarfile.open(archive, "w") as tar:
+        tar.add(sources, ".", filter=ours)
+
+
 def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> int | None:
     """Boots the kernel and runs the tests; pytest's exit status, None where time ran out.
 
@@ -114,12 +125,13 @@ def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> 
     if boot.userland:
         python, root = Path("/usr/bin/python3"), ["--root", kernels.userland(boot.userland)]
     sources = image.place / "usr/src"
-    headers = [f"--rodir={FOLDER}-src={sources}"] if sources.is_dir() else []
+    if sources.is_dir():
+        _pack_headers(sources, folder / "headers.tar")
     script = ["bash", f"{FOLDER}/in_guest.sh", FOLDER, str(python), *pytest_arguments]
     programs = Path(sys.executable).parent
     command: list[str | Path] = [
         *(programs / "vng", "--disable-kvm", "--force-9p", "--verbose", *root),
-        *("--run", image.vmlinuz, f"--rwdir={FOLDER}={folder}", *headers),
+        *("--run", image.vmlinuz, f"--rwdir={FOLDER}={folder}"),
         *("--cpus", "2", "--memory", MEMORY, "--append", boot.parameters),
         *("--", shlex.join(script)),
     ]
