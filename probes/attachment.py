@@ -147,7 +147,7 @@ class Attachment:
                 if pinned is not None and rung.name != pinned:
                     continue
                 try:
-                    self._allow(rung, taken, asked=asked)
+                    self._allow(rung, taken, asked=asked, pinned=pinned is not None)
                     standing = self._resting_on(rung) or self._stand(rung)
                 except ProbeError as refusal:
                     refused.append(_refusal(rung, refusal))
@@ -161,12 +161,18 @@ class Attachment:
             self._say(State.FAILED, refused, pinned=pinned is not None)
             return self._status
 
-    def _allow(self, rung: Rung, taken: set[str], *, asked: bool) -> None:
+    def _allow(self, rung: Rung, taken: set[str], *, asked: bool, pinned: bool) -> None:
         """Raises the refusal of a rung that is not to be tried at all."""
         if rung.passive:
             return
-        if self._observe_only and (rung.lasting or self.hook.reach is Reach.DATA_PATH):
+        in_path = self.hook.reach_of(rung) is Reach.DATA_PATH
+        if self._observe_only and (rung.lasting or in_path):
             raise Denied("--observe-only: nothing is attached in a data path")
+        if self.hook.only_pinned(rung) and not pinned:
+            raise Denied(
+                "it would sit in the data path, so it is taken only where a person names it",
+                remedy=f"Pin it: --rung {self.hook.name}={rung.name}.",
+            )
         if rung.lasting and not asked:
             raise Denied(
                 "it would outlive this process, so it is taken on a person's word only",

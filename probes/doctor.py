@@ -19,6 +19,7 @@ from probes.features import Answer, Word
 from probes.model import Hook, HookId, Rung
 
 ON_REQUEST = "taken on a person's word only: it would outlive the process"
+ONLY_PINNED = "taken only where a person pins it: it would sit in the data path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,14 @@ def examine(
     predicted: str | None = None
     for rung in hook.ladder:
         answer = features.answer(rung, ifindex)
-        taken = not rung.lasting or asked
+        pinned = hook.only_pinned(rung)
+        taken = (not rung.lasting or asked) and not pinned
         if answer.word is not Word.NO and predicted is None and taken:
             answer = _rehearsed(rung, modules, target, answer)
             if answer.word is not Word.NO:
                 predicted = rung.name
         elif answer.word is Word.YES and not taken:
-            answer = Answer(Word.YES, ON_REQUEST)
+            answer = Answer(Word.YES, ONLY_PINNED if pinned else ON_REQUEST)
         answers.append((rung, answer))
     return Finding(HookId(hook.name, target), hook, tuple(answers), predicted)
 

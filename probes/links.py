@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLA
 NO_TCX = "TCX came with Linux 6.6: this kernel has none"
 ASK_SECONDS = 5.0
 """How often netlink is asked whether what was attached through it is still there."""
+_SO_ATTACH_BPF, _ETH_P_ALL = 50, 3  # include/uapi/{asm-generic/socket,linux/if_ether}.h
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 TRACEFS = tracefs.ROOTS
 MOUNT_TRACEFS = "As root: mount -t tracefs tracefs /sys/kernel/tracing"
@@ -77,6 +79,8 @@ def needs(point: Point) -> tuple[int, ...]:
             return privilege.BPF, privilege.NET_ADMIN
         case points.CgroupLink() | points.CgroupAttach():
             return privilege.BPF, privilege.NET_ADMIN
+        case points.PacketSocket():
+            return privilege.BPF, privilege.NET_RAW
         case _:
             return privilege.BPF, privilege.PERFMON
 
@@ -132,6 +136,8 @@ def _kind(point: Point) -> tuple[int, int, int]:
             return ProgType.XDP, 0, 0
         case points.TcxLink() | points.Clsact():
             return ProgType.SCHED_CLS, 0, 0
+        case points.PacketSocket():
+            return ProgType.SOCKET_FILTER, 0, 0
         case points.CgroupLink(kind) | points.CgroupAttach(kind):
             if kind is AttachType.CGROUP_SOCK_OPS:
                 return ProgType.SOCK_OPS, kind, 0
@@ -248,6 +254,8 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Attached:
                 point,
                 ifindex,
             )
+        case points.PacketSocket():
+            return _packet_socket(prog_fd, point, ifindex)
         case points.CgroupLink(kind):
             with root_cgroup() as cgroup:
                 return _link(
@@ -265,6 +273,22 @@ def _link(create: Callable[[], int], what: str, point: Point, ifindex: int = 0) 
     # Only these kinds can be detached by force, and then they say so.
     forced = isinstance(point, points.XdpLink | points.TcxLink | points.CgroupLink)
     return Attached(lambda: os.close(fd), (lambda: bpf.link_target(fd) != 0) if forced else None)
+
+
+def _packet_socket(prog_fd: int, point: Point, ifindex: int) -> Attached:
+    """The filter is there before the socket sees anything: it has no protocol until then."""
+    try:
+        held = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    except OSError as refused:
+        raise _attach_refused(refused.errno or 0, "packet socket", point, ifindex) from None
+    try:
+        held.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, prog_fd)
+        if ifindex:
+            held.bind((socket.if_indextoname(ifindex), _ETH_P_ALL))
+    except OSError as refused:
+        held.close()
+        raise _attach_refused(refused.errno or 0, "packet socket", point, ifindex) from None
+    return Attached(held.close)
 
 
 def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> ProbeError:

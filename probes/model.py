@@ -88,6 +88,10 @@ class Table(Protocol):
         """One entry (key and value fields), or None where there is none."""
         ...
 
+    def update(self, key: Flat, value: Flat) -> None:
+        """Sets an entry. In a per-CPU map the first CPU holds all of it, the others zero."""
+        ...
+
     def delete(self, key: Flat) -> bool:
         """Whether there was such an entry; it is gone now."""
         ...
@@ -160,6 +164,7 @@ class Rung:
     and swept at the next start.
     from_zero: every row starts at zero when it appears, so a new row's count is its increase.
     requires: the refusal of a kernel that this rung is not for, where loading would not tell.
+    reach: where it reaches further than its hook, it is taken only where a person pins it.
 
     A rung without programs that has a source, or requires something, follows: it attaches in
     `open` and while it reads, to what is there by then.
@@ -174,6 +179,7 @@ class Rung:
     lasting: bool = False
     from_zero: bool = True
     requires: Callable[[], ProbeError | None] | None = None
+    reach: Reach | None = None
 
     @property
     def passive(self) -> bool:
@@ -247,6 +253,13 @@ class Hook:
 
     def rung(self, name: str) -> Rung | None:
         return next((r for r in self.ladder if r.name == name), None)
+
+    def reach_of(self, rung: Rung) -> Reach:
+        return rung.reach or self.reach
+
+    def only_pinned(self, rung: Rung) -> bool:
+        """Whether its ladder never comes to the rung by itself: it reaches into a data path."""
+        return self.reach is Reach.LOOKS_ON and self.reach_of(rung) is Reach.DATA_PATH
 
     def column(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)

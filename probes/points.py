@@ -145,6 +145,14 @@ class Clsact:
 
 
 @dataclass(frozen=True, slots=True)
+class PacketSocket:
+    """A socket filter on a raw packet socket of ours on the target interface. Linux 3.19.
+
+    It is shown what passes and takes nothing (it keeps 0 bytes); before TC, behind XDP.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class CgroupLink:
     """A program on the root cgroup (v2) through a bpf_link. Linux 5.7."""
 
@@ -171,6 +179,7 @@ Point = (
     | XdpNetlink
     | TcxLink
     | Clsact
+    | PacketSocket
     | CgroupLink
     | CgroupAttach
 )

@@ -13,7 +13,8 @@ from typing import Any
 from probes.errors import Gone
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 
-_SIOCGIFNAME = 0x8910  # include/uapi/linux/sockios.h
+_SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
+_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 Open = Callable[[Opening], Callable[[], Reading]]
 
 
@@ -70,6 +71,14 @@ def interface_name(ifindex: int) -> str:
                 raise
             raise Gone("the interface is not there any more") from None
     return os.fsdecode(answer[:16].split(b"\0")[0])
+
+
+def is_ethernet(ifindex: int) -> bool:
+    """Whether an interface's packets begin with an Ethernet header, as the loopback's do, too."""
+    request = struct.pack("=16s24x", os.fsencode(interface_name(ifindex)))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+        answer = ioctl(any_socket, _SIOCGIFHWADDR, request)
+    return struct.unpack_from("=H", answer, 16)[0] in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK)
 
 
 def filled(columns: Iterable[Column], row: Row, known: Mapping[str, Value]) -> Row:

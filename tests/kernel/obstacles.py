@@ -24,6 +24,7 @@ from probes.points import (
     Fexit,
     Kprobe,
     Kretprobe,
+    PacketSocket,
     RawTracepoint,
     TcxLink,
     Tracepoint,
@@ -41,7 +42,7 @@ PERF: Kinds = (Tracepoint, Kprobe, Kretprobe)
 LINKS: Kinds = (XdpLink, TcxLink, CgroupLink)
 TRACING: Kinds = (*THROUGH_RAW, *PERF)
 LASTING: Kinds = (XdpNetlink, Clsact, CgroupAttach)
-ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING)
+ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING, PacketSocket)
 
 EVERYTHING = (
     "interfaces",
@@ -50,6 +51,7 @@ EVERYTHING = (
     "tc-ingress@v0",
     "tc-egress@v0",
     "drops",
+    "sources@v0",
     "syscalls",
     "syscall-processes@getpgid",
     "tcp-connect",
@@ -270,8 +272,12 @@ SITUATIONS = (
     Situation(
         "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         _user("bpf", "perfmon", "net_admin"),
-        lacks=(Tracepoint, *LASTING),
-        says={(Tracepoint,): _UNREADABLE, LASTING: ("root",)},
+        lacks=(Tracepoint, PacketSocket, *LASTING),
+        says={
+            (Tracepoint,): _UNREADABLE,
+            (PacketSocket,): ("CAP_NET_RAW",),
+            LASTING: ("root",),
+        },
         facts=("tracefs",),
         sysctls={"perf_event_paranoid": 3},
         user=True,
@@ -279,9 +285,23 @@ SITUATIONS = (
     Situation(
         "CAP_BPF, CAP_NET_ADMIN",
         _user("bpf", "net_admin"),
-        lacks=(*TRACING, *CGROUP, XdpLink, *LASTING),
-        says={(*TRACING, XdpLink, CgroupLink): ("CAP_PERFMON",), LASTING: ("root",)},
+        lacks=(*TRACING, *CGROUP, XdpLink, PacketSocket, *LASTING),
+        says={
+            (*TRACING, XdpLink, CgroupLink): ("CAP_PERFMON",),
+            (PacketSocket,): ("CAP_NET_RAW",),
+            LASTING: ("root",),
+        },
         facts=("privilege", "tracefs"),
+        sysctls={"perf_event_paranoid": 3},
+        user=True,
+    ),
+    Situation(
+        "CAP_BPF, CAP_NET_RAW",
+        _user("bpf", "net_raw"),
+        lacks=(*TRACING, *CGROUP, *XDP_TC),
+        says={(TcxLink,): ("CAP_NET_ADMIN",), LASTING: ("root",)},
+        facts=("privilege", "tracefs"),
+        among=("sources@v0",),
         sysctls={"perf_event_paranoid": 3},
         user=True,
     ),

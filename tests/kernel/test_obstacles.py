@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from commands import COMMAND, ROOT, held, left_of, nobody_can_run, readable_tree
 from events import connect, getpgid, server, talk
-from namespaces import as_json, namespace, run, send, veth
+from namespaces import FRAME, as_json, namespace, run, send, veth
 from obstacles import (
     EVERYTHING,
     SITUATIONS,
@@ -38,6 +38,7 @@ pytestmark = pytest.mark.kernel
 Record = Callable[[str, object], None]
 
 FRAMES, CALLS, FAILING, CONNECTS = 25, 40, 13, 6
+SENDER = FRAME[6:12].hex(":")
 _VETH = ("link", "add", "name", "v0", "type", "veth", "peer", "name", "v1")
 
 
@@ -224,6 +225,9 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
             reason = "-" if "no-reason" in rung.name else "UNHANDLED_PROTO"
             mine = [r for r in rows if (r["interface"], r["reason"]) == ("v0", reason)]
             assert sum(r["packets"] for r in mine) == FRAMES, rows
+        case "sources@v0":
+            (row,) = rows
+            assert (row["saddr"], row["protocol"], row["packets"]) == (SENDER, "0x88b5", FRAMES)
         case "syscalls":
             (row,) = (r for r in rows if r["syscall"] == "getpgid")
             assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
@@ -271,8 +275,9 @@ def given(plain: Seen, spec: str) -> list[str]:
     if "link-native" in refused:  # the device cannot, whichever way it is asked
         refused.add("netlink-native")
     refused |= {name for name, rung in answers(plain, spec).items() if rung["answer"] == "no"}
-    ladder = catalogue()[spec.partition("@")[0]].ladder
-    return [rung.name for rung in ladder if rung.name not in refused]
+    hook = catalogue()[spec.partition("@")[0]]
+    refused |= {rung.name for rung in hook.ladder if hook.only_pinned(rung)}
+    return [rung.name for rung in hook.ladder if rung.name not in refused]
 
 
 def expected(plain: Seen, situation: Situation, spec: str) -> str | None:

@@ -47,7 +47,7 @@ def main() -> int:
         work = {name: pool.submit(_column, name, word) for name in _longest_first(chosen)}
         columns = [work[name].result() for name in chosen]
     whole = chosen == everything and not word
-    made = report(columns, list(_rungs()) if whole else [])
+    made = report(columns, list(_rungs()) if whole else [], set(_pinned()))
     print(made.text())
     if whole:
         PAGE.write_text(INTRODUCTION + "\n" + made.markdown())
@@ -88,6 +88,12 @@ def _rungs() -> Iterator[str]:
     for hook in catalogue().values():
         for rung in hook.ladder:
             yield f"{hook.name} {rung.name}"
+
+
+def _pinned() -> Iterator[str]:
+    """Those that are taken only where a person pins them."""
+    for hook in catalogue().values():
+        yield from (f"{hook.name} {r.name}" for r in hook.ladder if hook.only_pinned(r))
 
 
 def _column(name: str, word: str) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.kernel.guest.results import PLAIN, Column, Outcome, Result
@@ -70,9 +70,9 @@ class Report:
         return "\n".join([*(t.markdown() for t in self.tables), *notes, ""])
 
 
-def report(columns: Sequence[Column], rungs: Sequence[str]) -> Report:
+def report(columns: Sequence[Column], rungs: Sequence[str], pinned: Collection[str] = ()) -> Report:
     """rungs: those ("hook rung") that must have been seen working, and must have been come to by
-    a ladder, on one kernel at least."""
+    a ladder, on one kernel at least. pinned: those of them that no ladder comes to by itself."""
     notes = Notes()
     tables = [
         _rungs(columns, rungs, notes),
@@ -80,10 +80,12 @@ def report(columns: Sequence[Column], rungs: Sequence[str]) -> Report:
         _tests(columns, notes),
         _versions(columns),
     ]
-    return Report([t for t in tables if t.rows], notes, list(_failures(columns, rungs)))
+    return Report([t for t in tables if t.rows], notes, list(_failures(columns, rungs, pinned)))
 
 
-def _failures(columns: Sequence[Column], rungs: Iterable[str]) -> Iterator[str]:
+def _failures(
+    columns: Sequence[Column], rungs: Iterable[str], pinned: Collection[str]
+) -> Iterator[str]:
     for column in columns:
         if column.trouble:
             yield f"{column.name}: {column.trouble}"
@@ -95,7 +97,7 @@ def _failures(columns: Sequence[Column], rungs: Iterable[str]) -> Iterator[str]:
     for rung in rungs:
         if rung not in seen:
             yield f"{rung}: no kernel here exercised it"
-        if rung not in reached:
+        if rung not in reached and rung not in pinned:
             yield f"{rung}: no ladder here came to it by itself"
 
 

@@ -1,0 +1,242 @@
+"""Sources: who sends how much to which port of an interface. Asked for, one interface at a time.
+
+Every packet is let on to the next program. What came through a device or kernel that had taken a
+VLAN tag off is counted with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from probes import packets
+from probes.decode import address
+from probes.errors import Unsupported
+from probes.model import (
+    Column,
+    Flat,
+    Hook,
+    Kind,
+    Opening,
+    Program,
+    Reach,
+    Reading,
+    Row,
+    Rung,
+    TargetKind,
+)
+from probes.points import Clsact, PacketSocket, Point, TcxLink, XdpLink
+from probes.readers import interface_name, is_ethernet
+from probes.rules import protocol_name
+from probes.units import Unit
+
+MOST = 8192
+"""Rows that are kept, of all interfaces together. The longest unseen make room for new ones."""
+
+# What is not IP has its sender's MAC address and its EtherType. `seen` counts all packets, also
+# those whose row had to make room.
+_COUNT = """
+struct from { u8 address[16]; u32 ifindex; u16 protocol, port; u8 family, ported, zero[2]; };
+struct slot { u64 packets, bytes, fragments; };
+struct total { u64 seen; };
+BPF_TABLE("lru_percpu_hash", struct from, struct slot, rows, MOST);
+BPF_TABLE("percpu_hash", u32, struct total, totals, 1024);
+
+static inline void see(u32 ifindex, u64 segments) {
+    struct total zero = {}, *total = totals.lookup(&ifindex);
+    if (!total) {
+        totals.insert(&ifindex, &zero);
+        total = totals.lookup(&ifindex);
+        if (!total)
+            return;
+    }
+    total->seen += segments;
+}
+
+static inline void count(CONTEXT) {
+    struct packet packet = {};
+    struct from key = {};
+    u64 length = LENGTH, segments = SEGMENTS;
+    parse(ctx, &packet);
+    key.ifindex = IFINDEX;
+    key.family = packet.family;
+    key.ported = packet.ported;
+    if (packet.family) {
+        __builtin_memcpy(key.address, packet.source, 16);
+        key.protocol = packet.protocol;
+        key.port = packet.dport;
+    } else {
+        u8 mac[6] = {};
+        SENDER(mac);
+        __builtin_memcpy(key.address, mac, 6);
+        key.protocol = bpf_ntohs(packet.ethertype);
+    }
+    see(key.ifindex, segments);
+    struct slot one = {.packets = segments, .bytes = length}, *slot = rows.lookup(&key);
+    one.fragments = packet.fragment;
+    if (!slot) {
+        rows.update(&key, &one);
+        return;
+    }
+    slot->packets += segments;
+    slot->bytes += length;
+    slot->fragments += packet.fragment;
+}
+""".replace("MOST", str(MOST))
+_AT_XDP = (
+    packets.AT_XDP
+    + _COUNT
+    + """
+int sources(struct xdp_md *ctx) {
+    count(ctx);
+    return XDP_PASS;
+}
+"""
+)
+_AT_TC = (
+    packets.OF_SKB
+    + _COUNT
+    + """
+int sources(struct __sk_buff *ctx) {
+    count(ctx);
+    return -1;
+}
+"""
+)
+# It is shown what is sent as well, and that on the loopback twice.
+_AT_SOCKET = (
+    packets.OF_SKB
+    + _COUNT
+    + """
+int sources(struct __sk_buff *ctx) {
+    if (ctx->pkt_type != 4)
+        count(ctx);
+    return 0;
+}
+"""
+)
+_ETHERTYPES = {0x0806: "arp", 0x8035: "rarp", 0x8809: "lacp", 0x88CC: "lldp", 0x8847: "mpls"}
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    rows, totals = opening.tables["rows"], opening.tables["totals"]
+    at = {name: rows.fields[name] for name in ("ifindex", "packets")}
+    mine, count = at["ifindex"], at["packets"]
+    assert isinstance(mine, int)
+    assert isinstance(count, int)
+    # The maps are shared by all targets, and this one may have been counted before.
+    for entry in rows.rows():
+        if entry[mine] == opening.ifindex:
+            rows.delete(entry[:-3])  # what is not its three counters
+    totals.delete((opening.ifindex,))
+    lost = 0
+
+    def read() -> Reading:
+        nonlocal lost
+        # First, so that what comes meanwhile is not taken for lost.
+        total = totals.row((opening.ifindex,))
+        found = [entry for entry in rows.rows() if entry[mine] == opening.ifindex]
+        shown = sum(entry[count] for entry in found)
+        lost = max(lost, (total[1] if total else 0) - shown)
+        name = interface_name(opening.ifindex)
+        return Reading([_row(name, entry) for entry in found], lost)
+
+    return read
+
+
+def _open_ethernet(opening: Opening) -> Callable[[], Reading]:
+    """At XDP nothing tells the program whether there is an Ethernet header."""
+    if not is_ethernet(opening.ifindex):
+        raise Unsupported("this interface's packets have no Ethernet header")
+    return _open(opening)
+
+
+def _row(interface: str, entry: Flat) -> Row:
+    raw, _, protocol, port, family, ported, *_, packets, octets, fragments = entry
+    return (
+        interface,
+        *_who(bytes(raw), int(family), int(protocol)),
+        int(port) if ported else None,
+        packets,
+        octets,
+        fragments,
+    )
+
+
+@lru_cache(MOST)
+def _who(raw: bytes, family: int, protocol: int) -> tuple[str, str]:
+    """Address and protocol in words; of a packet that is not IP, MAC address and EtherType."""
+    if family:
+        return address(raw), protocol_name(protocol)
+    return raw[:6].hex(":"), _ETHERTYPES.get(protocol, f"0x{protocol:04x}")
+
+
+def _rung(
+    name: str, least: str, source: str, point: Point, *, lasting: bool = False, pinned: bool = False
+) -> Rung:
+    return Rung(
+        name,
+        least,
+        _open_ethernet if pinned else _open,
+        source=source,
+        programs=(Program("sources", point),),
+        lasting=lasting,
+        reach=Reach.DATA_PATH if pinned else None,
+    )
+
+
+# Without CAP_PERFMON the verifier lets no program subtract pointers: no length.
+_XDP_LEAST = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN; pinned only"
+
+HOOK = Hook(
+    name="sources",
+    title="Sources",
+    answers="Who sends how many packets to which port of an interface.",
+    columns=(
+        Column("interface", "Interface", width=15, help="the interface that they came in by"),
+        Column("saddr", "Source", kind=Kind.KEY, width=26, help="IP address; not IP: MAC address"),
+        Column("protocol", "Proto", kind=Kind.KEY, width=7, help="IP protocol; not IP: EtherType"),
+        Column(
+            "dport",
+            "Port",
+            Unit.NUMBER,
+            Kind.KEY,
+            width=6,
+            help="destination's; none: the protocol has no ports, or a later fragment",
+        ),
+        Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="received"),
+        Column(
+            "bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of them, headers included"
+        ),
+        Column(
+            "fragments",
+            "Fragments",
+            Unit.PACKETS,
+            Kind.COUNTER,
+            "fragments",
+            help="of the packets, pieces of larger ones; only the first has a port",
+        ),
+    ),
+    ladder=(
+        _rung("tcx", "Linux 6.6, CAP_BPF, CAP_NET_ADMIN", _AT_TC, TcxLink("ingress")),
+        _rung(
+            "clsact",
+            "Linux 5.0, CAP_BPF, CAP_NET_ADMIN",
+            _AT_TC,
+            Clsact("ingress"),
+            lasting=True,
+        ),
+        _rung("packet-socket", "Linux 5.0, CAP_BPF, CAP_NET_RAW", _AT_SOCKET, PacketSocket()),
+        _rung(
+            "xdp-native",
+            f"Linux 5.9, a driver with XDP, {_XDP_LEAST}",
+            _AT_XDP,
+            XdpLink("native"),
+            pinned=True,
+        ),
+        _rung("xdp-generic", f"Linux 5.9, {_XDP_LEAST}", _AT_XDP, XdpLink("generic"), pinned=True),
+    ),
+    order=60,
+    on_demand=True,
+    target=TargetKind.INTERFACE,
+)
