@@ -17,7 +17,7 @@ from tui import keys, theme
 from tui.fields import Record, label
 from tui.filters import parse
 from tui.helptext import help_lines
-from tui.painting import Painting
+from tui.ruling import Ruling
 from tui.running import until_left
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Question
@@ -27,7 +27,7 @@ from tui.widgets.tabs import Tabs
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Monitor(Painting):
+class Monitor(Ruling):
     """The application. source: where samples come from; this closes it no more than it opens it.
 
     cpu_seconds: what this process has used so far. slow_link: fewer bytes: 256 colours, no
@@ -71,8 +71,8 @@ class Monitor(Painting):
         if self.screen_stack and self.prompt.question is not None:
             return False
         if action in ("attach", "detach") and self._pane.hook_of is None:
-            return False
-        return self._mode in modes
+            return action == "detach" and self._pane.name == "rules" and self._mode in modes
+        return self._mode in modes and self.rules_offer(action)
 
     def action_quit_now(self) -> None:
         self.leave(0)
@@ -80,32 +80,31 @@ class Monitor(Painting):
     def action_go_back(self) -> None:
         """Close what is open, else unzoom, else clear the filter."""
         if self._mode != "pane":
-            self._give_back()
+            self._give_back("detail")
             self._opened = None
             self._show("pane")
         elif self._zoomed:
             self.action_zoom()
         elif self._filter_text.get(self._pane.name):
             self._set_filter("")
+        elif self._pane.inner:
+            self.leave_inner()
 
     def action_help(self) -> None:
         if self._mode == "help":
             self.action_go_back()
             return
-        self._give_back()
+        self._give_back("detail")
         lines = help_lines(self._pane, self.fields[self._pane.name], len(self.panes))
         self._show("help")
         self.report.show("Help", lines, anew=True)
 
     def action_pane(self, place: int) -> None:
         if 0 < place <= len(self.panes):
-            self._give_back()
-            self._opened = None
-            self._pane = self.panes[place - 1]
-            self._show("pane")
+            self._go_to(self.panes[place - 1])
 
     def action_pane_step(self, step: int) -> None:
-        self.action_pane((self.panes.index(self._pane) + step) % len(self.panes) + 1)
+        self.action_pane((self.panes.index(self._tab) + step) % len(self.panes) + 1)
 
     def action_zoom(self) -> None:
         self._zoomed = not self._zoomed
@@ -143,26 +142,9 @@ class Monitor(Painting):
             return
         self._opened = record
         if self._pane.while_open is not None:
-            self._borrow(self._pane.while_open(record))
+            self._borrow("detail", self._pane.while_open(record))
         self._show("detail")
         self._paint_detail(anew=True)
-
-    def _borrow(self, id: HookId) -> None:
-        """Attach what the detail needs; it goes with the detail, unless it stood before."""
-        if self.live.snapshots.get(id) is None:
-            self._borrowed = id
-            self.start(self._hold(id))
-
-    async def _hold(self, id: HookId) -> None:
-        stands = await self.collector.control.attach(id, quiet=True)
-        if stands and self._borrowed != id:  # the detail was closed meanwhile
-            await self.collector.control.detach(id, quiet=True)
-        self._after_control()
-
-    def _give_back(self) -> None:
-        id, self._borrowed = self._borrowed, None
-        if id is not None and self.live.status(id).state is not State.ATTACHING:
-            self.start(self._then_paint(self.collector.control.detach(id, quiet=True)))
 
     def action_filter(self) -> None:
         self.prompt.ask(
@@ -245,6 +227,9 @@ class Monitor(Painting):
         self._sure(id, text, lambda: self.collector.control.attach(id))
 
     def action_detach(self) -> None:
+        if self._pane.name == "rules":
+            self.end_rule()
+            return
         id = self._target()
         if id is None:
             return
@@ -267,15 +252,6 @@ class Monitor(Painting):
             answered("yes")
         else:
             self.prompt.ask(Question(label(text), answered, choices={"y": "yes", "n": "no"}))
-
-    async def _then_paint(self, work: Coroutine[Any, Any, Any]) -> None:
-        await work
-        self._after_control()
-
-    def _after_control(self) -> None:
-        self.collector.note_statuses()
-        self._troubles.clear()
-        self.paint()
 
 
 def run(

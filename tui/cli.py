@@ -13,13 +13,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
 from probes.hooks import catalogue
-from probes.model import HookId, Source, State, TargetKind
+from probes.model import Enforced, HookId, Source, State, TargetKind
+from probes.rules import Rule, RuleError, parse_on
 from probes.snapshot import Snapshot, Trail
+from probes.units import printable
 
 if TYPE_CHECKING:
     from probes.live import Live  # bpf and netlink are not needed for `demo` and `--help`
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--observe-only", action="store_true", help="attach nothing in a data path, ever"
     )
+    _drop_option(parser)
     _rung_option(parser)
     _interval_option(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -140,7 +143,21 @@ def _batch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--observe-only", action="store_true", help="attach nothing in a data path, ever"
     )
+    _drop_option(parser)
     _rung_option(parser)
+
+
+def _drop_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--drop",
+        metavar="IFACE:RULE",
+        action="append",
+        default=[],
+        type=_drop,
+        dest="drops",
+        help="drop what comes in there, as 'eth0: src 192.0.2.0/24 udp dport 53 ttl 5m' says, "
+        "until then (10m where no ttl is said) or the end (repeatable)",
+    )
 
 
 def _rung_option(parser: argparse.ArgumentParser) -> None:
@@ -192,6 +209,13 @@ def _pin(text: str) -> tuple[str, str]:
     return hook, rung
 
 
+def _drop(text: str) -> tuple[str, Rule]:
+    try:
+        return parse_on(text)
+    except RuleError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -226,10 +250,14 @@ def _monitor(arguments: argparse.Namespace) -> int:
         interval=arguments.interval,
         also=arguments.attach,
         pins=dict(arguments.rungs),
+        drops=arguments.drops,
         observe_only=arguments.observe_only,
     )
     live.check()
-    return _screen(live, arguments)
+    try:
+        return _screen(live, arguments)
+    finally:
+        _say(live.ended_rules)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -293,9 +321,9 @@ def _once(arguments: argparse.Namespace) -> int:
         ]
         wall = time.time()
         if arguments.json:
-            print(output.document(live.host, wall, arguments.seconds, snapshots))
+            print(output.document(live.host, wall, arguments.seconds, snapshots, live.rules()))
         else:
-            print(output.report(live.host, snapshots))
+            print(output.report(live.host, snapshots, live.rules()))
         return _verdict(arguments, snapshots)
 
     return _batch(arguments, watch)
@@ -310,7 +338,8 @@ def _stream(arguments: argparse.Namespace) -> int:
         while left is None or left > 0:
             samples = await live.read()
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
-            print(output.document(live.host, time.time(), live.interval, snapshots), flush=True)
+            line = output.document(live.host, time.time(), live.interval, snapshots, live.rules())
+            print(line, flush=True)
             left = None if left is None else left - 1
             if left != 0:
                 await asyncio.sleep(live.until_next())
@@ -327,8 +356,11 @@ def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]
         interval=getattr(arguments, "interval", 1.0),
         wanted=arguments.hooks,
         pins=dict(arguments.rungs),
+        drops=arguments.drops,
         observe_only=arguments.observe_only,
     )
+    for interface, _ in arguments.drops:
+        live.check_rule(interface)
 
     async def run() -> int:
         work = asyncio.ensure_future(_attached(live, watch))
@@ -347,15 +379,25 @@ def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]
             return 128 + came[0]
         finally:
             await live.close()
-            for notice in live.notices:
-                print(f"ebpftop: {notice}", file=sys.stderr)
+            _say((*live.notices, *live.ended_rules))
 
     return asyncio.run(run())
 
 
 async def _attached(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
     await live.attach_all()
+    _say(_dropping(rule) for rule in live.rules())
     return await watch(live)
+
+
+def _dropping(enforced: Enforced) -> str:
+    rule = enforced.rule
+    return f"dropping on {enforced.interface} ({enforced.rung}), {rule.ttl:g} s long: {rule.what}"
+
+
+def _say(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(f"ebpftop: {printable(sentence)}", file=sys.stderr)
 
 
 def _verdict(arguments: argparse.Namespace, snapshots: Sequence[Snapshot]) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from probes.model import HookId, Source, Status
 from probes.snapshot import Snapshot, Trail
 from tui.control import Control, Severity
+from tui.rules import Hits
 from tui.view import Decided, Figure, History, View
 
 KEPT = 500
@@ -33,6 +34,7 @@ class Collector:
         self.control = Control(source, tell, lambda: self.view.wall or time.time())
         self.view.events = self.control.events
         self._stood: dict[HookId, Status] = {}
+        self._hits = Hits()
 
     async def follow(self, hook: str) -> None:
         """A hook's worker."""
@@ -60,6 +62,15 @@ class Collector:
                 self.note_statuses()
         view.history.add(hook, snapshots)
         self._changed(hook)
+
+    def note_rules(self) -> bool:
+        """Whether there is any rule, or was one just now: their time runs."""
+        rules, before = self._source.rules(), self.view.dropping
+        if not rules and not before:
+            return False
+        self.view.dropping = self._hits.take(rules)
+        self.control.watch_rules(rules)
+        return True
 
     def note_statuses(self) -> bool:
         """Whether any hook stands elsewhere than it did."""

@@ -1,4 +1,4 @@
-"""Attaching and detaching: what was asked, what came of it, and the log of both."""
+"""Attaching, detaching, drop rules: what was asked, what came of it, and the log of both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from probes.errors import ProbeError
-from probes.model import HookId, Source, State, Status
+from probes.model import Enforced, HookId, Source, State, Status
+from probes.rules import Rule, RuleError
+from probes.units import count
+from tui.rules import Identity, lasting
 from tui.view import Event
 
 Severity = Literal["information", "warning", "error"]
@@ -26,6 +29,7 @@ class Control:
         self._source, self._tell, self._wall = source, tell, wall
         self.events: deque[Event] = deque(maxlen=self.KEPT)
         self._known: dict[HookId, Status] = {}
+        self._rules: dict[Identity, Enforced] = {}
 
     async def attach(self, id: HookId, *, quiet: bool = False) -> bool:
         """Attach; whether it stands. quiet: no toast where it does."""
@@ -51,6 +55,49 @@ class Control:
         self._log(f"{id} detached", "muted")
         if not quiet:
             self._tell(f"{id} detached", "information")
+
+    async def add_rule(self, interface: str, rule: Rule) -> None:
+        """Drop from now on; what refuses it is said."""
+        try:
+            made = await self._source.add_rule(interface, rule)
+        except (ProbeError, RuleError) as error:
+            remedy = f". {error.remedy}" if isinstance(error, ProbeError) and error.remedy else ""
+            code = f" ({error.code})" if isinstance(error, ProbeError) else ""
+            self._log(f"{interface}: nothing is dropped: {error}{code}", "bad")
+            self._tell(f"{interface}: nothing is dropped: {error}{code}{remedy}", "error")
+            return
+        self._rules[interface, rule.what] = made
+        text = _rule_words(made)
+        self._log(text, "warn")
+        self._tell(text, "warning")
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        known = self._rules.pop((interface, rule.what), None)
+        try:
+            await self._source.remove_rule(interface, rule)
+        except ProbeError as error:
+            self._log(f"{interface}: {rule.what} not removed: {error.why}", "bad")
+            self._tell(f"{interface}: {rule.what} not removed: {error.why}", "error")
+            return
+        dropped = f" after {count(known.packets)} packets" if known else ""
+        text = f"{interface}: {rule.what} removed{dropped}"
+        self._log(text, "muted")
+        self._tell(text, "information")
+
+    def watch_rules(self, rules: tuple[Enforced, ...]) -> None:
+        """Log which rules came, ended, or are not enforced any more."""
+        there = {(e.interface, e.rule.what): e for e in rules}
+        for id, e in there.items():
+            before = self._rules.get(id)
+            if before is None or (before.rung is not None and e.rung is None):
+                self._log(_rule_words(e), "warn" if e.rung else "bad")
+                if e.rung is None:
+                    self._tell(_rule_words(e), "error")
+        for id in self._rules.keys() - there.keys():
+            text = f"{id[0]}: {id[1]} ended after {count(self._rules[id].packets)} packets"
+            self._log(text, "muted")
+            self._tell(text, "information")
+        self._rules = there
 
     def watch(self, statuses: tuple[Status, ...]) -> None:
         """Log what came to stand or fell by itself."""
@@ -86,3 +133,11 @@ def _words(status: Status) -> str:
     rung = f" on {status.rung}" if status.rung else ""
     refused = "; ".join(f"{r.rung} refused ({r.error}): {r.why}" for r in status.refused)
     return f"{status.id} {status.state}{rung}{'; ' if refused else ''}{refused}"
+
+
+def _rule_words(e: Enforced) -> str:
+    """What is dropped where, for how long, and why not on a better rung."""
+    if e.rung is None:
+        return f"{e.interface}: {e.rule.what} is not enforced any more: {e.note}"
+    refused = "".join(f"; {r.rung} refused ({r.error}): {r.why}" for r in e.refused)
+    return f"{e.interface}: dropping {e.rule.what} on {e.rung} for {lasting(e.expires_in)}{refused}"

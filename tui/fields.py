@@ -41,7 +41,8 @@ class Field:
     """One column of a table.
 
     width: cells it needs, of which the title takes one less (the sort mark). grow: cells it can
-    use. rank: the highest goes first where space is short. colour: record -> role.
+    use. rank: the highest goes first where space is short. colour: record -> role. write: what
+    stands there where the unit does not say it; it is sorted by its value all the same.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Field:
     grow: int = 0
     help: str = ""
     colour: Callable[[Record], str] = field(default=_plain)
+    write: Callable[[Record], str] | None = None
 
     @property
     def right(self) -> bool:
@@ -59,6 +61,8 @@ class Field:
         return self.unit is not Unit.TEXT
 
     def text(self, record: Record, bits: bool) -> str:
+        if self.write is not None:
+            return self.write(record)
         value = record.values.get(self.name)
         if value == 0 and self.unit is not Unit.NUMBER:
             return "0"

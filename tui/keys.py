@@ -67,7 +67,15 @@ KEYS = (
     Key("faster", "minus", "-", "interval(-1)", "", "a shorter interval", "Looking"),
     Key("theme", "T,shift+t", "T", "theme_next", "Theme", "next theme", "Looking"),
     Key("attach", "a", "a", "attach", "Attach/detach", "attach the row's hook", "Hooks", 4),
-    Key("detach", "d", "d", "detach", "", "detach the row's hook", "Hooks"),
+    Key("detach", "d,delete", "d Del", "detach", "",
+        "detach the row's hook; in the list of drop rules: end the rule", "Hooks"),
+    Key("sources", "t", "t", "sources", "Top sources", "who sends what to the interface",
+        "Who drops, and dropping", 3),
+    Key("drop", "D,shift+d", "D", "drop", "Drop",
+        "drop packets by a rule: of this source, on this interface; asks first",
+        "Who drops, and dropping"),
+    Key("rules", "L,shift+l", "L", "rules", "", "the list of drop rules; d ends one",
+        "Who drops, and dropping"),
 )  # fmt: skip
 
 _PANE, _TABLES = frozenset({"pane"}), frozenset({"pane", "menu"})
@@ -75,6 +83,7 @@ _ANY, _NUMBERS = _TABLES | {"detail", "help"}, frozenset({"pane", "detail"})
 MODES = {
     "help": _ANY, "go_back": _ANY, "pane": _ANY, "pane_step": _ANY, "move": _ANY, "page": _ANY,
     "top": _ANY, "bottom": _ANY, "theme_next": _ANY, "interval": _ANY,
+    "sources": _NUMBERS, "drop": _NUMBERS, "rules": _NUMBERS,
     "freeze": _NUMBERS, "units": _NUMBERS, "attach": _NUMBERS, "detach": _NUMBERS,
     "open": _TABLES, "zoom": _PANE, "filter": _PANE, "sort_menu": _PANE, "sort": _PANE,
     "reverse": _PANE,

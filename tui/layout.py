@@ -28,6 +28,8 @@ def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
     if zoomed or free < _LEAST_GRAPH:
         return Heights(0, 0)
     below = min(free // 3, 12) if pane.below and free >= 16 else 0
+    if not pane.figures:
+        return Heights(0, below)
     if pane.few:
         return Heights(max(free - below - 2, _LEAST_GRAPH), below)
     return Heights(min(max(free // 4, _LEAST_GRAPH), 10), below)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from probes.model import Column, Host, Kind, Status, TargetKind
+from probes.model import Column, Enforced, Host, Kind, Refusal, Status, TargetKind
 from probes.snapshot import Snapshot, SnapshotRow
-from probes.units import Unit, count, duration, percent, printable, show
+from probes.units import Unit, count, duration, octets, percent, printable, show
 
 FORMAT = "ebpftop/1"
 
 
-def document(host: Host, wall: float, interval: float | None, hooks: Sequence[Snapshot]) -> str:
+def document(
+    host: Host,
+    wall: float,
+    interval: float | None,
+    hooks: Sequence[Snapshot],
+    rules: Iterable[Enforced] = (),
+) -> str:
     """One object of the format, on one line. Counters are cumulative since attach."""
     return json.dumps(
         {
@@ -22,9 +28,31 @@ def document(host: Host, wall: float, interval: float | None, hooks: Sequence[Sn
             "kernel": host.kernel,
             "interval": interval,
             "hooks": [_hook(s) for s in hooks],
+            "rules": [_enforced(rule) for rule in rules],
         },
         ensure_ascii=True,
     )
+
+
+def _enforced(rule: Enforced) -> dict[str, object]:
+    return {
+        "interface": rule.interface,
+        "rule": rule.rule.what,
+        "rung": rule.rung,
+        "refused": _refused(rule.refused),
+        "note": rule.note or None,
+        "ttl": rule.rule.ttl,
+        "expires_in": round(rule.expires_in, 3),
+        "packets": rule.packets,
+        "bytes": rule.bytes,
+    }
+
+
+def _refused(refusals: Iterable[Refusal]) -> list[dict[str, object]]:
+    return [
+        {"rung": r.rung, "error": r.error, "why": r.why, "remedy": r.remedy or None}
+        for r in refusals
+    ]
 
 
 def status_json(status: Status) -> dict[str, object]:
@@ -34,10 +62,7 @@ def status_json(status: Status) -> dict[str, object]:
         "target": status.id.target,
         "state": str(status.state),
         "rung": status.rung,
-        "refused": [
-            {"rung": r.rung, "error": r.error, "why": r.why, "remedy": r.remedy or None}
-            for r in status.refused
-        ],
+        "refused": _refused(status.refused),
         "note": status.note or None,
     }
 
@@ -90,10 +115,19 @@ def _number(value: float | None) -> float | None:
 MOST_ROWS = 20
 
 
-def report(host: Host, snapshots: Iterable[Snapshot]) -> str:
-    """All hooks as text, one block for each hook: its interfaces share one table."""
-    blocks = [text(group) for group in grouped(snapshots)]
-    return "\n\n".join([printable(host.privilege), *blocks] if host.privilege else blocks)
+def report(host: Host, snapshots: Iterable[Snapshot], rules: Iterable[Enforced] = ()) -> str:
+    """All hooks as text, one block for each hook: its interfaces share one table. Before them a
+    line for each drop rule."""
+    head = [printable(host.privilege), "\n".join(_dropping(rule) for rule in rules)]
+    return "\n\n".join([*filter(None, head), *(text(group) for group in grouped(snapshots))])
+
+
+def _dropping(rule: Enforced) -> str:
+    what = printable(f"{rule.interface}: {rule.rule.what}")
+    if rule.rung is None:
+        return f"NOT DROPPING {what}: {printable(rule.note)}"
+    dropped = f"{count(rule.packets)} packets, {octets(rule.bytes)}"
+    return f"DROPPING {what} on {rule.rung}: {dropped}, {rule.expires_in:.0f} s left"
 
 
 def grouped(snapshots: Iterable[Snapshot]) -> list[list[Snapshot]]:

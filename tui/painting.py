@@ -18,7 +18,8 @@ from tui.fields import Field, Record, label
 from tui.layout import graph_block, heights
 from tui.lines import Line, Span, line, width_of
 from tui.look import textual_theme
-from tui.pane import EVERY, Pane, Trouble, panes
+from tui.pane import EVERY, Pane, Trouble, inner_panes, panes
+from tui.rules import banner
 from tui.running import Running
 from tui.view import clock
 from tui.widgets.block import Block
@@ -39,7 +40,8 @@ MENU_FIELDS = (
 
 class Painting(Running):
     """The screen without its keys. What is looked at: a pane, in a mode ("pane", "menu",
-    "detail" of the record that was opened, "help"), on the live view or a frozen one.
+    "detail" of the record that was opened, "help"), on the live view or a frozen one. An inner
+    pane lies over that of its tab.
     """
 
     CSS = """
@@ -61,8 +63,10 @@ class Painting(Running):
         self.look = theme.load(theme_name or theme.default_name())
         super().__init__(source)
         self.panes = panes(source.catalogue)
-        self.fields = {p.name: p.fields(source.catalogue) for p in self.panes}
-        figures = [f for p in self.panes for f in p.figures]
+        self.inner = inner_panes(source.catalogue)
+        every = (*self.panes, *self.inner.values())
+        self.fields = {p.name: p.fields(source.catalogue) for p in every}
+        figures = [f for p in every for f in p.figures]
         self.collector = Collector(source, figures, self._changed, self._tell)
         self.live = self.view = self.collector.view
         self.live.ascii = ascii
@@ -70,12 +74,13 @@ class Painting(Running):
         if slow_link and self.console._color_system is ColorSystem.TRUECOLOR:
             self.console._color_system = ColorSystem.EIGHT_BIT
         self._cpu = Share(cpu_seconds)
-        self._pane = self.panes[0]
+        self._pane = self._tab = self.panes[0]
         self._mode = "pane"
         self._opened: Record | None = None
-        self._borrowed: HookId | None = None
+        self._borrowed: dict[str, HookId] = {}
         self._zoomed = False
         self._due = False
+        self._about = ""
         self._troubles: dict[str, Trouble | None] = {}
         self._filter_text: dict[str, str] = {}
         self._past_filters: list[str] = []
@@ -83,12 +88,13 @@ class Painting(Running):
     def compose(self) -> ComposeResult:
         yield StatusLine(id="status")
         yield Tabs(id="tabs")
+        yield Block(id="rules")
         yield Block(id="trouble")
-        for pane in self.panes:
+        for pane in (*self.panes, *self.inner.values()):
             table = LiveTable(
                 self.fields[pane.name], pane.sort, reverse=pane.reverse, id=f"table-{pane.name}"
             )
-            table.ascii = self.live.ascii
+            table.ascii, table.empty = self.live.ascii, pane.empty
             yield table
         yield LiveTable(MENU_FIELDS, "place", reverse=False, id="menu")
         yield Report(id="report")
@@ -117,13 +123,14 @@ class Painting(Running):
                 break
         self._due = False
         self.collector.note_statuses()
+        self.collector.note_rules()
         self.paint()
 
     async def _watch_statuses(self) -> None:
         """What comes to stand or falls between two ticks."""
         while True:
             await asyncio.sleep(1)
-            if self.collector.note_statuses():
+            if self.collector.note_statuses() | self.collector.note_rules():
                 self.paint_soon()
 
     # What is there
@@ -163,7 +170,7 @@ class Painting(Running):
 
     def _paint_all(self) -> None:
         view = self.view
-        view.bits = self.live.bits
+        view.bits, view.about = self.live.bits, self._about
         if self._mode == "pane":
             table = self.table
             table.bits = view.bits
@@ -172,6 +179,7 @@ class Painting(Running):
         elif self._mode == "detail":
             self._paint_detail()
         self.screen_stack[0].query_one("#status", StatusLine).show(self._standing())
+        self._paint_rules()
         self._paint_trouble()
         self._paint_tabs()
         self.prompt.show(self._keys())
@@ -193,8 +201,18 @@ class Painting(Running):
             return
         found = next((r for r in pane.records(view) if r.key == opened.key), None)
         self._opened = found or opened
-        title = f"{pane.title}: {opened.name}{'' if found else ' (gone)'}"
+        about = f" of {self._about}" if self._about else ""
+        title = f"{pane.title}{about}: {opened.name}{'' if found else ' (gone)'}"
         self.report.show(label(title), pane.detail(view, self._opened, self.size.width), anew=anew)
+
+    def _paint_rules(self) -> None:
+        """On every pane, and also where the screen stands still: their time runs."""
+        block = self._block("rules")
+        most = max(self.size.height // 12, 1)
+        lines = banner(self.live.dropping, self.size.width, most)
+        if block.display != bool(lines) or (lines and len(lines) != block.size.height):
+            block.display, block.styles.height = bool(lines), len(lines)
+        block.show(lines)
 
     def _paint_trouble(self) -> None:
         block, trouble = self._block("trouble"), self._trouble(self._pane)
@@ -205,6 +223,9 @@ class Painting(Running):
             block.show([line((f" ! {trouble.text}", trouble.role))])
         elif self.source.host.privilege:
             block.show([line((f" ~ {label(self.source.host.privilege)}", "warn"))])
+        elif self._pane.summary is not None:
+            text, role = self._pane.summary(self.view)
+            block.show([line((f" {text}", role))])
         elif self.view.snapshots:
             block.show([line((" ok: nothing unusual here", "muted"))])
         else:
@@ -221,7 +242,7 @@ class Painting(Running):
         tabs = []
         for pane in self.panes:
             trouble = self._trouble(pane)
-            tabs.append(Tab(pane.title, pane is self._pane, trouble.role if trouble else ""))
+            tabs.append(Tab(pane.title, pane is self._tab, trouble.role if trouble else ""))
         self.screen_stack[0].query_one("#tabs", Tabs).show(tabs, self._note())
 
     def _note(self) -> Span:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
 from probes.model import Hook, HookId
 from tui.fields import Field, Record
-from tui.lines import Line
+from tui.lines import Line, Span
+from tui.rules import Offer
 from tui.view import Figure, View
 
 
@@ -37,6 +38,11 @@ class Pane:
     below: more lines under the table where there is space, with their heading. hook_of: what
     attaching and detaching mean on a record. while_open: what to attach while its detail is open.
     reverse: sorted from the greatest at first. few: rows are few, so the graphs get the space.
+
+    inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
+    while_shown: what to attach while it is shown, by what it is about. about: the interface that
+    a record stands for. offer: what a record suggests to drop. summary: what stands where nothing
+    is wrong. empty: what stands where there is no row.
     """
 
     name: str
@@ -56,6 +62,12 @@ class Pane:
     while_open: Callable[[Record], HookId] | None = None
     reverse: bool = True
     few: bool = False
+    inner: bool = False
+    while_shown: Callable[[str], HookId] | None = None
+    about: Callable[[Record], str] | None = None
+    offer: Callable[[Record], Offer | None] | None = None
+    summary: Callable[[View], Span] | None = None
+    empty: str = "nothing yet"
 
 
 @cache
@@ -70,4 +82,13 @@ def _found() -> tuple[Pane, ...]:
 
 def panes(catalogue: Mapping[str, Hook]) -> tuple[Pane, ...]:
     """Every pane whose first hook the source knows, in the order of the keys 1, 2, 3..."""
-    return tuple(p for p in _found() if p.hooks[0] == EVERY or p.hooks[0] in catalogue)
+    return tuple(p for p in _known(catalogue) if not p.inner)
+
+
+def inner_panes(catalogue: Mapping[str, Hook]) -> dict[str, Pane]:
+    """Those that a key opens, by name."""
+    return {p.name: p for p in _known(catalogue) if p.inner}
+
+
+def _known(catalogue: Mapping[str, Hook]) -> Iterator[Pane]:
+    return (p for p in _found() if p.hooks[0] == EVERY or p.hooks[0] in catalogue)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from probes.model import Hook, HookId, Row, Status
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui.rules import Dropping
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class View:
     """Everything a pane may look at. A frozen screen has a view of its own.
 
     ticks: how many ticks of each hook this view has seen, None: all there are.
-    wall: when the newest sample was taken, in Unix seconds.
+    wall: when the newest sample was taken, in Unix seconds. dropping: the rules that stand.
+    about: the interface that an inner pane is about.
     """
 
     catalogue: Mapping[str, Hook]
@@ -98,6 +100,8 @@ class View:
     ticks: dict[str, int] | None = None
     bits: bool = False
     ascii: bool = False
+    dropping: tuple[Dropping, ...] = ()
+    about: str = ""
 
     def still(self) -> View:
         """This moment, to be looked at while the live view goes on."""

@@ -34,6 +34,7 @@ class LiveTable(Canvas, can_focus=True):
         self.fields = tuple(fields)
         self.sort, self.reverse = sort, reverse
         self.bits = self.ascii = False
+        self.empty = "nothing yet"
         self.keep: Callable[[Record], bool] | None = None
         self.key: object = None
         self._followed = True
@@ -155,7 +156,7 @@ class LiveTable(Canvas, can_focus=True):
         if y == 0:
             return self._header()
         if not self._rows:
-            why = "nothing matches the filter" if self._records else "nothing yet"
+            why = "nothing matches the filter" if self._records else self.empty
             return line((f"  {why}", "muted")) if y == 1 else BLANK
         at = self._top + y - 1
         return self._row(self._rows[at]) if at < len(self._rows) else BLANK

@@ -1,4 +1,4 @@
-"""The bottom line: the keys, or what is being asked: a filter, a choice, a yes or no."""
+"""The bottom lines: the keys, or what is being asked: a filter, a choice, a yes or no."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.events import Key as KeyEvent
 from textual.events import Paste
 
 from probes.units import printable
-from tui.lines import Line, Span, line
+from tui.lines import BLANK, Line, Span, line, width_of, wrap
 from tui.widgets.canvas import Canvas
 
 
@@ -17,7 +17,8 @@ from tui.widgets.canvas import Canvas
 class Question:
     """text: what is asked. done: gets the answer; None: no answer. typed: each change.
 
-    choices: of a yes or no, and the like: key -> answer; none: free text.
+    choices: of a yes or no, and the like: key -> answer; none: free text. note: what stands below
+    what is typed; where its role is "bad", Enter does not take it.
     """
 
     text: str
@@ -28,6 +29,7 @@ class Question:
     answer: str = ""
     past: Sequence[str] = ()
     back: int = 0
+    note: Callable[[str], Span] | None = None
 
 
 class Prompt(Canvas, can_focus=True):
@@ -40,28 +42,43 @@ class Prompt(Canvas, can_focus=True):
 
     def show(self, keys: Line) -> None:
         self._keys = keys
+        self._fit()
         self.repaint()
 
     def ask(self, question: Question) -> None:
         self.question = question
         self.focus()
+        self._fit()
         self.repaint()
 
     def close(self, answer: str | None) -> None:
         question, self.question = self.question, None
+        self._fit()
         self.repaint()
         if question is not None:
             question.done(answer)
 
-    def line(self, _y: int, /) -> Line:
-        q = self.question
+    def _fit(self) -> None:
+        """As many lines as are needed, at most half of the screen."""
+        height = min(len(self._lines()), max(self.app.size.height // 2, 1))
+        if self.styles.height is None or self.styles.height.value != height:
+            self.styles.height = height
+
+    def line(self, y: int, /) -> Line:
+        lines = self._lines()
+        return lines[y] if y < len(lines) else BLANK
+
+    def _lines(self) -> list[Line]:
+        q, width = self.question, max(self.size.width or self.app.size.width, 8)
         if q is None:
-            return self._keys
+            return [self._keys]
         if q.choices:
-            return line((f" {q.text}  ", q.role), ground="banner")
-        room = max(self.size.width - len(q.text) - 4, 4)
+            rows = [q.text] if width_of(q.text) + 3 <= width else wrap(q.text, width - 3)
+            return [line((f" {row}  ", q.role), ground="banner") for row in rows]
+        room = max(width - len(q.text) - 4, 4)
         shown: list[Span] = [(f" {q.text} ", "accent"), (q.answer[-room:], ""), ("_", "accent")]
-        return line(*shown)
+        text, role = q.note(q.answer) if q.note else ("", "")
+        return [line(*shown), *(line((f" {row}", role)) for row in wrap(text, width - 2))]
 
     def on_key(self, event: KeyEvent) -> None:
         q = self.question
@@ -76,7 +93,7 @@ class Prompt(Canvas, can_focus=True):
         match event.key:
             case "escape":
                 self.close(None)
-            case "enter":
+            case "enter" if q.note is None or q.note(q.answer)[1] != "bad":
                 self.close(q.answer)
             case "up" | "down":
                 self._recall(q, 1 if event.key == "up" else -1)
@@ -93,6 +110,7 @@ class Prompt(Canvas, can_focus=True):
 
     def _type(self, q: Question, text: str) -> None:
         q.answer = text
+        self._fit()
         self.repaint()
         if q.typed is not None:
             q.typed(text)

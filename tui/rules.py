@@ -1,0 +1,135 @@
+"""Drop rules on the screen: sentences about them, how fast they drop, and the banner."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from probes.model import Enforced
+from probes.rules import Rule, RuleError, parse, protocol_name
+from probes.units import count
+from tui.fields import label
+from tui.lines import Line, Span, fit, line, width_of
+
+Identity = tuple[str, str]
+"""What a rule is known by: the interface, and what it matches."""
+
+
+class Dropping(NamedTuple):
+    """A rule that stands, and the packets a second that it drops, None until known."""
+
+    enforced: Enforced
+    per_s: float | None = None
+
+    @property
+    def id(self) -> Identity:
+        return self.enforced.interface, self.enforced.rule.what
+
+    @property
+    def place(self) -> str:
+        """The rung that enforces it."""
+        return self.enforced.rung or "nothing enforces it"
+
+
+class Offer(NamedTuple):
+    """What a row suggests to drop. texts: rules, the narrowest first; "" to be written."""
+
+    interface: str
+    texts: tuple[str, ...] = ()
+
+
+class Hits:
+    """How fast each rule drops, by its own age: so it is right on every source's clock."""
+
+    BACK, STEP = 3.0, 0.9
+    """Seconds that a rate looks back, and between two looks."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Identity, deque[tuple[float, int]]] = {}
+
+    def take(self, rules: Sequence[Enforced]) -> tuple[Dropping, ...]:
+        """The rules with their rates; those that are gone are forgotten."""
+        known = {(e.interface, e.rule.what) for e in rules}
+        for gone in self._seen.keys() - known:
+            del self._seen[gone]
+        return tuple(Dropping(e, self._rate(e)) for e in rules)
+
+    def _rate(self, e: Enforced) -> float | None:
+        seen = self._seen.setdefault((e.interface, e.rule.what), deque())
+        age = e.rule.ttl - e.expires_in
+        if seen and (age < seen[-1][0] or e.packets < seen[-1][1]):
+            seen.clear()  # it began anew
+        if not seen or age - seen[-1][0] >= self.STEP:
+            seen.append((age, e.packets))
+        while len(seen) > 2 and seen[1][0] <= age - self.BACK:
+            seen.popleft()
+        (since, before), (now, packets) = seen[0], seen[-1]
+        return (packets - before) / (now - since) if now > since else None
+
+
+def lasting(seconds: float) -> str:
+    """A time to live: 41s, 9m41s, 10m, 1h05m."""
+    left = max(int(seconds + 0.5), 0)
+    hours, minutes, rest = left // 3600, left // 60 % 60, left % 60
+    if hours:
+        return f"{hours}h{minutes:02}m" if minutes else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{rest:02}s" if rest else f"{minutes}m"
+    return f"{rest}s"
+
+
+def matched(rule: Rule) -> str:
+    """What the rule matches, in words: "every UDP packet from 192.0.2.7 to port 53"."""
+    words = ["every"]
+    if rule.protocol is not None:
+        name = protocol_name(rule.protocol)
+        words.append(f"protocol {name}" if name.isdecimal() else name.upper())
+    words.append("packet")
+    if rule.source is not None:
+        single = rule.source.prefixlen == rule.source.max_prefixlen
+        words.append(f"from {rule.source.network_address if single else rule.source}")
+    if rule.port is not None:
+        words.append(f"to port {rule.port}")
+    return " ".join(words)
+
+
+def sentence(rule: Rule, interface: str, stands_on: str | None = None) -> str:
+    """Exactly what will be dropped, where and for how long. stands_on: that interface's rung."""
+    where = f"on {stands_on}" if stands_on else "at XDP (native, else generic), else at TC ingress"
+    what = f"{matched(rule)} that comes in by {label(interface)}"
+    return f"drop {what}, {where}, for {lasting(rule.ttl)}"
+
+
+def reading(text: str, interface: str, stands_on: str | None = None) -> Span:
+    """What a rule that is being written says; or what is wrong with it, in "bad"."""
+    try:
+        return f"= {sentence(parse(text), interface, stands_on)}", "muted"
+    except RuleError as wrong:
+        return label(f"! {wrong}"), "bad"
+
+
+def banner(dropping: Sequence[Dropping], width: int, most: int) -> list[Line]:
+    """A line for each rule, the newest first; what there is no space for is counted."""
+    newest = list(reversed(dropping))
+    shown = newest if len(newest) <= most else newest[: max(most, 1)]
+    more = len(newest) - len(shown)
+    return [_line(d, width, more if d is shown[-1] else 0) for d in shown]
+
+
+def _line(d: Dropping, width: int, more: int) -> Line:
+    e = d.enforced
+    rate = f" {count(d.per_s):>5}/s" if d.per_s is not None else f" {'-':>5}/s"
+    tail = [
+        f"  {count(e.packets):>6} hits", rate, f"  {lasting(e.expires_in):>6} left",
+        f" (+{more})" if more else "", "  L: list ",
+    ]  # fmt: skip
+    head = " DROPPING " if e.rung else " NOT DROPPING "
+    what = label(f"{e.interface}: {e.rule.what}")
+    place = f"  {label(d.place)}"
+    space = width - width_of(head) - sum(map(width_of, tail))
+    if width_of(what) + width_of(place) <= space:
+        what += place
+    return line(
+        (head, "bad"), fit(what, max(space, 4)), *tail, ground="banner"
+    )  # fmt: skip
