@@ -57,7 +57,7 @@ def running(*arguments: str, before: Sequence[str] = ()) -> Iterator[subprocess.
 
 
 def held(pid: int | str = "self") -> tuple[set[int], set[int]]:
-    """Ids of the programs and of the links that a process has open."""
+    """Ids of our programs and of the links that a process has open; not others' that it follows."""
     found: tuple[set[int], set[int]] = (set(), set())
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
         try:
@@ -68,7 +68,8 @@ def held(pid: int | str = "self") -> tuple[set[int], set[int]]:
             name, _, value = line.partition(":")
             if name in ("prog_id", "link_id"):
                 found[name == "link_id"].add(int(value))
-    return found
+    programs = {id for id in found[0] if (bpf.prog_name(id) or "").startswith("ebpftop_")}
+    return programs, found[1]
 
 
 def cgroup_programs(cgroup: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from probes import foreign
 from probes.hooks import catalogue
 from probes.model import Rung
 from probes.points import (
@@ -31,6 +32,11 @@ from probes.points import (
     XdpLink,
     XdpNetlink,
 )
+
+
+class Others:
+    """No point, but as good as one to miss: others' programs by their ids (CAP_SYS_ADMIN)."""
+
 
 Kinds = tuple[type[Any], ...]
 Words = tuple[str, ...]
@@ -56,6 +62,8 @@ EVERYTHING = (
     "syscall-processes@getpgid",
     "tcp-connect",
     "tcp-rtt",
+    "xdp-programs",
+    "tc-programs",
 )
 TCP = ("tcp-connect", "tcp-rtt")
 READING = {
@@ -103,14 +111,20 @@ class Situation:
 
     def first_lack(self, rung: Rung) -> type[Any] | None:
         """The kind of the first point that the rung needs and cannot have."""
-        needed = [type(p.point) for p in rung.programs if not p.optional]
-        return next((kind for kind in needed if kind in self.lacks), None)
+        return next((kind for kind in _needed(rung) if kind in self.lacks), None)
+
+
+def _needed(rung: Rung) -> list[type[Any]]:
+    others = rung.requires in (foreign.unreachable, foreign.uncountable)
+    needed = [type(p.point) for p in rung.programs if not p.optional]
+    return [Others, *needed] if others else needed
 
 
 def _kinds(spec: str) -> set[type[Any]]:
     """Every kind of point that some rung of a hook has."""
     ladder = catalogue()[spec.partition("@")[0]].ladder
-    return {type(program.point) for rung in ladder for program in rung.programs}
+    optional = {type(program.point) for rung in ladder for program in rung.programs}
+    return optional | {kind for rung in ladder for kind in _needed(rung)}
 
 
 def rung_of(spec: str, name: str) -> Rung:
@@ -181,6 +195,7 @@ _BTF = ("BTF", "CONFIG_DEBUG_INFO_BTF")
 _TRACEFS = ("tracefs is not mounted", "mount -t tracefs tracefs /sys/kernel/tracing")
 _CGROUP2 = ("cgroup v2 is not mounted", "mount -t cgroup2")
 _FILTERED = ("seccomp",)
+_BY_ID = ("CAP_SYS_ADMIN", "root")
 _UNREADABLE = ("/sys/kernel/", "CAP_DAC_READ_SEARCH")
 
 SITUATIONS = (
@@ -252,7 +267,7 @@ SITUATIONS = (
         "no raw tracepoints",
         _refused("bpf:17=EINVAL"),
         lacks=THROUGH_RAW,
-        says={THROUGH_RAW: ("attaches no such program", "tracepoint")},
+        says={THROUGH_RAW: ("attaches no such program",)},
     ),
     Situation(
         "no raw tracepoints, no cgroup v2",
@@ -268,12 +283,18 @@ SITUATIONS = (
         lacks=TRACING,
         says={PERF: _FILTERED},
     ),
-    Situation("bpf() refused by seccomp", _refused("bpf=EPERM"), lacks=ANY, says={ANY: _FILTERED}),
+    Situation(
+        "bpf() refused by seccomp",
+        _refused("bpf=EPERM"),
+        lacks=(*ANY, Others),
+        says={(*ANY, Others): _FILTERED},
+    ),
     Situation(
         "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         _user("bpf", "perfmon", "net_admin"),
-        lacks=(Tracepoint, PacketSocket, *LASTING),
+        lacks=(Others, Tracepoint, PacketSocket, *LASTING),
         says={
+            (Others,): _BY_ID,
             (Tracepoint,): _UNREADABLE,
             (PacketSocket,): ("CAP_NET_RAW",),
             LASTING: ("root",),
@@ -285,8 +306,9 @@ SITUATIONS = (
     Situation(
         "CAP_BPF, CAP_NET_ADMIN",
         _user("bpf", "net_admin"),
-        lacks=(*TRACING, *CGROUP, XdpLink, PacketSocket, *LASTING),
+        lacks=(Others, *TRACING, *CGROUP, XdpLink, PacketSocket, *LASTING),
         says={
+            (Others,): _BY_ID,
             (*TRACING, XdpLink, CgroupLink): ("CAP_PERFMON",),
             (PacketSocket,): ("CAP_NET_RAW",),
             LASTING: ("root",),
@@ -308,8 +330,12 @@ SITUATIONS = (
     Situation(
         "nobody",
         _user(),
-        lacks=ANY,
-        says={TRACING: ("CAP_BPF and CAP_PERFMON", "root"), ANY: ("CAP_BPF", "root")},
+        lacks=(Others, *ANY),
+        says={
+            (Others,): _BY_ID,
+            TRACING: ("CAP_BPF and CAP_PERFMON", "root"),
+            ANY: ("CAP_BPF", "root"),
+        },
         facts=("privilege", "tracefs"),
         sysctls={"perf_event_paranoid": 3, "unprivileged_bpf_disabled": 2},
         user=True,

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from commands import COMMAND, ROOT, held, left_of, nobody_can_run, readable_tree
 from events import connect, getpgid, server, talk
+from foreign import somebody
 from namespaces import FRAME, as_json, namespace, run, send, veth
 from obstacles import (
     EVERYTHING,
@@ -58,13 +59,20 @@ class Seen:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def beside() -> Iterator[str]:
-    """This thread's namespace, and the name of a like one for the doctor."""
-    with namespace() as name:
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """This thread's namespace, and the name of a like one for the doctor.
+
+    Somebody's programs are on v1 here, of which hooks that look for some have to tell.
+    """
+    pins = tmp_path_factory.mktemp("pins")
+    with namespace() as name, somebody(pins) as them:
         beside = f"{name}-doctor"
         run("ip", "netns", "add", beside)
         try:
-            veth()
+            _, index = veth()
+            them.put(them.load("xdp", "acme_xdp", btf=True), index, "native")
+            run("tc", "qdisc", "add", "dev", "v1", "clsact")
+            them.filter_of(them.load("tc", "acme_tc", btf=True), "v1", "ingress", 5)
             run("ip", "-n", beside, "link", "set", "lo", "up")
             run("ip", "-n", beside, *_VETH)
             for interface in ("v0", "v1"):
@@ -228,6 +236,11 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
         case "sources@v0":
             (row,) = rows
             assert (row["saddr"], row["protocol"], row["packets"]) == (SENDER, "0x88b5", FRAMES)
+        case "xdp-programs" | "tc-programs":
+            (row,) = rows
+            passed = FRAMES if rung.name == "fexit" else None
+            assert (row["interface"], row["seen"]) == ("v1", rung.name)
+            assert (row["packets"], row["pass"]) == (FRAMES, passed)
         case "syscalls":
             (row,) = (r for r in rows if r["syscall"] == "getpgid")
             assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)

@@ -27,6 +27,7 @@ from events import (
     talk,
     time_out,
 )
+from foreign import somebody
 from namespaces import FRAME, as_json, namespace, run, send, veth
 from scenarios import find, log_of, values
 
@@ -190,6 +191,54 @@ def _tc(
     if rung == "netlink":
         run("tc", "qdisc", "del", "dev", "v0", *(kind[:1]))
     else:
+        assert row["bytes"] == FRAMES * len(FRAME)
+    record_property("count", row["packets"])
+
+
+@_rungs("xdp-programs")
+def test_somebody_s_xdp_program_is_counted(
+    attached: Callable[..., Attachment], rung: str, tmp_path: Path, record_property: Record
+) -> None:
+    index, _ = veth()
+    with somebody(tmp_path) as them:
+        program = them.load("xdp", "acme_xdp", btf=True)
+        them.put(program, index, "native")
+        _followed(attached, "xdp-programs", rung, program, record_property)
+
+
+@_rungs("tc-programs")
+def test_somebody_s_filter_is_counted(
+    attached: Callable[..., Attachment], rung: str, tmp_path: Path, record_property: Record
+) -> None:
+    veth()
+    with somebody(tmp_path) as them:
+        run("tc", "qdisc", "add", "dev", "v0", "clsact")
+        program = them.load("tc", "acme_tc", btf=True)
+        them.filter_of(program, "v0", "ingress", 5)
+        try:
+            _followed(attached, "tc-programs", rung, program, record_property)
+        finally:
+            run("tc", "qdisc", "del", "dev", "v0", "clsact")
+
+
+def _followed(
+    attached: Callable[..., Attachment],
+    hook: str,
+    rung: str,
+    program: int,
+    record_property: Record,
+) -> None:
+    attachment = attached(hook, rung)
+    send("v1", FRAMES)
+    row = find(values(attachment), interface="v0")
+    assert row["program_id"] == program
+    if _rung(hook, rung).passive:
+        assert row["packets"] is None
+        record_property("count", "names only")
+        return
+    assert row["packets"] == FRAMES
+    if rung == "fexit":
+        assert (row["pass"], row["drop"]) == (FRAMES, 0)
         assert row["bytes"] == FRAMES * len(FRAME)
     record_property("count", row["packets"])
 
