@@ -60,10 +60,10 @@ BOOTS = (
 )
 
 
-def pack(archive: Path, headers: Path, *, library: bool) -> None:
+def pack(archive: Path, *, library: bool) -> None:
     """The work tree as it is, and what it and its tests need of site-packages, in one file.
 
-    headers: of the kernel, packed where they are there. library: Python's own library as well.
+    library: Python's own library as well.
     """
     with tarfile.open(archive, "w") as tar:
         for name in PACKED:
@@ -74,9 +74,6 @@ def pack(archive: Path, headers: Path, *, library: bool) -> None:
                 path = Path(str(file.locate()))
                 if ".." not in file.parts and path.is_file():
                     tar.add(path, f"site/{file}", recursive=False)
-        for folder in ("include", "arch"):
-            for path in headers.glob(f"*/{folder}"):
-                tar.add(path, f"src/{path.relative_to(headers)}")
         if library:
             for path in Path(sysconfig.get_path("stdlib")).iterdir():
                 if path.name not in UNUSED:
@@ -121,7 +118,7 @@ def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> 
     folder: the guest may write here; gets junit.xml, log and vng.log. There is no udev and no
     systemd in the guest, only this script. Raises Missing where the userland cannot be had.
     """
-    pack(folder / "environment.tar", image.place / "usr/src", library=not boot.userland)
+    pack(folder / "environment.tar", library=not boot.userland)
     shutil.copy(Path(__file__).with_name("in_guest.sh"), folder)
     python = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
     root: list[str | Path] = []
