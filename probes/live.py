@@ -11,13 +11,28 @@ from concurrent.futures import ThreadPoolExecutor
 
 from probes import bpf, lasting, privilege
 from probes.attachment import Attachment, Modules
+from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
 from probes.hooks import catalogue
 from probes.kernel import Compiler
-from probes.model import Hook, HookId, Host, Reach, Sample, State, Status, TargetKind, until_next
+from probes.model import (
+    Enforced,
+    Hook,
+    HookId,
+    Host,
+    Reach,
+    Sample,
+    State,
+    Status,
+    TargetKind,
+    until_next,
+)
+from probes.rules import Rule
 
 MOST_INTERFACES = 64
 """How many interfaces get a targeted hook by themselves; a person can attach any other."""
+TEND_SECONDS = 0.25
+"""How often drop rules are looked at; in the kernel they end at their deadline."""
 
 Reads = asyncio.Future[tuple[Sample, ...]]
 
@@ -26,7 +41,7 @@ class Live:
     """A `model.Source`. Attach and detach from the event loop; the kernel work runs in threads.
 
     wanted: the hooks to attach at start (None: the safe set). also: those that a person asked for
-    beside it. pins: hook -> rung.
+    beside it. pins: hook -> rung. drops: rules to begin with, by interface.
     """
 
     def __init__(
@@ -36,6 +51,7 @@ class Live:
         wanted: Iterable[HookId] | None = None,
         also: Iterable[HookId] = (),
         pins: Mapping[str, str] | None = None,
+        drops: Iterable[tuple[str, Rule]] = (),
         observe_only: bool = False,
     ) -> None:
         self.interval = interval
@@ -48,6 +64,9 @@ class Live:
         self._observe_only = observe_only
         self._compiler = Compiler(self._hooks.values())
         self._modules = Modules(self._compiler)
+        self._drops = tuple(drops)
+        self._rules = Rules(self._compiler, observe_only=observe_only)
+        self._tending = False
         self._attachments: dict[tuple[str, int | str | None], Attachment] = {}
         self._interfaces: dict[int, str] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -85,16 +104,26 @@ class Live:
     async def start(self) -> None:
         await asyncio.to_thread(self._prepare)
         self._spawn(self._follow())
+        for interface, rule in self._drops:
+            self._spawn(self._begin(interface, rule))
         for attachment in self._first():
             self._spawn(self._climb(attachment))
 
     async def attach_all(self) -> None:
-        """The same, for whoever wants no screen: returns once every ladder has been walked."""
+        """The same, for whoever wants no screen: returns once every ladder has been walked.
+
+        Raises ProbeError where a rule to begin with cannot be enforced.
+        """
         await asyncio.to_thread(self._prepare)
+        for interface, rule in self._drops:
+            await self.add_rule(interface, rule)
         await asyncio.gather(*(self._climb(a) for a in self._first()))
 
     def check(self) -> None:
-        """Raises Gone where a hook that was asked for by name has no such target."""
+        """Raises Gone where a hook that was asked for by name has no such target, or what else
+        is known beforehand to be refused."""
+        for interface, _ in self._drops:
+            self.check_rule(interface)
         for id in (*(self._wanted or ()), *self._also):
             self._attachment(id)
 
@@ -183,6 +212,9 @@ class Live:
                 if name is not None and name != attachment.status.id.target:
                     attachment.rename(name)
             self._interfaces = now
+            await asyncio.get_running_loop().run_in_executor(
+                self._climbers, self._rules.follow, now
+            )
             for key in [k for k in self._attachments if k[1] in gone]:
                 attachment = self._attachments.pop(key)
                 await asyncio.get_running_loop().run_in_executor(self._climbers, attachment.detach)
@@ -263,6 +295,44 @@ class Live:
             self._attachments = {k: a for k, a in self._attachments.items() if a is not attachment}
         return status
 
+    # -- drop rules ----------------------------------------------------------------------------
+
+    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+        loop = asyncio.get_running_loop()
+        made = await loop.run_in_executor(self._climbers, self._rules.add, interface, rule)
+        if not self._tending:
+            self._tending = True
+            self._spawn(self._tend())
+        return made
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._climbers, self._rules.remove, interface, rule)
+
+    def rules(self) -> tuple[Enforced, ...]:
+        return self._rules.shown()
+
+    def check_rule(self, interface: str) -> None:
+        """Raises ProbeError where it is known beforehand that nothing may be dropped there."""
+        self._rules.check(interface)
+
+    @property
+    def ended_rules(self) -> tuple[str, ...]:
+        """A sentence for each rule that has ended: how, and what it has dropped."""
+        return tuple(self._rules.ended)
+
+    async def _begin(self, interface: str, rule: Rule) -> None:
+        try:
+            await self.add_rule(interface, rule)
+        except ProbeError as refused:
+            self._rules.refuse(interface, rule, refused)
+
+    async def _tend(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TEND_SECONDS)
+            await loop.run_in_executor(self._climbers, self._rules.tend)
+
     async def close(self) -> None:
         for task in self._background:
             task.cancel()
@@ -271,6 +341,7 @@ class Live:
     def close_now(self) -> None:
         """Detaches everything, last attached first."""
         self._climbers.shutdown(wait=True, cancel_futures=True)
+        self._rules.close()
         for attachment in reversed(list(self._attachments.values())):
             try:
                 attachment.detach()

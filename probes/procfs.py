@@ -89,7 +89,7 @@ class SocketOwners:
         self._known.update(dict.fromkeys(wanted))
         left = set(wanted)
         for pid in reversed(pids()):  # new sockets are mostly of young processes
-            if found := left & _sockets(pid):
+            if found := left & sockets(pid):
                 self._known.update(dict.fromkeys(found, Owner(pid, comm(pid) or "")))
                 left -= found
                 if not left:
@@ -169,6 +169,23 @@ def started(pid: int) -> int | None:
         return None
 
 
+def ancestors(pid: int) -> list[int]:
+    """A process's parent, its parent's parent and so on; without pid 1, which is everybody's."""
+    found: list[int] = []
+    while (parent := _parent(pid)) > 1 and parent not in found:
+        found.append(parent)
+        pid = parent
+    return found
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            return int(f.read().rpartition(b")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def drops() -> list[tuple[str, int]]:
     """(reason, packets) for each of `DROPS` this kernel counts, and the softnet backlog's.
 
@@ -185,7 +202,7 @@ def drops() -> list[tuple[str, int]]:
     ]
 
 
-def _sockets(pid: int) -> set[int]:
+def sockets(pid: int) -> set[int]:
     """The inodes of a process's sockets; none where it may not be looked at, or has gone."""
     folder = f"/proc/{pid}/fd/"
     found: set[int] = set()

@@ -1,0 +1,67 @@
+"""The connections through which this program is used, so that no drop rule takes them away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from probes import procfs, sockdiag
+from probes.sockdiag import TcpState
+
+_OPEN = sockdiag.mask(TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
+
+
+class Connection(NamedTuple):
+    """A TCP connection; addresses as text, IPv4-mapped ones as IPv4."""
+
+    raddr: str
+    rport: int
+    laddr: str
+    lport: int
+
+
+def connections(environment: Mapping[str, str] | None = None) -> frozenset[Connection]:
+    """That of SSH_CONNECTION and those of every process that this one descends from.
+
+    In tmux or screen (or on the console) no sshd is among them, and the variable may be of a
+    session that has ended: then those of every sshd of this host. Sockets of other users'
+    processes are found as root only. Raises ProbeError where sockets cannot be listed.
+    """
+    named = _named((os.environ if environment is None else environment).get("SSH_CONNECTION", ""))
+    known = {s.inode: s for s in sockdiag.tcp_sockets(_OPEN) if s.inode}
+    held = _held(procfs.ancestors(os.getpid()), known)
+    if not held:
+        held = _held(_daemons(), known)
+    return frozenset(named | held)
+
+
+def _held(pids: list[int], known: Mapping[int, sockdiag.TcpSocket]) -> set[Connection]:
+    inodes = {inode for pid in pids for inode in procfs.sockets(pid)}
+    sockets = [known[inode] for inode in inodes & known.keys()]
+    return {Connection(s.raddr, s.rport, s.laddr, s.lport) for s in sockets}
+
+
+def _daemons() -> list[int]:
+    """sshd; since OpenSSH 9.8 a session's process is called sshd-session."""
+    return [pid for pid in procfs.pids() if (procfs.comm(pid) or "").startswith("sshd")]
+
+
+def _named(text: str) -> set[Connection]:
+    """SSH_CONNECTION: the client's address and port, the server's address and port."""
+    words = text.split()
+    if len(words) != 4:
+        return set()
+    try:
+        remote, local = (_plain(words[i]) for i in (0, 2))
+        return {Connection(remote, int(words[1]), local, int(words[3]))}
+    except ValueError:
+        return set()
+
+
+def _plain(text: str) -> str:
+    """Without the zone of a link-local address (fe80::1%eth0)."""
+    address = ip_address(text.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
