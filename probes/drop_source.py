@@ -13,12 +13,13 @@ MAP_ENTRIES = 4096
 # Who scans ports makes a row for each. They have a map of their own that throws nothing out: when
 # it is full, further ports are counted together, as 0, and no count is lost.
 _CORE = """
+#define INLINE static inline __attribute__((always_inline))
 struct where { u64 location; u32 reason, ifindex, netns, protocol, port, unused; };
 struct slot { u64 packets; };
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
 BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
 
-static inline __attribute__((always_inline)) void count(struct where *key) {
+INLINE void count(struct where *key) {
     struct slot one = {.packets = 1}, *slot;
     if (key->port) {
         slot = ports.lookup(key);
@@ -47,7 +48,7 @@ struct ipv6 { u32 flow; u16 payload; u8 next, hops; };
 struct extension { u8 next, length; };
 struct ports { u16 source, destination; };
 
-static inline __attribute__((always_inline)) void describe(struct where *key, struct sk_buff *skb) {
+INLINE void describe(struct where *key, struct sk_buff *skb) {
     unsigned char *head = PROBE(skb->head);
     u32 at = PROBE(skb->network_header), tail = PROBE(skb->tail), protocol = 0;
     u32 ethertype = bpf_ntohs(PROBE(skb->protocol));
@@ -89,7 +90,7 @@ static inline __attribute__((always_inline)) void describe(struct where *key, st
     }
 }
 
-static inline __attribute__((always_inline)) u32 netns_of_route(struct sk_buff *skb) {
+INLINE u32 netns_of_route(struct sk_buff *skb) {
     struct dst_entry *route = (void *)(PROBE(skb->_skb_refdst) & ~1UL);
     struct net_device *dev = route ? PROBE(route->dev) : 0;
     struct net *net = dev ? PROBE(dev->nd_net.net) : 0;
@@ -100,11 +101,11 @@ static inline __attribute__((always_inline)) u32 netns_of_route(struct sk_buff *
 # Under lockdown=confidentiality no program that reads memory through a helper is loaded: there
 # the kinds of packets by EtherType are all there is.
 _BLIND = """
-static inline __attribute__((always_inline)) void describe(struct where *key, struct sk_buff *skb) {
+INLINE void describe(struct where *key, struct sk_buff *skb) {
     key->protocol = (u32)bpf_ntohs(skb->protocol) << 8;
 }
 
-static inline __attribute__((always_inline)) u32 netns_of_route(struct sk_buff *skb) {
+INLINE u32 netns_of_route(struct sk_buff *skb) {
     return 0;
 }
 """
@@ -125,7 +126,7 @@ int dropped(u64 *ctx) {
 }
 """
 _READ = """
-static inline __attribute__((always_inline)) void look(struct sk_buff *skb, u64 location, u32 reason) {
+INLINE void look(struct sk_buff *skb, u64 location, u32 reason) {
     struct net_device *dev = PROBE(skb->dev);
     struct where key = {.location = location, .reason = reason, .ifindex = PROBE(skb->skb_iif)};
     if ((long)dev < 0) {

@@ -74,7 +74,8 @@ class Interface(NamedTuple):
 class Qdisc(NamedTuple):
     """A queueing discipline. packets, bytes: sent on; drops, overlimits: 32 bit, they wrap.
 
-    A clsact qdisc counts both directions in one, and what its filters drop. backlog: bytes.
+    A clsact qdisc counts both directions in one, and what its filters drop. backlog: bytes;
+    queued: packets. requeues: 32 bit.
     """
 
     ifindex: int
@@ -86,6 +87,8 @@ class Qdisc(NamedTuple):
     drops: int
     overlimits: int
     backlog: int
+    requeues: int = 0
+    queued: int = 0
 
 
 class Filter(NamedTuple):
@@ -185,25 +188,27 @@ def _text_in(data: bytes, start: int, end: int, wanted: int) -> str:
 
 def _qdisc(data: bytes, start: int, end: int) -> Qdisc:
     _, ifindex, handle, parent, _ = _TCMSG.unpack_from(data, start)
-    kind, stats = "", (0, 0, 0, 0, 0)
+    kind = ""
+    stats: tuple[int, ...] = (0,) * 7
     for attribute, at, to in attributes(data, start + _TCMSG.size, end):
         if attribute == _TCA_KIND:
             kind = text(data, at, to)
         elif attribute == _TCA_STATS2:
             stats = _qdisc_stats(data, at, to)
-    return Qdisc(ifindex, kind, handle, parent, *stats)
+    return Qdisc._make((ifindex, kind, handle, parent, *stats))
 
 
-def _qdisc_stats(data: bytes, start: int, end: int) -> tuple[int, int, int, int, int]:
-    packets = octets = drops = overlimits = backlog = wide = 0
+def _qdisc_stats(data: bytes, start: int, end: int) -> tuple[int, ...]:
+    """As in `Qdisc`, from packets on."""
+    packets = octets = drops = overlimits = backlog = wide = requeues = queued = 0
     for attribute, at, _ in attributes(data, start, end):
         if attribute == _STATS_BASIC:
             octets, packets = _BASIC.unpack_from(data, at)
         elif attribute == _STATS_PKT64:  # only where 32 bits do not hold them (Linux 5.5)
             (wide,) = _U64.unpack_from(data, at)
         elif attribute == _STATS_QUEUE:
-            _, backlog, drops, _, overlimits = _QUEUE.unpack_from(data, at)
-    return wide or packets, octets, drops, overlimits, backlog
+            queued, backlog, drops, requeues, overlimits = _QUEUE.unpack_from(data, at)
+    return wide or packets, octets, drops, overlimits, backlog, requeues, queued
 
 
 def _filter(data: bytes, start: int, end: int) -> Filter | None:

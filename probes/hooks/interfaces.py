@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from probes import bpf, netlink
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
@@ -16,14 +17,26 @@ def _packets(name: str, title: str, help: str) -> Column:
 
 def _open(opening: Opening) -> Callable[[], Reading]:
     names: dict[int, str] = {}
+    drivers: dict[int, str] = {}
 
     def row(link: netlink.Interface) -> Row:
         known: dict[str, Value] = dict(link._asdict())
         known["interface"] = known.pop("name")
+        if link.ifindex not in drivers:
+            drivers[link.ifindex] = _driver(link.name) if link.kind == "physical" else ""
+        known["driver"] = drivers[link.ifindex]
         known["xdp_program"] = " ".join(_program(id, names) for _, id in link.xdp_programs)
         return row_from(opening.hook.stored, known)
 
     return lambda: Reading([row(link) for link in netlink.links()])
+
+
+def _driver(name: str) -> str:
+    """The driver of a device; "" where sysfs shows none. (It shows those of its own mount.)"""
+    try:
+        return Path("/sys/class/net", name, "device/driver").readlink().name
+    except OSError:
+        return ""
 
 
 def _program(id: int, names: dict[int, str]) -> str:
@@ -56,6 +69,7 @@ HOOK = Hook(
         _packets("rx_missed", "Missed", "lost by the device for want of buffers"),
         Column("xdp_mode", "XDP", width=8, help="native, generic, offload, several or none"),
         Column("xdp_program", "XDP program", width=18, help="name#id of the program, whoever's"),
+        Column("driver", "Driver", hidden=True, help="of a physical device; for the funnel"),
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
     order=10,

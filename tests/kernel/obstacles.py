@@ -52,6 +52,7 @@ ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING, PacketSocket)
 
 EVERYTHING = (
     "interfaces",
+    "qdiscs",
     "xdp@v0",
     "xdp@lo",
     "tc-ingress@v0",

@@ -243,6 +243,35 @@ def _followed(
     record_property("count", row["packets"])
 
 
+@_rungs("qdiscs")
+def test_queues_are_those_of_tc(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """With those below another, and what is held back and dropped."""
+    index, _ = veth()
+    run("tc", "qdisc", "add", "dev", "v0", "root", "handle", "1:",
+        "tbf", "rate", "8bit", "burst", "600", "limit", "1000")  # fmt: skip
+    run("tc", "qdisc", "add", "dev", "v0", "parent", "1:1", "handle", "11:", "pfifo", "limit", "3")
+    run("tc", "qdisc", "add", "dev", "v0", "clsact")
+    attachment = attached("qdiscs", rung)
+    send("v0", FRAMES)
+    rows = {r["handle"]: r for r in values(attachment) if r["ifindex"] == index}
+    shown = as_json("tc", "-s", "-j", "qdisc", "show", "dev", "v0")
+    assert len(rows) == len(shown) == 3
+    for qdisc in shown:
+        row = rows[qdisc["handle"]]
+        theirs = {"dropped": "drops", "queued": "qlen"}
+        for column in ("kind", "packets", "bytes", "dropped", "overlimits", "requeues", "backlog",
+                       "queued"):  # fmt: skip
+            assert row[column] == qdisc[theirs.get(column, column)], (column, row, qdisc)
+    assert {row["parent"] for row in rows.values()} == {"root", "1:1", "ingress"}
+    root = rows["1:"]
+    assert root["packets"] + root["queued"] + root["dropped"] == FRAMES
+    assert root["dropped"] == rows["11:"]["dropped"] > 0
+    run("tc", "qdisc", "del", "dev", "v0", "clsact")
+    record_property("count", root["dropped"])
+
+
 @_rungs("drops")
 def test_drops_are_counted_where_and_why(
     attached: Callable[..., Attachment], rung: str, record_property: Record

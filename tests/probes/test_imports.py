@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCREEN_SEES = {f"probes.{m}" for m in ("model", "snapshot", "units", "errors", "points", "rules")}
+SCREEN_SEES = {
+    f"probes.{m}" for m in ("model", "snapshot", "units", "errors", "points", "rules", "funnel")
+}
 KNOWS_BOTH = {"tui.cli", "tui.output", "tui.reports"}
 _ATTACHING = (
     "attachment",
     "bcc_compiler",
+    "enforcement",
     "features",
     "headers",
     "kernel",

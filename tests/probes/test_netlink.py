@@ -76,7 +76,8 @@ def test_a_qdisc_with_more_packets_than_32_bits_hold() -> None:
     stats += _attribute(3, pack("=5I", 1, 2, 3, 4, 5))
     data = pack("=BxxxiIII", 0, 7, 0x10000, netlink.ROOT, 0)
     data += _attribute(1, b"fq\0") + _attribute(7, stats)
-    expected = netlink.Qdisc(7, "fq", 0x10000, netlink.ROOT, (1 << 32) + 5, 1 << 40, 3, 5, 2)
+    counted = ((1 << 32) + 5, 1 << 40, 3, 5, 2, 4, 1)
+    expected = netlink.Qdisc(7, "fq", 0x10000, netlink.ROOT, *counted)
     assert netlink._qdisc(data, 0, len(data)) == expected
 
 

@@ -1,0 +1,352 @@
+"""The funnel of an interface: what came to each stage, and what was lost there and nowhere else.
+
+    nic -> xdp -> tc-ingress -> stack -> socket        tc-egress -> qdisc -> wire
+
+Pure: snapshots in, stages out. A packet that is dropped is seen by several counters; which of them
+mean the same packets is written here once:
+
+- kfree_skb (hook `drops`) has every packet that was an skb by then, with the reason or the place.
+- A link's rx_dropped has the device's own drops and, of the kernel's, those of `IN_RX_DROPPED`.
+  So the device's own are what is left of it. With tx_dropped it is the same.
+- An XDP program's verdicts have all drops; kfree_skb only those in generic mode (and of packets
+  that one veth hands to the other). Some drivers count them as rx_dropped, too.
+- A qdisc's drops are in those of all qdiscs above it, so the root's are all; nearly all of them
+  are freed by kfree_skb, and some kinds of qdisc count nothing: the greater number is right.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from probes.drop_stages import (
+    ANYWHERE,
+    IN_RX_DROPPED,
+    RECEIVING,
+    STAGES,
+    UNTOLD,
+    function_of,
+    stage_of,
+)
+from probes.model import HookId, Sample
+from probes.snapshot import Snapshot, SnapshotRow
+
+Snapshots = Mapping[str, Sequence[Snapshot]]
+"""The latest snapshots by hook: one for each target."""
+Since = Mapping[HookId, Sample]
+"""The samples that counting starts from; see `remember`."""
+
+_COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
+"""Kinds of interface and drivers whose rx_dropped has what XDP drops."""
+
+
+class Flow(NamedTuple):
+    """A number of packets: since the start, and per second (None: not known)."""
+
+    total: int = 0
+    per_s: float | None = 0.0
+
+    def plus(self, other: Flow) -> Flow:
+        return Flow(self.total + other.total, _both(self.per_s, other.per_s, 1))
+
+    def less(self, other: Flow) -> Flow:
+        """What is left, nothing at least: two counters are not read at the same moment."""
+        rate = _both(self.per_s, other.per_s, -1)
+        return Flow(max(0, self.total - other.total), None if rate is None else max(0.0, rate))
+
+    def most(self, other: Flow) -> Flow:
+        """Of two counters of the same packets, one of which may not see all."""
+        rates = [r for r in (self.per_s, other.per_s) if r is not None]
+        return Flow(max(self.total, other.total), max(rates, default=None))
+
+    def shared(self, other: Flow) -> Flow:
+        """The part of one counter that another explains."""
+        return self.less(self.less(other))
+
+
+def _both(a: float | None, b: float | None, sign: int) -> float | None:
+    return None if a is None or b is None else round(a + sign * b, 6)
+
+
+def _sum(flows: Iterable[Flow]) -> Flow:
+    total = Flow()
+    for flow in flows:
+        total = total.plus(flow)
+    return total
+
+
+class Cause(NamedTuple):
+    """Why, or by whom, packets were lost."""
+
+    why: str
+    lost: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """came: packets that came to it; lost: those lost there; None: nobody counts them.
+
+    causes: why they were lost, the most frequent first; their sum may be less than `lost`.
+    """
+
+    name: str
+    came: Flow | None
+    lost: Flow | None
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The most frequent cause, "" where nothing was lost."""
+        return next((c.why for c in self.causes if c.lost.total or c.lost.per_s), "")
+
+
+def remember(since: MutableMapping[HookId, Sample], samples: Iterable[Sample]) -> None:
+    """Keeps the first sample of each hook, anew whenever its counting starts anew (epoch)."""
+    for sample in samples:
+        known = since.get(sample.status.id)
+        if known is None or known.epoch != sample.epoch:
+            since[sample.status.id] = sample
+
+
+def interfaces(snapshots: Snapshots) -> tuple[str, ...]:
+    """Every interface there is a funnel for, in the order of hook `interfaces`."""
+    rows = (row for s in snapshots.get("interfaces", ()) for row in s.rows)
+    return tuple(dict.fromkeys(str(row["interface"]) for row in rows))
+
+
+def funnel(snapshots: Snapshots, interface: str, since: Since | None = None) -> tuple[Stage, ...]:
+    """The stages in order. A ninth, UNTOLD, is there where the kernel does not tell which it was.
+
+    Reads the hooks interfaces, drops, qdiscs, xdp, xdp-programs, tc-ingress, tc-egress and
+    tc-programs, as far as they are there. since: where counting starts; without it each counter
+    counts from its own start.
+    """
+    return _Funnel(_Counted(snapshots, interface, since or {})).stages()
+
+
+class _Counted:
+    """The counters of one interface as flows."""
+
+    def __init__(self, snapshots: Snapshots, interface: str, since: Since) -> None:
+        self._snapshots, self._interface, self._since = snapshots, interface, since
+        intervals = (s.interval for group in snapshots.values() for s in group if s.interval)
+        self._interval = next(intervals, 1.0)
+
+    def rows(self, hook: str) -> list[tuple[Snapshot, SnapshotRow]]:
+        return [
+            (snapshot, row)
+            for snapshot in self._snapshots.get(hook, ())
+            for row in snapshot.rows
+            if row["interface"] == self._interface
+        ]
+
+    def flow(self, snapshot: Snapshot, row: SnapshotRow, *columns: str) -> Flow:
+        return _sum(self._one(snapshot, row, column) for column in columns)
+
+    def _one(self, snapshot: Snapshot, row: SnapshotRow, column: str) -> Flow:
+        value = row[column]
+        if not isinstance(value, int):
+            return Flow()
+        first = self._since.get(snapshot.id)
+        before = first.rows.get(row.key) if first is not None else None
+        if first is not None and before is not None and first.epoch == snapshot.sample.epoch:
+            start = before[snapshot.hook.places.names.index(column)]
+            value -= start if isinstance(start, int) and start <= value else 0
+        rate = row.rates.get(column)
+        # Hooks are not read at the same moment: what is compared is how many packets came between
+        # two readings, and each second's share of those is the same for all.
+        share = (snapshot.interval or self._interval) / self._interval
+        return Flow(value, None if rate is None else rate * share)
+
+    def link(self, *columns: str) -> Flow | None:
+        """Counters of the interface itself; None where they are not known."""
+        rows = self.rows("interfaces")
+        return _sum(self.flow(*found, *columns) for found in rows) if rows else None
+
+    def drivers(self) -> set[str]:
+        rows = (row for _, row in self.rows("interfaces"))
+        return {str(row.values.get(name)) for row in rows for name in ("kind", "driver")}
+
+    @property
+    def traced(self) -> bool:
+        """Whether the kernel's own drops are seen one by one, not as sums of counters."""
+        return any(s.sample.from_zero and s.status.rung for s in self._snapshots.get("drops", ()))
+
+    def drops(self) -> Mapping[tuple[str, str], Flow]:
+        """The kernel's own, by reason and function."""
+        found: dict[tuple[str, str], Flow] = defaultdict(Flow)
+        for snapshot, row in self.rows("drops") if self.traced else ():
+            key = str(row["reason"]), function_of(str(row["location"]))
+            found[key] = found[key].plus(self.flow(snapshot, row, "packets"))
+        return found
+
+    def programs(self, hook: str, verdicts: Sequence[str], direction: str = "") -> list[Cause]:
+        """What each program (not ours, and ours) did with packets in one of these ways."""
+        return [
+            Cause(
+                f"{row['program']}#{row['program_id']}",
+                self.flow(snapshot, row, *verdicts),
+            )
+            for snapshot, row in self.rows(hook)
+            if not direction or row["direction"] == direction
+        ]
+
+    def queue(self) -> list[Cause]:
+        """What the root qdisc says was dropped, below it as well."""
+        return [
+            Cause(f"{row['kind']} {row['handle']}", self.flow(snapshot, row, "dropped"))
+            for snapshot, row in self.rows("qdiscs")
+            if row["parent"] == "root"
+        ]
+
+    def seen(self, hook: str) -> Flow | None:
+        """The packets that a program of ours at the head of TC counted."""
+        active = [(s, row) for s, row in self.rows(hook) if s.sample.from_zero]
+        return _sum(self.flow(*found, "packets") for found in active) if active else None
+
+
+class _Funnel:
+    """Puts every drop at one stage."""
+
+    def __init__(self, counted: _Counted) -> None:
+        self._counted = counted
+        self._causes: dict[str, list[Cause]] = {name: [] for name in (*STAGES, UNTOLD)}
+        zero = Flow()
+        self._rx_dropped = counted.link("rx_dropped") or zero
+        self._tx_dropped = counted.link("tx_dropped") or zero
+        self._queue = counted.queue()
+        self._place()
+
+    def _add(self, stage: str, why: str, lost: Flow) -> None:
+        if lost.total or lost.per_s:
+            self._causes[stage].append(Cause(why, lost))
+
+    def _kernel(self, stage: str) -> Flow:
+        return _sum(cause.lost for cause in self._causes[stage])
+
+    def _place(self) -> None:
+        """The kernel's own drops, each at its stage; then those of which the place tells little."""
+        unsure = []
+        for (reason, function), lost in sorted(self._counted.drops().items()):
+            stage = stage_of(reason, function)
+            if stage == "nic" or {reason, (reason, function)} & IN_RX_DROPPED:
+                self._rx_dropped = self._rx_dropped.less(lost)
+            if stage == "wire":
+                self._tx_dropped = self._tx_dropped.less(lost)
+            why = f"{reason} at {function}" if reason != "-" else function
+            if stage in (RECEIVING, ANYWHERE):
+                unsure.append((stage, why, lost, reason))
+            else:
+                self._add(stage, why, lost)
+        queue = _sum(c.lost for c in self._queue)
+        for stage, why, lost, reason in unsure:
+            if stage == RECEIVING:  # what no protocol takes is in rx_dropped, what TC drops is not
+                self._rx_dropped, lost = self._explained("stack", why, lost, self._rx_dropped)
+                self._add("tc-ingress", why, lost)
+                continue
+            if reason == "-":
+                queue, lost = self._explained("qdisc", why, lost, queue)
+            self._tx_dropped, lost = self._explained("wire", why, lost, self._tx_dropped)
+            self._rx_dropped, lost = self._explained("nic", why, lost, self._rx_dropped)
+            self._add(UNTOLD, why, lost)
+
+    def _explained(self, stage: str, why: str, lost: Flow, counter: Flow) -> tuple[Flow, Flow]:
+        """Puts what a counter explains of a drop at a stage; what is left of both."""
+        part = lost.shared(counter)
+        self._add(stage, why, part)
+        return counter.less(part), lost.less(part)
+
+    def stages(self) -> tuple[Stage, ...]:
+        counted = self._counted
+        xdp, passed_by = self._xdp()
+        ingress = self._programs("tc-ingress", "ingress")
+        egress = self._programs("tc-egress", "egress")
+        queue = self._most("qdisc", self._queue)
+        nic, wire = self._nic(xdp), self._wire()
+        rx, tx = counted.link("rx_packets"), counted.link("tx_packets")
+        to_tc = counted.seen("tc-ingress") or (rx and rx.less(xdp.plus(passed_by)))
+        redirected = _sum(c.lost for c in counted.programs("tc-programs", ("redirect",), "ingress"))
+        to_wire = tx and tx.plus(wire)
+        to_queue = to_wire and to_wire.plus(queue)
+        to_egress = counted.seen("tc-egress") or (to_queue and to_queue.plus(egress))
+        untold = self._kernel(UNTOLD)
+        came = {
+            "nic": rx and rx.plus(nic),
+            "xdp": rx,
+            "tc-ingress": to_tc,
+            "stack": to_tc and to_tc.less(ingress.plus(redirected)),
+            "tc-egress": to_egress,
+            "qdisc": to_queue,
+            "wire": to_wire,
+        }
+        unseen = None if not counted.traced else Flow()
+        lost = {
+            "nic": nic if rx else None,
+            "xdp": self._known(xdp, "xdp-programs", "xdp"),
+            "tc-ingress": self._known(ingress, "tc-programs"),
+            "stack": unseen and self._kernel("stack"),
+            "socket": unseen and self._kernel("socket"),
+            UNTOLD: unseen and untold,
+            "tc-egress": self._known(egress, "tc-programs"),
+            "qdisc": self._known(queue, "qdiscs"),
+            "wire": wire if tx else None,
+        }
+        names = [n for n in lost if n != UNTOLD or untold.total or untold.per_s]
+        return tuple(Stage(n, came.get(n), lost[n], self._ordered(n)) for n in names)
+
+    def _known(self, lost: Flow, *hooks: str) -> Flow | None:
+        """None where neither the kernel's drops nor one of these hooks is looked at."""
+        return lost if self._counted.traced or any(map(self._counted.rows, hooks)) else None
+
+    def _ordered(self, stage: str) -> tuple[Cause, ...]:
+        by = sorted(self._causes[stage], key=lambda c: (c.lost.per_s or 0, c.lost.total))
+        return tuple(reversed(by))
+
+    def _most(self, stage: str, counters: Sequence[Cause]) -> Flow:
+        """The greater of what kfree_skb and other counters say of the same packets."""
+        freed, counted = self._kernel(stage), _sum(c.lost for c in counters)
+        if counted.total > freed.total or (counted.per_s or 0) > (freed.per_s or 0):
+            self._causes[stage] = []  # who did it tells more than where it was freed
+            for cause in counters:
+                self._add(stage, *cause)
+        return freed.most(counted)
+
+    def _xdp(self) -> tuple[Flow, Flow]:
+        """What XDP dropped, and what it sent elsewhere."""
+        lost, elsewhere = ("drop", "aborted"), ("tx", "redirect")
+        hooks = ("xdp-programs", "xdp")
+        programs = [c for hook in hooks for c in self._counted.programs(hook, lost)]
+        sent = _sum(c.lost for hook in hooks for c in self._counted.programs(hook, elsewhere))
+        return self._named("xdp", programs), sent
+
+    def _programs(self, stage: str, direction: str) -> Flow:
+        return self._named(stage, self._counted.programs("tc-programs", ("drop",), direction))
+
+    def _named(self, stage: str, programs: Sequence[Cause]) -> Flow:
+        """As `_most`; whoever is known to have dropped is named, also when all were freed."""
+        freed = self._kernel(stage)
+        lost = freed.most(_sum(c.lost for c in programs))
+        if any(c.lost.total for c in programs):
+            self._causes[stage] = []
+            for cause in programs:
+                self._add(stage, *cause)
+        return lost
+
+    def _nic(self, xdp: Flow) -> Flow:
+        """Lost by the device and its driver: what rx_dropped has beyond the kernel's own."""
+        own = self._rx_dropped
+        if self._counted.drivers() & _COUNT_XDP_DROPS:
+            own = own.less(xdp)
+        return self._device("nic", own, "rx_dropped", "rx_missed", "rx_errors")
+
+    def _wire(self) -> Flow:
+        return self._device("wire", self._tx_dropped, "tx_dropped", "tx_errors")
+
+    def _device(self, stage: str, own: Flow, name: str, *others: str) -> Flow:
+        told = name if self._counted.traced else f"{name}: by the device or the stack"
+        self._add(stage, told, own)
+        for other in others:
+            self._add(stage, other, self._counted.link(other) or Flow())
+        return self._kernel(stage)

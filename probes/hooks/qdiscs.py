@@ -1,0 +1,78 @@
+"""Queueing disciplines: what each queue of each interface sent, dropped and holds. No privilege."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probes import netlink
+from probes.errors import Gone
+from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.readers import interface_name, row_from
+from probes.units import Unit
+
+_SPECIAL = {netlink.ROOT: "root", netlink.CLSACT: "ingress"}
+
+
+def _number(handle: int) -> str:
+    """As tc writes them: major:minor, in hexadecimal; major: of a qdisc itself."""
+    minor = handle & 0xFFFF
+    return f"{handle >> 16:x}:{minor:x}" if minor else f"{handle >> 16:x}:"
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    def rows() -> list[Row]:
+        return [row for qdisc in netlink.qdiscs() if (row := _row(opening, qdisc)) is not None]
+
+    return lambda: Reading(rows())
+
+
+def _row(opening: Opening, qdisc: netlink.Qdisc) -> Row | None:
+    try:
+        name = interface_name(qdisc.ifindex)
+    except Gone:
+        return None  # since the list was made
+    known: dict[str, Value] = {
+        "ifindex": qdisc.ifindex,
+        "interface": name,
+        "kind": qdisc.kind,
+        "handle": _number(qdisc.handle),
+        "parent": _SPECIAL.get(qdisc.parent) or _number(qdisc.parent),
+    }
+    if qdisc.kind != "noqueue":  # it counts nothing: its zeros are no numbers
+        known |= {
+            "packets": qdisc.packets,
+            "bytes": qdisc.bytes,
+            "dropped": qdisc.drops,
+            "overlimits": qdisc.overlimits,
+            "requeues": qdisc.requeues,
+            "backlog": qdisc.backlog,
+            "queued": qdisc.queued,
+        }
+    return row_from(opening.hook.stored, known)
+
+
+def _counter(name: str, title: str, unit: Unit, help: str) -> Column:
+    return Column(name, title, unit, Kind.COUNTER, help=help)
+
+
+HOOK = Hook(
+    name="qdiscs",
+    title="Queues",
+    answers="Which queue of which interface drops, is over its limit or holds packets back.",
+    columns=(
+        Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="the interface's number"),
+        Column("interface", "Interface", width=15, help="the interface's name"),
+        Column("kind", "Kind", width=8, help="the discipline: fq_codel, mq, clsact, ..."),
+        Column("handle", "Handle", kind=Kind.KEY, width=7, help="as tc shows it"),
+        Column("parent", "Parent", kind=Kind.KEY, width=8, help="root, ingress, or a class"),
+        _counter("packets", "Packets", Unit.PACKETS, "sent on; of clsact: seen by its filters"),
+        _counter("bytes", "Bytes", Unit.BYTES, "bytes of those"),
+        _counter("dropped", "Dropped", Unit.PACKETS, "with what the queues below it dropped"),
+        _counter("overlimits", "Overlimits", Unit.COUNT, "times that it had to hold back"),
+        _counter("requeues", "Requeues", Unit.COUNT, "times that the device was busy"),
+        Column("backlog", "Backlog", Unit.BYTES, help="bytes that wait now"),
+        Column("queued", "Queued", Unit.PACKETS, help="packets that wait now"),
+    ),
+    ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
+    order=45,
+)
