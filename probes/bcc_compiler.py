@@ -30,8 +30,9 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-CPU_SECONDS, WALL_SECONDS = 60, 300
-"""What ends a compile that spins or hangs. On a busy host one may wait long for its turn."""
+CPU_SECONDS, WALL_SECONDS = 180, 300
+"""What ends a compile that spins or hangs. On a busy host one may wait long for its turn,
+and in a virtual machine the host's other work counts as its own."""
 PACKAGES = (
     "install the BPF Compiler Collection: python3-bpfcc (Debian, Ubuntu), python3-bcc (Fedora),"
     " python-bcc (Arch)"

@@ -84,7 +84,7 @@ class Situation:
 
     says: what a refusal for want of such a point names: the obstacle and the remedy. facts: those
     of the doctor that stand in the way. among: the hooks that are asked for: those of them that
-    it takes something from, or all. sysctls: set meanwhile, where the kernel lets one. user:
+    it takes something from. sysctls: set meanwhile, where the kernel lets one. user:
     whether the command is run by an unprivileged user. impossible: why this machine cannot be put
     there, "" where it can.
     """
@@ -95,7 +95,6 @@ class Situation:
     says: Mapping[Kinds, Words] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
     among: tuple[str, ...] = EVERYTHING
-    all: bool = False
     sysctls: Mapping[str, int] = field(default_factory=dict)
     user: bool = False
     impossible: Callable[[], str] = str
@@ -103,7 +102,7 @@ class Situation:
     @property
     def hooks(self) -> tuple[str, ...]:
         """What is asked for: a guest takes a second or two for each program that is compiled."""
-        if self.all or not self.lacks:
+        if not self.lacks:
             return self.among
         return tuple(spec for spec in self.among if _kinds(spec) & set(self.lacks))
 
@@ -214,7 +213,7 @@ SITUATIONS = (
         lacks=BTF,
         says={BTF: _BTF},
         facts=("BTF",),
-        all=True,
+        among=("drops", "syscalls", "syscall-processes@getpgid", "tcp-connect"),
         impossible=_no_headers,
     ),
     Situation(
