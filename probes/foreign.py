@@ -140,16 +140,17 @@ def uncountable() -> ProbeError | None:
 
 @dataclass(slots=True)
 class Followed:
-    """A foreign program that is held. seen: FEXIT, RUNS or NONE; why: what is missing.
+    """A program that is held. seen: FEXIT, RUNS or NONE; why: what is missing.
 
-    ours: it is no foreign one. again: the refusal was one of the moment.
+    name, fd: None where it could not be had. ours: it is no foreign one. again: what it refused,
+    it refused for the moment.
     """
 
     id: int
-    name: str
-    fd: int
-    ours: bool
     stack: ExitStack
+    name: str | None = None
+    fd: int | None = None
+    ours: bool = False
     seen: str = NONE
     why: str = ""
     again: bool = False
@@ -157,7 +158,9 @@ class Followed:
 
     def runs(self) -> int | None:
         """How often it ran since it is followed, wherever; None where its verdicts are counted."""
-        return bpf.prog_info(self.fd).runs - self.base if self.seen == RUNS else None
+        if self.fd is None or self.seen != RUNS:
+            return None
+        return bpf.prog_info(self.fd).runs - self.base
 
 
 class Place(NamedTuple):
@@ -192,11 +195,9 @@ class Followers:
         wanted = {place.program for place in now}
         for id in self._held.keys() - wanted:
             self._held.pop(id).stack.close()
-        for id in wanted - self._held.keys():
-            self._take(id)
-        for followed in self._held.values():
-            if followed.again:
-                self._follow(followed)
+        for id in wanted:
+            if id not in self._held or self._held[id].again:
+                self._take(self._held.get(id) or Followed(id, ExitStack()))
         return self._held
 
     def by_link(self, place: Place) -> bool:
@@ -215,40 +216,47 @@ class Followers:
         while self._held:
             self._held.popitem()[1].stack.close()
 
-    def _take(self, id: int) -> None:
+    def _take(self, followed: Followed) -> None:
+        """Follows a program, or tries once more; one that is gone already is not held."""
         try:
-            fd = bpf.prog_fd_by_id(id)
+            self._hold(followed)
         except FileNotFoundError:
             return  # gone since it was listed
-        stack = ExitStack()
-        stack.callback(os.close, fd)
-        name = bpf.prog_info(fd).name
-        followed = Followed(id, name, fd, name.startswith(PROGRAM_PREFIX), stack)
-        self._held[id] = followed
-        if not followed.ours:
-            self._follow(followed)
+        except OSError as refused:
+            followed.again = refused.errno in _MOMENTARY
+            followed.why = f"it cannot be had: {os.strerror(refused.errno or 0)}"
+        self._held[followed.id] = followed
 
-    def _follow(self, followed: Followed) -> None:
+    def _hold(self, followed: Followed) -> None:
+        if followed.fd is None:
+            followed.fd = bpf.prog_fd_by_id(followed.id)
+            followed.stack.callback(os.close, followed.fd)
+        followed.name = bpf.prog_info(followed.fd).name
+        followed.ours = followed.name.startswith(PROGRAM_PREFIX)
+        if not followed.ours:
+            self._follow(followed, followed.fd)
+
+    def _follow(self, followed: Followed, fd: int) -> None:
         """By the first way that this program takes, else by its runs."""
         refused: list[ProbeError] = []
         for way in self._ways:
             try:
-                self._attach(followed, way)
+                self._attach(followed, fd, way)
             except ProbeError as refusal:
                 refused.append(refusal)
                 continue
-            followed.seen, followed.why, followed.again = FEXIT, _tail_calls(followed.fd), False
+            followed.seen, followed.why, followed.again = FEXIT, _tail_calls(fd), False
             return
         followed.again = any(refusal.errno in _MOMENTARY for refusal in refused)
         if followed.seen == NONE:
-            self._count_runs(followed, refused[0].why if refused else ONLY_RUNS)
+            self._count_runs(followed, fd, refused[0].why if refused else ONLY_RUNS)
 
-    def _attach(self, followed: Followed, way: str) -> None:
-        point = FexitOf(followed.fd, bpf.main_function(followed.fd))
+    def _attach(self, followed: Followed, fd: int, way: str) -> None:
+        point = FexitOf(fd, bpf.main_function(fd))
         insns = made_for(self._opening.functions[way], followed.id, self._netns)
         self._opening.attach(point, insns, way, followed.stack)
 
-    def _count_runs(self, followed: Followed, why: str) -> None:
+    def _count_runs(self, followed: Followed, fd: int, why: str) -> None:
         followed.why = why
         try:
             if not self._stats:
@@ -258,7 +266,7 @@ class Followers:
             runs = f"its runs are not counted either ({os.strerror(refused.errno or 0)})"
             followed.why = f"{why}; {runs}"
             return
-        followed.seen, followed.base = RUNS, bpf.prog_info(followed.fd).runs
+        followed.seen, followed.base = RUNS, bpf.prog_info(fd).runs
 
 
 def _links() -> tuple[bpf.ProgLink, ...]:
