@@ -61,7 +61,6 @@ LEAST = {
         "dropped": P,
         "overlimits": C,
         "requeues": C,
-        "backlog": B,
     },
     "drops": {
         "interface": T,
