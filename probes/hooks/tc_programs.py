@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from probes import bpf, foreign, netlink, tc
-from probes.foreign import Answers, Followed, Followers, Place, Verdicts
+from probes import bpf, foreign, foreign_source, netlink, tc
+from probes.foreign import Followed, Followers
+from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.points import PROGRAM_PREFIX, AttachType
 from probes.readers import row_from
@@ -141,7 +142,7 @@ def _once(counted: dict[str, Value], why: str, places: int) -> dict[str, Value]:
 
 
 def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> dict[str, Value]:
-    packets, octets = answers or foreign.NO_ANSWERS
+    packets, octets = answers or NO_ANSWERS
     known: dict[str, Value] = {"packets": sum(packets), "bytes": sum(octets)}
     if not one.direct:
         return known | {"why": f"{followed.why}; {NOT_DIRECT}" if followed.why else NOT_DIRECT}
@@ -200,10 +201,10 @@ HOOK = Hook(
         Rung(
             "fexit",
             "Linux 5.6, BTF, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
-            _followed(foreign.TC_WAYS),
-            source=foreign.SOURCE,
-            types=foreign.TYPES,
-            programs=foreign.PROGRAMS,
+            _followed(foreign_source.TC_WAYS),
+            source=foreign_source.SOURCE,
+            types=foreign_source.TYPES,
+            programs=foreign_source.PROGRAMS,
             requires=foreign.unreachable,
         ),
         Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=foreign.uncountable),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from probes import bpf, foreign, netlink
-from probes.foreign import Answers, Followed, Followers, Place, Verdicts
+from probes import bpf, foreign, foreign_source, netlink
+from probes.foreign import Followed, Followers
+from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.points import PROGRAM_PREFIX
 from probes.readers import row_from
@@ -68,7 +69,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
 def _counted(followed: Followed, answers: Answers | None, interfaces: int) -> dict[str, Value]:
     known: dict[str, Value] = {"seen": followed.seen, "why": followed.why}
     if followed.seen == foreign.FEXIT:
-        packets, octets = answers or foreign.NO_ANSWERS
+        packets, octets = answers or NO_ANSWERS
         known |= zip(VERDICTS, packets, strict=False)
         known |= zip((f"{v}_bytes" for v in VERDICTS), octets, strict=False)
         return known | {"packets": sum(packets), "bytes": sum(octets)}
@@ -127,10 +128,10 @@ HOOK = Hook(
         Rung(
             "fexit",
             "Linux 5.6, BTF, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
-            _followed(foreign.XDP_WAYS),
-            source=foreign.SOURCE,
-            types=foreign.TYPES,
-            programs=foreign.PROGRAMS,
+            _followed(foreign_source.XDP_WAYS),
+            source=foreign_source.SOURCE,
+            types=foreign_source.TYPES,
+            programs=foreign_source.PROGRAMS,
             requires=foreign.unreachable,
         ),
         Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=foreign.uncountable),

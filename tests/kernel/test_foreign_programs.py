@@ -19,7 +19,7 @@ from foreign import LONG, Somebody, listing, somebody
 from namespaces import FRAME, as_json, bpftool, namespace, run, send, veth
 from scenarios import Values, find, values
 
-from probes import bpf, foreign
+from probes import bpf, foreign_source
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue
 from probes.model import State
@@ -49,7 +49,7 @@ def follow(modules: Modules, keep: Callable[[str], None]) -> Iterator[Follow]:
         status = attachment.climb()
         assert status.state is State.ATTACHED, status
         if status.rung == "fexit":
-            keep(foreign.SOURCE)
+            keep(foreign_source.SOURCE)
         return attachment
 
     yield follow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from probes import bpf, foreign
+from probes import bpf, foreign_source
 
 IDENTITY = 0x45425046544F5031
 
@@ -18,10 +18,10 @@ def test_the_program_s_number_and_our_namespace_take_the_constant_s_place() -> N
     constant = IDENTITY & 0xFFFFFFFF, IDENTITY >> 32
     map_fd, other = _load(1, 7, 0, source=1), _load(2, constant[0], 1)
     exit = bpf.exit_with(0)
-    made = foreign.made_for(map_fd + _load(3, *constant) + other + exit, 4711, 4026531840)
+    made = foreign_source.made_for(map_fd + _load(3, *constant) + other + exit, 4711, 4026531840)
     (netns,) = struct.unpack("=i", struct.pack("=I", 4026531840))
     assert made == map_fd + _load(3, 4711, netns) + other + exit
 
 
 def test_the_constant_stands_in_the_source() -> None:
-    assert foreign.SOURCE.count(hex(IDENTITY)) == 1
+    assert foreign_source.SOURCE.count(hex(IDENTITY)) == 1
