@@ -16,7 +16,7 @@ _IDENTITY = 0x45425046544F5031
 # A program counts by verdict: XDP's five; of TC's nine, the rest goes on as TC_ACT_UNSPEC does.
 # Two ways for each: the first calls a helper that the second does without, where the kernel has
 # none (bpf_xdp_get_buff_len: Linux 5.18) or hides its memory (lockdown).
-SOURCE = """
+_COUNT = """
 struct where { u32 program; u32 ifindex; u32 egress; u32 unused; };
 struct answers { u64 packets[16]; u64 bytes[16]; };
 BPF_TABLE("percpu_hash", struct where, struct answers, verdicts, 1024);
@@ -28,8 +28,9 @@ static inline void count(struct net_device *dev, u32 egress, u32 verdict, u64 n,
     if (dev->nd_net.net->ns.inum != (u32)(identity >> 32))
         return;
     struct where key = {.program = (u32)identity, .ifindex = dev->ifindex, .egress = egress};
-    struct answers zero = {}, *slot = verdicts.lookup(&key);
+    struct answers *slot = verdicts.lookup(&key);
     if (!slot) {
+        struct answers zero = {};
         verdicts.insert(&key, &zero);
         slot = verdicts.lookup(&key);
     }
@@ -44,6 +45,14 @@ static inline void count(struct net_device *dev, u32 egress, u32 verdict, u64 n,
     slot->bytes[verdict & 15] += length;
 }
 
+int possible(u64 *ctx) {
+    return 0;
+}
+""".replace("IDENTITY", hex(_IDENTITY))
+# Each hook has a map of its own, which it sweeps.
+XDP_SOURCE = (
+    _COUNT
+    + """
 int xdp(u64 *ctx) {
     struct xdp_buff *xdp = ARG(ctx, 0, struct xdp_buff *);
     u32 verdict = ctx[1];
@@ -59,7 +68,11 @@ int xdp_linear(u64 *ctx) {
     count(xdp->rxq->dev, 0, verdict > 4 ? 0 : verdict, 1, length);
     return 0;
 }
-
+"""
+)
+TC_SOURCE = (
+    _COUNT
+    + """
 static inline void tc_count(struct sk_buff *skb, u32 verdict, u64 segments) {
     count(skb->dev, !skb->tc_at_ingress, verdict > 8 ? 9 : verdict, segments, skb->len);
 }
@@ -76,20 +89,11 @@ int tc_whole(u64 *ctx) {
     tc_count(ARG(ctx, 0, struct sk_buff *), ctx[1], 1);
     return 0;
 }
-
-int possible(u64 *ctx) {
-    return 0;
-}
-""".replace("IDENTITY", hex(_IDENTITY))
-TYPES = (
-    "net",
-    "net_device",
-    "ns_common",
-    "sk_buff",
-    "skb_shared_info",
-    "xdp_buff",
-    "xdp_rxq_info",
+"""
 )
+_TYPES = ("net", "net_device", "ns_common")
+XDP_TYPES = (*_TYPES, "xdp_buff", "xdp_rxq_info")
+TC_TYPES = (*_TYPES, "sk_buff", "skb_shared_info")
 # A function that the kernel keeps for tests and that nothing calls: whether there are trampolines.
 PROGRAMS = (Program("possible", Fexit("bpf_fentry_test1")),)
 XDP_WAYS, TC_WAYS = ("xdp", "xdp_linear"), ("tc", "tc_whole")
@@ -131,6 +135,7 @@ class Verdicts:
     def __init__(self, opening: Opening) -> None:
         self._table = opening.tables["verdicts"]
         self._uncounted = opening.tables["uncounted"]
+        self.forget(self.read())
 
     def read(self) -> dict[Place, Answers]:
         """To be called before places are listed: what is then found to have gone, has gone."""

@@ -19,7 +19,7 @@ from foreign import LONG, Somebody, listing, somebody
 from namespaces import FRAME, as_json, bpftool, namespace, run, send, veth
 from scenarios import Values, find, values
 
-from probes import bpf, foreign_source
+from probes import bpf
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue
 from probes.model import State
@@ -48,8 +48,8 @@ def follow(modules: Modules, keep: Callable[[str], None]) -> Iterator[Follow]:
         held.append(attachment)
         status = attachment.climb()
         assert status.state is State.ATTACHED, status
-        if status.rung == "fexit":
-            keep(foreign_source.SOURCE)
+        if (rung := attachment.hook.rung(status.rung or "")) is not None and rung.source:
+            keep(rung.source_for(None))
         return attachment
 
     yield follow

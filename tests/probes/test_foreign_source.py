@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+import pytest
+
 from probes import bpf, foreign_source
 
 IDENTITY = 0x45425046544F5031
@@ -23,5 +25,6 @@ def test_the_program_s_number_and_our_namespace_take_the_constant_s_place() -> N
     assert made == map_fd + _load(3, 4711, netns) + other + exit
 
 
-def test_the_constant_stands_in_the_source() -> None:
-    assert foreign_source.SOURCE.count(hex(IDENTITY)) == 1
+@pytest.mark.parametrize("source", [foreign_source.XDP_SOURCE, foreign_source.TC_SOURCE])
+def test_the_constant_stands_in_the_source(source: str) -> None:
+    assert source.count(hex(IDENTITY)) == 1
