@@ -309,9 +309,6 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
         case errno.EINVAL if isinstance(point, points.CgroupLink):
             why = "links to cgroups came with Linux 5.7: this kernel has none"
             return Unsupported(why, errno=code)
-        case errno.EINVAL if isinstance(point, points.XdpLink):
-            why = f"{what} by link came with Linux 5.9, and takes an MTU that fits"
-            return Unsupported(why, errno=code)
         case errno.EINVAL if isinstance(point, points.Fentry | points.Fexit | points.FexitOf):
             return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.RawTracepoint | points.BtfTracepoint):
@@ -320,13 +317,35 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
             return Unsupported(f"this kernel does not let the {what} be probed", errno=code)
         case errno.EADDRNOTAVAIL if isinstance(point, points.Kprobe | points.Kretprobe):
             return Unsupported(f"this kernel has several times the {what}", errno=code)
-        case errno.EOPNOTSUPP if isinstance(point, points.XdpLink):
-            return Unsupported(f"this interface's driver has no {what}", errno=code)
+        case _ if isinstance(point, points.XdpLink) and code in _XDP_REFUSED:
+            return _xdp_refused(code, what, ifindex)
     if code in (errno.EPERM, errno.EACCES):
         why, remedy = privilege.why_not(*needs(point))
         return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=remedy)
-    hint = " (the MTU is too large for it)" if code == errno.ERANGE else ""
-    return Unsupported(f"{what} is not supported here{hint}", errno=code)
+    return Unsupported(f"{what} is not supported here", errno=code)
+
+
+_XDP_REFUSED = {
+    errno.EOPNOTSUPP: "this interface's driver has no {what}",
+    errno.ERANGE: "the MTU is too large for {what} ({mtu}; a veth's peer counts too)",
+    errno.EINVAL: "the driver takes no {what} as it is set up (MTU {mtu}, which may be too large)",
+    errno.ENOMEM: "the driver has no memory or no free queues for {what}",
+    errno.ENOSPC: "{what} needs more receive queues (a veth: as many as its peer sends by)",
+}
+"""What drivers answer. That the kernel has links for XDP at all is known by then."""
+_XDP_REMEDY = {
+    errno.ERANGE: "For native XDP: ip link set dev {name} mtu 1500, and the peer's.",
+    errno.EINVAL: "For native XDP: a smaller MTU, no LRO; the kernel's log may say what else.",
+    errno.ENOMEM: "For native XDP: fewer channels (ethtool -L), or free memory.",
+    errno.ENOSPC: "For native XDP: more receive queues (ethtool -L {name} rx N).",
+}
+
+
+def _xdp_refused(code: int, what: str, ifindex: int) -> Unsupported:
+    interface = netlink.link(ifindex)
+    mtu, name = (interface.mtu, printable(interface.name)) if interface else ("unknown", "IFACE")
+    why = _XDP_REFUSED[code].format(what=what, mtu=mtu)
+    return Unsupported(why, errno=code, remedy=_XDP_REMEDY.get(code, "").format(name=name))
 
 
 def _who(ifindex: int) -> str:

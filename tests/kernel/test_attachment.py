@@ -21,6 +21,7 @@ from probes.model import (
     Kind,
     Opening,
     Program,
+    Reach,
     Reading,
     Rung,
     Sample,
@@ -113,7 +114,8 @@ def test_observe_only_attaches_to_no_data_path(modules: Modules, hook: str, rung
     status = attachment.climb(pinned=rung, asked=True)
     known = attachment.hook.rung(rung)
     assert known is not None
-    refused = known.lasting or (hook == "xdp" and not known.passive)
+    in_path = attachment.hook.reach_of(known) is Reach.DATA_PATH
+    refused = known.lasting or (in_path and not known.passive)
     assert any("--observe-only" in refusal.why for refusal in status.refused) is refused
     assert status.state is State.FAILED or not refused
     attachment.detach()
