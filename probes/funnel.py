@@ -32,6 +32,7 @@ from probes.drop_stages import (
 )
 from probes.model import HookId, Sample
 from probes.snapshot import Snapshot, SnapshotRow
+from probes.units import DASH
 
 Snapshots = Mapping[str, Sequence[Snapshot]]
 """The latest snapshots by hook: one for each target."""
@@ -111,19 +112,26 @@ def remember(since: MutableMapping[HookId, Sample], samples: Iterable[Sample]) -
 
 
 def interfaces(snapshots: Snapshots) -> tuple[str, ...]:
-    """Every interface there is a funnel for, in the order of hook `interfaces`."""
-    rows = (row for s in snapshots.get("interfaces", ()) for row in s.rows)
-    return tuple(dict.fromkeys(str(row["interface"]) for row in rows))
+    """Every interface there is a funnel for: those there are, then others that something was
+    dropped on (of other network namespaces, or gone)."""
+    hooks = (*snapshots.get("interfaces", ()), *snapshots.get("drops", ()))
+    names = (str(row["interface"]) for snapshot in hooks for row in snapshot.rows)
+    return tuple(dict.fromkeys(name for name in names if name != DASH))
 
 
-def funnel(snapshots: Snapshots, interface: str, since: Since | None = None) -> tuple[Stage, ...]:
+def funnel(
+    snapshots: Snapshots,
+    interface: str,
+    since: Since | None = None,
+    ours: Sequence[Cause] = (),
+) -> tuple[Stage, ...]:
     """The stages in order. A ninth, UNTOLD, is there where the kernel does not tell which it was.
 
     Reads the hooks interfaces, drops, qdiscs, xdp, xdp-programs, tc-ingress, tc-egress and
     tc-programs, as far as they are there. since: where counting starts; without it each counter
-    counts from its own start.
+    counts from its own start. ours: what our own rules drop at XDP, which is in no hook.
     """
-    return _Funnel(_Counted(snapshots, interface, since or {})).stages()
+    return _Funnel(_Counted(snapshots, interface, since or {}), ours).stages()
 
 
 class _Counted:
@@ -210,8 +218,8 @@ class _Counted:
 class _Funnel:
     """Puts every drop at one stage."""
 
-    def __init__(self, counted: _Counted) -> None:
-        self._counted = counted
+    def __init__(self, counted: _Counted, ours: Sequence[Cause]) -> None:
+        self._counted, self._ours = counted, ours
         self._causes: dict[str, list[Cause]] = {name: [] for name in (*STAGES, UNTOLD)}
         zero = Flow()
         self._rx_dropped = counted.link("rx_dropped") or zero
@@ -235,7 +243,7 @@ class _Funnel:
                 self._rx_dropped = self._rx_dropped.less(lost)
             if stage == "wire":
                 self._tx_dropped = self._tx_dropped.less(lost)
-            why = f"{reason} at {function}" if reason != "-" else function
+            why = f"{reason} at {function}" if reason != DASH else function
             if stage in (RECEIVING, ANYWHERE):
                 unsure.append((stage, why, lost, reason))
             else:
@@ -246,7 +254,7 @@ class _Funnel:
                 self._rx_dropped, lost = self._explained("stack", why, lost, self._rx_dropped)
                 self._add("tc-ingress", why, lost)
                 continue
-            if reason == "-":
+            if reason == DASH:
                 queue, lost = self._explained("qdisc", why, lost, queue)
             self._tx_dropped, lost = self._explained("wire", why, lost, self._tx_dropped)
             self._rx_dropped, lost = self._explained("nic", why, lost, self._rx_dropped)
@@ -318,6 +326,7 @@ class _Funnel:
         lost, elsewhere = ("drop", "aborted"), ("tx", "redirect")
         hooks = ("xdp-programs", "xdp")
         programs = [c for hook in hooks for c in self._counted.programs(hook, lost)]
+        programs += self._ours
         sent = _sum(c.lost for hook in hooks for c in self._counted.programs(hook, elsewhere))
         return self._named("xdp", programs), sent
 

@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
+from probes.funnel import remember
 from probes.hooks import catalogue
-from probes.model import Enforced, HookId, Source, State, TargetKind
+from probes.model import Enforced, HookId, Sample, Source, State, TargetKind
 from probes.rules import Rule, RuleError, parse_on
 from probes.snapshot import Snapshot, Trail
 from probes.units import printable
@@ -319,11 +320,15 @@ def _once(arguments: argparse.Namespace) -> int:
             Snapshot.between(live.catalogue[s.status.id.hook], first.get(s.status.id), s)
             for s in after
         ]
+        since: dict[HookId, Sample] = {}
+        remember(since, before)
+        remember(since, after)
         wall = time.time()
         if arguments.json:
-            print(output.document(live.host, wall, arguments.seconds, snapshots, live.rules()))
+            interval = arguments.seconds
+            print(output.document(live.host, wall, interval, snapshots, live.rules(), since))
         else:
-            print(output.report(live.host, snapshots, live.rules()))
+            print(output.report(live.host, snapshots, live.rules(), since))
         return _verdict(arguments, snapshots)
 
     return _batch(arguments, watch)
@@ -334,11 +339,14 @@ def _stream(arguments: argparse.Namespace) -> int:
 
     async def watch(live: Live) -> int:
         trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
+        since: dict[HookId, Sample] = {}
         left = arguments.count
         while left is None or left > 0:
             samples = await live.read()
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
-            line = output.document(live.host, time.time(), live.interval, snapshots, live.rules())
+            remember(since, samples)
+            wall, rules = time.time(), live.rules()
+            line = output.document(live.host, wall, live.interval, snapshots, rules, since)
             print(line, flush=True)
             left = None if left is None else left - 1
             if left != 0:

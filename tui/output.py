@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from probes.funnel import Cause, Flow, Since, Stage, funnel, interfaces
 from probes.model import Column, Enforced, Host, Kind, Refusal, Status, TargetKind
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit, count, duration, octets, percent, printable, show
@@ -18,8 +19,13 @@ def document(
     interval: float | None,
     hooks: Sequence[Snapshot],
     rules: Iterable[Enforced] = (),
+    since: Since | None = None,
 ) -> str:
-    """One object of the format, on one line. Counters are cumulative since attach."""
+    """One object of the format, on one line. Counters are cumulative since attach.
+
+    since: the samples that the funnel counts from.
+    """
+    rules = tuple(rules)
     return json.dumps(
         {
             "format": FORMAT,
@@ -29,9 +35,43 @@ def document(
             "interval": interval,
             "hooks": [_hook(s) for s in hooks],
             "rules": [_enforced(rule) for rule in rules],
+            "funnel": [
+                {"interface": name, "stages": [_stage(s) for s in stages]}
+                for name, stages in _funnels(hooks, since, rules)
+            ],
         },
         ensure_ascii=True,
     )
+
+
+def _funnels(
+    hooks: Iterable[Snapshot], since: Since | None, rules: Iterable[Enforced]
+) -> Iterator[tuple[str, tuple[Stage, ...]]]:
+    """The funnel of each interface to which anything came or on which anything was lost."""
+    by_hook: dict[str, list[Snapshot]] = {}
+    for snapshot in hooks:
+        by_hook.setdefault(snapshot.id.hook, []).append(snapshot)
+    for name in interfaces(by_hook):
+        ours = [
+            Cause(f"drop {rule.rule.what}", Flow(rule.packets, None))
+            for rule in rules
+            if rule.interface == name and (rule.rung or "").startswith("xdp")
+        ]
+        stages = funnel(by_hook, name, since, ours)
+        if any(flow and flow.total for stage in stages for flow in (stage.came, stage.lost)):
+            yield name, stages
+
+
+def _stage(stage: Stage) -> dict[str, object]:
+    came, lost = stage.came, stage.lost
+    return {
+        "stage": stage.name,
+        "in": came.total if came else None,
+        "in_per_s": _number(came.per_s) if came else None,
+        "lost": lost.total if lost else None,
+        "lost_per_s": _number(lost.per_s) if lost else None,
+        "why": stage.why or None,
+    }
 
 
 def _enforced(rule: Enforced) -> dict[str, object]:
@@ -115,11 +155,32 @@ def _number(value: float | None) -> float | None:
 MOST_ROWS = 20
 
 
-def report(host: Host, snapshots: Iterable[Snapshot], rules: Iterable[Enforced] = ()) -> str:
+def report(
+    host: Host,
+    snapshots: Sequence[Snapshot],
+    rules: Iterable[Enforced] = (),
+    since: Since | None = None,
+) -> str:
     """All hooks as text, one block for each hook: its interfaces share one table. Before them a
-    line for each drop rule."""
-    head = [printable(host.privilege), "\n".join(_dropping(rule) for rule in rules)]
-    return "\n\n".join([*filter(None, head), *(text(group) for group in grouped(snapshots))])
+    line for each drop rule, and where packets were lost."""
+    rules = tuple(rules)
+    dropping = "\n".join(_dropping(rule) for rule in rules)
+    lost = "\n".join(_lost(_funnels(snapshots, since, rules)))
+    head = filter(None, (printable(host.privilege), dropping, lost))
+    return "\n\n".join([*head, *(text(group) for group in grouped(snapshots))])
+
+
+def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]]) -> list[str]:
+    """A line for each stage at which an interface lost packets; nothing where none did."""
+    lines = []
+    for name, stages in funnels:
+        for stage in stages:
+            if stage.lost is not None and stage.lost.total:
+                came = f" of {count(stage.came.total)}" if stage.came is not None else ""
+                why = f"  {printable(stage.why)}" if stage.why else ""
+                packets = f"{count(stage.lost.total)}{came}"
+                lines.append(f"  {printable(name):<15}  {stage.name:<15}  {packets:>14}{why}")
+    return ["packets lost:", *lines] if lines else []
 
 
 def _dropping(rule: Enforced) -> str:

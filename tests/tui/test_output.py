@@ -158,3 +158,25 @@ def test_json_has_the_log_of_hooks_that_have_one() -> None:
     hooks = json.loads(document(HOST, 1.0, 2.0, [snapshot, _tc("lo", 1)]))["hooks"]
     assert list(hooks[0]["log"][0].values()) == list(entry)
     assert "log" not in hooks[1]
+
+
+def test_where_packets_were_lost_is_said_before_all_tables() -> None:
+    """A line for each stage; nothing where nothing was lost."""
+    link: dict[str, Value] = {"ifindex": 2, "interface": "eth\x1b0", "rx_packets": 40}
+    drop: dict[str, Value] = {
+        "interface": "eth\x1b0",
+        "reason": "NO_SOCKET",
+        "location": "__udp4_lib_rcv+0x2",
+        "packets": 25,
+        "protocol": "udp",
+        "dport": 9,
+    }
+    snapshots = [_snapshot(HookId("interfaces"), link), _snapshot(HookId("drops"), drop)]
+    first, second, third, *_ = report(HOST, snapshots).splitlines()
+    assert first == "packets lost:"
+    assert second.split() == ["eth?0", "socket", "25", "NO_SOCKET", "at", "__udp4_lib_rcv"]
+    assert third == ""
+    assert "packets lost" not in report(HOST, snapshots[:1])
+    (told,) = json.loads(document(HOST, 1.0, 1.0, snapshots))["funnel"]
+    assert told["interface"] == "eth\x1b0"
+    assert {s["stage"]: s["lost"] for s in told["stages"]}["socket"] == 25
