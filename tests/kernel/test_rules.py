@@ -188,6 +188,7 @@ def arriving(device: str) -> Iterator[Callable[[], int]]:
         yield count
 
 
+@pytest.mark.anywhere
 def test_the_first_rule_that_matches_counts_and_each_can_go_alone(rules: Rules) -> None:
     veth()
     for text in ("src 198.51.100.0/24", "udp", "dport 53"):
@@ -204,6 +205,7 @@ def test_the_first_rule_that_matches_counts_and_each_can_go_alone(rules: Rules) 
     assert hits(rules)["src 198.51.100.0/24"] == 2
 
 
+@pytest.mark.anywhere
 def test_an_interface_takes_so_many_rules_and_the_last_is_as_good_as_the_first(
     rules: Rules,
 ) -> None:
@@ -219,6 +221,7 @@ def test_an_interface_takes_so_many_rules_and_the_last_is_as_good_as_the_first(
     added(rules, "src 10.0.1.0")
 
 
+@pytest.mark.anywhere
 def test_two_interfaces_have_rules_of_their_own(rules: Rules) -> None:
     veth()
     veth("w0", "w1")
@@ -286,6 +289,7 @@ def test_the_kernel_ends_a_rule_although_nobody_removes_it(rules: Rules) -> None
     assert "v0 (expired): proto udp: 3 packets" in rules.ended[-1]
 
 
+@pytest.mark.anywhere
 def test_the_interface_is_let_go_of_with_the_last_rule(rules: Rules) -> None:
     veth()
     added(rules, "udp ttl 1s")
@@ -296,6 +300,7 @@ def test_the_interface_is_let_go_of_with_the_last_rule(rules: Rules) -> None:
     assert rules.shown() == ()
 
 
+@pytest.mark.anywhere
 def test_a_rule_that_is_said_again_begins_its_life_anew_and_counts_on(rules: Rules) -> None:
     veth()
     added(rules, "udp ttl 2s")
@@ -308,6 +313,7 @@ def test_a_rule_that_is_said_again_begins_its_life_anew_and_counts_on(rules: Rul
     assert shown.expires_in > 3500
 
 
+@pytest.mark.anywhere
 def test_what_somebody_takes_away_is_said_and_can_be_asked_for_again(rules: Rules) -> None:
     veth()
     added(rules, "udp")
@@ -356,6 +362,7 @@ def test_the_ssh_connection_goes_on_whatever_the_rule_says(
         assert sum(hits(rules).values()) == 3 * n
 
 
+@pytest.mark.anywhere
 def test_over_ipv6_as_well_with_the_zone_that_ssh_names(
     rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,6 +387,7 @@ def _only_named(text: str) -> _Named:
     return _Named(text)
 
 
+@pytest.mark.anywhere
 def test_a_connection_that_an_ancestor_holds_is_kept_without_being_named() -> None:
     """As sshd's is, of which sudo takes the variable away. This process is the ancestor."""
     with socket.create_server((LOCAL, 0)) as listener:
@@ -399,6 +407,7 @@ def test_a_connection_that_an_ancestor_holds_is_kept_without_being_named() -> No
             assert client.getsockname()[1] == address[1]
 
 
+@pytest.mark.anywhere
 def test_the_loopback_and_what_is_not_there_take_no_rules(rules: Rules) -> None:
     with pytest.raises(Unsupported, match="loopback"):
         rules.add("lo", parse("udp"))
@@ -407,6 +416,7 @@ def test_the_loopback_and_what_is_not_there_take_no_rules(rules: Rules) -> None:
     assert rules.shown() == ()
 
 
+@pytest.mark.anywhere
 def test_nothing_is_dropped_under_observe_only(compiler: Compiler) -> None:
     veth()
     with pytest.raises(Denied, match="--observe-only"):
@@ -510,6 +520,7 @@ def test_a_killed_command_leaves_nothing_and_the_packets_pass_again() -> None:
         assert ping(beside, 1) == 1
 
 
+@pytest.mark.anywhere
 def test_every_bound_of_a_rule_reaches_the_program(rules: Rules) -> None:
     """A rule's entry is written as the program reads it: all bits of the largest values."""
     veth()

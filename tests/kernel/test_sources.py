@@ -97,7 +97,9 @@ def _inside() -> Iterator[None]:
 
 @pytest.fixture
 def attached(
-    modules: Modules, record_property: Callable[[str, object], None]
+    modules: Modules,
+    keep: Callable[[str], None],
+    record_property: Callable[[str, object], None],
 ) -> Iterator[Callable[[str, str], Attachment]]:
     """Stands on one rung on an interface, or skips with what the kernel answered."""
     held: list[Attachment] = []
@@ -111,6 +113,9 @@ def attached(
             assert not refusal.log, f"{refusal.why}: {refusal.log[-2000:]}"
             record_property("refused", f"{refusal.error}: {refusal.why}")
             pytest.skip(f"{refusal.error}: {refusal.why}")
+        rung_there = HOOK.rung(rung)
+        assert rung_there is not None
+        keep(rung_there.source_for(device))
         return held[-1]
 
     yield attach
@@ -204,6 +209,7 @@ def test_more_sources_than_there_is_room_for_are_bounded_and_the_rest_is_lost(
     assert sample.lost == sent - shown >= 2000
 
 
+@pytest.mark.anywhere
 def test_two_interfaces_are_kept_apart(attached: Callable[[str, str], Attachment]) -> None:
     """And what was counted before an interface is attached anew is not counted again."""
     veth()
@@ -231,6 +237,7 @@ def test_packets_without_ethernet_header_are_counted_as_well(
         assert row["packets"] == 6
 
 
+@pytest.mark.anywhere
 def test_at_xdp_packets_without_ethernet_header_are_refused(modules: Modules) -> None:
     """There nothing tells the program that there is none: it would count nonsense."""
     with tun("t0"):
@@ -242,6 +249,7 @@ def test_at_xdp_packets_without_ethernet_header_are_refused(modules: Modules) ->
         assert "xdp" not in as_json("ip", "-j", "link", "show", "t0")[0]
 
 
+@pytest.mark.anywhere
 def test_the_ladder_never_comes_into_the_data_path_by_itself(modules: Modules) -> None:
     """Also where all that looks on is refused; only a person's word does."""
     index, _ = veth()
