@@ -47,6 +47,8 @@ _FUNCTIONS = {
     "do_xdp_generic": "xdp",
     "netif_receive_generic_xdp": "xdp",
     "veth_xdp_rcv_skb": "xdp",
+    "veth_xdp_rcv": "xdp",
+    "veth_poll": "xdp",
     "__dev_queue_xmit": "tc-egress",
     "kfree_skb_list": ANYWHERE,
     "kfree_skb_list_reason": ANYWHERE,

@@ -158,6 +158,7 @@ def test_without_reasons_counters_tell_what_the_place_does_not() -> None:
     [
         ("XDP", "do_xdp_generic", "xdp"),
         ("NOT_SPECIFIED", "veth_xdp_rcv_skb", "xdp"),
+        ("-", "veth_poll", "xdp"),
         ("TC_INGRESS", "__netif_receive_skb_core", "tc-ingress"),
         ("TC_CHAIN_NOTFOUND", "__netif_receive_skb_core", "tc-ingress"),
         ("TC_CHAIN_NOTFOUND", "__dev_queue_xmit", "tc-egress"),

@@ -20,7 +20,7 @@ run() {
         mount -t tmpfs none /usr/src && tar xf "$folder/headers.tar" -C /usr/src || return
     fi
     mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
-    modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag
+    modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag tun
     export PYTHONPATH=$environment/project:$environment/site HOME=/run/home
     mkdir -p "$HOME"
     cd $environment/project || return
