@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -39,7 +40,8 @@ from probes.attachment import Modules
 from probes.enforcement import Rules
 from probes.errors import Denied, Gone, ProbeError, Unsupported
 from probes.kernel import Compiler
-from probes.model import Enforced, Hook
+from probes.live import Live
+from probes.model import Enforced, Hook, HookId
 from probes.rules import MOST, Rule, parse
 from probes.ssh import Connection
 
@@ -407,6 +409,35 @@ def test_a_connection_that_an_ancestor_holds_is_kept_without_being_named() -> No
             assert client.getsockname()[1] == address[1]
 
 
+_SSHD = """
+import socket, sys
+open("/proc/self/comm", "w").write("sshd-session")
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    with listener.accept()[0]:
+        print("accepted", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.anywhere
+def test_where_no_ancestor_is_an_sshd_the_connections_of_all_are_kept() -> None:
+    """In tmux: the sshd that one came by is nobody's parent."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", _SSHD]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as sshd:
+        assert sshd.stdout is not None
+        port = int(sshd.stdout.readline())
+        with socket.create_connection((LOCAL, port)) as client:
+            assert sshd.stdout.readline() == "accepted\n"
+            mine = Connection(LOCAL, client.getsockname()[1], LOCAL, port)
+            assert ssh.connections({}) == {mine}
+            stale = {"SSH_CONNECTION": "198.51.100.1 5 198.51.100.2 22"}
+            assert mine in ssh.connections(stale)
+            assert sshd.stdin is not None
+            sshd.stdin.close()
+
+
 @pytest.mark.anywhere
 def test_the_loopback_and_what_is_not_there_take_no_rules(rules: Rules) -> None:
     with pytest.raises(Unsupported, match="loopback"):
@@ -529,3 +560,44 @@ def test_every_bound_of_a_rule_reaches_the_program(rules: Rules) -> None:
     send("v1", 2, ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", UDP, ports(65535)))
     send("v1", 2, ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", UDP, ports(65535)))
     assert [e.packets for e in rules.shown()] == [2]
+
+
+# -- the source ------------------------------------------------------------------------------
+
+
+@pytest.mark.anywhere
+async def test_the_live_source_keeps_rules_to_their_time_and_follows_interfaces() -> None:
+    """As the screen has it: a rule to begin with, one by key, one whose interface goes."""
+    veth()
+    veth("w0", "w1")
+    live = Live(
+        interval=0.1,
+        wanted=[HookId("interfaces")],
+        drops=[("v0", parse("udp ttl 1h")), ("nowhere", parse("icmp"))],
+    )
+    await live.start()
+    try:
+        await until(lambda: len(live.rules()) == 2)
+        stands, refused = live.rules()
+        assert (stands.rung, refused.rung) == ("xdp-native", None)
+        assert "no interface" in refused.note
+        await live.remove_rule("nowhere", parse("icmp"))
+        made = await live.add_rule("w0", parse("tcp ttl 1s"))
+        assert made.interface == "w0"
+        await until(lambda: len(live.rules()) == 1)
+        assert any("(expired): proto tcp" in said for said in live.ended_rules)
+        run("ip", "link", "set", "v0", "down")
+        run("ip", "link", "set", "v0", "name", "u0")
+        await until(lambda: live.rules()[0].interface == "u0")
+        run("ip", "link", "del", "u0")
+        await until(lambda: live.rules() == ())
+        assert any("its interface has gone" in said for said in live.ended_rules)
+    finally:
+        await live.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
