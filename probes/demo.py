@@ -1,8 +1,9 @@
 """The source that needs no kernel and no privilege: a scripted incident that repeats itself.
 
-Two minutes of virtual time: calm; then eth1 drops packets, a database refuses connects and later
-does not answer at all, system calls fail with it, and one connection's round trip climbs; then
-all of it recovers. The numbers depend on the seed and the virtual time only, never on the clock.
+Two minutes of virtual time: calm; then eth1 is flooded, of which somebody's XDP program drops a
+part and a full socket another; a database refuses connects and later does not answer at all,
+system calls fail with it, and one connection's round trip climbs; then all of it recovers.
+The numbers depend on the seed and the virtual time only, never on the clock.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Demo:
         self._statuses: dict[HookId, Status] = {}
         self._since: dict[HookId, float] = {}
         self._epochs: dict[HookId, int] = {}
-        self._rules = PlayedRules()
+        self._rules = PlayedRules(self._script)
         self._now = begin
         self._started = time.monotonic()
 
@@ -197,7 +198,7 @@ class Demo:
         return self._rules.add(interface, rule, self._now)
 
     async def remove_rule(self, interface: str, rule: Rule) -> None:
-        self._rules.remove(interface, rule)
+        self._rules.remove(interface, rule, self._now)
 
     def rules(self) -> tuple[Enforced, ...]:
         return self._rules.at(self._now)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
+from probes import flood
 from probes.errors import Busy, ProbeError
+from probes.flood import Lived, Sender
 from probes.model import Value
 
 LAP = 120  # seconds until the incident comes again
@@ -41,13 +43,14 @@ INTERFACES = (
     Interface(5, "veth3f2a1c", "veth", 1500, 320, 300, 520, 470),
     Interface(6, "veth90b7de", "veth", 1500, 190, 210, 430, 560),
 )
-NO_NATIVE = frozenset({"eth0", "lo"})
+NO_NATIVE = frozenset({"eth0", "lo", "br0"})
 REFUSED: dict[str, ProbeError] = {
-    "xdp@br0": Busy(
-        "xdp_filter#412 (native) is attached to br0 already, and nobody is replaced",
+    f"xdp@{f.interface}": Busy(
+        f"{f.title} ({f.mode}) is attached to {f.interface} already, and nobody is replaced",
         errno=errno.EBUSY,
-        remedy="if it is not needed: ip link set dev br0 xdp off",
+        remedy=f"if it is not needed: ip link set dev {f.interface} xdp off",
     )
+    for f in flood.XDP
 }
 
 
@@ -170,7 +173,9 @@ class Drop(NamedTuple):
 
 
 DROPS = (
-    Drop("eth1", "SOCKET_RCVBUFF", "__udp_enqueue_schedule_skb+0x1f1", "udp", 514, 0.2, 1250),
+    Drop(
+        "eth1", "SOCKET_RCVBUFF", "__udp_enqueue_schedule_skb+0x1f1", "udp", 514, 0.2, flood.SOCKET
+    ),
     Drop("eth1", "NO_SOCKET", "__udp4_lib_rcv+0x39c", "udp", 8125, 1.4, 60),
     Drop("eth0", "NO_SOCKET", "tcp_v4_rcv+0x5d2", "tcp", 23, 2.1),
     Drop("eth0", "NETFILTER_DROP", "nf_hook_slow+0xa6", "tcp", 3389, 0.4),
@@ -198,7 +203,7 @@ class Plan:
 
 _POLICY = (
     "EPERM",
-    "programs of this type (trampolines: fentry, fexit) are blocked here by policy",
+    "programs at the kernel's own functions (fentry) are blocked here by policy",
     "allow BPF_PROG_TYPE_TRACING in the host's security policy; the rungs below need nothing",
 )
 _NO_KPROBES = (
@@ -216,6 +221,10 @@ PLANS = {
     "xdp": Plan(("link native", "link generic"), (_NO_NATIVE,), NO_NATIVE, runs=9000, ns=41),
     "tc-ingress": Plan(("tcx", "clsact"), runs=3000, ns=62),
     "tc-egress": Plan(("tcx", "clsact"), runs=2400, ns=58),
+    "xdp-programs": Plan(("fexit", "runs", "netlink"), runs=20000, ns=58),
+    "tc-programs": Plan(("fexit", "runs", "netlink"), runs=18000, ns=61),
+    "sources": Plan(("tcx", "clsact", "packet-socket"), runs=12000, ns=143),
+    "qdiscs": Plan(("netlink",), passive=True),
     "drops": Plan(("tp_btf", "raw_tp", "tracepoint"), runs=40, ns=840),
     "syscalls": Plan(("raw_tp", "tracepoint"), runs=31000, ns=94),
     "syscall-processes": Plan(("raw_tp", "tracepoint"), runs=2400, ns=130),
@@ -265,6 +274,7 @@ class Script:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._sums: dict[str, list[float]] = {}
+        self.lived: list[Lived] = []
 
     def rows(self, hook: str, target: str | None, since: float, time: float) -> list[Values]:
         name = hook.replace("-", "_")
@@ -277,7 +287,7 @@ class Script:
         if target is None or not any(i.name == target for i in INTERFACES):
             runs = self._sum(f"runs {hook}@{target}", lambda _: plan.runs, since, time, 0.1)
         else:
-            _, rx, tx = self._one(target, since, time)
+            _, rx, tx = self._behind_xdp(target, since, time)
             runs = tx if hook == "tc-egress" else rx
         return runs, plan.ns
 
@@ -312,18 +322,25 @@ class Script:
         """The kernel's own counters go on from boot, whenever we came."""
         for i in INTERFACES:
             rx, tx = self._traffic(i, -9000, time)
-            lost = [d for d in DROPS if d.interface == i.name and d.troubled > 100]
-            dropped = self._drop(lost[0], -9000, time) * 0.4 if lost else 0
+            missed = self._missed(i, time)
+            theirs = flood.xdp_on(i.name)
             yield {
                 "ifindex": i.ifindex, "interface": i.name, "kind": i.kind, "mtu": i.mtu,
                 "state": "unknown" if i.name == "lo" else "up",
+                "driver": "ixgbe" if i.kind == "physical" else i.kind,
                 "rx_packets": int(rx), "tx_packets": int(tx),
                 "rx_bytes": int(rx * i.rx_size), "tx_bytes": int(tx * i.tx_size),
-                "rx_dropped": int(dropped), "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0,
-                "rx_missed": int(dropped / 9),
-                "xdp_mode": "native" if i.name == "br0" else "none",
-                "xdp_program": "xdp_filter#412" if i.name == "br0" else "",
+                "rx_dropped": int(missed * 0.15), "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0,
+                "rx_missed": int(missed),
+                "xdp_mode": theirs.mode if theirs else "none",
+                "xdp_program": theirs.title if theirs else "",
             }  # fmt: skip
+
+    def _missed(self, i: Interface, time: float) -> float:
+        """What its ring had no space for."""
+        if i.name != "eth1":
+            return 0.0
+        return self._sum("missed eth1", lambda s: 47 * dropping(s), -9000, time)
 
     def _traffic(self, i: Interface, since: float, time: float) -> tuple[float, float]:
         surge = 1.0 if i.name == "eth1" else 0.0
@@ -333,6 +350,20 @@ class Script:
     def _one(self, target: str | None, since: float, time: float) -> tuple[Interface, float, float]:
         i = next(i for i in INTERFACES if i.name == target)
         return i, *self._traffic(i, since, time)
+
+    def _behind_xdp(
+        self, target: str | None, since: float, time: float
+    ) -> tuple[Interface, float, float]:
+        """As `_one`, without what somebody's XDP program drops."""
+        i, rx, tx = self._one(target, since, time)
+        return i, rx - self._filtered(i.name, since, time), tx
+
+    def _filtered(self, interface: str, since: float, time: float) -> float:
+        f = flood.xdp_on(interface)
+        if f is None or f.mode != "native":
+            return 0.0
+        rate = flood.FLOOD * flood.BLOCKED
+        return self._sum(f"by {f.title}", lambda s: rate * dropping(s), since, time)
 
     def _xdp(self, target: str | None, since: float, time: float) -> Iterator[Values]:
         i, rx, _ = self._one(target, since, time)
@@ -345,7 +376,7 @@ class Script:
         }  # fmt: skip
 
     def _tc_ingress(self, target: str | None, since: float, time: float) -> Iterator[Values]:
-        i, rx, _ = self._one(target, since, time)
+        i, rx, _ = self._behind_xdp(target, since, time)
         yield self._tc(i, rx, i.rx_size)
 
     def _tc_egress(self, target: str | None, since: float, time: float) -> Iterator[Values]:
@@ -367,12 +398,92 @@ class Script:
             time,
         )
 
+    def _socket(self, d: Drop, since: float, time: float) -> float:
+        """The kernel's drops, without what rules took out of the flood before it came so far."""
+        spared = 0.0
+        if d.troubled == flood.SOCKET and self.lived:
+            senders = [s for s in flood.SENDERS if s.flood]
+            every = sum(s.rate for s in senders)
+            for s in senders:
+                for begin, end in flood.spans(self.lived, s, since, time):
+                    spared += self._drop(d, begin, end) * s.rate / every
+        return self._drop(d, since, time) - spared
+
+    def _sent(self, s: Sender, since: float, time: float) -> float:
+        name = f"from {s.saddr} to {s.interface} {s.dport}"
+        return self._sum(name, lambda t: s.rate * (dropping(t) if s.flood else 1), since, time)
+
+    def hits(self, one: Lived, time: float) -> tuple[int, int]:
+        """Packets and bytes that a rule has dropped by that moment."""
+        packets = octets = 0.0
+        for s in flood.SENDERS:
+            for begin, end in flood.spans([one], s, one.since, time):
+                sent = self._sent(s, begin, end)
+                packets, octets = packets + sent, octets + sent * s.size
+        return int(packets), int(octets)
+
+    def _sources(self, target: str | None, since: float, time: float) -> Iterator[Values]:
+        for s in flood.SENDERS:
+            if s.interface != target:
+                continue
+            gone = sum(self._sent(s, *span) for span in flood.spans(self.lived, s, since, time))
+            if packets := int(self._sent(s, since, time) - gone):
+                yield {
+                    "interface": s.interface, "saddr": s.saddr, "protocol": s.protocol,
+                    "dport": s.dport, "packets": packets, "bytes": packets * s.size, "fragments": 0,
+                }  # fmt: skip
+
+    def _xdp_programs(self, _: str | None, since: float, time: float) -> Iterator[Values]:
+        for f in flood.XDP:
+            i, rx, _tx = self._one(f.interface, since, time)
+            dropped = self._filtered(f.interface, since, time)
+            yield flood.xdp_values(f, rx, dropped, i.rx_size)
+
+    def _qdiscs(self, _: str | None, __: float, time: float) -> Iterator[Values]:
+        for i in INTERFACES:
+            if i.kind == "physical":
+                _rx, tx = self._traffic(i, -9000, time)
+                full = self._sum(f"queue {i.name}", lambda _: 0.4, -9000, time)
+                yield {
+                    "ifindex": i.ifindex, "interface": i.name, "kind": "fq_codel", "handle": "0:",
+                    "parent": "root", "packets": int(tx), "bytes": int(tx * i.tx_size),
+                    "dropped": int(full), "overlimits": 0, "requeues": int(full / 3),
+                    "backlog": 0, "queued": 0,
+                }  # fmt: skip
+
+    def _tc_programs(self, _: str | None, since: float, time: float) -> Iterator[Values]:
+        for f in flood.TC:
+            i, rx, tx = self._behind_xdp(f.interface, since, time)
+            inwards = f.direction == "ingress"
+            yield flood.tc_values(f, rx if inwards else tx, i.rx_size if inwards else i.tx_size)
+
     def _drops(self, _: str | None, since: float, time: float) -> Iterator[Values]:
         for d in DROPS:
-            if packets := int(self._drop(d, since, time)):
+            if packets := int(self._socket(d, since, time)):
                 yield {
                     "interface": d.interface, "reason": d.reason, "location": d.location,
                     "packets": packets, "protocol": d.protocol, "dport": d.port,
+                }  # fmt: skip
+        yield from self._at_tc(since, time)
+
+    def _at_tc(self, since: float, time: float) -> Iterator[Values]:
+        """What programs at TC drop, and our rules there, as the kernel frees it."""
+        found: dict[tuple[str, str, int | None], float] = {}
+        for f in flood.TC:
+            if f.drop:
+                _i, rx, _tx = self._behind_xdp(f.interface, since, time)
+                found[f.interface, "tcp", 9443] = rx * f.drop
+        for s in flood.SENDERS:
+            if flood.xdp_on(s.interface):
+                key = s.interface, s.protocol, s.dport
+                gone = (self._sent(s, *x) for x in flood.spans(self.lived, s, since, time))
+                found[key] = found.get(key, 0) + sum(gone)
+        for (interface, protocol, port), packets in found.items():
+            if packets >= 1:
+                yield {
+                    "interface": interface, "reason": "TC_INGRESS",
+                    "location": "__netif_receive_skb_core+0x8d4", "packets": int(packets),
+                    "protocol": protocol, "dport": port,
                 }  # fmt: skip
 
     def _syscalls(self, _: str | None, since: float, time: float) -> Iterator[Values]:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from probes.funnel import remember
 from probes.model import HookId, Source, Status
 from probes.snapshot import Snapshot, Trail
 from tui.control import Control, Severity
@@ -45,6 +46,7 @@ class Collector:
             for gone in known - there:
                 trail.forget(gone)
             known = there
+            remember(self.view.since, samples)
             self._take(hook, tuple([trail.snapshot(s) for s in samples]))
 
     def _take(self, hook: str, snapshots: tuple[Snapshot, ...]) -> None:

@@ -73,7 +73,7 @@ KEYS = (
         "Who drops, and dropping", 3),
     Key("drop", "D,shift+d", "D", "drop", "Drop",
         "drop packets by a rule: of this source, on this interface; asks first",
-        "Who drops, and dropping"),
+        "Who drops, and dropping", 5),
     Key("rules", "L,shift+l", "L", "rules", "", "the list of drop rules; d ends one",
         "Who drops, and dropping"),
 )  # fmt: skip

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from probes.model import Enforced
 from probes.rules import Rule, RuleError, parse, protocol_name
+from probes.snapshot import SnapshotRow
 from probes.units import count
 from tui.fields import label
 from tui.lines import Line, Span, fit, line, width_of
@@ -30,6 +32,11 @@ class Dropping(NamedTuple):
     def place(self) -> str:
         """The rung that enforces it."""
         return self.enforced.rung or "nothing enforces it"
+
+    @property
+    def at_xdp(self) -> bool:
+        """Before the kernel makes an skb of a packet, where the mode is native."""
+        return self.place.startswith("xdp")
 
 
 class Offer(NamedTuple):
@@ -94,17 +101,33 @@ def matched(rule: Rule) -> str:
     return " ".join(words)
 
 
-def sentence(rule: Rule, interface: str, stands_on: str | None = None) -> str:
-    """Exactly what will be dropped, where and for how long. stands_on: that interface's rung."""
-    where = f"on {stands_on}" if stands_on else "at XDP (native, else generic), else at TC ingress"
-    what = f"{matched(rule)} that comes in by {label(interface)}"
-    return f"drop {what}, {where}, for {lasting(rule.ttl)}"
+def covers(rule: Rule, row: SnapshotRow) -> bool:
+    """Whether it drops what this row of the hook sources counts."""
+    if rule.protocol is not None and protocol_name(rule.protocol) != row["protocol"]:
+        return False
+    if rule.port is not None and rule.port != row["dport"]:
+        return False
+    if rule.source is None:
+        return True
+    try:
+        return ip_address(str(row["saddr"])) in rule.source
+    except ValueError:  # a MAC address
+        return False
 
 
-def reading(text: str, interface: str, stands_on: str | None = None) -> Span:
+ANYWHERE = "at XDP (native, else generic), else at TC ingress"
+
+
+def sentence(rule: Rule, interface: str, where: str = ANYWHERE) -> str:
+    """Exactly what will be dropped, where and for how long."""
+    what = f"{matched(rule)} that comes in on {label(interface)}"
+    return f"drop {what}, {label(where)}, for {lasting(rule.ttl)}"
+
+
+def reading(text: str, interface: str, where: str = ANYWHERE) -> Span:
     """What a rule that is being written says; or what is wrong with it, in "bad"."""
     try:
-        return f"= {sentence(parse(text), interface, stands_on)}", "muted"
+        return f"= {sentence(parse(text), interface, where)}", "muted"
     except RuleError as wrong:
         return label(f"! {wrong}"), "bad"
 
@@ -119,17 +142,14 @@ def banner(dropping: Sequence[Dropping], width: int, most: int) -> list[Line]:
 
 def _line(d: Dropping, width: int, more: int) -> Line:
     e = d.enforced
-    rate = f" {count(d.per_s):>5}/s" if d.per_s is not None else f" {'-':>5}/s"
     tail = [
-        f"  {count(e.packets):>6} hits", rate, f"  {lasting(e.expires_in):>6} left",
-        f" (+{more})" if more else "", "  L: list ",
+        f" {count(e.packets):>5} hits", f" {count(d.per_s):>5}/s",
+        f" {lasting(e.expires_in):>6} left", f" (+{more})" if more else "", " ",
     ]  # fmt: skip
     head = " DROPPING " if e.rung else " NOT DROPPING "
     what = label(f"{e.interface}: {e.rule.what}")
-    place = f"  {label(d.place)}"
-    space = width - width_of(head) - sum(map(width_of, tail))
-    if width_of(what) + width_of(place) <= space:
-        what += place
-    return line(
-        (head, "bad"), fit(what, max(space, 4)), *tail, ground="banner"
-    )  # fmt: skip
+    space = max(width - width_of(head) - sum(map(width_of, tail)), 4)
+    for extra in (f"  {label(d.place)}", "  L: list"):
+        if width_of(what) + width_of(extra) <= space:
+            what += extra
+    return line(head, fit(what, space), *tail, ground="banner")

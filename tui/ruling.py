@@ -10,7 +10,8 @@ from probes.rules import Rule, parse
 from tui.fields import Record, label
 from tui.painting import Painting
 from tui.pane import Pane
-from tui.rules import Offer, reading, sentence
+from tui.rules import ANYWHERE, Offer, reading, sentence
+from tui.who import program
 from tui.widgets.prompt import Question
 
 _YES = {"y": "yes", "Y": "yes", "n": "no", "N": "no", "enter": "no"}
@@ -111,7 +112,7 @@ class Ruling(Painting):
 
     def _write_rule(self, offer: Offer, ifindex: object) -> None:
         interface, texts = offer.interface, offer.texts or ("",)
-        stands_on = self._stands_on(interface)
+        where = self._where(interface)
 
         def answered(text: str | None) -> None:
             if text:
@@ -120,11 +121,11 @@ class Ruling(Painting):
         more = " (Up: wider)" if len(texts) > 1 else ""
         self.prompt.ask(
             Question(
-                label(f"Drop by {interface}{more}:"),
+                label(f"Drop on {interface}{more}:"),
                 answered,
                 answer=texts[0],
                 past=texts[1:],
-                note=lambda text: reading(text, interface, stands_on) if text else _HOW,
+                note=lambda text: reading(text, interface, where) if text else _HOW,
             )
         )
 
@@ -137,8 +138,8 @@ class Ruling(Painting):
                 return
             self.start(self._then_paint(self.collector.control.add_rule(interface, rule)))
 
-        said = sentence(rule, interface, self._stands_on(interface))
-        text = f"{said[0].upper()}{said[1:]}?  y: yes  N: no"
+        said = sentence(rule, interface, self._where(interface))
+        text = f"{said[0].upper()}{said[1:]}?  (y: yes, N: no)"
         self.prompt.ask(Question(text, answered, choices=_YES))
 
     def end_rule(self) -> None:
@@ -153,10 +154,15 @@ class Ruling(Painting):
             self._opened = None
             self._show("pane")
 
-    def _stands_on(self, interface: str) -> str | None:
-        """The rung of the rules that are on the interface already."""
-        found = (d.enforced for d in self.live.dropping if d.enforced.interface == interface)
-        return next((e.rung for e in found if e.rung), None)
+    def _where(self, interface: str) -> str:
+        """Where a rule will stand: with those that are there, else as far as can be foreseen."""
+        rules = [d.enforced for d in self.live.dropping if d.enforced.interface == interface]
+        rung = next((e.rung for e in rules if e.rung), None)
+        if rung is not None:
+            return f"on {rung}"
+        rows = self.live.rows("xdp-programs")
+        taken = next((program(r) for r in rows if r["interface"] == interface), None)
+        return f"at TC ingress (XDP is {taken}'s)" if taken else ANYWHERE
 
     def _ifindex(self, interface: str) -> object:
         """The number that stays when an interface is renamed; None where there is none."""

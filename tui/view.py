@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from probes.model import Hook, HookId, Row, Status
+from probes.model import Hook, HookId, Row, Sample, Status
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.rules import Dropping
@@ -87,7 +87,7 @@ class View:
 
     ticks: how many ticks of each hook this view has seen, None: all there are.
     wall: when the newest sample was taken, in Unix seconds. dropping: the rules that stand.
-    about: the interface that an inner pane is about.
+    about: the interface that an inner pane is about. since: the first sample of each hook.
     """
 
     catalogue: Mapping[str, Hook]
@@ -102,6 +102,7 @@ class View:
     ascii: bool = False
     dropping: tuple[Dropping, ...] = ()
     about: str = ""
+    since: dict[HookId, Sample] = field(default_factory=dict)
 
     def still(self) -> View:
         """This moment, to be looked at while the live view goes on."""
@@ -111,6 +112,7 @@ class View:
             events=tuple(self.events),
             decided={hook: deque(kept) for hook, kept in self.decided.items()},
             ticks=dict(self.history.ticks),
+            since=dict(self.since),
         )
 
     def of(self, hook: str) -> list[Snapshot]:

@@ -13,8 +13,9 @@ from probes.demo import Demo
 from probes.errors import Denied
 from probes.hooks import catalogue
 from probes.model import Hook, HookId, Host, Row, Sample, State, Status
+from probes.rules import parse
 from probes.units import Unit
-from tui.pane import panes
+from tui.pane import inner_panes, panes
 
 HOSTILE = (
     "[kworker/0:1]",
@@ -29,6 +30,8 @@ HOSTILE = (
     "\udcff\udcfe",
 )
 PANES = [p.name for p in panes(catalogue())]
+INNER = {"sources": "t", "rules": "L"}
+"""Panes that a key opens over the first."""
 SIZES = ((60, 20), (80, 24), (160, 50), (40, 10), (12, 4))
 
 
@@ -82,19 +85,32 @@ class Empty(Demo):
         self._statuses = {}
 
 
+async def _open(pilot: Any, pane: str) -> None:
+    """The pane with something in it."""
+    if pane in INNER:
+        await pilot.press("1")
+        await settle(pilot)
+        await pilot.app.source.add_rule("eth1", parse("src 203.0.113.0/24 ttl 10m"))
+        await pilot.press(INNER[pane])
+        await settle(pilot)
+        await step(pilot, 2)
+    else:
+        await pilot.press(str(PANES.index(pane) + 1))
+    await settle(pilot)
+
+
 async def _walk(pilot: Any, pane: str) -> None:
     """Everything a person can do in a pane that changes nothing outside."""
-    await pilot.press(str(PANES.index(pane) + 1))
-    await settle(pilot)
+    await _open(pilot, pane)
     for key in ("j", "k", "G", "g", "pagedown", "pageup", "end", "home", "less_than_sign", "I",
                 "enter", "pagedown", "escape", "s", "down", "enter", "z", "z", "space", "space",
-                "u", "a", "n", "slash", "x", "escape"):  # fmt: skip
+                "u", "a", "n", "D", "x", "escape", "slash", "x", "escape"):  # fmt: skip
         await pilot.press(key)
         await pilot.pause()
     await settle(pilot)
 
 
-@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("pane", [*PANES, *INNER])
 @pytest.mark.parametrize("source", [Empty, Passive, Hostile])
 async def test_stands_whatever_comes(pane: str, source: type[Demo]) -> None:
     """Empty, unprivileged or hostile: no crash, every line as wide as the screen, no controls."""
@@ -108,14 +124,15 @@ async def test_stands_whatever_comes(pane: str, source: type[Demo]) -> None:
         assert {strip.cell_length for strip in strips} == {100}
 
 
-@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("pane", [*PANES, *INNER])
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 async def test_stands_in_any_size(pane: str, size: tuple[int, int]) -> None:
     """From a corner of a screen upwards nothing is refused, and resizing live is no matter."""
     async with playing(size=(80, 24), ticks=5) as (app, pilot):
-        await pilot.press(str(PANES.index(pane) + 1))
+        await _open(pilot, pane)
         await pilot.resize_terminal(*size)
         await pilot.press("end", "enter", "pagedown", "escape", "z", "s", "enter", "a", "n")
+        await pilot.press("D", "x", "enter", "escape")
         await pilot.resize_terminal(80, 24)
         await settle(pilot)
         assert app.crashed is None
@@ -131,10 +148,11 @@ async def test_names_with_brackets_are_shown_as_they_are(pane: str) -> None:
             assert "[kworker/0:1]" in text(app)
 
 
-@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("pane", [*PANES, *INNER])
 async def test_every_column_has_help_and_a_title_that_fits(pane: str) -> None:
     """What a column means can be read; its title leaves a cell for the sort mark."""
-    fields = next(p for p in panes(catalogue()) if p.name == pane).fields(catalogue())
+    every = (*panes(catalogue()), *inner_panes(catalogue()).values())
+    fields = next(p for p in every if p.name == pane).fields(catalogue())
     for field in fields:
         assert len(field.title) < field.width or field.title == "#", field.name
     assert all(f.help for f in fields)
@@ -156,14 +174,13 @@ class Sketch:
         return ""
 
 
-@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("pane", [*PANES, *INNER])
 async def test_what_is_drawn_past_the_compositor_is_what_it_would_have_drawn(
     pane: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tick after tick, only changed cells leave the same screen."""
     async with playing(size=(160, 50)) as (app, pilot):
-        await pilot.press(str(PANES.index(pane) + 1))
-        await settle(pilot)
+        await _open(pilot, pane)
         sketch = Sketch(text(app))
         monkeypatch.setattr(app, "take_brush", lambda: setattr(app, "brush", sketch))
         for _ in range(4):
@@ -190,6 +207,9 @@ async def test_nothing_but_ascii_with_ascii() -> None:
             assert text(app).isascii()
             await pilot.press("enter")
             await settle(pilot)
+            assert text(app).isascii()
+        for name in INNER:
+            await _open(pilot, name)
             assert text(app).isascii()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stage import settle, stage
+from stage import settle, stage, step
 from textual.pilot import Pilot
 
 SIZES = ((80, 24), (160, 50))
@@ -14,10 +14,17 @@ PANES = ("interfaces", "syscalls", "connects", "rtt", "hooks")
 
 
 def _keys(*keys: str) -> Callable[[Pilot[Any]], Any]:
+    """Presses them; "+3": three ticks go by; "!": toasts go."""
+
     async def before(pilot: Pilot[Any]) -> None:
         await settle(pilot)
         for key in keys:
-            await pilot.press(key)
+            if key.startswith("+"):
+                await step(pilot, int(key))
+            elif key == "!":
+                pilot.app.clear_notifications()
+            else:
+                await pilot.press(key)
             await settle(pilot)
 
     return before
@@ -53,6 +60,35 @@ def test_pane_shows_the_incident(snap_compare: Any, place: int, size: tuple[int,
 def test_state(snap_compare: Any, keys: tuple[str, ...]) -> None:
     """Details, help, and what the screen says while it asks or stands still."""
     assert snap_compare(stage(), terminal_size=(100, 36), run_before=_keys(*keys))
+
+
+_SOURCES = ("t", "+3")
+_ASKED = (*_SOURCES, "D", "enter")
+_DROPPING = (*_ASKED, "y", "+4")
+
+
+@pytest.mark.parametrize(
+    ("keys", "size"),
+    [
+        pytest.param(keys, size, id=f"{name}-{size[0]}x{size[1]}")
+        for name, keys in {
+            "who-drops": (),
+            "funnel": ("enter",),
+            "sources": _SOURCES,
+            "rule-written": (*_SOURCES, "D"),
+            "rule-wrong": (*_SOURCES, "D", "x"),
+            "rule-asks": _ASKED,
+            "rule-drops": (*_DROPPING, "!"),
+            "rule-in-funnel": (*_DROPPING, "escape", "enter", "!"),
+            "rules-list": (*_DROPPING, "L", "!"),
+            "rule-on-every-pane": (*_DROPPING, "3", "!"),
+        }.items()
+        for size in ((80, 24), (120, 40))
+    ],
+)
+def test_who_drops(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, int]) -> None:
+    """From the interface that drops to its sources, to a rule and what it drops."""
+    assert snap_compare(stage(), terminal_size=size, run_before=_keys(*keys))
 
 
 @pytest.mark.parametrize(

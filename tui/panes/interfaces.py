@@ -1,4 +1,4 @@
-"""Interfaces: who carries traffic, who drops and why, and what XDP and TC see of it."""
+"""Interfaces: who carries traffic, who drops it and why, and where on its way."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from probes.model import Hook, HookId, Value
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs
-from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
+from tui.fields import Field, Record, coloured, label, of, values_of
 from tui.lines import Line, line
 from tui.pane import Pane, Trouble
+from tui.rules import Offer
+from tui.verdicts import programs, reasons, way
 from tui.view import Figure, View
+from tui.who import RULE, Droppers, Drops, by_interface, kernel_drops
 
 WARN, BAD = 10.0, 100.0
 """Dropped packets a second from which an interface is marked."""
@@ -21,39 +24,32 @@ WARN, BAD = 10.0, 100.0
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
-def drops_by_interface(rows: Sequence[SnapshotRow]) -> dict[str, list[tuple[float, SnapshotRow]]]:
-    """The kernel's drops of each interface, the greatest rate first."""
-    by: dict[str, list[tuple[float, SnapshotRow]]] = {}
-    for row in rows:
-        by.setdefault(str(row["interface"]), []).append((row.rate("packets"), row))
-    for found in by.values():
-        found.sort(key=lambda f: -f[0])
-    return by
-
-
 def _records(view: View) -> list[Record]:
-    drops = drops_by_interface(view.rows("drops"))
-    extras = {h: {str(r["interface"]): r for r in view.rows(h)} for h in _HOOK_NAMES[1:4]}
-    seen = bool(view.of("drops"))
-    return [_record(row, drops if seen else None, extras) for row in view.rows("interfaces")]
+    droppers = Droppers(view)
+    extras = {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
+    return [_record(row, droppers.of(row), extras) for row in view.rows("interfaces")]
 
 
 def _record(
-    row: SnapshotRow,
-    drops: Mapping[str, list[tuple[float, SnapshotRow]]] | None,
-    extras: Mapping[str, Mapping[str, SnapshotRow]],
+    row: SnapshotRow, drops: Drops, extras: Mapping[str, Mapping[str, SnapshotRow]]
 ) -> Record:
     name = str(row["interface"])
     values = values_of(row)
-    found = drops.get(name, []) if drops is not None else []
-    values["drops"] = sum(rate for rate, _ in found) if drops is not None else None
-    values["why"] = str(found[0][1]["reason"]) if found and found[0][0] > 0 else ""
+    values["programs"], values["drops"] = drops.programs, drops.kernel
+    values["link"] = _sum(*(row.rates[c] for c in ("rx_dropped", "tx_dropped", "rx_missed")))
+    values["who"] = drops.by[0].title if drops.by else ""
     values |= _xdp(extras["xdp"].get(name))
     values["tc_in"] = _packets(extras["tc-ingress"].get(name))
     values["tc_out"] = _packets(extras["tc-egress"].get(name))
-    worst = max(_number(values[n]) for n in ("drops", *_DROPPED))
-    mark = "bad" if worst >= BAD else "warn" if worst >= WARN else ""
+    lost = max(_number(values["drops"]), _number(values["link"]))
+    by_programs = _number(values["programs"]) >= BAD  # somebody means to, as a rule
+    mark = "bad" if lost >= BAD else "warn" if lost >= WARN or by_programs else ""
     return Record(row.key, name, values, mark, row)
+
+
+def _sum(*rates: float | None) -> float | None:
+    known = [r for r in rates if r is not None]
+    return sum(known) if known else None
 
 
 def _xdp(row: SnapshotRow | None) -> dict[str, Value]:
@@ -73,11 +69,12 @@ def _trouble(view: View) -> Trouble | None:
     bad = [r for r in _records(view) if r.mark]
     if not bad:
         return None
-    worst = max(bad, key=lambda r: max(r.number(n) for n in ("drops", *_DROPPED)))
+    worst = max(bad, key=lambda r: (r.mark == "bad", max(r.number(n) for n in _LOST)))
     others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    rate = max(worst.number("drops"), *(worst.number(n) for n in _DROPPED))
-    why = f", {label(worst.text('why'))}" if worst.text("why") else ""
-    return Trouble(worst.mark, f"{label(worst.name)}: {units.count(rate)} drops/s{why}{others}")
+    by = Droppers(view).of(worst.row).by if worst.row else ()
+    by = [d for d in by if d.where != RULE] or by  # those have a line of their own
+    said = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])
+    return Trouble(worst.mark, f"{label(worst.name)} drops {said}{others}")
 
 
 def _detail(view: View, record: Record, width: int) -> list[Line]:
@@ -89,32 +86,17 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
             ("XDP", f"{record.text('xdp_mode')} {record.text('xdp_program')}"),
         ]
     )
-    lines += _reasons(view, name)
+    lines += way(view, name, width)
+    lines += programs(view, name, width)
+    lines += reasons(view, name, width)
     lines += graphs(PANE, view, record, width)
     lines += [
         *heading("Counters of the kernel"),
         *counters(view.catalogue["interfaces"], record, view.bits),
     ]
-    for hook in ("xdp", "tc-ingress", "tc-egress"):
+    for hook in _OURS:
         lines += _hook_block(view, HookId(hook, name))
     return lines
-
-
-def _reasons(view: View, name: str) -> list[Line]:
-    found = drops_by_interface(view.rows("drops")).get(name, [])
-    lines = heading("Dropped by the kernel")
-    for rate, row in found:
-        role = "bad" if rate >= BAD else "warn" if rate >= WARN else ""
-        total = units.show(row["packets"], Unit.PACKETS)
-        lines.append(
-            line(
-                (f"  {units.count(rate):>8}/s ", role),
-                (f"{total:>8} in all  ", "muted"),
-                f"{label(row['reason']):26}",
-                (label(row["location"]), "muted"),
-            )
-        )
-    return lines if found else [*lines, line(("  nothing", "muted"))]
 
 
 def _hook_block(view: View, id: HookId) -> list[Line]:
@@ -140,13 +122,24 @@ def _of_rows(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, fl
 
 
 def _dropped(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    by = drops_by_interface([r for s in snapshots for r in s.rows])
-    return {name: sum(rate for rate, _ in found) for name, found in by.items()}
+    by = kernel_drops([r for s in snapshots for r in s.rows])
+    return {name: sum(d.rate for d in found if d.own) for name, found in by.items()}
 
 
-_HOOK_NAMES = ("interfaces", "xdp", "tc-ingress", "tc-egress", "drops")
-_DROPPED = (rate_of("rx_dropped"), rate_of("tx_dropped"))
-_mark = coloured("bad", BAD, "drops")
+def _by_programs(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    by = by_interface([r for s in snapshots for r in s.rows])
+    return {
+        name: sum(row.rate("drop") + row.rate("aborted") for row in rows)
+        for name, rows in by.items()
+    }
+
+
+_OURS = ("xdp", "tc-ingress", "tc-egress")
+_LOST = ("drops", "link", "programs")
+
+
+def _over(name: str) -> Callable[[Record], str]:
+    return coloured("bad", BAD, name)
 
 
 def _why(record: Record) -> str:
@@ -156,30 +149,32 @@ def _why(record: Record) -> str:
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["interfaces"]
     return (
-        of(hook, "interface", width=11, rank=0, grow=15),
-        of(hook, "rx_bytes", title="RX/s", width=8, rank=1, grow=10),
-        of(hook, "tx_bytes", title="TX/s", width=8, rank=1, grow=10),
-        of(hook, "rx_packets", title="RX pkt/s", width=9, rank=4),
-        of(hook, "tx_packets", title="TX pkt/s", width=9, rank=4),
-        Field("drops", "Drops/s", Unit.PACKETS, 9, 1, 0, "dropped by the kernel", _why),
-        Field("why", "Mostly", Unit.TEXT, 16, 2, 22, "the most frequent drop reason", _why),
-        of(
-            hook, "rx_dropped", title="RXdrop/s", width=9, rank=3,
-            colour=coloured("bad", BAD, rate_of("rx_dropped")),
+        of(hook, "interface", width=10, rank=0, grow=15),
+        of(hook, "rx_bytes", title="RX/s", width=7, rank=1, grow=9),
+        of(hook, "tx_bytes", title="TX/s", width=7, rank=4, grow=9),
+        of(hook, "rx_packets", title="RX pkt/s", width=9, rank=5),
+        of(hook, "tx_packets", title="TX pkt/s", width=9, rank=5),
+        of(hook, "xdp_mode", width=8, rank=1),
+        Field(
+            "programs", "ProgDrop", Unit.PACKETS, 9, 1,
+            help="dropped each second by XDP and TC programs that can be counted, and our rules",
+            colour=coloured("warn", BAD, "programs"),
         ),
-        of(
-            hook, "tx_dropped", title="TXdrop/s", width=9, rank=5,
-            colour=coloured("bad", BAD, rate_of("tx_dropped")),
+        Field(
+            "link", "LinkDrop", Unit.PACKETS, 9, 2,
+            help="dropped each second as the link counts it: rx_dropped, tx_dropped, rx_missed",
+            colour=_over("link"),
         ),
-        of(hook, "xdp_mode", width=8, rank=2),
-        of(hook, "xdp_program", width=15, rank=6, grow=22),
-        Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 6, help="let pass by our program"),
-        Field("xdp_drop", "XDP drop/s", Unit.PACKETS, 11, 6, help="dropped by our program"),
-        Field("xdp_aborted", "abort/s", Unit.PACKETS, 8, 8, help="aborted in our program"),
-        Field("xdp_tx", "tx/s", Unit.PACKETS, 8, 8, help="sent back by our program"),
-        Field("xdp_redirect", "redir/s", Unit.PACKETS, 8, 8, help="redirected by our program"),
-        Field("tc_in", "TC in/s", Unit.PACKETS, 9, 5, help="packets seen at TC ingress"),
-        Field("tc_out", "TC out/s", Unit.PACKETS, 9, 5, help="packets seen at TC egress"),
+        Field(
+            "drops", "KernDrop", Unit.PACKETS, 9, 1,
+            help="dropped each second by the kernel's own code", colour=_over("drops"),
+        ),
+        Field("who", "Who drops most", Unit.TEXT, 19, 1, 40,
+              "the program, our rule, the kernel's reason, or the device's counter", _why),
+        of(hook, "xdp_program", width=15, rank=7, grow=22),
+        Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="let pass by our program"),
+        Field("tc_in", "TC in/s", Unit.PACKETS, 9, 6, help="packets seen at TC ingress"),
+        Field("tc_out", "TC out/s", Unit.PACKETS, 9, 6, help="packets seen at TC egress"),
         of(hook, "state", width=8, rank=7),
         )  # fmt: skip
 
@@ -188,7 +183,7 @@ PANE = Pane(
     name="interfaces",
     title="Interfaces",
     order=10,
-    hooks=_HOOK_NAMES,
+    hooks=("interfaces", *_OURS, "drops", "xdp-programs", "tc-programs", "qdiscs"),
     fields=_fields,
     sort="interface",
     reverse=False,
@@ -198,9 +193,15 @@ PANE = Pane(
     detail=_detail,
     figures=(
         Figure("interface-rx", "RX", Unit.BYTES, "interfaces", _rates("rx_bytes")),
-        Figure("interface-drops", "drops/s", Unit.PACKETS, "drops", _dropped, wrong=True),
+        Figure("interface-drops", "kernel drops/s", Unit.PACKETS, "drops", _dropped, wrong=True),
+        Figure(
+            "interface-xdp", "drops/s by XDP", Unit.PACKETS, "xdp-programs", _by_programs,
+            wrong=True,
+        ),
         Figure("interface-tx", "TX", Unit.BYTES, "interfaces", _rates("tx_bytes")),
     ),
     figure_key=lambda record: record.name,
     hook_of=lambda record: HookId("xdp", record.name),
+    about=lambda record: record.name,
+    offer=lambda record: Offer(record.name),
 )  # fmt: skip

@@ -58,7 +58,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines = pairs(
         [
             ("Drops", matched(e.rule)),
-            ("Comes in by", e.interface),
+            ("Comes in on", e.interface),
             ("Stands on", found.place),
             ("Lives for", f"{lasting(e.expires_in)} more, of {lasting(e.rule.ttl)}"),
             ("Dropped", f"{units.count(e.packets)} packets, {units.octets(e.bytes)}"),
@@ -89,11 +89,11 @@ def _colour(record: Record) -> str:
 
 
 _FIELDS = (
-    Field("interface", "Interface", Unit.TEXT, 10, 0, 15, "where the packets come in"),
-    Field("rule", "Drops", Unit.TEXT, 24, 0, 62, "what of a packet must match"),
-    Field("place", "On", Unit.TEXT, 13, 2, 16, "the rung that enforces it", _colour),
-    Field("per_s", "Hits/s", Unit.PACKETS, 8, 1, help="packets that it drops each second"),
-    Field("packets", "Hits", Unit.PACKETS, 8, 1, help="packets that it has dropped"),
+    Field("interface", "Iface", Unit.TEXT, 8, 0, 15, "where the packets come in"),
+    Field("rule", "Drops", Unit.TEXT, 33, 0, 62, "what of a packet must match"),
+    Field("place", "On", Unit.TEXT, 11, 2, 16, "the rung that enforces it", _colour),
+    Field("per_s", "Hits/s", Unit.PACKETS, 7, 1, help="packets that it drops each second"),
+    Field("packets", "Hits", Unit.PACKETS, 7, 1, help="packets that it has dropped"),
     Field("bytes", "Bytes", Unit.BYTES, 8, 4, help="their bytes"),
     Field("left", "Left", Unit.COUNT, 7, 1, help="until it ends by itself", write=_left),
 )
