@@ -30,7 +30,7 @@ from probes.readers import interface_name, is_ethernet
 from probes.rules import protocol_name
 from probes.units import Unit
 
-MOST = 8192
+MOST = 4096
 """Rows that are kept, of all interfaces together. The longest unseen make room for new ones."""
 
 # What is not IP has its sender's MAC address and its EtherType. `seen` counts all packets, also
