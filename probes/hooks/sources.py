@@ -103,7 +103,8 @@ int sources(struct __sk_buff *ctx) {
 }
 """
 )
-# It is shown what is sent as well, and that on the loopback twice.
+# It is shown what is sent as well, and that on the loopback twice. While it is open, packets of
+# protocols that nobody handles are not among the kernel's drops, as with tcpdump: it handles them.
 _AT_SOCKET = (
     packets.OF_SKB
     + _COUNT
