@@ -279,7 +279,7 @@ class Attachment:
             if standing is None:
                 return self._sample(None, Reading(), None)
             try:
-                reading, cost = standing.read(), _cost(standing.programs)
+                reading, cost = standing.read(), _cost(standing)
                 taken = any(held.taken() for held in standing.held)
             except (ProbeError, OSError) as failed:
                 standing.failures += 1
@@ -372,10 +372,11 @@ def _attaching(programs: list[int]) -> Attach:
     return attach
 
 
-def _cost(programs: Iterable[int]) -> Cost | None:
-    infos = [bpf.prog_info(fd) for fd in programs]
-    if not infos:
+def _cost(standing: _Standing) -> Cost | None:
+    """None for a rung that can have no program; one that follows may have none at the moment."""
+    if standing.rung.passive:
         return None
+    infos = [bpf.prog_info(fd) for fd in standing.programs]
     return Cost(sum(i.runs for i in infos), sum(i.run_ns for i in infos))
 
 

@@ -142,7 +142,7 @@ def _is_the_format(told: dict[str, Any]) -> None:
         assert refusal["error"]
         assert refusal["why"]
     assert isinstance(told["lost"], int)
-    _is_a_cost(told["cost"], passive=not rung.programs)
+    _is_a_cost(told["cost"], passive=rung.passive)
     shown = [c for c in hook.columns if not c.hidden]
     assert [c["name"] for c in told["columns"]] == [c.name for c in shown]
     assert [c["unit"] for c in told["columns"]] == [str(c.unit) for c in shown]
