@@ -56,9 +56,8 @@ def main() -> int:
 
 def _longest_first(chosen: list[str]) -> list[str]:
     guests = {b.name: b for b in boot.BOOTS}
-    return sorted(
-        chosen, key=lambda name: (name in guests and bool(guests[name].only), name == LOCAL)
-    )
+    short = {name for name, b in guests.items() if b.parameters or b.userland}
+    return sorted(chosen, key=lambda name: (name in short, name == LOCAL))
 
 
 def _arguments() -> tuple[list[str], str]:
