@@ -108,6 +108,8 @@ class Ruling(Painting):
         record, offers = self._record(), self._pane.offer
         offer = offers(record) if record is not None and offers is not None else None
         if offer is not None:
+            if self._mode == "pane":
+                self.table.select(self.table.index)  # it stays on that row, also after the answer
             self._write_rule(offer, self._ifindex(offer.interface))
 
     def _write_rule(self, offer: Offer, ifindex: object) -> None:

@@ -1,0 +1,155 @@
+"""Top sources: who sends how much to which port of an interface; attached while looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import nlargest
+
+from probes import units
+from probes.model import Hook, HookId, State
+from probes.snapshot import SnapshotRow
+from probes.units import Unit
+from tui.detail import heading, pairs
+from tui.fields import Field, Record, label, of, rate_of, values_of
+from tui.lines import Line, line
+from tui.pane import Pane, Trouble
+from tui.rules import Dropping, Offer, covers, lasting
+from tui.view import View
+
+SHOWN = 500
+"""Rows that are looked at: a flood has more senders than anybody reads."""
+_PACKETS, _BYTES = rate_of("packets"), rate_of("bytes")
+
+
+def _id(view: View) -> HookId:
+    return HookId("sources", view.about)
+
+
+def _rows(view: View) -> tuple[SnapshotRow, ...]:
+    snapshot = view.snapshots.get(_id(view))
+    return snapshot.rows if snapshot else ()
+
+
+def _records(view: View) -> list[Record]:
+    rows = _rows(view)
+    total = sum(row.rate("packets") for row in rows)
+    busiest = rows
+    if len(rows) > SHOWN:
+        busiest = tuple(nlargest(SHOWN, rows, key=lambda r: (r.rate("packets"), r["packets"])))
+    rules = [d for d in view.dropping if d.enforced.interface == view.about]
+    return [_record(row, total, rules) for row in busiest]
+
+
+def _record(row: SnapshotRow, total: float, rules: list[Dropping]) -> Record:
+    values = values_of(row)
+    values["share"] = row.rate("packets") / total * 100 if total else None
+    found = next((d for d in rules if covers(d.enforced.rule, row)), None)
+    values["rule"] = f"dropped {lasting(found.enforced.expires_in)}" if found else ""
+    port = "" if row["dport"] is None else f":{row['dport']}"
+    return Record(row.key, f"{row['saddr']} {row['protocol']}{port}", values, "", row)
+
+
+def _trouble(view: View) -> Trouble | None:
+    status = view.status(_id(view))
+    if view.about and status.state is State.FAILED:
+        why = status.refused[0].why if status.refused else status.note
+        return Trouble("bad", label(f"sources of {view.about} cannot be seen: {why}"))
+    snapshot = view.snapshots.get(_id(view))
+    if snapshot is not None and snapshot.sample.lost:
+        lost = units.count(snapshot.sample.lost)
+        return Trouble("warn", label(f"{view.about}: {lost} packets are of senders not kept here"))
+    return None
+
+
+def _summary(view: View) -> tuple[str, str]:
+    about, status, rows = label(view.about), view.status(_id(view)), _rows(view)
+    if view.snapshots.get(_id(view)) is None:
+        word = "attaching..." if status.state is State.ATTACHING else "not attached"
+        return f"top sources of {about}: {word}", "muted"
+    total = units.count(sum(row.rate("packets") for row in rows))
+    shown = f", the busiest {SHOWN} shown" if len(rows) > SHOWN else ""
+    on = f"seen at {status.rung}"
+    return f"{about}: {len(rows)} sources{shown}, {total} packets/s, {on}. D: drop one", "accent"
+
+
+def _detail(view: View, record: Record, _width: int) -> list[Line]:
+    row = record.row
+    if row is None:
+        return []
+    lines = pairs(
+        [
+            ("Source", row["saddr"]),
+            ("Protocol", row["protocol"]),
+            ("Port", "-" if row["dport"] is None else row["dport"]),
+            ("Comes in on", view.about),
+            ("Packets", f"{units.count(row.rates['packets'])}/s, {_total(row, 'packets')} in all"),
+            (
+                "Bytes",
+                f"{units.octets(row.rates['bytes'], bits=view.bits)}/s, "
+                f"{_total(row, 'bytes')} in all",
+            ),
+            ("Fragments", f"{_total(row, 'fragments')} in all"),
+        ]
+    )
+    lines += heading("Dropped by rules")
+    rules = [d.enforced for d in view.dropping if covers(d.enforced.rule, row)]
+    mine = [e for e in rules if e.interface == view.about]
+    for e in mine:
+        text = f"  {e.rule.what}: {units.count(e.packets)} hits, {lasting(e.expires_in)} left"
+        lines.append(line((label(text), "warn")))
+    return lines if mine else [*lines, line(("  no; D drops it", "muted"))]
+
+
+def _total(row: SnapshotRow, column: str) -> str:
+    return units.show(row[column], Unit.BYTES if column == "bytes" else Unit.PACKETS)
+
+
+def _offer(record: Record) -> Offer:
+    """Its packets to that port; and wider, all of its packets."""
+    row = record.row
+    assert row is not None
+    source = f"src {row['saddr']}"
+    return Offer(record.text("interface"), (f"{source} {_to(row)} ttl 10m", f"{source} ttl 10m"))
+
+
+def _to(row: SnapshotRow) -> str:
+    if row["dport"] is None:
+        return f"proto {row['protocol']}"
+    return f"proto {row['protocol']} dport {row['dport']}"
+
+
+def _colour(_: Record) -> str:
+    return "warn"
+
+
+def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
+    hook = catalogue["sources"]
+    return (
+        of(hook, "saddr", width=17, rank=0, grow=40),
+        of(hook, "protocol", width=6, rank=0, grow=8),
+        of(hook, "dport", width=6, rank=0),
+        of(hook, "packets", title="Packets/s", width=10, rank=0),
+        of(hook, "bytes", title="Bytes/s", width=9, rank=1),
+        Field("share", "Share", Unit.PERCENT, 7, 2, help="of the interface's packets"),
+        Field("packets", "Packets", Unit.PACKETS, 8, 4, help="since it was attached"),
+        Field("rule", "Rule", Unit.TEXT, 15, 3, help="dropped by a rule, and how long yet",
+              colour=_colour),
+        )  # fmt: skip
+
+
+PANE = Pane(
+    name="sources",
+    title="Top sources",
+    order=80,
+    hooks=("sources",),
+    fields=_fields,
+    sort=_PACKETS,
+    records=_records,
+    trouble=_trouble,
+    detail=_detail,
+    inner=True,
+    while_shown=lambda interface: HookId("sources", interface),
+    offer=_offer,
+    summary=_summary,
+    empty="no packet has come in yet",
+)

@@ -1,0 +1,156 @@
+"""Who drops an interface's packets: everybody's programs, our rules, the kernel, the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from probes.snapshot import SnapshotRow
+from tui.view import View
+
+
+class Dropper(NamedTuple):
+    """Somebody who drops. where: the place in the way of a packet. rate: packets a second."""
+
+    rate: float
+    where: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.where} {self.name}" if self.where else self.name
+
+
+class Drops(NamedTuple):
+    """What is known of an interface's drops, packets a second; None: not known.
+
+    programs: by XDP and TC programs, whoever's, and by our rules. kernel: by the kernel's code.
+    by: who, the greatest first.
+    """
+
+    programs: float | None
+    kernel: float | None
+    by: Sequence[Dropper]
+
+
+class Drop(NamedTuple):
+    """One of the kernel's reasons for an interface: a rate, and the row behind it."""
+
+    rate: float
+    row: SnapshotRow
+
+    @property
+    def own(self) -> bool:
+        """The kernel's own doing, no program's."""
+        return self.row["reason"] not in _FOR_PROGRAMS
+
+
+_Freed = tuple[Dropper, str]
+"""Who drops, and the layer for which the kernel frees it, so that kfree_skb sees it; "": none."""
+_PROGRAMS = ("xdp-programs", "tc-programs")
+_FOR_PROGRAMS = {"XDP": "XDP", "TC_INGRESS": "TC", "TC_EGRESS": "TC"}
+"""Drop reasons by which the kernel frees what a program dropped, and where that sat."""
+RULE = "rule"
+"""Where our own rules drop."""
+_FREED = {"xdp-generic": "XDP", "tcx": "TC"}
+"""The same for the rungs of rules."""
+
+
+def by_interface(rows: Iterable[SnapshotRow]) -> dict[str, list[SnapshotRow]]:
+    found: dict[str, list[SnapshotRow]] = {}
+    for row in rows:
+        found.setdefault(str(row["interface"]), []).append(row)
+    return found
+
+
+def kernel_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
+    """The kernel's drops of each interface, the greatest rate first."""
+    by = {
+        name: [Drop(row.rate("packets"), row) for row in found]
+        for name, found in by_interface(rows).items()
+    }
+    for drops in by.values():
+        drops.sort(key=lambda d: -d.rate)
+    return by
+
+
+def program(row: SnapshotRow) -> str:
+    """name#id, as everywhere."""
+    return f"{row['program'] or '?'}#{row['program_id']}"
+
+
+class Droppers:
+    """Who drops, for every interface of a view."""
+
+    def __init__(self, view: View) -> None:
+        self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
+        self._looks = any(view.of(hook) for hook in _PROGRAMS)
+        self._kernel = kernel_drops(view.rows("drops"))
+        self._seen = bool(view.of("drops"))
+        self._rules = view.dropping
+
+    def of(self, row: SnapshotRow) -> Drops:
+        """row: the interface's."""
+        name = str(row["interface"])
+        programs, known = self._programs(name)
+        programs += self._ruled(name)
+        kernel, freed = self._reasons(name)
+        programs += _uncounted(programs, freed)
+        by = [*(d for d, _ in programs), *kernel, *_device(row, sum(d.rate for d in kernel))]
+        counted = sum(d.rate for d, _ in programs)
+        return Drops(
+            counted if known or counted else None,
+            sum(d.rate for d in kernel) if self._seen else None,
+            sorted((d for d in by if d.rate > 0), key=lambda d: -d.rate),
+        )
+
+    def _programs(self, name: str) -> tuple[list[_Freed], bool]:
+        """What each drops; and whether all of them tell."""
+        found, known = list[_Freed](), self._looks
+        for where, rows in (("XDP", self._xdp.get(name, ())), ("TC", self._tc.get(name, ()))):
+            for row in rows:
+                known &= row.rates["drop"] is not None
+                rate = row.rate("drop") + row.rate("aborted")
+                freed = where if row.values.get("mode", "generic") == "generic" else ""
+                found.append((Dropper(rate, where, program(row)), freed))
+        return found, known
+
+    def _ruled(self, name: str) -> list[_Freed]:
+        """Our rules."""
+        return [
+            (Dropper(d.per_s or 0, RULE, d.enforced.rule.what), _FREED.get(d.place, ""))
+            for d in self._rules
+            if d.enforced.interface == name
+        ]
+
+    def _reasons(self, name: str) -> tuple[list[Dropper], dict[str, float]]:
+        """By reason, wherever in the kernel; apart: what it freed for a program, by layer."""
+        sums: dict[str, float] = {}
+        for rate, row in self._kernel.get(name, ()):
+            reason = str(row["reason"])
+            sums[reason] = sums.get(reason, 0) + rate
+        kernel = [Dropper(rate, "", why) for why, rate in sums.items() if why not in _FOR_PROGRAMS]
+        freed: dict[str, float] = {}
+        for reason, layer in _FOR_PROGRAMS.items():
+            freed[layer] = freed.get(layer, 0) + sums.get(reason, 0)
+        return kernel, freed
+
+
+def _uncounted(programs: Sequence[_Freed], freed: Mapping[str, float]) -> list[_Freed]:
+    """What the kernel freed for programs beyond what those tell."""
+    found = list[_Freed]()
+    for layer, rate in freed.items():
+        rest = rate - sum(d.rate for d, at in programs if at == layer)
+        if rest > max(rate / 10, 1):  # counters are not read at the same moment
+            found.append((Dropper(rest, layer, "a program that is not counted"), layer))
+    return found
+
+
+def _device(row: SnapshotRow, kernel: float) -> list[Dropper]:
+    """The link's own counters, where the kernel's drops are not what they count."""
+    found = [
+        Dropper(row.rate("rx_missed"), "NIC", "rx_missed"),
+        Dropper(row.rate("tx_dropped"), "link", "tx_dropped"),
+        Dropper(row.rate("rx_dropped"), "link", "rx_dropped"),
+    ]
+    return [d for d in found if d.rate > kernel]
