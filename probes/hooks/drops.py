@@ -31,13 +31,14 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         def read() -> Reading:
             found = [row for table in tables for row in table.rows()]
             places = symbols.resolve({int(row[0]) for row in found})
+            where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
             rows: dict[tuple[Value, ...], int] = {}
             for location, reason, ifindex, netns, protocol, port, _, packets in found:
                 why = name_of(int(reason))
                 if why in drop_reasons.NOT_DROPPED:
                     continue
                 key = (
-                    _interface(int(ifindex), int(netns), own),
+                    where[ifindex, netns],
                     why,
                     places[int(location)],
                     packet_protocol(int(protocol)),
