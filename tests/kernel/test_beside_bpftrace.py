@@ -1,0 +1,71 @@
+"""The kernel's drops as bpftrace counts them, beside ours, under the same traffic."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from namespaces import namespace, send, veth
+from scenarios import values
+
+from probes.attachment import Attachment, Modules
+from probes.hooks import catalogue
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.anywhere,
+    pytest.mark.skipif(shutil.which("bpftrace") is None, reason="bpftrace is not installed"),
+]
+
+N = 25
+ONE_LINER = """
+BEGIN { printf("ready\\n"); }
+tracepoint:skb:kfree_skb /args->protocol == 0x88b5/ {
+    @[args->reason, ksym(args->location)] = count();
+}
+"""
+
+
+@contextmanager
+def _bpftrace(program: str) -> Iterator[list[str]]:
+    """Runs it; its output is in the list when it has ended."""
+    output: list[str] = []
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        ("bpftrace", "-e", program), stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.strip() == "ready":
+                    break
+            else:
+                assert process.stderr is not None
+                pytest.skip(f"bpftrace: {process.stderr.read().strip()[-200:]}")
+            yield output
+            process.send_signal(signal.SIGINT)
+            output += process.communicate(timeout=60)[0].splitlines()
+        finally:
+            process.kill()
+
+
+def test_drops_by_reason_and_place(modules: Modules) -> None:
+    attachment = Attachment(catalogue()["drops"], modules)
+    attachment.climb()
+    try:
+        with namespace(), _bpftrace(ONE_LINER) as output:
+            veth()
+            send("v1", N)
+            rows = [r for r in values(attachment) if r["protocol"] == "0x88b5"]
+    finally:
+        attachment.detach()
+    theirs = re.findall(r"@\[(\d+), ([\w.]+)[^\]]*\]: (\d+)", "\n".join(output))
+    assert [(place, int(packets)) for _, place, packets in theirs] == [
+        (str(r["location"]).partition("+")[0], r["packets"]) for r in rows
+    ]
+    assert sum(r["packets"] for r in rows) == N
