@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
+from probes.drop_stages import function_of, stage_of
 from probes.snapshot import SnapshotRow
 from tui.view import View
 
@@ -40,20 +42,26 @@ class Drop(NamedTuple):
     row: SnapshotRow
 
     @property
-    def own(self) -> bool:
-        """The kernel's own doing, no program's."""
-        return self.row["reason"] not in _FOR_PROGRAMS
+    def layer(self) -> str:
+        """Where a program sat that dropped it, "XDP" or "TC"; "": the kernel's own doing."""
+        return layer_of(str(self.row["reason"]), str(self.row["location"]))
 
 
 _Freed = tuple[Dropper, str]
-"""Who drops, and the layer for which the kernel frees it, so that kfree_skb sees it; "": none."""
+"""Who drops, and at which layer: what the kernel frees there, if it does, is the same packets."""
 _PROGRAMS = ("xdp-programs", "tc-programs")
-_FOR_PROGRAMS = {"XDP": "XDP", "TC_INGRESS": "TC", "TC_EGRESS": "TC"}
-"""Drop reasons by which the kernel frees what a program dropped, and where that sat."""
+_LAYERS = {"xdp": "XDP", "tc-ingress": "TC", "tc-egress": "TC"}
+"""Stages at which the kernel frees what a program dropped."""
 RULE = "rule"
 """Where our own rules drop."""
-_FREED = {"xdp-generic": "XDP", "tcx": "TC"}
+_FREED = {"xdp-native": "XDP", "xdp-generic": "XDP", "tcx": "TC"}
 """The same for the rungs of rules."""
+
+
+@lru_cache(4096)
+def layer_of(reason: str, location: str) -> str:
+    """See `Drop.layer`."""
+    return _LAYERS.get(stage_of(reason, function_of(location)), "")
 
 
 def by_interface(rows: Iterable[SnapshotRow]) -> dict[str, list[SnapshotRow]]:
@@ -111,8 +119,7 @@ class Droppers:
             for row in rows:
                 known &= row.rates["drop"] is not None
                 rate = row.rate("drop") + row.rate("aborted")
-                freed = where if row.values.get("mode", "generic") == "generic" else ""
-                found.append((Dropper(rate, where, program(row)), freed))
+                found.append((Dropper(rate, where, program(row)), where))
         return found, known
 
     def _ruled(self, name: str) -> list[_Freed]:
@@ -126,14 +133,11 @@ class Droppers:
     def _reasons(self, name: str) -> tuple[list[Dropper], dict[str, float]]:
         """By reason, wherever in the kernel; apart: what it freed for a program, by layer."""
         sums: dict[str, float] = {}
-        for rate, row in self._kernel.get(name, ()):
-            reason = str(row["reason"])
-            sums[reason] = sums.get(reason, 0) + rate
-        kernel = [Dropper(rate, "", why) for why, rate in sums.items() if why not in _FOR_PROGRAMS]
         freed: dict[str, float] = {}
-        for reason, layer in _FOR_PROGRAMS.items():
-            freed[layer] = freed.get(layer, 0) + sums.get(reason, 0)
-        return kernel, freed
+        for drop in self._kernel.get(name, ()):
+            into, key = (freed, drop.layer) if drop.layer else (sums, str(drop.row["reason"]))
+            into[key] = into.get(key, 0) + drop.rate
+        return [Dropper(rate, "", reason) for reason, rate in sums.items()], freed
 
 
 def _uncounted(programs: Sequence[_Freed], freed: Mapping[str, float]) -> list[_Freed]:

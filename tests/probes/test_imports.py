@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCREEN_SEES = {
-    f"probes.{m}" for m in ("model", "snapshot", "units", "errors", "points", "rules", "funnel")
-}
+SEEN = ("model", "snapshot", "units", "errors", "points", "rules", "funnel", "drop_stages")
+SCREEN_SEES = {f"probes.{m}" for m in SEEN}
 KNOWS_BOTH = {"tui.cli", "tui.output", "tui.reports"}
 _ATTACHING = (
     "attachment",

@@ -123,7 +123,7 @@ def _of_rows(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, fl
 
 def _dropped(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     by = kernel_drops([r for s in snapshots for r in s.rows])
-    return {name: sum(d.rate for d in found if d.own) for name, found in by.items()}
+    return {name: sum(d.rate for d in found if not d.layer) for name, found in by.items()}
 
 
 def _by_programs(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
