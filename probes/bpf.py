@@ -197,7 +197,10 @@ class ProgLink:
 
 
 def prog_links() -> Iterator[ProgLink]:
-    """Every bpf_link of XDP or onto a program on the host. CAP_SYS_ADMIN, Linux 5.8."""
+    """Every bpf_link of XDP or onto a program on the host. CAP_SYS_ADMIN, Linux 5.8.
+
+    Before Linux 5.13 links onto programs do not tell onto which: they are left out.
+    """
     for id in link_ids():
         try:
             fd = _bpf(_LINK_FD_BY_ID, struct.pack("<III", id, 0, 0))

@@ -156,7 +156,7 @@ def test_a_program_is_followed_when_it_comes_is_replaced_moves_and_goes(
     assert counters(row, "program_id", "program", "packets") == (second, "acme_second", 0)
     verdicts("v1", {1: 4})
     counted(attachment, 4)
-    mine = {p["id"] for p in bpftool("prog") if p.get("name") == "ebpftop_xdp"}
+    mine = {p["id"] for p in bpftool("prog") if p.get("name", "").startswith("ebpftop_xdp")}
     assert len(mine) == (1 if by_verdict(attachment) else 0)
     who.ask("unlink", link)
     assert values(attachment) == []
@@ -235,7 +235,8 @@ def test_a_dispatcher_s_verdict_is_that_of_its_parts_which_are_listed(
     dispatcher, part = who.ask("dispatcher", "xdp_dispatcher", "acme_part")
     who.put(dispatcher, one, "native")
     (row,) = values(attachment)
-    assert counters(row, "program_id", "parts") == (dispatcher, f"acme_part#{part}")
+    told = tuple(map(int, os.uname().release.split(".")[:2])) >= (5, 13)  # a link's target
+    assert counters(row, "program_id", "parts") == (dispatcher, f"acme_part#{part}" * told)
     verdicts("v1", {1: 3, 2: 2, 3: 1})
     (row,) = counted(attachment, 6)
     assert counters(row, "seen", "drop", "pass", "tx") == ("fexit", 3, 2, 1)
