@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from probes import units
 from probes.funnel import Cause, Flow, Stage, funnel
+from probes.model import HookId
 from probes.snapshot import SnapshotRow
 from probes.units import Unit
 from tui.detail import heading
@@ -114,7 +115,17 @@ def programs(view: View, interface: str, width: int) -> list[Line]:
     found = sitting(view, interface)
     for one in found:
         lines += _program(one, width)
+    if any(one.row["seen"] != "fexit" for one in found):
+        lines += _why(view, width)
     return lines if found else [*lines, line(("  nobody's", "muted"))]
+
+
+def _why(view: View, width: int) -> Iterator[Line]:
+    """Why not by verdict: what the better rungs answered, once."""
+    statuses = [view.status(HookId(hook)) for hook in ("xdp-programs", "tc-programs")]
+    for text in dict.fromkeys(f"{r.rung}: {r.error}: {r.why}" for s in statuses for r in s.refused):
+        for row in wrap(label(f"not by {text}"), max(width - 4, 20)):
+            yield line((f"  {row}", "warn"))
 
 
 def _program(one: Sitting, width: int) -> Iterator[Line]:

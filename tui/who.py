@@ -100,10 +100,11 @@ class Droppers:
     def of(self, row: SnapshotRow) -> Drops:
         """row: the interface's."""
         name = str(row["interface"])
-        programs, known = self._programs(name)
+        programs, silent = self._programs(name)
         programs += self._ruled(name)
         kernel, freed = self._reasons(name)
-        programs += _uncounted(programs, freed)
+        programs += _uncounted(programs, freed, silent)
+        known = self._looks and not silent
         by = [*(d for d, _ in programs), *kernel, *_device(row, sum(d.rate for d in kernel))]
         counted = sum(d.rate for d, _ in programs)
         return Drops(
@@ -112,15 +113,15 @@ class Droppers:
             sorted((d for d in by if d.rate > 0), key=lambda d: -d.rate),
         )
 
-    def _programs(self, name: str) -> tuple[list[_Freed], bool]:
-        """What each drops; and whether all of them tell."""
-        found, known = list[_Freed](), self._looks
+    def _programs(self, name: str) -> tuple[list[_Freed], list[_Freed]]:
+        """What each drops; apart: those that do not tell."""
+        found, silent = list[_Freed](), list[_Freed]()
         for where, rows in (("XDP", self._xdp.get(name, ())), ("TC", self._tc.get(name, ()))):
             for row in rows:
-                known &= row.rates["drop"] is not None
                 rate = row.rate("drop") + row.rate("aborted")
-                found.append((Dropper(rate, where, program(row)), where))
-        return found, known
+                into = silent if row.rates["drop"] is None else found
+                into.append((Dropper(rate, where, program(row)), where))
+        return found, silent
 
     def _ruled(self, name: str) -> list[_Freed]:
         """Our rules."""
@@ -140,13 +141,18 @@ class Droppers:
         return [Dropper(rate, "", reason) for reason, rate in sums.items()], freed
 
 
-def _uncounted(programs: Sequence[_Freed], freed: Mapping[str, float]) -> list[_Freed]:
-    """What the kernel freed for programs beyond what those tell."""
+def _uncounted(
+    programs: Sequence[_Freed], freed: Mapping[str, float], silent: Sequence[_Freed]
+) -> list[_Freed]:
+    """What the kernel freed for programs beyond what those tell: by the one that does not."""
     found = list[_Freed]()
     for layer, rate in freed.items():
         rest = rate - sum(d.rate for d, at in programs if at == layer)
-        if rest > max(rate / 10, 1):  # counters are not read at the same moment
-            found.append((Dropper(rest, layer, "a program that is not counted"), layer))
+        if rest <= max(rate / 10, 1):  # counters are not read at the same moment
+            continue
+        names = [d.name for d, at in silent if at == layer]
+        who = names[0] if len(names) == 1 else "a program that is not counted"
+        found.append((Dropper(rest, layer, who), layer))
     return found
 
 

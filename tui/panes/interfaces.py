@@ -129,7 +129,7 @@ def _dropped(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 def _by_programs(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     by = by_interface([r for s in snapshots for r in s.rows])
     return {
-        name: sum(row.rate("drop") + row.rate("aborted") for row in rows)
+        name: _sum(*(row.rates[verdict] for row in rows for verdict in ("drop", "aborted")))
         for name, rows in by.items()
     }
 
