@@ -24,6 +24,8 @@ FEXIT, RUNS, NONE = "fexit", "runs", "none"
 """How a program is counted, as the column `seen` says it."""
 UNCOUNTED = "listed only: to count takes Linux 5.8 and CAP_SYS_ADMIN"
 ONLY_RUNS = "its runs are counted, not what it answers"
+MOST = 256
+"""Programs of one hook that get a program of ours; more are counted by their runs."""
 _MOMENTARY = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
 
@@ -156,9 +158,11 @@ class Followers:
             return
         followed.again = any(refusal.errno in _MOMENTARY for refusal in refused)
         if followed.seen == NONE:
-            self._count_runs(followed, fd, refused[0].why if refused else ONLY_RUNS)
+            self._count_runs(followed, fd, refused[-1].why if refused else ONLY_RUNS)
 
     def _attach(self, followed: Followed, fd: int, way: str) -> None:
+        if sum(other.seen == FEXIT for other in self._held.values()) >= MOST:
+            raise Unsupported(f"{MOST} others are followed already")
         point = FexitOf(fd, bpf.main_function(fd))
         insns = made_for(self._opening.functions[way], followed.id, self._netns)
         self._opening.attach(point, insns, way, followed.stack)

@@ -19,7 +19,7 @@ from foreign import LONG, Somebody, listing, somebody
 from namespaces import FRAME, as_json, bpftool, namespace, run, send, veth
 from scenarios import Values, find, values
 
-from probes import bpf
+from probes import bpf, foreign
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue
 from probes.model import State
@@ -212,6 +212,23 @@ def test_a_program_that_cannot_be_followed_costs_the_others_nothing(
     if by_verdict(attachment):
         assert "BTF" in row["why"]
         assert counters(other, "seen", "why", "drop", "pass") == ("fexit", "", 4, 2)
+
+
+def test_more_programs_than_are_followed_are_counted_by_their_runs(
+    who: Somebody, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "MOST", 1)
+    one, _ = veth()
+    two, _ = veth("w0", "w1")
+    for index in (one, two):
+        who.put(who.load("xdp by byte", "acme_many", btf=True), index, "native")
+    attachment = follow("xdp-programs")
+    verdicts("v1", {2: 3})
+    verdicts("w1", {2: 1})
+    rows = counted(attachment, 3, 1)
+    if by_verdict(attachment):
+        assert sorted(row["seen"] for row in rows) == ["fexit", "runs"]
+        assert "followed already" in find(rows, seen="runs")["why"]
 
 
 @pytest.mark.usefixtures("who")
