@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from namespaces import namespace, send, veth
 from scenarios import values
 
+from probes import privilege
 from probes.attachment import Attachment, Modules
 from probes.drop_source import MAP_ENTRIES
 from probes.hooks import catalogue
+from probes.model import State
 
 pytestmark = pytest.mark.kernel
 
@@ -97,6 +100,32 @@ def test_protocol_and_port_of_every_kind(drops: Callable[[], Attachment]) -> Non
     for n, (_, protocol, port) in enumerate(FRAMES.values()):
         expected[protocol, port] = expected.get((protocol, port), 0) + (1 << n)
     assert found == expected
+
+
+@pytest.mark.parametrize("rung", ["btf-tracepoint", "btf-tracepoint-no-reason"])
+def test_under_lockdown_the_ethertype_is_told_and_no_memory_read(
+    modules: Modules, monkeypatch: pytest.MonkeyPatch, rung: str
+) -> None:
+    """The program that is loaded there, here: the kernel would refuse one that calls a helper
+    to read (113, bpf_probe_read_kernel)."""
+    monkeypatch.setattr(privilege, "lockdown", lambda: "confidentiality")
+    source = next(r for r in catalogue()["drops"].ladder if r.name == rung).source_for(None)
+    attachment = Attachment(catalogue()["drops"], modules)
+    with ExitStack() as stack:
+        code = modules.take(source, stack).functions["dropped"]
+        calls = [i for op, i in struct.iter_unpack("<B3xi", code) if op == 0x85]
+        assert calls
+        assert 113 not in calls
+        stack.callback(attachment.detach)
+        status = attachment.climb(pinned=rung)
+        if status.state is State.FAILED:
+            pytest.skip(status.refused[0].why)
+        stack.enter_context(namespace())
+        veth()
+        send("v1", N, FRAMES["udp"][0])
+        send("v1", N, FRAMES["lldp"][0])
+        rows = [r for r in values(attachment) if r["location"] != "-" and r["packets"] == N]
+    assert {(r["protocol"], r["dport"]) for r in rows} >= {("ipv4", None), ("lldp", None)}
 
 
 @pytest.mark.anywhere
