@@ -16,6 +16,7 @@ mean the same packets is written here once:
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ Snapshots = Mapping[str, Sequence[Snapshot]]
 Since = Mapping[HookId, Sample]
 """The samples that counting starts from; see `remember`."""
 
+_READ_APART = ("interfaces", "drops", "qdiscs")
 _COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
 """Kinds of interface and drivers whose rx_dropped has what XDP drops."""
 
@@ -209,10 +211,28 @@ class _Counted:
             if row["parent"] == "root"
         ]
 
+    def doubt(self, of: Flow) -> Flow:
+        """How far two counters of these packets may be apart because two hooks read them, one
+        after the other, now and before: packets that came in between, twice as many."""
+        read = [s for hook in _READ_APART for s in self._snapshots.get(hook, ())]
+        now = [s.sample.time for s in read]
+        before = [s.sample.time - s.interval for s in read if s.interval]
+        first = [self._since[s.id].time for s in read if s.id in self._since]
+        elapsed = max(now, default=0) - max(first, default=0)
+        fastest = max(of.per_s or 0, of.total / elapsed if first and elapsed > 0 else 0)
+        return Flow(
+            math.ceil(2 * fastest * (_apart(now) + _apart(first))),
+            2 * fastest * (_apart(now) + _apart(before)) / self._interval,
+        )
+
     def seen(self, hook: str) -> Flow | None:
         """The packets that a program of ours at the head of TC counted."""
         active = [(s, row) for s, row in self.rows(hook) if s.sample.from_zero]
         return _sum(self.flow(*found, "packets") for found in active) if active else None
+
+
+def _apart(times: Sequence[float]) -> float:
+    return max(times, default=0) - min(times, default=0)
 
 
 class _Funnel:
@@ -240,9 +260,9 @@ class _Funnel:
         for (reason, function), lost in sorted(self._counted.drops().items()):
             stage = stage_of(reason, function)
             if stage == "nic" or {reason, (reason, function)} & IN_RX_DROPPED:
-                self._rx_dropped = self._rx_dropped.less(lost)
+                self._rx_dropped = self._left(self._rx_dropped, lost)
             if stage == "wire":
-                self._tx_dropped = self._tx_dropped.less(lost)
+                self._tx_dropped = self._left(self._tx_dropped, lost)
             why = f"{reason} at {function}" if reason != DASH else function
             if stage in (RECEIVING, ANYWHERE):
                 unsure.append((stage, why, lost, reason))
@@ -262,9 +282,18 @@ class _Funnel:
 
     def _explained(self, stage: str, why: str, lost: Flow, counter: Flow) -> tuple[Flow, Flow]:
         """Puts what a counter explains of a drop at a stage; what is left of both."""
-        part = lost.shared(counter)
+        left = self._left(lost, counter) if counter.total else lost
+        part = lost.less(left)
         self._add(stage, why, part)
-        return counter.less(part), lost.less(part)
+        return self._left(counter, part), left
+
+    def _left(self, counter: Flow, known: Flow) -> Flow:
+        """What a counter has beyond packets that are known; nothing where that is in doubt."""
+        left = counter.less(known)
+        doubt = self._counted.doubt(counter.shared(known))
+        sure = left.total > doubt.total, (left.per_s or 0) > (doubt.per_s or 0)
+        rate = left.per_s if sure[1] or left.per_s is None else 0.0
+        return Flow(left.total if sure[0] else 0, rate)
 
     def stages(self) -> tuple[Stage, ...]:
         counted = self._counted

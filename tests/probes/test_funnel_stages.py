@@ -11,6 +11,7 @@ from probes.model import HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.snapshot import Snapshot
 
 Values = dict[str, Value]
+Told = dict[str, list[Values]]
 
 
 def _sample(name: str, rows: list[Values], time: float, epoch: int = 1) -> Sample:
@@ -23,14 +24,12 @@ def _sample(name: str, rows: list[Values], time: float, epoch: int = 1) -> Sampl
     return Sample(status, time, time, epoch, made, from_zero=hook.ladder[0].from_zero)
 
 
-def _lost(told: dict[str, list[Values]], **options: object) -> dict[str, int]:
+def _lost(told: Told, **options: object) -> dict[str, int]:
     """What is lost on eth0 by stage, of counters that were at zero two seconds before."""
     return {s.name: s.lost.total for s in _stages(told, **options) if s.lost and s.lost.total}
 
 
-def _stages(
-    told: dict[str, list[Values]], ours: tuple[Cause, ...] = (), interface: str = "eth0"
-) -> tuple[Stage, ...]:
+def _stages(told: Told, ours: tuple[Cause, ...] = (), interface: str = "eth0") -> tuple[Stage, ...]:
     snapshots = {}
     for name, rows in told.items():
         zero = [
@@ -58,7 +57,7 @@ def _drop(packets: int, reason: str, place: str = "f+0x1", **more: Value) -> Val
 
 
 def test_rx_dropped_is_the_device_s_but_for_what_the_kernel_dropped() -> None:
-    told = {
+    told: Told = {
         "interfaces": _link(rx_packets=100, rx_dropped=30, rx_missed=3, rx_errors=2),
         "drops": [_drop(8, "UNHANDLED_PROTO"), _drop(4, "CPU_BACKLOG"), _drop(5, "NO_SOCKET")],
     }
@@ -74,7 +73,7 @@ def test_rx_dropped_is_the_device_s_but_for_what_the_kernel_dropped() -> None:
 
 
 def test_without_a_trace_of_drops_nothing_is_said_of_stack_and_socket() -> None:
-    told = {"interfaces": _link(rx_packets=9, rx_dropped=30)}
+    told: Told = {"interfaces": _link(rx_packets=9, rx_dropped=30)}
     stages = {s.name: s for s in _stages(told)}
     assert stages["stack"].lost is stages["socket"].lost is stages["xdp"].lost is None
     assert stages["nic"].why == "rx_dropped: by the device or the stack"
@@ -82,7 +81,7 @@ def test_without_a_trace_of_drops_nothing_is_said_of_stack_and_socket() -> None:
 
 @pytest.mark.parametrize(("driver", "nic"), [("virtio_net", 2), ("ixgbe", 9)])
 def test_drivers_that_count_xdp_s_drops_as_their_own(driver: str, nic: int) -> None:
-    told = {
+    told: Told = {
         "interfaces": _link(rx_packets=50, rx_dropped=9, driver=driver),
         "drops": [],
         "xdp-programs": [
@@ -94,7 +93,7 @@ def test_drivers_that_count_xdp_s_drops_as_their_own(driver: str, nic: int) -> N
 
 def test_xdp_s_drops_are_counted_once_though_generic_mode_frees_them() -> None:
     program: Values = {"ifindex": 2, "interface": "eth0", "program_id": 3, "program": "p"}
-    told = {
+    told: Told = {
         "interfaces": _link(rx_packets=50),
         "drops": [_drop(10, "XDP")],
         "xdp-programs": [{**program, "drop": 9, "aborted": 1, "redirect": 5}],
@@ -116,9 +115,9 @@ def test_a_queue_s_drops_are_the_root_s_or_those_that_were_freed_whichever_are_m
         ]
 
     link = _link(tx_packets=5, tx_dropped=1)
-    counted = {"interfaces": link, "drops": [_drop(6, "QDISC_DROP")], "qdiscs": queues(6)}
+    counted: Told = {"interfaces": link, "drops": [_drop(6, "QDISC_DROP")], "qdiscs": queues(6)}
     assert _lost(counted) == {"qdisc": 6, "wire": 1}
-    silent = {"interfaces": link, "drops": [_drop(6, "QDISC_DROP")], "qdiscs": queues(0)}
+    silent: Told = {"interfaces": link, "drops": [_drop(6, "QDISC_DROP")], "qdiscs": queues(0)}
     assert _lost(silent) == {"qdisc": 6, "wire": 1}
     stages = {s.name: s for s in _stages(silent)}
     assert [(n, stages[n].came) for n in ("tc-egress", "qdisc", "wire")] == [
@@ -129,7 +128,7 @@ def test_a_queue_s_drops_are_the_root_s_or_those_that_were_freed_whichever_are_m
 
 
 def test_without_reasons_counters_tell_what_the_place_does_not() -> None:
-    told = {
+    told: Told = {
         "interfaces": _link(rx_packets=50, rx_dropped=4, tx_dropped=2),
         "drops": [
             _drop(10, "-", "__netif_receive_skb_core+0x7"),
@@ -196,13 +195,32 @@ def test_counting_starts_anew_with_what_is_counted() -> None:
     assert funnel(told, "eth0", since)[0].came == Flow(7, None)
     remember(since, [_sample("interfaces", _link(rx_packets=11), 2, epoch=2)])
     again = _sample("interfaces", _link(rx_packets=12), 3, epoch=2)
-    told = {"interfaces": [Snapshot.between(hook, None, again)]}
+    told: Told = {"interfaces": [Snapshot.between(hook, None, again)]}
     assert funnel(told, "eth0", since)[0].came == Flow(1, None)
+
+
+@pytest.mark.parametrize(("ahead", "lost"), [(30, 0), (3000, 3000)])
+def test_what_came_between_two_hooks_readings_is_nobody_s_loss(ahead: int, lost: int) -> None:
+    """At 100,000 a second and 0.2 ms apart some tens are no more than that; thousands are."""
+    name, drops = (catalogue()[hook] for hook in ("interfaces", "drops"))
+    then = _sample("interfaces", _link(), 10), _sample("drops", [], 10.0002)
+    now = (
+        _sample("interfaces", _link(rx_dropped=200_000 + ahead), 12),
+        _sample("drops", [_drop(200_000, "UNHANDLED_PROTO")], 12.0002),
+    )
+    told = {
+        "interfaces": [Snapshot.between(name, then[0], now[0])],
+        "drops": [Snapshot.between(drops, then[1], now[1])],
+    }
+    stages = {s.name: s for s in funnel(told, "eth0", {s.status.id: s for s in then})}
+    assert stages["nic"].lost == Flow(lost, lost / 2)
+    assert stages["stack"].lost is not None
+    assert stages["stack"].lost.total == 200_000
 
 
 def test_an_interface_of_another_namespace_has_a_funnel_of_what_was_dropped_there() -> None:
     other = "if7 (netns 4026532000)"
-    told = {"interfaces": _link(), "drops": [_drop(3, "NO_SOCKET", interface=other)]}
+    told: Told = {"interfaces": _link(), "drops": [_drop(3, "NO_SOCKET", interface=other)]}
     snapshots = {
         name: [Snapshot.between(catalogue()[name], None, _sample(name, rows, 1))]
         for name, rows in told.items()
