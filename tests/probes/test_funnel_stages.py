@@ -24,9 +24,9 @@ def _sample(name: str, rows: list[Values], time: float, epoch: int = 1) -> Sampl
     return Sample(status, time, time, epoch, made, from_zero=hook.ladder[0].from_zero)
 
 
-def _lost(told: Told, **options: object) -> dict[str, int]:
+def _lost(told: Told, ours: tuple[Cause, ...] = ()) -> dict[str, int]:
     """What is lost on eth0 by stage, of counters that were at zero two seconds before."""
-    return {s.name: s.lost.total for s in _stages(told, **options) if s.lost and s.lost.total}
+    return {s.name: s.lost.total for s in _stages(told, ours) if s.lost and s.lost.total}
 
 
 def _stages(told: Told, ours: tuple[Cause, ...] = (), interface: str = "eth0") -> tuple[Stage, ...]:
@@ -195,7 +195,7 @@ def test_counting_starts_anew_with_what_is_counted() -> None:
     assert funnel(told, "eth0", since)[0].came == Flow(7, None)
     remember(since, [_sample("interfaces", _link(rx_packets=11), 2, epoch=2)])
     again = _sample("interfaces", _link(rx_packets=12), 3, epoch=2)
-    told: Told = {"interfaces": [Snapshot.between(hook, None, again)]}
+    told = {"interfaces": [Snapshot.between(hook, None, again)]}
     assert funnel(told, "eth0", since)[0].came == Flow(1, None)
 
 
