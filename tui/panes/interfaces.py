@@ -25,9 +25,15 @@ _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
 def _records(view: View) -> list[Record]:
+    return [record for record, _ in _looked(view)]
+
+
+def _looked(view: View) -> list[tuple[Record, Drops]]:
+    """Each interface, and who drops there."""
     droppers = Droppers(view)
     extras = {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
-    return [_record(row, droppers.of(row), extras) for row in view.rows("interfaces")]
+    found = [(row, droppers.of(row)) for row in view.rows("interfaces")]
+    return [(_record(row, drops, extras), drops) for row, drops in found]
 
 
 def _record(
@@ -66,13 +72,12 @@ def _number(value: Value) -> float:
 
 
 def _trouble(view: View) -> Trouble | None:
-    bad = [r for r in _records(view) if r.mark]
+    bad = [(record, drops) for record, drops in _looked(view) if record.mark]
     if not bad:
         return None
-    worst = max(bad, key=lambda r: (r.mark == "bad", max(r.number(n) for n in _LOST)))
+    worst, drops = max(bad, key=lambda b: (b[0].mark == "bad", max(map(b[0].number, _LOST))))
     others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    by = Droppers(view).of(worst.row).by if worst.row else ()
-    by = [d for d in by if d.where != RULE] or by  # those have a line of their own
+    by = [d for d in drops.by if d.where != RULE] or drops.by  # those have a line of their own
     said = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])
     return Trouble(worst.mark, f"{label(worst.name)} drops {said}{others}")
 
