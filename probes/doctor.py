@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes import btf, features, links, privilege
+from probes import bpf, btf, features, links, privilege
 from probes.attachment import Modules
 from probes.errors import ProbeError
 from probes.features import Answer, Word
@@ -46,6 +46,7 @@ def examine(
     hook: Hook, modules: Modules, *, target: str | None = None, ifindex: int = 0, asked: bool
 ) -> Finding:
     """Asks the kernel about every rung of a hook. asked: a person names it (lasting rungs too)."""
+    bpf.raise_memlock()  # as for the real run: before Linux 5.11 programs count against it
     answers: list[tuple[Rung, Answer]] = []
     predicted: str | None = None
     for rung in hook.ladder:

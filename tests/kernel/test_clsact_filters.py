@@ -166,4 +166,5 @@ def test_no_fd_is_left_open(program: int) -> None:
     for _ in range(5):
         clsact_detach(clsact_attach(index, "ingress", program, "ebpftop:test"))
         netlink.links()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # Fewer where the shared compiler's idle child went meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
