@@ -61,11 +61,12 @@ class Ruling(Painting):
         self._give_back("pane")
         self._opened = None
         self._pane, self._about = pane, about
-        self.view.about = about
         if not pane.inner:
             self._tab, self._below = pane, None
         if pane.while_shown is not None:
+            self.view = self.live  # a screen that stands still has nothing of what begins now
             self._borrow("pane", pane.while_shown(about))
+        self.view.about = about
         self._show("pane")
 
     _below: Record | None = None

@@ -129,6 +129,14 @@ async def test_top_sources_are_attached_while_they_are_looked_at(leave: str) -> 
         assert all(i.hook != "sources" for i in app.live.snapshots)
 
 
+async def test_a_frozen_screen_goes_on_for_sources_which_begin_now() -> None:
+    async with playing() as (app, pilot):
+        await _press(pilot, "space", "t")
+        await step(pilot, 3)
+        assert "FROZEN" not in text(app)
+        assert "203.0.113.66" in text(app)
+
+
 async def test_sources_are_those_of_the_interface_and_sorted_by_rate() -> None:
     """Of eth0: another interface's senders are not there; < and > sort as elsewhere."""
     async with playing() as (app, pilot):
