@@ -289,6 +289,7 @@ STEPS = {
 }
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_before_any_step_nothing_stays_after_a_sweep(directory: Path, step: str) -> None:
     """Of attaching and of letting go; each of them is where a process dies once."""
@@ -306,6 +307,7 @@ def test_killed_before_any_step_nothing_stays_after_a_sweep(directory: Path, ste
     assert list(directory.iterdir()) == []
 
 
+@pytest.mark.anywhere
 def test_a_sweep_that_is_killed_is_ended_by_the_next(directory: Path) -> None:
     index, _ = veth()
     before = _state("v0")
