@@ -359,8 +359,12 @@ def enable_stats() -> int:
 # -- maps ------------------------------------------------------------------------------------
 
 
-def map_create(kind: int, key_size: int, value_size: int, max_entries: int) -> int:
-    return _bpf(_MAP_CREATE, struct.pack("<IIIII", kind, key_size, value_size, max_entries, 0))
+def map_create(
+    kind: int, key_size: int, value_size: int, max_entries: int, *, flags: int = 0, name: str = ""
+) -> int:
+    """A new map's fd, close-on-exec. name: up to 15 characters of it are kept. Linux 4.15."""
+    sizes = (kind, key_size, value_size, max_entries, flags)
+    return _bpf(_MAP_CREATE, struct.pack("<5I8x15sx", *sizes, name.encode()))
 
 
 def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:

@@ -127,7 +127,7 @@ def tree(types: Collection[str]) -> Tree:
 
 
 def _from_btf(wanted: tuple[str, ...]) -> Tree:
-    place = _kept((*_kernel(), *_generator(), *wanted), lambda: _btf_files(wanted))
+    place = _kept((*kernel(), *_generator(), *wanted), lambda: _btf_files(wanted))
     missing = (place / "missing").read_text().split()
     hooks = _include(place / "include" / "ebpftop" / "hooks.h")
     return Tree(place, (*TYPE_FLAGS, *hooks), "btf", frozenset(missing))
@@ -143,7 +143,7 @@ def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
     files = {"hooks.h": _text("hooks.h"), "constants.h": _constants()}
     # No header has these: macros make them while a tracepoint is compiled into the kernel.
     files["records.h"] = "".join(map(tracefs.record, wanted))
-    place = _kept(("distribution", *_kernel(), *_generator(), *files.values()), lambda: files)
+    place = _kept(("distribution", *kernel(), *_generator(), *files.values()), lambda: files)
     own = (*_include(place / "records.h"), *_include(place / "hooks.h"))
     return Tree(None, (*LAYOUT_FLAGS, "-include", "linux/types.h", *own), "headers")
 
@@ -180,7 +180,7 @@ def _text(name: str) -> str:
     return (INCLUDE / name).read_text()
 
 
-def _kernel() -> tuple[str, ...]:
+def kernel() -> tuple[str, ...]:
     """Changes with every kernel build: release, version, and build id (/sys/kernel/notes)."""
     uname = os.uname()
     try:
@@ -205,13 +205,15 @@ def _kept(identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
 
 @functools.cache
 def _cache() -> TreeCache:
+    return TreeCache(cache_base())
+
+
+def cache_base() -> Path:
     """Root's is its own because what is in it gets compiled and loaded into the kernel."""
     if os.geteuid() == 0:
-        base = Path("/var/cache/ebpftop")
-    else:
-        home = os.environ.get("XDG_CACHE_HOME", "")
-        base = (Path(home) if home.startswith("/") else Path.home() / ".cache") / "ebpftop"
-    return TreeCache(base)
+        return Path("/var/cache/ebpftop")
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "ebpftop"
 
 
 @functools.cache

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from probes import headers
+from probes import compiled, headers
 from probes.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.errors import Denied, LoadFailed, ProbeError, Unsupported
 from probes.model import Hook
@@ -99,11 +99,15 @@ def _source(registers: int) -> int:
 class Compiler:
     """Compiles C sources with bcc, several at once from several threads.
 
-    hooks, types: their kernel types make up the one header tree that all sources share. The child
-    is started by the first `compile` and goes after IDLE_SECONDS without work.
+    hooks, types: their kernel types make up the one header tree that all sources share. cached:
+    what was compiled before is taken from disk. The child is started by the first `compile` that
+    needs it, and goes after IDLE_SECONDS without work.
     """
 
-    def __init__(self, hooks: Iterable[Hook] = (), types: Iterable[str] = ()) -> None:
+    def __init__(
+        self, hooks: Iterable[Hook] = (), types: Iterable[str] = (), *, cached: bool = False
+    ) -> None:
+        self._cached = cached
         of_hooks = (type for hook in hooks for rung in hook.ladder for type in rung.types)
         self._types = frozenset((*of_hooks, *types))
         self._lock = threading.Lock()
@@ -119,12 +123,21 @@ class Compiler:
         """Blocks for some 0.2 s. Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with
         the compiler's words in `log`.
         """
+        request = self._request(source)
+        if not self._cached:
+            return Module(*self._ask(request))
+        try:
+            return Module(*compiled.answer(request, lambda: self._ask(request)))
+        except OSError as refused:  # of a map, which is named
+            why = f"the map {refused.filename} could not be created: {refused.strerror}"
+            raise _refusal({"error": "map", "why": why, "errno": refused.errno}, "") from refused
+
+    def _ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
         try:
             with self._slots, self._working() as child:
-                answer, fds = child.ask(self._request(source))
+                return child.ask(request)
         except OSError as why:  # no memory, process or file descriptor to be had
             raise LoadFailed(f"the compiler cannot be run: {why}", errno=why.errno or 0) from why
-        return Module(answer, fds)
 
     def _request(self, source: str) -> dict[str, Any]:
         tree = self.tree()

@@ -62,7 +62,7 @@ class Live:
         self._also = tuple(also)
         self._pins = dict(pins or {})
         self._observe_only = observe_only
-        self._compiler = Compiler(self._hooks.values())
+        self._compiler = Compiler(self._hooks.values(), cached=True)
         self._modules = Modules(self._compiler)
         self._drops = tuple(drops)
         self._rules = Rules(self._compiler, observe_only=observe_only)

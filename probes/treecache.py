@@ -32,8 +32,9 @@ class TreeCache:
     Raises OSError where the directory cannot be made or be made ours.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, kept: int = KEPT) -> None:
         self.base = base
+        self._kept = kept
         if base.is_symlink() or (base.exists() and not _is_ours(base)):
             _remove(base)
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ class TreeCache:
         trees = sorted(self.base.iterdir(), key=lambda p: p.lstat().st_mtime, reverse=True)
         oldest = time.time() - ABANDONED
         dead = [p for p in trees if p.name.startswith(UNFINISHED) and p.lstat().st_mtime < oldest]
-        for old in {*dead, *trees[KEPT:]}:
+        for old in {*dead, *trees[self._kept :]}:
             _remove(old)
 
 

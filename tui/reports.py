@@ -20,7 +20,7 @@ from probes.units import printable
 def examine(ids: Sequence[HookId]) -> list[Finding]:
     """Asks the kernel about the hooks that were named, or about all."""
     hooks = catalogue()
-    compiler = Compiler(hooks.values())
+    compiler = Compiler(hooks.values(), cached=True)
     modules = Modules(compiler)
     try:
         if ids:

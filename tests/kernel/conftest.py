@@ -48,7 +48,7 @@ def modules() -> Iterator[Modules]:
     """One compiler for all tests, as in the program; it stays, since bcc takes long to load."""
     bpf.raise_memlock()
     kernel.IDLE_SECONDS = 60.0
-    compiler = Compiler(catalogue().values())
+    compiler = Compiler(catalogue().values(), cached=True)
     yield Modules(compiler)
     compiler.close()
 
