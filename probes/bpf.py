@@ -204,8 +204,8 @@ def prog_links() -> Iterator[ProgLink]:
     for id in link_ids():
         try:
             fd = _bpf(_LINK_FD_BY_ID, struct.pack("<III", id, 0, 0))
-        except FileNotFoundError:
-            continue  # gone meanwhile
+        except (FileNotFoundError, BlockingIOError):
+            continue  # gone meanwhile, or not quite there (EAGAIN)
         try:
             info = ctypes.create_string_buffer(64)
             _obj_info(fd, info)
