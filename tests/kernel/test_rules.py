@@ -585,7 +585,7 @@ async def test_the_live_source_keeps_rules_to_their_time_and_follows_interfaces(
         made = await live.add_rule("w0", parse("tcp ttl 1s"))
         assert made.interface == "w0"
         await until(lambda: len(live.rules()) == 1)
-        assert any("(expired): proto tcp" in said for said in live.ended_rules)
+        await until(lambda: any("(expired): proto tcp" in said for said in live.ended_rules))
         run("ip", "link", "set", "v0", "down")
         run("ip", "link", "set", "v0", "name", "u0")
         await until(lambda: live.rules()[0].interface == "u0")

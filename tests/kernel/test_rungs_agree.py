@@ -35,8 +35,9 @@ DIFFERENCES: dict[tuple[str, str], Callable[[Values], Values]] = {
     ("tcp-connect", "sock_ops"): lambda row: (
         row | {"other": row["other"] + row["unreachable"], "unreachable": 0}
     ),
-    # Its qdisc counts drops; TCX needs none.
+    # Its qdisc counts drops; TCX needs none. A dump of qdiscs may be 50 ms older than the rung.
     ("tc-ingress", "clsact"): lambda row: row | {"dropped": 0},
+    ("tc-ingress", "tcx"): lambda row: row | {"dropped": 0},
     ("drops", "btf-tracepoint-no-reason"): lambda row: row | {"reason": "-"},
     ("drops", "tracepoint-no-reason"): lambda row: row | {"reason": "-"},
 }
