@@ -220,6 +220,7 @@ HOOK = Hook(
     ),
     ladder=(
         _rung("tcx", "Linux 6.6, CAP_BPF, CAP_NET_ADMIN", _AT_TC, TcxLink("ingress")),
+        _rung("packet-socket", "Linux 5.0, CAP_BPF, CAP_NET_RAW", _AT_SOCKET, PacketSocket()),
         _rung(
             "clsact",
             "Linux 5.0, CAP_BPF, CAP_NET_ADMIN",
@@ -227,7 +228,6 @@ HOOK = Hook(
             Clsact("ingress"),
             lasting=True,
         ),
-        _rung("packet-socket", "Linux 5.0, CAP_BPF, CAP_NET_RAW", _AT_SOCKET, PacketSocket()),
         _rung(
             "xdp-native",
             f"Linux 5.9, a driver with XDP, {_XDP_LEAST}",

@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,10 +109,14 @@ def _kill(victim: Victim, device: str, start: float) -> float:
 Objects = set[tuple[str, int]]
 
 
-def _objects() -> Objects:
-    """Every program, map and link of the kernel, as bpftool lists them."""
+def _objects() -> dict[tuple[str, int], str]:
+    """Every program, map and link of the kernel, as bpftool lists them, with what they are."""
     kinds = ("prog", "map", "link")
-    return {(kind, o["id"]) for kind in kinds for o in bpftool(kind)}
+    return {
+        (kind, o["id"]): f"{o.get('type')} {o.get('name') or o.get('prog_id')}"
+        for kind in kinds
+        for o in bpftool(kind)
+    }
 
 
 def _held() -> Objects:
@@ -133,9 +137,20 @@ def _held() -> Objects:
     return found
 
 
-def _orphans(before: Objects) -> Objects:
-    """What is there since, and in nobody's hands; asked until there is none or GRACE is over."""
-    return set(_after_a_while(lambda: _objects() - before - _held()))
+def _orphans(before: Collection[tuple[str, int]]) -> list[str]:
+    """What stays in nobody's hands although it was not there before; [] unless it lasts GRACE.
+
+    Between two looks at the kernel others come and go, so only what every look found is one.
+    """
+    objects = _objects()
+    left = objects.keys() - before
+
+    def look_again() -> Objects:
+        left.intersection_update(_objects().keys() - _held())
+        return left
+
+    _after_a_while(look_again)
+    return sorted(f"{kind} {id}: {objects[kind, id]}" for kind, id in left)
 
 
 def _after_a_while(ask: Callable[[], Any]) -> Any:
@@ -214,7 +229,7 @@ def test_after_twenty_kills_nothing_of_ours_is_left(
     said = f"EBPFTOP_TEST_SEED={SEED}"
 
     start = _kill(light[0], devices[0], 0)
-    assert _orphans(objects) == set(), (said, light[0])
+    assert _orphans(objects) == [], (said, light[0])
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         free: SimpleQueue[str] = SimpleQueue()  # no two on one interface at a time
         for device in devices[:SIDE_BY_SIDE]:
@@ -223,7 +238,7 @@ def test_after_twenty_kills_nothing_of_ours_is_left(
         def kill_and_look(victim: Victim) -> None:
             device = free.get()
             _kill(victim, device, start)
-            assert _orphans(objects) == set(), (said, victim)
+            assert _orphans(objects) == [], (said, victim)
             free.put(device)
 
         list(pool.map(kill_and_look, light[1:]))
@@ -234,7 +249,7 @@ def test_after_twenty_kills_nothing_of_ours_is_left(
             assert done.returncode == 0, (said, done.stderr)
             left_alone()
     assert _after_a_while(_still_running) == [], said
-    assert _orphans(objects) == set(), (said, done.stderr)
+    assert _orphans(objects) == [], (said, done.stderr)
     assert _listing(devices) == before, (said, done.stderr)
     assert _after_a_while(_records) == set(), (said, done.stderr)
     assert _places() <= places, said
