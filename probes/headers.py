@@ -72,6 +72,7 @@ TYPE_FLAGS = ("-fms-extensions", *LAYOUT_FLAGS, "-Wno-microsoft-anon-tag")
 # Where the distribution's headers have what hooks read. A source gets those it needs: they are
 # what takes the time, up to ten times that of a source without.
 DISTRIBUTION = {
+    "dst_entry": "net/dst.h",
     "fdtable": "linux/fdtable.h",
     "file": "linux/fs.h",
     "files_struct": "linux/fdtable.h",

@@ -128,7 +128,7 @@ static inline int load(struct xdp_md *ctx, u64 at, void *to, const u64 size) {
 #define CONTEXT struct xdp_md *ctx
 #define LOAD(at, to) load(ctx, (at), &(to), sizeof(to))
 #define BEGIN(p) (LOAD(12, (p)->ethertype) ? 0 : 14)
-#define SENDER(mac) LOAD(6, mac)
+#define SENDER(mac) load(ctx, 6, (mac), 6)
 #define LENGTH ((long)ctx->data_end - (long)ctx->data)
 #define SEGMENTS 1
 #define IFINDEX ctx->ingress_ifindex
@@ -139,7 +139,7 @@ _SKB = """
 #define CONTEXT struct __sk_buff *ctx
 #define LOAD(at, to) bpf_skb_load_bytes_relative(ctx, (at), &(to), sizeof(to), 1)
 #define BEGIN(p) ((p)->ethertype = ctx->protocol, 0)
-#define SENDER(mac) bpf_skb_load_bytes_relative(ctx, 6, &(mac), sizeof(mac), 0)
+#define SENDER(mac) bpf_skb_load_bytes_relative(ctx, 6, (mac), 6, 0)
 #define LENGTH (ctx->len + (ctx->vlan_present ? 4 : 0))
 #define SEGMENTS (ctx->gso_segs ? ctx->gso_segs : 1)
 #define IFINDEX ctx->ifindex

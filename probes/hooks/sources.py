@@ -34,7 +34,8 @@ MOST = 4096
 """Rows that are kept, of all interfaces together. The longest unseen make room for new ones."""
 
 # What is not IP has its sender's MAC address and its EtherType. `seen` counts all packets, also
-# those whose row had to make room.
+# those whose row had to make room. The key is set member by member: cleared as a whole and written
+# in part, verifiers before 6.9 call it a corrupt pointer where CAP_PERFMON is missing.
 _COUNT = """
 struct from { u8 address[16]; u32 ifindex; u16 protocol, port; u8 family, ported, zero[2]; };
 struct slot { u64 packets, bytes, fragments; };
@@ -55,22 +56,18 @@ static inline void see(u32 ifindex, u64 segments) {
 
 static inline void count(CONTEXT) {
     struct packet packet = {};
-    struct from key = {};
+    struct from key;
     u64 length = LENGTH, segments = SEGMENTS;
     parse(ctx, &packet);
     key.ifindex = IFINDEX;
     key.family = packet.family;
     key.ported = packet.ported;
-    if (packet.family) {
-        __builtin_memcpy(key.address, packet.source, 16);
-        key.protocol = packet.protocol;
-        key.port = packet.dport;
-    } else {
-        u8 mac[6] = {};
-        SENDER(mac);
-        __builtin_memcpy(key.address, mac, 6);
-        key.protocol = bpf_ntohs(packet.ethertype);
-    }
+    key.zero[0] = key.zero[1] = 0;
+    key.port = packet.dport;
+    key.protocol = packet.family ? packet.protocol : bpf_ntohs(packet.ethertype);
+    __builtin_memcpy(key.address, packet.source, 16);
+    if (!packet.family)
+        SENDER(key.address);
     see(key.ifindex, segments);
     struct slot one = {.packets = segments, .bytes = length}, *slot = rows.lookup(&key);
     one.fragments = packet.fragment;

@@ -350,7 +350,7 @@ def test_the_best_rung_left_is_taken_and_the_obstacle_named(
     ]
     record(record_property, situation.name, seen, lost)
     wanted = {spec: expected(plain, situation, spec) for spec in situation.hooks}
-    assert seen.rungs() == wanted
+    assert seen.rungs() == wanted, lost
     as_predicted(seen)
     for spec in situation.hooks:
         for refusal in refusals(seen, spec).values():
