@@ -1,11 +1,14 @@
 """What the screen costs and how fast it is there, beside btop and htop, in one run.
 
-    python -m bench.screen [--seconds N] [PROGRAM...]
+    python -m bench.screen [--seconds N] [--size 160x50]... [PROGRAM...]
 
-Each program runs on the same kind of pty, 160x50, once a second, under the same load: three short
-starts for the times (their median), then 5 s to settle and 20 s to measure. As root all of it
-happens in a network namespace of its own. CPU is that of the program's processes, 100% being one
-core; what a BPF program costs is charged by the kernel to whoever caused the event.
+Each program runs on the same kind of pty, at 80x24, 160x50 and 200x60, once a second, under the
+same load, which changes 50 rows of every pane each second (bench.load): three short starts for
+the times (their median, at the first size), then 8 s to settle, 20 s to measure, and 30 presses
+of the arrow keys. A key's time is from its byte in to the last byte out that follows within 50 ms
+of the one before; what a tick paints meanwhile is in it for all alike. As root all of it happens
+in a network namespace of its own. CPU is that of the program's processes, 100% being one core;
+what a BPF program costs is charged by the kernel to whoever caused the event.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +30,13 @@ from typing import NoReturn
 from bench.processes import Tree
 from bench.terminal import Terminal
 
-ROWS, COLUMNS = 50, 160
-SETTLE, MEASURE, STARTS, PATIENCE = 5.0, 20.0, 3, 10.0
+SIZES = ((80, 24), (160, 50), (200, 60))
+"""Columns and rows."""
+SETTLE, MEASURE, STARTS, PATIENCE = 8.0, 20.0, 3, 10.0
 """Seconds before and while measuring; short starts; seconds that a start may take."""
+PRESSES, PAUSE, SILENCE, ANSWER = 30, 0.13, 0.05, 0.5
+"""Presses of a key; seconds between them, that end an answer, and that an answer may take."""
+DOWN, UP = b"\x1b[B", b"\x1b[A"
 PAINTED = 200
 """A screen is there when so many of its cells are not blank."""
 NETNS = "EBPFTOP_BENCH_NETNS"
@@ -59,6 +66,8 @@ PROGRAMS = (
     Program("ebpftop demo", (EBPFTOP, "demo")),
 )
 
+Size = tuple[int, int]
+"""Columns and rows."""
 Start = Mapping[str, float | None]
 """Seconds from exec to "paint s" and to each mark; None where it was not seen."""
 PAINT = "paint s"
@@ -66,10 +75,12 @@ PAINT = "paint s"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """cpu: share of one core; output: bytes per second; peaks in bytes, processes by command."""
+    """cpu: share of one core; output: bytes per second; key: median and worst seconds from a key
+    to the last byte of its answer; peaks in bytes, processes by command."""
 
     cpu: float
     output: float
+    key: tuple[float, float]
     tree: int
     processes: tuple[tuple[str, int], ...]
 
@@ -78,16 +89,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n")[0])
     parser.add_argument("programs", nargs="*", metavar="PROGRAM", help="all: none named")
     parser.add_argument("--seconds", type=float, default=MEASURE, help="how long to measure")
+    parser.add_argument(
+        "--size", type=_size, action="append", help="as 160x50; all three: none named"
+    )
     asked = parser.parse_args()
+    sizes = tuple(asked.size or SIZES)
     chosen = [p for p in PROGRAMS if not asked.programs or p.name in asked.programs]
     if not chosen:
         parser.error(f"there are {', '.join(p.name for p in PROGRAMS)}")
     if os.geteuid() == 0 and NETNS not in os.environ:
         _again_in_a_network_namespace()
-    with tempfile.TemporaryDirectory(prefix="ebpftop-bench-") as home, _load(len(chosen), asked):
-        results = {p.name: _measure(p, Path(home), asked.seconds) for p in chosen}
+    with (
+        tempfile.TemporaryDirectory(prefix="ebpftop-bench-") as home,
+        _load(len(chosen) * len(sizes), asked),
+    ):
+        results = {p.name: _measure(p, Path(home), asked.seconds, sizes) for p in chosen}
     _print(results)
     return 0
+
+
+def _size(text: str) -> Size:
+    """Columns and rows, as 160x50; argparse makes a sentence of the ValueError."""
+    columns, rows = text.split("x")
+    return int(columns), int(rows)
 
 
 def _again_in_a_network_namespace() -> NoReturn:
@@ -98,7 +122,7 @@ def _again_in_a_network_namespace() -> NoReturn:
 
 @contextmanager
 def _load(programs: int, asked: argparse.Namespace) -> Iterator[None]:
-    longest = programs * ((STARTS + 1) * (PATIENCE + 15) + SETTLE + asked.seconds)
+    longest = programs * ((STARTS + 1) * (PATIENCE + 15) + SETTLE + asked.seconds + 30)
     load = subprocess.Popen([sys.executable, "-m", "bench.load", str(longest)])
     try:
         time.sleep(1)
@@ -110,12 +134,14 @@ def _load(programs: int, asked: argparse.Namespace) -> Iterator[None]:
         load.wait()
 
 
-def _measure(program: Program, home: Path, seconds: float) -> tuple[Start, Cost]:
+def _measure(
+    program: Program, home: Path, seconds: float, sizes: Sequence[Size]
+) -> tuple[Start, dict[Size, Cost]]:
     print(f"bench: {program.name}", file=sys.stderr, flush=True)
     environment = _environment(program, home)
-    starts = [_start(program, environment) for _ in range(STARTS)]
+    starts = [_start(program, environment, sizes[0]) for _ in range(STARTS)]
     medians = {mark: _median([s[mark] for s in starts]) for mark in starts[0]}
-    return medians, _cost(program, environment, seconds)
+    return medians, {size: _cost(program, environment, seconds, size) for size in sizes}
 
 
 def _median(times: list[float | None]) -> float | None:
@@ -135,8 +161,8 @@ def _environment(program: Program, home: Path) -> dict[str, str]:
     return environment
 
 
-def _start(program: Program, environment: dict[str, str]) -> Start:
-    terminal = Terminal(program.command, environment, ROWS, COLUMNS)
+def _start(program: Program, environment: dict[str, str], size: Size) -> Start:
+    terminal = Terminal(program.command, environment, *reversed(size))
     seen: dict[str, float | None] = dict.fromkeys((PAINT, *program.marks))
     try:
         while time.monotonic() - terminal.started < PATIENCE and None in seen.values():
@@ -155,8 +181,8 @@ def _start(program: Program, environment: dict[str, str]) -> Start:
     return seen
 
 
-def _cost(program: Program, environment: dict[str, str], seconds: float) -> Cost:
-    terminal = Terminal(program.command, environment, ROWS, COLUMNS)
+def _cost(program: Program, environment: dict[str, str], seconds: float, size: Size) -> Cost:
+    terminal = Terminal(program.command, environment, *reversed(size))
     tree = Tree(terminal.pid)
     try:
         _watch(terminal, tree, SETTLE, every=0.05)
@@ -164,10 +190,27 @@ def _cost(program: Program, environment: dict[str, str], seconds: float) -> Cost
         _watch(terminal, tree, seconds, every=0.5)
         cpu, output = tree.look() - cpu, terminal.bytes - output
         passed = time.monotonic() - begin
+        keys = [_press(terminal, UP if i % 2 else DOWN) for i in range(PRESSES)]
     finally:
         terminal.close()
     peaks = sorted(((tree.commands[k], v) for k, v in tree.peaks.items()), key=lambda p: -p[1])
-    return Cost(cpu / passed, output / passed, tree.peak, tuple(peaks))
+    answers = (statistics.median(keys), max(keys))
+    return Cost(cpu / passed, output / passed, answers, tree.peak, tuple(peaks))
+
+
+def _press(terminal: Terminal, key: bytes) -> float:
+    """Seconds from the key to the last byte of what it changes."""
+    quiet = time.monotonic() + PAUSE
+    while time.monotonic() < quiet:
+        terminal.read(quiet - time.monotonic(), draw=False)
+    before, pressed = terminal.bytes, time.monotonic()
+    terminal.type(key)
+    last = pressed
+    while time.monotonic() < (last + SILENCE if last > pressed else pressed + ANSWER):
+        terminal.read(0.01, draw=False)
+        if terminal.bytes > before:
+            before, last = terminal.bytes, time.monotonic()
+    return last - pressed if last > pressed else ANSWER
 
 
 def _watch(terminal: Terminal, tree: Tree, seconds: float, every: float) -> None:
@@ -181,24 +224,28 @@ def _watch(terminal: Terminal, tree: Tree, seconds: float, every: float) -> None
             raise SystemExit(f"bench: it ended by itself:\n{terminal.screen.text().rstrip()}")
 
 
-def _print(results: dict[str, tuple[Start, Cost]]) -> None:
+def _print(results: dict[str, tuple[Start, dict[Size, Cost]]]) -> None:
+    print(f"{'':14}{'size':>8}{'CPU':>8}{'out B/s':>10}{'key ms':>8}{'worst':>7}{'RSS MB':>8}")
+    for name, (_, costs) in results.items():
+        for (columns, rows), cost in costs.items():
+            key = f"{cost.key[0] * 1e3:8.0f}{cost.key[1] * 1e3:7.0f}"
+            memory = f"{cost.processes[0][1] / 1e6:8.0f}"
+            size = f"{columns}x{rows}"
+            print(f"{name:14}{size:>8}{cost.cpu:8.1%}{cost.output:10.0f}{key}{memory}")
     marks = (PAINT, DATA, ALL)
-    titles = ("CPU", "out B/s", *marks, "RSS MB", "tree MB")
-    print(f"{'':14}{titles[0]:>8}{titles[1]:>10}{''.join(f'{t:>9}' for t in titles[2:])}")
-    for name, (start, cost) in results.items():
+    print(f"\n{'':14}{''.join(f'{mark:>9}' for mark in marks)}{'tree MB':>9}")
+    for name, (start, costs) in results.items():
+        tree = max(cost.tree for cost in costs.values()) / 1e6
         times = "".join(f"{_seconds(start.get(mark)):>9}" for mark in marks)
-        memory = f"{cost.processes[0][1] / 1e6:9.0f}{cost.tree / 1e6:9.0f}"
-        print(f"{name:14}{cost.cpu:8.1%}{cost.output:10.0f}{times}{memory}")
+        print(f"{name:14}{times}{tree:9.0f}")
     print("paint: the first screen; data: the first numbers from a BPF program; all: every hook up")
-    print("\nPeak RSS of each process, MB:")
-    for name, (_, cost) in results.items():
-        print(f"{name:14}{', '.join(f'{c} {peak / 1e6:.0f}' for c, peak in cost.processes)}")
     if "ebpftop" in results and "btop" in results:
-        ours, theirs = results["ebpftop"][1], results["btop"][1]
-        print(
-            f"\nebpftop / btop: CPU {ours.cpu / theirs.cpu:.2f}, "
-            f"output {ours.output / theirs.output:.2f}, memory {ours.tree / theirs.tree:.2f}"
-        )
+        for size, ours in results["ebpftop"][1].items():
+            theirs = results["btop"][1][size]
+            print(
+                f"ebpftop / btop at {size[0]}x{size[1]}: CPU {ours.cpu / theirs.cpu:.2f}, "
+                f"output {ours.output / theirs.output:.2f}, key {ours.key[0] / theirs.key[0]:.2f}"
+            )
 
 
 def _seconds(value: float | None) -> str:
