@@ -34,8 +34,9 @@ MOST = 4096
 """Rows that are kept, of all interfaces together. The longest unseen make room for new ones."""
 
 # What is not IP has its sender's MAC address and its EtherType. `seen` counts all packets, also
-# those whose row had to make room. The key is set member by member: cleared as a whole and written
-# in part, verifiers before 6.9 call it a corrupt pointer where CAP_PERFMON is missing.
+# those whose row had to make room. Each eight bytes of the key are set from behind:
+# verifiers before 6.9 take what is at their beginning for a register that was saved there, and
+# without CAP_PERFMON none of it may then be overwritten.
 _COUNT = """
 struct from { u8 address[16]; u32 ifindex; u16 protocol, port; u8 family, ported, zero[2]; };
 struct slot { u64 packets, bytes, fragments; };
@@ -56,16 +57,21 @@ static inline void see(u32 ifindex, u64 segments) {
 
 static inline void count(CONTEXT) {
     struct packet packet = {};
-    struct from key;
+    struct from key __attribute__((aligned(8)));
+    u32 *address = (u32 *)key.address;
     u64 length = LENGTH, segments = SEGMENTS;
     parse(ctx, &packet);
-    key.ifindex = IFINDEX;
-    key.family = packet.family;
+    address[1] = packet.source[1];
+    address[3] = packet.source[3];
+    key.protocol = packet.family ? packet.protocol : bpf_ntohs(packet.ethertype);
+    key.port = packet.dport;
     key.ported = packet.ported;
     key.zero[0] = key.zero[1] = 0;
-    key.port = packet.dport;
-    key.protocol = packet.family ? packet.protocol : bpf_ntohs(packet.ethertype);
-    __builtin_memcpy(key.address, packet.source, 16);
+    asm volatile("" ::: "memory");
+    address[0] = packet.source[0];
+    address[2] = packet.source[2];
+    key.ifindex = IFINDEX;
+    key.family = packet.family;
     if (!packet.family)
         SENDER(key.address);
     see(key.ifindex, segments);
