@@ -179,6 +179,9 @@ NO_TRACEFS = _away("/sys/kernel/tracing", "/sys/kernel/debug")
 NO_BTF = "mount -t tmpfs none /sys/kernel/btf"
 CGROUP1 = "mount -t tmpfs none /sys/fs/cgroup"
 HEADERS = Path("/lib/modules", os.uname().release, "build")
+RELEASE = tuple(map(int, os.uname().release.split(".")[:2]))
+_PARTS: Kinds = () if RELEASE >= (6, 9) else (PacketSocket,)
+"""What older verifiers refuse to processes without CAP_PERFMON: it overwrites parts of numbers."""
 MODULES = "mount -t tmpfs none /lib/modules"
 
 
@@ -309,7 +312,7 @@ SITUATIONS = (
         lacks=(Others, *TRACING, *CGROUP, XdpLink, PacketSocket, *LASTING),
         says={
             (Others,): _BY_ID,
-            (*TRACING, XdpLink, CgroupLink): ("CAP_PERFMON",),
+            (*TRACING, XdpLink, CgroupLink, *_PARTS): ("CAP_PERFMON",),
             (PacketSocket,): ("CAP_NET_RAW",),
             LASTING: ("root",),
         },
@@ -320,8 +323,8 @@ SITUATIONS = (
     Situation(
         "CAP_BPF, CAP_NET_RAW",
         _user("bpf", "net_raw"),
-        lacks=(*TRACING, *CGROUP, *XDP_TC),
-        says={(TcxLink,): ("CAP_NET_ADMIN",), LASTING: ("root",)},
+        lacks=(*TRACING, *CGROUP, *XDP_TC, *_PARTS),
+        says={_PARTS: ("CAP_PERFMON",), (TcxLink,): ("CAP_NET_ADMIN",), LASTING: ("root",)},
         facts=("privilege", "tracefs"),
         among=("sources@v0",),
         sysctls={"perf_event_paranoid": 3},
