@@ -12,9 +12,8 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
-from probes import bpf, privilege
+from probes import bpf, privilege, procfs
 from probes.errors import Denied, ProbeError, Unsupported
 from probes.foreign_source import Place, made_for
 from probes.model import Opening
@@ -89,7 +88,7 @@ class Followers:
     def __init__(self, opening: Opening, ways: Sequence[str] = ()) -> None:
         self._opening = opening
         self._ways = ways
-        self._netns = Path("/proc/thread-self/ns/net").stat().st_ino
+        self._netns = procfs.netns()
         self._held: dict[int, Followed] = {}
         self._places: frozenset[Place] = frozenset()
         self._links: tuple[bpf.ProgLink, ...] = ()

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from probes import bpf, clsact, netlink, records, xdp_netlink
 from probes.errors import Denied, ProbeError
+from probes.procfs import netns
 from probes.records import RUN, Record
 from probes.units import printable
 
@@ -180,11 +181,6 @@ def sweep(directory: Path = RUN) -> list[str]:
     except OSError as e:
         return [f"{directory} cannot be read ({e.strerror}): left as it is"]
     return [sentence for file in files for sentence in _sweep(file)]
-
-
-def netns() -> int:
-    """The calling thread's network namespace, by its inode."""
-    return Path("/proc/thread-self/ns/net").stat().st_ino
 
 
 def _sweep(file: Path) -> Iterator[str]:

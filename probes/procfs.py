@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
@@ -184,6 +185,11 @@ def _parent(pid: int) -> int:
             return int(f.read().rpartition(b")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def netns() -> int:
+    """This thread's network namespace, by its inode: interface numbers mean nothing without it."""
+    return Path("/proc/thread-self/ns/net").stat().st_ino
 
 
 def drops() -> list[tuple[str, int]]:

@@ -73,6 +73,14 @@ def interface_name(ifindex: int) -> str:
     return os.fsdecode(answer[:16].split(b"\0")[0])
 
 
+def name_or_number(ifindex: int) -> str:
+    """The name an interface has now, or if7 where that one is gone."""
+    try:
+        return interface_name(ifindex)
+    except Gone:
+        return f"if{ifindex}"
+
+
 def is_ethernet(ifindex: int) -> bool:
     """Whether an interface's packets begin with an Ethernet header, as the loopback's do, too."""
     request = struct.pack("=16s24x", os.fsencode(interface_name(ifindex)))

@@ -1,7 +1,8 @@
 """Kernel symbols from /proc/kallsyms, which has 5 to 15 MB and takes the kernel 0.1 s to write.
 
 For addresses it is read once, into some 4 MB: code's addresses and names. It is read again when
-modules have come or gone. Where kptr_restrict (or a missing CAP_SYSLOG) hides the addresses, names
+modules have come or gone. BPF programs are left out: they come and go without that, and their
+memory is given to others. Where kptr_restrict (or a missing CAP_SYSLOG) hides the addresses, names
 can still be looked up, but addresses stay numbers.
 """
 
@@ -17,7 +18,7 @@ from threading import Lock
 
 _KALLSYMS, _MODULES = Path("/proc/kallsyms"), Path("/proc/modules")
 _CHUNK = 1 << 18
-_CODE = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)", re.MULTILINE)
+_CODE = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)(?:$|\t\[(?!bpf\]))", re.MULTILINE)
 _LARGEST = 1 << 20  # no function is larger: what lies further from a symbol is not its code
 # What gcc and clang append to the names of copies that they made of a function.
 _SUFFIX = rb"(?:\.(?:isra|constprop|part|llvm)(?:\.\d+)?)+"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from probes import drop_reasons, drop_source, netlink, procfs, symbols
 from probes.decode import packet_protocol
-from probes.errors import Gone, Unsupported
+from probes.errors import Unsupported
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
 from probes.points import BtfTracepoint, Point, RawTracepoint, Tracepoint
-from probes.readers import interface_name
+from probes.readers import name_or_number
 from probes.units import DASH, Unit
 
 
@@ -25,7 +24,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
     def open(opening: Opening) -> Callable[[], Reading]:
         tables = opening.tables["rows"], opening.tables["ports"]
         name_of: Callable[[int], str] = drop_reasons.Names() if reasons else lambda _: DASH
-        own = _netns()
+        own = procfs.netns()
         symbols.prepare()
 
         def read() -> Reading:
@@ -52,20 +51,12 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
     return open
 
 
-def _netns() -> int:
-    """This network namespace's inode: interface numbers mean nothing outside of it."""
-    return Path("/proc/thread-self/ns/net").stat().st_ino
-
-
 def _interface(ifindex: int, netns: int, own: int) -> str:
     if not ifindex:
         return DASH
     if netns not in (0, own):
         return f"if{ifindex} (netns {netns})"
-    try:
-        return interface_name(ifindex)
-    except Gone:
-        return f"if{ifindex}"
+    return name_or_number(ifindex)
 
 
 def _counters(_: Opening) -> Callable[[], Reading]:

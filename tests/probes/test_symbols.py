@@ -11,9 +11,9 @@ from probes import symbols
 
 
 def _functions() -> list[tuple[int, str]]:
-    """(address, name) of all code, in the file's order; modules' names without the module."""
-    lines = Path("/proc/kallsyms").read_text().splitlines()
-    return [(int(f[0], 16), f[2]) for line in lines if (f := line.split())[1] in "tTwW"]
+    """(address, name) of all code but BPF's, in the file's order; without the modules' names."""
+    split = map(str.split, Path("/proc/kallsyms").read_text().splitlines())
+    return [(int(f[0], 16), f[2]) for f in split if f[1] in "tTwW" and f[3:] != ["[bpf]"]]
 
 
 @pytest.fixture
@@ -55,6 +55,20 @@ def test_hidden_addresses_stay_numbers(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(symbols, "_KALLSYMS", hidden)
     monkeypatch.setattr(symbols, "_table", None)
     assert symbols.resolve([0xFFFFFFFF81000010]) == {0xFFFFFFFF81000010: "0xffffffff81000010"}
+
+
+def test_bpf_programs_are_left_out_since_others_get_their_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "kallsyms"
+    file.write_text(
+        f"{1 << 40:016x} t first\n{(1 << 40) + 8:016x} t bpf_prog_58e1fcd965c24b15_acme\t[bpf]\n"
+        f"{(1 << 40) + 64:016x} t later\t[veth]\n"
+    )
+    monkeypatch.setattr(symbols, "_KALLSYMS", file)
+    monkeypatch.setattr(symbols, "_table", None)
+    wanted = {(1 << 40) + 16: "first+0x10", (1 << 40) + 65: "later+0x1"}
+    assert symbols.resolve(wanted) == wanted
 
 
 def test_without_kallsyms_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
