@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -10,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from probes import bpf, kernel
+from probes import bpf, kernel, tracefs
 from probes.attachment import Modules
 from probes.hooks import catalogue
 from probes.kernel import Compiler
@@ -22,6 +23,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("kernel"):
             item.add_marker(pytest.mark.skip(reason="attaches to the kernel: needs root"))
+
+
+_CLONE_NEWNS = 0x20000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tracefs() -> None:
+    """Mounted where it is not, for these tests alone: in a mount namespace that goes with them."""
+    if os.geteuid() or any((root / "events").is_dir() for root in tracefs.ROOTS):
+        return
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    place = next(root for root in tracefs.ROOTS if root.is_dir())
+    for command in ("mount --make-rprivate /", f"mount -t tracefs tracefs {place}"):
+        subprocess.run(command.split(), check=True)
 
 
 PACKAGES = ("python3-bpfcc", "libbpf1", "libbpf0", "iproute2", "bpftool")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from namespaces import as_json, await_state, namespace, run, send, veth
+from namespaces import as_json, await_running, namespace, run, send, veth
 
 from probes import bpf, netlink, sockdiag
 from probes.points import ProgType
@@ -51,7 +51,7 @@ def test_kind_and_state_are_named() -> None:
     veth()
     run("ip", "link", "add", "name", "br0", "type", "bridge")
     run("ip", "link", "set", "dev", "v1", "down")
-    await_state("v0", "LOWERLAYERDOWN")
+    await_running("v0", running=False)
     ours = _by_name()
     assert (ours["lo"].kind, ours["lo"].state) == ("loopback", "up")
     assert (ours["br0"].kind, ours["br0"].state) == ("bridge", "down")

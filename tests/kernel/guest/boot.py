@@ -1,7 +1,9 @@
 """One guest: the project and its environment packed, a kernel booted, its tests run there.
 
 A guest reads the machine's files over 9p, where each look at a file costs a millisecond. So all
-that Python reads comes as one archive, into memory: its own library, the packages, the project.
+that Python reads comes as one archive, into memory: its own library, the packages, the project,
+each with its bytecode. What hooks were compiled to in an earlier guest comes along, too: by its
+name it is the same source, types and compiler (`probes.compiled`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sysconfig
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -30,6 +33,7 @@ UNUSED = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "dist-package
 TIMEOUT = 2400
 """Seconds for one guest, boot and tests; ten times slower than the machine is usual."""
 MEMORY = "1G"
+COMPILED = "compiled.tar"
 FOLDER = "/run/matrix"
 """Where a guest sees the folder that it may write to."""
 
@@ -39,27 +43,55 @@ class Boot:
     """One column of the matrix: a kernel, how it is booted, and with whose userland.
 
     name: as people ask for it. parameters: of the kernel. userland: a Debian suite, or "" for
-    this machine's own. only: the tests that it is booted for (pytest's -k), "" for all.
+    this machine's own. files: those of tests/kernel that it is booted for. only: of their tests
+    (pytest's -k), "" for all.
     """
 
     name: str
     kernel: str
     parameters: str = ""
     userland: str = ""
+    files: tuple[str, ...] = ()
     only: str = ""
 
+    @property
+    def compiled(self) -> str:
+        """Guests that this is the same for compile the same."""
+        return f"{self.kernel}-{self.userland}" if self.userland else self.kernel
 
-# The oldest and the newest run everything, those between what a kernel decides ladder by ladder.
-_LADDERS = "test_rungs or test_obstacles or test_killed or test_foreign"
+
+# Each kernel shows its ladders; the oldest and the newest also what hangs on helpers, records and
+# devices, which changed in between. The rest is what ebpftop makes of the kernel's answers.
+_LADDERS = ("rungs", "rungs_agree", "obstacles", "killed", "foreign", "foreign_programs")
+_EDGES = (*_LADDERS, "compile", "drop_reasons", "funnel", "sources", "xdp_devices", "taken_away")
 BOOTS = (
-    Boot("5.10", "5.10"),
-    Boot("6.1", "6.1", only=_LADDERS),
-    Boot("6.12", "6.12", only=_LADDERS),
-    Boot("newest", "newest"),
-    Boot("debian13", "newest", userland="trixie", only="test_compile or test_rungs_agree"),
-    Boot("integrity", "newest", "lockdown=integrity", only="lockdown"),
-    Boot("confidentiality", "newest", "lockdown=confidentiality", only="lockdown"),
+    Boot("5.10", "5.10", files=_EDGES),
+    Boot("6.1", "6.1", files=(*_LADDERS, "renamed_symbols")),
+    Boot("6.12", "6.12", files=_LADDERS),
+    Boot("newest", "newest", files=(*_EDGES, "renamed_symbols")),
+    Boot("debian13", "newest", userland="trixie", files=("compile", "rungs_agree")),
+    Boot("integrity", "newest", "lockdown=integrity", files=("obstacles",), only="lockdown"),
+    Boot(
+        "confidentiality",
+        "newest",
+        "lockdown=confidentiality",
+        files=("obstacles",),
+        only="lockdown",
+    ),
 )
+
+
+@cache
+def _bytecode() -> None:
+    """Python and pytest leave it beside the tests; under emulation it takes them a minute."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    subprocess.run(
+        [*command, "tests/kernel"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
 
 
 def pack(archive: Path, *, library: bool) -> None:
@@ -67,10 +99,11 @@ def pack(archive: Path, *, library: bool) -> None:
 
     library: Python's own library as well.
     """
+    _bytecode()
     with tarfile.open(archive, "w") as tar:
         for name in PACKED:
             if (ROOT / name).exists():
-                tar.add(ROOT / name, f"project/{name}", filter=_no_bytecode)
+                tar.add(ROOT / name, f"project/{name}")
         for name in sorted(_needed(("ebpftop", *TESTING))):
             for file in metadata.distribution(name).files or ():
                 path = Path(str(file.locate()))
@@ -80,10 +113,6 @@ def pack(archive: Path, *, library: bool) -> None:
             for path in Path(sysconfig.get_path("stdlib")).iterdir():
                 if path.name not in UNUSED:
                     tar.add(path, f"library/{path.name}")
-
-
-def _no_bytecode(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if entry.name.endswith("__pycache__") else entry
 
 
 def _needed(names: tuple[str, ...]) -> set[str]:
@@ -129,7 +158,12 @@ def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> 
     sources = image.place / "usr/src"
     if sources.is_dir():
         _pack_headers(sources, folder / "headers.tar")
-    script = ["bash", f"{FOLDER}/in_guest.sh", FOLDER, str(python), *pytest_arguments]
+    kept = kernels.cache() / f"compiled-{boot.compiled}.tar"
+    if kept.is_file():
+        shutil.copy(kept, folder / COMPILED)
+    asked_for = bool(pytest_arguments) and not boot.only
+    files = ["tests/kernel"] if asked_for else [f"tests/kernel/test_{f}.py" for f in boot.files]
+    script = ["bash", f"{FOLDER}/in_guest.sh", FOLDER, str(python), *pytest_arguments, *files]
     programs = Path(sys.executable).parent
     command: list[str | Path] = [
         *(programs / "vng", "--disable-kvm", "--force-9p", "--verbose", *root),
@@ -137,7 +171,10 @@ def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> 
         *("--cpus", "2", "--memory", MEMORY, "--append", boot.parameters),
         *("--", shlex.join(script)),
     ]
-    return bounded(command, folder / "vng.log", PATH=f"{programs}:{os.environ['PATH']}")
+    status = bounded(command, folder / "vng.log", PATH=f"{programs}:{os.environ['PATH']}")
+    if (made := folder / f"new-{COMPILED}").is_file():
+        shutil.move(made, kept)
+    return status
 
 
 def bounded(command: Sequence[str | Path], log: Path, **environment: str) -> int | None:

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Runs the kernel tests inside a guest, as root there.
 #
-#   in_guest.sh FOLDER PYTHON [PYTEST ARGUMENT...]
+#   in_guest.sh FOLDER PYTHON PYTEST-ARGUMENT...
 #
 # FOLDER is the one that the guest may write to: it holds environment.tar and gets log, junit.xml.
-# headers.tar in it, where it is there, are the kernel's headers.
+# Where they are there, headers.tar are the kernel's headers, and compiled.tar what ebpftop's caches
+# held at the end of an earlier guest; new-compiled.tar is what they hold at the end of this one.
 folder=$1 python=$2
 shift 2
 readonly environment=/run/environment
@@ -20,17 +21,22 @@ run() {
         mount -t tmpfs none /usr/src && tar xf "$folder/headers.tar" -C /usr/src || return
     fi
     mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
+    if [[ -f $folder/compiled.tar ]]; then
+        tar xf "$folder/compiled.tar" -C /var/cache
+    fi
     modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag tun
     export PYTHONPATH=$environment/project:$environment/site HOME=/run/home
     mkdir -p "$HOME"
     cd $environment/project || return
     unshare -n bash -c 'ip link set lo up && exec "$@"' - \
         "$python" -m pytest -v -p no:cacheprovider -o junit_family=xunit1 \
-        --junitxml="$folder/junit.xml" -m 'not anywhere' "$@" tests/kernel
+        --junitxml="$folder/junit.xml" -m 'not anywhere' "$@"
 }
 
 run "$@" >"$folder/log" 2>&1 </dev/null
 status=$?
+tar cf "$folder/making.tar" -C /var/cache ebpftop ebpftop-compiled 2>/dev/null &&
+    mv "$folder/making.tar" "$folder/new-compiled.tar"
 
 # Without udev vng does not learn the exit status by itself: it listens on this port.
 for port in /sys/class/virtio-ports/*; do
