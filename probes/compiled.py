@@ -34,7 +34,7 @@ def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
     ask: what asks the child. Raises what that raises, and OSError with the map's name where a map
     cannot be created.
     """
-    place, compiler = _cache(), _compiler()
+    place, compiler = _cache(), _compiler(_SITES)
     if place is None or not compiler:
         return ask()
     asked: list[Asked] = []
@@ -79,9 +79,10 @@ def _cache() -> TreeCache | None:
         return None
 
 
-def _compiler() -> tuple[str, ...]:
+@cache
+def _compiler(sites: tuple[str, ...]) -> tuple[str, ...]:
     """Changes with bcc, with LLVM's part in it, and with how we use them; empty without bcc."""
-    modules = _below_usr(f"{site}/bcc/libbcc.py" for site in _SITES)
+    modules = _below_usr(f"{site}/bcc/libbcc.py" for site in sites)
     if not modules:
         return ()
     return (_CHILD.read_text(), *_states([*modules, *_below_usr(_LIBRARIES)]))

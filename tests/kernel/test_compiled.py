@@ -84,7 +84,7 @@ def test_another_source_or_another_bcc_is_compiled(
     _compile().close()
     _compile(SOURCE.replace("77", "78")).close()
     assert len(children) == 2
-    monkeypatch.setattr(compiled, "_compiler", lambda: ("another",))
+    monkeypatch.setattr(compiled, "_compiler", lambda _: ("another",))
     _compile().close()
     assert len(children) == 3
 
