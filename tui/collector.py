@@ -10,8 +10,9 @@ from probes.funnel import remember
 from probes.model import HookId, Source, Status
 from probes.snapshot import Snapshot, Trail
 from tui.control import Control, Severity
+from tui.history import Figure, History
 from tui.rules import Hits
-from tui.view import Decided, Figure, History, View
+from tui.view import Decided, View
 
 KEPT = 500
 """Entries of a hook's own log."""

@@ -8,9 +8,10 @@ from probes import units
 from probes.model import Hook, Kind
 from probes.units import Unit
 from tui.fields import Record, label, rate_of
+from tui.history import Figure
 from tui.lines import BLANK, Line, fit, line, wrap
 from tui.pane import Pane
-from tui.view import Figure, View
+from tui.view import View
 from tui.widgets.graph import graph
 from tui.widgets.histogram import histogram
 

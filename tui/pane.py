@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from probes.model import Hook, HookId
 from tui.fields import Field, Record
+from tui.history import Figure
 from tui.lines import Line, Span
 from tui.rules import Offer
-from tui.view import Figure, View
+from tui.view import View
 
 
 class Trouble(NamedTuple):

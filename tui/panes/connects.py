@@ -11,9 +11,10 @@ from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
+from tui.history import Figure
 from tui.lines import Line, fit, line
 from tui.pane import Pane, Trouble
-from tui.view import Decided, Figure, View, clock
+from tui.view import Decided, View, clock
 
 _FAILED = rate_of("failed")
 _WAYS = {

@@ -11,11 +11,12 @@ from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs
 from tui.fields import Field, Record, coloured, label, of, values_of
+from tui.history import Figure
 from tui.lines import Line, line
 from tui.pane import Pane, Trouble
 from tui.rules import Offer
 from tui.verdicts import programs, reasons, way
-from tui.view import Figure, View
+from tui.view import View
 from tui.who import RULE, Droppers, Drops, by_interface, kernel_drops
 
 WARN, BAD = 10.0, 100.0

@@ -10,10 +10,11 @@ from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, of, rate_of, values_of
+from tui.history import Figure
 from tui.lines import Line
 from tui.pane import Pane, Trouble
 from tui.panes.connects import address
-from tui.view import Figure, View
+from tui.view import View
 
 _AGAIN = rate_of("retransmits")
 _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 1.0

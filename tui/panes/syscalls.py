@@ -12,9 +12,10 @@ from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
 from tui.detail import graphs, heading, pairs, spread
 from tui.fields import Field, Record, label, of, rate_of, values_of
+from tui.history import Figure
 from tui.lines import Line, fit, line
 from tui.pane import Pane, Trouble
-from tui.view import Figure, View
+from tui.view import View
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _USUAL = frozenset({"EAGAIN", "EINPROGRESS", "EINTR", "ENOTTY"})
