@@ -89,6 +89,8 @@ class Monitor(Ruling):
             self._set_filter("")
         elif self._pane.inner:
             self.leave_inner()
+        elif self._came is not None:
+            self._go_to(self._came)
 
     def action_help(self) -> None:
         if self._mode == "help":
@@ -139,6 +141,9 @@ class Monitor(Ruling):
         if self._mode == "menu":
             self._show("pane")
             self.table.sort_by(str(record.key))
+            return
+        if self._pane.leads is not None:
+            self.follow_lead(self._pane.leads(record))
             return
         self._opened = record
         if self._pane.while_open is not None:

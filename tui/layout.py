@@ -28,6 +28,8 @@ def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
     if zoomed or free < _LEAST_GRAPH:
         return Heights(0, 0)
     below = min(free // 3, 12) if pane.below and free >= 16 else 0
+    if pane.draw is not None:
+        return Heights(max(free * 3 // 4 - below, free - 9 - below, 8), below)
     if not pane.figures:
         return Heights(0, below)
     if pane.few:

@@ -66,7 +66,7 @@ class Painting(Running):
         self.inner = inner_panes(source.catalogue)
         every = (*self.panes, *self.inner.values())
         self.fields = {p.name: p.fields(source.catalogue) for p in every}
-        figures = [f for p in every for f in p.figures]
+        figures = [f for p in every for f in (*p.figures, *p.kept)]
         self.collector = Collector(source, figures, self._changed, self._tell)
         self.live = self.view = self.collector.view
         self.live.ascii = ascii
@@ -132,6 +132,10 @@ class Painting(Running):
             await asyncio.sleep(1)
             if self.collector.note_statuses() | self.collector.note_rules():
                 self.paint_soon()
+            self.tend()
+
+    def tend(self) -> None:
+        """Attach what the pane wants just now."""
 
     # What is there
 
@@ -190,7 +194,10 @@ class Painting(Running):
         if graph.display:
             height = heights(pane, self.size.height, self._zoomed).graph
             width = self.size.width
-            graph.show(graph_block(pane, view, record, width, height) if record else ())
+            if pane.draw is not None:
+                graph.show(pane.draw(view, width, height))
+            else:
+                graph.show(graph_block(pane, view, record, width, height) if record else ())
         if below.display and pane.below:
             title = line((f" {pane.below_title}", "header"))
             below.show([title, *pane.below(view, self.size.width, below.size.height - 1)])
@@ -241,7 +248,8 @@ class Painting(Running):
     def _paint_tabs(self) -> None:
         tabs = []
         for pane in self.panes:
-            trouble = self._trouble(pane)
+            # what leads to other panes says nothing that those do not say at their own tabs
+            trouble = self._trouble(pane) if pane.leads is None else None
             tabs.append(Tab(pane.title, pane is self._tab, trouble.role if trouble else ""))
         self.screen_stack[0].query_one("#tabs", Tabs).show(tabs, self._note())
 

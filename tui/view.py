@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from probes.model import Hook, HookId, Row, Sample, Status
 from probes.snapshot import Snapshot, SnapshotRow
@@ -37,6 +37,7 @@ class View:
     ticks: how many ticks of each hook this view has seen, None: all there are.
     wall: when the newest sample was taken, in Unix seconds. dropping: the rules that stand.
     about: the interface that an inner pane is about. since: the first sample of each hook.
+    asked: what was asked of it last, with what it depends on, and the answer.
     """
 
     catalogue: Mapping[str, Hook]
@@ -52,6 +53,7 @@ class View:
     dropping: tuple[Dropping, ...] = ()
     about: str = ""
     since: dict[HookId, Sample] = field(default_factory=dict)
+    asked: tuple[object, Any] | None = None
 
     def still(self) -> View:
         """This moment, to be looked at while the live view goes on."""
@@ -62,6 +64,7 @@ class View:
             decided={hook: deque(kept) for hook, kept in self.decided.items()},
             ticks=dict(self.history.ticks),
             since=dict(self.since),
+            asked=None,
         )
 
     def of(self, hook: str) -> list[Snapshot]:

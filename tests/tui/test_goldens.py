@@ -34,7 +34,7 @@ def _keys(*keys: str) -> Callable[[Pilot[Any]], Any]:
     ("place", "size"),
     [
         pytest.param(i, size, id=f"{pane}-{size[0]}x{size[1]}")
-        for i, pane in enumerate(PANES, 1)
+        for i, pane in enumerate(PANES, 2)
         for size in SIZES
     ],
 )
@@ -47,10 +47,10 @@ def test_pane_shows_the_incident(snap_compare: Any, place: int, size: tuple[int,
     "keys",
     [
         pytest.param(("enter",), id="interface-detail"),
-        pytest.param(("2", "enter"), id="syscall-detail-by-process"),
-        pytest.param(("3", "enter"), id="connect-detail"),
-        pytest.param(("4", "enter"), id="rtt-detail"),
-        pytest.param(("5", "end", "up", "up", "up", "enter"), id="hook-ladder"),
+        pytest.param(("3", "enter"), id="syscall-detail-by-process"),
+        pytest.param(("4", "enter"), id="connect-detail"),
+        pytest.param(("5", "enter"), id="rtt-detail"),
+        pytest.param(("6", "end", "up", "up", "up", "enter"), id="hook-ladder"),
         pytest.param(("question_mark",), id="help"),
         pytest.param(("space",), id="frozen"),
         pytest.param(("s",), id="sort-menu"),
@@ -81,7 +81,7 @@ _DROPPING = (*_ASKED, "y", "+4")
             "rule-drops": (*_DROPPING, "!"),
             "rule-in-funnel": (*_DROPPING, "escape", "enter", "!"),
             "rules-list": (*_DROPPING, "L", "!"),
-            "rule-on-every-pane": (*_DROPPING, "3", "!"),
+            "rule-on-every-pane": (*_DROPPING, "4", "!"),
         }.items()
         for size in ((80, 24), (120, 40))
     ],
@@ -101,10 +101,10 @@ def test_who_drops(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, in
 def test_theme(snap_compare: Any, theme: str) -> None:
     """The connect incident in every theme."""
     app = stage(theme_name=theme)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=_keys("3"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=_keys("4"))
 
 
 @pytest.mark.parametrize("ascii", [pytest.param(True, id="ascii")])
 def test_without_utf8(snap_compare: Any, ascii: bool) -> None:
     """Nothing but ASCII on the screen."""
-    assert snap_compare(stage(ascii=ascii), terminal_size=(80, 24), run_before=_keys("4"))
+    assert snap_compare(stage(ascii=ascii), terminal_size=(80, 24), run_before=_keys("5"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from heapq import nlargest
 
 from probes import units
 from probes.model import Hook
@@ -12,8 +14,10 @@ from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, of, rate_of, values_of
 from tui.history import Figure
 from tui.lines import Line
-from tui.pane import Pane, Trouble
+from tui.marking import mark_of, noted, unusual_field
+from tui.pane import Finding, Pane, Trouble
 from tui.panes.connects import address
+from tui.unusual import Rule
 from tui.view import View
 
 _AGAIN = rate_of("retransmits")
@@ -21,24 +25,65 @@ _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 1.0
 """Marked: so many times the connection's minimum and at least so long; so many retransmits."""
 
 
+def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {r.key: r.number("srtt_us") or None for s in snapshots for r in s.rows}
+
+
+def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {r.key: r.rates["retransmits"] for s in snapshots for r in s.rows}
+
+
+_TRIP = Figure(
+    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt, rule=Rule(_LEAST_US, times=3, absent=None)
+)
+_SENT_AGAIN = Figure(
+    "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True,
+    rule=Rule(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
+)  # fmt: skip
+
+
 def _records(view: View) -> list[Record]:
-    return [_record(row) for row in view.rows("tcp-rtt")]
+    return [_record(view, row) for row in view.rows("tcp-rtt")]
 
 
-def _record(row: SnapshotRow) -> Record:
+def _record(view: View, row: SnapshotRow) -> Record:
     name = f"{row['comm']} > {address(row['raddr'], row['rport'])}"
-    return Record(row.key, name, values_of(row), _mark(row), row)
+    slow, again = view.verdict(_TRIP, row.key), view.verdict(_SENT_AGAIN, row.key)
+    values = values_of(row) | noted(slow if slow.since else again)
+    late = slow.since is not None or _far(row)
+    sent = again.since is not None
+    mark = "bad" if late and sent else "warn" if late or sent else ""
+    return Record(row.key, name, values, mark, row)
 
 
-def _mark(row: SnapshotRow) -> str:
+def _far(row: SnapshotRow) -> bool:
+    """Far above what the path can do."""
     now, least = row.number("srtt_us"), row.number("min_us")
-    late = least > 0 and now >= _TIMES * least and now >= _LEAST_US
-    again = row.rate("retransmits") >= _AGAIN_PER_S
-    return "bad" if late and again else "warn" if late or again else ""
+    return least > 0 and now >= _TIMES * least and now >= _LEAST_US
+
+
+def _worst(view: View, most: int) -> list[Finding]:
+    rows = view.rows("tcp-rtt")
+    slow = nlargest(max(most, 20), rows, key=lambda r: r.number("srtt_us"))
+    marked = [r for r in rows if view.verdict(_TRIP, r.key).since is not None]
+    found = [_late(view, r) for r in {r.key: r for r in (*slow, *marked)}.values()]
+    return sorted(found, key=lambda f: -f.weight)[:most]
+
+
+def _late(view: View, row: SnapshotRow) -> Finding:
+    record, verdict = _record(view, row), view.verdict(_TRIP, row.key)
+    now = row.number("srtt_us")
+    why = f"{row['comm']}[{row['pid']}], minimum {units.duration(row.number('min_us') * 1000)}"
+    again = row.rate("retransmits")
+    why += f", {units.count(again)} retransmits/s" if again else ""
+    weight = now / 1e6 + 1e3 * ("", "warn", "bad").index(record.mark)
+    place = address(row["raddr"], row["rport"])
+    record = replace(record, name=place)
+    return Finding(record, _TRIP, row.key, verdict, units.duration(now * 1000), why, weight)
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [_record(row) for row in view.rows("tcp-rtt") if _mark(row)]
+    marked = [r for r in _records(view) if r.mark]
     if not marked:
         return None
     worst = max(marked, key=lambda r: (r.mark == "bad", r.number("srtt_us")))
@@ -74,18 +119,6 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     return lines
 
 
-def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.number("srtt_us") or None for s in snapshots for r in s.rows}
-
-
-def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.rates["retransmits"] for s in snapshots for r in s.rows}
-
-
-def _colour(record: Record) -> str:
-    return record.mark
-
-
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["tcp-rtt"]
     return (
@@ -95,14 +128,15 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "lport", width=6, rank=8),
         of(hook, "comm", width=12, rank=1, grow=16),
         of(hook, "pid", width=7, rank=5),
-        of(hook, "srtt_us", width=8, rank=0, colour=_colour),
+        of(hook, "srtt_us", width=8, rank=0, colour=mark_of),
         of(hook, "min_us", width=8, rank=2),
         of(hook, "last_us", width=8, rank=6),
         of(hook, "p50_us", width=8, rank=4),
         of(hook, "p99_us", width=8, rank=3),
-        of(hook, "retransmits", title="Retr/s", width=7, rank=1, colour=_colour),
+        of(hook, "retransmits", title="Retr/s", width=7, rank=1, colour=mark_of),
         of(hook, "samples", title="Smpl/s", width=7, rank=7),
-        of(hook, "from", width=9, rank=4),
+        of(hook, "from", width=9, rank=6),
+        unusual_field(4),
         )  # fmt: skip
 
 
@@ -116,8 +150,8 @@ PANE = Pane(
     records=_records,
     trouble=_trouble,
     detail=_detail,
-    figures=(
-        Figure("rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt),
-        Figure("rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True),
-    ),
+    figures=(_TRIP, _SENT_AGAIN),
+    worst=_worst,
+    needs=("tcp-rtt",),
+    calm="no connection is measured",
 )
