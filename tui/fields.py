@@ -44,11 +44,11 @@ class Field:
     """One column of a table.
 
     width: cells it needs, of which the title takes one less (the sort mark); 0: it only sorts.
-    grow: cells it can use. rank: the highest goes first where space is short. colour: record -> role. write: what
-    stands there where the unit does not say it; it is sorted by its value all the same. brief:
-    what stands there where that does not fit. left: it stands at the left although it is a number.
-    newest: the end of a text that is too long is shown, not its beginning. under: it goes to a
-    second line where there is no space for all on one.
+    grow: cells it can use. rank: the highest goes first where space is short. colour: record ->
+    role. write: what stands there where the unit does not say it; it is sorted by its value all
+    the same. brief: what stands there where that does not fit. left: it stands at the left
+    although it is a number. newest: the end of a text that is too long is shown, not its
+    beginning. under: it goes to a second line where there is no space for all on one.
     """
 
     name: str
