@@ -146,16 +146,36 @@ class Trail:
 
     def snapshot(self, sample: Sample) -> Snapshot:
         """The snapshot of a sample that is newer than those before."""
-        kept = self._samples.setdefault(sample.status.id, deque())
-        if kept and kept[-1].epoch != sample.epoch:
-            kept.clear()
-        while len(kept) > 1 and kept[1].time <= sample.time - self._window:
-            kept.popleft()
+        kept = self._upto(sample)
         previous = kept[-1] if kept else None
         # The window reaches back to the beginning until it is full.
         full = bool(kept) and kept[0].time <= sample.time - self._window
         kept.append(sample)
         return Snapshot.between(self._hook, previous, sample, kept[0] if full else None)
 
+    def snapshots(self, samples: Iterable[Sample]) -> tuple[Snapshot, ...]:
+        """Those of one reading: a target that is not in it is forgotten."""
+        return tuple([self.snapshot(s) for s in self._those(samples)])
+
+    def feed(self, samples: Iterable[Sample]) -> None:
+        """A reading that nobody looks at: what comes after it is as if somebody had."""
+        for sample in self._those(samples):
+            self._upto(sample).append(sample)
+
     def forget(self, id: HookId) -> None:
         self._samples.pop(id, None)
+
+    def _those(self, samples: Iterable[Sample]) -> Iterable[Sample]:
+        there = {s.status.id: s for s in samples}
+        for gone in self._samples.keys() - there.keys():
+            self.forget(gone)
+        return there.values()
+
+    def _upto(self, sample: Sample) -> deque[Sample]:
+        """What is kept of those before a sample."""
+        kept = self._samples.setdefault(sample.status.id, deque())
+        if kept and kept[-1].epoch != sample.epoch:
+            kept.clear()
+        while len(kept) > 1 and kept[1].time <= sample.time - self._window:
+            kept.popleft()
+        return kept
