@@ -9,6 +9,7 @@ from collections.abc import Callable
 from probes.funnel import remember
 from probes.model import HookId, Source, Status
 from probes.snapshot import Snapshot, Trail
+from probes.tape import Gathering, Tape
 from tui.control import Control, Severity
 from tui.history import Figure, History
 from tui.rules import Hits
@@ -21,7 +22,8 @@ KEPT = 500
 class Collector:
     """Fills `view` and logs what stands and falls, on the event loop.
 
-    changed: called with the hook's name after each reading. tell: shows a toast.
+    changed: called with the hook's name after each reading. tell: shows a toast. tape: what was
+    read in the last minutes.
     """
 
     def __init__(
@@ -35,20 +37,27 @@ class Collector:
         self.view = View(source.catalogue, History(figures))
         self.control = Control(source, tell, lambda: self.view.wall or time.time())
         self.view.events = self.control.events
+        self.tape = Tape(source.catalogue)
+        self._gathering = Gathering()
         self._stood: dict[HookId, Status] = {}
         self._hits = Hits()
 
     async def follow(self, hook: str) -> None:
         """A hook's worker."""
         trail = Trail(self._source.catalogue[hook])
-        known: set[HookId] = set()
         async for samples in self._source.samples(hook):
-            there = {s.status.id for s in samples}
-            for gone in known - there:
-                trail.forget(gone)
-            known = there
             remember(self.view.since, samples)
-            self._take(hook, tuple([trail.snapshot(s) for s in samples]))
+            if self._gathering.has(hook):
+                self.close_tick()
+            self._gathering.add(hook, samples)
+            self._take(hook, trail.snapshots(samples))
+
+    def close_tick(self) -> None:
+        """What was read since the tick before goes on the tape as a moment."""
+        source = self._source
+        tick = self._gathering.tick(source.interval, source.statuses(), source.rules())
+        if tick is not None:
+            self.tape.add(tick)
 
     def _take(self, hook: str, snapshots: tuple[Snapshot, ...]) -> None:
         view = self.view

@@ -95,8 +95,9 @@ class Ruling(Painting):
     # What is attached while something is looked at
 
     def _borrow(self, why: str, id: HookId) -> None:
-        """Attach what is needed; it goes when that is left, unless it stood before."""
-        if self.live.snapshots.get(id) is None:
+        """Attach what is needed; it goes when that is left, unless it stood before. Not for the
+        past: nothing of it would be seen there."""
+        if self.live.snapshots.get(id) is None and not self.frozen:
             self._borrowed[why] = id
             self.start(self._hold(why, id))
 

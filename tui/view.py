@@ -67,6 +67,11 @@ class View:
             asked=None,
         )
 
+    @property
+    def past(self) -> bool:
+        """It does not go on: what is attached now is not in it."""
+        return self.ticks is not None
+
     def of(self, hook: str) -> list[Snapshot]:
         """The hook's snapshots, one for each target that stands."""
         return [s for i, s in self.snapshots.items() if i.hook == hook]

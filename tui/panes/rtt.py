@@ -17,7 +17,7 @@ from tui.lines import Line
 from tui.marking import mark_of, noted, unusual_field
 from tui.pane import Finding, Pane, Trouble
 from tui.panes.connects import address
-from tui.unusual import Rule
+from tui.unusual import Rule, Verdict
 from tui.view import View
 
 _AGAIN = rate_of("retransmits")
@@ -48,8 +48,8 @@ def _records(view: View) -> list[Record]:
 
 def _record(view: View, row: SnapshotRow) -> Record:
     name = f"{row['comm']} > {address(row['raddr'], row['rport'])}"
-    slow, again = view.verdict(_TRIP, row.key), view.verdict(_SENT_AGAIN, row.key)
-    values = values_of(row) | noted(slow if slow.since else again)
+    slow, again = _verdicts(view, row)
+    values = values_of(row) | noted(again if slow.since is None else slow)
     late = slow.since is not None or _far(row)
     sent = again.since is not None
     mark = "bad" if late and sent else "warn" if late or sent else ""
@@ -65,21 +65,29 @@ def _far(row: SnapshotRow) -> bool:
 def _worst(view: View, most: int) -> list[Finding]:
     rows = view.rows("tcp-rtt")
     slow = nlargest(max(most, 20), rows, key=lambda r: r.number("srtt_us"))
-    marked = [r for r in rows if view.verdict(_TRIP, r.key).since is not None]
-    found = [_late(view, r) for r in {r.key: r for r in (*slow, *marked)}.values()]
+    marked = [r for r in rows if any(v.since is not None for v in _verdicts(view, r))]
+    found = [_finding(view, r) for r in {r.key: r for r in (*slow, *marked)}.values()]
     return sorted(found, key=lambda f: -f.weight)[:most]
 
 
-def _late(view: View, row: SnapshotRow) -> Finding:
-    record, verdict = _record(view, row), view.verdict(_TRIP, row.key)
-    now = row.number("srtt_us")
+def _finding(view: View, row: SnapshotRow) -> Finding:
+    """By its round trip, or by its retransmits where only those are unusual."""
+    slow, again = _verdicts(view, row)
+    record = _record(view, row)
+    now, sent = units.duration(row.number("srtt_us") * 1000), row.rate("retransmits")
     why = f"{row['comm']}[{row['pid']}], minimum {units.duration(row.number('min_us') * 1000)}"
-    again = row.rate("retransmits")
-    why += f", {units.count(again)} retransmits/s" if again else ""
-    weight = now / 1e6 + 1e3 * ("", "warn", "bad").index(record.mark)
-    place = address(row["raddr"], row["rport"])
-    record = replace(record, name=place)
-    return Finding(record, _TRIP, row.key, verdict, units.duration(now * 1000), why, weight)
+    weight = row.number("srtt_us") / 1e6 + 1e3 * ("", "warn", "bad").index(record.mark)
+    record = replace(record, name=address(row["raddr"], row["rport"]))
+    if slow.since is None and again.since is not None and not _far(row):
+        why = f"retransmits, SRTT {now}, by {why}"
+        return Finding(record, _SENT_AGAIN, row.key, again, f"{units.count(sent)}/s", why, weight)
+    why += f", {units.count(sent)} retransmits/s" if sent else ""
+    return Finding(record, _TRIP, row.key, slow, now, why, weight)
+
+
+def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
+    """Of its round trip, and of its retransmits."""
+    return view.verdict(_TRIP, row.key), view.verdict(_SENT_AGAIN, row.key)
 
 
 def _trouble(view: View) -> Trouble | None:

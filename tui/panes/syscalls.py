@@ -171,7 +171,8 @@ def _by_process(view: View, record: Record) -> list[Line]:
     status, snapshot = view.status(id), view.snapshots.get(id)
     lines = heading("By process")
     if snapshot is None:
-        words = status.refused[-1].why if status.state is State.FAILED else "attaching..."
+        words = "nobody looked at its processes then" if view.past else "attaching..."
+        words = status.refused[-1].why if status.state is State.FAILED else words
         return [*lines, line((f"  {label(words)}", "muted"))]
     head = f"  {'Pid':>7} {'Command':16}{'Calls/s':>9}{'Errors/s':>10}{'Mean':>9}{'p99':>9}"
     lines.append(line((head, "header")))
