@@ -37,6 +37,8 @@ class Collector:
         self.view = View(source.catalogue, History(figures))
         self.control = Control(source, tell, lambda: self.view.wall or time.time())
         self.view.events = self.control.events
+        self._logs: dict[str, deque[Decided]] = {}
+        self.view.decided = self._logs
         self.tape = Tape(source.catalogue)
         self._gathering = Gathering()
         self._stood: dict[HookId, Status] = {}
@@ -68,7 +70,7 @@ class Collector:
             view.snapshots[snapshot.id] = snapshot
             view.wall = max(view.wall, sample.wall)
             if sample.log:
-                log = view.decided.setdefault(hook, deque(maxlen=KEPT))
+                log = self._logs.setdefault(hook, deque(maxlen=KEPT))
                 log.extend(Decided(sample.wall, row) for row in sample.log)
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()

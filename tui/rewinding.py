@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from probes.frames import Tick
 from probes.moments import Mark
 from probes.tape import Reel
+from tui.collector import KEPT
 from tui.lines import Line, line, width_of
 from tui.rules import Dropping, Hits
 from tui.ruling import Ruling
-from tui.view import View, clock
+from tui.view import Decided, View, clock
 from tui.widgets.time_bar import time_bar
 
+_LOGGED = 60
+"""Moments that logs are read back from."""
 _SAME = 10
 """Moments in which what begins again is the same as before."""
 _LEAST_LINES = 16
@@ -28,16 +32,42 @@ def past_view(live: View, reel: Reel, number: int) -> View:
         snapshots=reel.snapshots(number),
         statuses=tick.statuses,
         events=tuple([e for e in live.events if e.wall <= tick.wall]),
-        decided={
-            hook: deque(d for d in kept if d.wall <= tick.wall)
-            for hook, kept in live.decided.items()
-        },
+        decided=Logs(reel, number),
         wall=tick.wall,
         ticks=live.history.until(tick.wall),
         dropping=_dropping(reel, number),
         since=dict(reel.since(number)),
         asked=None,
     )
+
+
+class Logs(Mapping[str, Sequence[Decided]]):
+    """The hooks' own logs as they were at a moment: read back from the tape when asked for."""
+
+    def __init__(self, reel: Reel, number: int) -> None:
+        self._reel, self._number = reel, number
+        self._read: dict[str, Sequence[Decided]] | None = None
+
+    def __getitem__(self, hook: str) -> Sequence[Decided]:
+        if self._read is None:
+            self._read = self._all()
+        return self._read[hook]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._reel.hooks)
+
+    def __len__(self) -> int:
+        return len(self._reel.hooks)
+
+    def _all(self) -> dict[str, Sequence[Decided]]:
+        logs = {hook: deque[Decided](maxlen=KEPT) for hook in self._reel.hooks}
+        before: Tick | None = None
+        for n in range(max(self._number - _LOGGED, self._reel.first), self._number + 1):
+            tick = self._reel.at(n)
+            for hook, samples in tick.fresh(before).items():
+                logs[hook].extend(Decided(s.wall, row) for s in samples for row in s.log)
+            before = tick
+        return dict(logs)
 
 
 def _dropping(reel: Reel, number: int) -> tuple[Dropping, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -45,7 +44,7 @@ class View:
     snapshots: dict[HookId, Snapshot] = field(default_factory=dict)
     statuses: tuple[Status, ...] = ()
     events: Sequence[Event] = ()
-    decided: dict[str, deque[Decided]] = field(default_factory=dict)
+    decided: Mapping[str, Sequence[Decided]] = field(default_factory=dict)
     wall: float = 0.0
     ticks: dict[str, int] | None = None
     bits: bool = False
@@ -61,7 +60,7 @@ class View:
             self,
             snapshots=dict(self.snapshots),
             events=tuple(self.events),
-            decided={hook: deque(kept) for hook, kept in self.decided.items()},
+            decided={hook: tuple(kept) for hook, kept in self.decided.items()},
             ticks=dict(self.history.ticks),
             since=dict(self.since),
             asked=None,
