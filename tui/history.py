@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from probes.model import HookId
 from probes.snapshot import Snapshot
 from probes.units import Unit
+from tui.heat import Heat
 from tui.unusual import CALM, LENGTH, Course, Rule, Verdict
 
 MOST = 4000
@@ -67,6 +68,7 @@ class History:
             self._figures.setdefault(figure.hook, []).append(figure)
         self._kept: dict[tuple[str, str], dict[Hashable, Course]] = {}
         self._watches: dict[str, _Watch] = {}
+        self.heat = Heat()
 
     @property
     def ticks(self) -> dict[str, int]:
@@ -80,6 +82,7 @@ class History:
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
         watch = self._watches.setdefault(hook, _Watch())
         wall, tick = watch.take(snapshots), watch.ticks
+        self.heat.add(snapshots)
         for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
             kept = self._kept.setdefault((figure.name, hook), {})
             for key, value in figure.values(snapshots).items():

@@ -10,12 +10,14 @@ from probes import units
 from probes.model import Hook, Row, Value
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui import related
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
 from tui.history import Figure
 from tui.lines import Line, fit, line
 from tui.marking import noted, unusual_field
 from tui.pane import Finding, Pane, Trouble
+from tui.related import address
 from tui.unusual import Rule
 from tui.view import Decided, View, clock
 
@@ -27,12 +29,6 @@ _WAYS = {
     "gave_up": "given up",
     "other": "failed otherwise",
 }
-
-
-def address(host: object, port: object) -> str:
-    """Address and port in one; IPv6 in brackets."""
-    host = str(host)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
@@ -155,10 +151,21 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         ]
     )
     lines += graphs(PANE, view, record, width)
+    here = record.values["raddr"], record.values["rport"]
+    mine = related.of_process(record.values["pid"])
+    whose = f"{record.text('comm')} (pid {record.values['pid']})"
+    lines += related.trips(
+        view, lambda r: (r["raddr"], r["rport"]) == here, record.text("destination"), width
+    )
+    lines += related.connects(view, mine, whose, width)
+    lines += related.trips(view, mine, whose, width)
+    lines += related.calls(view, record.values["pid"], whose, width)
     lines += [*heading("Attempts"), *counters(view.catalogue["tcp-connect"], record, view.bits)]
-    lines += spread("Time to establish", record, "latency", width, units.duration, view)
-    mine = (record.values["pid"], record.values["raddr"], record.values["rport"])
-    log = [d for d in view.decided.get("tcp-connect", ()) if (d.row[0], d.row[2], d.row[3]) == mine]
+    lines += spread(
+        "Time to establish", "tcp-connect", record, "latency", width, units.duration, view
+    )
+    me = record.values["pid"], *here
+    log = [d for d in view.decided.get("tcp-connect", ()) if (d.row[0], d.row[2], d.row[3]) == me]
     if log:
         lines += [*heading("Latest"), *(_entry(d, width) for d in reversed(log[-20:]))]
     return lines

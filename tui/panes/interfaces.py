@@ -9,6 +9,7 @@ from probes import units
 from probes.model import Hook, HookId, Value
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui import related
 from tui.detail import counters, graphs, heading, pairs
 from tui.fields import Field, Record, coloured, label, of, values_of
 from tui.history import Figure
@@ -174,6 +175,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines += programs(view, name, width)
     lines += reasons(view, name, width)
     lines += graphs(PANE, view, record, width)
+    lines += related.trips(view, related.of_interface(view, name), f"From {name}", width)
     lines += [
         *heading("Counters of the kernel"),
         *counters(view.catalogue["interfaces"], record, view.bits),

@@ -10,13 +10,14 @@ from probes import units
 from probes.model import Hook
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui import related
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, of, rate_of, values_of
 from tui.history import Figure
 from tui.lines import Line
 from tui.marking import mark_of, noted, unusual_field
 from tui.pane import Finding, Pane, Trouble
-from tui.panes.connects import address
+from tui.related import address
 from tui.unusual import Rule, Verdict
 from tui.view import View
 
@@ -115,16 +116,22 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
             ("Process", f"{record.text('comm')} (pid {v['pid']})"),
             ("Local", address(v["laddr"], v["lport"])),
             ("Remote", address(v["raddr"], v["rport"])),
+            ("Interface", related.interface_of(view, v["laddr"]) or units.DASH),
             ("Numbers from", record.text("from")),
         ]
     )
     lines += graphs(PANE, view, record, width)
-    lines += [
-        *heading("Round trip and retransmits"),
-        *counters(view.catalogue["tcp-rtt"], record, view.bits),
-    ]
-    lines += spread("Round trips", record, "rtt", width, lambda us: units.duration(us * 1000), view)
-    return lines
+    lines += spread("Round trips", "tcp-rtt", record, "rtt", width, _us, view)
+    whose, mine = f"{record.text('comm')} (pid {v['pid']})", related.of_process(v["pid"])
+    lines += related.connects(view, mine, whose, width)
+    lines += related.trips(view, mine, whose, width)
+    lines += related.calls(view, v["pid"], whose, width)
+    lines += heading("Round trip and retransmits")
+    return [*lines, *counters(view.catalogue["tcp-rtt"], record, view.bits)]
+
+
+def _us(us: float) -> str:
+    return units.duration(us * 1000)
 
 
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:

@@ -10,6 +10,7 @@ from probes import units
 from probes.model import Hook, HookId, State
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui import related
 from tui.detail import graphs, heading, pairs, spread
 from tui.fields import Field, Record, label, of, rate_of, values_of
 from tui.history import Figure
@@ -156,14 +157,27 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         ]
     )
     lines += _by_process(view, record)
+    lines += _of_callers(view, record, width)
     lines += graphs(PANE, view, record, width)
-    lines += spread("Time in the call", record, "latency", width, units.duration, view)
+    lines += spread("Time in the call", "syscalls", record, "latency", width, units.duration, view)
     return lines
 
 
 def _time(record: Record, name: str) -> str:
     value = record.values.get(name)
     return units.duration(value if isinstance(value, int | float) else None)
+
+
+def _of_callers(view: View, record: Record, width: int) -> list[Line]:
+    """Connects and connections of the process that makes it most."""
+    snapshot = view.snapshots.get(HookId("syscall-processes", record.name))
+    rows = snapshot.rows if snapshot else ()
+    most = max(rows, key=lambda r: (r.rate("errors"), r.rate("calls")), default=None)
+    if most is None:
+        return []
+    whose, mine = f"{most['comm']} (pid {most['pid']})", related.of_process(most["pid"])
+    lines = related.connects(view, mine, whose, width)
+    return [*lines, *related.trips(view, mine, whose, width)]
 
 
 def _by_process(view: View, record: Record) -> list[Line]:

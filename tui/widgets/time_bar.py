@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from probes.moments import LEAST, Mark, Moment
-from tui.lines import Line, Span, line
+from tui.lines import Line, Span, joined, line
 from tui.view import clock
 
 _LETTERS = {"event": ("A", "accent"), "failures": ("F", "bad"), "drops": ("D", "bad")}
@@ -39,15 +39,4 @@ def time_bar(
             if mark.kind == kind:
                 cells[place(mark.number)] = span
     cells[place(at)] = ("#", "banner")
-    return line((begin, "muted"), *_joined(cells), (end, "muted"), (legend, "muted"))
-
-
-def _joined(cells: Sequence[Span]) -> list[Span]:
-    """Neighbours of one role as one span."""
-    found: list[Span] = []
-    for text, role in cells:
-        if found and found[-1][1] == role:
-            found[-1] = (found[-1][0] + text, role)
-        else:
-            found.append((text, role))
-    return found
+    return line((begin, "muted"), *joined(cells), (end, "muted"), (legend, "muted"))
