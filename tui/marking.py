@@ -27,13 +27,13 @@ def brief(verdict: Verdict) -> str:
     if verdict.since is None:
         return ""
     if verdict.usual is None:
-        return "since start"
+        return "from start"
     if verdict.new:
         return "new"
     if verdict.usual < _NOTHING:
         return "was 0"
     times = verdict.times
-    return ">999x usual" if times >= 999.5 else f"{times:.{times < 9.95:d}f}x usual"
+    return ">999x" if times >= 999.5 else f"{times:.{times < 9.95:d}f}x usual"
 
 
 def worst(*verdicts: Verdict) -> Verdict:
@@ -51,6 +51,12 @@ def noted(verdict: Verdict) -> dict[str, Value]:
     return {"unusual": far, "unusual_words": words(verdict), "unusual_brief": brief(verdict)}
 
 
+def said(record: Record) -> list[tuple[str, str]]:
+    """The line of a detail; none where nothing is unusual."""
+    text = record.text("unusual_words")
+    return [("Unusual", text)] if text else []
+
+
 def mark_of(record: Record) -> str:
     """As a field's colour: the record's own mark."""
     return record.mark
@@ -59,7 +65,7 @@ def mark_of(record: Record) -> str:
 def unusual_field(rank: int, grow: int = 24) -> Field:
     """The column that says what is unusual about a row, and since when where there is space."""
     return Field(
-        "unusual", "Unusual", Unit.COUNT, 11, rank, grow,
+        "unusual", "Unusual", Unit.COUNT, 10, rank, grow,
         "against the last 15 minutes without what was unusual in them; since start: not known",
         mark_of, lambda r: r.text("unusual_words"), lambda r: r.text("unusual_brief"), left=True,
     )  # fmt: skip

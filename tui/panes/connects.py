@@ -15,7 +15,7 @@ from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
 from tui.history import Figure
 from tui.lines import Line, fit, line
-from tui.marking import noted, unusual_field
+from tui.marking import noted, said, unusual_field
 from tui.pane import Finding, Pane, Trouble
 from tui.related import address
 from tui.unusual import Rule
@@ -102,12 +102,12 @@ def _place(view: View, place: tuple[Value, Value], rows: list[SnapshotRow]) -> F
     row = max(rows, key=lambda r: (r.rate("failed"), r.number("mean_ns")))
     record = replace(_record(view, row), name=address(*place))
     if failed or verdict.since is not None:
-        said = _said(rows) or f"failed, the last {clock(_last_failure(view, place))}"
-        why = f"{said}, by {_callers(rows)}"
+        how = _said(rows) or f"failed, the last {clock(_last_failure(view, place))}"
+        why = f"{how}, by {_callers(rows)}"
         now = f"{units.count(failed)}/s"
         return Finding(record, _PLACE, place, verdict, now, why, 1e6 + failed)
     slow, mean = view.verdict(_SLOW, row.key), row.number("mean_ns")
-    why = f"established in the mean, by {row['comm']}[{row['pid']}]"
+    why = f"mean time to establish, by {row['comm']}[{row['pid']}]"
     weight = mean / 1e9 + 1e3 * (slow.since is not None)
     now = units.duration(mean or None)
     return Finding(record, _SLOW, row.key, slow, now, why, weight)
@@ -148,6 +148,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         [
             ("Process", f"{record.text('comm')} (pid {record.values['pid']})"),
             ("Destination", record.text("destination")),
+            *said(record),
         ]
     )
     lines += graphs(PANE, view, record, width)
@@ -222,7 +223,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "pending", width=8, rank=6, colour=coloured("warn", 0, "pending")),
         of(hook, "mean_ns", width=8, rank=2),
         of(hook, "p99_ns", width=8, rank=5),
-        unusual_field(3),
+        unusual_field(1),
         )  # fmt: skip
 
 

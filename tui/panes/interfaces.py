@@ -14,7 +14,7 @@ from tui.detail import counters, graphs, heading, pairs
 from tui.fields import Field, Record, coloured, label, of, values_of
 from tui.history import Figure
 from tui.lines import Line, line
-from tui.marking import noted, unusual_field, worst
+from tui.marking import noted, said, unusual_field, worst
 from tui.pane import Finding, Pane, Trouble
 from tui.rules import Offer
 from tui.unusual import Rule, Verdict
@@ -158,8 +158,8 @@ def _trouble(view: View) -> Trouble | None:
     most, drops = max(bad, key=lambda b: (b[0].mark == "bad", max(map(b[0].number, _LOST))))
     others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     by = [d for d in drops.by if d.where != RULE] or drops.by  # those have a line of their own
-    said = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])
-    return Trouble(most.mark, f"{label(most.name)} drops {said}{others}")
+    words = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])
+    return Trouble(most.mark, f"{label(most.name)} drops {words}{others}")
 
 
 def _detail(view: View, record: Record, width: int) -> list[Line]:
@@ -169,6 +169,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
             ("Interface", f"{name} (index {record.values['ifindex']})"),
             ("Kind", f"{record.text('kind')}, {record.text('state')}, MTU {record.text('mtu')}"),
             ("XDP", f"{record.text('xdp_mode')} {record.text('xdp_program')}"),
+            *said(record),
         ]
     )
     lines += way(view, name, width)
@@ -234,7 +235,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
               "the program, our rule, the kernel's reason, or the device's counter", _why),
         of(hook, "xdp_program", width=15, rank=7, grow=22),
         Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="let pass by our program"),
-        unusual_field(6),
+        unusual_field(1),
         Field("tc_in", "TC in/s", Unit.PACKETS, 9, 6, help="packets seen at TC ingress"),
         Field("tc_out", "TC out/s", Unit.PACKETS, 9, 6, help="packets seen at TC egress"),
         of(hook, "state", width=8, rank=7),

@@ -15,14 +15,14 @@ from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, of, rate_of, values_of
 from tui.history import Figure
 from tui.lines import Line
-from tui.marking import mark_of, noted, unusual_field
+from tui.marking import mark_of, noted, said, unusual_field
 from tui.pane import Finding, Pane, Trouble
 from tui.related import address
 from tui.unusual import Rule, Verdict
 from tui.view import View
 
 _AGAIN = rate_of("retransmits")
-_TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 1.0
+_TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 3.0
 """Marked: so many times the connection's minimum and at least so long; so many retransmits."""
 
 
@@ -118,6 +118,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
             ("Remote", address(v["raddr"], v["rport"])),
             ("Interface", related.interface_of(view, v["laddr"]) or units.DASH),
             ("Numbers from", record.text("from")),
+            *said(record),
         ]
     )
     lines += graphs(PANE, view, record, width)
@@ -151,7 +152,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "retransmits", title="Retr/s", width=7, rank=1, colour=mark_of),
         of(hook, "samples", title="Smpl/s", width=7, rank=7),
         of(hook, "from", width=9, rank=6),
-        unusual_field(4),
+        unusual_field(1),
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from tui.detail import graphs, heading, pairs, spread
 from tui.fields import Field, Record, label, of, rate_of, values_of
 from tui.history import Figure
 from tui.lines import Line, fit, line
-from tui.marking import mark_of, noted, unusual_field
+from tui.marking import mark_of, noted, said, unusual_field
 from tui.pane import Finding, Pane, Trouble
 from tui.unusual import CALM, Rule, Verdict
 from tui.view import View
@@ -137,12 +137,12 @@ def _trouble(view: View) -> Trouble | None:
             return None
         took = f"{label(slow.name)} takes {_time(slow, 'p99_ns')} (p99)"
         return Trouble("warn", f"{took}, {slow.text('unusual_words')}")
-    said = [
+    words = [
         f"{label(r.name)}: {units.count(r.number(_ERRORS))} errors/s "
         f"({units.percent(r.number('share'))}), mostly {label(r.text('top_errno'))}"
         for r in bad[:2]
     ]
-    return Trouble("bad", "; ".join(said))
+    return Trouble("bad", "; ".join(words))
 
 
 def _detail(view: View, record: Record, width: int) -> list[Line]:
@@ -154,6 +154,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
                 f"{units.count(record.number(_ERRORS))}/s, mostly {record.text('top_errno')}",
             ),
             ("Mean, p99", f"{_time(record, 'mean_ns')}, {_time(record, 'p99_ns')} (last 10 s)"),
+            *said(record),
         ]
     )
     lines += _by_process(view, record)
@@ -212,10 +213,10 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "calls", width=9, rank=1, grow=11),
         of(hook, "errors", width=10, rank=1, grow=11, colour=mark_of),
         Field("share", "Fail", Unit.PERCENT, 7, 3, 8, "share of the calls that fail", mark_of),
-        of(hook, "mean_ns", width=8, rank=2, grow=10),
+        of(hook, "mean_ns", width=8, rank=3, grow=10),
         of(hook, "p99_ns", width=8, rank=2, grow=10),
         of(hook, "top_errno", width=12, rank=2, colour=mark_of),
-        unusual_field(3),
+        unusual_field(1),
         )  # fmt: skip
 
 
