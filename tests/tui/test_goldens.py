@@ -62,6 +62,48 @@ def test_state(snap_compare: Any, keys: tuple[str, ...]) -> None:
     assert snap_compare(stage(), terminal_size=(100, 36), run_before=_keys(*keys))
 
 
+OVERVIEW_SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(s, id=f"overview-{s[0]}x{s[1]}") for s in OVERVIEW_SIZES]
+)
+def test_overview(snap_compare: Any, size: tuple[int, int]) -> None:
+    """What is wrong at a glance, at every size."""
+    app = stage(pane="overview", ticks=49)
+    assert snap_compare(app, terminal_size=size, run_before=_keys("!"))
+
+
+@pytest.mark.parametrize(
+    ("options", "keys", "size"),
+    [
+        pytest.param({"until": 20, "ticks": 19}, (), (120, 40), id="overview-calm-120x40"),
+        pytest.param({"ticks": 5}, (), (80, 24), id="overview-since-start-80x24"),
+        pytest.param({"ascii": True, "ticks": 49}, (), (80, 24), id="overview-ascii-80x24"),
+        pytest.param({"theme_name": "mono", "ticks": 49}, (), (80, 24), id="overview-mono-80x24"),
+        pytest.param({"ticks": 79, "until": 80}, ("5", "enter"), (120, 40), id="heat-120x40"),
+        pytest.param({"ticks": 79, "until": 80}, ("3", "home", "slash", *"fsync", "enter", "enter"),
+                     (80, 50), id="heat-of-a-syscall-80x50"),
+        pytest.param({"ticks": 79, "until": 80, "ascii": True}, ("5", "enter"), (100, 36),
+                     id="heat-ascii-100x36"),
+        pytest.param({"ticks": 69, "until": 70},
+                     ("left_square_bracket", *["left_curly_bracket"] * 2), (80, 24),
+                     id="rewound-80x24"),
+        pytest.param({"ticks": 109, "until": 110}, ("left_parenthesis",), (120, 40),
+                     id="rewound-120x40"),
+        pytest.param({"ticks": 69, "until": 70}, (*["left_curly_bracket"] * 2, "4", "enter"),
+                     (100, 36), id="rewound-detail-100x36"),
+        pytest.param({"ticks": 49}, ("3",), (160, 50), id="unusual-160x50"),
+    ],
+)  # fmt: skip
+def test_over_time(
+    snap_compare: Any, options: dict[str, Any], keys: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    """What is unusual, heat over time, and a screen that was rewound."""
+    app = stage(**{"pane": "overview", **options})
+    assert snap_compare(app, terminal_size=size, run_before=_keys(*keys, "!"))
+
+
 _SOURCES = ("t", "+3")
 _ASKED = (*_SOURCES, "D", "enter")
 _DROPPING = (*_ASKED, "y", "+4")
