@@ -67,6 +67,7 @@ class History:
         for figure in {f.name: f for f in figures}.values():  # a figure may be in several panes
             self._figures.setdefault(figure.hook, []).append(figure)
         self._kept: dict[tuple[str, str], dict[Hashable, Course]] = {}
+        self._unusual: dict[str, set[Hashable]] = {}
         self._watches: dict[str, _Watch] = {}
         self.heat = Heat()
 
@@ -85,13 +86,18 @@ class History:
         self.heat.add(snapshots)
         for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
             kept = self._kept.setdefault((figure.name, hook), {})
+            unusual = self._unusual.setdefault(figure.name, set())
             for key, value in figure.values(snapshots).items():
                 course = kept.get(key)
                 if course is None:
                     course = kept[key] = Course(tick)
-                course.take(tick, value, wall, figure.rule, watch.begun)
+                if course.take(tick, value, wall, figure.rule, watch.begun):
+                    unusual.add(key)
+                else:
+                    unusual.discard(key)
             if tick % _SWEEP == 0:
                 _sweep(kept, tick)
+                unusual &= kept.keys()
 
     def series(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
@@ -104,6 +110,8 @@ class History:
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
     ) -> Verdict:
         """Whether the row is unusual, and what is known of that."""
+        if ticks is None and key not in self._unusual.get(figure.name, ()):
+            return CALM  # as nearly all are
         course, until = self._find(figure, key, ticks)
         return course.verdict(until) if course is not None else CALM
 

@@ -12,6 +12,7 @@ from tui.view import View
 
 _FIXED = 4  # status, tabs, trouble, keys
 _LEAST_GRAPH = 5
+_LEAST_DRAWN = 6
 _WIDE = 110
 
 
@@ -29,7 +30,8 @@ def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
         return Heights(0, 0)
     below = min(free // 3, 12) if pane.below and free >= 16 else 0
     if pane.draw is not None:
-        return Heights(max(free * 3 // 4 - below, free - 9 - below, 8), below)
+        drawn = free - 2 - below - max(free - 10, 0) // 4
+        return Heights(drawn if drawn >= _LEAST_DRAWN else 0, below)
     if not pane.figures:
         return Heights(0, below)
     if pane.few:

@@ -45,9 +45,14 @@ def _distance(verdict: Verdict) -> tuple[float, float]:
     return (0 if verdict.usual is None else verdict.times), verdict.now
 
 
-def noted(verdict: Verdict) -> dict[str, Value]:
-    """What a record needs for `unusual_field`. It is sorted by how far it is from the usual."""
-    far = None if verdict.since is None else min(_distance(verdict)[0], 1e9)
+def noted(verdict: Verdict, instead: tuple[str, str] = ("", "")) -> dict[str, Value]:
+    """What a record needs for `unusual_field`. It is sorted by how far it is from the usual.
+
+    instead: what to say, and in short, where it is not unusual, but wrong all the same.
+    """
+    if verdict.since is None:
+        return {"unusual": None, "unusual_words": instead[0], "unusual_brief": instead[1]}
+    far = min(_distance(verdict)[0], 1e9)
     return {"unusual": far, "unusual_words": words(verdict), "unusual_brief": brief(verdict)}
 
 

@@ -29,13 +29,15 @@ class Finding(NamedTuple):
     """A row as the overview shows it: how bad it is now, and why.
 
     record: the pane's own, so that one can go there. figure, key: the history that tells most.
-    now: with its unit. weight: the greater, the worse.
+    does: what is counted, as a verb where it is one; now: how much, with its unit. weight: the
+    greater, the worse.
     """
 
     record: Record
     figure: Figure
     key: Hashable
     verdict: Verdict
+    does: str
     now: str
     why: str
     weight: float = 0.0

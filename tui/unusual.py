@@ -105,8 +105,8 @@ class Course:
 
     def take(
         self, tick: int, value: float | None, wall: float, rule: Rule | None, begun: int
-    ) -> None:
-        """The value of another tick. wall: its time in Unix seconds."""
+    ) -> bool:
+        """The value of another tick. wall: its time in Unix seconds. Whether it is unusual now."""
         missing = tick - self.last - 1
         if missing > 0:
             self._values.extend([math.nan] * min(missing, LENGTH))
@@ -116,11 +116,12 @@ class Course:
             del self._values[:_SPARE]
             self._first += _SPARE
         if rule is None:
-            return
+            return False
         if self._turns and self._turns[-1].end is None:
             self._go_on(tick, value, missing, rule)
-        elif value is not None and value >= min(rule.least, rule.alarm or math.inf):
+        elif value is not None and (value >= rule.least or value >= (rule.alarm or math.inf)):
             self._begin(tick, value, wall, rule, begun)
+        return bool(self._turns) and self._turns[-1].end is None
 
     def _begin(self, tick: int, value: float, wall: float, rule: Rule, begun: int) -> None:
         if tick - self._asked >= _AGAIN or self._known is None:

@@ -17,13 +17,14 @@ def _numbers(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     return {key: row[0] for s in snapshots for key, row in s.sample.rows.items()}  # type: ignore[misc]
 
 
+_REST = (0,) * (len(catalogue()["tcp-rtt"].stored) - 1)
 FIGURE = Figure("rtt", "RTT", Unit.US, "tcp-rtt", _numbers, rule=Rule(5, absent=0.0))
 
 
 def _add(history: History, wall: float, rows: Mapping[Hashable, float], epoch: int = 1) -> None:
     sample = Sample(
         Status(HookId("tcp-rtt"), State.ATTACHED), wall, wall, epoch,
-        {(k,): (v,) for k, v in rows.items()},  # type: ignore[misc,dict-item]
+        {(k,): (v, *_REST) for k, v in rows.items()},  # type: ignore[misc,dict-item]
     )  # fmt: skip
     history.add("tcp-rtt", (Snapshot(catalogue()["tcp-rtt"], sample, 1.0, ()),))
 

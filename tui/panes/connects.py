@@ -105,12 +105,13 @@ def _place(view: View, place: tuple[Value, Value], rows: list[SnapshotRow]) -> F
         how = _said(rows) or f"failed, the last {clock(_last_failure(view, place))}"
         why = f"{how}, by {_callers(rows)}"
         now = f"{units.count(failed)}/s"
-        return Finding(record, _PLACE, place, verdict, now, why, 1e6 + failed)
+        record = replace(record, mark="bad", values={**record.values, **noted(verdict)})
+        return Finding(record, _PLACE, place, verdict, "fails", now, why, 1e6 + failed)
     slow, mean = view.verdict(_SLOW, row.key), row.number("mean_ns")
     why = f"mean time to establish, by {row['comm']}[{row['pid']}]"
     weight = mean / 1e9 + 1e3 * (slow.since is not None)
     now = units.duration(mean or None)
-    return Finding(record, _SLOW, row.key, slow, now, why, weight)
+    return Finding(record, _SLOW, row.key, slow, "takes", now, why, weight)
 
 
 def _said(rows: Iterable[SnapshotRow]) -> str:

@@ -126,7 +126,7 @@ def _finding(view: View, record: Record, drops: Drops) -> Finding:
     role = 1e6 * ("", "warn", "bad").index(record.mark)
     why = by or ("nothing is dropped" if drops.kernel is not None else "no drops are seen")
     now = f"{units.count(every)}/s"
-    return Finding(record, figure, record.name, verdict, now, why, role + every)
+    return Finding(record, figure, record.name, verdict, "drops", now, why, role + every)
 
 
 def _sum(*rates: float | None) -> float | None:

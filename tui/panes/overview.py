@@ -10,13 +10,14 @@ from probes.model import HookId, State, Status, Value
 from probes.units import Unit
 from tui.fields import Field, Record, label
 from tui.lines import BLANK, Line, beside, fit, line
-from tui.marking import brief, mark_of, noted, unusual_field
+from tui.marking import brief, mark_of, unusual_field
 from tui.pane import EVERY, Finding, Pane, Trouble, panes
 from tui.view import Event, View, clock
 from tui.widgets.graph import graph
 
 _EACH, _MORE = 8, 24
 """Findings that each pane is asked for; that follow the first of each pane at most."""
+_UNUSUAL = ("unusual", "unusual_words", "unusual_brief")
 _SPARK = 120
 """Cells of a history in a row; as many as there is space for are shown."""
 
@@ -75,7 +76,7 @@ def _record(view: View, place: int, pane: Pane, finding: Finding) -> Record:
         "usual_text": _shown(view, finding, usual),
         "why": finding.why,
         "history": graph(series, _SPARK, 1, ascii=view.ascii)[0].spans[0][0],
-        **noted(finding.verdict),
+        **{name: record.values.get(name) for name in _UNUSUAL},
     }
     leads = pane.name, record.key
     return Record(leads, f"{pane.title} {record.name}", values, record.mark, leads=leads)
@@ -148,7 +149,7 @@ def _trouble(view: View) -> Trouble | None:
     if not first:
         return None
     role = "bad" if any(f.record.mark == "bad" for _, f in first) else "warn"
-    return Trouble(role, label("; ".join(f"{f.record.name} {f.now}" for _, f in first)))
+    return Trouble(role, label("; ".join(f"{f.record.name} {f.does} {f.now}" for _, f in first)))
 
 
 def _summary(view: View) -> tuple[str, str]:
@@ -160,7 +161,7 @@ def _summary(view: View) -> tuple[str, str]:
 def _draw(view: View, width: int, height: int) -> list[Line]:
     """The first finding of each pane as a graph, two abreast."""
     found = [each[0] for _, each in _found(view) if each]
-    rows = max(min(height // 4, -(-len(found) // 2)), 1)
+    rows = max(min(height // 3, -(-len(found) // 2)), 1)
     each, lines = height // rows, list[Line]()
     for at in range(0, min(len(found), 2 * rows), 2):
         blocks = [_block(view, f, width // 2 - 2, each) for f in found[at : at + 2]]
@@ -200,7 +201,9 @@ def _begun(view: View) -> Iterator[Event]:
         for finding in each:
             verdict, record = finding.verdict, finding.record
             if verdict.since is not None and record.mark:
-                text = f"! {pane.title}: {record.name} {finding.now}, {brief(verdict)}"
+                text = (
+                    f"! {pane.title}: {record.name} {finding.does} {finding.now}, {brief(verdict)}"
+                )
                 yield Event(verdict.since, f"{text}: {finding.why}", record.mark)
 
 

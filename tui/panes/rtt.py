@@ -50,11 +50,16 @@ def _records(view: View) -> list[Record]:
 def _record(view: View, row: SnapshotRow) -> Record:
     name = f"{row['comm']} > {address(row['raddr'], row['rport'])}"
     slow, again = _verdicts(view, row)
-    values = values_of(row) | noted(again if slow.since is None else slow)
-    late = slow.since is not None or _far(row)
-    sent = again.since is not None
-    mark = "bad" if late and sent else "warn" if late or sent else ""
-    return Record(row.key, name, values, mark, row)
+    times = row.number("srtt_us") / max(row.number("min_us"), 1)
+    instead = (f"{times:.0f}x its minimum", f"{times:.0f}x min") if _far(row) else ("", "")
+    values = values_of(row) | noted(again if slow.since is None else slow, instead)
+    return Record(row.key, name, values, _mark(view, row), row)
+
+
+def _mark(view: View, row: SnapshotRow) -> str:
+    slow, again = _verdicts(view, row)
+    late, sent = slow.since is not None or _far(row), again.since is not None
+    return "bad" if late and sent else "warn" if late or sent else ""
 
 
 def _far(row: SnapshotRow) -> bool:
@@ -65,10 +70,13 @@ def _far(row: SnapshotRow) -> bool:
 
 def _worst(view: View, most: int) -> list[Finding]:
     rows = view.rows("tcp-rtt")
-    slow = nlargest(max(most, 20), rows, key=lambda r: r.number("srtt_us"))
-    marked = [r for r in rows if any(v.since is not None for v in _verdicts(view, r))]
-    found = [_finding(view, r) for r in {r.key: r for r in (*slow, *marked)}.values()]
-    return sorted(found, key=lambda f: -f.weight)[:most]
+    weights = [(_weight(_mark(view, row), row), i) for i, row in enumerate(rows)]
+    return [_finding(view, rows[i]) for _, i in nlargest(most, weights)]
+
+
+def _weight(mark: str, row: SnapshotRow) -> float:
+    """The greater, the worse."""
+    return row.number("srtt_us") / 1e6 + 1e3 * ("", "warn", "bad").index(mark)
 
 
 def _finding(view: View, row: SnapshotRow) -> Finding:
@@ -77,13 +85,22 @@ def _finding(view: View, row: SnapshotRow) -> Finding:
     record = _record(view, row)
     now, sent = units.duration(row.number("srtt_us") * 1000), row.rate("retransmits")
     why = f"{row['comm']}[{row['pid']}], minimum {units.duration(row.number('min_us') * 1000)}"
-    weight = row.number("srtt_us") / 1e6 + 1e3 * ("", "warn", "bad").index(record.mark)
+    weight = _weight(record.mark, row)
     record = replace(record, name=address(row["raddr"], row["rport"]))
     if slow.since is None and again.since is not None and not _far(row):
-        why = f"retransmits, SRTT {now}, by {why}"
-        return Finding(record, _SENT_AGAIN, row.key, again, f"{units.count(sent)}/s", why, weight)
+        why = f"SRTT {now}, by {why}"
+        return Finding(
+            record,
+            _SENT_AGAIN,
+            row.key,
+            again,
+            "retransmits",
+            f"{units.count(sent)}/s",
+            why,
+            weight,
+        )
     why += f", {units.count(sent)} retransmits/s" if sent else ""
-    return Finding(record, _TRIP, row.key, slow, now, why, weight)
+    return Finding(record, _TRIP, row.key, slow, "SRTT", now, why, weight)
 
 
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
@@ -92,17 +109,18 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [r for r in _records(view) if r.mark]
+    marked = [(mark, row) for row in view.rows("tcp-rtt") if (mark := _mark(view, row))]
     if not marked:
         return None
-    worst = max(marked, key=lambda r: (r.mark == "bad", r.number("srtt_us")))
+    mark, row = max(marked, key=lambda m: _weight(*m))
+    worst = _record(view, row)
     srtt, least = (units.duration(worst.number(n) * 1000) for n in ("srtt_us", "min_us"))
     again = worst.number(_AGAIN)
     more = f", {units.count(again)} retransmits/s" if again else ""
     others = f"  (and {len(marked) - 1} more)" if len(marked) > 1 else ""
     place = address(worst.values["raddr"], worst.values["rport"])
     return Trouble(
-        worst.mark,
+        mark,
         units.printable(
             f"{place} SRTT {srtt}, minimum {least}{more} ({worst.text('comm')}){others}"
         ),

@@ -110,14 +110,14 @@ def _failing(view: View, row: SnapshotRow) -> Finding:
     why += f", by {callers}" if callers else ""
     now = f"{units.count(errors)}/s"
     weight = errors + 1e6 * bad + 1e6 * _grave(row)
-    return Finding(record, _FAILURES, row.key, verdict, now, why, weight)
+    return Finding(record, _FAILURES, row.key, verdict, "errors", now, why, weight)
 
 
 def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Finding:
     record = replace(_record(view, row), mark="warn")
     why = f"slow: mean {_time(record, 'mean_ns')}, p99 {_time(record, 'p99_ns')}"
     now = units.duration(row.number("p99_ns"))
-    return Finding(record, _SLOW, row.key, verdict, now, why, 1e3 * verdict.now / 1e9)
+    return Finding(record, _SLOW, row.key, verdict, "takes", now, why, 1e3 * verdict.now / 1e9)
 
 
 def _callers(view: View, syscall: str) -> str:

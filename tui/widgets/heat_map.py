@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from probes import units
 from tui.heat import SECONDS, Slot
 from tui.lines import Line, Span, joined, line
 from tui.view import clock
@@ -18,7 +19,7 @@ _LABEL, _LEAST, _WIDEST = 10, 8, 4
 def heat_map(
     slots: Sequence[Slot], width: int, unit: Callable[[float], str], *, ascii: bool = False
 ) -> list[Line]:
-    """A line for each bucket from the greatest to the least that was hit, and one for the time.
+    """A line for each bucket from the greatest to the least that was hit, and two for the time.
 
     Shades grow with the logarithm of the hits, so that a rare slow one is seen beside many quick
     ones. Where there are more slots than cells, neighbours are added up. unit: bound -> text.
@@ -37,7 +38,7 @@ def heat_map(
         label = f"{unit(2**bucket if bucket else 0):>{_LABEL - 2}}+ "
         cells = [_cell(column.get(bucket, 0), most, shades, wide) for column in columns]
         lines.append(line((label, "muted"), *joined(cells)))
-    return [*lines, _time(slots, wide * len(columns), each, most, shades)]
+    return [*lines, *_time(slots, wide * len(columns), each, most, shades)]
 
 
 def _sum(slots: Sequence[Slot]) -> Mapping[int, int]:
@@ -58,9 +59,14 @@ def _cell(hits: int, most: int, shades: str, wide: int) -> Span:
     return shades[level] * wide, _ROLES[level]
 
 
-def _time(slots: Sequence[Slot], cells: int, each: int, most: int, shades: str) -> Line:
+def _time(
+    slots: Sequence[Slot], cells: int, each: int, most: int, shades: str
+) -> tuple[Line, Line]:
     """From when to when, and what a column is."""
     begin, end = clock(slots[0].wall), clock(slots[-1].wall + SECONDS)
     gap = max(cells - len(begin) - len(end), 1)
-    text = f"{'':{_LABEL}}{begin}{'':{gap}}{end}"
-    return line((text, "muted"), (f"  {each * SECONDS} s a column, {shades[-1]} {most}", "muted"))
+    said = f"{each * SECONDS} s a column, {shades[-1]} {units.count(most)} at most"
+    return (
+        line((f"{'':{_LABEL}}{begin}{'':{gap}}{end}", "muted")),
+        line((f"{'':{_LABEL}}{said}", "muted")),
+    )
