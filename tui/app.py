@@ -17,7 +17,7 @@ from tui import keys, theme
 from tui.fields import Record, label
 from tui.filters import parse
 from tui.helptext import help_lines
-from tui.ruling import Ruling
+from tui.rewinding import Rewinding
 from tui.running import until_left
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Question
@@ -27,7 +27,7 @@ from tui.widgets.tabs import Tabs
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Monitor(Ruling):
+class Monitor(Rewinding):
     """The application. source: where samples come from; this closes it no more than it opens it.
 
     cpu_seconds: what this process has used so far. slow_link: fewer bytes: 256 colours, no
@@ -89,6 +89,10 @@ class Monitor(Ruling):
             self._set_filter("")
         elif self._pane.inner:
             self.leave_inner()
+        elif self._came is not None:
+            self._go_to(self._came)
+        elif self.frozen:
+            self.back_to_live()
 
     def action_help(self) -> None:
         if self._mode == "help":
@@ -140,6 +144,9 @@ class Monitor(Ruling):
             self._show("pane")
             self.table.sort_by(str(record.key))
             return
+        if self._pane.leads is not None:
+            self.follow_lead(self._pane.leads(record))
+            return
         self._opened = record
         if self._pane.while_open is not None:
             self._borrow("detail", self._pane.while_open(record))
@@ -187,10 +194,6 @@ class Monitor(Ruling):
 
     def action_units(self) -> None:
         self.live.bits = not self.live.bits
-        self.paint()
-
-    def action_freeze(self) -> None:
-        self.view = self.live if self.frozen else self.live.still()
         self.paint()
 
     def action_interval(self, step: int) -> None:

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from probes.funnel import remember
 from probes.model import HookId, Source, Status
 from probes.snapshot import Snapshot, Trail
+from probes.tape import Gathering, Tape
 from tui.control import Control, Severity
+from tui.history import Figure, History
 from tui.rules import Hits
-from tui.view import Decided, Figure, History, View
+from tui.view import Decided, View
 
 KEPT = 500
 """Entries of a hook's own log."""
@@ -20,7 +22,8 @@ KEPT = 500
 class Collector:
     """Fills `view` and logs what stands and falls, on the event loop.
 
-    changed: called with the hook's name after each reading. tell: shows a toast.
+    changed: called with the hook's name after each reading. tell: shows a toast. tape: what was
+    read in the last minutes.
     """
 
     def __init__(
@@ -34,20 +37,29 @@ class Collector:
         self.view = View(source.catalogue, History(figures))
         self.control = Control(source, tell, lambda: self.view.wall or time.time())
         self.view.events = self.control.events
+        self._logs: dict[str, deque[Decided]] = {}
+        self.view.decided = self._logs
+        self.tape = Tape(source.catalogue)
+        self._gathering = Gathering()
         self._stood: dict[HookId, Status] = {}
         self._hits = Hits()
 
     async def follow(self, hook: str) -> None:
         """A hook's worker."""
         trail = Trail(self._source.catalogue[hook])
-        known: set[HookId] = set()
         async for samples in self._source.samples(hook):
-            there = {s.status.id for s in samples}
-            for gone in known - there:
-                trail.forget(gone)
-            known = there
             remember(self.view.since, samples)
-            self._take(hook, tuple([trail.snapshot(s) for s in samples]))
+            if self._gathering.has(hook):
+                self.close_tick()
+            self._gathering.add(hook, samples)
+            self._take(hook, trail.snapshots(samples))
+
+    def close_tick(self) -> None:
+        """What was read since the tick before goes on the tape as a moment."""
+        source = self._source
+        tick = self._gathering.tick(source.interval, source.statuses(), source.rules())
+        if tick is not None:
+            self.tape.add(tick)
 
     def _take(self, hook: str, snapshots: tuple[Snapshot, ...]) -> None:
         view = self.view
@@ -58,7 +70,7 @@ class Collector:
             view.snapshots[snapshot.id] = snapshot
             view.wall = max(view.wall, sample.wall)
             if sample.log:
-                log = view.decided.setdefault(hook, deque(maxlen=KEPT))
+                log = self._logs.setdefault(hook, deque(maxlen=KEPT))
                 log.extend(Decided(sample.wall, row) for row in sample.log)
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()

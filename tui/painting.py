@@ -15,13 +15,12 @@ from probes.units import Unit
 from tui import keys, theme
 from tui.collector import Collector, Share
 from tui.fields import Field, Record, label
-from tui.layout import graph_block, heights
+from tui.layout import Heights, graph_block, heights
 from tui.lines import Line, Span, line, width_of
 from tui.look import textual_theme
 from tui.pane import EVERY, Pane, Trouble, inner_panes, panes
 from tui.rules import banner
 from tui.running import Running
-from tui.view import clock
 from tui.widgets.block import Block
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Prompt
@@ -66,7 +65,7 @@ class Painting(Running):
         self.inner = inner_panes(source.catalogue)
         every = (*self.panes, *self.inner.values())
         self.fields = {p.name: p.fields(source.catalogue) for p in every}
-        figures = [f for p in every for f in p.figures]
+        figures = [f for p in every for f in (*p.figures, *p.kept)]
         self.collector = Collector(source, figures, self._changed, self._tell)
         self.live = self.view = self.collector.view
         self.live.ascii = ascii
@@ -82,6 +81,7 @@ class Painting(Running):
         self._due = False
         self._about = ""
         self._troubles: dict[str, Trouble | None] = {}
+        self._troubled = self.view
         self._filter_text: dict[str, str] = {}
         self._past_filters: list[str] = []
 
@@ -106,7 +106,7 @@ class Painting(Running):
 
     def _changed(self, hook: str) -> None:
         """A hook was read."""
-        for pane in self.panes:
+        for pane in self.panes if not self.frozen else ():
             if hook in pane.hooks or EVERY in pane.hooks:
                 self._troubles.pop(pane.name, None)
         self.paint_soon()
@@ -132,6 +132,10 @@ class Painting(Running):
             await asyncio.sleep(1)
             if self.collector.note_statuses() | self.collector.note_rules():
                 self.paint_soon()
+            self.tend()
+
+    def tend(self) -> None:
+        """Attach what the pane wants just now."""
 
     # What is there
 
@@ -188,9 +192,12 @@ class Painting(Running):
         view, pane, record = self.view, self._pane, self.table.record
         graph, below = self._block("graph"), self._block("below")
         if graph.display:
-            height = heights(pane, self.size.height, self._zoomed).graph
+            height = self._heights().graph
             width = self.size.width
-            graph.show(graph_block(pane, view, record, width, height) if record else ())
+            if pane.draw is not None:
+                graph.show(pane.draw(view, width, height))
+            else:
+                graph.show(graph_block(pane, view, record, width, height) if record else ())
         if below.display and pane.below:
             title = line((f" {pane.below_title}", "header"))
             below.show([title, *pane.below(view, self.size.width, below.size.height - 1)])
@@ -215,25 +222,34 @@ class Painting(Running):
         block.show(lines)
 
     def _paint_trouble(self) -> None:
-        block, trouble = self._block("trouble"), self._trouble(self._pane)
-        if self.frozen:
-            text = f" FROZEN at {clock(self.view.wall)}: collecting goes on; Space: back to live "
-            block.show([line((text, "banner"), ground="banner")])
-        elif trouble is not None:
-            block.show([line((f" ! {trouble.text}", trouble.role))])
-        elif self.source.host.privilege:
-            block.show([line((f" ~ {label(self.source.host.privilege)}", "warn"))])
-        elif self._pane.summary is not None:
+        block = self._block("trouble")
+        lines = [*self.time_lines(), self._verdict()]
+        if block.styles.height is None or block.styles.height.value != len(lines):
+            block.styles.height = len(lines)
+        block.show(lines)
+
+    def time_lines(self) -> list[Line]:
+        """Where in time this is, while the screen stands still."""
+        return []
+
+    def _verdict(self) -> Line:
+        """The worst that is wrong here, or that nothing is."""
+        trouble = self._trouble(self._pane)
+        if trouble is not None:
+            return line((f" ! {trouble.text}", trouble.role))
+        if self.source.host.privilege:
+            return line((f" ~ {label(self.source.host.privilege)}", "warn"))
+        if self._pane.summary is not None:
             text, role = self._pane.summary(self.view)
-            block.show([line((f" {text}", role))])
-        elif self.view.snapshots:
-            block.show([line((" ok: nothing unusual here", "muted"))])
-        else:
-            block.show([line((" waiting for the first numbers...", "muted"))])
+            return line((f" {text}", role))
+        if self.view.snapshots:
+            return line((" ok: nothing unusual here", "muted"))
+        return line((" waiting for the first numbers...", "muted"))
 
     def _trouble(self, pane: Pane) -> Trouble | None:
-        if self.frozen:
-            return pane.trouble(self.view)
+        if self._troubled is not self.view:
+            self._troubled = self.view
+            self._troubles.clear()
         if pane.name not in self._troubles:
             self._troubles[pane.name] = pane.trouble(self.view)
         return self._troubles[pane.name]
@@ -241,7 +257,8 @@ class Painting(Running):
     def _paint_tabs(self) -> None:
         tabs = []
         for pane in self.panes:
-            trouble = self._trouble(pane)
+            # what leads to other panes says nothing that those do not say at their own tabs
+            trouble = self._trouble(pane) if pane.leads is None else None
             tabs.append(Tab(pane.title, pane is self._tab, trouble.role if trouble else ""))
         self.screen_stack[0].query_one("#tabs", Tabs).show(tabs, self._note())
 
@@ -282,7 +299,7 @@ class Painting(Running):
     def _lay_out(self) -> None:
         """Who is visible, and with how many lines."""
         screen, mode = self.screen_stack[0], self._mode
-        graph, below = heights(self._pane, self.size.height, self._zoomed)
+        graph, below = self._heights()
         if mode != "pane":
             graph = below = 0
         if self._slow:
@@ -295,6 +312,11 @@ class Painting(Running):
             block.display = height > 0
             block.styles.height = height
         self.call_after_refresh(self.paint)
+
+    def _heights(self) -> Heights:
+        """What stands above takes nothing from the table."""
+        height = self.size.height - len(self.time_lines())
+        return heights(self._pane, height, self._zoomed)
 
     def _show(self, mode: str) -> None:
         self._mode = mode

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEEN = ("model", "snapshot", "units", "errors", "points", "rules", "funnel", "drop_stages")
+_VALUES = ("model", "snapshot", "units", "errors", "points", "rules", "funnel", "drop_stages")
+SEEN = (*_VALUES, "frames", "moments", "tape")
 SCREEN_SEES = {f"probes.{m}" for m in SEEN}
 KNOWS_BOTH = {"tui.cli", "tui.output", "tui.reports"}
 _ATTACHING = (
