@@ -24,6 +24,7 @@ def help_lines(pane: Pane, fields: Sequence[Field], places: int) -> list[Line]:
     lines += [BLANK, line((" Marks", "accent"))]
     lines += [
         line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
+        line(("   ^  ", ""), "unusual against the last minutes, which need not be wrong"),
         line(
             ("   -  ", "muted"), "not known (a new row, a reset counter, nothing in the last 10 s)"
         ),

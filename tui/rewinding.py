@@ -36,7 +36,7 @@ def past_view(live: View, reel: Reel, number: int) -> View:
         wall=tick.wall,
         ticks=live.history.until(tick.wall),
         dropping=_dropping(reel, number),
-        since=dict(reel.since(number)),
+        since=dict(live.since),  # where counting began; what began later has another epoch
         asked=None,
     )
 

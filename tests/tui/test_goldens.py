@@ -91,7 +91,7 @@ def test_overview(snap_compare: Any, size: tuple[int, int]) -> None:
                      id="rewound-80x24"),
         pytest.param({"ticks": 109, "until": 110}, ("left_parenthesis",), (120, 40),
                      id="rewound-120x40"),
-        pytest.param({"ticks": 69, "until": 70}, (*["left_curly_bracket"] * 2, "4", "enter"),
+        pytest.param({"ticks": 69, "until": 70}, ("left_curly_bracket", "4", "enter"),
                      (100, 36), id="rewound-detail-100x36"),
         pytest.param({"ticks": 49}, ("3",), (160, 50), id="unusual-160x50"),
     ],

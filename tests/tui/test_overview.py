@@ -11,8 +11,11 @@ from stage import playing, settle, step, text
 from probes.demo import Demo
 from probes.hooks import catalogue
 from probes.model import Refusal, State, Status
+from probes.snapshot import SnapshotRow
 from tui.pane import panes
+from tui.panes import syscalls
 from tui.ruling import Ruling
+from tui.unusual import CALM, Verdict
 
 SINCE_CALM: dict[str, Any] = {"pane": "overview", "ticks": 49}
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -189,3 +192,25 @@ async def test_words_that_do_not_fit_are_short_ones_not_cut_ones(key: str, words
         await pilot.press("enter")
         await settle(pilot)
         assert re.search(r"Unusual .* 00:00:2\d", text(app))
+
+
+@pytest.mark.parametrize(
+    ("errno", "errors", "unusual", "mark"),
+    [
+        ("ENOENT", 11, True, ""),
+        ("ENOENT", 60, True, "warn"),
+        ("ENOENT", 60, False, ""),
+        ("ECONNREFUSED", 60, False, "bad"),
+        ("ECONNREFUSED", 11, True, ""),
+        ("EINPROGRESS", 60, True, "bad"),
+    ],
+)
+def test_a_program_that_starts_is_no_incident(
+    errno: str, errors: float, unusual: bool, mark: str
+) -> None:
+    """More calls with their usual share of errors are only unusual; much that fails is wrong."""
+    row = SnapshotRow(
+        ("openat",), {"syscall": "openat", "top_errno": errno}, {"calls": 100.0, "errors": errors}
+    )
+    verdict = Verdict(100.0, errors, 1.0) if unusual else CALM
+    assert syscalls._mark(row, verdict) == mark

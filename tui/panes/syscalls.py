@@ -26,6 +26,12 @@ _GRAVE = frozenset({
     "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC", "EROFS", "ETIMEDOUT",
 })  # fmt: skip
 """Errnos that tell of trouble also where nothing else was ever seen."""
+_COMMON = frozenset(
+    {"EAGAIN", "ECHILD", "EEXIST", "EINTR", "EINVAL", "ENODATA", "ENOENT", "ENOTTY", "ESRCH"}
+)
+"""Errnos that programs live with: many of them are worth a look, no more."""
+_SHARE = 0.25
+"""Of its calls have to fail for a call to be marked: else it is only made more often."""
 _LEAST = 5.0
 """Errors a second below which nothing is marked."""
 _WAIT = frozenset({
@@ -69,15 +75,19 @@ def _record(view: View, row: SnapshotRow) -> Record:
     calls = row.rate("calls")
     values["share"] = row.rate("errors") / calls * 100 if calls else None
     failing, slow = _verdicts(view, row)
-    mark = (
-        "bad"
-        if failing.since is not None or _grave(row)
-        else "warn"
-        if slow.since is not None
-        else ""
-    )
-    values |= noted(failing if failing.since is not None else slow)
+    mark = _mark(row, failing) or ("warn" if slow.since is not None else "")
+    instead = ("much of it fails", "much fails") if mark == "bad" else ("", "")
+    values |= noted(slow if failing.since is None else failing, instead)
     return Record(row.key, str(row["syscall"]), values, mark, row)
+
+
+def _mark(row: SnapshotRow, failing: Verdict) -> str:
+    """Of its errors."""
+    if _grave(row):
+        return "bad"
+    if failing.since is None or row.rate("errors") < _SHARE * row.rate("calls"):
+        return ""
+    return "warn" if row["top_errno"] in _COMMON else "bad"
 
 
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
@@ -103,13 +113,13 @@ def _worst(view: View, most: int) -> list[Finding]:
 def _failing(view: View, row: SnapshotRow) -> Finding:
     verdict, record = view.verdict(_FAILURES, row.key), _record(view, row)
     errors = row.rate("errors")
-    bad = verdict.since is not None or _grave(row)
-    record = replace(record, mark="bad" if bad else "")
+    mark = _mark(row, verdict)
+    record = replace(record, mark=mark)
     why = f"{row['top_errno']}: {units.percent(record.number('share'))} of its calls fail"
     callers = _callers(view, record.name)
     why += f", by {callers}" if callers else ""
     now = f"{units.count(errors)}/s"
-    weight = errors + 1e6 * bad + 1e6 * _grave(row)
+    weight = errors + 1e6 * ("", "warn", "bad").index(mark)
     return Finding(record, _FAILURES, row.key, verdict, "errors", now, why, weight)
 
 
@@ -130,19 +140,19 @@ def _callers(view: View, syscall: str) -> str:
 
 def _trouble(view: View) -> Trouble | None:
     marked = [r for r in _records(view) if r.mark]
-    bad = sorted((r for r in marked if r.mark == "bad"), key=lambda r: -r.number(_ERRORS))
-    if not bad:
-        slow = max(marked, key=lambda r: r.number("p99_ns"), default=None)
-        if slow is None:
-            return None
-        took = f"{label(slow.name)} takes {_time(slow, 'p99_ns')} (p99)"
-        return Trouble("warn", f"{took}, {slow.text('unusual_words')}")
+    worst = sorted(marked, key=lambda r: (r.mark != "bad", -r.number(_ERRORS)))
+    if not worst:
+        return None
+    if worst[0].number("share") < 100 * _SHARE:
+        took = f"{label(worst[0].name)} takes {_time(worst[0], 'p99_ns')} (p99)"
+        return Trouble("warn", f"{took}, {worst[0].text('unusual_words')}")
     words = [
         f"{label(r.name)}: {units.count(r.number(_ERRORS))} errors/s "
         f"({units.percent(r.number('share'))}), mostly {label(r.text('top_errno'))}"
-        for r in bad[:2]
+        for r in worst[:2]
+        if r.number("share") >= 100 * _SHARE
     ]
-    return Trouble("bad", "; ".join(words))
+    return Trouble(worst[0].mark, "; ".join(words))
 
 
 def _detail(view: View, record: Record, width: int) -> list[Line]:

@@ -198,7 +198,9 @@ class LiveTable(Canvas, can_focus=True):
     def _lines_of(self, record: Record, chosen: bool) -> tuple[Line, ...]:
         ground = "selection" if chosen else ""
         arrow = (">" if self.ascii else "▸") if chosen else " "
-        head: list[Span] = [(arrow, "accent"), ("!" if record.mark else " ", record.mark)]
+        unusual = record.values.get("unusual") is not None
+        sign = "!" if record.mark else "^" if unusual else " "
+        head: list[Span] = [(arrow, "accent"), (sign, record.mark)]
         first = Line((*head, *self._cells(record, self._shown)), ground)
         if not self._under:
             return (first,)
