@@ -177,6 +177,10 @@ class Reader:
     def done(self) -> bool:
         return self._at == len(self._data)
 
+    def rest(self) -> bytes:
+        """Everything that was not read."""
+        return self._data[self._at :]
+
     def octets(self, number: int) -> bytes:
         taken = self._data[self._at : self._at + number]
         if len(taken) != number:
