@@ -144,8 +144,6 @@ except RecordingError as said:
 """
 
 
-@pytest.mark.kernel
-@pytest.mark.anywhere
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
 async def test_a_full_disk_ends_it_at_the_last_whole_moment(tmp_path: Path) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"
