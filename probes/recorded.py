@@ -11,6 +11,7 @@ import time
 import zlib
 from bisect import bisect_right
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,12 +77,21 @@ class Recording(Reel):
         known = {name: hook for name, hook in hooks.items() if name in names}
         super().__init__(known)
         self._fitting = Fitting(known)
+        self._moments = [placed.frame.moment for placed in self._frames]
         self._keys = [n for n, placed in enumerate(self._frames) if placed.frame.key]
         unknown = [printable(name) for name in names if name not in hooks]
         if unknown:
             self.note += (
                 f"{' ' if self.note else ''}This program does not know {', '.join(unknown)}."
             )
+
+    def another(self) -> Recording:
+        """The same, to be read elsewhere at the same time; to be closed, too."""
+        twin = copy(self)
+        Reel.__init__(twin, self.hooks)
+        twin._fitting = Fitting(self.hooks)
+        twin._fd = os.dup(self._fd)
+        return twin
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -100,7 +110,7 @@ class Recording(Reel):
         return self._frames[number].frame.moment
 
     def moments(self) -> list[Moment]:
-        return [placed.frame.moment for placed in self._frames]
+        return self._moments
 
     def key_after(self, number: int) -> int | None:
         """The next moment that stands for itself; None: there is none."""

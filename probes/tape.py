@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from probes.cells import Malformed
@@ -83,7 +84,7 @@ class Reel(ABC):
         return self.end - self.first
 
     def moments(self) -> list[Moment]:
-        """All, oldest first: what a time bar is drawn of."""
+        """All, oldest first: what a time bar is drawn of. Not to be changed."""
         return [self.moment(n) for n in range(self.first, self.end)]
 
     def marks(self) -> list[Mark]:
@@ -146,7 +147,13 @@ class Reel(ABC):
         wall, interval = self.moment(number).wall, self.at(number).interval
         begin = min(self.near(wall - seconds - interval), number)
         for n in range(max(begin, self.first), number + 1):
-            yield n, self.at(n)
+            try:
+                tick = self.at(n)
+            except Malformed:
+                if n == number:
+                    raise
+                continue
+            yield n, tick
 
     def snapshots(self, number: int) -> dict[HookId, Snapshot]:
         """Everything that stood at a moment, with its rates and its 10 s window."""
@@ -178,7 +185,8 @@ class Reel(ABC):
             self._since, self._since_until = {}, -1
         for n in range(max(self._since_until + 1, self.first), number + 1):
             if n == self.first or self.moment(n).anew:
-                remember(self._since, (s for kept in self.at(n).samples.values() for s in kept))
+                with suppress(Malformed):  # then it is counted from what can be read
+                    remember(self._since, (s for v in self.at(n).samples.values() for s in v))
         self._since_until = number
         return dict(self._since)
 

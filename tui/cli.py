@@ -328,9 +328,9 @@ def _screen(source: Source, arguments: argparse.Namespace) -> int:
         raise UsageError(str(wrong)) from None
 
 
-def _need_terminal() -> None:
+def _need_terminal(instead: str = "`ebpftop once` or `stream` print instead") -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the screen needs a terminal; `ebpftop once` or `stream` print instead")
+        raise UsageError(f"the screen needs a terminal; {instead}")
 
 
 # -- batch -----------------------------------------------------------------------------------
@@ -413,6 +413,7 @@ def _record(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     from tui import recordings
+    from tui.times import TimeError
 
     try:
         if arguments.format is not None:
@@ -420,9 +421,10 @@ def _replay(arguments: argparse.Namespace) -> int:
                 arguments.file, arguments.format, arguments.at, arguments.count
             )
             return DONE
-    except recordings.MomentError as wrong:
+        _need_terminal("`ebpftop replay FILE --format table` prints instead")
+        return _screen(recordings.replay(arguments.file, arguments.at, arguments.speed), arguments)
+    except TimeError as wrong:
         raise UsageError(str(wrong)) from None
-    raise UsageError("not yet")
 
 
 def _asked(arguments: argparse.Namespace) -> list[Hook]:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +17,15 @@ from probes.hooks import catalogue
 from probes.model import HookId, Sample, Source
 from probes.recorded import Recording
 from probes.recording import RecordingFile
+from probes.replay import Replay
 from probes.snapshot import Snapshot, Trail
 from probes.tape import Tape
 from probes.units import octets, printable
 from tui.formats import Shown, printer
+from tui.times import meant
 
 if TYPE_CHECKING:
     from probes.live import Live
-
-
-class MomentError(ValueError):
-    """A time that is none, or that the recording has nothing of; one sentence."""
 
 
 def tick_of(source: Source, samples: Iterable[Sample]) -> Tick:
@@ -63,10 +61,20 @@ def said(file: RecordingFile) -> str:
     return f"{printable(str(file.path))}: {file.moments} moments, {size}; ebpftop replay plays it"
 
 
-def print_moments(path: Path, form: str, at: str | None, count: int | None) -> None:
-    """Prints each moment, or so many from one on. at: HH:MM[:SS], or +SECONDS from the beginning.
+def replay(path: Path, at: str | None, speed: float) -> Replay:
+    """The source that plays it. Raises RecordingError, TimeError."""
+    played = Recording(path, catalogue())
+    try:
+        return Replay(played, begin=0 if at is None else moment_at(played, at), speed=speed)
+    except BaseException:
+        played.close()
+        raise
 
-    What cannot be read is left out and said. Raises RecordingError, MomentError, BrokenPipeError.
+
+def print_moments(path: Path, form: str, at: str | None, count: int | None) -> None:
+    """Prints each moment, or so many from one on. at: as `times.meant`, from the beginning.
+
+    What cannot be read is left out and said. Raises RecordingError, TimeError, BrokenPipeError.
     """
     with closing(Recording(path, catalogue())) as played:
         if played.note:
@@ -79,31 +87,9 @@ def print_moments(path: Path, form: str, at: str | None, count: int | None) -> N
 
 
 def moment_at(played: Recording, text: str) -> int:
-    """The moment that is meant by HH:MM[:SS] or +SECONDS. Raises MomentError."""
+    """The moment that is meant. Raises TimeError."""
     begin, end = played.moment(0).wall, played.moment(played.end - 1).wall
-    wall = _wall(text, begin)
-    if not begin - 60 < wall < end + 60:
-        clock = " to ".join(datetime.fromtimestamp(w).strftime("%H:%M:%S") for w in (begin, end))
-        raise MomentError(f"the recording has nothing of {printable(text)}: it is from {clock}")
-    return played.near(wall)
-
-
-def _wall(text: str, begin: float) -> float:
-    if text.startswith("+"):
-        try:
-            return begin + float(text[1:])
-        except ValueError:
-            pass
-    first = datetime.fromtimestamp(begin)
-    for form in ("%H:%M:%S", "%H:%M"):
-        try:
-            clock = datetime.strptime(text, form).time()
-        except ValueError:
-            continue
-        when = datetime.combine(first.date(), clock)
-        late = when.timestamp() < int(begin) - 60  # past midnight
-        return (when + timedelta(days=1) if late else when).timestamp()
-    raise MomentError(f"{printable(text)!r} is no time: write 12:03, 12:03:10, or +90 (seconds)")
+    return played.near(meant(text, begin, end, now=begin))
 
 
 def _shown(played: Recording, first: int, last: int) -> Iterator[Shown]:
