@@ -17,7 +17,7 @@ from tui import keys, theme
 from tui.fields import Record, label
 from tui.filters import parse
 from tui.helptext import help_lines
-from tui.playback import Playback
+from tui.recorder import Recording
 from tui.running import until_left
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Question
@@ -27,7 +27,7 @@ from tui.widgets.tabs import Tabs
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Monitor(Playback):
+class Monitor(Recording):
     """The application. source: where samples come from; this closes it no more than it opens it.
 
     cpu_seconds: what this process has used so far. slow_link: fewer bytes: 256 colours, no

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from probes.funnel import remember
 from probes.model import HookId, Source, Status
 from probes.snapshot import Snapshot, Trail
-from probes.tape import Gathering, Reel, Tape
+from probes.tape import Frame, Gathering, Reel, Tape
 from tui.control import Control, Severity
 from tui.history import Figure, History
 from tui.rules import Hits
@@ -23,7 +23,8 @@ class Collector:
     """Fills `view` and logs what stands and falls, on the event loop.
 
     changed: called with the hook's name after each reading. tell: shows a toast. tape: what was
-    read in the last minutes; of a recording, all that is in it.
+    read in the last minutes; of a recording, all that is in it. keep: gets each moment that comes
+    on it.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Collector:
         reel = getattr(source, "reel", None)
         self.tape: Reel = reel if isinstance(reel, Reel) else Tape(source.catalogue)
         self._trails = {name: Trail(hook) for name, hook in source.catalogue.items()}
+        self.keep: Callable[[Frame], None] | None = None
         self._gathering = Gathering()
         self._stood: dict[HookId, Status] = {}
         self._hits = Hits()
@@ -87,7 +89,9 @@ class Collector:
             return
         tick = self._gathering.tick(source.interval, source.statuses(), source.rules())
         if tick is not None:
-            tape.add(tick)
+            frame = tape.add(tick)
+            if self.keep is not None:
+                self.keep(frame)
 
     def _take(self, hook: str, snapshots: tuple[Snapshot, ...]) -> None:
         view = self.view
