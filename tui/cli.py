@@ -371,7 +371,7 @@ def _once(arguments: argparse.Namespace) -> int:
         print(printer(arguments.format, _asked(arguments), several=False)(shown))
         return _verdict(arguments, after)
 
-    return _batch(arguments, watch)
+    return _batch(_live(arguments), watch)
 
 
 def _stream(arguments: argparse.Namespace) -> int:
@@ -392,23 +392,28 @@ def _stream(arguments: argparse.Namespace) -> int:
                 await asyncio.sleep(live.until_next())
         return _verdict(arguments, samples)
 
-    return _batch(arguments, watch)
+    return _batch(_live(arguments), watch)
 
 
 def _record(arguments: argparse.Namespace) -> int:
     from probes.recording import RecordingFile
     from tui import recordings
 
-    async def watch(live: Live) -> int:
-        hooks = [hook.name for hook in _asked(arguments)]
-        file = RecordingFile(arguments.file, live.host, hooks, force=arguments.force)
-        try:
-            return _verdict(arguments, await recordings.record(live, file, arguments.seconds))
-        finally:
-            file.close()
-            _say([recordings.said(file)])
+    live = _live(arguments)
+    hooks = [hook.name for hook in _asked(arguments)]
+    file = RecordingFile(arguments.file, live.host, hooks, force=arguments.force)
 
-    return _batch(arguments, watch)
+    async def watch(live: Live) -> int:
+        return _verdict(arguments, await recordings.record(live, file, arguments.seconds))
+
+    try:
+        return _batch(live, watch)
+    except RecordingError as ended:
+        _say([str(ended)])
+        return NOT_ATTACHED
+    finally:
+        file.close()
+        _say([recordings.said(file)])
 
 
 def _replay(arguments: argparse.Namespace) -> int:
@@ -433,8 +438,8 @@ def _asked(arguments: argparse.Namespace) -> list[Hook]:
     return [hook for name, hook in catalogue().items() if not named or name in named]
 
 
-def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]]) -> int:
-    """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
+def _live(arguments: argparse.Namespace) -> Live:
+    """The source, nothing attached yet. Raises ProbeError for a rule that may not be."""
     from probes.live import Live
 
     live = Live(
@@ -446,6 +451,11 @@ def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]
     )
     for interface, _ in arguments.drops:
         live.check_rule(interface)
+    return live
+
+
+def _batch(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
+    """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
 
     async def run() -> int:
         work = asyncio.ensure_future(_attached(live, watch))
