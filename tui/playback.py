@@ -157,8 +157,7 @@ class Playback(Rewinding):
                     self.collector.figures,
                 )
             if found is not None:
-                self.live.history, self.live.decided = found
-                self.live.ticks = None
+                self.collector.recall(*found)
                 self.paint()
 
         self.start(recalled())
