@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 _VALUES = ("model", "snapshot", "units", "errors", "points", "rules", "funnel", "drop_stages")
 SEEN = (*_VALUES, "cells", "frames", "moments", "recorded", "recording", "tape")
 SCREEN_SEES = {f"probes.{m}" for m in SEEN}
-KNOWS_BOTH = {"tui.cli", "tui.output", "tui.recordings", "tui.reports"}
+KNOWS_BOTH = {"tui.cli", "tui.output", "tui.recordings", "tui.reports", "tui.schema"}
 _ATTACHING = (
     "attachment",
     "bcc_compiler",
