@@ -271,6 +271,10 @@ class Reader:
             return [self._value() for _ in range(number)]
         raise Malformed("a column is of no known kind")
 
+    def whole(self, number: int, width: int) -> list[Sequence[int]]:
+        """Columns of integers of so many rows."""
+        return [self.integers(number) for _ in range(width)] if number else []
+
     def integers(self, number: int) -> Sequence[int]:
         """A column of nothing else, written without a base."""
         column = self.column(number, None)

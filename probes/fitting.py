@@ -11,7 +11,8 @@ from dataclasses import replace
 from itertools import repeat
 
 from probes.frames import Layout, Tick
-from probes.model import Column, Hook, Key, Kind, Row, Sample, Value
+from probes.model import Column, Hook, Kind, Row, Sample, Status, Value
+from probes.unframing import key_of
 from probes.units import Unit
 
 Types = frozenset[type]
@@ -32,8 +33,10 @@ class Fitting:
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
         self._hooks = hooks
+        self._layouts = {name: Layout.of(hook) for name, hook in hooks.items()}
         self._stored = {n: [(c.name, _types(c)) for c in h.stored] for n, h in hooks.items()}
         self._logged = {n: [(c.name, _types(c)) for c in h.log] for n, h in hooks.items()}
+        self._statuses: tuple[tuple[Status, ...], tuple[Status, ...]] = (), ()
         self._known: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}
 
     def tick(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
@@ -44,19 +47,36 @@ class Fitting:
                 continue
             known = self._known.get(name)
             if known is None or known[0] is not read:  # else the hook was not read since
-                known = read, tuple([self._sample(s, layouts[name]) for s in read])
+                known = read, self._samples(read, layouts[name])
                 self._known[name] = known
             samples[name] = known[1]
-        statuses = tuple([s for s in tick.statuses if s.id.hook in self._hooks])
-        return replace(tick, samples=samples, statuses=statuses)
+        if tick.statuses is not self._statuses[0]:
+            fitted = tuple([s for s in tick.statuses if s.id.hook in self._hooks])
+            self._statuses = tick.statuses, fitted
+        return replace(tick, samples=samples, statuses=self._statuses[1])
+
+    def _samples(self, read: tuple[Sample, ...], layout: Layout) -> tuple[Sample, ...]:
+        name = read[0].status.id.hook if read else ""
+        if not read or (layout == self._layouts[name] and self._right(name, read)):
+            return read
+        return tuple([self._sample(s, layout) for s in read])
+
+    def _right(self, name: str, read: tuple[Sample, ...]) -> bool:
+        """Whether each value has its column's type, as all have that we wrote ourselves."""
+        rows = [row for sample in read for row in sample.rows.values()]
+        log = [entry for sample in read for entry in sample.log]
+        return all(
+            types.issuperset(map(type, column))
+            for found, wanted in ((rows, self._stored[name]), (log, self._logged[name]))
+            for column, (_, types) in zip(zip(*found, strict=True), wanted, strict=False)
+        )
 
     def _sample(self, sample: Sample, layout: Layout) -> Sample:
         name = sample.status.id.hook
-        places = self._hooks[name].places
         rows = _fitted(list(sample.rows.values()), layout.names, self._stored[name])
-        by_key: dict[Key, Row] = {tuple([row[i] for i in places.keys]): row for row in rows}
+        key = key_of(self._layouts[name].keys)
         log = _fitted(sample.log, layout.log, self._logged[name])
-        return replace(sample, rows=by_key, log=tuple(log))
+        return replace(sample, rows={key(row): row for row in rows}, log=tuple(log))
 
 
 def _fitted(

@@ -28,7 +28,7 @@ from probes.unframing import Decoder
 
 SECONDS, MOST_BYTES = 900.0, 64 << 20
 """What a tape keeps: the last 15 minutes, in no more memory than this."""
-KEY_EVERY, KEY_BYTES = 60, 4 << 20
+KEY_EVERY, KEY_BYTES = 45, 4 << 20
 """Frames, and bytes of frames, from one key frame to the next: a jump decodes that many at most."""
 LEVEL = 6
 MOST_FRAME = 1 << 25
@@ -146,14 +146,14 @@ class Reel(ABC):
         """The moments that reach so far back before one, and that one, oldest first."""
         wall, interval = self.moment(number).wall, self.at(number).interval
         begin = min(self.near(wall - seconds - interval), number)
-        for n in range(max(begin, self.first), number + 1):
-            try:
-                tick = self.at(n)
-            except Malformed:
-                if n == number:
-                    raise
-                continue
-            yield n, tick
+        yield from self.readable(begin, number)
+        yield number, self.at(number)
+
+    def readable(self, begin: int, end: int) -> Iterator[tuple[int, Tick]]:
+        """From one moment on until before another; without what cannot be read."""
+        for n in range(max(begin, self.first), min(end, self.end)):
+            with suppress(Malformed):
+                yield n, self.at(n)
 
     def snapshots(self, number: int) -> dict[HookId, Snapshot]:
         """Everything that stood at a moment, with its rates and its 10 s window."""
