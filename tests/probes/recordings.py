@@ -25,7 +25,7 @@ async def demo_ticks(seconds: int, begin: float = 0.0, *, hooks: Iterable[str] =
     for second in range(seconds):
         now = begin + second
         demo._now = now
-        if second == 40:
+        if now == 40:
             await demo.add_rule("eth1", parse("src 203.0.113.66 ttl 20s"))
         samples: dict[str, tuple[Sample, ...]] = {}
         for sample in demo.at(now):
