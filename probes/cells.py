@@ -177,6 +177,10 @@ class Reader:
     def done(self) -> bool:
         return self._at == len(self._data)
 
+    def rest(self) -> bytes:
+        """Everything that was not read."""
+        return self._data[self._at :]
+
     def octets(self, number: int) -> bytes:
         taken = self._data[self._at : self._at + number]
         if len(taken) != number:
@@ -266,6 +270,10 @@ class Reader:
         if tag == _ALL and before is None:
             return [self._value() for _ in range(number)]
         raise Malformed("a column is of no known kind")
+
+    def whole(self, number: int, width: int) -> list[Sequence[int]]:
+        """Columns of integers of so many rows."""
+        return [self.integers(number) for _ in range(width)] if number else []
 
     def integers(self, number: int) -> Sequence[int]:
         """A column of nothing else, written without a base."""

@@ -54,10 +54,11 @@ class Clock:
 
     bits: int = 0
 
-    def write(self, out: Writer, time: float) -> None:
-        bits = bits_of(time)
-        out.number(bits - self.bits)
-        self.bits = bits
+    def to(self, time: float) -> int:
+        """The step to that time."""
+        step = bits_of(time) - self.bits
+        self.bits += step
+        return step
 
     def step(self, step: int) -> float | None:
         """The time that is so many bits on; None: no time."""
@@ -118,70 +119,76 @@ def _write_samples(
     out: Writer, samples: Sequence[Sample], known: Sequence[Sample], clocks: tuple[Clock, Clock]
 ) -> None:
     """Samples of one hook: what they are, then their rows together, then their logs."""
-    places = {s.status.id: i for i, s in enumerate(known)}
+    places = {s.status.id: i for i, s in enumerate(known, 1)}
+    before = [known[p - 1] if (p := places.get(s.status.id)) else None for s in samples]
+    pairs = list(zip(samples, before, strict=True))
+    out.size(len(samples))
+    out.rows([(places.get(s.status.id, 0), *_numbers(s, was, clocks)) for s, was in pairs], None)
+    for sample, was in pairs:
+        if _restated(sample, was):
+            _write_status(out, sample.status)
     kept: list[Row] = []
     base: list[Row] = []
     new: list[Row] = []
-    out.size(len(samples))
-    for sample in samples:
-        place = places.get(sample.status.id)
-        before = None if place is None else known[place]
-        out.size(0 if place is None else place + 1)
-        if before is None or before.status != sample.status:
-            out.size(1)
-            _write_status(out, sample.status)
-        else:
-            out.size(0)
-        clocks[0].write(out, sample.time)
-        clocks[1].write(out, sample.wall)
-        _write_numbers(out, sample, before)
-        if _write_order(out, sample, before):
+    for sample, was in pairs:
+        if was is not None and _in_order(sample, was):
             kept += sample.rows.values()
-            base += before.rows.values() if before is not None else ()
+            base += was.rows.values()
             continue
+        if was is not None:
+            _write_order(out, sample, was)
         for key, row in sample.rows.items():
-            was = before.rows.get(key) if before is not None else None
-            if was is None:
+            old = was.rows.get(key) if was is not None else None
+            if old is None:
                 new.append(row)
             else:
                 kept.append(row)
-                base.append(was)
+                base.append(old)
     out.rows(kept, base)
     out.rows(new, None)
-    for sample in samples:
-        out.size(len(sample.log))
     out.rows([entry for sample in samples for entry in sample.log], None)
 
 
-def _write_numbers(out: Writer, sample: Sample, before: Sample | None) -> None:
-    cost, was = sample.cost, (before.cost if before else None) or Cost()
-    out.size((cost is not None) | sample.from_zero << 1)
-    out.number(sample.epoch - (before.epoch if before else 0))
-    out.number(sample.lost - (before.lost if before else 0))
-    if cost is not None:
-        out.number(cost.runs - was.runs)
-        out.number(cost.run_ns - was.run_ns)
+COSTS, FROM_ZERO, RESTATED, IN_ORDER = 1, 2, 4, 8
+"""What is so of a sample; the last two: its status follows, its rows are those of before."""
 
 
-def _write_order(out: Writer, sample: Sample, before: Sample | None) -> bool:
-    """Which row is which: 0: as before; else one more than their number, and where each was.
+def _numbers(sample: Sample, was: Sample | None, clocks: tuple[Clock, Clock]) -> tuple[int, ...]:
+    """As `unframing.Numbers` has them: differences from the sample before."""
+    known = (was.cost if was else None) or Cost()
+    cost = sample.cost or known
+    flags = (
+        (sample.cost is not None) * COSTS
+        | sample.from_zero * FROM_ZERO
+        | _restated(sample, was) * RESTATED
+        | (was is not None and _in_order(sample, was)) * IN_ORDER
+    )
+    return (
+        flags, clocks[0].to(sample.time), clocks[1].to(sample.wall),
+        sample.epoch - (was.epoch if was else 0), sample.lost - (was.lost if was else 0),
+        cost.runs - known.runs, cost.run_ns - known.run_ns, len(sample.rows), len(sample.log),
+    )  # fmt: skip
 
-    Whether they are as before."""
-    keys = list(sample.rows)
-    if before is not None and keys == list(before.rows):
-        out.size(0)
-        return True
-    out.size(len(keys) + 1)
-    if before is None or not before.rows or not keys:
-        return False
-    places = {key: i for i, key in enumerate(before.rows, 1)}
+
+def _restated(sample: Sample, was: Sample | None) -> bool:
+    return was is None or was.status != sample.status
+
+
+def _in_order(sample: Sample, was: Sample) -> bool:
+    return len(sample.rows) == len(was.rows) and list(sample.rows) == list(was.rows)
+
+
+def _write_order(out: Writer, sample: Sample, was: Sample) -> None:
+    """For each row where it was, counted from 1; 0: it is new. As steps from the place after."""
+    if not was.rows or not sample.rows:
+        return
+    places = {key: i for i, key in enumerate(was.rows, 1)}
     last, steps = 0, []
-    for key in keys:
+    for key in sample.rows:
         place = places.get(key, 0)
-        steps.append(place - last - 1 if place else -last - 1)
+        steps.append(place - last - 1)
         last = place or last
     out.column(steps, None)
-    return False
 
 
 def _write_status(out: Writer, status: Status) -> None:

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from probes.cells import Malformed
@@ -27,7 +28,7 @@ from probes.unframing import Decoder
 
 SECONDS, MOST_BYTES = 900.0, 64 << 20
 """What a tape keeps: the last 15 minutes, in no more memory than this."""
-KEY_EVERY, KEY_BYTES = 60, 4 << 20
+KEY_EVERY, KEY_BYTES = 45, 4 << 20
 """Frames, and bytes of frames, from one key frame to the next: a jump decodes that many at most."""
 LEVEL = 6
 MOST_FRAME = 1 << 25
@@ -83,7 +84,7 @@ class Reel(ABC):
         return self.end - self.first
 
     def moments(self) -> list[Moment]:
-        """All, oldest first: what a time bar is drawn of."""
+        """All, oldest first: what a time bar is drawn of. Not to be changed."""
         return [self.moment(n) for n in range(self.first, self.end)]
 
     def marks(self) -> list[Mark]:
@@ -145,8 +146,14 @@ class Reel(ABC):
         """The moments that reach so far back before one, and that one, oldest first."""
         wall, interval = self.moment(number).wall, self.at(number).interval
         begin = min(self.near(wall - seconds - interval), number)
-        for n in range(max(begin, self.first), number + 1):
-            yield n, self.at(n)
+        yield from self.readable(begin, number)
+        yield number, self.at(number)
+
+    def readable(self, begin: int, end: int) -> Iterator[tuple[int, Tick]]:
+        """From one moment on until before another; without what cannot be read."""
+        for n in range(max(begin, self.first), min(end, self.end)):
+            with suppress(Malformed):
+                yield n, self.at(n)
 
     def snapshots(self, number: int) -> dict[HookId, Snapshot]:
         """Everything that stood at a moment, with its rates and its 10 s window."""
@@ -178,7 +185,8 @@ class Reel(ABC):
             self._since, self._since_until = {}, -1
         for n in range(max(self._since_until + 1, self.first), number + 1):
             if n == self.first or self.moment(n).anew:
-                remember(self._since, (s for kept in self.at(n).samples.values() for s in kept))
+                with suppress(Malformed):  # then it is counted from what can be read
+                    remember(self._since, (s for v in self.at(n).samples.values() for s in v))
         self._since_until = number
         return dict(self._since)
 

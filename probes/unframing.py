@@ -11,7 +11,16 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from probes.cells import Malformed, Reader
-from probes.frames import Clock, Layout, Tick, bits_of
+from probes.frames import (
+    COSTS,
+    FROM_ZERO,
+    IN_ORDER,
+    RESTATED,
+    Clock,
+    Layout,
+    Tick,
+    bits_of,
+)
 from probes.model import Cost, Enforced, HookId, Key, Refusal, Row, Sample, State, Status
 from probes.rules import Rule, RuleError
 
@@ -70,19 +79,37 @@ def _read_layout(data: Reader) -> Layout:
     return Layout(names, keys, log)
 
 
-class _Header(NamedTuple):
-    """A sample without its rows. order: for each row its place before, from 1 on; 0: new."""
+class Numbers(NamedTuple):
+    """What is written of a sample beside its rows: where it was before (from 1 on; 0: nowhere),
+    flags, and differences from there."""
 
+    place: int
+    flags: int
+    time: int
+    wall: int
+    epoch: int
+    lost: int
+    runs: int
+    run_ns: int
+    rows: int
+    log: int
+
+
+class _Header(NamedTuple):
+    """A sample without its rows. order: for each row its place before, from 1 on; 0: it is new;
+    None: as before."""
+
+    numbers: Numbers
     status: Status
     time: float
     wall: float
-    flags: int
-    epoch: int
-    lost: int
-    cost: Cost | None
     before: Sample | None
     order: Sequence[int] | None
-    rows: int
+
+    @property
+    def new(self) -> int:
+        """How many rows are."""
+        return self.order.count(0) if self.order is not None else 0
 
 
 def _read_samples(
@@ -92,40 +119,55 @@ def _read_samples(
     known: Sequence[Sample],
     clocks: tuple[Clock, Clock],
 ) -> tuple[Sample, ...]:
-    headers = [_read_header(data, hook, known, clocks) for _ in range(data.size(MOST_SAMPLES))]
-    if sum(h.rows for h in headers) > MOST_ROWS:
+    headers = _read_headers(data, hook, known, clocks)
+    if sum(h.numbers.rows for h in headers) > MOST_ROWS:
         raise Malformed("a moment is larger than any can be")
     base: list[Row] = []
-    new = 0
     for h in headers:
         before = list(h.before.rows.values()) if h.before is not None else []
-        if h.order is None:
-            base += before
-        else:
-            base += [before[place - 1] for place in h.order if place]
-            new += h.order.count(0)
-    width = len(layout.names)
-    kept = iter(data.rows(len(base), width, base))
-    fresh = iter(data.rows(new, width, None))
-    logged = [data.size(MOST_LOG if layout.log else 0) for _ in headers]
-    log = iter(data.rows(sum(logged), len(layout.log), None))
-    key = _key(layout.keys)
-    samples = []
-    for h, entries in zip(headers, logged, strict=True):
-        if h.order is None:
-            rows = [next(kept) for _ in range(h.rows)]
-        else:
-            rows = [next(kept) if place else next(fresh) for place in h.order]
+        base += before if h.order is None else [before[place - 1] for place in h.order if place]
+    width, log_width = len(layout.names), len(layout.log)
+    kept = data.rows(len(base), width, base)
+    new = data.rows(sum(h.new for h in headers), width, None)
+    logged = sum(h.numbers.log for h in headers)
+    if logged > (MOST_LOG if log_width else 0):
+        raise Malformed("a log is larger than any can be")
+    log = data.rows(logged, log_width, None)
+    key, samples, at = key_of(layout.keys), [], [0, 0, 0]
+    for h in headers:
+        n, was = h.numbers, (h.before.cost if h.before else None) or Cost()
+        ends = [at[0] + n.rows - h.new, at[1] + h.new, at[2] + n.log]
+        rows = _by_key(h, kept[at[0] : ends[0]], new[at[1] : ends[1]], key)
+        cost = Cost(was.runs + n.runs, was.run_ns + n.run_ns) if n.flags & COSTS else None
+        epoch, lost = (h.before.epoch, h.before.lost) if h.before else (0, 0)
+        entries, zero = tuple(log[at[2] : ends[2]]), n.flags & FROM_ZERO != 0
         samples.append(
             Sample(
-                h.status, h.time, h.wall, h.epoch, {key(row): row for row in rows}, h.lost,
-                h.cost, tuple([next(log) for _ in range(entries)]), h.flags & 2 != 0,
+                h.status, h.time, h.wall, epoch + n.epoch, rows, lost + n.lost, cost, entries, zero
             )
-        )  # fmt: skip
+        )
+        at = ends
     return tuple(samples)
 
 
-def _key(places: tuple[int, ...]) -> Callable[[Row], Key]:
+def _by_key(
+    h: _Header, kept: list[Row], new: list[Row], key: Callable[[Row], Key]
+) -> dict[Key, Row]:
+    """A sample's rows: of those that were there before the key is known."""
+    keys = list(h.before.rows) if h.before is not None else []
+    if h.order is None:
+        return dict(zip(keys, kept, strict=True))
+    rows, old, fresh = dict[Key, Row](), iter(kept), iter(new)
+    for place in h.order:
+        if place:
+            rows[keys[place - 1]] = next(old)
+        else:
+            row = next(fresh)
+            rows[key(row)] = row
+    return rows
+
+
+def key_of(places: tuple[int, ...]) -> Callable[[Row], Key]:
     """What takes the key out of a row."""
     if len(places) == 1:
         (place,) = places
@@ -133,49 +175,54 @@ def _key(places: tuple[int, ...]) -> Callable[[Row], Key]:
     return itemgetter(*places) if places else lambda _: ()
 
 
-def _read_header(
+def _read_headers(
     data: Reader, hook: str, known: Sequence[Sample], clocks: tuple[Clock, Clock]
-) -> _Header:
-    place = data.size(len(known))
-    before = known[place - 1] if place else None
-    if data.size(1):
-        status = _read_status(data)
+) -> list[_Header]:
+    number = data.size(MOST_SAMPLES)
+    columns = data.whole(number, len(Numbers._fields))
+    written = [Numbers(*row) for row in zip(*columns, strict=True)]
+    befores, statuses, headers = [], [], []
+    for n in written:
+        if not (0 <= n.place <= len(known) and 0 <= n.flags < 16 and n.rows >= 0 and n.log >= 0):
+            raise Malformed("a number is out of its bounds")
+        before = known[n.place - 1] if n.place else None
+        if n.flags & RESTATED:
+            status = _read_status(data)
+        elif before is not None:
+            status = before.status
+        else:
+            raise Malformed("a sample has no status")
         if status.id.hook != hook:
             raise Malformed("a sample is another hook's")
-    elif before is not None:
-        status = before.status
-    else:
-        raise Malformed("a sample has no status")
-    time, wall = (clock.step(data.number()) for clock in clocks)
-    if time is None or wall is None or max(time, wall) >= LATEST:
-        raise Malformed("a time is none")
-    flags = data.size(3)
-    epoch = data.number() + (before.epoch if before else 0)
-    lost = data.number() + (before.lost if before else 0)
-    was = (before.cost if before else None) or Cost()
-    cost = Cost(was.runs + data.number(), was.run_ns + data.number()) if flags & 1 else None
-    order, rows = _read_order(data, before)
-    return _Header(status, time, wall, flags, epoch, lost, cost, before, order, rows)
+        befores.append(before)
+        statuses.append(status)
+    for n, before, status in zip(written, befores, statuses, strict=True):
+        time, wall = clocks[0].step(n.time), clocks[1].step(n.wall)
+        if time is None or wall is None or max(time, wall) >= LATEST:
+            raise Malformed("a time is none")
+        headers.append(_Header(n, status, time, wall, before, _read_order(data, n, before)))
+    return headers
 
 
-def _read_order(data: Reader, before: Sample | None) -> tuple[Sequence[int] | None, int]:
+def _read_order(data: Reader, n: Numbers, before: Sample | None) -> Sequence[int] | None:
     there = len(before.rows) if before is not None else 0
-    number = data.size(MOST_ROWS + 1) - 1
-    if number < 0:
-        if before is None:
+    if n.flags & IN_ORDER:
+        if before is None or n.rows != there:
             raise Malformed("a sample has no rows before")
-        return None, there
-    if not there or not number:
-        data.take(number)
-        return [0] * number, number
+        return None
+    if n.rows > MOST_ROWS:
+        raise Malformed("a moment is larger than any can be")
+    if not there or not n.rows:
+        data.take(n.rows)
+        return [0] * n.rows
     last, order = 0, []
-    for step in data.integers(number):
+    for step in data.integers(n.rows):
         place = step + last + 1
         if not 0 <= place <= there:
             raise Malformed("a row is out of bounds")
         order.append(place)
         last = place or last
-    return order, number
+    return order
 
 
 def _read_status(data: Reader) -> Status:

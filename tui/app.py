@@ -17,7 +17,7 @@ from tui import keys, theme
 from tui.fields import Record, label
 from tui.filters import parse
 from tui.helptext import help_lines
-from tui.rewinding import Rewinding
+from tui.recorder import Recording
 from tui.running import until_left
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Question
@@ -27,7 +27,7 @@ from tui.widgets.tabs import Tabs
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Monitor(Rewinding):
+class Monitor(Recording):
     """The application. source: where samples come from; this closes it no more than it opens it.
 
     cpu_seconds: what this process has used so far. slow_link: fewer bytes: 256 colours, no
@@ -48,6 +48,7 @@ class Monitor(Rewinding):
         self.start(self._watch_statuses())
         for hook in self.source.catalogue:
             self.start(self.collector.follow(hook))
+        self.begin_playing()
         self.paint_soon()
 
     def on_resize(self) -> None:
@@ -197,6 +198,8 @@ class Monitor(Rewinding):
         self.paint()
 
     def action_interval(self, step: int) -> None:
+        if self.speed(step):
+            return
         now = self.source.interval
         steps = [i for i in INTERVALS if (i > now if step > 0 else i < now)]
         if steps:
@@ -220,7 +223,7 @@ class Monitor(Rewinding):
 
     def action_attach(self) -> None:
         id = self._target()
-        if id is None:
+        if id is None or self.refuses("attached"):
             return
         status = self.live.status(id)
         if status.state in (State.ATTACHED, State.PASSIVE, State.ATTACHING):
@@ -230,6 +233,8 @@ class Monitor(Rewinding):
         self._sure(id, text, lambda: self.collector.control.attach(id))
 
     def action_detach(self) -> None:
+        if self.refuses("detached"):
+            return
         if self._pane.name == "rules":
             self.end_rule()
             return

@@ -62,8 +62,7 @@ class Logs(Mapping[str, Sequence[Decided]]):
     def _all(self) -> dict[str, Sequence[Decided]]:
         logs = {hook: deque[Decided](maxlen=KEPT) for hook in self._reel.hooks}
         before: Tick | None = None
-        for n in range(max(self._number - _LOGGED, self._reel.first), self._number + 1):
-            tick = self._reel.at(n)
+        for _, tick in self._reel.readable(self._number - _LOGGED, self._number + 1):
             for hook, samples in tick.fresh(before).items():
                 logs[hook].extend(Decided(s.wall, row) for s in samples for row in s.log)
             before = tick

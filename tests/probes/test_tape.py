@@ -10,35 +10,17 @@ import pytest
 
 from bench.busy_host import Host
 from probes.cells import Malformed, Reader, Value, Writer
-from probes.demo import START, Demo
+from probes.demo import START
 from probes.frames import Encoder, Tick
 from probes.funnel import remember
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
-from probes.rules import parse
 from probes.snapshot import Snapshot, Trail
 from probes.tape import KEY_EVERY, Gathering, Tape
 from probes.unframing import Decoder
+from tests.probes.recordings import demo_ticks
 
 SMALL = {"connections": 40, "interfaces": 4}
-
-
-async def _demo(seconds: int, begin: float = 0.0) -> list[Tick]:
-    """What the demo gives, a rule from second 40 to 60 with it."""
-    demo = Demo(begin=begin)
-    await demo.start()
-    ticks = []
-    for second in range(seconds):
-        now = begin + second
-        demo._now = now
-        if second == 40:
-            await demo.add_rule("eth1", parse("src 203.0.113.66 ttl 20s"))
-        samples: dict[str, tuple[Sample, ...]] = {}
-        for sample in demo.at(now):
-            hook = sample.status.id.hook
-            samples[hook] = (*samples.get(hook, ()), sample)
-        ticks.append(Tick(START + now, 1.0, samples, demo.statuses(), demo.rules()))
-    return ticks
 
 
 def _same(one: Tick, other: Tick) -> None:
@@ -56,7 +38,7 @@ def _frames(ticks: Iterable[Tick], every: int = 10) -> Iterable[tuple[bytes, boo
 
 
 async def test_what_the_demo_gives_comes_back_as_it_was() -> None:
-    ticks = await _demo(80)
+    ticks = await demo_ticks(80)
     assert any(tick.rules for tick in ticks)
     decoder = Decoder()
     for tick, (frame, key) in zip(ticks, _frames(ticks), strict=True):
@@ -151,7 +133,7 @@ def _followed(ticks: Iterable[Tick]) -> list[dict[HookId, Snapshot]]:
 
 
 async def test_rates_and_the_window_are_at_once_what_they_were() -> None:
-    ticks = [*await _demo(90)]
+    ticks = [*await demo_ticks(90)]
     tape = Tape(catalogue())
     for tick in ticks:
         tape.add(tick)
@@ -161,7 +143,7 @@ async def test_rates_and_the_window_are_at_once_what_they_were() -> None:
 
 
 async def test_what_counting_began_with_is_known_at_any_moment() -> None:
-    ticks = await _demo(30)
+    ticks = await demo_ticks(30)
     later = [
         replace(t, samples={h: tuple(replace(s, epoch=9) for s in v) for h, v in t.samples.items()})
         for t in ticks[20:]
@@ -180,7 +162,7 @@ async def test_what_counting_began_with_is_known_at_any_moment() -> None:
 
 async def test_the_moments_say_where_drops_failures_and_events_begin() -> None:
     tape = Tape(catalogue())
-    for tick in await _demo(110):
+    for tick in await demo_ticks(110):
         tape.add(tick)
     marks = tape.marks()
     assert [m.text for m in marks if m.kind == "event"] == [
