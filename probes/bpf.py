@@ -39,7 +39,7 @@ _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID = 16, 17, 19
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
 
 _LINK_TRACING, _LINK_CGROUP, _LINK_XDP = 2, 3, 6  # enum bpf_link_type
-_MAP_PROG_ARRAY = 3  # enum bpf_map_type
+_MAP_PROG_ARRAY, SOCKHASH = 3, 18  # enum bpf_map_type
 
 F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
