@@ -11,6 +11,7 @@ from probes.socket_source import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
 
 TYPES = (
     "sock",
+    "sock_common",
     "socket",
     "tcp_sock",
     "task_struct",

@@ -119,7 +119,10 @@ def hooks_json() -> str:
                     "target": str(hook.target) or None,
                     "reach": str(hook.reach),
                     "at_start": not hook.on_demand and hook.reach == "looks on",
-                    "rungs": [{"rung": r.name, "least": r.least} for r in hook.ladder],
+                    "rungs": [
+                        {"rung": r.name, "least": r.least, "misses": r.misses or None}
+                        for r in hook.ladder
+                    ],
                     "columns": [
                         {"name": c.name, "unit": str(c.unit), "kind": str(c.kind), "help": c.help}
                         for c in hook.columns

@@ -7,7 +7,8 @@ import errno
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 
 from namespaces import run, veth
 
@@ -100,3 +101,53 @@ def time_out(port: int) -> None:
     with socket.socket() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
         assert s.connect_ex((HOLE, port)) == errno.ETIMEDOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Operation, protocol, address and port, and how often: of all calls, of what stays open."""
+
+    asked: dict[tuple[str, str, str, int], int]
+    standing: dict[tuple[str, str, str, int], int]
+
+
+@contextmanager
+def name_addresses() -> Iterator[Named]:
+    """Connects, binds, sends, receives and asks for peers."""
+    host, host6 = "127.0.0.1", "::1"
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((host, 0)))
+        inbox, sender = (stack.enter_context(_bound(host6)) for _ in range(2))
+        port, box, sent = (s.getsockname()[1] for s in (listener, inbox, sender))
+        clients = [stack.enter_context(socket.create_connection((host, port))) for _ in range(6)]
+        assert [client.getpeername()[1] for client in clients[:2]] == [port] * 2
+        for _ in range(5):
+            sender.sendto(b"x", (host6, box))
+        for _ in range(3):
+            sender.sendmsg([b"x"], [], 0, (host6, box))
+        for _ in range(4):
+            inbox.recvfrom(1)
+        refused = free_port(host)
+        assert connect(host, refused, 2) == 2
+        asked = {
+            ("connect", "tcp", host, port): 6,
+            ("connect", "tcp", host, refused): 2,
+            ("getpeername", "tcp", host, port): 2,
+            ("bind", "tcp", host, 0): 2,
+            ("bind", "udp", host6, 0): 2,
+            ("sendmsg", "udp", host6, box): 8,
+            ("recvmsg", "udp", host6, sent): 4,
+        }
+        standing = {
+            ("connect", "tcp", host, port): 6,
+            ("bind", "tcp", host, port): 1,
+            ("bind", "udp", host6, box): 1,
+            ("bind", "udp", host6, sent): 1,
+        }
+        yield Named(asked, standing)
+
+
+def _bound(host: str) -> socket.socket:
+    s = socket.socket(_family(host), socket.SOCK_DGRAM)
+    s.bind((host, 0))
+    return s

@@ -63,10 +63,12 @@ EVERYTHING = (
     "syscall-processes@getpgid",
     "tcp-connect",
     "tcp-rtt",
+    "sock-addr",
     "xdp-programs",
     "tc-programs",
 )
 TCP = ("tcp-connect", "tcp-rtt")
+GUARDS = ("sock-addr",)
 READING = {
     ("drops", "raw-tracepoint"),
     ("syscalls", "raw-tracepoint"),
@@ -74,6 +76,7 @@ READING = {
     ("tcp-connect", "fentry"),
     ("tcp-connect", "kprobe"),
     ("tcp-connect", "sock_ops"),
+    ("sock-addr", "btf-tracepoint"),
 }
 """Rungs of which a program that they cannot do without reads kernel memory."""
 
@@ -232,7 +235,15 @@ SITUATIONS = (
         lacks=CGROUP,
         says={CGROUP: _CGROUP2},
         facts=("cgroup v2",),
-        among=TCP,
+        among=(*TCP, *GUARDS),
+    ),
+    Situation(
+        "no cgroup v2, no tracefs",
+        _mounts(_without_cgroup2(), NO_TRACEFS),
+        lacks=(*CGROUP, Tracepoint),
+        says={CGROUP: _CGROUP2, (Tracepoint,): _TRACEFS},
+        facts=("cgroup v2", "tracefs"),
+        among=GUARDS,
     ),
     Situation(
         "hybrid cgroups",

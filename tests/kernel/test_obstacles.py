@@ -247,6 +247,10 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
         case "syscall-processes@getpgid":
             (row,) = (r for r in rows if r["pid"] == os.getpid())
             assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
+        case "sock-addr":
+            wanted = ("connect", os.getpid(), made.port)
+            (row,) = (r for r in rows if (r["operation"], r["pid"], r["port"]) == wanted)
+            assert row["calls"] == 7
         case "tcp-connect":
             (row,) = (r for r in rows if (r["pid"], r["rport"]) == (os.getpid(), made.port))
             assert (row["connects"], row["established"], row["failed"]) == (7, 7, 0)

@@ -23,6 +23,7 @@ from events import (
     connect_into_hole,
     free_port,
     getpgid,
+    name_addresses,
     server,
     talk,
     time_out,
@@ -31,7 +32,7 @@ from foreign import somebody
 from namespaces import FRAME, as_json, namespace, run, send, veth
 from scenarios import find, log_of, values
 
-from probes import bpf
+from probes import bpf, cgroups
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue
 from probes.model import HookId, Rung, State
@@ -431,6 +432,24 @@ def test_round_trips_of_old_and_new_connections(
     assert after["from"] in ("sock_ops", "tcp_probe")
     assert after["samples"] == sum(after["rtt"]) > 0
     record_property("count", after["samples"])
+
+
+@_rungs("sock-addr")
+def test_addresses_that_processes_name(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """Each call once, by operation, protocol, address and port, with the cgroup of who calls."""
+    attachment = attached("sock-addr", rung)
+    with name_addresses() as made:
+        rows = [r for r in values(attachment) if r["pid"] == os.getpid()]
+    seen = {(r["operation"], r["protocol"], r["address"], r["port"]): r["calls"] for r in rows}
+    expected: dict[Any, int] = made.standing if _rung("sock-addr", rung).passive else made.asked
+    if "tracepoint" in rung:
+        unseen = ("recvmsg", "getpeername")
+        expected = {key: calls for key, calls in expected.items() if key[0] not in unseen}
+    assert seen == expected
+    assert {r["cgroup"] for r in rows} == {cgroups.of_process(os.getpid())}
+    record_property("count", sum(expected.values()))
 
 
 def test_snapshots_have_rates_on_the_real_kernel(modules: Modules) -> None:

@@ -95,6 +95,17 @@ LEAST = {
         "samples": C,
         "retransmits": C,
     },
+    "sock-addr": {
+        "cgroup": T,
+        "pid": N,
+        "comm": T,
+        "operation": T,
+        "family": T,
+        "protocol": T,
+        "address": T,
+        "port": N,
+        "calls": C,
+    },
     "programs": {
         "id": N,
         "type": T,
