@@ -298,8 +298,8 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
 _SOCK_OPS = """
 static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
     struct task_struct *task = (void *)bpf_get_current_task();
-    bpf_probe_read_kernel(&attempt->pid, sizeof(attempt->pid), &task->tgid);
-    bpf_probe_read_kernel(attempt->comm, sizeof(attempt->comm), &task->comm);
+    PROBE_KERNEL(&attempt->pid, sizeof(attempt->pid), &task->tgid);
+    PROBE_KERNEL(attempt->comm, sizeof(attempt->comm), &task->comm);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
     begin(SOCKET_COOKIE(ctx), attempt);
     return 1;

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -43,7 +45,7 @@ def _echo(listener: socket.socket) -> None:
 
 
 def _serve(connection: socket.socket) -> None:
-    with connection:
+    with connection, suppress(ConnectionResetError):
         while data := connection.recv(4096):
             connection.sendall(data)
 
@@ -75,6 +77,40 @@ def talk(host: str, port: int, messages: int) -> socket.socket:
         s.sendall(b"x")
         s.recv(1)
     return s
+
+
+def exchange(s: socket.socket, size: int) -> None:
+    """So many bytes to an echo server and back."""
+    s.sendall(b"x" * size)
+    while size:
+        size -= len(s.recv(size))
+
+
+LOST = 5000
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # include/uapi/asm-generic/socket.h
+
+
+def lose(s: socket.socket) -> int:
+    """LOST bytes there and back over a socket that is deaf at first; how many it resent."""
+    nothing = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))  # BPF_RET: 0 bytes
+    program = struct.pack("@HP", 1, ctypes.addressof(nothing))
+    s.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    s.sendall(b"x" * LOST)
+    while not _resent(s):
+        time.sleep(0.02)
+    s.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+    s.settimeout(60)
+    left = LOST
+    while left:
+        left -= len(s.recv(left))
+    return _resent(s)
+
+
+def _resent(s: socket.socket) -> int:
+    """tcpi_total_retrans of struct tcp_info."""
+    return int(
+        struct.unpack_from("=I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)[0]
+    )
 
 
 HOLE = "192.0.2.77"

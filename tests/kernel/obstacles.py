@@ -64,11 +64,12 @@ EVERYTHING = (
     "tcp-connect",
     "tcp-rtt",
     "sock-addr",
+    "tcp-life",
     "xdp-programs",
     "tc-programs",
 )
 TCP = ("tcp-connect", "tcp-rtt")
-GUARDS = ("sock-addr",)
+GUARDS = ("sock-addr", "tcp-life")
 READING = {
     ("drops", "raw-tracepoint"),
     ("syscalls", "raw-tracepoint"),
@@ -77,6 +78,8 @@ READING = {
     ("tcp-connect", "kprobe"),
     ("tcp-connect", "sock_ops"),
     ("sock-addr", "btf-tracepoint"),
+    ("tcp-life", "sock_ops-link"),
+    ("tcp-life", "sock_ops-multi"),
 }
 """Rungs of which a program that they cannot do without reads kernel memory."""
 
@@ -289,7 +292,7 @@ SITUATIONS = (
         lacks=(*THROUGH_RAW, *CGROUP),
         says={CGROUP: _CGROUP2},
         facts=("cgroup v2",),
-        among=TCP,
+        among=(*TCP, *GUARDS),
     ),
     Situation(
         "no raw tracepoints, no perf",

@@ -251,6 +251,9 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
             wanted = ("connect", os.getpid(), made.port)
             (row,) = (r for r in rows if (r["operation"], r["pid"], r["port"]) == wanted)
             assert row["calls"] == 7
+        case "tcp-life":
+            rows = [r for r in rows if r["port"] == made.port]
+            assert {r["side"]: (r["established"], r["open"]) for r in rows}["out"] == (7, 1)
         case "tcp-connect":
             (row,) = (r for r in rows if (r["pid"], r["rport"]) == (os.getpid(), made.port))
             assert (row["connects"], row["established"], row["failed"]) == (7, 7, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,12 +18,15 @@ from typing import Any
 import pytest
 from events import (
     HOLE,
+    LOST,
     NO_ROUTE,
     black_hole,
     connect,
     connect_into_hole,
+    exchange,
     free_port,
     getpgid,
+    lose,
     name_addresses,
     server,
     talk,
@@ -30,7 +34,7 @@ from events import (
 )
 from foreign import somebody
 from namespaces import FRAME, as_json, namespace, run, send, veth
-from scenarios import find, log_of, values
+from scenarios import find, log_of, rows_of, values
 
 from probes import bpf, cgroups
 from probes.attachment import Attachment, Modules
@@ -450,6 +454,60 @@ def test_addresses_that_processes_name(
     assert seen == expected
     assert {r["cgroup"] for r in rows} == {cgroups.of_process(os.getpid())}
     record_property("count", sum(expected.values()))
+
+
+@_rungs("tcp-life")
+def test_lives_of_connections(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """Those that are closed, cut off, and open; what they carried, to the byte, at both ends."""
+    attachment = attached("tcp-life", rung)
+    attachment.read()
+    passive = _rung("tcp-life", rung).passive
+    with server("127.0.0.1") as port:
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+        for number, client in enumerate(clients):
+            exchange(client, 1000 + number)
+        resent = lose(clients[0])
+        if passive:
+            attachment.read()
+        for client in clients[5:7]:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for client in clients[:7]:
+            client.close()
+        out, inward, log = _lives(attachment, port, 7)
+        clients[7].close()
+    assert (out["pid"], inward["pid"]) == (os.getpid(), os.getpid())
+    for row in (out, inward):
+        assert (row["established"], row["closed"], row["open"]) == (8, 7, 1)
+    assert out["retransmits"] == resent > 0
+    record_property("count", 8)
+    if passive:
+        return
+    carried = sum(1000 + number for number in range(7)) + LOST
+    for row in (out, inward):
+        assert (row["tx"], row["rx"], row["aborted"]) == (carried, carried, 2)
+        assert sum(row["latency"]) == 7
+        assert row["total_srtt"] > 0
+    assert (out["closed_there"], inward["closed_there"]) == (0, 5)
+    assert sorted(e["end"] for e in log) == ["aborted"] * 4 + ["closed"] * 10
+    assert {(e["laddr"], e["raddr"]) for e in log} == {("127.0.0.1", "127.0.0.1")}
+    for side in ("out", "in"):
+        assert sum(e["tx"] for e in log if e["side"] == side) == carried
+    assert sum(e["retransmits"] for e in log if e["side"] == "out") == resent
+
+
+def _lives(attachment: Attachment, port: int, closed: int) -> tuple[Any, Any, list[Any]]:
+    """Both ends' rows when so many have ended there, and the log until then."""
+    log: list[Any] = []
+    for _ in range(200):
+        sample = attachment.read()
+        log += [e for e in log_of(attachment, sample) if port in (e["lport"], e["rport"])]
+        rows = [r for r in rows_of(attachment, sample) if r["port"] == port]
+        if len(rows) == 2 and all(r["closed"] == closed for r in rows):
+            return find(rows, side="out"), find(rows, side="in"), log
+        time.sleep(0.05)
+    raise AssertionError(f"{rows}")
 
 
 def test_snapshots_have_rates_on_the_real_kernel(modules: Modules) -> None:
