@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import socket
 import struct
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -187,3 +189,28 @@ def _bound(host: str) -> socket.socket:
     s = socket.socket(_family(host), socket.SOCK_DGRAM)
     s.bind((host, 0))
     return s
+
+
+def be_checked() -> int:
+    """A process that opens 7 files, connects 3 times, makes 4 bad calls of bpf(2); then, as nobody,
+    is refused 5 times to set the host's name and 2 times to open a file. Its pid."""
+    call = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+    nothing = ctypes.create_string_buffer(72)
+    with tempfile.NamedTemporaryFile() as secret:
+        if (pid := os.fork()) == 0:
+            for _ in range(7):
+                os.close(os.open("/dev/null", os.O_WRONLY))
+            for _ in range(3):
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect_ex("/nonexistent/socket")
+            for _ in range(4):
+                _libc.syscall(call, 0, nothing, len(nothing))
+            os.setresuid(65534, 65534, 65534)
+            for _ in range(5):
+                _libc.sethostname(b"never", 5)
+            for _ in range(2):
+                with suppress(PermissionError):
+                    os.open(secret.name, os.O_RDONLY)
+            os._exit(0)
+        os.waitpid(pid, 0)
+    return pid

@@ -20,6 +20,7 @@ from events import (
     HOLE,
     LOST,
     NO_ROUTE,
+    be_checked,
     black_hole,
     connect,
     connect_into_hole,
@@ -508,6 +509,41 @@ def _lives(attachment: Attachment, port: int, closed: int) -> tuple[Any, Any, li
             return find(rows, side="out"), find(rows, side="in"), log
         time.sleep(0.05)
     raise AssertionError(f"{rows}")
+
+
+@_rungs("lsm")
+def test_security_checks_and_denials(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """Of a process that does nothing else; refused by capabilities and, lower down, file modes."""
+    attachment = attached("lsm", rung)
+    attachment.read()
+    pid = be_checked()
+    sample = attachment.read()
+    rows = [r for r in rows_of(attachment, sample) if r["pid"] == pid]
+    log = [e for e in log_of(attachment, sample) if e["pid"] == pid]
+    seen = {(r["check"], r["what"], r["uid"]): (r["checks"], r["denied"]) for r in rows}
+    if "tracepoint" in rung:
+        assert seen[("open", "-", 0)] == (7, 0)
+        assert seen[("open", "-", 65534)] == (2, 2)
+        assert seen[("connect", "-", 0)] == (3, 0)
+        assert seen[("bpf", "-", 0)] == (4, 0)
+        assert [(e["check"], e["error"]) for e in log] == [("open", "EACCES")] * 2
+        record_property("count", 16)
+        return
+    assert seen[("open", "write", 0)] == (7, 0)
+    assert seen[("connect", "unix", 0)] == (3, 0)
+    assert seen[("bpf", "map_create", 0)] == (4, 0)
+    assert seen[("capable", "sys_admin", 65534)] == (5, 5)
+    assert not [key for key in seen if key[0] == "open" and key[2] == 65534]
+    assert [(e["check"], e["what"], e["error"]) for e in log] == [
+        ("capable", "sys_admin", "EPERM")
+    ] * 5
+    assert sum(r["checks"] for r in rows_of(attachment, sample) if r["check"] == "exec") == 0
+    run("true")
+    rows = [r for r in values(attachment) if r["check"] == "exec" and r["denied"] == 0]
+    assert sum(r["checks"] for r in rows) >= 1
+    record_property("count", 19)
 
 
 def test_snapshots_have_rates_on_the_real_kernel(modules: Modules) -> None:
