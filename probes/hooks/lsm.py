@@ -69,7 +69,7 @@ HOOK = Hook(
             field="op",
             decode=check,
             width=10,
-            help="exec, open, connect, bpf, module (request), read-file and load-data (the kernel's), "
+            help="exec, open, connect, bpf, module (request), read-file and load-data (kernel), "
             "ptrace, capable",
         ),
         Column("number", "Number", Unit.NUMBER, Kind.KEY, "what", hidden=True, help="asked for"),
