@@ -49,7 +49,14 @@ def packet_protocol(number: int) -> str:
         return "-"
     if ip and ethertype in (0x0800, 0x86DD):
         return ip_protocol(ip)
-    return _ETHERTYPES.get(ethertype, f"0x{ethertype:04x}")
+    return ethertype_name(ethertype)
+
+
+def ethertype_name(number: Any) -> str:
+    """0x0806 -> "arp"; what is no EtherType but a length is a frame of LLC."""
+    if number < 0x600:
+        return "llc"
+    return _ETHERTYPES.get(number, f"0x{number:04x}")
 
 
 _FAMILIES = {1: "unix", 2: "ipv4", 10: "ipv6", 16: "netlink", 17: "packet", 40: "vsock"}

@@ -25,6 +25,7 @@ from probes.points import (
     Fexit,
     Kprobe,
     Kretprobe,
+    Lsm,
     PacketSocket,
     RawTracepoint,
     TcxLink,
@@ -42,7 +43,7 @@ Kinds = tuple[type[Any], ...]
 Words = tuple[str, ...]
 XDP_TC: Kinds = (XdpLink, XdpNetlink, TcxLink, Clsact)
 CGROUP: Kinds = (CgroupLink, CgroupAttach)
-BTF: Kinds = (BtfTracepoint, Fentry, Fexit)
+BTF: Kinds = (BtfTracepoint, Fentry, Fexit, Lsm)
 THROUGH_RAW: Kinds = (*BTF, RawTracepoint)
 PERF: Kinds = (Tracepoint, Kprobe, Kretprobe)
 LINKS: Kinds = (XdpLink, TcxLink, CgroupLink)
@@ -65,6 +66,8 @@ EVERYTHING = (
     "tcp-rtt",
     "sock-addr",
     "tcp-life",
+    "lsm",
+    "protocols@v0",
     "xdp-programs",
     "tc-programs",
 )

@@ -251,6 +251,12 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
             wanted = ("connect", os.getpid(), made.port)
             (row,) = (r for r in rows if (r["operation"], r["pid"], r["port"]) == wanted)
             assert row["calls"] == 7
+        case "protocols@v0":
+            found = {r["direction"]: r["packets"] for r in rows if r["link"] == "0x88b5"}
+            assert found == {"in": FRAMES, "out": FRAMES}
+        case "lsm":
+            mine = [r for r in rows if (r["pid"], r["check"]) == (os.getpid(), "connect")]
+            assert sum(r["checks"] for r in mine) == 7
         case "tcp-life":
             rows = [r for r in rows if r["port"] == made.port]
             assert {r["side"]: (r["established"], r["open"]) for r in rows}["out"] == (7, 1)

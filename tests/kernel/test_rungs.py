@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import frames
 import pytest
 from events import (
     HOLE,
@@ -39,7 +40,7 @@ from scenarios import find, log_of, rows_of, values
 
 from probes import bpf, cgroups
 from probes.attachment import Attachment, Modules
-from probes.hooks import catalogue
+from probes.hooks import catalogue, protocols
 from probes.model import HookId, Rung, State
 from probes.snapshot import Trail
 
@@ -509,6 +510,65 @@ def _lives(attachment: Attachment, port: int, closed: int) -> tuple[Any, Any, li
             return find(rows, side="out"), find(rows, side="in"), log
         time.sleep(0.05)
     raise AssertionError(f"{rows}")
+
+
+@_rungs("protocols")
+def test_protocols_of_an_interface(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    index, _ = veth()
+    attachment = attached("protocols@v0", rung, index)
+    if _rung("protocols", rung).passive:
+        with name_addresses():
+            rows = values(attachment)
+        assert find(rows, direction="in", link="ipv6", protocol="udp")["packets"] == 4
+        assert find(rows, direction="out", link="ipv6", protocol="udp")["packets"] == 8
+        record_property("count", 8)
+        return
+    packets = {
+        ("ipv4", "tcp", "-"): frames.ip("198.51.100.1", frames.TCP, frames.ports(80)),
+        ("ipv4", "udp", "dns"): frames.ip("198.51.100.1", frames.UDP, frames.ports(53)),
+        ("ipv6", "udp", "quic"): frames.ip("2001:db8::1", frames.UDP, _datagram(443, b"\xc3")),
+        ("ipv4", "udp", "-"): frames.ip("198.51.100.1", frames.UDP, _datagram(443, b"\x13")),
+        ("arp", "-", "-"): frames.ethernet(frames.ETH_ARP, b"\0" * 28),
+        ("0x88b5", "-", "-"): FRAME,
+    }
+    for number, frame in enumerate(packets.values(), 5):
+        send("v1", number, frame)
+        send("v0", 2 * number, frame)
+    rows = values(attachment)
+    seen = {(r["link"], r["protocol"], r["application"], r["direction"]): r for r in rows}
+    assert len(seen) == 2 * len(packets)
+    for number, (kind, frame) in enumerate(packets.items(), 5):
+        for direction, sent in (("in", number), ("out", 2 * number)):
+            row = seen[(*kind, direction)]
+            assert (row["packets"], row["looked_at"], row["factor"]) == (sent, sent, 1)
+            assert row["bytes"] == sent * len(frame)
+    record_property("count", sum(r["packets"] for r in rows))
+
+
+def _datagram(port: int, payload: bytes) -> bytes:
+    return frames.ports(port)[:8] + payload * 20
+
+
+@pytest.mark.parametrize("rung", ["packet-socket"])
+def test_protocols_are_sampled_when_the_rate_asks_for_it(
+    attached: Callable[..., Attachment], rung: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marked, with what was really looked at; the estimate is near what was sent."""
+    index, _ = veth()
+    attachment = attached("protocols@v0", rung, index)
+    monkeypatch.setattr(protocols, "MOST_LOOKED_AT", 1)
+    send("v1", 100)
+    (exact,) = values(attachment)
+    assert (exact["packets"], exact["looked_at"], exact["factor"]) == (100, 100, 1)
+    send("v1", 20_000)
+    (row,) = values(attachment)
+    factor = row["factor"]
+    assert factor > 1
+    assert row["packets"] == 100 + factor * (row["looked_at"] - 100)
+    # so many looked at by chance: eight times the standard deviation
+    assert abs(row["packets"] - 20_100) < 8 * factor * (20_000 / factor) ** 0.5
 
 
 @_rungs("lsm")
