@@ -83,9 +83,17 @@ def talk(host: str, port: int, messages: int) -> socket.socket:
 
 def exchange(s: socket.socket, size: int) -> None:
     """So many bytes to an echo server and back."""
-    s.sendall(b"x" * size)
-    while size:
-        size -= len(s.recv(size))
+    echoed(s, b"x" * size)
+
+
+def echoed(s: socket.socket, data: bytes) -> bytes:
+    """What comes back from an echo server, as much as was sent."""
+    s.settimeout(60)
+    s.sendall(data)
+    got = b""
+    while len(got) < len(data):
+        got += s.recv(len(data) - len(got))
+    return got
 
 
 LOST = 5000

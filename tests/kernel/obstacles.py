@@ -28,6 +28,7 @@ from probes.points import (
     Lsm,
     PacketSocket,
     RawTracepoint,
+    SkMsgLink,
     TcxLink,
     Tracepoint,
     XdpLink,
@@ -46,7 +47,7 @@ CGROUP: Kinds = (CgroupLink, CgroupAttach)
 BTF: Kinds = (BtfTracepoint, Fentry, Fexit, Lsm)
 THROUGH_RAW: Kinds = (*BTF, RawTracepoint)
 PERF: Kinds = (Tracepoint, Kprobe, Kretprobe)
-LINKS: Kinds = (XdpLink, TcxLink, CgroupLink)
+LINKS: Kinds = (XdpLink, TcxLink, CgroupLink, SkMsgLink)
 TRACING: Kinds = (*THROUGH_RAW, *PERF)
 LASTING: Kinds = (XdpNetlink, Clsact, CgroupAttach)
 ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING, PacketSocket)
@@ -68,11 +69,13 @@ EVERYTHING = (
     "tcp-life",
     "lsm",
     "protocols@v0",
+    "cgroup-bytes",
+    "sk-msg",
     "xdp-programs",
     "tc-programs",
 )
 TCP = ("tcp-connect", "tcp-rtt")
-GUARDS = ("sock-addr", "tcp-life")
+GUARDS = ("sock-addr", "tcp-life", "cgroup-bytes")
 READING = {
     ("drops", "raw-tracepoint"),
     ("syscalls", "raw-tracepoint"),
@@ -280,6 +283,7 @@ SITUATIONS = (
         says={
             (CgroupLink,): ("no link", "Linux 5.7"),
             (XdpLink,): ("no link", "Linux 5.9"),
+            (SkMsgLink,): ("Linux 6.12",),
             (TcxLink,): ("TCX", "Linux 6.6"),
         },
     ),

@@ -254,6 +254,11 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
         case "protocols@v0":
             found = {r["direction"]: r["packets"] for r in rows if r["link"] == "0x88b5"}
             assert found == {"in": FRAMES, "out": FRAMES}
+        case "sk-msg":
+            (row,) = (r for r in rows if (r["lport"], r["rport"]) == (made.lport, made.port))
+            assert (row["messages"], row["bytes"]) == (20, 20)
+        case "cgroup-bytes":
+            assert [r["tx_packets"] > 0 for r in rows if r["pid"] == os.getpid()] == [True]
         case "lsm":
             mine = [r for r in rows if (r["pid"], r["check"]) == (os.getpid(), "connect")]
             assert sum(r["checks"] for r in mine) == 7

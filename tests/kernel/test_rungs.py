@@ -25,6 +25,7 @@ from events import (
     black_hole,
     connect,
     connect_into_hole,
+    echoed,
     exchange,
     free_port,
     getpgid,
@@ -569,6 +570,30 @@ def test_protocols_are_sampled_when_the_rate_asks_for_it(
     assert row["packets"] == 100 + factor * (row["looked_at"] - 100)
     # so many looked at by chance: eight times the standard deviation
     assert abs(row["packets"] - 20_100) < 8 * factor * (20_000 / factor) ** 0.5
+
+
+@_rungs("sk-msg")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_messages_between_local_sockets(
+    attached: Callable[..., Attachment], host: str, rung: str, record_property: Record
+) -> None:
+    """Each once, to the byte, and what arrives is what was sent; also after the hook has gone."""
+    attachment = attached("sk-msg", rung)
+    sent = [bytes([65 + n]) * (100 + n) for n in range(20)]
+    with server(host) as port, socket.create_connection((host, port)) as client:
+        for data in sent:
+            assert echoed(client, data) == data
+        rows = [r for r in values(attachment) if port in (r["lport"], r["rport"])]
+        attachment.detach()
+        assert echoed(client, b"after") == b"after"
+        mine = client.getsockname()[1]
+    there, back = (find(rows, rport=p) for p in (port, mine))
+    octets = sum(map(len, sent))
+    assert (there["laddr"], there["lport"], there["raddr"]) == (host, mine, host)
+    assert (back["laddr"], back["lport"], back["raddr"]) == (host, port, host)
+    assert (there["messages"], there["bytes"]) == (20, octets)
+    assert back["bytes"] == octets
+    record_property("count", 20)
 
 
 @_rungs("lsm")

@@ -104,6 +104,23 @@ LEAST = {
         "packets": P,
         "bytes": B,
     },
+    "cgroup-bytes": {
+        "cgroup": T,
+        "pid": N,
+        "comm": T,
+        "tx_packets": P,
+        "tx_bytes": B,
+        "rx_packets": P,
+        "rx_bytes": B,
+    },
+    "sk-msg": {
+        "laddr": T,
+        "lport": N,
+        "raddr": T,
+        "rport": N,
+        "messages": C,
+        "bytes": B,
+    },
     "lsm": {
         "pid": N,
         "comm": T,
