@@ -90,6 +90,15 @@ def function(name: str) -> int | None:
 
 
 @cache
+def size(name: str) -> int | None:
+    """A struct's size in bytes, None where the kernel has no such struct."""
+    lib, btf, id = libbpf(), vmlinux(), find(name, KIND_STRUCT)
+    if lib is None or btf is None or id is None:
+        return None
+    return int(struct.unpack_from("<I", ctypes.string_at(lib.btf__type_by_id(btf, id), 12), 8)[0])
+
+
+@cache
 def parameters(name: str) -> int | None:
     """How many arguments a function takes, None where it is not in the kernel's BTF."""
     lib, btf, id = libbpf(), vmlinux(), function(name)

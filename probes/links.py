@@ -23,7 +23,7 @@ from probes.units import printable
 
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
 PROGRAM_PREFIX = points.PROGRAM_PREFIX
-MOST_LOG = 16384
+_LOG, MOST_LOG = 1 << 20, 16384
 """Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
 NO_TCX = "TCX came with Linux 6.6: this kernel has none"
@@ -102,7 +102,7 @@ def load(point: Point, insns: bytes, name: str) -> int:
     Raises Unsupported (no such type, function or tracepoint here), Denied, or LoadFailed with
     the verifier's words.
     """
-    prog_type, expected, btf_id = _kind(point)
+    prog_type, expected, btf_id = kind(point)
     other = point.program if isinstance(point, points.FexitOf) else 0
     how = {
         "name": PROGRAM_PREFIX + name,
@@ -115,7 +115,7 @@ def load(point: Point, insns: bytes, name: str) -> int:
         refused = first
     # Once more, for the verifier's words: asking for them always would cost 1 MB for each load.
     try:
-        return bpf.prog_load(prog_type, insns, attach_btf_id=btf_id, log=True, **how)  # type: ignore[arg-type]
+        return bpf.prog_load(prog_type, insns, attach_btf_id=btf_id, log=_LOG, **how)  # type: ignore[arg-type]
     except bpf.VerifierError as error:
         log = error.log.strip()[-MOST_LOG:]
     except OSError:
@@ -123,8 +123,8 @@ def load(point: Point, insns: bytes, name: str) -> int:
     raise _load_refused(point, refused.errno or 0, log)
 
 
-def _kind(point: Point) -> tuple[int, int, int]:
-    """(program type, expected attach type, BTF id) to load with."""
+def kind(point: Point) -> tuple[int, int, int]:
+    """(program type, expected attach type, BTF id) to load with. Raises Unsupported."""
     match point:
         case points.RawTracepoint():
             return ProgType.RAW_TRACEPOINT, 0, 0
