@@ -72,8 +72,13 @@ HOOK = Hook(
             help="exec, open, connect, bpf, module (request), read-file and load-data (kernel), "
             "ptrace, capable",
         ),
-        Column("number", "Number", Unit.NUMBER, Kind.KEY, "what", hidden=True, help="asked for"),
-        Column("what", "What", width=18, help="asked for: capability, command, mode, family"),
+        Column(
+            "what",
+            "What",
+            kind=Kind.KEY,
+            width=18,
+            help="asked for: capability, command, mode, family",
+        ),
         Column("checks", "Checks", Unit.COUNT, Kind.COUNTER, help="how often"),
         Column("denied", "Denied", Unit.COUNT, Kind.COUNTER, help="of them, those with an error"),
     ),
