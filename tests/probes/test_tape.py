@@ -99,9 +99,11 @@ def test_any_moment_can_be_had_forth_and_back() -> None:
     tape = Tape(catalogue())
     for tick in ticks:
         tape.add(tick)
-    for n in (0, 124, 1, 70, 69, 68, 59, 60, 61, *range(124, -1, -1), *range(125)):
+    last, key = len(ticks) - 1, KEY_EVERY
+    around = (key + 10, key + 9, key + 8, key - 1, key, key + 1)
+    for n in (0, last, 1, *around, *range(last, -1, -1), *range(last + 1)):
         _same(tape.at(n), ticks[n])
-    for n in (-1, 125):
+    for n in (-1, last + 1):
         with pytest.raises(IndexError):
             tape.at(n)
 
