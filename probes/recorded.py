@@ -113,8 +113,8 @@ class Recording(Reel):
         return self._moments
 
     def key_after(self, number: int) -> int | None:
-        """The next moment that stands for itself; None: there is none."""
-        return next((key for key in self._keys if key > number), None)
+        place = bisect_right(self._keys, number)
+        return self._keys[place] if place < len(self._keys) else None
 
     def _key_of(self, number: int) -> int:
         place = bisect_right(self._keys, number) - 1

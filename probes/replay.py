@@ -11,6 +11,7 @@ from probes.errors import Unsupported
 from probes.frames import Tick
 from probes.model import Enforced, Hook, HookId, Sample, Status
 from probes.recorded import Recording
+from probes.recording import RecordingError, name_of
 from probes.rules import Rule
 
 SLOWEST, FASTEST = 0.1, 60.0
@@ -23,6 +24,7 @@ class Replay:
     as fast. pace: waits for the given seconds; another than `asyncio.sleep` makes it go as asked.
 
     number: the moment that is played. What cannot be read is skipped, and `skipped` says so.
+    Raises RecordingError where nothing can be read.
     """
 
     def __init__(
@@ -38,8 +40,11 @@ class Replay:
         self.speed = speed
         self.paused = False
         self.skipped = ""
-        self.number = begin
-        self._tick = self._readable(begin)
+        self._end = recording.end
+        found = self._readable(begin)
+        if found is None:
+            raise RecordingError(f"{name_of(recording.path)}: nothing can be read of that time")
+        self.number, self._tick = found
         self._pace = pace or self._sleep
         self._sought = False
         self._changed = asyncio.Event()
@@ -61,7 +66,7 @@ class Replay:
     @property
     def ended(self) -> bool:
         """Whether this is the last moment."""
-        return self.number + 1 >= self.reel.end
+        return self.number + 1 >= self._end
 
     def statuses(self) -> tuple[Status, ...]:
         return self._tick.statuses
@@ -132,24 +137,20 @@ class Replay:
         self._changed.set()
 
     def _to(self, number: int) -> None:
-        self.number = number
-        self._tick = self._readable(number)
-
-    def _readable(self, number: int) -> Tick:
-        """That moment, or what can be read after it; an empty one where nothing can."""
+        """There, or where anything can be read."""
         self.skipped = ""
-        while True:
-            try:
-                tick = self.reel.at(number)
-            except Malformed as damaged:
-                self.skipped = f"damaged here: {damaged}"
-                following = self.reel.key_after(number)
-                if following is None:
-                    return Tick(self.reel.moment(number).wall, 1.0, {})
-                number = following
-            else:
-                self.number = number
-                return tick
+        self.number, self._tick = self._readable(number) or (self.number, self._tick)
+
+    def _readable(self, number: int) -> tuple[int, Tick] | None:
+        """That moment, else the next that can be read, else the last before it."""
+        try:
+            return number, self.reel.at(number)
+        except Malformed as damaged:
+            self.skipped = f"damaged here: {damaged}"
+        found = self.reel.readable_near(number)
+        if found is None or found[0] < number:
+            self._end = number  # nothing is readable from there on
+        return found
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
         del id, rung

@@ -33,6 +33,9 @@ KEY_EVERY, KEY_BYTES = 45, 4 << 20
 LEVEL = 6
 MOST_FRAME = 1 << 25
 """Bytes of a frame before it is compressed."""
+_FAR, _MOST_BEGUN = 2000, 200
+"""Moments in which another is looked for that can be read; of those at which counting began anew,
+how many are looked at: nobody waits for more."""
 _KEPT_ROWS, _KEPT = 30_000, 128
 """Decoded moments that are kept for a step back: rows in all of them, and moments."""
 
@@ -75,6 +78,10 @@ class Reel(ABC):
 
     @abstractmethod
     def _frame(self, number: int) -> Frame: ...
+
+    @abstractmethod
+    def key_after(self, number: int) -> int | None:
+        """The next key frame; None: there is none."""
 
     @abstractmethod
     def _key_of(self, number: int) -> int:
@@ -150,10 +157,29 @@ class Reel(ABC):
         yield number, self.at(number)
 
     def readable(self, begin: int, end: int) -> Iterator[tuple[int, Tick]]:
-        """From one moment on until before another; without what cannot be read."""
-        for n in range(max(begin, self.first), min(end, self.end)):
-            with suppress(Malformed):
-                yield n, self.at(n)
+        """From one moment on until before another; without what cannot be read: after a damaged
+        moment, what follows up to the next key frame."""
+        n: int | None = max(begin, self.first)
+        while n is not None and n < min(end, self.end):
+            try:
+                tick = self.at(n)
+            except Malformed:
+                n = self.key_after(n)
+            else:
+                yield n, tick
+                n += 1
+
+    def readable_near(self, number: int) -> tuple[int, Tick] | None:
+        """That moment or one near it: the next, else the last before; None: none is."""
+        for n, tick in self.readable(number, min(self.end, number + _FAR)):
+            return n, tick
+        end, least = number, number - _FAR
+        while end > max(self.first, least):
+            key = self._key_of(end - 1)
+            if found := deque(self.readable(key, end), maxlen=1):
+                return found[0]
+            end = key
+        return None
 
     def snapshots(self, number: int) -> dict[HookId, Snapshot]:
         """Everything that stood at a moment, with its rates and its 10 s window."""
@@ -183,10 +209,11 @@ class Reel(ABC):
         """The samples that counting began with (`funnel.remember`), as of a moment."""
         if number < self._since_until:
             self._since, self._since_until = {}, -1
-        for n in range(max(self._since_until + 1, self.first), number + 1):
-            if n == self.first or self.moment(n).anew:
-                with suppress(Malformed):  # then it is counted from what can be read
-                    remember(self._since, (s for v in self.at(n).samples.values() for s in v))
+        begin = max(self._since_until + 1, self.first)
+        begun = [n for n in range(begin, number + 1) if n == self.first or self.moment(n).anew]
+        for n in begun[:1] + begun[1:][-_MOST_BEGUN:]:
+            with suppress(Malformed):  # then it is counted from what can be read
+                remember(self._since, (s for v in self.at(n).samples.values() for s in v))
         self._since_until = number
         return dict(self._since)
 
@@ -227,6 +254,9 @@ class Tape(Reel):
 
     def _frame(self, number: int) -> Frame:
         return self._frames[number - self._first]
+
+    def key_after(self, number: int) -> int | None:
+        return next((key for key in self._keys if key > number), None)
 
     def _key_of(self, number: int) -> int:
         return next(key for key in reversed(self._keys) if key <= number)

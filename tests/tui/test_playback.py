@@ -17,6 +17,7 @@ from probes.demo import Demo
 from probes.frames import Tick
 from probes.hooks import catalogue
 from probes.recorded import Recording
+from probes.recording import RecordingError
 from probes.replay import Replay
 from probes.tape import KEY_EVERY
 from tests.probes.recordings import demo_ticks, record
@@ -231,3 +232,28 @@ async def test_a_damaged_part_is_skipped_and_said(recorded: Path) -> None:
         assert "REPLAY 00:00:45 1x  demo.rec: damaged here: it is damaged" in text(app)
         await _press(app, pilot, "left_parenthesis")
         assert app.source.number == 0
+
+
+async def test_a_damaged_end_is_the_end(recorded: Path) -> None:
+    reel = Recording(recorded, catalogue())
+    place = reel._frames[100].place
+    reel.close()
+    with recorded.open("r+b") as file:
+        file.seek(place + 40)
+        file.write(b"\xff" * 8)
+    async with replaying(recorded, 98) as (app, pilot):
+        await _go(app, pilot, 5)
+        assert app.source.number == 99
+        assert "REPLAY 00:01:39 at its end  demo.rec: damaged here" in text(app)
+        await _press(app, pilot, "J", *"00:01:45", "enter")
+        assert "REPLAY 00:01:39 at its end" in text(app)
+
+
+def test_where_nothing_can_be_read_it_is_said(recorded: Path) -> None:
+    reel = Recording(recorded, catalogue())
+    with recorded.open("r+b") as file:
+        for n in reel._keys:
+            file.seek(reel._frames[n].place + 40)
+            file.write(b"\xff" * 8)
+    with pytest.raises(RecordingError, match="nothing can be read of that time"):
+        Replay(reel, begin=50)
