@@ -25,7 +25,7 @@ def _at_cgroup(name: str, least: str, point: type[CgroupLink] | type[CgroupAttac
     optional = {AttachType.CGROUP_INET4_GETPEERNAME, AttachType.CGROUP_INET6_GETPEERNAME}
     return Rung(
         name,
-        f"{least}, cgroup v2, CAP_BPF, CAP_NET_ADMIN",
+        f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         open_addresses,
         source=addr_source.AT_CGROUP,
         programs=tuple(

@@ -76,6 +76,8 @@ EVERYTHING = (
 )
 TCP = ("tcp-connect", "tcp-rtt")
 GUARDS = ("sock-addr", "tcp-life", "cgroup-bytes")
+NO_NAMES = ("cgroup-bytes", "sk-msg")
+"""At cgroups, and yet in no need of CAP_PERFMON: they ask for nobody's name, or do without."""
 READING = {
     ("drops", "raw-tracepoint"),
     ("syscalls", "raw-tracepoint"),
@@ -337,6 +339,7 @@ SITUATIONS = (
             (PacketSocket,): ("CAP_NET_RAW",),
             LASTING: ("root",),
         },
+        among=tuple(hook for hook in EVERYTHING if hook not in NO_NAMES),
         facts=("privilege", "tracefs"),
         sysctls={"perf_event_paranoid": 3},
         user=True,
