@@ -13,8 +13,8 @@ from probes import bpf, lasting, privilege
 from probes.attachment import Attachment, Modules
 from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
-from probes.hooks import catalogue
 from probes.kernel import Compiler
+from probes.known import Catalogue
 from probes.model import (
     Enforced,
     Hook,
@@ -57,7 +57,7 @@ class Live:
         self.interval = interval
         self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
         self.notices: list[str] = []
-        self._hooks = catalogue()
+        self._hooks = Catalogue()
         self._wanted = None if wanted is None else tuple(wanted)
         self._also = tuple(also)
         self._pins = dict(pins or {})
@@ -174,9 +174,9 @@ class Live:
 
     def _attachment(self, id: HookId) -> Attachment:
         """The attachment of an id, made if need be. Raises Gone for what does not exist."""
-        hook = self._hooks.get(id.hook)
-        if hook is None:
-            raise Gone(f"there is no hook {id.hook}; `ebpftop hooks` lists them")
+        hook = self._hooks.find(id.hook)
+        if hook.name != id.hook:
+            id = HookId(hook.name)  # one of the user's own, in its one form
         key, ifindex = self._key(hook, id)
         attachment = self._attachments.get(key)
         if attachment is None:

@@ -279,7 +279,10 @@ class HookId:
 
     @classmethod
     def parse(cls, text: str) -> HookId:
+        """The user's own hooks have a colon in their names, and no target."""
         hook, at, target = text.partition("@")
+        if ":" in hook:
+            return cls(text)
         return cls(hook, target if at else None)
 
 

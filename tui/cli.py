@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probes import spec
 from probes.errors import ProbeError
 from probes.funnel import remember
 from probes.hooks import catalogue
@@ -230,6 +231,8 @@ def _interval_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _hook_id(text: str) -> HookId:
+    if spec.is_spec(text):
+        return HookId(str(_spec(text)))
     id = HookId.parse(text)
     hook = catalogue().get(id.hook)
     if hook is None:
@@ -243,8 +246,22 @@ def _hook_id(text: str) -> HookId:
     return id
 
 
+def _spec(text: str) -> spec.Spec:
+    """One of the user's own, in its one form. Whether there is such a place is asked later."""
+    try:
+        return spec.parse(text)
+    except spec.SpecError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
 def _pin(text: str) -> tuple[str, str]:
-    hook, equals, rung = text.partition("=")
+    hook, equals, rung = text.rpartition("=")
+    if spec.is_spec(hook):
+        own = _spec(hook)
+        if rung not in spec.RUNGS[own.kind]:
+            rungs = ", ".join(spec.RUNGS[own.kind])
+            raise argparse.ArgumentTypeError(f"{own.point} has no rung {rung!r}; it has {rungs}")
+        return str(own), rung
     known = catalogue().get(hook)
     if not equals or known is None:
         raise argparse.ArgumentTypeError(

@@ -14,6 +14,7 @@ from probes.doctor import Fact, Finding
 from probes.errors import Gone
 from probes.hooks import catalogue
 from probes.kernel import Compiler
+from probes.known import Catalogue
 from probes.model import Hook, HookId, TargetKind
 from probes.progtypes import Found
 from probes.units import printable
@@ -21,14 +22,14 @@ from probes.units import printable
 
 def examine(ids: Sequence[HookId]) -> list[Finding]:
     """Asks the kernel about the hooks that were named, or about all."""
-    hooks = catalogue()
+    hooks = Catalogue()
     compiler = Compiler(hooks.values(), cached=True)
     modules = Modules(compiler)
     try:
         if ids:
             return [
                 doctor.examine(
-                    hooks[id.hook], modules, target=id.target, ifindex=_ifindex(id), asked=True
+                    hooks.find(id.hook), modules, target=id.target, ifindex=_ifindex(id), asked=True
                 )
                 for id in ids
             ]
@@ -45,7 +46,8 @@ def _any_target(hook: Hook) -> str | None:
 
 
 def _ifindex(id: HookId) -> int:
-    if catalogue()[id.hook].target is not TargetKind.INTERFACE:
+    hook = catalogue().get(id.hook)
+    if hook is None or hook.target is not TargetKind.INTERFACE:
         return 0
     try:
         return socket.if_nametoindex(id.target or "")
