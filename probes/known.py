@@ -1,10 +1,11 @@
-"""The catalogue of one run: our hooks, and the user's own as they are asked for."""
+"""The catalogue of one run: our hooks, those of the user's files, and the user's own as they are
+asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from probes import own, spec
+from probes import own, own_files, spec
 from probes.errors import Gone
 from probes.hooks import catalogue
 from probes.model import Hook
@@ -12,10 +13,16 @@ from probes.units import printable
 
 
 class Catalogue(Mapping[str, Hook]):
-    """Every hook by name, in the order of the screen; one more when `find` makes it."""
+    """Every hook by name, in the order of the screen; one more when `find` makes it.
+
+    complaints: a sentence for each of the user's files that could not be loaded.
+    """
 
     def __init__(self) -> None:
-        self._hooks = dict(catalogue())
+        loaded = own_files.load(own_files.folder(), frozenset(catalogue()))
+        hooks = sorted((*catalogue().values(), *loaded.hooks), key=lambda h: (h.order, h.name))
+        self._hooks = {hook.name: hook for hook in hooks}
+        self.complaints = loaded.complaints
 
     def __getitem__(self, name: str) -> Hook:
         return self._hooks[name]

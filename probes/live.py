@@ -56,8 +56,8 @@ class Live:
     ) -> None:
         self.interval = interval
         self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
-        self.notices: list[str] = []
         self._hooks = Catalogue()
+        self.notices: list[str] = list(self._hooks.complaints)
         self._wanted = None if wanted is None else tuple(wanted)
         self._also = tuple(also)
         self._pins = dict(pins or {})

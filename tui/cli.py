@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from probes import spec
 from probes.errors import ProbeError
 from probes.funnel import remember
-from probes.hooks import catalogue
+from probes.known import Catalogue
 from probes.model import Enforced, Hook, HookId, Sample, Source, State, TargetKind
 from probes.recording import RecordingError
 from probes.rules import Rule, RuleError, parse_on
@@ -234,10 +234,11 @@ def _hook_id(text: str) -> HookId:
     if spec.is_spec(text):
         return HookId(str(_spec(text)))
     id = HookId.parse(text)
-    hook = catalogue().get(id.hook)
+    known = Catalogue()
+    hook = known.get(id.hook)
     if hook is None:
         raise argparse.ArgumentTypeError(
-            f"there is no hook {id.hook!r}; known are {', '.join(catalogue())}"
+            f"there is no hook {id.hook!r}; known are {', '.join(known)}"
         )
     if hook.target is TargetKind.NONE and id.target is not None:
         raise argparse.ArgumentTypeError(f"the hook {id.hook} takes no target")
@@ -262,11 +263,10 @@ def _pin(text: str) -> tuple[str, str]:
             rungs = ", ".join(spec.RUNGS[own.kind])
             raise argparse.ArgumentTypeError(f"{own.point} has no rung {rung!r}; it has {rungs}")
         return str(own), rung
-    known = catalogue().get(hook)
+    hooks = Catalogue()
+    known = hooks.get(hook)
     if not equals or known is None:
-        raise argparse.ArgumentTypeError(
-            f"write HOOK=RUNG, with a hook of {', '.join(catalogue())}"
-        )
+        raise argparse.ArgumentTypeError(f"write HOOK=RUNG, with a hook of {', '.join(hooks)}")
     if known.rung(rung) is None:
         rungs = ", ".join(r.name for r in known.ladder)
         raise argparse.ArgumentTypeError(f"{hook} has no rung {rung!r}; it has {rungs}")
@@ -328,7 +328,7 @@ def _monitor(arguments: argparse.Namespace) -> int:
     try:
         return _screen(live, arguments)
     finally:
-        _say(live.ended_rules)
+        _say((*live.notices, *live.ended_rules))
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -363,6 +363,7 @@ def _need_terminal(instead: str = "`ebpftop once` or `stream` print instead") ->
 def _hooks(arguments: argparse.Namespace) -> int:
     from tui import reports
 
+    _say(Catalogue().complaints)
     print(reports.hooks_json() if arguments.json else reports.hooks_text())
     return DONE
 
@@ -373,6 +374,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     if arguments.programs is not None:
         return _programs(arguments)
+    _say(Catalogue().complaints)
     findings = reports.examine(arguments.hooks or ())
     report = reports.doctor_json if arguments.json else reports.doctor_text
     print(report(doctor.facts(), findings))

@@ -12,7 +12,6 @@ from probes import doctor
 from probes.attachment import Modules
 from probes.doctor import Fact, Finding
 from probes.errors import Gone
-from probes.hooks import catalogue
 from probes.kernel import Compiler
 from probes.known import Catalogue
 from probes.model import Hook, HookId, TargetKind
@@ -46,7 +45,7 @@ def _any_target(hook: Hook) -> str | None:
 
 
 def _ifindex(id: HookId) -> int:
-    hook = catalogue().get(id.hook)
+    hook = Catalogue().get(id.hook)
     if hook is None or hook.target is not TargetKind.INTERFACE:
         return 0
     try:
@@ -133,7 +132,7 @@ def hooks_json() -> str:
                         if not c.hidden
                     ],
                 }
-                for hook in catalogue().values()
+                for hook in Catalogue().values()
             ],
         }
     )
@@ -141,7 +140,7 @@ def hooks_json() -> str:
 
 def hooks_text() -> str:
     blocks = []
-    for hook in catalogue().values():
+    for hook in Catalogue().values():
         target = f"@{str(hook.target).upper()}" if hook.target else ""
         asked = "" if hook.reach == "looks on" else "  (in the data path: attached on request only)"
         lines = [f"{hook.name}{target}{asked}", f"  {hook.answers}"]
