@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from probes.spec import USER, Condition, Spec
+from probes.stacks import MAP
 from probes.tracefs import Field
 
 TEXT = 32
@@ -18,8 +19,6 @@ TEXT = 32
 DEEPEST = 8
 """Calls of one thread in one another that are timed; further ones are counted only."""
 
-STACK_MAP = """BPF_TABLE("stacktrace", int, struct bpf_stacktrace, stacks, 16384);
-"""
 _TASK = {
     "pid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
     "uid": "(u32)bpf_get_current_uid_gid()",
@@ -196,7 +195,7 @@ def _tables(spec: Spec, fields: Mapping[str, Field]) -> str:
         key=" ".join(f"{part};" for part in dict.fromkeys(key) if part),
         slot=" ".join(slot),
         map="lru_hash" if shared else "lru_percpu_hash",
-        stacks=STACK_MAP if "stack" in spec.by else "",
+        stacks=MAP if "stack" in spec.by else "",
     )
 
 

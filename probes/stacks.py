@@ -12,6 +12,10 @@ from probes.model import Kind, Opening, Reading, Row, Table, Value
 from probes.readers import row_of
 from probes.user_symbols import UserSymbols
 
+MAP = """
+BPF_TABLE("stacktrace", int, struct bpf_stacktrace, stacks, 16384);
+"""
+"""The map that `by_stack` reads. It takes 16 MB."""
 KERNEL = "_[k]"
 """Behind each function of the kernel, as in what flame graphs are usually made of."""
 _OURS = (
@@ -45,7 +49,7 @@ class Stacks:
         return known
 
     def _made(self, kernel: int, user: int, pid: int) -> str:
-        names = [self._users.name(pid, a) for a in self._addresses(user)]
+        names = _once([self._users.name(pid, a) for a in self._addresses(user)])
         inside = self._addresses(kernel)
         known = symbols.resolve(inside) if inside else {}
         names += [name + KERNEL for name in _without_us([_plain(known[a]) for a in inside])]
@@ -55,14 +59,19 @@ class Stacks:
         return ";".join(name.replace(";", ":") for name in names) or "[no stack]"
 
     def _addresses(self, id: int) -> list[int]:
-        """Outermost first."""
+        """Outermost first. Callers' are those behind the call, so one less is in it."""
         entry = self._table.row((id,)) if id >= 0 else None
         found: list[int] = []
         for address in (entry or ())[1:]:
             if not address:
                 break
-            found.append(int(address))
+            found.append(int(address) - bool(found))
         return found[::-1]
+
+
+def _once(names: list[str]) -> list[str]:
+    """What has no name is there once, however many calls deep."""
+    return [n for i, n in enumerate(names) if not (n.startswith("[") and names[i - 1 : i] == [n])]
 
 
 def _plain(name: str) -> str:
@@ -80,7 +89,8 @@ def _without_us(names: list[str]) -> list[str]:
 def by_stack(name: str = "rows") -> Callable[[Opening], Callable[[], Reading]]:
     """Every entry of a map whose key has `kernel`, `user` and `pid`: its stack in `stack`.
 
-    Stacks that differ only in places within functions are one row.
+    Stacks that differ only in places within functions are one row. The array `lost`, where the
+    rung has one, holds how many events had no room.
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
@@ -91,6 +101,8 @@ def by_stack(name: str = "rows") -> Callable[[Opening], Callable[[], Reading]]:
         keys = [i for i, c in enumerate(columns) if c.kind is Kind.KEY]
         summed = [i for i, c in enumerate(columns) if c.kind in (Kind.COUNTER, Kind.HISTOGRAM)]
 
+        lost = opening.tables.get("lost")
+
         def read() -> Reading:
             made = []
             for entry in table.rows():
@@ -98,7 +110,8 @@ def by_stack(name: str = "rows") -> Callable[[Opening], Callable[[], Reading]]:
                 values = list(row(entry))
                 values[at] = stacks.text(kernel, user, pid)
                 made.append(tuple(values))
-            return Reading(merged(made, keys, summed))
+            missed = lost.row((0,)) if lost is not None else None
+            return Reading(merged(made, keys, summed), int(missed[1]) if missed else 0)
 
         return read
 

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from probes import spec
 from probes.errors import ProbeError
@@ -155,6 +155,21 @@ def _parser() -> argparse.ArgumentParser:
     _screen_options(replay)
     replay.set_defaults(run=_replay)
 
+    profile = commands.add_parser("profile", help="what runs on the CPUs: a profile, a flame graph")
+    profile.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="how long to watch (default 10)",
+    )
+    how = profile.add_mutually_exclusive_group()
+    how.add_argument("--folded", action="store_true", help="stacks as flame graph tools take them")
+    how.add_argument("--svg", metavar="FILE", type=_writable, help="a flame graph into that file")
+    profile.set_defaults(run=_profile, hooks=[HookId("profile")], drops=[], observe_only=False)
+    _rung_option(profile)
+
     demo = commands.add_parser("demo", help="the screen, from a scripted incident")
     demo.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
     _screen_options(demo)
@@ -278,6 +293,15 @@ def _drop(text: str) -> tuple[str, Rule]:
         return parse_on(text)
     except RuleError as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def _writable(path: str) -> TextIO:
+    """Opened now: nobody should find out only after they have waited."""
+    try:
+        return Path(path).open("w", encoding="utf-8")
+    except OSError as refused:
+        wrong = f"{path} cannot be written: {refused.strerror}"
+        raise argparse.ArgumentTypeError(wrong) from None
 
 
 def _seconds(text: str) -> float:
@@ -436,6 +460,32 @@ def _stream(arguments: argparse.Namespace) -> int:
             if left != 0:
                 await asyncio.sleep(live.until_next())
         return _verdict(arguments, samples)
+
+    return _batch(_live(arguments), watch)
+
+
+def _profile(arguments: argparse.Namespace) -> int:
+    from tui import flamegraph, profiling
+
+    async def watch(live: Live) -> int:
+        """Reads each second: what a stack is called is known while its process lives."""
+        begin = time.monotonic()
+        (sample,) = await live.read()
+        while (left := arguments.seconds - (time.monotonic() - begin)) > 0:
+            await asyncio.sleep(min(left, 1.0))
+            (sample,) = await live.read()
+        hook = live.catalogue["profile"]
+        if sample.status.state is not State.FAILED:
+            profile = profiling.stacks(hook, sample.rows.values())
+            if arguments.folded:
+                print(profiling.folded(profile), end="")
+            elif arguments.svg:
+                title = f"{live.host.name}: CPU, {arguments.seconds:g} s ({sample.status.rung})"
+                with arguments.svg as file:
+                    file.write(flamegraph.svg(profile, title))
+            else:
+                print(profiling.text(profile, arguments.seconds))
+        return _verdict(arguments, [sample])
 
     return _batch(_live(arguments), watch)
 
