@@ -67,6 +67,9 @@ def load(place: Path | None, taken: frozenset[str]) -> Loaded:
     try:
         if place is None or not place.is_dir():
             return Loaded()
+    except PermissionError:  # of another user's home, which setpriv and the like leave behind
+        return Loaded()
+    try:
         _trust(place.resolve())
         files = sorted(place.glob("*.py"))
     except (_Refused, OSError) as refused:

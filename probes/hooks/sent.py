@@ -11,7 +11,6 @@ from probes.points import (
     Fexit,
     Kprobe,
     Kretprobe,
-    RawTracepoint,
 )
 from probes.readers import by_columns
 from probes.units import Unit
@@ -90,15 +89,6 @@ int any_sent(u64 *ctx) {
     return 0;
 }
 """
-_RAW = """
-int any_sent(u64 *ctx) {
-    struct sock *sk = ARG(ctx, 0, struct sock *);
-    u16 protocol = PROBE(sk->sk_protocol);
-    if (counts(PROBE(sk->__sk_common.skc_family), protocol))
-        sent(protocol, ctx[1]);
-    return 0;
-}
-"""
 _PAGES = "what sendfile() sends by a way of its own (before Linux 6.5) is not seen"
 
 
@@ -162,14 +152,6 @@ HOOK = Hook(
             source=_COUNT + _TYPED,
             types=_TYPES,
             programs=(Program("any_sent", BtfTracepoint("sock_send_length")),),
-        ),
-        Rung(
-            "raw-tracepoint",
-            f"Linux 6.3, {_LOADS}",
-            by_columns(),
-            source=_COUNT + _RAW,
-            types=_TYPES,
-            programs=(Program("any_sent", RawTracepoint("sock_send_length")),),
         ),
     ),
     order=72,
