@@ -14,6 +14,9 @@ from probes.errors import Unsupported
 KIND_STRUCT, KIND_ENUM, KIND_TYPEDEF, KIND_FUNC, KIND_ENUM64 = 4, 6, 8, 12, 19
 
 
+_TRACEPOINT = "btf_trace_"
+
+
 @cache
 def libbpf() -> ctypes.CDLL | None:
     """libbpf, which the distribution's bcc brings along; None where there is none."""
@@ -85,7 +88,24 @@ def find(name: str, kind: int) -> int | None:
 
 def tracepoint(name: str) -> int | None:
     """What a BTF-typed program is attached to at a tracepoint."""
-    return find(f"btf_trace_{name}", KIND_TYPEDEF)
+    return find(_TRACEPOINT + name, KIND_TYPEDEF)
+
+
+@cache
+def tracepoints() -> frozenset[str]:
+    """The names of all typed tracepoints of the kernel itself; empty without BTF."""
+    lib, btf = libbpf(), vmlinux()
+    if lib is None or btf is None:
+        return frozenset()
+    found, id = set(), 1
+    while address := lib.btf__type_by_id(btf, id):
+        offset, info = struct.unpack("<II", ctypes.string_at(address, 8))
+        if info >> 24 & 31 == KIND_TYPEDEF:
+            name = lib.btf__name_by_offset(btf, offset).decode()
+            if name.startswith(_TRACEPOINT):
+                found.add(name.removeprefix(_TRACEPOINT))
+        id += 1
+    return frozenset(found)
 
 
 def function(name: str) -> int | None:

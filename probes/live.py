@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from probes import bpf, lasting, privilege
+from probes import bpf, completion, lasting, privilege
 from probes.attachment import Attachment, Modules
 from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
@@ -294,6 +294,9 @@ class Live:
         if attachment.hook.on_demand:
             self._attachments = {k: a for k, a in self._attachments.items() if a is not attachment}
         return status
+
+    async def complete(self, text: str) -> tuple[str, str]:
+        return await asyncio.to_thread(completion.complete, text)
 
     # -- drop rules ----------------------------------------------------------------------------
 

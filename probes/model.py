@@ -423,6 +423,11 @@ class Source(Protocol):
         """Detach; nothing to do is not an error."""
         ...
 
+    async def complete(self, text: str) -> tuple[str, str]:
+        """A hook of the user's own that is being written, as far as there is one way to go on;
+        and what could follow, in words."""
+        ...
+
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:
         """Drop what the rule says on that interface, from now until its time to live has passed.
 

@@ -83,20 +83,12 @@ def _known(wanted: Spec) -> None:
             raise Gone(f"this kernel has no function {wanted.place}{near}")
     elif wanted.kind in USER:
         _file(wanted)
-    elif (events := tracefs.events()) and not _is_event(wanted, events):
-        names = {event.rpartition(":")[2] for event in events}
+    elif events := tracefs.events():
         name = f"{wanted.category}:{wanted.place}" if wanted.category else wanted.place
-        near = alike(name, events if wanted.category else names)
-        raise Gone(f"this kernel has no tracepoint {name}{near}")
-
-
-def _is_event(wanted: Spec, events: frozenset[str]) -> bool:
-    if wanted.category:
-        return f"{wanted.category}:{wanted.place}" in events
-    # Raw tracepoints need not be events: some have no record.
-    return btf.tracepoint(wanted.place) is not None or any(
-        event.endswith(f":{wanted.place}") for event in events
-    )
+        # Raw tracepoints need not be events: some have no record.
+        names = events if wanted.category else tracefs.names() | btf.tracepoints()
+        if name not in names:
+            raise Gone(f"this kernel has no tracepoint {name}{alike(name, names)}")
 
 
 def _file(wanted: Spec) -> str:

@@ -105,6 +105,11 @@ def events() -> frozenset[str]:
     return frozenset()
 
 
+def names() -> frozenset[str]:
+    """Every event's name without its category."""
+    return frozenset(event.rpartition(":")[2] for event in events())
+
+
 def _format(category: str, name: str) -> str:
     for root in ROOTS:
         try:
