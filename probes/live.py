@@ -79,7 +79,7 @@ class Live:
         self._started = time.monotonic()
 
     @property
-    def catalogue(self) -> Mapping[str, Hook]:
+    def catalogue(self) -> Catalogue:
         return self._hooks
 
     def statuses(self) -> tuple[Status, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from probes import btf, cgroups, own_columns, spec, symbols, tracefs
 from probes.alike import alike
-from probes.errors import Gone, Unsupported
+from probes.errors import Gone, ProbeError, Unsupported
 from probes.model import Hook, Program, Rung
 from probes.own_source import REGISTERS, Reading, source
 from probes.points import (
@@ -32,7 +32,7 @@ from probes.points import (
     Uretprobe,
 )
 from probes.readers import Open, by_columns
-from probes.spec import FUNCTIONS, USER, Spec
+from probes.spec import FUNCTIONS, USER, Spec, SpecError
 from probes.stacks import by_stack
 from probes.tracefs import Field
 
@@ -63,6 +63,23 @@ def hook(text: str) -> Hook:
         order=_ORDER,
         on_demand=True,
     )
+
+
+def recalled(text: str) -> Hook | None:
+    """The hook that a recording has, maybe of another kernel; None where it is no such text.
+
+    Where this kernel does not tell what a tracepoint's fields are, they are taken for numbers.
+    """
+    try:
+        return hook(text)
+    except ProbeError:
+        pass
+    except SpecError:
+        return None
+    wanted = spec.parse(text)
+    fields = {name: Field(name, "long", 0, 8, True, False, False) for name in wanted.fields}
+    columns = own_columns.columns(wanted, fields)
+    return Hook(str(wanted), wanted.point, _answers(wanted), columns, (), order=_ORDER)
 
 
 def _answers(wanted: Spec) -> str:

@@ -437,7 +437,7 @@ def _once(arguments: argparse.Namespace) -> int:
         remember(since, before)
         remember(since, after)
         shown = Shown(live.host, time.time(), arguments.seconds, snapshots, live.rules(), since)
-        print(printer(arguments.format, _asked(arguments), several=False)(shown))
+        print(printer(arguments.format, _asked(arguments, live.catalogue), several=False)(shown))
         return _verdict(arguments, after)
 
     return _batch(_live(arguments), watch)
@@ -447,7 +447,9 @@ def _stream(arguments: argparse.Namespace) -> int:
     async def watch(live: Live) -> int:
         trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
         since: dict[HookId, Sample] = {}
-        show = printer(arguments.format, _asked(arguments), several=arguments.count != 1)
+        show = printer(
+            arguments.format, _asked(arguments, live.catalogue), several=arguments.count != 1
+        )
         left = arguments.count
         while left is None or left > 0:
             samples = await live.read()
@@ -495,7 +497,7 @@ def _record(arguments: argparse.Namespace) -> int:
     from tui import recordings
 
     live = _live(arguments)
-    hooks = [hook.name for hook in _asked(arguments)]
+    hooks = [hook.name for hook in _asked(arguments, live.catalogue)]
     file = RecordingFile(arguments.file, live.host, hooks, force=arguments.force)
 
     async def watch(live: Live) -> int:
@@ -527,10 +529,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise UsageError(str(wrong)) from None
 
 
-def _asked(arguments: argparse.Namespace) -> list[Hook]:
-    """The hooks that were asked for by name, else all, in the catalogue's order."""
-    named = {id.hook for id in arguments.hooks or ()}
-    return [hook for name, hook in catalogue().items() if not named or name in named]
+def _asked(arguments: argparse.Namespace, known: Catalogue) -> list[Hook]:
+    """The hooks that were asked for by name, else all, in the catalogue's order. Raises Gone."""
+    named = {known.find(id.hook).name for id in arguments.hooks or ()}
+    return [hook for name, hook in known.items() if not named or name in named]
 
 
 def _live(arguments: argparse.Namespace) -> Live:

@@ -11,9 +11,10 @@ from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit, show
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, coloured, label, rate_of
+from tui.history import Figure
 from tui.lines import Line, fit, line
 from tui.pane import EVERY, Pane, Trouble, inner_panes, panes
-from tui.view import Figure, View, clock
+from tui.view import View, clock
 
 _STANDING = (State.ATTACHED, State.PASSIVE)
 _FAILED = rate_of("failed")
@@ -107,7 +108,9 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines += graphs(PANE, view, record, width)
     for column in hook.stored:
         if column.kind is Kind.HISTOGRAM:
-            lines += spread(column.title, record, column.name, width, units.duration, view)
+            lines += spread(
+                column.title, hook.name, record, column.name, width, units.duration, view
+            )
     return lines
 
 
