@@ -351,3 +351,25 @@ def test_rates_are_made_of_it(modules: Modules) -> None:
     assert row.rate("events") > 0
     assert isinstance(row["mean_ns"], float)
     assert row["mean_ret"] == os.getpgid(0)
+
+
+def test_it_is_recorded_and_played_back(tmp_path: Path) -> None:
+    """Also where the file that it was about is not there any more."""
+    library = tmp_path / "lib.so"
+    library.write_bytes(Path(LIBC).read_bytes())
+    text, file = f"uprobe:{library}:getpgid,by=comm", str(tmp_path / "recording")
+    done = ebpftop("record", file, "--for", "2", "--hook", text)
+    assert done.returncode == 0, done.stderr
+    library.unlink()
+    played = ebpftop("replay", file, "--json", "--count", "1")
+    assert played.returncode == 0, played.stderr
+    (hook,) = json.loads(played.stdout)["hooks"]
+    assert (hook["hook"], hook["rung"]) == (text, "uprobe")
+
+
+def test_what_another_kernel_has_is_recalled_all_the_same() -> None:
+    hook = own.recalled("tracepoint:no:such,fields=a,b")
+    assert hook is not None
+    assert [c.name for c in hook.columns] == ["pid", "comm", "a", "b", "events"]
+    assert own.recalled("no:such") is None
+    assert own.recalled("drops") is None

@@ -1,4 +1,4 @@
-"""Own: the rows of the user's own hooks, and of all that no other pane shows."""
+"""More: the rows of the user's own hooks, and of all others that have no pane."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ _FIELDS = (
 )
 PANE = Pane(
     name="own",
-    title="Own",
+    title="More",
     order=60,
     hooks=(EVERY,),
     fields=lambda _: _FIELDS,
@@ -177,5 +177,5 @@ PANE = Pane(
     below=_below,
     below_title="Latest",
     hook_of=_id,
-    empty=f"no hook of your own yet: {HOW}",
+    empty=f"nothing that has no other pane yet; a hook of your own: {HOW}",
 )
