@@ -45,6 +45,7 @@ F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
 _QUERY_EFFECTIVE = 1
 _PERF_FLAG_FD_CLOEXEC = 8
+_PERF_ATTR_FREQ = 1 << 10
 _PERF_EVENT_IOC_ENABLE = 0x2400
 _PERF_EVENT_IOC_SET_BPF = 0x40042408
 
@@ -313,19 +314,41 @@ def prog_query(target: int, attach_type: int, *, effective: bool = False) -> lis
     return list(struct.unpack_from(f"<{count}I", ids, 0))
 
 
-def perf_event_open(kind: int, config: int, *, config1: int = 0, config2: int = 0) -> int:
-    """A perf event on every process of CPU 0: what a program is attached through.
+def perf_event_open(
+    kind: int,
+    config: int,
+    *,
+    config1: int = 0,
+    config2: int = 0,
+    cpu: int = 0,
+    hertz: int = 0,
+) -> int:
+    """A perf event on every process of one CPU: what a program is attached through.
 
-    kind: the PMU's number (2 tracepoint, or a dynamic one such as kprobe). config1/2: the
-    kprobe PMU's function name (address) and offset.
+    kind: the PMU's number (2 tracepoint, or a dynamic one such as kprobe). config1/2: the kprobe
+    PMU's function name or the uprobe PMU's path (addresses), and the offset. hertz: so many times
+    a second, for counters; else at each event.
     """
     attr = ctypes.create_string_buffer(120)
-    # struct perf_event_attr: type, size, config, sample_period, sample_type, read_format, flags,
-    # wakeup_events, bp_type, config1 (bp_addr), config2 (bp_len)
+    # struct perf_event_attr: type, size, config, sample_period or _freq, sample_type, read_format,
+    # flags, wakeup_events, bp_type, config1 (bp_addr), config2 (bp_len)
     struct.pack_into(
-        "<IIQQQQQIIQQ", attr, 0, kind, len(attr), config, 1, 0, 0, 0, 1, 0, config1, config2
+        "<IIQQQQQIIQQ",
+        attr,
+        0,
+        kind,
+        len(attr),
+        config,
+        hertz or 1,
+        0,
+        0,
+        _PERF_ATTR_FREQ if hertz else 0,
+        1,
+        0,
+        config1,
+        config2,
     )
-    fd = int(_libc.syscall(_PERF_EVENT_OPEN, attr, -1, 0, -1, _PERF_FLAG_FD_CLOEXEC))
+    fd = int(_libc.syscall(_PERF_EVENT_OPEN, attr, -1, cpu, -1, _PERF_FLAG_FD_CLOEXEC))
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -7,10 +7,14 @@ import struct
 from collections.abc import Mapping
 from errno import ENOENT
 from functools import cache
+from typing import NamedTuple
 
 from probes.errors import Unsupported
 
 KIND_STRUCT, KIND_ENUM, KIND_TYPEDEF, KIND_FUNC, KIND_ENUM64 = 4, 6, 8, 12, 19
+
+
+_TRACEPOINT = "btf_trace_"
 
 
 @cache
@@ -32,6 +36,8 @@ def libbpf() -> ctypes.CDLL | None:
         lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
         lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
         lib.btf__type_by_id.restype = ctypes.c_void_p
+        lib.btf__resolve_size.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+        lib.btf__resolve_size.restype = ctypes.c_int64
         lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
         lib.btf__name_by_offset.restype = ctypes.c_char_p
         return lib
@@ -82,11 +88,53 @@ def find(name: str, kind: int) -> int | None:
 
 def tracepoint(name: str) -> int | None:
     """What a BTF-typed program is attached to at a tracepoint."""
-    return find(f"btf_trace_{name}", KIND_TYPEDEF)
+    return find(_TRACEPOINT + name, KIND_TYPEDEF)
+
+
+@cache
+def tracepoints() -> frozenset[str]:
+    """The names of all typed tracepoints of the kernel itself; empty without BTF."""
+    lib, btf = libbpf(), vmlinux()
+    if lib is None or btf is None:
+        return frozenset()
+    found, id = set(), 1
+    while address := lib.btf__type_by_id(btf, id):
+        offset, info = struct.unpack("<II", ctypes.string_at(address, 8))
+        if info >> 24 & 31 == KIND_TYPEDEF:
+            name = lib.btf__name_by_offset(btf, offset).decode()
+            if name.startswith(_TRACEPOINT):
+                found.add(name.removeprefix(_TRACEPOINT))
+        id += 1
+    return frozenset(found)
 
 
 def function(name: str) -> int | None:
     return find(name, KIND_FUNC)
+
+
+class Prototype(NamedTuple):
+    """words: how many words of 8 bytes a function's arguments are. returns: whether anything."""
+
+    words: int
+    returns: bool
+
+
+@cache
+def prototype(name: str) -> Prototype | None:
+    """What a program at a function's exit finds behind the arguments; None where BTF has none."""
+    lib, btf, id = libbpf(), vmlinux(), function(name)
+    if lib is None or btf is None or id is None:
+        return None
+    proto = _referred(lib, btf, id)  # struct btf_type: name, info, size or type
+    address = lib.btf__type_by_id(btf, proto)
+    _, info, result = struct.unpack("<III", ctypes.string_at(address, 12))
+    parameters = struct.iter_unpack("<II", ctypes.string_at(address + 12, 8 * (info & 0xFFFF)))
+    sizes = (lib.btf__resolve_size(btf, type) for _, type in parameters)
+    return Prototype(sum(max(size + 7, 8) // 8 for size in sizes), result != 0)
+
+
+def _referred(lib: ctypes.CDLL, btf: int, id: int) -> int:
+    return int(struct.unpack("<III", ctypes.string_at(lib.btf__type_by_id(btf, id), 12))[2])
 
 
 @cache

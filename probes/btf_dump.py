@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Collection
-from ctypes import POINTER, byref, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, byref, c_size_t, c_uint32, c_void_p
 
 from probes import btf
 from probes.errors import Unsupported
@@ -95,8 +95,6 @@ def _libbpf() -> ctypes.CDLL:
             "this kernel's BTF type information cannot be read",
             remedy="a kernel built with CONFIG_DEBUG_INFO_BTF, or its headers package",
         )
-    lib.btf__resolve_size.argtypes = [c_void_p, c_uint32]
-    lib.btf__resolve_size.restype = c_int64
     lib.btf_dump__new.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p]
     lib.btf_dump__new.restype = c_void_p
     lib.btf_dump__free.argtypes = [c_void_p]

@@ -197,6 +197,9 @@ class Demo:
         self._epochs[id] = self._epochs.get(id, 0) + 1
         return status
 
+    async def complete(self, text: str) -> tuple[str, str]:
+        return text, ""  # nobody's kernel
+
     async def detach(self, id: HookId) -> Status:
         if self._hooks[id.hook].on_demand:
             self._statuses.pop(id, None)

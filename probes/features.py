@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from probes import bpf, clsact, lasting, links, points
+from probes import bpf, clsact, lasting, links, points, uprobes
 from probes.errors import ProbeError, Unsupported
 from probes.model import Program, Rung
 from probes.points import AttachType, Point
@@ -126,6 +126,9 @@ def _exists(point: Point, ifindex: int) -> None:
             links.tracepoint_id(category, name)
         case points.Kprobe() | points.Kretprobe():
             links.kprobe_symbol(point)
+        case points.Uprobe() | points.Uretprobe():
+            uprobes.pmu()
+            uprobes.offsets(point)
         case points.TcxLink():
             _tcx()
         case points.XdpLink() | points.XdpNetlink() if ifindex:

@@ -78,7 +78,8 @@ class Encoder:
     """Writes moments, one after the other. hooks: the catalogue that the samples are by."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
-        self._layouts = {name: Layout.of(hook) for name, hook in hooks.items()}
+        self._hooks = hooks
+        self._layouts: dict[str, Layout] = {}
         self._before: Tick | None = None
 
     def encode(self, tick: Tick, *, key: bool) -> bytes:
@@ -100,9 +101,15 @@ class Encoder:
                 continue
             out.size(1 if known is None else 2)
             if known is None:
-                _write_layout(out, self._layouts[hook])
+                _write_layout(out, self._layout(hook))
             _write_samples(out, samples, known or (), clocks)
         return bytes(out.data)
+
+    def _layout(self, hook: str) -> Layout:
+        """Made when it is needed: a catalogue may grow by hooks of the user's own."""
+        if hook not in self._layouts:
+            self._layouts[hook] = Layout.of(self._hooks[hook])
+        return self._layouts[hook]
 
 
 def _write_layout(out: Writer, layout: Layout) -> None:

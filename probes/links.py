@@ -12,11 +12,23 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from probes import bpf, btf, cgroups, lasting, netlink, points, privilege, symbols, tracefs
+from probes import (
+    bpf,
+    btf,
+    cgroups,
+    lasting,
+    netlink,
+    points,
+    privilege,
+    symbols,
+    tracefs,
+    uprobes,
+)
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.points import AttachType, Point, ProgType
 from probes.units import printable
@@ -92,6 +104,8 @@ def needs(point: Point) -> tuple[int, ...]:
             return privilege.BPF, privilege.NET_ADMIN
         case points.PacketSocket():
             return privilege.BPF, privilege.NET_RAW
+        case points.Uprobe() | points.Uretprobe():
+            return privilege.BPF, privilege.PERFMON, privilege.SYS_ADMIN
         case _:
             return privilege.BPF, privilege.PERFMON
 
@@ -141,8 +155,10 @@ def kind(point: Point) -> tuple[int, int, int]:
             return ProgType.TRACING, AttachType.TRACE_FEXIT, id
         case points.Tracepoint():
             return ProgType.TRACEPOINT, 0, 0
-        case points.Kprobe() | points.Kretprobe():
+        case points.Kprobe() | points.Kretprobe() | points.Uprobe() | points.Uretprobe():
             return ProgType.KPROBE, 0, 0
+        case points.Samples():
+            return ProgType.PERF_EVENT, 0, 0
         case points.XdpLink() | points.XdpNetlink():
             return ProgType.XDP, 0, 0
         case points.TcxLink() | points.Clsact():
@@ -255,9 +271,13 @@ def attach(
             return _link(lambda: bpf.raw_tracepoint_open(prog_fd), "program", point)
         case points.Tracepoint(category, name):
             id = tracepoint_id(category, name)
-            return _perf(prog_fd, f"tracepoint {category}:{name}", 2, id)
+            return _perf(prog_fd, point, f"tracepoint {category}:{name}", 2, id)
         case points.Kprobe() | points.Kretprobe():
             return _kprobe(prog_fd, point)
+        case points.Uprobe() | points.Uretprobe():
+            return _uprobe(prog_fd, point)
+        case points.Samples():
+            return _samples(prog_fd, point)
         case points.XdpLink(mode):
             return _link(
                 lambda: bpf.link_create(prog_fd, ifindex, AttachType.XDP, flags=XDP_FLAGS[mode]),
@@ -331,11 +351,15 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
             return Busy(f"{_who(ifindex)} is attached there", errno=code)
         case errno.EBUSY | errno.EEXIST:
             return Busy(f"somebody else's program is attached to {what}", errno=code)
-        case errno.ENODEV | errno.ENXIO:
+        case errno.ENODEV | errno.ENXIO if not isinstance(point, points.Samples):
             return Gone("the interface is not there any more", errno=code)
         case errno.EPERM if isinstance(point, points.CgroupLink | points.CgroupAttach):
             if not privilege.missing(*needs(point)):
                 return Busy(f"{_exclusive(point)} to the root cgroup", errno=code)
+        case errno.ENOENT | errno.EOPNOTSUPP | errno.ENODEV if isinstance(point, points.Samples):
+            return Unsupported(f"this machine has no {what}", errno=code)
+        case errno.EINVAL | errno.EIO if isinstance(point, points.Uprobe | points.Uretprobe):
+            return Unsupported(f"this kernel does not let {what} be probed", errno=code)
         case errno.ENOENT:
             return Unsupported(f"this kernel has no {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.TcxLink):
@@ -444,22 +468,70 @@ def tracepoint_id(category: str, name: str) -> int:
 
 
 def _perf(
-    prog_fd: int, what: str, kind: int, config: int, function: bytes | None = None
+    prog_fd: int,
+    point: Point,
+    what: str,
+    kind: int,
+    config: int,
+    place: bytes | None = None,
+    **how: int,
 ) -> Attached:
-    name = ctypes.create_string_buffer(function) if function is not None else None
+    """place: the function's name or the file's path. how: as `bpf.perf_event_open` takes it."""
+    name = ctypes.create_string_buffer(place) if place is not None else None
     try:
-        fd = bpf.perf_event_open(kind, config, config1=ctypes.addressof(name) if name else 0)
+        config1 = ctypes.addressof(name) if name else 0
+        fd = bpf.perf_event_open(kind, config, config1=config1, **how)
     except OSError as refused:
-        raise _perf_refused(refused.errno or 0, what) from None
+        raise _perf_refused(refused.errno or 0, what, point) from None
     try:
         bpf.perf_event_attach(fd, prog_fd)
     except OSError as refused:
         os.close(fd)
-        raise _perf_refused(refused.errno or 0, what) from None
+        raise _perf_refused(refused.errno or 0, what, point) from None
     return Attached(lambda: os.close(fd))
 
 
-def _perf_refused(code: int, what: str) -> ProbeError:
+def _several(attach: Iterable[Callable[[], Attached]]) -> Attached:
+    """All of them, or none."""
+    with ExitStack() as stack:
+        for each in attach:
+            stack.callback(each())
+        held = stack.pop_all()
+    return Attached(held.close)
+
+
+def _uprobe(prog_fd: int, point: points.Uprobe | points.Uretprobe) -> Attached:
+    pmu, offsets = uprobes.pmu(), uprobes.offsets(point)
+    config = uprobes.RETURNS if isinstance(point, points.Uretprobe) else 0
+    path = os.fsencode(point.path)
+    what = f"{point.symbol} of {printable(point.path)}"
+    return _several(
+        partial(_perf, prog_fd, point, what, pmu, config, path, config2=offset)
+        for offset in offsets
+    )
+
+
+_COUNTERS = {"cycles": (0, 0), "cpu-clock": (1, 0)}
+"""perf's type and number: PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES and so on."""
+
+
+def _samples(prog_fd: int, point: points.Samples) -> Attached:
+    kind, config = _COUNTERS[point.event]
+    what = f"counter {point.event}"
+    return _several(
+        partial(_perf, prog_fd, point, what, kind, config, cpu=cpu, hertz=point.hertz)
+        for cpu in online_cpus()
+    )
+
+
+def online_cpus() -> list[int]:
+    """The numbers of the CPUs that run now ("0-3,8" in sysfs)."""
+    text = Path("/sys/devices/system/cpu/online").read_text()
+    ranges = [part.partition("-") for part in text.strip().split(",")]
+    return [cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)]
+
+
+def _perf_refused(code: int, what: str, point: Point) -> ProbeError:
     if (
         code in (errno.EACCES, errno.EPERM)
         and (paranoid := privilege.sysctl("kernel.perf_event_paranoid")) is not None
@@ -471,7 +543,7 @@ def _perf_refused(code: int, what: str) -> ProbeError:
             errno=code,
             remedy="Run as root, grant CAP_PERFMON, or sysctl kernel.perf_event_paranoid=2.",
         )
-    return _attach_refused(code, what, points.Kprobe(""))
+    return _attach_refused(code, what, point)
 
 
 def kprobe_symbol(point: points.Kprobe | points.Kretprobe) -> tuple[int, str]:
@@ -518,7 +590,7 @@ def whole(function: str, *, as_declared: bool) -> str:
 def _kprobe(prog_fd: int, point: points.Kprobe | points.Kretprobe) -> Attached:
     pmu, symbol = kprobe_symbol(point)
     returns = isinstance(point, points.Kretprobe)
-    return _perf(prog_fd, f"function {symbol}", pmu, 1 if returns else 0, symbol.encode())
+    return _perf(prog_fd, point, f"function {symbol}", pmu, 1 if returns else 0, symbol.encode())
 
 
 # -- cgroups ---------------------------------------------------------------------------------

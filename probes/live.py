@@ -9,12 +9,12 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from probes import bpf, lasting, privilege
+from probes import bpf, completion, lasting, privilege
 from probes.attachment import Attachment, Modules
 from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
-from probes.hooks import catalogue
 from probes.kernel import Compiler
+from probes.known import Catalogue
 from probes.model import (
     Enforced,
     Hook,
@@ -56,8 +56,8 @@ class Live:
     ) -> None:
         self.interval = interval
         self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
-        self.notices: list[str] = []
-        self._hooks = catalogue()
+        self._hooks = Catalogue()
+        self.notices: list[str] = list(self._hooks.complaints)
         self._wanted = None if wanted is None else tuple(wanted)
         self._also = tuple(also)
         self._pins = dict(pins or {})
@@ -79,7 +79,7 @@ class Live:
         self._started = time.monotonic()
 
     @property
-    def catalogue(self) -> Mapping[str, Hook]:
+    def catalogue(self) -> Catalogue:
         return self._hooks
 
     def statuses(self) -> tuple[Status, ...]:
@@ -174,9 +174,9 @@ class Live:
 
     def _attachment(self, id: HookId) -> Attachment:
         """The attachment of an id, made if need be. Raises Gone for what does not exist."""
-        hook = self._hooks.get(id.hook)
-        if hook is None:
-            raise Gone(f"there is no hook {id.hook}; `ebpftop hooks` lists them")
+        hook = self._hooks.find(id.hook)
+        if hook.name != id.hook:
+            id = HookId(hook.name)  # one of the user's own, in its one form
         key, ifindex = self._key(hook, id)
         attachment = self._attachments.get(key)
         if attachment is None:
@@ -294,6 +294,9 @@ class Live:
         if attachment.hook.on_demand:
             self._attachments = {k: a for k, a in self._attachments.items() if a is not attachment}
         return status
+
+    async def complete(self, text: str) -> tuple[str, str]:
+        return await asyncio.to_thread(completion.complete, text)
 
     # -- drop rules ----------------------------------------------------------------------------
 

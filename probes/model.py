@@ -279,7 +279,10 @@ class HookId:
 
     @classmethod
     def parse(cls, text: str) -> HookId:
+        """The user's own hooks have a colon in their names, and no target."""
         hook, at, target = text.partition("@")
+        if ":" in hook:
+            return cls(text)
         return cls(hook, target if at else None)
 
 
@@ -418,6 +421,11 @@ class Source(Protocol):
 
     async def detach(self, id: HookId) -> Status:
         """Detach; nothing to do is not an error."""
+        ...
+
+    async def complete(self, text: str) -> tuple[str, str]:
+        """A hook of the user's own that is being written, as far as there is one way to go on;
+        and what could follow, in words."""
         ...
 
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:

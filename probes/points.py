@@ -131,6 +131,37 @@ class Kretprobe:
 
 
 @dataclass(frozen=True, slots=True)
+class Uprobe:
+    """A place in a program or library, in every process that has it. Linux 4.17.
+
+    path: as this process sees it (/proc/PID/root/... for a container's). offset: from the symbol.
+    """
+
+    path: str
+    symbol: str
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Uretprobe:
+    """The return of a function of a program or library, in every process. Linux 4.17."""
+
+    path: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """So many samples a second on each CPU, by a clock or by the processor's cycles. Linux 4.9.
+
+    event: cycles (a hardware counter, which guests rarely have) or cpu-clock.
+    """
+
+    event: str
+    hertz: int
+
+
+@dataclass(frozen=True, slots=True)
 class XdpLink:
     """XDP on the target interface through a bpf_link. Linux 5.9. mode: native or generic."""
 
@@ -213,6 +244,9 @@ Point = (
     | FexitOf
     | Kprobe
     | Kretprobe
+    | Uprobe
+    | Uretprobe
+    | Samples
     | XdpLink
     | XdpNetlink
     | TcxLink

@@ -16,6 +16,7 @@ from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
 _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 Open = Callable[[Opening], Callable[[], Reading]]
+Extra = Callable[[Opening], Callable[[Row], Mapping[str, Value]]]
 
 
 def by_columns(name: str = "rows") -> Open:
@@ -49,6 +50,32 @@ def counting_lost(opening: Opening, shown: str, seen: str = "seen") -> Callable[
         return lost
 
     return update
+
+
+def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None) -> Open:
+    """Every entry of the map `rows`, and a log entry of each in the queue `events`.
+
+    entry: the hook's log row of a queue's entry, by C field. extra: what another map knows of a
+    row, by column. Events that the queue had no room for are those in the array `lost`.
+    """
+
+    def open(opening: Opening) -> Callable[[], Reading]:
+        tables, columns = opening.tables, opening.hook.stored
+        rows, events, lost = tables["rows"], tables["events"], tables["lost"]
+        row = row_of(columns, rows)
+        known = extra(opening) if extra is not None else None
+
+        def read() -> Reading:
+            log = [entry(record(events, e)) for e in events.drain()]
+            made = [row(e) for e in rows.rows()]
+            if known is not None:
+                made = [filled(columns, r, known(r)) for r in made]
+            missed = lost.row((0,))
+            return Reading(made, int(missed[1]) if missed else 0, log)
+
+        return read
+
+    return open
 
 
 def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "rows") -> Open:

@@ -10,7 +10,7 @@ import struct
 import time
 import zlib
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
 from typing import NamedTuple
@@ -51,11 +51,16 @@ class _Placed(NamedTuple):
 class Recording(Reel):
     """A recording that can be looked at. Raises RecordingError where the file is none.
 
-    host: whose it is. note: what is not whole about it, or "". Moments that cannot be read raise
-    Malformed, one by one.
+    recall: what knows further hooks by name. host: whose it is. note: what is not whole about it,
+    or "". Moments that cannot be read raise Malformed, one by one.
     """
 
-    def __init__(self, path: Path, hooks: Mapping[str, Hook]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        hooks: Mapping[str, Hook],
+        recall: Callable[[str], Hook | None] = lambda _: None,
+    ) -> None:
         self.path = path
         try:
             self._fd = opened(path)
@@ -75,11 +80,13 @@ class Recording(Reel):
             self.close()
             raise RecordingError(f"{name_of(path)} has no whole moment in it")
         known = {name: hook for name, hook in hooks.items() if name in names}
+        others = {name: recall(name) for name in names if name not in hooks}
+        known |= {name: hook for name, hook in others.items() if hook is not None}
         super().__init__(known)
         self._fitting = Fitting(known)
         self._moments = [placed.frame.moment for placed in self._frames]
         self._keys = [n for n, placed in enumerate(self._frames) if placed.frame.key]
-        unknown = [printable(name) for name in names if name not in hooks]
+        unknown = [printable(name) for name in names if name not in known]
         if unknown:
             self.note += (
                 f"{' ' if self.note else ''}This program does not know {', '.join(unknown)}."

@@ -102,6 +102,15 @@ def copies(function: str) -> tuple[str, ...] | None:
         return None
 
 
+def functions() -> frozenset[str]:
+    """The name of all code, without suffixes that the compiler appended; empty where hidden."""
+    try:
+        found = {name for lines in _lines() for _, name in _CODE.findall(lines)}
+    except OSError:
+        return frozenset()
+    return frozenset(name.partition(b".")[0].decode(errors="replace") for name in found)
+
+
 def _lines() -> Iterator[bytes]:
     """The file in pieces of whole lines."""
     with _KALLSYMS.open("rb", buffering=0) as f:

@@ -18,9 +18,10 @@ Row = tuple[int | bytes, ...]
 T = TypeVar("T")
 
 HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH, QUEUE = 1, 2, 5, 6, 9, 10, 22
+STACK_TRACE = 7
 _PER_CPU = frozenset({PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH})
 _ARRAYS = frozenset({ARRAY, PERCPU_ARRAY})
-ROWS = frozenset({HASH, LRU_HASH, QUEUE}) | _PER_CPU | _ARRAYS
+ROWS = frozenset({HASH, LRU_HASH, QUEUE, STACK_TRACE}) | _PER_CPU | _ARRAYS
 """Map types (enum bpf_map_type) that have rows; others (ring buffers) have an fd only."""
 
 # As bcc's JSON names them. BPF is an LP64 machine whatever the host is.

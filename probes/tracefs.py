@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 ROOTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _FIELD = re.compile(r"field:[^;]*?(\w+)(\[[^;]*)?;\s*offset:(\d+);\s*size:(\d+);")
+_DECLARED = re.compile(
+    r"field:([^;]*?)(\w+)(\[[^;]*\])?;\s*offset:(\d+);\s*size:(\d+);\s*signed:([01]);"
+)
 _SYMBOL = re.compile(r'\{ (0x[0-9a-f]+|\d+), "(\w+)" \}')
 _INTEGERS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 _PREFIX = "trace_event_raw_"
@@ -48,6 +52,62 @@ def symbols(category: str, name: str, field: str) -> Mapping[int, str] | None:
     _, _, printed = text.partition(f"__print_symbolic(REC->{field}, ")
     pairs = _SYMBOL.findall(printed.partition(")")[0])
     return MappingProxyType({int(number, 0): symbol for number, symbol in pairs})
+
+
+class Field(NamedTuple):
+    """A field of a tracepoint's record. type: its C type, arrays without their length.
+
+    array: several in a row; far: it stands elsewhere in the record (__data_loc).
+    """
+
+    name: str
+    type: str
+    offset: int
+    size: int
+    signed: bool
+    array: bool
+    far: bool
+
+    @property
+    def text(self) -> bool:
+        """Whether it is characters."""
+        return self.array and self.type.removesuffix("[]") in ("char", "const char")
+
+    @property
+    def number(self) -> bool:
+        return not self.array and self.size in _INTEGERS
+
+
+@cache
+def fields(category: str, name: str) -> Mapping[str, Field]:
+    """A record's own fields, in its order; empty where tracefs does not tell."""
+    found = {}
+    for type, field, many, offset, size, signed in _DECLARED.findall(_format(category, name)):
+        plain = type.strip()
+        far = plain.startswith("__data_loc")
+        plain = plain.removeprefix("__data_loc").strip()
+        if not field.startswith("common_"):
+            place = (int(offset), int(size), signed == "1")
+            array = bool(many) or plain.endswith("[]")
+            found[field] = Field(field, plain, *place, array, far)
+    return MappingProxyType(found)
+
+
+def events() -> frozenset[str]:
+    """Every "category:name" there is; empty where tracefs does not tell."""
+    for root in ROOTS:
+        try:
+            found = frozenset((root / "available_events").read_text().split())
+        except OSError:
+            continue
+        if found:
+            return found
+    return frozenset()
+
+
+def names() -> frozenset[str]:
+    """Every event's name without its category."""
+    return frozenset(event.rpartition(":")[2] for event in events())
 
 
 def _format(category: str, name: str) -> str:

@@ -46,8 +46,7 @@ class Monitor(Recording):
     async def _run(self) -> None:
         await self.source.start()
         self.start(self._watch_statuses())
-        for hook in self.source.catalogue:
-            self.start(self.collector.follow(hook))
+        self._follow_new()
         self.begin_playing()
         self.paint_soon()
 

@@ -15,11 +15,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from probes import spec
 from probes.errors import ProbeError
 from probes.funnel import remember
-from probes.hooks import catalogue
+from probes.known import Catalogue
 from probes.model import Enforced, Hook, HookId, Sample, Source, State, TargetKind
 from probes.recording import RecordingError
 from probes.rules import Rule, RuleError, parse_on
@@ -154,6 +155,21 @@ def _parser() -> argparse.ArgumentParser:
     _screen_options(replay)
     replay.set_defaults(run=_replay)
 
+    profile = commands.add_parser("profile", help="what runs on the CPUs: a profile, a flame graph")
+    profile.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="how long to watch (default 10)",
+    )
+    how = profile.add_mutually_exclusive_group()
+    how.add_argument("--folded", action="store_true", help="stacks as flame graph tools take them")
+    how.add_argument("--svg", metavar="FILE", type=_writable, help="a flame graph into that file")
+    profile.set_defaults(run=_profile, hooks=[HookId("profile")], drops=[], observe_only=False)
+    _rung_option(profile)
+
     demo = commands.add_parser("demo", help="the screen, from a scripted incident")
     demo.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
     _screen_options(demo)
@@ -230,11 +246,14 @@ def _interval_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _hook_id(text: str) -> HookId:
+    if spec.is_spec(text):
+        return HookId(str(_spec(text)))
     id = HookId.parse(text)
-    hook = catalogue().get(id.hook)
+    known = Catalogue()
+    hook = known.get(id.hook)
     if hook is None:
         raise argparse.ArgumentTypeError(
-            f"there is no hook {id.hook!r}; known are {', '.join(catalogue())}"
+            f"there is no hook {id.hook!r}; known are {', '.join(known)}"
         )
     if hook.target is TargetKind.NONE and id.target is not None:
         raise argparse.ArgumentTypeError(f"the hook {id.hook} takes no target")
@@ -243,13 +262,26 @@ def _hook_id(text: str) -> HookId:
     return id
 
 
+def _spec(text: str) -> spec.Spec:
+    """One of the user's own, in its one form. Whether there is such a place is asked later."""
+    try:
+        return spec.parse(text)
+    except spec.SpecError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
 def _pin(text: str) -> tuple[str, str]:
-    hook, equals, rung = text.partition("=")
-    known = catalogue().get(hook)
+    hook, equals, rung = text.rpartition("=")
+    if spec.is_spec(hook):
+        own = _spec(hook)
+        if rung not in spec.RUNGS[own.kind]:
+            rungs = ", ".join(spec.RUNGS[own.kind])
+            raise argparse.ArgumentTypeError(f"{own.point} has no rung {rung!r}; it has {rungs}")
+        return str(own), rung
+    hooks = Catalogue()
+    known = hooks.get(hook)
     if not equals or known is None:
-        raise argparse.ArgumentTypeError(
-            f"write HOOK=RUNG, with a hook of {', '.join(catalogue())}"
-        )
+        raise argparse.ArgumentTypeError(f"write HOOK=RUNG, with a hook of {', '.join(hooks)}")
     if known.rung(rung) is None:
         rungs = ", ".join(r.name for r in known.ladder)
         raise argparse.ArgumentTypeError(f"{hook} has no rung {rung!r}; it has {rungs}")
@@ -261,6 +293,15 @@ def _drop(text: str) -> tuple[str, Rule]:
         return parse_on(text)
     except RuleError as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def _writable(path: str) -> TextIO:
+    """Opened now: nobody should find out only after they have waited."""
+    try:
+        return Path(path).open("w", encoding="utf-8")
+    except OSError as refused:
+        wrong = f"{path} cannot be written: {refused.strerror}"
+        raise argparse.ArgumentTypeError(wrong) from None
 
 
 def _seconds(text: str) -> float:
@@ -311,7 +352,7 @@ def _monitor(arguments: argparse.Namespace) -> int:
     try:
         return _screen(live, arguments)
     finally:
-        _say(live.ended_rules)
+        _say((*live.notices, *live.ended_rules))
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -346,6 +387,7 @@ def _need_terminal(instead: str = "`ebpftop once` or `stream` print instead") ->
 def _hooks(arguments: argparse.Namespace) -> int:
     from tui import reports
 
+    _say(Catalogue().complaints)
     print(reports.hooks_json() if arguments.json else reports.hooks_text())
     return DONE
 
@@ -356,6 +398,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     if arguments.programs is not None:
         return _programs(arguments)
+    _say(Catalogue().complaints)
     findings = reports.examine(arguments.hooks or ())
     report = reports.doctor_json if arguments.json else reports.doctor_text
     print(report(doctor.facts(), findings))
@@ -394,7 +437,7 @@ def _once(arguments: argparse.Namespace) -> int:
         remember(since, before)
         remember(since, after)
         shown = Shown(live.host, time.time(), arguments.seconds, snapshots, live.rules(), since)
-        print(printer(arguments.format, _asked(arguments), several=False)(shown))
+        print(printer(arguments.format, _asked(arguments, live.catalogue), several=False)(shown))
         return _verdict(arguments, after)
 
     return _batch(_live(arguments), watch)
@@ -404,7 +447,9 @@ def _stream(arguments: argparse.Namespace) -> int:
     async def watch(live: Live) -> int:
         trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
         since: dict[HookId, Sample] = {}
-        show = printer(arguments.format, _asked(arguments), several=arguments.count != 1)
+        show = printer(
+            arguments.format, _asked(arguments, live.catalogue), several=arguments.count != 1
+        )
         left = arguments.count
         while left is None or left > 0:
             samples = await live.read()
@@ -421,12 +466,38 @@ def _stream(arguments: argparse.Namespace) -> int:
     return _batch(_live(arguments), watch)
 
 
+def _profile(arguments: argparse.Namespace) -> int:
+    from tui import flamegraph, profiling
+
+    async def watch(live: Live) -> int:
+        """Reads each second: what a stack is called is known while its process lives."""
+        begin = time.monotonic()
+        (sample,) = await live.read()
+        while (left := arguments.seconds - (time.monotonic() - begin)) > 0:
+            await asyncio.sleep(min(left, 1.0))
+            (sample,) = await live.read()
+        hook = live.catalogue["profile"]
+        if sample.status.state is not State.FAILED:
+            profile = profiling.stacks(hook, sample.rows.values())
+            if arguments.folded:
+                print(profiling.folded(profile), end="")
+            elif arguments.svg:
+                title = f"{live.host.name}: CPU, {arguments.seconds:g} s ({sample.status.rung})"
+                with arguments.svg as file:
+                    file.write(flamegraph.svg(profile, title))
+            else:
+                print(profiling.text(profile, arguments.seconds))
+        return _verdict(arguments, [sample])
+
+    return _batch(_live(arguments), watch)
+
+
 def _record(arguments: argparse.Namespace) -> int:
     from probes.recording import RecordingFile
     from tui import recordings
 
     live = _live(arguments)
-    hooks = [hook.name for hook in _asked(arguments)]
+    hooks = [hook.name for hook in _asked(arguments, live.catalogue)]
     file = RecordingFile(arguments.file, live.host, hooks, force=arguments.force)
 
     async def watch(live: Live) -> int:
@@ -458,10 +529,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise UsageError(str(wrong)) from None
 
 
-def _asked(arguments: argparse.Namespace) -> list[Hook]:
-    """The hooks that were asked for by name, else all, in the catalogue's order."""
-    named = {id.hook for id in arguments.hooks or ()}
-    return [hook for name, hook in catalogue().items() if not named or name in named]
+def _asked(arguments: argparse.Namespace, known: Catalogue) -> list[Hook]:
+    """The hooks that were asked for by name, else all, in the catalogue's order. Raises Gone."""
+    named = {known.find(id.hook).name for id in arguments.hooks or ()}
+    return [hook for name, hook in known.items() if not named or name in named]
 
 
 def _live(arguments: argparse.Namespace) -> Live:

@@ -42,7 +42,7 @@ class Collector:
         self.view.decided = self._logs
         reel = getattr(source, "reel", None)
         self.tape: Reel = reel if isinstance(reel, Reel) else Tape(source.catalogue)
-        self._trails = {name: Trail(hook) for name, hook in source.catalogue.items()}
+        self._trails: dict[str, Trail] = {}
         self.keep: Callable[[Frame], None] | None = None
         self._gathering = Gathering()
         self._stood: dict[HookId, Status] = {}
@@ -55,7 +55,13 @@ class Collector:
             if self._gathering.has(hook):
                 self.close_tick()
             self._gathering.add(hook, samples)
-            self._take(hook, self._trails[hook].snapshots(samples))
+            self._take(hook, self._trail(hook).snapshots(samples))
+
+    def _trail(self, hook: str) -> Trail:
+        """Made when it is needed: a catalogue may grow by hooks of the user's own."""
+        if hook not in self._trails:
+            self._trails[hook] = Trail(self._source.catalogue[hook])
+        return self._trails[hook]
 
     def go_to(self, reel: Reel, number: int) -> None:
         """On from another moment of a recording, as if what was before it had been seen."""

@@ -77,6 +77,7 @@ class Painting(Running):
         self._mode = "pane"
         self._opened: Record | None = None
         self._borrowed: dict[str, HookId] = {}
+        self._followed: set[str] = set()
         self._zoomed = False
         self._due = False
         self._about = ""
@@ -130,12 +131,20 @@ class Painting(Running):
         """What comes to stand or falls between two ticks."""
         while True:
             await asyncio.sleep(1)
+            self._follow_new()
             if self.collector.note_statuses() | self.collector.note_rules():
                 self.paint_soon()
             self.tend()
 
     def tend(self) -> None:
         """Attach what the pane wants just now."""
+
+    def _follow_new(self) -> None:
+        """A worker for each hook; a person may have asked for one of their own meanwhile."""
+        for hook in self.source.catalogue:
+            if hook not in self._followed:
+                self._followed.add(hook)
+                self.start(self.collector.follow(hook))
 
     # What is there
 

@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probes import own
 from probes.cells import Malformed
 from probes.frames import Tick
 from probes.funnel import remember
-from probes.hooks import catalogue
+from probes.known import Catalogue
 from probes.model import HookId, Sample, Source
 from probes.recorded import Recording
 from probes.recording import RecordingFile
@@ -63,7 +64,7 @@ def said(file: RecordingFile) -> str:
 
 def replay(path: Path, at: str | None, speed: float) -> Replay:
     """The source that plays it. Raises RecordingError, TimeError."""
-    played = Recording(path, catalogue())
+    played = Recording(path, Catalogue(), own.recalled)
     try:
         return Replay(played, begin=0 if at is None else moment_at(played, at), speed=speed)
     except BaseException:
@@ -76,7 +77,7 @@ def print_moments(path: Path, form: str, at: str | None, count: int | None) -> N
 
     What cannot be read is left out and said. Raises RecordingError, TimeError, BrokenPipeError.
     """
-    with closing(Recording(path, catalogue())) as played:
+    with closing(Recording(path, Catalogue(), own.recalled)) as played:
         if played.note:
             print(f"ebpftop: {played.note}", file=sys.stderr)
         first = 0 if at is None else moment_at(played, at)

@@ -12,8 +12,8 @@ from probes import doctor
 from probes.attachment import Modules
 from probes.doctor import Fact, Finding
 from probes.errors import Gone
-from probes.hooks import catalogue
 from probes.kernel import Compiler
+from probes.known import Catalogue
 from probes.model import Hook, HookId, TargetKind
 from probes.progtypes import Found
 from probes.units import printable
@@ -21,14 +21,14 @@ from probes.units import printable
 
 def examine(ids: Sequence[HookId]) -> list[Finding]:
     """Asks the kernel about the hooks that were named, or about all."""
-    hooks = catalogue()
+    hooks = Catalogue()
     compiler = Compiler(hooks.values(), cached=True)
     modules = Modules(compiler)
     try:
         if ids:
             return [
                 doctor.examine(
-                    hooks[id.hook], modules, target=id.target, ifindex=_ifindex(id), asked=True
+                    hooks.find(id.hook), modules, target=id.target, ifindex=_ifindex(id), asked=True
                 )
                 for id in ids
             ]
@@ -45,7 +45,8 @@ def _any_target(hook: Hook) -> str | None:
 
 
 def _ifindex(id: HookId) -> int:
-    if catalogue()[id.hook].target is not TargetKind.INTERFACE:
+    hook = Catalogue().get(id.hook)
+    if hook is None or hook.target is not TargetKind.INTERFACE:
         return 0
     try:
         return socket.if_nametoindex(id.target or "")
@@ -131,7 +132,7 @@ def hooks_json() -> str:
                         if not c.hidden
                     ],
                 }
-                for hook in catalogue().values()
+                for hook in Catalogue().values()
             ],
         }
     )
@@ -139,7 +140,7 @@ def hooks_json() -> str:
 
 def hooks_text() -> str:
     blocks = []
-    for hook in catalogue().values():
+    for hook in Catalogue().values():
         target = f"@{str(hook.target).upper()}" if hook.target else ""
         asked = "" if hook.reach == "looks on" else "  (in the data path: attached on request only)"
         lines = [f"{hook.name}{target}{asked}", f"  {hook.answers}"]

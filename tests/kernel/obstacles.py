@@ -28,9 +28,12 @@ from probes.points import (
     Lsm,
     PacketSocket,
     RawTracepoint,
+    Samples,
     SkMsgLink,
     TcxLink,
     Tracepoint,
+    Uprobe,
+    Uretprobe,
     XdpLink,
     XdpNetlink,
 )
@@ -47,8 +50,11 @@ CGROUP: Kinds = (CgroupLink, CgroupAttach)
 BTF: Kinds = (BtfTracepoint, Fentry, Fexit, Lsm)
 THROUGH_RAW: Kinds = (*BTF, RawTracepoint)
 PERF: Kinds = (Tracepoint, Kprobe, Kretprobe)
+UPROBES: Kinds = (Uprobe, Uretprobe)
+OPENED: Kinds = (*PERF, *UPROBES, Samples)
+"""What perf_event_open gives."""
 LINKS: Kinds = (XdpLink, TcxLink, CgroupLink, SkMsgLink)
-TRACING: Kinds = (*THROUGH_RAW, *PERF)
+TRACING: Kinds = (*THROUGH_RAW, *OPENED)
 LASTING: Kinds = (XdpNetlink, Clsact, CgroupAttach)
 ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING, PacketSocket)
 
@@ -73,6 +79,11 @@ EVERYTHING = (
     "sk-msg",
     "xdp-programs",
     "tc-programs",
+    "opens",
+    "sent",
+    "dns",
+    "tls",
+    "profile",
 )
 TCP = ("tcp-connect", "tcp-rtt")
 GUARDS = ("sock-addr", "tcp-life", "cgroup-bytes")
@@ -307,7 +318,7 @@ SITUATIONS = (
         "no raw tracepoints, no perf",
         _refused("bpf:17=EINVAL", "perf_event_open=EPERM"),
         lacks=TRACING,
-        says={PERF: _FILTERED},
+        says={OPENED: _FILTERED},
     ),
     Situation(
         "bpf() refused by seccomp",
@@ -318,9 +329,9 @@ SITUATIONS = (
     Situation(
         "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         _user("bpf", "perfmon", "net_admin"),
-        lacks=(Others, Tracepoint, PacketSocket, *LASTING),
+        lacks=(Others, Tracepoint, PacketSocket, *UPROBES, *LASTING),
         says={
-            (Others,): _BY_ID,
+            (Others, *UPROBES): _BY_ID,
             (Tracepoint,): _UNREADABLE,
             (PacketSocket,): ("CAP_NET_RAW",),
             LASTING: ("root",),

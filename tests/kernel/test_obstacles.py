@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -202,6 +203,11 @@ def events() -> Iterator[Made]:
         send(interface, FRAMES)
     getpgid(0, CALLS)
     getpgid(-1, FAILING)
+    for _ in range(CALLS):
+        socket.getaddrinfo("127.0.0.9", 80)
+    for _ in range(FAILING):
+        with suppress(FileNotFoundError):
+            os.open("/ebpftop-test-missing", os.O_RDONLY)
     with server("127.0.0.1") as port:
         assert connect("127.0.0.1", port, CONNECTS) == 0
         with talk("127.0.0.1", port, 20) as talking:
@@ -241,6 +247,17 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
             passed = FRAMES if rung.name == "fexit" else None
             assert (row["interface"], row["seen"]) == ("v1", rung.name)
             assert (row["packets"], row["pass"]) == (FRAMES, passed)
+        case "opens":
+            (row,) = (r for r in rows if r["pid"] == os.getpid())
+            assert (row["failed"], row["error"]) >= (FAILING, "ENOENT"), row
+        case "sent":  # 20 messages of a byte there and back
+            (row,) = (r for r in rows if (r["pid"], r["protocol"]) == (os.getpid(), "tcp"))
+            assert (row["bytes"], row["sends"], row["failed"]) == (40, 40, 0)
+        case "dns":
+            (row,) = (r for r in rows if (r["pid"], r["host"]) == (os.getpid(), "127.0.0.9"))
+            assert (row["lookups"], row["failed"]) == (CALLS, 0)
+        case "profile":
+            assert sum(r["samples"] for r in rows) > 0
         case "syscalls":
             (row,) = (r for r in rows if r["syscall"] == "getpgid")
             assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)

@@ -301,7 +301,7 @@ def test_rung_names_are_unique(hook: Hook) -> None:
 
 @every_hook
 def test_a_ladder_ends_on_a_rung_that_needs_nothing(hook: Hook) -> None:
-    """But for hooks that are asked for one target at a time."""
+    """But for hooks that are asked for: of one target, or what nothing else tells."""
     if not hook.on_demand:
         assert hook.ladder[-1].passive
         assert hook.ladder[-1].least.startswith("nothing")

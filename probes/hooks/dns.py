@@ -1,0 +1,138 @@
+"""DNS: look-ups of names by getaddrinfo, as programs ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from probes import decode
+from probes.columns import latency
+from probes.libraries import LIBC, Probed, following, own_libc
+from probes.model import Column, Hook, Kind, Program, Row, Rung
+from probes.points import Uprobe, Uretprobe
+from probes.readers import logged
+from probes.units import Unit
+
+# A call is under way once for each thread: where two programs run at one function, the second
+# finds it begun, or counted already.
+_SOURCE = """
+struct who { u64 pid; char comm[16]; char host[64]; };
+struct slot { u64 lookups, failed, error, total_ns, latency[40]; };
+struct asked { u64 at; char host[64]; };
+struct event { u64 ns, pid, error; char comm[16]; char host[64]; };
+BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
+BPF_TABLE("lru_hash", u64, struct asked, under_way, 4096);
+BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
+BPF_TABLE("array", u32, u64, lost, 1);
+BPF_QUEUE(events, struct event, 1024);
+
+int lookup(struct pt_regs *ctx) {
+    u64 thread = bpf_get_current_pid_tgid();
+    struct asked asked = {.at = bpf_ktime_get_ns()};
+    bpf_probe_read_user_str(asked.host, sizeof(asked.host), (void *)PT_REGS_PARM1(ctx));
+    under_way.update(&thread, &asked);
+    return 0;
+}
+
+int answer(struct pt_regs *ctx) {
+    u64 thread = bpf_get_current_pid_tgid(), *missed;
+    struct asked *asked = under_way.lookup(&thread);
+    struct event event = {.pid = thread >> 32, .error = -(s64)(int)PT_REGS_RC(ctx)};
+    struct who key = {.pid = thread >> 32};
+    struct slot *slot, *zero;
+    u32 first = 0;
+    if (!asked)
+        return 0;
+    event.ns = bpf_ktime_get_ns() - asked->at;
+    __builtin_memcpy(event.host, asked->host, 64);
+    __builtin_memcpy(key.host, asked->host, 64);
+    under_way.delete(&thread);
+    bpf_get_current_comm(event.comm, 16);
+    __builtin_memcpy(key.comm, event.comm, 16);
+    slot = rows.lookup(&key);
+    if (!slot && (zero = blank.lookup(&first))) {
+        rows.insert(&key, zero);
+        slot = rows.lookup(&key);
+    }
+    if (slot) {
+        ADD(&slot->lookups, 1);
+        ADD(&slot->total_ns, event.ns);
+        ADD(&slot->latency[bucket_of(event.ns, 40)], 1);
+        if (event.error) {
+            ADD(&slot->failed, 1);
+            slot->error = event.error;
+        }
+    }
+    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
+        ADD(missed, 1);
+    return 0;
+}
+"""
+
+# netdb.h of glibc and musl
+_ERRORS = {
+    0: "-", 1: "BADFLAGS", 2: "NONAME", 3: "AGAIN", 4: "FAIL", 5: "NODATA", 6: "FAMILY",
+    7: "SOCKTYPE", 8: "SERVICE", 9: "ADDRFAMILY", 10: "MEMORY", 11: "SYSTEM", 12: "OVERFLOW",
+}  # fmt: skip
+
+
+def _error(number: Any) -> str:
+    return _ERRORS.get(number, f"EAI {number}")
+
+
+def _host(raw: Any) -> str:
+    return decode.comm(raw) or "(any)"
+
+
+def _entry(e: Mapping[str, Any]) -> Row:
+    result = _error(e["error"]) if e["error"] else "found"
+    return (e["pid"], decode.comm(e["comm"]), _host(e["host"]), result, e["ns"])
+
+
+_PROGRAMS = (Probed("lookup", "getaddrinfo"), Probed("answer", "getaddrinfo", returns=True))
+_PID = "process that asked"
+
+HOOK = Hook(
+    name="dns",
+    title="Name look-ups",
+    answers="Which names processes look up, how long it takes, and how it fails.",
+    columns=(
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help=_PID),
+        Column(
+            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
+            help="the thread's name at that moment",
+        ),
+        Column(
+            "host", "Host", kind=Kind.KEY, field="host", decode=_host, width=32,
+            help="what was looked up; its first 63 bytes",
+        ),
+        Column("lookups", "Look-ups", Unit.COUNT, Kind.COUNTER, "lookups", help="that returned"),
+        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="without an answer"),
+        Column(
+            "error", "Error", field="error", decode=_error, width=10,
+            help="how the latest that failed did (EAI_...)",
+        ),
+        *latency("lookups", "time to answer"),
+    ),
+    ladder=(
+        Rung(
+            "uprobe",
+            "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+            following(logged(_entry), {LIBC: _PROGRAMS}),
+            source=_SOURCE,
+            programs=(
+                Program("answer", Uretprobe(own_libc(), "getaddrinfo")),
+                Program("lookup", Uprobe(own_libc(), "getaddrinfo")),
+            ),
+        ),
+    ),
+    order=74,
+    on_demand=True,
+    log=(
+        Column("pid", "Pid", Unit.NUMBER, width=7, help=_PID),
+        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column("host", "Host", width=32, help="what was looked up"),
+        Column("result", "Result", width=10, help="found, or the error (EAI_...)"),
+        Column("ns", "Took", Unit.NS, help="from the call to its return"),
+    ),
+)  # fmt: skip

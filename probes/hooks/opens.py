@@ -1,0 +1,205 @@
+"""Opens: every file that is opened, by which process, and how it fails; a log of all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from probes import decode, syscalls
+from probes.model import Column, Hook, Kind, Program, Row, Rung
+from probes.points import (
+    BtfTracepoint,
+    Fentry,
+    Fexit,
+    Kprobe,
+    Kretprobe,
+    Tracepoint,
+)
+from probes.readers import logged
+from probes.syscall_source import compat
+from probes.units import Unit
+
+_LOADS = "CAP_BPF, CAP_PERFMON"
+_TYPES = ("pt_regs",)
+
+# The name is read when the call returns: the kernel has read it by then, so that it is in memory.
+_COUNT = """
+struct who { u64 pid; char comm[16]; };
+struct slot { u64 opens, failed, error; };
+struct event { u64 pid; s64 result; char comm[16], path[240]; };
+BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
+BPF_TABLE("lru_hash", u64, u64, calls, 8192);
+BPF_TABLE("array", u32, u64, lost, 1);
+BPF_QUEUE(events, struct event, 8192);
+
+static inline void begun(u64 path) {
+    u64 thread = bpf_get_current_pid_tgid();
+    calls.update(&thread, &path);
+}
+
+static inline void ended(s64 result) {
+    u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread), *missed;
+    struct event event = {.pid = thread >> 32, .result = result};
+    struct who key = {.pid = thread >> 32};
+    struct slot none = {}, *slot;
+    u32 first = 0;
+    if (!path)
+        return;
+    bpf_probe_read_user_str(event.path, sizeof(event.path), (void *)*path);
+    calls.delete(&thread);
+    bpf_get_current_comm(event.comm, 16);
+    __builtin_memcpy(key.comm, event.comm, 16);
+    slot = rows.lookup(&key);
+    if (!slot) {
+        rows.insert(&key, &none);
+        slot = rows.lookup(&key);
+    }
+    if (slot) {
+        ADD(&slot->opens, 1);
+        if (result < 0) {
+            ADD(&slot->failed, 1);
+            slot->error = -result;
+        }
+    }
+    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
+        ADD(missed, 1);
+}
+"""
+_FUNCTION = """
+int enter(u64 *ctx) { begun(ctx[1]); return 0; }
+int leave(u64 *ctx) { ended((int)ctx[3]); return 0; }
+"""
+_KPROBE = """
+int enter(struct pt_regs *ctx) { begun(PT_REGS_PARM2(ctx)); return 0; }
+int leave(struct pt_regs *ctx) { ended((int)PT_REGS_RC(ctx)); return 0; }
+"""
+# Fields after the 8 common bytes and the number: the arguments, or the result.
+_TRACEFS = """
+int enter_first(u64 *ctx) { begun(ctx[2]); return 0; }
+int enter(u64 *ctx) { begun(ctx[3]); return 0; }
+int leave(u64 *ctx) { ended(ctx[2]); return 0; }
+"""
+_TYPED = """
+int enter(u64 *ctx) {
+    struct pt_regs *regs = ARG(ctx, 0, struct pt_regs *);
+    if (IS_COMPAT(regs->FIELD))
+        return 0;
+    if (ctx[1] == OPENAT || ctx[1] == OPENAT2)
+        begun(PT_REGS_PARM2(regs));
+    else if (ctx[1] == OPEN || ctx[1] == CREAT)
+        begun(PT_REGS_PARM1(regs));
+    return 0;
+}
+int leave(u64 *ctx) { ended(ctx[1]); return 0; }
+"""
+
+
+def _typed() -> str:
+    numbers = {n.upper(): syscalls.number(n) for n in ("open", "openat", "openat2", "creat")}
+    head = "".join(
+        f"#define {name} ((u64){-1 if number is None else number})\n"
+        for name, number in numbers.items()
+    )
+    return head + compat() + _COUNT + _TYPED
+
+
+def _calls() -> tuple[Program, ...]:
+    """Each call's own tracepoints; some architectures have only the newer calls."""
+    made = [
+        Program(function, Tracepoint("syscalls", f"sys_{side}_openat"))
+        for function, side in (("leave", "exit"), ("enter", "enter"))
+    ]
+    for call, enters in (("open", "enter_first"), ("creat", "enter_first"), ("openat2", "enter")):
+        for function, side in (("leave", "exit"), (enters, "enter")):
+            point = Tracepoint("syscalls", f"sys_{side}_{call}")
+            made.append(Program(function, point, True, f"calls of {call}() are not seen"))
+    return tuple(made)
+
+
+def _path(raw: Any) -> str:
+    return os.fsdecode(bytes(raw).split(b"\0")[0]) or "?"
+
+
+def _result(result: int) -> str:
+    return decode.errno_name(-result) if result < 0 else f"fd {result}"
+
+
+def _entry(e: Mapping[str, Any]) -> Row:
+    return (e["pid"], decode.comm(e["comm"]), _result(e["result"]), _path(e["path"]))
+
+
+def _error(number: Any) -> str:
+    return decode.errno_name(number) if number else "-"
+
+
+_OPEN = logged(_entry)
+
+HOOK = Hook(
+    name="opens",
+    title="Files opened",
+    answers="Which files processes open, and which they cannot.",
+    columns=(
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that opens"),
+        Column(
+            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
+            help="the thread's name at that moment",
+        ),
+        Column("opens", "Opens", Unit.COUNT, Kind.COUNTER, "opens", help="calls that returned"),
+        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="that gave an errno"),
+        Column(
+            "error", "Error", field="error", decode=_error, width=10,
+            help="of the latest that failed",
+        ),
+    ),
+    ladder=(
+        Rung(
+            "fentry",
+            f"Linux 5.6, BTF, {_LOADS}",
+            _OPEN,
+            source=_COUNT + _FUNCTION,
+            programs=(
+                Program("leave", Fexit("do_sys_openat2")),
+                Program("enter", Fentry("do_sys_openat2")),
+            ),
+        ),
+        Rung(
+            "kprobe",
+            f"Linux 5.6, CONFIG_KPROBES, {_LOADS}",
+            _OPEN,
+            source=_COUNT + _KPROBE,
+            types=_TYPES,
+            programs=(
+                Program("leave", Kretprobe("do_sys_openat2")),
+                Program("enter", Kprobe("do_sys_openat2")),
+            ),
+        ),
+        # Only these calls run it; what follows runs at every system call.
+        Rung(
+            "tracepoint",
+            f"Linux 4.7, tracefs, {_LOADS}",
+            _OPEN,
+            source=_COUNT + _TRACEFS,
+            programs=_calls(),
+        ),
+        Rung(
+            "btf-tracepoint",
+            f"Linux 5.5, BTF, {_LOADS}",
+            _OPEN,
+            source=_typed(),
+            types=_TYPES,
+            programs=(
+                Program("leave", BtfTracepoint("sys_exit")),
+                Program("enter", BtfTracepoint("sys_enter")),
+            ),
+        ),
+    ),
+    order=62,
+    on_demand=True,
+    log=(
+        Column("pid", "Pid", Unit.NUMBER, width=7, help="process that opened it"),
+        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column("result", "Result", width=10, help="the file descriptor, or the errno"),
+        Column("path", "Path", width=60, help="as the process wrote it; its first 239 bytes"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,90 @@
+"""Profile: what runs on the CPUs, by process and call stack, from 49 samples a second on each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from probes import decode
+from probes.model import Column, Hook, Kind, Program, Rung
+from probes.points import Samples
+from probes.stacks import MAP, by_stack
+from probes.units import Unit
+
+HERTZ = 49
+"""No divisor of what others do a hundred or a thousand times a second: in step with nothing."""
+
+# In an interrupt that nothing holds off: no map that allocates or evicts. What has no room is lost.
+_SOURCE = (
+    """
+struct who { u64 pid; s64 kernel, user; char comm[16]; };
+struct slot { u64 samples; };
+BPF_TABLE("percpu_hash", struct who, struct slot, rows, 16384);
+BPF_TABLE("percpu_array", u32, u64, lost, 1);
+"""
+    + MAP
+    + """
+int sample(u64 *ctx) {
+    struct who key = {.pid = bpf_get_current_pid_tgid() >> 32};
+    struct slot once = {.samples = 1}, *slot;
+    u32 first = 0;
+    u64 *missed;
+    if (!key.pid)
+        return 0; /* idle */
+    key.kernel = stacks.get_stackid(ctx, 0);
+    key.user = stacks.get_stackid(ctx, BPF_F_USER_STACK);
+    bpf_get_current_comm(key.comm, 16);
+    slot = rows.lookup(&key);
+    if (slot)
+        slot->samples++;
+    else if (rows.update(&key, &once) && (missed = lost.lookup(&first)))
+        ++*missed;
+    return 0;
+}
+"""
+)
+
+
+def _time(samples: Any) -> int:
+    return int(samples) * 1_000_000_000 // HERTZ
+
+
+def _rung(name: str, least: str) -> Rung:
+    return Rung(
+        name,
+        f"{least}, CAP_BPF, CAP_PERFMON",
+        by_stack(),
+        source=_SOURCE,
+        programs=(Program("sample", Samples(name, HERTZ)),),
+    )
+
+
+HOOK = Hook(
+    name="profile",
+    title="CPU profile",
+    answers="Which processes are on the CPUs, and in which code, kernel's and their own.",
+    columns=(
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process id (tgid)"),
+        Column(
+            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
+            help="the thread's name at that moment",
+        ),
+        Column(
+            "samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples",
+            help=f"times it was found on a CPU: {HERTZ} a second are a whole CPU",
+        ),
+        Column(
+            "cpu_ns", "CPU", Unit.NS, Kind.COUNTER, "samples", decode=_time,
+            help="time on CPUs, as far as so many samples tell",
+        ),
+        Column(
+            "stack", "Stack", kind=Kind.KEY, width=40,
+            help="callers, outermost first; _[k]: of the kernel",
+        ),
+    ),
+    ladder=(
+        _rung("cycles", "Linux 4.9, a hardware counter"),
+        _rung("cpu-clock", "Linux 4.9"),
+    ),
+    order=78,
+    on_demand=True,
+)  # fmt: skip

@@ -1,0 +1,159 @@
+"""Sent: bytes that processes send by TCP and UDP, as their calls hand them to the kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from probes.decode import comm, packet_protocol
+from probes.model import Column, Hook, Kind, Program, Rung
+from probes.points import (
+    BtfTracepoint,
+    Fexit,
+    Kprobe,
+    Kretprobe,
+)
+from probes.readers import by_columns
+from probes.units import Unit
+
+_LOADS = "CAP_BPF, CAP_PERFMON"
+_TYPES = ("sock",)
+_COUNT = """
+struct who { u64 pid, protocol; char comm[16]; };
+struct slot { u64 bytes, sends, failed; };
+BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
+
+static inline void sent(u64 protocol, int result) {
+    struct who key = {.pid = bpf_get_current_pid_tgid() >> 32, .protocol = protocol};
+    struct slot none = {}, *slot;
+    bpf_get_current_comm(key.comm, 16);
+    slot = rows.lookup(&key);
+    if (!slot) {
+        rows.insert(&key, &none);
+        slot = rows.lookup(&key);
+        if (!slot)
+            return;
+    }
+    slot->sends++;
+    if (result < 0)
+        slot->failed++;
+    else
+        slot->bytes += result;
+}
+
+static inline int counts(u16 family, u16 protocol) {
+    return (family == AF_INET || family == AF_INET6) &&
+           (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
+}
+"""
+# A call on an IPv6 socket to an IPv4 address goes through udp_sendmsg within udpv6_sendmsg: the
+# inner one is on a socket of IPv6, and is left to the outer one.
+_FEXIT = """
+int tcp_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
+int tcp_page_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[5]); return 0; }
+int udp_sent(u64 *ctx) {
+    if (ARG(ctx, 0, struct sock *)->__sk_common.skc_family == AF_INET)
+        sent(IPPROTO_UDP, ctx[3]);
+    return 0;
+}
+int udp6_sent(u64 *ctx) { sent(IPPROTO_UDP, ctx[3]); return 0; }
+"""
+_KPROBE = """
+BPF_TABLE("lru_hash", u64, u64, inside, 8192);
+
+int tcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
+int tcp_page_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
+int udp_sent(struct pt_regs *ctx) {
+    u64 thread = bpf_get_current_pid_tgid();
+    if (!inside.lookup(&thread))
+        sent(IPPROTO_UDP, PT_REGS_RC(ctx));
+    return 0;
+}
+int udp6_begins(struct pt_regs *ctx) {
+    u64 thread = bpf_get_current_pid_tgid(), yes = 1;
+    inside.update(&thread, &yes);
+    return 0;
+}
+int udp6_sent(struct pt_regs *ctx) {
+    u64 thread = bpf_get_current_pid_tgid();
+    inside.delete(&thread);
+    sent(IPPROTO_UDP, PT_REGS_RC(ctx));
+    return 0;
+}
+"""
+_TYPED = """
+int any_sent(u64 *ctx) {
+    struct sock *sk = ARG(ctx, 0, struct sock *);
+    u16 protocol = sk->sk_protocol;
+    if (counts(sk->__sk_common.skc_family, protocol))
+        sent(protocol, ctx[1]);
+    return 0;
+}
+"""
+_PAGES = "what sendfile() sends by a way of its own (before Linux 6.5) is not seen"
+
+
+def _protocol(number: Any) -> str:
+    return packet_protocol(0x0800 << 8 | number)
+
+
+HOOK = Hook(
+    name="sent",
+    title="Bytes sent",
+    answers="How many bytes each process sends by TCP and UDP.",
+    columns=(
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that sends"),
+        Column(
+            "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16,
+            help="the thread's name at that moment",
+        ),
+        Column(
+            "protocol", "Proto", kind=Kind.KEY, field="protocol", decode=_protocol, width=6,
+            help="tcp or udp",
+        ),
+        Column(
+            "bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes",
+            help="payload that the kernel took from its calls",
+        ),
+        Column("sends", "Sends", Unit.COUNT, Kind.COUNTER, "sends", help="calls that send"),
+        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="that gave an errno"),
+    ),
+    ladder=(
+        Rung(
+            "fentry",
+            f"Linux 5.5, BTF, {_LOADS}",
+            by_columns(),
+            source=_COUNT + _FEXIT,
+            types=_TYPES,
+            programs=(
+                Program("tcp_sent", Fexit("tcp_sendmsg")),
+                Program("udp_sent", Fexit("udp_sendmsg")),
+                Program("udp6_sent", Fexit("udpv6_sendmsg")),
+                Program("tcp_page_sent", Fexit("tcp_sendpage"), True, _PAGES),
+            ),
+        ),
+        Rung(
+            "kprobe",
+            f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+            by_columns(),
+            source=_COUNT + _KPROBE,
+            types=_TYPES,
+            programs=(
+                Program("tcp_sent", Kretprobe("tcp_sendmsg")),
+                Program("udp_sent", Kretprobe("udp_sendmsg")),
+                Program("udp6_sent", Kretprobe("udpv6_sendmsg")),
+                Program("udp6_begins", Kprobe("udpv6_sendmsg", arguments=False)),
+                Program("tcp_page_sent", Kretprobe("tcp_sendpage"), True, _PAGES),
+            ),
+        ),
+        Rung(
+            "btf-tracepoint",
+            f"Linux 6.3, BTF, {_LOADS}",
+            by_columns(),
+            source=_COUNT + _TYPED,
+            types=_TYPES,
+            programs=(Program("any_sent", BtfTracepoint("sock_send_length")),),
+        ),
+    ),
+    order=72,
+    on_demand=True,
+)  # fmt: skip
