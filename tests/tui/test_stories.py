@@ -263,7 +263,7 @@ async def test_help_names_every_key_and_only_keys_that_work() -> None:
         await pilot.press("question_mark")
         await settle(pilot)
         shown = text(app)
-        assert "freeze the screen; collecting goes on" in shown
+        assert "freeze the screen, or back to live; collecting goes on" in shown
         assert "pane 6" in shown
         assert "pane 7" not in shown
         assert "dropped each second by the kernel" in shown
