@@ -19,7 +19,7 @@ from probes.foreign_source import Place, made_for
 from probes.model import Opening
 from probes.points import PROGRAM_PREFIX, FexitOf
 
-FEXIT, RUNS, NONE = "fexit", "runs", "none"
+FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
 """How a program is counted, as the column `seen` says it."""
 UNCOUNTED = "listed only: to count takes Linux 5.8 and CAP_SYS_ADMIN"
 ONLY_RUNS = "its runs are counted, not what it answers"

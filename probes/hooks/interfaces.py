@@ -25,7 +25,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         if link.ifindex not in drivers:
             drivers[link.ifindex] = _driver(link.name) if link.kind == "physical" else ""
         known["driver"] = drivers[link.ifindex]
-        known["xdp_program"] = " ".join(_program(id, names) for _, id in link.xdp_programs)
+        known["xdp_program"] = programs_on(link, names)
         known["addresses"] = " ".join(addresses)
         return row_from(opening.hook.stored, known)
 
@@ -44,11 +44,13 @@ def _driver(name: str) -> str:
         return ""
 
 
-def _program(id: int, names: dict[int, str]) -> str:
-    """name#id; ids are never used again while a host is up, so a name is asked for once."""
-    if id not in names:
-        names[id] = bpf.prog_name(id) or "?"
-    return f"{names[id]}#{id}"
+def programs_on(link: netlink.Interface, names: dict[int, str]) -> str:
+    """name#id of its XDP programs. names: those known; ids are never used again, so each is
+    asked for once."""
+    for id in link.xdp_ids:
+        if id not in names:
+            names[id] = bpf.prog_name(id) or "?"
+    return " ".join(f"{names[id]}#{id}" for id in link.xdp_ids)
 
 
 HOOK = Hook(

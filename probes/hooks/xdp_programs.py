@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from probes import bpf, foreign, foreign_source, netlink
+from probes import bpf, ethtool, foreign, foreign_source, netlink
 from probes.foreign import Followed, Followers
 from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
@@ -14,6 +14,8 @@ from probes.readers import row_from
 from probes.units import Unit
 
 VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
+_DRIVERS = ("packets", *VERDICTS)
+"""What drivers may count of it."""
 Sitting = tuple[netlink.Interface, str, Place]
 """An interface, the mode of the XDP program on it, and which that is."""
 
@@ -38,17 +40,22 @@ def _known(link: netlink.Interface, mode: str, place: Place, name: str | None) -
 
 def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]:
     def open(opening: Opening) -> Callable[[], Reading]:
-        followers = Followers(opening, ways)
+        followers, drivers = Followers(opening, ways), ethtool.Since()
         verdicts = Verdicts(opening) if ways else None
-        followers.keep([place for *_, place in _sitting()])
+        sitting = _sitting()
+        held = followers.keep([place for *_, place in sitting])
+        for one in sitting:
+            _by_driver(drivers, one, held.get(one[2].program))  # from now on
 
         def read() -> Reading:
             answers = verdicts.read() if verdicts is not None else {}
             sitting = _sitting()
             held = followers.keep([place for *_, place in sitting])
             here = Counter(place.program for *_, place in sitting)
+            places = {place for *_, place in sitting}
             if verdicts is not None:
-                verdicts.forget(answers.keys() - {place for *_, place in sitting})
+                verdicts.forget(answers.keys() - places)
+            drivers.keep(places)
             rows: list[Row] = []
             for link, mode, place in sitting:
                 followed = held.get(place.program)
@@ -58,6 +65,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
                 known["by"] = "link" if followers.by_link(place) else "netlink"
                 known["parts"] = followers.parts(place.program)
                 known |= _counted(followed, answers.get(place), here[place.program])
+                known |= _by_driver(drivers, (link, mode, place), followed)
                 rows.append(row_from(opening.hook.stored, known))
             return Reading(rows, verdicts.lost() if verdicts is not None else 0)
 
@@ -79,19 +87,41 @@ def _counted(followed: Followed, answers: Answers | None, interfaces: int) -> di
     return known | {"why": f"{followed.why}; {several}"}
 
 
+def _by_driver(
+    drivers: ethtool.Since, one: Sitting, followed: Followed | None
+) -> dict[str, Value]:
+    """What the driver counts by verdict, where its program's answers are not seen themselves."""
+    link, mode, place = one
+    if mode != "native" or (followed is not None and followed.seen == foreign.FEXIT):
+        return {}
+    told = drivers.counted(link.name, place)
+    known: dict[str, Value] = {name: told[name] for name in _DRIVERS if name in told}
+    if "drop" not in known:
+        return {}
+    refused = followed.why if followed is not None and followed.why != foreign.ONLY_RUNS else ""
+    how = "its driver counts" + ("" if "aborted" in known else ", aborted as dropped")
+    return known | {"seen": foreign.DRIVER, "why": f"{refused}; {how}" if refused else how}
+
+
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """Who sits where; a name takes the privilege to look at programs."""
     names: dict[int, str | None] = {}
+    drivers = ethtool.Since()
+    for one in _sitting():
+        _by_driver(drivers, one, None)  # from now on
 
     def read() -> Reading:
         rows = []
-        for link, mode, place in _sitting():
+        sitting = _sitting()
+        drivers.keep({place for *_, place in sitting})
+        for link, mode, place in sitting:
             if place.program not in names:
                 names[place.program] = bpf.prog_name(place.program)
             name = names[place.program]
             if name is None or not name.startswith(PROGRAM_PREFIX):
                 counted: dict[str, Value] = {"seen": foreign.NONE, "why": foreign.UNCOUNTED}
                 known = _known(link, mode, place, name) | counted
+                known |= _by_driver(drivers, (link, mode, place), None)
                 rows.append(row_from(opening.hook.stored, known))
         return Reading(rows)
 
@@ -113,7 +143,7 @@ HOOK = Hook(
         Column("program", "Program", width=16, help="its name; the kernel keeps 15 characters"),
         Column("mode", "Mode", width=7, help="native, generic or offload"),
         Column("by", "By", width=7, help="attached by link or netlink"),
-        Column("seen", "Seen", width=5, help="how it is counted: fexit, runs or none"),
+        Column("seen", "Seen", width=5, help="how it is counted: fexit, driver, runs or none"),
         Column("why", "Why", width=30, help="what is missing in the count, and why"),
         Column("parts", "Parts", width=20, help="programs behind a dispatcher (libxdp), name#id"),
         _counter("packets", "Packets", Unit.PACKETS, "packets it was given"),

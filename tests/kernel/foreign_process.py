@@ -100,6 +100,12 @@ def tail(name: str, to: int) -> int:
     return _loaded(_TYPES["xdp"], code, name, 0, map_fd, _types("xdp_md", name))
 
 
+def redirect(name: str, index: int) -> int:
+    """An XDP program that sends everything out of an interface; its id."""
+    code = _insn(0xB7, 1, value=index) + _insn(0xB7, 2) + _insn(0x85, value=23) + _insn(0x95)
+    return _loaded(_TYPES["xdp"], code, name, 0, 0, _types("xdp_md", name))
+
+
 def dispatcher(name: str, part: str) -> list[int]:
     """As libxdp does it: a program whose function another takes the place of; both ids.
 
@@ -248,7 +254,9 @@ def connect(times: int) -> list[bool]:
     return spoke
 
 
-_SERVED = (load, tail, dispatcher, seen, pin, link, unlink, replace, attach, enter, connect)
+_SERVED = (
+    load, tail, redirect, dispatcher, seen, pin, link, unlink, replace, attach, enter, connect,
+)  # fmt: skip
 _REQUESTS: dict[str, Any] = {f.__name__: f for f in _SERVED}
 
 

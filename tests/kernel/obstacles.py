@@ -84,6 +84,7 @@ EVERYTHING = (
     "dns",
     "tls",
     "profile",
+    "xdp-errors",
 )
 TCP = ("tcp-connect", "tcp-rtt")
 GUARDS = ("sock-addr", "tcp-life", "cgroup-bytes")
@@ -91,6 +92,7 @@ NO_NAMES = ("cgroup-bytes", "sk-msg")
 """At cgroups, and yet in no need of CAP_PERFMON: they ask for nobody's name, or do without."""
 READING = {
     ("drops", "raw-tracepoint"),
+    ("xdp-errors", "raw-tracepoint"),
     ("syscalls", "raw-tracepoint"),
     ("syscall-processes", "raw-tracepoint"),
     ("tcp-connect", "fentry"),
@@ -241,7 +243,7 @@ SITUATIONS = (
         lacks=BTF,
         says={BTF: _BTF},
         facts=("BTF",),
-        among=("drops", "syscalls", "syscall-processes@getpgid", "tcp-connect"),
+        among=("drops", "xdp-errors", "syscalls", "syscall-processes@getpgid", "tcp-connect"),
         impossible=_no_headers,
     ),
     Situation(

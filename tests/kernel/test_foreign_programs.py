@@ -71,7 +71,7 @@ def by_verdict(attachment: Attachment) -> bool:
     return attachment.status.rung == "fexit"
 
 
-def counted(attachment: Attachment, *packets: int) -> list[Values]:
+def counted(attachment: Attachment, *packets: int | None) -> list[Values]:
     """The rows, sorted by what they have been given, as soon as that is so much.
 
     A veth with native XDP takes packets in when its CPU comes to it.
@@ -79,7 +79,7 @@ def counted(attachment: Attachment, *packets: int) -> list[Values]:
     deadline = time.monotonic() + 10
     while True:
         rows = sorted(values(attachment), key=lambda row: -(row["packets"] or 0))
-        if [row["packets"] for row in rows] == sorted(packets, reverse=True):
+        if [row["packets"] for row in rows] == sorted(packets, key=lambda n: -(n or 0)):
             return rows
         assert time.monotonic() < deadline, rows
         time.sleep(0.05)
@@ -124,9 +124,11 @@ def test_packets_and_bytes_by_verdict_on_two_interfaces_at_once(
     assert counters(second, *who_where) == ("w0", "acme_generic", generic, "generic", "netlink")
     record_property("count", 36)
     if not by_verdict(attachment):
-        assert first["seen"] == second["seen"] == "runs"
-        assert counters(first, *XDP_VERDICTS, "bytes") == (None,) * 6
-        assert first["why"]
+        # A veth's driver counts what it dropped, and what it could send back or redirect: nothing.
+        assert counters(first, "seen", *XDP_VERDICTS) == ("driver", None, 9, None, 0, 0)
+        assert first["why"] == "its driver counts, aborted as dropped"
+        assert counters(second, "seen", *XDP_VERDICTS, "bytes") == ("runs", *(None,) * 6)
+        assert second["why"]
         return
     assert first["seen"] == second["seen"] == "fexit"
     assert first["why"] == second["why"] == ""
@@ -172,12 +174,12 @@ def test_a_program_is_followed_when_it_comes_is_replaced_moves_and_goes(
 
 
 def test_one_program_on_two_interfaces(who: Somebody, follow: Follow) -> None:
-    """Fexit tells them apart; how often it ran does not, and so is nobody's count."""
+    """Fexit and drivers tell them apart; how often it ran does not, and so is nobody's count."""
     one, _ = veth()
     two, _ = veth("w0", "w1")
     program = who.load("xdp by byte", "acme_both", btf=True)
-    for index in (one, two):
-        who.put(program, index, "native")
+    for index, mode in ((one, "native"), (two, "generic")):
+        who.put(program, index, mode)
     attachment = follow("xdp-programs")
     verdicts("v1", {1: 3})
     verdicts("w1", {1: 1, 2: 4})
@@ -186,17 +188,16 @@ def test_one_program_on_two_interfaces(who: Somebody, follow: Follow) -> None:
         assert counters(first, "ifindex", "drop", "pass") == (one, 3, 0)
         assert counters(second, "ifindex", "drop", "pass") == (two, 1, 4)
         return
-    rows = values(attachment)
-    assert len(rows) == 2
-    for row in rows:
-        assert row["packets"] is None
-        assert "2 interfaces" in row["why"]
+    first, second = counted(attachment, 3, None)
+    assert counters(first, "ifindex", "seen", "drop") == (one, "driver", 3)
+    assert counters(second, "ifindex", "seen", "drop") == (two, "runs", None)
+    assert "2 interfaces" in second["why"]
 
 
 def test_a_program_that_cannot_be_followed_costs_the_others_nothing(
     who: Somebody, follow: Follow
 ) -> None:
-    """One without type information, beside one with: its runs, with the reason."""
+    """One without type information, beside one with: what its driver counts, with the reason."""
     one, _ = veth()
     two, _ = veth("w0", "w1")
     bare = who.load("xdp by byte", "acme_bare")
@@ -208,7 +209,7 @@ def test_a_program_that_cannot_be_followed_costs_the_others_nothing(
     verdicts("w1", {1: 4, 2: 2})
     other, row = counted(attachment, 6, 5)
     assert (other["program_id"], row["program_id"]) == (typed, bare)
-    assert counters(row, "seen", "drop") == ("runs", None)
+    assert counters(row, "seen", "drop", "pass") == ("driver", 3, None)
     if by_verdict(attachment):
         assert "BTF" in row["why"]
         assert counters(other, "seen", "why", "drop", "pass") == ("fexit", "", 4, 2)
@@ -221,7 +222,7 @@ def test_more_programs_than_are_followed_are_counted_by_their_runs(
     one, _ = veth()
     two, _ = veth("w0", "w1")
     for index in (one, two):
-        who.put(who.load("xdp by byte", "acme_many", btf=True), index, "native")
+        who.put(who.load("xdp by byte", "acme_many", btf=True), index, "generic")
     attachment = follow("xdp-programs")
     verdicts("v1", {2: 3})
     verdicts("w1", {2: 1})
@@ -378,7 +379,8 @@ def test_nothing_is_left_after_sigkill(who: Somebody) -> None:
         assert child.stdout is not None
         (hook,) = json.loads(child.stdout.readline())["hooks"]
         (row,) = hook["rows"]
-        assert (row["program_id"], row["seen"]) == (program, hook["rung"])
+        seen = {"fexit": "fexit", "runs": "driver"}[hook["rung"]]
+        assert (row["program_id"], row["seen"]) == (program, seen)
         mine, links = held(child.pid)
         child.kill()
         child.wait()

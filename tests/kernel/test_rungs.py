@@ -38,7 +38,7 @@ from events import (
 )
 from foreign import somebody
 from namespaces import FRAME, as_json, namespace, run, send, veth
-from scenarios import find, log_of, rows_of, values
+from scenarios import Values, find, log_of, rows_of, values
 
 from probes import bpf, cgroups
 from probes.attachment import Attachment, Modules
@@ -239,17 +239,84 @@ def _followed(
 ) -> None:
     attachment = attached(hook, rung)
     send("v1", FRAMES)
-    row = find(values(attachment), interface="v0")
+    deadline = time.monotonic() + 10  # a veth takes packets in when its CPU comes to it
+    while (row := find(values(attachment), interface="v0"))["packets"] not in (FRAMES, None):
+        assert time.monotonic() < deadline, row
+        time.sleep(0.05)
     assert row["program_id"] == program
-    if _rung(hook, rung).passive:
+    if _rung(hook, rung).passive and hook == "tc-programs":
         assert row["packets"] is None
         record_property("count", "names only")
         return
     assert row["packets"] == FRAMES
+    if hook == "xdp-programs" and rung != "fexit":
+        assert (row["seen"], row["drop"]) == ("driver", 0)
     if rung == "fexit":
         assert (row["pass"], row["drop"]) == (FRAMES, 0)
         assert row["bytes"] == FRAMES * len(FRAME)
     record_property("count", row["packets"])
+
+
+@_rungs("xdp-errors")
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_packets_that_xdp_programs_lose_are_counted(
+    attached: Callable[..., Attachment],
+    mode: str,
+    rung: str,
+    tmp_path: Path,
+    record_property: Record,
+) -> None:
+    """Aborted; redirected to nowhere; sent back to a peer that takes nothing (native only)."""
+    index, _ = veth()
+    with somebody(tmp_path) as them:
+        them.put(them.load("xdp by byte", "acme_xdp"), index, mode)
+        attachment = attached("xdp-errors", rung)
+        for byte, frames in {0: FRAMES, 4: CALLS, 3: FAILING, 2: 7, 1: 6}.items():
+            send("v1", frames, FRAME[:14] + bytes([byte]) + FRAME[15:])
+        expected = {"aborted": FRAMES, "redirect": CALLS}
+        if mode == "native":
+            expected["tx"] = FAILING
+        if rung == "driver":  # a veth's counts no others, and nothing in generic mode
+            expected = {"tx": FAILING} if mode == "native" else {}
+        rows = _until(lambda: values(attachment), expected)
+        if rung != "driver":
+            assert find(rows, answer="aborted")["error"] == "-"
+            assert find(rows, answer="redirect")["error"] in ("EINVAL", "EBADRQC")
+        assert all(row["program"].startswith("acme_xdp#") for row in rows)
+    record_property("count", sum(expected.values()) or "native mode only")
+
+
+@_rungs("xdp-errors")
+def test_packets_that_are_lost_behind_a_redirect_are_counted(
+    attached: Callable[..., Attachment], rung: str, tmp_path: Path, record_property: Record
+) -> None:
+    """By a veth whose peer takes nothing so long; the program's part went well."""
+    index, _ = veth()
+    out, behind = veth("w0", "w1")
+    run("ip", "link", "set", "dev", "w1", "mtu", "100")
+    with somebody(tmp_path) as them:
+        them.put(them.load("xdp by byte", "acme_taker"), behind, "native")
+        them.put(them.ask("redirect", "acme_redirect", out), index, "native")
+        attachment = attached("xdp-errors", rung)
+        send("v1", FRAMES, FRAME + bytes(100))
+        if rung == "driver":  # a veth's driver takes them for redirected
+            assert {r["packets"] for r in values(attachment)} == {0}
+            record_property("count", 0)
+            return
+        (row,) = _until(lambda: values(attachment), {"redirect": FRAMES})
+        assert (row["interface"], row["error"], row["to"]) == ("v0", "-", "w0")
+    record_property("count", FRAMES)
+
+
+def _until(read: Callable[[], list[Values]], wanted: dict[str, int]) -> list[Values]:
+    """The rows, once they are those; a veth takes packets in when its CPU comes to it."""
+    deadline = time.monotonic() + 10
+    while True:
+        rows = read()
+        if {row["answer"]: row["packets"] for row in rows} == wanted:
+            return rows
+        assert time.monotonic() < deadline, rows
+        time.sleep(0.05)
 
 
 @_rungs("qdiscs")
