@@ -361,14 +361,16 @@ class Attachment:
 def _attaching(programs: list[int]) -> Attach:
     """What a rung attaches by itself counts among its programs while it is there."""
 
-    def attach(point: points.Point, insns: bytes, name: str, stack: ExitStack) -> None:
+    def attach(point: points.Point, insns: bytes, name: str, stack: ExitStack) -> int:
         with ExitStack() as attaching:
             fd = links.load(point, insns, name)
             attaching.callback(os.close, fd)
             attaching.callback(links.attach(point, fd, 0))
             programs.append(fd)
             attaching.callback(programs.remove, fd)
+            id = bpf.prog_info(fd).id
             stack.push(attaching.pop_all())
+            return id
 
     return attach
 

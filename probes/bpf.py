@@ -43,6 +43,7 @@ _MAP_PROG_ARRAY, SOCKHASH = 3, 18  # enum bpf_map_type
 
 F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
+F_AFTER, F_ID = 1 << 4, 1 << 5  # behind it; it is named by its id
 _QUERY_EFFECTIVE = 1
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_ATTR_FREQ = 1 << 10
@@ -276,11 +277,16 @@ def prog_name(id: int) -> str | None:
 # -- attachments -----------------------------------------------------------------------------
 
 
-def link_create(prog_fd: int, target: int, attach_type: int, *, flags: int = 0) -> int:
-    """A bpf_link on an interface, cgroup fd or perf event fd; closing the fd detaches."""
+def link_create(
+    prog_fd: int, target: int, attach_type: int, *, flags: int = 0, beside: int = 0
+) -> int:
+    """A bpf_link on an interface, cgroup fd or perf event fd; closing the fd detaches.
+
+    beside: TCX: the program that the flags put it before or behind.
+    """
     return _bpf(
         _LINK_CREATE,
-        struct.pack("<IIIIQQQ", prog_fd, target, attach_type, flags, 0, 0, 0),
+        struct.pack("<IIIIIIQQ", prog_fd, target, attach_type, flags, beside, 0, 0, 0),
     )
 
 

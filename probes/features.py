@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from probes import bpf, clsact, lasting, links, points, uprobes
+from probes import bpf, clsact, lasting, links, points, tcx, uprobes
 from probes.errors import ProbeError, Unsupported
 from probes.model import Program, Rung
 from probes.points import AttachType, Point
@@ -130,7 +130,8 @@ def _exists(point: Point, ifindex: int) -> None:
             uprobes.pmu()
             uprobes.offsets(point)
         case points.TcxLink():
-            _tcx()
+            if (missing := tcx.missing()) is not None:
+                raise missing
         case points.XdpLink() | points.XdpNetlink() if ifindex:
             if (foreign := links.foreign_xdp(ifindex)) is not None:
                 raise foreign
@@ -165,18 +166,6 @@ def _sockhash(point: points.SkMsgLink | points.SkMsgAttach, name: str) -> None:
             raise Unsupported(why, errno=refused.errno or 0) from None
         stack.callback(os.close, sockets)
         links.attach(point, fd, 0, {name: sockets})()
-
-
-def _tcx() -> None:
-    """No interface has this number: ENODEV where TCX exists, EINVAL where it does not."""
-    fd = links.load(points.TcxLink("ingress"), bpf.exit_with(-1), "probe")
-    try:
-        os.close(bpf.link_create(fd, 0x7FFFFFFF, AttachType.TCX_INGRESS))
-    except OSError as refused:
-        if refused.errno != errno.ENODEV:
-            raise Unsupported(links.NO_TCX, errno=refused.errno or 0) from None
-    finally:
-        os.close(fd)
 
 
 def _xdp(point: points.XdpLink | points.XdpNetlink, ifindex: int) -> tuple[Word, str]:

@@ -16,23 +16,24 @@ _IDENTITY = 0x45425046544F5031
 # A program counts by verdict: XDP's five; of TC's nine, the rest goes on as TC_ACT_UNSPEC does.
 # Two ways for each: the first calls a helper that the second does without, where the kernel has
 # none (bpf_xdp_get_buff_len: Linux 5.18) or hides its memory (lockdown).
-_COUNT = """
+_MAPS = """
 struct where { u32 program; u32 ifindex; u32 egress; u32 unused; };
 struct answers { u64 packets[16]; u64 bytes[16]; };
 BPF_TABLE("percpu_hash", struct where, struct answers, verdicts, 1024);
 BPF_TABLE("percpu_array", u32, u64, uncounted, 1);
 
-static inline void count(struct net_device *dev, u32 egress, u32 verdict, u64 n, u64 length) {
+static inline u64 who_is_it(void) {
     u64 identity;
     asm volatile("%0 = IDENTITY ll" : "=r"(identity));
-    if (dev->nd_net.net->ns.inum != (u32)(identity >> 32))
-        return;
-    struct where key = {.program = (u32)identity, .ifindex = dev->ifindex, .egress = egress};
-    struct answers *slot = verdicts.lookup(&key);
+    return identity;
+}
+
+static inline void add(struct where *key, u32 verdict, u64 n, u64 length) {
+    struct answers *slot = verdicts.lookup(key);
     if (!slot) {
         struct answers zero = {};
-        verdicts.insert(&key, &zero);
-        slot = verdicts.lookup(&key);
+        verdicts.insert(key, &zero);
+        slot = verdicts.lookup(key);
     }
     if (!slot) {
         u32 first = 0;
@@ -44,11 +45,43 @@ static inline void count(struct net_device *dev, u32 egress, u32 verdict, u64 n,
     slot->packets[verdict & 15] += n;
     slot->bytes[verdict & 15] += length;
 }
+""".replace("IDENTITY", hex(_IDENTITY))
+_COUNT = (
+    _MAPS
+    + """
+static inline void count(struct net_device *dev, u32 egress, u32 verdict, u64 n, u64 length) {
+    u64 identity = who_is_it();
+    if (dev->nd_net.net->ns.inum != (u32)(identity >> 32))
+        return;
+    struct where key = {.program = (u32)identity, .ifindex = dev->ifindex, .egress = egress};
+    add(&key, verdict, n, length);
+}
 
 int possible(u64 *ctx) {
     return 0;
 }
-""".replace("IDENTITY", hex(_IDENTITY))
+"""
+)
+# In a TCX chain, right before and right behind a program: what came to it, and what went on. A
+# packet that stands for several (GSO) counts as those.
+_AROUND = """
+static inline int pass(struct __sk_buff *skb, u32 behind) {
+    u64 identity = who_is_it();
+    u32 segments = skb->gso_segs, egress = identity >> 32;
+    struct where key = {.program = (u32)identity, .ifindex = skb->ifindex, .egress = egress};
+    add(&key, behind, segments ? segments : 1, skb->len);
+    return -1;
+}
+
+int before(struct __sk_buff *skb) {
+    return pass(skb, 0);
+}
+
+int behind(struct __sk_buff *skb) {
+    return pass(skb, 1);
+}
+"""
+AROUND_SOURCE = _MAPS + _AROUND
 # Each hook has a map of its own, which it sweeps.
 XDP_SOURCE = (
     _COUNT
@@ -90,6 +123,7 @@ int tc_whole(u64 *ctx) {
     return 0;
 }
 """
+    + _AROUND
 )
 _TYPES = ("net", "net_device", "ns_common")
 XDP_TYPES = (*_TYPES, "xdp_buff", "xdp_rxq_info")
@@ -107,15 +141,18 @@ class Place(NamedTuple):
     egress: int = 0
 
 
-def made_for(insns: bytes, program: int, netns: int) -> bytes:
-    """The instructions for one program: its id and our namespace in the constant's place."""
+def made_for(insns: bytes, program: int, what: int) -> bytes:
+    """The instructions for one program: its id and another number in the constant's place.
+
+    what: at an exit our network namespace; beside a program 1 at TC egress, else 0.
+    """
     code = bytearray(insns)
     for at in range(0, len(code) - 8, 8):
         opcode, _, _, low = struct.unpack_from("=BBhi", code, at)
         (high,) = struct.unpack_from("=i", code, at + 12)
         if opcode == bpf.LD_IMM64 and (high << 32 | low & 0xFFFFFFFF) == _IDENTITY:
             struct.pack_into("=I", code, at + 4, program)
-            struct.pack_into("=I", code, at + 12, netns)
+            struct.pack_into("=I", code, at + 12, what)
     return bytes(code)
 
 
@@ -146,6 +183,11 @@ class Verdicts:
             Place(*(int(row[i]) for i in where)): Answers(row[packets], row[octets])
             for row in self._table.rows()
         }
+
+    def of(self, place: Place) -> Answers | None:
+        """One place, now."""
+        at, row = self._table.fields, self._table.row((*place, 0))
+        return Answers(row[_places(at, "packets")], row[_places(at, "bytes")]) if row else None
 
     def forget(self, gone: Iterable[Place]) -> None:
         """So that they start at zero where they come back."""

@@ -10,81 +10,24 @@ mean the same packets is written here once:
   So the device's own are what is left of it. With tx_dropped it is the same.
 - An XDP program's verdicts have all drops; kfree_skb only those in generic mode (and of packets
   that one veth hands to the other). Some drivers count them as rx_dropped, too.
+- What it sends back or redirects and cannot go there is lost as well (hook `xdp-errors`): its
+  verdict does not tell. A veth counts such packets as its own drops, on both of its ends.
 - A qdisc's drops are in those of all qdiscs above it, so the root's are all; nearly all of them
   are freed by kfree_skb, and some kinds of qdisc count nothing: the greater number is right.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from probes.drop_stages import (
-    ANYWHERE,
-    IN_RX_DROPPED,
-    RECEIVING,
-    STAGES,
-    UNTOLD,
-    function_of,
-    stage_of,
-)
+from probes.drop_stages import ANYWHERE, IN_RX_DROPPED, RECEIVING, STAGES, UNTOLD, stage_of
+from probes.flows import Cause, Counted, Flow, Since, Snapshots, sum_of
 from probes.model import HookId, Sample
-from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import DASH
 
-Snapshots = Mapping[str, Sequence[Snapshot]]
-"""The latest snapshots by hook: one for each target."""
-Since = Mapping[HookId, Sample]
-"""The samples that counting starts from; see `remember`."""
-
-_READ_APART = ("interfaces", "drops", "qdiscs")
 _COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
 """Kinds of interface and drivers whose rx_dropped has what XDP drops."""
-
-
-class Flow(NamedTuple):
-    """A number of packets: since the start, and per second (None: not known)."""
-
-    total: int = 0
-    per_s: float | None = 0.0
-
-    def plus(self, other: Flow) -> Flow:
-        return Flow(self.total + other.total, _both(self.per_s, other.per_s, 1))
-
-    def less(self, other: Flow) -> Flow:
-        """What is left, nothing at least: two counters are not read at the same moment."""
-        rate = _both(self.per_s, other.per_s, -1)
-        return Flow(max(0, self.total - other.total), None if rate is None else max(0.0, rate))
-
-    def most(self, other: Flow) -> Flow:
-        """Of two counters of the same packets, one of which may not see all."""
-        rates = [r for r in (self.per_s, other.per_s) if r is not None]
-        return Flow(max(self.total, other.total), max(rates, default=None))
-
-    def shared(self, other: Flow) -> Flow:
-        """The part of one counter that another explains."""
-        return self.less(self.less(other))
-
-
-def _both(a: float | None, b: float | None, sign: int) -> float | None:
-    return None if a is None or b is None else round(a + sign * b, 6)
-
-
-def _sum(flows: Iterable[Flow]) -> Flow:
-    total = Flow()
-    for flow in flows:
-        total = total.plus(flow)
-    return total
-
-
-class Cause(NamedTuple):
-    """Why, or by whom, packets were lost."""
-
-    why: str
-    lost: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,116 +72,17 @@ def funnel(
 ) -> tuple[Stage, ...]:
     """The stages in order. A ninth, UNTOLD, is there where the kernel does not tell which it was.
 
-    Reads the hooks interfaces, drops, qdiscs, xdp, xdp-programs, tc-ingress, tc-egress and
-    tc-programs, as far as they are there. since: where counting starts; without it each counter
+    Reads the hooks interfaces, drops, qdiscs, xdp, xdp-programs, xdp-errors, tc-ingress, tc-egress
+    and tc-programs, as far as they are there. since: where counting starts; without it each counter
     counts from its own start. ours: what our own rules drop at XDP, which is in no hook.
     """
-    return _Funnel(_Counted(snapshots, interface, since or {}), ours).stages()
-
-
-class _Counted:
-    """The counters of one interface as flows."""
-
-    def __init__(self, snapshots: Snapshots, interface: str, since: Since) -> None:
-        self._snapshots, self._interface, self._since = snapshots, interface, since
-        intervals = (s.interval for group in snapshots.values() for s in group if s.interval)
-        self._interval = next(intervals, 1.0)
-
-    def rows(self, hook: str) -> list[tuple[Snapshot, SnapshotRow]]:
-        return [
-            (snapshot, row)
-            for snapshot in self._snapshots.get(hook, ())
-            for row in snapshot.rows
-            if row["interface"] == self._interface
-        ]
-
-    def flow(self, snapshot: Snapshot, row: SnapshotRow, *columns: str) -> Flow:
-        return _sum(self._one(snapshot, row, column) for column in columns)
-
-    def _one(self, snapshot: Snapshot, row: SnapshotRow, column: str) -> Flow:
-        value = row[column]
-        if not isinstance(value, int):
-            return Flow()
-        first = self._since.get(snapshot.id)
-        before = first.rows.get(row.key) if first is not None else None
-        if first is not None and before is not None and first.epoch == snapshot.sample.epoch:
-            start = before[snapshot.hook.places.names.index(column)]
-            value -= start if isinstance(start, int) and start <= value else 0
-        rate = row.rates.get(column)
-        # Hooks are not read at the same moment: what is compared is how many packets came between
-        # two readings, and each second's share of those is the same for all.
-        share = (snapshot.interval or self._interval) / self._interval
-        return Flow(value, None if rate is None else rate * share)
-
-    def link(self, *columns: str) -> Flow | None:
-        """Counters of the interface itself; None where they are not known."""
-        rows = self.rows("interfaces")
-        return _sum(self.flow(*found, *columns) for found in rows) if rows else None
-
-    def drivers(self) -> set[str]:
-        rows = (row for _, row in self.rows("interfaces"))
-        return {str(row.values.get(name)) for row in rows for name in ("kind", "driver")}
-
-    @property
-    def traced(self) -> bool:
-        """Whether the kernel's own drops are seen one by one, not as sums of counters."""
-        return any(s.sample.from_zero and s.status.rung for s in self._snapshots.get("drops", ()))
-
-    def drops(self) -> Mapping[tuple[str, str], Flow]:
-        """The kernel's own, by reason and function."""
-        found: dict[tuple[str, str], Flow] = defaultdict(Flow)
-        for snapshot, row in self.rows("drops") if self.traced else ():
-            key = str(row["reason"]), function_of(str(row["location"]))
-            found[key] = found[key].plus(self.flow(snapshot, row, "packets"))
-        return found
-
-    def programs(self, hook: str, verdicts: Sequence[str], direction: str = "") -> list[Cause]:
-        """What each program (not ours, and ours) did with packets in one of these ways."""
-        return [
-            Cause(
-                f"{row['program']}#{row['program_id']}",
-                self.flow(snapshot, row, *verdicts),
-            )
-            for snapshot, row in self.rows(hook)
-            if not direction or row["direction"] == direction
-        ]
-
-    def queue(self) -> list[Cause]:
-        """What the root qdisc says was dropped, below it as well."""
-        return [
-            Cause(f"{row['kind']} {row['handle']}", self.flow(snapshot, row, "dropped"))
-            for snapshot, row in self.rows("qdiscs")
-            if row["parent"] == "root"
-        ]
-
-    def doubt(self, of: Flow) -> Flow:
-        """How far two counters of these packets may be apart because two hooks read them, one
-        after the other, now and before: packets that came in between, twice as many."""
-        read = [s for hook in _READ_APART for s in self._snapshots.get(hook, ())]
-        now = [s.sample.time for s in read]
-        before = [s.sample.time - s.interval for s in read if s.interval]
-        first = [self._since[s.id].time for s in read if s.id in self._since]
-        elapsed = max(now, default=0) - max(first, default=0)
-        fastest = max(of.per_s or 0, of.total / elapsed if first and elapsed > 0 else 0)
-        return Flow(
-            math.ceil(2 * fastest * (_apart(now) + _apart(first))),
-            2 * fastest * (_apart(now) + _apart(before)) / self._interval,
-        )
-
-    def seen(self, hook: str) -> Flow | None:
-        """The packets that a program of ours at the head of TC counted."""
-        active = [(s, row) for s, row in self.rows(hook) if s.sample.from_zero]
-        return _sum(self.flow(*found, "packets") for found in active) if active else None
-
-
-def _apart(times: Sequence[float]) -> float:
-    return max(times, default=0) - min(times, default=0)
+    return _Funnel(Counted(snapshots, interface, since or {}), ours).stages()
 
 
 class _Funnel:
     """Puts every drop at one stage."""
 
-    def __init__(self, counted: _Counted, ours: Sequence[Cause]) -> None:
+    def __init__(self, counted: Counted, ours: Sequence[Cause]) -> None:
         self._counted, self._ours = counted, ours
         self._causes: dict[str, list[Cause]] = {name: [] for name in (*STAGES, UNTOLD)}
         zero = Flow()
@@ -246,13 +90,20 @@ class _Funnel:
         self._tx_dropped = counted.link("tx_dropped") or zero
         self._queue = counted.queue()
         self._place()
+        if "veth" in counted.level(
+            "interfaces", "kind"
+        ):  # it counts as its own what XDP could not send on
+            for cause in counted.astray("redirect"):
+                self._rx_dropped = self._left(self._rx_dropped, cause.lost)
+            for lost in (counted.refused(), *(c.lost for c in counted.astray("tx"))):
+                self._tx_dropped = self._left(self._tx_dropped, lost)
 
     def _add(self, stage: str, why: str, lost: Flow) -> None:
         if lost.total or lost.per_s:
             self._causes[stage].append(Cause(why, lost))
 
     def _kernel(self, stage: str) -> Flow:
-        return _sum(cause.lost for cause in self._causes[stage])
+        return sum_of(cause.lost for cause in self._causes[stage])
 
     def _place(self) -> None:
         """The kernel's own drops, each at its stage; then those of which the place tells little."""
@@ -268,7 +119,7 @@ class _Funnel:
                 unsure.append((stage, why, lost, reason))
             else:
                 self._add(stage, why, lost)
-        queue = _sum(c.lost for c in self._queue)
+        queue = sum_of(c.lost for c in self._queue)
         for stage, why, lost, reason in unsure:
             if stage == RECEIVING:  # what no protocol takes is in rx_dropped, what TC drops is not
                 self._rx_dropped, lost = self._explained("stack", why, lost, self._rx_dropped)
@@ -304,7 +155,9 @@ class _Funnel:
         nic, wire = self._nic(xdp), self._wire()
         rx, tx = counted.link("rx_packets"), counted.link("tx_packets")
         to_tc = counted.seen("tc-ingress") or (rx and rx.less(xdp.plus(passed_by)))
-        redirected = _sum(c.lost for c in counted.programs("tc-programs", ("redirect",), "ingress"))
+        redirected = sum_of(
+            c.lost for c in counted.programs("tc-programs", ("redirect",), "ingress")
+        )
         to_wire = tx and tx.plus(wire)
         to_queue = to_wire and to_wire.plus(queue)
         to_egress = counted.seen("tc-egress") or (to_queue and to_queue.plus(egress))
@@ -321,7 +174,7 @@ class _Funnel:
         unseen = None if not counted.traced else Flow()
         lost = {
             "nic": nic if rx else None,
-            "xdp": self._known(xdp, "xdp-programs", "xdp"),
+            "xdp": self._known(xdp, "xdp-programs", "xdp", "xdp-errors"),
             "tc-ingress": self._known(ingress, "tc-programs"),
             "stack": unseen and self._kernel("stack"),
             "socket": unseen and self._kernel("socket"),
@@ -343,7 +196,7 @@ class _Funnel:
 
     def _most(self, stage: str, counters: Sequence[Cause]) -> Flow:
         """The greater of what kfree_skb and other counters say of the same packets."""
-        freed, counted = self._kernel(stage), _sum(c.lost for c in counters)
+        freed, counted = self._kernel(stage), sum_of(c.lost for c in counters)
         if counted.total > freed.total or (counted.per_s or 0) > (freed.per_s or 0):
             self._causes[stage] = []  # who did it tells more than where it was freed
             for cause in counters:
@@ -351,31 +204,41 @@ class _Funnel:
         return freed.most(counted)
 
     def _xdp(self) -> tuple[Flow, Flow]:
-        """What XDP dropped, and what it sent elsewhere."""
+        """What XDP dropped or could not send on, and what it did send elsewhere."""
+        counted = self._counted
         lost, elsewhere = ("drop", "aborted"), ("tx", "redirect")
         hooks = ("xdp-programs", "xdp")
-        programs = [c for hook in hooks for c in self._counted.programs(hook, lost)]
-        programs += self._ours
-        sent = _sum(c.lost for hook in hooks for c in self._counted.programs(hook, elsewhere))
-        return self._named("xdp", programs), sent
+        programs = [c for hook in hooks for c in counted.programs(hook, lost)]
+        programs += [*self._ours, *counted.aborted()]
+        sent = sum_of(c.lost for hook in hooks for c in counted.programs(hook, elsewhere))
+        astray = counted.astray()
+        if counted.level("xdp-programs", "seen") == {"fexit"}:  # drivers count what they did send
+            sent = sent.less(sum_of(c.lost for c in astray))
+        if counted.level("interfaces", "xdp_mode") == {"generic"}:  # the kernel frees them, too
+            return self._named("xdp", [*programs, *astray]), sent
+        named = self._named("xdp", programs)
+        for cause in astray:
+            self._add("xdp", *cause)
+        return named.plus(sum_of(c.lost for c in astray)), sent
 
     def _programs(self, stage: str, direction: str) -> Flow:
         return self._named(stage, self._counted.programs("tc-programs", ("drop",), direction))
 
     def _named(self, stage: str, programs: Sequence[Cause]) -> Flow:
         """As `_most`; whoever is known to have dropped is named, also when all were freed."""
-        freed = self._kernel(stage)
-        lost = freed.most(_sum(c.lost for c in programs))
+        freed, known = self._kernel(stage), sum_of(c.lost for c in programs)
         if any(c.lost.total for c in programs):
-            self._causes[stage] = []
+            places, self._causes[stage] = self._ordered(stage), []
             for cause in programs:
                 self._add(stage, *cause)
-        return lost
+            for place in places[:1]:  # what nobody is known to have dropped was freed there
+                self._add(stage, place.why, self._left(freed, known))
+        return freed.most(known)
 
     def _nic(self, xdp: Flow) -> Flow:
         """Lost by the device and its driver: what rx_dropped has beyond the kernel's own."""
         own = self._rx_dropped
-        if self._counted.drivers() & _COUNT_XDP_DROPS:
+        if self._counted.level("interfaces", "kind", "driver") & _COUNT_XDP_DROPS:
             own = own.less(xdp)
         return self._device("nic", own, "rx_dropped", "rx_missed", "rx_errors")
 

@@ -31,6 +31,7 @@ from probes import (
 )
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.points import AttachType, Point, ProgType
+from probes.tcx import NO_TCX
 from probes.units import printable
 
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
@@ -38,7 +39,6 @@ PROGRAM_PREFIX = points.PROGRAM_PREFIX
 _LOG, MOST_LOG = 1 << 20, 16384
 """Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
-NO_TCX = "TCX came with Linux 6.6: this kernel has none"
 ASK_SECONDS = 5.0
 """How often netlink is asked whether what was attached through it is still there."""
 _SO_ATTACH_BPF, _ETH_P_ALL = 50, 3  # include/uapi/{asm-generic/socket,linux/if_ether}.h
@@ -97,6 +97,8 @@ def needs(point: Point) -> tuple[int, ...]:
     """The capabilities that loading and attaching at this point take."""
     match point:
         case points.XdpLink() | points.XdpNetlink() | points.TcxLink() | points.Clsact():
+            return privilege.BPF, privilege.NET_ADMIN
+        case points.TcxBeside():
             return privilege.BPF, privilege.NET_ADMIN
         case points.CgroupLink() | points.CgroupAttach():
             return privilege.BPF, privilege.NET_ADMIN
@@ -161,7 +163,7 @@ def kind(point: Point) -> tuple[int, int, int]:
             return ProgType.PERF_EVENT, 0, 0
         case points.XdpLink() | points.XdpNetlink():
             return ProgType.XDP, 0, 0
-        case points.TcxLink() | points.Clsact():
+        case points.TcxLink() | points.TcxBeside() | points.Clsact():
             return ProgType.SCHED_CLS, 0, 0
         case points.PacketSocket():
             return ProgType.SOCKET_FILTER, 0, 0
@@ -293,6 +295,14 @@ def attach(
                 point,
                 ifindex,
             )
+        case points.TcxBeside(direction, index, program, behind):
+            flags = bpf.F_ID | (bpf.F_AFTER if behind else bpf.F_BEFORE)
+            kind = _TCX[direction]
+            return _link(
+                lambda: bpf.link_create(prog_fd, index, kind, flags=flags, beside=program),
+                "TCX",
+                point,
+            )
         case points.PacketSocket():
             return _packet_socket(prog_fd, point, ifindex)
         case points.SkMsgLink(name) | points.SkMsgAttach(name):
@@ -360,6 +370,10 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
             return Unsupported(f"this machine has no {what}", errno=code)
         case errno.EINVAL | errno.EIO if isinstance(point, points.Uprobe | points.Uretprobe):
             return Unsupported(f"this kernel does not let {what} be probed", errno=code)
+        case errno.ENOENT | errno.ERANGE | errno.ESTALE if isinstance(point, points.TcxBeside):
+            full = code == errno.ERANGE
+            why = "its chain is full" if full else "it is not in its chain any more"
+            return Unsupported(why, errno=code)
         case errno.ENOENT:
             return Unsupported(f"this kernel has no {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.TcxLink):

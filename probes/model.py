@@ -113,12 +113,13 @@ class Reading:
 class Attach(Protocol):
     """Loads and attaches one more program for a rung that follows others' programs."""
 
-    def __call__(self, point: Point, insns: bytes, name: str, stack: ExitStack, /) -> None:
-        """Lets go of it when `stack` unwinds. Raises ProbeError; nothing is left then."""
+    def __call__(self, point: Point, insns: bytes, name: str, stack: ExitStack, /) -> int:
+        """The program's id. Lets go of it when `stack` unwinds. Raises ProbeError; nothing is
+        left then."""
         ...
 
 
-def _attaches_nothing(*_: object) -> None:
+def _attaches_nothing(*_: object) -> int:
     raise Unsupported("nothing can be attached from here")
 
 

@@ -183,6 +183,19 @@ class TcxLink:
 
 
 @dataclass(frozen=True, slots=True)
+class TcxBeside:
+    """TC through a bpf_link, right before or right behind a program of a TCX chain. Linux 6.6.
+
+    program: its id, on the interface of that number. direction: ingress or egress.
+    """
+
+    direction: str
+    ifindex: int
+    program: int
+    behind: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Clsact:
     """TC on the target interface by a clsact qdisc and a direct-action filter. Outlives us."""
 
@@ -250,6 +263,7 @@ Point = (
     | XdpLink
     | XdpNetlink
     | TcxLink
+    | TcxBeside
     | Clsact
     | PacketSocket
     | Lsm

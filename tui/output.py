@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from probes.funnel import Cause, Flow, Since, Stage, funnel, interfaces
+from probes.flows import Cause, Flow, Since
+from probes.funnel import Stage, funnel, interfaces
 from probes.model import Column, Enforced, Host, Kind, Refusal, Status, TargetKind
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit, count, duration, octets, percent, printable, show

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from probes import units
-from probes.funnel import Cause, Flow, Stage, funnel
+from probes.flows import Cause, Flow
+from probes.funnel import Stage, funnel
 from probes.model import HookId
 from probes.snapshot import SnapshotRow
 from probes.units import Unit
@@ -25,8 +26,8 @@ _SEEN = {"fexit": "fexit", "runs": "run count", "none": "name only"}
 
 _TITLES = {"nic": "NIC", "xdp": "XDP", "tc-ingress": "TC ingress", "tc-egress": "TC egress"}
 _HOOKS = (
-    "interfaces", "drops", "qdiscs", "xdp", "xdp-programs", "tc-ingress", "tc-egress",
-    "tc-programs",
+    "interfaces", "drops", "qdiscs", "xdp", "xdp-programs", "xdp-errors", "tc-ingress",
+    "tc-egress", "tc-programs",
 )  # fmt: skip
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from probes import bpf, foreign, foreign_source, netlink, tc
+from probes import around, bpf, foreign, foreign_source, netlink, tc
+from probes.around import Around
 from probes.foreign import Followed, Followers
 from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
@@ -17,11 +18,12 @@ from probes.units import Unit
 
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 _SHOT, _REDIRECT, _STOLEN, _TRAP = 2, 7, 4, 8  # TC_ACT_*; TCX knows the first two only
+TCX = "tcx"
 NOT_DIRECT = "what it answers is a class, not a verdict: it is not direct-action"
 
 
 class Sitting(NamedTuple):
-    """A program in its place. at: "tcx", or a filter's priority and handle. direct: see Filter."""
+    """A program in its place. at: TCX, or a filter's priority and handle. direct: see Filter."""
 
     interface: str
     direction: str
@@ -63,7 +65,7 @@ class _Chains:
             return
         for id in ids:
             place = Place(id, link.ifindex, int(direction == "egress"))
-            yield Sitting(link.name, direction, "tcx", place)
+            yield Sitting(link.name, direction, TCX, place)
 
 
 def _filters(link: netlink.Interface, direction: str) -> Iterator[Sitting]:
@@ -103,16 +105,21 @@ def _rows(
 def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]:
     def open(opening: Opening) -> Callable[[], Reading]:
         followers, chains = Followers(opening, ways), _Chains()
-        verdicts = Verdicts(opening) if ways else None
-        followers.keep([one.place for one in chains.list()])
+        counts = _Counts(opening) if opening.tables else None
+        sitting = chains.list()
+        held = followers.keep([one.place for one in sitting])
+        if counts is not None:
+            counts.read()
+            counts.keep(sitting, held)
 
         def read() -> Reading:
-            answers = verdicts.read() if verdicts is not None else {}
+            if counts is not None:
+                counts.read()
             sitting = chains.list()
             places = Counter(one.place for one in sitting)
             held = followers.keep(places)
-            if verdicts is not None:
-                verdicts.forget(answers.keys() - places.keys())
+            if counts is not None:
+                counts.keep(sitting, held)
             several = Counter(one.place.program for one in sitting)
 
             def told(one: Sitting) -> dict[str, Value] | None:
@@ -120,17 +127,57 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
                 if followed is None or followed.ours:
                     return None
                 known: dict[str, Value] = {"program": followed.name, "seen": followed.seen}
-                if followed.seen == foreign.FEXIT:
-                    counted = _by_verdict(one, followed, answers.get(one.place))
+                if followed.seen == foreign.FEXIT and counts is not None:
+                    counted = _by_verdict(one, followed, counts.answers.get(one.place))
                     return known | _once(counted, followed.why, places[one.place])
-                runs = followed.runs()
-                return known | _once({"packets": runs}, followed.why, several[one.place.program])
+                beside = counts.around(one) if counts is not None else {}
+                why = [followed.why, str(beside.pop("why", ""))]
+                if "packets" in beside:  # what refused fexit to it is worth telling, if it was that
+                    why = [w for w in why if w != foreign.ONLY_RUNS]
+                    return known | beside | {"why": "; ".join(filter(None, why))}
+                known_runs: dict[str, Value] = {"packets": followed.runs()}
+                told_why = "; ".join(filter(None, why))
+                return known | _once(known_runs, told_why, several[one.place.program])
 
-            return Reading(_rows(opening, sitting, told), verdicts.lost() if verdicts else 0)
+            return Reading(_rows(opening, sitting, told), counts.lost() if counts else 0)
 
         return read
 
     return open
+
+
+class _Counts:
+    """What our programs have counted: at the exits of others, or around them in TCX chains."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._verdicts = Verdicts(opening)
+        self._around = Around(opening, self._verdicts)
+        self.lost = self._verdicts.lost
+        self.answers: Mapping[Place, Answers] = {}
+
+    def read(self) -> None:
+        """To be called before places are listed; see `Verdicts`."""
+        self.answers = self._verdicts.read()
+
+    def keep(self, sitting: Sequence[Sitting], held: Mapping[int, Followed]) -> None:
+        """Puts ours around what has no fexit, and lets go of what has gone."""
+        places = [one.place for one in sitting]
+        self._verdicts.forget(self.answers.keys() - set(places))
+        chained = [one.place for one in sitting if one.at == TCX]
+        ours = {id for id, followed in held.items() if followed.ours}
+        wanted = {
+            place
+            for place in chained
+            if place.program in held.keys() - ours and held[place.program].seen != foreign.FEXIT
+        }
+        self._around.keep(chained, wanted, ours, self.answers)
+
+    def around(self, one: Sitting) -> dict[str, Value]:
+        """What is known of a program that ours are around; only why where there are none."""
+        if one.at != TCX:
+            return {}
+        counted = self._around.counted(one.place, self.answers)
+        return {"why": self._around.why_not(one.place)} if counted is None else counted
 
 
 def _once(counted: dict[str, Value], why: str, places: int) -> dict[str, Value]:
@@ -146,7 +193,7 @@ def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> di
     known: dict[str, Value] = {"packets": sum(packets), "bytes": sum(octets)}
     if not one.direct:
         return known | {"why": f"{followed.why}; {NOT_DIRECT}" if followed.why else NOT_DIRECT}
-    other = 0 if one.at == "tcx" else packets[_STOLEN] + packets[_TRAP]
+    other = 0 if one.at == TCX else packets[_STOLEN] + packets[_TRAP]
     gone = packets[_SHOT] + packets[_REDIRECT] + other
     return known | {
         "pass": sum(packets) - gone,
@@ -188,7 +235,7 @@ HOOK = Hook(
         Column("program_id", "Id", Unit.NUMBER, Kind.KEY, width=6, help="as bpftool shows it"),
         Column("program", "Program", width=16, help="its name; the kernel keeps 15 characters"),
         Column("at", "At", kind=Kind.KEY, width=16, help="tcx, or the filter's prio and handle"),
-        Column("seen", "Seen", width=5, help="how it is counted: fexit, runs or none"),
+        Column("seen", "Seen", width=5, help="how it is counted: fexit, around, runs or none"),
         Column("why", "Why", width=30, help="what is missing in the count, and why"),
         _packets("packets", "Packets", "packets it was given"),
         Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, help="of those, as it left them"),
@@ -196,6 +243,7 @@ HOOK = Hook(
         _packets("drop", "Drop", "dropped (TC_ACT_SHOT)"),
         _packets("redirect", "Redirect", "sent to another interface"),
         _packets("other", "Other", "stolen or trapped"),
+        _packets("ended", "Ended", "seen by around: did not go on; why is not known"),
     ),
     ladder=(
         Rung(
@@ -206,6 +254,13 @@ HOOK = Hook(
             types=foreign_source.TC_TYPES,
             programs=foreign_source.PROGRAMS,
             requires=foreign.unreachable,
+        ),
+        Rung(
+            around.AROUND,
+            "Linux 6.6, CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN",
+            _followed(()),
+            source=foreign_source.AROUND_SOURCE,
+            requires=around.unplaceable,
         ),
         Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=foreign.uncountable),
         Rung("netlink", "nothing (TCX: CAP_NET_ADMIN)", _from_netlink, from_zero=False),

@@ -87,9 +87,7 @@ def _counted(followed: Followed, answers: Answers | None, interfaces: int) -> di
     return known | {"why": f"{followed.why}; {several}"}
 
 
-def _by_driver(
-    drivers: ethtool.Since, one: Sitting, followed: Followed | None
-) -> dict[str, Value]:
+def _by_driver(drivers: ethtool.Since, one: Sitting, followed: Followed | None) -> dict[str, Value]:
     """What the driver counts by verdict, where its program's answers are not seen themselves."""
     link, mode, place = one
     if mode != "native" or (followed is not None and followed.seen == foreign.FEXIT):

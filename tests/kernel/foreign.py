@@ -53,10 +53,13 @@ class Somebody:
     def load(self, kind: str, name: str, *, btf: bool = False) -> int:
         return int(self.ask("load", kind, name, btf))
 
-    def put(self, program: int, index: int, at: str) -> int:
-        """A loaded program's link at "native", "generic", "ingress" or "egress"; the link's id."""
-        where = (_XDP, _MODES[at]) if at in _MODES else (_TCX[at], 0)
-        return int(self.ask("link", program, index, *where))
+    def put(self, program: int, index: int, at: str, *, flags: int = 0, beside: int = 0) -> int:
+        """A loaded program's link at "native", "generic", "ingress" or "egress"; the link's id.
+
+        flags, beside: where in a TCX chain; a program's id.
+        """
+        where = (_XDP, _MODES[at]) if at in _MODES else (_TCX[at], flags)
+        return int(self.ask("link", program, index, *where, beside))
 
     def seen(self, program: int) -> int:
         return int(self.ask("seen", program))

@@ -212,10 +212,11 @@ def pin(program: int, path: str) -> None:
     _bpf(_OBJ_PIN, struct.pack("<QI", ctypes.addressof(name), _held[program][0]))
 
 
-def link(program: int, target: int | str, attach_type: int, flags: int) -> int:
-    """A bpf_link to an interface or a cgroup; its id. It stays open."""
+def link(program: int, target: int | str, attach_type: int, flags: int, beside: int = 0) -> int:
+    """A bpf_link to an interface or a cgroup; its id. It stays open. beside: a program's id."""
     where = target if isinstance(target, int) else os.open(target, os.O_RDONLY | os.O_DIRECTORY)
-    fd = _bpf(_LINK_CREATE, struct.pack("<4I", _held[program][0], where, attach_type, flags))
+    created = struct.pack("<5I", _held[program][0], where, attach_type, flags, beside)
+    fd = _bpf(_LINK_CREATE, created)
     id = _id(fd, 4)
     _links[id] = fd
     return id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -70,12 +71,12 @@ class Watch:
 
 
 @pytest.fixture
-def watch(modules: Modules) -> Iterator[Callable[[], Watch]]:
+def watch(modules: Modules) -> Iterator[Callable[..., Watch]]:
     with ExitStack() as stack:
 
-        def begin() -> Watch:
+        def begin(*more: str) -> Watch:
             attachments = []
-            for name in HOOKS:
+            for name in (*HOOKS, *more):
                 attachments.append(Attachment(catalogue()[name], modules))
                 stack.callback(attachments[-1].detach)
                 status = attachments[-1].climb()
@@ -148,6 +149,46 @@ def test_what_an_xdp_program_drops(watch: Callable[[], Watch], acme: Somebody, m
     send("v1", N, LONG)
     assert began.lost("v0") == {"xdp": N}
     assert began.lost("v1") == {}
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_what_an_xdp_program_aborts_or_cannot_send_on(
+    watch: Callable[..., Watch], acme: Somebody, mode: str
+) -> None:
+    """Its verdicts do not tell, but the kernel does, and a veth counts some as its own."""
+    index, _ = veth()
+    acme.put(acme.load("xdp by byte", "acme_xdp", btf=True), index, mode)
+    began = watch("xdp-programs", "xdp-errors")
+    sent = {0: N, 1: N + 1, 4: N + 2, 2: 3}  # aborted, dropped, redirected to nowhere, passed
+    if mode == "native":
+        sent[3] = N + 3  # sent back to where nobody takes it
+    for byte, frames in sent.items():
+        send("v1", frames, FRAME[:14] + bytes([byte]) + FRAME[15:])
+    lost = sum(sent.values()) - 3
+    deadline = time.monotonic() + 10  # a veth takes packets in when its CPU comes to it
+    while (told := began.lost("v0")) != {"xdp": lost, "stack": 3}:
+        assert time.monotonic() < deadline, told
+    stages = {s.name: s for s in began.funnel("v0")}
+    assert stages["tc-ingress"].came is not None
+    assert stages["tc-ingress"].came.total == 3
+    whys = [cause.why for cause in stages["xdp"].causes]
+    assert any(why.startswith("acme_xdp#") for why in whys)
+    assert any(": redirect: E" in why for why in whys)
+
+
+def test_what_is_lost_behind_a_redirect(watch: Callable[..., Watch], acme: Somebody) -> None:
+    """Where it came in, and not once more at the veth that could not take it."""
+    index, _ = veth()
+    out, behind = veth("w0", "w1")
+    run("ip", "link", "set", "dev", "w1", "mtu", "100")
+    acme.put(acme.load("xdp by byte", "acme_taker"), behind, "native")
+    acme.put(acme.ask("redirect", "acme_redirect", out), index, "native")
+    began = watch("xdp-programs", "xdp-errors")
+    send("v1", N, FRAME + bytes(100))
+    deadline = time.monotonic() + 10
+    while (told := began.lost("v0")) != {"xdp": N}:
+        assert time.monotonic() < deadline, told
+    assert began.lost("w0") == {}
 
 
 def test_what_a_tc_filter_drops_on_the_way_in(watch: Callable[[], Watch]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from probes.drop_stages import ANYWHERE, RECEIVING, UNTOLD, function_of, stage_of
-from probes.funnel import Cause, Flow, Stage, funnel, interfaces, remember
+from probes.flows import Cause, Flow
+from probes.funnel import Stage, funnel, interfaces, remember
 from probes.hooks import catalogue
 from probes.model import HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.snapshot import Snapshot
@@ -103,6 +104,45 @@ def test_xdp_s_drops_are_counted_once_though_generic_mode_frees_them() -> None:
     assert stages["xdp"].why == "p#3"
     assert stages["tc-ingress"].came == Flow(35, 17.5)
     assert _lost(told, ours=(Cause("drop udp", Flow(4, None)),)) == {"xdp": 14}
+
+
+ERROR: Values = {"interface": "eth0", "program": "p#3", "error": "-", "to": "-"}
+ABORTED: Values = {**ERROR, "answer": "aborted", "packets": 4}
+REDIRECTED: Values = {**ERROR, "answer": "redirect", "error": "ENXIO", "to": "eth1", "packets": 5}
+
+
+@pytest.mark.parametrize(
+    ("program", "lost", "behind"),
+    [
+        ({"seen": "runs"}, 4 + 5, 91),  # its verdicts are not known
+        ({"seen": "driver", "drop": 6, "redirect": 10}, 6 + 5, 100 - 6 - 5 - 10),  # those it sent
+        ({"seen": "fexit", "drop": 2, "aborted": 4, "redirect": 15}, 6 + 5, 100 - 6 - 15),
+    ],
+)
+def test_what_xdp_could_not_send_on_is_lost_and_what_it_aborted_is_counted_once(
+    program: Values, lost: int, behind: int
+) -> None:
+    sitting: Values = {"ifindex": 2, "interface": "eth0", "program_id": 3, "program": "p"}
+    unknown = {} if "drop" in program else {"drop": None, "aborted": None}
+    told: Told = {
+        "interfaces": _link(rx_packets=100, xdp_mode="native"),
+        "drops": [],
+        "xdp-programs": [{**sitting, **unknown, **program}],
+        "xdp-errors": [ABORTED, REDIRECTED],
+    }
+    stages = {s.name: s for s in _stages(told)}
+    assert _lost(told) == {"xdp": lost}
+    assert stages["tc-ingress"].came == Flow(behind, behind / 2)
+    assert "p#3: redirect to eth1: ENXIO" in [c.why for c in stages["xdp"].causes]
+
+
+def test_in_generic_mode_the_kernel_frees_what_could_not_be_sent_on() -> None:
+    told: Told = {
+        "interfaces": _link(rx_packets=100, xdp_mode="generic"),
+        "drops": [_drop(9, "XDP")],
+        "xdp-errors": [ABORTED, REDIRECTED],
+    }
+    assert _lost(told) == {"xdp": 9}
 
 
 def test_a_queue_s_drops_are_the_root_s_or_those_that_were_freed_whichever_are_more() -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_VALUES = ("model", "snapshot", "units", "errors", "points", "rules", "funnel", "drop_stages")
-SEEN = (*_VALUES, "cells", "frames", "moments", "recorded", "recording", "tape")
+_VALUES = ("model", "snapshot", "units", "errors", "points", "rules", "hits")
+_DRAWN = ("flows", "funnel", "drop_stages", "cells", "frames", "moments")
+_TAPES = ("recorded", "recording", "tape")
+SEEN = (*_VALUES, *_DRAWN, *_TAPES)
 SCREEN_SEES = {f"probes.{m}" for m in SEEN}
 KNOWS_BOTH = {"tui.cli", "tui.output", "tui.recordings", "tui.reports", "tui.schema"}
 _ATTACHING = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from probes.funnel import Cause, Flow, Stage
+from probes.flows import Cause, Flow
+from probes.funnel import Stage
 from probes.hooks import catalogue
 from probes.model import Enforced, HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.rules import parse
