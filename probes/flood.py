@@ -162,7 +162,7 @@ def tc_values(f: Foreign, packets: float, size: int) -> Values:
         "ifindex": f.ifindex, "interface": f.interface, "direction": f.direction,
         "position": f.position, "program_id": f.id, "program": f.program, "at": f.at,
         "seen": f.seen, "why": f.why, "packets": int(packets),
-        "bytes": int(packets) * size if f.seen == "fexit" else None,
+        "bytes": int(packets) * size if f.seen == "fexit" else None, "ended": None,
     }  # fmt: skip
     dropped = int(packets * f.drop)
     counted = {"pass": int(packets) - dropped, "drop": dropped, "redirect": 0, "other": 0}

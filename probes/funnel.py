@@ -18,7 +18,7 @@ mean the same packets is written here once:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from probes.drop_stages import ANYWHERE, IN_RX_DROPPED, RECEIVING, STAGES, UNTOLD, stage_of
@@ -26,6 +26,7 @@ from probes.flows import Cause, Counted, Flow, Since, Snapshots, sum_of
 from probes.model import HookId, Sample
 from probes.units import DASH
 
+Ours = Mapping[str, Sequence[Cause]]
 _COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
 """Kinds of interface and drivers whose rx_dropped has what XDP drops."""
 
@@ -68,21 +69,21 @@ def funnel(
     snapshots: Snapshots,
     interface: str,
     since: Since | None = None,
-    ours: Sequence[Cause] = (),
+    ours: Ours | None = None,
 ) -> tuple[Stage, ...]:
     """The stages in order. A ninth, UNTOLD, is there where the kernel does not tell which it was.
 
     Reads the hooks interfaces, drops, qdiscs, xdp, xdp-programs, xdp-errors, tc-ingress, tc-egress
     and tc-programs, as far as they are there. since: where counting starts; without it each counter
-    counts from its own start. ours: what our own rules drop at XDP, which is in no hook.
+    counts from its own start. ours: what our own rules drop, by stage: that is in no hook.
     """
-    return _Funnel(Counted(snapshots, interface, since or {}), ours).stages()
+    return _Funnel(Counted(snapshots, interface, since or {}), ours or {}).stages()
 
 
 class _Funnel:
     """Puts every drop at one stage."""
 
-    def __init__(self, counted: Counted, ours: Sequence[Cause]) -> None:
+    def __init__(self, counted: Counted, ours: Ours) -> None:
         self._counted, self._ours = counted, ours
         self._causes: dict[str, list[Cause]] = {name: [] for name in (*STAGES, UNTOLD)}
         zero = Flow()
@@ -188,7 +189,8 @@ class _Funnel:
 
     def _known(self, lost: Flow, *hooks: str) -> Flow | None:
         """None where neither the kernel's drops nor one of these hooks is looked at."""
-        return lost if self._counted.traced or any(map(self._counted.rows, hooks)) else None
+        seen = self._counted.traced or self._ours or any(map(self._counted.rows, hooks))
+        return lost if seen else None
 
     def _ordered(self, stage: str) -> tuple[Cause, ...]:
         by = sorted(self._causes[stage], key=lambda c: (c.lost.per_s or 0, c.lost.total))
@@ -209,7 +211,7 @@ class _Funnel:
         lost, elsewhere = ("drop", "aborted"), ("tx", "redirect")
         hooks = ("xdp-programs", "xdp")
         programs = [c for hook in hooks for c in counted.programs(hook, lost)]
-        programs += [*self._ours, *counted.aborted()]
+        programs += [*self._ours.get("xdp", ()), *counted.aborted()]
         sent = sum_of(c.lost for hook in hooks for c in counted.programs(hook, elsewhere))
         astray = counted.astray()
         if counted.level("xdp-programs", "seen") == {"fexit"}:  # drivers count what they did send
@@ -222,7 +224,8 @@ class _Funnel:
         return named.plus(sum_of(c.lost for c in astray)), sent
 
     def _programs(self, stage: str, direction: str) -> Flow:
-        return self._named(stage, self._counted.programs("tc-programs", ("drop",), direction))
+        programs = self._counted.programs("tc-programs", ("drop",), direction)
+        return self._named(stage, [*self._ours.get(stage, ()), *programs])
 
     def _named(self, stage: str, programs: Sequence[Cause]) -> Flow:
         """As `_most`; whoever is known to have dropped is named, also when all were freed."""
@@ -233,7 +236,8 @@ class _Funnel:
                 self._add(stage, *cause)
             for place in places[:1]:  # what nobody is known to have dropped was freed there
                 self._add(stage, place.why, self._left(freed, known))
-        return freed.most(known)
+        lost = freed.most(known)
+        return lost if known.per_s is not None else Flow(lost.total, None)
 
     def _nic(self, xdp: Flow) -> Flow:
         """Lost by the device and its driver: what rx_dropped has beyond the kernel's own."""

@@ -19,8 +19,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from probes.cells import Malformed
+from probes.flows import Since
 from probes.frames import Encoder, Layout, Tick
-from probes.funnel import Since, remember
+from probes.funnel import remember
 from probes.model import Enforced, Hook, HookId, Sample, Status
 from probes.moments import Mark, Moment, Noticing, marks
 from probes.snapshot import Snapshot, Trail

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 from probes import spec
 from probes.errors import ProbeError
 from probes.funnel import remember
+from probes.hits import Hits
 from probes.known import Catalogue
 from probes.model import Enforced, Hook, HookId, Sample, Source, State, TargetKind
 from probes.recording import RecordingError
@@ -424,7 +425,8 @@ def _programs(arguments: argparse.Namespace) -> int:
 
 def _once(arguments: argparse.Namespace) -> int:
     async def watch(live: Live) -> int:
-        before = await live.read()
+        before, hits = await live.read(), Hits()
+        hits.take(live.rules())
         await asyncio.sleep(arguments.seconds)
         after = await live.read()
         # Whatever came to be during the run has no sample before: its rates are not known.
@@ -437,7 +439,9 @@ def _once(arguments: argparse.Namespace) -> int:
         remember(since, before)
         remember(since, after)
         shown = Shown(live.host, time.time(), arguments.seconds, snapshots, live.rules(), since)
-        print(printer(arguments.format, _asked(arguments, live.catalogue), several=False)(shown))
+        asked = _asked(arguments, live.catalogue)
+        show = printer(arguments.format, asked, several=False, hits=hits)
+        print(show(shown))
         return _verdict(arguments, after)
 
     return _batch(_live(arguments), watch)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from probes.funnel import Since
+from probes.flows import Since
+from probes.hits import Hits
 from probes.model import Enforced, Hook, Host, Kind
 from probes.snapshot import Snapshot
 from probes.units import printable
@@ -40,12 +41,20 @@ Printer = Callable[[Shown], str]
 """A moment as text, without the last line's end."""
 
 
-def printer(name: str, hooks: Iterable[Hook], *, several: bool) -> Printer:
-    """One of FORMATS. hooks: those that can come. several: more than one moment is printed."""
+def printer(
+    name: str, hooks: Iterable[Hook], *, several: bool, hits: Hits | None = None
+) -> Printer:
+    """One of FORMATS. hooks: those that can come. several: more than one moment is printed.
+
+    hits: what drop rules had dropped before the first.
+    """
+    seen = hits or Hits()
     if name == "csv":
         return _Csv(hooks)
     if name == "json":
-        return lambda s: output.document(s.host, s.wall, s.interval, s.snapshots, s.rules, s.since)
+        return lambda s: output.document(
+            s.host, s.wall, s.interval, s.snapshots, s.rules, s.since, seen
+        )
     return _tables if several else _table
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from probes.flows import Cause, Flow, Since
+from probes.flows import Since
 from probes.funnel import Stage, funnel, interfaces
+from probes.hits import Dropping, Hits, by_stage
 from probes.model import Column, Enforced, Host, Kind, Refusal, Status, TargetKind
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit, count, duration, octets, percent, printable, show
@@ -21,10 +22,11 @@ def document(
     hooks: Sequence[Snapshot],
     rules: Iterable[Enforced] = (),
     since: Since | None = None,
+    hits: Hits | None = None,
 ) -> str:
     """One object of the format, on one line. Counters are cumulative since attach.
 
-    since: the samples that the funnel counts from.
+    since: the samples that the funnel counts from. hits: what rules had dropped before.
     """
     rules = tuple(rules)
     return json.dumps(
@@ -38,7 +40,7 @@ def document(
             "rules": [_enforced(rule) for rule in rules],
             "funnel": [
                 {"interface": name, "stages": [_stage(s) for s in stages]}
-                for name, stages in _funnels(hooks, since, rules)
+                for name, stages in _funnels(hooks, since, (hits or Hits()).take(rules))
             ],
         },
         ensure_ascii=True,
@@ -46,19 +48,14 @@ def document(
 
 
 def _funnels(
-    hooks: Iterable[Snapshot], since: Since | None, rules: Iterable[Enforced]
+    hooks: Iterable[Snapshot], since: Since | None, dropping: Sequence[Dropping]
 ) -> Iterator[tuple[str, tuple[Stage, ...]]]:
     """The funnel of each interface to which anything came or on which anything was lost."""
     by_hook: dict[str, list[Snapshot]] = {}
     for snapshot in hooks:
         by_hook.setdefault(snapshot.id.hook, []).append(snapshot)
     for name in interfaces(by_hook):
-        ours = [
-            Cause(f"drop {rule.rule.what}", Flow(rule.packets, None))
-            for rule in rules
-            if rule.interface == name and (rule.rung or "").startswith("xdp")
-        ]
-        stages = funnel(by_hook, name, since, ours)
+        stages = funnel(by_hook, name, since, by_stage(dropping, name))
         if any(flow and flow.total for stage in stages for flow in (stage.came, stage.lost)):
             yield name, stages
 
@@ -172,7 +169,7 @@ def report(
     line for each drop rule, and where packets were lost."""
     rules = tuple(rules)
     dropping = "\n".join(_dropping(rule) for rule in rules)
-    lost = "\n".join(_lost(_funnels(snapshots, since, rules)))
+    lost = "\n".join(_lost(_funnels(snapshots, since, Hits().take(rules))))
     head = filter(None, (printable(host.privilege), dropping, lost))
     return "\n\n".join([*head, *(text(group) for group in grouped(snapshots))])
 

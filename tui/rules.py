@@ -1,42 +1,19 @@
-"""Drop rules on the screen: sentences about them, how fast they drop, and the banner."""
+"""Drop rules on the screen: sentences about them, and the banner."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from probes.model import Enforced
+from probes.hits import Dropping as Dropping
+from probes.hits import Hits as Hits
+from probes.hits import Identity as Identity
 from probes.rules import Rule, RuleError, parse, protocol_name
 from probes.snapshot import SnapshotRow
 from probes.units import count
 from tui.fields import label
 from tui.lines import Line, Span, fit, line, width_of
-
-Identity = tuple[str, str]
-"""What a rule is known by: the interface, and what it matches."""
-
-
-class Dropping(NamedTuple):
-    """A rule that stands, and the packets a second that it drops, None until known."""
-
-    enforced: Enforced
-    per_s: float | None = None
-
-    @property
-    def id(self) -> Identity:
-        return self.enforced.interface, self.enforced.rule.what
-
-    @property
-    def place(self) -> str:
-        """The rung that enforces it."""
-        return self.enforced.rung or "nothing enforces it"
-
-    @property
-    def at_xdp(self) -> bool:
-        """Before the kernel makes an skb of a packet, where the mode is native."""
-        return self.place.startswith("xdp")
 
 
 class Offer(NamedTuple):
@@ -44,35 +21,6 @@ class Offer(NamedTuple):
 
     interface: str
     texts: tuple[str, ...] = ()
-
-
-class Hits:
-    """How fast each rule drops, by its own age: so it is right on every source's clock."""
-
-    BACK, STEP = 3.0, 0.9
-    """Seconds that a rate looks back, and between two looks."""
-
-    def __init__(self) -> None:
-        self._seen: dict[Identity, deque[tuple[float, int]]] = {}
-
-    def take(self, rules: Sequence[Enforced]) -> tuple[Dropping, ...]:
-        """The rules with their rates; those that are gone are forgotten."""
-        known = {(e.interface, e.rule.what) for e in rules}
-        for gone in self._seen.keys() - known:
-            del self._seen[gone]
-        return tuple(Dropping(e, self._rate(e)) for e in rules)
-
-    def _rate(self, e: Enforced) -> float | None:
-        seen = self._seen.setdefault((e.interface, e.rule.what), deque())
-        age = e.rule.ttl - e.expires_in
-        if seen and (age < seen[-1][0] or e.packets < seen[-1][1]):
-            seen.clear()  # it began anew
-        if not seen or age - seen[-1][0] >= self.STEP:
-            seen.append((age, e.packets))
-        while len(seen) > 2 and seen[1][0] <= age - self.BACK:
-            seen.popleft()
-        (since, before), (now, packets) = seen[0], seen[-1]
-        return (packets - before) / (now - since) if now > since else None
 
 
 def lasting(seconds: float) -> str:

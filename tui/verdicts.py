@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from probes import units
-from probes.flows import Cause, Flow
+from probes.flows import Flow
 from probes.funnel import Stage, funnel
+from probes.hits import by_stage
 from probes.model import HookId
 from probes.snapshot import SnapshotRow
 from probes.units import Unit
 from tui.detail import heading
 from tui.fields import label
 from tui.lines import Line, Span, fit, line, wrap
-from tui.rules import Dropping
 from tui.view import View
 from tui.who import kernel_drops, program
 
@@ -34,8 +34,7 @@ _HOOKS = (
 def way(view: View, interface: str, width: int) -> list[Line]:
     """The funnel: what came to each stage and what was lost there, and most by whom."""
     snapshots = {hook: view.of(hook) for hook in _HOOKS}
-    rules = [d for d in view.dropping if d.enforced.interface == interface]
-    stages = with_rules(funnel(snapshots, interface, view.since), rules)
+    stages = funnel(snapshots, interface, view.since, by_stage(view.dropping, interface))
     head = f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{'lost':>8}  most by"
     lines = [
         *heading("The way of its packets: each second, and since start"),
@@ -47,23 +46,6 @@ def way(view: View, interface: str, width: int) -> list[Line]:
     for flow in lost:
         every = every.plus(flow)
     return [*lines, _stage(Stage("lost in all", None, every), 8)]
-
-
-def with_rules(stages: Sequence[Stage], rules: Sequence[Dropping]) -> tuple[Stage, ...]:
-    """The stages with what our rules drop, of which the kernel sees a part, without a name."""
-    return tuple(_with_rules(stage, rules) for stage in stages)
-
-
-def _with_rules(stage: Stage, rules: Sequence[Dropping]) -> Stage:
-    here = [d for d in rules if stage.name == ("xdp" if d.at_xdp else "tc-ingress")]
-    if not here:
-        return stage
-    ours, causes = Flow(), list[Cause]()
-    for d in sorted(here, key=lambda d: -(d.per_s or 0)):
-        causes.append(Cause(f"rule {d.enforced.rule.what}", Flow(d.enforced.packets, d.per_s)))
-        ours = ours.plus(causes[-1].lost)
-    lost = (stage.lost or Flow()).most(ours)  # XDP has one seat: nobody else drops there
-    return Stage(stage.name, stage.came, lost, (*causes, *stage.causes))
 
 
 def _stage(stage: Stage, room: int) -> Line:

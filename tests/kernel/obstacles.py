@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probes import foreign
+from probes import around, foreign
 from probes.hooks import catalogue
 from probes.model import Rung
 from probes.points import (
@@ -142,8 +142,10 @@ class Situation:
 
 
 def _needed(rung: Rung) -> list[type[Any]]:
-    others = rung.requires in (foreign.unreachable, foreign.uncountable)
     needed = [type(p.point) for p in rung.programs if not p.optional]
+    if rung.requires is around.unplaceable:
+        return [Others, TcxLink]
+    others = rung.requires in (foreign.unreachable, foreign.uncountable)
     return [Others, *needed] if others else needed
 
 

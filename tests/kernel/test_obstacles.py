@@ -33,7 +33,7 @@ from obstacles import (
     rung_of,
 )
 
-from probes import privilege
+from probes import privilege, tcx
 from probes.hooks import catalogue
 
 pytestmark = pytest.mark.kernel
@@ -63,7 +63,8 @@ class Seen:
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """This thread's namespace, and the name of a like one for the doctor.
 
-    Somebody's programs are on v1 here, of which hooks that look for some have to tell.
+    Somebody's programs are on v1 here, of which hooks that look for some have to tell, and one
+    on w0 that aborts.
     """
     pins = tmp_path_factory.mktemp("pins")
     with namespace() as name, somebody(pins) as them:
@@ -72,8 +73,14 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         try:
             _, index = veth()
             them.put(them.load("xdp", "acme_xdp", btf=True), index, "native")
-            run("tc", "qdisc", "add", "dev", "v1", "clsact")
-            them.filter_of(them.load("tc", "acme_tc", btf=True), "v1", "ingress", 5)
+            acme = them.load("tc", "acme_tc", btf=True)
+            if tcx.missing() is None:
+                them.put(acme, index, "ingress")
+            else:
+                run("tc", "qdisc", "add", "dev", "v1", "clsact")
+                them.filter_of(acme, "v1", "ingress", 5)
+            third, _ = veth("w0", "w1")
+            them.put(them.load("xdp by byte", "acme_aborts", btf=True), third, "native")
             run("ip", "-n", beside, "link", "set", "lo", "up")
             run("ip", "-n", beside, *_VETH)
             for interface in ("v0", "v1"):
@@ -199,7 +206,7 @@ class Made:
 
 @contextmanager
 def events() -> Iterator[Made]:
-    for interface in ("v0", "v1", "lo"):
+    for interface in ("v0", "v1", "lo", "w1"):
         send(interface, FRAMES)
     getpgid(0, CALLS)
     getpgid(-1, FAILING)
@@ -242,12 +249,15 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
         case "sources@v0":
             (row,) = rows
             assert (row["saddr"], row["protocol"], row["packets"]) == (SENDER, "0x88b5", FRAMES)
-        case "xdp-programs" | "tc-programs":
+        case "xdp-errors":
             (row,) = rows
+            assert (row["interface"], row["answer"], row["packets"]) == ("w0", "aborted", FRAMES)
+        case "xdp-programs" | "tc-programs":
+            (row,) = (r for r in rows if r["interface"] == "v1")
             passed = FRAMES if rung.name == "fexit" else None
             # What runs at a veth's driver is counted by that, too.
             driver = spec == "xdp-programs" and rung.name == "runs"
-            assert (row["interface"], row["seen"]) == ("v1", "driver" if driver else rung.name)
+            assert row["seen"] == ("driver" if driver else rung.name)
             assert (row["packets"], row["pass"]) == (FRAMES, passed)
         case "opens":
             (row,) = (r for r in rows if r["pid"] == os.getpid())

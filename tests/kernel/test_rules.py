@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import ebpftop, held, left_of, running
@@ -499,12 +500,39 @@ def test_the_command_drops_counts_and_says_so_at_both_ends() -> None:
         child.stdout.readline()
         last = json.loads(child.stdout.readline())
         assert [r["packets"] for r in last["rules"]] == [7, 5]
+        assert _at_xdp(last)["lost"] == 12
+        assert _at_xdp(last)["why"].startswith("rule ")
+        while _at_xdp(last)["lost_per_s"] is None:  # a rate takes a second
+            last = json.loads(child.stdout.readline())
+        assert _at_xdp(last)["lost_per_s"] > 0
+        assert last["funnel"][0]["stages"][2]["in"] == 0, "nothing came to TC"
         child.send_signal(signal.SIGTERM)
         _, said = child.communicate()
     assert child.returncode == 143
     assert "dropping on v0 (xdp-native), 300 s long: src 198.51.100.0/24\n" in said
     assert "no longer dropped on v0 (at the end): udp dport 53: 5 packets, 300 bytes\n" in said
     assert "xdp" not in as_json("ip", "-j", "link", "show", "v0")[0]
+
+
+def _at_xdp(document: dict[str, Any]) -> dict[str, Any]:
+    (funnel,) = (f for f in document["funnel"] if f["interface"] == "v0")
+    (stage,) = (s for s in funnel["stages"] if s["stage"] == "xdp")
+    return dict(stage)
+
+
+def test_one_snapshot_has_in_its_funnel_what_rules_drop() -> None:
+    """Also where no hook looks on, and natively, where the kernel frees nothing."""
+    veth()
+    arguments = ("once", "--for", "3", "--json", "--hook", "interfaces", "--drop", "v0: udp")
+    with running(*arguments) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert "dropping on v0 (xdp-native)" in child.stderr.readline()
+        time.sleep(1)
+        send("v1", 9, ip("198.51.100.1", UDP, ports(1)))
+        stage = _at_xdp(json.loads(child.stdout.read()))
+    assert (stage["in"], stage["lost"], stage["why"]) == (9, 9, "rule proto udp")
+    assert 2 < stage["lost_per_s"] < 4
 
 
 @pytest.mark.anywhere

@@ -40,7 +40,7 @@ from foreign import somebody
 from namespaces import FRAME, as_json, namespace, run, send, veth
 from scenarios import Values, find, log_of, rows_of, values
 
-from probes import bpf, cgroups
+from probes import bpf, cgroups, tcx
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue, protocols
 from probes.model import HookId, Rung, State
@@ -219,10 +219,14 @@ def test_somebody_s_xdp_program_is_counted(
 def test_somebody_s_filter_is_counted(
     attached: Callable[..., Attachment], rung: str, tmp_path: Path, record_property: Record
 ) -> None:
-    veth()
+    index, _ = veth()
     with somebody(tmp_path) as them:
-        run("tc", "qdisc", "add", "dev", "v0", "clsact")
         program = them.load("tc", "acme_tc", btf=True)
+        if rung == "around" and tcx.missing() is None:
+            them.put(program, index, "ingress")
+            _followed(attached, "tc-programs", rung, program, record_property)
+            return
+        run("tc", "qdisc", "add", "dev", "v0", "clsact")
         them.filter_of(program, "v0", "ingress", 5)
         try:
             _followed(attached, "tc-programs", rung, program, record_property)
@@ -254,6 +258,8 @@ def _followed(
     if rung == "fexit":
         assert (row["pass"], row["drop"]) == (FRAMES, 0)
         assert row["bytes"] == FRAMES * len(FRAME)
+    if rung == "around":
+        assert (row["seen"], row["ended"]) == ("around", 0)
     record_property("count", row["packets"])
 
 

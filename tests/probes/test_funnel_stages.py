@@ -6,7 +6,7 @@ import pytest
 
 from probes.drop_stages import ANYWHERE, RECEIVING, UNTOLD, function_of, stage_of
 from probes.flows import Cause, Flow
-from probes.funnel import Stage, funnel, interfaces, remember
+from probes.funnel import Ours, Stage, funnel, interfaces, remember
 from probes.hooks import catalogue
 from probes.model import HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.snapshot import Snapshot
@@ -25,12 +25,12 @@ def _sample(name: str, rows: list[Values], time: float, epoch: int = 1) -> Sampl
     return Sample(status, time, time, epoch, made, from_zero=hook.ladder[0].from_zero)
 
 
-def _lost(told: Told, ours: tuple[Cause, ...] = ()) -> dict[str, int]:
+def _lost(told: Told, ours: Ours | None = None) -> dict[str, int]:
     """What is lost on eth0 by stage, of counters that were at zero two seconds before."""
     return {s.name: s.lost.total for s in _stages(told, ours) if s.lost and s.lost.total}
 
 
-def _stages(told: Told, ours: tuple[Cause, ...] = (), interface: str = "eth0") -> tuple[Stage, ...]:
+def _stages(told: Told, ours: Ours | None = None, interface: str = "eth0") -> tuple[Stage, ...]:
     snapshots = {}
     for name, rows in told.items():
         zero = [
@@ -103,7 +103,16 @@ def test_xdp_s_drops_are_counted_once_though_generic_mode_frees_them() -> None:
     stages = {s.name: s for s in _stages(told)}
     assert stages["xdp"].why == "p#3"
     assert stages["tc-ingress"].came == Flow(35, 17.5)
-    assert _lost(told, ours=(Cause("drop udp", Flow(4, None)),)) == {"xdp": 14}
+    assert _lost(told, ours={"xdp": [Cause("rule udp", Flow(4, None))]}) == {"xdp": 14}
+
+
+def test_what_our_rules_drop_at_tc_is_named_and_the_kernel_s_count_of_it_is_no_more() -> None:
+    told: Told = {"interfaces": _link(rx_packets=50), "drops": [_drop(10, "TC_INGRESS")]}
+    ours = {"tc-ingress": [Cause("rule udp", Flow(10, 5.0))]}
+    assert _lost(told, ours) == {"tc-ingress": 10}
+    (causes,) = (s.causes for s in _stages(told, ours) if s.name == "tc-ingress")
+    assert causes == (Cause("rule udp", Flow(10, 5.0)),)
+    assert _lost({"interfaces": _link(rx_packets=50)}, ours) == {"tc-ingress": 10}
 
 
 ERROR: Values = {"interface": "eth0", "program": "p#3", "error": "-", "to": "-"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probes.flows import Cause, Flow
-from probes.funnel import Stage
+from probes.hits import by_stage
 from probes.hooks import catalogue
 from probes.model import Enforced, HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.rules import parse
@@ -13,7 +13,6 @@ from probes.snapshot import Snapshot, SnapshotRow
 from tui.history import History
 from tui.lines import width_of
 from tui.rules import ANYWHERE, Dropping, Hits, banner, covers, lasting, matched, reading, sentence
-from tui.verdicts import with_rules
 from tui.view import View
 from tui.who import Droppers, Drops
 
@@ -207,14 +206,8 @@ def test_what_our_rule_drops_is_named_and_counted_once(
 
 
 @pytest.mark.parametrize(("rung", "name"), [("xdp-generic", "xdp"), ("tcx", "tc-ingress")])
-def test_the_funnel_has_a_rules_drops_at_its_stage_once(rung: str, name: str) -> None:
-    """What the kernel freed for it there is the same packets; the rule is named first."""
-    freed = Flow(90, 9.0)
-    stages = [Stage(n, None, freed, (Cause("X", freed),)) for n in ("xdp", "tc-ingress", "stack")]
+def test_what_a_rule_drops_is_lost_at_the_stage_where_it_is_enforced(rung: str, name: str) -> None:
     rule = Dropping(_enforced(rung=rung, packets=100), 10.0)
-    for before, after in zip(stages, with_rules(stages, [rule]), strict=True):
-        if before.name == name:
-            assert after.lost == Flow(100, 10.0)
-            assert after.why == "rule src 192.0.2.7 udp dport 53"
-        else:
-            assert after == before
+    lost = Cause("rule src 192.0.2.7 udp dport 53", Flow(100, 10.0))
+    assert by_stage([rule], rule.enforced.interface) == {name: [lost]}
+    assert by_stage([rule], "another") == {}
