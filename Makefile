@@ -7,9 +7,9 @@ MAKEFLAGS += --silent --no-print-directory --no-builtin-rules
 
 # Distribution packages; A|B means whichever the distribution has.
 RUN_PACKAGES := python3-bpfcc 'libbpf1|libbpf0'
-TEST_PACKAGES := iproute2 kmod linux-libc-dev 'bpftool|linux-tools-generic'
+TEST_PACKAGES := iproute2 iputils-ping kmod linux-libc-dev 'bpftool|linux-tools-generic'
 BENCH_PACKAGES := iproute2 btop htop
-MATRIX_PACKAGES := qemu-system-x86 busybox-static debootstrap kmod zstd iproute2 'bpftool|linux-tools-generic'
+MATRIX_PACKAGES := qemu-system-x86 busybox-static debootstrap kmod zstd iproute2 iputils-ping 'bpftool|linux-tools-generic'
 
 # Stamps. Packages: per user, since what a user may not install, root may.
 UID := $(shell id -u)
