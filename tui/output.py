@@ -13,6 +13,9 @@ from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit, count, duration, octets, percent, printable, show
 
 FORMAT = "ebpftop/1"
+_PLACES = ("xdp", "tc-ingress", "tc-egress")
+_OF_PLACE = ("ifindex", "interface", "direction")
+"""Columns that are the same for all programs of a place."""
 
 
 def document(
@@ -38,6 +41,7 @@ def document(
             "interval": interval,
             "hooks": [_hook(s) for s in hooks],
             "rules": [_enforced(rule) for rule in rules],
+            "programs": _programs(hooks),
             "funnel": [
                 {"interface": name, "stages": [_stage(s) for s in stages]}
                 for name, stages in _funnels(hooks, since, (hits or Hits()).take(rules))
@@ -58,6 +62,20 @@ def _funnels(
         stages = funnel(by_hook, name, since, by_stage(dropping, name))
         if any(flow and flow.total for stage in stages for flow in (stage.came, stage.lost)):
             yield name, stages
+
+
+def _programs(hooks: Iterable[Snapshot]) -> list[dict[str, object]]:
+    """Each interface's programs, somebody's, in the order in which packets meet them."""
+    found: dict[str, dict[str, list[object]]] = {}
+    for snapshot in hooks:
+        if snapshot.id.hook not in ("xdp-programs", "tc-programs"):
+            continue
+        left = [c for c in snapshot.hook.columns if c.name not in _OF_PLACE and not c.hidden]
+        for row in snapshot.rows:
+            places = found.setdefault(str(row["interface"]), {place: [] for place in _PLACES})
+            direction = row.values.get("direction")
+            places[f"tc-{direction}" if direction else "xdp"].append(_row(left, row))
+    return [{"interface": name, **places} for name, places in found.items()]
 
 
 def _stage(stage: Stage) -> dict[str, object]:

@@ -16,12 +16,15 @@ from tui.detail import heading
 from tui.fields import label
 from tui.lines import Line, Span, fit, line, wrap
 from tui.view import View
-from tui.who import kernel_drops, program
+from tui.who import error, kernel_drops, program
 
 MOST_REASONS = 12
 """Lines of drop reasons in a detail; more are counted."""
-_VERDICTS = ("pass", "drop", "aborted", "tx", "redirect", "other")
-_SEEN = {"fexit": "fexit", "runs": "run count", "none": "name only"}
+_VERDICTS = ("pass", "drop", "aborted", "tx", "redirect", "other", "ended")
+_SEEN = {
+    "fexit": "fexit", "around": "programs of ours around it", "driver": "the driver's statistics",
+    "runs": "run count", "none": "name only",
+}  # fmt: skip
 
 
 _TITLES = {"nic": "NIC", "xdp": "XDP", "tc-ingress": "TC ingress", "tc-egress": "TC egress"}
@@ -98,6 +101,7 @@ def programs(view: View, interface: str, width: int) -> list[Line]:
     found = sitting(view, interface)
     for one in found:
         lines += _program(one, width)
+    lines += _astray(view, interface)
     if any(one.row["seen"] != "fexit" for one in found):
         lines += _why(view, width)
     return lines if found else [*lines, line(("  nobody's", "muted"))]
@@ -109,6 +113,18 @@ def _why(view: View, width: int) -> Iterator[Line]:
     for text in dict.fromkeys(f"{r.rung}: {r.error}: {r.why}" for s in statuses for r in s.refused):
         for row in wrap(label(f"not by {text}"), max(width - 4, 20)):
             yield line((f"  {row}", "warn"))
+
+
+def _astray(view: View, interface: str) -> Iterator[Line]:
+    """What XDP programs aborted, and what could not go where they sent it."""
+    for row in view.rows("xdp-errors"):
+        if row["interface"] == interface and row["packets"]:
+            rate = row.rate("packets")
+            yield line(
+                (f"  {units.count(rate):>7}/s ", "bad" if rate else ""),
+                (f"{units.show(row['packets'], Unit.PACKETS):>7} in all  ", "muted"),
+                (label(f"XDP {error(row)}"), "warn"),
+            )  # fmt: skip
 
 
 def _program(one: Sitting, width: int) -> Iterator[Line]:
@@ -132,7 +148,7 @@ def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
         if verdict not in row.rates:
             continue
         value = row.rates[verdict] if rates else row[verdict]
-        if verdict in ("aborted", "tx", "other") and not value:
+        if verdict in ("aborted", "tx", "other", "ended") and not value:
             continue
         number = value if isinstance(value, int | float) else None
         bad = verdict in ("drop", "aborted") and number

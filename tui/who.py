@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from probes.drop_stages import function_of, stage_of
 from probes.snapshot import SnapshotRow
+from probes.units import DASH
 from tui.view import View
 
 
@@ -87,6 +88,12 @@ def program(row: SnapshotRow) -> str:
     return f"{row['program'] or '?'}#{row['program_id']}"
 
 
+def error(row: SnapshotRow) -> str:
+    """What happened to packets of xdp-errors: "aborted", "redirect to eth2: ENETDOWN"."""
+    to = f" to {row['to']}" if row["to"] != DASH else ""
+    return f"{row['answer']}{to}" + (f": {row['error']}" if row["error"] != DASH else "")
+
+
 class Droppers:
     """Who drops, for every interface of a view."""
 
@@ -95,13 +102,14 @@ class Droppers:
         self._looks = any(view.of(hook) for hook in _PROGRAMS)
         self._kernel = kernel_drops(view.rows("drops"))
         self._seen = bool(view.of("drops"))
+        self._errors = by_interface(view.rows("xdp-errors"))
         self._rules = view.dropping
 
     def of(self, row: SnapshotRow) -> Drops:
         """row: the interface's."""
         name = str(row["interface"])
         programs, silent = self._programs(name)
-        programs += self._ruled(name)
+        programs += [*self._ruled(name), *self._astray(row, silent)]
         kernel, freed = self._reasons(name)
         programs += _uncounted(programs, freed, silent)
         known = self._looks and not silent
@@ -119,9 +127,22 @@ class Droppers:
         for where, rows in (("XDP", self._xdp.get(name, ())), ("TC", self._tc.get(name, ()))):
             for row in rows:
                 rate = row.rate("drop") + row.rate("aborted")
-                into = silent if row.rates["drop"] is None else found
+                # Ours around it see whether it ends anything at all.
+                ended = row.rates.get("ended")
+                into = silent if row.rates["drop"] is None and ended != 0 else found
                 into.append((Dropper(rate, where, program(row)), where))
         return found, silent
+
+    def _astray(self, link: SnapshotRow, silent: Sequence[_Freed]) -> Iterator[_Freed]:
+        """What XDP could not send on; what it aborted, where its program does not tell.
+
+        In generic mode the kernel frees them all.
+        """
+        for row in self._errors.get(str(link["interface"]), ()):
+            sent = row["answer"] in ("tx", "redirect")
+            if sent or any(layer == "XDP" for _, layer in silent):
+                freed = not sent or link["xdp_mode"] == "generic"
+                yield Dropper(row.rate("packets"), "XDP", error(row)), "XDP" if freed else ""
 
     def _ruled(self, name: str) -> list[_Freed]:
         """Our rules."""

@@ -209,8 +209,10 @@ def test_everything_goes_with_the_process_and_they_stay_as_they_were(who: Somebo
     pinned = ("--rung", f"tc-programs={around.AROUND}")
     with running("stream", "--interval", "0.5", "--hook", "tc-programs", *pinned) as child:
         assert child.stdout is not None
-        (hook,) = json.loads(child.stdout.readline())["hooks"]
-        assert [row["seen"] for row in hook["rows"]] == [around.AROUND] * 2
+        (told,) = json.loads(child.stdout.readline())["programs"]
+        assert (told["interface"], told["xdp"], told["tc-egress"]) == ("v0", [], [])
+        assert [row["program_id"] for row in told["tc-ingress"]] == programs
+        assert [row["seen"] for row in told["tc-ingress"]] == [around.AROUND] * 2
         mine, links = held(child.pid)
         assert len(mine) == 4
         chain = bpf.prog_query(index, AttachType.TCX_INGRESS)

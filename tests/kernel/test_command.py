@@ -88,6 +88,7 @@ def test_once_as_json_is_the_format_field_by_field() -> None:
         "kernel": os.uname().release,
         "interval": 0.3,
         "rules": [],
+        "programs": [],
     }
     names = {name for _, name in socket.if_nameindex()}
     assert {"lo", "v0", "v1"} <= names

@@ -160,6 +160,25 @@ def test_json_has_the_log_of_hooks_that_have_one() -> None:
     assert "log" not in hooks[1]
 
 
+def test_json_has_each_interface_s_programs_in_the_order_in_which_packets_meet_them() -> None:
+    xdp: dict[str, Value] = {"ifindex": 2, "interface": "eth0", "program_id": 3, "program": "lb",
+                             "mode": "native", "drop": 4}  # fmt: skip
+    chain: list[dict[str, Value]] = [
+        {"ifindex": 2, "interface": "eth0", "direction": direction, "position": position,
+         "program_id": id, "at": "tcx", "seen": "around", "packets": 9, "ended": 2}
+        for direction, position, id in (("ingress", 1, 8), ("ingress", 2, 5), ("egress", 1, 6))
+    ]  # fmt: skip
+    snapshots = [_snapshot(HookId("xdp-programs"), xdp), _snapshot(HookId("tc-programs"), *chain)]
+    (told,) = json.loads(document(HOST, 1.0, 1.0, snapshots))["programs"]
+    assert list(told) == ["interface", "xdp", "tc-ingress", "tc-egress"]
+    assert [p["program_id"] for p in told["tc-ingress"] + told["tc-egress"]] == [8, 5, 6]
+    (lb,) = told["xdp"]
+    assert (lb["program"], lb["drop"], lb["pass"]) == ("lb", 4, None)
+    assert "interface" not in lb
+    assert {"drop_per_s", "drop_bytes"} <= set(lb)
+    assert json.loads(document(HOST, 1.0, 1.0, []))["programs"] == []
+
+
 def test_where_packets_were_lost_is_said_before_all_tables() -> None:
     """A line for each stage; nothing where nothing was lost."""
     link: dict[str, Value] = {"ifindex": 2, "interface": "eth\x1b0", "rx_packets": 40}

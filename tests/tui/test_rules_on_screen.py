@@ -187,6 +187,43 @@ def test_what_is_freed_for_the_only_program_that_does_not_tell_is_its() -> None:
     assert drops.programs == 90
 
 
+def _errors(answer: str, rate: int, error: str = "-", to: str = "-") -> Snapshot:
+    row: dict[str, Value] = {
+        "interface": "eth0", "program": "lb#7", "answer": answer, "error": error, "to": to,
+    }  # fmt: skip
+    return _snapshot(HookId("xdp-errors"), row, rates={"packets": rate})
+
+
+def test_what_could_not_be_redirected_is_dropped_by_xdp_whatever_its_program_tells() -> None:
+    drops = _drops(_program("lb", 7, 30), _errors("redirect", 60, "ENETDOWN", "eth2"))
+    said = [(d.title, d.rate) for d in drops.by]
+    assert said == [("XDP redirect to eth2: ENETDOWN", 60), ("XDP lb#7", 30)]
+    assert drops.programs == 90
+
+
+@pytest.mark.parametrize(("drop", "said"), [(None, ["XDP aborted"]), (50, ["XDP lb#7"])])
+def test_what_was_aborted_counts_where_its_program_does_not_tell(
+    drop: int | None, said: list[str]
+) -> None:
+    drops = _drops(_program("lb", 7, drop), _errors("aborted", 50))
+    assert [d.title for d in drops.by] == said
+    assert sum(d.rate for d in drops.by) == 50
+
+
+def test_a_program_that_ends_nothing_drops_nothing() -> None:
+    """Ours are around both; the kernel's drops are the other one's."""
+    row: dict[str, Value] = {"ifindex": 2, "interface": "eth0", "direction": "ingress",
+                             "at": "tcx", "drop": None, "seen": "around"}  # fmt: skip
+    snapshot = _snapshot(
+        HookId("tc-programs"),
+        {**row, "program_id": 7, "program": "guard", "position": 1, "ended": 90},
+        {**row, "program_id": 8, "program": "tagger", "position": 2, "ended": 0},
+        rates={"packets": 500},
+    )
+    drops = _drops(snapshot, _kernel("TC_INGRESS", "__netif_receive_skb_core+0x1", 90))
+    assert [(d.title, d.rate) for d in drops.by] == [("TC guard#7", 90)]
+
+
 def test_what_nobody_can_tell_is_not_known() -> None:
     assert _drops(_program("guard", 7, None)).programs is None
     assert _drops().kernel is None
