@@ -27,21 +27,24 @@ from probes.rules import MOST
 from probes.units import Unit
 
 MOST_PEERS = 1024
-"""Entries of connections that no rule matches; a connection has two."""
+"""Entries of connections, and what carries them, that no rule matches; a connection has two."""
+ENDS = 1
+"""Where in the map `used` it stands whether there are any but connections."""
 ANY_PROTOCOL = 0xFFFF
 
 # A rule is written with a deadline of 0, which is over, and only then gets its own: no packet is
 # compared with half of a rule. Neighbour discovery is never dropped: without it no IPv6 packet
 # finds its way, those of the connections that are to stay among them. A fragment has no ports;
-# the connection has an entry without them for that.
+# the connection has an entry without them for that. What carries sessions (mosh, a tunnel's outer
+# packets) has entries without an address of ours, and those of roaming users without one of theirs.
 _DROP = """
 struct rule { u64 deadline; u32 source[4], mask[4], protocol, port; };
 struct hit { u64 packets, bytes; };
-struct peer { u32 from[4], to[4], sport, dport; };
+struct peer { u32 from[4], to[4], sport, dport, protocol; };
 struct yes { u32 kept; };
 BPF_TABLE("array", u32, struct rule, rules, MOST_RULES);
 BPF_TABLE("percpu_array", u32, struct hit, hits, MOST_RULES);
-BPF_TABLE("array", u32, u32, used, 1);
+BPF_TABLE("array", u32, u32, used, 2);
 BPF_TABLE("hash", struct peer, struct yes, peers, MOST_PEERS);
 
 static inline int matches(struct rule *rule, struct packet *packet, u64 now) {
@@ -58,10 +61,12 @@ static inline int matches(struct rule *rule, struct packet *packet, u64 now) {
 }
 
 static inline int kept(struct packet *packet) {
-    struct peer peer = {};
+    struct peer peer = {.protocol = packet->protocol};
+    u32 ends = 1, *some = used.lookup(&ends);
+    int carried = some && *some;
     if (packet->protocol == 58)
         return packet->type >= 133 && packet->type <= 137;
-    if (packet->protocol != 6)
+    if (packet->protocol != 6 && !carried)
         return 0;
     __builtin_memcpy(peer.from, packet->source, 16);
     __builtin_memcpy(peer.to, packet->destination, 16);
@@ -69,6 +74,15 @@ static inline int kept(struct packet *packet) {
         peer.sport = packet->sport;
         peer.dport = packet->dport;
     }
+    if (peers.lookup(&peer))
+        return 1;
+    if (!carried)
+        return 0;
+    __builtin_memset(peer.to, 0, 16);
+    peer.sport = 0;
+    if (peers.lookup(&peer))
+        return 1;
+    __builtin_memset(peer.from, 0, 16);
     return peers.lookup(&peer) != 0;
 }
 

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from probes import dropping, netlink, ssh
+from probes import dropping, netlink, ssh, tunnels
 from probes.attachment import Attachment, Modules
 from probes.errors import Denied, Gone, ProbeError, Unsupported
 from probes.kernel import Compiler
 from probes.model import Enforced, Flat, Opening, Reading, State, Status, Table
 from probes.rules import MOST, Network, Rule
+from probes.tunnels import End
 from probes.units import printable
 
 LOOK_SECONDS = 5.0
@@ -26,6 +27,7 @@ LOOK_SECONDS = 5.0
 _WORDS = struct.Struct("=4I")
 _ALL = 2**128 - 1
 _MAPPED = 0xFFFF << 32
+_NONE = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,9 @@ class Enforcement:
     # -- what is never dropped -----------------------------------------------------------------
 
     def _look(self) -> None:
-        peers = frozenset(key for c in ssh.connections() for key in _peers(c))
+        connections = ssh.connections()
+        ends = frozenset(_end(end) for end in ssh.ends(connections))
+        peers = ends | {key for c in connections for key in _peers(c)}
         if len(peers) > dropping.MOST_PEERS:
             raise Unsupported("too many connections lead here that no rule may match")
         self._looked = time.monotonic()
@@ -218,6 +222,8 @@ class Enforcement:
         for key in peers - self._peers:
             table.update(key, (1,))
         self._peers = peers
+        roaming = any(not any(key[4:8]) for key in peers)  # those of no address of ours
+        self._tables["used"].update((dropping.ENDS,), (int(roaming),))
 
 
 class Rules:
@@ -323,7 +329,13 @@ def _words(number: int) -> Flat:
 def _peers(connection: ssh.Connection) -> tuple[Flat, Flat]:
     """The keys of what its other end sends: with the ports, and without, for fragments."""
     ends = (*_address(connection.raddr), *_address(connection.laddr))
-    return (*ends, connection.rport, connection.lport), (*ends, 0, 0)
+    tcp = tunnels.TCP
+    return (*ends, connection.rport, connection.lport, tcp), (*ends, 0, 0, tcp)
+
+
+def _end(end: End) -> Flat:
+    """The key of what carries a session, wherever it is for."""
+    return (*(_address(end.address) if end.address else _NONE), *_NONE, 0, end.port, end.protocol)
 
 
 def _address(text: str) -> Flat:

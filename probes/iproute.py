@@ -1,4 +1,4 @@
-"""Netlink requests that change something: the one place that uses pyroute2."""
+"""Netlink requests that change something, or are seldom asked: the one place with pyroute2."""
 
 from __future__ import annotations
 
@@ -17,3 +17,20 @@ def change(method: str, *args: object, **what: object) -> tuple[int, str]:
         except NetlinkError as refused:
             return refused.code, str(refused.args[1])
     return 0, ""
+
+
+def wireguard_port(interface: str) -> int | None:
+    """The UDP port that a WireGuard interface listens on; None where that is not to be had.
+
+    CAP_NET_ADMIN. Linux 5.6.
+    """
+    from pyroute2 import WireGuard
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with WireGuard() as wireguard:
+            (device,) = wireguard.info(interface)
+            port: int | None = device.get_attr("WGDEVICE_A_LISTEN_PORT")
+            return port
+    except (NetlinkError, OSError, ValueError):
+        return None

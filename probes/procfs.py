@@ -250,6 +250,30 @@ def sockets(pid: int) -> set[int]:
     return found
 
 
+def udp_ports() -> dict[int, int]:
+    """The local port of each UDP socket of this network namespace, by the socket's inode."""
+    lines = [line.split() for name in ("udp", "udp6") for line in _read(_NET + name).splitlines()]
+    bound = (f for f in lines if len(f) > 9 and f[9].isdigit() and f[9] != "0")
+    return {int(f[9]): int(f[1].rpartition(":")[2], 16) for f in bound}
+
+
+def tun_holders(interface: str) -> list[int]:
+    """Processes that a tun or tap device belongs to, as far as they may be looked at."""
+    return [pid for pid in pids() if interface in _tuns(pid)]
+
+
+def _tuns(pid: int) -> set[str]:
+    found: set[str] = set()
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            if os.readlink(f"/proc/{pid}/fd/{fd}").endswith("/net/tun"):
+                lines = _read(f"/proc/{pid}/fdinfo/{fd}").splitlines()
+                found |= {line.split()[1] for line in lines if line.startswith("iff:")}
+    except (OSError, IndexError):
+        pass  # it has gone, or is somebody else's
+    return found
+
+
 def _io(pid: int) -> tuple[int, int] | None:
     try:
         with open(f"/proc/{pid}/io", "rb") as f:

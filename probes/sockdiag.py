@@ -49,6 +49,7 @@ def mask(*states: TcpState) -> int:
 
 
 ALL = mask(*TcpState)
+OPEN = mask(TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
 CONNECTED = ALL & ~mask(TcpState.LISTEN, TcpState.CLOSE, TcpState.TIME_WAIT)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from probes import procfs, sockdiag
-from probes.sockdiag import TcpState
-
-_OPEN = sockdiag.mask(TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
+from probes import procfs, sockdiag, tunnels
+from probes.tunnels import End
 
 
 class Connection(NamedTuple):
@@ -30,11 +28,29 @@ def connections(environment: Mapping[str, str] | None = None) -> frozenset[Conne
     processes are found as root only. Raises ProbeError where sockets cannot be listed.
     """
     named = _named((os.environ if environment is None else environment).get("SSH_CONNECTION", ""))
-    known = {s.inode: s for s in sockdiag.tcp_sockets(_OPEN) if s.inode}
+    known = {s.inode: s for s in sockdiag.tcp_sockets(sockdiag.OPEN) if s.inode}
     held = _held(procfs.ancestors(os.getpid()), known)
     if not held:
         held = _held(_daemons(), known)
     return frozenset(named | held)
+
+
+def ends(connections: Iterable[Connection]) -> frozenset[End]:
+    """Besides the connections: sessions by UDP (mosh) and, of all that come through a tunnel, the
+    tunnel's outer packets.
+
+    A mosh server hears whoever sends to its port, since its users roam. It is looked for as
+    `connections` looks for sshd. Raises ProbeError.
+    """
+    ports = _ports(procfs.ancestors(os.getpid())) or _ports(_daemons())
+    # Which way a roaming user comes is not known: then all tunnels are spared.
+    through = None if ports else [c.raddr for c in connections]
+    return frozenset(End("", tunnels.UDP, port) for port in ports) | tunnels.ends(through)
+
+
+def _ports(pids: list[int]) -> set[int]:
+    known = procfs.udp_ports()
+    return {known[i] for pid in pids for i in procfs.sockets(pid) & known.keys()}
 
 
 def _held(pids: list[int], known: Mapping[int, sockdiag.TcpSocket]) -> set[Connection]:
@@ -44,8 +60,9 @@ def _held(pids: list[int], known: Mapping[int, sockdiag.TcpSocket]) -> set[Conne
 
 
 def _daemons() -> list[int]:
-    """sshd; since OpenSSH 9.8 a session's process is called sshd-session."""
-    return [pid for pid in procfs.pids() if (procfs.comm(pid) or "").startswith("sshd")]
+    """sshd; since OpenSSH 9.8 a session's process is called sshd-session. And mosh-server."""
+    names = ("sshd", "mosh-server")
+    return [pid for pid in procfs.pids() if (procfs.comm(pid) or "").startswith(names)]
 
 
 def _named(text: str) -> set[Connection]:

@@ -36,7 +36,7 @@ from frames import (
 )
 from namespaces import as_json, bpftool, namespace, run, send, veth
 
-from probes import dropping, enforcement, ssh
+from probes import dropping, enforcement, ssh, tunnels
 from probes.attachment import Modules
 from probes.enforcement import Rules
 from probes.errors import Denied, Gone, ProbeError, Unsupported
@@ -45,6 +45,7 @@ from probes.live import Live
 from probes.model import Enforced, Hook, HookId
 from probes.rules import MOST, Rule, parse
 from probes.ssh import Connection
+from probes.tunnels import End
 
 pytestmark = pytest.mark.kernel
 
@@ -384,6 +385,10 @@ class _Named:
 
     def connections(self) -> frozenset[Connection]:
         return ssh.connections({"SSH_CONNECTION": self.text})
+
+    def ends(self, connections: frozenset[Connection]) -> frozenset[End]:
+        named = [c for c in connections if f"{c.raddr} {c.rport}" in self.text]
+        return tunnels.ends(c.raddr for c in named)
 
 
 def _only_named(text: str) -> _Named:
