@@ -22,7 +22,7 @@ AROUND = "around"
 """How a program is counted, as the column `seen` says it."""
 MOST_IN_CHAIN = 32
 """Programs of a chain, ours among them: the kernel takes 64, and leaves others none beyond."""
-_NOT_TOLD = "what did not go on was dropped, redirected or accepted: that is not told apart"
+_NOT_TOLD = "ended: dropped, redirected or accepted, which is not told apart"
 _MOVED = "not counted for a moment, when its neighbours changed"
 _TAKEN = "somebody else detached ours beside it"
 _LONG = f"its chain has {MOST_IN_CHAIN} programs or more: ours would take others' places"

@@ -141,8 +141,10 @@ class _Funnel:
 
     def _left(self, counter: Flow, known: Flow) -> Flow:
         """What a counter has beyond packets that are known; nothing where that is in doubt."""
-        left = counter.less(known)
-        doubt = self._counted.doubt(counter.shared(known))
+        return self._sure(counter.less(known), counter.shared(known))
+
+    def _sure(self, left: Flow, explained: Flow) -> Flow:
+        doubt = self._counted.doubt(explained)
         sure = left.total > doubt.total, (left.per_s or 0) > (doubt.per_s or 0)
         rate = left.per_s if sure[1] or left.per_s is None else 0.0
         return Flow(left.total if sure[0] else 0, rate)
@@ -241,13 +243,18 @@ class _Funnel:
 
     def _nic(self, xdp: Flow) -> Flow:
         """Lost by the device and its driver: what rx_dropped has beyond the kernel's own."""
-        own = self._rx_dropped
+        own = self._own("rx_dropped", self._rx_dropped)
         if self._counted.level("interfaces", "kind", "driver") & _COUNT_XDP_DROPS:
             own = own.less(xdp)
         return self._device("nic", own, "rx_dropped", "rx_missed", "rx_errors")
 
     def _wire(self) -> Flow:
-        return self._device("wire", self._tx_dropped, "tx_dropped", "tx_errors")
+        own = self._own("tx_dropped", self._tx_dropped)
+        return self._device("wire", own, "tx_dropped", "tx_errors")
+
+    def _own(self, name: str, left: Flow) -> Flow:
+        """What is left of a link's counter, if it is more than all that was explained may hide."""
+        return self._sure(left, (self._counted.link(name) or Flow()).less(left))
 
     def _device(self, stage: str, own: Flow, name: str, *others: str) -> Flow:
         told = name if self._counted.traced else f"{name}: by the device or the stack"

@@ -148,8 +148,10 @@ def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
         if verdict not in row.rates:
             continue
         value = row.rates[verdict] if rates else row[verdict]
-        if verdict in ("aborted", "tx", "other", "ended") and not value:
+        if verdict in ("aborted", "tx", "other") and not value:
             continue
+        if verdict != "packets" and (verdict == "ended") is not (row["seen"] == "around"):
+            continue  # it is seen one way or the other
         number = value if isinstance(value, int | float) else None
         bad = verdict in ("drop", "aborted") and number
         yield f"{verdict} ", "muted"

@@ -109,11 +109,15 @@ class Droppers:
         """row: the interface's."""
         name = str(row["interface"])
         programs, silent = self._programs(name)
-        programs += [*self._ruled(name), *self._astray(row, silent)]
+        astray = list(self._astray(row, silent))
+        programs += [*self._ruled(name), *astray]
         kernel, freed = self._reasons(name)
         programs += _uncounted(programs, freed, silent)
         known = self._looks and not silent
-        by = [*(d for d, _ in programs), *kernel, *_device(row, sum(d.rate for d in kernel))]
+        others = sum(d.rate for d in kernel)
+        if row["kind"] == "veth":  # it counts as its own what XDP could not send on
+            others += sum(d.rate for d, _ in astray)
+        by = [*(d for d, _ in programs), *kernel, *_device(row, others)]
         counted = sum(d.rate for d, _ in programs)
         return Drops(
             counted if known or counted else None,
