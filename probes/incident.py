@@ -226,7 +226,6 @@ PLANS = {
     "tc-ingress": Plan(("tcx", "clsact"), runs=3000, ns=62),
     "tc-egress": Plan(("tcx", "clsact"), runs=2400, ns=58),
     "xdp-programs": Plan(("fexit", "runs", "netlink"), runs=20000, ns=58),
-    "xdp-errors": Plan(("btf-tracepoint", "raw-tracepoint", "driver"), ns=180),
     "tc-programs": Plan(("fexit", "around", "runs", "netlink"), runs=18000, ns=61),
     "sources": Plan(("tcx", "clsact", "packet-socket"), runs=12000, ns=143),
     "qdiscs": Plan(("netlink",), passive=True),
@@ -444,10 +443,6 @@ class Script:
             i, rx, _tx = self._one(f.interface, since, time)
             dropped = self._filtered(f.interface, since, time)
             yield flood.xdp_values(f, rx, dropped, i.rx_size)
-
-    def _xdp_errors(self, _: str | None, __: float, ___: float) -> Iterator[Values]:
-        """Nobody's program aborts or redirects here."""
-        return iter(())
 
     def _qdiscs(self, _: str | None, __: float, time: float) -> Iterator[Values]:
         for i in INTERFACES:

@@ -53,6 +53,16 @@ def _few_queues() -> str:
     return "v0"
 
 
+def _virtio(mtu: int) -> str:
+    """A guest's own, which nobody needs: its driver wants a packet in one page."""
+    name = os.environ.get("EBPFTOP_SPARE_NIC")
+    if not name:
+        pytest.skip("no network card to spare here")
+    run("nsenter", "-t", "1", "-n", "ip", "link", "set", name, "netns", str(os.getpid()))
+    run("ip", "link", "set", "dev", name, "mtu", str(mtu), "up")
+    return name
+
+
 def _made(kind: str, *options: str) -> Callable[[], str]:
     def device() -> str:
         make("d0", kind, *options)
@@ -76,6 +86,7 @@ DEVICES = {
     "veth, MTU 8901": Device(lambda: _veth(8901, 8901), "ERANGE", ("MTU", "8901")),
     "veth, MTU 9000": Device(lambda: _veth(9000, 9000), "ERANGE", ("MTU", "9000")),
     "veth, only its peer's MTU 9000": Device(lambda: _veth(1500, 9000), "ERANGE", ("peer",)),
+    "virtio_net, MTU 9000": Device(lambda: _virtio(9000), "EINVAL", ("MTU", "9000")),
     "veth with too few queues": Device(_few_queues, "ENOSPC", ("receive queues",)),
     "lo": Device(lambda: "lo", "EOPNOTSUPP", NO_XDP),
     "bridge": Device(_made("bridge"), "EOPNOTSUPP", NO_XDP),
@@ -123,7 +134,7 @@ def test_the_ladder_stands_on_the_mode_that_the_device_has(
         assert (status.rung, shown) == ("link-generic", GENERIC)
         assert (refusal.rung, refusal.error) == ("link-native", wanted.answer)
         assert all(word in refusal.why for word in wanted.says), refusal.why
-        assert ("MTU" in refusal.why) is (wanted.answer == "ERANGE")
+        assert ("MTU" in refusal.why) is (wanted.answer in ("ERANGE", "EINVAL"))
         assert len(refusal.why) <= 160
     finally:
         attachment.detach()

@@ -165,7 +165,7 @@ def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> 
         *("--run", image.vmlinuz, f"--rwdir={FOLDER}={folder}"),
         # In one thread both CPUs are twice as fast as in two.
         *("--cpus", "2", "--qemu-opts=-accel tcg,thread=single"),
-        *("--memory", MEMORY, "--append", boot.parameters),
+        *("--memory", MEMORY, "--append", boot.parameters, "--network", "loop"),
         *("--", shlex.join(script)),
     ]
     status = bounded(command, folder / "vng.log", PATH=f"{programs}:{os.environ['PATH']}")

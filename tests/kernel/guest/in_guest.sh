@@ -24,7 +24,13 @@ run() {
     if [[ -f $folder/compiled.tar ]]; then
         tar xf "$folder/compiled.tar" -C /var/cache
     fi
-    modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag tun
+    modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag tun virtio_net
+    for card in /sys/class/net/*/device/driver; do
+        if [[ $(readlink "$card") == */virtio_net ]]; then
+            EBPFTOP_SPARE_NIC=$(basename "${card%/device/driver}") && export EBPFTOP_SPARE_NIC
+            break
+        fi
+    done
     export PYTHONPATH=$environment/project:$environment/site HOME=/run/home
     mkdir -p "$HOME"
     cd $environment/project || return
