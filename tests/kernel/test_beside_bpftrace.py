@@ -1,4 +1,4 @@
-"""The kernel's drops as bpftrace counts them, beside ours, under the same traffic."""
+"""What bpftrace counts of the kernel's drops and XDP's, beside ours, under the same traffic."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from namespaces import namespace, send, veth
+from foreign import somebody
+from namespaces import FRAME, namespace, send, veth
 from scenarios import values
 
 from probes.attachment import Attachment, Modules
@@ -28,6 +31,14 @@ BEGIN { printf("ready\\n"); }
 tracepoint:skb:kfree_skb /args->protocol == 0x88b5/ {
     @[args->reason, ksym(args->location)] = count();
 }
+"""
+
+
+XDP = """
+BEGIN { printf("ready\\n"); }
+tracepoint:xdp:xdp_exception /args->ifindex == INDEX/ { @aborted = count(); }
+tracepoint:xdp:xdp_redirect_err /args->ifindex == INDEX/ { @redirect = count(); }
+tracepoint:xdp:xdp_bulk_tx /args->ifindex == INDEX/ { @tx = sum(args->drops); }
 """
 
 
@@ -69,3 +80,22 @@ def test_drops_by_reason_and_place(modules: Modules) -> None:
         (str(r["location"]).partition("+")[0], r["packets"]) for r in rows
     ]
     assert sum(r["packets"] for r in rows) == N
+
+
+def test_what_xdp_programs_lose(modules: Modules, tmp_path: Path) -> None:
+    attachment = Attachment(catalogue()["xdp-errors"], modules)
+    try:
+        with namespace(), somebody(tmp_path) as them:
+            attachment.climb()  # what is in other namespaces is not counted
+            index, _ = veth()
+            them.put(them.load("xdp by byte", "acme_xdp"), index, "native")
+            with _bpftrace(XDP.replace("INDEX", str(index))) as output:
+                for byte, frames in {0: N, 4: N + 1, 3: N + 2}.items():
+                    send("v1", frames, FRAME[:14] + bytes([byte]) + FRAME[15:])
+                time.sleep(0.5)  # a veth takes packets in when its CPU comes to it
+                rows = {r["answer"]: r["packets"] for r in values(attachment)}
+    finally:
+        attachment.detach()
+    theirs = re.findall(r"@(\w+): (\d+)", "\n".join(output))
+    assert {answer: int(packets) for answer, packets in theirs} == rows
+    assert rows == {"aborted": N, "redirect": N + 1, "tx": N + 2}
