@@ -149,11 +149,13 @@ class Around:
         insns = made_for(self._opening.functions[side], place.program, place.egress)
         return self._opening.attach(point, insns, side, stack)
 
-    def counted(self, place: Place, answers: Mapping[Place, Answers]) -> dict[str, Value] | None:
-        """What was counted, by column; None where nothing of ours is around it."""
+    def counted(
+        self, place: Place, answers: Mapping[Place, Answers]
+    ) -> tuple[dict[str, Value] | None, str]:
+        """What was counted, by column, None where nothing of ours is around it; what is missing."""
         pair = self._pairs.get(place)
         if pair is None:
-            return None
+            return None, self._refused.get(place, "")
         # What was read before it was placed anew is of those that were there.
         passed = pair.base.plus(_Passed.of(None if place in self._new else answers.get(place)))
         ended = passed.packets - passed.on
@@ -161,17 +163,13 @@ class Around:
             again = pair.base.plus(_Passed.of(self._verdicts.of(place)))
             ended = min(ended, again.packets - again.on)
         pair.ended = max(ended, 0)
-        return {
+        known: dict[str, Value] = {
             "seen": AROUND,
-            "why": f"{_NOT_TOLD}; {_MOVED}" if pair.moved else _NOT_TOLD,
             "packets": passed.packets,
             "bytes": passed.bytes,
             "ended": pair.ended,
         }
-
-    def why_not(self, place: Place) -> str:
-        """Why nothing is around it, "" where nothing was tried."""
-        return self._refused.get(place, "")
+        return known, f"{_NOT_TOLD}; {_MOVED}" if pair.moved else _NOT_TOLD
 
     def close(self) -> None:
         while self._pairs:

@@ -103,47 +103,58 @@ def _rows(
 
 
 def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]:
-    def open(opening: Opening) -> Callable[[], Reading]:
-        followers, chains = Followers(opening, ways), _Chains()
-        counts = _Counts(opening) if opening.tables else None
-        sitting = chains.list()
-        held = followers.keep([one.place for one in sitting])
-        if counts is not None:
-            counts.read()
-            counts.keep(sitting, held)
+    return lambda opening: _Followed(opening, ways).read
 
-        def read() -> Reading:
-            if counts is not None:
-                counts.read()
-            sitting = chains.list()
-            places = Counter(one.place for one in sitting)
-            held = followers.keep(places)
-            if counts is not None:
-                counts.keep(sitting, held)
-            several = Counter(one.place.program for one in sitting)
 
-            def told(one: Sitting) -> dict[str, Value] | None:
-                followed = held.get(one.place.program)
-                if followed is None or followed.ours:
-                    return None
-                known: dict[str, Value] = {"program": followed.name, "seen": followed.seen}
-                if followed.seen == foreign.FEXIT and counts is not None:
-                    counted = _by_verdict(one, followed, counts.answers.get(one.place))
-                    return known | _once(counted, followed.why, places[one.place])
-                beside = counts.around(one) if counts is not None else {}
-                why = [followed.why, str(beside.pop("why", ""))]
-                if "packets" in beside:  # what refused fexit to it is worth telling, if it was that
-                    why = [w for w in why if w != foreign.ONLY_RUNS]
-                    return known | beside | {"why": "; ".join(filter(None, why))}
-                known_runs: dict[str, Value] = {"packets": followed.runs()}
-                told_why = "; ".join(filter(None, why))
-                return known | _once(known_runs, told_why, several[one.place.program])
+class _Followed:
+    """The programs of all chains, each counted as well as can be."""
 
-            return Reading(_rows(opening, sitting, told), counts.lost() if counts else 0)
+    def __init__(self, opening: Opening, ways: Sequence[str]) -> None:
+        self._opening = opening
+        self._chains, self._followers = _Chains(), Followers(opening, ways)
+        self._counts = _Counts(opening) if opening.tables else None
+        self._look()
 
-        return read
+    def _look(self) -> list[Sitting]:
+        """Where programs sit now; follows those that are new."""
+        if self._counts is not None:
+            self._counts.read()
+        sitting = self._chains.list()
+        self._held = self._followers.keep([one.place for one in sitting])
+        if self._counts is not None:
+            self._counts.keep(sitting, self._held)
+        return sitting
 
-    return open
+    def read(self) -> Reading:
+        sitting = self._look()
+        self._places = Counter(one.place for one in sitting)
+        self._programs = Counter(one.place.program for one in sitting)
+        rows = _rows(self._opening, sitting, self._told)
+        return Reading(rows, self._counts.lost() if self._counts else 0)
+
+    def _told(self, one: Sitting) -> dict[str, Value] | None:
+        followed = self._held.get(one.place.program)
+        if followed is None or followed.ours:
+            return None
+        known: dict[str, Value] = {"program": followed.name, "seen": followed.seen}
+        if self._counts is None:
+            return known | self._runs(one, followed, followed.why)
+        if followed.seen == foreign.FEXIT:
+            counted = _by_verdict(one, followed, self._counts.answers.get(one.place))
+            return known | _once(counted, followed.why, self._places[one.place])
+        around, why = self._counts.around(one)
+        if around is None:
+            return known | self._runs(one, followed, _and(followed.why, why))
+        # What refused fexit to this one is worth telling.
+        refused = followed.why if followed.why != foreign.ONLY_RUNS else ""
+        return known | around | {"why": _and(refused, why)}
+
+    def _runs(self, one: Sitting, followed: Followed, why: str) -> dict[str, Value]:
+        return _once({"packets": followed.runs()}, why, self._programs[one.place.program])
+
+
+def _and(*sentences: str) -> str:
+    return "; ".join(filter(None, sentences))
 
 
 class _Counts:
@@ -172,27 +183,25 @@ class _Counts:
         }
         self._around.keep(chained, wanted, ours, self.answers)
 
-    def around(self, one: Sitting) -> dict[str, Value]:
-        """What is known of a program that ours are around; only why where there are none."""
+    def around(self, one: Sitting) -> tuple[dict[str, Value] | None, str]:
+        """What programs of ours around it know, None where there are none; what is missing."""
         if one.at != TCX:
-            return {}
-        counted = self._around.counted(one.place, self.answers)
-        return {"why": self._around.why_not(one.place)} if counted is None else counted
+            return None, ""
+        return self._around.counted(one.place, self.answers)
 
 
 def _once(counted: dict[str, Value], why: str, places: int) -> dict[str, Value]:
     """What was counted, unless it is of several places, which are not told apart."""
     if places == 1:
         return {"why": why} | counted
-    several = f"it sits in {places} places, which are not told apart"
-    return {"why": f"{why}; {several}" if why else several}
+    return {"why": _and(why, f"it sits in {places} places, which are not told apart")}
 
 
 def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> dict[str, Value]:
     packets, octets = answers or NO_ANSWERS
     known: dict[str, Value] = {"packets": sum(packets), "bytes": sum(octets)}
     if not one.direct:
-        return known | {"why": f"{followed.why}; {NOT_DIRECT}" if followed.why else NOT_DIRECT}
+        return known | {"why": _and(followed.why, NOT_DIRECT)}
     other = 0 if one.at == TCX else packets[_STOLEN] + packets[_TRAP]
     gone = packets[_SHOT] + packets[_REDIRECT] + other
     return known | {
