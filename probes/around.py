@@ -128,8 +128,8 @@ class Around:
 
     def _put(self, place: Place, chain: list[int], pair: _Pair) -> None:
         """The one behind first; what it alone has counted is forgotten."""
-        if len(chain) + 2 > MOST_IN_CHAIN:
-            self._refused[place] = _LONG
+        if len(chain) + 2 > MOST_IN_CHAIN or len(self._pairs) >= foreign.MOST:
+            self._refused[place] = _LONG if len(self._pairs) < foreign.MOST else foreign.ENOUGH
             return
         try:
             pair.behind = self._attached(place, pair.stack, "behind")

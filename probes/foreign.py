@@ -25,6 +25,7 @@ UNCOUNTED = "listed only: to count takes Linux 5.8 and CAP_SYS_ADMIN"
 ONLY_RUNS = "its runs are counted, not what it answers"
 MOST = 256
 """Programs of one hook that get a program of ours; more are counted by their runs."""
+ENOUGH = f"{MOST} others are followed already"
 _MOMENTARY = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
 
@@ -161,7 +162,7 @@ class Followers:
 
     def _attach(self, followed: Followed, fd: int, way: str) -> None:
         if sum(other.seen == FEXIT for other in self._held.values()) >= MOST:
-            raise Unsupported(f"{MOST} others are followed already")
+            raise Unsupported(ENOUGH)
         point = FexitOf(fd, bpf.main_function(fd))
         insns = made_for(self._opening.functions[way], followed.id, self._netns)
         self._opening.attach(point, insns, way, followed.stack)
