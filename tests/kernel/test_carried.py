@@ -34,14 +34,20 @@ def _inside() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def compiler(modules: Modules) -> Iterator[Compiler]:
+    """One for all, which stays: bcc takes long to load."""
+    del modules  # it makes compilers stay
+    made = Compiler(cached=True)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def rules(modules: Modules) -> Iterator[Rules]:
-    del modules  # it makes compilers stay: bcc takes long to load
-    compiler = Compiler()
+def rules(compiler: Compiler) -> Iterator[Rules]:
     made = Rules(compiler)
     yield made
     made.close()
-    compiler.close()
 
 
 def hits(rules: Rules) -> int:
