@@ -126,6 +126,7 @@ def talking(beside: str, patience: float = 30) -> Iterator[tuple[Connection, Cal
     """A connection from the other namespace through the tunnel, and what speaks once both ways."""
     pipe = subprocess.PIPE
     with socket.create_server((INNER, 0)) as listener:
+        listener.settimeout(60)
         port = listener.getsockname()[1]
         command = ("ip", "netns", "exec", beside, sys.executable, "-c", _TALK, INNER, str(port))
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as client:
