@@ -13,8 +13,8 @@ from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit, count, duration, octets, percent, printable, show
 
 FORMAT = "ebpftop/1"
-_PLACES = ("xdp", "tc-ingress", "tc-egress")
-_OF_PLACE = ("ifindex", "interface", "direction")
+PLACES = ("xdp", "tc-ingress", "tc-egress")
+OF_PLACE = ("ifindex", "interface", "direction")
 """Columns that are the same for all programs of a place."""
 
 
@@ -70,9 +70,9 @@ def _programs(hooks: Iterable[Snapshot]) -> list[dict[str, object]]:
     for snapshot in hooks:
         if snapshot.id.hook not in ("xdp-programs", "tc-programs"):
             continue
-        left = [c for c in snapshot.hook.columns if c.name not in _OF_PLACE and not c.hidden]
+        left = [c for c in snapshot.hook.columns if c.name not in OF_PLACE and not c.hidden]
         for row in snapshot.rows:
-            places = found.setdefault(str(row["interface"]), {place: [] for place in _PLACES})
+            places = found.setdefault(str(row["interface"]), {place: [] for place in PLACES})
             direction = row.values.get("direction")
             places[f"tc-{direction}" if direction else "xdp"].append(_row(left, row))
     return [{"interface": name, **places} for name, places in found.items()]

@@ -9,12 +9,12 @@ forbids more. What is named is always there and has that type.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from probes.hooks import catalogue
 from probes.model import Column, Hook, Kind, State
 from probes.units import Unit
-from tui.output import FORMAT
+from tui.output import FORMAT, OF_PLACE, PLACES
 
 Schema = dict[str, object]
 
@@ -42,6 +42,7 @@ def schema() -> Schema:
                 "interval": {**_NUMBER_OR_NULL, "description": "seconds that rates are made of"},
                 "hooks": _array({"$ref": "#/$defs/hook"}),
                 "rules": _array({"$ref": "#/$defs/rule"}),
+                "programs": _array({"$ref": "#/$defs/programs"}),
                 "funnel": _array({"$ref": "#/$defs/funnel"}),
             }
         ),
@@ -60,6 +61,7 @@ def schema() -> Schema:
                 {"rung": _TEXT, "error": _TEXT, "why": _TEXT, "remedy": _TEXT_OR_NULL}
             ),
             "rule": _rule(),
+            "programs": _programs(hooks),
             "funnel": _object({"interface": _TEXT, "stages": _array(_stage())}),
         },
     }
@@ -104,6 +106,17 @@ def _rows(hook: Hook) -> Schema:
     if hook.log:
         rows["log"] = _array(_object(_values(hook.log)))
     return rows
+
+
+def _programs(hooks: Mapping[str, Hook]) -> Schema:
+    """Those of an interface."""
+
+    def told(place: str) -> Schema:
+        columns = hooks["xdp-programs" if place == "xdp" else "tc-programs"].columns
+        left = (c for c in columns if not c.hidden and c.name not in OF_PLACE)
+        return _array(_object(_values(left)))
+
+    return _object({"interface": _TEXT, **{place: told(place) for place in PLACES}})
 
 
 def _values(columns: Iterable[Column]) -> Schema:
