@@ -451,9 +451,8 @@ def _stream(arguments: argparse.Namespace) -> int:
     async def watch(live: Live) -> int:
         trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
         since: dict[HookId, Sample] = {}
-        show = printer(
-            arguments.format, _asked(arguments, live.catalogue), several=arguments.count != 1
-        )
+        asked = _asked(arguments, live.catalogue)
+        show = printer(arguments.format, asked, several=arguments.count != 1, hits=Hits())
         left = arguments.count
         while left is None or left > 0:
             samples = await live.read()

@@ -46,14 +46,14 @@ def printer(
 ) -> Printer:
     """One of FORMATS. hooks: those that can come. several: more than one moment is printed.
 
-    hits: what drop rules had dropped before the first.
+    hits: what drop rules had dropped before, kept from moment to moment; without it nothing is
+    known of how fast they drop.
     """
-    seen = hits or Hits()
     if name == "csv":
         return _Csv(hooks)
     if name == "json":
         return lambda s: output.document(
-            s.host, s.wall, s.interval, s.snapshots, s.rules, s.since, seen
+            s.host, s.wall, s.interval, s.snapshots, s.rules, s.since, hits
         )
     return _tables if several else _table
 
