@@ -73,9 +73,15 @@ def _programs(hooks: Iterable[Snapshot]) -> list[dict[str, object]]:
         left = [c for c in snapshot.hook.columns if c.name not in OF_PLACE and not c.hidden]
         for row in snapshot.rows:
             places = found.setdefault(str(row["interface"]), {place: [] for place in PLACES})
-            direction = row.values.get("direction")
-            places[f"tc-{direction}" if direction else "xdp"].append(_row(left, row))
+            places[_place(snapshot, row)].append(_row(left, row))
     return [{"interface": name, **places} for name, places in found.items()]
+
+
+def _place(snapshot: Snapshot, row: SnapshotRow) -> str:
+    """One of PLACES, whatever a recording says."""
+    if snapshot.id.hook == "xdp-programs":
+        return "xdp"
+    return "tc-egress" if row["direction"] == "egress" else "tc-ingress"
 
 
 def _stage(stage: Stage) -> dict[str, object]:
