@@ -2,76 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
-from probes import bpf, foreign, foreign_source, netlink, tc
+from probes import bpf, foreign, foreign_source
+from probes.chains import Chains, Sitting
 from probes.foreign import Followed, Followers
-from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
+from probes.foreign_source import NO_ANSWERS, Answers, Verdicts
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
-from probes.points import PROGRAM_PREFIX, AttachType
+from probes.points import PROGRAM_PREFIX
 from probes.readers import row_from
 from probes.units import Unit
 
-_TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 _SHOT, _REDIRECT, _STOLEN, _TRAP = 2, 7, 4, 8  # TC_ACT_*; TCX knows the first two only
 NOT_DIRECT = "what it answers is a class, not a verdict: it is not direct-action"
-
-
-class Sitting(NamedTuple):
-    """A program in its place. at: "tcx", or a filter's priority and handle. direct: see Filter."""
-
-    interface: str
-    direction: str
-    at: str
-    place: Place
-    direct: bool = True
-
-
-class _Chains:
-    """All chains of this network namespace, in the order in which their programs run."""
-
-    def __init__(self) -> None:
-        self._tcx = True
-
-    def list(self) -> list[Sitting]:
-        """Without TCX where the kernel has none, or does not tell us (CAP_NET_ADMIN)."""
-        filtered = {q.ifindex for q in tc.qdiscs() if q.parent == netlink.CLSACT}
-        return [
-            sitting
-            for link in netlink.links()
-            for direction in _TCX
-            for sitting in (
-                *self._chain(link, direction),
-                *(_filters(link, direction) if link.ifindex in filtered else ()),
-            )
-        ]
-
-    def _chain(self, link: netlink.Interface, direction: str) -> Iterator[Sitting]:
-        if not self._tcx:
-            return
-        try:
-            ids = bpf.prog_query(link.ifindex, _TCX[direction])
-        except OSError as refused:
-            if refused.errno == errno.ENODEV:
-                return  # gone since it was listed
-            if refused.errno not in (errno.EINVAL, errno.EPERM):
-                raise
-            self._tcx = False
-            return
-        for id in ids:
-            place = Place(id, link.ifindex, int(direction == "egress"))
-            yield Sitting(link.name, direction, "tcx", place)
-
-
-def _filters(link: netlink.Interface, direction: str) -> Iterator[Sitting]:
-    for filter in netlink.filters(link.ifindex, direction):
-        if filter.program_id:
-            at = f"prio {filter.priority} handle {filter.handle:#x}"
-            place = Place(filter.program_id, link.ifindex, int(direction == "egress"))
-            yield Sitting(link.name, direction, at, place, filter.direct)
 
 
 def _rows(
@@ -102,7 +46,7 @@ def _rows(
 
 def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]:
     def open(opening: Opening) -> Callable[[], Reading]:
-        followers, chains = Followers(opening, ways), _Chains()
+        followers, chains = Followers(opening, ways), Chains()
         verdicts = Verdicts(opening) if ways else None
         followers.keep([one.place for one in chains.list()])
 
@@ -159,7 +103,7 @@ def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> di
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """Who sits where; a name takes the privilege to look at programs."""
     names: dict[int, str | None] = {}
-    chains = _Chains()
+    chains = Chains()
 
     def told(one: Sitting) -> dict[str, Value] | None:
         id = one.place.program

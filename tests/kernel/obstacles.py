@@ -84,6 +84,7 @@ EVERYTHING = (
     "dns",
     "tls",
     "profile",
+    "programs",
 )
 TCP = ("tcp-connect", "tcp-rtt")
 GUARDS = ("sock-addr", "tcp-life", "cgroup-bytes")
