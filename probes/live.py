@@ -235,7 +235,11 @@ class Live:
                     and not hook.on_demand
                     and len(self._interfaces) <= MOST_INTERFACES
                 ):
-                    attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
+                    try:
+                        attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
+                    except Gone:  # or renamed since it was listed: it is new once more then
+                        del self._interfaces[index]
+                        break
                     attachment.rest()
                     self._spawn(self._climb(attachment))
 
