@@ -38,7 +38,7 @@ class Held(NamedTuple):
 class Rarely(Generic[T]):
     """Something dear, found anew when it has become old: at most 5 % of one CPU goes into it.
 
-    What is asked for changes the answer only when `soon` says that there is something new.
+    soon: there is something new, so not only when it has become old.
     """
 
     REST, AGE = 20.0, 15.0
@@ -48,11 +48,13 @@ class Rarely(Generic[T]):
         self._find = find
         self._found: T | None = None
         self._next = self._old = 0.0
+        self._stale = False
 
     def get(self, *, soon: bool) -> T:
         begin = monotonic()
-        if self._found is None or begin >= self._old or (soon and begin >= self._next):
-            self._found = self._find()
+        self._stale |= soon
+        if self._found is None or begin >= self._old or (self._stale and begin >= self._next):
+            self._found, self._stale = self._find(), False
             end = monotonic()
             self._next = end + self.REST * (end - begin)
             self._old = max(self._next, end + self.AGE)
