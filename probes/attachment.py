@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import count
 
-from probes import bpf, features, links, points
+from probes import bpf, features, links, objects, points
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.kernel import Compiler, Module
 from probes.model import (
@@ -26,6 +26,7 @@ from probes.model import (
     Reach,
     Reading,
     Refusal,
+    Row,
     Rung,
     Sample,
     State,
@@ -35,6 +36,7 @@ from probes.model import (
 
 _epochs = count(1)
 
+KEPT = "kept by a person whatever it costs: the budget does not touch it"
 MOST_FAILURES = 10
 """Readings that may fail one after the other before an attachment is given up."""
 
@@ -74,7 +76,7 @@ class _Standing:
     """A rung that stands: how it is read, what it costs to let go.
 
     failures: readings that failed since the latest good one, `last`. calm: the status's note
-    before them; trouble: the one that tells of them.
+    before them; trouble: the one that tells of them. one_in, map_memory: as in Status and Cost.
     """
 
     rung: Rung
@@ -83,6 +85,8 @@ class _Standing:
     programs: list[int]
     held: list[links.Attached]
     epoch: int
+    one_in: int = 1
+    map_memory: int | None = None
     note: str = ""
     failures: int = 0
     last: Sample | None = None
@@ -110,6 +114,10 @@ class Attachment:
         self._climbing = threading.Lock()
         self._standing: _Standing | None = None
         self._status = Status(HookId(hook.name, target))
+        self._one_in = 1
+        self._asked = self._cut = False
+        self.kept = False
+        self._why = ""
 
     @property
     def status(self) -> Status:
@@ -141,25 +149,29 @@ class Attachment:
         ProbeError: what was refused is in the status, whose state is FAILED if nothing stood.
         """
         with self._climbing:
-            refused: list[Refusal] = []
-            taken: set[str] = set()
-            for rung in self.hook.ladder:
-                if pinned is not None and rung.name != pinned:
-                    continue
-                try:
-                    self._allow(rung, taken, asked=asked, pinned=pinned is not None)
-                    standing = self._resting_on(rung) or self._stand(rung)
-                except ProbeError as refusal:
-                    refused.append(_refusal(rung, refusal))
-                    if isinstance(refusal, Busy):
-                        taken |= _seats(rung)
-                    continue
-                state = State.PASSIVE if rung.passive else State.ATTACHED
-                self._take(standing, refused, state, standing.note, pinned=pinned is not None)
-                return self._status
-            self._drop()
-            self._say(State.FAILED, refused, pinned=pinned is not None)
+            return self._climb(pinned, asked)
+
+    def _climb(self, pinned: str | None, asked: bool) -> Status:
+        self._asked = asked
+        refused: list[Refusal] = []
+        taken: set[str] = set()
+        for rung in self.hook.ladder:
+            if pinned is not None and rung.name != pinned:
+                continue
+            try:
+                self._allow(rung, taken, asked=asked, pinned=pinned is not None)
+                standing = self._resting_on(rung) or self._stand(rung)
+            except ProbeError as refusal:
+                refused.append(_refusal(rung, refusal))
+                if isinstance(refusal, Busy):
+                    taken |= _seats(rung)
+                continue
+            state = State.PASSIVE if rung.passive else State.ATTACHED
+            self._take(standing, refused, state, standing.note, pinned=pinned is not None)
             return self._status
+        self._drop()
+        self._say(State.FAILED, refused, pinned=pinned is not None)
+        return self._status
 
     def _allow(self, rung: Rung, taken: set[str], *, asked: bool, pinned: bool) -> None:
         """Raises the refusal of a rung that is not to be tried at all."""
@@ -199,8 +211,10 @@ class Attachment:
             tables: Mapping[str, Table] = {}
             functions: Mapping[str, bytes] = {}
             maps: Mapping[str, int] = {}
+            one_in = self._one_in if rung.samples else 1
             if rung.source:
-                module = self._modules.take(rung.source_for(self._status.id.target), stack)
+                source = rung.source_for(self._status.id.target, one_in)
+                module = self._modules.take(source, stack)
                 tables, functions, maps = module.tables, module.functions, module.fds
             for program in rung.programs:
                 insns = functions[program.function]
@@ -216,14 +230,21 @@ class Attachment:
                     continue
                 programs.append(fd)
             target = self._status.id.target
+            memory = None if rung.passive else _memory(maps.values())
             ids = tuple(bpf.prog_info(fd).id for fd in programs)
             attach = _attaching(programs)
             following = stack.enter_context(ExitStack())
             read = rung.open(
                 Opening(self.hook, tables, target, self.ifindex, ids, functions, attach, following)
             )
+            if one_in > 1:
+                notes.insert(0, self._why)
+            if self.kept:
+                notes.insert(0, KEPT)
             note = "; ".join(notes)
-            return _Standing(rung, read, stack.pop_all(), programs, held, next(_epochs), note)
+            return _Standing(
+                rung, read, stack.pop_all(), programs, held, next(_epochs), one_in, memory, note
+            )
 
     def _take(
         self,
@@ -237,7 +258,13 @@ class Attachment:
         with self._lock:
             before, self._standing = self._standing, standing
             self._status = Status(
-                self._status.id, state, standing.rung.name, tuple(refused), note, pinned
+                self._status.id,
+                state,
+                standing.rung.name,
+                tuple(refused),
+                note,
+                pinned,
+                standing.one_in,
             )
         if before is not None and before is not standing:
             before.stack.close()
@@ -259,12 +286,48 @@ class Attachment:
         if standing is not None:
             standing.stack.close()
 
-    def detach(self) -> Status:
-        """Lets go of everything, in reverse order."""
+    def detach(self, note: str = "") -> Status:
+        """Lets go of everything, in reverse order. note: why, where nobody asked for it."""
         with self._climbing:
             self._drop()
-            self._say(State.DETACHED)
+            self._cut = bool(note)
+            self._say(State.DETACHED, note=note)
             return self._status
+
+    # -- the budget ----------------------------------------------------------------------------
+
+    @property
+    def samples(self) -> bool:
+        """Whether the rung that it stands on can count one event in so many."""
+        standing = self._standing
+        return standing is not None and standing.rung.samples
+
+    def cost(self) -> Cost | None:
+        """What its programs cost so far; None where it has none."""
+        with self._lock:
+            return None if self._standing is None else _cost(self._standing)
+
+    def slow(self, one_in: int, note: str) -> Status:
+        """Attaches the same again, to count one event in so many; counting starts anew."""
+        with self._climbing:
+            before = self._status
+            self._one_in, self._why, self._cut = one_in, note, True
+            return self._climb(before.rung if before.pinned else None, self._asked)
+
+    @property
+    def epoch(self) -> int:
+        """Of what stands now, 0 for nothing: see `Sample.epoch`."""
+        standing = self._standing
+        return standing.epoch if standing is not None else 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether the budget has slowed or detached it, and nobody attached it again."""
+        return self._cut
+
+    def keep(self) -> None:
+        """Whatever it costs, on a person's word: the next climb counts every event."""
+        self.kept, self._one_in, self._cut = True, 1, False
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -344,7 +407,10 @@ class Attachment:
 
     def _sample(self, standing: _Standing | None, reading: Reading, cost: Cost | None) -> Sample:
         now, keys = time.monotonic(), self.hook.places.keys
-        rows = {tuple([row[i] for i in keys]): row for row in reading.rows}
+        found = reading.rows
+        if standing is not None and standing.one_in > 1:
+            found = [_scaled(self.hook, row, standing.one_in) for row in found]
+        rows = {tuple([row[i] for i in keys]): row for row in found}
         return Sample(
             status=self._status,
             time=now,
@@ -380,7 +446,26 @@ def _cost(standing: _Standing) -> Cost | None:
     if standing.rung.passive:
         return None
     infos = [bpf.prog_info(fd) for fd in standing.programs]
-    return Cost(sum(i.runs for i in infos), sum(i.run_ns for i in infos))
+    runs, run_ns = sum(i.runs for i in infos), sum(i.run_ns for i in infos)
+    return Cost(runs, run_ns, standing.map_memory)
+
+
+def _memory(maps: Iterable[int]) -> int | None:
+    """Bytes that these maps are charged; None where the kernel does not tell."""
+    told = [objects.fd_field(f"/proc/self/fdinfo/{fd}", "memlock") for fd in maps]
+    return None if None in told else sum(size or 0 for size in told)
+
+
+def _scaled(hook: Hook, row: Row, factor: int) -> Row:
+    """A row of one event in `factor`: what adds up, times that."""
+    scaled = list(row)
+    for place, _, histogram in hook.places.sums:
+        value = row[place]
+        if histogram and isinstance(value, tuple):
+            scaled[place] = tuple(n * factor for n in value)
+        elif isinstance(value, int):
+            scaled[place] = value * factor
+    return tuple(scaled)
 
 
 def _refusal(rung: Rung, error: ProbeError) -> Refusal:

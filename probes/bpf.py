@@ -17,6 +17,7 @@ import resource
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _CALLS = {  # bpf, perf_event_open
     "x86_64": (321, 298),
@@ -33,9 +34,9 @@ LD_IMM64 = 0x18
 # enum bpf_cmd
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY, _PROG_LOAD = range(6)
 _PROG_ATTACH, _PROG_DETACH = 8, 9
-_MAP_POP = 21  # BPF_MAP_LOOKUP_AND_DELETE_ELEM
+_OBJ_GET, _MAP_POP = 7, 21  # the latter: BPF_MAP_LOOKUP_AND_DELETE_ELEM
 _PROG_NEXT_ID, _PROG_FD_BY_ID, _MAP_FD_BY_ID, _OBJ_INFO = 11, 13, 14, 15
-_PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID = 16, 17, 19
+_PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID, _TASK_FD_QUERY = 16, 17, 19, 20
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
 
 _LINK_TRACING, _LINK_CGROUP, _LINK_XDP = 2, 3, 6  # enum bpf_link_type
@@ -147,7 +148,7 @@ class ProgInfo:
 def prog_info(fd: int) -> ProgInfo:
     """Linux 4.13; run-time figures 5.1. Needs no privilege for an fd that one holds."""
     info = ctypes.create_string_buffer(224)
-    _obj_info(fd, info)
+    object_info(fd, info)
     kind, id = struct.unpack_from("<II", info, 0)
     name = struct.unpack_from("16s", info, 64)[0]
     (btf_id,) = struct.unpack_from("<I", info, 128)
@@ -155,7 +156,8 @@ def prog_info(fd: int) -> ProgInfo:
     return ProgInfo(kind, id, name.split(b"\0")[0].decode(errors="replace"), btf_id, run_ns, runs)
 
 
-def _obj_info(fd: int, info: ctypes.Array[ctypes.c_char]) -> None:
+def object_info(fd: int, info: ctypes.Array[ctypes.c_char]) -> None:
+    """Fills `info` (a program's, map's or link's struct) as far as the kernel knows it."""
     _bpf(_OBJ_INFO, struct.pack("<IIQ", fd, len(info), _address(info)))
 
 
@@ -164,7 +166,7 @@ def main_function(fd: int) -> int:
     info = ctypes.create_string_buffer(224)
     record = ctypes.create_string_buffer(8)  # struct bpf_func_info: insn_off, type_id
     struct.pack_into("<IQI", info, 132, len(record), _address(record), 1)
-    _obj_info(fd, info)
+    object_info(fd, info)
     (functions,) = struct.unpack_from("<I", info, 144)
     return int(struct.unpack("<II", record.raw)[1]) if functions else 0
 
@@ -174,16 +176,16 @@ def tail_calls(fd: int) -> bool:
     info = ctypes.create_string_buffer(224)
     ids = ctypes.create_string_buffer(4 * 64)
     struct.pack_into("<IQ", info, 52, 64, _address(ids))
-    _obj_info(fd, info)
+    object_info(fd, info)
     (count,) = struct.unpack_from("<I", info, 52)
     return any(map(_holds_programs, struct.unpack_from(f"<{min(count, 64)}I", ids, 0)))
 
 
 def _holds_programs(map_id: int) -> bool:
-    fd = _bpf(_MAP_FD_BY_ID, struct.pack("<III", map_id, 0, 0))
+    fd = map_fd_by_id(map_id)
     try:
         info = ctypes.create_string_buffer(80)
-        _obj_info(fd, info)
+        object_info(fd, info)
     finally:
         os.close(fd)
     return bool(struct.unpack_from("<I", info, 0)[0] == _MAP_PROG_ARRAY)
@@ -205,12 +207,12 @@ def prog_links() -> Iterator[ProgLink]:
     """
     for id in link_ids():
         try:
-            fd = _bpf(_LINK_FD_BY_ID, struct.pack("<III", id, 0, 0))
+            fd = link_fd_by_id(id)
         except (FileNotFoundError, BlockingIOError):
             continue  # gone meanwhile, or not quite there (EAGAIN)
         try:
             info = ctypes.create_string_buffer(64)
-            _obj_info(fd, info)
+            object_info(fd, info)
         finally:
             os.close(fd)
         kind, _, program, first, second = struct.unpack_from("<III4xII", info, 0)
@@ -226,7 +228,7 @@ def link_target(fd: int) -> int:
     0 where it was detached by force (BPF_LINK_DETACH) or its target is gone.
     """
     info = ctypes.create_string_buffer(64)
-    _obj_info(fd, info)
+    object_info(fd, info)
     # struct bpf_link_info: type, id, prog_id, then a union; ifindex has 4 bytes, a cgroup id 8
     (kind,) = struct.unpack_from("<I", info, 0)
     (target,) = struct.unpack_from("<Q" if kind == _LINK_CGROUP else "<I", info, 16)
@@ -260,6 +262,45 @@ def _ids(command: int) -> Iterator[int]:
 def prog_fd_by_id(id: int) -> int:
     """CAP_SYS_ADMIN. ENOENT where the program has gone."""
     return _bpf(_PROG_FD_BY_ID, struct.pack("<III", id, 0, 0))
+
+
+def map_fd_by_id(id: int) -> int:
+    """CAP_SYS_ADMIN. ENOENT where the map has gone."""
+    return _bpf(_MAP_FD_BY_ID, struct.pack("<III", id, 0, 0))
+
+
+def link_fd_by_id(id: int) -> int:
+    """CAP_SYS_ADMIN, Linux 5.8. ENOENT: the link has gone; EAGAIN: it is not there yet."""
+    return _bpf(_LINK_FD_BY_ID, struct.pack("<III", id, 0, 0))
+
+
+def obj_get(path: str) -> int:
+    """An fd of what is pinned there: a program, a map or a link. Linux 4.4."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    return _bpf(_OBJ_GET, struct.pack("<QII", _address(name), 0, 0))
+
+
+class EventTarget(NamedTuple):
+    """What a perf event of a process runs a program at. kind: enum bpf_task_fd_type."""
+
+    program: int
+    kind: int
+    name: str
+    offset: int
+
+
+def task_fd_query(pid: int, fd: int) -> EventTarget:
+    """The program at a perf event that a process holds. Linux 4.18, CAP_SYS_ADMIN.
+
+    EOPNOTSUPP or ENOENT where none is, or none that the kernel tells (software events).
+    """
+    name = ctypes.create_string_buffer(256)
+    attr = ctypes.create_string_buffer(
+        struct.pack("<IIIIQ", pid, fd, 0, len(name), _address(name)), 48
+    )
+    _bpf(_TASK_FD_QUERY, attr)
+    program, kind, offset = struct.unpack_from("<IIQ", attr, 24)
+    return EventTarget(program, kind, name.value.decode(errors="replace"), offset)
 
 
 def prog_name(id: int) -> str | None:

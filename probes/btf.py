@@ -34,6 +34,10 @@ def libbpf() -> ctypes.CDLL | None:
         lib.libbpf_set_print(None)  # or it writes its warnings across the screen
         lib.btf__free.argtypes = [ctypes.c_void_p]
         lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
+        # Before libbpf 0.6 the same has another shape: a program's BTF is then not read.
+        if hasattr(lib, "btf__load_from_kernel_by_id"):
+            lib.btf__load_from_kernel_by_id.argtypes = [ctypes.c_uint32]
+            lib.btf__load_from_kernel_by_id.restype = ctypes.c_void_p
         lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
         lib.btf__type_by_id.restype = ctypes.c_void_p
         lib.btf__resolve_size.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
@@ -180,6 +184,37 @@ def module_enum(module: str, name: str) -> Mapping[int, str]:
         return _enum(lib, split, name)
     finally:
         lib.btf__free(split)
+
+
+def name_in(object: int, type: int) -> str:
+    """A type's name in a loaded BTF object, by both ids; "" where it cannot be had.
+
+    Linux 4.18, CAP_SYS_ADMIN, libbpf 0.6.
+    """
+    lib = libbpf()
+    if lib is None or not hasattr(lib, "btf__load_from_kernel_by_id"):
+        return ""
+    loaded = _handle(lib.btf__load_from_kernel_by_id(object))
+    if loaded is None:
+        return ""
+    try:
+        return _name(lib, loaded, type)
+    finally:
+        lib.btf__free(loaded)
+
+
+def name(type: int) -> str:
+    """A type's name in the running kernel's BTF (a function's, mostly); "" where there is none."""
+    lib, btf = libbpf(), vmlinux()
+    return "" if lib is None or btf is None else _name(lib, btf, type)
+
+
+def _name(lib: ctypes.CDLL, btf: int, type: int) -> str:
+    address = lib.btf__type_by_id(btf, type)
+    if not address:
+        return ""
+    (offset,) = struct.unpack_from("<I", ctypes.string_at(address, 4))
+    return str((lib.btf__name_by_offset(btf, offset) or b"").decode(errors="replace"))
 
 
 def _enum(lib: ctypes.CDLL, btf: int, name: str) -> Mapping[int, str]:

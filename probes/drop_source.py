@@ -19,6 +19,11 @@ struct slot { u64 packets; };
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
 BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
 
+#ifndef ONE_IN
+#define ONE_IN 1
+#endif
+#define LEFT_OUT (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
+
 INLINE void count(struct where *key) {
     struct slot one = {.packets = 1}, *slot;
     if (key->port) {
@@ -41,7 +46,8 @@ INLINE void count(struct where *key) {
 
 # protocol: the EtherType, and in the low byte that of IP; neither has a meaning in one that is
 # not IP. Headers lie between head and tail; a network header that nobody has set yet is where the
-# data begins. Later fragments have no ports.
+# data begins. Later fragments have no ports. SKB reads a field: where its type is known without a
+# helper, which makes an event a third cheaper.
 _HEADERS = """
 struct ipv4 { u8 length, tos; u16 total, id, fragment; u8 ttl, protocol; };
 struct ipv6 { u32 flow; u16 payload; u8 next, hops; };
@@ -49,12 +55,12 @@ struct extension { u8 next, length; };
 struct ports { u16 source, destination; };
 
 INLINE void describe(struct where *key, struct sk_buff *skb) {
-    unsigned char *head = PROBE(skb->head);
-    u32 at = PROBE(skb->network_header), tail = PROBE(skb->tail), protocol = 0;
-    u32 ethertype = bpf_ntohs(PROBE(skb->protocol));
+    unsigned char *head = SKB(head);
+    u32 at = SKB(network_header), tail = SKB(tail), protocol = 0;
+    u32 ethertype = bpf_ntohs(SKB(protocol));
     key->protocol = ethertype << 8;
     if (!at)
-        at = PROBE(skb->data) - head;
+        at = SKB(data) - head;
     if (ethertype == 0x0800) {
         struct ipv4 ip = {};
         bpf_probe_read_kernel(&ip, sizeof(ip), head + at);
@@ -91,12 +97,14 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
 }
 
 INLINE u32 netns_of_route(struct sk_buff *skb) {
-    struct dst_entry *route = (void *)(PROBE(skb->_skb_refdst) & ~1UL);
+    struct dst_entry *route = (void *)(SKB(_skb_refdst) & ~1UL);
     struct net_device *dev = route ? PROBE(route->dev) : 0;
     struct net *net = dev ? PROBE(dev->nd_net.net) : 0;
     return net ? PROBE(net->ns.inum) : 0;
 }
 """
+
+_PROBED = "#define SKB(field) PROBE(skb->field)\n"
 
 # Under lockdown=confidentiality no program that reads memory through a helper is loaded: there
 # the kinds of packets by EtherType are all there is.
@@ -111,6 +119,8 @@ INLINE u32 netns_of_route(struct sk_buff *skb) {
 """
 _TYPED = """
 int dropped(u64 *ctx) {
+    if (LEFT_OUT)
+        return 0;
     struct sk_buff *skb = ARG(ctx, 0, struct sk_buff *);
     struct net_device *dev = skb->dev;
     struct where key = {.location = ctx[1], .reason = REASON, .ifindex = skb->skb_iif};
@@ -142,6 +152,8 @@ INLINE void look(struct sk_buff *skb, u64 location, u32 reason) {
 """
 _RAW = """
 int dropped(u64 *ctx) {
+    if (LEFT_OUT)
+        return 0;
     look(ARG(ctx, 0, struct sk_buff *), ctx[1], REASON);
     return 0;
 }
@@ -149,6 +161,8 @@ int dropped(u64 *ctx) {
 # Where the fields of the tracepoint stand is not the same on all kernels; BTF knows.
 _TRACEFS = """
 int dropped(struct trace_event_raw_kfree_skb *ctx) {
+    if (LEFT_OUT)
+        return 0;
     look((struct sk_buff *)ctx->skbaddr, (u64)ctx->location, REASON);
     return 0;
 }
@@ -159,7 +173,8 @@ TYPES = ("sk_buff", "net_device", "net", "ns_common", "dst_entry", "trace_event_
 def typed(_target: str = "", *, reasons: bool = True) -> str:
     """For a BTF-typed tracepoint: what needs no helper is read without."""
     reads = privilege.lockdown() != "confidentiality"
-    return _made(_HEADERS if reads else _BLIND, _TYPED, "(u32)ctx[2]" if reasons else "0")
+    headers = f"#define SKB(field) skb->field\n{_HEADERS}" if reads else _BLIND
+    return _made(headers, _TYPED, "(u32)ctx[2]" if reasons else "0")
 
 
 def typed_without_reason(_target: str = "") -> str:
@@ -169,12 +184,12 @@ def typed_without_reason(_target: str = "") -> str:
 
 def raw() -> str:
     """For a raw tracepoint."""
-    return _made(_HEADERS, _READ, _RAW, "(u32)ctx[2]")
+    return _made(_PROBED, _HEADERS, _READ, _RAW, "(u32)ctx[2]")
 
 
 def tracefs(*, reasons: bool = True) -> str:
     """For a tracepoint through tracefs."""
-    return _made(_HEADERS, _READ, _TRACEFS, "ctx->reason" if reasons else "0")
+    return _made(_PROBED, _HEADERS, _READ, _TRACEFS, "ctx->reason" if reasons else "0")
 
 
 def _made(*parts: str) -> str:

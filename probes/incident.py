@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from probes import flood
+from probes import flood, incident_programs
 from probes.errors import Busy, ProbeError
 from probes.flood import Lived, Sender
+from probes.incident_programs import PROGRAMS, Played
 from probes.model import Value
 
 LAP = 120  # seconds until the incident comes again
@@ -233,6 +234,7 @@ PLANS = {
     "syscalls": Plan(("raw_tp", "tracepoint"), runs=31000, ns=94),
     "syscall-processes": Plan(("raw_tp", "tracepoint"), runs=2400, ns=130),
     "tcp-connect": Plan(("fentry", "kprobe", "tp_btf"), (_POLICY, _NO_KPROBES), runs=130, ns=920),
+    "programs": Plan(("ids", "own")),
     "tcp-rtt": Plan(("sock_ops link", "tcp_probe", "sock_diag"), runs=420, ns=310),
 }
 
@@ -461,6 +463,25 @@ class Script:
             i, rx, tx = self._behind_xdp(f.interface, since, time)
             inwards = f.direction == "ingress"
             yield flood.tc_values(f, rx if inwards else tx, i.rx_size if inwards else i.tx_size)
+
+    def _programs(self, _: str | None, since: float, time: float) -> Iterator[Values]:
+        runs = {p.id: self._runs(p, since, time) for p in PROGRAMS}
+        missed = {
+            p.id: self._sum(f"missed {p.id}", lambda s, m=p.missed: m * slow(s), since, time)  # type: ignore[misc]
+            for p in PROGRAMS
+        }
+        yield from incident_programs.rows(runs, missed, time - since)
+
+    def _runs(self, p: Played, since: float, time: float) -> float:
+        if not p.follows:
+            calm, busy = p.rate
+            rate = lambda s: calm + (busy - calm) * slow(s)  # noqa: E731
+            return self._sum(f"runs {p.id}", rate, since, time)
+        interface, _, which = p.follows.partition(" ")
+        _i, rx, tx = self._one(interface, since, time)
+        if which == "behind":
+            return self._behind_xdp(interface, since, time)[1]
+        return tx if which == "tx" else rx
 
     def _drops(self, _: str | None, since: float, time: float) -> Iterator[Values]:
         for d in DROPS:

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from probes import bpf, completion, lasting, privilege
+from probes import bpf, budget, completion, lasting, privilege
 from probes.attachment import Attachment, Modules
 from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
@@ -41,7 +41,8 @@ class Live:
     """A `model.Source`. Attach and detach from the event loop; the kernel work runs in threads.
 
     wanted: the hooks to attach at start (None: the safe set). also: those that a person asked for
-    beside it. pins: hook -> rung. drops: rules to begin with, by interface.
+    beside it. pins: hook -> rung. drops: rules to begin with, by interface. percent: the budget,
+    of one CPU, for the programs of all hooks together; None: none.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Live:
         pins: Mapping[str, str] | None = None,
         drops: Iterable[tuple[str, Rule]] = (),
         observe_only: bool = False,
+        percent: float | None = budget.DEFAULT,
     ) -> None:
         self.interval = interval
+        self._percent = percent
         self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
         self._hooks = Catalogue()
         self.notices: list[str] = list(self._hooks.complaints)
@@ -104,6 +107,7 @@ class Live:
     async def start(self) -> None:
         await asyncio.to_thread(self._prepare)
         self._spawn(self._follow())
+        self._spawn(self._hold_budget())
         for interface, rule in self._drops:
             self._spawn(self._begin(interface, rule))
         for attachment in self._first():
@@ -118,6 +122,7 @@ class Live:
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
         await asyncio.gather(*(self._climb(a) for a in self._first()))
+        self._spawn(self._hold_budget())
 
     def check(self) -> None:
         """Raises Gone where a hook that was asked for by name has no such target, or what else
@@ -230,7 +235,11 @@ class Live:
                     and not hook.on_demand
                     and len(self._interfaces) <= MOST_INTERFACES
                 ):
-                    attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
+                    try:
+                        attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
+                    except Gone:  # or renamed since it was listed: it is new once more then
+                        del self._interfaces[index]
+                        break
                     attachment.rest()
                     self._spawn(self._climb(attachment))
 
@@ -270,6 +279,42 @@ class Live:
         """Seconds to the next tick; all hooks tick together, so the screen wakes once."""
         return until_next(self._started, self.interval)
 
+    # -- the budget ----------------------------------------------------------------------------
+
+    async def _hold_budget(self) -> None:
+        """Cuts the hook that takes most, one in each window, while all take more than they may."""
+        loop = asyncio.get_running_loop()
+        while self._percent is not None and self._stats is not None:
+            before = await loop.run_in_executor(self._readers, self._costs)
+            begin = time.monotonic()
+            await asyncio.sleep(budget.WINDOW)
+            after = await loop.run_in_executor(self._readers, self._costs)
+            passed = time.monotonic() - begin
+            cut = budget.decide(_spendings(before, after, passed), self._percent)
+            if cut is not None:
+                await loop.run_in_executor(self._climbers, self._cut, cut)
+
+    def _costs(self) -> dict[Attachment, tuple[int, int]]:
+        """Of each attachment its epoch, and the nanoseconds that its programs ran in it."""
+        costs = {}
+        for attachment in list(self._attachments.values()):
+            try:
+                cost = attachment.cost()
+            except OSError:
+                continue  # tried again in the next window
+            if cost is not None:
+                costs[attachment] = attachment.epoch, cost.run_ns
+        return costs
+
+    def _cut(self, cut: budget.Cut) -> None:
+        for attachment in list(self._attachments.values()):
+            if attachment.status.id == cut.id and not attachment.kept:
+                if cut.one_in is None:
+                    attachment.detach(cut.why)
+                else:
+                    attachment.slow(cut.one_in, cut.why)
+                self.notices.append(f"{cut.id}: {cut.why}")
+
     # -- on a person's word --------------------------------------------------------------------
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
@@ -277,6 +322,8 @@ class Live:
         if rung is not None and attachment.hook.rung(rung) is None:
             names = ", ".join(r.name for r in attachment.hook.ladder)
             raise Gone(f"the hook {id.hook} has no rung {rung}; it has {names}")
+        if attachment.cut:
+            attachment.keep()
         attachment.rest()
         loop = asyncio.get_running_loop()
         pinned = rung or self._pins.get(id.hook)
@@ -359,6 +406,22 @@ class Live:
 
 def _read_all(attachments: Iterable[Attachment]) -> tuple[Sample, ...]:
     return tuple(attachment.read() for attachment in attachments)
+
+
+def _spendings(
+    before: Mapping[Attachment, tuple[int, int]],
+    after: Mapping[Attachment, tuple[int, int]],
+    seconds: float,
+) -> Iterable[budget.Spending]:
+    """What stood on the same rung all the time; what did not is measured in the next window."""
+    for attachment, (epoch, ns) in after.items():
+        epoch_then, ns_then = before.get(attachment, (0, 0))
+        if epoch == epoch_then and ns >= ns_then:
+            status = attachment.status
+            percent = (ns - ns_then) / seconds / 1e7
+            yield budget.Spending(
+                status.id, percent, status.one_in, attachment.samples, attachment.kept
+            )
 
 
 def _answer(futures: list[Reads], done: asyncio.Future[list[tuple[Sample, ...]]]) -> None:

@@ -167,6 +167,7 @@ class Rung:
     requires: the refusal of a kernel that this rung is not for, where loading would not tell.
     reach: where it reaches further than its hook, it is taken only where a person pins it.
     misses: what it cannot see of what better rungs do, said while it stands.
+    samples: its C counts one event in ONE_IN, chosen at random, where that is defined.
 
     A rung without programs that has a source, or requires something, follows: it attaches in
     `open` and while it reads, to what is there by then.
@@ -183,14 +184,16 @@ class Rung:
     requires: Callable[[], ProbeError | None] | None = None
     reach: Reach | None = None
     misses: str = ""
+    samples: bool = False
 
     @property
     def passive(self) -> bool:
         """Whether it stands always and everywhere."""
         return not self.programs and not self.source and self.requires is None
 
-    def source_for(self, target: str | None) -> str:
-        return self.source if isinstance(self.source, str) else self.source(target or "")
+    def source_for(self, target: str | None, one_in: int = 1) -> str:
+        source = self.source if isinstance(self.source, str) else self.source(target or "")
+        return source if one_in == 1 else f"#define ONE_IN {one_in}\n{source}"
 
 
 class TargetKind(StrEnum):
@@ -313,7 +316,8 @@ class Status:
     """Where one hook stands, on which rung, and what the higher ones answered.
 
     note: what is missing or worth knowing about the rung it stands on, or what is under way.
-    pinned: a person chose the rung.
+    pinned: a person chose the rung. one_in: only one event in so many is counted, to save time
+    (`budget`); counters and histograms are scaled by it, so they are estimates.
     """
 
     id: HookId
@@ -322,6 +326,7 @@ class Status:
     refused: tuple[Refusal, ...] = ()
     note: str = ""
     pinned: bool = False
+    one_in: int = 1
 
     @property
     def degraded(self) -> bool:
@@ -331,10 +336,14 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the kernel says our programs cost so far (BPF_ENABLE_STATS): runs, nanoseconds."""
+    """What the kernel says our programs cost so far (BPF_ENABLE_STATS): runs, nanoseconds.
+
+    map_memory: bytes that their maps are charged; maps that several targets share are in each.
+    """
 
     runs: int = 0
     run_ns: int = 0
+    map_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,16 @@ def netns() -> int:
     return Path("/proc/thread-self/ns/net").stat().st_ino
 
 
+def mounts(kind: str) -> list[Path]:
+    """Where file systems of a kind are mounted, in the order of mounting."""
+    found = []
+    for line in _read("/proc/self/mounts").splitlines():
+        fields = line.split()
+        if len(fields) > 2 and fields[2] == kind:
+            found.append(Path(fields[1].encode().decode("unicode_escape")))
+    return found
+
+
 def drops() -> list[tuple[str, int]]:
     """(reason, packets) for each of `DROPS` this kernel counts, and the softnet backlog's.
 

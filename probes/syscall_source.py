@@ -34,7 +34,13 @@ _TIMING = """
 struct begin { u64 at; u32 id; u32 unused; };
 BPF_TABLE("lru_hash", u32, struct begin, begun, 16384);
 
+#ifndef ONE_IN
+#define ONE_IN 1
+#endif
+
 static inline void entered(u32 id, int compat) {
+    if (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
+        return;
     u32 thread = bpf_get_current_pid_tgid();
     struct begin now = {.at = bpf_ktime_get_ns()}, *mine;
     now.id = compat ? COMPAT : id & ~0x40000000;
@@ -131,6 +137,7 @@ def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tupl
             source=made(how),
             types=TYPES,
             programs=(Program("enter", point("sys_enter")), Program("leave", point("sys_exit"))),
+            samples=True,
         )
         for name, least, how, point in kinds
     )

@@ -30,8 +30,8 @@ INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 class Monitor(Recording):
     """The application. source: where samples come from; this closes it no more than it opens it.
 
-    cpu_seconds: what this process has used so far. slow_link: fewer bytes: 256 colours, no
-    graphs, at most two updates a second.
+    cpu_seconds, memory: what ebpftop has used so far, and uses now. slow_link: fewer bytes: 256
+    colours, no graphs, at most two updates a second.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings())
@@ -225,7 +225,8 @@ class Monitor(Recording):
         if id is None or self.refuses("attached"):
             return
         status = self.live.status(id)
-        if status.state in (State.ATTACHED, State.PASSIVE, State.ATTACHING):
+        stands = status.state in (State.ATTACHED, State.PASSIVE, State.ATTACHING)
+        if stands and status.one_in == 1:  # one that the budget slowed is attached to be whole
             self._tell(f"{id} is {status.state} already", "information")
             return
         text = f"Attach {id} to the data path (may reset the link)?  y: yes  n: no"

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from probes import spec
+from probes import budget, spec
 from probes.errors import ProbeError
 from probes.funnel import remember
 from probes.hits import Hits
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--observe-only", action="store_true", help="attach nothing in a data path, ever"
     )
+    _budget_option(parser)
     _drop_option(parser)
     _rung_option(parser)
     _interval_option(parser)
@@ -207,8 +208,20 @@ def _batch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--observe-only", action="store_true", help="attach nothing in a data path, ever"
     )
+    _budget_option(parser)
     _drop_option(parser)
     _rung_option(parser)
+
+
+def _budget_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--budget",
+        metavar="PERCENT",
+        type=_budget,
+        default=budget.DEFAULT,
+        help="what all hooks' programs may take of one CPU, as 2%%, or off (default 5%%): "
+        "beyond it the dearest hook is slowed, then detached",
+    )
 
 
 def _drop_option(parser: argparse.ArgumentParser) -> None:
@@ -305,6 +318,13 @@ def _writable(path: str) -> TextIO:
         raise argparse.ArgumentTypeError(wrong) from None
 
 
+def _budget(text: str) -> float | None:
+    try:
+        return budget.parse(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -348,6 +368,7 @@ def _monitor(arguments: argparse.Namespace) -> int:
         pins=dict(arguments.rungs),
         drops=arguments.drops,
         observe_only=arguments.observe_only,
+        percent=arguments.budget,
     )
     live.check()
     try:
@@ -548,6 +569,7 @@ def _live(arguments: argparse.Namespace) -> Live:
         pins=dict(arguments.rungs),
         drops=arguments.drops,
         observe_only=arguments.observe_only,
+        percent=arguments.budget,
     )
     for interface, _ in arguments.drops:
         live.check_rule(interface)

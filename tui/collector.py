@@ -135,21 +135,23 @@ class Collector:
         return True
 
 
-class Share:
-    """A process's share of a CPU since the last look, at most once a second.
+class Own:
+    """What this process uses, with those that it started; looked at at most once a second.
 
-    seconds: the CPU time that it has used so far.
+    seconds: the CPU time used so far. memory: bytes in RAM now.
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: Callable[[], float], memory: Callable[[], int]) -> None:
+        self._seconds, self._memory = seconds, memory
         self._used, self._time = seconds(), time.monotonic()
         self._percent: float | None = None
+        self._bytes = memory()
 
-    def percent(self) -> float | None:
+    def now(self) -> tuple[float | None, int]:
+        """Its share of one CPU since the last look (None: not known yet), and bytes."""
         now = time.monotonic()
         if now - self._time >= 1:
             used = self._seconds()
-            self._percent = (used - self._used) / (now - self._time) * 100
-            self._used, self._time = used, now
-        return self._percent
+            self._percent = max(used - self._used, 0) / (now - self._time) * 100
+            self._used, self._time, self._bytes = used, now, self._memory()
+        return self._percent, self._bytes

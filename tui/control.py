@@ -109,8 +109,10 @@ class Control:
             self._known[status.id] = status
             if before is None and status.state is State.DETACHED:
                 continue
-            if before is None or (before.state, before.rung) != (status.state, status.rung):
+            if before is None or _stand(before) != _stand(status):
                 self._log(_words(status), _role(status))
+                if _cut(status):
+                    self._tell(_words(status), "warning")
 
     def go_to(self, reel: Reel, number: int) -> None:
         """The log as it was at a moment of a recording, and what stood then."""
@@ -133,7 +135,18 @@ class Control:
         self.events.append(Event(self._wall(), text, role))
 
 
+def _stand(status: Status) -> tuple[object, ...]:
+    return status.state, status.rung, status.one_in
+
+
+def _cut(status: Status) -> bool:
+    """By the budget: slowed, or detached although nobody asked for it."""
+    return status.one_in > 1 or (status.state is State.DETACHED and bool(status.note))
+
+
 def _role(status: Status) -> str:
+    if _cut(status):
+        return "warn"
     if status.state is State.FAILED:
         return "bad"
     return "warn" if status.degraded else "good" if status.state in STANDS else "muted"
@@ -143,7 +156,8 @@ def _words(status: Status) -> str:
     """Where it stands, and why not higher."""
     rung = f" on {status.rung}" if status.rung else ""
     refused = "; ".join(f"{r.rung} refused ({r.error}): {r.why}" for r in status.refused)
-    return f"{status.id} {status.state}{rung}{'; ' if refused else ''}{refused}"
+    note = f"; {status.note}" if _cut(status) else ""
+    return f"{status.id} {status.state}{rung}{'; ' if refused else ''}{refused}{note}"
 
 
 def _rule_words(e: Enforced) -> str:

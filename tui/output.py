@@ -126,6 +126,7 @@ def status_json(status: Status) -> dict[str, object]:
         "rung": status.rung,
         "refused": _refused(status.refused),
         "note": status.note or None,
+        "one_in": status.one_in,
     }
 
 
@@ -142,6 +143,7 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
                 sample.cost.run_ns / sample.cost.runs if sample.cost.runs else None
             ),
             "cpu_percent": _number(snapshot.cpu_percent),
+            "map_memory": sample.cost.map_memory,
         },
         "lost": sample.lost,
         "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],

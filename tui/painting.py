@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +11,8 @@ from textual.app import ComposeResult
 
 from probes.model import HookId, Source
 from probes.units import Unit
-from tui import keys, theme
-from tui.collector import Collector, Share
+from tui import keys, theme, usage
+from tui.collector import Collector, Own
 from tui.fields import Field, Record, label
 from tui.layout import Heights, graph_block, heights
 from tui.lines import Line, Span, line, width_of
@@ -57,7 +56,8 @@ class Painting(Running):
         theme_name: str | None = None,
         ascii: bool = False,
         slow_link: bool = False,
-        cpu_seconds: Callable[[], float] = time.process_time,
+        cpu_seconds: Callable[[], float] = usage.cpu_seconds,
+        memory: Callable[[], int] = usage.memory,
     ) -> None:
         self.look = theme.load(theme_name or theme.default_name())
         super().__init__(source)
@@ -72,7 +72,7 @@ class Painting(Running):
         self._slow = slow_link
         if slow_link and self.console._color_system is ColorSystem.TRUECOLOR:
             self.console._color_system = ColorSystem.EIGHT_BIT
-        self._cpu = Share(cpu_seconds)
+        self._own = Own(cpu_seconds, memory)
         self._pane = self._tab = self.panes[0]
         self._mode = "pane"
         self._opened: Record | None = None
@@ -287,7 +287,7 @@ class Painting(Running):
             self.source.host,
             self.live.statuses,
             sum(kernel) if kernel else None,
-            self._cpu.percent(),
+            *self._own.now(),
             self.source.interval,
             self.live.wall,
         )

@@ -88,6 +88,7 @@ def _rung(
         types=drop_source.TYPES,
         programs=(Program("dropped", point),),
         requires=_reasons if reasons else None,
+        samples=True,
     )
 
 

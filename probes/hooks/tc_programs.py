@@ -2,78 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
-from probes import around, bpf, foreign, foreign_source, netlink, tc
+from probes import around, bpf, foreign, foreign_source
 from probes.around import Around
+from probes.chains import TCX, Chains, Sitting
 from probes.foreign import Followed, Followers
 from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
-from probes.points import PROGRAM_PREFIX, AttachType
+from probes.points import PROGRAM_PREFIX
 from probes.readers import row_from
 from probes.units import Unit
 
-_TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 _SHOT, _REDIRECT, _STOLEN, _TRAP = 2, 7, 4, 8  # TC_ACT_*; TCX knows the first two only
-TCX = "tcx"
 NOT_DIRECT = "what it answers is a class, not a verdict: it is not direct-action"
-
-
-class Sitting(NamedTuple):
-    """A program in its place. at: TCX, or a filter's priority and handle. direct: see Filter."""
-
-    interface: str
-    direction: str
-    at: str
-    place: Place
-    direct: bool = True
-
-
-class _Chains:
-    """All chains of this network namespace, in the order in which their programs run."""
-
-    def __init__(self) -> None:
-        self._tcx = True
-
-    def list(self) -> list[Sitting]:
-        """Without TCX where the kernel has none, or does not tell us (CAP_NET_ADMIN)."""
-        filtered = {q.ifindex for q in tc.qdiscs() if q.parent == netlink.CLSACT}
-        return [
-            sitting
-            for link in netlink.links()
-            for direction in _TCX
-            for sitting in (
-                *self._chain(link, direction),
-                *(_filters(link, direction) if link.ifindex in filtered else ()),
-            )
-        ]
-
-    def _chain(self, link: netlink.Interface, direction: str) -> Iterator[Sitting]:
-        if not self._tcx:
-            return
-        try:
-            ids = bpf.prog_query(link.ifindex, _TCX[direction])
-        except OSError as refused:
-            if refused.errno == errno.ENODEV:
-                return  # gone since it was listed
-            if refused.errno not in (errno.EINVAL, errno.EPERM):
-                raise
-            self._tcx = False
-            return
-        for id in ids:
-            place = Place(id, link.ifindex, int(direction == "egress"))
-            yield Sitting(link.name, direction, TCX, place)
-
-
-def _filters(link: netlink.Interface, direction: str) -> Iterator[Sitting]:
-    for filter in netlink.filters(link.ifindex, direction):
-        if filter.program_id:
-            at = f"prio {filter.priority} handle {filter.handle:#x}"
-            place = Place(filter.program_id, link.ifindex, int(direction == "egress"))
-            yield Sitting(link.name, direction, at, place, filter.direct)
 
 
 def _rows(
@@ -111,7 +54,7 @@ class _Followed:
 
     def __init__(self, opening: Opening, ways: Sequence[str]) -> None:
         self._opening = opening
-        self._chains, self._followers = _Chains(), Followers(opening, ways)
+        self._chains, self._followers = Chains(), Followers(opening, ways)
         self._counts = _Counts(opening) if opening.tables else None
         self._look()
 
@@ -215,7 +158,7 @@ def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> di
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """Who sits where; a name takes the privilege to look at programs."""
     names: dict[int, str | None] = {}
-    chains = _Chains()
+    chains = Chains()
 
     def told(one: Sitting) -> dict[str, Value] | None:
         id = one.place.program

@@ -242,6 +242,14 @@ def enter(cgroup: str) -> None:
     Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
 
 
+def enter_netns(path: str) -> None:
+    """Goes into another network namespace, for what is linked from here on."""
+    fd = os.open(path, os.O_RDONLY)
+    if _libc.setns(fd, 0x40000000):  # CLONE_NEWNET
+        raise OSError(ctypes.get_errno(), "setns")
+    os.close(fd)
+
+
 def connect(times: int) -> list[bool]:
     """Connects to a server of its own at ADDRESS; whether each connection speaks ECN."""
     spoke = []
@@ -257,6 +265,7 @@ def connect(times: int) -> list[bool]:
 
 _SERVED = (
     load, tail, redirect, dispatcher, seen, pin, link, unlink, replace, attach, enter, connect,
+    enter_netns,
 )  # fmt: skip
 _REQUESTS: dict[str, Any] = {f.__name__: f for f in _SERVED}
 

@@ -85,6 +85,7 @@ EVERYTHING = (
     "tls",
     "profile",
     "xdp-errors",
+    "programs",
 )
 TCP = ("tcp-connect", "tcp-rtt")
 GUARDS = ("sock-addr", "tcp-life", "cgroup-bytes")

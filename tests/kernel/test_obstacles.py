@@ -270,6 +270,9 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
             assert (row["lookups"], row["failed"]) == (CALLS, 0)
         case "profile":
             assert sum(r["samples"] for r in rows) > 0
+        case "programs":
+            (row,) = (r for r in rows if r["name"] == "acme_xdp")
+            assert (row["attached_to"], row["ours"]) == ("xdp v1 native", "")
         case "syscalls":
             (row,) = (r for r in rows if r["syscall"] == "getpgid")
             assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)

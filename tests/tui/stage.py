@@ -53,7 +53,7 @@ def stage(
     """The app as it stands at that second, having seen so many ticks, on that pane."""
     pace = Steps(ticks)
     demo = source(begin=until - ticks + 1, pace=pace)
-    app = Monitor(demo, cpu_seconds=lambda: 0.0, **options)
+    app = Monitor(demo, cpu_seconds=lambda: 0.0, memory=lambda: 64 << 20, **options)
     app._pane = app._tab = next(p for p in app.panes if p.name == pane)
     app.pace = pace  # type: ignore[attr-defined]
     app.tend = lambda: None  # type: ignore[method-assign]  # it is tried where a test says so

@@ -32,6 +32,8 @@ HOSTILE = (
 PANES = [p.name for p in panes(catalogue())]
 INNER = {"sources": "t", "rules": "L"}
 """Panes that a key opens over the first."""
+ATTACHED = ("programs",)
+"""Panes with a tab whose hook is attached while they are shown."""
 SIZES = ((60, 20), (80, 24), (160, 50), (40, 10), (12, 4))
 
 
@@ -96,6 +98,9 @@ async def _open(pilot: Any, pane: str) -> None:
         await step(pilot, 2)
     else:
         await pilot.press(str(PANES.index(pane) + 1))
+        if pane in ATTACHED:
+            await settle(pilot)
+            await step(pilot, 2)
     await settle(pilot)
 
 
@@ -142,8 +147,7 @@ async def test_stands_in_any_size(pane: str, size: tuple[int, int]) -> None:
 async def test_names_with_brackets_are_shown_as_they_are(pane: str) -> None:
     """A comm is not markup: [kworker/0:1] is shown whole."""
     async with playing(size=(160, 40), source=Hostile) as (app, pilot):
-        await pilot.press(str(PANES.index(pane) + 1))
-        await settle(pilot)
+        await _open(pilot, pane)
         if pane not in ("hooks", "own"):  # hooks are named by us, and there is none of one's own
             assert "[kworker/0:1]" in text(app)
 

@@ -104,6 +104,7 @@ def test_over_time(
     assert snap_compare(app, terminal_size=size, run_before=_keys(*keys, "!"))
 
 
+_PROGRAMS = ("7", "+3")
 _SOURCES = ("t", "+3")
 _ASKED = (*_SOURCES, "D", "enter")
 _DROPPING = (*_ASKED, "y", "+4")
@@ -130,6 +131,19 @@ _DROPPING = (*_ASKED, "y", "+4")
 )
 def test_who_drops(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, int]) -> None:
     """From the interface that drops to its sources, to a rule and what it drops."""
+    assert snap_compare(stage(), terminal_size=size, run_before=_keys(*keys))
+
+
+@pytest.mark.parametrize(
+    ("keys", "size"),
+    [
+        pytest.param(keys, size, id=f"{name}-{size[0]}x{size[1]}")
+        for name, keys in {"programs": _PROGRAMS, "program": (*_PROGRAMS, "enter")}.items()
+        for size in SIZES
+    ],
+)
+def test_programs(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, int]) -> None:
+    """Which program costs most, whose it is, and everything about it."""
     assert snap_compare(stage(), terminal_size=size, run_before=_keys(*keys))
 
 

@@ -149,6 +149,7 @@ def test_json_has_a_rate_beside_each_counter_and_null_where_there_is_none() -> N
 def test_json_has_the_cost_so_far_and_its_share_of_a_cpu_in_the_interval() -> None:
     snapshot = _tc("lo", 1, cost=(Cost(100, 50_000), Cost(300, 90_000)))
     cost = json.loads(document(HOST, 1.0, 2.0, [snapshot]))["hooks"][0]["cost"]
+    assert cost.pop("map_memory") is None
     assert cost == {"runs": 300, "ns_per_run": 300.0, "cpu_percent": 0.002}
 
 

@@ -51,7 +51,7 @@ async def test_number_and_tab_keys_switch_panes() -> None:
         await pilot.press("tab")
         await settle(pilot)
         assert "203.0.113.77:873 SRTT" in text(app)
-        await pilot.press("tab", "tab")
+        await pilot.press("tab", "tab", "tab")
         await settle(pilot)
         assert "[1 Overview" in text(app)
 
@@ -264,8 +264,8 @@ async def test_help_names_every_key_and_only_keys_that_work() -> None:
         await settle(pilot)
         shown = text(app)
         assert "freeze the screen, or back to live; collecting goes on" in shown
-        assert "pane 6" in shown
-        assert "pane 7" not in shown
+        assert "pane 8" in shown
+        assert "pane 9" not in shown
         assert "dropped each second by the kernel" in shown
 
 

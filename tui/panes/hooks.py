@@ -35,11 +35,14 @@ def _record(view: View, place: int, status: Status) -> Record:
         "place": place,
         "hook": str(status.id),
         "state": _state(status),
-        "rung": status.rung or ("-" if not status.note else f"{status.note}..."),
+        "rung": status.rung or ("attaching..." if status.state is State.ATTACHING else "-"),
         "refused": len(status.refused),
         "events": snapshot.runs_per_s if snapshot and standing else None,
         "ns": snapshot.ns_per_run if snapshot and standing else None,
         "cpu": snapshot.cpu_percent if snapshot and standing else None,
+        "memory": snapshot.sample.cost.map_memory
+        if snapshot and standing and snapshot.sample.cost
+        else None,
         "lost": snapshot.sample.lost if snapshot and standing else None,
         "note": status.note or (status.refused[-1].why if status.refused else ""),
     }
@@ -48,7 +51,8 @@ def _record(view: View, place: int, status: Status) -> Record:
 
 
 def _state(status: Status) -> str:
-    return f"{status.state}, degraded" if status.degraded else str(status.state)
+    slowed = f", 1 in {status.one_in}" if status.one_in > 1 else ""
+    return f"{status.state}{slowed}{', degraded' if status.degraded else ''}"
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -58,6 +62,10 @@ def _trouble(view: View) -> Trouble | None:
         why = first.refused[-1].why if first.refused else first.note
         others = f"  (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return Trouble("bad", f"{label(first.id)} failed: {label(why)}{others}")
+    cut = [s for s in view.statuses if s.one_in > 1 or (s.state is State.DETACHED and s.note)]
+    if cut:
+        others = f"  (and {len(cut) - 1} more)" if len(cut) > 1 else ""
+        return Trouble("warn", f"{label(cut[0].id)}: {label(cut[0].note)}{others}")
     lost = [s for s in view.snapshots.values() if s.sample.lost]
     if lost:
         worst = max(lost, key=lambda s: s.sample.lost)
@@ -145,6 +153,7 @@ _FIELDS = (
     Field("events", "Events/s", Unit.COUNT, 9, 1, help="program runs a second"),
     Field("ns", "ns/run", Unit.NS, 8, 3, help="mean time of one run"),
     Field("cpu", "CPU", Unit.PERCENT, 7, 2, help="share of one CPU"),
+    Field("memory", "Maps", Unit.BYTES, 7, 4, help="memory of its maps; shared ones in each"),
     Field("lost", "Lost", Unit.COUNT, 6, 5, help="events that were not seen"),
     Field("note", "Note", Unit.TEXT, 20, 6, 60, help="what is missing or under way"),
 )

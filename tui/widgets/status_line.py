@@ -14,12 +14,16 @@ from tui.widgets.canvas import Canvas
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the line says. kernel_percent, own_percent: of one CPU, None until known."""
+    """What the line says. kernel_percent, own_percent: of one CPU, None until known.
+
+    own_bytes: memory of ebpftop's processes.
+    """
 
     host: Host
     statuses: tuple[Status, ...] = ()
     kernel_percent: float | None = None
     own_percent: float | None = None
+    own_bytes: int | None = None
     interval: float = 1.0
     wall: float = 0.0
 
@@ -45,7 +49,7 @@ def status_line(s: Standing, width: int) -> Line:
     if failed:
         middle.append((0, (f" !{failed} failed", "bad")))
     right: list[tuple[int, Span]] = [
-        (2, (f"  cost {_cost(s)}", "")),
+        (0, (f"  cost {_cost(s)}", "")),
         (3, (f"  {s.interval:g}s", "muted")),
         (2, (f"  {clock(s.wall)} ", "")),
     ]
@@ -65,9 +69,10 @@ def _that_fit(items: list[tuple[int, Span]], space: int) -> list[tuple[int, Span
 
 
 def _cost(s: Standing) -> str:
-    """The programs' share of a CPU in the kernel and this process's, together."""
+    """The programs' share of a CPU in the kernel and ebpftop's, together; ebpftop's memory."""
     known = [p for p in (s.kernel_percent, s.own_percent) if p is not None]
-    return f"{units.percent(sum(known) if known else None)} CPU"
+    memory = "" if s.own_bytes is None else f" {units.octets(s.own_bytes)}"
+    return f"{units.percent(sum(known) if known else None)} CPU{memory}"
 
 
 class StatusLine(Canvas):

@@ -38,23 +38,32 @@ class Tabs(Canvas):
         self.repaint()
 
     def line(self, _y: int, /) -> Line:
-        spans = [span for i, tab in enumerate(self._tabs) for span in self._tab(i + 1, tab)]
+        spans = [span for tab in self._drawn() for span in tab]
         note, role = self._note
         space = self.size.width - sum(width_of(t) for t, _ in spans) - width_of(note) - 1
         if space >= 0:
             spans += [(" " * space, ""), (note, role)]
         return line(*spans)
 
-    def _tab(self, place: int, tab: Tab) -> list[Span]:
+    def _drawn(self) -> list[list[Span]]:
+        """Each tab's spans. Where space is short, the others' titles are cut, evenly."""
+        for most in range(max((len(t.title) for t in self._tabs), default=0), -1, -1):
+            drawn = [self._tab(i, tab, most) for i, tab in enumerate(self._tabs, 1)]
+            if sum(width_of(t) for tab in drawn for t, _ in tab) <= self.size.width:
+                break
+        return drawn
+
+    def _tab(self, place: int, tab: Tab, most: int) -> list[Span]:
         left, right = ("[", "]") if tab.chosen else (" ", " ")
         role = "accent" if tab.chosen else "muted"
         mark = ("!", tab.mark) if tab.mark else (" ", "")
-        return [(f"{left}{place} {tab.title}", role), mark, (right, role)]
+        title = tab.title if tab.chosen else tab.title[:most]
+        return [(f"{left}{place} {title}".rstrip(), role), mark, (right, role)]
 
     def on_click(self, event: Click) -> None:
         edge = 0
-        for place, tab in enumerate(self._tabs, 1):
-            edge += sum(width_of(t) for t, _ in self._tab(place, tab))
+        for place, tab in enumerate(self._drawn(), 1):
+            edge += sum(width_of(t) for t, _ in tab)
             if event.x < edge:
                 self.post_message(self.Chosen(place))
                 return

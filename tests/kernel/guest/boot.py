@@ -65,6 +65,7 @@ _PLAIN = "obstacles.py::test_nothing_in_the_way"
 _HEADERS = "obstacles.py::test_the_best_rung_left_is_taken_and_the_obstacle_named[no-BTF-headers]"
 _LOCKED = ("obstacles.py::test_lockdown_leaves_what_reads_no_kernel_memory",)
 _LADDERS = ("rungs.py", "rungs_agree.py", "foreign.py", "foreign_programs.py", "killed.py")
+_LADDERS += ("programs.py",)
 BOOTS = (
     Boot("5.10", "5.10", tests=(*_LADDERS, "obstacles.py", "compile.py")),
     Boot("6.1", "6.1", tests=(*_LADDERS, _PLAIN, _HEADERS, "renamed_symbols.py")),
