@@ -235,7 +235,8 @@ class Hook:
     """A question to the kernel: what it answers, its columns, and its ladder, best rung first.
 
     log: columns of the hook's event log, if it has one. order: its place in lists, low first.
-    on_demand: not attached at start; a pane or a person asks for it with a target.
+    on_demand: not attached at start; a pane or a person asks for it, with a target if it has one.
+    risk: what a person should know before it is put into a data path.
     """
 
     name: str
@@ -247,6 +248,7 @@ class Hook:
     reach: Reach = Reach.LOOKS_ON
     order: int = 100
     on_demand: bool = False
+    risk: str = ""
     log: tuple[Column, ...] = ()
     stored: tuple[Column, ...] = field(init=False)
     """The columns of a sample's rows: all but the derived ones."""

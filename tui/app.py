@@ -229,8 +229,7 @@ class Monitor(Recording):
         if stands and status.one_in == 1:  # one that the budget slowed is attached to be whole
             self._tell(f"{id} is {status.state} already", "information")
             return
-        text = f"Attach {id} to the data path (may reset the link)?  y: yes  n: no"
-        self._sure(id, text, lambda: self.collector.control.attach(id))
+        self._sure(id, f"Attach {id} to the data path", lambda: self.collector.control.attach(id))
 
     def action_detach(self) -> None:
         if self.refuses("detached"):
@@ -244,8 +243,7 @@ class Monitor(Recording):
         if self.live.status(id).state not in (State.ATTACHED, State.PASSIVE, State.ATTACHING):
             self._tell(f"{id} is not attached", "information")
             return
-        text = f"Detach {id} from the data path (may reset the link)?  y: yes  n: no"
-        self._sure(id, text, lambda: self.collector.control.detach(id))
+        self._sure(id, f"Detach {id} from the data path", lambda: self.collector.control.detach(id))
 
     def _sure(self, id: HookId, text: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Do it; for a data path only after a person's yes."""
@@ -259,7 +257,9 @@ class Monitor(Recording):
         if hook is not None and hook.reach is Reach.LOOKS_ON:
             answered("yes")
         else:
-            self.prompt.ask(Question(label(text), answered, choices={"y": "yes", "n": "no"}))
+            risk = f" ({hook.risk})" if hook is not None and hook.risk else ""
+            asked = label(f"{text}{risk}?  y: yes  n: no")
+            self.prompt.ask(Question(asked, answered, choices={"y": "yes", "n": "no"}))
 
 
 def run(

@@ -91,6 +91,7 @@ HOOK = Hook(
         _rung("sk_msg-attach", "Linux 5.7", SkMsgAttach("sockets")),
     ),
     reach=Reach.DATA_PATH,
+    risk="what is sent over new connections takes another way",
     order=120,
     on_demand=True,
 )

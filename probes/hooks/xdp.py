@@ -136,4 +136,5 @@ HOOK = Hook(
     order=20,
     target=TargetKind.INTERFACE,
     reach=Reach.DATA_PATH,
+    risk="may reset the link",
 )

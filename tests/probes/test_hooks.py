@@ -319,6 +319,11 @@ def test_only_what_looks_on_can_be_attached_at_start(hook: Hook) -> None:
 
 
 @every_hook
+def test_what_goes_into_a_data_path_says_what_to_know_before(hook: Hook) -> None:
+    assert bool(hook.risk) is (hook.reach is Reach.DATA_PATH)
+
+
+@every_hook
 def test_rungs_that_are_only_pinned_come_last(hook: Hook) -> None:
     pinned = [hook.only_pinned(rung) for rung in hook.ladder]
     assert pinned == sorted(pinned)
