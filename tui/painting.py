@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.color import ColorSystem
 from textual.app import ComposeResult
+from textual.binding import BindingsMap
 
 from probes.model import HookId, Source
 from probes.units import Unit
@@ -19,8 +20,10 @@ from tui.layout import graph_block, heights
 from tui.lines import Line, Span, line, width_of
 from tui.look import textual_theme
 from tui.pane import EVERY, Pane, Trouble, inner_panes, panes
+from tui.presets import sorting
 from tui.rules import banner
 from tui.running import Running
+from tui.settings import Settings
 from tui.view import clock
 from tui.widgets.block import Block
 from tui.widgets.live_table import LiveTable
@@ -31,11 +34,11 @@ from tui.widgets.tabs import Tab, Tabs
 
 SOON, SLOWLY = 0.04, 0.5
 """Seconds in which what several hooks bring is painted once; on a slow link."""
-MENU_FIELDS = (
-    Field("place", "#", Unit.NUMBER, 3),
-    Field("title", "Sort by", Unit.TEXT, 16),
-    Field("help", "", Unit.TEXT, 40),
-)
+LATE = 1.0
+"""Seconds that a terminal may take for what it is given before a slow link is advised."""
+ADVICE = "this terminal is slow to take what it is given: `:` slow link (or --slow-link) sends less"
+MENU_FIELDS = (Field("place", "#", Unit.NUMBER, 3),)
+"""Each menu brings its own."""
 
 
 class Painting(Running):
@@ -56,34 +59,76 @@ class Painting(Running):
         source: Source,
         *,
         theme_name: str | None = None,
-        ascii: bool = False,
-        slow_link: bool = False,
+        ascii: bool | None = None,
+        slow_link: bool | None = None,
+        mouse: bool | None = None,
+        settled: Settings | None = None,
         cpu_seconds: Callable[[], float] = time.process_time,
     ) -> None:
-        self.look = theme.load(theme_name or theme.default_name())
+        self.settled = settled = settled or Settings()
+        self.problems = list(settled.problems)
+        self.look = self._first_look(theme_name)
         super().__init__(source)
-        self.panes = panes(source.catalogue)
+        self.keymap = keys.Keymap(settled.keys)
+        self._bindings = BindingsMap(self.keymap.bindings())
+        self.problems += self.keymap.problems
+        self.panes = self._chosen(panes(source.catalogue))
         self.inner = inner_panes(source.catalogue)
         every = (*self.panes, *self.inner.values())
         self.fields = {p.name: p.fields(source.catalogue) for p in every}
         figures = [f for p in every for f in p.figures]
         self.collector = Collector(source, figures, self._changed, self._tell)
         self.live = self.view = self.collector.view
-        self.live.ascii = ascii
-        self._slow = slow_link
-        if slow_link and self.console._color_system is ColorSystem.TRUECOLOR:
-            self.console._color_system = ColorSystem.EIGHT_BIT
+        self.live.bits = settled.units == "bits"
+        self.live.ascii = _either(ascii, settled.ascii, usual=False)
+        self._slow = _either(slow_link, settled.slow_link, usual=False)
+        self.mouse = _either(mouse, settled.mouse, usual=not self._slow)
+        self._colours = self.console._color_system
+        self._fewer_colours()
         self._cpu = Share(cpu_seconds)
-        self._pane = self._tab = self.panes[0]
+        self._first = self._named(settled.pane, "pane") or self.panes[0]
+        self._pane = self._tab = self._first
         self._mode = "pane"
         self._opened: Record | None = None
         self._borrowed: dict[str, HookId] = {}
         self._zoomed = False
         self._due = False
         self._about = ""
+        self._advised = False
         self._troubles: dict[str, Trouble | None] = {}
         self._filter_text: dict[str, str] = {}
         self._past_filters: list[str] = []
+
+    # What the settings say; what of it is not there is a problem to be told
+
+    def _first_look(self, name: str | None) -> theme.Theme:
+        if name is None and self.settled.theme is not None:
+            try:
+                return theme.load(self.settled.theme)
+            except theme.ThemeError as wrong:
+                self.problems.append(f"settings: {wrong}")
+        return theme.load(name or theme.default_name())
+
+    def _chosen(self, there: tuple[Pane, ...]) -> tuple[Pane, ...]:
+        self.panes = there
+        chosen = [p for name in self.settled.panes if (p := self._named(name, "panes"))]
+        return tuple(dict.fromkeys(chosen)) or there
+
+    def _named(self, name: str | None, setting: str) -> Pane | None:
+        found = next((p for p in self.panes if p.name == name), None)
+        if name is not None and found is None:
+            there = ", ".join(p.name for p in self.panes)
+            self.problems.append(f"settings: {setting}: no pane {name!r}; there are {there}")
+        return found
+
+    def _sorted(self, pane: Pane) -> tuple[str, bool]:
+        """How its table is sorted at first."""
+        name, reverse = sorting(self.settled.sort.get(pane.name, ""))
+        if any(f.name == name for f in self.fields[pane.name]):
+            return name, reverse
+        if name:
+            self.problems.append(f"settings: sort.{pane.name}: it has no column {name!r}")
+        return pane.sort, pane.reverse
 
     def compose(self) -> ComposeResult:
         yield StatusLine(id="status")
@@ -91,9 +136,8 @@ class Painting(Running):
         yield Block(id="rules")
         yield Block(id="trouble")
         for pane in (*self.panes, *self.inner.values()):
-            table = LiveTable(
-                self.fields[pane.name], pane.sort, reverse=pane.reverse, id=f"table-{pane.name}"
-            )
+            sort, reverse = self._sorted(pane)
+            table = LiveTable(self.fields[pane.name], sort, reverse=reverse, id=_id(pane))
             table.ascii, table.empty = self.live.ascii, pane.empty
             yield table
         yield LiveTable(MENU_FIELDS, "place", reverse=False, id="menu")
@@ -117,11 +161,16 @@ class Painting(Running):
             self.start(self._paint_later())
 
     async def _paint_later(self) -> None:
+        waited = 0.0
         while True:
             await asyncio.sleep(SLOWLY if self._slow else SOON)
             if not self.behind:  # else: better the next state whole than this one late
                 break
+            waited += SOON
         self._due = False
+        if waited > LATE and not self._slow and not self._advised:
+            self._advised = True
+            self._tell(ADVICE, "warning")
         self.collector.note_statuses()
         self.collector.note_rules()
         self.paint()
@@ -142,8 +191,17 @@ class Painting(Running):
     @property
     def table(self) -> LiveTable:
         """The table of the pane that is looked at, or the menu above it."""
-        name = "menu" if self._mode == "menu" else f"table-{self._pane.name}"
+        name = "menu" if self._mode == "menu" else _id(self._pane)
         return self.screen_stack[0].query_one(f"#{name}", LiveTable)
+
+    def _table_of(self, pane: Pane) -> LiveTable:
+        return self.screen_stack[0].query_one(f"#{_id(pane)}", LiveTable)
+
+    @property
+    def _mover(self) -> LiveTable | Report:
+        if self._mode in ("detail", "help"):
+            return self.report
+        return self.table
 
     @property
     def prompt(self) -> Prompt:
@@ -178,6 +236,8 @@ class Painting(Running):
             self._paint_below()
         elif self._mode == "detail":
             self._paint_detail()
+        else:
+            self._mover.repaint()  # in a menu or the help the theme may change
         self.screen_stack[0].query_one("#status", StatusLine).show(self._standing())
         self._paint_rules()
         self._paint_trouble()
@@ -268,14 +328,33 @@ class Painting(Running):
 
     def _keys(self) -> Line:
         spans: list[Span] = [(" ", "")]
-        for key in keys.footer():
+        for key in self.keymap.footer():
             action = key.action.partition("(")[0]
             if self.check_action(action, ()):
-                shown = "a/d" if action == "attach" else key.shown.split(" ")[0]
+                shown = key.shown.split(" ")[0]
+                if action == "attach" and (detach := self.keymap.shown("detach")):
+                    shown = f"{shown}/{detach}"
                 spans += [(shown, "accent"), (f" {key.title}  ", "muted")]
         while len(spans) > 7 and sum(width_of(t) for t, _ in spans) > self.size.width + 2:
             del spans[-6:-4]  # not what is at the end: leaving and help
         return line(*spans)
+
+    # How much is sent to the terminal
+
+    def action_slow_link(self) -> None:
+        self._slow = not self._slow
+        self._fewer_colours()
+        self._lay_out()
+        self.redraw()
+
+    def _fewer_colours(self) -> None:
+        few = self._slow and self._colours is ColorSystem.TRUECOLOR
+        self.console._color_system = ColorSystem.EIGHT_BIT if few else self._colours
+
+    def _plain(self, ascii: bool) -> None:
+        for table in self.screen_stack[0].query(LiveTable):
+            table.ascii = ascii
+            table.forget()
 
     # Who is visible
 
@@ -309,3 +388,12 @@ class Painting(Running):
         if name not in self.available_themes:
             self.register_theme(textual_theme(name, look))
         self.theme = name
+
+
+def _id(pane: Pane) -> str:
+    return f"table-{pane.name}"
+
+
+def _either(flag: bool | None, settled: bool | None, *, usual: bool) -> bool:
+    """A flag wins over the settings."""
+    return flag if flag is not None else settled if settled is not None else usual

@@ -90,6 +90,20 @@ class Running(App[None]):
             renderable = _Smallest(renderable)
         super()._display(screen, renderable)
 
+    mouse = True
+    """Whether the terminal tells of the mouse."""
+
+    def action_mouse(self) -> None:
+        self.mouse = not self.mouse
+        if isinstance(self._driver, Driver):
+            self._driver.want_mouse(self.mouse)
+
+    def redraw(self) -> None:
+        """All of it, whatever the terminal shows by now."""
+        if self._driver is not None:
+            self._driver.write("\x1b[0m\x1b[2J")
+        self.screen.refresh(layout=True)
+
     @property
     def behind(self) -> bool:
         """The terminal has not yet taken what it was given."""

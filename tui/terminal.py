@@ -134,6 +134,15 @@ class Driver(LinuxDriver):
         writer = self._writer_thread
         return writer is not None and (self.output.pending > 0 or writer._queue.qsize() > 2)
 
+    def want_mouse(self, wanted: bool) -> None:
+        """Tell of the mouse from now on, or no more."""
+        if wanted:
+            self._mouse = True
+            self._enable_mouse_support()
+        else:
+            self._disable_mouse_support()
+            self._mouse = False
+
     def run_input_thread(self) -> None:
         """Asleep until something is typed or the terminal hangs up. (Textual's own wakes ten
         times a second, and spins when the terminal is gone.)"""
@@ -148,9 +157,20 @@ class Driver(LinuxDriver):
             if state & ~select.POLLIN:
                 self._gone()
                 return
-            text = decode(os.read(self.fileno, 4096)) if state else ""
+            typed = self._read() if state else b""
+            if state and not typed:
+                self._gone()
+                return
+            text = decode(typed)
             for message in (*(parser.feed(text) if text else ()), *parser.tick()):
                 self.process_message(message)
+
+    def _read(self) -> bytes:
+        """What was typed; nothing: nobody will ever type again."""
+        try:
+            return os.read(self.fileno, 4096)
+        except OSError:  # EIO: the terminal is not ours any more
+            return b""
 
     def _gone(self) -> None:
         self.output.leaving.set()
