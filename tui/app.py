@@ -50,7 +50,7 @@ class Monitor(Palette):
         self.paint_soon()
 
     def on_resize(self) -> None:
-        self._lay_out()
+        self.call_later(self._lay_out)  # when Textual has taken note of the size
 
     def on_live_table_selected(self) -> None:
         if self._mode == "pane":

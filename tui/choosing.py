@@ -46,7 +46,8 @@ class Choosing(Menus):
         try:
             look = theme.load(name)
         except ThemeError as wrong:
-            return Choice(name, lambda: None, str(wrong), ready=False)
+            why = str(wrong).partition(".toml: ")[2] or str(wrong)
+            return Choice(name, lambda: None, f"broken: {why}", ready=False)
         return Choice(name, lambda: self._put_on(look), look.about)
 
     def _preview(self, choice: Choice) -> None:

@@ -78,7 +78,7 @@ def reading(text: str, fields: Sequence[Field]) -> Span:
     except FilterError as wrong:
         return label(f"! {wrong}"), "bad"
     if not terms:
-        return f"{_example(fields)}  (Tab completes a column: {_names(fields)})", "muted"
+        return f"{_example(fields)}; Tab: columns", "muted"
     return label("= " + " and ".join(t.says for t in terms)), "muted"
 
 

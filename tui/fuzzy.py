@@ -37,7 +37,7 @@ def _score(words: Sequence[str], names: Sequence[str]) -> float:
 def _match(word: str, name: str) -> float:
     """How well a word fits: as a word's beginning, inside, or by letters in their order."""
     at = name.find(word)
-    late = at / 10 + len(name) / 100
+    late = at / 10
     while at > 0 and name[at - 1].isalnum():  # a beginning of a word is better
         at = name.find(word, at + 1)
         if at < 0:

@@ -17,7 +17,7 @@ from tui import keys, theme
 from tui.collector import Collector, Share
 from tui.fields import Field, Record, label
 from tui.layout import graph_block, heights
-from tui.lines import Line, Span, line, width_of
+from tui.lines import Line, Span, line, width_of, wrap
 from tui.look import textual_theme
 from tui.pane import EVERY, Pane, Trouble, inner_panes, panes
 from tui.presets import sorting
@@ -34,6 +34,8 @@ from tui.widgets.tabs import Tab, Tabs
 
 SOON, SLOWLY = 0.04, 0.5
 """Seconds in which what several hooks bring is painted once; on a slow link."""
+LEAST = (30, 7)
+"""Columns and lines below which there is a sentence and nothing else."""
 LATE = 1.0
 """Seconds that a terminal may take for what it is given before a slow link is advised."""
 ADVICE = "this terminal is slow to take what it is given: `:` slow link (or --slow-link) sends less"
@@ -276,7 +278,10 @@ class Painting(Running):
 
     def _paint_trouble(self) -> None:
         block, trouble = self._block("trouble"), self._trouble(self._pane)
-        if self.frozen:
+        if self._tiny:
+            text = "{}x{} is too small: {}x{} at least".format(*self.size, *LEAST)
+            block.show([line((row, "bad")) for row in wrap(text, max(self.size.width, 1))])
+        elif self.frozen:
             text = f" FROZEN at {clock(self.view.wall)}: collecting goes on; Space: back to live "
             block.show([line((text, "banner"), ground="banner")])
         elif trouble is not None:
@@ -360,7 +365,10 @@ class Painting(Running):
 
     def _lay_out(self) -> None:
         """Who is visible, and with how many lines."""
-        screen, mode = self.screen_stack[0], self._mode
+        screen, mode = self.screen_stack[0], "" if self._tiny else self._mode
+        for line_of in ("status", "tabs", "prompt"):
+            screen.query_one(f"#{line_of}").display = not self._tiny
+        self._block("trouble").styles.height = "1fr" if self._tiny else 1
         graph, below = heights(self._pane, self.size.height, self._zoomed)
         if mode != "pane":
             graph = below = 0
@@ -374,6 +382,12 @@ class Painting(Running):
             block.display = height > 0
             block.styles.height = height
         self.call_after_refresh(self.paint)
+
+    @property
+    def _tiny(self) -> bool:
+        """Nothing could be read; what is opened stays open for when there is space again."""
+        width, height = self.size
+        return width < LEAST[0] or height < LEAST[1]
 
     def _show(self, mode: str) -> None:
         self._mode = mode

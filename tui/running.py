@@ -85,6 +85,10 @@ class Running(App[None]):
 
     # The terminal
 
+    def on_driver_signal_resume(self) -> None:
+        """Back from the shell, which has drawn over us."""
+        self.redraw()
+
     def _display(self, screen: Any, renderable: Any) -> None:
         if isinstance(renderable, ChopsUpdate):
             renderable = _Smallest(renderable)

@@ -26,6 +26,9 @@ async def _quiet(*_: float) -> None:
     for 20 ms, several times a key, and asks whether the process has used a CPU meanwhile.)"""
     app = active_app.get()
     await _idle()
+    if app._resize_timer is not None:  # Textual waits a moment for another resize
+        app._check_resize()
+        await _idle()
     for _ in range(2):  # a layout, and what was to be called after it
         if app.is_running and app.screen_stack:
             app.screen._on_timer_update()
