@@ -44,7 +44,7 @@ def way(text: str, environ: Mapping[str, str]) -> Way:
         return Way("", "this terminal has no clipboard", sure=False)
     sequence = f"\x1b]52;c;{base64.b64encode(data).decode()}\x07"
     if environ.get("TMUX"):
-        if _tmux_takes(data):
+        if _tmux_takes(data, environ):
             return Way("", "copied to tmux's buffer, and to the clipboard where tmux may set it")
         return Way(_for_tmux(sequence), "sent through tmux to the terminal's clipboard")
     if environ.get("STY"):
@@ -55,14 +55,18 @@ def way(text: str, environ: Mapping[str, str]) -> Way:
     return Way(sequence, "sent to the terminal's clipboard")
 
 
-def _tmux_takes(data: bytes) -> bool:
+def _tmux_takes(data: bytes, environ: Mapping[str, str]) -> bool:
     """tmux lets no program set the clipboard unless it is told to; its own command may."""
     tmux = shutil.which("tmux")
     if tmux is None:
         return False
     try:
         done = subprocess.run(
-            [tmux, "load-buffer", "-w", "-"], input=data, capture_output=True, timeout=2
+            [tmux, "load-buffer", "-w", "-"],
+            input=data,
+            capture_output=True,
+            timeout=2,
+            env=dict(environ),
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
