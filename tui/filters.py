@@ -109,7 +109,7 @@ def _term(token: str, fields: Sequence[Field]) -> Term:
         if sign == ":":  # 10.0.0.5:443 and fe80::1 have colons of their own
             return _anywhere(token, fields)
         _refuse(f"there is no column {name!r}; there are {_names(fields)}")
-    if not wanted:
+    if not compares[3]:
         _refuse(f"{name}{sign} what? {_example(found)}")
     terms = [t for t in (_compared(f, sign, wanted, len(found) > 1) for f in found) if t]
     if not terms:

@@ -10,8 +10,8 @@ from tui.keys import Key
 from tui.lines import BLANK, Line, line
 from tui.pane import EVERY, Pane
 
-Section = tuple[str, list[Line]]
-"""A heading and what stands below it."""
+Section = tuple[str, list[tuple[Line, str]]]
+"""A heading and what stands below it: lines, each with other words that it is found by."""
 
 
 def help_lines(
@@ -28,35 +28,33 @@ def help_lines(
     words = search.lower().split()
     lines: list[Line] = []
     for heading, below in _sections(pane, fields, keys, catalogue):
-        found = [row for row in below if all(w in _plain(row, heading) for w in words)]
+        found = [r for r, more in below if all(w in _plain(r, f"{heading} {more}") for w in words)]
         if found:
             lines += [BLANK, line((f" {heading}", "accent")), *found]
     return lines or [BLANK, line((f" nothing in the help has {label(search)!r}", "muted"))]
 
 
-def _plain(row: Line, heading: str) -> str:
-    return f"{heading} {' '.join(text for text, _ in row.spans)}".lower()
+def _plain(row: Line, more: str) -> str:
+    return f"{more} {' '.join(text for text, _ in row.spans)}".lower()
 
 
 def _sections(
     pane: Pane, fields: Sequence[Field], keys: Sequence[Key], catalogue: Mapping[str, Hook]
 ) -> Iterator[Section]:
     for group in dict.fromkeys(k.group for k in keys):
-        yield group, [_pair(k.shown, k.help, 9) for k in keys if k.group == group and k.shown]
-    yield f"Columns of {pane.title}", [_pair(f.title, label(f.help), 13) for f in fields]
-    yield (
-        "Marks",
-        [
-            line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
-            line(
-                ("   -  ", "muted"),
-                "not known (a new row, a reset counter, nothing in the last 10 s)",
-            ),
-            line(("   ~  ", "muted"), "a text is cut here; before a number: hooks on a lower rung"),
-        ],
-    )
+        here = [k for k in keys if k.group == group and k.shown]
+        yield group, [(_pair(k.shown, k.help, 9), f"{k.id} {k.title}") for k in here]
+    yield f"Columns of {pane.title}", [(_pair(f.title, label(f.help), 13), f.name) for f in fields]
+    yield "Marks", [(row, "") for row in _MARKS]
     hooks = [catalogue[name] for name in pane.hooks if name != EVERY and name in catalogue]
-    yield f"Hooks behind {pane.title}", [_pair(h.name, label(h.answers), 17) for h in hooks]
+    yield f"Hooks behind {pane.title}", [(_pair(h.name, label(h.answers), 17), "") for h in hooks]
+
+
+_MARKS = (
+    line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
+    line(("   -  ", "muted"), "not known (a new row, a reset counter, nothing in the last 10 s)"),
+    line(("   ~  ", "muted"), "a text is cut here; before a number: hooks on a lower rung"),
+)
 
 
 def _pair(name: str, text: str, width: int) -> Line:

@@ -32,7 +32,8 @@ class Key:
 
 KEYS = (
     Key("help", "question_mark,f1,h", "? F1 h", "help", "Help", "these keys", "General", 7),
-    Key("quit", "q,f10", "q F10", "quit_now", "Quit", "detach everything and leave", "General", 6),
+    Key("quit", "q,f10", "q F10", "quit_now", "Quit", "leave; everything is detached",
+        "General", 6),
     Key(
         "quit.anywhere", "ctrl+c,ctrl+q", "^C ^Q", "quit_now", "Quit",
         "the same, also while typing", "General", 0, True,
@@ -61,7 +62,7 @@ KEYS = (
     Key("bottom", "end,G,shift+g", "End G", "bottom", "", "to the bottom", "Moving"),
     Key("open", "enter", "Enter", "open", "Detail", "the selected row's detail", "Looking", 1),
     Key("filter", "slash,f4", "/ F4", "filter", "Filter",
-        "rows with these words; !word; column:word; column>5ms; in the help: search", "Looking", 2),
+        "filter: words, !word, column:word, column>5ms; in the help: search", "Looking", 2),
     Key("sort.menu", "s,f6", "s F6", "sort_menu", "Sort", "choose the column to sort by",
         "Looking", 3),
     Key("sort.left", "less_than_sign", "<", "sort(-1)", "", "sort by the column to the left",

@@ -264,8 +264,9 @@ class Painting(Running):
         found = next((r for r in pane.records(view) if r.key == opened.key), None)
         self._opened = found or opened
         about = f" of {self._about}" if self._about else ""
+        width = max(self.size.width, LEAST[0])
         title = f"{pane.title}{about}: {opened.name}{'' if found else ' (gone)'}"
-        self.report.show(label(title), pane.detail(view, self._opened, self.size.width), anew=anew)
+        self.report.show(label(title), pane.detail(view, self._opened, width), anew=anew)
 
     def _paint_rules(self) -> None:
         """On every pane, and also where the screen stands still: their time runs."""
@@ -339,7 +340,8 @@ class Painting(Running):
                 shown = key.shown.split(" ")[0]
                 if action == "attach" and (detach := self.keymap.shown("detach")):
                     shown = f"{shown}/{detach}"
-                spans += [(shown, "accent"), (f" {key.title}  ", "muted")]
+                title = "Search" if (action, self._mode) == ("filter", "help") else key.title
+                spans += [(shown, "accent"), (f" {title}  ", "muted")]
         while len(spans) > 7 and sum(width_of(t) for t, _ in spans) > self.size.width + 2:
             del spans[-6:-4]  # not what is at the end: leaving and help
         return line(*spans)

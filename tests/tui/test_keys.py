@@ -69,7 +69,7 @@ async def test_help_and_footer_have_the_keys_as_they_are() -> None:
         await pilot.press("question_mark")
         await settle(pilot)
         shown = text(app)
-        assert "   f         rows with these words" in shown
+        assert "   f         filter: words, !word" in shown
         assert "   ^O        attach the row's hook" in shown
         assert "the table alone" not in shown
         await pilot.press("escape", "slash")
