@@ -319,3 +319,36 @@ def test_what_is_copied_goes_to_the_terminal(tmp_path: Path) -> None:
         assert child.leave() == 0
     copied = child.output.partition(b"\x1b]52;c;")[2].partition(b"\x07")[0]
     assert base64.b64decode(copied).startswith(b"Interface: eth1\n")
+
+
+COMMAND = """
+import sys
+from tui.cli import main
+raise SystemExit(main({arguments}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments", "shown"),
+    [
+        ("interval = 5\n", ["demo"], b" 5s"),
+        ("interval = 5\n", ["demo", "--interval", "2"], b" 2s"),
+        ("interval = \n", ["demo"], b"line 1"),
+        ("mouse = 3\n", ["demo"], b"must be true or false"),
+    ],
+    ids=["settled", "flag", "broken", "wrong"],
+)
+def test_the_command_takes_the_settings(
+    written: str, arguments: list[str], shown: bytes, tmp_path: Path
+) -> None:
+    """Flags win; what is wrong is said, and the screen comes all the same."""
+    folder = tmp_path / "ebpftop"
+    folder.mkdir()
+    (folder / "settings.toml").write_text(written)
+    code = COMMAND.format(arguments=arguments)
+    with terminal(code, tmp_path, size=(200, 40), XDG_CONFIG_HOME=str(tmp_path)) as child:
+        child.read_until(b"[1 Interfaces")
+        child.read_until(shown)
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+    assert (folder / "settings.toml").read_text() == written
