@@ -50,7 +50,7 @@ class Painting(Running):
     """
 
     CSS = """
-    Screen { layout: vertical; background: $background; }
+    Screen { layout: vertical; overflow: hidden; background: $background; }
     Screen > * { width: 100%; height: 1; }
     LiveTable, Report { height: 1fr; display: none; }
     ToastRack { height: auto; }
