@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # both are read when textual is imported
 os.environ.setdefault("TEXTUAL_FPS", "20")
@@ -54,8 +55,8 @@ class Monitor(Palette):
 
     def on_live_table_selected(self) -> None:
         if self._mode == "pane":
-            self._paint_below()
-            self._paint_tabs()
+            with self.drawing():
+                self.selected()
         elif self._mode == "menu":
             self.look_at_choice()
 
@@ -135,20 +136,24 @@ class Monitor(Palette):
         self._lay_out()
 
     def action_move(self, rows: int) -> None:
-        self._mover.move(rows)
+        self._moved(lambda: self._mover.move(rows))
 
     def action_page(self, pages: int) -> None:
-        self._mover.page(pages)
+        self._moved(lambda: self._mover.page(pages))
 
     def action_top(self) -> None:
         mover = self._mover
-        if isinstance(mover, LiveTable):
-            mover.follow()
-        else:
-            mover.move(-(10**6))
+        self._moved(mover.follow if isinstance(mover, LiveTable) else lambda: mover.move(-(10**6)))
 
     def action_bottom(self) -> None:
-        self._mover.move(10**6)
+        self._moved(lambda: self._mover.move(10**6))
+
+    def _moved(self, move: Callable[[], None]) -> None:
+        """The answer to a key is not put off until Textual draws."""
+        with self.drawing():
+            move()
+            if self._mode == "pane":
+                self.selected()
 
     def action_open(self) -> None:
         if self._mode == "menu":

@@ -222,11 +222,8 @@ class Painting(Running):
         """Bring everything that is visible up to date; only changed cells are drawn."""
         if not self.is_running or not self.screen_stack:
             return
-        self.take_brush()
-        try:
+        with self.drawing():
             self._paint_all()
-        finally:
-            self.put_brush()
 
     def _paint_all(self) -> None:
         view = self.view
@@ -362,6 +359,11 @@ class Painting(Running):
         for table in self.screen_stack[0].query(LiveTable):
             table.ascii = ascii
             table.forget()
+
+    def selected(self) -> None:
+        """Another row, or the row has other values: what stands beside the table."""
+        self._paint_below()
+        self._paint_tabs()
 
     # Who is visible
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from textual._compositor import ChopsUpdate, CompositorUpdate
@@ -113,6 +114,19 @@ class Running(App[None]):
         """The terminal has not yet taken what it was given."""
         driver: AnyDriver | None = self._driver
         return isinstance(driver, Driver) and driver.busy
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """What is repainted meanwhile is on its way to the terminal at the end of it; else Textual
+        shows it within 50 ms."""
+        if self.brush is not None:  # within another
+            yield
+            return
+        self.take_brush()
+        try:
+            yield
+        finally:
+            self.put_brush()
 
     def take_brush(self) -> None:
         """Until `put_brush`, changed cells go straight to the terminal, where nothing is in the

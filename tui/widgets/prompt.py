@@ -144,9 +144,9 @@ class Prompt(Canvas, can_focus=True):
     def _type(self, q: Question, before: str, after: str = "") -> None:
         q.answer, q.at, q.hint = before + after, len(before), ""
         self._fit()
-        self.repaint()
-        if q.typed is not None:
+        if q.typed is not None:  # first: what it paints, this line with it, is shown at once
             q.typed(q.answer)
+        self.repaint()
 
     def _complete(self, q: Question) -> None:
         if q.complete is not None:
