@@ -56,9 +56,9 @@ matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERN
 	$(MAKE) $(MATRIX_READY)
 	exec .venv/bin/python -m tests.kernel.guest.matrix $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)')
 
-bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop
+bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=recording: of files
 	.ci/packages $(BENCH_PACKAGES)
-	exec .venv/bin/python -m bench.screen $(ARGS)
+	exec .venv/bin/python -m bench.$(or $(BENCH),screen) $(ARGS)
 
 # Where something may not be installed, ebpftop still runs, on what is there.
 $(RUN_INSTALLED): Makefile

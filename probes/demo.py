@@ -2,7 +2,8 @@
 
 Two minutes of virtual time: calm; then eth1 is flooded, of which somebody's XDP program drops a
 part and a full socket another; a database refuses connects and later does not answer at all,
-system calls fail with it, and one connection's round trip climbs; then all of it recovers.
+system calls fail with it, and one connection's round trip climbs; somebody drops the worst sender
+by a rule, and all of it recovers.
 The numbers depend on the seed and the virtual time only, never on the clock.
 """
 
@@ -14,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from probes import incident
+from probes import flood, incident
 from probes.demo_rules import PlayedRules
 from probes.errors import Gone, ProbeError, Unsupported
 from probes.hooks import catalogue
@@ -95,11 +96,20 @@ class Demo:
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
         now = self._begin
         while True:
-            self._now = max(self._now, now)
+            self._go_on(now)
             yield tuple(self.sample(id, now) for id in self._standing(hook))
             interval = self.interval
             await self._pace(until_next(self._started, interval))
             now += interval
+
+    def _go_on(self, now: float) -> None:
+        """To that moment; where somebody sets the rule on the way, it stands from then on."""
+        before, self._now = self._now, max(self._now, now)
+        interface, rule = flood.ANSWER
+        laps = self._now // incident.LAP * incident.LAP
+        standing = {(e.interface, e.rule.what) for e in self.rules()}
+        if before < laps + flood.ANSWERED <= self._now and (interface, rule.what) not in standing:
+            self._rules.add(interface, rule, self._now)
 
     def _standing(self, hook: str) -> list[HookId]:
         standing = (State.ATTACHED, State.PASSIVE)

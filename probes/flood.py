@@ -7,7 +7,7 @@ the rest fills a socket's buffer, until a rule drops it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from probes.model import Value
@@ -56,6 +56,10 @@ SENDERS = (
     Sender("eth0", "93.184.216.34", "tcp", 40297, 420, 1400),
     Sender("eth0", "2a04:4e42:200::644", "tcp", 40778, 140, 1400),
 )
+
+
+ANSWERED, ANSWER = 61, ("eth1", Rule(ip_network("203.0.113.66/32"), ttl=20.0))
+"""The second in which somebody sets a rule against the worst of them, where nobody did before."""
 
 
 class Foreign(NamedTuple):

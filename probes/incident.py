@@ -100,6 +100,10 @@ CALLERS = (
 )
 
 
+ADDRESSES = {"lo": "127.0.0.1 ::1", "eth0": "10.0.0.2 2001:db8::2", "eth1": "192.0.2.10"}
+"""Of interfaces; the connections of this script are eth0's."""
+
+
 class Client(NamedTuple):
     comm: str
     pid: int
@@ -328,6 +332,7 @@ class Script:
                 "ifindex": i.ifindex, "interface": i.name, "kind": i.kind, "mtu": i.mtu,
                 "state": "unknown" if i.name == "lo" else "up",
                 "driver": "ixgbe" if i.kind == "physical" else i.kind,
+                "addresses": ADDRESSES.get(i.name, ""),
                 "rx_packets": int(rx), "tx_packets": int(tx),
                 "rx_bytes": int(rx * i.rx_size), "tx_bytes": int(tx * i.tx_size),
                 "rx_dropped": int(missed * 0.15), "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0,

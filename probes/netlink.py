@@ -5,14 +5,16 @@ Numbers are those of include/uapi/linux/{if_link,rtnetlink,pkt_sched,pkt_cls}.h.
 
 from __future__ import annotations
 
+import socket
 from struct import Struct
 from typing import NamedTuple
 
 from probes import nlsocket
 from probes.nlsocket import attributes, text
 
-_RTM_GETLINK, _RTM_GETQDISC, _RTM_GETTFILTER = 18, 38, 46
+_RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 18, 22, 38, 46
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
+_IFADDR = Struct("=BBBBI")  # struct ifaddrmsg: family, prefix's length, flags, scope, index
 _TCMSG = Struct("=BxxxiIII")  # struct tcmsg: family, ifindex, handle, parent, info
 _U32, _U64 = Struct("=I"), Struct("=Q")
 _LINK_STATS = Struct("=8Q56xQ")  # struct rtnl_link_stats64 up to rx_missed_errors (the 16th)
@@ -24,6 +26,7 @@ _IFF_UP = 1
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
 _IFLA_STATS64, _IFLA_XDP = 23, 43
 _IFLA_INFO_KIND = 1
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _OPERSTATES = ("unknown", "gone", "down", "lowdown", "testing", "dormant", "up")
 
 _IFLA_XDP_ATTACHED, _IFLA_XDP_PROG_ID = 2, 4
@@ -116,6 +119,15 @@ def links() -> list[Interface]:
     return list({link.ifindex: link for link in found}.values())
 
 
+def addresses() -> dict[int, list[str]]:
+    """IPv4 and IPv6 addresses by the index of their interface. Raises ProbeError."""
+    found: dict[int, list[str]] = {}
+    body = _IFADDR.pack(0, 0, 0, 0, 0)
+    for ifindex, address in nlsocket.dump(nlsocket.ROUTE, _RTM_GETADDR, body, _address):
+        found.setdefault(ifindex, []).append(address)
+    return found
+
+
 def link(ifindex: int) -> Interface | None:
     """One interface, or None where it is not there. Raises ProbeError."""
     request = _IFINFO.pack(0, 0, ifindex, 0, 0)
@@ -156,6 +168,16 @@ def _interface(data: bytes, start: int, end: int) -> Interface:
         elif attribute == _IFLA_XDP:
             mode, programs = _xdp(data, at, to)
     return Interface._make((ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs))
+
+
+def _address(data: bytes, start: int, end: int) -> tuple[int, str] | None:
+    """At a point-to-point link IFA_ADDRESS is the other end's."""
+    family, _, _, _, ifindex = _IFADDR.unpack_from(data, start)
+    found = {kind: data[at:to] for kind, at, to in attributes(data, start + _IFADDR.size, end)}
+    raw = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
+    if raw is None or family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    return ifindex, socket.inet_ntop(family, raw[: 4 if family == socket.AF_INET else 16])
 
 
 def _state(operstate: int, flags: int) -> str:

@@ -6,32 +6,67 @@ So live, replayed and remote numbers come from one calculation.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from operator import sub
 
 from probes.model import Hook, HookId, Key, Row, Sample, Status, Value
 
+Derive = Callable[[Mapping[str, Value]], Value]
+"""Of what a window added."""
 
-@dataclass(frozen=True, slots=True)
+
 class SnapshotRow:
-    """One row for the screen: values by column name, and each counter's rate per second."""
+    """One row for the screen: values by column name, and each counter's rate per second.
 
-    key: Key
-    values: Mapping[str, Value]
-    rates: Mapping[str, float | None]
+    derived: gives the values that are made of others; called when one is asked for, as most rows
+    are not looked at.
+    """
+
+    __slots__ = ("_derived", "_values", "key", "rates")
+
+    def __init__(
+        self,
+        key: Key,
+        values: Mapping[str, Value],
+        rates: Mapping[str, float | None],
+        derived: Callable[[], Mapping[str, Value]] | None = None,
+    ) -> None:
+        self.key, self.rates = key, rates
+        self._values, self._derived = values, derived
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """All of them."""
+        if self._derived is not None:
+            self._values = {**self._values, **self._derived()}
+            self._derived = None
+        return self._values
 
     def __getitem__(self, name: str) -> Value:
-        return self.values[name]
+        known = self._values
+        return known[name] if name in known else self.values[name]
 
     def number(self, name: str) -> float:
         """A column as a number for sums and sorting; what is unknown counts as 0."""
-        value = self.values.get(name)
+        known = self._values
+        value = known[name] if name in known else self.values.get(name)
         return value if isinstance(value, int | float) else 0
 
     def rate(self, name: str) -> float:
         """A counter's rate as a number for sums and sorting; what is unknown counts as 0."""
         return self.rates.get(name) or 0
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SnapshotRow):
+            return NotImplemented
+        return (self.key, self.values, self.rates) == (other.key, other.values, other.rates)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"SnapshotRow({self.key!r}, {self.values!r}, {self.rates!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +116,11 @@ class Snapshot:
             before = previous.rows.get(key) if previous is not None else None
             values: dict[str, Value] = dict(zip(names, row, strict=True))
             rates = _rates(counters, row, before, interval, sample.from_zero)
+            later = None
             if derived:
                 base = window.rows.get(key) if window is not None else None
-                added = values if base is None else _added(values, row, base, sums)
-                values |= {name: derive(added) for name, derive in derived}
-            rows.append(SnapshotRow(key, values, rates))
+                later = partial(_derive, derived, values, row, base, sums)
+            rows.append(SnapshotRow(key, values, rates, later))
         return cls(hook, sample, interval, tuple(rows), *_cost(previous, sample, interval))
 
 
@@ -109,6 +144,17 @@ def _rates(
         else:
             rates[name] = (now - was) / interval  # type: ignore[operator]  # counters are numbers
     return rates
+
+
+def _derive(
+    derived: Iterable[tuple[str, Derive]],
+    values: Mapping[str, Value],
+    row: Row,
+    base: Row | None,
+    sums: Iterable[tuple[int, str, bool]],
+) -> Mapping[str, Value]:
+    added = values if base is None else _added(values, row, base, sums)
+    return {name: derive(added) for name, derive in derived}
 
 
 def _added(
@@ -155,16 +201,36 @@ class Trail:
 
     def snapshot(self, sample: Sample) -> Snapshot:
         """The snapshot of a sample that is newer than those before."""
-        kept = self._samples.setdefault(sample.status.id, deque())
-        if kept and kept[-1].epoch != sample.epoch:
-            kept.clear()
-        while len(kept) > 1 and kept[1].time <= sample.time - self._window:
-            kept.popleft()
+        kept = self._upto(sample)
         previous = kept[-1] if kept else None
         # The window reaches back to the beginning until it is full.
         full = bool(kept) and kept[0].time <= sample.time - self._window
         kept.append(sample)
         return Snapshot.between(self._hook, previous, sample, kept[0] if full else None)
 
+    def snapshots(self, samples: Iterable[Sample]) -> tuple[Snapshot, ...]:
+        """Those of one reading: a target that is not in it is forgotten."""
+        return tuple([self.snapshot(s) for s in self._those(samples)])
+
+    def feed(self, samples: Iterable[Sample]) -> None:
+        """A reading that nobody looks at: what comes after it is as if somebody had."""
+        for sample in self._those(samples):
+            self._upto(sample).append(sample)
+
     def forget(self, id: HookId) -> None:
         self._samples.pop(id, None)
+
+    def _those(self, samples: Iterable[Sample]) -> Iterable[Sample]:
+        there = {s.status.id: s for s in samples}
+        for gone in self._samples.keys() - there.keys():
+            self.forget(gone)
+        return there.values()
+
+    def _upto(self, sample: Sample) -> deque[Sample]:
+        """What is kept of those before a sample."""
+        kept = self._samples.setdefault(sample.status.id, deque())
+        if kept and kept[-1].epoch != sample.epoch:
+            kept.clear()
+        while len(kept) > 1 and kept[1].time <= sample.time - self._window:
+            kept.popleft()
+        return kept

@@ -48,6 +48,7 @@ class Monitor(Palette):
         self.start(self._watch_statuses())
         for hook in self.source.catalogue:
             self.start(self.collector.follow(hook))
+        self.begin_playing()
         self.paint_soon()
 
     def on_resize(self) -> None:
@@ -104,6 +105,10 @@ class Monitor(Palette):
             self._set_filter("")
         elif self._pane.inner:
             self.leave_inner()
+        elif self._came is not None:
+            self._go_to(self._came)
+        elif self.frozen:
+            self.back_to_live()
 
     def action_help(self) -> None:
         if self._mode == "help":
@@ -162,6 +167,9 @@ class Monitor(Palette):
         record = self.table.record
         if record is None:
             return
+        if self._pane.leads is not None:
+            self.follow_lead(self._pane.leads(record))
+            return
         self._opened = record
         if self._pane.while_open is not None:
             self._borrow("detail", self._pane.while_open(record))
@@ -207,11 +215,9 @@ class Monitor(Palette):
         self.live.bits = not self.live.bits
         self.paint()
 
-    def action_freeze(self) -> None:
-        self.view = self.live if self.frozen else self.live.still()
-        self.paint()
-
     def action_interval(self, step: int) -> None:
+        if self.speed(step):
+            return
         now = self.source.interval
         steps = [i for i in INTERVALS if (i > now if step > 0 else i < now)]
         if steps:

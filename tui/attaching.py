@@ -7,13 +7,13 @@ from typing import Any
 
 from probes.model import HookId, Reach, State
 from tui.fields import label
-from tui.ruling import Ruling
+from tui.recorder import Recording
 from tui.widgets.prompt import Question
 
 _STANDS = (State.ATTACHED, State.PASSIVE)
 
 
-class Attaching(Ruling):
+class Attaching(Recording):
     """The keys that attach and detach, and the undoing of the latter."""
 
     def _target(self) -> HookId | None:
@@ -28,6 +28,8 @@ class Attaching(Ruling):
             self.attach_hook(id)
 
     def action_detach(self) -> None:
+        if self.refuses("detached"):
+            return
         if self._pane.name == "rules":
             self.end_rule()
             return
@@ -37,6 +39,8 @@ class Attaching(Ruling):
 
     def attach_hook(self, id: HookId, rung: str | None = None) -> None:
         """By name; on that rung and no other, if one is named."""
+        if self.refuses("attached"):
+            return
         status = self.live.status(id)
         if status.state is State.ATTACHING or (status.state in _STANDS and rung is None):
             self._tell(f"{id} is {status.state} already", "information")
@@ -49,6 +53,8 @@ class Attaching(Ruling):
         self._sure(id, text, lambda: self.collector.control.attach(id, rung), rung)
 
     def detach_hook(self, id: HookId) -> None:
+        if self.refuses("detached"):
+            return
         if self.live.status(id).state not in (*_STANDS, State.ATTACHING):
             self._tell(f"{id} is not attached", "information")
             return

@@ -186,19 +186,22 @@ class Choosing(Menus):
 
     def save_settings(self) -> None:
         """What is on the screen is what is saved; of keys, presets and panes the file has all."""
-        self._save(
-            {
-                "theme": self._unless(self.look.name, theme.default_name(), self.settled.theme),
-                "interval": self.source.interval,
-                "units": "bits" if self.live.bits else "bytes",
-                "ascii": self.live.ascii,
-                "mouse": self.mouse,
-                "slow-link": self._slow,
-                "pane": self._unless(self._first.name, self.panes[0].name, self.settled.pane),
-                "sort": self._sorts(),
-            },
-            "settings",
-        )
+        wanted = self._as_it_is()
+        if self.player is not None:
+            del wanted["interval"]  # that is the recording's
+        self._save(wanted, "settings")
+
+    def _as_it_is(self) -> dict[str, Any]:
+        return {
+            "theme": self._unless(self.look.name, theme.default_name(), self.settled.theme),
+            "interval": self.source.interval,
+            "units": "bits" if self.live.bits else "bytes",
+            "ascii": self.live.ascii,
+            "mouse": self.mouse,
+            "slow-link": self._slow,
+            "pane": self._unless(self._first.name, self.panes[0].name, self.settled.pane),
+            "sort": self._sorts(),
+        }
 
     @staticmethod
     def _unless(now: str, usual: str, settled: str | None) -> str | None:

@@ -14,16 +14,19 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
 from probes.funnel import remember
 from probes.hooks import catalogue
-from probes.model import Enforced, HookId, Sample, Source, State, TargetKind
+from probes.model import Enforced, Hook, HookId, Sample, Source, State, TargetKind
+from probes.recording import RecordingError
 from probes.rules import Rule, RuleError, parse_on
 from probes.snapshot import Snapshot, Trail
 from probes.units import printable
 from tui import settings
+from tui.formats import FORMATS, Shown, printer
 
 if TYPE_CHECKING:
     from probes.live import Live  # bpf and netlink are not needed for `demo` and `--help`
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = int(arguments.run(arguments))
         sys.stdout.flush()  # here, where a closed pipe is understood
         return status
-    except UsageError as wrong:
+    except (UsageError, RecordingError) as wrong:
         print(f"ebpftop: {wrong}", file=sys.stderr)
         return USAGE
     except ProbeError as refused:
@@ -109,15 +112,41 @@ def _parser() -> argparse.ArgumentParser:
         default=1.0,
         help="how long to watch (default 1)",
     )
-    once.add_argument("--json", action="store_true")
+    _format_options(once, "table")
     _batch_options(once)
     once.set_defaults(run=_once)
 
-    stream = commands.add_parser("stream", help="the same as JSON lines, one for each tick")
-    stream.add_argument("--count", type=_positive, metavar="N", help="end after N lines")
+    stream = commands.add_parser("stream", help="the same at each tick, as JSON lines")
+    stream.add_argument("--count", type=_positive, metavar="N", help="end after N ticks")
+    _format_options(stream, "json")
     _interval_option(stream)
     _batch_options(stream)
     stream.set_defaults(run=_stream)
+
+    record = commands.add_parser("record", help="the same into a file, for `replay`")
+    record.add_argument("file", metavar="FILE", type=Path)
+    record.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="SECONDS",
+        type=_seconds,
+        help="how long (default: until ^C or SIGTERM)",
+    )
+    record.add_argument("--force", action="store_true", help="overwrite an older recording")
+    _interval_option(record)
+    _batch_options(record)
+    record.set_defaults(run=_record)
+
+    replay = commands.add_parser("replay", help="the screen, from a recording; or print it")
+    replay.add_argument("file", metavar="FILE", type=Path)
+    replay.add_argument("--at", metavar="TIME", help="begin there: 12:03, 12:03:10, or +SECONDS")
+    replay.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="N", help="so many times as fast (default 1)"
+    )
+    replay.add_argument("--count", type=_positive, metavar="N", help="print no more than N ticks")
+    _format_options(replay, None)
+    _screen_options(replay)
+    replay.set_defaults(run=_replay)
 
     demo = commands.add_parser("demo", help="the screen, from a scripted incident")
     demo.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
@@ -146,6 +175,16 @@ def _screen_options(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="follow the mouse (or not: leave it alone)",
+    )
+
+
+def _format_options(parser: argparse.ArgumentParser, default: str | None) -> None:
+    said = f"default {default}" if default else "default: the screen"
+    parser.add_argument(
+        "--format", choices=FORMATS, default=default, help=f"how it is printed ({said})"
+    )
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="--format json"
     )
 
 
@@ -251,6 +290,13 @@ def _interval(text: str) -> float:
     return value
 
 
+def _speed(text: str) -> float:
+    value = _seconds(text)
+    if not 0.1 <= value <= 60:
+        raise argparse.ArgumentTypeError("a speed is from 0.1 to 60 times as fast")
+    return value
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
@@ -304,9 +350,9 @@ def _screen(source: Source, arguments: argparse.Namespace, settled: settings.Set
         raise UsageError(str(wrong)) from None
 
 
-def _need_terminal() -> None:
+def _need_terminal(instead: str = "`ebpftop once` or `stream` print instead") -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the screen needs a terminal; `ebpftop once` or `stream` print instead")
+        raise UsageError(f"the screen needs a terminal; {instead}")
 
 
 # -- batch -----------------------------------------------------------------------------------
@@ -330,8 +376,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _once(arguments: argparse.Namespace) -> int:
-    from tui import output
-
     async def watch(live: Live) -> int:
         before = await live.read()
         await asyncio.sleep(arguments.seconds)
@@ -345,41 +389,80 @@ def _once(arguments: argparse.Namespace) -> int:
         since: dict[HookId, Sample] = {}
         remember(since, before)
         remember(since, after)
-        wall = time.time()
-        if arguments.json:
-            interval = arguments.seconds
-            print(output.document(live.host, wall, interval, snapshots, live.rules(), since))
-        else:
-            print(output.report(live.host, snapshots, live.rules(), since))
-        return _verdict(arguments, snapshots)
+        shown = Shown(live.host, time.time(), arguments.seconds, snapshots, live.rules(), since)
+        print(printer(arguments.format, _asked(arguments), several=False)(shown))
+        return _verdict(arguments, after)
 
-    return _batch(arguments, watch)
+    return _batch(_live(arguments), watch)
 
 
 def _stream(arguments: argparse.Namespace) -> int:
-    from tui import output
-
     async def watch(live: Live) -> int:
         trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
         since: dict[HookId, Sample] = {}
+        show = printer(arguments.format, _asked(arguments), several=arguments.count != 1)
         left = arguments.count
         while left is None or left > 0:
             samples = await live.read()
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
             remember(since, samples)
             wall, rules = time.time(), live.rules()
-            line = output.document(live.host, wall, live.interval, snapshots, rules, since)
-            print(line, flush=True)
+            shown = Shown(live.host, wall, live.interval, snapshots, rules, since)
+            print(show(shown), flush=True)
             left = None if left is None else left - 1
             if left != 0:
                 await asyncio.sleep(live.until_next())
-        return _verdict(arguments, snapshots)
+        return _verdict(arguments, samples)
 
-    return _batch(arguments, watch)
+    return _batch(_live(arguments), watch)
 
 
-def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]]) -> int:
-    """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
+def _record(arguments: argparse.Namespace) -> int:
+    from probes.recording import RecordingFile
+    from tui import recordings
+
+    live = _live(arguments)
+    hooks = [hook.name for hook in _asked(arguments)]
+    file = RecordingFile(arguments.file, live.host, hooks, force=arguments.force)
+
+    async def watch(live: Live) -> int:
+        return _verdict(arguments, await recordings.record(live, file, arguments.seconds))
+
+    try:
+        return _batch(live, watch)
+    except RecordingError as ended:
+        _say([str(ended)])
+        return NOT_ATTACHED
+    finally:
+        file.close()
+        _say([recordings.said(file)])
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from tui import recordings
+    from tui.times import TimeError
+
+    try:
+        if arguments.format is not None:
+            recordings.print_moments(
+                arguments.file, arguments.format, arguments.at, arguments.count
+            )
+            return DONE
+        _need_terminal("`ebpftop replay FILE --format table` prints instead")
+        player = recordings.replay(arguments.file, arguments.at, arguments.speed)
+        return _screen(player, arguments, settings.load(settings.path()))
+    except TimeError as wrong:
+        raise UsageError(str(wrong)) from None
+
+
+def _asked(arguments: argparse.Namespace) -> list[Hook]:
+    """The hooks that were asked for by name, else all, in the catalogue's order."""
+    named = {id.hook for id in arguments.hooks or ()}
+    return [hook for name, hook in catalogue().items() if not named or name in named]
+
+
+def _live(arguments: argparse.Namespace) -> Live:
+    """The source, nothing attached yet. Raises ProbeError for a rule that may not be."""
     from probes.live import Live
 
     live = Live(
@@ -391,6 +474,11 @@ def _batch(arguments: argparse.Namespace, watch: Callable[[Live], Awaitable[int]
     )
     for interface, _ in arguments.drops:
         live.check_rule(interface)
+    return live
+
+
+def _batch(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
+    """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
 
     async def run() -> int:
         work = asyncio.ensure_future(_attached(live, watch))
@@ -430,10 +518,11 @@ def _say(sentences: Iterable[str]) -> None:
         print(f"ebpftop: {printable(sentence)}", file=sys.stderr)
 
 
-def _verdict(arguments: argparse.Namespace, snapshots: Sequence[Snapshot]) -> int:
+def _verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
     """1 when a hook or a rung that was asked for by name did not stand; says what refused it."""
     named = {id.hook for id in arguments.hooks or ()} | {hook for hook, _ in arguments.rungs}
-    failed = [s.status for s in snapshots if s.id.hook in named and s.status.state is State.FAILED]
+    statuses = [s.status for s in samples]
+    failed = [s for s in statuses if s.id.hook in named and s.state is State.FAILED]
     for status in failed:
         for refusal in status.refused:
             remedy = f" {refusal.remedy}" if refusal.remedy else ""

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from probes.funnel import remember
 from probes.model import HookId, Source, Status
 from probes.snapshot import Snapshot, Trail
+from probes.tape import Frame, Gathering, Reel, Tape
 from tui.control import Control, Severity
+from tui.history import Figure, History
 from tui.rules import Hits
-from tui.view import Decided, Figure, History, View
+from tui.view import Decided, View
 
 KEPT = 500
 """Entries of a hook's own log."""
@@ -20,7 +22,9 @@ KEPT = 500
 class Collector:
     """Fills `view` and logs what stands and falls, on the event loop.
 
-    changed: called with the hook's name after each reading. tell: shows a toast.
+    changed: called with the hook's name after each reading. tell: shows a toast. tape: what was
+    read in the last minutes; of a recording, all that is in it. keep: gets each moment that comes
+    on it.
     """
 
     def __init__(
@@ -30,24 +34,64 @@ class Collector:
         changed: Callable[[str], None],
         tell: Callable[[str, Severity], None],
     ) -> None:
-        self._source, self._changed = source, changed
+        self._source, self._changed, self.figures = source, changed, figures
         self.view = View(source.catalogue, History(figures))
         self.control = Control(source, tell, lambda: self.view.wall or time.time())
         self.view.events = self.control.events
+        self._logs: dict[str, deque[Decided]] = {}
+        self.view.decided = self._logs
+        reel = getattr(source, "reel", None)
+        self.tape: Reel = reel if isinstance(reel, Reel) else Tape(source.catalogue)
+        self._trails = {name: Trail(hook) for name, hook in source.catalogue.items()}
+        self.keep: Callable[[Frame], None] | None = None
+        self._gathering = Gathering()
         self._stood: dict[HookId, Status] = {}
         self._hits = Hits()
 
     async def follow(self, hook: str) -> None:
         """A hook's worker."""
-        trail = Trail(self._source.catalogue[hook])
-        known: set[HookId] = set()
         async for samples in self._source.samples(hook):
-            there = {s.status.id for s in samples}
-            for gone in known - there:
-                trail.forget(gone)
-            known = there
             remember(self.view.since, samples)
-            self._take(hook, tuple([trail.snapshot(s) for s in samples]))
+            if self._gathering.has(hook):
+                self.close_tick()
+            self._gathering.add(hook, samples)
+            self._take(hook, self._trails[hook].snapshots(samples))
+
+    def go_to(self, reel: Reel, number: int) -> None:
+        """On from another moment of a recording, as if what was before it had been seen."""
+        view, tick, known = self.view, reel.at(number), self.view.history
+        back = tick.wall <= view.wall
+        view.snapshots.clear()
+        self._logs = {}
+        view.decided, view.history = self._logs, History(self.figures)
+        view.ticks = None
+        view.since, view.wall = dict(reel.since(number)), 0.0
+        view.statuses, self._stood = tick.statuses, {s.id: s for s in tick.statuses}
+        self._hits = Hits()
+        for _, before in reel.window(number, Hits.BACK):
+            view.dropping = self._hits.take(before.rules)
+        self.control.go_to(reel, number)
+        for hook, (trail, samples) in reel.trails(number).items():
+            self._trails[hook] = trail
+            self._take(hook, trail.snapshots(samples))
+        if back:  # what it was before that moment is known already
+            view.history, view.ticks = known, known.until(tick.wall)
+
+    def recall(self, history: History, logs: dict[str, deque[Decided]]) -> None:
+        """What was before the moment that was gone to."""
+        self._logs = self.view.decided = logs
+        self.view.history, self.view.ticks = history, None
+
+    def close_tick(self) -> None:
+        """What was read since the tick before goes on the tape as a moment."""
+        source, tape = self._source, self.tape
+        if not isinstance(tape, Tape):
+            return
+        tick = self._gathering.tick(source.interval, source.statuses(), source.rules())
+        if tick is not None:
+            frame = tape.add(tick)
+            if self.keep is not None:
+                self.keep(frame)
 
     def _take(self, hook: str, snapshots: tuple[Snapshot, ...]) -> None:
         view = self.view
@@ -58,7 +102,7 @@ class Collector:
             view.snapshots[snapshot.id] = snapshot
             view.wall = max(view.wall, sample.wall)
             if sample.log:
-                log = view.decided.setdefault(hook, deque(maxlen=KEPT))
+                log = self._logs.setdefault(hook, deque(maxlen=KEPT))
                 log.extend(Decided(sample.wall, row) for row in sample.log)
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()

@@ -10,6 +10,7 @@ from typing import Literal
 from probes.errors import ProbeError
 from probes.model import Enforced, HookId, Source, State, Status
 from probes.rules import Rule, RuleError
+from probes.tape import Reel
 from probes.units import count
 from tui.rules import Identity, lasting
 from tui.view import Event
@@ -136,6 +137,16 @@ class Control:
                 continue
             if before is None or (before.state, before.rung) != (status.state, status.rung):
                 self._log(_words(status), _role(status))
+
+    def go_to(self, reel: Reel, number: int) -> None:
+        """The log as it was at a moment of a recording, and what stood then."""
+        tick = reel.at(number)
+        self._known = {s.id: s for s in tick.statuses}
+        self._rules = {(e.interface, e.rule.what): e for e in tick.rules}
+        self.events.clear()
+        for n in range(reel.first, number + 1):
+            moment = reel.moment(n)
+            self.events.extend(Event(moment.wall, text, "muted") for text in moment.events)
 
     def _refused(self, id: HookId, error: ProbeError) -> None:
         text = f"{id} not attached: {error.why} ({error.code})"

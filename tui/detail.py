@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from probes import units
-from probes.model import Hook, Kind
+from probes.model import Hook, HookId, Kind
 from probes.units import Unit
 from tui.fields import Record, label, rate_of
+from tui.history import Figure
 from tui.lines import BLANK, Line, fit, line, wrap
 from tui.pane import Pane
-from tui.view import Figure, View
+from tui.view import View
 from tui.widgets.graph import graph
+from tui.widgets.heat_map import heat_map
 from tui.widgets.histogram import histogram
 
 
@@ -65,14 +67,17 @@ def figure_lines(
 
 
 def spread(
-    title: str, record: Record, column: str, width: int, unit: Callable[[float], str], view: View
-) -> list[Line]:
-    """A histogram column of the record, since it was attached."""
-    buckets = record.values.get(column)
-    if not isinstance(buckets, tuple):
+    title: str, hook: str, record: Record, column: str, width: int,
+    unit: Callable[[float], str], view: View,
+) -> list[Line]:  # fmt: skip
+    """A histogram column of the record: over the last minutes, and since it was attached."""
+    buckets, row = record.values.get(column), record.row
+    if not isinstance(buckets, tuple) or row is None:
         return []
+    slots = view.history.heat.of(HookId(hook), column, row.key, view.wall)
+    lines = [*heading(f"{title}, over time"), *heat_map(slots, width, unit, ascii=view.ascii)]
     body = histogram(buckets, width, unit, ascii=view.ascii)
-    return [*heading(f"{title}, since attach"), *body]
+    return [*lines, *heading(f"{title}, since attach"), *body]
 
 
 def pairs(items: Sequence[tuple[str, object]], width: int = 0) -> list[Line]:

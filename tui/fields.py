@@ -9,6 +9,7 @@ from functools import cache
 from probes.model import Hook, Kind, Value
 from probes.snapshot import SnapshotRow
 from probes.units import Unit, printable, show
+from tui.lines import fit, width_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Record:
     """One row of a table: values by field. key: its identity. name: what people call it.
 
     mark: "warn" or "bad" where something is wrong with it. row: the snapshot's row behind it.
+    leads: the pane, and the key of its row, that this one is about.
     """
 
     key: object
@@ -23,6 +25,7 @@ class Record:
     values: Mapping[str, Value]
     mark: str = ""
     row: SnapshotRow | None = None
+    leads: tuple[str, object] | None = None
 
     def number(self, name: str) -> float:
         value = self.values.get(name)
@@ -40,9 +43,12 @@ def _plain(_: Record) -> str:
 class Field:
     """One column of a table.
 
-    width: cells it needs, of which the title takes one less (the sort mark). grow: cells it can
-    use. rank: the highest goes first where space is short. colour: record -> role. write: what
-    stands there where the unit does not say it; it is sorted by its value all the same.
+    width: cells it needs, of which the title takes one less (the sort mark); 0: it only sorts.
+    grow: cells it can use. rank: the highest goes first where space is short. colour: record ->
+    role. write: what stands there where the unit does not say it; it is sorted by its value all
+    the same. brief: what stands there where that does not fit. left: it stands at the left
+    although it is a number. newest: the end of a text that is too long is shown, not its
+    beginning. under: it goes to a second line where there is no space for all on one.
     """
 
     name: str
@@ -54,11 +60,22 @@ class Field:
     help: str = ""
     colour: Callable[[Record], str] = field(default=_plain)
     write: Callable[[Record], str] | None = None
+    brief: Callable[[Record], str] | None = None
+    left: bool = False
+    newest: bool = False
+    under: bool = False
 
     @property
     def right(self) -> bool:
         """Numbers stand at the right."""
-        return self.unit is not Unit.TEXT
+        return self.unit is not Unit.TEXT and not self.left
+
+    def cell(self, record: Record, width: int, bits: bool) -> str:
+        """What stands there, in exactly that many cells."""
+        text = self.text(record, bits)
+        if self.brief is not None and width_of(text) > width:
+            text = self.brief(record)
+        return fit(text[-width:] if self.newest else text, width, right=self.right)
 
     def text(self, record: Record, bits: bool) -> str:
         if self.write is not None:

@@ -52,6 +52,7 @@ def _sections(
 
 _MARKS = (
     line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
+    line(("   ^  ", ""), "unusual against the last minutes, which need not be wrong"),
     line(("   -  ", "muted"), "not known (a new row, a reset counter, nothing in the last 10 s)"),
     line(("   ~  ", "muted"), "a text is cut here; before a number: hooks on a lower rung"),
 )

@@ -12,6 +12,7 @@ from tui.view import View
 
 _FIXED = 4  # status, tabs, trouble, keys
 _LEAST_GRAPH = 5
+_LEAST_DRAWN = 6
 _WIDE = 110
 
 
@@ -28,6 +29,9 @@ def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
     if zoomed or free < _LEAST_GRAPH:
         return Heights(0, 0)
     below = min(free // 3, 12) if pane.below and free >= 16 else 0
+    if pane.draw is not None:
+        drawn = free - 2 - below - max(free - 10, 0) // 4
+        return Heights(drawn if drawn >= _LEAST_DRAWN else 0, below)
     if not pane.figures:
         return Heights(0, below)
     if pane.few:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,6 +25,17 @@ BLANK = Line()
 def line(*spans: Span | str, ground: str = "") -> Line:
     """A line of spans; bare text is in the foreground."""
     return Line(tuple((s, "") if isinstance(s, str) else s for s in spans if s), ground)
+
+
+def joined(cells: Sequence[Span]) -> list[Span]:
+    """Neighbours of one role as one span."""
+    found: list[Span] = []
+    for text, role in cells:
+        if found and found[-1][1] == role:
+            found[-1] = (found[-1][0] + text, role)
+        else:
+            found.append((text, role))
+    return found
 
 
 def width_of(text: str) -> int:

@@ -123,13 +123,19 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
         },
         "lost": sample.lost,
         "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],
-        "rows": [_row(columns, row) for row in snapshot.rows],
+        "rows": rows(snapshot),
         **(
             {"log": [_log(snapshot.hook.log, entry) for entry in sample.log]}
             if snapshot.hook.log
             else {}
         ),
     }
+
+
+def rows(snapshot: Snapshot) -> list[dict[str, object]]:
+    """Each row by column name, counters with their rates; without what is hidden."""
+    columns = [c for c in snapshot.hook.columns if not c.hidden]
+    return [_row(columns, row) for row in snapshot.rows]
 
 
 def _row(columns: Iterable[Column], row: SnapshotRow) -> dict[str, object]:

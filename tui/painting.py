@@ -16,7 +16,7 @@ from probes.units import Unit
 from tui import keys, theme
 from tui.collector import Collector, Share
 from tui.fields import Field, Record, label
-from tui.layout import graph_block, heights
+from tui.layout import Heights, graph_block, heights
 from tui.lines import Line, Span, line, width_of, wrap
 from tui.look import textual_theme
 from tui.pane import EVERY, Pane, Trouble, inner_panes, panes
@@ -24,7 +24,6 @@ from tui.presets import sorting
 from tui.rules import banner
 from tui.running import Running
 from tui.settings import Settings
-from tui.view import clock
 from tui.widgets.block import Block
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Prompt
@@ -78,7 +77,7 @@ class Painting(Running):
         self.inner = inner_panes(source.catalogue)
         every = (*self.panes, *self.inner.values())
         self.fields = {p.name: p.fields(source.catalogue) for p in every}
-        figures = [f for p in every for f in p.figures]
+        figures = [f for p in every for f in (*p.figures, *p.kept)]
         self.collector = Collector(source, figures, self._changed, self._tell)
         self.live = self.view = self.collector.view
         self.live.bits = settled.units == "bits"
@@ -98,6 +97,7 @@ class Painting(Running):
         self._about = ""
         self._advised = False
         self._troubles: dict[str, Trouble | None] = {}
+        self._troubled = self.view
         self._filter_text: dict[str, str] = {}
         self._past_filters: list[str] = []
 
@@ -152,7 +152,7 @@ class Painting(Running):
 
     def _changed(self, hook: str) -> None:
         """A hook was read."""
-        for pane in self.panes:
+        for pane in self.panes if not self.frozen else ():
             if hook in pane.hooks or EVERY in pane.hooks:
                 self._troubles.pop(pane.name, None)
         self.paint_soon()
@@ -183,6 +183,10 @@ class Painting(Running):
             await asyncio.sleep(1)
             if self.collector.note_statuses() | self.collector.note_rules():
                 self.paint_soon()
+            self.tend()
+
+    def tend(self) -> None:
+        """Attach what the pane wants just now."""
 
     # What is there
 
@@ -247,9 +251,12 @@ class Painting(Running):
         view, pane, record = self.view, self._pane, self.table.record
         graph, below = self._block("graph"), self._block("below")
         if graph.display:
-            height = heights(pane, self.size.height, self._zoomed).graph
+            height = self._heights().graph
             width = self.size.width
-            graph.show(graph_block(pane, view, record, width, height) if record else ())
+            if pane.draw is not None:
+                graph.show(pane.draw(view, width, height))
+            else:
+                graph.show(graph_block(pane, view, record, width, height) if record else ())
         if below.display and pane.below:
             title = line((f" {pane.below_title}", "header"))
             below.show([title, *pane.below(view, self.size.width, below.size.height - 1)])
@@ -275,28 +282,38 @@ class Painting(Running):
         block.show(lines)
 
     def _paint_trouble(self) -> None:
-        block, trouble = self._block("trouble"), self._trouble(self._pane)
+        block = self._block("trouble")
         if self._tiny:
             text = "{}x{} is too small: {}x{} at least".format(*self.size, *LEAST)
             block.show([line((row, "bad")) for row in wrap(text, max(self.size.width, 1))])
-        elif self.frozen:
-            text = f" FROZEN at {clock(self.view.wall)}: collecting goes on; Space: back to live "
-            block.show([line((text, "banner"), ground="banner")])
-        elif trouble is not None:
-            block.show([line((f" ! {trouble.text}", trouble.role))])
-        elif self.source.host.privilege:
-            block.show([line((f" ~ {label(self.source.host.privilege)}", "warn"))])
-        elif self._pane.summary is not None:
+            return
+        lines = [*self.time_lines(), self._verdict()]
+        if block.styles.height is None or block.styles.height.value != len(lines):
+            block.styles.height = len(lines)
+        block.show(lines)
+
+    def time_lines(self) -> list[Line]:
+        """Where in time this is, while the screen stands still."""
+        return []
+
+    def _verdict(self) -> Line:
+        """The worst that is wrong here, or that nothing is."""
+        trouble = self._trouble(self._pane)
+        if trouble is not None:
+            return line((f" ! {trouble.text}", trouble.role))
+        if self.source.host.privilege:
+            return line((f" ~ {label(self.source.host.privilege)}", "warn"))
+        if self._pane.summary is not None:
             text, role = self._pane.summary(self.view)
-            block.show([line((f" {text}", role))])
-        elif self.view.snapshots:
-            block.show([line((" ok: nothing unusual here", "muted"))])
-        else:
-            block.show([line((" waiting for the first numbers...", "muted"))])
+            return line((f" {text}", role))
+        if self.view.snapshots:
+            return line((" ok: nothing unusual here", "muted"))
+        return line((" waiting for the first numbers...", "muted"))
 
     def _trouble(self, pane: Pane) -> Trouble | None:
-        if self.frozen:
-            return pane.trouble(self.view)
+        if self._troubled is not self.view:
+            self._troubled = self.view
+            self._troubles.clear()
         if pane.name not in self._troubles:
             self._troubles[pane.name] = pane.trouble(self.view)
         return self._troubles[pane.name]
@@ -304,7 +321,8 @@ class Painting(Running):
     def _paint_tabs(self) -> None:
         tabs = []
         for pane in self.panes:
-            trouble = self._trouble(pane)
+            # what leads to other panes says nothing that those do not say at their own tabs
+            trouble = self._trouble(pane) if pane.leads is None else None
             tabs.append(Tab(pane.title, pane is self._tab, trouble.role if trouble else ""))
         self.screen_stack[0].query_one("#tabs", Tabs).show(tabs, self._note())
 
@@ -372,8 +390,8 @@ class Painting(Running):
         screen, mode = self.screen_stack[0], "" if self._tiny else self._mode
         for line_of in ("status", "tabs", "prompt"):
             screen.query_one(f"#{line_of}").display = not self._tiny
-        self._block("trouble").styles.height = "1fr" if self._tiny else 1
-        graph, below = heights(self._pane, self.size.height, self._zoomed)
+        self._block("trouble").styles.height = "1fr" if self._tiny else len(self.time_lines()) + 1
+        graph, below = self._heights()
         if mode != "pane":
             graph = below = 0
         if self._slow:
@@ -392,6 +410,11 @@ class Painting(Running):
         """Nothing could be read; what is opened stays open for when there is space again."""
         width, height = self.size
         return width < LEAST[0] or height < LEAST[1]
+
+    def _heights(self) -> Heights:
+        """What stands above takes nothing from the table."""
+        height = self.size.height - len(self.time_lines())
+        return heights(self._pane, height, self._zoomed)
 
     def _show(self, mode: str) -> None:
         self._mode = mode

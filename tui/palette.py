@@ -42,8 +42,9 @@ class Palette(Taking):
         """Those that mean something where we are."""
         yield from (self._of_key(k) for k in self.keymap.table if self._has_sense(k))
         yield from self._of_panes()
-        yield from self._of_hooks()
-        yield from self._of_rules()
+        if self.player is None:  # a recording has nothing to be done to
+            yield from self._of_hooks()
+            yield from self._of_rules()
         yield from self._of_looks()
 
     # Keys

@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from probes.model import Hook, HookId
 from tui.fields import Field, Record
+from tui.history import Figure
 from tui.lines import Line, Span
 from tui.rules import Offer
-from tui.view import Figure, View
+from tui.unusual import Verdict
+from tui.view import View
 
 
 class Trouble(NamedTuple):
@@ -21,6 +23,24 @@ class Trouble(NamedTuple):
 
     role: str
     text: str
+
+
+class Finding(NamedTuple):
+    """A row as the overview shows it: how bad it is now, and why.
+
+    record: the pane's own, so that one can go there. figure, key: the history that tells most.
+    does: what is counted, as a verb where it is one; now: how much, with its unit. weight: the
+    greater, the worse.
+    """
+
+    record: Record
+    figure: Figure
+    key: Hashable
+    verdict: Verdict
+    does: str
+    now: str
+    why: str
+    weight: float = 0.0
 
 
 EVERY = "*"
@@ -38,6 +58,12 @@ class Pane:
     below: more lines under the table where there is space, with their heading. hook_of: what
     attaching and detaching mean on a record. while_open: what to attach while its detail is open.
     reverse: sorted from the greatest at first. few: rows are few, so the graphs get the space.
+
+    worst: its worst rows for the overview, at most so many, the worst first, also where nothing is
+    wrong; needs: the hooks that tell it; calm: what stands there where it has none. kept: figures
+    that are not drawn here. leads: the pane and the row that Enter goes to instead of a detail.
+    draw: instead of the figures' graphs, for a width and height. wants: what is to be attached
+    just now, while it is shown.
 
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
     while_shown: what to attach while it is shown, by what it is about. about: the interface that
@@ -68,6 +94,13 @@ class Pane:
     offer: Callable[[Record], Offer | None] | None = None
     summary: Callable[[View], Span] | None = None
     empty: str = "nothing yet"
+    worst: Callable[[View, int], Sequence[Finding]] | None = None
+    needs: tuple[str, ...] = ()
+    kept: tuple[Figure, ...] = ()
+    calm: str = ""
+    leads: Callable[[Record], tuple[str, object] | None] | None = None
+    draw: Callable[[View, int, int], list[Line]] | None = None
+    wants: Callable[[View], HookId | None] | None = None
 
 
 @cache

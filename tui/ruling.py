@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -14,6 +15,8 @@ from tui.rules import ANYWHERE, Offer, reading, sentence
 from tui.who import program
 from tui.widgets.prompt import Question
 
+PATIENCE = 10.0
+"""Seconds for which what a pane wants stays attached at least."""
 _YES = {"y": "yes", "Y": "yes", "n": "no", "N": "no", "enter": "no"}
 
 
@@ -56,7 +59,21 @@ class Ruling(Painting):
             self._show("detail")
             self._paint_detail(anew=True)
 
+    def follow_lead(self, lead: tuple[str, object] | None) -> None:
+        """To the pane and the row that a record is about; Esc leads back."""
+        found = next((p for p in self.panes if lead is not None and p.name == lead[0]), None)
+        if lead is None or found is None:
+            return
+        came = self._pane
+        self._filter_text.pop(found.name, None)
+        self._go_to(found)
+        self._came, self.table.keep = came, None
+        if lead[1] is not None:
+            self.table.show(found.records(self.view))
+            self.table.select_key(lead[1])
+
     def _go_to(self, pane: Pane, about: str = "") -> None:
+        self._came = None
         self._give_back("detail")
         self._give_back("pane")
         self._opened = None
@@ -70,6 +87,7 @@ class Ruling(Painting):
         self._show("pane")
 
     _below: Record | None = None
+    _came: Pane | None = None
 
     def _record(self) -> Record | None:
         return self._opened if self._mode == "detail" else self.table.record
@@ -77,8 +95,9 @@ class Ruling(Painting):
     # What is attached while something is looked at
 
     def _borrow(self, why: str, id: HookId) -> None:
-        """Attach what is needed; it goes when that is left, unless it stood before."""
-        if self.live.snapshots.get(id) is None:
+        """Attach what is needed; it goes when that is left, unless it stood before. Not for the
+        past: nothing of it would be seen there."""
+        if self.live.snapshots.get(id) is None and not self.frozen:
             self._borrowed[why] = id
             self.start(self._hold(why, id))
 
@@ -92,6 +111,20 @@ class Ruling(Painting):
         id = self._borrowed.pop(why, None)
         if id is not None and self.live.status(id).state is not State.ATTACHING:
             self.start(self._then_paint(self.collector.control.detach(id, quiet=True)))
+
+    def tend(self) -> None:
+        """Attach what the pane wants just now, and let go of what it wanted: not too often."""
+        live = self._mode == "pane" and not self.frozen and self._pane.wants is not None
+        if not live or time.monotonic() - self._wanted < PATIENCE:
+            return
+        want = self._pane.wants(self.live) if self._pane.wants is not None else None
+        if want != self._borrowed.get("pane"):
+            self._wanted = time.monotonic()
+            self._give_back("pane")
+            if want is not None:
+                self._borrow("pane", want)
+
+    _wanted = 0.0
 
     async def _then_paint(self, work: Coroutine[Any, Any, Any]) -> None:
         await work

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from probes.model import Hook, HookId, Row, Sample, Status
 from probes.snapshot import Snapshot, SnapshotRow
-from probes.units import Unit
+from tui.history import Figure, History
 from tui.rules import Dropping
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number whose history is kept for each row. values: a hook's snapshots -> key -> number.
-    hook: whose, "*" for each hook's own. wrong: other than 0 is bad."""
-
-    name: str
-    title: str
-    unit: Unit
-    hook: str
-    values: Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
-    wrong: bool = False
+from tui.unusual import Verdict
 
 
 class Event(NamedTuple):
@@ -42,45 +29,6 @@ class Decided(NamedTuple):
     row: Row
 
 
-class History:
-    """The latest values of each figure and row, as many as `LENGTH` ticks; rows that go, go."""
-
-    LENGTH = 400
-
-    def __init__(self, figures: Iterable[Figure]) -> None:
-        self._figures: dict[str, list[Figure]] = {}
-        for figure in figures:
-            self._figures.setdefault(figure.hook, []).append(figure)
-        self._kept: dict[tuple[str, str], dict[Hashable, deque[float | None]]] = {}
-        self.ticks: dict[str, int] = {}
-
-    def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
-        self.ticks[hook] = self.ticks.get(hook, 0) + 1
-        for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
-            kept = self._kept.setdefault((figure.name, hook), {})
-            values = figure.values(snapshots)
-            for key in [k for k in kept if k not in values and not _any(kept[k])]:
-                del kept[key]
-            for key in values.keys() | kept.keys():
-                ring = kept.get(key)
-                if ring is None:
-                    ring = kept[key] = deque(maxlen=self.LENGTH)
-                ring.append(values.get(key))
-
-    def series(
-        self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None
-    ) -> list[float | None]:
-        """A row's values, the newest last. ticks: as they were when so many had been seen."""
-        hook = key.hook if figure.hook == "*" and isinstance(key, HookId) else figure.hook
-        values = list(self._kept.get((figure.name, hook), {}).get(key, ()))
-        newer = self.ticks.get(hook, 0) - ticks.get(hook, 0) if ticks is not None else 0
-        return values[: max(len(values) - newer, 0)] if newer > 0 else values
-
-
-def _any(values: Iterable[float | None]) -> bool:
-    return any(v is not None for v in values)
-
-
 @dataclass(slots=True)
 class View:
     """Everything a pane may look at. A frozen screen has a view of its own.
@@ -88,6 +36,7 @@ class View:
     ticks: how many ticks of each hook this view has seen, None: all there are.
     wall: when the newest sample was taken, in Unix seconds. dropping: the rules that stand.
     about: the interface that an inner pane is about. since: the first sample of each hook.
+    asked: what was asked of it last, with what it depends on, and the answer.
     """
 
     catalogue: Mapping[str, Hook]
@@ -95,7 +44,7 @@ class View:
     snapshots: dict[HookId, Snapshot] = field(default_factory=dict)
     statuses: tuple[Status, ...] = ()
     events: Sequence[Event] = ()
-    decided: dict[str, deque[Decided]] = field(default_factory=dict)
+    decided: Mapping[str, Sequence[Decided]] = field(default_factory=dict)
     wall: float = 0.0
     ticks: dict[str, int] | None = None
     bits: bool = False
@@ -103,6 +52,7 @@ class View:
     dropping: tuple[Dropping, ...] = ()
     about: str = ""
     since: dict[HookId, Sample] = field(default_factory=dict)
+    asked: tuple[object, Any] | None = None
 
     def still(self) -> View:
         """This moment, to be looked at while the live view goes on."""
@@ -110,10 +60,16 @@ class View:
             self,
             snapshots=dict(self.snapshots),
             events=tuple(self.events),
-            decided={hook: deque(kept) for hook, kept in self.decided.items()},
+            decided={hook: tuple(kept) for hook, kept in self.decided.items()},
             ticks=dict(self.history.ticks),
             since=dict(self.since),
+            asked=None,
         )
+
+    @property
+    def past(self) -> bool:
+        """It does not go on: what is attached now is not in it."""
+        return self.ticks is not None
 
     def of(self, hook: str) -> list[Snapshot]:
         """The hook's snapshots, one for each target that stands."""
@@ -127,6 +83,12 @@ class View:
 
     def series(self, figure: Figure, key: Hashable) -> list[float | None]:
         return self.history.series(figure, key, self.ticks)
+
+    def verdict(self, figure: Figure, key: Hashable) -> Verdict:
+        return self.history.verdict(figure, key, self.ticks)
+
+    def usual(self, figure: Figure, key: Hashable) -> float | None:
+        return self.history.usual(figure, key, self.ticks)
 
 
 def clock(wall: float) -> str:

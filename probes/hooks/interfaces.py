@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from probes import bpf, netlink
@@ -19,16 +19,21 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     names: dict[int, str] = {}
     drivers: dict[int, str] = {}
 
-    def row(link: netlink.Interface) -> Row:
+    def row(link: netlink.Interface, addresses: Sequence[str]) -> Row:
         known: dict[str, Value] = dict(link._asdict())
         known["interface"] = known.pop("name")
         if link.ifindex not in drivers:
             drivers[link.ifindex] = _driver(link.name) if link.kind == "physical" else ""
         known["driver"] = drivers[link.ifindex]
         known["xdp_program"] = " ".join(_program(id, names) for _, id in link.xdp_programs)
+        known["addresses"] = " ".join(addresses)
         return row_from(opening.hook.stored, known)
 
-    return lambda: Reading([row(link) for link in netlink.links()])
+    def read() -> Reading:
+        addresses = netlink.addresses()
+        return Reading([row(link, addresses.get(link.ifindex, ())) for link in netlink.links()])
+
+    return read
 
 
 def _driver(name: str) -> str:
@@ -70,6 +75,7 @@ HOOK = Hook(
         Column("xdp_mode", "XDP", width=8, help="native, generic, offload, several or none"),
         Column("xdp_program", "XDP program", width=18, help="name#id of the program, whoever's"),
         Column("driver", "Driver", hidden=True, help="of a physical device; for the funnel"),
+        Column("addresses", "Addresses", hidden=True, help="IPv4 and IPv6; whose connections"),
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
     order=10,

@@ -98,3 +98,28 @@ async def test_after_a_rule_has_ended_its_packets_come_again() -> None:
     early, late = (_packets(demo, id, second).get("203.0.113.66", 0) for second in (42, 50))
     assert early == 0
     assert late > 10_000
+
+
+async def test_the_script_sets_a_rule_itself_once_a_lap() -> None:
+    """Late in the incident, for a while; one who drops the same already is not disturbed."""
+    seen = await _rules_of(Demo(begin=50.0, pace=_at_once), 150)
+    assert [second for second, rules in seen if rules] == [*range(61, 81), *range(181, 200)]
+    assert {rules for _, rules in seen} == {(), (("eth1", "src 203.0.113.66 ttl 20s"),)}
+    mine = Demo(begin=50.0, pace=_at_once)
+    await mine.add_rule("eth1", parse("src 203.0.113.66 ttl 30s"))
+    seen = await _rules_of(mine, 40)
+    assert {rules for _, rules in seen if rules} == {(("eth1", "src 203.0.113.66 ttl 30s"),)}
+
+
+async def _at_once(_: float) -> None: ...
+
+
+async def _rules_of(demo: Demo, seconds: int) -> list[tuple[int, tuple[tuple[str, str], ...]]]:
+    await demo.start()
+    played = demo.samples("drops")
+    seen = []
+    for _ in range(seconds):
+        await anext(played)
+        rules = tuple((e.interface, str(e.rule)) for e in demo.rules())
+        seen.append((int(demo._now), rules))
+    return seen

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEEN = ("model", "snapshot", "units", "errors", "points", "rules", "funnel", "drop_stages")
+_VALUES = ("model", "snapshot", "units", "errors", "points", "rules", "funnel", "drop_stages")
+SEEN = (*_VALUES, "cells", "frames", "moments", "recorded", "recording", "tape")
 SCREEN_SEES = {f"probes.{m}" for m in SEEN}
-KNOWS_BOTH = {"tui.cli", "tui.output", "tui.reports"}
+KNOWS_BOTH = {"tui.cli", "tui.output", "tui.recordings", "tui.reports", "tui.schema"}
 _ATTACHING = (
     "attachment",
     "bcc_compiler",

@@ -93,3 +93,25 @@ def test_any_user_sees_the_loopback_interface() -> None:
     (loopback,) = [link for link in netlink.links() if link.kind == "loopback"]
     assert loopback.name == "lo"
     assert netlink.link(loopback.ifindex) is not None
+
+
+def test_an_address_is_the_interface_s_own_end_of_a_link() -> None:
+    """IFA_LOCAL before IFA_ADDRESS, which is the other end's; other families have none here."""
+
+    def address(family: int, **attributes: bytes) -> tuple[int, str] | None:
+        kinds = {"address": 1, "local": 2}
+        data = pack("=BBBBI", family, 24, 0, 0, 7)
+        data += b"".join(_attribute(kinds[k], v) for k, v in attributes.items())
+        return netlink._address(b"??" + data, 2, 2 + len(data))
+
+    assert address(2, address=b"\x0a\0\0\1", local=b"\x0a\0\0\2") == (7, "10.0.0.2")
+    assert address(10, address=bytes(15) + b"\1") == (7, "::1")
+    assert address(29, address=b"\1\2\3\4") is None
+    assert address(2) is None
+
+
+def test_the_loopback_has_its_address() -> None:
+    """As any user may ask."""
+    lo = next(link for link in netlink.links() if link.kind == "loopback")
+    if lo.state == "up":
+        assert "127.0.0.1" in netlink.addresses()[lo.ifindex]

@@ -88,14 +88,21 @@ class Steps:
 
 
 def stage(
-    until: float = INCIDENT, ticks: int = 30, source: type[Demo] = Demo, **options: Any
+    until: float = INCIDENT,
+    ticks: int = 30,
+    source: type[Demo] = Demo,
+    pane: str | None = "interfaces",
+    **options: Any,
 ) -> Monitor:
-    """The app as it stands at that second, having seen so many ticks."""
+    """The app at that second, having seen so many ticks, on that pane (None: the first)."""
     pace = Steps(ticks)
     demo = source(begin=until - ticks + 1, pace=pace)
     demo._script = demo._rules._script = Played(seed=0)
     app = Monitor(demo, cpu_seconds=lambda: 0.0, **options)
+    if pane is not None:
+        app._pane = app._tab = next(p for p in app.panes if p.name == pane)
     app.pace = pace  # type: ignore[attr-defined]
+    app.tend = lambda: None  # type: ignore[method-assign]  # it is tried where a test says so
     return app
 
 

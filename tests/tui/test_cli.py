@@ -15,6 +15,7 @@ from probes.hooks import catalogue
 from probes.model import Reach
 
 ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "tui.cli")
 
 
 def ebpftop(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

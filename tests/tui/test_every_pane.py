@@ -96,7 +96,7 @@ class Empty(Demo):
 async def _open(pilot: Any, pane: str) -> None:
     """The pane with something in it."""
     if pane in INNER:
-        await pilot.press("1")
+        await pilot.press("2")
         await settle(pilot)
         await pilot.app.source.add_rule("eth1", parse("src 203.0.113.0/24 ttl 10m"))
         await pilot.press(INNER[pane])

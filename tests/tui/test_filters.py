@@ -126,7 +126,7 @@ def test_tab_completes_columns(typed: str, made: str, hint: str) -> None:
 async def test_a_wrong_filter_leaves_the_rows_and_is_not_taken() -> None:
     """While it is typed the sentence stands below; Enter waits for a right one."""
     async with playing(size=(120, 40)) as (app, pilot):
-        await pilot.press("4", "slash", *"rtt>50")
+        await pilot.press("5", "slash", *"rtt>50")
         await settle(pilot)
         every = app.table.counts[1]
         assert "say the unit of SRTT" in text(app)
@@ -142,7 +142,7 @@ async def test_a_wrong_filter_leaves_the_rows_and_is_not_taken() -> None:
 async def test_the_filter_is_edited_in_the_middle_and_completed() -> None:
     """Arrows, Home, End, Delete, ^W; Tab names the column."""
     async with playing(size=(120, 40)) as (app, pilot):
-        await pilot.press("4", "slash", *"50ms", "home", *"srt", "tab")
+        await pilot.press("5", "slash", *"50ms", "home", *"srt", "tab")
         assert app.prompt.question is not None
         assert app.prompt.question.answer == "srtt_us>50ms"
         await pilot.press("end", "space", *"nginx x", "ctrl+w", "ctrl+w", "left", "backspace")

@@ -34,7 +34,7 @@ def _keys(*keys: str) -> Callable[[Pilot[Any]], Any]:
     ("place", "size"),
     [
         pytest.param(i, size, id=f"{pane}-{size[0]}x{size[1]}")
-        for i, pane in enumerate(PANES, 1)
+        for i, pane in enumerate(PANES, 2)
         for size in SIZES
     ],
 )
@@ -47,10 +47,10 @@ def test_pane_shows_the_incident(snap_compare: Any, place: int, size: tuple[int,
     "keys",
     [
         pytest.param(("enter",), id="interface-detail"),
-        pytest.param(("2", "enter"), id="syscall-detail-by-process"),
-        pytest.param(("3", "enter"), id="connect-detail"),
-        pytest.param(("4", "enter"), id="rtt-detail"),
-        pytest.param(("5", "end", "up", "up", "up", "enter"), id="hook-ladder"),
+        pytest.param(("3", "enter"), id="syscall-detail-by-process"),
+        pytest.param(("4", "enter"), id="connect-detail"),
+        pytest.param(("5", "enter"), id="rtt-detail"),
+        pytest.param(("6", "end", "up", "up", "up", "enter"), id="hook-ladder"),
         pytest.param(("question_mark",), id="help"),
         pytest.param(("space",), id="frozen"),
         pytest.param(("s",), id="sort-menu"),
@@ -71,9 +71,9 @@ def test_state(snap_compare: Any, keys: tuple[str, ...]) -> None:
             ("settings", ("f2",), (80, 24)),
             ("themes", ("T", "end"), (80, 24)),
             ("presets", ("p",), (80, 24)),
-            ("help-searched", ("4", "question_mark", "slash", *"filter"), (80, 24)),
-            ("filter-read", ("4", "slash", *"rtt>50ms ", "exclamation_mark", *"curl"), (80, 24)),
-            ("filter-wrong", ("4", "slash", *"nginx rtt>50"), (80, 24)),
+            ("help-searched", ("5", "question_mark", "slash", *"filter"), (80, 24)),
+            ("filter-read", ("5", "slash", *"rtt>50ms ", "exclamation_mark", *"curl"), (80, 24)),
+            ("filter-wrong", ("5", "slash", *"nginx rtt>50"), (80, 24)),
             ("small", (), (60, 20), (36, 9)),
             ("too-small", (), (24, 5)),
         )
@@ -86,6 +86,48 @@ def test_hands(
     """What hands do: choosing, filtering, searching; and on small screens."""
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
     assert snap_compare(stage(), terminal_size=size, run_before=_keys(*keys))
+
+
+OVERVIEW_SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(s, id=f"overview-{s[0]}x{s[1]}") for s in OVERVIEW_SIZES]
+)
+def test_overview(snap_compare: Any, size: tuple[int, int]) -> None:
+    """What is wrong at a glance, at every size."""
+    app = stage(pane="overview", ticks=49)
+    assert snap_compare(app, terminal_size=size, run_before=_keys("!"))
+
+
+@pytest.mark.parametrize(
+    ("options", "keys", "size"),
+    [
+        pytest.param({"until": 20, "ticks": 19}, (), (120, 40), id="overview-calm-120x40"),
+        pytest.param({"ticks": 5}, (), (80, 24), id="overview-since-start-80x24"),
+        pytest.param({"ascii": True, "ticks": 49}, (), (80, 24), id="overview-ascii-80x24"),
+        pytest.param({"theme_name": "mono", "ticks": 49}, (), (80, 24), id="overview-mono-80x24"),
+        pytest.param({"ticks": 79, "until": 80}, ("5", "enter"), (120, 40), id="heat-120x40"),
+        pytest.param({"ticks": 79, "until": 80}, ("3", "home", "slash", *"fsync", "enter", "enter"),
+                     (80, 50), id="heat-of-a-syscall-80x50"),
+        pytest.param({"ticks": 79, "until": 80, "ascii": True}, ("5", "enter"), (100, 36),
+                     id="heat-ascii-100x36"),
+        pytest.param({"ticks": 69, "until": 70},
+                     ("left_square_bracket", *["left_curly_bracket"] * 2), (80, 24),
+                     id="rewound-80x24"),
+        pytest.param({"ticks": 109, "until": 110}, ("left_parenthesis",), (120, 40),
+                     id="rewound-120x40"),
+        pytest.param({"ticks": 69, "until": 70}, ("left_curly_bracket", "4", "enter"),
+                     (100, 36), id="rewound-detail-100x36"),
+        pytest.param({"ticks": 49}, ("3",), (160, 50), id="unusual-160x50"),
+    ],
+)  # fmt: skip
+def test_over_time(
+    snap_compare: Any, options: dict[str, Any], keys: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    """What is unusual, heat over time, and a screen that was rewound."""
+    app = stage(**{"pane": "overview", **options})
+    assert snap_compare(app, terminal_size=size, run_before=_keys(*keys, "!"))
 
 
 _SOURCES = ("t", "+3")
@@ -107,7 +149,7 @@ _DROPPING = (*_ASKED, "y", "+4")
             "rule-drops": (*_DROPPING, "!"),
             "rule-in-funnel": (*_DROPPING, "escape", "enter", "!"),
             "rules-list": (*_DROPPING, "L", "!"),
-            "rule-on-every-pane": (*_DROPPING, "3", "!"),
+            "rule-on-every-pane": (*_DROPPING, "4", "!"),
         }.items()
         for size in ((80, 24), (120, 40))
     ],
@@ -127,10 +169,10 @@ def test_who_drops(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, in
 def test_theme(snap_compare: Any, theme: str) -> None:
     """The connect incident in every theme."""
     app = stage(theme_name=theme)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=_keys("3"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=_keys("4"))
 
 
 @pytest.mark.parametrize("ascii", [pytest.param(True, id="ascii")])
 def test_without_utf8(snap_compare: Any, ascii: bool) -> None:
     """Nothing but ASCII on the screen."""
-    assert snap_compare(stage(ascii=ascii), terminal_size=(80, 24), run_before=_keys("4"))
+    assert snap_compare(stage(ascii=ascii), terminal_size=(80, 24), run_before=_keys("5"))

@@ -79,7 +79,7 @@ async def test_help_and_footer_have_the_keys_as_they_are() -> None:
 async def test_the_help_is_searched() -> None:
     """/ narrows it with every letter, Esc shows all again and then leaves."""
     async with playing(size=(100, 140)) as (app, pilot):
-        await pilot.press("2", "question_mark", "slash", *"errno", "enter")
+        await pilot.press("3", "question_mark", "slash", *"errno", "enter")
         await settle(pilot)
         shown = text(app)
         assert "Columns of Syscalls" in shown
@@ -94,7 +94,7 @@ async def test_the_help_is_searched() -> None:
 async def test_the_help_has_only_what_does_something_here() -> None:
     """Top sources are an interface's; hooks are attached where rows stand for one."""
     async with playing(size=(100, 140)) as (app, pilot):
-        for place, there in (("1", True), ("4", False)):
+        for place, there in (("2", True), ("5", False)):
             await pilot.press(place, "question_mark")
             await settle(pilot)
             assert ("attach the row's hook" in text(app)) is there

@@ -9,10 +9,11 @@ from probes.hooks import catalogue
 from probes.model import Enforced, HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.rules import parse
 from probes.snapshot import Snapshot, SnapshotRow
+from tui.history import History
 from tui.lines import width_of
 from tui.rules import ANYWHERE, Dropping, Hits, banner, covers, lasting, matched, reading, sentence
 from tui.verdicts import with_rules
-from tui.view import History, View
+from tui.view import View
 from tui.who import Droppers, Drops
 
 

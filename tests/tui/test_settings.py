@@ -152,7 +152,7 @@ def test_what_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 async def test_settings_are_what_the_screen_begins_with(tmp_path: Path) -> None:
     """Theme, panes, first pane, sort, units, keys."""
     settled = load(_file(tmp_path, WHOLE))
-    async with playing(size=(120, 40), settled=settled) as (app, pilot):
+    async with playing(size=(120, 40), settled=settled, pane=None) as (app, pilot):
         assert app.look.name == "light"
         assert [p.name for p in app.panes] == ["rtt", "hooks"]
         assert app._pane.name == "rtt"
@@ -167,7 +167,7 @@ async def test_settings_are_what_the_screen_begins_with(tmp_path: Path) -> None:
 async def test_flags_win_over_settings(tmp_path: Path) -> None:
     """What is said on the command line is meant now."""
     settled = load(_file(tmp_path, WHOLE + "\n"))
-    async with playing(settled=settled, theme_name="mono", mouse=True) as (app, _):
+    async with playing(settled=settled, theme_name="mono", mouse=True, pane=None) as (app, _):
         assert app.look.name == "mono"
         assert app.mouse
 

@@ -46,7 +46,7 @@ async def test_tabs_mark_every_pane_with_trouble() -> None:
 async def test_number_and_tab_keys_switch_panes() -> None:
     """Each pane has its number; Tab goes round."""
     async with playing() as (app, pilot):
-        await pilot.press("3")
+        await pilot.press("4")
         await settle(pilot)
         assert "10.0.0.5:5432 timed out" in text(app)
         await pilot.press("tab")
@@ -54,13 +54,13 @@ async def test_number_and_tab_keys_switch_panes() -> None:
         assert "203.0.113.77:873 SRTT" in text(app)
         await pilot.press("tab", "tab")
         await settle(pilot)
-        assert "[1 Interfaces" in text(app)
+        assert "[1 Overview" in text(app)
 
 
 async def test_filter_keeps_and_leaves_out() -> None:
     """Words must be there, !words must not; Esc while typing clears."""
     async with playing() as (app, pilot):
-        await pilot.press("3", "slash", *"nginx")
+        await pilot.press("4", "slash", *"nginx")
         assert {n.split()[0] for n in _rows(app)} == {"nginx"}
         await pilot.press("space", *"!10.0.1.21", "enter")
         assert len(_rows(app)) == 2
@@ -73,14 +73,14 @@ async def test_filter_keeps_and_leaves_out() -> None:
 async def test_filter_history_comes_back_with_up() -> None:
     """What was filtered by before need not be typed again."""
     async with playing() as (app, pilot):
-        await pilot.press("2", "slash", *"open", "enter", "escape", "slash", "up", "enter")
+        await pilot.press("3", "slash", *"open", "enter", "escape", "slash", "up", "enter")
         assert _rows(app) == ["openat"]
 
 
 async def test_keys_typed_into_the_filter_do_nothing_else() -> None:
     """q is a letter there; Tab does not change the pane."""
     async with playing() as (app, pilot):
-        await pilot.press("2", "slash", "q", "tab", "1")
+        await pilot.press("3", "slash", "q", "tab", "2")
         assert app.is_running
         assert app._pane.name == "syscalls"
 
@@ -88,13 +88,13 @@ async def test_keys_typed_into_the_filter_do_nothing_else() -> None:
 async def test_freeze_stands_still_while_collecting_goes_on() -> None:
     """The frozen screen does not change; back in the present nothing is missing."""
     async with playing() as (app, pilot):
-        await pilot.press("3", "space")
+        await pilot.press("4", "space")
         await settle(pilot)
         before = text(app)
         assert "FROZEN at 00:00:50" in before
         await step(pilot, 5)
-        body = [row for row in before.splitlines()[2:] if row.strip()]
-        assert [row for row in text(app).splitlines()[2:] if row.strip()] == body
+        body = [row for row in before.splitlines()[4:] if row.strip()]  # below the time
+        assert [row for row in text(app).splitlines()[4:] if row.strip()] == body
         await pilot.press("space")
         await settle(pilot)
         assert "FROZEN" not in text(app)
@@ -117,7 +117,7 @@ async def test_frozen_graphs_stand_still_for_other_rows_too() -> None:
 async def test_selection_stays_on_its_row_while_rows_move() -> None:
     """The selected row is an identity, not a place."""
     async with playing() as (app, pilot):
-        await pilot.press("2", "down", "down", "down")
+        await pilot.press("3", "down", "down", "down")
         chosen = app.table.record
         assert chosen is not None
         place = app.table.index
@@ -131,7 +131,7 @@ async def test_selection_stays_on_its_row_while_rows_move() -> None:
 async def test_sorting_by_keys_and_menu() -> None:
     """< and > take the neighbouring column, I reverses, s offers all by name."""
     async with playing() as (app, pilot):
-        await pilot.press("2")
+        await pilot.press("3")
         assert app.table.sort == "calls_per_s"
         await pilot.press("greater_than_sign")
         assert app.table.sort == "errors_per_s"
@@ -200,7 +200,7 @@ async def test_a_refused_attach_says_why_and_what_to_do() -> None:
         said = next(t for t in _toasts(app) if "eth1" in t)
         assert "xdp_filter#412" in said
         assert "ip link set dev eth1 xdp off" in said
-        await pilot.press("5")
+        await pilot.press("6")
         await settle(pilot)
         assert "! xdp@eth1 failed" in text(app)
         assert "EBUSY" in text(app)
@@ -209,7 +209,7 @@ async def test_a_refused_attach_says_why_and_what_to_do() -> None:
 async def test_the_ladder_shows_each_rungs_answer() -> None:
     """Enter on a degraded hook: refused with errno, reason and remedy; stands; not tried."""
     async with playing(size=(100, 40)) as (app, pilot):
-        await pilot.press("5")
+        await pilot.press("6")
         app.table.select(_rows(app).index("tcp-connect"))
         await pilot.press("enter")
         await settle(pilot)
@@ -232,7 +232,7 @@ async def test_the_ladder_shows_each_rungs_answer() -> None:
 async def test_looking_on_hooks_detach_and_attach_without_a_question() -> None:
     """Only what sits in a data path asks first."""
     async with playing() as (app, pilot):
-        await pilot.press("5")
+        await pilot.press("6")
         app.table.select(_rows(app).index("drops"))
         await pilot.press("d")
         await settle(pilot)
@@ -245,7 +245,7 @@ async def test_looking_on_hooks_detach_and_attach_without_a_question() -> None:
 async def test_a_syscalls_detail_attaches_its_hook_and_takes_it_with_it() -> None:
     """By process, while it is looked at, and not a moment longer."""
     async with playing(size=(100, 50)) as (app, pilot):
-        await pilot.press("2", "enter")
+        await pilot.press("3", "enter")
         await settle(pilot)
         await step(pilot, 3)
         name = str(app._opened.name) if app._opened else ""
@@ -258,13 +258,13 @@ async def test_a_syscalls_detail_attaches_its_hook_and_takes_it_with_it() -> Non
 
 async def test_help_names_every_key_and_only_keys_that_work() -> None:
     """Made from the key table; panes that are not there have no key."""
-    async with playing(size=(100, 120)) as (app, pilot):
+    async with playing(size=(100, 140)) as (app, pilot):
         await pilot.press("question_mark")
         await settle(pilot)
         shown = text(app)
-        assert "freeze the screen; collecting goes on" in shown
-        assert "pane 5" in shown
-        assert "pane 6" not in shown
+        assert "freeze the screen, or back to live" in shown
+        assert "pane 6" in shown
+        assert "pane 7" not in shown
         assert "dropped each second by the kernel" in shown
 
 
@@ -292,7 +292,7 @@ async def test_interval_keys_change_the_sources_interval() -> None:
 async def test_zoom_gives_the_table_all_the_space() -> None:
     """z hides graph and log; Esc brings them back."""
     async with playing(size=(100, 40)) as (app, pilot):
-        await pilot.press("3", "z")
+        await pilot.press("4", "z")
         await settle(pilot)
         assert "Latest connects" not in text(app)
         await pilot.press("escape")
@@ -332,7 +332,7 @@ async def test_the_footer_offers_seven_keys_at_most_and_fits() -> None:
     """Nothing is clipped in silence."""
     for width in (60, 80, 120):
         async with playing(size=(width, 24)) as (app, pilot):
-            for key in "12345":
+            for key in "123456":
                 await pilot.press(key)
                 await settle(pilot)
                 last = text(app).splitlines()[-1]

@@ -153,7 +153,7 @@ async def test_rows_details_and_tables_are_copied(state: Path) -> None:
 async def test_what_a_pane_shows_is_exported(state: Path) -> None:
     """Filtered and sorted as it is; CSV or JSON; Esc writes nothing."""
     async with playing(size=(120, 40)) as (app, pilot):
-        await pilot.press("4", "slash", *"rtt>50ms", "enter", "E", "escape")
+        await pilot.press("5", "slash", *"rtt>50ms", "enter", "E", "escape")
         assert not state.exists()
         assert "written to" in await _pressed(pilot, "E", "j")
         await _pressed(pilot, "E", "c")

@@ -206,8 +206,8 @@ def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_pa
     """^Z: main screen, cursor and line mode; after SIGCONT all is drawn anew, and keys work."""
     with terminal(DEMO, tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
-        os.write(child.fd, b"2")
-        child.read_until(b"[2 Syscalls")
+        os.write(child.fd, b"3")
+        child.read_until(b"[3 Syscalls")
         if by == "key":
             os.write(child.fd, b"\x1a")
         else:
@@ -219,10 +219,10 @@ def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_pa
         child.output = b""
         os.kill(child.pid, signal.SIGCONT)
         child.read_until(ALTERNATE)
-        child.read_until(b"[2 Syscalls")
+        child.read_until(b"[3 Syscalls")
         assert not termios.tcgetattr(child.fd)[3] & termios.ICANON
         os.write(child.fd, b"3")
-        child.read_until(b"[3 Connects")
+        child.read_until(b"[4 Connects")
         os.write(child.fd, b"q")
         assert child.leave() == 0
         assert _restored(child)
@@ -238,10 +238,10 @@ def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
         os.kill(child.pid, signal.SIGCONT)
         child.read_until(b"[1 Interfaces")
         os.write(child.fd, b"\t")
-        child.read_until(b"[2 Syscalls")
+        child.read_until(b"[3 Syscalls")
         os.write(child.fd, b"q")
         assert child.leave() == 0
-        assert b"[3 Connects" not in child.output
+        assert b"[4 Connects" not in child.output
 
 
 def test_a_terminal_that_takes_nothing_costs_no_cpu(tmp_path: Path) -> None:

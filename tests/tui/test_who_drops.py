@@ -200,7 +200,7 @@ async def test_the_banner_is_on_every_pane_and_also_where_the_screen_stands_stil
         for key in ("1", "2", "3", "4", "5", "L", "question_mark"):
             await _press(pilot, key)
             assert " DROPPING eth1:" in text(app).splitlines()[BANNER]
-        await _press(pilot, "1", "space")
+        await _press(pilot, "2", "space")
         before = text(app).splitlines()[BANNER]
         await step(pilot, 2)
         assert "FROZEN" in text(app)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from probes import units
-from probes.model import Hook, Row
+from probes.model import Hook, Row, Value
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui import related
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
+from tui.history import Figure
 from tui.lines import Line, fit, line
-from tui.pane import Pane, Trouble
-from tui.view import Decided, Figure, View, clock
+from tui.marking import noted, said, unusual_field
+from tui.pane import Finding, Pane, Trouble
+from tui.related import address
+from tui.unusual import Rule
+from tui.view import Decided, View, clock
 
 _FAILED = rate_of("failed")
 _WAYS = {
@@ -25,37 +31,117 @@ _WAYS = {
 }
 
 
-def address(host: object, port: object) -> str:
-    """Address and port in one; IPv6 in brackets."""
-    host = str(host)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {r.key: r.rates[column] for s in snapshots for r in s.rows}
+
+
+def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {
+        r.key: v if isinstance(v := r["mean_ns"], int | float) else None
+        for s in snapshots
+        for r in s.rows
+    }
+
+
+def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    """Failures of each destination, by whomever."""
+    sums: dict[Hashable, float | None] = {}
+    for row in (r for s in snapshots for r in s.rows):
+        place, rate = (row["raddr"], row["rport"]), row.rates["failed"]
+        if rate is not None:
+            sums[place] = (sums.get(place) or 0) + rate
+        else:
+            sums.setdefault(place, None)
+    return sums
+
+
+_ANY = Rule(0.05, alarm=0.05)
+"""A connect that fails is worth a word, always; since when, and whether that is more than ever."""
+_FAILURES = Figure(
+    "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"),
+    wrong=True, rule=_ANY,
+)  # fmt: skip
+_PLACE = Figure(
+    "connect-place", "failed/s", Unit.COUNT, "tcp-connect", _by_place, wrong=True, rule=_ANY
+)
+_SLOW = Figure(
+    "connect-mean", "mean time", Unit.NS, "tcp-connect", _mean,
+    rule=Rule(50e6, times=4, absent=None),
+)  # fmt: skip
 
 
 def _records(view: View) -> list[Record]:
-    return [_record(row) for row in view.rows("tcp-connect")]
+    return [_record(view, row) for row in view.rows("tcp-connect")]
 
 
-def _record(row: SnapshotRow) -> Record:
+def _record(view: View, row: SnapshotRow) -> Record:
     place = address(row["raddr"], row["rport"])
-    mark = "bad" if row.rate("failed") > 0 else ""
-    values = {**values_of(row), "destination": place}
+    failing, slow = view.verdict(_FAILURES, row.key), view.verdict(_SLOW, row.key)
+    bad = row.rate("failed") > 0 or failing.since is not None
+    mark = "bad" if bad else "warn" if slow.since is not None else ""
+    values = {**values_of(row), "destination": place, **noted(failing if bad else slow)}
     return Record(row.key, f"{row['comm']} > {place}", values, mark, row)
 
 
-def _trouble(view: View) -> Trouble | None:
-    by: dict[str, list[Record]] = {}
+def _places(view: View) -> dict[tuple[Value, Value], list[SnapshotRow]]:
+    by: dict[tuple[Value, Value], list[SnapshotRow]] = {}
     for row in view.rows("tcp-connect"):
-        if row.rate("failed") > 0:
-            r = _record(row)
-            by.setdefault(r.text("destination"), []).append(r)
+        by.setdefault((row["raddr"], row["rport"]), []).append(row)
+    return by
+
+
+def _worst(view: View, most: int) -> list[Finding]:
+    """Destinations by how many connects to them fail; then by how long they take."""
+    found = [_place(view, place, rows) for place, rows in _places(view).items()]
+    return sorted((f for f in found if f), key=lambda f: -f.weight)[:most]
+
+
+def _place(view: View, place: tuple[Value, Value], rows: list[SnapshotRow]) -> Finding:
+    verdict = view.verdict(_PLACE, place)
+    failed = sum(r.rate("failed") for r in rows)
+    row = max(rows, key=lambda r: (r.rate("failed"), r.number("mean_ns")))
+    record = replace(_record(view, row), name=address(*place))
+    if failed or verdict.since is not None:
+        how = _said(rows) or f"failed, the last {clock(_last_failure(view, place))}"
+        why = f"{how}, by {_callers(rows)}"
+        now = f"{units.count(failed)}/s"
+        record = replace(record, mark="bad", values={**record.values, **noted(verdict)})
+        return Finding(record, _PLACE, place, verdict, "fails", now, why, 1e6 + failed)
+    slow, mean = view.verdict(_SLOW, row.key), row.number("mean_ns")
+    why = f"mean time to establish, by {row['comm']}[{row['pid']}]"
+    weight = mean / 1e9 + 1e3 * (slow.since is not None)
+    now = units.duration(mean or None)
+    return Finding(record, _SLOW, row.key, slow, "takes", now, why, weight)
+
+
+def _said(rows: Iterable[SnapshotRow]) -> str:
+    """In which ways they fail, and how often: "timed out 7.2/s, refused 1/s"."""
+    ways = {w: sum(r.rate(n) for r in rows) for n, w in _WAYS.items()}
+    worst_first = sorted(((w, n) for w, n in ways.items() if n), key=lambda x: -x[1])
+    return ", ".join(f"{w} {units.count(n)}/s" for w, n in worst_first)
+
+
+def _callers(rows: Iterable[SnapshotRow]) -> str:
+    by = sorted(rows, key=lambda r: -r.rate("failed"))
+    names = dict.fromkeys(f"{r['comm']}[{r['pid']}]" for r in by if r.number("failed"))
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(list(names)[:2]) + more
+
+
+def _last_failure(view: View, place: tuple[Value, Value]) -> float:
+    log = view.decided.get("tcp-connect", ())
+    failed = (d for d in log if d.row[2:4] == place and d.row[4] != "established")
+    return max((d.wall for d in failed), default=0.0)
+
+
+def _trouble(view: View) -> Trouble | None:
+    by = {p: rows for p, rows in _places(view).items() if any(r.rate("failed") > 0 for r in rows)}
     if not by:
         return None
-    worst = max(by, key=lambda place: sum(r.number(_FAILED) for r in by[place]))
-    ways = {w: sum(r.number(rate_of(n)) for r in by[worst]) for n, w in _WAYS.items()}
-    said = ", ".join(f"{w} {units.count(n)}/s" for w, n in ways.items() if n)
-    who = ", ".join(sorted({r.text("comm") for r in by[worst]}))
+    worst = max(by, key=lambda place: sum(r.rate("failed") for r in by[place]))
+    who = ", ".join(sorted({str(r["comm"]) for r in by[worst] if r.rate("failed") > 0}))
     others = f"  (and {len(by) - 1} more)" if len(by) > 1 else ""
-    return Trouble("bad", f"{label(worst)} {said} ({label(who)}){others}")
+    return Trouble("bad", f"{label(address(*worst))} {_said(by[worst])} ({label(who)}){others}")
 
 
 def _detail(view: View, record: Record, width: int) -> list[Line]:
@@ -63,13 +149,25 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         [
             ("Process", f"{record.text('comm')} (pid {record.values['pid']})"),
             ("Destination", record.text("destination")),
+            *said(record),
         ]
     )
     lines += graphs(PANE, view, record, width)
+    here = record.values["raddr"], record.values["rport"]
+    mine = related.of_process(record.values["pid"])
+    whose = f"{record.text('comm')} (pid {record.values['pid']})"
+    lines += related.trips(
+        view, lambda r: (r["raddr"], r["rport"]) == here, record.text("destination"), width
+    )
+    lines += related.connects(view, mine, whose, width)
+    lines += related.trips(view, mine, whose, width)
+    lines += related.calls(view, record.values["pid"], whose, width)
     lines += [*heading("Attempts"), *counters(view.catalogue["tcp-connect"], record, view.bits)]
-    lines += spread("Time to establish", record, "latency", width, units.duration, view)
-    mine = (record.values["pid"], record.values["raddr"], record.values["rport"])
-    log = [d for d in view.decided.get("tcp-connect", ()) if (d.row[0], d.row[2], d.row[3]) == mine]
+    lines += spread(
+        "Time to establish", "tcp-connect", record, "latency", width, units.duration, view
+    )
+    me = record.values["pid"], *here
+    log = [d for d in view.decided.get("tcp-connect", ()) if (d.row[0], d.row[2], d.row[3]) == me]
     if log:
         lines += [*heading("Latest"), *(_entry(d, width) for d in reversed(log[-20:]))]
     return lines
@@ -101,22 +199,6 @@ def _entry(decided: Decided, width: int) -> Line:
     )
 
 
-def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.rates[column] for s in snapshots for r in s.rows}
-
-
-def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {
-        r.key: v if isinstance(v := r["mean_ns"], int | float) else None
-        for s in snapshots
-        for r in s.rows
-    }
-
-
-def _bad(*columns: str) -> dict[str, object]:
-    return {"colour": coloured("bad", 0, *(rate_of(c) for c in columns))}
-
-
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["tcp-connect"]
     return (
@@ -141,7 +223,8 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "gave_up", title="Gave up/s", width=10, rank=7),
         of(hook, "pending", width=8, rank=6, colour=coloured("warn", 0, "pending")),
         of(hook, "mean_ns", width=8, rank=2),
-        of(hook, "p99_ns", width=8, rank=4),
+        of(hook, "p99_ns", width=8, rank=5),
+        unusual_field(1),
         )  # fmt: skip
 
 
@@ -156,12 +239,15 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(
-        Figure("connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"),
-               wrong=True),
+        _FAILURES,
         Figure("connect-begun", "connects/s", Unit.COUNT, "tcp-connect",
                partial(_rates, "connects")),
-        Figure("connect-mean", "mean time", Unit.NS, "tcp-connect", _mean),
+        _SLOW,
     ),
+    kept=(_PLACE,),
+    worst=_worst,
+    needs=("tcp-connect",),
+    calm="nobody connects",
     below=_below,
     below_title="Latest connects",
 )  # fmt: skip

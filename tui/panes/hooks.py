@@ -10,9 +10,10 @@ from probes.snapshot import Snapshot
 from probes.units import Unit
 from tui.detail import graphs, heading, pairs
 from tui.fields import Field, Record, label
+from tui.history import Figure
 from tui.lines import Line, line, wrap
 from tui.pane import Pane, Trouble
-from tui.view import Figure, View, clock
+from tui.view import View, clock
 
 _ROLES = {
     State.ATTACHED: "good",

@@ -9,13 +9,17 @@ from probes import units
 from probes.model import Hook, HookId, Value
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui import related
 from tui.detail import counters, graphs, heading, pairs
 from tui.fields import Field, Record, coloured, label, of, values_of
+from tui.history import Figure
 from tui.lines import Line, line
-from tui.pane import Pane, Trouble
+from tui.marking import noted, said, unusual_field, worst
+from tui.pane import Finding, Pane, Trouble
 from tui.rules import Offer
+from tui.unusual import Rule, Verdict
 from tui.verdicts import programs, reasons, way
-from tui.view import Figure, View
+from tui.view import View
 from tui.who import RULE, Droppers, Drops, by_interface, kernel_drops
 
 WARN, BAD = 10.0, 100.0
@@ -24,98 +28,9 @@ WARN, BAD = 10.0, 100.0
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
-def _records(view: View) -> list[Record]:
-    return [record for record, _ in _looked(view)]
-
-
-def _looked(view: View) -> list[tuple[Record, Drops]]:
-    """Each interface, and who drops there."""
-    droppers = Droppers(view)
-    extras = {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
-    found = [(row, droppers.of(row)) for row in view.rows("interfaces")]
-    return [(_record(row, drops, extras), drops) for row, drops in found]
-
-
-def _record(
-    row: SnapshotRow, drops: Drops, extras: Mapping[str, Mapping[str, SnapshotRow]]
-) -> Record:
-    name = str(row["interface"])
-    values = values_of(row)
-    values["programs"], values["drops"] = drops.programs, drops.kernel
-    values["link"] = _sum(*(row.rates[c] for c in ("rx_dropped", "tx_dropped", "rx_missed")))
-    values["who"] = drops.by[0].title if drops.by else ""
-    values |= _xdp(extras["xdp"].get(name))
-    values["tc_in"] = _packets(extras["tc-ingress"].get(name))
-    values["tc_out"] = _packets(extras["tc-egress"].get(name))
-    lost = max(_number(values["drops"]), _number(values["link"]))
-    by_programs = _number(values["programs"]) >= BAD  # somebody means to, as a rule
-    mark = "bad" if lost >= BAD else "warn" if lost >= WARN or by_programs else ""
-    return Record(row.key, name, values, mark, row)
-
-
-def _sum(*rates: float | None) -> float | None:
-    known = [r for r in rates if r is not None]
-    return sum(known) if known else None
-
-
-def _xdp(row: SnapshotRow | None) -> dict[str, Value]:
-    """Our own program's verdicts; a dash where none is attached."""
-    return {f"xdp_{v}": row.rates[v] if row else None for v in _VERDICTS}
-
-
-def _packets(row: SnapshotRow | None) -> float | None:
-    return row.rates["packets"] if row else None
-
-
-def _number(value: Value) -> float:
-    return value if isinstance(value, int | float) else 0
-
-
-def _trouble(view: View) -> Trouble | None:
-    bad = [(record, drops) for record, drops in _looked(view) if record.mark]
-    if not bad:
-        return None
-    worst, drops = max(bad, key=lambda b: (b[0].mark == "bad", max(map(b[0].number, _LOST))))
-    others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    by = [d for d in drops.by if d.where != RULE] or drops.by  # those have a line of their own
-    said = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])
-    return Trouble(worst.mark, f"{label(worst.name)} drops {said}{others}")
-
-
-def _detail(view: View, record: Record, width: int) -> list[Line]:
-    name = record.name
-    lines = pairs(
-        [
-            ("Interface", f"{name} (index {record.values['ifindex']})"),
-            ("Kind", f"{record.text('kind')}, {record.text('state')}, MTU {record.text('mtu')}"),
-            ("XDP", f"{record.text('xdp_mode')} {record.text('xdp_program')}"),
-        ]
-    )
-    lines += way(view, name, width)
-    lines += programs(view, name, width)
-    lines += reasons(view, name, width)
-    lines += graphs(PANE, view, record, width)
-    lines += [
-        *heading("Counters of the kernel"),
-        *counters(view.catalogue["interfaces"], record, view.bits),
-    ]
-    for hook in _OURS:
-        lines += _hook_block(view, HookId(hook, name))
-    return lines
-
-
-def _hook_block(view: View, id: HookId) -> list[Line]:
-    hook = view.catalogue.get(id.hook)
-    snapshot = view.snapshots.get(id)
-    if hook is None:
-        return []
-    status = view.status(id)
-    lines = heading(f"{hook.title}: {status.state}{f' ({status.rung})' if status.rung else ''}")
-    if status.refused and not status.rung:
-        lines += [line(("  " + label(status.refused[-1].why), "muted"))]
-    for row in snapshot.rows if snapshot else ():
-        lines += counters(hook, Record(row.key, str(id), values_of(row)), view.bits)
-    return lines
+_OURS = ("xdp", "tc-ingress", "tc-egress")
+_LOST = ("drops", "link", "programs")
+_COUNTERS = ("rx_dropped", "tx_dropped", "rx_missed")
 
 
 def _rates(column: str) -> Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]:
@@ -139,8 +54,150 @@ def _by_programs(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | Non
     }
 
 
-_OURS = ("xdp", "tc-ingress", "tc-egress")
-_LOST = ("drops", "link", "programs")
+def _by_link(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {
+        str(r["interface"]): _sum(*(r.rates[c] for c in _COUNTERS))
+        for s in snapshots
+        for r in s.rows
+    }
+
+
+_RULE = Rule(WARN, alarm=BAD)
+_KERNEL = Figure(
+    "interface-drops", "kernel drops/s", Unit.PACKETS, "drops", _dropped, wrong=True, rule=_RULE
+)
+_XDP = Figure(
+    "interface-xdp", "drops/s by XDP", Unit.PACKETS, "xdp-programs", _by_programs, wrong=True,
+    rule=_RULE,
+)  # fmt: skip
+_LINK = Figure(
+    "interface-link", "link drops/s", Unit.PACKETS, "interfaces", _by_link, wrong=True, rule=_RULE
+)
+
+
+def _records(view: View) -> list[Record]:
+    return [record for record, _ in _looked(view)]
+
+
+def _looked(view: View) -> list[tuple[Record, Drops]]:
+    """Each interface, and who drops there."""
+    droppers = Droppers(view)
+    extras = {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
+    found = [(row, droppers.of(row)) for row in view.rows("interfaces")]
+    return [(_record(view, row, drops, extras), drops) for row, drops in found]
+
+
+def _record(
+    view: View, row: SnapshotRow, drops: Drops, extras: Mapping[str, Mapping[str, SnapshotRow]]
+) -> Record:
+    name = str(row["interface"])
+    values = values_of(row)
+    values["programs"], values["drops"] = drops.programs, drops.kernel
+    values["link"] = _sum(*(row.rates[c] for c in _COUNTERS))
+    values["who"] = drops.by[0].title if drops.by else ""
+    values |= _xdp(extras["xdp"].get(name))
+    values["tc_in"] = _packets(extras["tc-ingress"].get(name))
+    values["tc_out"] = _packets(extras["tc-egress"].get(name))
+    verdict = worst(*(v for _, v in _verdicts(view, name)))
+    lost = max(_number(values["drops"]), _number(values["link"]))
+    by_programs = _number(values["programs"]) >= BAD  # somebody means to, as a rule
+    mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
+    return Record(row.key, name, values | noted(verdict), mark, row)
+
+
+def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
+    return [(figure, view.verdict(figure, name)) for figure in (_KERNEL, _XDP, _LINK)]
+
+
+def _worst(view: View, most: int) -> list[Finding]:
+    """Interfaces by what they lose."""
+    found = [_finding(view, record, drops) for record, drops in _looked(view)]
+    return sorted(found, key=lambda f: -f.weight)[:most]
+
+
+def _finding(view: View, record: Record, drops: Drops) -> Finding:
+    """With the history of whoever drops most there."""
+    lost = {_KERNEL: drops.kernel, _XDP: drops.programs, _LINK: _value(record.values["link"])}
+    verdicts = dict(_verdicts(view, record.name))
+    figure = max(lost, key=lambda f: (verdicts[f].since is not None, lost[f] or 0))
+    verdict = verdicts[figure]
+    every = sum(d.rate for d in drops.by)
+    by = ", ".join(f"{d.title} {units.count(d.rate)}/s" for d in drops.by[:3])
+    role = 1e6 * ("", "warn", "bad").index(record.mark)
+    why = by or ("nothing is dropped" if drops.kernel is not None else "no drops are seen")
+    now = f"{units.count(every)}/s"
+    return Finding(record, figure, record.name, verdict, "drops", now, why, role + every)
+
+
+def _sum(*rates: float | None) -> float | None:
+    known = [r for r in rates if r is not None]
+    return sum(known) if known else None
+
+
+def _xdp(row: SnapshotRow | None) -> dict[str, Value]:
+    """Our own program's verdicts; a dash where none is attached."""
+    return {f"xdp_{v}": row.rates[v] if row else None for v in _VERDICTS}
+
+
+def _packets(row: SnapshotRow | None) -> float | None:
+    return row.rates["packets"] if row else None
+
+
+def _number(value: Value) -> float:
+    return _value(value) or 0
+
+
+def _value(value: Value) -> float | None:
+    return value if isinstance(value, int | float) else None
+
+
+def _trouble(view: View) -> Trouble | None:
+    bad = [(record, drops) for record, drops in _looked(view) if record.mark]
+    if not bad:
+        return None
+    most, drops = max(bad, key=lambda b: (b[0].mark == "bad", max(map(b[0].number, _LOST))))
+    others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    by = [d for d in drops.by if d.where != RULE] or drops.by  # those have a line of their own
+    words = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])
+    return Trouble(most.mark, f"{label(most.name)} drops {words}{others}")
+
+
+def _detail(view: View, record: Record, width: int) -> list[Line]:
+    name = record.name
+    lines = pairs(
+        [
+            ("Interface", f"{name} (index {record.values['ifindex']})"),
+            ("Kind", f"{record.text('kind')}, {record.text('state')}, MTU {record.text('mtu')}"),
+            ("XDP", f"{record.text('xdp_mode')} {record.text('xdp_program')}"),
+            *said(record),
+        ]
+    )
+    lines += way(view, name, width)
+    lines += programs(view, name, width)
+    lines += reasons(view, name, width)
+    lines += graphs(PANE, view, record, width)
+    lines += related.trips(view, related.of_interface(view, name), f"From {name}", width)
+    lines += [
+        *heading("Counters of the kernel"),
+        *counters(view.catalogue["interfaces"], record, view.bits),
+    ]
+    for hook in _OURS:
+        lines += _hook_block(view, HookId(hook, name))
+    return lines
+
+
+def _hook_block(view: View, id: HookId) -> list[Line]:
+    hook = view.catalogue.get(id.hook)
+    snapshot = view.snapshots.get(id)
+    if hook is None:
+        return []
+    status = view.status(id)
+    lines = heading(f"{hook.title}: {status.state}{f' ({status.rung})' if status.rung else ''}")
+    if status.refused and not status.rung:
+        lines += [line(("  " + label(status.refused[-1].why), "muted"))]
+    for row in snapshot.rows if snapshot else ():
+        lines += counters(hook, Record(row.key, str(id), values_of(row)), view.bits)
+    return lines
 
 
 def _over(name: str) -> Callable[[Record], str]:
@@ -178,6 +235,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
               "the program, our rule, the kernel's reason, or the device's counter", _why),
         of(hook, "xdp_program", width=15, rank=7, grow=22),
         Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="let pass by our program"),
+        unusual_field(1),
         Field("tc_in", "TC in/s", Unit.PACKETS, 9, 6, help="packets seen at TC ingress"),
         Field("tc_out", "TC out/s", Unit.PACKETS, 9, 6, help="packets seen at TC egress"),
         of(hook, "state", width=8, rank=7),
@@ -198,14 +256,15 @@ PANE = Pane(
     detail=_detail,
     figures=(
         Figure("interface-rx", "RX", Unit.BYTES, "interfaces", _rates("rx_bytes")),
-        Figure("interface-drops", "kernel drops/s", Unit.PACKETS, "drops", _dropped, wrong=True),
-        Figure(
-            "interface-xdp", "drops/s by XDP", Unit.PACKETS, "xdp-programs", _by_programs,
-            wrong=True,
-        ),
+        _KERNEL,
+        _XDP,
         Figure("interface-tx", "TX", Unit.BYTES, "interfaces", _rates("tx_bytes")),
     ),
     figure_key=lambda record: record.name,
+    kept=(_LINK,),
+    worst=_worst,
+    needs=("drops", "xdp-programs"),
+    calm="no interface is seen",
     hook_of=lambda record: HookId("xdp", record.name),
     about=lambda record: record.name,
     offer=lambda record: Offer(record.name),

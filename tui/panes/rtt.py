@@ -3,51 +3,124 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from heapq import nlargest
 
 from probes import units
 from probes.model import Hook
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui import related
 from tui.detail import counters, graphs, heading, pairs, spread
 from tui.fields import Field, Record, of, rate_of, values_of
+from tui.history import Figure
 from tui.lines import Line
-from tui.pane import Pane, Trouble
-from tui.panes.connects import address
-from tui.view import Figure, View
+from tui.marking import mark_of, noted, said, unusual_field
+from tui.pane import Finding, Pane, Trouble
+from tui.related import address
+from tui.unusual import Rule, Verdict
+from tui.view import View
 
 _AGAIN = rate_of("retransmits")
-_TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 1.0
+_TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 3.0
 """Marked: so many times the connection's minimum and at least so long; so many retransmits."""
 
 
+def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {r.key: r.number("srtt_us") or None for s in snapshots for r in s.rows}
+
+
+def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {r.key: r.rates["retransmits"] for s in snapshots for r in s.rows}
+
+
+_TRIP = Figure(
+    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt, rule=Rule(_LEAST_US, times=3, absent=None)
+)
+_SENT_AGAIN = Figure(
+    "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True,
+    rule=Rule(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
+)  # fmt: skip
+
+
 def _records(view: View) -> list[Record]:
-    return [_record(row) for row in view.rows("tcp-rtt")]
+    return [_record(view, row) for row in view.rows("tcp-rtt")]
 
 
-def _record(row: SnapshotRow) -> Record:
+def _record(view: View, row: SnapshotRow) -> Record:
     name = f"{row['comm']} > {address(row['raddr'], row['rport'])}"
-    return Record(row.key, name, values_of(row), _mark(row), row)
+    slow, again = _verdicts(view, row)
+    times = row.number("srtt_us") / max(row.number("min_us"), 1)
+    instead = (f"{times:.0f}x its minimum", f"{times:.0f}x min") if _far(row) else ("", "")
+    values = values_of(row) | noted(again if slow.since is None else slow, instead)
+    return Record(row.key, name, values, _mark(view, row), row)
 
 
-def _mark(row: SnapshotRow) -> str:
+def _mark(view: View, row: SnapshotRow) -> str:
+    slow, again = _verdicts(view, row)
+    late, sent = slow.since is not None or _far(row), again.since is not None
+    return "bad" if late and sent else "warn" if late or sent else ""
+
+
+def _far(row: SnapshotRow) -> bool:
+    """Far above what the path can do."""
     now, least = row.number("srtt_us"), row.number("min_us")
-    late = least > 0 and now >= _TIMES * least and now >= _LEAST_US
-    again = row.rate("retransmits") >= _AGAIN_PER_S
-    return "bad" if late and again else "warn" if late or again else ""
+    return least > 0 and now >= _TIMES * least and now >= _LEAST_US
+
+
+def _worst(view: View, most: int) -> list[Finding]:
+    rows = view.rows("tcp-rtt")
+    weights = [(_weight(_mark(view, row), row), i) for i, row in enumerate(rows)]
+    return [_finding(view, rows[i]) for _, i in nlargest(most, weights)]
+
+
+def _weight(mark: str, row: SnapshotRow) -> float:
+    """The greater, the worse."""
+    return row.number("srtt_us") / 1e6 + 1e3 * ("", "warn", "bad").index(mark)
+
+
+def _finding(view: View, row: SnapshotRow) -> Finding:
+    """By its round trip, or by its retransmits where only those are unusual."""
+    slow, again = _verdicts(view, row)
+    record = _record(view, row)
+    now, sent = units.duration(row.number("srtt_us") * 1000), row.rate("retransmits")
+    why = f"{row['comm']}[{row['pid']}], minimum {units.duration(row.number('min_us') * 1000)}"
+    weight = _weight(record.mark, row)
+    record = replace(record, name=address(row["raddr"], row["rport"]))
+    if slow.since is None and again.since is not None and not _far(row):
+        why = f"SRTT {now}, by {why}"
+        return Finding(
+            record,
+            _SENT_AGAIN,
+            row.key,
+            again,
+            "retransmits",
+            f"{units.count(sent)}/s",
+            why,
+            weight,
+        )
+    why += f", {units.count(sent)} retransmits/s" if sent else ""
+    return Finding(record, _TRIP, row.key, slow, "SRTT", now, why, weight)
+
+
+def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
+    """Of its round trip, and of its retransmits."""
+    return view.verdict(_TRIP, row.key), view.verdict(_SENT_AGAIN, row.key)
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [_record(row) for row in view.rows("tcp-rtt") if _mark(row)]
+    marked = [(mark, row) for row in view.rows("tcp-rtt") if (mark := _mark(view, row))]
     if not marked:
         return None
-    worst = max(marked, key=lambda r: (r.mark == "bad", r.number("srtt_us")))
+    mark, row = max(marked, key=lambda m: _weight(*m))
+    worst = _record(view, row)
     srtt, least = (units.duration(worst.number(n) * 1000) for n in ("srtt_us", "min_us"))
     again = worst.number(_AGAIN)
     more = f", {units.count(again)} retransmits/s" if again else ""
     others = f"  (and {len(marked) - 1} more)" if len(marked) > 1 else ""
     place = address(worst.values["raddr"], worst.values["rport"])
     return Trouble(
-        worst.mark,
+        mark,
         units.printable(
             f"{place} SRTT {srtt}, minimum {least}{more} ({worst.text('comm')}){others}"
         ),
@@ -61,28 +134,23 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
             ("Process", f"{record.text('comm')} (pid {v['pid']})"),
             ("Local", address(v["laddr"], v["lport"])),
             ("Remote", address(v["raddr"], v["rport"])),
+            ("Interface", related.interface_of(view, v["laddr"]) or units.DASH),
             ("Numbers from", record.text("from")),
+            *said(record),
         ]
     )
     lines += graphs(PANE, view, record, width)
-    lines += [
-        *heading("Round trip and retransmits"),
-        *counters(view.catalogue["tcp-rtt"], record, view.bits),
-    ]
-    lines += spread("Round trips", record, "rtt", width, lambda us: units.duration(us * 1000), view)
-    return lines
+    lines += spread("Round trips", "tcp-rtt", record, "rtt", width, _us, view)
+    whose, mine = f"{record.text('comm')} (pid {v['pid']})", related.of_process(v["pid"])
+    lines += related.connects(view, mine, whose, width)
+    lines += related.trips(view, mine, whose, width)
+    lines += related.calls(view, v["pid"], whose, width)
+    lines += heading("Round trip and retransmits")
+    return [*lines, *counters(view.catalogue["tcp-rtt"], record, view.bits)]
 
 
-def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.number("srtt_us") or None for s in snapshots for r in s.rows}
-
-
-def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.rates["retransmits"] for s in snapshots for r in s.rows}
-
-
-def _colour(record: Record) -> str:
-    return record.mark
+def _us(us: float) -> str:
+    return units.duration(us * 1000)
 
 
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
@@ -94,14 +162,15 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "lport", width=6, rank=8),
         of(hook, "comm", width=12, rank=1, grow=16),
         of(hook, "pid", width=7, rank=5),
-        of(hook, "srtt_us", width=8, rank=0, colour=_colour),
+        of(hook, "srtt_us", width=8, rank=0, colour=mark_of),
         of(hook, "min_us", width=8, rank=2),
         of(hook, "last_us", width=8, rank=6),
         of(hook, "p50_us", width=8, rank=4),
         of(hook, "p99_us", width=8, rank=3),
-        of(hook, "retransmits", title="Retr/s", width=7, rank=1, colour=_colour),
+        of(hook, "retransmits", title="Retr/s", width=7, rank=1, colour=mark_of),
         of(hook, "samples", title="Smpl/s", width=7, rank=7),
-        of(hook, "from", width=9, rank=4),
+        of(hook, "from", width=9, rank=6),
+        unusual_field(1),
         )  # fmt: skip
 
 
@@ -115,8 +184,8 @@ PANE = Pane(
     records=_records,
     trouble=_trouble,
     detail=_detail,
-    figures=(
-        Figure("rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt),
-        Figure("rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True),
-    ),
+    figures=(_TRIP, _SENT_AGAIN),
+    worst=_worst,
+    needs=("tcp-rtt",),
+    calm="no connection is measured",
 )

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from statistics import median
 
 from probes import units
 from probes.model import Hook, HookId, State
 from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
+from tui import related
 from tui.detail import graphs, heading, pairs, spread
 from tui.fields import Field, Record, label, of, rate_of, values_of
+from tui.history import Figure
 from tui.lines import Line, fit, line
-from tui.pane import Pane, Trouble
-from tui.view import Figure, View
+from tui.marking import mark_of, noted, said, unusual_field
+from tui.pane import Finding, Pane, Trouble
+from tui.unusual import CALM, Rule, Verdict
+from tui.view import View
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
-_USUAL = frozenset({"EAGAIN", "EINPROGRESS", "EINTR", "ENOTTY"})
-"""Errnos that mean nothing is wrong, however many."""
+_GRAVE = frozenset({
+    "ECONNREFUSED", "ECONNRESET", "EDQUOT", "EHOSTUNREACH", "EIO", "EMFILE", "ENETUNREACH",
+    "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC", "EROFS", "ETIMEDOUT",
+})  # fmt: skip
+"""Errnos that tell of trouble also where nothing else was ever seen."""
+_COMMON = frozenset(
+    {"EAGAIN", "ECHILD", "EEXIST", "EINTR", "EINVAL", "ENODATA", "ENOENT", "ENOTTY", "ESRCH"}
+)
+"""Errnos that programs live with: many of them are worth a look, no more."""
+_SHARE = 0.25
+"""Of its calls have to fail for a call to be marked: else it is only made more often."""
 _LEAST = 5.0
 """Errors a second below which nothing is marked."""
-_TIMES, _TICKS = 3, 15
-"""Marked: so many times what it was in the middle of the last minutes, once so many are known."""
+_WAIT = frozenset({
+    "accept", "accept4", "clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait", "futex",
+    "futex_waitv", "io_getevents", "io_uring_enter", "nanosleep", "pause", "poll", "ppoll",
+    "pselect6", "read", "recvfrom", "recvmmsg", "recvmsg", "restart_syscall", "rt_sigsuspend",
+    "rt_sigtimedwait", "select", "semop", "semtimedop", "wait4", "waitid", "connect", "flock",
+    "fcntl", "msgrcv", "mq_timedreceive", "pread64", "readv", "preadv",
+})  # fmt: skip
+"""Calls that may wait for others: how long they take says nothing."""
 
 
 def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
@@ -38,8 +57,13 @@ def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, flo
 
 
 _FAILURES = Figure(
-    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"), wrong=True
-)
+    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"), wrong=True,
+    rule=Rule(_LEAST),
+)  # fmt: skip
+_SLOW = Figure(
+    "syscall-p99", "p99", Unit.NS, "syscalls", partial(_values, "p99_ns"),
+    rule=Rule(1e6, times=5, absent=None),
+)  # fmt: skip
 
 
 def _records(view: View) -> list[Record]:
@@ -50,30 +74,85 @@ def _record(view: View, row: SnapshotRow) -> Record:
     values = values_of(row)
     calls = row.rate("calls")
     values["share"] = row.rate("errors") / calls * 100 if calls else None
-    return Record(row.key, str(row["syscall"]), values, _mark(view, row), row)
+    failing, slow = _verdicts(view, row)
+    mark = _mark(row, failing) or ("warn" if slow.since is not None else "")
+    instead = ("much of it fails", "much fails") if mark == "bad" else ("", "")
+    values |= noted(slow if failing.since is None else failing, instead)
+    return Record(row.key, str(row["syscall"]), values, mark, row)
 
 
-def _mark(view: View, row: SnapshotRow) -> str:
-    errors = row.rate("errors")
-    if errors < _LEAST:
+def _mark(row: SnapshotRow, failing: Verdict) -> str:
+    """Of its errors."""
+    if _grave(row):
+        return "bad"
+    if failing.since is None or row.rate("errors") < _SHARE * row.rate("calls"):
         return ""
-    before = [v for v in view.series(_FAILURES, row.key)[:-1] if v is not None]
-    if len(before) >= _TICKS:
-        return "bad" if errors > _TIMES * max(median(before), 1) else ""
-    return "bad" if errors > row.rate("calls") / 3 and row["top_errno"] not in _USUAL else ""
+    return "warn" if row["top_errno"] in _COMMON else "bad"
+
+
+def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
+    """Of its errors, and of the time that it takes."""
+    slow = CALM if row["syscall"] in _WAIT else view.verdict(_SLOW, row.key)
+    return view.verdict(_FAILURES, row.key), slow
+
+
+def _grave(row: SnapshotRow) -> bool:
+    """Much of it fails, and in a way that is never harmless."""
+    errors = row.rate("errors")
+    return errors >= _LEAST and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
+
+
+def _worst(view: View, most: int) -> list[Finding]:
+    rows = view.rows("syscalls")
+    found = [_failing(view, row) for row in rows if row.rate("errors") or _grave(row)]
+    slow = [(row, v) for row in rows if (v := _verdicts(view, row)[1]).since is not None]
+    found += [_stalling(view, row, verdict) for row, verdict in slow]
+    return sorted(found, key=lambda f: -f.weight)[:most]
+
+
+def _failing(view: View, row: SnapshotRow) -> Finding:
+    verdict, record = view.verdict(_FAILURES, row.key), _record(view, row)
+    errors = row.rate("errors")
+    mark = _mark(row, verdict)
+    record = replace(record, mark=mark)
+    why = f"{row['top_errno']}: {units.percent(record.number('share'))} of its calls fail"
+    callers = _callers(view, record.name)
+    why += f", by {callers}" if callers else ""
+    now = f"{units.count(errors)}/s"
+    weight = errors + 1e6 * ("", "warn", "bad").index(mark)
+    return Finding(record, _FAILURES, row.key, verdict, "errors", now, why, weight)
+
+
+def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Finding:
+    record = replace(_record(view, row), mark="warn")
+    why = f"slow: mean {_time(record, 'mean_ns')}, p99 {_time(record, 'p99_ns')}"
+    now = units.duration(row.number("p99_ns"))
+    return Finding(record, _SLOW, row.key, verdict, "takes", now, why, 1e3 * verdict.now / 1e9)
+
+
+def _callers(view: View, syscall: str) -> str:
+    """Whose calls fail, where that is looked at: the two with the most errors."""
+    snapshot = view.snapshots.get(HookId("syscall-processes", syscall))
+    rows = [r for r in snapshot.rows if r.rate("errors")] if snapshot else []
+    rows.sort(key=lambda r: -r.rate("errors"))
+    return ", ".join(f"{r['comm']}[{r['pid']}]" for r in rows[:2])
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [_record(view, row) for row in view.rows("syscalls") if _mark(view, row)]
-    bad = sorted(marked, key=lambda r: -r.number(_ERRORS))
-    if not bad:
+    marked = [r for r in _records(view) if r.mark]
+    worst = sorted(marked, key=lambda r: (r.mark != "bad", -r.number(_ERRORS)))
+    if not worst:
         return None
-    said = [
+    if worst[0].number("share") < 100 * _SHARE:
+        took = f"{label(worst[0].name)} takes {_time(worst[0], 'p99_ns')} (p99)"
+        return Trouble("warn", f"{took}, {worst[0].text('unusual_words')}")
+    words = [
         f"{label(r.name)}: {units.count(r.number(_ERRORS))} errors/s "
         f"({units.percent(r.number('share'))}), mostly {label(r.text('top_errno'))}"
-        for r in bad[:2]
+        for r in worst[:2]
+        if r.number("share") >= 100 * _SHARE
     ]
-    return Trouble("bad", "; ".join(said))
+    return Trouble(worst[0].mark, "; ".join(words))
 
 
 def _detail(view: View, record: Record, width: int) -> list[Line]:
@@ -85,11 +164,13 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
                 f"{units.count(record.number(_ERRORS))}/s, mostly {record.text('top_errno')}",
             ),
             ("Mean, p99", f"{_time(record, 'mean_ns')}, {_time(record, 'p99_ns')} (last 10 s)"),
+            *said(record),
         ]
     )
     lines += _by_process(view, record)
+    lines += _of_callers(view, record, width)
     lines += graphs(PANE, view, record, width)
-    lines += spread("Time in the call", record, "latency", width, units.duration, view)
+    lines += spread("Time in the call", "syscalls", record, "latency", width, units.duration, view)
     return lines
 
 
@@ -98,12 +179,25 @@ def _time(record: Record, name: str) -> str:
     return units.duration(value if isinstance(value, int | float) else None)
 
 
+def _of_callers(view: View, record: Record, width: int) -> list[Line]:
+    """Connects and connections of the process that makes it most."""
+    snapshot = view.snapshots.get(HookId("syscall-processes", record.name))
+    rows = snapshot.rows if snapshot else ()
+    most = max(rows, key=lambda r: (r.rate("errors"), r.rate("calls")), default=None)
+    if most is None:
+        return []
+    whose, mine = f"{most['comm']} (pid {most['pid']})", related.of_process(most["pid"])
+    lines = related.connects(view, mine, whose, width)
+    return [*lines, *related.trips(view, mine, whose, width)]
+
+
 def _by_process(view: View, record: Record) -> list[Line]:
     id = HookId("syscall-processes", record.name)
     status, snapshot = view.status(id), view.snapshots.get(id)
     lines = heading("By process")
     if snapshot is None:
-        words = status.refused[-1].why if status.state is State.FAILED else "attaching..."
+        words = "nobody looked at its processes then" if view.past else "attaching..."
+        words = status.refused[-1].why if status.state is State.FAILED else words
         return [*lines, line((f"  {label(words)}", "muted"))]
     head = f"  {'Pid':>7} {'Command':16}{'Calls/s':>9}{'Errors/s':>10}{'Mean':>9}{'p99':>9}"
     lines.append(line((head, "header")))
@@ -122,20 +216,17 @@ def _by_process(view: View, record: Record) -> list[Line]:
     return lines
 
 
-def _errors(record: Record) -> str:
-    return record.mark
-
-
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["syscalls"]
     return (
         of(hook, "syscall", width=16, rank=0, grow=24),
         of(hook, "calls", width=9, rank=1, grow=11),
-        of(hook, "errors", width=10, rank=1, grow=11, colour=_errors),
-        Field("share", "Fail", Unit.PERCENT, 7, 3, 8, "share of the calls that fail", _errors),
-        of(hook, "mean_ns", width=8, rank=2, grow=10),
+        of(hook, "errors", width=10, rank=1, grow=11, colour=mark_of),
+        Field("share", "Fail", Unit.PERCENT, 7, 3, 8, "share of the calls that fail", mark_of),
+        of(hook, "mean_ns", width=8, rank=3, grow=10),
         of(hook, "p99_ns", width=8, rank=2, grow=10),
-        of(hook, "top_errno", width=12, rank=2, colour=_errors),
+        of(hook, "top_errno", width=12, rank=2, colour=mark_of),
+        unusual_field(1),
         )  # fmt: skip
 
 
@@ -152,7 +243,10 @@ PANE = Pane(
     figures=(
         Figure("syscall-calls", "calls/s", Unit.COUNT, "syscalls", partial(_rates, "calls")),
         _FAILURES,
-        Figure("syscall-p99", "p99", Unit.NS, "syscalls", partial(_values, "p99_ns")),
+        _SLOW,
     ),
+    worst=_worst,
+    needs=("syscalls",),
+    calm="no call fails",
     while_open=lambda record: HookId("syscall-processes", record.name),
 )

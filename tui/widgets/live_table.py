@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 
 from textual.message import Message
 
+from probes.units import Unit
 from tui.fields import Field, Record
 from tui.lines import BLANK, Line, Span, fit, line
 from tui.widgets.canvas import Canvas
 
-GUTTER = 2
+GUTTER, INDENT = 2, 4
+"""Cells before a row, and more before its second line."""
 _MARKS = ("", "warn", "bad")
 
 
@@ -42,8 +44,9 @@ class LiveTable(Canvas, can_focus=True):
         self._rows: list[Record] = []
         self._top = 0
         self._shown: list[tuple[Field, int]] = []
+        self._under: list[tuple[Field, int]] = []
         self._fitted = 0
-        self._lines: dict[object, tuple[object, Line]] = {}
+        self._lines: dict[object, tuple[object, tuple[Line, ...]]] = {}
 
     @property
     def record(self) -> Record | None:
@@ -101,7 +104,7 @@ class LiveTable(Canvas, can_focus=True):
     @property
     def columns(self) -> list[Field]:
         """What there is space for."""
-        return [f for f, _ in self._columns()]
+        return [f for f, _ in (*self._shown, *self._under)]
 
     def forget(self) -> None:
         """Draw every row anew: it looks otherwise."""
@@ -117,6 +120,12 @@ class LiveTable(Canvas, can_focus=True):
         self.repaint()
         self.post_message(self.Selected())
 
+    def select_key(self, key: object) -> None:
+        """Select that record, if it is there."""
+        place = next((i for i, row in enumerate(self._rows) if row.key == key), None)
+        if place is not None:
+            self.select(place)
+
     def follow(self) -> None:
         """Back to the top, and from there to what is wrong."""
         self._followed, self._top = True, 0
@@ -127,7 +136,7 @@ class LiveTable(Canvas, can_focus=True):
         self.select(self.index + rows)
 
     def page(self, pages: int) -> None:
-        self.move(pages * max(self.size.height - 2, 1))
+        self.move(pages * max(self._room - 1, 1))
 
     def sort_by(self, name: str) -> None:
         """Sort by a column, numbers from the greatest; the column it is sorted by: reverse."""
@@ -135,36 +144,39 @@ class LiveTable(Canvas, can_focus=True):
             self.reverse = not self.reverse
         else:
             field = next(f for f in self.fields if f.name == name)
-            self.sort, self.reverse = name, field.right
+            self.sort, self.reverse = name, field.unit is not Unit.TEXT
         self.sort_rows()
 
     def sort_next(self, step: int) -> None:
         """Sort by the next column on the screen."""
-        names = [f.name for f, _ in self._columns()]
+        names = [f.name for f, _ in (*self._shown, *self._under)]
         at = names.index(self.sort) if self.sort in names else -1
         self.sort_by(names[(at + step) % len(names)])
 
-    def _scroll(self) -> None:
-        height = max(self.size.height - 1, 1)
-        index = self.index
-        top = min(max(self._top, index - height + 1), index)
-        self._top = max(min(top, len(self._rows) - height), 0)
+    @property
+    def _deep(self) -> int:
+        """Lines that a record takes."""
+        return 2 if self._under else 1
 
-    def _columns(self) -> list[tuple[Field, int]]:
-        """What fits and how wide: the least important go first, then the rest share the space."""
+    @property
+    def _room(self) -> int:
+        """Records that there are lines for."""
+        return max((self.size.height - 1) // self._deep, 1)
+
+    def _scroll(self) -> None:
+        room, index = self._room, self.index
+        top = min(max(self._top, index - room + 1), index)
+        self._top = max(min(top, len(self._rows) - room), 0)
+
+    def _fit(self) -> None:
+        """What fits and how wide. Some may go to a second line, where there are such."""
+        fields, under = [f for f in self.fields if f.width], list[Field]()
         space = self.size.width - GUTTER
-        fields = list(self.fields)
-        while len(fields) > 1 and sum(f.width + 1 for f in fields) - 1 > space:
-            fields.remove(max(reversed(fields), key=lambda f: f.rank))
-        spare = space - sum(f.width + 1 for f in fields) + 1
-        widths = {f.name: f.width for f in fields}
-        for f in sorted(fields, key=lambda f: f.rank):
-            more = min(max(spare, 0), max(f.grow - f.width, 0))
-            widths[f.name] += more
-            spare -= more
-        if fields and not fields[-1].right:
-            widths[fields[-1].name] += max(spare, 0)
-        return [(f, widths[f.name]) for f in fields]
+        if _width(fields) > space:
+            under = [f for f in fields if f.under]
+            fields = [f for f in fields if not f.under]
+        self._shown = _columns(fields, space)
+        self._under = _columns(under, space - INDENT) if under else []
 
     def on_resize(self) -> None:
         self._scroll()
@@ -174,7 +186,7 @@ class LiveTable(Canvas, can_focus=True):
         if self.size.width != self._fitted:
             self._fitted = self.size.width
             self._lines.clear()
-            self._shown = self._columns() if self._fitted else []
+            self._fit()
         super().repaint()
 
     def line(self, y: int, /) -> Line:
@@ -183,8 +195,9 @@ class LiveTable(Canvas, can_focus=True):
         if not self._rows:
             why = "nothing matches the filter" if self._records else self.empty
             return line((f"  {why}", "muted")) if y == 1 else BLANK
-        at = self._top + y - 1
-        return self._row(self._rows[at]) if at < len(self._rows) else BLANK
+        at, below = divmod(y - 1, self._deep)
+        at += self._top
+        return self._row(self._rows[at])[below] if at < len(self._rows) else BLANK
 
     def _header(self) -> Line:
         spans: list[Span] = [(" " * GUTTER, "header")]
@@ -198,27 +211,37 @@ class LiveTable(Canvas, can_focus=True):
             spans.append((" ", "header"))
         return Line(tuple(spans))
 
-    def _row(self, record: Record) -> Line:
-        """The record's line; the one before where nothing that it shows has changed."""
+    def _row(self, record: Record) -> tuple[Line, ...]:
+        """The record's lines; those before where nothing that they show has changed."""
         chosen = record.key == self.key
         seen = (record.values, record.mark, chosen, self.bits)
         before = self._lines.get(record.key)
-        drawn = before[1] if before and before[0] == seen else self._line_of(record, chosen)
+        drawn = before[1] if before and before[0] == seen else self._lines_of(record, chosen)
         self._lines[record.key] = seen, drawn
         return drawn
 
-    def _line_of(self, record: Record, chosen: bool) -> Line:
+    def _lines_of(self, record: Record, chosen: bool) -> tuple[Line, ...]:
+        ground = "selection" if chosen else ""
         arrow = (">" if self.ascii else "▸") if chosen else " "
-        spans: list[Span] = [(arrow, "accent"), ("!" if record.mark else " ", record.mark)]
-        for field, width in self._shown:
-            text = fit(field.text(record, self.bits), width, right=field.right)
-            spans += [(text, field.role(record)), (" ", "")]
-        return Line(tuple(spans), "selection" if chosen else "")
+        unusual = record.values.get("unusual") is not None
+        sign = "!" if record.mark else "^" if unusual else " "
+        head: list[Span] = [(arrow, "accent"), (sign, record.mark)]
+        first = Line((*head, *self._cells(record, self._shown)), ground)
+        if not self._under:
+            return (first,)
+        under = self._cells(record, self._under)
+        return first, Line(((" " * (GUTTER + INDENT), ""), *under), ground)
+
+    def _cells(self, record: Record, columns: Sequence[tuple[Field, int]]) -> list[Span]:
+        spans: list[Span] = []
+        for field, width in columns:
+            spans += [(field.cell(record, width, self.bits), field.role(record)), (" ", "")]
+        return spans
 
     def on_click(self, event: object) -> None:
         x, y = int(event.x), int(event.y)  # type: ignore[attr-defined]
         if y > 0:
-            at = self._top + y - 1
+            at = self._top + (y - 1) // self._deep
             again = bool(self._rows) and at == self.index and not self._followed
             if again:
                 self.post_message(self.Opened())
@@ -236,3 +259,23 @@ class LiveTable(Canvas, can_focus=True):
 
     def on_mouse_scroll_up(self) -> None:
         self.move(-3)
+
+
+def _width(fields: Sequence[Field]) -> int:
+    return sum(f.width + 1 for f in fields) - 1
+
+
+def _columns(fields: Sequence[Field], space: int) -> list[tuple[Field, int]]:
+    """The least important go first, then the rest share the space."""
+    fields = list(fields)
+    while len(fields) > 1 and _width(fields) > space:
+        fields.remove(max(reversed(fields), key=lambda f: f.rank))
+    spare = space - _width(fields)
+    widths = {f.name: f.width for f in fields}
+    for f in sorted(fields, key=lambda f: f.rank):
+        more = min(max(spare, 0), max(f.grow - f.width, 0))
+        widths[f.name] += more
+        spare -= more
+    if fields and not fields[-1].right:
+        widths[fields[-1].name] += max(spare, 0)
+    return [(f, widths[f.name]) for f in fields]

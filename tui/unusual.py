@@ -1,0 +1,176 @@
+"""What is unusual: a row's number against what it usually is, and since when. Pure.
+
+What is usual is the median of the last minutes without what was itself unusual. So an incident
+does not become normal by lasting: while it goes on, the usual is what it was before. Where too
+little is known for that, nothing is called unusual; what is alarming by itself is marked, and
+said to be so since the start.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import NamedTuple
+
+LENGTH = 1000
+"""Values that are kept of a row: a quarter of an hour at one a second, and a bit more."""
+WINDOW, LEARN, HOLD = 900, 15, 10
+"""Values that the usual looks back; that must be known; quiet ones that end what is unusual."""
+_SPARE, _AGAIN, _ENOUGH, _TURNS = 64, 15, 150, 16
+
+
+class Rule(NamedTuple):
+    """When a number is unusual: from `least` on, and from so many `times` the usual.
+
+    alarm: from where it is marked although nothing before it is known; None: never. absent: what
+    a row that is not there counts as; None: nothing can be said.
+    """
+
+    least: float
+    times: float = 3.0
+    alarm: float | None = None
+    absent: float | None = 0.0
+
+
+class Turn(NamedTuple):
+    """A time in which it was unusual, in ticks. end: the first after it, None: it goes on.
+
+    usual: what it was before, None: not known. wall: when it began. new: the row came with it.
+    """
+
+    begin: int
+    end: int | None
+    usual: float | None
+    wall: float
+    new: bool
+
+
+class Verdict(NamedTuple):
+    """since: Unix seconds, None: nothing is unusual. now: the most in the last `HOLD` values.
+
+    usual: before that, None: not known. new: the row was not there before.
+    """
+
+    since: float | None = None
+    now: float = 0.0
+    usual: float | None = None
+    new: bool = False
+
+    @property
+    def times(self) -> float:
+        """How many times the usual; infinite where that is 0 or not known."""
+        return self.now / self.usual if self.usual else math.inf
+
+
+CALM = Verdict()
+
+
+def usual(values: Sequence[float]) -> float | None:
+    """What is usual among the values of calm times; None where there are too few."""
+    if len(values) < LEARN:
+        return None
+    return median(values[:: len(values) // _ENOUGH + 1])
+
+
+def unusual(value: float, before: float | None, rule: Rule) -> bool:
+    """Whether a value is, where so much was usual before (None: not known)."""
+    if before is None:
+        return rule.alarm is not None and value >= rule.alarm
+    return value >= rule.least and value >= rule.times * before
+
+
+class Course:
+    """A row's values, tick by tick, and the times in which they were unusual.
+
+    Ticks are numbers that grow by one; ticks without a value may be left out. begun: the tick
+    since which such rows are watched without a break.
+    """
+
+    __slots__ = ("_asked", "_first", "_known", "_quiet", "_turns", "_values")
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._values = array("f")  # not a number: not known
+        self._turns: list[Turn] = []
+        self._known: float | None = None
+        self._asked = -_AGAIN
+        self._quiet = 0
+
+    @property
+    def last(self) -> int:
+        """The tick of the latest value."""
+        return self._first + len(self._values) - 1
+
+    def take(
+        self, tick: int, value: float | None, wall: float, rule: Rule | None, begun: int
+    ) -> bool:
+        """The value of another tick. wall: its time in Unix seconds. Whether it is unusual now."""
+        missing = tick - self.last - 1
+        if missing > 0:
+            self._values.extend([math.nan] * min(missing, LENGTH))
+            self._first = max(self._first, tick - LENGTH)
+        self._values.append(math.nan if value is None else value)
+        if len(self._values) > LENGTH + _SPARE:
+            del self._values[:_SPARE]
+            self._first += _SPARE
+        if rule is None:
+            return False
+        if self._turns and self._turns[-1].end is None:
+            self._go_on(tick, value, missing, rule)
+        elif value is not None and (value >= rule.least or value >= (rule.alarm or math.inf)):
+            self._begin(tick, value, wall, rule, begun)
+        return bool(self._turns) and self._turns[-1].end is None
+
+    def _begin(self, tick: int, value: float, wall: float, rule: Rule, begun: int) -> None:
+        if tick - self._asked >= _AGAIN or self._known is None:
+            self._known, self._asked = self.usual(tick - 1, rule, begun), tick
+        if unusual(value, self._known, rule):
+            new = self._known is not None and self._first > begun and tick - self._first < HOLD
+            self._turns = [*self._turns[1 - _TURNS :], Turn(tick, None, self._known, wall, new)]
+            self._quiet = 0
+
+    def _go_on(self, tick: int, value: float | None, missing: int, rule: Rule) -> None:
+        turn = self._turns[-1]
+        over = value is not None and unusual(value, turn.usual, rule)
+        self._quiet = 0 if over else self._quiet + missing + 1
+        if self._quiet >= HOLD:
+            self._turns[-1] = turn._replace(end=tick)
+            self._known = None
+
+    def values(self, until: int) -> list[float | None]:
+        """Up to a tick, the newest last; as many as that tick is after the latest are not known."""
+        kept = self._values[: max(until - self._first + 1, 0)]
+        found: list[float | None] = [None if v != v else v for v in kept]
+        return found + [None] * min(until - self.last, LENGTH)
+
+    def verdict(self, until: int) -> Verdict:
+        """What was to be said at a tick."""
+        for turn in reversed(self._turns):
+            if turn.begin <= until:
+                if turn.end is not None and turn.end <= until:
+                    return CALM
+                since = max(turn.begin, until - HOLD + 1)
+                now = max((v for v in self._between(since, until + 1) if v == v), default=0.0)
+                return Verdict(turn.wall, now, turn.usual, turn.new)
+        return CALM
+
+    def usual(self, until: int, rule: Rule, begun: int) -> float | None:
+        """What was usual up to a tick, without what was unusual; None where too little is known."""
+        since = max(until - WINDOW + 1, 0)
+        known = [v for v in self._calm(since, until) if v == v]
+        absent = min(self._first, until + 1) - max(begun, since)
+        if rule.absent is not None and absent > 0:
+            known += [rule.absent] * absent
+        return usual(known)
+
+    def _calm(self, since: int, until: int) -> Iterator[float]:
+        for turn in self._turns:
+            yield from self._between(since, min(turn.begin, until + 1))
+            since = max(since, until + 1 if turn.end is None else turn.end)
+        yield from self._between(since, until + 1)
+
+    def _between(self, begin: int, end: int) -> array[float]:
+        """The values of ticks from `begin` to before `end`."""
+        return self._values[max(begin - self._first, 0) : max(end - self._first, 0)]

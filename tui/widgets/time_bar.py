@@ -1,0 +1,42 @@
+"""The time bar: the moments that can be looked at, what began when, and where one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from probes.moments import LEAST, Mark, Moment
+from tui.lines import Line, Span, joined, line
+from tui.view import clock
+
+_LETTERS = {"event": ("A", "accent"), "failures": ("F", "bad"), "drops": ("D", "bad")}
+"""Kind of a mark -> how it is shown; of several in one cell the last of these."""
+_LEGEND = " D drops F fails A attach "
+_WIDE = 100
+
+
+def time_bar(
+    moments: Sequence[Moment], marks: Sequence[Mark], first: int, at: int, width: int
+) -> Line:
+    """A line of that width. first: the number of the first moment; at: of the one looked at.
+
+    "=": packets dropped or connects failed all along; letters: something began; "#": here.
+    """
+    begin, end = f" {clock(moments[0].wall)} ", f" {clock(moments[-1].wall)} "
+    legend = _LEGEND if width >= _WIDE else ""
+    room = max(width - len(begin) - len(end) - len(legend), 1)
+    count = len(moments)
+
+    def place(number: int) -> int:
+        return min((number - first) * room // count, room - 1)
+
+    cells: list[Span] = []
+    for x in range(room):
+        here = moments[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
+        lost = any(m.drops >= LEAST or m.failures >= LEAST for m in here)
+        cells.append(("=", "warn") if lost else ("-", "muted"))
+    for kind, span in _LETTERS.items():
+        for mark in marks:
+            if mark.kind == kind:
+                cells[place(mark.number)] = span
+    cells[place(at)] = ("#", "banner")
+    return line((begin, "muted"), *joined(cells), (end, "muted"), (legend, "muted"))
