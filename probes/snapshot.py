@@ -115,10 +115,7 @@ class Snapshot:
         for key, row in sample.rows.items():
             before = previous.rows.get(key) if previous is not None else None
             values: dict[str, Value] = dict(zip(names, row, strict=True))
-            rates = {
-                name: _rate(row[i], before[i] if before else None, interval, sample.from_zero)
-                for i, name in counters
-            }
+            rates = _rates(counters, row, before, interval, sample.from_zero)
             later = None
             if derived:
                 base = window.rows.get(key) if window is not None else None
@@ -127,14 +124,26 @@ class Snapshot:
         return cls(hook, sample, interval, tuple(rows), *_cost(previous, sample, interval))
 
 
-def _rate(now: Value, before: Value, interval: float | None, from_zero: bool) -> float | None:
-    if interval is None or not isinstance(now, int | float):
-        return None
-    if before is None and from_zero:
-        before = 0
-    if not isinstance(before, int | float) or now < before:
-        return None
-    return (now - before) / interval
+def _rates(
+    counters: Iterable[tuple[int, str]],
+    row: Row,
+    before: Row | None,
+    interval: float | None,
+    from_zero: bool,
+) -> dict[str, float | None]:
+    """Each counter's, None where it cannot be known. (Called for each row of each tick: no calls
+    in it.)"""
+    rates: dict[str, float | None] = {}
+    for i, name in counters:
+        now = row[i]
+        was = before[i] if before is not None else None
+        if was is None and from_zero:
+            was = 0
+        if interval is None or was is None or now is None or now < was:  # type: ignore[operator]
+            rates[name] = None  # it went back, or is not known
+        else:
+            rates[name] = (now - was) / interval  # type: ignore[operator]  # counters are numbers
+    return rates
 
 
 def _derive(

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar
+from collections.abc import Callable
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # both are read when textual is imported
 os.environ.setdefault("TEXTUAL_FPS", "20")
 
-from textual.binding import BindingType
-
-from probes.model import HookId, Reach, Source, State
-from tui import keys, theme
-from tui.fields import Record, label
-from tui.filters import parse
+from probes.model import Source
+from tui import keys
+from tui.fields import label
+from tui.filters import complete, reading
 from tui.helptext import help_lines
-from tui.recorder import Recording
+from tui.palette import Palette
 from tui.running import until_left
+from tui.settings import Settings
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Question
-from tui.widgets.report import Report
 from tui.widgets.tabs import Tabs
 
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Monitor(Recording):
+class Monitor(Palette):
     """The application. source: where samples come from; this closes it no more than it opens it.
 
-    cpu_seconds, memory: what ebpftop has used so far, and uses now. slow_link: fewer bytes: 256
-    colours, no graphs, at most two updates a second.
+    settled: what the person's settings say; what is passed beside them wins. cpu_seconds, memory:
+    what ebpftop has used so far, and uses now. slow_link: fewer bytes: 256 colours, no graphs, at
+    most two updates a second.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings())
     ENABLE_COMMAND_PALETTE = False
     TITLE = "ebpftop"
 
     async def on_mount(self) -> None:
         self._wear()
         self._lay_out()
+        for problem in self.problems:
+            self._tell(problem, "warning")
+            self.collector.control.note(problem, "warn")
         self.start(self._run())
 
     async def _run(self) -> None:
@@ -51,12 +51,17 @@ class Monitor(Recording):
         self.paint_soon()
 
     def on_resize(self) -> None:
-        self._lay_out()
+        self.call_later(self._lay_out)  # when Textual has taken note of the size
 
     def on_live_table_selected(self) -> None:
         if self._mode == "pane":
-            self._paint_below()
-            self._paint_tabs()
+            with self.drawing():
+                self.selected()
+        elif self._mode == "menu":
+            self.look_at_choice()
+
+    def on_live_table_opened(self) -> None:
+        self.action_open()
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
         self.action_pane(message.place)
@@ -77,9 +82,19 @@ class Monitor(Recording):
     def action_quit_now(self) -> None:
         self.leave(0)
 
+    def action_redraw(self) -> None:
+        self.redraw()
+
+    def action_suspend(self) -> None:
+        self.action_suspend_process()
+
     def action_go_back(self) -> None:
         """Close what is open, else unzoom, else clear the filter."""
-        if self._mode != "pane":
+        if self._mode == "menu":
+            self.leave_menu()
+        elif self._mode == "help" and self._help_search:
+            self._search_help("")
+        elif self._mode != "pane":
             self._give_back("detail")
             self._opened = None
             self._show("pane")
@@ -99,50 +114,57 @@ class Monitor(Recording):
             self.action_go_back()
             return
         self._give_back("detail")
-        lines = help_lines(self._pane, self.fields[self._pane.name], len(self.panes))
+        actions = ((k, k.action.partition("(")[0]) for k in self.keymap.table)
+        here = [k for k, name in actions if self.check_action(name, ())]
+        self._help_keys = [k for k in here if k.id not in self._beyond]
         self._show("help")
-        self.report.show("Help", lines, anew=True)
+        self._search_help("")
 
-    def action_pane(self, place: int) -> None:
-        if 0 < place <= len(self.panes):
-            self._go_to(self.panes[place - 1])
+    def _search_help(self, text: str) -> None:
+        self._help_search, pane = text, self._pane
+        catalogue = self.source.catalogue
+        lines = help_lines(pane, self.fields[pane.name], self._help_keys, catalogue, text)
+        title = f"Help: {text}" if text else f"Help  {self.keymap.shown('filter')}: search"
+        self.report.show(label(title), lines, anew=True)
 
-    def action_pane_step(self, step: int) -> None:
-        self.action_pane((self.panes.index(self._tab) + step) % len(self.panes) + 1)
+    _help_keys: list[keys.Key]
+    _help_search = ""
+
+    @property
+    def _beyond(self) -> frozenset[str]:
+        """Keys of panes that are not there."""
+        return frozenset(f"pane.{n}" for n in range(len(self.panes) + 1, 10))
 
     def action_zoom(self) -> None:
         self._zoomed = not self._zoomed
         self._lay_out()
 
-    @property
-    def _mover(self) -> LiveTable | Report:
-        if self._mode in ("detail", "help"):
-            return self.report
-        return self.table
-
     def action_move(self, rows: int) -> None:
-        self._mover.move(rows)
+        self._moved(lambda: self._mover.move(rows))
 
     def action_page(self, pages: int) -> None:
-        self._mover.page(pages)
+        self._moved(lambda: self._mover.page(pages))
 
     def action_top(self) -> None:
         mover = self._mover
-        if isinstance(mover, LiveTable):
-            mover.follow()
-        else:
-            mover.move(-(10**6))
+        self._moved(mover.follow if isinstance(mover, LiveTable) else lambda: mover.move(-(10**6)))
 
     def action_bottom(self) -> None:
-        self._mover.move(10**6)
+        self._moved(lambda: self._mover.move(10**6))
+
+    def _moved(self, move: Callable[[], None]) -> None:
+        """The answer to a key is not put off until Textual draws."""
+        with self.drawing():
+            move()
+            if self._mode == "pane":
+                self.selected()
 
     def action_open(self) -> None:
+        if self._mode == "menu":
+            self.take_choice()
+            return
         record = self.table.record
         if record is None:
-            return
-        if self._mode == "menu":
-            self._show("pane")
-            self.table.sort_by(str(record.key))
             return
         if self._pane.leads is not None:
             self.follow_lead(self._pane.leads(record))
@@ -154,37 +176,33 @@ class Monitor(Recording):
         self._paint_detail(anew=True)
 
     def action_filter(self) -> None:
+        if self._mode == "help":
+            self._ask_help()
+            return
+        fields = self.fields[self._pane.name]
         self.prompt.ask(
             Question(
-                "Filter (!word leaves out):",
+                "Filter:",
                 self._filtered,
                 typed=self._set_filter,
                 answer=self._filter_text.get(self._pane.name, ""),
                 past=tuple(self._past_filters),
+                note=lambda text: reading(text, fields),
+                complete=lambda text: complete(text, fields),
             )
         )
 
-    def _filtered(self, text: str | None) -> None:
-        if text and text not in self._past_filters:
-            self._past_filters = [*self._past_filters[-49:], text]
-        self._set_filter(text or "")
-
-    def _set_filter(self, text: str) -> None:
-        self._filter_text[self._pane.name] = text
-        self.table.keep = parse(text, self.fields[self._pane.name])
-        self.table.sort_rows()
-        self.paint()
-
-    def action_sort_menu(self) -> None:
-        table = self.table
-        self._show("menu")
-        self.table.show(
-            [
-                Record(f.name, f.title, {"place": i, "title": f.title, "help": f.help})
-                for i, f in enumerate(self.fields[self._pane.name], 1)
-            ]
+    def _ask_help(self) -> None:
+        done = lambda text: self._search_help(text or "")  # noqa: E731 # it is no more than that
+        self.prompt.ask(
+            Question("Search the help:", done, typed=self._search_help, answer=self._help_search)
         )
-        self.table.select(next(i for i, f in enumerate(table.fields) if f.name == table.sort))
+
+    def _filtered(self, text: str | None) -> None:
+        if text:
+            others = (t for t in self._past_filters if t != text)
+            self._past_filters = [*others, text][-50:]
+        self._set_filter(text or "")
 
     def action_sort(self, step: int) -> None:
         self.table.sort_next(step)
@@ -205,75 +223,23 @@ class Monitor(Recording):
             self.source.interval = steps[0] if step > 0 else steps[-1]
             self.paint()
 
-    def action_theme_next(self) -> None:
-        names = theme.names()
-        self.look = theme.load(names[(names.index(self.look.name) + 1) % len(names)])
-        self._wear()
-        self.paint()
-        self.notify(f"theme {self.look.name}", markup=False, timeout=2)
-
-    # Attaching and detaching
-
-    def _target(self) -> HookId | None:
-        """What the row stands for now: from here on it is that identity, wherever the row goes."""
-        record = self._opened if self._mode == "detail" else self.table.record
-        hook_of = self._pane.hook_of
-        return hook_of(record) if record is not None and hook_of is not None else None
-
-    def action_attach(self) -> None:
-        id = self._target()
-        if id is None or self.refuses("attached"):
-            return
-        status = self.live.status(id)
-        stands = status.state in (State.ATTACHED, State.PASSIVE, State.ATTACHING)
-        if stands and status.one_in == 1:  # one that the budget slowed is attached to be whole
-            self._tell(f"{id} is {status.state} already", "information")
-            return
-        self._sure(id, f"Attach {id} to the data path", lambda: self.collector.control.attach(id))
-
-    def action_detach(self) -> None:
-        if self.refuses("detached"):
-            return
-        if self._pane.name == "rules":
-            self.end_rule()
-            return
-        id = self._target()
-        if id is None:
-            return
-        if self.live.status(id).state not in (State.ATTACHED, State.PASSIVE, State.ATTACHING):
-            self._tell(f"{id} is not attached", "information")
-            return
-        self._sure(id, f"Detach {id} from the data path", lambda: self.collector.control.detach(id))
-
-    def _sure(self, id: HookId, text: str, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        """Do it; for a data path only after a person's yes."""
-
-        def answered(answer: str | None) -> None:
-            if answer == "yes":
-                self.start(self._then_paint(work()))
-                self.call_later(self._after_control)
-
-        hook = self.source.catalogue.get(id.hook)
-        if hook is not None and hook.reach is Reach.LOOKS_ON:
-            answered("yes")
-        else:
-            risk = f" ({hook.risk})" if hook is not None and hook.risk else ""
-            asked = label(f"{text}{risk}?  y: yes  n: no")
-            self.prompt.ask(Question(asked, answered, choices={"y": "yes", "n": "no"}))
-
 
 def run(
     source: Source,
     *,
     theme: str | None = None,
-    ascii: bool = False,
-    slow_link: bool = False,
-    mouse: bool = True,
+    ascii: bool | None = None,
+    slow_link: bool | None = None,
+    mouse: bool | None = None,
+    settled: Settings | None = None,
 ) -> int:
     """Show the source until somebody leaves; then close it. Returns the exit status.
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
-    Raises theme.ThemeError before anything is drawn.
+    Raises theme.ThemeError before anything is drawn. None: as the settings say.
     """
-    app = Monitor(source, theme_name=theme, ascii=ascii, slow_link=slow_link)
-    return asyncio.run(until_left(app, mouse=mouse and not slow_link))
+    app = Monitor(
+        source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,
+        settled=settled or Settings(),
+    )  # fmt: skip
+    return asyncio.run(until_left(app, mouse=app.mouse))

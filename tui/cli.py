@@ -27,6 +27,7 @@ from probes.recording import RecordingError
 from probes.rules import Rule, RuleError, parse_on
 from probes.snapshot import Snapshot, Trail
 from probes.units import printable
+from tui import settings
 from tui.formats import FORMATS, Shown, printer
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _budget_option(parser)
     _drop_option(parser)
     _rung_option(parser)
-    _interval_option(parser)
+    _interval_option(parser, None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="what this host allows: each hook, each rung")
@@ -175,15 +176,31 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="the screen, from a scripted incident")
     demo.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
     _screen_options(demo)
-    _interval_option(demo)
+    _interval_option(demo, None)
     demo.set_defaults(run=_demo)
     return parser
 
 
 def _screen_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--theme", metavar="NAME", help="colours; T switches them live")
-    parser.add_argument("--ascii", action="store_true", help="for terminals without UTF-8")
-    parser.add_argument("--slow-link", action="store_true", help="send less to the terminal")
+    parser.add_argument(
+        "--ascii",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="for terminals without UTF-8 (or not)",
+    )
+    parser.add_argument(
+        "--slow-link",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="send less to the terminal (or not)",
+    )
+    parser.add_argument(
+        "--mouse",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="follow the mouse (or not: leave it alone)",
+    )
 
 
 def _format_options(parser: argparse.ArgumentParser, default: str | None) -> None:
@@ -249,12 +266,12 @@ def _rung_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _interval_option(parser: argparse.ArgumentParser) -> None:
+def _interval_option(parser: argparse.ArgumentParser, default: float | None = 1.0) -> None:
     parser.add_argument(
         "--interval",
         metavar="SECONDS",
         type=_interval,
-        default=1.0,
+        default=default,  # None: as the settings say
         help="seconds between two readings (default 1)",
     )
 
@@ -362,8 +379,9 @@ def _monitor(arguments: argparse.Namespace) -> int:
     _need_terminal()
     from probes.live import Live
 
+    settled = settings.load(settings.path())
     live = Live(
-        interval=arguments.interval,
+        interval=arguments.interval or settled.interval or 1.0,
         also=arguments.attach,
         pins=dict(arguments.rungs),
         drops=arguments.drops,
@@ -372,7 +390,7 @@ def _monitor(arguments: argparse.Namespace) -> int:
     )
     live.check()
     try:
-        return _screen(live, arguments)
+        return _screen(live, arguments, settled)
     finally:
         _say((*live.notices, *live.ended_rules))
 
@@ -381,10 +399,12 @@ def _demo(arguments: argparse.Namespace) -> int:
     _need_terminal()
     from probes.demo import Demo
 
-    return _screen(Demo(seed=arguments.seed, interval=arguments.interval), arguments)
+    settled = settings.load(settings.path())
+    interval = arguments.interval or settled.interval or 1.0
+    return _screen(Demo(seed=arguments.seed, interval=interval), arguments, settled)
 
 
-def _screen(source: Source, arguments: argparse.Namespace) -> int:
+def _screen(source: Source, arguments: argparse.Namespace, settled: settings.Settings) -> int:
     from tui import app, theme  # Textual costs 0.2 s: nothing but the screen imports it
 
     try:
@@ -393,6 +413,8 @@ def _screen(source: Source, arguments: argparse.Namespace) -> int:
             theme=arguments.theme,
             ascii=arguments.ascii,
             slow_link=arguments.slow_link,
+            mouse=arguments.mouse,
+            settled=settled,
         )
     except theme.ThemeError as wrong:
         raise UsageError(str(wrong)) from None
@@ -548,7 +570,8 @@ def _replay(arguments: argparse.Namespace) -> int:
             )
             return DONE
         _need_terminal("`ebpftop replay FILE --format table` prints instead")
-        return _screen(recordings.replay(arguments.file, arguments.at, arguments.speed), arguments)
+        player = recordings.replay(arguments.file, arguments.at, arguments.speed)
+        return _screen(player, arguments, settings.load(settings.path()))
     except TimeError as wrong:
         raise UsageError(str(wrong)) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
@@ -15,6 +16,8 @@ from tui.rules import Identity, lasting
 from tui.view import Event
 
 Severity = Literal["information", "warning", "error"]
+SOON = 0.5
+"""Seconds from which attaching is said to be under way."""
 STANDS = (State.ATTACHED, State.PASSIVE)
 
 
@@ -31,22 +34,40 @@ class Control:
         self.events: deque[Event] = deque(maxlen=self.KEPT)
         self._known: dict[HookId, Status] = {}
         self._rules: dict[Identity, Enforced] = {}
+        self._detached: list[Status] = []
 
-    async def attach(self, id: HookId, *, quiet: bool = False) -> bool:
-        """Attach; whether it stands. quiet: no toast where it does."""
+    def note(self, text: str, role: str) -> None:
+        """Something for the log that nobody did to a hook."""
+        self._log(text, role)
+
+    async def attach(self, id: HookId, rung: str | None = None, *, quiet: bool = False) -> bool:
+        """Attach, on that rung if one is named; whether it stands. quiet: no toast if it does."""
+        progress = asyncio.get_running_loop().call_later(SOON, self._say_progress, id)
         try:
-            status = await self._source.attach(id)
+            status = await self._source.attach(id, rung)
         except ProbeError as error:
             self._refused(id, error)
             return False
+        finally:
+            progress.cancel()
         self._known[id] = status
+        self._detached = [s for s in self._detached if s.id != id]
         text = _words(status)
         self._log(text, "warn" if status.degraded else "good")
         if not quiet:
             self._tell(text, "warning" if status.degraded else "information")
         return True
 
+    def _say_progress(self, id: HookId) -> None:
+        """It takes a while: a program is being compiled, or the verifier is at it."""
+        now = next((s for s in self._source.statuses() if s.id == id), Status(id))
+        if now.state is State.ATTACHING:
+            text = f"{id}: {now.note or 'attaching'}..."
+            self._log(text, "muted")
+            self._tell(text, "information")
+
     async def detach(self, id: HookId, *, quiet: bool = False) -> None:
+        before = next((s for s in self._source.statuses() if s.id == id), Status(id))
         try:
             status = await self._source.detach(id)
         except ProbeError as error:
@@ -55,7 +76,12 @@ class Control:
         self._known[id] = status
         self._log(f"{id} detached", "muted")
         if not quiet:
+            self._detached = [*(s for s in self._detached if s.id != id), before][-self.KEPT :]
             self._tell(f"{id} detached", "information")
+
+    def last_detached(self) -> Status | None:
+        """What a person detached last, as it stood, and has not attached again."""
+        return self._detached[-1] if self._detached else None
 
     async def add_rule(self, interface: str, rule: Rule) -> None:
         """Drop from now on; what refuses it is said."""

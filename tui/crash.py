@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
+from tui.files import write_new
+
 _KEEP_FRAMES = 30
 
 
@@ -31,14 +33,7 @@ def report(error: BaseException) -> str:
 
 def write(error: BaseException, environ: Mapping[str, str] = os.environ) -> Path | None:
     """The report in a new file below XDG_STATE_HOME, for its owner only; None: it cannot be."""
-    base = environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
-    folder = Path(base) / "ebpftop"
-    path = folder / f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(report(error))
+        return write_new("crash", "txt", report(error), environ)
     except OSError:
         return None  # no place to write to: the sentence on stderr says so
-    return path

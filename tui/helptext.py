@@ -1,39 +1,62 @@
-"""The help: made from the key table and the panes' fields, so that it cannot be wrong."""
+"""The help: made from the keys as they are here and the pane's columns, so it cannot be wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from probes.model import Hook
 from tui.fields import Field, label
-from tui.keys import KEYS
+from tui.keys import Key
 from tui.lines import BLANK, Line, line
-from tui.pane import Pane
+from tui.pane import EVERY, Pane
+
+Section = tuple[str, list[tuple[Line, str]]]
+"""A heading and what stands below it: lines, each with other words that it is found by."""
 
 
-def help_lines(pane: Pane, fields: Sequence[Field], places: int) -> list[Line]:
-    """Every key that does something here, and what the columns of the pane mean."""
+def help_lines(
+    pane: Pane,
+    fields: Sequence[Field],
+    keys: Sequence[Key],
+    catalogue: Mapping[str, Hook],
+    search: str = "",
+) -> list[Line]:
+    """Keys that do something here, what the columns mean, where the numbers are from.
+
+    search: words; only lines that have them all, with their headings.
+    """
+    words = search.lower().split()
     lines: list[Line] = []
-    for group in dict.fromkeys(k.group for k in KEYS):
-        lines += [BLANK, line((f" {group}", "accent"))]
-        for key in KEYS:
-            if key.group == group and not _beyond(key.id, places):
-                lines.append(line((f"   {key.shown:9}", "header"), key.help))
-    lines += [BLANK, line((f" Columns of {pane.title}", "accent"))]
-    for field in fields:
-        lines.append(line((f"   {field.title:13}", "header"), label(field.help)))
-    lines += [BLANK, line((" Marks", "accent"))]
-    lines += [
-        line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
-        line(("   ^  ", ""), "unusual against the last minutes, which need not be wrong"),
-        line(
-            ("   -  ", "muted"), "not known (a new row, a reset counter, nothing in the last 10 s)"
-        ),
-        line(("   ~  ", "muted"), "a text is cut here; before a number: hooks on a lower rung"),
-    ]
-    return lines
+    for heading, below in _sections(pane, fields, keys, catalogue):
+        found = [r for r, more in below if all(w in _plain(r, f"{heading} {more}") for w in words)]
+        if found:
+            lines += [BLANK, line((f" {heading}", "accent")), *found]
+    return lines or [BLANK, line((f" nothing in the help has {label(search)!r}", "muted"))]
 
 
-def _beyond(id: str, places: int) -> bool:
-    """A key for a pane that is not there."""
-    place = id.removeprefix("pane.")
-    return place.isdigit() and int(place) > places
+def _plain(row: Line, more: str) -> str:
+    return f"{more} {' '.join(text for text, _ in row.spans)}".lower()
+
+
+def _sections(
+    pane: Pane, fields: Sequence[Field], keys: Sequence[Key], catalogue: Mapping[str, Hook]
+) -> Iterator[Section]:
+    for group in dict.fromkeys(k.group for k in keys):
+        here = [k for k in keys if k.group == group and k.shown]
+        yield group, [(_pair(k.shown, k.help, 9), f"{k.id} {k.title}") for k in here]
+    yield f"Columns of {pane.title}", [(_pair(f.title, label(f.help), 13), f.name) for f in fields]
+    yield "Marks", [(row, "") for row in _MARKS]
+    hooks = [catalogue[name] for name in pane.hooks if name != EVERY and name in catalogue]
+    yield f"Hooks behind {pane.title}", [(_pair(h.name, label(h.answers), 17), "") for h in hooks]
+
+
+_MARKS = (
+    line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
+    line(("   ^  ", ""), "unusual against the last minutes, which need not be wrong"),
+    line(("   -  ", "muted"), "not known (a new row, a reset counter, nothing in the last 10 s)"),
+    line(("   ~  ", "muted"), "a text is cut here; before a number: hooks on a lower rung"),
+)
+
+
+def _pair(name: str, text: str, width: int) -> Line:
+    return line((f"   {name:{width}} ", "header"), text)

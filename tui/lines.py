@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -42,6 +43,13 @@ def width_of(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
+@lru_cache(4096)
+def _by_cells(text: str) -> bool:
+    """Each character takes one cell. (As many cells as characters is not enough: a wide one and a
+    combining one are two of each.)"""
+    return text.isascii() or all(cell_len(c) == 1 for c in text)
+
+
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """The text in exactly that many cells: padded, or cut with a "~" where something is missing."""
     have = width_of(text)
@@ -52,7 +60,7 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 def wrap(text: str, width: int) -> Iterator[str]:
     """The text in pieces of at most that many cells, broken at spaces where there are any."""
-    row = ""
+    row, width = "", max(width, 1)
     for word in text.split():
         if row and width_of(row) + 1 + width_of(word) > width:
             yield row
@@ -104,7 +112,7 @@ def _differing(
 
 def _within(was: str, now: str, x: int, cells: int) -> tuple[int, int]:
     """The differing middle of two texts of the same width."""
-    if len(was) != cells or len(now) != cells:  # wide characters: no cell has a character's place
+    if not (_by_cells(was) and _by_cells(now)):  # no cell has a character's place
         return x, x + cells
     first, last = 0, cells - 1
     while was[first] == now[first]:
@@ -125,7 +133,7 @@ def pieces(
         after = x + width_of(part)
         while cells and start < after:
             end = min(start + cells, after)
-            yield start, _cut(part, after - x, start - x, end - x), role
+            yield start, _cut(part, start - x, end - x), role
             if end < start + cells:  # the rest of it is in the next span
                 start, cells = end, start + cells - end
             else:
@@ -135,13 +143,16 @@ def pieces(
         x = after
 
 
-def _cut(text: str, width: int, start: int, end: int) -> str:
-    """Those cells of a text of that width; half a wide character is a space."""
-    if width == len(text):
+def _cut(text: str, start: int, end: int) -> str:
+    """Those cells of a text; half a wide character is a space."""
+    if _by_cells(text):
         return text[start:end]
     kept, x = "", 0
     for character in text:
         after = x + cell_len(character)
+        if after == x:  # a combining one: it goes with the character before it
+            kept += character if start < x <= end and kept else ""
+            continue
         if start <= x and after <= end:
             kept += character
         elif x < end and after > start:

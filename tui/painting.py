@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.color import ColorSystem
 from textual.app import ComposeResult
+from textual.binding import BindingsMap
 
 from probes.model import HookId, Source
 from probes.units import Unit
@@ -15,11 +16,13 @@ from tui import keys, theme, usage
 from tui.collector import Collector, Own
 from tui.fields import Field, Record, label
 from tui.layout import Heights, graph_block, heights
-from tui.lines import Line, Span, line, width_of
+from tui.lines import Line, Span, line, width_of, wrap
 from tui.look import textual_theme
 from tui.pane import EVERY, Pane, Trouble, inner_panes, panes
+from tui.presets import sorting
 from tui.rules import banner
 from tui.running import Running
+from tui.settings import Settings
 from tui.widgets.block import Block
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Prompt
@@ -29,11 +32,13 @@ from tui.widgets.tabs import Tab, Tabs
 
 SOON, SLOWLY = 0.04, 0.5
 """Seconds in which what several hooks bring is painted once; on a slow link."""
-MENU_FIELDS = (
-    Field("place", "#", Unit.NUMBER, 3),
-    Field("title", "Sort by", Unit.TEXT, 16),
-    Field("help", "", Unit.TEXT, 40),
-)
+LEAST = (30, 7)
+"""Columns and lines below which there is a sentence and nothing else."""
+LATE = 1.0
+"""Seconds that a terminal may take for what it is given before a slow link is advised."""
+ADVICE = "this terminal is slow to take what it is given: `:` slow link (or --slow-link) sends less"
+MENU_FIELDS = (Field("place", "#", Unit.NUMBER, 3),)
+"""Each menu brings its own."""
 
 
 class Painting(Running):
@@ -43,7 +48,7 @@ class Painting(Running):
     """
 
     CSS = """
-    Screen { layout: vertical; background: $background; }
+    Screen { layout: vertical; overflow: hidden; background: $background; }
     Screen > * { width: 100%; height: 1; }
     LiveTable, Report { height: 1fr; display: none; }
     ToastRack { height: auto; }
@@ -54,26 +59,36 @@ class Painting(Running):
         source: Source,
         *,
         theme_name: str | None = None,
-        ascii: bool = False,
-        slow_link: bool = False,
+        ascii: bool | None = None,
+        slow_link: bool | None = None,
+        mouse: bool | None = None,
+        settled: Settings | None = None,
         cpu_seconds: Callable[[], float] = usage.cpu_seconds,
         memory: Callable[[], int] = usage.memory,
     ) -> None:
-        self.look = theme.load(theme_name or theme.default_name())
+        self.settled = settled = settled or Settings()
+        self.problems = list(settled.problems)
+        self.look = self._first_look(theme_name)
         super().__init__(source)
-        self.panes = panes(source.catalogue)
+        self.keymap = keys.Keymap(settled.keys)
+        self._bindings = BindingsMap(self.keymap.bindings())
+        self.problems += self.keymap.problems
+        self.panes = self._chosen(panes(source.catalogue))
         self.inner = inner_panes(source.catalogue)
         every = (*self.panes, *self.inner.values())
         self.fields = {p.name: p.fields(source.catalogue) for p in every}
         figures = [f for p in every for f in (*p.figures, *p.kept)]
         self.collector = Collector(source, figures, self._changed, self._tell)
         self.live = self.view = self.collector.view
-        self.live.ascii = ascii
-        self._slow = slow_link
-        if slow_link and self.console._color_system is ColorSystem.TRUECOLOR:
-            self.console._color_system = ColorSystem.EIGHT_BIT
+        self.live.bits = settled.units == "bits"
+        self.live.ascii = _either(ascii, settled.ascii, usual=False)
+        self._slow = _either(slow_link, settled.slow_link, usual=False)
+        self.mouse = _either(mouse, settled.mouse, usual=not self._slow)
+        self._colours = self.console._color_system
+        self._fewer_colours()
         self._own = Own(cpu_seconds, memory)
-        self._pane = self._tab = self.panes[0]
+        self._first = self._named(settled.pane, "pane") or self.panes[0]
+        self._pane = self._tab = self._first
         self._mode = "pane"
         self._opened: Record | None = None
         self._borrowed: dict[str, HookId] = {}
@@ -81,10 +96,42 @@ class Painting(Running):
         self._zoomed = False
         self._due = False
         self._about = ""
+        self._advised = False
         self._troubles: dict[str, Trouble | None] = {}
         self._troubled = self.view
         self._filter_text: dict[str, str] = {}
         self._past_filters: list[str] = []
+
+    # What the settings say; what of it is not there is a problem to be told
+
+    def _first_look(self, name: str | None) -> theme.Theme:
+        if name is None and self.settled.theme is not None:
+            try:
+                return theme.load(self.settled.theme)
+            except theme.ThemeError as wrong:
+                self.problems.append(f"settings: {wrong}")
+        return theme.load(name or theme.default_name())
+
+    def _chosen(self, there: tuple[Pane, ...]) -> tuple[Pane, ...]:
+        self.panes = there
+        chosen = [p for name in self.settled.panes if (p := self._named(name, "panes"))]
+        return tuple(dict.fromkeys(chosen)) or there
+
+    def _named(self, name: str | None, setting: str) -> Pane | None:
+        found = next((p for p in self.panes if p.name == name), None)
+        if name is not None and found is None:
+            there = ", ".join(p.name for p in self.panes)
+            self.problems.append(f"settings: {setting}: no pane {name!r}; there are {there}")
+        return found
+
+    def _sorted(self, pane: Pane) -> tuple[str, bool]:
+        """How its table is sorted at first."""
+        name, reverse = sorting(self.settled.sort.get(pane.name, ""))
+        if any(f.name == name for f in self.fields[pane.name]):
+            return name, reverse
+        if name:
+            self.problems.append(f"settings: sort.{pane.name}: it has no column {name!r}")
+        return pane.sort, pane.reverse
 
     def compose(self) -> ComposeResult:
         yield StatusLine(id="status")
@@ -92,9 +139,8 @@ class Painting(Running):
         yield Block(id="rules")
         yield Block(id="trouble")
         for pane in (*self.panes, *self.inner.values()):
-            table = LiveTable(
-                self.fields[pane.name], pane.sort, reverse=pane.reverse, id=f"table-{pane.name}"
-            )
+            sort, reverse = self._sorted(pane)
+            table = LiveTable(self.fields[pane.name], sort, reverse=reverse, id=_id(pane))
             table.ascii, table.empty = self.live.ascii, pane.empty
             yield table
         yield LiveTable(MENU_FIELDS, "place", reverse=False, id="menu")
@@ -118,11 +164,16 @@ class Painting(Running):
             self.start(self._paint_later())
 
     async def _paint_later(self) -> None:
+        waited = 0.0
         while True:
             await asyncio.sleep(SLOWLY if self._slow else SOON)
             if not self.behind:  # else: better the next state whole than this one late
                 break
+            waited += SOON
         self._due = False
+        if waited > LATE and not self._slow and not self._advised:
+            self._advised = True
+            self._tell(ADVICE, "warning")
         self.collector.note_statuses()
         self.collector.note_rules()
         self.paint()
@@ -155,8 +206,17 @@ class Painting(Running):
     @property
     def table(self) -> LiveTable:
         """The table of the pane that is looked at, or the menu above it."""
-        name = "menu" if self._mode == "menu" else f"table-{self._pane.name}"
+        name = "menu" if self._mode == "menu" else _id(self._pane)
         return self.screen_stack[0].query_one(f"#{name}", LiveTable)
+
+    def _table_of(self, pane: Pane) -> LiveTable:
+        return self.screen_stack[0].query_one(f"#{_id(pane)}", LiveTable)
+
+    @property
+    def _mover(self) -> LiveTable | Report:
+        if self._mode in ("detail", "help"):
+            return self.report
+        return self.table
 
     @property
     def prompt(self) -> Prompt:
@@ -175,11 +235,8 @@ class Painting(Running):
         """Bring everything that is visible up to date; only changed cells are drawn."""
         if not self.is_running or not self.screen_stack:
             return
-        self.take_brush()
-        try:
+        with self.drawing():
             self._paint_all()
-        finally:
-            self.put_brush()
 
     def _paint_all(self) -> None:
         view = self.view
@@ -191,6 +248,8 @@ class Painting(Running):
             self._paint_below()
         elif self._mode == "detail":
             self._paint_detail()
+        else:
+            self._mover.repaint()  # in a menu or the help the theme may change
         self.screen_stack[0].query_one("#status", StatusLine).show(self._standing())
         self._paint_rules()
         self._paint_trouble()
@@ -218,8 +277,9 @@ class Painting(Running):
         found = next((r for r in pane.records(view) if r.key == opened.key), None)
         self._opened = found or opened
         about = f" of {self._about}" if self._about else ""
+        width = max(self.size.width, LEAST[0])
         title = f"{pane.title}{about}: {opened.name}{'' if found else ' (gone)'}"
-        self.report.show(label(title), pane.detail(view, self._opened, self.size.width), anew=anew)
+        self.report.show(label(title), pane.detail(view, self._opened, width), anew=anew)
 
     def _paint_rules(self) -> None:
         """On every pane, and also where the screen stands still: their time runs."""
@@ -232,6 +292,10 @@ class Painting(Running):
 
     def _paint_trouble(self) -> None:
         block = self._block("trouble")
+        if self._tiny:
+            text = "{}x{} is too small: {}x{} at least".format(*self.size, *LEAST)
+            block.show([line((row, "bad")) for row in wrap(text, max(self.size.width, 1))])
+            return
         lines = [*self.time_lines(), self._verdict()]
         if block.styles.height is None or block.styles.height.value != len(lines):
             block.styles.height = len(lines)
@@ -294,20 +358,48 @@ class Painting(Running):
 
     def _keys(self) -> Line:
         spans: list[Span] = [(" ", "")]
-        for key in keys.footer():
+        for key in self.keymap.footer():
             action = key.action.partition("(")[0]
             if self.check_action(action, ()):
-                shown = "a/d" if action == "attach" else key.shown.split(" ")[0]
-                spans += [(shown, "accent"), (f" {key.title}  ", "muted")]
+                shown = key.shown.split(" ")[0]
+                if action == "attach" and (detach := self.keymap.shown("detach")):
+                    shown = f"{shown}/{detach}"
+                title = "Search" if (action, self._mode) == ("filter", "help") else key.title
+                spans += [(shown, "accent"), (f" {title}  ", "muted")]
         while len(spans) > 7 and sum(width_of(t) for t, _ in spans) > self.size.width + 2:
             del spans[-6:-4]  # not what is at the end: leaving and help
         return line(*spans)
+
+    # How much is sent to the terminal
+
+    def action_slow_link(self) -> None:
+        self._slow = not self._slow
+        self._fewer_colours()
+        self._lay_out()
+        self.redraw()
+
+    def _fewer_colours(self) -> None:
+        few = self._slow and self._colours is ColorSystem.TRUECOLOR
+        self.console._color_system = ColorSystem.EIGHT_BIT if few else self._colours
+
+    def _plain(self, ascii: bool) -> None:
+        for table in self.screen_stack[0].query(LiveTable):
+            table.ascii = ascii
+            table.forget()
+
+    def selected(self) -> None:
+        """Another row, or the row has other values: what stands beside the table."""
+        self._paint_below()
+        self._paint_tabs()
 
     # Who is visible
 
     def _lay_out(self) -> None:
         """Who is visible, and with how many lines."""
-        screen, mode = self.screen_stack[0], self._mode
+        screen, mode = self.screen_stack[0], "" if self._tiny else self._mode
+        for line_of in ("status", "tabs", "prompt"):
+            screen.query_one(f"#{line_of}").display = not self._tiny
+        self._block("trouble").styles.height = "1fr" if self._tiny else len(self.time_lines()) + 1
         graph, below = self._heights()
         if mode != "pane":
             graph = below = 0
@@ -321,6 +413,12 @@ class Painting(Running):
             block.display = height > 0
             block.styles.height = height
         self.call_after_refresh(self.paint)
+
+    @property
+    def _tiny(self) -> bool:
+        """Nothing could be read; what is opened stays open for when there is space again."""
+        width, height = self.size
+        return width < LEAST[0] or height < LEAST[1]
 
     def _heights(self) -> Heights:
         """What stands above takes nothing from the table."""
@@ -340,3 +438,12 @@ class Painting(Running):
         if name not in self.available_themes:
             self.register_theme(textual_theme(name, look))
         self.theme = name
+
+
+def _id(pane: Pane) -> str:
+    return f"table-{pane.name}"
+
+
+def _either(flag: bool | None, settled: bool | None, *, usual: bool) -> bool:
+    """A flag wins over the settings."""
+    return flag if flag is not None else settled if settled is not None else usual

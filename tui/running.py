@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from textual._compositor import ChopsUpdate, CompositorUpdate
@@ -85,16 +86,47 @@ class Running(App[None]):
 
     # The terminal
 
+    def on_driver_signal_resume(self) -> None:
+        """Back from the shell, which has drawn over us."""
+        self.redraw()
+
     def _display(self, screen: Any, renderable: Any) -> None:
         if isinstance(renderable, ChopsUpdate):
             renderable = _Smallest(renderable)
         super()._display(screen, renderable)
+
+    mouse = True
+    """Whether the terminal tells of the mouse."""
+
+    def action_mouse(self) -> None:
+        self.mouse = not self.mouse
+        if isinstance(self._driver, Driver):
+            self._driver.want_mouse(self.mouse)
+
+    def redraw(self) -> None:
+        """All of it, whatever the terminal shows by now."""
+        if self._driver is not None:
+            self._driver.write("\x1b[0m\x1b[2J")
+        self.screen.refresh(layout=True)
 
     @property
     def behind(self) -> bool:
         """The terminal has not yet taken what it was given."""
         driver: AnyDriver | None = self._driver
         return isinstance(driver, Driver) and driver.busy
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """What is repainted meanwhile is on its way to the terminal at the end of it; else Textual
+        shows it within 50 ms."""
+        if self.brush is not None:  # within another
+            yield
+            return
+        self.take_brush()
+        try:
+            yield
+        finally:
+            self.put_brush()
 
     def take_brush(self) -> None:
         """Until `put_brush`, changed cells go straight to the terminal, where nothing is in the

@@ -73,6 +73,12 @@ class Output:
             os.close(self._own)
             self._own = -1
 
+    def reopen(self) -> None:
+        """After `close`, to be written to again."""
+        self.leaving.clear()
+        if self._own < 0:
+            self._own = _reopen(self._fd)
+
 
 def _screen() -> int:
     """Where to draw: standard output; standard error where only that is a terminal."""
@@ -119,6 +125,7 @@ class Driver(LinuxDriver):
         self.output = Output(_screen(), self._gone)
         self._file = self.output  # type: ignore[assignment]  # as much of a file as is used
         self.exit_event = _Exit()
+        self._up = False
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """The terminal's own word. (Textual believes COLUMNS and LINES, which do not resize.)"""
@@ -134,6 +141,28 @@ class Driver(LinuxDriver):
         writer = self._writer_thread
         return writer is not None and (self.output.pending > 0 or writer._queue.qsize() > 2)
 
+    def suspend_application_mode(self) -> None:
+        self.output.leaving.set()  # a stuck terminal does not keep us from being stopped
+        super().suspend_application_mode()
+        self._up = False
+
+    def start_application_mode(self) -> None:
+        if self._up:  # stopped and continued by somebody else: the shell has changed the terminal
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        self.output.reopen()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        self._up = True
+
+    def want_mouse(self, wanted: bool) -> None:
+        """Tell of the mouse from now on, or no more."""
+        if wanted:
+            self._mouse = True
+            self._enable_mouse_support()
+        else:
+            self._disable_mouse_support()
+            self._mouse = False
+
     def run_input_thread(self) -> None:
         """Asleep until something is typed or the terminal hangs up. (Textual's own wakes ten
         times a second, and spins when the terminal is gone.)"""
@@ -148,9 +177,20 @@ class Driver(LinuxDriver):
             if state & ~select.POLLIN:
                 self._gone()
                 return
-            text = decode(os.read(self.fileno, 4096)) if state else ""
+            typed = self._read() if state else b""
+            if state and not typed:
+                self._gone()
+                return
+            text = decode(typed)
             for message in (*(parser.feed(text) if text else ()), *parser.tick()):
                 self.process_message(message)
+
+    def _read(self) -> bytes:
+        """What was typed; nothing: nobody will ever type again."""
+        try:
+            return os.read(self.fileno, 4096)
+        except OSError:  # EIO: the terminal is not ours any more
+            return b""
 
     def _gone(self) -> None:
         self.output.leaving.set()

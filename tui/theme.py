@@ -1,4 +1,8 @@
-"""Themes: what each role looks like. Files in `themes/`, one TOML each; widgets name roles only."""
+"""Themes: what each role looks like. Widgets name roles only.
+
+One TOML each: in `themes/`, and in `themes/` below the configuration directory, where one of the
+same name is taken instead of ours.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from pathlib import Path
 from rich.color import ColorType
 from rich.errors import StyleSyntaxError
 from rich.style import Style
+
+from tui import settings
 
 ROLES = (
     "background",
@@ -34,10 +40,13 @@ class ThemeError(ValueError):
 
 
 class Theme:
-    """The roles as styles. `style(role, ground)`: the role on the line's ground."""
+    """The roles as styles. `style(role, ground)`: the role on the line's ground.
 
-    def __init__(self, name: str, roles: Mapping[str, Style]) -> None:
-        self.name = name
+    about: what the file says first, for menus.
+    """
+
+    def __init__(self, name: str, roles: Mapping[str, Style], about: str = "") -> None:
+        self.name, self.about = name, about
         self._roles = roles
         self._styles: dict[tuple[str, str], Style] = {}
         color = roles["background"].color
@@ -78,9 +87,15 @@ def folder() -> Path:
     return Path(__file__).resolve().parent.parent / "themes"
 
 
+def _files() -> dict[str, Path]:
+    """Every theme's file by its name."""
+    folders = (folder(), settings.folder() / "themes")
+    return {p.stem: p for f in folders for p in sorted(f.glob("*.toml"))}
+
+
 def names() -> list[str]:
-    """Every theme there is, in the order `T` goes through them."""
-    return sorted(p.stem for p in folder().glob("*.toml"))
+    """Every theme there is."""
+    return sorted(_files())
 
 
 def default_name(environ: Mapping[str, str] = os.environ) -> str:
@@ -90,18 +105,22 @@ def default_name(environ: Mapping[str, str] = os.environ) -> str:
 
 def load(name: str) -> Theme:
     """The theme of that name. Raises ThemeError."""
-    if name not in names():
+    found = _files().get(name)
+    if found is None:
         raise ThemeError(f"there is no theme {name!r}; there are {', '.join(names())}")
-    return read(folder() / f"{name}.toml")
+    return read(found)
 
 
 def read(path: Path) -> Theme:
     """A theme from a file. Raises ThemeError."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ThemeError(f"theme {path}: {error}") from error
-    return Theme(path.stem, dict(_roles(path, values)))
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ThemeError(f"theme {path}: {why}") from error
+    about = text.partition("\n")[0].removeprefix("#").strip() if text.startswith("#") else ""
+    return Theme(path.stem, dict(_roles(path, values)), about)
 
 
 def _roles(path: Path, values: Mapping[str, object]) -> Iterator[tuple[str, Style]]:

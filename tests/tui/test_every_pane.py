@@ -14,7 +14,11 @@ from probes.errors import Denied
 from probes.hooks import catalogue
 from probes.model import Hook, HookId, Host, Row, Sample, State, Status
 from probes.rules import parse
-from probes.units import Unit
+from probes.units import Unit, printable
+from tui.clipboard import table_text
+from tui.fields import Record
+from tui.filters import parse as parse_filter
+from tui.lines import changes, fit, line, pieces, width_of
 from tui.pane import inner_panes, panes
 
 HOSTILE = (
@@ -25,6 +29,10 @@ HOSTILE = (
     "tab\there\nline",
     "emoji 🦀 wide 漢字",
     "é" + "\u202e" + "rtl",
+    "\u05e9\u05dc\u05d5\u05dd \u2067\u05e2\u05d5\u05dc\u05dd\u2069",
+    "e\u0301\u0301\u0301 漢\u0301",
+    "👩\u200d👩\u200d👧 \u200b|\ufeff|\u00ad",
+    b"16 bytes: \xe6\xbc\xa2\xe6\xbc\xa2"[:15].decode("utf-8", "surrogateescape"),
     "x" * 200,
     "",
     "\udcff\udcfe",
@@ -34,7 +42,7 @@ INNER = {"sources": "t", "rules": "L"}
 """Panes that a key opens over the first."""
 ATTACHED = ("programs",)
 """Panes with a tab whose hook is attached while they are shown."""
-SIZES = ((60, 20), (80, 24), (160, 50), (40, 10), (12, 4))
+SIZES = ((60, 20), (80, 24), (160, 50), (40, 10), (30, 7), (12, 4), (1, 1))
 
 
 class Hostile(Demo):
@@ -143,6 +151,26 @@ async def test_stands_in_any_size(pane: str, size: tuple[int, int]) -> None:
         assert app.crashed is None
 
 
+@pytest.mark.parametrize("pane", [*PANES, *INNER])
+def test_every_text_column_takes_every_name(pane: str) -> None:
+    """On the screen, in a filter, copied: harmless, and exactly as wide as the column."""
+    every = (*panes(catalogue()), *inner_panes(catalogue()).values())
+    found = next(p for p in every if p.name == pane)
+    fields = found.fields(catalogue())
+    for field in (f for f in fields if f.unit is Unit.TEXT and f.write is None):
+        for name in HOSTILE:
+            record = Record("key", name, {f.name: name for f in fields})
+            shown = field.text(record, False)
+            assert shown.isprintable()
+            for width in range(1, field.width + field.grow + 1):
+                assert width_of(fit(shown, width)) == width
+            table = table_text((field,), (record,), False)
+            assert table.count("\n") == 2
+            assert table.replace("\n", "").isprintable()
+            keep = parse_filter(f'{field.name}="{shown}"', fields)
+            assert keep is None or '"' in shown or keep(record)
+
+
 @pytest.mark.parametrize("pane", PANES)
 async def test_names_with_brackets_are_shown_as_they_are(pane: str) -> None:
     """A comm is not markup: [kworker/0:1] is shown whole."""
@@ -150,6 +178,21 @@ async def test_names_with_brackets_are_shown_as_they_are(pane: str) -> None:
         await _open(pilot, pane)
         if pane not in ("hooks", "own"):  # hooks are named by us, and there is none of one's own
             assert "[kworker/0:1]" in text(app)
+
+
+@pytest.mark.parametrize("new", HOSTILE)
+@pytest.mark.parametrize("old", HOSTILE)
+def test_any_name_is_drawn_over_any_other(old: str, new: str) -> None:
+    """The cells that change are whole characters, and each is as wide as what was there."""
+    was, now = (line((fit(printable(t), 24), ""), "end") for t in (old, new))
+    regions = changes(was, now, 30)
+    for (_, cells), group in zip(regions, _by_region(now, regions), strict=True):
+        assert sum(width_of(t) for t in group) == cells
+
+
+def _by_region(now: Any, regions: list[tuple[int, int]]) -> list[list[str]]:
+    drawn = list(pieces(now, regions, 30))
+    return [[t for x, t, _ in drawn if first <= x < first + cells] for first, cells in regions]
 
 
 @pytest.mark.parametrize("pane", [*PANES, *INNER])

@@ -62,6 +62,32 @@ def test_state(snap_compare: Any, keys: tuple[str, ...]) -> None:
     assert snap_compare(stage(), terminal_size=(100, 36), run_before=_keys(*keys))
 
 
+@pytest.mark.parametrize(
+    ("keys", "size"),
+    [
+        pytest.param(keys, size, id=f"{name}-{size[0]}x{size[1]}")
+        for name, keys, *sizes in (
+            ("palette", ("colon", *"det"), (80, 24), (120, 40)),
+            ("settings", ("f2",), (80, 24)),
+            ("themes", ("T", "end"), (80, 24)),
+            ("presets", ("p",), (80, 24)),
+            ("help-searched", ("5", "question_mark", "slash", *"filter"), (80, 24)),
+            ("filter-read", ("5", "slash", *"rtt>50ms ", "exclamation_mark", *"curl"), (80, 24)),
+            ("filter-wrong", ("5", "slash", *"nginx rtt>50"), (80, 24)),
+            ("small", (), (60, 20), (36, 9)),
+            ("too-small", (), (24, 5)),
+        )
+        for size in sizes
+    ],
+)
+def test_hands(
+    snap_compare: Any, keys: tuple[str, ...], size: tuple[int, int], monkeypatch: Any
+) -> None:
+    """What hands do: choosing, filtering, searching; and on small screens."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
+    assert snap_compare(stage(), terminal_size=size, run_before=_keys(*keys))
+
+
 OVERVIEW_SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))
 
 

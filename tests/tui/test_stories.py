@@ -7,6 +7,7 @@ from typing import Any
 from stage import playing, settle, step, text
 
 from probes.model import HookId, State
+from tui import theme
 from tui.app import Monitor
 from tui.widgets.live_table import LiveTable
 
@@ -259,11 +260,11 @@ async def test_a_syscalls_detail_attaches_its_hook_and_takes_it_with_it() -> Non
 
 async def test_help_names_every_key_and_only_keys_that_work() -> None:
     """Made from the key table; panes that are not there have no key."""
-    async with playing(size=(100, 120)) as (app, pilot):
+    async with playing(size=(100, 140)) as (app, pilot):
         await pilot.press("question_mark")
         await settle(pilot)
         shown = text(app)
-        assert "freeze the screen, or back to live; collecting goes on" in shown
+        assert "freeze the screen, or back to live" in shown
         assert "pane 8" in shown
         assert "pane 9" not in shown
         assert "dropped each second by the kernel" in shown
@@ -311,18 +312,22 @@ async def test_escape_never_quits_and_q_does() -> None:
         assert app.return_code == 0
 
 
-async def test_every_theme_is_worn_in_turn() -> None:
-    """T goes round all themes without a restart."""
-    from tui import theme
-
+async def test_themes_are_worn_while_they_are_chosen() -> None:
+    """T shows each as it is selected; Esc brings back what was worn, Enter keeps."""
     async with playing() as (app, pilot):
         first = app.look.name
-        seen = []
+        await pilot.press("T")
+        seen = {app.look.name}
+        await pilot.press("home")
         for _ in theme.names():
-            await pilot.press("T")
-            seen.append(app.look.name)
-        assert sorted(seen) == theme.names()
-        assert seen[-1] == first
+            seen.add(app.look.name)
+            await pilot.press("down")
+        assert seen == set(theme.names())
+        await pilot.press("escape")
+        assert app.look.name == first
+        await pilot.press("T", "end", "enter")
+        assert app.look.name == theme.names()[-1]
+        assert app._mode == "pane"
 
 
 async def test_the_footer_offers_seven_keys_at_most_and_fits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 import pty
@@ -71,6 +72,7 @@ class Terminal:
                 self.status = os.waitstatus_to_exitcode(status)
         if read:
             self._read()
+        assert b"\x1b[-" not in self.output, "it drew above the screen"
         return self.status
 
     def _read(self) -> None:
@@ -87,13 +89,16 @@ class Terminal:
 
 
 @contextmanager
-def terminal(code: str, state: Path, *, nohup: bool = False) -> Iterator[Terminal]:
+def terminal(
+    code: str, state: Path, *, nohup: bool = False, size: tuple[int, int] = (80, 24), **env: str
+) -> Iterator[Terminal]:
     pid, fd = pty.fork()
     if pid == 0:
-        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(size), 0, 0))
         os.chdir(ROOT)
         os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
         os.environ["XDG_STATE_HOME"] = str(state)
+        os.environ |= env
         if nohup:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.execv(sys.executable, [sys.executable, "-c", code])
@@ -182,3 +187,169 @@ def test_resizing_while_live_is_followed(tmp_path: Path) -> None:
         child.read_until(b"TC out/s")
         os.write(child.fd, b"q")
         assert child.leave() == 0
+
+
+def _state(child: Terminal) -> str:
+    """As ps has it: R, S, T..."""
+    return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _until(child: Terminal, state: str) -> None:
+    limit = time.monotonic() + PATIENCE
+    while _state(child) != state:
+        assert time.monotonic() < limit, f"it is {_state(child)}, not {state}"
+        child._read()
+
+
+@pytest.mark.parametrize("by", ["key", "SIGTSTP"])
+def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_path: Path) -> None:
+    """^Z: main screen, cursor and line mode; after SIGCONT all is drawn anew, and keys work."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, b"3")
+        child.read_until(b"[3 Syscalls")
+        if by == "key":
+            os.write(child.fd, b"\x1a")
+        else:
+            os.kill(child.pid, signal.SIGTSTP)
+        _until(child, "T")
+        child._read()
+        assert _restored(child)
+        assert termios.tcgetattr(child.fd)[3] & termios.ICANON
+        child.output = b""
+        os.kill(child.pid, signal.SIGCONT)
+        child.read_until(ALTERNATE)
+        child.read_until(b"[3 Syscalls")
+        assert not termios.tcgetattr(child.fd)[3] & termios.ICANON
+        os.write(child.fd, b"3")
+        child.read_until(b"[4 Connects")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+        assert _restored(child)
+
+
+def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
+    """SIGSTOP asks nobody; after SIGCONT one key is one key."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.kill(child.pid, signal.SIGSTOP)
+        _until(child, "T")
+        child.output = b""
+        os.kill(child.pid, signal.SIGCONT)
+        child.read_until(b"[1 Interfaces")
+        os.write(child.fd, b"\t")
+        child.read_until(b"[3 Syscalls")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+        assert b"[4 Connects" not in child.output
+
+
+def test_a_terminal_that_takes_nothing_costs_no_cpu(tmp_path: Path) -> None:
+    """Minutes of a stalled connection: it waits. When it goes on, the screen is the latest."""
+    with terminal(DEMO.replace("Demo(", "Demo(interval=0.1,"), tmp_path, size=(200, 50)) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        time.sleep(2)  # until the pseudo-terminal's buffer is full
+        before, begin = _cpu(child), time.monotonic()
+        time.sleep(2)
+        assert _cpu(child) - before < (time.monotonic() - begin) / 2, "it spins"
+        child.output = b""
+        child.read_until(b"CPU")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+
+
+def _cpu(child: Terminal) -> float:
+    """Seconds of CPU that it has used."""
+    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_narrow_terminal_gets_a_sentence(tmp_path: Path) -> None:
+    """And the screen as soon as there is space."""
+    with terminal(DEMO, tmp_path, size=(28, 5)) as child:
+        child.read_until(b"too small")
+        fcntl.ioctl(child.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        os.kill(child.pid, signal.SIGWINCH)
+        child.read_until(b"Interfaces")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+
+
+@pytest.mark.parametrize(
+    ("colours", "there", "not_there"),
+    [
+        ({"COLORTERM": "truecolor", "TERM": "xterm-256color"}, b"[38;2;", b"[38;5;"),
+        ({"COLORTERM": "", "TERM": "xterm-256color"}, b"38;5;", b"38;2;"),
+        ({"COLORTERM": "", "TERM": "xterm-16color"}, b"\x1b[0;", b"38;"),
+        ({"COLORTERM": "", "TERM": "screen-256color"}, b"38;5;", b"38;2;"),
+        ({"COLORTERM": "truecolor", "NO_COLOR": "1"}, b"\x1b[0;", b"38;"),
+    ],
+    ids=["true", "256", "16", "screen", "NO_COLOR"],
+)
+def test_as_many_colours_as_the_terminal_has(
+    colours: dict[str, str], there: bytes, not_there: bytes, tmp_path: Path
+) -> None:
+    """By COLORTERM and TERM, or none."""
+    with terminal(DEMO, tmp_path, **colours) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        assert there in child.output
+        assert not_there not in child.output
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+
+
+@pytest.mark.parametrize("mouse", [True, False], ids=["mouse", "no-mouse"])
+def test_the_mouse_is_left_alone_where_it_is_not_wanted(mouse: bool, tmp_path: Path) -> None:
+    """--no-mouse: the terminal selects text as everywhere; wanted, it is given back at the end."""
+    with terminal(DEMO.replace("40))", f"40), mouse={mouse})"), tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        assert (b"\x1b[?1000h" in child.output) is mouse
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+        assert (b"\x1b[?1000l" in child.output) is mouse
+
+
+def test_what_is_copied_goes_to_the_terminal(tmp_path: Path) -> None:
+    """OSC 52 with the row; the screen says so."""
+    with terminal(DEMO, tmp_path, TMUX="", STY="") as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, b"y")
+        child.read_until(b"\x1b]52;c;")
+        child.read_until(b"sent to")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+    copied = child.output.partition(b"\x1b]52;c;")[2].partition(b"\x07")[0]
+    assert base64.b64decode(copied).startswith(b"Interface: eth1\n")
+
+
+COMMAND = """
+import sys
+from tui.cli import main
+raise SystemExit(main({arguments}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments", "shown"),
+    [
+        ("interval = 5\n", ["demo"], b" 5s"),
+        ("interval = 5\n", ["demo", "--interval", "2"], b" 2s"),
+        ("interval = \n", ["demo"], b"line 1"),
+        ("mouse = 3\n", ["demo"], b"must be"),
+    ],
+    ids=["settled", "flag", "broken", "wrong"],
+)
+def test_the_command_takes_the_settings(
+    written: str, arguments: list[str], shown: bytes, tmp_path: Path
+) -> None:
+    """Flags win; what is wrong is said, and the screen comes all the same."""
+    folder = tmp_path / "ebpftop"
+    folder.mkdir()
+    (folder / "settings.toml").write_text(written)
+    code = COMMAND.format(arguments=arguments)
+    with terminal(code, tmp_path, size=(200, 40), XDG_CONFIG_HOME=str(tmp_path)) as child:
+        child.read_until(b"[1 Interfaces")
+        child.read_until(shown)
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+    assert (folder / "settings.toml").read_text() == written

@@ -27,7 +27,7 @@ class LiveTable(Canvas, can_focus=True):
         """Another record is selected, or the selected one has other values."""
 
     class Opened(Message):
-        """Somebody asks for the selected record's detail."""
+        """Somebody asks for the selected record: a click on what is selected already."""
 
     def __init__(
         self, fields: Sequence[Field], sort: str, *, reverse: bool = True, id: str | None = None
@@ -84,6 +84,31 @@ class LiveTable(Canvas, can_focus=True):
             self.key = max(rows, key=lambda r: _MARKS.index(r.mark)).key  # the first of the worst
         self._scroll()
         self.repaint()
+
+    def wear(self, fields: Sequence[Field], empty: str) -> None:
+        """Other columns, sorted by the first, and what stands where there is nothing."""
+        self.fields, self.sort, self.reverse, self.empty = (
+            tuple(fields),
+            fields[0].name,
+            False,
+            empty,
+        )
+        self._fitted = 0  # they have to be fitted anew
+        self._records = ()
+
+    @property
+    def rows(self) -> Sequence[Record]:
+        """What is shown, in its order."""
+        return self._rows
+
+    @property
+    def columns(self) -> list[Field]:
+        """What there is space for."""
+        return [f for f, _ in (*self._shown, *self._under)]
+
+    def forget(self) -> None:
+        """Draw every row anew: it looks otherwise."""
+        self._lines.clear()
 
     def select(self, index: int) -> None:
         """Select the row that stands there now."""
@@ -216,7 +241,11 @@ class LiveTable(Canvas, can_focus=True):
     def on_click(self, event: object) -> None:
         x, y = int(event.x), int(event.y)  # type: ignore[attr-defined]
         if y > 0:
-            if (at := self._top + (y - 1) // self._deep) < len(self._rows):
+            at = self._top + (y - 1) // self._deep
+            again = bool(self._rows) and at == self.index and not self._followed
+            if again:
+                self.post_message(self.Opened())
+            elif at < len(self._rows):
                 self.select(at)
             return
         edge = GUTTER

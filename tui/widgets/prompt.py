@@ -12,13 +12,17 @@ from probes.units import printable
 from tui.lines import BLANK, Line, Span, line, width_of, wrap
 from tui.widgets.canvas import Canvas
 
+STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}
+
 
 @dataclass(slots=True)
 class Question:
     """text: what is asked. done: gets the answer; None: no answer. typed: each change.
 
     choices: of a yes or no, and the like: key -> answer; none: free text. note: what stands below
-    what is typed; where its role is "bad", Enter does not take it.
+    what is typed; where its role is "bad", Enter does not take it. past: what Up brings back, the
+    newest last. steer: there is a list above, in which Up and Down go instead, by so many rows.
+    complete: what Tab makes of what is typed, and what it could be.
     """
 
     text: str
@@ -30,6 +34,16 @@ class Question:
     past: Sequence[str] = ()
     back: int = 0
     note: Callable[[str], Span] | None = None
+    steer: Callable[[int], None] | None = None
+    complete: Callable[[str], tuple[str, str]] | None = None
+    at: int = -1
+    """Where the cursor is: before so many of the answer's characters; -1: behind all."""
+    hint: str = ""
+    """What Tab found; until something is typed."""
+
+    @property
+    def cursor(self) -> int:
+        return len(self.answer) if self.at < 0 else min(self.at, len(self.answer))
 
 
 class Prompt(Canvas, can_focus=True):
@@ -75,10 +89,9 @@ class Prompt(Canvas, can_focus=True):
         if q.choices:
             rows = [q.text] if width_of(q.text) + 3 <= width else wrap(q.text, width - 3)
             return [line((f" {row}  ", q.role), ground="banner") for row in rows]
-        room = max(width - len(q.text) - 4, 4)
-        shown: list[Span] = [(f" {q.text} ", "accent"), (q.answer[-room:], ""), ("_", "accent")]
-        text, role = q.note(q.answer) if q.note else ("", "")
-        return [line(*shown), *(line((f" {row}", role)) for row in wrap(text, width - 2))]
+        text, role = (q.hint, "muted") if q.hint else q.note(q.answer) if q.note else ("", "")
+        below = [line((f" {row}", role)) for row in wrap(text, width - 2)]
+        return [line((f" {q.text} ", "accent"), *_typed(q, width - width_of(q.text) - 4)), *below]
 
     def on_key(self, event: KeyEvent) -> None:
         q = self.question
@@ -89,32 +102,70 @@ class Prompt(Canvas, can_focus=True):
         if q.choices:
             if event.key == "escape" or event.key in q.choices:
                 self.close(q.choices.get(event.key))
-            return
-        match event.key:
-            case "escape":
-                self.close(None)
-            case "enter" if q.note is None or q.note(q.answer)[1] != "bad":
+        elif event.key == "escape":
+            self.close(None)
+        elif event.key == "enter":
+            if q.note is None or q.note(q.answer)[1] != "bad":
                 self.close(q.answer)
-            case "up" | "down":
-                self._recall(q, 1 if event.key == "up" else -1)
+        elif event.key in STEPS and q.steer is not None:
+            q.steer(STEPS[event.key])
+        elif event.key in ("up", "down"):
+            self._recall(q, 1 if event.key == "up" else -1)
+        elif event.key == "tab":
+            self._complete(q)
+        else:
+            self._edit(q, event)
+
+    def _edit(self, q: Question, event: KeyEvent) -> None:
+        before, after = q.answer[: q.cursor], q.answer[q.cursor :]
+        match event.key:
+            case "left" | "right" | "home" | "end":
+                far = len(q.answer)
+                step = {"left": q.cursor - 1, "right": q.cursor + 1, "home": 0, "end": far}
+                q.at = min(max(step[event.key], 0), far)
+                self.repaint()
             case "backspace":
-                self._type(q, q.answer[:-1])
+                self._type(q, before[:-1], after)
+            case "delete":
+                self._type(q, before, after[1:])
+            case "ctrl+w":
+                self._type(q, "".join(before.rstrip().rpartition(" ")[:2]), after)
             case "ctrl+u":
-                self._type(q, "")
+                self._type(q, "", after)
             case _ if event.is_printable and event.character:
-                self._type(q, q.answer + event.character)
+                self._type(q, before + event.character, after)
 
     def on_paste(self, event: Paste) -> None:
-        if self.question is not None and not self.question.choices:
-            self._type(self.question, self.question.answer + printable(event.text[:200]))
+        q = self.question
+        if q is not None and not q.choices:
+            pasted = printable(event.text[:200])
+            self._type(q, q.answer[: q.cursor] + pasted, q.answer[q.cursor :])
 
-    def _type(self, q: Question, text: str) -> None:
-        q.answer = text
+    def _type(self, q: Question, before: str, after: str = "") -> None:
+        q.answer, q.at, q.hint = before + after, len(before), ""
         self._fit()
+        if q.typed is not None:  # first: what it paints, this line with it, is shown at once
+            q.typed(q.answer)
         self.repaint()
-        if q.typed is not None:
-            q.typed(text)
+
+    def _complete(self, q: Question) -> None:
+        if q.complete is not None:
+            text, hint = q.complete(q.answer[: q.cursor])
+            self._type(q, text, q.answer[q.cursor :])
+            q.hint = hint
+            self._fit()
+            self.repaint()
 
     def _recall(self, q: Question, step: int) -> None:
         q.back = min(max(q.back + step, 0), len(q.past))
         self._type(q, q.past[-q.back] if q.back else "")
+
+
+def _typed(q: Question, width: int) -> list[Span]:
+    """What is typed, with its cursor; of a long text the part where that is."""
+    room = max(width, 4)
+    first = max(q.cursor - room, 0)
+    before, after = q.answer[first : q.cursor], q.answer[q.cursor : first + room]
+    if not after:
+        return [(before, ""), ("_", "accent")]
+    return [(before, ""), (after[0], "banner"), (after[1:], "")]

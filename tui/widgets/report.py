@@ -24,6 +24,11 @@ class Report(Canvas, can_focus=True):
         self._title = title
         self.repaint()
 
+    def text(self) -> str:
+        """All of it, also what does not fit."""
+        rows = ("".join(part for part, _ in row.spans).rstrip() for row in self._lines)
+        return "\n".join((self._title, *rows, ""))
+
     @property
     def _room(self) -> int:
         return max(self.size.height - 1, 1)
