@@ -195,18 +195,19 @@ class Attachment:
         with ExitStack() as stack:
             programs: list[int] = []
             held: list[links.Attached] = []
-            notes: list[str] = []
+            notes = [rung.misses] if rung.misses else []
             tables: Mapping[str, Table] = {}
             functions: Mapping[str, bytes] = {}
+            maps: Mapping[str, int] = {}
             if rung.source:
                 module = self._modules.take(rung.source_for(self._status.id.target), stack)
-                tables, functions = module.tables, module.functions
+                tables, functions, maps = module.tables, module.functions, module.fds
             for program in rung.programs:
                 insns = functions[program.function]
                 try:
                     fd = links.load(program.point, insns, program.function)
                     stack.callback(os.close, fd)
-                    held.append(links.attach(program.point, fd, self.ifindex))
+                    held.append(links.attach(program.point, fd, self.ifindex, maps))
                     stack.callback(held[-1])
                 except ProbeError as refusal:
                     if not program.optional:

@@ -39,7 +39,7 @@ _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID = 16, 17, 19
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
 
 _LINK_TRACING, _LINK_CGROUP, _LINK_XDP = 2, 3, 6  # enum bpf_link_type
-_MAP_PROG_ARRAY = 3  # enum bpf_map_type
+_MAP_PROG_ARRAY, SOCKHASH = 3, 18  # enum bpf_map_type
 
 F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
@@ -80,16 +80,16 @@ def prog_load(
     expected_attach_type: int = 0,
     attach_btf_id: int = 0,
     attach_prog_fd: int = 0,
-    log: bool = False,
+    log: int = 0,
 ) -> int:
     """Loads a program and returns its fd (close-on-exec).
 
-    With log=True the verifier's words are in the error's `filename` attribute's place: see
-    `VerifierError`. The name is cut to the kernel's 15 characters.
+    log: bytes for the verifier's words, which then are in the error: see `VerifierError`. The name
+    is cut to the kernel's 15 characters.
     """
     code = ctypes.create_string_buffer(insns, len(insns))
     gpl = ctypes.create_string_buffer(license.encode())
-    words = ctypes.create_string_buffer(1 << 20) if log else None
+    words = ctypes.create_string_buffer(log) if log else None
     attr = struct.pack(
         "<IIQQIIQII16sIIIIQIIQII",
         prog_type,

@@ -90,6 +90,27 @@ def function(name: str) -> int | None:
 
 
 @cache
+def size(name: str) -> int | None:
+    """A struct's size in bytes, None where the kernel has no such struct."""
+    lib, btf, id = libbpf(), vmlinux(), find(name, KIND_STRUCT)
+    if lib is None or btf is None or id is None:
+        return None
+    return int(struct.unpack_from("<I", ctypes.string_at(lib.btf__type_by_id(btf, id), 12), 8)[0])
+
+
+@cache
+def parameters(name: str) -> int | None:
+    """How many arguments a function takes, None where it is not in the kernel's BTF."""
+    lib, btf, id = libbpf(), vmlinux(), function(name)
+    if lib is None or btf is None or id is None:
+        return None
+    # struct btf_type: name, info (its lower half: how many follow), the type that it refers to
+    (prototype,) = struct.unpack_from("<I", ctypes.string_at(lib.btf__type_by_id(btf, id), 12), 8)
+    (info,) = struct.unpack_from("<I", ctypes.string_at(lib.btf__type_by_id(btf, prototype), 12), 4)
+    return int(info & 0xFFFF)
+
+
+@cache
 def enum(name: str) -> Mapping[int, str]:
     """An enum's values by number; empty where the kernel has no such enum."""
     lib, btf = libbpf(), vmlinux()

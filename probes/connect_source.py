@@ -7,8 +7,11 @@ An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 
 from __future__ import annotations
 
+from probes.socket_source import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
+
 TYPES = (
     "sock",
+    "sock_common",
     "socket",
     "tcp_sock",
     "task_struct",
@@ -18,7 +21,9 @@ TYPES = (
     "trace_event_raw_inet_sock_set_state",
 )
 
-_CORE = """
+_CORE = (
+    MAPPED
+    + """
 struct who { u32 pid; u16 rport; u16 unused; char comm[16]; u8 raddr[16]; };
 struct slot {
     u64 connects, established, refused, unreachable, timed_out, gave_up, other, total_ns;
@@ -101,17 +106,13 @@ static inline void caller(struct attempt *attempt) {
     bpf_get_current_comm(attempt->comm, sizeof(attempt->comm));
 }
 
-static inline void mapped(struct attempt *attempt, u32 address) {
-    attempt->raddr[10] = attempt->raddr[11] = 0xff;
-    __builtin_memcpy(attempt->raddr + 12, &address, 4);
-}
-
 static inline int is_mapped(u8 *address) {
     u32 words[3];
     __builtin_memcpy(words, address, 12);
     return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
 }
 """
+)
 
 # Until the call returns (`sent`), what the socket goes through is the call's own affair: its
 # result says how it failed. Not so where only states are seen: there an attempt begins as sent.
@@ -143,7 +144,7 @@ static inline int called(u64 sk, char *to, int v6) {
             return 0;
     } else {
         bpf_probe_read_kernel(&address, sizeof(address), to + 4);
-        mapped(&attempt, address);
+        mapped(attempt.raddr, address);
     }
     caller(&attempt);
     begin(sk, &attempt);
@@ -208,26 +209,13 @@ _SYSCALL = """
 struct calling { u64 to; u32 length; u32 unused; };
 BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
 
-static inline void *follow(void *from) {
-    void *to = 0;
-    bpf_probe_read_kernel(&to, sizeof(to), from);
-    return to;
-}
-
 int connect_enter(u64 *ctx) {
-    struct task_struct *task = (void *)bpf_get_current_task();
     struct calling call = {.to = ctx[3], .length = ctx[4]};
     u32 thread = bpf_get_current_pid_tgid();
+    struct socket *socket = socket_of(ctx[2]);
     int state = 0;
-    struct files_struct *files = follow(&task->files);
-    struct fdtable *table = follow(&files->fdt);
-    struct file **fds = follow(&table->fd), *file = follow(&fds[(u32)ctx[2]]);
-    struct socket *socket = follow(&file->private_data);
-    struct sock *sk = follow(&socket->sk);
-    u16 protocol = 0;
     bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
-    bpf_probe_read_kernel(&protocol, sizeof(protocol), &sk->sk_protocol);
-    if (state == 1 /* SS_UNCONNECTED */ && protocol == IPPROTO_TCP)
+    if (state == 1 /* SS_UNCONNECTED */ && protocol_of(socket) == IPPROTO_TCP)
         calls.update(&thread, &call);
     return 0;
 }
@@ -241,17 +229,12 @@ int connect_leave(u64 *ctx) {
     long error = -(long)ctx[2];
     if (!call)
         return 0;
-    bpf_probe_read_user(to, call->length < sizeof(to) ? 16 : 28, (void *)call->to);
+    u16 family = named(to, call->to, call->length, attempt.raddr, &attempt.rport);
     calls.delete(&thread);
     if (error != ENETUNREACH && error != EHOSTUNREACH && error != EADDRNOTAVAIL &&
         error != EACCES && error != EPERM)
         return 0;
-    attempt.rport = bpf_ntohs(*(u16 *)(to + 2));
-    if (*(u16 *)to == AF_INET)
-        mapped(&attempt, *(u32 *)(to + 4));
-    else if (*(u16 *)to == AF_INET6)
-        __builtin_memcpy(attempt.raddr, to + 8, 16);
-    else
+    if (!family)
         return 0;
     caller(&attempt);
     attempt.at = bpf_ktime_get_ns();
@@ -281,16 +264,10 @@ int settled(u64 *ctx) {
         moved(ctx[0], ctx[2], sk->sk_err);
         return 0;
     }
-    attempt.rport = bpf_ntohs(sk->__sk_common.skc_dport);
-    if (sk->__sk_common.skc_family == AF_INET) {
-        mapped(&attempt, sk->__sk_common.skc_daddr);
-    } else {
-        u32 *words = (u32 *)attempt.raddr;
-        words[0] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[0];
-        words[1] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[1];
-        words[2] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[2];
-        words[3] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[3];
-    }
+    u8 laddr[16] = {};
+    u32 lport, rport;
+    ends_of(sk, laddr, attempt.raddr, &lport, &rport);
+    attempt.rport = rport;
     started(ctx[0], &attempt);
     return 0;
 }
@@ -321,8 +298,8 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
 _SOCK_OPS = """
 static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
     struct task_struct *task = (void *)bpf_get_current_task();
-    bpf_probe_read_kernel(&attempt->pid, sizeof(attempt->pid), &task->tgid);
-    bpf_probe_read_kernel(attempt->comm, sizeof(attempt->comm), &task->comm);
+    PROBE_KERNEL(&attempt->pid, sizeof(attempt->pid), &task->tgid);
+    PROBE_KERNEL(attempt->comm, sizeof(attempt->comm), &task->comm);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
     begin(SOCKET_COOKIE(ctx), attempt);
     return 1;
@@ -331,18 +308,14 @@ int who4(struct bpf_sock_addr *ctx) {
     struct attempt attempt = {};
     if (READ(ctx->protocol) != IPPROTO_TCP)
         return 1;
-    mapped(&attempt, READ(ctx->user_ip4));
+    asked4(ctx, attempt.raddr);
     return starts(ctx, &attempt);
 }
 int who6(struct bpf_sock_addr *ctx) {
     struct attempt attempt = {};
-    u32 *words = (u32 *)attempt.raddr;
     if (READ(ctx->protocol) != IPPROTO_TCP)
         return 1;
-    words[0] = READ(ctx->user_ip6[0]);
-    words[1] = READ(ctx->user_ip6[1]);
-    words[2] = READ(ctx->user_ip6[2]);
-    words[3] = READ(ctx->user_ip6[3]);
+    asked6(ctx, attempt.raddr);
     return starts(ctx, &attempt);
 }
 int watch(struct bpf_sock_ops *ctx) {
@@ -375,10 +348,11 @@ int watch(struct bpf_sock_ops *ctx) {
 }
 """
 
+_CALL = OF_FD + OF_NAME + _SYSCALL
 SOURCES = {
     "fentry": _CORE + _STATES + _CALLS + _FENTRY,
     "kprobe": _CORE + _STATES + _CALLS + _KPROBE,
-    "typed": _CORE + _STATES + _SYSCALL + _TYPED,
-    "tracefs": _CORE + _STATES + _SYSCALL + _TRACEFS,
-    "sock_ops": _CORE + _SOCK_OPS,
+    "typed": _CORE + _STATES + _CALL + OF_SOCK + _TYPED,
+    "tracefs": _CORE + _STATES + _CALL + _TRACEFS,
+    "sock_ops": _CORE + OF_SOCK_ADDR + _SOCK_OPS,
 }

@@ -37,11 +37,31 @@ _ETHERTYPES = {
 }  # fmt: skip
 
 
+def ip_protocol(number: Any) -> str:
+    """6 -> "tcp"; one without a common name by its number."""
+    return _IP.get(number, f"ip {number}")
+
+
 def packet_protocol(number: int) -> str:
     """EtherType << 8 | protocol of IP -> "tcp", "arp", "0x88b5"; "-" where there is no packet."""
     ethertype, ip = number >> 8, number & 0xFF
     if not ethertype:
         return "-"
     if ip and ethertype in (0x0800, 0x86DD):
-        return _IP.get(ip, f"ip {ip}")
-    return _ETHERTYPES.get(ethertype, f"0x{ethertype:04x}")
+        return ip_protocol(ip)
+    return ethertype_name(ethertype)
+
+
+def ethertype_name(number: Any) -> str:
+    """0x0806 -> "arp"; what is no EtherType but a length is a frame of LLC."""
+    if number < 0x600:
+        return "llc"
+    return _ETHERTYPES.get(number, f"0x{number:04x}")
+
+
+_FAMILIES = {1: "unix", 2: "ipv4", 10: "ipv6", 16: "netlink", 17: "packet", 40: "vsock"}
+
+
+def family(number: Any) -> str:
+    """AF_INET -> "ipv4"; a family that is seldom seen by its number."""
+    return _FAMILIES.get(number, f"af {number}")

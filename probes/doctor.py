@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes import bpf, btf, features, links, privilege
+from probes import bpf, btf, cgroups, features, links, privilege
 from probes.attachment import Modules
 from probes.errors import ProbeError
 from probes.features import Answer, Word
@@ -95,7 +95,7 @@ def facts() -> Iterator[Fact]:
         "" if btf.available() else btf.missing().remedy,
     )
     yield _tracefs()
-    root = links.cgroup_root()
+    root = cgroups.root()
     yield Fact(
         "cgroup v2",
         f"at {root}" if root else "not mounted",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,7 +89,9 @@ def _harmless(point: Point, ifindex: int) -> bool:
     """Whether an empty program can be attached there for a moment without a trace."""
     if isinstance(point, points.TcxLink):
         return ifindex != 0
-    return not isinstance(point, points.Clsact | points.CgroupAttach)
+    return not isinstance(
+        point, points.Clsact | points.CgroupAttach | points.SkMsgLink | points.SkMsgAttach
+    )
 
 
 def _beside_others(point: points.CgroupAttach, fd: int) -> None:
@@ -107,8 +109,10 @@ def _neutral(point: Point) -> int:
             return 2  # XDP_PASS
         case points.TcxLink() | points.Clsact():
             return -1  # TCX_NEXT, TC_ACT_UNSPEC
-        case points.CgroupLink() | points.CgroupAttach():
-            return 1
+        case (
+            points.CgroupLink() | points.CgroupAttach() | points.SkMsgLink() | points.SkMsgAttach()
+        ):
+            return 1  # SK_PASS, for messages
         case _:
             return 0
 
@@ -132,6 +136,8 @@ def _exists(point: Point, ifindex: int) -> None:
         case points.CgroupLink() | points.CgroupAttach():
             with links.root_cgroup():
                 pass
+        case points.SkMsgLink(name) | points.SkMsgAttach(name):
+            _sockhash(point, name)
 
 
 def _links(where: str) -> None:
@@ -142,6 +148,20 @@ def _links(where: str) -> None:
         if refused.errno == errno.EINVAL:
             why = f"this kernel takes no link to {where}"
             raise Unsupported(why, errno=errno.EINVAL) from None
+
+
+def _sockhash(point: points.SkMsgLink | points.SkMsgAttach, name: str) -> None:
+    """An empty one of our own: nobody's socket is in it."""
+    with ExitStack() as stack:
+        fd = links.load(point, bpf.exit_with(_neutral(point)), "probe")
+        stack.callback(os.close, fd)
+        try:
+            sockets = bpf.map_create(bpf.SOCKHASH, 4, 4, 1)
+        except OSError as refused:
+            why = f"a sockhash could not be created: {os.strerror(refused.errno or 0)}"
+            raise Unsupported(why, errno=refused.errno or 0) from None
+        stack.callback(os.close, sockets)
+        links.attach(point, fd, 0, {name: sockets})()
 
 
 def _tcx() -> None:

@@ -12,18 +12,18 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from probes import bpf, btf, lasting, netlink, points, privilege, symbols, tracefs
+from probes import bpf, btf, cgroups, lasting, netlink, points, privilege, symbols, tracefs
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.points import AttachType, Point, ProgType
 from probes.units import printable
 
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
 PROGRAM_PREFIX = points.PROGRAM_PREFIX
-MOST_LOG = 16384
+_LOG, MOST_LOG = 1 << 20, 16384
 """Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
 XDP_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
 NO_TCX = "TCX came with Linux 6.6: this kernel has none"
@@ -31,10 +31,19 @@ ASK_SECONDS = 5.0
 """How often netlink is asked whether what was attached through it is still there."""
 _SO_ATTACH_BPF, _ETH_P_ALL = 50, 3  # include/uapi/{asm-generic/socket,linux/if_ether}.h
 _TCX = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
+_OF_CGROUPS = {
+    AttachType.CGROUP_SOCK_OPS: ProgType.SOCK_OPS,
+    AttachType.CGROUP_INET_INGRESS: ProgType.CGROUP_SKB,
+    AttachType.CGROUP_INET_EGRESS: ProgType.CGROUP_SKB,
+    AttachType.CGROUP_INET_SOCK_CREATE: ProgType.CGROUP_SOCK,
+}
 TRACEFS = tracefs.ROOTS
 MOUNT_TRACEFS = "As root: mount -t tracefs tracefs /sys/kernel/tracing"
 # Not below /sys, where a container may make no directory.
 MOUNT_CGROUP2 = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
+
+
+_TRAMPOLINES = points.Fentry | points.Fexit | points.FexitOf | points.Lsm
 
 
 class Attached:
@@ -79,6 +88,8 @@ def needs(point: Point) -> tuple[int, ...]:
             return privilege.BPF, privilege.NET_ADMIN
         case points.CgroupLink() | points.CgroupAttach():
             return privilege.BPF, privilege.NET_ADMIN
+        case points.SkMsgLink() | points.SkMsgAttach():
+            return privilege.BPF, privilege.NET_ADMIN
         case points.PacketSocket():
             return privilege.BPF, privilege.NET_RAW
         case _:
@@ -91,7 +102,7 @@ def load(point: Point, insns: bytes, name: str) -> int:
     Raises Unsupported (no such type, function or tracepoint here), Denied, or LoadFailed with
     the verifier's words.
     """
-    prog_type, expected, btf_id = _kind(point)
+    prog_type, expected, btf_id = kind(point)
     other = point.program if isinstance(point, points.FexitOf) else 0
     how = {
         "name": PROGRAM_PREFIX + name,
@@ -104,7 +115,7 @@ def load(point: Point, insns: bytes, name: str) -> int:
         refused = first
     # Once more, for the verifier's words: asking for them always would cost 1 MB for each load.
     try:
-        return bpf.prog_load(prog_type, insns, attach_btf_id=btf_id, log=True, **how)  # type: ignore[arg-type]
+        return bpf.prog_load(prog_type, insns, attach_btf_id=btf_id, log=_LOG, **how)  # type: ignore[arg-type]
     except bpf.VerifierError as error:
         log = error.log.strip()[-MOST_LOG:]
     except OSError:
@@ -112,8 +123,8 @@ def load(point: Point, insns: bytes, name: str) -> int:
     raise _load_refused(point, refused.errno or 0, log)
 
 
-def _kind(point: Point) -> tuple[int, int, int]:
-    """(program type, expected attach type, BTF id) to load with."""
+def kind(point: Point) -> tuple[int, int, int]:
+    """(program type, expected attach type, BTF id) to load with. Raises Unsupported."""
     match point:
         case points.RawTracepoint():
             return ProgType.RAW_TRACEPOINT, 0, 0
@@ -138,10 +149,13 @@ def _kind(point: Point) -> tuple[int, int, int]:
             return ProgType.SCHED_CLS, 0, 0
         case points.PacketSocket():
             return ProgType.SOCKET_FILTER, 0, 0
+        case points.Lsm(hook):
+            id = _typed(btf.function(f"bpf_lsm_{hook}"), f"security hook {hook} for programs")
+            return ProgType.LSM, AttachType.LSM_MAC, id
+        case points.SkMsgLink() | points.SkMsgAttach():
+            return ProgType.SK_MSG, AttachType.SK_MSG_VERDICT, 0
         case points.CgroupLink(kind) | points.CgroupAttach(kind):
-            if kind is AttachType.CGROUP_SOCK_OPS:
-                return ProgType.SOCK_OPS, kind, 0
-            return ProgType.CGROUP_SOCK_ADDR, kind, 0
+            return _OF_CGROUPS.get(kind, ProgType.CGROUP_SOCK_ADDR), kind, 0
 
 
 def _traced(function: str) -> int:
@@ -163,7 +177,7 @@ def _typed(id: int | None, what: str) -> int:
 
 def _load_refused(point: Point, code: int, log: str) -> ProbeError:
     if code in (errno.EPERM, errno.EACCES) and not log:
-        if isinstance(point, points.Fentry | points.Fexit | points.FexitOf) and _loads_others():
+        if isinstance(point, _TRAMPOLINES) and _loads_others():
             return Denied(
                 "this kernel's policy refuses programs on trampolines (fentry, fexit, LSM)",
                 errno=code,
@@ -217,10 +231,13 @@ def _hides_memory(helper: str) -> bool:
     return "probe_read" in helper and privilege.lockdown() == "confidentiality"
 
 
-def attach(point: Point, prog_fd: int, ifindex: int) -> Attached:
+def attach(
+    point: Point, prog_fd: int, ifindex: int, maps: Mapping[str, int] | None = None
+) -> Attached:
     """Attaches a loaded program; returns what detaches it.
 
-    Raises Unsupported, Denied, Busy (somebody else's program is there) or Gone.
+    maps: fds of the maps of the program's source, for points that are at one. Raises Unsupported,
+    Denied, Busy (somebody else's program is there) or Gone.
     """
     match point:
         case points.RawTracepoint(name):
@@ -232,6 +249,8 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Attached:
             return _link(lambda: bpf.raw_tracepoint_open(prog_fd), what, point)
         case points.Fentry(name) | points.Fexit(name):
             return _link(lambda: bpf.raw_tracepoint_open(prog_fd), f"function {name}", point)
+        case points.Lsm(hook):
+            return _link(lambda: bpf.raw_tracepoint_open(prog_fd), f"security hook {hook}", point)
         case points.FexitOf():
             return _link(lambda: bpf.raw_tracepoint_open(prog_fd), "program", point)
         case points.Tracepoint(category, name):
@@ -256,6 +275,9 @@ def attach(point: Point, prog_fd: int, ifindex: int) -> Attached:
             )
         case points.PacketSocket():
             return _packet_socket(prog_fd, point, ifindex)
+        case points.SkMsgLink(name) | points.SkMsgAttach(name):
+            assert maps is not None
+            return _sk_msg(prog_fd, point, maps[name])
         case points.CgroupLink(kind):
             with root_cgroup() as cgroup:
                 return _link(
@@ -291,6 +313,18 @@ def _packet_socket(prog_fd: int, point: Point, ifindex: int) -> Attached:
     return Attached(held.close)
 
 
+def _sk_msg(prog_fd: int, point: points.SkMsgLink | points.SkMsgAttach, map_fd: int) -> Attached:
+    """Neither outlives the map, which goes with the rung."""
+    verdict = AttachType.SK_MSG_VERDICT
+    if isinstance(point, points.SkMsgLink):
+        return _link(lambda: bpf.link_create(prog_fd, map_fd, verdict), "link to a sockhash", point)
+    try:
+        bpf.prog_attach(prog_fd, map_fd, verdict)
+    except OSError as refused:
+        raise _attach_refused(refused.errno or 0, "sockhash", point) from None
+    return Attached(lambda: bpf.prog_detach(prog_fd, map_fd, verdict))
+
+
 def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> ProbeError:
     match code:
         case errno.EBUSY | errno.EEXIST if ifindex:
@@ -309,7 +343,10 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
         case errno.EINVAL if isinstance(point, points.CgroupLink):
             why = "links to cgroups came with Linux 5.7: this kernel has none"
             return Unsupported(why, errno=code)
-        case errno.EINVAL if isinstance(point, points.Fentry | points.Fexit | points.FexitOf):
+        case errno.EINVAL if isinstance(point, points.SkMsgLink):
+            why = "links to sockhashes came with Linux 6.12: this kernel has none"
+            return Unsupported(why, errno=code)
+        case errno.EINVAL if isinstance(point, _TRAMPOLINES):
             return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.RawTracepoint | points.BtfTracepoint):
             return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
@@ -487,20 +524,6 @@ def _kprobe(prog_fd: int, point: points.Kprobe | points.Kretprobe) -> Attached:
 # -- cgroups ---------------------------------------------------------------------------------
 
 
-def cgroup_root() -> Path | None:
-    """Where cgroup v2 is mounted; in a container that is the container's own root.
-
-    A mount is listed also where another one hides it.
-    """
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        fields = line.split()
-        if len(fields) > 2 and fields[2] == "cgroup2":
-            root = Path(fields[1].encode().decode("unicode_escape"))
-            if os.access(root / "cgroup.procs", os.F_OK):
-                return root
-    return None
-
-
 def _no_cgroup() -> Unsupported:
     return Unsupported(
         "cgroup v2 is not mounted here",
@@ -512,7 +535,7 @@ def _no_cgroup() -> Unsupported:
 @contextmanager
 def root_cgroup() -> Iterator[int]:
     """An fd of the root cgroup. Raises Unsupported where cgroup v2 is not mounted."""
-    root = cgroup_root()
+    root = cgroups.root()
     if root is None:
         raise _no_cgroup()
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -537,7 +560,7 @@ def _lasting(point: Point, prog_fd: int, ifindex: int) -> Attached:
             detach = register.attach_clsact(ifindex, way, prog_fd, name)
             return Attached(detach, lambda: _filter_there(ifindex, way, id), ASK_SECONDS)
         case points.CgroupAttach(kind):
-            root = cgroup_root()
+            root = cgroups.root()
             if root is None:
                 raise _no_cgroup()
             try:

@@ -165,6 +165,7 @@ class Rung:
     from_zero: every row starts at zero when it appears, so a new row's count is its increase.
     requires: the refusal of a kernel that this rung is not for, where loading would not tell.
     reach: where it reaches further than its hook, it is taken only where a person pins it.
+    misses: what it cannot see of what better rungs do, said while it stands.
 
     A rung without programs that has a source, or requires something, follows: it attaches in
     `open` and while it reads, to what is there by then.
@@ -180,6 +181,7 @@ class Rung:
     from_zero: bool = True
     requires: Callable[[], ProbeError | None] | None = None
     reach: Reach | None = None
+    misses: str = ""
 
     @property
     def passive(self) -> bool:

@@ -7,7 +7,7 @@ an IPv4 one as ::ffff:a.b.c.d.
 _PARSER = """
 struct packet {
     u32 source[4], destination[4];
-    u16 ethertype, sport, dport;
+    u16 ethertype, sport, dport, payload;
     u8 family, protocol, ported, fragment, type;
 };
 struct ip4 { u8 words, tos; u16 length, id, offset; u8 ttl, protocol; u16 check; u32 from, to; };
@@ -107,6 +107,7 @@ static inline void parse(CONTEXT, struct packet *p) {
         p->ported = 1;
         p->sport = bpf_ntohs(ports.source);
         p->dport = bpf_ntohs(ports.destination);
+        p->payload = at + 8; /* UDP's */
     } else if (protocol == 58) {
         u8 type;
         if (!LOAD(at, type))

@@ -23,7 +23,9 @@ class ProgType(IntEnum):
     XDP = 6
     PERF_EVENT = 7
     CGROUP_SKB = 8
+    CGROUP_SOCK = 9
     SOCK_OPS = 13
+    SK_MSG = 16
     RAW_TRACEPOINT = 17
     CGROUP_SOCK_ADDR = 18
     TRACING = 26
@@ -33,13 +35,25 @@ class ProgType(IntEnum):
 class AttachType(IntEnum):
     """enum bpf_attach_type."""
 
-    NONE = 0
+    CGROUP_INET_INGRESS = 0
+    CGROUP_INET_EGRESS = 1
+    CGROUP_INET_SOCK_CREATE = 2
     CGROUP_SOCK_OPS = 3
+    SK_MSG_VERDICT = 7
+    CGROUP_INET4_BIND = 8
+    CGROUP_INET6_BIND = 9
     CGROUP_INET4_CONNECT = 10
     CGROUP_INET6_CONNECT = 11
+    CGROUP_UDP4_SENDMSG = 14
+    CGROUP_UDP6_SENDMSG = 15
+    CGROUP_UDP4_RECVMSG = 19
+    CGROUP_UDP6_RECVMSG = 20
     TRACE_RAW_TP = 23
     TRACE_FENTRY = 24
     TRACE_FEXIT = 25
+    LSM_MAC = 27
+    CGROUP_INET4_GETPEERNAME = 29
+    CGROUP_INET6_GETPEERNAME = 30
     XDP = 37
     PERF_EVENT = 41
     TCX_INGRESS = 46
@@ -153,6 +167,30 @@ class PacketSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class Lsm:
+    """A hook of the security modules ("file_open"), by trampoline. Linux 5.7, BTF, bpf in lsm=.
+
+    The program answers what it got from those before it: it looks on.
+    """
+
+    hook: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkMsgLink:
+    """A verdict on what sockets in a sockhash of the rung's C send, by a bpf_link. Linux 6.12."""
+
+    map: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkMsgAttach:
+    """The same attached to the map itself, with which it goes. Linux 4.18."""
+
+    map: str
+
+
+@dataclass(frozen=True, slots=True)
 class CgroupLink:
     """A program on the root cgroup (v2) through a bpf_link. Linux 5.7."""
 
@@ -180,6 +218,9 @@ Point = (
     | TcxLink
     | Clsact
     | PacketSocket
+    | Lsm
+    | SkMsgLink
+    | SkMsgAttach
     | CgroupLink
     | CgroupAttach
 )

@@ -208,6 +208,30 @@ def drops() -> list[tuple[str, int]]:
     ]
 
 
+_PROTOCOLS = {
+    ("in", "ipv4", "all"): "IpInReceives",
+    ("out", "ipv4", "all"): "IpOutRequests",
+    ("in", "ipv6", "all"): "Ip6InReceives",
+    ("out", "ipv6", "all"): "Ip6OutRequests",
+    ("in", "ip", "tcp"): "TcpInSegs",
+    ("out", "ip", "tcp"): "TcpOutSegs",
+    ("in", "ipv4", "udp"): "UdpInDatagrams",
+    ("out", "ipv4", "udp"): "UdpOutDatagrams",
+    ("in", "ipv6", "udp"): "Udp6InDatagrams",
+    ("out", "ipv6", "udp"): "Udp6OutDatagrams",
+    ("in", "ipv4", "icmp"): "IcmpInMsgs",
+    ("out", "ipv4", "icmp"): "IcmpOutMsgs",
+    ("in", "ipv6", "icmpv6"): "Icmp6InMsgs",
+    ("out", "ipv6", "icmpv6"): "Icmp6OutMsgs",
+}
+
+
+def protocol_counters() -> dict[tuple[str, str, str], int]:
+    """Packets by way, link and protocol, of this network namespace; "ip" is both versions."""
+    counters = {**_pairs(_read(_NET + "snmp")), **_words(_read(_NET + "snmp6"))}
+    return {kind: counters[name] for kind, name in _PROTOCOLS.items() if name in counters}
+
+
 def sockets(pid: int) -> set[int]:
     """The inodes of a process's sockets; none where it may not be looked at, or has gone."""
     folder = f"/proc/{pid}/fd/"

@@ -29,6 +29,28 @@ def by_columns(name: str = "rows") -> Open:
     return open
 
 
+def counting_lost(opening: Opening, shown: str, seen: str = "seen") -> Callable[[list[Flat]], int]:
+    """What a map that throws the oldest out has lost: all events less those in its rows.
+
+    shown: the field of `rows` that counts them. seen: an array that counts all of them. Gives the
+    function to call with the rows; it never goes back.
+    """
+    place, total = opening.tables["rows"].fields[shown], opening.tables[seen]
+    assert isinstance(place, int)
+    lost = 0
+    # What is seen while the rows are read must not be taken for lost: asked for before they were.
+    before = 0
+
+    def update(rows: list[Flat]) -> int:
+        nonlocal lost, before
+        lost = max(lost, before - sum(int(row[place]) for row in rows))
+        found = total.row((0,))
+        before = int(found[-1]) if found else 0
+        return lost
+
+    return update
+
+
 def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "rows") -> Open:
     """The target's entry of a map that is keyed by interface number, as the only row.
 

@@ -1,4 +1,4 @@
-"""TCP sockets as sock_diag lists them, with the kernel's TCP_INFO. Needs no privilege.
+"""TCP and UDP sockets as sock_diag lists them, with the kernel's TCP_INFO. Needs no privilege.
 
 Layouts are those of include/uapi/linux/{inet_diag,tcp}.h.
 """
@@ -94,13 +94,25 @@ def tcp_sockets(states: int = ALL) -> list[TcpSocket]:
 
     Raises ProbeError. Linux 3.3 with CONFIG_INET_TCP_DIAG.
     """
+    return _sockets(socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), states)
+
+
+def udp_sockets() -> list[TcpSocket]:
+    """Those of UDP, laid out alike: ESTABLISHED where connected, else CLOSE; without TCP_INFO.
+
+    Raises ProbeError. Linux 3.3 with CONFIG_INET_UDP_DIAG.
+    """
+    return _sockets(socket.IPPROTO_UDP, 0, ALL)
+
+
+def _sockets(protocol: int, extensions: int, states: int) -> list[TcpSocket]:
     return [
         found
         for family in (socket.AF_INET, socket.AF_INET6)
         for found in nlsocket.dump(
             nlsocket.SOCK_DIAG,
             _SOCK_DIAG_BY_FAMILY,
-            _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), states),
+            _REQUEST.pack(family, protocol, extensions, states),
             _tcp_socket,
         )
     ]

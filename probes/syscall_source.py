@@ -92,12 +92,18 @@ int leave(u64 *ctx) { left(ctx[2]); return 0; }
 }
 
 
+def compat() -> str:
+    """IS_COMPAT(regs->FIELD): whether a call is one of a 32-bit process, by its struct pt_regs."""
+    field, test = _IS_COMPAT.get(platform.machine(), ("", ""))
+    told = f"((u16)(word) {test})" if test else "0"
+    return f"#define FIELD {field}\n#define IS_COMPAT(word) {told}\n"
+
+
 def source(count: str, how: str, *, only: int | None = None) -> str:
     """The source for one kind of tracepoint: "typed", "raw" or "tracefs".
 
     count: C that defines `count(id, ns, result, timed)` and its maps. only: the one call wanted.
     """
-    field, test = _IS_COMPAT.get(platform.machine(), ("", ""))
     defines = {
         "SLOTS": SLOTS,
         "COMPAT": COMPAT,
@@ -105,10 +111,8 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
         "EXIT_GROUP": syscalls.number("exit_group"),
         "UNWANTED(id)": 0 if only is None else f"((id) != {only})",
         "ON_X86": int(platform.machine() == "x86_64"),
-        "FIELD": field,
-        "IS_COMPAT(word)": f"((u16)(word) {test})" if test else "0",
     }
-    head = "".join(f"#define {name} {value}\n" for name, value in defines.items())
+    head = "".join(f"#define {name} {value}\n" for name, value in defines.items()) + compat()
     return head + count + _TIMING + _PROGRAMS[how]
 
 

@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_hook_id,
         help="only this hook, on this target (repeatable)",
     )
+    doctor.add_argument(
+        "--programs",
+        nargs="*",
+        metavar="TYPE",
+        help="instead: which program types this kernel loads, their contexts, return values and "
+        "helpers (no TYPE: all)",
+    )
     doctor.set_defaults(run=_doctor)
 
     hooks = commands.add_parser("hooks", help="the catalogue of hooks")
@@ -369,9 +376,28 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from probes import doctor
     from tui import reports
 
+    if arguments.programs is not None:
+        return _programs(arguments)
     findings = reports.examine(arguments.hooks or ())
     report = reports.doctor_json if arguments.json else reports.doctor_text
     print(report(doctor.facts(), findings))
+    return DONE
+
+
+def _programs(arguments: argparse.Namespace) -> int:
+    from probes import progtypes
+    from tui import reports
+
+    if arguments.hooks:
+        raise UsageError("--hook and --programs ask for different things: leave one out")
+    for name in arguments.programs:
+        if name not in progtypes.NAMES:
+            known = ", ".join(progtypes.NAMES)
+            raise UsageError(
+                f"there is no program type {printable(name)!r} here; known are {known}"
+            )
+    report = reports.programs_json if arguments.json else reports.programs_text
+    print(report(progtypes.examine(tuple(arguments.programs))))
     return DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from probes import doctor
@@ -14,6 +15,7 @@ from probes.errors import Gone
 from probes.hooks import catalogue
 from probes.kernel import Compiler
 from probes.model import Hook, HookId, TargetKind
+from probes.progtypes import Found
 from probes.units import printable
 
 
@@ -119,7 +121,10 @@ def hooks_json() -> str:
                     "target": str(hook.target) or None,
                     "reach": str(hook.reach),
                     "at_start": not hook.on_demand and hook.reach == "looks on",
-                    "rungs": [{"rung": r.name, "least": r.least} for r in hook.ladder],
+                    "rungs": [
+                        {"rung": r.name, "least": r.least, "misses": r.misses or None}
+                        for r in hook.ladder
+                    ],
                     "columns": [
                         {"name": c.name, "unit": str(c.unit), "kind": str(c.kind), "help": c.help}
                         for c in hook.columns
@@ -143,3 +148,58 @@ def hooks_text() -> str:
         ]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+# -- program types ---------------------------------------------------------------------------
+
+
+def programs_json(found: Iterable[Found]) -> str:
+    return json.dumps(
+        {
+            "format": "ebpftop-programs/1",
+            "host": socket.gethostname(),
+            "kernel": os.uname().release,
+            "programs": [
+                {
+                    "type": f.kind.name,
+                    "loads": f.loads,
+                    "error": f.error or None,
+                    "why": f.why or None,
+                    "remedy": f.remedy or None,
+                    "context": f.kind.context,
+                    "context_bytes": f.size,
+                    "readable_bytes": f.readable,
+                    "accepts": f.accepts,
+                    "returns": [{"value": v, "meaning": meaning} for v, meaning in f.kind.returns],
+                    "helpers": f.helpers,
+                }
+                for f in found
+            ],
+        }
+    )
+
+
+def programs_text(found: Iterable[Found]) -> str:
+    return "\n\n".join("\n".join(_program_type(f)) for f in found)
+
+
+def _program_type(f: Found) -> Iterable[str]:
+    yield f"{f.kind.name}: {'loads' if f.loads else f'not loaded: {f.error}: {f.why}'}"
+    if f.remedy:
+        yield f"    -> {f.remedy}"
+    yield f"  context  {f.kind.context}{_context_size(f)}"
+    for i, (value, meaning) in enumerate(f.kind.returns):
+        yield f"  {'' if i else 'returns':7}  {value}: {meaning}"
+    if f.accepts:
+        yield f"  accepts  {', '.join(map(str, f.accepts))} (of -1 to 4)"
+    if f.helpers is not None:
+        text = f"{len(f.helpers)} of {f.of}: {', '.join(f.helpers)}"
+        indent = " " * 11
+        yield from textwrap.wrap(text, 100, initial_indent="  helpers  ", subsequent_indent=indent)
+
+
+def _context_size(f: Found) -> str:
+    sizes = [f"{f.size} bytes"] if f.size is not None else []
+    if f.readable is not None:
+        sizes.append(f"readable to byte {f.readable}")
+    return f" ({', '.join(sizes)})" if sizes else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from probes import socket_source
 from probes.columns import quantile
 from probes.decode import address
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
@@ -20,7 +21,9 @@ from probes.units import Unit
 _BUCKETS = 32
 
 # The row is keyed by the socket's cookie, which sock_diag knows as well.
-_CORE = f"""
+_CORE = (
+    socket_source.MAPPED
+    + f"""
 #define BUCKETS {_BUCKETS}
 struct slot {{
     u8 laddr[16], raddr[16];
@@ -29,41 +32,23 @@ struct slot {{
 }};
 BPF_TABLE("lru_hash", u64, struct slot, rows, 16384);
 
-static inline void address_of(u8 *to, u32 v4) {{
-    to[10] = to[11] = 0xff;
-    __builtin_memcpy(to + 12, &v4, 4);
-}}
-
 static inline void sampled(struct slot *slot, u32 us) {{
     slot->last_us = us;
     slot->samples++;
     slot->rtt[bucket_of(us, BUCKETS)]++;
 }}
 """
+)
 
 # A callback comes once for each round trip that was measured. Before Linux 6.10 it does not say
 # the sample, so the smoothed estimate stands for it.
 _SOCK_OPS = (
     _CORE
+    + socket_source.OF_SOCK_OPS
     + """
 static inline struct slot *add(struct bpf_sock_ops *ctx, u64 cookie) {
     struct slot slot = {};
-    u32 *local = (u32 *)slot.laddr, *remote = (u32 *)slot.raddr;
-    if (READ(ctx->family) == AF_INET) {
-        address_of(slot.laddr, READ(ctx->local_ip4));
-        address_of(slot.raddr, READ(ctx->remote_ip4));
-    } else {
-        local[0] = READ(ctx->local_ip6[0]);
-        local[1] = READ(ctx->local_ip6[1]);
-        local[2] = READ(ctx->local_ip6[2]);
-        local[3] = READ(ctx->local_ip6[3]);
-        remote[0] = READ(ctx->remote_ip6[0]);
-        remote[1] = READ(ctx->remote_ip6[1]);
-        remote[2] = READ(ctx->remote_ip6[2]);
-        remote[3] = READ(ctx->remote_ip6[3]);
-    }
-    slot.lport = READ(ctx->local_port);
-    slot.rport = bpf_ntohl(READ(ctx->remote_port));
+    ends_of(ctx, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
     rows.insert(&cookie, &slot);
     return rows.lookup(&cookie);
 }
@@ -102,26 +87,11 @@ int watch(struct bpf_sock_ops *ctx) {
 # tcp_probe comes for each segment that an established connection receives.
 _TYPED = (
     _CORE
+    + socket_source.OF_SOCK
     + """
 static inline struct slot *add(struct sock *sk, u64 cookie) {
-    struct sock_common *common = &sk->__sk_common;
     struct slot slot = {};
-    u32 *local = (u32 *)slot.laddr, *remote = (u32 *)slot.raddr;
-    if (common->skc_family == AF_INET) {
-        address_of(slot.laddr, common->skc_rcv_saddr);
-        address_of(slot.raddr, common->skc_daddr);
-    } else {
-        local[0] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
-        local[1] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
-        local[2] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
-        local[3] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
-        remote[0] = common->skc_v6_daddr.in6_u.u6_addr32[0];
-        remote[1] = common->skc_v6_daddr.in6_u.u6_addr32[1];
-        remote[2] = common->skc_v6_daddr.in6_u.u6_addr32[2];
-        remote[3] = common->skc_v6_daddr.in6_u.u6_addr32[3];
-    }
-    slot.lport = common->skc_num;
-    slot.rport = bpf_ntohs(common->skc_dport);
+    ends_of(sk, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
     rows.insert(&cookie, &slot);
     return rows.lookup(&cookie);
 }
@@ -164,7 +134,7 @@ static inline void peer(u8 *from, u8 *to) {
         return;
     }
     bpf_probe_read_kernel(&v4, sizeof(v4), from + 4);
-    address_of(to, v4);
+    mapped(to, v4);
 }
 
 int received(struct trace_event_raw_tcp_probe *ctx) {

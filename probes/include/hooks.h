@@ -28,6 +28,11 @@
     _read; \
 })
 
+/* For programs at sockets and cgroups. Where bcc may not read /proc/kallsyms, it puts
+ * bpf_probe_read in the place of bpf_probe_read_kernel, and they have no such helper. */
+#define PROBE_KERNEL(to, size, from) \
+    ((long (*)(void *, u32, const void *))BPF_FUNC_probe_read_kernel)((to), (size), (from))
+
 /* Reads once, as written: clang joins neighbouring 4-byte reads of a context into one of 8 bytes,
  * which the verifier refuses for sock_ops and cgroup address contexts. */
 #undef READ  /* linux/kernel.h has one, for a direction */

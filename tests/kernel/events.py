@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import socket
+import struct
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 
 from namespaces import run, veth
 
@@ -42,7 +47,7 @@ def _echo(listener: socket.socket) -> None:
 
 
 def _serve(connection: socket.socket) -> None:
-    with connection:
+    with connection, suppress(ConnectionResetError):
         while data := connection.recv(4096):
             connection.sendall(data)
 
@@ -76,6 +81,48 @@ def talk(host: str, port: int, messages: int) -> socket.socket:
     return s
 
 
+def exchange(s: socket.socket, size: int) -> None:
+    """So many bytes to an echo server and back."""
+    echoed(s, b"x" * size)
+
+
+def echoed(s: socket.socket, data: bytes) -> bytes:
+    """What comes back from an echo server, as much as was sent."""
+    s.settimeout(60)
+    s.sendall(data)
+    got = b""
+    while len(got) < len(data):
+        got += s.recv(len(data) - len(got))
+    return got
+
+
+LOST = 5000
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # include/uapi/asm-generic/socket.h
+
+
+def lose(s: socket.socket) -> int:
+    """LOST bytes there and back over a socket that is deaf at first; how many it resent."""
+    nothing = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))  # BPF_RET: 0 bytes
+    program = struct.pack("@HP", 1, ctypes.addressof(nothing))
+    s.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    s.sendall(b"x" * LOST)
+    while not _resent(s):
+        time.sleep(0.02)
+    s.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+    s.settimeout(60)
+    left = LOST
+    while left:
+        left -= len(s.recv(left))
+    return _resent(s)
+
+
+def _resent(s: socket.socket) -> int:
+    """tcpi_total_retrans of struct tcp_info."""
+    return int(
+        struct.unpack_from("=I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)[0]
+    )
+
+
 HOLE = "192.0.2.77"
 NO_ROUTE = "198.51.100.1"
 
@@ -100,3 +147,78 @@ def time_out(port: int) -> None:
     with socket.socket() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
         assert s.connect_ex((HOLE, port)) == errno.ETIMEDOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Operation, protocol, address and port, and how often: of all calls, of what stays open."""
+
+    asked: dict[tuple[str, str, str, int], int]
+    standing: dict[tuple[str, str, str, int], int]
+
+
+@contextmanager
+def name_addresses() -> Iterator[Named]:
+    """Connects, binds, sends, receives and asks for peers."""
+    host, host6 = "127.0.0.1", "::1"
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((host, 0)))
+        inbox, sender = (stack.enter_context(_bound(host6)) for _ in range(2))
+        port, box, sent = (s.getsockname()[1] for s in (listener, inbox, sender))
+        clients = [stack.enter_context(socket.create_connection((host, port))) for _ in range(6)]
+        assert [client.getpeername()[1] for client in clients[:2]] == [port] * 2
+        for _ in range(5):
+            sender.sendto(b"x", (host6, box))
+        for _ in range(3):
+            sender.sendmsg([b"x"], [], 0, (host6, box))
+        for _ in range(4):
+            inbox.recvfrom(1)
+        refused = free_port(host)
+        assert connect(host, refused, 2) == 2
+        asked = {
+            ("connect", "tcp", host, port): 6,
+            ("connect", "tcp", host, refused): 2,
+            ("getpeername", "tcp", host, port): 2,
+            ("bind", "tcp", host, 0): 2,
+            ("bind", "udp", host6, 0): 2,
+            ("sendmsg", "udp", host6, box): 8,
+            ("recvmsg", "udp", host6, sent): 4,
+        }
+        standing = {
+            ("connect", "tcp", host, port): 6,
+            ("bind", "tcp", host, port): 1,
+            ("bind", "udp", host6, box): 1,
+            ("bind", "udp", host6, sent): 1,
+        }
+        yield Named(asked, standing)
+
+
+def _bound(host: str) -> socket.socket:
+    s = socket.socket(_family(host), socket.SOCK_DGRAM)
+    s.bind((host, 0))
+    return s
+
+
+def be_checked() -> int:
+    """A process that opens 7 files, connects 3 times, makes 4 bad calls of bpf(2); then, as nobody,
+    is refused 5 times to set the host's name and 2 times to open a file. Its pid."""
+    call = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+    nothing = ctypes.create_string_buffer(72)
+    with tempfile.NamedTemporaryFile() as secret:
+        if (pid := os.fork()) == 0:
+            for _ in range(7):
+                os.close(os.open("/dev/null", os.O_WRONLY))
+            for _ in range(3):
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect_ex("/nonexistent/socket")
+            for _ in range(4):
+                _libc.syscall(call, 0, nothing, len(nothing))
+            os.setresuid(65534, 65534, 65534)
+            for _ in range(5):
+                _libc.sethostname(b"never", 5)
+            for _ in range(2):
+                with suppress(PermissionError):
+                    os.open(secret.name, os.O_RDONLY)
+            os._exit(0)
+        os.waitpid(pid, 0)
+    return pid

@@ -18,7 +18,7 @@ from commands import cgroup_programs
 from foreign_process import LONGEST
 from namespaces import FRAME, as_json, bpftool, run, send
 
-from probes import links
+from probes import cgroups
 
 SHORT, LONG = FRAME, FRAME + b"\0" * LONGEST
 """A frame that foreign programs let go on, and one that they drop."""
@@ -156,7 +156,7 @@ def tap(device: str) -> Iterator[Callable[[int], int]]:
 @contextmanager
 def own_cgroup() -> Iterator[Path]:
     """A cgroup below the root one; gone at the end, when those in it have gone."""
-    root = links.cgroup_root()
+    root = cgroups.root()
     if root is None:
         pytest.skip("cgroup v2 is not mounted here")
     group = root / f"ebpftop-test-{os.getpid()}"

@@ -25,8 +25,10 @@ from probes.points import (
     Fexit,
     Kprobe,
     Kretprobe,
+    Lsm,
     PacketSocket,
     RawTracepoint,
+    SkMsgLink,
     TcxLink,
     Tracepoint,
     XdpLink,
@@ -42,10 +44,10 @@ Kinds = tuple[type[Any], ...]
 Words = tuple[str, ...]
 XDP_TC: Kinds = (XdpLink, XdpNetlink, TcxLink, Clsact)
 CGROUP: Kinds = (CgroupLink, CgroupAttach)
-BTF: Kinds = (BtfTracepoint, Fentry, Fexit)
+BTF: Kinds = (BtfTracepoint, Fentry, Fexit, Lsm)
 THROUGH_RAW: Kinds = (*BTF, RawTracepoint)
 PERF: Kinds = (Tracepoint, Kprobe, Kretprobe)
-LINKS: Kinds = (XdpLink, TcxLink, CgroupLink)
+LINKS: Kinds = (XdpLink, TcxLink, CgroupLink, SkMsgLink)
 TRACING: Kinds = (*THROUGH_RAW, *PERF)
 LASTING: Kinds = (XdpNetlink, Clsact, CgroupAttach)
 ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING, PacketSocket)
@@ -63,10 +65,17 @@ EVERYTHING = (
     "syscall-processes@getpgid",
     "tcp-connect",
     "tcp-rtt",
+    "sock-addr",
+    "tcp-life",
+    "lsm",
+    "protocols@v0",
+    "cgroup-bytes",
+    "sk-msg",
     "xdp-programs",
     "tc-programs",
 )
 TCP = ("tcp-connect", "tcp-rtt")
+GUARDS = ("sock-addr", "tcp-life", "cgroup-bytes")
 READING = {
     ("drops", "raw-tracepoint"),
     ("syscalls", "raw-tracepoint"),
@@ -74,6 +83,9 @@ READING = {
     ("tcp-connect", "fentry"),
     ("tcp-connect", "kprobe"),
     ("tcp-connect", "sock_ops"),
+    ("sock-addr", "btf-tracepoint"),
+    ("tcp-life", "sock_ops-link"),
+    ("tcp-life", "sock_ops-multi"),
 }
 """Rungs of which a program that they cannot do without reads kernel memory."""
 
@@ -232,7 +244,15 @@ SITUATIONS = (
         lacks=CGROUP,
         says={CGROUP: _CGROUP2},
         facts=("cgroup v2",),
-        among=TCP,
+        among=(*TCP, *GUARDS),
+    ),
+    Situation(
+        "no cgroup v2, no tracefs",
+        _mounts(_without_cgroup2(), NO_TRACEFS),
+        lacks=(*CGROUP, Tracepoint),
+        says={CGROUP: _CGROUP2, (Tracepoint,): _TRACEFS},
+        facts=("cgroup v2", "tracefs"),
+        among=GUARDS,
     ),
     Situation(
         "hybrid cgroups",
@@ -263,6 +283,7 @@ SITUATIONS = (
         says={
             (CgroupLink,): ("no link", "Linux 5.7"),
             (XdpLink,): ("no link", "Linux 5.9"),
+            (SkMsgLink,): ("Linux 6.12",),
             (TcxLink,): ("TCX", "Linux 6.6"),
         },
     ),
@@ -278,7 +299,7 @@ SITUATIONS = (
         lacks=(*THROUGH_RAW, *CGROUP),
         says={CGROUP: _CGROUP2},
         facts=("cgroup v2",),
-        among=TCP,
+        among=(*TCP, *GUARDS),
     ),
     Situation(
         "no raw tracepoints, no perf",

@@ -32,7 +32,7 @@ from foreign import (
 )
 from namespaces import namespace, run, veth
 
-from probes import bpf, links
+from probes import bpf, cgroups
 from probes.attachment import Attachment, Modules
 from probes.features import Word, answer
 from probes.hooks import catalogue
@@ -255,7 +255,7 @@ def _stands_where_it_should(scene: Scene, status: Status, rung: str | None) -> N
 
 def test_sock_ops_beside_sock_ops_by_hand(other: Somebody, modules: Modules) -> None:
     """Beside one that was attached as one of many and one by a link, we are there in both ways."""
-    root = links.cgroup_root()
+    root = cgroups.root()
     if root is None:
         pytest.skip("cgroup v2 is not mounted here")
     programs = [other.sock_ops(root, how) for how in ("multi", "link")]
@@ -292,7 +292,7 @@ def test_an_exclusive_sock_ops_program_by_hand(
 ) -> None:
     """At a cgroup that is taken for the root: the host's own is nobody's to block."""
     with own_cgroup() as group, closing(other):
-        monkeypatch.setattr(links, "cgroup_root", lambda: group)
+        monkeypatch.setattr(cgroups, "root", lambda: group)
         other.ask("enter", str(group))
         program = other.sock_ops(group, "exclusive")
         before = _view([], [program], group)
@@ -360,7 +360,7 @@ def test_the_command_comes_and_goes(
             operators = [other.sock_ops(root, "exclusive")]
             before_it = confined(root)
         else:
-            found = links.cgroup_root()
+            found = cgroups.root()
             if found is None:
                 pytest.skip("cgroup v2 is not mounted here")
             root, before_it = found, ()

@@ -20,7 +20,7 @@ import pytest
 from commands import COMMAND, ROOT, cgroup_programs, ebpftop, running
 from namespaces import as_json, bpftool, namespace, run, veth
 
-from probes import links
+from probes import cgroups
 from probes.features import Word, answer
 from probes.hooks import catalogue
 from probes.model import TargetKind
@@ -168,7 +168,7 @@ def _listing(devices: list[str]) -> Mapping[str, Any]:
     for device in devices:
         for direction in ("ingress", "egress"):
             shown[f"{device} {direction}"] = run("tc", "filter", "show", "dev", device, direction)
-    root = links.cgroup_root()
+    root = cgroups.root()
     if root is not None:
         held = _held()
         attached = cgroup_programs(root)

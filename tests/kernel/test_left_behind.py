@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from namespaces import namespace, run, veth
 
-from probes import bpf, clsact, lasting, netlink, records, xdp_netlink
+from probes import bpf, cgroups, clsact, lasting, netlink, records, xdp_netlink
 from probes.errors import Busy, Denied
 from probes.points import ProgType
 
@@ -376,9 +376,7 @@ def test_a_cgroup_program_is_removed_and_others_stay(directory: Path, cgroup: Pa
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
-    from probes.links import cgroup_root
-
-    root = cgroup_root()
+    root = cgroups.root()
     if root is None:
         pytest.skip("cgroup v2 is not mounted")
     path = root / f"ebpftop-test-{os.getpid()}"

@@ -247,6 +247,24 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
         case "syscall-processes@getpgid":
             (row,) = (r for r in rows if r["pid"] == os.getpid())
             assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
+        case "sock-addr":
+            wanted = ("connect", os.getpid(), made.port)
+            (row,) = (r for r in rows if (r["operation"], r["pid"], r["port"]) == wanted)
+            assert row["calls"] == 7
+        case "protocols@v0":
+            found = {r["direction"]: r["packets"] for r in rows if r["link"] == "0x88b5"}
+            assert found == {"in": FRAMES, "out": FRAMES}
+        case "sk-msg":
+            (row,) = (r for r in rows if (r["lport"], r["rport"]) == (made.lport, made.port))
+            assert (row["messages"], row["bytes"]) == (20, 20)
+        case "cgroup-bytes":
+            assert [r["tx_packets"] > 0 for r in rows if r["pid"] == os.getpid()] == [True]
+        case "lsm":
+            mine = [r for r in rows if (r["pid"], r["check"]) == (os.getpid(), "connect")]
+            assert sum(r["checks"] for r in mine) == 7
+        case "tcp-life":
+            rows = [r for r in rows if r["port"] == made.port]
+            assert {r["side"]: (r["established"], r["open"]) for r in rows}["out"] == (7, 1)
         case "tcp-connect":
             (row,) = (r for r in rows if (r["pid"], r["rport"]) == (os.getpid(), made.port))
             assert (row["connects"], row["established"], row["failed"]) == (7, 7, 0)

@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import frames
 import pytest
 from events import (
     HOLE,
+    LOST,
     NO_ROUTE,
+    be_checked,
     black_hole,
     connect,
     connect_into_hole,
+    echoed,
+    exchange,
     free_port,
     getpgid,
+    lose,
+    name_addresses,
     server,
     talk,
     time_out,
 )
 from foreign import somebody
 from namespaces import FRAME, as_json, namespace, run, send, veth
-from scenarios import find, log_of, values
+from scenarios import find, log_of, rows_of, values
 
-from probes import bpf
+from probes import bpf, cgroups
 from probes.attachment import Attachment, Modules
-from probes.hooks import catalogue
+from probes.hooks import catalogue, protocols
 from probes.model import HookId, Rung, State
 from probes.snapshot import Trail
 
@@ -431,6 +440,199 @@ def test_round_trips_of_old_and_new_connections(
     assert after["from"] in ("sock_ops", "tcp_probe")
     assert after["samples"] == sum(after["rtt"]) > 0
     record_property("count", after["samples"])
+
+
+@_rungs("sock-addr")
+def test_addresses_that_processes_name(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """Each call once, by operation, protocol, address and port, with the cgroup of who calls."""
+    attachment = attached("sock-addr", rung)
+    with name_addresses() as made:
+        rows = [r for r in values(attachment) if r["pid"] == os.getpid()]
+    seen = {(r["operation"], r["protocol"], r["address"], r["port"]): r["calls"] for r in rows}
+    expected: dict[Any, int] = made.standing if _rung("sock-addr", rung).passive else made.asked
+    if "tracepoint" in rung:
+        unseen = ("recvmsg", "getpeername")
+        expected = {key: calls for key, calls in expected.items() if key[0] not in unseen}
+    assert seen == expected
+    assert {r["cgroup"] for r in rows} == {cgroups.of_process(os.getpid())}
+    record_property("count", sum(expected.values()))
+
+
+@_rungs("tcp-life")
+def test_lives_of_connections(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """Those that are closed, cut off, and open; what they carried, to the byte, at both ends."""
+    attachment = attached("tcp-life", rung)
+    attachment.read()
+    passive = _rung("tcp-life", rung).passive
+    with server("127.0.0.1") as port:
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+        for number, client in enumerate(clients):
+            exchange(client, 1000 + number)
+        resent = lose(clients[0])
+        if passive:
+            attachment.read()
+        for client in clients[5:7]:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for client in clients[:7]:
+            client.close()
+        out, inward, log = _lives(attachment, port, 7)
+        clients[7].close()
+    assert (out["pid"], inward["pid"]) == (os.getpid(), os.getpid())
+    for row in (out, inward):
+        assert (row["established"], row["closed"], row["open"]) == (8, 7, 1)
+    assert out["retransmits"] == resent > 0
+    record_property("count", 8)
+    if passive:
+        return
+    carried = sum(1000 + number for number in range(7)) + LOST
+    for row in (out, inward):
+        assert (row["tx"], row["rx"], row["aborted"]) == (carried, carried, 2)
+        assert sum(row["latency"]) == 7
+        assert row["total_srtt"] > 0
+    assert (out["closed_there"], inward["closed_there"]) == (0, 5)
+    assert sorted(e["end"] for e in log) == ["aborted"] * 4 + ["closed"] * 10
+    assert {(e["laddr"], e["raddr"]) for e in log} == {("127.0.0.1", "127.0.0.1")}
+    for side in ("out", "in"):
+        assert sum(e["tx"] for e in log if e["side"] == side) == carried
+    assert sum(e["retransmits"] for e in log if e["side"] == "out") == resent
+
+
+def _lives(attachment: Attachment, port: int, closed: int) -> tuple[Any, Any, list[Any]]:
+    """Both ends' rows when so many have ended there, and the log until then."""
+    log: list[Any] = []
+    for _ in range(200):
+        sample = attachment.read()
+        log += [e for e in log_of(attachment, sample) if port in (e["lport"], e["rport"])]
+        rows = [r for r in rows_of(attachment, sample) if r["port"] == port]
+        if len(rows) == 2 and all(r["closed"] == closed for r in rows):
+            # What ended between the reading of the log and that of the rows.
+            late = log_of(attachment, attachment.read())
+            log += [e for e in late if port in (e["lport"], e["rport"])]
+            return find(rows, side="out"), find(rows, side="in"), log
+        time.sleep(0.05)
+    raise AssertionError(f"{rows}")
+
+
+@_rungs("protocols")
+def test_protocols_of_an_interface(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    index, _ = veth()
+    attachment = attached("protocols@v0", rung, index)
+    if _rung("protocols", rung).passive:
+        with name_addresses():
+            rows = values(attachment)
+        assert find(rows, direction="in", link="ipv6", protocol="udp")["packets"] == 4
+        assert find(rows, direction="out", link="ipv6", protocol="udp")["packets"] == 8
+        record_property("count", 8)
+        return
+    packets = {
+        ("ipv4", "tcp", "-"): frames.ip("198.51.100.1", frames.TCP, frames.ports(80)),
+        ("ipv4", "udp", "dns"): frames.ip("198.51.100.1", frames.UDP, frames.ports(53)),
+        ("ipv6", "udp", "quic"): frames.ip("2001:db8::1", frames.UDP, _datagram(443, b"\xc3")),
+        ("ipv4", "udp", "-"): frames.ip("198.51.100.1", frames.UDP, _datagram(443, b"\x13")),
+        ("arp", "-", "-"): frames.ethernet(frames.ETH_ARP, b"\0" * 28),
+        ("0x88b5", "-", "-"): FRAME,
+    }
+    for number, frame in enumerate(packets.values(), 5):
+        send("v1", number, frame)
+        send("v0", 2 * number, frame)
+    rows = values(attachment)
+    seen = {(r["link"], r["protocol"], r["application"], r["direction"]): r for r in rows}
+    assert len(seen) == 2 * len(packets)
+    for number, (kind, frame) in enumerate(packets.items(), 5):
+        for direction, sent in (("in", number), ("out", 2 * number)):
+            row = seen[(*kind, direction)]
+            assert (row["packets"], row["looked_at"], row["factor"]) == (sent, sent, 1)
+            assert row["bytes"] == sent * len(frame)
+    record_property("count", sum(r["packets"] for r in rows))
+
+
+def _datagram(port: int, payload: bytes) -> bytes:
+    return frames.ports(port)[:8] + payload * 20
+
+
+@pytest.mark.parametrize("rung", ["packet-socket"])
+def test_protocols_are_sampled_when_the_rate_asks_for_it(
+    attached: Callable[..., Attachment], rung: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marked, with what was really looked at; the estimate is near what was sent."""
+    index, _ = veth()
+    attachment = attached("protocols@v0", rung, index)
+    monkeypatch.setattr(protocols, "MOST_LOOKED_AT", 1)
+    send("v1", 100)
+    (exact,) = values(attachment)
+    assert (exact["packets"], exact["looked_at"], exact["factor"]) == (100, 100, 1)
+    send("v1", 20_000)
+    (row,) = values(attachment)
+    factor = row["factor"]
+    assert factor > 1
+    assert row["packets"] == 100 + factor * (row["looked_at"] - 100)
+    # so many looked at by chance: eight times the standard deviation
+    assert abs(row["packets"] - 20_100) < 8 * factor * (20_000 / factor) ** 0.5
+
+
+@_rungs("sk-msg")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_messages_between_local_sockets(
+    attached: Callable[..., Attachment], host: str, rung: str, record_property: Record
+) -> None:
+    """Each once, to the byte, and what arrives is what was sent; also after the hook has gone."""
+    attachment = attached("sk-msg", rung)
+    sent = [bytes([65 + n]) * (100 + n) for n in range(20)]
+    with server(host) as port, socket.create_connection((host, port)) as client:
+        for data in sent:
+            assert echoed(client, data) == data
+        rows = [r for r in values(attachment) if port in (r["lport"], r["rport"])]
+        attachment.detach()
+        assert echoed(client, b"after") == b"after"
+        mine = client.getsockname()[1]
+    there, back = (find(rows, rport=p) for p in (port, mine))
+    octets = sum(map(len, sent))
+    assert (there["laddr"], there["lport"], there["raddr"]) == (host, mine, host)
+    assert (back["laddr"], back["lport"], back["raddr"]) == (host, port, host)
+    assert (there["messages"], there["bytes"]) == (20, octets)
+    assert back["bytes"] == octets
+    record_property("count", 20)
+
+
+@_rungs("lsm")
+def test_security_checks_and_denials(
+    attached: Callable[..., Attachment], rung: str, record_property: Record
+) -> None:
+    """Of a process that does nothing else; refused by capabilities and, lower down, file modes."""
+    attachment = attached("lsm", rung)
+    attachment.read()
+    pid = be_checked()
+    sample = attachment.read()
+    rows = [r for r in rows_of(attachment, sample) if r["pid"] == pid]
+    log = [e for e in log_of(attachment, sample) if e["pid"] == pid]
+    seen = {(r["check"], r["what"], r["uid"]): (r["checks"], r["denied"]) for r in rows}
+    if "tracepoint" in rung:
+        assert seen[("open", "-", 0)] == (7, 0)
+        assert seen[("open", "-", 65534)] == (2, 2)
+        assert seen[("connect", "-", 0)] == (3, 0)
+        assert seen[("bpf", "-", 0)] == (4, 0)
+        assert [(e["check"], e["error"]) for e in log] == [("open", "EACCES")] * 2
+        record_property("count", 16)
+        return
+    assert seen[("open", "write", 0)] == (7, 0)
+    assert seen[("connect", "unix", 0)] == (3, 0)
+    assert seen[("bpf", "map_create", 0)] == (4, 0)
+    assert seen[("capable", "sys_admin", 65534)] == (5, 5)
+    assert not [key for key in seen if key[0] == "open" and key[2] == 65534]
+    # To open a file that is not its own, it is asked for the capabilities that would let it.
+    denied = [(e["check"], e["what"], e["error"]) for e in log if e["what"] == "sys_admin"]
+    assert denied == [("capable", "sys_admin", "EPERM")] * 5
+    assert {e["what"] for e in log} == {"sys_admin", "dac_override", "dac_read_search"}
+    with subprocess.Popen(["/bin/true"]) as child:
+        child.wait()
+    assert find(values(attachment), pid=child.pid, check="exec")["checks"] == 1
+    record_property("count", 20)
 
 
 def test_snapshots_have_rates_on_the_real_kernel(modules: Modules) -> None:

@@ -12,7 +12,7 @@ from commands import held
 from namespaces import as_json, namespace, run, send, veth
 from scenarios import values
 
-from probes import bpf, links
+from probes import bpf, cgroups, links
 from probes.attachment import MOST_FAILURES, Attachment, Modules
 from probes.hooks import catalogue
 from probes.model import HookId, State
@@ -221,5 +221,5 @@ def test_a_cgroup_program_that_was_detached_is_noticed(
     attachment = stand("tcp-rtt", rung="sock_ops-multi")
     (ours,) = held()[0] - before
     assert attachment.read().status.state is State.ATTACHED
-    run("bpftool", "cgroup", "detach", str(links.cgroup_root()), "sock_ops", "id", str(ours))
+    run("bpftool", "cgroup", "detach", str(cgroups.root()), "sock_ops", "id", str(ours))
     _assert_noticed(attachment, "sock_ops-multi")

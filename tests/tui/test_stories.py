@@ -93,7 +93,9 @@ async def test_freeze_stands_still_while_collecting_goes_on() -> None:
         before = text(app)
         assert "FROZEN at 00:00:50" in before
         await step(pilot, 5)
-        body = [row for row in before.splitlines()[4:] if row.strip()]  # below the time
+        # below the banner and the time bar, which tell how long ago that is by now
+        body = [row for row in before.splitlines()[4:] if row.strip()]
+        assert "0:05 ago" in text(app)
         assert [row for row in text(app).splitlines()[4:] if row.strip()] == body
         await pilot.press("space")
         await settle(pilot)

@@ -182,7 +182,8 @@ def _block(view: View, finding: Finding, width: int, height: int) -> list[Line]:
         f" {figure.title}",
         (f"  {said}", "muted"),
     )
-    drawn = graph(values, width, height - 1, wrong=figure.wrong, ascii=view.ascii)
+    wrong = figure.wrong and bool(record.mark)
+    drawn = graph(values, width, height - 1, wrong=wrong, ascii=view.ascii)
     return [title, *(Line(((" ", ""), *text.spans)) for text in drawn)]
 
 

@@ -1,0 +1,235 @@
+"""Protocols: what an interface's packets are, from EtherType to DNS and QUIC, both ways.
+
+At high rates only a part of the packets is looked at, by chance; then `factor` says one of how
+many, and packets and bytes are estimates: what was looked at, times the factor of its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from probes import packets
+from probes.decode import ethertype_name, ip_protocol
+from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, TargetKind
+from probes.points import PacketSocket, TcxLink
+from probes.procfs import protocol_counters
+from probes.readers import interface_name, row_from
+from probes.units import Unit
+
+MOST_LOOKED_AT = 50_000
+"""Packets a second that are looked at; above it, a part of them is."""
+MOST_FACTOR = 1024
+APPLICATIONS = ("-", "dns", "quic")
+
+# Every packet is counted in `totals`, looked at or not. A long QUIC header has its two upper bits
+# set, a short one the second; what is not so at port 443 is something else.
+_COUNT = """
+struct kind { u32 ifindex; u16 ethertype; u8 protocol, application; u32 outward; };
+struct slot { u64 packets, bytes, looked_at; };
+struct total { u64 seen; };
+struct one { u32 factor; };
+BPF_TABLE("percpu_hash", struct kind, struct slot, rows, 4096);
+BPF_TABLE("percpu_hash", u32, struct total, totals, 1024);
+BPF_TABLE("hash", u32, struct one, factors, 1024);
+
+static inline u8 application(CONTEXT, struct packet *p) {
+    if (!p->ported)
+        return 0;
+    if ((p->protocol == 17 || p->protocol == 6) && (p->sport == 53 || p->dport == 53))
+        return 1;
+    if (p->protocol == 17 && (p->sport == 443 || p->dport == 443)) {
+        u8 first = 0;
+        if (!LOAD(p->payload, first) && (first & 0x40))
+            return 2;
+    }
+    return 0;
+}
+
+static inline void look(CONTEXT, u32 outward) {
+    u32 ifindex = IFINDEX;
+    u64 segments = SEGMENTS, factor = 1;
+    struct packet packet = {};
+    struct total zero = {}, *total = totals.lookup_or_try_init(&ifindex, &zero);
+    struct one *chosen = factors.lookup(&ifindex);
+    struct kind kind = {.ifindex = ifindex, .outward = outward};
+    struct slot none = {}, *slot;
+    if (total)
+        total->seen += segments;
+    if (chosen && chosen->factor > 1) {
+        factor = chosen->factor;
+        if (bpf_get_prandom_u32() & (factor - 1))
+            return;
+    }
+    parse(ctx, &packet);
+    kind.ethertype = bpf_ntohs(packet.ethertype);
+    kind.protocol = packet.family ? packet.protocol : 0;
+    kind.application = application(ctx, &packet);
+    slot = rows.lookup_or_try_init(&kind, &none);
+    if (!slot)
+        return;
+    slot->packets += segments * factor;
+    slot->bytes += LENGTH * factor;
+    slot->looked_at += segments;
+}
+"""
+_AT_SOCKET = (
+    packets.OF_SKB
+    + _COUNT
+    + """
+int protocols(struct __sk_buff *ctx) {
+    look(ctx, ctx->pkt_type == 4);
+    return 0;
+}
+"""
+)
+_AT_TC = (
+    packets.OF_SKB
+    + _COUNT
+    + """
+int protocols_in(struct __sk_buff *ctx) { look(ctx, 0); return -1; }
+int protocols_out(struct __sk_buff *ctx) { look(ctx, 1); return -1; }
+"""
+)
+
+
+def factor_for(rate: float) -> int:
+    """The power of two that brings so many packets a second below MOST_LOOKED_AT."""
+    factor = 1
+    while rate / factor > MOST_LOOKED_AT and factor < MOST_FACTOR:
+        factor *= 2
+    return factor
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    rows, totals, factors = (opening.tables[name] for name in ("rows", "totals", "factors"))
+    # The maps are shared by all targets, and this one may have been counted before.
+    for entry in _mine(opening):
+        rows.delete(entry[:-3])  # what is not its three counters
+    totals.delete((opening.ifindex,))
+    factors.update((opening.ifindex,), (1,))
+    before, factor = (monotonic(), 0), 1
+
+    def read() -> Reading:
+        nonlocal before, factor
+        total = totals.row((opening.ifindex,))
+        now = (monotonic(), int(total[1]) if total else 0)
+        found = [_row(opening, entry, factor) for entry in _mine(opening)]
+        if now[0] > before[0]:
+            wanted = factor_for((now[1] - before[1]) / (now[0] - before[0]))
+            if wanted != factor:
+                factors.update((opening.ifindex,), (wanted,))
+                factor = wanted
+        before = now
+        return Reading(found)
+
+    return read
+
+
+def _mine(opening: Opening) -> list[Flat]:
+    rows = opening.tables["rows"]
+    place = rows.fields["ifindex"]
+    return [entry for entry in rows.rows() if entry[place] == opening.ifindex]
+
+
+def _row(opening: Opening, entry: Flat, factor: int) -> Row:
+    _, link, protocol, application, outward, *counts = entry
+    known = {
+        "interface": interface_name(opening.ifindex),
+        "direction": "out" if outward else "in",
+        "link": ethertype_name(link),
+        "protocol": ip_protocol(protocol) if protocol else "-",
+        "application": APPLICATIONS[application],
+        "factor": factor,
+        **dict(zip(("packets", "bytes", "looked_at"), counts, strict=True)),
+    }
+    return row_from(opening.hook.stored, known)
+
+
+def _from_proc(opening: Opening) -> Callable[[], Reading]:
+    """The counters of the IP layer, since the moment of opening."""
+    start = protocol_counters()
+
+    def read() -> Reading:
+        now = protocol_counters()
+        return Reading(
+            row_from(
+                opening.hook.stored,
+                {
+                    "interface": "all",
+                    "direction": direction,
+                    "link": link,
+                    "protocol": protocol,
+                    "application": "-",
+                    "packets": count - start.get((direction, link, protocol), 0),
+                },
+            )
+            for (direction, link, protocol), count in now.items()
+        )
+
+    return read
+
+
+HOOK = Hook(
+    name="protocols",
+    title="Protocols",
+    answers="Which protocols an interface's packets are of, how many and how large.",
+    columns=(
+        Column("interface", "Interface", width=15, help="all: of the network namespace"),
+        Column("direction", "Way", kind=Kind.KEY, width=4, help="in, or out"),
+        Column("link", "Link", kind=Kind.KEY, width=8, help="EtherType, below VLAN tags"),
+        Column(
+            "protocol",
+            "Proto",
+            kind=Kind.KEY,
+            width=8,
+            help="of what IP carries; all: whatever it is",
+        ),
+        Column(
+            "application",
+            "App",
+            kind=Kind.KEY,
+            width=6,
+            help="dns: port 53; quic: UDP port 443 with its header's fixed bit",
+        ),
+        Column(
+            "packets",
+            "Packets",
+            Unit.PACKETS,
+            Kind.COUNTER,
+            "packets",
+            help="as on the wire; estimated where a part was looked at",
+        ),
+        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of them, likewise"),
+        Column("looked_at", "Looked at", Unit.PACKETS, Kind.COUNTER, "looked_at", help="of them"),
+        Column("factor", "1 of", Unit.COUNT, help="one of so many packets is looked at now"),
+    ),
+    ladder=(
+        Rung(
+            "packet-socket",
+            "Linux 5.0, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON",
+            _open,
+            source=_AT_SOCKET,
+            programs=(Program("protocols", PacketSocket()),),
+        ),
+        Rung(
+            "tcx",
+            "Linux 6.6, CAP_BPF, CAP_NET_ADMIN",
+            _open,
+            source=_AT_TC,
+            programs=(
+                Program("protocols_in", TcxLink("ingress")),
+                Program("protocols_out", TcxLink("egress")),
+            ),
+        ),
+        Rung(
+            "proc",
+            "nothing",
+            _from_proc,
+            misses="these are the whole namespace's, without bytes; 'all' has the others in it",
+        ),
+    ),
+    order=62,
+    on_demand=True,
+    target=TargetKind.INTERFACE,
+)

@@ -1,0 +1,96 @@
+"""Messages: what processes hand to each local TCP socket, and how much, before TCP cuts it up.
+
+Intrusive: every connection that is established meanwhile is put into a sockhash, whose program
+every message passes on its way. It lets all of them pass. When the hook is detached the sockets
+are as they were; what was open before is left alone.
+"""
+
+from __future__ import annotations
+
+from probes import socket_source
+from probes.decode import address
+from probes.model import Column, Hook, Kind, Program, Reach, Rung
+from probes.points import AttachType, CgroupLink, SkMsgAttach, SkMsgLink
+from probes.readers import by_columns
+from probes.units import Unit
+
+# A message here is what one call of the process gives, up to a page of its memory each: sendfile
+# and large writes are several.
+_SOURCE = (
+    socket_source.MAPPED
+    + """
+struct pair { u8 laddr[16], raddr[16]; u32 lport, rport; };
+struct slot { u64 messages, bytes; };
+BPF_SOCKHASH(sockets, struct pair, 16384);
+BPF_TABLE("lru_hash", struct pair, struct slot, rows, 8192);
+"""
+    + socket_source.OF_SOCK_OPS.replace("ends_of", "ends_of_socket")
+    + socket_source.OF_SK_MSG
+    + """
+int established(struct bpf_sock_ops *ctx) {
+    u32 op = READ(ctx->op);
+    struct pair pair = {};
+    if (op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+        return 1;
+    ends_of_socket(ctx, pair.laddr, pair.raddr, &pair.lport, &pair.rport);
+    sockets.sock_hash_update(ctx, &pair, BPF_ANY);
+    return 1;
+}
+
+int message(struct sk_msg_md *ctx) {
+    struct pair pair = {};
+    struct slot none = {}, *slot;
+    ends_of(ctx, pair.laddr, pair.raddr, &pair.lport, &pair.rport);
+    slot = rows.lookup_or_try_init(&pair, &none);
+    if (slot) {
+        ADD(&slot->messages, 1);
+        ADD(&slot->bytes, READ(ctx->size));
+    }
+    return SK_PASS;
+}
+"""
+)
+
+
+def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
+    return Rung(
+        name,
+        f"{least}, cgroup v2, CAP_BPF, CAP_NET_ADMIN",
+        by_columns("rows"),
+        source=_SOURCE,
+        programs=(
+            Program("message", point),  # first: no socket is in the map before it
+            Program("established", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
+        ),
+        misses="connections that were open before are not seen",
+    )
+
+
+def _port(name: str, title: str, help: str) -> Column:
+    return Column(name, title, Unit.NUMBER, Kind.KEY, name, width=5, help=help)
+
+
+def _address(name: str, title: str, help: str) -> Column:
+    return Column(name, title, kind=Kind.KEY, field=name, decode=address, width=22, help=help)
+
+
+HOOK = Hook(
+    name="sk-msg",
+    title="Messages",
+    answers="How many messages of what size are sent over each local TCP socket.",
+    columns=(
+        _address("laddr", "Local", "the sender's address"),
+        _port("lport", "LPort", "its port"),
+        _address("raddr", "Remote", "the receiver's address"),
+        _port("rport", "RPort", "its port"),
+        Column("messages", "Messages", Unit.COUNT, Kind.COUNTER, "messages", help="handed over"),
+        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of payload in them"),
+    ),
+    ladder=(
+        _rung("sk_msg-link", "Linux 6.12", SkMsgLink("sockets")),
+        _rung("sk_msg-attach", "Linux 5.7", SkMsgAttach("sockets")),
+    ),
+    reach=Reach.DATA_PATH,
+    order=120,
+    on_demand=True,
+)

@@ -1,0 +1,115 @@
+"""The C that sources about sockets share: who is at both ends, as a program of each kind sees it.
+
+An address is 16 bytes, an IPv4 one as ::ffff:a.b.c.d, so that every end has one form. What is
+written to must be zero before. Ports are in the host's order.
+"""
+
+from __future__ import annotations
+
+MAPPED = """
+static inline void mapped(u8 *to, u32 v4) {
+    to[10] = to[11] = 0xff;
+    __builtin_memcpy(to + 12, &v4, 4);
+}
+"""
+
+# struct bpf_sock_addr: what a process asks for, before the kernel has looked at it.
+OF_SOCK_ADDR = """
+static inline void asked4(struct bpf_sock_addr *ctx, u8 *to) {
+    mapped(to, READ(ctx->user_ip4));
+}
+static inline void asked6(struct bpf_sock_addr *ctx, u8 *to) {
+    u32 *words = (u32 *)to;
+    words[0] = READ(ctx->user_ip6[0]);
+    words[1] = READ(ctx->user_ip6[1]);
+    words[2] = READ(ctx->user_ip6[2]);
+    words[3] = READ(ctx->user_ip6[3]);
+}
+"""
+
+
+def _ends(context: str) -> str:
+    """struct bpf_sock_ops and struct sk_msg_md have the same fields for this."""
+    words = "".join(
+        f"        {side}[{i}] = READ(ctx->{side}_ip6[{i}]);\n"
+        for side in ("local", "remote")
+        for i in range(4)
+    )
+    return f"""
+static inline void ends_of(struct {context} *ctx, u8 *laddr, u8 *raddr, u32 *lport, u32 *rport) {{
+    u32 *local = (u32 *)laddr, *remote = (u32 *)raddr;
+    if (READ(ctx->family) == AF_INET) {{
+        mapped(laddr, READ(ctx->local_ip4));
+        mapped(raddr, READ(ctx->remote_ip4));
+    }} else {{
+{words}    }}
+    *lport = READ(ctx->local_port);
+    *rport = bpf_ntohl(READ(ctx->remote_port));
+}}
+"""
+
+
+OF_SOCK_OPS = _ends("bpf_sock_ops")
+OF_SK_MSG = _ends("sk_msg_md")
+
+# A struct sock that the verifier knows the type of.
+OF_SOCK = """
+static inline void ends_of(struct sock *sk, u8 *laddr, u8 *raddr, u32 *lport, u32 *rport) {
+    struct sock_common *common = &sk->__sk_common;
+    u32 *local = (u32 *)laddr, *remote = (u32 *)raddr;
+    if (common->skc_family == AF_INET) {
+        mapped(laddr, common->skc_rcv_saddr);
+        mapped(raddr, common->skc_daddr);
+    } else {
+        local[0] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
+        local[1] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
+        local[2] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
+        local[3] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
+        remote[0] = common->skc_v6_daddr.in6_u.u6_addr32[0];
+        remote[1] = common->skc_v6_daddr.in6_u.u6_addr32[1];
+        remote[2] = common->skc_v6_daddr.in6_u.u6_addr32[2];
+        remote[3] = common->skc_v6_daddr.in6_u.u6_addr32[3];
+    }
+    *lport = common->skc_num;
+    *rport = bpf_ntohs(common->skc_dport);
+}
+"""
+
+# Which socket a file descriptor of the calling process stands for; by reading kernel memory.
+OF_FD = """
+static inline void *follow(void *from) {
+    void *to = 0;
+    bpf_probe_read_kernel(&to, sizeof(to), from);
+    return to;
+}
+static inline struct socket *socket_of(u32 fd) {
+    struct task_struct *task = (void *)bpf_get_current_task();
+    struct files_struct *files = follow(&task->files);
+    struct fdtable *table = follow(&files->fdt);
+    struct file **fds = follow(&table->fd), *file = follow(&fds[fd]);
+    return follow(&file->private_data);
+}
+static inline u32 protocol_of(struct socket *socket) {
+    struct sock *sk = follow(&socket->sk);
+    u16 protocol = 0;
+    bpf_probe_read_kernel(&protocol, sizeof(protocol), &sk->sk_protocol);
+    return protocol;
+}
+"""
+OF_FD_TYPES = ("task_struct", "files_struct", "fdtable", "file", "socket", "sock")
+
+# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address. `name` is
+# 28 bytes, taken from the user's memory; 0 where it is neither of both.
+OF_NAME = """
+static inline u16 named(char *name, u64 from, u32 length, u8 *to, u16 *port) {
+    bpf_probe_read_user(name, length < 28 ? 16 : 28, (void *)from);
+    *port = bpf_ntohs(*(u16 *)(name + 2));
+    if (*(u16 *)name == AF_INET)
+        mapped(to, *(u32 *)(name + 4));
+    else if (*(u16 *)name == AF_INET6 && length >= 28)
+        __builtin_memcpy(to, name + 8, 16);
+    else
+        return 0;
+    return *(u16 *)name;
+}
+"""
