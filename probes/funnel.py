@@ -237,7 +237,7 @@ class _Funnel:
             for cause in programs:
                 self._add(stage, *cause)
             for place in places[:1]:  # what nobody is known to have dropped was freed there
-                self._add(stage, place.why, self._left(freed, known))
+                self._add(stage, place.why, freed.less(known))
         lost = freed.most(known)
         return lost if known.per_s is not None else Flow(lost.total, None)
 
