@@ -85,7 +85,15 @@ HOOK = Hook(
             width=26,
             help="IPv4 or IPv6 address that is named",
         ),
-        Column("port", "Port", Unit.NUMBER, Kind.KEY, "port", width=5, help="0: any, for bind"),
+        Column(
+            "port",
+            "Port",
+            Unit.NUMBER,
+            Kind.KEY,
+            "port",
+            width=5,
+            help="0: any, for bind; recvmsg and getpeername: all",
+        ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "value", help="how often"),
     ),
     ladder=(

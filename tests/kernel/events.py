@@ -178,11 +178,11 @@ def name_addresses() -> Iterator[Named]:
         asked = {
             ("connect", "tcp", host, port): 6,
             ("connect", "tcp", host, refused): 2,
-            ("getpeername", "tcp", host, port): 2,
+            ("getpeername", "tcp", host, 0): 2,
             ("bind", "tcp", host, 0): 2,
             ("bind", "udp", host6, 0): 2,
             ("sendmsg", "udp", host6, box): 8,
-            ("recvmsg", "udp", host6, sent): 4,
+            ("recvmsg", "udp", host6, 0): 4,
         }
         standing = {
             ("connect", "tcp", host, port): 6,

@@ -73,10 +73,17 @@ def _who(hook: Hook, row: SnapshotRow) -> str:
         " < ".join(reversed(str(row[c.name]).split(";")))
         if c.name == "stack"
         else show(row[c.name], c.unit)
-        for c in hook.columns
-        if c.kind is Kind.KEY
+        for c in _telling(hook)
     ]
     return "  ".join(parts)
+
+
+def _telling(hook: Hook) -> list[Column]:
+    """What tells rows apart; where a key is hidden (a cgroup's id), what stands for it as well."""
+    keys = [c for c in hook.columns if c.kind is Kind.KEY]
+    kinds = {Kind.KEY, Kind.LEVEL} if any(c.hidden for c in keys) else {Kind.KEY}
+    units = (Unit.TEXT, Unit.NUMBER)
+    return [c for c in hook.columns if not c.hidden and c.kind in kinds and c.unit in units]
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -94,8 +101,8 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         return [line(("this hook is gone", "muted"))]
     known = [
         (c.title, show(record.values.get(c.name), c.unit))
-        for c in hook.columns
-        if c.kind is Kind.KEY and c.name != "stack"
+        for c in _telling(hook)
+        if c.name != "stack"
     ]
     status = view.status(id)
     lines = pairs([("Hook", id), ("Answers", hook.answers), ("Rung", status.rung), *known], width)
