@@ -11,6 +11,9 @@ from textual.message import Message
 from tui.lines import Line, Span, line, width_of
 from tui.widgets.canvas import Canvas
 
+_LEAST = 4
+"""Letters of a title that are worth more than the note."""
+
 
 class Tab(NamedTuple):
     title: str
@@ -46,10 +49,13 @@ class Tabs(Canvas):
         return line(*spans)
 
     def _drawn(self) -> list[list[Span]]:
-        """Each tab's spans. Where space is short, the others' titles are cut, evenly."""
-        for most in range(max((len(t.title) for t in self._tabs), default=0), -1, -1):
+        """Each tab's spans. Where space is short, the others' titles are cut, evenly: first to
+        leave some for the note, then to be there at all."""
+        longest = max((len(t.title) for t in self._tabs), default=0)
+        beside_note = [(n, width_of(self._note[0]) + 1) for n in range(longest, _LEAST - 1, -1)]
+        for most, taken in (*beside_note, *((n, 0) for n in range(longest, -1, -1))):
             drawn = [self._tab(i, tab, most) for i, tab in enumerate(self._tabs, 1)]
-            if sum(width_of(t) for tab in drawn for t, _ in tab) <= self.size.width:
+            if sum(width_of(t) for tab in drawn for t, _ in tab) + taken <= self.size.width:
                 break
         return drawn
 
