@@ -173,6 +173,24 @@ def _parser() -> argparse.ArgumentParser:
     profile.set_defaults(run=_profile, hooks=[HookId("profile")], drops=[], observe_only=False)
     _rung_option(profile)
 
+    export = commands.add_parser("export", help="the numbers for Prometheus, over HTTP")
+    export.add_argument(
+        "--listen",
+        metavar="ADDR:PORT",
+        type=_address,
+        help="where (default 127.0.0.1:19435); there is no password: think before you open it",
+    )
+    export.add_argument(
+        "--most",
+        type=_positive,
+        metavar="N",
+        default=25,
+        help="rows of a hook and target with labels of their own; the rest is summed (default 25)",
+    )
+    _interval_option(export, 5.0)
+    _batch_options(export)
+    export.set_defaults(run=_export)
+
     demo = commands.add_parser("demo", help="the screen, from a scripted incident")
     demo.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
     _screen_options(demo)
@@ -272,7 +290,7 @@ def _interval_option(parser: argparse.ArgumentParser, default: float | None = 1.
         metavar="SECONDS",
         type=_interval,
         default=default,  # None: as the settings say
-        help="seconds between two readings (default 1)",
+        help=f"seconds between two readings (default {default or 1:g})",
     )
 
 
@@ -364,6 +382,15 @@ def _speed(text: str) -> float:
     if not 0.1 <= value <= 60:
         raise argparse.ArgumentTypeError("a speed is from 0.1 to 60 times as fast")
     return value
+
+
+def _address(text: str) -> tuple[str, int]:
+    from tui.export import parse
+
+    try:
+        return parse(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def _positive(text: str) -> int:
@@ -574,6 +601,43 @@ def _replay(arguments: argparse.Namespace) -> int:
         return _screen(player, arguments, settings.load(settings.path()))
     except TimeError as wrong:
         raise UsageError(str(wrong)) from None
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from tui import export
+    from tui.metrics import Exported
+
+    try:  # before anything is attached
+        server = export.Server(arguments.listen or export.DEFAULT)
+    except export.CannotListen as why:
+        raise UsageError(str(why)) from None
+
+    async def watch(live: Live) -> int:
+        samples = await live.read()
+        if status := _verdict(arguments, samples):
+            return status
+        live.shed()
+        if arguments.hooks is None:
+            live.follow()
+        exported = Exported(live.host, live.catalogue, _version(), arguments.most)
+        exported.take(samples, live.rules())
+        server.serve(exported)
+        _say(server.said())
+        while True:
+            await asyncio.sleep(live.until_next())
+            exported.take(await live.read(), live.rules())
+
+    with server:
+        return _batch(_live(arguments), watch)
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("ebpftop")
+    except metadata.PackageNotFoundError:
+        return "unknown"  # run from a tree that was never installed
 
 
 def _asked(arguments: argparse.Namespace, known: Catalogue) -> list[Hook]:
