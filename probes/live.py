@@ -150,6 +150,8 @@ class Live:
         needed = {privilege.BPF}
         if self._wanted is None or self.rules():
             needed |= {privilege.NET_ADMIN, privilege.PERFMON}
+        if self.rules():
+            needed |= {*privilege.PROCESSES}  # whose connections no rule may match
         for attachment in self._attachments.values():
             hook = attachment.hook
             rung = hook.rung(attachment.status.rung or "")
