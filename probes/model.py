@@ -404,6 +404,20 @@ class Host:
     demo: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How another host's numbers come here.
+
+    latency: seconds there and back, None: not known. trouble: why nothing comes, or "". since: from
+    when on, again: when it is tried again (Unix seconds; 0: it is being tried).
+    """
+
+    latency: float | None = None
+    trouble: str = ""
+    since: float = 0.0
+    again: float = 0.0
+
+
 class Source(Protocol):
     """Where samples come from: the live kernel, a recording, the demo, another host.
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -190,6 +190,11 @@ def _parser() -> argparse.ArgumentParser:
     _interval_option(export, 5.0)
     _batch_options(export)
     export.set_defaults(run=_export)
+
+    # What `--remote` runs on the other side: not for people, so without a word in the help.
+    serve = commands.add_parser("serve")
+    serve.add_argument("--demo", action="store_true", help="the demo's numbers, for tests")
+    serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="the screen, from a scripted incident")
     demo.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
@@ -631,6 +636,41 @@ def _export(arguments: argparse.Namespace) -> int:
         return _batch(_live(arguments), watch)
 
 
+def _serve(arguments: argparse.Namespace) -> int:
+    if sys.stdin.isatty() or sys.stdout.isatty():
+        raise UsageError("serve is what `ebpftop --remote HOST` runs on that host")
+    from probes import serving, wire
+    from probes.cells import Malformed
+    from probes.demo import Demo
+    from probes.live import Live
+
+    async def run() -> int:
+        reader, writer = await serving.streams(os.dup(0), os.dup(1))
+        try:
+            begin = await serving.begun(reader)
+        except (Malformed, RuleError) as wrong:
+            raise UsageError(f"what was asked for was not understood: {wrong}") from None
+        if begin is None:
+            return DONE
+        live = Live(
+            interval=begin.interval,
+            also=begin.also,
+            pins=begin.pins,
+            drops=begin.drops,
+            observe_only=begin.observe_only,
+        )
+        source = Demo(interval=begin.interval) if arguments.demo else live
+        served = serving.Serving(source, reader, writer, _version())
+        try:
+            return await _until_signal(served.run(begin.id, live.check))
+        finally:
+            await source.close()
+            _say((*live.notices, *live.ended_rules))
+            await wire.sent(writer)
+
+    return asyncio.run(run())
+
+
 def _version() -> str:
     from importlib import metadata
 
@@ -663,24 +703,12 @@ def _live(arguments: argparse.Namespace) -> Live:
     return live
 
 
-def _batch(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
+def _batch(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:
     """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
 
     async def run() -> int:
-        work = asyncio.ensure_future(_attached(live, watch))
-        came: list[int] = []
-
-        def leave(number: int) -> None:
-            came.append(number)
-            work.cancel()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, leave, number)
         try:
-            return await work
-        except asyncio.CancelledError:
-            return 128 + came[0]
+            return await _until_signal(_attached(live, watch))
         finally:
             await live.close()
             _say((*live.notices, *live.ended_rules))
@@ -688,7 +716,25 @@ def _batch(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
     return asyncio.run(run())
 
 
-async def _attached(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
+async def _until_signal(running: Coroutine[None, None, int]) -> int:
+    """Its exit status, or that of the signal that came first."""
+    work = asyncio.ensure_future(running)
+    came: list[int] = []
+
+    def leave(number: int) -> None:
+        came.append(number)
+        work.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, leave, number)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        return 128 + came[0]
+
+
+async def _attached(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:
     await live.attach_all()
     _say(_dropping(rule) for rule in live.rules())
     return await watch(live)
