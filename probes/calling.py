@@ -261,6 +261,8 @@ class Call:
             process.kill()
             await process.wait()
         self._tasks[0].cancel()
+        with suppress(ConnectionError):
+            await process.stdin.wait_closed()
         return list(self._said)[said:]
 
     async def _drained(self, process: asyncio.subprocess.Process) -> None:

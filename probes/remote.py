@@ -41,7 +41,7 @@ PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 
 class Remote:
-    """A `model.Source`. way: how to come there. The rest: as for `Live`, but done there.
+    """A `model.Source`. way: how to come there; name: what the user calls it. The rest: as for `Live`, but done there.
 
     feed: how its numbers come here. notices: what was said there at the end. words: gets what ssh
     says while it connects (a banner, a host key that is new).
@@ -59,6 +59,7 @@ class Remote:
         words: Callable[[str], None] = lambda _: None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> None:
+        self.name = way.name
         self.host = Host(way.name, "")
         self.feed = Feed()
         self.notices: list[str] = []
@@ -73,6 +74,7 @@ class Remote:
         }
         self._calls = count()
         self._call: Call | None = None
+        self._failed: ProbeError | None = None
         self._generation = 0
         self._tick: Tick | None = None
         self._came = 0.0
@@ -105,8 +107,12 @@ class Remote:
         """
         await self._connect(self._way.first, ask=True)
 
+    def later(self, why: ProbeError) -> None:
+        """It could not be connected to now: once it is started, it is tried again and again."""
+        self._failed = why
+
     async def start(self) -> None:
-        if self._call is None:
+        if self._call is None and self._failed is None:
             await self.connect()
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
@@ -125,8 +131,9 @@ class Remote:
     async def _keep(self) -> None:
         """Notices when the connection is cut, and makes another."""
         while True:
-            assert self._call is not None
             try:
+                if self._call is None:
+                    raise self._failed or ProbeError(f"{self._way.name} is not connected")
                 await self._measure(self._call)
             except ProbeError as cut:
                 await self._lost(cut)

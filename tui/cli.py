@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A process may be called anything: what the terminal's encoding lacks is no error.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if arguments.remote and arguments.run is not _monitor:
+            raise UsageError("--remote shows the screen; for the rest: ssh USER@HOST ebpftop ...")
         status = int(arguments.run(arguments))
         sys.stdout.flush()  # here, where a closed pipe is understood
         return status
@@ -88,6 +90,19 @@ def _parser() -> argparse.ArgumentParser:
     _drop_option(parser)
     _rung_option(parser)
     _interval_option(parser, None)
+    parser.add_argument(
+        "--remote",
+        metavar="USER@HOST",
+        action="append",
+        default=[],
+        help="show that host's kernel, by the system's ssh (repeatable: H goes to the next)",
+    )
+    parser.add_argument(
+        "--remote-command",
+        metavar="COMMAND",
+        default="ebpftop",
+        help="what ebpftop is there, as in 'sudo ebpftop' (default: ebpftop)",
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="what this host allows: each hook, each rung")
@@ -409,6 +424,8 @@ def _positive(text: str) -> int:
 
 def _monitor(arguments: argparse.Namespace) -> int:
     _need_terminal()
+    if arguments.remote:
+        return _remote(arguments)
     from probes.live import Live
 
     settled = settings.load(settings.path())
@@ -427,6 +444,48 @@ def _monitor(arguments: argparse.Namespace) -> int:
         _say((*live.notices, *live.ended_rules))
 
 
+def _remote(arguments: argparse.Namespace) -> int:
+    from probes.dialling import by_ssh
+    from probes.remote import Remote
+
+    try:
+        ways = [by_ssh(to, arguments.remote_command) for to in dict.fromkeys(arguments.remote)]
+    except ProbeError as wrong:
+        raise UsageError(wrong.why) from None
+    settled = settings.load(settings.path())
+    remotes = [
+        Remote(
+            way,
+            interval=arguments.interval or settled.interval or 1.0,
+            also=arguments.attach,
+            pins=dict(arguments.rungs),
+            drops=arguments.drops,
+            observe_only=arguments.observe_only,
+            percent=arguments.budget,
+            words=lambda word: _say([word], ""),
+        )
+        for way in ways
+    ]
+
+    async def connect() -> None:
+        """One after the other, as each may ask something. Of several, some may be away."""
+        failed = []
+        for remote in remotes:
+            try:
+                await remote.connect()
+            except ProbeError as why:
+                failed.append(why)
+                remote.later(why)
+        if len(failed) == len(remotes):
+            _say(why.why for why in failed[1:])
+            raise failed[0]
+
+    try:
+        return _screen(remotes[0], arguments, settled, *remotes[1:], connect=connect)
+    finally:
+        _say((said for remote in remotes for said in remote.notices), "")
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     _need_terminal()
     from probes.demo import Demo
@@ -436,12 +495,20 @@ def _demo(arguments: argparse.Namespace) -> int:
     return _screen(Demo(seed=arguments.seed, interval=interval), arguments, settled)
 
 
-def _screen(source: Source, arguments: argparse.Namespace, settled: settings.Settings) -> int:
+def _screen(
+    source: Source,
+    arguments: argparse.Namespace,
+    settled: settings.Settings,
+    *others: Source,
+    connect: Callable[[], Awaitable[None]] | None = None,
+) -> int:
     from tui import app, theme  # Textual costs 0.2 s: nothing but the screen imports it
 
     try:
         return app.run(
             source,
+            *others,
+            connect=connect,
             theme=arguments.theme,
             ascii=arguments.ascii,
             slow_link=arguments.slow_link,
@@ -745,9 +812,9 @@ def _dropping(enforced: Enforced) -> str:
     return f"dropping on {enforced.interface} ({enforced.rung}), {rule.ttl:g} s long: {rule.what}"
 
 
-def _say(sentences: Iterable[str]) -> None:
+def _say(sentences: Iterable[str], who: str = "ebpftop: ") -> None:
     for sentence in sentences:
-        print(f"ebpftop: {printable(sentence)}", file=sys.stderr)
+        print(f"{who}{printable(sentence)}", file=sys.stderr)
 
 
 def _verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
