@@ -41,7 +41,8 @@ PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 
 class Remote:
-    """A `model.Source`. way: how to come there; name: what the user calls it. The rest: as for `Live`, but done there.
+    """A `model.Source`. way: how to come there; name: what the user calls it. The rest: as for
+    `Live`, but done there.
 
     feed: how its numbers come here. notices: what was said there at the end. words: gets what ssh
     says while it connects (a banner, a host key that is new).
