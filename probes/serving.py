@@ -140,9 +140,10 @@ class Serving:
 
     def _with_log(self, sample: Sample) -> Sample:
         """The reading with what happened since the one that was said last."""
-        if not sample.log:
+        id = sample.status.id
+        if not sample.log and not self._logs.get(id):
             return sample
-        waiting = self._logs.setdefault(sample.status.id, [])
+        waiting = self._logs.setdefault(id, [])
         waiting += sample.log
         del waiting[:-_KEPT_LOG]
         return replace(sample, log=tuple(waiting))
