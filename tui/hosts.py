@@ -116,16 +116,13 @@ class Hosts(Palette):
 
     # What is seen of them
 
-    def _changed(self, hook: str) -> None:
-        super()._changed(hook)
-        self._worst.pop(self.collector, None)
-
     def note_worst(self) -> None:
         """What is wrong on each host, as its panes have it."""
         for station in self.stations if len(self.stations) > 1 else ():
             view = station.collector.view
             station.collector.note_statuses()
-            roles = [t.role for p in self.panes if (t := p.trouble(view)) is not None]
+            panes = [pane for pane in self.panes if pane.leads is None]
+            roles = [t.role for pane in panes if (t := pane.trouble(view)) is not None]
             feed = feed_of(station.source)
             cut = ["bad"] if feed is not None and feed.trouble else []
             self._worst[station.collector] = max((*roles, *cut, ""), key=lambda r: _ROLES.get(r, 0))

@@ -224,6 +224,7 @@ async def test_the_other_side_ends_with_the_end_of_its_stdin_and_with_silence() 
     process.stdin.close()
     await process.stdout.read()
     assert await process.wait() == 0
+    await process.stdin.wait_closed()
 
 
 # -- what answers is not what it should be -----------------------------------------------------

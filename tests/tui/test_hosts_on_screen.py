@@ -53,7 +53,7 @@ async def test_a_key_goes_to_the_next_host_and_around() -> None:
         await pilot.press("H")
         await settle(pilot)
         assert app.source is others[0]
-        assert "[2 db2 " in text(app)
+        assert "[2 db2 !]" in text(app), "readings do not take it away"
         assert "12.3ms" in text(app)
         await pilot.press("2", "enter", "H")
         await settle(pilot)
