@@ -2,5 +2,5 @@
 
 hooks/*.py declare   ->  attachment.py walks the ladder and reads
 bpf map -> Sample    ->  snapshot.Trail makes a Snapshot of two samples
-live | recording | demo give the same samples(hook); who shows them cannot tell which
+live | replay | remote | demo give the same samples(hook); who shows them cannot tell which
 """

@@ -16,7 +16,14 @@ def latency(counted: str, what: str) -> tuple[Column, ...]:
     return (
         Column("total_ns", "Total", Unit.NS, Kind.COUNTER, "total_ns", hidden=True, help=what),
         Column(
-            "latency", "Latency", Unit.NS, Kind.HISTOGRAM, "latency", hidden=True, help="log2 of ns"
+            "latency",
+            "Latency",
+            Unit.NS,
+            Kind.HISTOGRAM,
+            "latency",
+            hidden=True,
+            help=f"{what}, log2 of ns",
+            total="total_ns",
         ),
         Column(
             "mean_ns",

@@ -157,6 +157,14 @@ class Compiler:
             self._closed = True
             self._dismiss()
 
+    def rest(self) -> None:
+        """Ends the child where nothing is being compiled, and the thread that waits for it; the
+        next compile starts another."""
+        waiting = self._retirement
+        self._retire()
+        if waiting is not None:
+            waiting.join()
+
     @contextmanager
     def _working(self) -> Iterator[_Child]:
         with self._lock:

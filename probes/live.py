@@ -6,10 +6,10 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from probes import bpf, budget, completion, lasting, privilege
+from probes import bpf, budget, capabilities, completion, lasting, privilege
 from probes.attachment import Attachment, Modules
 from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
@@ -76,10 +76,13 @@ class Live:
         self._asked: list[tuple[list[Attachment], Reads]] = []
         # Climbs may block for seconds each; readers must never wait behind them. More than CPUs:
         # those on further interfaces wait for the module of the first.
-        self._climbers = ThreadPoolExecutor(8, "climb")
-        self._readers = ThreadPoolExecutor(4, "read")
+        self._start_threads()
         self._stats: int | None = None
         self._started = time.monotonic()
+
+    def _start_threads(self) -> None:
+        self._climbers = ThreadPoolExecutor(8, "climb")
+        self._readers = ThreadPoolExecutor(4, "read")
 
     @property
     def catalogue(self) -> Catalogue:
@@ -105,8 +108,8 @@ class Live:
     # -- starting ------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        await asyncio.to_thread(self._prepare)
-        self._spawn(self._follow())
+        await self._in_a_thread(self._prepare)
+        self.follow()
         self._spawn(self._hold_budget())
         for interface, rule in self._drops:
             self._spawn(self._begin(interface, rule))
@@ -118,11 +121,48 @@ class Live:
 
         Raises ProbeError where a rule to begin with cannot be enforced.
         """
-        await asyncio.to_thread(self._prepare)
+        await self._in_a_thread(self._prepare)
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
         await asyncio.gather(*(self._climb(a) for a in self._first()))
         self._spawn(self._hold_budget())
+
+    def follow(self) -> None:
+        """Keep up with interfaces that come, go and are renamed."""
+        self._spawn(self._follow())
+
+    def shed(self) -> frozenset[int]:
+        """Give up, for good, the capabilities that what stands has no use for. Returns the others.
+
+        Capabilities are a thread's: those that attached end here, and whatever is started from
+        now on, the compiler too, has what this thread has. Raises OSError.
+        """
+        self._compiler.rest()
+        for pool in (self._climbers, self._readers):
+            pool.shutdown()
+        self._start_threads()
+        kept = self._needed()
+        capabilities.keep(kept)
+        return kept
+
+    def _needed(self) -> frozenset[int]:
+        """To read and to detach what stands, and to attach to interfaces that come."""
+        needed = {privilege.BPF}
+        if self._wanted is None or self.rules():
+            needed |= {privilege.NET_ADMIN, privilege.PERFMON}
+        if self.rules():
+            needed |= {*privilege.PROCESSES}  # whose connections no rule may match
+        for attachment in self._attachments.values():
+            hook = attachment.hook
+            rung = hook.rung(attachment.status.rung or "")
+            if rung is not None:
+                needed |= privilege.USED if hook.reads_with is None else {*hook.reads_with}
+                needed |= {privilege.NET_ADMIN} if rung.lasting else set()
+        return frozenset(needed)
+
+    async def _in_a_thread(self, work: Callable[[], None]) -> None:
+        """One of ours: those of the event loop itself would not end in `shed`."""
+        await asyncio.get_running_loop().run_in_executor(self._climbers, work)
 
     def check(self) -> None:
         """Raises Gone where a hook that was asked for by name has no such target, or what else
@@ -206,7 +246,6 @@ class Live:
     # -- following interfaces ------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        """Keeps up with interfaces that come, go and are renamed."""
         while True:
             await asyncio.sleep(self.interval)
             now = _interfaces()

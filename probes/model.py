@@ -50,7 +50,10 @@ class Column:
     from (None: the rung's reader fills it, or `derive` does). decode: field's value -> Value.
     derive: for DERIVED only; gets the window's values by name (counters and histograms as what
     was added in the window, the rest as they are). hidden: raw material, in recordings but
-    neither on the screen nor in JSON. help: one line with unit and source.
+    neither on the screen nor in JSON. help: one line with unit and source. label: whether it names
+    the row where metrics are exported (a level such as the interface's name), or does not (a key
+    that means nothing later, such as a pid); None: keys do. total: of a histogram, the counter
+    that has the sum of what is in it.
     """
 
     name: str
@@ -63,6 +66,8 @@ class Column:
     width: int = 8
     hidden: bool = False
     help: str = ""
+    label: bool | None = None
+    total: str = ""
 
 
 class Reach(StrEnum):
@@ -237,6 +242,8 @@ class Hook:
     log: columns of the hook's event log, if it has one. order: its place in lists, low first.
     on_demand: not attached at start; a pane or a person asks for it, with a target if it has one.
     risk: what a person should know before it is put into a data path.
+    reads_with: the capabilities that it has use for once it is attached, beside CAP_BPF for its
+    maps; None: any that ebpftop uses.
     """
 
     name: str
@@ -250,6 +257,7 @@ class Hook:
     on_demand: bool = False
     risk: str = ""
     log: tuple[Column, ...] = ()
+    reads_with: tuple[int, ...] | None = None
     stored: tuple[Column, ...] = field(init=False)
     """The columns of a sample's rows: all but the derived ones."""
     places: Places = field(init=False, repr=False, compare=False)
@@ -394,6 +402,20 @@ class Host:
     kernel: str
     privilege: str = ""
     demo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How another host's numbers come here.
+
+    latency: seconds there and back, None: not known. trouble: why nothing comes, or "". since: from
+    when on, again: when it is tried again (Unix seconds; 0: it is being tried).
+    """
+
+    latency: float | None = None
+    trouble: str = ""
+    since: float = 0.0
+    again: float = 0.0
 
 
 class Source(Protocol):

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 # include/uapi/linux/capability.h
-NET_ADMIN, NET_RAW, SYS_ADMIN, PERFMON, BPF = 12, 13, 21, 38, 39
+DAC_READ_SEARCH, NET_ADMIN, NET_RAW, SYS_PTRACE, SYS_ADMIN, SYSLOG = 2, 12, 13, 19, 21, 34
+PERFMON, BPF = 38, 39
+PROCESSES = (SYS_PTRACE, DAC_READ_SEARCH)
+"""What looking at other users' processes takes: their sockets, their names."""
+USED = frozenset({BPF, PERFMON, NET_ADMIN, SYS_ADMIN, SYSLOG, *PROCESSES})
+"""What reading, attaching and detaching ever need: programs and maps, interfaces, programs by id,
+the kernel's symbols, processes."""
 _NAMES = {
     NET_ADMIN: "CAP_NET_ADMIN",
     NET_RAW: "CAP_NET_RAW",

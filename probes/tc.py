@@ -46,7 +46,7 @@ int DIRECTION(struct __sk_buff *skb) {
 }
 """
 _COLUMNS = (
-    Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="its number"),
+    Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="its number"),
     Column("interface", "Interface", width=15, help="the interface's name"),
     Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="seen at TC"),
     Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="bytes of those packets"),
@@ -82,6 +82,7 @@ def hook(direction: str, order: int) -> Hook:
             Rung("netlink", "nothing", _from_netlink(direction), from_zero=False),
         ),
         order=order,
+        reads_with=(),
         target=TargetKind.INTERFACE,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # both are read when textual is imported
 os.environ.setdefault("TEXTUAL_FPS", "20")
@@ -14,7 +14,7 @@ from tui import keys
 from tui.fields import label
 from tui.filters import complete, reading
 from tui.helptext import help_lines
-from tui.palette import Palette
+from tui.hosts import Hosts
 from tui.running import until_left
 from tui.settings import Settings
 from tui.widgets.live_table import LiveTable
@@ -24,7 +24,7 @@ from tui.widgets.tabs import Tabs
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
-class Monitor(Palette):
+class Monitor(Hosts):
     """The application. source: where samples come from; this closes it no more than it opens it.
 
     settled: what the person's settings say; what is passed beside them wins. cpu_seconds, memory:
@@ -44,9 +44,10 @@ class Monitor(Palette):
         self.start(self._run())
 
     async def _run(self) -> None:
-        await self.source.start()
+        await self.start_hosts()
         self.start(self._watch_statuses())
         self._follow_new()
+        self.start(self.watch_hosts())
         self.begin_playing()
         self.paint_soon()
 
@@ -77,6 +78,8 @@ class Monitor(Palette):
             return False
         if action in ("attach", "detach") and self._pane.hook_of is None:
             return action == "detach" and self._pane.name == "rules" and self._mode in modes
+        if action == "host" and len(self.stations) == 1:
+            return False
         return self._mode in modes and self.rules_offer(action)
 
     def action_quit_now(self) -> None:
@@ -226,7 +229,8 @@ class Monitor(Palette):
 
 def run(
     source: Source,
-    *,
+    *others: Source,
+    connect: Callable[[], Awaitable[None]] | None = None,
     theme: str | None = None,
     ascii: bool | None = None,
     slow_link: bool | None = None,
@@ -235,6 +239,8 @@ def run(
 ) -> int:
     """Show the source until somebody leaves; then close it. Returns the exit status.
 
+    others: further hosts. connect: awaited before anything is drawn: it may ask on the terminal.
+
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     Raises theme.ThemeError before anything is drawn. None: as the settings say.
     """
@@ -242,4 +248,15 @@ def run(
         source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,
         settled=settled or Settings(),
     )  # fmt: skip
-    return asyncio.run(until_left(app, mouse=app.mouse))
+    app.join(others)
+
+    async def shown() -> int:
+        try:
+            if connect is not None:
+                await connect()
+        except BaseException:
+            await asyncio.gather(*(source.close() for source in app.sources))
+            raise
+        return await until_left(app, mouse=app.mouse)
+
+    return asyncio.run(shown())

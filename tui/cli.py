@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A process may be called anything: what the terminal's encoding lacks is no error.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if arguments.remote and arguments.run is not _monitor:
+            raise UsageError("--remote shows the screen; for the rest: ssh USER@HOST ebpftop ...")
         status = int(arguments.run(arguments))
         sys.stdout.flush()  # here, where a closed pipe is understood
         return status
@@ -88,6 +90,19 @@ def _parser() -> argparse.ArgumentParser:
     _drop_option(parser)
     _rung_option(parser)
     _interval_option(parser, None)
+    parser.add_argument(
+        "--remote",
+        metavar="USER@HOST",
+        action="append",
+        default=[],
+        help="show that host's kernel, by the system's ssh (repeatable: H goes to the next)",
+    )
+    parser.add_argument(
+        "--remote-command",
+        metavar="COMMAND",
+        default="ebpftop",
+        help="what ebpftop is there, as in 'sudo ebpftop' (default: ebpftop)",
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="what this host allows: each hook, each rung")
@@ -172,6 +187,29 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--svg", metavar="FILE", type=_writable, help="a flame graph into that file")
     profile.set_defaults(run=_profile, hooks=[HookId("profile")], drops=[], observe_only=False)
     _rung_option(profile)
+
+    export = commands.add_parser("export", help="the numbers for Prometheus, over HTTP")
+    export.add_argument(
+        "--listen",
+        metavar="ADDR:PORT",
+        type=_address,
+        help="where (default 127.0.0.1:19435); there is no password: think before you open it",
+    )
+    export.add_argument(
+        "--most",
+        type=_positive,
+        metavar="N",
+        default=25,
+        help="rows of a hook and target with labels of their own; the rest is summed (default 25)",
+    )
+    _interval_option(export, 5.0)
+    _batch_options(export)
+    export.set_defaults(run=_export)
+
+    # What `--remote` runs on the other side: not for people, so without a word in the help.
+    serve = commands.add_parser("serve")
+    serve.add_argument("--demo", action="store_true", help="the demo's numbers, for tests")
+    serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="the screen, from a scripted incident")
     demo.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
@@ -272,7 +310,7 @@ def _interval_option(parser: argparse.ArgumentParser, default: float | None = 1.
         metavar="SECONDS",
         type=_interval,
         default=default,  # None: as the settings say
-        help="seconds between two readings (default 1)",
+        help=f"seconds between two readings (default {default or 1:g})",
     )
 
 
@@ -366,6 +404,15 @@ def _speed(text: str) -> float:
     return value
 
 
+def _address(text: str) -> tuple[str, int]:
+    from tui.export import parse
+
+    try:
+        return parse(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
@@ -377,6 +424,8 @@ def _positive(text: str) -> int:
 
 def _monitor(arguments: argparse.Namespace) -> int:
     _need_terminal()
+    if arguments.remote:
+        return _remote(arguments)
     from probes.live import Live
 
     settled = settings.load(settings.path())
@@ -395,6 +444,48 @@ def _monitor(arguments: argparse.Namespace) -> int:
         _say((*live.notices, *live.ended_rules))
 
 
+def _remote(arguments: argparse.Namespace) -> int:
+    from probes.dialling import by_ssh
+    from probes.remote import Remote
+
+    try:
+        ways = [by_ssh(to, arguments.remote_command) for to in dict.fromkeys(arguments.remote)]
+    except ProbeError as wrong:
+        raise UsageError(wrong.why) from None
+    settled = settings.load(settings.path())
+    remotes = [
+        Remote(
+            way,
+            interval=arguments.interval or settled.interval or 1.0,
+            also=arguments.attach,
+            pins=dict(arguments.rungs),
+            drops=arguments.drops,
+            observe_only=arguments.observe_only,
+            percent=arguments.budget,
+            words=lambda word: _say([word], ""),
+        )
+        for way in ways
+    ]
+
+    async def connect() -> None:
+        """One after the other, as each may ask something. Of several, some may be away."""
+        failed = []
+        for remote in remotes:
+            try:
+                await remote.connect()
+            except ProbeError as why:
+                failed.append(why)
+                remote.later(why)
+        if len(failed) == len(remotes):
+            _say(why.why for why in failed[1:])
+            raise failed[0]
+
+    try:
+        return _screen(remotes[0], arguments, settled, *remotes[1:], connect=connect)
+    finally:
+        _say((said for remote in remotes for said in remote.notices), "")
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     _need_terminal()
     from probes.demo import Demo
@@ -404,12 +495,20 @@ def _demo(arguments: argparse.Namespace) -> int:
     return _screen(Demo(seed=arguments.seed, interval=interval), arguments, settled)
 
 
-def _screen(source: Source, arguments: argparse.Namespace, settled: settings.Settings) -> int:
+def _screen(
+    source: Source,
+    arguments: argparse.Namespace,
+    settled: settings.Settings,
+    *others: Source,
+    connect: Callable[[], Awaitable[None]] | None = None,
+) -> int:
     from tui import app, theme  # Textual costs 0.2 s: nothing but the screen imports it
 
     try:
         return app.run(
             source,
+            *others,
+            connect=connect,
             theme=arguments.theme,
             ascii=arguments.ascii,
             slow_link=arguments.slow_link,
@@ -576,6 +675,78 @@ def _replay(arguments: argparse.Namespace) -> int:
         raise UsageError(str(wrong)) from None
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    from tui import export
+    from tui.metrics import Exported
+
+    try:  # before anything is attached
+        server = export.Server(arguments.listen or export.DEFAULT)
+    except export.CannotListen as why:
+        raise UsageError(str(why)) from None
+
+    async def watch(live: Live) -> int:
+        samples = await live.read()
+        if status := _verdict(arguments, samples):
+            return status
+        live.shed()
+        if arguments.hooks is None:
+            live.follow()
+        exported = Exported(live.host, live.catalogue, _version(), arguments.most)
+        exported.take(samples, live.rules())
+        server.serve(exported)
+        _say(server.said())
+        while True:
+            await asyncio.sleep(live.until_next())
+            exported.take(await live.read(), live.rules())
+
+    with server:
+        return _batch(_live(arguments), watch)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    if sys.stdin.isatty() or sys.stdout.isatty():
+        raise UsageError("serve is what `ebpftop --remote HOST` runs on that host")
+    from probes import serving, wire
+    from probes.cells import Malformed
+    from probes.demo import Demo
+    from probes.live import Live
+
+    async def run() -> int:
+        reader, writer = await serving.streams(os.dup(0), os.dup(1))
+        try:
+            begin = await serving.begun(reader)
+        except (Malformed, RuleError) as wrong:
+            raise UsageError(f"what was asked for was not understood: {wrong}") from None
+        if begin is None:
+            return DONE
+        live = Live(
+            interval=begin.interval,
+            also=begin.also,
+            pins=begin.pins,
+            drops=begin.drops,
+            observe_only=begin.observe_only,
+        )
+        source = Demo(interval=begin.interval) if arguments.demo else live
+        served = serving.Serving(source, reader, writer, _version())
+        try:
+            return await _until_signal(served.run(begin.id, live.check))
+        finally:
+            await source.close()
+            _say((*live.notices, *live.ended_rules))
+            await wire.sent(writer)
+
+    return asyncio.run(run())
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("ebpftop")
+    except metadata.PackageNotFoundError:
+        return "unknown"  # run from a tree that was never installed
+
+
 def _asked(arguments: argparse.Namespace, known: Catalogue) -> list[Hook]:
     """The hooks that were asked for by name, else all, in the catalogue's order. Raises Gone."""
     named = {known.find(id.hook).name for id in arguments.hooks or ()}
@@ -599,24 +770,12 @@ def _live(arguments: argparse.Namespace) -> Live:
     return live
 
 
-def _batch(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
+def _batch(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:
     """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
 
     async def run() -> int:
-        work = asyncio.ensure_future(_attached(live, watch))
-        came: list[int] = []
-
-        def leave(number: int) -> None:
-            came.append(number)
-            work.cancel()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, leave, number)
         try:
-            return await work
-        except asyncio.CancelledError:
-            return 128 + came[0]
+            return await _until_signal(_attached(live, watch))
         finally:
             await live.close()
             _say((*live.notices, *live.ended_rules))
@@ -624,7 +783,25 @@ def _batch(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
     return asyncio.run(run())
 
 
-async def _attached(live: Live, watch: Callable[[Live], Awaitable[int]]) -> int:
+async def _until_signal(running: Coroutine[None, None, int]) -> int:
+    """Its exit status, or that of the signal that came first."""
+    work = asyncio.ensure_future(running)
+    came: list[int] = []
+
+    def leave(number: int) -> None:
+        came.append(number)
+        work.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, leave, number)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        return 128 + came[0]
+
+
+async def _attached(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:
     await live.attach_all()
     _say(_dropping(rule) for rule in live.rules())
     return await watch(live)
@@ -635,9 +812,9 @@ def _dropping(enforced: Enforced) -> str:
     return f"dropping on {enforced.interface} ({enforced.rung}), {rule.ttl:g} s long: {rule.what}"
 
 
-def _say(sentences: Iterable[str]) -> None:
+def _say(sentences: Iterable[str], who: str = "ebpftop: ") -> None:
     for sentence in sentences:
-        print(f"ebpftop: {printable(sentence)}", file=sys.stderr)
+        print(f"{who}{printable(sentence)}", file=sys.stderr)
 
 
 def _verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:

@@ -90,6 +90,7 @@ KEYS = (
         "Looking"),
     Key("faster", "minus", "-", "interval(-1)", "", "a shorter interval; a recording: slower",
         "Looking"),
+    Key("host", "H,shift+h", "H", "host(1)", "", "with several --remote: the next host", "Looking"),
     Key("theme", "T,shift+t", "T", "themes", "Theme", "choose a theme", "Looking"),
     Key("copy", "y", "y", "copy", "", "copy the row, or the detail", "Taking along"),
     Key("copy.table", "Y,shift+y", "Y", "copy_table", "", "copy the table", "Taking along"),
@@ -115,7 +116,7 @@ _NUMBERS, _TEXT = frozenset({"pane", "detail"}), frozenset({"pane", "detail", "h
 _ANY = _TABLES | _TEXT
 MODES = {
     "help": _ANY, "go_back": _ANY, "pane": _ANY, "pane_step": _ANY, "move": _ANY, "page": _ANY,
-    "top": _ANY, "bottom": _ANY, "interval": _ANY, "screenshot_file": _ANY,
+    "top": _ANY, "bottom": _ANY, "interval": _ANY, "host": _ANY, "screenshot_file": _ANY,
     "palette": _TEXT, "settings": _TEXT, "themes": _TEXT, "presets": _TEXT, "copy": _TEXT,
     "sources": _NUMBERS, "drop": _NUMBERS, "rules": _NUMBERS, "undo": _NUMBERS,
     "freeze": _NUMBERS, "rewind": _NUMBERS, "rewind_minutes": _NUMBERS, "to_mark": _NUMBERS,

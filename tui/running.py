@@ -31,7 +31,7 @@ class _Smallest(CompositorUpdate):
 
 
 class Running(App[None]):
-    """An app on a source, which `run` closes. crashed: what it died of.
+    """An app on a source, which `run` closes (and others beside it). crashed: what it died of.
 
     brush: while cells may go straight to the terminal, what collects them.
     """
@@ -41,6 +41,7 @@ class Running(App[None]):
         # NO_COLOR chooses a theme (theme.default_name); Textual takes it too when it is empty.
         self._filters = [f for f in self._filters if not isinstance(f, NoColor | Monochrome)]
         self.source = source
+        self.sources: tuple[Source, ...] = (source,)
         self.crashed: BaseException | None = None
         self.brush: Brush | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,7 +153,7 @@ class Running(App[None]):
 
 
 async def until_left(app: Running, *, mouse: bool) -> int:
-    """Run it, then close its source. Returns the exit status.
+    """Run it, then close its sources. Returns the exit status.
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     """
@@ -164,7 +165,7 @@ async def until_left(app: Running, *, mouse: bool) -> int:
     except Exception as error:  # whatever it was, the report has it
         app.crashed = app.crashed or error
     finally:
-        await app.source.close()
+        await asyncio.gather(*(source.close() for source in app.sources))
     if app.crashed is None:
         return app.return_code or 0
     _say(app.crashed)

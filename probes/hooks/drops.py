@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes import drop_reasons, drop_source, netlink, procfs, symbols
+from probes import drop_reasons, drop_source, netlink, privilege, procfs, symbols
 from probes.decode import packet_protocol
 from probes.errors import Unsupported
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
@@ -148,4 +148,5 @@ HOOK = Hook(
         Rung("counters", "nothing", _counters, from_zero=False),
     ),
     order=50,
+    reads_with=(privilege.SYSLOG,),
 )

@@ -59,9 +59,15 @@ HOOK = Hook(
     answers="Which interfaces carry traffic, which drop or err, and what XDP program sits there.",
     columns=(
         Column(
-            "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="number; stays when renamed"
+            "ifindex",
+            "Index",
+            Unit.NUMBER,
+            Kind.KEY,
+            width=5,
+            label=False,
+            help="number; stays when renamed",
         ),
-        Column("interface", "Interface", width=15, help="the interface's name"),
+        Column("interface", "Interface", width=15, label=True, help="the interface's name"),
         Column("kind", "Kind", width=8, help="loopback, physical, or the virtual device's type"),
         Column("state", "State", width=7, help="operational state (IFLA_OPERSTATE)"),
         Column("mtu", "MTU", Unit.NUMBER, width=5, help="largest packet in bytes"),

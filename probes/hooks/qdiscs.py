@@ -60,9 +60,19 @@ HOOK = Hook(
     title="Queues",
     answers="Which queue of which interface drops, is over its limit or holds packets back.",
     columns=(
-        Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="the interface's number"),
-        Column("interface", "Interface", width=15, help="the interface's name"),
-        Column("kind", "Kind", width=8, help="the discipline: fq_codel, mq, clsact, ..."),
+        Column(
+            "ifindex",
+            "Index",
+            Unit.NUMBER,
+            Kind.KEY,
+            width=5,
+            label=False,
+            help="the interface's number",
+        ),
+        Column("interface", "Interface", width=15, label=True, help="the interface's name"),
+        Column(
+            "kind", "Kind", width=8, label=True, help="the discipline: fq_codel, mq, clsact, ..."
+        ),
         Column("handle", "Handle", kind=Kind.KEY, width=7, help="as tc shows it"),
         Column("parent", "Parent", kind=Kind.KEY, width=8, help="root, ingress, or a class"),
         _counter("packets", "Packets", Unit.PACKETS, "sent on; of clsact: seen by its filters"),
@@ -75,4 +85,5 @@ HOOK = Hook(
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
     order=45,
+    reads_with=(),
 )

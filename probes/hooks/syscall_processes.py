@@ -54,13 +54,23 @@ HOOK = Hook(
     title="Syscall by process",
     answers="Which processes make one system call, and how it goes for each.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "key", width=7, help="process id (tgid)"),
+        Column(
+            "pid",
+            "Pid",
+            Unit.NUMBER,
+            Kind.KEY,
+            "key",
+            width=7,
+            label=False,
+            help="process id (tgid)",
+        ),
         Column(
             "comm",
             "Command",
             field="comm",
             decode=decode.comm,
             width=16,
+            label=True,
             help="the process's name at its latest call",
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
@@ -69,6 +79,7 @@ HOOK = Hook(
     ),
     ladder=rungs(_source, by_columns()),
     order=65,
+    reads_with=(),
     target=TargetKind.SYSCALL,
     on_demand=True,
 )

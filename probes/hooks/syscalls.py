@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
-from probes import decode, procfs, syscalls
+from probes import decode, privilege, procfs, syscalls
 from probes.columns import latency
 from probes.model import Column, Hook, Kind, Opening, Reading, Rung
 from probes.readers import row_from, row_of
@@ -110,4 +110,5 @@ HOOK = Hook(
         Rung("proc", "nothing; other users' processes take root", _proc),
     ),
     order=60,
+    reads_with=privilege.PROCESSES,
 )

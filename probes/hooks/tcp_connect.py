@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from probes import privilege
 from probes.columns import latency
 from probes.connect_readers import from_sock_diag, open_connects
 from probes.connect_source import SOURCES, TYPES
@@ -99,6 +100,7 @@ HOOK = Hook(
             Kind.KEY,
             "pid",
             width=7,
+            label=False,
             help="process that called connect()",
         ),
         Column(
@@ -170,6 +172,7 @@ HOOK = Hook(
     ),
     ladder=LADDER,
     order=70,
+    reads_with=privilege.PROCESSES,
     log=(
         Column("pid", "Pid", Unit.NUMBER, width=7, help="process that called connect()"),
         Column("comm", "Command", width=16, help="its name at that moment"),

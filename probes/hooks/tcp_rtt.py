@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes import socket_source
+from probes import privilege, socket_source
 from probes.columns import quantile
 from probes.decode import address
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
@@ -259,12 +259,32 @@ HOOK = Hook(
     answers="Which TCP connections have a bad round trip or retransmit, and whose they are.",
     columns=(
         Column("cookie", "Cookie", Unit.NUMBER, Kind.KEY, "key", hidden=True, help="the socket's"),
-        Column("laddr", "Local", field="laddr", decode=address, width=22, help="local address"),
-        Column("lport", "LPort", Unit.NUMBER, field="lport", width=5, help="local port"),
-        Column("raddr", "Remote", field="raddr", decode=address, width=22, help="remote address"),
-        Column("rport", "RPort", Unit.NUMBER, field="rport", width=5, help="remote port"),
-        Column("comm", "Command", width=16, help="the process that holds the socket"),
-        Column("pid", "Pid", Unit.NUMBER, width=7, help="its id"),
+        Column(
+            "laddr",
+            "Local",
+            field="laddr",
+            decode=address,
+            width=22,
+            label=False,
+            help="local address",
+        ),
+        Column(
+            "lport", "LPort", Unit.NUMBER, field="lport", width=5, label=False, help="local port"
+        ),
+        Column(
+            "raddr",
+            "Remote",
+            field="raddr",
+            decode=address,
+            width=22,
+            label=True,
+            help="remote address",
+        ),
+        Column(
+            "rport", "RPort", Unit.NUMBER, field="rport", width=5, label=False, help="remote port"
+        ),
+        Column("comm", "Command", width=16, label=True, help="the process that holds the socket"),
+        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="its id"),
         Column("srtt_us", "SRTT", Unit.US, field="srtt_us", help="smoothed round trip"),
         Column(
             "min_us",
@@ -275,7 +295,15 @@ HOOK = Hook(
             help="the kernel's windowed minimum",
         ),
         Column("last_us", "Last", Unit.US, field="last_us", help="the latest sample"),
-        Column("rtt", "RTT", Unit.US, Kind.HISTOGRAM, "rtt", hidden=True, help="log2 of us"),
+        Column(
+            "rtt",
+            "RTT",
+            Unit.US,
+            Kind.HISTOGRAM,
+            "rtt",
+            hidden=True,
+            help="round trips, log2 of us",
+        ),
         Column(
             "p50_us",
             "p50",
@@ -301,7 +329,7 @@ HOOK = Hook(
             "retransmits",
             help="segments sent again since the connection was opened",
         ),
-        Column("from", "From", width=9, help="where the round trip comes from"),
+        Column("from", "From", width=9, label=False, help="where the round trip comes from"),
     ),
     ladder=(
         _sock_ops("sock_ops-link", "Linux 5.7", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
@@ -331,4 +359,5 @@ HOOK = Hook(
         Rung("sock_diag", "nothing; other users' processes take root", _open("sock_diag")),
     ),
     order=80,
+    reads_with=privilege.PROCESSES,
 )

@@ -98,7 +98,7 @@ HOOK = Hook(
     title="XDP",
     answers="How many packets and bytes XDP lets pass, drops, sends back or redirects.",
     columns=(
-        Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, help="its number"),
+        Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="its number"),
         Column("interface", "Interface", width=15, help="the interface's name"),
         Column("program", "Program", width=16, help="the XDP program that was counted"),
         Column("program_id", "Id", Unit.NUMBER, width=6, help="its id, as bpftool shows it"),

@@ -146,6 +146,12 @@ def test_the_demo_reaches_nothing_that_attaches() -> None:
     assert not _reached("probes.demo") & ATTACHES
 
 
+def test_another_host_takes_nothing_that_attaches_here() -> None:
+    for module in ("remote", "serving"):
+        assert not _reached(f"probes.{module}") & (ATTACHES | {"probes.demo"})
+    assert _who_imports("prometheus_client") <= {"tui.export", "tui.metrics"}
+
+
 @pytest.mark.parametrize(
     ("below", "above"),
     [

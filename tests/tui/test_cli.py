@@ -150,3 +150,58 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 def test_what_the_terminal_s_encoding_lacks_is_no_error() -> None:
     done = ebpftop("hooks", PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
     assert done.returncode == 0
+
+
+# -- other hosts, and export -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("destination", ["-oProxyCommand=true", "", "two words"])
+def test_what_is_no_host_is_refused_before_ssh_is_run(destination: str) -> None:
+    status, said = in_terminal(f"--remote={destination}")
+    assert status == 2
+    assert "is no host: write USER@HOST" in said
+
+
+def test_remote_is_for_the_screen_alone() -> None:
+    """No option that does nothing."""
+    done = ebpftop("--remote", "web1", "once")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "ebpftop: --remote shows the screen; for the rest: ssh USER@HOST ebpftop ...\n"
+    )
+
+
+def test_a_host_that_cannot_be_reached_is_a_sentence_and_no_screen(tmp_path: Path) -> None:
+    """What ssh says goes to the terminal as well, as it comes."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'ssh: no route' >&2; exit 255\n")
+    ssh.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_TERMINAL, *COMMAND, "--remote", "web1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.replace("\r", "").splitlines() == [
+        "ssh: no route",
+        "ebpftop: web1 cannot be reached: ssh: no route.",
+    ]
+
+
+_IN_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+def test_serve_is_not_for_a_terminal() -> None:
+    status, said = in_terminal("serve")
+    assert status == 2
+    assert "ebpftop --remote HOST" in said
+
+
+@pytest.mark.parametrize("listen", ["nonsense", "::1:80", "host:99999"])
+def test_an_address_that_is_none_is_refused_with_an_example(listen: str) -> None:
+    done = ebpftop("export", "--listen", listen)
+    assert done.returncode == 2
+    assert "19435" in done.stderr

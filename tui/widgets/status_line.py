@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probes import units
-from probes.model import Host, State, Status
+from probes.model import Feed, Host, State, Status
 from tui.fields import label
 from tui.lines import Line, Span, line, width_of
 from tui.view import clock
@@ -16,7 +16,7 @@ from tui.widgets.canvas import Canvas
 class Standing:
     """What the line says. kernel_percent, own_percent: of one CPU, None until known.
 
-    own_bytes: memory of ebpftop's processes.
+    own_bytes: memory of ebpftop's processes. feed: how another host's numbers come here.
     """
 
     host: Host
@@ -26,6 +26,7 @@ class Standing:
     own_bytes: int | None = None
     interval: float = 1.0
     wall: float = 0.0
+    feed: Feed | None = None
 
     def count(self, *states: State) -> int:
         return sum(s.state in states for s in self.statuses)
@@ -38,6 +39,7 @@ def status_line(s: Standing, width: int) -> Line:
     left: list[Span] = [(" ebpftop ", "accent"), (label(s.host.name), "")]
     if s.host.demo:
         left.append((" DEMO", "warn"))
+    left += _feed(s.feed)
     middle: list[tuple[int, Span]] = [
         (4, (f" {label(s.host.kernel)}", "muted")),
         (1, (f"  hooks {standing}", "")),
@@ -59,6 +61,15 @@ def status_line(s: Standing, width: int) -> Line:
     spans = [*left, *(span for i in kept if i in middle for span in (i[1],))]
     spans.append((" " * max(spare, 0), ""))
     return line(*spans, *(i[1] for i in kept if i in right))
+
+
+def _feed(feed: Feed | None) -> list[Span]:
+    """The way there and back, or that there is none."""
+    if feed is None:
+        return []
+    if feed.trouble:
+        return [(" CUT", "bad")]
+    return [(f" {units.duration(feed.latency * 1e9)}", "muted")] if feed.latency is not None else []
 
 
 def _that_fit(items: list[tuple[int, Span]], space: int) -> list[tuple[int, Span]]:

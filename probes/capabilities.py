@@ -1,0 +1,54 @@
+"""Giving up capabilities for good (capset(2), prctl(2)); see capabilities(7)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+_VERSION_3 = 0x20080522  # include/uapi/linux/capability.h: two words for each set
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 23, 24, 38
+_EPERM = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def keep(wanted: Iterable[int]) -> None:
+    """Keeps those of `wanted` that are there and gives up all others, in every set.
+
+    Of the calling thread, and of the threads and processes that it starts from now on: no program
+    that they run, whoever owns it, gets one back. Raises OSError.
+    """
+    mask = sum(1 << number for number in wanted)
+    effective, permitted, inheritable = _now()
+    _leave_bounds(mask)  # needs CAP_SETPCAP, which goes with the others
+    sets = [effective & mask, permitted & mask, inheritable & mask]
+    header = struct.pack("=Ii", _VERSION_3, 0)
+    words = [part for low in (0, 32) for s in sets for part in [s >> low & 0xFFFFFFFF]]
+    _check(_libc.capset(header, struct.pack("=6I", *words)), "capset")
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
+
+
+def _now() -> tuple[int, int, int]:
+    status = Path("/proc/thread-self/status").read_text()
+    said = dict(line.split(":\t", 1) for line in status.splitlines() if line.startswith("Cap"))
+    return int(said["CapEff"], 16), int(said["CapPrm"], 16), int(said["CapInh"], 16)
+
+
+def _leave_bounds(mask: int) -> None:
+    """What is not in the bounding set cannot come back by running another program."""
+    for number in range(64):
+        there = _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0)
+        if there < 0:
+            return  # the kernel knows no more of them
+        if there and not mask >> number & 1 and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0):
+            if ctypes.get_errno() == _EPERM:
+                return  # without CAP_SETPCAP; no_new_privs says the same
+            _check(-1, "bounding set")
+
+
+def _check(result: int, what: str) -> None:
+    if result:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), what)

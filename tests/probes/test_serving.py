@@ -1,0 +1,156 @@
+"""The other side of `--remote`, in this process: a slow link, silence, and what does not stand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from probes import serving, wire
+from probes.cells import Malformed
+from probes.demo import Demo
+from probes.errors import Gone
+from probes.frames import Tick
+from probes.hooks import catalogue
+from probes.model import HookId
+from probes.rules import RuleError, parse_on
+from probes.serving import Begin, Serving
+
+
+class Listener:
+    """This end of the pipes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self._incoming = wire.Incoming(catalogue())
+
+    async def message(self) -> tuple[bytes, bytes]:
+        head = await self.reader.readexactly(wire.HEAD.size)
+        kind, length = wire.HEAD.unpack(head)
+        return kind, await self.reader.readexactly(length)
+
+    async def moments(self) -> list[Tick]:
+        """All that come until the end."""
+        found = []
+        try:
+            while True:
+                kind, payload = await self.message()
+                if kind == wire.MOMENT:
+                    found.append(self._incoming.moment(payload))
+        except asyncio.IncompleteReadError:
+            return found
+
+
+@asynccontextmanager
+async def _served(
+    source: Demo, check: Any = lambda: None
+) -> AsyncIterator[tuple[Listener, asyncio.Task[int]]]:
+    (there_in, here_out), (here_in, there_out) = os.pipe(), os.pipe()
+    reader, writer = await serving.streams(there_in, there_out)
+    listener = Listener(*await serving.streams(here_in, here_out))
+
+    async def run() -> int:
+        try:
+            return await Serving(source, reader, writer, "1").run(7, check)
+        finally:
+            await source.close()
+            await wire.sent(writer)
+            writer.close()
+
+    task = asyncio.create_task(run())
+    try:
+        assert await listener.reader.readline() == b"ebpftop-wire/1\n"
+        assert wire.read_hello((await listener.message())[1])[0] == source.host
+        yield listener, task
+    finally:
+        listener.writer.close()
+        async with asyncio.timeout(60):
+            await task
+
+
+async def test_a_slow_link_loses_moments_but_no_log_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads for a while: what waits is bounded, and the log is whole afterwards."""
+    monkeypatch.setattr(serving, "BEHIND", 2000)
+    demo = Demo(interval=0.05, begin=50)
+    async with _served(demo) as (listener, _):
+        listener.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(4)
+        listener.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        reading = asyncio.create_task(listener.moments())
+        await asyncio.sleep(1)
+        listener.writer.close()
+        moments = await reading
+    got, times, before = [], [], None
+    for tick in moments:
+        for sample in tick.fresh(before).get("tcp-connect", ()):
+            got += sample.log
+            times.append(sample.time)
+        before = tick
+    steps = [b - a for a, b in pairwise(times)]
+    assert max(steps) > 0.09, "the link was slow"
+    wanted, now = list[object](), 50.0
+    while now <= times[-1]:  # as the demo's clock goes
+        wanted += demo.sample(HookId("tcp-connect"), now).log
+        now += 0.05
+    assert len(got) == len(wanted)
+    assert len(got) > 20
+
+
+async def test_silence_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks nothing for long is gone, though nobody says so: everything is detached."""
+    monkeypatch.setattr(wire, "SILENCE", 0.2)
+    demo = Demo(interval=0.1)
+    async with _served(demo) as (_, task):
+        assert await asyncio.wait_for(task, 60) == 0
+        assert all(s.rung is None for s in demo.statuses())
+
+
+async def test_what_cannot_be_begun_is_answered() -> None:
+    def check() -> None:
+        raise Gone("there is no interface eth9")
+
+    async with _served(Demo(), check) as (listener, task):
+        kind, payload = await listener.message()
+        assert kind == wire.ANSWER
+        told = wire.read_json(payload)
+        assert told["id"] == 7
+        assert isinstance(wire.read_error(told), Gone)
+        assert await task == 1
+
+
+async def test_a_line_without_end_ends_it() -> None:
+    async with _served(Demo(interval=0.1)) as (listener, task):
+        listener.writer.write(b"x" * (wire.MOST_REQUEST * 4))
+        assert await asyncio.wait_for(task, 60) == 0
+
+
+@pytest.mark.parametrize("line", [b"[]", b"x", b"{}", b'{"do":"ping"}', b"[" * 60000])
+async def test_who_does_not_begin_is_told_nothing(line: bytes) -> None:
+    reader = asyncio.StreamReader(limit=wire.MOST_REQUEST)
+    reader.feed_data(line + b"\n")
+    with pytest.raises(Malformed):
+        await serving.begun(reader)
+
+
+async def test_how_it_begins() -> None:
+    asked = {
+        "do": "begin", "id": 1, "interval": 2, "also": ["xdp@eth0"], "pins": {"drops": "counters"},
+        "drops": ["eth0: udp dport 53 ttl 5m"], "observe_only": False,
+    }  # fmt: skip
+    reader = asyncio.StreamReader()
+    reader.feed_data(wire.request(**asked))
+    begin = await serving.begun(reader)
+    assert begin == Begin(
+        1, 2.0, (HookId("xdp", "eth0"),), {"drops": "counters"},
+        (parse_on("eth0: udp dport 53 ttl 5m"),),
+    )  # fmt: skip
+    reader.feed_data(wire.request(**(asked | {"drops": ["nonsense"]})))
+    with pytest.raises(RuleError):
+        await serving.begun(reader)
+    reader.feed_eof()
+    assert await serving.begun(reader) is None

@@ -1,0 +1,262 @@
+"""Counters for export: they only grow, and of no more rows than were asked for.
+
+Rows with the same labels are one. The busiest have a place of their own; all the others are
+counted together, in `rest`. What a row counted is in one of the two and stays there, so neither
+ever goes back:
+
+- A row counts for itself from when it has a place; what it counted before is in the rest.
+- A place stays until its row has not been among the busiest for STAY seconds, or gone so long.
+  What it counts from then on is in the rest; should it come back, it begins at zero, as after a
+  restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import add, sub
+
+from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value
+from probes.units import Unit, printable
+
+STAY = 300.0
+"""Seconds that a place is kept: as long as Prometheus looks back."""
+HALF_LIFE = 60.0
+"""Seconds after which what a row did counts half for who is busiest."""
+OTHER = "other"
+"""The value of every label of the rest."""
+_LEVELS = frozenset({Unit.COUNT, Unit.PACKETS, Unit.BYTES, Unit.NS, Unit.US, Unit.PERCENT})
+_TIMES = frozenset({Unit.NS, Unit.US, Unit.PERCENT})
+
+Labels = tuple[str, ...]
+Grown = int | float | tuple[int, ...] | None
+"""A counter's sum, a histogram's, or None: it was never known."""
+
+
+class Shape:
+    """Which of a hook's columns are labels, which only grow, which are levels.
+
+    labels: names; the target's kind comes first, where the hook has targets. sums: what grows.
+    levels: numbers as they are now. words: what else is known of a row, for people.
+    """
+
+    def __init__(self, hook: Hook) -> None:
+        self.target = str(hook.target) if hook.target is not TargetKind.NONE else ""
+        places = [(i, c) for i, c in enumerate(hook.stored) if c.name != self.target]
+        self._named = tuple(i for i, c in places if _names(c))
+        self.labels = (self.target,) * bool(self.target) + tuple(
+            hook.stored[i].name for i in self._named
+        )
+        self.sums = tuple((i, c) for i, c in places if c.kind in (Kind.COUNTER, Kind.HISTOGRAM))
+        self.levels = tuple((i, c) for i, c in places if _is_level(c))
+        self.words = tuple((i, c) for i, c in places if _is_word(c))
+
+    def of(self, target: str | None, row: Row) -> Labels:
+        """The labels of a row. None is an empty one, which for Prometheus is none."""
+        own = (printable(target or ""),) * bool(self.target)
+        return own + tuple([_text(row[i]) for i in self._named])
+
+    def said(self, row: Row) -> Labels:
+        return tuple([_text(row[i]) for i, _ in self.words])
+
+
+def _names(column: Column) -> bool:
+    if column.label is None:
+        return column.kind is Kind.KEY and not column.hidden
+    return column.label
+
+
+def _is_level(column: Column) -> bool:
+    return column.kind is Kind.LEVEL and column.unit in _LEVELS and not column.hidden
+
+
+def _is_word(column: Column) -> bool:
+    told = column.kind is Kind.LEVEL and column.unit in (Unit.TEXT, Unit.NUMBER)
+    return told and column.label is None and not column.hidden
+
+
+def _text(value: Value) -> str:
+    return "" if value is None else printable(str(value))
+
+
+@dataclass(slots=True)
+class Place:
+    """What is exported of one row.
+
+    grown: by `Shape.sums`. levels, words: by the shape's; empty while the row is not there.
+    busy: how much it did lately. top: when it was among the busiest. seen: when it was there.
+    """
+
+    grown: list[Grown]
+    top: float
+    busy: float = 0.0
+    seen: float = 0.0
+    levels: list[Value] = field(default_factory=list)
+    words: Labels = ()
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one reading says of the rows with the same labels."""
+
+    added: list[Grown]
+    levels: list[Value]
+    words: Labels
+
+
+class Totals:
+    """One hook on one target. most: rows that have a place of their own."""
+
+    def __init__(self, shape: Shape, most: int) -> None:
+        self._shape, self._most = shape, most
+        self._before: Sample | None = None
+        self._waiting: dict[Labels, float] = {}
+        self.rows: dict[Labels, Place] = {}
+        self.rest = Place([None] * len(shape.sums), 0.0)
+        self.rest_labels = (OTHER,) * len(shape.labels)
+        self.runs, self.run_ns, self.lost = 0, 0, 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there may be a rest. It is exported from zero on, so that its rate is right."""
+        return len(self.rows) >= self._most or any(g is not None for g in self.rest.grown)
+
+    def take(self, sample: Sample) -> None:
+        """The next reading."""
+        before, self._before = self._before, sample
+        if before is not None and sample.time <= before.time:
+            return  # it could not be read: this is the sample before, once more
+        self._take_cost(before, sample)
+        seen = self._seen(before, sample)
+        self._note_busy(seen, sample.time - before.time if before is not None else 0.0)
+        self._seat(seen, sample.time)
+        for place in (*self.rows.values(), self.rest):
+            place.levels, place.words = [], ()
+        for labels, what in seen.items():
+            place = self.rows.get(labels, self.rest)
+            place.grown = list(map(_sum, place.grown, what.added))
+            place.levels = self._merged(place.levels, what.levels)
+            place.seen = sample.time
+            if place is not self.rest:
+                place.words = what.words
+        if before is None:  # what was counted since the boot is not what was done lately
+            self._waiting = dict.fromkeys(self._waiting, 0.0)
+            for place in self.rows.values():
+                place.busy = 0.0
+
+    # -- what was added ------------------------------------------------------------------------
+
+    def _seen(self, before: Sample | None, sample: Sample) -> dict[Labels, _Seen]:
+        shape, target = self._shape, sample.status.id.target
+        anew = before is not None and before.epoch != sample.epoch
+        known: Mapping[Key, Row] = {} if before is None or anew else before.rows
+        # What was counted before this program looked on is no news, but at the very beginning.
+        old = anew and not sample.from_zero
+        seen: dict[Labels, _Seen] = {}
+        for key, row in sample.rows.items():
+            was = row if old else known.get(key)
+            added = [_added(row[i], was[i] if was is not None else None) for i, _ in shape.sums]
+            levels = [row[i] for i, _ in shape.levels]
+            labels = shape.of(target, row)
+            same = seen.get(labels)
+            if same is None:
+                seen[labels] = _Seen(added, levels, shape.said(row))
+            else:
+                same.added = list(map(_sum, same.added, added))
+                same.levels = self._merged(same.levels, levels)
+        return seen
+
+    def _merged(self, some: Sequence[Value], more: Sequence[Value]) -> list[Value]:
+        """Levels of two rows that are exported as one: times are the greater one."""
+        if not some:
+            return list(more)
+        return [
+            _greater(a, b) if c.unit in _TIMES else _both(a, b)
+            for a, b, (_, c) in zip(some, more, self._shape.levels, strict=True)
+        ]
+
+    def _take_cost(self, before: Sample | None, sample: Sample) -> None:
+        if before is not None and before.epoch != sample.epoch:
+            before = None  # another rung counts its own cost from zero
+        self.lost += _grown(sample.lost, before.lost if before else 0)
+        if sample.cost is not None:
+            was = before.cost if before else None
+            self.runs += _grown(sample.cost.runs, was.runs if was else 0)
+            self.run_ns += _grown(sample.cost.run_ns, was.run_ns if was else 0)
+
+    # -- who has a place -----------------------------------------------------------------------
+
+    def _note_busy(self, seen: Mapping[Labels, _Seen], elapsed: float) -> None:
+        fading = 0.5 ** (elapsed / HALF_LIFE)
+        for place in self.rows.values():
+            place.busy *= fading
+        waiting = {}
+        for labels, what in seen.items():
+            did = sum(a for a in what.added if isinstance(a, int | float))
+            if (place_ := self.rows.get(labels)) is not None:
+                place_.busy += did
+            elif labels != self.rest_labels:  # somebody may be called so
+                waiting[labels] = self._waiting.get(labels, 0.0) * fading + did
+        self._waiting = waiting
+
+    def _seat(self, seen: Mapping[Labels, _Seen], now: float) -> None:
+        busy = {labels: place.busy for labels, place in self.rows.items()} | self._waiting
+        top = sorted(busy, key=lambda labels: -busy[labels])[: self._most]
+        for labels in top:
+            if labels in self.rows and labels in seen:
+                self.rows[labels].top = now
+        for labels in [b for b, p in self.rows.items() if b not in seen and now - p.seen >= STAY]:
+            del self.rows[labels]
+        for labels in top:
+            if labels in self._waiting and self._room(now):
+                place = Place([None] * len(self._shape.sums), now, self._waiting.pop(labels))
+                self.rows[labels] = place
+
+    def _room(self, now: float) -> bool:
+        """Whether there is a place, if need be that of the least busy of those that may go."""
+        if len(self.rows) < self._most:
+            return True
+        may_go = [labels for labels, place in self.rows.items() if now - place.top >= STAY]
+        if not may_go:
+            return False
+        del self.rows[min(may_go, key=lambda labels: self.rows[labels].busy)]
+        return True
+
+
+def _added(now: Value, was: Value) -> Grown:
+    """What came since; all of it where the counter began anew."""
+    if isinstance(now, tuple):
+        if not isinstance(was, tuple):
+            return now
+        more = tuple(map(sub, now, was))
+        return now if min(more, default=0) < 0 else more
+    if not isinstance(now, int | float):
+        return None
+    return now - was if isinstance(was, int | float) and was <= now else now
+
+
+def _sum(some: Grown, more: Grown) -> Grown:
+    if some is None or more is None:
+        return more if some is None else some
+    if isinstance(some, tuple) or isinstance(more, tuple):
+        assert isinstance(some, tuple)
+        assert isinstance(more, tuple)
+        return tuple(map(add, some, more))
+    return some + more
+
+
+def _grown(now: int, was: int) -> int:
+    return now - was if was <= now else now
+
+
+def _numbers(*values: Value) -> Iterable[int | float]:
+    return (v for v in values if isinstance(v, int | float))
+
+
+def _both(a: Value, b: Value) -> Value:
+    numbers = tuple(_numbers(a, b))
+    return sum(numbers) if numbers else None
+
+
+def _greater(a: Value, b: Value) -> Value:
+    return max(_numbers(a, b), default=None)
