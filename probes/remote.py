@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from probes import budget
 from probes.calling import Call
 from probes.dialling import Way
 from probes.errors import ProbeError
@@ -57,6 +58,7 @@ class Remote:
         pins: Mapping[str, str] | None = None,
         drops: Iterable[tuple[str, Rule]] = (),
         observe_only: bool = False,
+        percent: float | None = budget.DEFAULT,
         words: Callable[[str], None] = lambda _: None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> None:
@@ -72,6 +74,7 @@ class Remote:
             "pins": dict(pins or {}),
             "drops": [f"{interface}: {rule}" for interface, rule in drops],
             "observe_only": observe_only,
+            "budget": percent,
         }
         self._calls = count()
         self._call: Call | None = None

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from probes import wire
+from probes import budget, wire
 from probes.cells import Malformed
 from probes.errors import ProbeError
 from probes.frames import Tick
@@ -40,6 +40,7 @@ class Begin:
     pins: Mapping[str, str] = field(default_factory=dict)
     drops: tuple[tuple[str, Rule], ...] = ()
     observe_only: bool = False
+    percent: float | None = budget.DEFAULT
 
     @classmethod
     def read(cls, asked: Mapping[str, Any]) -> Begin:
@@ -60,8 +61,18 @@ class Begin:
                     {str(hook): str(rung) for hook, rung in pins.items()},
                     tuple(parse_on(str(rule)) for rule in drops),
                     observe_only,
+                    _budget(asked.get("budget", budget.DEFAULT)),
                 )
         raise Malformed("it does not say what to begin with")
+
+
+def _budget(asked: object) -> float | None:
+    if asked is None:
+        return None
+    try:
+        return budget.parse(str(asked))
+    except ValueError as wrong:
+        raise Malformed(str(wrong)) from None
 
 
 async def begun(reader: asyncio.StreamReader) -> Begin | None:

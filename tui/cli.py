@@ -187,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--svg", metavar="FILE", type=_writable, help="a flame graph into that file")
     profile.set_defaults(run=_profile, hooks=[HookId("profile")], drops=[], observe_only=False)
     _rung_option(profile)
+    _budget_option(profile)
 
     export = commands.add_parser("export", help="the numbers for Prometheus, over HTTP")
     export.add_argument(
@@ -725,6 +726,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             pins=begin.pins,
             drops=begin.drops,
             observe_only=begin.observe_only,
+            percent=begin.percent,
         )
         source = Demo(interval=begin.interval) if arguments.demo else live
         served = serving.Serving(source, reader, writer, _version())

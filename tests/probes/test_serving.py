@@ -149,6 +149,14 @@ async def test_how_it_begins() -> None:
         1, 2.0, (HookId("xdp", "eth0"),), {"drops": "counters"},
         (parse_on("eth0: udp dport 53 ttl 5m"),),
     )  # fmt: skip
+    for budget, percent in ((2.5, 2.5), (None, None)):
+        reader.feed_data(wire.request(**(asked | {"budget": budget})))
+        told = await serving.begun(reader)
+        assert told is not None
+        assert told.percent == percent
+    reader.feed_data(wire.request(**(asked | {"budget": "much"})))
+    with pytest.raises(Malformed, match="is no budget"):
+        await serving.begun(reader)
     reader.feed_data(wire.request(**(asked | {"drops": ["nonsense"]})))
     with pytest.raises(RuleError):
         await serving.begun(reader)
