@@ -114,7 +114,8 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         nonlocal before, factor
         total = totals.row((opening.ifindex,))
         now = (monotonic(), int(total[1]) if total else 0)
-        found = [_row(opening, entry, factor) for entry in _mine(opening)]
+        name = interface_name(opening.ifindex)
+        found = [_row(opening, name, entry, factor) for entry in _mine(opening)]
         if now[0] > before[0]:
             wanted = factor_for((now[1] - before[1]) / (now[0] - before[0]))
             if wanted != factor:
@@ -132,10 +133,10 @@ def _mine(opening: Opening) -> list[Flat]:
     return [entry for entry in rows.rows() if entry[place] == opening.ifindex]
 
 
-def _row(opening: Opening, entry: Flat, factor: int) -> Row:
+def _row(opening: Opening, interface: str, entry: Flat, factor: int) -> Row:
     _, link, protocol, application, outward, *counts = entry
     known = {
-        "interface": interface_name(opening.ifindex),
+        "interface": interface,
         "direction": "out" if outward else "in",
         "link": ethertype_name(link),
         "protocol": ip_protocol(protocol) if protocol else "-",
@@ -151,6 +152,7 @@ def _from_proc(opening: Opening) -> Callable[[], Reading]:
     start = protocol_counters()
 
     def read() -> Reading:
+        interface_name(opening.ifindex)  # it may have gone
         now = protocol_counters()
         return Reading(
             row_from(
