@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -62,16 +62,24 @@ class Played(Script):
 
 
 class Steps:
-    """A pace that lets every worker take so many steps and then stand still."""
+    """A pace that lets every worker take so many steps and then stand still.
+
+    reached: called at each step, once.
+    """
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
         self._taken: Counter[Any] = Counter()
+        self._reached = 0
+        self.reached: Callable[[], object] = lambda: None
         self._more = asyncio.Event()
 
     async def __call__(self, _seconds: float) -> None:
         worker = asyncio.current_task()
         self._taken[worker] += 1
+        if self._taken[worker] > self._reached:
+            self._reached += 1
+            self.reached()
         while self._taken[worker] >= self._steps:
             self._more.clear()
             await self._more.wait()
@@ -102,6 +110,7 @@ def stage(
     if pane is not None:
         app._pane = app._tab = next(p for p in app.panes if p.name == pane)
     app.pace = pace  # type: ignore[attr-defined]
+    pace.reached = app.collector.note_rules  # hit rates are made of when rules were looked at
     app.tend = lambda: None  # type: ignore[method-assign]  # it is tried where a test says so
     return app
 

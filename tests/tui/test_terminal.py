@@ -181,6 +181,8 @@ def test_resizing_while_live_is_followed(tmp_path: Path) -> None:
     """A wider terminal shows more columns."""
     with terminal(DEMO, tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, b"2")
+        child.read_until(b"[2 Interfaces")
         assert b"TC out/s" not in child.output
         fcntl.ioctl(child.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
         os.kill(child.pid, signal.SIGWINCH)
@@ -221,7 +223,7 @@ def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_pa
         child.read_until(ALTERNATE)
         child.read_until(b"[3 Syscalls")
         assert not termios.tcgetattr(child.fd)[3] & termios.ICANON
-        os.write(child.fd, b"3")
+        os.write(child.fd, b"4")
         child.read_until(b"[4 Connects")
         os.write(child.fd, b"q")
         assert child.leave() == 0
@@ -236,12 +238,12 @@ def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
         _until(child, "T")
         child.output = b""
         os.kill(child.pid, signal.SIGCONT)
-        child.read_until(b"[1 Interfaces")
+        child.read_until(b"[1 Overview")
         os.write(child.fd, b"\t")
-        child.read_until(b"[3 Syscalls")
+        child.read_until(b"[2 Interfaces")
         os.write(child.fd, b"q")
         assert child.leave() == 0
-        assert b"[4 Connects" not in child.output
+        assert b"[3 Syscalls" not in child.output
 
 
 def test_a_terminal_that_takes_nothing_costs_no_cpu(tmp_path: Path) -> None:
@@ -313,6 +315,8 @@ def test_what_is_copied_goes_to_the_terminal(tmp_path: Path) -> None:
     """OSC 52 with the row; the screen says so."""
     with terminal(DEMO, tmp_path, TMUX="", STY="") as child:
         child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, b"2")
+        child.read_until(b"[2 Interfaces")
         os.write(child.fd, b"y")
         child.read_until(b"\x1b]52;c;")
         child.read_until(b"sent to")
@@ -348,7 +352,7 @@ def test_the_command_takes_the_settings(
     (folder / "settings.toml").write_text(written)
     code = COMMAND.format(arguments=arguments)
     with terminal(code, tmp_path, size=(200, 40), XDG_CONFIG_HOME=str(tmp_path)) as child:
-        child.read_until(b"[1 Interfaces")
+        child.read_until(b"[1 Overview")
         child.read_until(shown)
         os.write(child.fd, b"q")
         assert child.leave() == 0
