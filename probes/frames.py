@@ -19,7 +19,7 @@ class Tick:
     """A moment. wall: Unix seconds. interval: seconds between two moments, as asked for.
 
     samples: by hook, what its last reading gave. A hook that was not read since the moment before
-    has the very same tuple as there (`is`); who follows moments takes it only once.
+    has the same samples as there; who follows moments takes it only once (`fresh`).
     """
 
     wall: float
@@ -33,7 +33,14 @@ class Tick:
         if before is None:
             return self.samples
         known = before.samples
-        return {h: s for h, s in self.samples.items() if known.get(h) is not s}
+        return {h: s for h, s in self.samples.items() if not _the_same(known.get(h), s)}
+
+
+def _the_same(before: tuple[Sample, ...] | None, now: tuple[Sample, ...]) -> bool:
+    """Whether it is the same reading; equal ones are where moments were decoded apart."""
+    if before is now or before is None:
+        return before is now
+    return [s.time for s in before] == [s.time for s in now] and before == now
 
 
 class Layout(NamedTuple):

@@ -37,8 +37,9 @@ MOST_FRAME = 1 << 25
 _FAR, _MOST_BEGUN = 2000, 200
 """Moments in which another is looked for that can be read; of those at which counting began anew,
 how many are looked at: nobody waits for more."""
-_KEPT_ROWS, _KEPT = 30_000, 128
-"""Decoded moments that are kept for a step back: rows in all of them, and moments."""
+_KEPT_ROWS, _KEPT, _NEAR = 30_000, 128, 12
+"""Decoded moments that are kept for a step back: rows in all of them, moments, and how many of
+those that were only decoded on the way to another."""
 
 
 class Frame(NamedTuple):
@@ -120,7 +121,9 @@ class Reel(ABC):
             while self._cursor < number:
                 tick = self._decode(self._frame(self._cursor + 1))
                 self._cursor += 1
-                self._keep(self._cursor, tick)
+                if number - self._cursor < _NEAR:
+                    tick = self._adapted(tick, self._decoder.layouts)
+                    self._keep(self._cursor, tick)
         except Malformed:
             self._cursor = -2
             raise
@@ -137,7 +140,7 @@ class Reel(ABC):
             raise Malformed("it cannot be uncompressed") from None
         if len(raw) != frame.size:
             raise Malformed("a moment is of another length")
-        return self._adapted(self._decoder.decode(raw, key=frame.key), self._decoder.layouts)
+        return self._decoder.decode(raw, key=frame.key)
 
     def _adapted(self, tick: Tick, _layouts: Mapping[str, Layout]) -> Tick:
         """As this program's hooks have it."""

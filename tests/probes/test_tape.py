@@ -92,6 +92,9 @@ def test_a_hook_that_was_not_read_is_the_same_as_before() -> None:
     assert tape.at(1).samples["drops"] is tape.at(0).samples["drops"]
     assert "drops" not in tape.at(1).fresh(tape.at(0))
     assert "interfaces" in tape.at(1).fresh(tape.at(0))
+    again = Tape(catalogue())
+    again.add(first)
+    assert "drops" not in tape.at(1).fresh(again.at(0)), "nor where they were decoded apart"
 
 
 def test_any_moment_can_be_had_forth_and_back() -> None:
