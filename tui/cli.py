@@ -725,6 +725,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             pins=begin.pins,
             drops=begin.drops,
             observe_only=begin.observe_only,
+            percent=begin.percent,
         )
         source = Demo(interval=begin.interval) if arguments.demo else live
         served = serving.Serving(source, reader, writer, _version())
