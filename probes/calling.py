@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -34,14 +34,16 @@ class Cut(ProbeError):
 
 
 class Call:
-    """take: gets each moment. ask: whether the user may be asked something on the terminal.
-    words: gets what the process says on stderr before the conversation begins."""
+    """hooks, recall: as for `wire.Incoming`. take: gets each moment. ask: whether the user may be
+    asked something on the terminal. words: gets what the process says on stderr before the
+    conversation begins."""
 
     def __init__(
         self,
         way: Way,
         command: tuple[str, ...],
-        hooks: Mapping[str, Hook],
+        hooks: MutableMapping[str, Hook],
+        recall: Callable[[str], Hook | None],
         take: Callable[[Tick], None],
         *,
         ask: bool,
@@ -49,9 +51,9 @@ class Call:
     ) -> None:
         self._way, self._command, self._take = way, command, take
         self._ask, self._tell_words = ask, words
-        self._incoming = wire.Incoming(hooks)
+        self._incoming = wire.Incoming(hooks, recall)
         self._numbers = count(1)
-        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._waiting: dict[int, asyncio.Future[tuple[str, ...]]] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._said: deque[str] = deque(maxlen=_KEPT_WORDS)
@@ -204,12 +206,12 @@ class Call:
         """Without waiting for the answer."""
         self._question(**what).add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def ask(self, **what: Any) -> None:
-        """Once it has been done there. Raises what refused it, or Cut."""
-        await self._answer(self._question(**what), PATIENCE)
+    async def ask(self, **what: Any) -> tuple[str, ...]:
+        """Once it has been done there: what it says. Raises what refused it, or Cut."""
+        return await self._answer(self._question(**what), PATIENCE)
 
-    def _question(self, **what: Any) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def _question(self, **what: Any) -> asyncio.Future[tuple[str, ...]]:
+        future: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
         if self._over.done():
             future.set_exception(self._over.exception() or Cut("it has ended"))
             return future
@@ -220,9 +222,11 @@ class Call:
         self._process.stdin.write(wire.request(**what, id=number))
         return future
 
-    async def _answer(self, question: asyncio.Future[None], patience: float) -> None:
+    async def _answer(
+        self, question: asyncio.Future[tuple[str, ...]], patience: float
+    ) -> tuple[str, ...]:
         try:
-            await asyncio.wait_for(question, patience)
+            return await asyncio.wait_for(question, patience)
         except TimeoutError:
             raise ProbeError(f"{self._way.name} does not answer") from None
 
@@ -232,7 +236,7 @@ class Call:
             return
         error = wire.read_error(told)
         if error is None:
-            waiting.set_result(None)
+            waiting.set_result(wire.read_result(told))
         else:
             waiting.set_exception(error)
 

@@ -152,6 +152,8 @@ class Live:
             needed |= {privilege.NET_ADMIN, privilege.PERFMON}
         if self.rules():
             needed |= {*privilege.PROCESSES}  # whose connections no rule may match
+        if self._percent is not None and any(a.samples for a in self._attachments.values()):
+            needed |= {privilege.NET_ADMIN, privilege.PERFMON}  # what is slowed is attached anew
         for attachment in self._attachments.values():
             hook = attachment.hook
             rung = hook.rung(attachment.status.rung or "")

@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from probes import budget
+from probes import budget, own, wire
 from probes.calling import Call
 from probes.dialling import Way
 from probes.errors import ProbeError
@@ -67,10 +67,10 @@ class Remote:
         self.feed = Feed()
         self.notices: list[str] = []
         self._way, self._words, self._pauses = way, words, pauses
-        self._hooks = catalogue()
+        self._hooks = dict(catalogue())
         self._interval = interval
         self._asked = {
-            "also": [str(id) for id in also],
+            "also": [wire.named(id) for id in also],
             "pins": dict(pins or {}),
             "drops": [f"{interface}: {rule}" for interface, rule in drops],
             "observe_only": observe_only,
@@ -122,7 +122,9 @@ class Remote:
 
     async def _connect(self, command: tuple[str, ...], *, ask: bool) -> None:
         self._generation += 1
-        call = Call(self._way, command, self._hooks, self._take, ask=ask, words=self._words)
+        call = Call(
+            self._way, command, self._hooks, own.recalled, self._take, ask=ask, words=self._words
+        )
         try:
             self.host = await call.begin(interval=self._interval, **self._asked)
         except BaseException:
@@ -212,13 +214,15 @@ class Remote:
 
     # -- on a person's word --------------------------------------------------------------------
 
-    async def _do(self, **what: Any) -> None:
+    async def _do(self, **what: Any) -> tuple[str, ...]:
         if self._call is None:
             raise ProbeError(f"{self._way.name} is not connected", remedy="It is tried again.")
-        await self._call.ask(**what)
+        return await self._call.ask(**what)
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
-        await self._do(do="attach", hook=str(id), rung=rung)
+        if id.hook not in self._hooks:  # one of the user's own: 0.2 s, and then it is known
+            await asyncio.to_thread(own.recalled, id.hook)
+        await self._do(do="attach", hook=wire.named(id), rung=rung)
         hook = self._hooks.get(id.hook)
         if hook is not None and hook.reach is Reach.LOOKS_ON and hook.on_demand:
             self._again[id] = rung
@@ -226,7 +230,7 @@ class Remote:
         return self._status(id)
 
     async def detach(self, id: HookId) -> Status:
-        await self._do(do="detach", hook=str(id))
+        await self._do(do="detach", hook=wire.named(id))
         self._again.pop(id, None)
         hook = self._hooks.get(id.hook)
         if hook is not None and hook.reach is Reach.LOOKS_ON and not hook.on_demand:
@@ -235,6 +239,14 @@ class Remote:
 
     def _status(self, id: HookId) -> Status:
         return next((s for s in self.statuses() if s.id == id), Status(id, State.DETACHED))
+
+    async def complete(self, text: str) -> tuple[str, str]:
+        """By the functions, tracepoints and files that are there."""
+        try:
+            found = await self._do(do="complete", text=text)
+        except ProbeError:
+            return text, ""
+        return (found[0], found[1]) if len(found) == 2 else (text, "")
 
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:
         await self._do(do="add rule", interface=interface, rule=str(rule))

@@ -57,7 +57,7 @@ class Begin:
                 return cls(
                     asked.get("id"),
                     float(interval),
-                    tuple(HookId.parse(str(id)) for id in also),
+                    tuple(wire.read_id(id) for id in also),
                     {str(hook): str(rung) for hook, rung in pins.items()},
                     tuple(parse_on(str(rule)) for rule in drops),
                     observe_only,
@@ -101,6 +101,7 @@ class Serving:
         self._logs: dict[HookId, list[Row]] = {}
         self._said: tuple[Status, ...] = ()
         self._due = False
+        self._followed: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
 
@@ -118,8 +119,7 @@ class Serving:
         try:
             await self._source.start()
             self._writer.write(wire.answer(id))
-            for hook in self._source.catalogue:
-                self._start(self._follow(hook))
+            self._follow_new()
             self._start(self._watch())
             await self._listen()
         finally:
@@ -141,6 +141,12 @@ class Serving:
             self._reader.feed_eof()
 
     # -- what is said --------------------------------------------------------------------------
+
+    def _follow_new(self) -> None:
+        """One worker for each hook; a catalogue may grow by hooks of the user's own."""
+        for hook in set(self._source.catalogue) - self._followed:
+            self._followed.add(hook)
+            self._start(self._follow(hook))
 
     async def _follow(self, hook: str) -> None:
         async for samples in self._source.samples(hook):
@@ -168,6 +174,7 @@ class Serving:
         """What comes to stand or falls between two readings."""
         while True:
             await asyncio.sleep(WATCH)
+            self._follow_new()
             if self._source.statuses() != self._said:
                 self._say()
 
@@ -198,15 +205,18 @@ class Serving:
 
     async def _answer(self, asked: dict[str, Any]) -> None:
         error: ProbeError | RuleError | None = None
+        result: tuple[str, ...] = ()
         try:
-            await self._do(asked)
+            result = await self._do(asked)
         except (ProbeError, RuleError) as refused:
             error = refused
+        except Malformed as wrong:
+            error = ProbeError(str(wrong))
         if asked.get("do") != "ping":
             self._say(surely=True)
-        self._writer.write(wire.answer(asked.get("id"), error))
+        self._writer.write(wire.answer(asked.get("id"), error, result))
 
-    async def _do(self, asked: dict[str, Any]) -> None:
+    async def _do(self, asked: dict[str, Any]) -> tuple[str, ...]:
         source = self._source
         match asked:
             case {"do": "ping"}:
@@ -215,16 +225,20 @@ class Serving:
                 SHORTEST <= seconds <= LONGEST
             ):
                 source.interval = seconds
-            case {"do": "attach", "hook": str(id), "rung": str() | None as rung}:
-                await source.attach(HookId.parse(id), rung)
-            case {"do": "detach", "hook": str(id)}:
-                await source.detach(HookId.parse(id))
+            case {"do": "attach", "hook": list() as id, "rung": str() | None as rung}:
+                await source.attach(wire.read_id(id), rung)
+                self._follow_new()
+            case {"do": "detach", "hook": list() as id}:
+                await source.detach(wire.read_id(id))
+            case {"do": "complete", "text": str(text)}:
+                return await source.complete(text)
             case {"do": "add rule", "interface": str(interface), "rule": str(rule)}:
                 await source.add_rule(interface, parse(rule))
             case {"do": "remove rule", "interface": str(interface), "rule": str(rule)}:
                 await source.remove_rule(interface, parse(rule))
             case _:
                 raise ProbeError("the ebpftop there does not know how to do that")
+        return ()
 
 
 async def streams(stdin: int, stdout: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -15,7 +15,7 @@ import asyncio
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from probes import errors
@@ -23,10 +23,10 @@ from probes.cells import Malformed
 from probes.errors import ProbeError
 from probes.fitting import Fitting
 from probes.frames import Encoder, Tick
-from probes.model import Hook, Host
+from probes.model import Hook, HookId, Host
 from probes.rules import RuleError
 from probes.tape import MOST_FRAME
-from probes.unframing import Decoder
+from probes.unframing import MOST_HOOKS, Decoder
 from probes.units import printable
 
 MAGIC, VERSION = b"ebpftop-wire/", 1
@@ -64,9 +64,11 @@ class Outgoing:
         return HEAD.pack(MOMENT, _SIZE.size + len(data)) + _SIZE.pack(len(raw)) + data
 
 
-def answer(id: object, error: ProbeError | RuleError | None = None) -> bytes:
+def answer(
+    id: object, error: ProbeError | RuleError | None = None, result: Sequence[str] = ()
+) -> bytes:
     """That a request was done (what came of it is in the moment before), or why it was not."""
-    told: dict[str, object] = {"id": id}
+    told: dict[str, object] = {"id": id, "result": list(result)}
     if error is not None:
         told["error"] = type(error).__name__
         told["why"] = str(error)
@@ -96,9 +98,16 @@ async def sent(writer: asyncio.StreamWriter) -> None:
 
 
 class Incoming:
-    """Messages as values. hooks: the catalogue that moments are wanted by."""
+    """Messages as values. hooks: those that moments are wanted by; `recall` knows further ones by
+    name, which are put there."""
 
-    def __init__(self, hooks: Mapping[str, Hook]) -> None:
+    def __init__(
+        self,
+        hooks: MutableMapping[str, Hook],
+        recall: Callable[[str], Hook | None] = lambda _: None,
+    ) -> None:
+        self._hooks, self._recall = hooks, recall
+        self._unknown: set[str] = set()
         self._decoder, self._fitting = Decoder(), Fitting(hooks)
         self._inflate = zlib.decompressobj(-15)
 
@@ -115,7 +124,19 @@ class Incoming:
         if len(raw) != size:
             raise Malformed("a moment is of another length")
         tick = self._decoder.decode(raw, key=self._decoder.before is None)
+        self._recall_new(tick)
         return self._fitting.tick(tick, self._decoder.layouts)
+
+    def _recall_new(self, tick: Tick) -> None:
+        """Hooks of the user's own, which were asked for there."""
+        named = {*tick.samples, *(s.id.hook for s in tick.statuses)}
+        for name in named - self._hooks.keys() - self._unknown:
+            hook = self._recall(name) if len(self._unknown) < MOST_HOOKS else None
+            if hook is None or hook.name != name:
+                self._unknown.add(name)
+            else:
+                self._hooks[name] = hook
+                self._fitting = Fitting(self._hooks)
 
 
 def read_json(payload: bytes) -> dict[str, Any]:
@@ -152,6 +173,26 @@ def read_error(told: Mapping[str, Any]) -> ProbeError | RuleError | None:
         why, errno=number if isinstance(number, int) else 0, remedy=text(told, "remedy")
     )
     return made
+
+
+def read_result(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an answer says besides that it was done."""
+    result = told.get("result")
+    if not isinstance(result, list):
+        return ()
+    return tuple(printable(r[:_LONGEST]) for r in result if isinstance(r, str))
+
+
+def named(id: HookId) -> list[str | None]:
+    """A hook and its target; names of the user's own hooks may have any character."""
+    return [id.hook, id.target]
+
+
+def read_id(pair: object) -> HookId:
+    match pair:
+        case [str() as hook, str() | None as target]:
+            return HookId(hook, target)
+    raise Malformed("a hook has no name")
 
 
 def text(told: Mapping[str, Any], name: str) -> str:

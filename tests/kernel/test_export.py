@@ -109,7 +109,8 @@ def test_an_interface_that_comes_later_is_counted_too_without_what_was_given_up(
 
 def test_no_thread_keeps_a_capability_that_nothing_needs() -> None:
     """By what stands: reading these takes neither CAP_SYS_ADMIN nor that of the network."""
-    with _exporting("--hook", "syscalls", "--hook", "drops") as (child, ask):
+    narrow = ("--hook", "syscalls", "--hook", "drops", "--budget", "off")
+    with _exporting(*narrow) as (child, ask):
         ask()
         assert _capabilities(child.pid) == {_mask(BPF, SYSLOG, *PROCESSES)}
         _until(ask, "ebpftop_syscalls_calls_total{")

@@ -24,6 +24,7 @@ from commands import held, left_of
 from namespaces import await_running, namespace, run, send
 from sshd import EBPFTOP, ROOT, Sshd, sshd
 
+from probes import spec
 from probes.dialling import by_ssh
 from probes.model import HookId, State
 from probes.remote import Remote
@@ -136,6 +137,23 @@ async def test_a_rule_there_never_matches_the_connection_that_we_came_by(there: 
         assert remote.feed.trouble == ""
         await remote.remove_rule("v1", made.rule)
         assert remote.rules() == ()
+
+
+async def test_a_hook_of_the_user_s_own_is_made_there_and_shown_here(there: Sshd) -> None:
+    """It is not known on this side before: its columns are those of what is written."""
+    name = str(spec.parse("rawtracepoint:sched_process_exit"))
+    async with _remote(there) as remote:
+        assert name not in remote.catalogue
+        status = await remote.attach(HookId(name))
+        assert status.state is State.ATTACHED
+        assert name in remote.catalogue
+        text, _ = await remote.complete("rawtracepoint:sched_process_exi")
+        assert text == "rawtracepoint:sched_process_exit"
+        subprocess.run(["true"], check=True)
+        async for samples in remote.samples(name):
+            if samples[0].rows:
+                break
+        assert (await remote.detach(HookId(name))).state is State.DETACHED
 
 
 @contextmanager

@@ -218,7 +218,7 @@ async def test_the_other_side_ends_with_the_end_of_its_stdin_and_with_silence() 
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    begin: dict[str, Any] = {"interval": 1, "also": [], "pins": {}, "drops": []}
+    begin: dict[str, Any] = {"interval": 1, "also": [], "pins": {}, "drops": [], "percent": 5}
     process.stdin.write(wire.request(do="begin", id=1, observe_only=False, **begin))
     assert (await process.stdout.readline()) == b"ebpftop-wire/1\n"
     process.stdin.close()

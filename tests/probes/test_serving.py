@@ -139,15 +139,16 @@ async def test_who_does_not_begin_is_told_nothing(line: bytes) -> None:
 
 async def test_how_it_begins() -> None:
     asked = {
-        "do": "begin", "id": 1, "interval": 2, "also": ["xdp@eth0"], "pins": {"drops": "counters"},
-        "drops": ["eth0: udp dport 53 ttl 5m"], "observe_only": False,
+        "do": "begin", "id": 1, "interval": 2, "also": [["xdp", "eth0"]],
+        "pins": {"drops": "counters"}, "drops": ["eth0: udp dport 53 ttl 5m"],
+        "observe_only": False, "percent": 5,
     }  # fmt: skip
     reader = asyncio.StreamReader()
     reader.feed_data(wire.request(**asked))
     begin = await serving.begun(reader)
     assert begin == Begin(
         1, 2.0, (HookId("xdp", "eth0"),), {"drops": "counters"},
-        (parse_on("eth0: udp dport 53 ttl 5m"),),
+        (parse_on("eth0: udp dport 53 ttl 5m"),), False, 5,
     )  # fmt: skip
     for budget, percent in ((2.5, 2.5), (None, None)):
         reader.feed_data(wire.request(**(asked | {"budget": budget})))
