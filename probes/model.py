@@ -457,9 +457,10 @@ class Source(Protocol):
         """Detach; nothing to do is not an error."""
         ...
 
-    async def complete(self, text: str) -> tuple[str, str]:
+    def complete(self, text: str) -> tuple[str, str]:
         """A hook of the user's own that is being written, as far as there is one way to go on;
-        and what could follow, in words."""
+        and what could follow, in words. Takes 0.2 s where it looks something up for the first time.
+        """
         ...
 
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:

@@ -92,6 +92,10 @@ class Palette(Taking):
                     f"Attach {hook.name}@{hook.target.upper()}...",
                     partial(self._ask_target, hook), hook.answers,
                 )  # fmt: skip
+        yield Choice(
+            "Attach a hook of your own...", self._ask_own,
+            "kprobe:, fentry:, tracepoint:, uprobe: ...",
+        )  # fmt: skip
         for id in known:
             for rung in self._rungs(id):
                 pin = partial(self.attach_hook, id, rung)
@@ -107,6 +111,15 @@ class Palette(Taking):
                 self.attach_hook(HookId(hook.name, target.strip()))
 
         self.prompt.ask(Question(f"Attach {hook.name} to which {hook.target}?", answered))
+
+    def _ask_own(self) -> None:
+        def answered(text: str | None) -> None:
+            if text and text.strip():
+                id = HookId(text.strip())
+                self.start(self._then_paint(self.collector.control.attach(id)))
+
+        ask = "Attach (Tab completes), such as kprobe:vfs_read,by=comm,latency:"
+        self.prompt.ask(Question(ask, answered, complete=self.source.complete))
 
     # Drop rules
 

@@ -320,3 +320,15 @@ async def test_every_column_of_every_pane_sorts_by_key_and_by_click(place: int) 
             at = head.find(field.title)
             await pilot.click(f"#table-{app._pane.name}", offset=(max(at, 2), 0))
             assert app.table.key == chosen
+
+
+async def test_a_hook_of_one_s_own_is_asked_for_and_refused_in_a_sentence_in_the_demo() -> None:
+    async with playing(size=(120, 40)) as (app, pilot):
+        await _command(pilot, "hook of your own")
+        assert "Tab completes" in text(app)
+        await pilot.press(*"kprobe", "colon", *"vfs", "underscore", *"read", "enter")
+        await settle(pilot)
+        assert app.prompt.question is None
+        assert "kprobe:vfs_read not attached" in text(app) or any(
+            "kprobe:vfs_read not attached" in e.text for e in app.live.events
+        )
