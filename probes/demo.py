@@ -197,7 +197,7 @@ class Demo:
         self._epochs[id] = self._epochs.get(id, 0) + 1
         return status
 
-    def complete(self, text: str) -> tuple[str, str]:
+    async def complete(self, text: str) -> tuple[str, str]:
         return text, ""  # nobody's kernel
 
     async def detach(self, id: HookId) -> Status:

@@ -384,8 +384,8 @@ class Live:
             self._attachments = {k: a for k, a in self._attachments.items() if a is not attachment}
         return status
 
-    def complete(self, text: str) -> tuple[str, str]:
-        return completion.complete(text)
+    async def complete(self, text: str) -> tuple[str, str]:
+        return await asyncio.to_thread(completion.complete, text)
 
     # -- drop rules ----------------------------------------------------------------------------
 

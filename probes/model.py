@@ -457,10 +457,9 @@ class Source(Protocol):
         """Detach; nothing to do is not an error."""
         ...
 
-    def complete(self, text: str) -> tuple[str, str]:
+    async def complete(self, text: str) -> tuple[str, str]:
         """A hook of the user's own that is being written, as far as there is one way to go on;
-        and what could follow, in words. Takes 0.2 s where it looks something up for the first time.
-        """
+        and what could follow, in words."""
         ...
 
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:

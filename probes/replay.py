@@ -156,7 +156,7 @@ class Replay:
         del id, rung
         raise Unsupported("this is a recording: nothing can be attached to it")
 
-    def complete(self, text: str) -> tuple[str, str]:
+    async def complete(self, text: str) -> tuple[str, str]:
         return text, ""  # what could be attached there is not in a recording
 
     async def detach(self, id: HookId) -> Status:

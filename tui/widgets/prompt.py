@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from textual.events import Key as KeyEvent
@@ -12,6 +12,7 @@ from probes.units import printable
 from tui.lines import BLANK, Line, Span, line, width_of, wrap
 from tui.widgets.canvas import Canvas
 
+Completed = tuple[str, str]
 STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}
 
 
@@ -22,7 +23,8 @@ class Question:
     choices: of a yes or no, and the like: key -> answer; none: free text. note: what stands below
     what is typed; where its role is "bad", Enter does not take it. past: what Up brings back, the
     newest last. steer: there is a list above, in which Up and Down go instead, by so many rows.
-    complete: what Tab makes of what is typed, and what it could be.
+    complete: what Tab makes of what is typed, and what it could be; where finding that takes a
+    moment, an awaitable of it.
     """
 
     text: str
@@ -35,7 +37,7 @@ class Question:
     back: int = 0
     note: Callable[[str], Span] | None = None
     steer: Callable[[int], None] | None = None
-    complete: Callable[[str], tuple[str, str]] | None = None
+    complete: Callable[[str], Completed | Awaitable[Completed]] | None = None
     at: int = -1
     """Where the cursor is: before so many of the answer's characters; -1: behind all."""
     hint: str = ""
@@ -149,12 +151,26 @@ class Prompt(Canvas, can_focus=True):
         self.repaint()
 
     def _complete(self, q: Question) -> None:
-        if q.complete is not None:
-            text, hint = q.complete(q.answer[: q.cursor])
-            self._type(q, text, q.answer[q.cursor :])
-            q.hint = hint
-            self._fit()
-            self.repaint()
+        if q.complete is None:
+            return
+        found = q.complete(q.answer[: q.cursor])
+        if isinstance(found, tuple):
+            self._completed(q, found)
+        else:
+            self.run_worker(self._await(q, found), exclusive=True, group="complete")
+
+    async def _await(self, q: Question, found: Awaitable[Completed]) -> None:
+        asked = (q.answer, q.at)
+        completed = await found
+        if self.question is q and (q.answer, q.at) == asked:  # nothing was typed meanwhile
+            self._completed(q, completed)
+
+    def _completed(self, q: Question, found: Completed) -> None:
+        text, hint = found
+        self._type(q, text, q.answer[q.cursor :])
+        q.hint = hint
+        self._fit()
+        self.repaint()
 
     def _recall(self, q: Question, step: int) -> None:
         q.back = min(max(q.back + step, 0), len(q.past))
