@@ -36,6 +36,7 @@ class Somebody:
         self._process = process
         self._pins = pins
         self._asked = 0
+        self._lasting: list[tuple[Path, int]] = []
 
     def ask(self, name: str, *arguments: object) -> Any:
         assert self._process.stdin is not None
@@ -49,6 +50,12 @@ class Somebody:
         """Ends it, and with it its links and what only it held."""
         self._process.kill()
         self._process.wait()
+
+    def detach(self) -> None:
+        """What does not go with the process: attached to a cgroup without a link."""
+        for cgroup, program in self._lasting:
+            if cgroup.exists():
+                run("bpftool", "cgroup", "detach", str(cgroup), "sock_ops", "id", str(program))
 
     def load(self, kind: str, name: str, *, btf: bool = False) -> int:
         return int(self.ask("load", kind, name, btf))
@@ -101,6 +108,7 @@ class Somebody:
             self.ask("link", program, str(cgroup), _SOCK_OPS, 0)
         else:
             self.ask("attach", program, str(cgroup), {"multi": 2, "exclusive": 0}[how])
+            self._lasting.append((cgroup, program))
         return program
 
 
@@ -113,10 +121,12 @@ def somebody(pins: Path) -> Iterator[Somebody]:
     pipe = subprocess.PIPE
     try:
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+            other = Somebody(process, pins)
             try:
-                yield Somebody(process, pins)
+                yield other
             finally:
                 process.kill()
+                other.detach()
     finally:
         run("umount", str(pins))
 

@@ -167,7 +167,8 @@ def _is_a_cost(cost: dict[str, Any] | None, *, passive: bool) -> None:
         assert cost is None
         return
     assert cost is not None
-    assert set(cost) == {"runs", "ns_per_run", "cpu_percent"}
+    assert set(cost) == {"runs", "ns_per_run", "cpu_percent", "map_memory"}
+    assert cost["map_memory"] is None or cost["map_memory"] >= 0
     assert cost["runs"] >= 0
     assert (cost["ns_per_run"] is None) is (cost["runs"] == 0)
 

@@ -100,7 +100,8 @@ def use(path: Path) -> int:
         document(played.host, tick.wall, tick.interval, snapshots, tick.rules, since)
         report(played.host, snapshots, tick.rules, since)
         good += 1
-    asyncio.run(_play(Replay(played, pace=_at_once)))
+    if good:  # else Replay refuses it
+        asyncio.run(_play(Replay(played, pace=_at_once)))
     return good
 
 
