@@ -46,6 +46,7 @@ F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
 F_AFTER, F_ID = 1 << 4, 1 << 5  # behind it; it is named by its id
 _QUERY_EFFECTIVE = 1
+_KPROBE_MULTI_RETURN = 1
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_ATTR_FREQ = 1 << 10
 _PERF_EVENT_IOC_ENABLE = 0x2400
@@ -328,6 +329,19 @@ def link_create(
     return _bpf(
         _LINK_CREATE,
         struct.pack("<IIIIIIQQ", prog_fd, target, attach_type, flags, beside, 0, 0, 0),
+    )
+
+
+def link_create_kprobe(prog_fd: int, attach_type: int, function: str, *, returns: bool) -> int:
+    """A bpf_link on a kernel function's entry or return; closing the fd detaches. Linux 5.18."""
+    name = ctypes.create_string_buffer(function.encode())
+    names = ctypes.create_string_buffer(struct.pack("<Q", _address(name)))
+    how = struct.pack("<II", _KPROBE_MULTI_RETURN if returns else 0, 1)
+    return _bpf(
+        _LINK_CREATE,
+        struct.pack("<IIII", prog_fd, 0, attach_type, 0)
+        + how
+        + struct.pack("<QQQ", _address(names), 0, 0),
     )
 
 

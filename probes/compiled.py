@@ -51,11 +51,11 @@ def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
     if asked:
         return asked[0]
     known: Answer = json.loads(found)
-    return known, _created(known["maps"])
+    return known, created(known["maps"])
 
 
-def _created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The maps, as bcc makes them: their fds in order, or none."""
+def created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The maps, as bcc makes them: their fds in order, or none. Raises OSError with the name."""
     fds: list[int] = []
     try:
         for table in maps:

@@ -125,14 +125,15 @@ class Compiler:
         """
         request = self._request(source)
         if not self._cached:
-            return Module(*self._ask(request))
+            return Module(*self.ask(request))
         try:
-            return Module(*compiled.answer(request, lambda: self._ask(request)))
+            return Module(*compiled.answer(request, lambda: self.ask(request)))
         except OSError as refused:  # of a map, which is named
             why = f"the map {refused.filename} could not be created: {refused.strerror}"
             raise _refusal({"error": "map", "why": why, "errno": refused.errno}, "") from refused
 
-    def _ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
+    def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """What the child makes of a request, and the maps' fds. Raises as `compile` does."""
         try:
             with self._slots, self._working() as child:
                 return child.ask(request)

@@ -55,6 +55,7 @@ MOUNT_TRACEFS = "As root: mount -t tracefs tracefs /sys/kernel/tracing"
 MOUNT_CGROUP2 = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
 
 
+_BY_FTRACE = points.KprobeMulti | points.KretprobeMulti
 _TRAMPOLINES = points.Fentry | points.Fexit | points.FexitOf | points.Lsm
 
 
@@ -159,6 +160,8 @@ def kind(point: Point) -> tuple[int, int, int]:
             return ProgType.TRACEPOINT, 0, 0
         case points.Kprobe() | points.Kretprobe() | points.Uprobe() | points.Uretprobe():
             return ProgType.KPROBE, 0, 0
+        case points.KprobeMulti() | points.KretprobeMulti():
+            return ProgType.KPROBE, AttachType.TRACE_KPROBE_MULTI, 0
         case points.Samples():
             return ProgType.PERF_EVENT, 0, 0
         case points.XdpLink() | points.XdpNetlink():
@@ -276,6 +279,14 @@ def attach(
             return _perf(prog_fd, point, f"tracepoint {category}:{name}", 2, id)
         case points.Kprobe() | points.Kretprobe():
             return _kprobe(prog_fd, point)
+        case points.KprobeMulti(name, reads) | points.KretprobeMulti(name, reads):
+            symbol = whole(name, as_declared=reads)
+            returns = isinstance(point, points.KretprobeMulti)
+            return _link(
+                lambda: bpf.link_create_kprobe(prog_fd, kind(point)[1], symbol, returns=returns),
+                f"function {symbol}",
+                point,
+            )
         case points.Uprobe() | points.Uretprobe():
             return _uprobe(prog_fd, point)
         case points.Samples():
@@ -384,6 +395,13 @@ def _attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Pro
         case errno.EINVAL if isinstance(point, points.SkMsgLink):
             why = "links to sockhashes came with Linux 6.12: this kernel has none"
             return Unsupported(why, errno=code)
+        case errno.EOPNOTSUPP if isinstance(point, _BY_FTRACE):
+            return Unsupported("this kernel is built without fprobes", errno=code)
+        case errno.EINVAL if isinstance(point, _BY_FTRACE):
+            why = "links to functions came with Linux 5.18: this kernel has none"
+            return Unsupported(why, errno=code)
+        case errno.ESRCH if isinstance(point, _BY_FTRACE):
+            return Unsupported(f"ftrace does not see the {what}", errno=code)
         case errno.EINVAL if isinstance(point, _TRAMPOLINES):
             return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
         case errno.EINVAL if isinstance(point, points.RawTracepoint | points.BtfTracepoint):

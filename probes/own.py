@@ -1,6 +1,6 @@
 """A hook of the user's own: what is written (`spec`) as a `Hook`, with its ladder and columns.
 
-    kernel function      fentry -> kprobe
+    kernel function      fentry -> kprobe-multi -> kprobe
     tracepoint           BTF -> raw -> tracefs; with fields: tracefs, whose record has them
     program or library   uprobe
 
@@ -24,7 +24,9 @@ from probes.points import (
     Fentry,
     Fexit,
     Kprobe,
+    KprobeMulti,
     Kretprobe,
+    KretprobeMulti,
     Point,
     RawTracepoint,
     Tracepoint,
@@ -166,8 +168,12 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
     ends = wanted.of_return
     typed: list[Point] = [Fexit(name) if ends else Fentry(name)]
     probed: list[Point] = [Kretprobe(name, result) if ends else Kprobe(name, arguments=False)]
+    linked: list[Point] = [
+        KretprobeMulti(name, result) if ends else KprobeMulti(name, arguments=False)
+    ]
     if wanted.latency:
         typed.append(Fentry(name))
+        linked.append(KprobeMulti(name, arguments=False))
         probed.append(Kprobe(name, arguments=False))
     return (
         Rung(
@@ -176,6 +182,13 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
             open,
             source=lambda _: written(_typed(wanted)),
             programs=_programs(typed),
+        ),
+        Rung(
+            "kprobe-multi",
+            f"Linux 5.18, CONFIG_FPROBE, {_LOADS}",
+            open,
+            source=written(REGISTERS),
+            programs=_programs(linked),
         ),
         Rung(
             "kprobe",

@@ -37,7 +37,8 @@ MOST_FIELDS = 4
 _RETURNS = {"kretprobe", "fexit", "uretprobe"}
 
 
-_OF_FUNCTION, _OF_TRACEPOINT = ("fentry", "kprobe"), ("btf-tracepoint", "raw-tracepoint")
+_OF_FUNCTION = ("fentry", "kprobe-multi", "kprobe")
+_OF_TRACEPOINT = ("btf-tracepoint", "raw-tracepoint")
 RUNGS = {
     **dict.fromkeys(FUNCTIONS, _OF_FUNCTION),
     **dict.fromkeys(USER, ("uprobe",)),

@@ -25,25 +25,18 @@ FRAME = b"\xff" * 6 + b"\x02" * 6 + b"\x88\xb5" + b"\0" * 46
 
 
 @contextmanager
-def namespace() -> Iterator[str]:
+def namespace() -> Iterator[None]:
     """Makes a namespace and moves this thread (and what it starts) into it until the end."""
-    name = f"ebpftop-test-{os.getpid()}"
-    run("ip", "netns", "add", name)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
-        with Path("/run/netns", name).open() as inside:
-            _enter(inside.fileno())
+        if _libc.unshare(_CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unshare")
         _up("lo")
-        yield name
+        yield
     finally:
-        _enter(home)
+        if _libc.setns(home, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
         os.close(home)
-        run("ip", "netns", "del", name)
-
-
-def _enter(fd: int) -> None:
-    if _libc.setns(fd, _CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 def run(*command: str) -> str:

@@ -67,8 +67,8 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     on w0 that aborts.
     """
     pins = tmp_path_factory.mktemp("pins")
-    with namespace() as name, somebody(pins) as them:
-        beside = f"{name}-doctor"
+    with namespace(), somebody(pins) as them:
+        beside = f"ebpftop-test-{os.getpid()}"
         run("ip", "netns", "add", beside)
         try:
             _, index = veth()

@@ -64,7 +64,6 @@ def attached(
     modules: Modules, keep: Callable[[str], None], record_property: Record
 ) -> Iterator[Callable[..., Attachment]]:
     """Attaches one rung for real, or skips with what the kernel answered; leaves nothing."""
-    before = _traces()
     held: list[Attachment] = []
     programs: list[int] = []
 
@@ -94,7 +93,9 @@ def attached(
     while any(map(bpf.prog_name, programs)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not [id for id in programs if bpf.prog_name(id)]
-    assert _traces() == before
+    # Asked by processes, which take a guest a second: not where there is nothing to be seen.
+    if len(socket.if_nameindex()) > 1 or any(a.ifindex for a in held):
+        assert _traces() == {"xdp": [], "qdiscs": []}
 
 
 def _programs_held() -> list[int]:

@@ -2,8 +2,7 @@
 
 A guest reads the machine's files over 9p, where each look at a file costs a millisecond. So all
 that Python reads comes as one archive, into memory: its own library, the packages, the project,
-each with its bytecode. What hooks were compiled to in an earlier guest comes along, too: by its
-name it is the same source, types and compiler (`probes.compiled`).
+each with its bytecode. What its tests have compiled is compiled on this machine (`compiling`).
 """
 
 from __future__ import annotations
@@ -18,12 +17,14 @@ import sys
 import sysconfig
 import tarfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from tests.kernel.guest import kernels
+from tests.kernel.guest.compiling import answering
 from tests.kernel.guest.kernels import Image
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +34,6 @@ UNUSED = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "dist-package
 TIMEOUT = 2400
 """Seconds for one guest, boot and tests; ten times slower than the machine is usual."""
 MEMORY = "1G"
-COMPILED = "compiled.tar"
 FOLDER = "/run/matrix"
 """Where a guest sees the folder that it may write to."""
 
@@ -53,24 +53,21 @@ class Boot:
     userland: str = ""
     tests: tuple[str, ...] = ()
 
-    @property
-    def compiled(self) -> str:
-        """Guests that this is the same for compile the same."""
-        return f"{self.kernel}-{self.userland}" if self.userland else self.kernel
 
-
-# Each kernel shows its ladders, with nothing in the way; the oldest and the newest also what stands
-# in the way, and what hangs on helpers and records that changed in between. 6.1 has its headers.
+# Each kernel shows its ladders, with nothing in the way, and is killed; the oldest and the newest
+# also what stands in the way, what they let others have, and what hangs on helpers and records
+# that changed in between. 6.1 has its headers. The longest comes last.
 _PLAIN = "obstacles.py::test_nothing_in_the_way"
 _HEADERS = "obstacles.py::test_the_best_rung_left_is_taken_and_the_obstacle_named[no-BTF-headers]"
 _LOCKED = ("obstacles.py::test_lockdown_leaves_what_reads_no_kernel_memory",)
-_LADDERS = ("rungs.py", "rungs_agree.py", "foreign.py", "foreign_programs.py", "killed.py")
-_LADDERS += ("programs.py",)
+_LADDERS = ("rungs.py", "rungs_agree.py")
+_OTHERS = ("programs.py", "foreign_programs.py", "foreign.py")
+_WHOLE = (*_LADDERS, "own.py", *_OTHERS, "compile.py", "obstacles.py")
 BOOTS = (
-    Boot("5.10", "5.10", tests=(*_LADDERS, "obstacles.py", "compile.py")),
-    Boot("6.1", "6.1", tests=(*_LADDERS, _PLAIN, _HEADERS, "renamed_symbols.py")),
-    Boot("6.12", "6.12", tests=(*_LADDERS, _PLAIN)),
-    Boot("newest", "newest", tests=(*_LADDERS, "obstacles.py", "compile.py", "drop_reasons.py")),
+    Boot("5.10", "5.10", tests=(*_WHOLE, "killed.py")),
+    Boot("6.1", "6.1", tests=(*_LADDERS, _PLAIN, _HEADERS, "renamed_symbols.py", "killed.py")),
+    Boot("6.12", "6.12", tests=(*_LADDERS, "foreign.py", _PLAIN, "killed.py")),
+    Boot("newest", "newest", tests=(*_WHOLE, "drop_reasons.py", "killed.py")),
     Boot("debian13", "newest", userland="trixie", tests=("compile.py", "rungs_agree.py")),
     Boot("integrity", "newest", "lockdown=integrity", tests=_LOCKED),
     Boot("confidentiality", "newest", "lockdown=confidentiality", tests=_LOCKED),
@@ -154,9 +151,6 @@ def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> 
     sources = image.place / "usr/src"
     if sources.is_dir():
         _pack_headers(sources, folder / "headers.tar")
-    kept = kernels.cache() / f"compiled-{boot.compiled}.tar"
-    if kept.is_file():
-        shutil.copy(kept, folder / COMPILED)
     asked_for = bool(pytest_arguments) and not boot.parameters
     tests = ["tests/kernel"] if asked_for else [f"tests/kernel/test_{name}" for name in boot.tests]
     script = ["bash", f"{FOLDER}/in_guest.sh", FOLDER, str(python), *pytest_arguments, *tests]
@@ -169,10 +163,9 @@ def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> 
         *("--memory", MEMORY, "--append", boot.parameters, "--network", "loop"),
         *("--", shlex.join(script)),
     ]
-    status = bounded(command, folder / "vng.log", PATH=f"{programs}:{os.environ['PATH']}")
-    if (made := folder / f"new-{COMPILED}").is_file():
-        shutil.move(made, kept)
-    return status
+    # Another userland has another bcc.
+    with nullcontext() if boot.userland else answering(folder / "compile"):
+        return bounded(command, folder / "vng.log", PATH=f"{programs}:{os.environ['PATH']}")
 
 
 def bounded(command: Sequence[str | Path], log: Path, **environment: str) -> int | None:

@@ -4,8 +4,7 @@
 #   in_guest.sh FOLDER PYTHON PYTEST-ARGUMENT...
 #
 # FOLDER is the one that the guest may write to: it holds environment.tar and gets log, junit.xml.
-# Where they are there, headers.tar are the kernel's headers, and compiled.tar what ebpftop's caches
-# held at the end of an earlier guest; new-compiled.tar is what they hold at the end of this one.
+# Where they are there, headers.tar are the kernel's headers, and in compile/ somebody compiles.
 folder=$1 python=$2
 shift 2
 readonly environment=/run/environment
@@ -21,8 +20,8 @@ run() {
         mount -t tmpfs none /usr/src && tar xf "$folder/headers.tar" -C /usr/src || return
     fi
     mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
-    if [[ -f $folder/compiled.tar ]]; then
-        tar xf "$folder/compiled.tar" -C /var/cache
+    if [[ -d $folder/compile ]]; then
+        export EBPFTOP_COMPILE=$folder/compile
     fi
     modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag tun virtio_net
     for card in /sys/class/net/*/device/driver; do
@@ -41,8 +40,6 @@ run() {
 
 run "$@" >"$folder/log" 2>&1 </dev/null
 status=$?
-tar cf "$folder/making.tar" -C /var/cache ebpftop ebpftop-compiled 2>/dev/null &&
-    mv "$folder/making.tar" "$folder/new-compiled.tar"
 
 # Without udev vng does not learn the exit status by itself: it listens on this port.
 for port in /sys/class/virtio-ports/*; do
