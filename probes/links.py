@@ -282,8 +282,9 @@ def attach(
         case points.KprobeMulti(name, reads) | points.KretprobeMulti(name, reads):
             symbol = whole(name, as_declared=reads)
             returns = isinstance(point, points.KretprobeMulti)
+            multi = AttachType.TRACE_KPROBE_MULTI
             return _link(
-                lambda: bpf.link_create_kprobe(prog_fd, kind(point)[1], symbol, returns=returns),
+                lambda: bpf.link_create_kprobe(prog_fd, multi, symbol, returns=returns),
                 f"function {symbol}",
                 point,
             )

@@ -62,7 +62,7 @@ def _versions(record_testsuite_property: Callable[[str, object], None]) -> None:
 
 
 @pytest.fixture(scope="session")
-def modules() -> Iterator[Modules]:
+def of_hooks() -> Iterator[Compiler]:
     """One compiler for all tests, as in the program; it stays, since bcc takes long to load."""
     bpf.raise_memlock()
     kernel.IDLE_SECONDS = 60.0
@@ -71,8 +71,13 @@ def modules() -> Iterator[Modules]:
         compiler: Compiler = Asking(Path(place), hooks)
     else:
         compiler = Compiler(hooks, cached=True)
-    yield Modules(compiler)
+    yield compiler
     compiler.close()
+
+
+@pytest.fixture(scope="session")
+def modules(of_hooks: Compiler) -> Modules:
+    return Modules(of_hooks)
 
 
 @pytest.fixture(scope="session")

@@ -386,16 +386,12 @@ def test_the_child_does_not_outlive_a_killed_parent() -> None:
     assert until(lambda: gone(child))
 
 
-def test_every_source_that_is_for_this_kernel_compiles_on_it() -> None:
+def test_every_source_that_is_for_this_kernel_compiles_on_it(of_hooks: Compiler) -> None:
     """With it hold the size assertions of every type that a hook uses."""
     hooks = catalogue().values()
     rungs = [r for h in hooks for r in h.ladder if r.requires is None or r.requires() is None]
     sources = {r.source for r in rungs if isinstance(r.source, str) and r.source}
-    compiler = Compiler(hooks)
-    try:
-        with ThreadPoolExecutor(4) as threads:
-            for module in threads.map(compiler.compile, sources):
-                assert module.functions
-                module.close()
-    finally:
-        compiler.close()
+    with ThreadPoolExecutor(4) as threads:
+        for module in threads.map(of_hooks.compile, sources):
+            assert module.functions
+            module.close()

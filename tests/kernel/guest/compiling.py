@@ -36,6 +36,7 @@ class Asking(Compiler):
         self._folder = folder
         self._numbers = count()
         self._nobody = False
+        self._copying = threading.Lock()
 
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
         place = request["kernel_source"]
@@ -46,8 +47,9 @@ class Asking(Compiler):
 
     def _answer(self, request: Mapping[str, Any], tree: Path) -> dict[str, Any] | None:
         there = self._folder / tree.name
-        if not there.exists():
-            shutil.copytree(tree, there)
+        with self._copying:
+            if not there.exists():
+                shutil.copytree(tree, there)
         asked = self._folder / f"{next(self._numbers)}.asked"
         _write(asked, request)
         answered, deadline = asked.with_suffix(".answer"), time.monotonic() + PATIENCE

@@ -19,6 +19,7 @@ run() {
     if [[ -f $folder/headers.tar ]]; then
         mount -t tmpfs none /usr/src && tar xf "$folder/headers.tar" -C /usr/src || return
     fi
+    echo 1 >/sys/kernel/rcu_expedited  # emulation is slow enough
     mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
     if [[ -d $folder/compile ]]; then
         export EBPFTOP_COMPILE=$folder/compile
