@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # both are read when textual is imported
 os.environ.setdefault("TEXTUAL_FPS", "20")
 
-from probes.model import Source
+from probes.model import HookId, Source
 from tui import keys
 from tui.fields import label
 from tui.filters import complete, reading
@@ -48,8 +48,13 @@ class Monitor(Hosts):
         self.start(self._watch_statuses())
         self._follow_new()
         self.start(self.watch_hosts())
+        self.start(self._attach_settled())
         self.begin_playing()
         self.paint_soon()
+
+    async def _attach_settled(self) -> None:
+        for hook in self.settled.hooks if self.attaches else ():
+            await self.collector.control.attach(HookId(hook), quiet=True)
 
     def on_resize(self) -> None:
         self.call_later(self._lay_out)  # when Textual has taken note of the size

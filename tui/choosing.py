@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from probes.model import State
 from tui import settings, theme
 from tui.fields import label
 from tui.files import shown
@@ -189,6 +190,8 @@ class Choosing(Menus):
         wanted = self._as_it_is()
         if self.player is not None:
             del wanted["interval"]  # that is the recording's
+        if not self.attaches:
+            del wanted["hooks"]
         self._save(wanted, "settings")
 
     def _as_it_is(self) -> dict[str, Any]:
@@ -201,7 +204,14 @@ class Choosing(Menus):
             "slow-link": self._slow,
             "pane": self._unless(self._first.name, self.panes[0].name, self.settled.pane),
             "sort": self._sorts(),
+            "hooks": self._own_hooks() or None,
         }
+
+    def _own_hooks(self) -> list[str]:
+        """Those of the user's own that are there; and those that were to be, but cannot be here."""
+        states = {s.id.hook: s.state for s in self.live.statuses if ":" in s.id.hook}
+        wanted = (*self.settled.hooks, *states)
+        return [h for h in dict.fromkeys(wanted) if states.get(h) is not State.DETACHED]
 
     @staticmethod
     def _unless(now: str, usual: str, settled: str | None) -> str | None:

@@ -62,6 +62,11 @@ class Playback(Rewinding):
     def player(self) -> Player | None:
         return self.source if isinstance(self.source, Player) else None
 
+    @property
+    def attaches(self) -> bool:
+        """Whether there is a kernel to attach to."""
+        return self.player is None and not self.source.host.demo
+
     def begin_playing(self) -> None:
         """Once everything follows the source."""
         if (player := self.player) is not None:

@@ -34,6 +34,7 @@ class Settings:
 
     interval: seconds. pane: the first to be shown. panes: which have a tab, in that order.
     sort: pane -> column, "-" before it for the greatest first. keys: binding id -> keys.
+    hooks: of the user's own ("kprobe:vfs_read"), attached at start.
     problems: what is wrong in the file, a sentence each; broken: so wrong that it is left alone.
     """
 
@@ -45,6 +46,7 @@ class Settings:
     slow_link: bool | None = None
     pane: str | None = None
     panes: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
     sort: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     presets: Mapping[str, Preset] = field(default_factory=dict)
@@ -133,6 +135,11 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(_is_text(v) for v in value)
 
 
+def _is_own(value: Any) -> bool:
+    """What ebpftop brings itself has no colon, and is attached by its own key or flag."""
+    return _is_texts(value) and all(":" in text for text in value)
+
+
 def _each(holds: Callable[[Any], bool], what: str) -> Callable[[Any], Any]:
     def wrong(table: Any) -> Iterator[tuple[tuple[str, ...], str]]:
         if not isinstance(table, dict):
@@ -176,6 +183,9 @@ _KNOWN = {
     "slow-link": _TRUTH,
     "pane": _must(_is_text, "the name of a pane"),
     "panes": _Setting(_must(_is_texts, "a list of panes' names").wrong, tuple),
+    "hooks": _Setting(
+        _must(_is_own, "a list of hooks of your own, as --hook takes them").wrong, tuple
+    ),
     "sort": _Setting(_each(_is_text, "a column, with a '-' before it for the greatest first")),
     "keys": _Setting(
         _each(lambda v: _is_texts(v) or isinstance(v, str), "a key or a list of keys"), _keys

@@ -23,9 +23,12 @@ from scenarios import Values, find, values
 from probes import own, own_source, spec, syscalls
 from probes.attachment import Attachment, Modules
 from probes.errors import Gone, Unsupported
-from probes.model import State
+from probes.live import Live
+from probes.model import HookId, State
 from probes.snapshot import Snapshot
 from probes.user_symbols import maps
+from tui import settings
+from tui.app import Monitor
 
 pytestmark = pytest.mark.kernel
 Record = Callable[[str, object], None]
@@ -391,3 +394,24 @@ def test_what_another_kernel_has_is_recalled_all_the_same() -> None:
     assert [c.name for c in hook.columns] == ["pid", "comm", "a", "b", "events"]
     assert own.recalled("no:such") is None
     assert own.recalled("drops") is None
+
+
+@pytest.mark.anywhere
+async def test_those_that_stand_are_saved_and_attached_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also kept: one that cannot be had here. One that was detached is not."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    stands, missing = f"uprobe:{LIBC}:getpgid,by=comm", f"uprobe:{LIBC}:getpgod"
+    ends = f"uprobe:{LIBC}:qsort"
+    settings.save(settings.path(), {"hooks": [stands, missing, ends]})
+    live = Live(wanted=())
+    app = Monitor(live, settled=settings.load(settings.path()))
+    async with app.run_test() as pilot:
+        while HookId(ends) not in {s.id for s in live.statuses() if s.state is State.ATTACHED}:
+            await pilot.pause(0.05)
+        assert {s.id.hook for s in live.statuses() if ":" in s.id.hook} == {stands, ends}
+        await app.collector.control.detach(HookId(ends))
+        app.save_settings()
+    await live.close()
+    assert settings.load(settings.path()).hooks == (stands, missing)

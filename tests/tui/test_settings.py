@@ -65,6 +65,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("mouse = 1", "line 1: 'mouse' must be true or false, not 1"),
         ('units = "octets"', "'units' must be 'bytes' or 'bits', not 'octets'"),
         ('panes = "rtt"', "'panes' must be a list of panes' names"),
+        ('hooks = ["xdp@eth0"]', "'hooks' must be a list of hooks of your own"),
         ("[sort]\n\nrtt = 3\n", "line 3: 'sort.rtt' must be a column"),
         ('[keys]\n"sort.menu" = 3\n', "line 2: 'keys.sort.menu' must be a key"),
         ("[presets]\nnight = 1\n", "line 2: 'presets.night' must be a table"),
