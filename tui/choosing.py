@@ -209,7 +209,7 @@ class Choosing(Menus):
 
     def _own_hooks(self) -> list[str]:
         """Those of the user's own that are there; and those that were to be, but cannot be here."""
-        states = {s.id.hook: s.state for s in self.live.statuses if ":" in s.id.hook}
+        states = {s.id.hook: s.state for s in self.source.statuses() if ":" in s.id.hook}
         wanted = (*self.settled.hooks, *states)
         return [h for h in dict.fromkeys(wanted) if states.get(h) is not State.DETACHED]
 
