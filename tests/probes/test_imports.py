@@ -17,7 +17,15 @@ _DRAWN = ("flows", "funnel", "drop_stages", "cells", "frames", "moments")
 _TAPES = ("recorded", "recording", "tape")
 SEEN = (*_VALUES, *_DRAWN, *_TAPES)
 SCREEN_SEES = {f"probes.{m}" for m in SEEN}
-KNOWS_BOTH = {"tui.cli", "tui.output", "tui.recordings", "tui.reports", "tui.schema"}
+KNOWS_BOTH = {
+    "tui.arguments",
+    "tui.batch",
+    "tui.cli",
+    "tui.output",
+    "tui.recordings",
+    "tui.reports",
+    "tui.schema",
+}
 _ATTACHING = (
     "attachment",
     "bcc_compiler",
@@ -120,7 +128,7 @@ def test_the_screen_sees_values_only(module: str) -> None:
 
 
 def test_output_needs_no_kernel_side_and_no_textual() -> None:
-    for module in KNOWS_BOTH - {"tui.cli"}:
+    for module in KNOWS_BOTH - {"tui.batch", "tui.cli"}:
         assert not {n for n in _imports(module, late=True) if n.startswith("textual")}
     assert {n for n in _imports("tui.output", late=True) if n.startswith("probes")} <= SCREEN_SEES
 
