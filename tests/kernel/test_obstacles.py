@@ -60,7 +60,7 @@ class Seen:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def beside(tmp_path_factory: pytest.TempPathFactory, ready: None) -> Iterator[str]:  # noqa: ARG001
     """This thread's namespace, and the name of a like one for the doctor.
 
     Somebody's programs are on v1 here, of which hooks that look for some have to tell, and one
@@ -137,7 +137,8 @@ def observe(situation: Situation, beside: str, cwd: Path) -> Seen:
     traces = _traces()
     in_place = {"cwd": cwd, "text": True, "stdin": subprocess.DEVNULL}
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    stream = [*before, *COMMAND, "stream", "--interval", "0.5", *asked]
+    # A slow machine is above any budget.
+    stream = [*before, *COMMAND, "stream", "--budget", "off", "--interval", "0.5", *asked]
     doctor = ["nsenter", f"--net=/run/netns/{beside}", *before, *COMMAND, "doctor", "--json"]
     with (
         subprocess.Popen(stream, **in_place, **piped) as watching,  # type: ignore[call-overload]

@@ -98,11 +98,11 @@ def _reads() -> None:
     with _reader(), _zero() as zero:
         for _ in range(CALLS):
             os.read(zero, 3)
-    folder = os.open("/", os.O_RDONLY)
-    for _ in range(FAILING):
-        with pytest.raises(IsADirectoryError):
-            os.read(folder, 1)
-    os.close(folder)
+        folder = os.open("/", os.O_RDONLY)
+        for _ in range(FAILING):
+            with pytest.raises(IsADirectoryError):
+                os.read(folder, 1)
+        os.close(folder)
 
 
 # -- kernel functions ------------------------------------------------------------------------
