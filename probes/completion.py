@@ -22,6 +22,11 @@ def complete(text: str) -> tuple[str, str]:
     head, comma, word = rest.rpartition(",")
     if comma:
         return _grown(f"{kind}:{head},", word, _options(kind, head))
+    if kind == "tracepoint" and not tracefs.events():
+        return (
+            text,
+            "tracepoints stand in tracefs, which cannot be read here; rawtracepoint: can be",
+        )
     return _grown(f"{kind}:", rest, _places(kind, rest))
 
 

@@ -210,8 +210,9 @@ class Choosing(Menus):
     def _own_hooks(self) -> list[str]:
         """Those of the user's own that are there; and those that were to be, but cannot be here."""
         states = {s.id.hook: s.state for s in self.source.statuses() if ":" in s.id.hook}
-        wanted = (*self.settled.hooks, *states)
-        return [h for h in dict.fromkeys(wanted) if states.get(h) is not State.DETACHED]
+        kept = [h for h in self.settled.hooks if states.get(h) is not State.DETACHED]
+        stand = [h for h, s in states.items() if s not in (State.DETACHED, State.FAILED)]
+        return list(dict.fromkeys((*kept, *stand)))
 
     @staticmethod
     def _unless(now: str, usual: str, settled: str | None) -> str | None:

@@ -28,6 +28,13 @@ def test_functions_and_tracepoints_are_this_kernel_s(monkeypatch: pytest.MonkeyP
     assert complete("rawtracepoint:sched_swi")[0] == "rawtracepoint:sched_switch"
 
 
+def test_without_tracefs_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracefs, "events", lambda: frozenset())
+    text, hint = complete("tracepoint:sched:sched_pr")
+    assert text == "tracepoint:sched:sched_pr"
+    assert "tracefs, which cannot be read" in hint
+
+
 def test_paths_and_their_functions(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
