@@ -45,11 +45,13 @@ static inline int counts(u16 family, u16 protocol) {
            (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
 }
 """
+# Of a socket in a sockhash, ours (sk-msg) or somebody's, calls go to tcp_bpf_sendmsg instead.
 # A call on an IPv6 socket to an IPv4 address goes through udp_sendmsg within udpv6_sendmsg: the
 # inner one is on a socket of IPv6, and is left to the outer one.
 _FEXIT = """
 int tcp_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
 int tcp_page_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[5]); return 0; }
+int tcp_bpf_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
 int udp_sent(u64 *ctx) {
     if (ARG(ctx, 0, struct sock *)->__sk_common.skc_family == AF_INET)
         sent(IPPROTO_UDP, ctx[3]);
@@ -62,6 +64,7 @@ BPF_TABLE("lru_hash", u64, u64, inside, 8192);
 
 int tcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int tcp_page_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
+int tcp_bpf_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int udp_sent(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     if (!inside.lookup(&thread))
@@ -89,6 +92,7 @@ int any_sent(u64 *ctx) {
     return 0;
 }
 """
+_MAPPED = "what goes through programs on messages (sk_msg) is not seen"
 _PAGES = "what sendfile() sends by a way of its own (before Linux 6.5) is not seen"
 
 
@@ -128,6 +132,7 @@ HOOK = Hook(
                 Program("tcp_sent", Fexit("tcp_sendmsg")),
                 Program("udp_sent", Fexit("udp_sendmsg")),
                 Program("udp6_sent", Fexit("udpv6_sendmsg")),
+                Program("tcp_bpf_sent", Fexit("tcp_bpf_sendmsg"), True, _MAPPED),
                 Program("tcp_page_sent", Fexit("tcp_sendpage"), True, _PAGES),
             ),
         ),
@@ -142,6 +147,7 @@ HOOK = Hook(
                 Program("udp_sent", Kretprobe("udp_sendmsg")),
                 Program("udp6_sent", Kretprobe("udpv6_sendmsg")),
                 Program("udp6_begins", Kprobe("udpv6_sendmsg", arguments=False)),
+                Program("tcp_bpf_sent", Kretprobe("tcp_bpf_sendmsg"), True, _MAPPED),
                 Program("tcp_page_sent", Kretprobe("tcp_sendpage"), True, _PAGES),
             ),
         ),

@@ -264,7 +264,9 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
             (row,) = (r for r in rows if r["pid"] == os.getpid())
             assert (row["failed"], row["error"]) >= (FAILING, "ENOENT"), row
         case "sent":  # 20 messages of a byte there and back
-            (row,) = (r for r in rows if (r["pid"], r["protocol"]) == (os.getpid(), "tcp"))
+            mine = [r for r in rows if (r["pid"], r["protocol"]) == (os.getpid(), "tcp")]
+            assert len(mine) == 1, (hook, os.getpid())
+            (row,) = mine
             assert (row["bytes"], row["sends"], row["failed"]) == (40, 40, 0)
         case "dns":
             (row,) = (r for r in rows if (r["pid"], r["host"]) == (os.getpid(), "127.0.0.9"))

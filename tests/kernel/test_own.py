@@ -76,7 +76,7 @@ def _of(kind: str) -> Any:
 def _reader() -> Iterator[None]:
     """Renames this thread: to tell what it reads from what a test's look at the rows reads."""
     file = Path("/proc/thread-self/comm")
-    name = file.read_text()
+    name = file.read_text().strip()
     file.write_text(READER)
     try:
         yield

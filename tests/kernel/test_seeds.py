@@ -177,6 +177,18 @@ def test_bytes_are_counted_by_process_and_protocol(
 
 
 @_rungs("sent")
+def test_bytes_that_go_through_programs_on_messages_are_counted_as_well(
+    attached: Callable[[str, str], Attachment], rung: str
+) -> None:
+    """sk_msg: the kernel gives the sockets of a sockhash other functions to send by."""
+    attached("sk-msg", "sk_msg-attach")
+    attachment = attached("sent", rung)
+    _tcp(1000, 5)
+    rows = [r for r in values(attachment) if r["pid"] == os.getpid()]
+    assert find(rows, protocol="tcp")["bytes"] == 5000
+
+
+@_rungs("sent")
 def test_what_sendfile_sends_is_counted(
     attached: Callable[[str, str], Attachment], tmp_path: Path, rung: str
 ) -> None:
