@@ -63,7 +63,7 @@ def _situations(*names: str) -> tuple[str, ...]:
 
 
 _LADDERS = ("rungs.py", "rungs_agree.py")
-_OTHERS = ("own.py", "foreign.py", "compile.py")
+_OTHERS = ("own.py", "seeds.py", "foreign.py", "compile.py")
 _NEWEST = ("programs.py", "foreign_programs.py", "drop_reasons.py")
 _LOCKED = ("obstacles.py::test_lockdown_leaves_what_reads_no_kernel_memory",)
 _LAST = ("killed.py",)
@@ -76,7 +76,7 @@ BOOTS = (
     Boot(
         "6.1",
         "6.1",
-        tests=(*_LADDERS, "renamed_symbols.py", *_situations("no-BTF-headers"), *_LAST),
+        tests=(*_LADDERS, "seeds.py", "renamed_symbols.py", *_situations("no-BTF-headers"), *_LAST),
     ),
     Boot("6.12", "6.12", tests=(*_LADDERS, *_situations("no-cgroup-v2"), *_LAST)),
     Boot(
