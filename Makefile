@@ -51,10 +51,10 @@ check: $(DEV_READY) ## ruff and mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERNEL=6.1 TEST=word
+matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERNEL=6.1 TEST=word MINUTES=40
 	.ci/packages $(MATRIX_PACKAGES)
 	$(MAKE) $(MATRIX_READY)
-	exec .venv/bin/python -m tests.kernel.guest.matrix $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)')
+	exec .venv/bin/python -m tests.kernel.guest.matrix $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)') $(if $(MINUTES),--minutes $(MINUTES))
 
 bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=recording, BENCH=hooks
 	.ci/packages $(BENCH_PACKAGES)

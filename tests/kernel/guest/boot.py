@@ -156,7 +156,9 @@ def _pack_headers(sources: Path, archive: Path) -> None:
         tar.add(sources, ".", filter=ours)
 
 
-def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> int | None:
+def run(
+    boot: Boot, image: Image, folder: Path, pytest_arguments: list[str], seconds: float
+) -> int | None:
     """Boots the kernel and runs the tests; pytest's exit status, None where time ran out.
 
     folder: the guest may write here; gets junit.xml, log and vng.log. There is no udev and no
@@ -185,10 +187,13 @@ def run(boot: Boot, image: Image, folder: Path, pytest_arguments: list[str]) -> 
     ]
     # Another userland has another bcc.
     with nullcontext() if boot.userland else answering(folder / "compile"):
-        return bounded(command, folder / "vng.log", PATH=f"{programs}:{os.environ['PATH']}")
+        path = f"{programs}:{os.environ['PATH']}"
+        return bounded(command, folder / "vng.log", seconds, PATH=path)
 
 
-def bounded(command: Sequence[str | Path], log: Path, **environment: str) -> int | None:
+def bounded(
+    command: Sequence[str | Path], log: Path, seconds: float, **environment: str
+) -> int | None:
     """Runs a command in the work tree, its output into a file; None where time ran out.
 
     Whatever it started ends with it: vng leaves its QEMU behind when it alone is killed.
@@ -204,7 +209,7 @@ def bounded(command: Sequence[str | Path], log: Path, **environment: str) -> int
             start_new_session=True,
         )
         try:
-            return process.wait(TIMEOUT)
+            return process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
         finally:
