@@ -40,7 +40,7 @@ def _tracefs() -> None:
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
     place = next(root for root in tracefs.ROOTS if root.is_dir())
-    subprocess.run("mount --make-rprivate /".split(), check=True)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     # Refused under lockdown=confidentiality.
     subprocess.run(
         f"mount -t tracefs tracefs {place}".split(), stderr=subprocess.DEVNULL, check=False
