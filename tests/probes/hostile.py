@@ -158,7 +158,7 @@ def main(first: int, last: int) -> None:
                 made[n] = made[n][0], mutated(made[n][1], dice)
                 written(path, made)
             good += use(path)
-    print(good, "moments of", FRAMES * (last - first))
+    print(good, "moments of", FRAMES * (last - first), flush=True)  # what follows flushes nothing
 
 
 if __name__ == "__main__":
