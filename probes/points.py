@@ -135,7 +135,7 @@ class Kretprobe:
 class KprobeMulti:
     """The entry of a kernel function, by a bpf_link on ftrace. Linux 5.18, CONFIG_FPROBE.
 
-    It costs a call less than a kprobe, and half of a kretprobe. arguments: see `Kprobe`.
+    arguments: see `Kprobe`.
     """
 
     function: str

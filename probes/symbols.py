@@ -102,7 +102,6 @@ def copies(function: str) -> tuple[str, ...] | None:
         return None
 
 
-@cache
 def functions() -> frozenset[str]:
     """The name of all code, without suffixes that the compiler appended; empty where hidden."""
     try:

@@ -78,12 +78,14 @@ def answering(folder: Path) -> Iterator[None]:
 
 def _serve(folder: Path, ended: threading.Event) -> None:
     compiler = Compiler()
-    while not ended.wait(_LOOK):
-        for asked in folder.glob("*.asked"):
-            answered = asked.with_suffix(".answer")
-            if not answered.exists():
-                _write(answered, _compiled(compiler, folder, asked.read_text()))
-    compiler.close()
+    try:
+        while not ended.wait(_LOOK):
+            for asked in folder.glob("*.asked"):
+                answered = asked.with_suffix(".answer")
+                if not answered.exists():
+                    _write(answered, _compiled(compiler, folder, asked.read_text()))
+    finally:
+        compiler.close()
 
 
 def _compiled(compiler: Compiler, folder: Path, asked: str) -> Mapping[str, Any]:

@@ -55,7 +55,7 @@ def main() -> int:
     whole = chosen == everything and not word
     made = report(columns, list(_rungs()) if whole else [], set(_pinned()))
     print(made.text())
-    if whole:
+    if whole and not any(c.trouble for c in columns):
         PAGE.write_text(INTRODUCTION + "\n" + made.markdown())
     return 1 if made.failures else 0
 
