@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from commands import held
-from namespaces import as_json, namespace, run, send, veth
+from namespaces import as_json, await_running, namespace, run, send, veth
 
 from probes import lasting
 from probes.errors import Gone, ProbeError
@@ -84,6 +84,8 @@ async def test_interfaces_that_come_go_and_are_renamed_are_followed() -> None:
         run("ip", "link", "set", "v0", "down")
         run("ip", "link", "set", "v0", "name", "renamed0")
         run("ip", "link", "set", "renamed0", "up")
+        for name in ("renamed0", "v1"):
+            await_running(name)
         await _until(lambda: "renamed0" in _statuses(live, "tc-ingress"))
         send("v1", 9)
         samples = await live.read()
