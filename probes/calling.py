@@ -254,19 +254,25 @@ class Call:
             return []
         said = len(self._said)
         assert process.stdin is not None
-        process.stdin.close()
-        for task in self._tasks[1:]:
-            task.cancel()
-        await asyncio.gather(*self._tasks[1:], return_exceptions=True)
-        self._end_with(Cut("it has ended"))
         try:
-            await asyncio.wait_for(self._drained(process), LEAVING)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        self._tasks[0].cancel()
-        with suppress(ConnectionError):
-            await process.stdin.wait_closed()
+            process.stdin.close()
+            for task in self._tasks[1:]:
+                task.cancel()
+            await asyncio.gather(*self._tasks[1:], return_exceptions=True)
+            self._end_with(Cut("it has ended"))
+            try:
+                await asyncio.wait_for(self._drained(process), LEAVING)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+            self._tasks[0].cancel()
+            with suppress(ConnectionError):
+                await process.stdin.wait_closed()
+        finally:
+            # asyncio does it by itself only once all pipes have ended, and stderr may not.
+            transport: asyncio.BaseTransport = vars(process)["_transport"]
+            transport.close()
+            await asyncio.sleep(0)  # it does so in the loop's next turn
         return list(self._said)[said:]
 
     async def _drained(self, process: asyncio.subprocess.Process) -> None:
