@@ -50,6 +50,10 @@ class Writer:
             number >>= 7
         self.data.append(number)
 
+    def count(self, number: int | None) -> None:
+        """One that there may be none of."""
+        self.size(0 if number is None else number + 1)
+
     def number(self, number: int) -> None:
         self.size(number << 1 if number >= 0 else ~number << 1 | 1)
 
@@ -199,6 +203,9 @@ class Reader:
         if number > most:
             raise Malformed("a number is out of its bounds")
         return number
+
+    def count(self, most: int) -> int | None:
+        return number - 1 if (number := self.size(most + 1)) else None
 
     def number(self) -> int:
         number = self._varint()

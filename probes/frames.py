@@ -141,6 +141,8 @@ def _write_samples(
     for sample, was in pairs:
         if _restated(sample, was):
             _write_status(out, sample.status)
+        if _other_memory(sample, was):
+            out.count(sample.cost.map_memory if sample.cost else None)
     kept: list[Row] = []
     base: list[Row] = []
     new: list[Row] = []
@@ -163,8 +165,9 @@ def _write_samples(
     out.rows([entry for sample in samples for entry in sample.log], None)
 
 
-COSTS, FROM_ZERO, RESTATED, IN_ORDER = 1, 2, 4, 8
-"""What is so of a sample; the last two: its status follows, its rows are those of before."""
+COSTS, FROM_ZERO, RESTATED, IN_ORDER, MEMORY = 1, 2, 4, 8, 16
+"""What is so of a sample: it has a cost, it began at zero, its status follows, its rows are those
+of before, and (since format 2) its maps' memory follows."""
 
 
 def _numbers(sample: Sample, was: Sample | None, clocks: tuple[Clock, Clock]) -> tuple[int, ...]:
@@ -176,6 +179,7 @@ def _numbers(sample: Sample, was: Sample | None, clocks: tuple[Clock, Clock]) ->
         | sample.from_zero * FROM_ZERO
         | _restated(sample, was) * RESTATED
         | (was is not None and _in_order(sample, was)) * IN_ORDER
+        | _other_memory(sample, was) * MEMORY
     )
     return (
         flags, clocks[0].to(sample.time), clocks[1].to(sample.wall),
@@ -186,6 +190,11 @@ def _numbers(sample: Sample, was: Sample | None, clocks: tuple[Clock, Clock]) ->
 
 def _restated(sample: Sample, was: Sample | None) -> bool:
     return was is None or was.status != sample.status
+
+
+def _other_memory(sample: Sample, was: Sample | None) -> bool:
+    known = (was.cost if was else None) or Cost()
+    return sample.cost is not None and sample.cost.map_memory != known.map_memory
 
 
 def _in_order(sample: Sample, was: Sample) -> bool:
@@ -212,7 +221,7 @@ def _write_status(out: Writer, status: Status) -> None:
     out.optional(status.rung)
     _write_refusals(out, status.refused)
     out.text(status.note)
-    out.size(status.pinned)
+    out.size(status.pinned | (status.one_in - 1) << 1)  # the latter since format 2
 
 
 def _write_refusals(out: Writer, refused: Sequence[Refusal]) -> None:
@@ -239,7 +248,7 @@ def _write_rules(out: Writer, rules: Sequence[Enforced]) -> None:
         out.text(e.interface)
         out.optional(None if e.rule.source is None else str(e.rule.source))
         for number in (e.rule.protocol, e.rule.port):
-            out.size(0 if number is None else number + 1)
+            out.count(number)
         out.real(e.rule.ttl)
         out.optional(e.rung)
         out.real(e.expires_in)

@@ -1,6 +1,6 @@
 """A recording on disk: the frames of a tape, one after the other, and an index at the end.
 
-    ebpftop-recording/1\\n
+    ebpftop-recording/2\\n
     kind, length, crc32, payload        H: whose it is; F: a moment; I: the index
     ...
     place of the index, "ebpf.end"      only where the recording was ended properly
@@ -26,7 +26,7 @@ from probes.model import Host
 from probes.tape import Frame
 from probes.units import printable
 
-MAGIC, VERSION = b"ebpftop-recording/", 1
+MAGIC, VERSION = b"ebpftop-recording/", 2
 HEAD = struct.Struct("<cII")
 END = struct.Struct("<Q8s")
 MARK = b"ebpf.end"

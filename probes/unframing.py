@@ -15,6 +15,7 @@ from probes.frames import (
     COSTS,
     FROM_ZERO,
     IN_ORDER,
+    MEMORY,
     RESTATED,
     Clock,
     Layout,
@@ -27,6 +28,8 @@ from probes.rules import Rule, RuleError
 MOST_ROWS = 1 << 16
 MOST_HOOKS, MOST_SAMPLES, MOST_COLUMNS = 256, 1 << 14, 256
 MOST_REFUSALS, MOST_RULES, MOST_LOG = 64, 1 << 13, 1 << 16
+MOST_FLAGS = 1 << 5
+MOST_MEMORY, MOST_SLOWED = 1 << 50, 1 << 32
 LATEST = 1 << 36
 """Unix seconds that a moment may have (the year 4147)."""
 
@@ -96,11 +99,12 @@ class Numbers(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A sample without its rows. order: for each row its place before, from 1 on; 0: it is new;
-    None: as before."""
+    """A sample without its rows. memory: of its maps. order: for each row its place before, from 1
+    on; 0: it is new; None: as before."""
 
     numbers: Numbers
     status: Status
+    memory: int | None
     time: float
     wall: float
     before: Sample | None
@@ -138,7 +142,8 @@ def _read_samples(
         n, was = h.numbers, (h.before.cost if h.before else None) or Cost()
         ends = [at[0] + n.rows - h.new, at[1] + h.new, at[2] + n.log]
         rows = _by_key(h, kept[at[0] : ends[0]], new[at[1] : ends[1]], key)
-        cost = Cost(was.runs + n.runs, was.run_ns + n.run_ns) if n.flags & COSTS else None
+        costs = n.flags & COSTS
+        cost = Cost(was.runs + n.runs, was.run_ns + n.run_ns, h.memory) if costs else None
         epoch, lost = (h.before.epoch, h.before.lost) if h.before else (0, 0)
         entries, zero = tuple(log[at[2] : ends[2]]), n.flags & FROM_ZERO != 0
         samples.append(
@@ -181,9 +186,11 @@ def _read_headers(
     number = data.size(MOST_SAMPLES)
     columns = data.whole(number, len(Numbers._fields))
     written = [Numbers(*row) for row in zip(*columns, strict=True)]
-    befores, statuses, headers = [], [], []
+    befores, stated, headers = [], list[tuple[Status, int | None]](), []
     for n in written:
-        if not (0 <= n.place <= len(known) and 0 <= n.flags < 16 and n.rows >= 0 and n.log >= 0):
+        if not (
+            0 <= n.place <= len(known) and 0 <= n.flags < MOST_FLAGS and n.rows >= 0 and n.log >= 0
+        ):
             raise Malformed("a number is out of its bounds")
         before = known[n.place - 1] if n.place else None
         if n.flags & RESTATED:
@@ -194,13 +201,15 @@ def _read_headers(
             raise Malformed("a sample has no status")
         if status.id.hook != hook:
             raise Malformed("a sample is another hook's")
+        known_memory = before.cost.map_memory if before and before.cost else None
+        memory = data.count(MOST_MEMORY) if n.flags & MEMORY else known_memory
         befores.append(before)
-        statuses.append(status)
-    for n, before, status in zip(written, befores, statuses, strict=True):
+        stated.append((status, memory))
+    for n, before, (status, memory) in zip(written, befores, stated, strict=True):
         time, wall = clocks[0].step(n.time), clocks[1].step(n.wall)
         if time is None or wall is None or max(time, wall) >= LATEST:
             raise Malformed("a time is none")
-        headers.append(_Header(n, status, time, wall, before, _read_order(data, n, before)))
+        headers.append(_Header(n, status, memory, time, wall, before, _read_order(data, n, before)))
     return headers
 
 
@@ -231,7 +240,9 @@ def _read_status(data: Reader) -> Status:
         state = State(data.text())
     except ValueError:
         raise Malformed("a state is none") from None
-    return Status(id, state, data.optional(), _read_refusals(data), data.text(), data.size(1) == 1)
+    rung, refused, note = data.optional(), _read_refusals(data), data.text()
+    last = data.size(2 * MOST_SLOWED + 1)  # in format 1 it says no more than pinned
+    return Status(id, state, rung, refused, note, last & 1 == 1, 1 + (last >> 1))
 
 
 def _read_refusals(data: Reader) -> tuple[Refusal, ...]:
@@ -255,7 +266,7 @@ def _read_rules(data: Reader) -> tuple[Enforced, ...]:
 
 def _read_rule(data: Reader) -> Enforced:
     interface, source = data.text(), data.optional()
-    protocol, port = (n - 1 if (n := data.size(1 << 17)) else None for _ in range(2))
+    protocol, port = data.count(1 << 17), data.count(1 << 17)
     ttl = data.real()
     try:
         network = None if source is None else ip_network(source)

@@ -29,7 +29,7 @@ from probes.tape import MOST_FRAME
 from probes.unframing import MOST_HOOKS, Decoder
 from probes.units import printable
 
-MAGIC, VERSION = b"ebpftop-wire/", 1
+MAGIC, VERSION = b"ebpftop-wire/", 2
 HEAD = struct.Struct("<cI")
 HELLO, MOMENT, ANSWER = b"H", b"F", b"A"
 MOST_MESSAGE = MOST_FRAME

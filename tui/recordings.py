@@ -14,6 +14,7 @@ from probes import own
 from probes.cells import Malformed
 from probes.frames import Tick
 from probes.funnel import remember
+from probes.hits import Hits
 from probes.known import Catalogue
 from probes.model import HookId, Sample, Source
 from probes.recorded import Recording
@@ -82,8 +83,9 @@ def print_moments(path: Path, form: str, at: str | None, count: int | None) -> N
             print(f"ebpftop: {played.note}", file=sys.stderr)
         first = 0 if at is None else moment_at(played, at)
         last = played.end if count is None else min(first + count, played.end)
-        show = printer(form, played.hooks.values(), several=last - first != 1)
-        for shown in _shown(played, first, last):
+        hits = Hits()
+        show = printer(form, played.hooks.values(), several=last - first != 1, hits=hits)
+        for shown in _shown(played, first, last, hits):
             print(show(shown), flush=True)
 
 
@@ -93,7 +95,8 @@ def moment_at(played: Recording, text: str) -> int:
     return played.near(meant(text, begin, end, now=begin))
 
 
-def _shown(played: Recording, first: int, last: int) -> Iterator[Shown]:
+def _shown(played: Recording, first: int, last: int, hits: Hits) -> Iterator[Shown]:
+    """Each moment; hits gets to know what drop rules had dropped before the first."""
     trails: dict[str, Trail] = {}
     since: dict[HookId, Sample] = {}
     snapshots: dict[HookId, Snapshot] = {}
@@ -104,6 +107,8 @@ def _shown(played: Recording, first: int, last: int) -> Iterator[Shown]:
             if before is None:  # the first, or after what could not be read
                 trails = {hook: trail for hook, (trail, _) in played.trails(number).items()}
                 since, snapshots = dict(played.since(number)), {}
+                for _, earlier in played.window(number, Hits.BACK):
+                    hits.take(earlier.rules)
             tick = played.at(number)
         except Malformed as damaged:
             clock = datetime.fromtimestamp(played.moment(number).wall).strftime("%H:%M:%S")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from probes.frames import Tick
 from probes.hooks import catalogue
+from probes.model import Cost, Sample
 from probes.recorded import Recording
 from probes.recording import VERSION
 from tests.probes.recordings import demo_ticks, record
@@ -36,12 +39,14 @@ def _told(path: Path) -> dict[str, Any]:
                 "events": list(moment.events),
                 "rules": [[e.interface, str(e.rule), e.rung, e.packets] for e in tick.rules],
                 "statuses": [[str(s.id), str(s.state), s.rung] for s in tick.statuses],
+                "slowed": [s.one_in for s in tick.statuses],
                 "samples": [
                     {
                         "id": str(s.status.id),
                         "time": s.time,
                         "epoch": s.epoch,
                         "cost": [s.cost.runs, s.cost.run_ns] if s.cost else None,
+                        "map_memory": s.cost.map_memory if s.cost else None,
                         "rows": [
                             dict(zip(played.hooks[h].places.names, row, strict=True))
                             for row in s.rows.values()
@@ -84,8 +89,25 @@ def test_what_changed_would_be_found() -> None:
     assert not _within(kept, _told(KEPT / "format-1.rec"))
 
 
+def _with_cost(tick: Tick) -> Tick:
+    """Slowed, and with memory that their maps take, which the demo's hooks have not."""
+
+    def of(sample: Sample) -> Sample:
+        status = replace(sample.status, one_in=16)
+        return replace(sample, status=status, cost=Cost(*_costs(sample), 1 << 20))
+
+    samples = {hook: tuple(map(of, all)) for hook, all in tick.samples.items()}
+    return replace(
+        tick, samples=samples, statuses=tuple([replace(s, one_in=16) for s in tick.statuses])
+    )
+
+
+def _costs(sample: Sample) -> tuple[int, int]:
+    return (sample.cost.runs, sample.cost.run_ns) if sample.cost else (0, 0)
+
+
 if __name__ == "__main__":
     made = KEPT / f"format-{VERSION}.rec"
-    record(made, asyncio.run(demo_ticks(4, 40 - 2, hooks=HOOKS)))
+    record(made, map(_with_cost, asyncio.run(demo_ticks(4, 40 - 2, hooks=HOOKS))))
     made.chmod(0o644)
     made.with_suffix(".json").write_text(json.dumps(_told(made), separators=(",", ":")))

@@ -14,7 +14,7 @@ import pytest
 from bench.busy_host import Host as BusyHost
 from probes.frames import Encoder, Tick
 from probes.hooks import catalogue
-from probes.model import Column, Hook, HookId, Host, Kind, Rung, Sample, State, Status
+from probes.model import Column, Cost, Hook, HookId, Host, Kind, Rung, Sample, State, Status
 from probes.readers import by_columns
 from probes.recorded import Recording
 from probes.recording import RecordingError, RecordingFile
@@ -43,6 +43,17 @@ async def test_what_is_written_is_read(tmp_path: Path) -> None:
     for n in (69, 0, 60, 30):
         assert played.snapshots(n) == tape.snapshots(n)
         assert played.since(n) == tape.since(n)
+
+
+def test_what_was_slowed_and_what_maps_take_is_kept(tmp_path: Path) -> None:
+    """Also where a sample has no cost in between, as while nobody counts."""
+    costs = (Cost(1, 2, 4096), Cost(3, 4, 4096), None, Cost(5, 6, 4096), Cost(7, 8), Cost(9, 9, 0))
+    ticks = []
+    for second, (cost, one_in) in enumerate(zip(costs, (1, 1, 16, 16, 1024, 1), strict=True)):
+        status = Status(HookId("drops"), State.ATTACHED, "raw-tracepoint", (), "", True, one_in)
+        sample = Sample(status, second, 1e9 + second, cost=cost)
+        ticks.append(Tick(1e9 + second, 1.0, {"drops": (sample,)}, (status,)))
+    _check(record(tmp_path / "a", ticks), ticks)
 
 
 async def test_one_that_was_cut_off_anywhere_opens_up_to_its_last_whole_moment(
@@ -168,7 +179,7 @@ async def test_a_full_disk_ends_it_at_the_last_whole_moment(tmp_path: Path) -> N
     [
         (b"", "is not a recording of ebpftop"),
         (b"\x1f\x8b\x08whatever this is, it is compressed", "is not a recording of ebpftop"),
-        (b"ebpftop-recording/7\n\0\0", "newer ebpftop .format 7, this one reads 1."),
+        (b"ebpftop-recording/7\n\0\0", "newer ebpftop .format 7, this one reads 2."),
         (b"ebpftop-recording/\n", "is not a recording"),
         (b"ebpftop-recording/1\n", "damaged at its beginning"),
         (b"ebpftop-recording/1\nH\xff\xff\xff\xff\0\0\0\0", "damaged at its beginning"),

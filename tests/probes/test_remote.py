@@ -220,7 +220,7 @@ async def test_the_other_side_ends_with_the_end_of_its_stdin_and_with_silence() 
     assert process.stdout is not None
     begin: dict[str, Any] = {"interval": 1, "also": [], "pins": {}, "drops": [], "percent": 5}
     process.stdin.write(wire.request(do="begin", id=1, observe_only=False, **begin))
-    assert (await process.stdout.readline()) == b"ebpftop-wire/1\n"
+    assert (await process.stdout.readline()) == b"ebpftop-wire/2\n"
     process.stdin.close()
     await process.stdout.read()
     assert await process.wait() == 0
@@ -243,9 +243,9 @@ async def test_the_other_side_ends_with_the_end_of_its_stdin_and_with_silence() 
         ("exit 3", "status 3 and without a word"),
         ("head -c 100000 /dev/zero", "no ebpftop"),
         ("yes | head -n 100000", "no ebpftop"),
-        (r"printf 'ebpftop-wire/1\nX\001\000\000\000{'", "not understood"),
-        (r"printf 'ebpftop-wire/1\nH\377\377\377\377{}'", "larger than any can be"),
-        (r"printf 'ebpftop-wire/1\nH\002\000\000\000[]'", "no object"),
+        (r"printf 'ebpftop-wire/2\nX\001\000\000\000{'", "not understood"),
+        (r"printf 'ebpftop-wire/2\nH\377\377\377\377{}'", "larger than any can be"),
+        (r"printf 'ebpftop-wire/2\nH\002\000\000\000[]'", "no object"),
     ],
 )  # fmt: skip
 async def test_whatever_answers_is_one_sentence(script: str, said: str) -> None:

@@ -64,7 +64,7 @@ async def _served(
 
     task = asyncio.create_task(run())
     try:
-        assert await listener.reader.readline() == b"ebpftop-wire/1\n"
+        assert await listener.reader.readline() == b"ebpftop-wire/2\n"
         assert wire.read_hello((await listener.message())[1])[0] == source.host
         yield listener, task
     finally:

@@ -12,6 +12,7 @@ import pytest
 from test_cli import COMMAND, ROOT, ebpftop, in_terminal
 
 from probes.funnel import remember
+from probes.hits import Hits
 from probes.hooks import catalogue
 from probes.model import HookId, Sample
 from probes.replay import Replay
@@ -33,21 +34,23 @@ async def test_what_is_printed_is_what_was_seen_then(recorded: Path) -> None:
     ticks = await demo_ticks(70)
     trails = {name: Trail(hook) for name, hook in catalogue().items()}
     since: dict[HookId, Sample] = {}
-    tape, live = Tape(catalogue()), []
+    tape, live, hits = Tape(catalogue()), [], Hits()
     for tick in ticks:
         tape.add(tick)
         snapshots = []
         for hook, samples in tick.samples.items():
             remember(since, samples)
             snapshots += trails[hook].snapshots(samples)
-        live.append(document(HOST, tick.wall, 1.0, snapshots, tick.rules, since))
-    for n in (69, 0, 33, 9, 10, 60):
-        past = list(tape.snapshots(n).values())
-        said = document(HOST, ticks[n].wall, 1.0, past, ticks[n].rules, tape.since(n))
+        live.append(document(HOST, tick.wall, 1.0, snapshots, tick.rules, since, hits))
+    for n in (69, 0, 33, 9, 10, 50, 60):
+        past, hits = list(tape.snapshots(n).values()), Hits()
+        for _, tick in tape.window(n, Hits.BACK):
+            hits.take(tick.rules)
+        said = document(HOST, ticks[n].wall, 1.0, past, ticks[n].rules, tape.since(n), hits)
         assert said == live[n]
     assert ebpftop("replay", str(recorded), "--json").stdout.splitlines() == live
-    some = ebpftop("replay", str(recorded), "--json", "--at", "+40", "--count", "3")
-    assert some.stdout.splitlines() == live[40:43]
+    some = ebpftop("replay", str(recorded), "--json", "--at", "+50", "--count", "3")
+    assert some.stdout.splitlines() == live[50:53]
 
 
 async def test_played_samples_are_those_that_were_recorded(recorded: Path) -> None:
@@ -116,7 +119,7 @@ def test_on_a_terminal_a_damaged_file_is_a_sentence_too(tmp_path: Path) -> None:
     (tmp_path / "new").write_bytes(b"ebpftop-recording/9\nwhatever")
     status, said = in_terminal("replay", str(tmp_path / "new"))
     assert status == 2
-    assert "was written by a newer ebpftop (format 9, this one reads 1)" in said
+    assert "was written by a newer ebpftop (format 9, this one reads 2)" in said
 
 
 def test_a_damaged_moment_is_left_out_and_said(recorded: Path) -> None:
