@@ -18,6 +18,8 @@ from probes import bpf
 from probes.points import AttachType
 
 ROOT = Path(__file__).parents[2]
+GUEST = "EBPFTOP_COMPILE" in os.environ
+"""Whether this is one of the matrix, where everything takes ten times as long."""
 COMMAND = (sys.executable, "-m", "tui.cli")
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all")
 

@@ -7,17 +7,15 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from probes import bpf, kernel, tracefs
 from probes.attachment import Modules
-from probes.errors import ProbeError
 from probes.hooks import catalogue
 from probes.kernel import Compiler
-from probes.model import TargetKind
 from tests.kernel.guest.compiling import Asking
 
 
@@ -50,14 +48,8 @@ def _tracefs() -> None:
 @pytest.fixture(scope="session")
 def ready(of_hooks: Compiler) -> None:
     """In a guest, which compiles for minutes: all that the command asks for is in its cache."""
-    if not isinstance(of_hooks, Asking):
-        return
-    targets = {TargetKind.INTERFACE: "v0", TargetKind.SYSCALL: "getpgid"}
-    for hook in catalogue().values():
-        for rung in hook.ladder:
-            with suppress(ProbeError):  # not for this kernel
-                if source := rung.source_for(targets.get(hook.target)):
-                    of_hooks.compile(source).close()
+    if isinstance(of_hooks, Asking):
+        of_hooks.prepare(catalogue().values())
 
 
 PACKAGES = ("python3-bpfcc", "libbpf1", "libbpf0", "iproute2", "bpftool")

@@ -113,7 +113,8 @@ class Situation:
     says: what a refusal for want of such a point names: the obstacle and the remedy. facts: those
     of the doctor that stand in the way. among: the hooks that are asked for: those of them that
     it takes something from. sysctls: set meanwhile, where the kernel lets one. user:
-    whether the command is run by an unprivileged user. impossible: why this machine cannot be put
+    whether the command is run by an unprivileged user. compiles: with the distribution's headers,
+    not with what was compiled for any other situation. impossible: why this machine cannot be put
     there, "" where it can.
     """
 
@@ -125,6 +126,7 @@ class Situation:
     among: tuple[str, ...] = EVERYTHING
     sysctls: Mapping[str, int] = field(default_factory=dict)
     user: bool = False
+    compiles: bool = False
     impossible: Callable[[], str] = str
 
     @property
@@ -247,6 +249,7 @@ SITUATIONS = (
         says={BTF: _BTF},
         facts=("BTF",),
         among=("drops", "xdp-errors", "syscalls", "syscall-processes@getpgid", "tcp-connect"),
+        compiles=True,
         impossible=_no_headers,
     ),
     Situation(

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from commands import COMMAND, ROOT, cgroup_programs, ebpftop, running
+from commands import COMMAND, GUEST, ROOT, cgroup_programs, ebpftop, running
 from namespaces import as_json, bpftool, namespace, run, veth
 
 from probes import cgroups
@@ -35,7 +35,6 @@ SIDE_BY_SIDE = 2
 GRACE = 20
 """Seconds that RCU, and a compiler that is still importing, may take; a busy guest is slow."""
 LIVING = "alive"
-GUEST = "EBPFTOP_COMPILE" in os.environ
 ON_THEIR_OWN_FEET = ("xdp=netlink-generic", "tc-ingress=clsact", "tc-egress=clsact")
 
 

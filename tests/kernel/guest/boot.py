@@ -186,7 +186,7 @@ def run(
         *("--", shlex.join(script)),
     ]
     # Another userland has another bcc.
-    with nullcontext() if boot.userland else answering(folder / "compile"):
+    with nullcontext() if boot.userland else answering(folder / "compile", image.place):
         path = f"{programs}:{os.environ['PATH']}"
         return bounded(command, folder / "vng.log", seconds, PATH=path)
 

@@ -3,6 +3,9 @@
 What comes out is the same, byte for byte: the guest has this machine's bcc, and says with which
 source, flags and kernel types. They meet in a folder: the guest leaves N.asked, gets N.answer.
 What nobody answers, or answers with an error, the guest compiles itself.
+
+    python -m tests.kernel.guest.compiling HOOK...      in the guest: prepares for a command
+    python -m tests.kernel.guest.compiling < N.asked    on this machine: one answer
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,8 +25,9 @@ from typing import Any
 
 from probes import compiled
 from probes.errors import ProbeError
+from probes.hooks import catalogue
 from probes.kernel import Compiler
-from probes.model import Hook
+from probes.model import Hook, TargetKind
 
 PATIENCE = 60.0
 """Seconds that a guest waits for an answer."""
@@ -39,8 +45,7 @@ class Asking(Compiler):
         self._copying = threading.Lock()
 
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        place = request["kernel_source"]
-        answer = None if self._nobody or place is None else self._answer(request, Path(place))
+        answer = None if self._nobody else self._answer(request, _tree(request))
         if answer is None:
             return super().ask(request)
         return answer, compiled.created(answer["maps"])
@@ -50,7 +55,7 @@ class Asking(Compiler):
         with self._copying:
             if not there.exists():
                 shutil.copytree(tree, there)
-        asked = self._folder / f"{next(self._numbers)}.asked"
+        asked = self._folder / f"{os.getpid()}-{next(self._numbers)}.asked"
         _write(asked, request)
         answered, deadline = asked.with_suffix(".answer"), time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -61,13 +66,30 @@ class Asking(Compiler):
         self._nobody = True
         return None
 
+    def prepare(self, hooks: Iterable[Hook]) -> None:
+        """Compiles all that these may ask for, so that commands find it in their cache."""
+        targets = {TargetKind.INTERFACE: "v0", TargetKind.SYSCALL: "getpgid"}
+        for hook in hooks:
+            for rung in hook.ladder:
+                with suppress(ProbeError):  # not for this kernel
+                    if source := rung.source_for(targets.get(hook.target)):
+                        self.compile(source).close()
+
+
+def _tree(request: Mapping[str, Any]) -> Path:
+    """Our own headers: with the kernel's types, or beside the distribution's."""
+    return Path(request["kernel_source"] or Path(request["cflags"][-1]).parent)
+
 
 @contextmanager
-def answering(folder: Path) -> Iterator[None]:
-    """On this machine: answers what is asked in the folder until the end."""
+def answering(folder: Path, image: Path) -> Iterator[None]:
+    """On this machine: answers what is asked in the folder until the end.
+
+    image: the guest's kernel as its packages have it, with its headers where there are some.
+    """
     folder.mkdir(exist_ok=True)
     ended = threading.Event()
-    worker = threading.Thread(target=_serve, args=(folder, ended))
+    worker = threading.Thread(target=_serve, args=(folder, image, ended))
     worker.start()
     try:
         yield
@@ -76,21 +98,47 @@ def answering(folder: Path) -> Iterator[None]:
         worker.join()
 
 
-def _serve(folder: Path, ended: threading.Event) -> None:
+def _serve(folder: Path, image: Path, ended: threading.Event) -> None:
     compiler = Compiler()
     try:
         while not ended.wait(_LOOK):
             for asked in folder.glob("*.asked"):
                 answered = asked.with_suffix(".answer")
                 if not answered.exists():
-                    _write(answered, _compiled(compiler, folder, asked.read_text()))
+                    _write(answered, _compiled(compiler, folder, image, asked.read_text()))
     finally:
         compiler.close()
 
 
-def _compiled(compiler: Compiler, folder: Path, asked: str) -> Mapping[str, Any]:
-    place = json.loads(asked)["kernel_source"]
-    request = json.loads(asked.replace(place, str(folder / Path(place).name)))
+def _compiled(compiler: Compiler, folder: Path, image: Path, asked: str) -> Mapping[str, Any]:
+    place = _tree(json.loads(asked))
+    asked = asked.replace(str(place), str(folder / place.name))
+    if json.loads(asked)["kernel_source"] is None:
+        return _with_headers_of(image, asked)
+    return _answer(compiler, json.loads(asked))
+
+
+def _with_headers_of(image: Path, asked: str) -> Mapping[str, Any]:
+    """As the guest would: bcc finds them where those of the running kernel are."""
+    modules, sources = image / "lib/modules", image / "usr/src"
+    script = (
+        f"mkdir -p /usr/src /lib/modules && mount --bind {sources} /usr/src"
+        " && mount -t tmpfs none /lib/modules"
+        f' && ln -s {modules}/* "/lib/modules/$(uname -r)" && exec "$@"'
+    )
+    command = ("unshare", "--mount", "--propagation=private", "sh", "-c", script, "sh")
+    done = subprocess.run(
+        [*command, sys.executable, "-m", __spec__.name],
+        input=asked,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answer: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+    return answer
+
+
+def _answer(compiler: Compiler, request: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         answer, fds = compiler.ask(request)
     except ProbeError:
@@ -106,3 +154,19 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
     half = file.with_suffix(".half")
     half.write_text(json.dumps(content))
     half.rename(file)
+
+
+def _main(names: list[str]) -> None:
+    if names:
+        hooks = catalogue()
+        compiler: Compiler = Asking(Path(os.environ["EBPFTOP_COMPILE"]), hooks.values())
+        assert isinstance(compiler, Asking)
+        compiler.prepare(hooks[name] for name in names)
+    else:
+        compiler = Compiler()
+        print(json.dumps(_answer(compiler, json.load(sys.stdin))))
+    compiler.close()
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
