@@ -75,6 +75,25 @@ def veth(one: str = "v0", other: str = "v1") -> tuple[int, int]:
     return socket.if_nametoindex(one), socket.if_nametoindex(other)
 
 
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+@contextmanager
+def pair() -> Iterator[str]:
+    """v0 here, v1 in a namespace beside, both with addresses; that namespace's name."""
+    name = f"beside-{os.getpid()}"
+    run("ip", "netns", "add", name)
+    try:
+        veth()
+        run("ip", "link", "set", "v1", "netns", name)
+        run("ip", "addr", "add", f"{HERE}/24", "dev", "v0")
+        run("ip", "-n", name, "addr", "add", f"{THERE}/24", "dev", "v1")
+        run("ip", "-n", name, "link", "set", "v1", "up")
+        yield name
+    finally:
+        run("ip", "netns", "del", name)
+
+
 def await_running(interface: str, *, running: bool = True) -> None:
     """Waits for the kernel's link watcher: until it has run, frames go nowhere."""
     for _ in range(1000):

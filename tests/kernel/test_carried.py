@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from devices import make, quiet, tun
 from frames import TCP, UDP, ip, ports
-from namespaces import namespace, run, send, veth
+from namespaces import HERE, THERE, namespace, pair, run, send, veth
 
 from probes import enforcement, ssh, tunnels
 from probes.attachment import Modules
@@ -25,7 +24,7 @@ from probes.tunnels import End
 
 pytestmark = pytest.mark.kernel
 
-HERE, THERE, INNER, CLIENT = "192.0.2.1", "192.0.2.2", "10.99.0.1", "10.99.0.2"
+INNER, CLIENT = "10.99.0.1", "10.99.0.2"
 
 
 @pytest.fixture(autouse=True)
@@ -80,22 +79,6 @@ TUNNELS = {
     "sit": ("sit", "mode", "ipip", *ENDS),
 }
 _OTHER_END = {HERE: THERE, THERE: HERE, "v0": "v1"}
-
-
-@contextmanager
-def pair() -> Iterator[str]:
-    """v0 here, v1 in a namespace beside, both with addresses; that namespace's name."""
-    name = f"beside-{os.getpid()}"
-    run("ip", "netns", "add", name)
-    try:
-        veth()
-        run("ip", "link", "set", "v1", "netns", name)
-        run("ip", "addr", "add", f"{HERE}/24", "dev", "v0")
-        run("ip", "-n", name, "addr", "add", f"{THERE}/24", "dev", "v1")
-        run("ip", "-n", name, "link", "set", "v1", "up")
-        yield name
-    finally:
-        run("ip", "netns", "del", name)
 
 
 def tunnel(beside: str, *options: str) -> None:

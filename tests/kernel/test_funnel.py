@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from devices import tun
 from foreign import LONG, Somebody, somebody
-from namespaces import FRAME, namespace, run, send, veth
+from namespaces import FRAME, HERE, THERE, namespace, run, send, veth
 
 from probes.attachment import Attachment, Modules
 from probes.funnel import Stage, funnel
@@ -23,7 +23,6 @@ from probes.snapshot import Snapshot
 pytestmark = pytest.mark.kernel
 
 N = 25
-HERE, THERE = "192.0.2.1", "192.0.2.2"
 HOOKS = ("interfaces", "drops", "qdiscs")
 Lost = dict[str, int]
 

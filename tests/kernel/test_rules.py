@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -34,7 +33,7 @@ from frames import (
     piece,
     ports,
 )
-from namespaces import as_json, bpftool, namespace, run, send, veth
+from namespaces import HERE, THERE, as_json, bpftool, namespace, pair, run, send, veth
 
 from probes import dropping, enforcement, ssh, tunnels
 from probes.attachment import Modules
@@ -49,8 +48,7 @@ from probes.tunnels import End
 
 pytestmark = pytest.mark.kernel
 
-HERE, THERE, LOCAL = "192.0.2.1", "192.0.2.2", "127.0.0.1"
-PEER = "peer"
+LOCAL = "127.0.0.1"
 RUNGS = [rung.name for rung in dropping.hook(lambda _: None).ladder]  # type: ignore[arg-type, return-value]
 
 
@@ -238,22 +236,6 @@ def test_two_interfaces_have_rules_of_their_own(rules: Rules) -> None:
 
 
 # -- the seeds' example ----------------------------------------------------------------------
-
-
-@contextmanager
-def pair() -> Iterator[str]:
-    """v0 here, v1 in a namespace beside, both with addresses; that namespace's name."""
-    name = f"{PEER}-{os.getpid()}"
-    run("ip", "netns", "add", name)
-    try:
-        veth()
-        run("ip", "link", "set", "v1", "netns", name)
-        run("ip", "addr", "add", f"{HERE}/24", "dev", "v0")
-        run("ip", "-n", name, "addr", "add", f"{THERE}/24", "dev", "v1")
-        run("ip", "-n", name, "link", "set", "v1", "up")
-        yield name
-    finally:
-        run("ip", "netns", "del", name)
 
 
 def ping(beside: str, times: int = 3) -> int:
