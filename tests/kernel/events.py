@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 import socket
 import struct
 import tempfile
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from namespaces import run, veth
 
@@ -199,12 +201,20 @@ def _bound(host: str) -> socket.socket:
     return s
 
 
+_NUMBERS = {
+    "x86_64": {"bpf": 321, "init_module": 175, "finit_module": 313, "ptrace": 101},
+    "aarch64": {"bpf": 280, "init_module": 105, "finit_module": 273, "ptrace": 117},
+}[os.uname().machine]
+_PTRACE_SEIZE = 0x4206
+_AF_NOBODYS = 18  # AF_ASH: reserved, and never made
+
+
 def be_checked() -> int:
-    """A process that opens 7 files, connects 3 times, makes 4 bad calls of bpf(2); then, as nobody,
-    is refused 5 times to set the host's name and 2 times to open a file. Its pid."""
-    call = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-    nothing = ctypes.create_string_buffer(72)
-    with tempfile.NamedTemporaryFile() as secret:
+    """A process that opens 7 files, connects 3 times, makes 4 bad calls of bpf(2), offers 2 modules
+    that are none from memory and 1 as a file, asks for a module, and traces a child; then, as
+    nobody, is refused 5 times to set the host's name and 2 times to open a file. Its pid."""
+    nothing = ctypes.create_string_buffer(128)
+    with tempfile.NamedTemporaryFile() as secret, Path(__file__).open() as file:
         if (pid := os.fork()) == 0:
             for _ in range(7):
                 os.close(os.open("/dev/null", os.O_WRONLY))
@@ -212,7 +222,17 @@ def be_checked() -> int:
                 with socket.socket(socket.AF_UNIX) as s:
                     s.connect_ex("/nonexistent/socket")
             for _ in range(4):
-                _libc.syscall(call, 0, nothing, len(nothing))
+                _libc.syscall(_NUMBERS["bpf"], 0, nothing, 72)
+            for _ in range(2):
+                _libc.syscall(_NUMBERS["init_module"], nothing, len(nothing), b"")
+            _libc.syscall(_NUMBERS["finit_module"], file.fileno(), b"", 0)
+            with suppress(OSError):
+                socket.socket(_AF_NOBODYS, socket.SOCK_RAW)
+            if (child := os.fork()) == 0:
+                signal.pause()
+            _libc.syscall(_NUMBERS["ptrace"], _PTRACE_SEIZE, child, 0, 0)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
             os.setresuid(65534, 65534, 65534)
             for _ in range(5):
                 _libc.sethostname(b"never", 5)
