@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from probes import bpf, features, links, objects, points
@@ -211,6 +212,7 @@ class Attachment:
             tables: Mapping[str, Table] = {}
             functions: Mapping[str, bytes] = {}
             maps: Mapping[str, int] = {}
+            iterators: dict[str, Callable[[], bytes]] = {}
             one_in = self._one_in if rung.samples else 1
             if rung.source:
                 source = rung.source_for(self._status.id.target, one_in)
@@ -219,23 +221,38 @@ class Attachment:
             for program in rung.programs:
                 insns = functions[program.function]
                 try:
-                    fd = links.load(program.point, insns, program.function)
-                    stack.callback(os.close, fd)
-                    held.append(links.attach(program.point, fd, self.ifindex, maps))
-                    stack.callback(held[-1])
+                    with ExitStack() as attaching:
+                        fd = links.load(program.point, insns, program.function)
+                        attaching.callback(os.close, fd)
+                        attached = links.attach(program.point, fd, self.ifindex, maps)
+                        attaching.callback(attached)
+                        stack.push(attaching.pop_all())
                 except ProbeError as refusal:
                     if not program.optional:
                         raise
                     notes.append(f"{program.without}: {refusal.why}")
                     continue
                 programs.append(fd)
+                held.append(attached)
+                if isinstance(program.point, points.Iterator) and attached.link is not None:
+                    iterators[program.function] = partial(bpf.iterate, attached.link)
             target = self._status.id.target
             memory = None if rung.passive else _memory(maps.values())
             ids = tuple(bpf.prog_info(fd).id for fd in programs)
             attach = _attaching(programs)
             following = stack.enter_context(ExitStack())
             read = rung.open(
-                Opening(self.hook, tables, target, self.ifindex, ids, functions, attach, following)
+                Opening(
+                    self.hook,
+                    tables,
+                    target,
+                    self.ifindex,
+                    ids,
+                    functions,
+                    attach,
+                    following,
+                    iterators,
+                )
             )
             if one_in > 1:
                 notes.insert(0, self._why)

@@ -38,9 +38,12 @@ _OBJ_GET, _MAP_POP = 7, 21  # the latter: BPF_MAP_LOOKUP_AND_DELETE_ELEM
 _PROG_NEXT_ID, _PROG_FD_BY_ID, _MAP_FD_BY_ID, _OBJ_INFO = 11, 13, 14, 15
 _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID, _TASK_FD_QUERY = 16, 17, 19, 20
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
+_ITER_CREATE = 33
 
 _LINK_TRACING, _LINK_CGROUP, _LINK_XDP = 2, 3, 6  # enum bpf_link_type
 _MAP_PROG_ARRAY, SOCKHASH = 3, 18  # enum bpf_map_type
+
+_ITERATED = 1 << 16  # the kernel's own buffer has half of it
 
 F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
@@ -343,6 +346,15 @@ def link_create_kprobe(prog_fd: int, attach_type: int, function: str, *, returns
         + how
         + struct.pack("<QQQ", _address(names), 0, 0),
     )
+
+
+def iterate(link_fd: int) -> bytes:
+    """All that an iterator's program writes, over everything there is now. Linux 5.8."""
+    fd = _bpf(_ITER_CREATE, struct.pack("<II", link_fd, 0))
+    try:
+        return b"".join(iter(lambda: os.read(fd, _ITERATED), b""))
+    finally:
+        os.close(fd)
 
 
 def raw_tracepoint_open(prog_fd: int, name: str = "") -> int:

@@ -266,7 +266,7 @@ int settled(u64 *ctx) {
     }
     u8 laddr[16] = {};
     u32 lport, rport;
-    ends_of(sk, laddr, attempt.raddr, &lport, &rport);
+    ends_of_sock(sk, laddr, attempt.raddr, &lport, &rport);
     attempt.rport = rport;
     started(ctx[0], &attempt);
     return 0;

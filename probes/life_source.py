@@ -244,7 +244,7 @@ int state(u64 *ctx) {
         c = opening(id, old != TCP_SYN_SENT);
         if (!c)
             return 0;
-        ends_of(sk, c->laddr, c->raddr, &c->lport, &c->rport);
+        ends_of_sock(sk, c->laddr, c->raddr, &c->lport, &c->rport);
         established(c);
         return 0;
     }

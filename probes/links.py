@@ -63,7 +63,7 @@ class Attached:
     """What holds a program at its point. Calling it detaches; twice does no harm.
 
     there: asks the kernel whether it is still attached, at most every so many seconds. None:
-    nobody but us can detach it.
+    nobody but us can detach it. link: its fd, where a bpf_link holds it.
     """
 
     def __init__(
@@ -71,7 +71,10 @@ class Attached:
         detach: Callable[[], None],
         there: Callable[[], bool] | None = None,
         seconds: float = 0.0,
+        *,
+        link: int | None = None,
     ) -> None:
+        self.link = link
         self._detach = [detach]
         self._there = there
         self._seconds = seconds
@@ -175,6 +178,9 @@ def kind(point: Point) -> tuple[int, int, int]:
             return ProgType.LSM, AttachType.LSM_MAC, id
         case points.SkMsgLink() | points.SkMsgAttach():
             return ProgType.SK_MSG, AttachType.SK_MSG_VERDICT, 0
+        case points.Iterator(name):
+            id = _typed(btf.function(f"bpf_iter_{name}"), f"iterator over {name}")
+            return ProgType.TRACING, AttachType.TRACE_ITER, id
         case points.CgroupLink(kind) | points.CgroupAttach(kind):
             return _OF_CGROUPS.get(kind, ProgType.CGROUP_SOCK_ADDR), kind, 0
 
@@ -320,6 +326,9 @@ def attach(
         case points.SkMsgLink(name) | points.SkMsgAttach(name):
             assert maps is not None
             return _sk_msg(prog_fd, point, maps[name])
+        case points.Iterator(name):
+            kind = AttachType.TRACE_ITER
+            return _link(lambda: bpf.link_create(prog_fd, 0, kind), f"iterator over {name}", point)
         case points.CgroupLink(kind):
             with root_cgroup() as cgroup:
                 return _link(
@@ -336,7 +345,8 @@ def _link(create: Callable[[], int], what: str, point: Point, ifindex: int = 0) 
         raise _attach_refused(refused.errno or 0, what, point, ifindex) from None
     # Only these kinds can be detached by force, and then they say so.
     forced = isinstance(point, points.XdpLink | points.TcxLink | points.CgroupLink)
-    return Attached(lambda: os.close(fd), (lambda: bpf.link_target(fd) != 0) if forced else None)
+    there = (lambda: bpf.link_target(fd) != 0) if forced else None
+    return Attached(lambda: os.close(fd), there, link=fd)
 
 
 def _packet_socket(prog_fd: int, point: Point, ifindex: int) -> Attached:

@@ -133,7 +133,8 @@ class Opening:
     """What a rung's `open` gets when the rung has been attached.
 
     functions: instructions of the rung's C functions, by name. attach: loads them for a point and
-    attaches them, while the rung stands. stack: unwinds when the rung is let go of.
+    attaches them, while the rung stands. stack: unwinds when the rung is let go of. iterators:
+    by the function at an `Iterator`, what runs it and gives all that it wrote; raises OSError.
     """
 
     hook: Hook
@@ -144,6 +145,7 @@ class Opening:
     functions: Mapping[str, bytes] = field(default_factory=dict)
     attach: Attach = _attaches_nothing
     stack: ExitStack = field(default_factory=ExitStack)
+    iterators: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class AttachType(IntEnum):
     TRACE_RAW_TP = 23
     TRACE_FENTRY = 24
     TRACE_FEXIT = 25
+    TRACE_ITER = 28
     LSM_MAC = 27
     CGROUP_INET4_GETPEERNAME = 29
     CGROUP_INET6_GETPEERNAME = 30
@@ -255,6 +256,16 @@ class SkMsgAttach:
 
 
 @dataclass(frozen=True, slots=True)
+class Iterator:
+    """Runs over all of the kernel's objects of a kind, when it is read. Linux 5.8, BTF.
+
+    kind: "tcp", the TCP sockets of the reader's network namespace, 5.9.
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class CgroupLink:
     """A program on the root cgroup (v2) through a bpf_link. Linux 5.7."""
 
@@ -291,6 +302,7 @@ Point = (
     | Lsm
     | SkMsgLink
     | SkMsgAttach
+    | Iterator
     | CgroupLink
     | CgroupAttach
 )

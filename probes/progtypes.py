@@ -133,6 +133,13 @@ KINDS = (
         "fexit", points.Fexit("tcp_v4_connect"), "u64 arguments[] and result, typed", "", _IGNORED
     ),
     Kind(
+        "iterator",
+        points.Iterator("tcp"),
+        "what is run over, and one of it: u64 arguments[], typed",
+        "",
+        (("0", "goes on to the next"), ("1", "comes to the same once more")),
+    ),
+    Kind(
         "perf-event",
         ProgType.PERF_EVENT,
         "struct bpf_perf_event_data *",

@@ -54,7 +54,7 @@ OF_SK_MSG = _ends("sk_msg_md")
 
 # A struct sock that the verifier knows the type of.
 OF_SOCK = """
-static inline void ends_of(struct sock *sk, u8 *laddr, u8 *raddr, u32 *lport, u32 *rport) {
+static inline void ends_of_sock(struct sock *sk, u8 *laddr, u8 *raddr, u32 *lport, u32 *rport) {
     struct sock_common *common = &sk->__sk_common;
     u32 *local = (u32 *)laddr, *remote = (u32 *)raddr;
     if (common->skc_family == AF_INET) {

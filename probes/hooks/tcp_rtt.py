@@ -1,21 +1,21 @@
 """TCP round trips: every connection's RTT as the kernel estimates it, and its retransmits.
 
 sock_ops and tcp_probe see samples as they are made; what was open before, and what no program
-may see, comes from sock_diag (TCP_INFO) in the same rows, marked in the column `from`.
+may see, comes from an iterator or sock_diag in the same rows, marked in the column `from`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes import privilege, socket_source
+from probes import open_sockets, privilege, socket_source
 from probes.columns import quantile
 from probes.decode import address
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
+from probes.open_sockets import OpenSocket, OpenSockets, minimum
 from probes.points import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
 from probes.procfs import SocketOwners
 from probes.readers import row_of
-from probes.sockdiag import TcpSocket, TcpState, mask, tcp_sockets
 from probes.units import Unit
 
 _BUCKETS = 32
@@ -44,6 +44,7 @@ static inline void sampled(struct slot *slot, u32 us) {{
 # the sample, so the smoothed estimate stands for it.
 _SOCK_OPS = (
     _CORE
+    + open_sockets.SOURCE
     + socket_source.OF_SOCK_OPS
     + """
 static inline struct slot *add(struct bpf_sock_ops *ctx, u64 cookie) {
@@ -87,11 +88,11 @@ int watch(struct bpf_sock_ops *ctx) {
 # tcp_probe comes for each segment that an established connection receives.
 _TYPED = (
     _CORE
-    + socket_source.OF_SOCK
+    + open_sockets.SOURCE
     + """
 static inline struct slot *add(struct sock *sk, u64 cookie) {
     struct slot slot = {};
-    ends_of(sk, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
+    ends_of_sock(sk, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
     rows.insert(&cookie, &slot);
     return rows.lookup(&cookie);
 }
@@ -124,6 +125,7 @@ int closed(u64 *ctx) {
 # struct sockaddr_in6 in saddr and daddr: family, port, then the IPv4 address or flow and IPv6.
 _TRACEFS = (
     _CORE
+    + open_sockets.SOURCE
     + """
 static inline void peer(u8 *from, u8 *to) {
     u32 v4 = 0;
@@ -167,22 +169,10 @@ int closed(struct trace_event_raw_inet_sock_set_state *ctx) {
 """
 )
 _TYPES = (
-    "sock",
-    "sock_common",
-    "tcp_sock",
+    *open_sockets.TYPES,
     "trace_event_raw_tcp_probe",
     "trace_event_raw_inet_sock_set_state",
 )
-
-_OPEN = (
-    TcpState.ESTABLISHED,
-    TcpState.FIN_WAIT1,
-    TcpState.FIN_WAIT2,
-    TcpState.CLOSE_WAIT,
-    TcpState.LAST_ACK,
-    TcpState.CLOSING,
-)
-_NO_SAMPLE = 2**32 - 1  # what the kernel's minimum holds before the first
 
 
 def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
@@ -194,51 +184,33 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
         rows = table.rows if table is not None else list
         row = row_of(columns, table) if table is not None else tuple
         at = {c.name: i for i, c in enumerate(columns)}
-        owners = SocketOwners()
+        known = [at[name] for name in OpenSocket._fields[:-1]]
+        pid, comm, origin = at["pid"], at["comm"], at["from"]
+        owners, sockets = SocketOwners(), OpenSockets(opening)
 
         def read() -> Reading:
             seen: dict[int, list[Value]] = {}
             for entry in rows():
-                seen[int(entry[0])] = list(row(entry))
-                seen[int(entry[0])][at["from"]] = source
-            sockets = [s for s in tcp_sockets(mask(*_OPEN)) if s.info is not None]
-            whose = owners.find({s.inode for s in sockets})
-            for socket in sockets:
-                if socket.cookie not in seen:
-                    seen[socket.cookie] = [None] * len(columns)
-                    seen[socket.cookie][at["from"]] = "sock_diag"
-                values = seen[socket.cookie]
+                values = seen[int(entry[0])] = list(row(entry))
+                values[origin] = source
+            now = sockets.read()
+            whose = owners.find({s.inode for s in now})
+            for socket in now:
+                found = seen.get(socket.cookie)
+                if found is None:
+                    found = seen[socket.cookie] = [None] * len(columns)
+                    found[origin] = sockets.origin
                 # The estimate as it stands now: tcp_probe sees the one before each segment.
-                for name, value in _known(socket).items():
-                    values[at[name]] = value
+                for place, value in zip(known, socket, strict=False):
+                    found[place] = value
                 owner = whose.get(socket.inode)
                 if owner is not None:
-                    values[at["pid"]], values[at["comm"]] = owner.pid, owner.comm
+                    found[pid], found[comm] = owner.pid, owner.comm
             return Reading([tuple(values) for values in seen.values()])
 
         return read
 
     return open
-
-
-def _known(socket: TcpSocket) -> dict[str, Value]:
-    """What sock_diag says of a connection."""
-    info = socket.info
-    assert info is not None
-    return {
-        "cookie": socket.cookie,
-        "laddr": socket.laddr,
-        "lport": socket.lport,
-        "raddr": socket.raddr,
-        "rport": socket.rport,
-        "srtt_us": info.rtt_us,
-        "min_us": info.min_rtt_us,
-        "retransmits": info.total_retrans,
-    }
-
-
-def _minimum(us: object) -> Value:
-    return None if us in (0, _NO_SAMPLE) else us  # type: ignore[return-value]
 
 
 def _sock_ops(name: str, least: str, point: CgroupLink | CgroupAttach) -> Rung:
@@ -248,7 +220,7 @@ def _sock_ops(name: str, least: str, point: CgroupLink | CgroupAttach) -> Rung:
         _open("sock_ops"),
         source=_SOCK_OPS,
         types=_TYPES,
-        programs=(Program("watch", point),),
+        programs=(Program("watch", point), open_sockets.PROGRAM),
         lasting=isinstance(point, CgroupAttach),
     )
 
@@ -291,7 +263,7 @@ HOOK = Hook(
             "Min",
             Unit.US,
             field="min_us",
-            decode=_minimum,
+            decode=minimum,
             help="the kernel's windowed minimum",
         ),
         Column("last_us", "Last", Unit.US, field="last_us", help="the latest sample"),
@@ -343,6 +315,7 @@ HOOK = Hook(
             programs=(
                 Program("received", BtfTracepoint("tcp_probe")),
                 Program("closed", BtfTracepoint("inet_sock_set_state")),
+                open_sockets.PROGRAM,
             ),
         ),
         Rung(
@@ -354,6 +327,7 @@ HOOK = Hook(
             programs=(
                 Program("received", Tracepoint("tcp", "tcp_probe")),
                 Program("closed", Tracepoint("sock", "inet_sock_set_state")),
+                open_sockets.PROGRAM,
             ),
         ),
         Rung("sock_diag", "nothing; other users' processes take root", _open("sock_diag")),

@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from foreign import somebody
 from namespaces import FRAME, as_json, namespace, run, send, veth
 from scenarios import Values, find, log_of, rows_of, values
 
-from probes import bpf, cgroups, tcx
+from probes import bpf, cgroups, open_sockets, tcx
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue, protocols
 from probes.model import HookId, Rung, State
@@ -515,6 +515,36 @@ def test_round_trips_of_old_and_new_connections(
     assert after["from"] in ("sock_ops", "tcp_probe")
     assert after["samples"] == sum(after["rtt"]) > 0
     record_property("count", after["samples"])
+
+
+@pytest.mark.parametrize(
+    "rung", ["sock_ops-link", "sock_ops-multi", "btf-tracepoint", "tracepoint"]
+)
+def test_many_open_connections_are_iterated_over(
+    attached: Callable[..., Attachment],
+    rung: str,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Record,
+) -> None:
+    """As sock_diag has them, to the last number; nothing that listens, waits or is closed."""
+    monkeypatch.setattr(open_sockets, "MANY", 8)
+    with ExitStack() as stack:
+        talks = []
+        for host in ("127.0.0.1", "::1"):
+            port = stack.enter_context(server(host))
+            talks += [stack.enter_context(talk(host, port, 3)) for _ in range(5)]
+            talk(host, port, 1).close()
+        time.sleep(0.3)  # an acknowledgement that was delayed makes the last round trip
+        attachment = attached("tcp-rtt", rung)
+        if missing := [n for n in attachment.status.note.split("; ") if "sock_diag" in n]:
+            pytest.skip(missing[0])
+        told, iterated = ({r["cookie"]: r for r in values(attachment)} for _ in range(2))
+        ports = {s.getsockname()[1] for s in talks}
+    origins = [{r.pop("from") for r in rows.values()} for rows in (told, iterated)]
+    assert origins == [{"sock_diag"}, {"iterator"}]
+    assert iterated == told
+    assert ports <= {r["lport"] for r in iterated.values()}
+    record_property("count", len(iterated))
 
 
 @_rungs("sock-addr")
