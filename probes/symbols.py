@@ -1,7 +1,7 @@
 """Kernel symbols from /proc/kallsyms, which has 5 to 15 MB and takes the kernel 0.1 s to write.
 
-For addresses it is read once, into some 4 MB: code's addresses and names. It is read again when
-modules have come or gone. BPF programs are left out: they come and go without that, and their
+It is read once, into some 4 MB: code's addresses and names. It is read again when modules have come
+or gone. BPF programs are left out: they come and go without that, and their
 memory is given to others. Where kptr_restrict (or a missing CAP_SYSLOG) hides the addresses, names
 can still be looked up, but addresses stay numbers.
 """
@@ -12,7 +12,6 @@ import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from threading import Lock
 
@@ -25,16 +24,19 @@ _SUFFIX = rb"(?:\.(?:isra|constprop|part|llvm)(?:\.\d+)?)+"
 
 
 class _Table:
-    """All code by address: starts[n] is where the function begins whose name begins at names[n]."""
+    """All code by address: starts[n] is where the function begins whose name begins at names[n].
+
+    names: each between two newlines. readable: the kernel tells them.
+    """
 
     def __init__(self, modules: bytes) -> None:
-        self.modules = modules
-        self.starts, self._at, self._names = array("Q"), array("I"), bytearray()
+        self.modules, self.readable = modules, True
+        self.starts, self._at, self.names = array("Q"), array("I"), bytearray(b"\n")
         try:
             for lines in _lines():
                 self._add(lines)
         except OSError:  # a kernel without CONFIG_KALLSYMS
-            pass
+            self.readable = False
         if any(map(int.__gt__, self.starts, self.starts[1:])):  # modules come as they were loaded
             # Of several names at one address the first stays the first.
             order = sorted(range(len(self.starts)), key=self.starts.__getitem__)
@@ -44,8 +46,8 @@ class _Table:
     def _add(self, lines: bytes) -> None:
         for address, name in _CODE.findall(lines):
             self.starts.append(int(address, 16))
-            self._at.append(len(self._names))
-            self._names += name + b"\n"
+            self._at.append(len(self.names))
+            self.names += name + b"\n"
 
     def name(self, address: int) -> str:
         n = bisect_right(self.starts, address) - 1
@@ -54,7 +56,7 @@ class _Table:
         start = self.starts[n]
         while n and self.starts[n - 1] == start:
             n -= 1
-        name = self._names[self._at[n] : self._names.index(b"\n", self._at[n])]
+        name = self.names[self._at[n] : self.names.index(b"\n", self._at[n])]
         return f"{name.decode(errors='replace')}+0x{address - start:x}"
 
 
@@ -87,28 +89,30 @@ def _current() -> _Table:
     return _table
 
 
-@cache
 def copies(function: str) -> tuple[str, ...] | None:
     """The symbols of a function: its own name and those of copies and parts that the compiler
     made of it ("tcp_ack.isra.0", "tcp_ack.part.0"); None where one may not look.
 
     A name stands as often as the kernel has it: other files may have a function of that name.
     """
-    name = re.escape(function.encode())
-    pattern = re.compile(rb" [tTwW] (" + name + rb"(?:" + _SUFFIX + rb")?)[\t\n]")
-    try:
-        return tuple(sorted(m.decode() for lines in _lines() for m in pattern.findall(lines)))
-    except OSError:
+    table = _read()
+    if table is None:
         return None
+    pattern = rb"\n(" + re.escape(function.encode()) + rb"(?:" + _SUFFIX + rb")?)(?=\n)"
+    return tuple(sorted(m.decode() for m in re.findall(pattern, table.names)))
 
 
 def functions() -> frozenset[str]:
     """The name of all code, without suffixes that the compiler appended; empty where hidden."""
-    try:
-        found = {name for lines in _lines() for _, name in _CODE.findall(lines)}
-    except OSError:
-        return frozenset()
-    return frozenset(name.partition(b".")[0].decode(errors="replace") for name in found)
+    table = _read()
+    names = table.names.split() if table is not None else ()
+    return frozenset([bytes(n.partition(b".")[0]).decode(errors="replace") for n in names])
+
+
+def _read() -> _Table | None:
+    with _lock:
+        table = _current()
+    return table if table.readable else None
 
 
 def _lines() -> Iterator[bytes]:
