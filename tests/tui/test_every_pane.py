@@ -145,7 +145,7 @@ async def test_stands_in_any_size(pane: str, size: tuple[int, int]) -> None:
         await _open(pilot, pane)
         await pilot.resize_terminal(*size)
         await pilot.press("end", "enter", "pagedown", "escape", "z", "s", "enter", "a", "n")
-        await pilot.press("D", "x", "enter", "escape")
+        await pilot.press("D", "x", "enter", "escape", "less_than_sign", "I", "left_square_bracket")
         await pilot.resize_terminal(80, 24)
         await settle(pilot)
         assert app.crashed is None

@@ -150,6 +150,8 @@ class LiveTable(Canvas, can_focus=True):
     def sort_next(self, step: int) -> None:
         """Sort by the next column on the screen."""
         names = [f.name for f, _ in (*self._shown, *self._under)]
+        if not names:  # the screen is too small for any
+            return
         at = names.index(self.sort) if self.sort in names else -1
         self.sort_by(names[(at + step) % len(names)])
 
