@@ -34,8 +34,8 @@ UNUSED = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "dist-package
 TIMEOUT = 2400
 """Seconds for one guest, boot and tests; ten times slower than the machine is usual."""
 MEMORY = "1G"
-FOLDER = "/run/matrix"
-"""Where a guest sees the folder that it may write to."""
+FOLDER, KERNEL = "/run/matrix", "/run/kernel"
+"""Where a guest sees the folder that it may write to, and the kernel's with another userland."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,7 @@ def run(
     root: list[str | Path] = []
     if boot.userland:
         python, root = Path("/usr/bin/python3"), ["--root", kernels.userland(boot.userland)]
+        root.append(f"--rodir={KERNEL}={image.place}")  # its modules are outside of that root
     sources = image.place / "usr/src"
     if sources.is_dir():
         _pack_headers(sources, folder / "headers.tar")

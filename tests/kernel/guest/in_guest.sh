@@ -4,7 +4,8 @@
 #   in_guest.sh FOLDER PYTHON PYTEST-ARGUMENT...
 #
 # FOLDER is the one that the guest may write to: it holds environment.tar and gets log, junit.xml.
-# Where they are there, headers.tar are the kernel's headers, and in compile/ somebody compiles.
+# Where they are there, headers.tar are the kernel's headers, in compile/ somebody compiles, and
+# /run/kernel has the kernel's modules.
 folder=$1 python=$2
 shift 2
 readonly environment=/run/environment
@@ -24,7 +25,11 @@ run() {
     if [[ -d $folder/compile ]]; then
         export EBPFTOP_COMPILE=$folder/compile
     fi
-    modprobe -a veth sch_ingress cls_bpf inet_diag tcp_diag tun virtio_net
+    local modules=()
+    if [[ -d /run/kernel/lib/modules ]]; then
+        modules=(--dirname /run/kernel)
+    fi
+    modprobe "${modules[@]}" -a veth sch_ingress cls_bpf inet_diag tcp_diag tun virtio_net
     for card in /sys/class/net/*/device/driver; do
         if [[ $(readlink "$card") == */virtio_net ]]; then
             EBPFTOP_SPARE_NIC=$(basename "${card%/device/driver}") && export EBPFTOP_SPARE_NIC
