@@ -81,7 +81,7 @@ def _victims(
         hooks = tuple(catalogue().values())
         if place and GUEST:
             needed = {_hook(pin) for pin in pinned}
-            hooks = tuple(h for h in hooks if h.name in needed or dice.random() < 0.3)
+            hooks = tuple(h for h in hooks if h.name in needed or dice.random() < 0.15)
         made.append(Victim(phase, dice.random(), pinned, hooks))
     return made
 
