@@ -1,8 +1,8 @@
 """The TCP connections that are open now, by a BPF iterator where there are many, else by sock_diag.
 
 The kernel writes 80 bytes for each into a buffer, where sock_diag makes a message of 400; but it
-takes ten times as long for a table of sockets that is empty. Linux 5.12, where an iterator's program
-may ask for a socket's cookie.
+takes ten times as long for a table of sockets that is empty. Linux 5.12, where the program of an
+iterator may ask for a socket's cookie.
 """
 
 from __future__ import annotations
