@@ -16,6 +16,7 @@ from functools import partial
 from itertools import count
 
 from probes import bpf, features, links, objects, points
+from probes.attached import Attached
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
 from probes.kernel import Compiler, Module
 from probes.model import (
@@ -84,7 +85,7 @@ class _Standing:
     read: Callable[[], Reading]
     stack: ExitStack
     programs: list[int]
-    held: list[links.Attached]
+    held: list[Attached]
     epoch: int
     one_in: int = 1
     map_memory: int | None = None
@@ -207,7 +208,7 @@ class Attachment:
         """Attaches a rung whole, or not at all."""
         with ExitStack() as stack:
             programs: list[int] = []
-            held: list[links.Attached] = []
+            held: list[Attached] = []
             notes = [rung.misses] if rung.misses else []
             tables: Mapping[str, Table] = {}
             functions: Mapping[str, bytes] = {}

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
+from probes.errors import Unsupported
+
+# Not below /sys, where a container may make no directory.
+MOUNT = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
 REST = 20.0
 """Durations of the last walk that pass before the next one: 5 % of one CPU at the very most."""
 
@@ -22,6 +29,27 @@ def root() -> Path | None:
             if os.access(root / "cgroup.procs", os.F_OK):
                 return root
     return None
+
+
+def not_mounted() -> Unsupported:
+    return Unsupported(
+        "cgroup v2 is not mounted here",
+        errno=errno.ENOENT,
+        remedy=MOUNT,
+    )
+
+
+@contextmanager
+def opened() -> Iterator[int]:
+    """An fd of the root cgroup. Raises Unsupported where cgroup v2 is not mounted."""
+    place = root()
+    if place is None:
+        raise not_mounted()
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def id_of(path: Path) -> int:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes import bpf, btf, cgroups, features, links, privilege
+from probes import bpf, btf, cgroups, features, links, perf, privilege, tracefs
 from probes.attachment import Modules
 from probes.errors import ProbeError
 from probes.features import Answer, Word
@@ -100,7 +100,7 @@ def facts() -> Iterator[Fact]:
         "cgroup v2",
         f"at {root}" if root else "not mounted",
         root is not None,
-        "" if root else links.MOUNT_CGROUP2,
+        "" if root else cgroups.MOUNT,
     )
     kprobes = Path("/sys/bus/event_source/devices/kprobe").exists()
     yield Fact("kprobes", "there" if kprobes else "this kernel is built without", kprobes)
@@ -113,11 +113,11 @@ def facts() -> Iterator[Fact]:
 
 
 def _tracefs() -> Fact:
-    for root in links.TRACEFS:
+    for root in tracefs.ROOTS:
         try:
             if (root / "events").is_dir():
                 return Fact("tracefs", "readable", True)
         except PermissionError:  # it is for root alone, and so is what it is mounted on
             remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
             return Fact("tracefs", "may not be read by this user", False, remedy)
-    return Fact("tracefs", "not mounted", False, links.MOUNT_TRACEFS)
+    return Fact("tracefs", "not mounted", False, perf.MOUNT_TRACEFS)

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from probes import bpf, clsact, lasting, links, points, tcx, uprobes
+from probes import bpf, cgroups, clsact, lasting, links, perf, points, refusals, tcx, uprobes
 from probes.errors import ProbeError, Unsupported
 from probes.model import Program, Rung
 from probes.points import AttachType, Point
@@ -123,9 +123,9 @@ def _exists(point: Point, ifindex: int) -> None:
         _links("XDP (Linux 5.9)" if isinstance(point, points.XdpLink) else "cgroups (Linux 5.7)")
     match point:
         case points.Tracepoint(category, name):
-            links.tracepoint_id(category, name)
+            perf.tracepoint_id(category, name)
         case points.Kprobe() | points.Kretprobe():
-            links.kprobe_symbol(point)
+            perf.kprobe_symbol(point)
         case points.Uprobe() | points.Uretprobe():
             uprobes.pmu()
             uprobes.offsets(point)
@@ -133,12 +133,12 @@ def _exists(point: Point, ifindex: int) -> None:
             if (missing := tcx.missing()) is not None:
                 raise missing
         case points.XdpLink() | points.XdpNetlink() if ifindex:
-            if (foreign := links.foreign_xdp(ifindex)) is not None:
+            if (foreign := refusals.foreign_xdp(ifindex)) is not None:
                 raise foreign
         case points.Clsact("egress") if ifindex and clsact.qdisc(ifindex) == "ingress":
             raise clsact.no_egress()
         case points.CgroupLink() | points.CgroupAttach():
-            with links.root_cgroup():
+            with cgroups.opened():
                 pass
         case points.SkMsgLink(name) | points.SkMsgAttach(name):
             _sockhash(point, name)

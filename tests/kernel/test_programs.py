@@ -12,7 +12,7 @@ from commands import cgroup_programs, held, left_of
 from foreign import Somebody, own_cgroup, somebody
 from namespaces import bpftool, namespace, run, send, veth
 
-from probes import bpf, links, objects
+from probes import bpf, objects, perf
 from probes.attachment import Attachment, Modules
 from probes.hooks import catalogue
 from probes.model import State, Value
@@ -232,7 +232,7 @@ def test_cgroups_are_told_by_path_as_bpftool_cgroup_tree_tells_them(
 
 def test_raw_tracepoints_and_perf_events_are_told(watched: Callable[[], Attachment]) -> None:
     """A link's name is the kernel's; what a perf event runs without a link, its holder's."""
-    number = links.tracepoint_id("raw_syscalls", "sys_enter")
+    number = perf.tracepoint_id("raw_syscalls", "sys_enter")
     raw = bpf.prog_load(ProgType.RAW_TRACEPOINT, bpf.exit_with(0), name="ebpftop_raw")
     link = bpf.raw_tracepoint_open(raw, "sys_exit")
     traced = bpf.prog_load(ProgType.TRACEPOINT, bpf.exit_with(0), name="ebpftop_traced")

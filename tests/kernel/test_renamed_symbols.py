@@ -249,14 +249,14 @@ def test_a_ladder_steps_down_over_what_is_not_there(modules: Modules) -> None:
 # -- where the kernel hides things ------------------------------------------------------------
 
 _ASK = """
-from probes import links, symbols
+from probes import perf, symbols
 from probes.errors import Unsupported
-print(links.whole("tcp_v4_connect", as_declared=True))
+print(perf.whole("tcp_v4_connect", as_declared=True))
 print(symbols.resolve([0xffffffff81000010]))
 print("root:", *sorted(symbols.copies("__set_oom_adj")))
 for name in ("__do_pipe_flags", "ebpftop_no_such_thing"):
     try:
-        print(links.whole(name, as_declared=True))
+        print(perf.whole(name, as_declared=True))
     except Unsupported as refused:
         print("refused:", refused.why)
 """

@@ -18,7 +18,7 @@ from foreign import somebody
 from namespaces import as_json, namespace, run, send, veth
 from scenarios import find, values
 
-from probes import bpf, links
+from probes import bpf, links, refusals
 from probes.attachment import Attachment, Modules
 from probes.errors import Busy, Unsupported
 from probes.hooks import catalogue
@@ -198,7 +198,7 @@ def test_what_no_device_here_answers_is_made_by_a_filter(answer: str, says: str)
 def test_a_driver_s_answer_to_a_large_mtu_names_it(code: int) -> None:
     """ixgbevf says EINVAL where veth says ERANGE."""
     _veth(9000, 9000)
-    refusal = links._attach_refused(
+    refusal = refusals.attach_refused(
         code, "native XDP", XdpLink("native"), socket.if_nametoindex("v0")
     )
     assert isinstance(refusal, Unsupported)

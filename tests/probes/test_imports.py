@@ -163,6 +163,8 @@ def test_another_host_takes_nothing_that_attaches_here() -> None:
 @pytest.mark.parametrize(
     ("below", "above"),
     [
+        ("refusals", {"links", "perf", "features"}),
+        ("perf", {"links", "features"}),
         ("links", {"features", "attachment", "live", "doctor", "kernel"}),
         ("features", {"attachment", "live", "doctor"}),
         ("kernel", {"attachment", "live", "doctor", "links"}),
