@@ -323,7 +323,7 @@ class Attachment:
     def cost(self) -> Cost | None:
         """What its programs cost so far; None where it has none."""
         with self._lock:
-            return None if self._standing is None else _cost(self._standing)
+            return None if self._standing is None else _cost(self._standing)[0]
 
     def slow(self, one_in: int, note: str) -> Status:
         """Attaches the same again, to count one event in so many; counting starts anew."""
@@ -361,7 +361,8 @@ class Attachment:
             if standing is None:
                 return self._sample(None, Reading(), None)
             try:
-                reading, cost = standing.read(), _cost(standing)
+                reading, (cost, missed) = standing.read(), _cost(standing)
+                reading = replace(reading, lost=reading.lost + missed)
                 taken = any(held.taken() for held in standing.held)
             except (ProbeError, OSError) as failed:
                 standing.failures += 1
@@ -459,13 +460,14 @@ def _attaching(programs: list[int]) -> Attach:
     return attach
 
 
-def _cost(standing: _Standing) -> Cost | None:
-    """None for a rung that can have no program; one that follows may have none at the moment."""
+def _cost(standing: _Standing) -> tuple[Cost | None, int]:
+    """What its programs cost, and how many events they missed. None for a rung that can have no
+    program; one that follows may have none at the moment."""
     if standing.rung.passive:
-        return None
+        return None, 0
     infos = [bpf.prog_info(fd) for fd in standing.programs]
     runs, run_ns = sum(i.runs for i in infos), sum(i.run_ns for i in infos)
-    return Cost(runs, run_ns, standing.map_memory)
+    return Cost(runs, run_ns, standing.map_memory), sum(i.missed for i in infos)
 
 
 def _memory(maps: Iterable[int]) -> int | None:

@@ -147,18 +147,18 @@ def source(
         body += [f"s64 result = returned({how.result});"]
     body += [_filled(name, spec) for name in spec.by]
     body += [_field(i, known[name]) for i, name in enumerate(spec.fields)]
-    body += ["slot = slot_of(key); if (!slot) return 0;", "PLUS(&slot->events, 1);"]
+    body += ["slot = slot_of(key); if (!slot) return 0;", "ADD(&slot->events, 1);"]
     if spec.ret:
         body += [
-            "if (result < 0 && result >= -4095) PLUS(&slot->failed, 1);",
+            "if (result < 0 && result >= -4095) ADD(&slot->failed, 1);",
             # Not pointers: a sum of these is nothing, and would not fit.
             "else if (!((u64)result >> 40)) {"
-            " PLUS(&slot->plain, 1); PLUS(&slot->returned, result); }",
+            " ADD(&slot->plain, 1); ADD(&slot->returned, result); }",
         ]
     if spec.latency:
         body += [
-            "if (took > 1) { took -= 2; PLUS(&slot->timed, 1); PLUS(&slot->total_ns, took);"
-            " PLUS(&slot->latency[bucket_of(took, 40)], 1); }"
+            "if (took > 1) { took -= 2; ADD(&slot->timed, 1); ADD(&slot->total_ns, took);"
+            " ADD(&slot->latency[bucket_of(took, 40)], 1); }"
         ]
     parts = [_tables(spec, known), _RESULT if spec.reads_result else ""]
     if spec.latency:
@@ -189,8 +189,7 @@ def _tables(spec: Spec, fields: Mapping[str, Field]) -> str:
     slot += ["u64 failed, plain, returned;"] * spec.ret
     slot += ["u64 timed, total_ns, latency[40];"] * spec.latency
     shared = spec.latency  # a histogram for each CPU would be megabytes
-    plus = "ADD(pointer, n)" if shared else "(*(pointer) += (n))"
-    return f"#define PLUS(pointer, n) {plus}\n" + _SLOT.format(
+    return _SLOT.format(
         # The pid and the name are there once, however many ask for them.
         key=" ".join(f"{part};" for part in dict.fromkeys(key) if part),
         slot=" ".join(slot),

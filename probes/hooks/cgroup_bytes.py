@@ -53,8 +53,9 @@ static inline struct slot *slot_of(struct __sk_buff *ctx) {
 int egress(struct __sk_buff *ctx) {
     struct slot *slot = slot_of(ctx);
     if (slot) {
-        slot->tx_packets += ctx->gso_segs ? ctx->gso_segs : 1;
-        slot->tx_bytes += ctx->len;
+        /* What a task sends is interrupted by what softirqs send and receive. */
+        ADD(&slot->tx_packets, ctx->gso_segs ? ctx->gso_segs : 1);
+        ADD(&slot->tx_bytes, ctx->len);
     }
     return 1;
 }
@@ -62,8 +63,8 @@ int egress(struct __sk_buff *ctx) {
 int ingress(struct __sk_buff *ctx) {
     struct slot *slot = slot_of(ctx);
     if (slot) {
-        slot->rx_packets += ctx->gso_segs ? ctx->gso_segs : 1;
-        slot->rx_bytes += ctx->len;
+        ADD(&slot->rx_packets, ctx->gso_segs ? ctx->gso_segs : 1);
+        ADD(&slot->rx_bytes, ctx->len);
     }
     return 1;
 }

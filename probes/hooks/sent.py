@@ -33,11 +33,12 @@ static inline void sent(u64 protocol, int result) {
         if (!slot)
             return;
     }
-    slot->sends++;
+    /* Tasks on one CPU take turns, also in the middle of this. */
+    ADD(&slot->sends, 1);
     if (result < 0)
-        slot->failed++;
+        ADD(&slot->failed, 1);
     else
-        slot->bytes += result;
+        ADD(&slot->bytes, result);
 }
 
 static inline int counts(u16 family, u16 protocol) {

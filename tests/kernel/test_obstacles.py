@@ -276,7 +276,9 @@ def _counted(hook: Mapping[str, Any], made: Made) -> None:
             mine = [r for r in rows if (r["pid"], r["protocol"]) == (os.getpid(), "tcp")]
             assert len(mine) == 1, (hook, os.getpid())
             (row,) = mine
-            assert (row["bytes"], row["sends"], row["failed"]) == (40, 40, 0)
+            # A call that comes while the program is in the middle of another on that CPU is lost.
+            seen = 40 - hook["lost"]
+            assert (row["bytes"], row["sends"], row["failed"]) == (seen, seen, 0)
         case "dns":
             (row,) = (r for r in rows if (r["pid"], r["host"]) == (os.getpid(), "127.0.0.9"))
             assert (row["lookups"], row["failed"]) == (CALLS, 0)

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,25 @@ def test_what_sendfile_sends_is_counted(
     with file.open("rb") as opened, _connected() as s:
         assert os.sendfile(s.fileno(), opened.fileno(), 0, 10_000) == 10_000
     assert find(values(attachment), pid=os.getpid(), protocol="tcp")["bytes"] == 10_000
+
+
+@_rungs("sent")
+def test_sends_in_the_middle_of_others_are_counted_or_told(
+    attached: Callable[[str, str], Attachment], rung: str
+) -> None:
+    """Threads that take turns on one CPU, where a task may be stopped within the program: what
+    comes meanwhile is not run, so it is lost, and no count of another's is overwritten."""
+    threads, times, payload = 4, 2000, 10
+    attachment = attached("sent", rung)
+
+    def work() -> None:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        _udp(socket.AF_INET, "127.0.0.1", payload, times)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work) for _ in range(threads)]:
+            done.result()
+    sample = sample_of(attachment)
+    row = find(rows_of(attachment, sample), pid=os.getpid(), protocol="udp")
+    assert row["bytes"] == payload * row["sends"]
+    assert row["sends"] <= threads * times <= row["sends"] + sample.lost
