@@ -315,6 +315,19 @@ SITUATIONS = (
         says={THROUGH_RAW: ("attaches no such program",)},
     ),
     Situation(
+        "no raw tracepoints, some hooks",
+        _refused("bpf:17=EINVAL"),
+        lacks=THROUGH_RAW,
+        among=("drops", "opens", "sent", "lsm"),
+    ),
+    Situation(
+        "no links, no CAP_NET_RAW",
+        ("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *_refused("bpf:28=EINVAL")),
+        lacks=(*LINKS, PacketSocket),
+        says={(PacketSocket,): ("CAP_NET_RAW",)},
+        among=("sources@v0",),
+    ),
+    Situation(
         "no raw tracepoints, no cgroup v2",
         (*_mounts(_without_cgroup2()), *_refused("bpf:17=EINVAL")),
         lacks=(*THROUGH_RAW, *CGROUP),
