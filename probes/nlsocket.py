@@ -24,6 +24,7 @@ Decode = Callable[[bytes, int, int], T | None]
 
 ROUTE = 0  # NETLINK_ROUTE
 SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
+XFRM = 6  # NETLINK_XFRM
 
 _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type

@@ -1,8 +1,8 @@
 """Tunnels that lead to an address, and what their outer packets look like when they come in.
 
-Known are ipip, sit, ip6tnl, gre and erspan, vxlan, geneve, WireGuard, IPsec with an interface of
-its own (xfrm, vti), and tun devices of processes (OpenVPN, Tailscale), with what is stacked on
-them. Numbers are those of include/uapi/linux/{if_link,if_tunnel,rtnetlink}.h.
+Known are ipip, sit, ip6tnl, gre and erspan (also in UDP: fou, gue), vxlan, geneve, WireGuard, IPsec
+by interfaces (xfrm, vti) or by policies, and tun devices of processes (OpenVPN, Tailscale), with
+what is stacked on them. Numbers are those of include/uapi/linux/{if_link,if_tunnel,rtnetlink}.h.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from struct import Struct
 from typing import NamedTuple
 
-from probes import iproute, nlsocket, procfs, sockdiag
+from probes import iproute, ipsec, nlsocket, procfs, sockdiag
 from probes.errors import ProbeError
 from probes.nlsocket import attributes, text
 
@@ -37,15 +37,16 @@ class End(NamedTuple):
 
 class _Kind(NamedTuple):
     """protocols: of the outer packets. remote: attributes with the other end's address. port: the
-    one with the UDP port."""
+    one with the UDP port. wrapped: the one that says whether it goes in UDP."""
 
     protocols: tuple[int, ...]
     remote: tuple[int, ...] = ()
     port: int = 0
+    wrapped: int = 0
 
 
-_IPTUN = _Kind((IPIP, IPV6), (3,))  # IFLA_IPTUN_REMOTE
-_OF_GRE = _Kind((GRE,), (7,))  # IFLA_GRE_REMOTE
+_IPTUN = _Kind((IPIP, IPV6), (3,), wrapped=15)  # IFLA_IPTUN_{REMOTE,ENCAP_TYPE}
+_OF_GRE = _Kind((GRE,), (7,), wrapped=14)  # IFLA_GRE_{REMOTE,ENCAP_TYPE}
 _OF_VTI = _Kind((ESP,), (5,))  # IFLA_VTI_REMOTE
 _KINDS: Mapping[str, _Kind] = {
     **dict.fromkeys(("ipip", "sit", "ip6tnl"), _IPTUN),
@@ -55,8 +56,8 @@ _KINDS: Mapping[str, _Kind] = {
     "vxlan": _Kind((UDP,), (2, 16), 15),  # IFLA_VXLAN_{GROUP,GROUP6,PORT}
     "geneve": _Kind((UDP,), (2, 7), 5),  # IFLA_GENEVE_{REMOTE,REMOTE6,PORT}
 }
-_IPSEC_NAT = 4500
-"""The UDP port of ESP behind address translation (RFC 3948)."""
+_IPSEC_NAT, _IKE = 4500, 500
+"""The UDP ports of ESP behind address translation (RFC 3948), and of agreeing on keys."""
 
 
 class _Device(NamedTuple):
@@ -77,8 +78,10 @@ def ends(addresses: Iterable[str] | None) -> frozenset[End]:
     """
     every = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0), _device)
     devices = {device.ifindex: device for device in every}
-    todo = list(devices) if addresses is None else [_way(address) for address in addresses]
-    found, seen = set[End](), set[int]()
+    asked = None if addresses is None else tuple(addresses)
+    found, seen = set(_of_policies(asked)), set[int]()
+    todo = list(devices) if asked is None else [_way(address) for address in asked]
+    todo += [_way(end.address) for end in found]
     while todo:
         if (device := devices.get(todo.pop())) is None or device.ifindex in seen:
             continue
@@ -88,6 +91,13 @@ def ends(addresses: Iterable[str] | None) -> frozenset[End]:
         todo += [_way(end.address) for end in outer if end.address]  # it may be in a tunnel itself
         found |= outer
     return frozenset(found)
+
+
+def _of_policies(addresses: Iterable[str] | None) -> Iterator[End]:
+    for gateway in ipsec.gateways(addresses):
+        if gateway.address:
+            yield End(gateway.address, gateway.protocol)
+            yield from (End(gateway.address, UDP, port) for port in (_IPSEC_NAT, _IKE))
 
 
 def _outer(device: _Device) -> Iterator[End]:
@@ -104,7 +114,9 @@ def _outer(device: _Device) -> Iterator[End]:
         if port:
             yield from [End(address, UDP)] if address else ()  # its fragments
         if ESP in kind.protocols:
-            yield End(address, UDP, _IPSEC_NAT)
+            yield from (End(address, UDP, port) for port in (_IPSEC_NAT, _IKE))
+        if any(device.data.get(kind.wrapped, b"")):
+            yield End(address, UDP)
 
 
 def _of_process(name: str) -> Iterator[End]:

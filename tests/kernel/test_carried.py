@@ -189,6 +189,42 @@ def test_what_is_stacked_on_a_tunnel_leads_through_it() -> None:
     assert tunnels.ends([THERE, "203.0.113.9"]) == frozenset()
 
 
+def _policy(*selector: str, template: tuple[str, ...]) -> None:
+    command = ("ip", "xfrm", "policy", "add", *selector, "tmpl", *template)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this kernel has no IPsec: {done.stderr.strip()}")
+
+
+@pytest.mark.parametrize("direction", ["out", "in"])
+def test_ipsec_by_policies_leads_through_its_gateway(direction: str) -> None:
+    """Whom a policy is for is on the other side; in transport mode it is the gateway itself."""
+    gateway, peer = "203.0.113.9", "10.9.0.7"
+    ends = (("src", HERE), ("dst", gateway))
+    nets = (("src", "10.0.0.0/24"), ("dst", "10.9.0.0/24"))
+    if direction == "in":
+        ends, nets = ((("src", gateway), ("dst", HERE)), (("src", nets[1][1]), ("dst", nets[0][1])))
+    selector = [word for pair in nets for word in pair]
+    tunnel = [word for pair in ends for word in pair]
+    _policy(*selector, "dir", direction, template=(*tunnel, "proto", "esp", "mode", "tunnel"))
+    outer = {End(gateway, 50), End(gateway, UDP, 4500), End(gateway, UDP, 500)}
+    assert tunnels.ends([peer]) == tunnels.ends(None) == outer
+    assert tunnels.ends(["10.8.0.7", "2001:db8::1"]) == frozenset()
+    far = ("dst" if direction == "out" else "src", "2001:db8::/64")
+    _policy(*far, "dir", direction, template=("proto", "ah", "mode", "transport"))
+    itself = "2001:db8::1"
+    assert tunnels.ends([itself]) == {
+        End(itself, 51), End(itself, UDP, 4500), End(itself, UDP, 500),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["ipip", "gre"])
+def test_what_a_tunnel_wraps_in_udp_is_spared_as_such(kind: str) -> None:
+    make("t0", *TUNNELS[kind], "encap", "gue", "encap-sport", "auto", "encap-dport", "5555")
+    run("ip", "addr", "add", f"{INNER}/24", "dev", "t0")
+    assert End(THERE, UDP) in tunnels.ends([CLIENT])
+
+
 def test_a_tun_device_s_process_is_known_by_its_sockets() -> None:
     """OpenVPN and the like: this process holds the device and a socket."""
     with tun("t0"), socket.socket(type=socket.SOCK_DGRAM) as s:

@@ -65,7 +65,7 @@ def _situations(*names: str) -> tuple[str, ...]:
 _OLDEST = ("no-BTF-no-headers", "no-tracefs", "no-raw-tracepoints-some-hooks")
 _LADDERS = ("rungs.py", "rungs_agree.py")
 _OTHERS = ("own.py", "seeds.py", "foreign.py", "compile.py")
-_NEWEST = ("programs.py", "foreign_programs.py", "drop_reasons.py")
+_NEWEST = ("programs.py", "foreign_programs.py", "drop_reasons.py", "carried.py")
 _LOCKED = ("obstacles.py::test_lockdown_leaves_what_reads_no_kernel_memory",)
 _LAST = ("killed.py",)
 BOOTS = (
