@@ -20,6 +20,7 @@ from probes.errors import Gone, ProbeError, Unsupported
 from probes.model import Hook, Program, Rung
 from probes.own_source import REGISTERS, Reading, source
 from probes.points import (
+    FEW_RETURNS,
     BtfTracepoint,
     Fentry,
     Fexit,
@@ -189,6 +190,7 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
             open,
             source=written(REGISTERS),
             programs=_programs(linked),
+            misses=FEW_RETURNS if ends else "",
         ),
         Rung(
             "kprobe",
@@ -196,6 +198,7 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
             open,
             source=written(REGISTERS),
             programs=_programs(probed),
+            misses=FEW_RETURNS if ends else "",
         ),
     )
 

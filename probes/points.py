@@ -132,6 +132,13 @@ class Kretprobe:
     result: bool = True
 
 
+FEW_RETURNS = (
+    "of calls that wait in the kernel some are not seen: there is room for few at a time (two for"
+    " each CPU; ten at least where the kernel is preemptible)"
+)
+"""What programs at the return of a function miss but for those on trampolines, untold."""
+
+
 @dataclass(frozen=True, slots=True)
 class KprobeMulti:
     """The entry of a kernel function, by a bpf_link on ftrace. Linux 5.18, CONFIG_FPROBE.

@@ -9,6 +9,7 @@ from typing import Any
 from probes import decode, syscalls
 from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.points import (
+    FEW_RETURNS,
     BtfTracepoint,
     Fentry,
     Fexit,
@@ -173,6 +174,7 @@ HOOK = Hook(
                 Program("leave", Kretprobe("do_sys_openat2")),
                 Program("enter", Kprobe("do_sys_openat2")),
             ),
+            misses=FEW_RETURNS,
         ),
         # Only these calls run it; what follows runs at every system call.
         Rung(

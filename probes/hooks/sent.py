@@ -7,6 +7,7 @@ from typing import Any
 from probes.decode import comm, packet_protocol
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.points import (
+    FEW_RETURNS,
     BtfTracepoint,
     Fexit,
     Kprobe,
@@ -151,6 +152,7 @@ HOOK = Hook(
                 Program("tcp_bpf_sent", Kretprobe("tcp_bpf_sendmsg"), True, _MAPPED),
                 Program("tcp_page_sent", Kretprobe("tcp_sendpage"), True, _PAGES),
             ),
+            misses=FEW_RETURNS,
         ),
         Rung(
             "btf-tracepoint",

@@ -9,6 +9,7 @@ from probes.connect_source import SOURCES, TYPES
 from probes.decode import address, comm
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.points import (
+    FEW_RETURNS,
     AttachType,
     BtfTracepoint,
     CgroupLink,
@@ -56,6 +57,7 @@ LADDER = (
             Program("connect6", Kprobe("tcp_v6_connect")),
             Program("connected6", Kretprobe("tcp_v6_connect")),
         ),
+        misses=FEW_RETURNS,
     ),
     Rung(
         "btf-tracepoint",
