@@ -239,7 +239,7 @@ async def test_the_other_side_ends_with_the_end_of_its_stdin_and_with_silence() 
         ("echo \"ebpftop: error: argument COMMAND: invalid choice: 'serve'\" >&2; exit 2",
          "too old for --remote"),
         ("echo 'sudo: a password is required' >&2; exit 1", "web1: sudo: a password is required"),
-        ("echo ebpftop-wire/99; sleep 5", "version 99 .* the one here 1"),
+        ("echo ebpftop-wire/99; sleep 5", "version 99 .* the one here 2"),
         ("exit 3", "status 3 and without a word"),
         ("head -c 100000 /dev/zero", "no ebpftop"),
         ("yes | head -n 100000", "no ebpftop"),
