@@ -185,7 +185,7 @@ def test_what_is_stacked_on_a_tunnel_leads_through_it() -> None:
     run("ip", "link", "set", "dev", "t0", "master", "d0")
     run("ip", "addr", "add", f"{INNER}/24", "dev", "d0")
     outer = {End(THERE, UDP, 4789), End(THERE, UDP)}
-    assert tunnels.ends([CLIENT]) == tunnels.ends(None) == outer
+    assert tunnels.ends([CLIENT]) == outer <= tunnels.ends(None)
     assert tunnels.ends([THERE, "203.0.113.9"]) == frozenset()
 
 
@@ -208,7 +208,7 @@ def test_ipsec_by_policies_leads_through_its_gateway(direction: str) -> None:
     tunnel = [word for pair in ends for word in pair]
     _policy(*selector, "dir", direction, template=(*tunnel, "proto", "esp", "mode", "tunnel"))
     outer = {End(gateway, 50), End(gateway, UDP, 4500), End(gateway, UDP, 500)}
-    assert tunnels.ends([peer]) == tunnels.ends(None) == outer
+    assert tunnels.ends([peer]) == outer <= tunnels.ends(None)
     assert tunnels.ends(["10.8.0.7", "2001:db8::1"]) == frozenset()
     far = ("dst" if direction == "out" else "src", "2001:db8::/64")
     _policy(*far, "dir", direction, template=("proto", "ah", "mode", "transport"))
