@@ -29,7 +29,7 @@ run() {
     if [[ -d /run/kernel/lib/modules ]]; then
         modules=(--dirname /run/kernel)
     fi
-    modprobe "${modules[@]}" -a veth sch_ingress cls_bpf inet_diag tcp_diag tun virtio_net
+    modprobe "${modules[@]}" -a veth sch_ingress cls_bpf inet_diag tcp_diag tun virtio_net fou
     for card in /sys/class/net/*/device/driver; do
         if [[ $(readlink "$card") == */virtio_net ]]; then
             EBPFTOP_SPARE_NIC=$(basename "${card%/device/driver}") && export EBPFTOP_SPARE_NIC
