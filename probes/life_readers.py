@@ -10,7 +10,7 @@ from probes.decode import address, comm
 from probes.model import Opening, Reading, Row
 from probes.procfs import Owner, SocketOwners
 from probes.readers import filled, record, row_from, row_of
-from probes.sockdiag import TcpSocket, TcpState, mask, tcp_sockets
+from probes.sockdiag import SYNCHRONIZED, TcpSocket, TcpState, mask, tcp_sockets
 from probes.units import DASH
 
 SIDES = ("out", "in")
@@ -89,15 +89,6 @@ def _ended(e: dict[str, object]) -> Row:
 
 # -- polling ---------------------------------------------------------------------------------
 
-_CONNECTED = mask(
-    TcpState.ESTABLISHED,
-    TcpState.FIN_WAIT1,
-    TcpState.FIN_WAIT2,
-    TcpState.CLOSE_WAIT,
-    TcpState.LAST_ACK,
-    TcpState.CLOSING,
-)
-
 
 @dataclass(slots=True)
 class _Tally:
@@ -125,7 +116,7 @@ class _Poll:
         self._first = True
 
     def look(self) -> None:
-        everything = tcp_sockets(_CONNECTED | mask(TcpState.LISTEN))
+        everything = tcp_sockets(SYNCHRONIZED | mask(TcpState.LISTEN))
         listening = {s.lport for s in everything if s.state == TcpState.LISTEN}
         sockets = {s.cookie: s for s in everything if s.state != TcpState.LISTEN and s.info}
         whose = self._owners.find({s.inode for s in sockets.values()})

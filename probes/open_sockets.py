@@ -14,19 +14,10 @@ from typing import NamedTuple
 
 from probes import decode, points, sockdiag
 from probes.model import Opening, Program
-from probes.sockdiag import TcpState
 from probes.socket_source import OF_SOCK
 
 MANY = 400
 """Connections from which on the iterator is the faster one."""
-STATES = (
-    TcpState.ESTABLISHED,
-    TcpState.FIN_WAIT1,
-    TcpState.FIN_WAIT2,
-    TcpState.CLOSE_WAIT,
-    TcpState.LAST_ACK,
-    TcpState.CLOSING,
-)
 _NO_SAMPLE = 2**32 - 1
 """What the kernel's minimum holds before the first."""
 
@@ -56,7 +47,7 @@ int iterated(u64 *ctx) {{
     struct iterated now = {{}};
     struct sock *sk = (struct sock *)tcp;
     struct socket *socket;
-    if (!tcp || !(1 << common->skc_state & {sockdiag.mask(*STATES)}))
+    if (!tcp || !(1 << common->skc_state & {sockdiag.SYNCHRONIZED}))
         return 0;
     ends_of_sock(sk, now.laddr, now.raddr, &now.lport, &now.rport);
     now.srtt_us = tcp->srtt_us >> 3;
@@ -120,7 +111,7 @@ def _iterated(data: bytes) -> Iterator[OpenSocket]:
 
 
 def _told() -> Iterator[OpenSocket]:
-    for s in sockdiag.tcp_sockets(sockdiag.mask(*STATES)):
+    for s in sockdiag.tcp_sockets(sockdiag.SYNCHRONIZED):
         if (i := s.info) is not None:
             yield OpenSocket(
                 s.cookie, s.laddr, s.lport, s.raddr, s.rport,

@@ -49,6 +49,15 @@ def mask(*states: TcpState) -> int:
 
 
 ALL = mask(*TcpState)
+SYNCHRONIZED = mask(
+    TcpState.ESTABLISHED,
+    TcpState.FIN_WAIT1,
+    TcpState.FIN_WAIT2,
+    TcpState.CLOSE_WAIT,
+    TcpState.LAST_ACK,
+    TcpState.CLOSING,
+)
+"""Of a connection that both ends know of (RFC 9293), until it waits."""
 OPEN = mask(TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
 CONNECTED = ALL & ~mask(TcpState.LISTEN, TcpState.CLOSE, TcpState.TIME_WAIT)
 
