@@ -362,7 +362,8 @@ class Attachment:
                 return self._sample(None, Reading(), None)
             try:
                 reading, (cost, missed) = standing.read(), _cost(standing)
-                reading = replace(reading, lost=reading.lost + missed)
+                if missed:
+                    reading = replace(reading, lost=reading.lost + missed)
                 taken = any(held.taken() for held in standing.held)
             except (ProbeError, OSError) as failed:
                 standing.failures += 1
@@ -465,9 +466,11 @@ def _cost(standing: _Standing) -> tuple[Cost | None, int]:
     program; one that follows may have none at the moment."""
     if standing.rung.passive:
         return None, 0
-    infos = [bpf.prog_info(fd) for fd in standing.programs]
-    runs, run_ns = sum(i.runs for i in infos), sum(i.run_ns for i in infos)
-    return Cost(runs, run_ns, standing.map_memory), sum(i.missed for i in infos)
+    run_ns = runs = missed = 0
+    for fd in standing.programs:
+        ns, times, not_run = bpf.prog_runs(fd)
+        run_ns, runs, missed = run_ns + ns, runs + times, missed + not_run
+    return Cost(runs, run_ns, standing.map_memory), missed
 
 
 def _memory(maps: Iterable[int]) -> int | None:

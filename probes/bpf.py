@@ -26,6 +26,7 @@ _CALLS = {  # bpf, perf_event_open
 }
 _BPF, _PERF_EVENT_OPEN = _CALLS.get(platform.machine(), (280, 241))  # asm-generic: arm64, riscv64
 _libc = ctypes.CDLL(None, use_errno=True)
+_CHAR = ctypes.c_char
 
 ENOTSUPP = 524
 PSEUDO_MAP_FD = 1
@@ -42,6 +43,11 @@ _ITER_CREATE = 33
 
 _LINK_TRACING, _LINK_CGROUP, _LINK_XDP = 2, 3, 6  # enum bpf_link_type
 _MAP_PROG_ARRAY, SOCKHASH = 3, 18  # enum bpf_map_type
+
+# In union bpf_attr: of BPF_OBJ_GET_INFO_BY_FD, of elements of maps, of BPF_PROG_QUERY
+_OBJECT, _ELEM = struct.Struct("<IIQ"), struct.Struct("<IIQQQ")
+_QUERY = struct.Struct("<IIIIQII")
+_RUNS, _RUNS_AT = struct.Struct("<QQQ"), 192  # in struct bpf_prog_info
 
 _ITERATED = 1 << 16  # the kernel's own buffer has half of it
 
@@ -61,10 +67,10 @@ def exit_with(value: int) -> bytes:
     return struct.pack("<BBhi", 0xB7, 0, 0, value) + struct.pack("<BBhi", 0x95, 0, 0, 0)
 
 
-def _bpf(command: int, attr: bytes | bytearray | ctypes.Array[ctypes.c_char]) -> int:
-    buffer = attr if isinstance(attr, ctypes.Array) else ctypes.create_string_buffer(bytes(attr))
+def _bpf(command: int, attr: bytes | ctypes.Array[ctypes.c_char]) -> int:
     size = len(attr)
-    result = int(_libc.syscall(_BPF, command, buffer, size))
+    buffer = attr if isinstance(attr, ctypes.Array) else (_CHAR * size).from_buffer_copy(attr)
+    result: int = _libc.syscall(_BPF, command, buffer, size)
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
@@ -161,14 +167,21 @@ def prog_info(fd: int) -> ProgInfo:
     kind, id = struct.unpack_from("<II", info, 0)
     name = struct.unpack_from("16s", info, 64)[0]
     (btf_id,) = struct.unpack_from("<I", info, 128)
-    run_ns, runs, missed = struct.unpack_from("<QQQ", info, 192)
     text = name.split(b"\0")[0].decode(errors="replace")
-    return ProgInfo(kind, id, text, btf_id, run_ns, runs, missed)
+    return ProgInfo(kind, id, text, btf_id, *_RUNS.unpack_from(info, _RUNS_AT))
+
+
+def prog_runs(fd: int) -> tuple[int, int, int]:
+    """run_ns, runs and missed alone, as in `ProgInfo`: what is asked at every reading."""
+    info = (_CHAR * 224)()
+    object_info(fd, info)
+    run_ns, runs, missed = _RUNS.unpack_from(info, _RUNS_AT)
+    return run_ns, runs, missed
 
 
 def object_info(fd: int, info: ctypes.Array[ctypes.c_char]) -> None:
     """Fills `info` (a program's, map's or link's struct) as far as the kernel knows it."""
-    _bpf(_OBJ_INFO, struct.pack("<IIQ", fd, len(info), _address(info)))
+    _bpf(_OBJ_INFO, _OBJECT.pack(fd, len(info), ctypes.addressof(info)))
 
 
 def main_function(fd: int) -> int:
@@ -237,7 +250,7 @@ def link_target(fd: int) -> int:
 
     0 where it was detached by force (BPF_LINK_DETACH) or its target is gone.
     """
-    info = ctypes.create_string_buffer(64)
+    info = (_CHAR * 64)()
     object_info(fd, info)
     # struct bpf_link_info: type, id, prog_id, then a union; ifindex has 4 bytes, a cgroup id 8
     (kind,) = struct.unpack_from("<I", info, 0)
@@ -383,11 +396,9 @@ def prog_query(target: int, attach_type: int, *, effective: bool = False) -> lis
 
     effective: all that run for a cgroup, also those attached above it.
     """
-    ids = ctypes.create_string_buffer(4 * 64)
+    ids, attr = (_CHAR * (4 * 64))(), (_CHAR * 64)()
     flags = _QUERY_EFFECTIVE if effective else 0
-    attr = ctypes.create_string_buffer(
-        struct.pack("<IIIIQII", target, attach_type, flags, 0, _address(ids), 64, 0), 64
-    )
+    _QUERY.pack_into(attr, 0, target, attach_type, flags, 0, ctypes.addressof(ids), 64, 0)
     _bpf(_PROG_QUERY, attr)
     count = struct.unpack_from("<I", attr, 24)[0]
     return list(struct.unpack_from(f"<{count}I", ids, 0))
@@ -471,8 +482,7 @@ def map_create(
 
 def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
     """The value of a key, or None. value_size: for per-CPU maps that of all CPUs together."""
-    where = ctypes.create_string_buffer(key, len(key))
-    value = ctypes.create_string_buffer(value_size)
+    where, value = (_CHAR * len(key)).from_buffer_copy(key), (_CHAR * value_size)()
     try:
         _bpf(_MAP_LOOKUP, _elem(fd, where, value))
     except OSError as missing:
@@ -528,7 +538,7 @@ def _elem(
     value: ctypes.Array[ctypes.c_char] | None = None,
     flags: int = 0,
 ) -> bytes:
-    return struct.pack("<IIQQQ", fd, 0, _address(key), _address(value), flags)
+    return _ELEM.pack(fd, 0, _address(key), _address(value), flags)
 
 
 def map_lookup_batch(

@@ -6,8 +6,9 @@ import errno
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from probes import bpf, netlink, tc
+from probes import bpf, netlink
 from probes.foreign_source import Place
+from probes.once import once
 from probes.points import AttachType
 
 TCX = "tcx"
@@ -32,10 +33,10 @@ class Chains:
 
     def list(self) -> list[Sitting]:
         """Without TCX where the kernel has none, or does not tell us (CAP_NET_ADMIN)."""
-        filtered = {q.ifindex for q in tc.qdiscs() if q.parent == netlink.CLSACT}
+        filtered = {q.ifindex for q in once(netlink.qdiscs) if q.parent == netlink.CLSACT}
         return [
             sitting
-            for link in netlink.links()
+            for link in once(netlink.links)
             for direction in DIRECTIONS
             for sitting in (
                 *self._chain(link, direction),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import socket
+from functools import lru_cache
 from typing import Any
 
 _RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART"}
 
 
+@lru_cache(4096)
 def comm(raw: Any) -> str:
     """A task's name: up to 15 bytes that its owner chose, so not always UTF-8."""
     return bytes(raw).split(b"\0")[0].decode(errors="replace")
 
 
+@lru_cache(1 << 16)
 def address(raw: Any) -> str:
     """16 bytes of IPv6 address as text; an IPv4-mapped one (::ffff:a.b.c.d) as IPv4."""
     raw = bytes(raw)

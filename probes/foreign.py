@@ -77,7 +77,7 @@ class Followed:
         """How often it ran since it is followed, wherever; None where its verdicts are counted."""
         if self.fd is None or self.seen != RUNS:
             return None
-        return bpf.prog_info(self.fd).runs - self.base
+        return bpf.prog_runs(self.fd)[1] - self.base
 
 
 class Followers:

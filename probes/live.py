@@ -27,6 +27,7 @@ from probes.model import (
     TargetKind,
     until_next,
 )
+from probes.once import reading
 from probes.rules import Rule
 
 MOST_INTERFACES = 64
@@ -306,7 +307,7 @@ class Live:
     def _read_asked(self) -> None:
         asked, self._asked = self._asked, []
         work = asyncio.get_running_loop().run_in_executor(
-            self._readers, lambda: [_read_all(standing) for standing, _ in asked]
+            self._readers, _read_all, [standing for standing, _ in asked]
         )
         work.add_done_callback(lambda done: _answer([future for _, future in asked], done))
 
@@ -314,7 +315,8 @@ class Live:
         """One sample of everything that has been asked for or stands."""
         attachments = list(self._attachments.values())
         loop = asyncio.get_running_loop()
-        return list(await loop.run_in_executor(self._readers, _read_all, attachments))
+        (samples,) = await loop.run_in_executor(self._readers, _read_all, [attachments])
+        return list(samples)
 
     def until_next(self) -> float:
         """Seconds to the next tick; all hooks tick together, so the screen wakes once."""
@@ -446,8 +448,9 @@ class Live:
             self._stats = None
 
 
-def _read_all(attachments: Iterable[Attachment]) -> tuple[Sample, ...]:
-    return tuple(attachment.read() for attachment in attachments)
+def _read_all(asked: Iterable[Iterable[Attachment]]) -> list[tuple[Sample, ...]]:
+    with reading():
+        return [tuple([a.read() for a in attachments]) for attachments in asked]
 
 
 def _spendings(

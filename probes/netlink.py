@@ -10,7 +10,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from probes import nlsocket
-from probes.nlsocket import attributes, text
+from probes.nlsocket import attributes, chosen, text
 
 _RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 18, 22, 38, 46
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
@@ -25,6 +25,9 @@ _ARPHRD_LOOPBACK = 772
 _IFF_UP = 1
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
 _IFLA_STATS64, _IFLA_XDP = 23, 43
+_OF_INTERFACE = frozenset({
+    _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_STATS64, _IFLA_XDP,
+})  # fmt: skip
 _IFLA_INFO_KIND = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _OPERSTATES = ("unknown", "gone", "down", "lowdown", "testing", "dormant", "up")
@@ -150,23 +153,17 @@ def filters(ifindex: int, direction: str) -> list[Filter]:
 
 def _interface(data: bytes, start: int, end: int) -> Interface:
     _, device, ifindex, flags, _ = _IFINFO.unpack_from(data, start)
-    name, mtu, state, mode = "", 0, 0, "none"
+    found = chosen(data, start + _IFINFO.size, end, _OF_INTERFACE)
+    name = text(data, *found[_IFLA_IFNAME]) if _IFLA_IFNAME in found else ""
+    (mtu,) = _U32.unpack_from(data, found[_IFLA_MTU][0]) if _IFLA_MTU in found else (0,)
+    state = data[found[_IFLA_OPERSTATE][0]] if _IFLA_OPERSTATE in found else 0
     kind = "loopback" if device == _ARPHRD_LOOPBACK else "physical"
-    programs: tuple[tuple[str, int], ...] = ()
+    if _IFLA_LINKINFO in found:
+        kind = _text_in(data, *found[_IFLA_LINKINFO], _IFLA_INFO_KIND) or kind
     stats: tuple[int, ...] = (0,) * 9
-    for attribute, at, to in attributes(data, start + _IFINFO.size, end):
-        if attribute == _IFLA_IFNAME:
-            name = text(data, at, to)
-        elif attribute == _IFLA_MTU:
-            (mtu,) = _U32.unpack_from(data, at)
-        elif attribute == _IFLA_OPERSTATE:
-            state = data[at]
-        elif attribute == _IFLA_STATS64:
-            stats = _LINK_STATS.unpack_from(data, at)
-        elif attribute == _IFLA_LINKINFO:
-            kind = _text_in(data, at, to, _IFLA_INFO_KIND) or kind
-        elif attribute == _IFLA_XDP:
-            mode, programs = _xdp(data, at, to)
+    if _IFLA_STATS64 in found:
+        stats = _LINK_STATS.unpack_from(data, found[_IFLA_STATS64][0])
+    mode, programs = _xdp(data, *found[_IFLA_XDP]) if _IFLA_XDP in found else ("none", ())
     return Interface._make((ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs))
 
 
@@ -202,10 +199,8 @@ def _xdp(data: bytes, start: int, end: int) -> tuple[str, tuple[tuple[str, int],
 
 
 def _text_in(data: bytes, start: int, end: int, wanted: int) -> str:
-    for attribute, at, to in attributes(data, start, end):
-        if attribute == wanted:
-            return text(data, at, to)
-    return ""
+    found = chosen(data, start, end, (wanted,))
+    return text(data, *found[wanted]) if found else ""
 
 
 def _qdisc(data: bytes, start: int, end: int) -> Qdisc:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ERANGE
 from struct import Struct
@@ -92,6 +92,22 @@ def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, in
             return
         yield kind & _TYPE_MASK, start + 4, start + length
         start += (length + 3) & ~3
+
+
+def chosen(data: bytes, start: int, end: int, wanted: Container[int]) -> dict[int, tuple[int, int]]:
+    """Of the attributes that are wanted, where the payload of each begins and ends in `data`.
+
+    For messages with many attributes, of which few are looked at.
+    """
+    unpack, found = _ATTRIBUTE.unpack_from, {}
+    while start + 4 <= end:
+        length, kind = unpack(data, start)
+        if length < 4 or start + length > end:
+            break
+        if kind & _TYPE_MASK in wanted:
+            found[kind & _TYPE_MASK] = start + 4, start + length
+        start += (length + 3) & ~3
+    return found
 
 
 def text(data: bytes, start: int, end: int) -> str:

@@ -8,7 +8,6 @@ iterator may ask for a socket's cookie.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
@@ -63,7 +62,6 @@ int iterated(u64 *ctx) {{
 """
 )
 _ITERATED = Struct("=16s16sIIIII4xQQ")
-_text = lru_cache(1 << 16)(decode.address)
 
 
 class OpenSocket(NamedTuple):
@@ -106,7 +104,15 @@ def _iterated(data: bytes) -> Iterator[OpenSocket]:
     for laddr, raddr, lport, rport, *numbers, cookie, inode in _ITERATED.iter_unpack(data):
         srtt, least, again = numbers
         yield OpenSocket(
-            cookie, _text(laddr), lport, _text(raddr), rport, srtt, minimum(least), again, inode
+            cookie,
+            decode.address(laddr),
+            lport,
+            decode.address(raddr),
+            rport,
+            srtt,
+            minimum(least),
+            again,
+            inode,
         )
 
 

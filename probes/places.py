@@ -15,6 +15,7 @@ from pathlib import Path
 from probes import bpf, btf, cgroups, netlink
 from probes.chains import TCX, Chains
 from probes.objects import Link, Map, Program, attach_name, links
+from probes.once import once
 from probes.readers import name_or_number
 from probes.units import printable
 
@@ -55,7 +56,7 @@ def where(programs: Mapping[int, Program], maps: Mapping[int, Map]) -> Where:
 
 def _on_devices() -> Iterator[tuple[int, int, str]]:
     """(program, interface's number, where) of this network namespace."""
-    for link in netlink.links():
+    for link in once(netlink.links):
         for mode, program in link.xdp_programs:
             yield program, link.ifindex, f"xdp {printable(link.name)} {mode}"
     for one in Chains().list():

@@ -6,12 +6,14 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from errno import ENODEV
 from fcntl import ioctl
 from typing import Any
 
 from probes.errors import Gone
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.once import once, shared
 
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
 _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
@@ -88,11 +90,13 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
         table, columns = opening.tables[name], opening.hook.stored
         # The map is shared by all targets and this one may have been counted before.
         table.delete((opening.ifindex,))
-        row = row_of(columns, table)
+        row, whole = row_of(columns, table), _Whole(table)
         empty = tuple(0 if c.kind is Kind.COUNTER and c.field else None for c in columns)
 
         def read() -> Reading:
-            entry = table.row((opening.ifindex,))
+            # Where all targets are read, the map is read in one go.
+            here = opening.ifindex
+            entry = once(whole).get(here) if shared() else table.row((here,))
             known = {
                 "ifindex": opening.ifindex,
                 "interface": interface_name(opening.ifindex),
@@ -105,8 +109,20 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
     return open
 
 
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A map's entries by the first field of their key."""
+
+    table: Table
+
+    def __call__(self) -> dict[int, Flat]:
+        return {entry[0]: entry for entry in self.table.rows()}
+
+
 def interface_name(ifindex: int) -> str:
     """The name an interface has now. Raises Gone, or OSError where it could not be asked."""
+    if shared() and (name := once(_names).get(ifindex)):
+        return name
     try:
         return socket.if_indextoname(ifindex)
     except OSError:
@@ -120,6 +136,10 @@ def interface_name(ifindex: int) -> str:
                 raise
             raise Gone("the interface is not there any more") from None
     return os.fsdecode(answer[:16].split(b"\0")[0])
+
+
+def _names() -> dict[int, str]:
+    return dict(socket.if_nameindex())
 
 
 def name_or_number(ifindex: int) -> str:

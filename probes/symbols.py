@@ -14,10 +14,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 
 _KALLSYMS, _MODULES = Path("/proc/kallsyms"), Path("/proc/modules")
 _CHUNK = 1 << 18
 _CODE = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)(?:$|\t\[(?!bpf\]))", re.MULTILINE)
+REST = 5.0
+"""Seconds after which addresses are looked up among the modules of now."""
 _LARGEST = 1 << 20  # no function is larger: what lies further from a symbol is not its code
 # What gcc and clang append to the names of copies that they made of a function.
 _SUFFIX = rb"(?:\.(?:isra|constprop|part|llvm)(?:\.\d+)?)+"
@@ -61,6 +64,7 @@ class _Table:
 
 
 _table: _Table | None = None
+_asked = 0.0
 _lock = Lock()
 
 
@@ -73,12 +77,16 @@ def prepare() -> None:
 def resolve(addresses: Iterable[int]) -> dict[int, str]:
     """Code addresses as "symbol+0x1f", or as "0xffffffff8..." where the kernel does not tell."""
     with _lock:
-        table = _current()
+        table = _current(REST)
         return {a: table.name(a) for a in addresses}
 
 
-def _current() -> _Table:
-    global _table
+def _current(rest: float = 0.0) -> _Table:
+    """rest: seconds for which what was read before is taken as it was."""
+    global _table, _asked
+    if _table is not None and monotonic() - _asked < rest:
+        return _table
+    _asked = monotonic()
     try:
         # Without the third column, which changes all the time: how often each is used.
         modules = re.sub(rb"(?m)^(\S+ \S+) \S+ \S+", rb"\1", _MODULES.read_bytes())

@@ -6,8 +6,6 @@ first there, so that it counts also what somebody's program then drops.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Mapping
 
 from probes import netlink
@@ -22,6 +20,7 @@ from probes.model import (
     TargetKind,
     Value,
 )
+from probes.once import once
 from probes.points import Clsact, TcxLink
 from probes.readers import interface_name, of_interface, row_from
 from probes.units import Unit
@@ -100,39 +99,14 @@ def _qdisc(ifindex: int, direction: str) -> tuple[int | None, int | None, int | 
     Egress: the root qdisc. Ingress: the clsact or ingress qdisc, whose own counters are those of
     packets its filters saw.
     """
-    for qdisc in _recent.qdiscs():
-        parent = netlink.CLSACT if direction == "ingress" else netlink.ROOT
-        # noqueue counts nothing: its zeros are no numbers.
-        if qdisc.ifindex == ifindex and qdisc.parent == parent and qdisc.kind != "noqueue":
-            return qdisc.packets, qdisc.bytes, qdisc.drops
-    return None, None, None
+    parent = netlink.CLSACT if direction == "ingress" else netlink.ROOT
+    qdisc = once(_counting).get((ifindex, parent))
+    return (None, None, None) if qdisc is None else (qdisc.packets, qdisc.bytes, qdisc.drops)
 
 
-class _Recent:
-    """The latest dump of all qdiscs, shared by all targets that read in the same tick."""
-
-    AGE = 0.05
-    """Seconds; far below the shortest interval, and longer than a tick's readings take."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._made = 0.0
-        self._qdiscs: list[netlink.Qdisc] = []
-
-    def qdiscs(self) -> list[netlink.Qdisc]:
-        with self._lock:
-            if time.monotonic() - self._made > self.AGE:
-                self._qdiscs = netlink.qdiscs()
-                self._made = time.monotonic()
-            return self._qdiscs
-
-
-_recent = _Recent()
-
-
-def qdiscs() -> list[netlink.Qdisc]:
-    """All qdiscs of this network namespace, as of this tick. Raises ProbeError."""
-    return _recent.qdiscs()
+def _counting() -> dict[tuple[int, int], netlink.Qdisc]:
+    """Qdiscs by interface and parent. noqueue counts nothing: its zeros are no numbers."""
+    return {(q.ifindex, q.parent): q for q in once(netlink.qdiscs) if q.kind != "noqueue"}
 
 
 def _from_netlink(direction: str) -> Callable[[Opening], Callable[[], Reading]]:

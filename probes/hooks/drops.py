@@ -8,6 +8,7 @@ from probes import drop_reasons, drop_source, netlink, privilege, procfs, symbol
 from probes.decode import packet_protocol
 from probes.errors import Unsupported
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
+from probes.once import once
 from probes.points import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.readers import name_or_number
 from probes.units import DASH, Unit
@@ -64,7 +65,7 @@ def _counters(_: Opening) -> Callable[[], Reading]:
 
     def read() -> Reading:
         rows: list[Row] = [(DASH, reason, "procfs", packets) for reason, packets in procfs.drops()]
-        for link in netlink.links():
+        for link in once(netlink.links):
             rows.append((link.name, "rx_dropped", "netlink", link.rx_dropped))
             rows.append((link.name, "tx_dropped", "netlink", link.tx_dropped))
         return Reading([(*row, DASH, None) for row in rows if row[3]])

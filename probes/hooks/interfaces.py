@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 
 from probes import bpf, netlink
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.once import once
 from probes.readers import row_from
 from probes.units import Unit
 
@@ -16,6 +18,7 @@ def _packets(name: str, title: str, help: str) -> Column:
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
+    addresses = _Addresses()
     names: dict[int, str] = {}
     drivers: dict[int, str] = {}
 
@@ -30,10 +33,28 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         return row_from(opening.hook.stored, known)
 
     def read() -> Reading:
-        addresses = netlink.addresses()
-        return Reading([row(link, addresses.get(link.ifindex, ())) for link in netlink.links()])
+        links = once(netlink.links)
+        known = addresses.of(links)
+        return Reading([row(link, known.get(link.ifindex, ())) for link in links])
 
     return read
+
+
+class _Addresses:
+    """Interfaces' addresses, asked for again every few seconds, and when one comes or goes."""
+
+    REST = 5.0
+
+    def __init__(self) -> None:
+        self._known: dict[int, list[str]] = {}
+        self._there: frozenset[int] | None = None
+        self._asked = 0.0
+
+    def of(self, links: Iterable[netlink.Interface]) -> Mapping[int, Sequence[str]]:
+        there = frozenset([link.ifindex for link in links])
+        if there != self._there or monotonic() - self._asked > self.REST:
+            self._known, self._there, self._asked = netlink.addresses(), there, monotonic()
+        return self._known
 
 
 def _driver(name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from probes import netlink
 from probes.errors import Gone
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.once import once
 from probes.readers import interface_name, row_from
 from probes.units import Unit
 
@@ -21,7 +22,7 @@ def _number(handle: int) -> str:
 
 def _open(opening: Opening) -> Callable[[], Reading]:
     def rows() -> list[Row]:
-        return [row for qdisc in netlink.qdiscs() if (row := _row(opening, qdisc)) is not None]
+        return [row for qdisc in once(netlink.qdiscs) if (row := _row(opening, qdisc)) is not None]
 
     return lambda: Reading(rows())
 

@@ -11,6 +11,7 @@ from probes import ethtool, netlink
 from probes.decode import errno_name
 from probes.hooks.interfaces import programs_on
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung
+from probes.once import once
 from probes.points import BtfTracepoint, Point, RawTracepoint
 from probes.procfs import netns
 from probes.readers import name_or_number, record
@@ -105,7 +106,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
     def read() -> Reading:
         entries, lost = table.rows(), uncounted.row((0,))
-        here = {link.ifindex: link for link in netlink.links()} if entries else {}
+        here = {link.ifindex: link for link in once(netlink.links)} if entries else {}
         return Reading([row(entry, here) for entry in entries], lost[1] if lost else 0)
 
     return read
@@ -128,7 +129,7 @@ def _from_drivers(_: Opening) -> Callable[[], Reading]:
                 yield link.name, programs_on(link, names), answer, DASH, DASH, told[counter]
 
     def read() -> Reading:
-        native = [x for x in netlink.links() if any(m == "native" for m, _ in x.xdp_programs)]
+        native = [x for x in once(netlink.links) if any(m == "native" for m, _ in x.xdp_programs)]
         return Reading([row for link in native for row in rows(link)])
 
     return read

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from probes import bpf, ethtool, foreign, foreign_source, netlink
 from probes.foreign import Followed, Followers
 from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.once import once
 from probes.points import PROGRAM_PREFIX
 from probes.readers import row_from
 from probes.units import Unit
@@ -20,11 +21,17 @@ Sitting = tuple[netlink.Interface, str, Place]
 """An interface, the mode of the XDP program on it, and which that is."""
 
 
-def _sitting() -> list[Sitting]:
+def _sitting(counted: Collection[Place] = ()) -> list[Sitting]:
+    """counted: places that a map knows: all of them are older than the list."""
+    sitting = _on(once(netlink.links))
+    if not {place for *_, place in sitting}.issuperset(counted):
+        return _on(netlink.links())
+    return sitting
+
+
+def _on(links: Iterable[netlink.Interface]) -> list[Sitting]:
     return [
-        (link, mode, Place(id, link.ifindex))
-        for link in netlink.links()
-        for mode, id in link.xdp_programs
+        (link, mode, Place(id, link.ifindex)) for link in links for mode, id in link.xdp_programs
     ]
 
 
@@ -49,7 +56,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
 
         def read() -> Reading:
             answers = verdicts.read() if verdicts is not None else {}
-            sitting = _sitting()
+            sitting = _sitting(answers.keys())
             held = followers.keep([place for *_, place in sitting])
             here = Counter(place.program for *_, place in sitting)
             places = {place for *_, place in sitting}

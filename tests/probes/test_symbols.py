@@ -128,6 +128,7 @@ def test_symbols_are_read_again_when_modules_have_changed(
     symbol_file, modules = tmp_path / "kallsyms", tmp_path / "modules"
     monkeypatch.setattr(symbols, "_KALLSYMS", symbol_file)
     monkeypatch.setattr(symbols, "_MODULES", modules)
+    monkeypatch.setattr(symbols, "REST", 0.0)
     monkeypatch.setattr(symbols, "_table", None)
     symbol_file.write_text(f"{1 << 40:016x} t first\n")
     modules.write_text("one 4096 1 - Live 0x10\n")
