@@ -10,16 +10,23 @@ from typing import Any
 _RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART"}
 
 
-@lru_cache(4096)
 def comm(raw: Any) -> str:
     """A task's name: up to 15 bytes that its owner chose, so not always UTF-8."""
-    return bytes(raw).split(b"\0")[0].decode(errors="replace")
+    return _comm(bytes(raw))
+
+
+@lru_cache(4096)
+def _comm(raw: bytes) -> str:
+    return raw.split(b"\0")[0].decode(errors="replace")
+
+
+def address(raw: Any) -> str:
+    """16 bytes of IPv6 address as text; an IPv4-mapped one (::ffff:a.b.c.d) as IPv4."""
+    return _address(bytes(raw))
 
 
 @lru_cache(1 << 16)
-def address(raw: Any) -> str:
-    """16 bytes of IPv6 address as text; an IPv4-mapped one (::ffff:a.b.c.d) as IPv4."""
-    raw = bytes(raw)
+def _address(raw: bytes) -> str:
     if raw[:12] == b"\0" * 10 + b"\xff\xff":
         return socket.inet_ntop(socket.AF_INET, raw[12:])
     return socket.inet_ntop(socket.AF_INET6, raw)

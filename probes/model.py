@@ -283,8 +283,7 @@ class Hook:
         return next(c for c in self.columns if c.name == name)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class HookId:
+class HookId(NamedTuple):
     """A hook and its target: the identity that keys, prompts and the JSON use."""
 
     hook: str

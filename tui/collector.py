@@ -45,6 +45,7 @@ class Collector:
         self._trails: dict[str, Trail] = {}
         self.keep: Callable[[Frame], None] | None = None
         self._gathering = Gathering()
+        self._there: dict[str, dict[HookId, Snapshot]] = {}
         self._stood: dict[HookId, Status] = {}
         self._hits = Hits()
 
@@ -100,12 +101,13 @@ class Collector:
                 self.keep(frame)
 
     def _take(self, hook: str, snapshots: tuple[Snapshot, ...]) -> None:
-        view = self.view
-        for id in [i for i in view.snapshots if i.hook == hook]:
-            del view.snapshots[id]
+        view, there = self.view, {snapshot.id: snapshot for snapshot in snapshots}
+        for id in self._there.get(hook, {}).keys() - there.keys():
+            view.snapshots.pop(id, None)
+        view.snapshots.update(there)
+        self._there[hook] = there
         for snapshot in snapshots:
             sample = snapshot.sample
-            view.snapshots[snapshot.id] = snapshot
             view.wall = max(view.wall, sample.wall)
             if sample.log:
                 log = self._logs.setdefault(hook, deque(maxlen=KEPT))

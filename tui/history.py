@@ -70,6 +70,8 @@ class History:
         self._unusual: dict[str, set[Hashable]] = {}
         self._watches: dict[str, _Watch] = {}
         self.heat = Heat()
+        self.version = 0
+        """Grows with each tick of any hook."""
 
     @property
     def ticks(self) -> dict[str, int]:
@@ -81,19 +83,20 @@ class History:
         return {hook: watch.until(wall) for hook, watch in self._watches.items()}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
+        self.version += 1
         watch = self._watches.setdefault(hook, _Watch())
         wall, tick = watch.take(snapshots), watch.ticks
         self.heat.add(snapshots)
         for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
             kept = self._kept.setdefault((figure.name, hook), {})
-            unusual = self._unusual.setdefault(figure.name, set())
+            unusual, rule = self._unusual.setdefault(figure.name, set()), figure.rule
             for key, value in figure.values(snapshots).items():
                 course = kept.get(key)
                 if course is None:
                     course = kept[key] = Course(tick)
-                if course.take(tick, value, wall, figure.rule, watch.begun):
+                if course.take(tick, value, wall, rule, watch.begun):
                     unusual.add(key)
-                else:
+                elif key in unusual:
                     unusual.discard(key)
             if tick % _SWEEP == 0:
                 _sweep(kept, tick)

@@ -37,7 +37,6 @@ def past_view(live: View, reel: Reel, number: int) -> View:
         ticks=live.history.until(tick.wall),
         dropping=_dropping(reel, number),
         since=dict(live.since),  # where counting began; what began later has another epoch
-        asked=None,
     )
 
 

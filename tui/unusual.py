@@ -107,20 +107,23 @@ class Course:
         self, tick: int, value: float | None, wall: float, rule: Rule | None, begun: int
     ) -> bool:
         """The value of another tick. wall: its time in Unix seconds. Whether it is unusual now."""
-        missing = tick - self.last - 1
+        values, turns = self._values, self._turns
+        missing = tick - self._first - len(values)
         if missing > 0:
-            self._values.extend([math.nan] * min(missing, LENGTH))
+            values.extend([math.nan] * min(missing, LENGTH))
             self._first = max(self._first, tick - LENGTH)
-        self._values.append(math.nan if value is None else value)
-        if len(self._values) > LENGTH + _SPARE:
-            del self._values[:_SPARE]
+        values.append(math.nan if value is None else value)
+        if len(values) > LENGTH + _SPARE:
+            del values[:_SPARE]
             self._first += _SPARE
         if rule is None:
             return False
-        if self._turns and self._turns[-1].end is None:
+        if turns and turns[-1].end is None:
             self._go_on(tick, value, missing, rule)
         elif value is not None and (value >= rule.least or value >= (rule.alarm or math.inf)):
             self._begin(tick, value, wall, rule, begun)
+        else:
+            return False  # as nearly all are
         return bool(self._turns) and self._turns[-1].end is None
 
     def _begin(self, tick: int, value: float, wall: float, rule: Rule, begun: int) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from probes.model import Hook, HookId, Row, Sample, Status
 from probes.snapshot import Snapshot, SnapshotRow
 from tui.history import Figure, History
 from tui.rules import Dropping
 from tui.unusual import Verdict
+
+T = TypeVar("T")
 
 
 class Event(NamedTuple):
@@ -36,7 +38,6 @@ class View:
     ticks: how many ticks of each hook this view has seen, None: all there are.
     wall: when the newest sample was taken, in Unix seconds. dropping: the rules that stand.
     about: the interface that an inner pane is about. since: the first sample of each hook.
-    asked: what was asked of it last, with what it depends on, and the answer.
     """
 
     catalogue: Mapping[str, Hook]
@@ -52,7 +53,10 @@ class View:
     dropping: tuple[Dropping, ...] = ()
     about: str = ""
     since: dict[HookId, Sample] = field(default_factory=dict)
-    asked: tuple[object, Any] | None = None
+    _stamp: object = field(default=None, init=False, repr=False, compare=False)
+    _answers: dict[Callable[[View], Any], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def still(self) -> View:
         """This moment, to be looked at while the live view goes on."""
@@ -63,8 +67,26 @@ class View:
             decided={hook: tuple(kept) for hook, kept in self.decided.items()},
             ticks=dict(self.history.ticks),
             since=dict(self.since),
-            asked=None,
         )
+
+    def once(self, ask: Callable[[View], T]) -> T:
+        """What `ask` makes of it, made once until something of it changes."""
+        stamp = (
+            self.history,
+            self.history.version if self.ticks is None else self.ticks,
+            self.statuses,
+            self.dropping,
+            self.about,
+            self.bits,
+            self.ascii,
+        )
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._answers.clear()
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        found: T = self._answers[ask]
+        return found
 
     @property
     def past(self) -> bool:
@@ -73,7 +95,7 @@ class View:
 
     def of(self, hook: str) -> list[Snapshot]:
         """The hook's snapshots, one for each target that stands."""
-        return [s for i, s in self.snapshots.items() if i.hook == hook]
+        return self.once(_by_hook).get(hook, [])
 
     def rows(self, hook: str) -> list[SnapshotRow]:
         return [r for s in self.of(hook) for r in s.rows]
@@ -89,6 +111,13 @@ class View:
 
     def usual(self, figure: Figure, key: Hashable) -> float | None:
         return self.history.usual(figure, key, self.ticks)
+
+
+def _by_hook(view: View) -> dict[str, list[Snapshot]]:
+    found: dict[str, list[Snapshot]] = {}
+    for id, snapshot in view.snapshots.items():
+        found.setdefault(id.hook, []).append(snapshot)
+    return found
 
 
 def clock(wall: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from heapq import nlargest
+from operator import itemgetter
 
 from probes import units
 from probes.model import Hook, Row, Value
@@ -21,6 +23,8 @@ from tui.related import address
 from tui.unusual import Rule
 from tui.view import Decided, View, clock
 
+_Place = tuple[Value, Value]
+"""An address and a port."""
 _FAILED = rate_of("failed")
 _WAYS = {
     "refused": "refused",
@@ -83,8 +87,8 @@ def _record(view: View, row: SnapshotRow) -> Record:
     return Record(row.key, f"{row['comm']} > {place}", values, mark, row)
 
 
-def _places(view: View) -> dict[tuple[Value, Value], list[SnapshotRow]]:
-    by: dict[tuple[Value, Value], list[SnapshotRow]] = {}
+def _places(view: View) -> dict[_Place, list[SnapshotRow]]:
+    by: dict[_Place, list[SnapshotRow]] = {}
     for row in view.rows("tcp-connect"):
         by.setdefault((row["raddr"], row["rport"]), []).append(row)
     return by
@@ -92,24 +96,39 @@ def _places(view: View) -> dict[tuple[Value, Value], list[SnapshotRow]]:
 
 def _worst(view: View, most: int) -> list[Finding]:
     """Destinations by how many connects to them fail; then by how long they take."""
-    found = [_place(view, place, rows) for place, rows in _places(view).items()]
-    return sorted((f for f in found if f), key=lambda f: -f.weight)[:most]
+    places = view.once(_places)
+    weighed = [(_weight(view, place, rows), place) for place, rows in places.items()]
+    worst = nlargest(most, weighed, key=itemgetter(0))
+    return [_place(view, place, weight) for weight, place in worst]
 
 
-def _place(view: View, place: tuple[Value, Value], rows: list[SnapshotRow]) -> Finding:
-    verdict = view.verdict(_PLACE, place)
-    failed = sum(r.rate("failed") for r in rows)
-    row = max(rows, key=lambda r: (r.rate("failed"), r.number("mean_ns")))
+def _weight(view: View, place: _Place, rows: list[SnapshotRow]) -> float:
+    """The greater, the worse."""
+    failed = sum([r.rate("failed") for r in rows])
+    if failed or view.verdict(_PLACE, place).since is not None:
+        return 1e6 + failed
+    row = _first(rows)
+    slow = view.verdict(_SLOW, row.key).since is not None
+    return row.number("mean_ns") / 1e9 + 1e3 * slow
+
+
+def _first(rows: list[SnapshotRow]) -> SnapshotRow:
+    """Whose connects fail most, or take longest."""
+    return max(rows, key=lambda r: (r.rate("failed"), r.number("mean_ns")))
+
+
+def _place(view: View, place: _Place, weight: float) -> Finding:
+    rows, verdict = view.once(_places)[place], view.verdict(_PLACE, place)
+    failed, row = sum(r.rate("failed") for r in rows), _first(rows)
     record = replace(_record(view, row), name=address(*place))
     if failed or verdict.since is not None:
         how = _said(rows) or f"failed, the last {clock(_last_failure(view, place))}"
         why = f"{how}, by {_callers(rows)}"
         now = f"{units.count(failed)}/s"
         record = replace(record, mark="bad", values={**record.values, **noted(verdict)})
-        return Finding(record, _PLACE, place, verdict, "fails", now, why, 1e6 + failed)
+        return Finding(record, _PLACE, place, verdict, "fails", now, why, weight)
     slow, mean = view.verdict(_SLOW, row.key), row.number("mean_ns")
     why = f"mean time to establish, by {row['comm']}[{row['pid']}]"
-    weight = mean / 1e9 + 1e3 * (slow.since is not None)
     now = units.duration(mean or None)
     return Finding(record, _SLOW, row.key, slow, "takes", now, why, weight)
 
@@ -128,14 +147,15 @@ def _callers(rows: Iterable[SnapshotRow]) -> str:
     return ", ".join(list(names)[:2]) + more
 
 
-def _last_failure(view: View, place: tuple[Value, Value]) -> float:
+def _last_failure(view: View, place: _Place) -> float:
     log = view.decided.get("tcp-connect", ())
     failed = (d for d in log if d.row[2:4] == place and d.row[4] != "established")
     return max((d.wall for d in failed), default=0.0)
 
 
 def _trouble(view: View) -> Trouble | None:
-    by = {p: rows for p, rows in _places(view).items() if any(r.rate("failed") > 0 for r in rows)}
+    places = view.once(_places)
+    by = {p: rows for p, rows in places.items() if any(r.rate("failed") > 0 for r in rows)}
     if not by:
         return None
     worst = max(by, key=lambda place: sum(r.rate("failed") for r in by[place]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
+from heapq import nlargest
 
 from probes import units
 from probes.model import Hook, HookId, Value
@@ -76,7 +77,7 @@ _LINK = Figure(
 
 
 def _records(view: View) -> list[Record]:
-    return [record for record, _ in _looked(view)]
+    return [record for record, _ in view.once(_looked)]
 
 
 def _looked(view: View) -> list[tuple[Record, Drops]]:
@@ -111,8 +112,13 @@ def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
 
 def _worst(view: View, most: int) -> list[Finding]:
     """Interfaces by what they lose."""
-    found = [_finding(view, record, drops) for record, drops in _looked(view)]
-    return sorted(found, key=lambda f: -f.weight)[:most]
+    return [_finding(view, *one) for one in nlargest(most, view.once(_looked), key=_weight)]
+
+
+def _weight(looked: tuple[Record, Drops]) -> float:
+    """The greater, the worse."""
+    record, drops = looked
+    return 1e6 * ("", "warn", "bad").index(record.mark) + sum(d.rate for d in drops.by)
 
 
 def _finding(view: View, record: Record, drops: Drops) -> Finding:
@@ -123,10 +129,10 @@ def _finding(view: View, record: Record, drops: Drops) -> Finding:
     verdict = verdicts[figure]
     every = sum(d.rate for d in drops.by)
     by = ", ".join(f"{d.title} {units.count(d.rate)}/s" for d in drops.by[:3])
-    role = 1e6 * ("", "warn", "bad").index(record.mark)
     why = by or ("nothing is dropped" if drops.kernel is not None else "no drops are seen")
     now = f"{units.count(every)}/s"
-    return Finding(record, figure, record.name, verdict, "drops", now, why, role + every)
+    weight = _weight((record, drops))
+    return Finding(record, figure, record.name, verdict, "drops", now, why, weight)
 
 
 def _sum(*rates: float | None) -> float | None:
@@ -152,7 +158,7 @@ def _value(value: Value) -> float | None:
 
 
 def _trouble(view: View) -> Trouble | None:
-    bad = [(record, drops) for record, drops in _looked(view) if record.mark]
+    bad = [(record, drops) for record, drops in view.once(_looked) if record.mark]
     if not bad:
         return None
     most, drops = max(bad, key=lambda b: (b[0].mark == "bad", max(map(b[0].number, _LOST))))

@@ -28,12 +28,12 @@ def _asked(view: View) -> list[Pane]:
 
 
 def _found(view: View) -> list[tuple[Pane, list[Finding]]]:
-    """What each says, asked once for a paint."""
-    stamp = (view.ticks or view.history.ticks, view.statuses, view.dropping)
-    if view.asked is None or view.asked[0] != stamp:
-        view.asked = stamp, [(p, list(p.worst(view, _EACH))) for p in _asked(view) if p.worst]
-    found: list[tuple[Pane, list[Finding]]] = view.asked[1]
-    return found
+    """What each says."""
+    return view.once(_said)
+
+
+def _said(view: View) -> list[tuple[Pane, list[Finding]]]:
+    return [(p, list(p.worst(view, _EACH))) for p in _asked(view) if p.worst]
 
 
 def _records(view: View) -> list[Record]:

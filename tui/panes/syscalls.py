@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from heapq import nlargest
 
 from probes import units
 from probes.model import Hook, HookId, State
@@ -67,6 +68,10 @@ _SLOW = Figure(
 
 
 def _records(view: View) -> list[Record]:
+    return view.once(_made)
+
+
+def _made(view: View) -> list[Record]:
     return [_record(view, row) for row in view.rows("syscalls")]
 
 
@@ -104,22 +109,29 @@ def _grave(row: SnapshotRow) -> bool:
 
 def _worst(view: View, most: int) -> list[Finding]:
     rows = view.rows("syscalls")
-    found = [_failing(view, row) for row in rows if row.rate("errors") or _grave(row)]
+    failing = [row for row in rows if row.rate("errors") or _grave(row)]
+    weight = partial(_weight, view)
+    found = [_failing(view, row) for row in nlargest(most, failing, key=weight)]
     slow = [(row, v) for row in rows if (v := _verdicts(view, row)[1]).since is not None]
     found += [_stalling(view, row, verdict) for row, verdict in slow]
     return sorted(found, key=lambda f: -f.weight)[:most]
 
 
+def _weight(view: View, row: SnapshotRow) -> float:
+    """The greater, the worse it fails."""
+    mark = _mark(row, view.verdict(_FAILURES, row.key))
+    return row.rate("errors") + 1e6 * ("", "warn", "bad").index(mark)
+
+
 def _failing(view: View, row: SnapshotRow) -> Finding:
     verdict, record = view.verdict(_FAILURES, row.key), _record(view, row)
     errors = row.rate("errors")
-    mark = _mark(row, verdict)
-    record = replace(record, mark=mark)
+    record = replace(record, mark=_mark(row, verdict))
     why = f"{row['top_errno']}: {units.percent(record.number('share'))} of its calls fail"
     callers = _callers(view, record.name)
     why += f", by {callers}" if callers else ""
     now = f"{units.count(errors)}/s"
-    weight = errors + 1e6 * ("", "warn", "bad").index(mark)
+    weight = _weight(view, row)
     return Finding(record, _FAILURES, row.key, verdict, "errors", now, why, weight)
 
 
