@@ -134,20 +134,23 @@ def _write_samples(
 ) -> None:
     """Samples of one hook: what they are, then their rows together, then their logs."""
     places = {s.status.id: i for i, s in enumerate(known, 1)}
-    before = [known[p - 1] if (p := places.get(s.status.id)) else None for s in samples]
+    at = [places.get(s.status.id, 0) for s in samples]
+    before = [known[p - 1] if p else None for p in at]
     pairs = list(zip(samples, before, strict=True))
+    flags = [_flags(s, was) for s, was in pairs]
     out.size(len(samples))
-    out.rows([(places.get(s.status.id, 0), *_numbers(s, was, clocks)) for s, was in pairs], None)
-    for sample, was in pairs:
-        if _restated(sample, was):
+    numbers = zip(at, flags, pairs, strict=True)
+    out.rows([(p, f, *_numbers(*pair, clocks)) for p, f, pair in numbers], None)
+    for flag, (sample, _) in zip(flags, pairs, strict=True):
+        if flag & RESTATED:
             _write_status(out, sample.status)
-        if _other_memory(sample, was):
+        if flag & MEMORY:
             out.count(sample.cost.map_memory if sample.cost else None)
     kept: list[Row] = []
     base: list[Row] = []
     new: list[Row] = []
-    for sample, was in pairs:
-        if was is not None and _in_order(sample, was):
+    for flag, (sample, was) in zip(flags, pairs, strict=True):
+        if was is not None and flag & IN_ORDER:
             kept += sample.rows.values()
             base += was.rows.values()
             continue
@@ -165,36 +168,32 @@ def _write_samples(
     out.rows([entry for sample in samples for entry in sample.log], None)
 
 
+_FREE = Cost()
 COSTS, FROM_ZERO, RESTATED, IN_ORDER, MEMORY = 1, 2, 4, 8, 16
 """What is so of a sample: it has a cost, it began at zero, its status follows, its rows are those
 of before, and (since format 2) its maps' memory follows."""
 
 
-def _numbers(sample: Sample, was: Sample | None, clocks: tuple[Clock, Clock]) -> tuple[int, ...]:
-    """As `unframing.Numbers` has them: differences from the sample before."""
-    known = (was.cost if was else None) or Cost()
-    cost = sample.cost or known
-    flags = (
+def _flags(sample: Sample, was: Sample | None) -> int:
+    known = (was.cost if was else None) or _FREE
+    return (
         (sample.cost is not None) * COSTS
         | sample.from_zero * FROM_ZERO
-        | _restated(sample, was) * RESTATED
+        | (was is None or was.status != sample.status) * RESTATED
         | (was is not None and _in_order(sample, was)) * IN_ORDER
-        | _other_memory(sample, was) * MEMORY
+        | (sample.cost is not None and sample.cost.map_memory != known.map_memory) * MEMORY
     )
+
+
+def _numbers(sample: Sample, was: Sample | None, clocks: tuple[Clock, Clock]) -> tuple[int, ...]:
+    """As `unframing.Numbers` has them, after the flags: differences from the sample before."""
+    known = (was.cost if was else None) or _FREE
+    cost = sample.cost or known
     return (
-        flags, clocks[0].to(sample.time), clocks[1].to(sample.wall),
+        clocks[0].to(sample.time), clocks[1].to(sample.wall),
         sample.epoch - (was.epoch if was else 0), sample.lost - (was.lost if was else 0),
         cost.runs - known.runs, cost.run_ns - known.run_ns, len(sample.rows), len(sample.log),
     )  # fmt: skip
-
-
-def _restated(sample: Sample, was: Sample | None) -> bool:
-    return was is None or was.status != sample.status
-
-
-def _other_memory(sample: Sample, was: Sample | None) -> bool:
-    known = (was.cost if was else None) or Cost()
-    return sample.cost is not None and sample.cost.map_memory != known.map_memory
 
 
 def _in_order(sample: Sample, was: Sample) -> bool:

@@ -91,6 +91,9 @@ class Live:
 
     def statuses(self) -> tuple[Status, ...]:
         known = []
+        standing: dict[str, list[Status]] = {}
+        for (name, _), attachment in list(self._attachments.items()):
+            standing.setdefault(name, []).append(attachment.status)
         for hook in self._hooks.values():
             if hook.target is TargetKind.INTERFACE:
                 known += [
@@ -99,11 +102,10 @@ class Live:
                     else Status(HookId(hook.name, name))
                     for index, name in self._interfaces.items()
                 ]
-            else:
-                mine = [a.status for (name, _), a in self._attachments.items() if name == hook.name]
-                known += mine
-                if not mine and hook.target is TargetKind.NONE:
-                    known.append(Status(HookId(hook.name)))
+            elif hook.name in standing:
+                known += standing[hook.name]
+            elif hook.target is TargetKind.NONE:
+                known.append(Status(HookId(hook.name)))
         return tuple(known)
 
     # -- starting ------------------------------------------------------------------------------

@@ -50,12 +50,12 @@ class Owner(NamedTuple):
 class SocketOwners:
     """Which process holds a socket, by the socket's inode.
 
-    /proc/*/fd is scanned only for inodes that are new, ends once all are found, and waits 20
-    times as long as the last scan took, so that it costs 5 % of one CPU at the very most.
+    /proc/*/fd is scanned only for inodes that are new, ends once all are found, and waits 50
+    times as long as the last scan took, so that it costs 2 % of one CPU at the very most.
     Sockets of other users' processes are found as root (CAP_SYS_PTRACE) only.
     """
 
-    REST = 20.0
+    REST = 50.0
     """Durations of the last scan that pass before the next one."""
 
     def __init__(self) -> None:

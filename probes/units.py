@@ -98,7 +98,7 @@ def printable(text: str) -> str:
     Control, format, surrogate and unassigned characters and line separators become "?", so that
     the length that is shown is the length that is there. Wide characters stay.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # which leaves out some that do no harm
         return text
     return "".join("?" if _harmful(unicodedata.category(c)) else c for c in text)
 
