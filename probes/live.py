@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 from probes import bpf, budget, capabilities, completion, lasting, privilege
 from probes.attachment import Attachment, Modules
@@ -99,13 +100,13 @@ class Live:
                 known += [
                     a.status
                     if (a := self._attachments.get((hook.name, index)))
-                    else Status(HookId(hook.name, name))
+                    else _detached(hook.name, name)
                     for index, name in self._interfaces.items()
                 ]
             elif hook.name in standing:
                 known += standing[hook.name]
             elif hook.target is TargetKind.NONE:
-                known.append(Status(HookId(hook.name)))
+                known.append(_detached(hook.name))
         return tuple(known)
 
     # -- starting ------------------------------------------------------------------------------
@@ -448,6 +449,12 @@ class Live:
         if self._stats is not None:
             os.close(self._stats)
             self._stats = None
+
+
+@lru_cache(4096)
+def _detached(hook: str, target: str | None = None) -> Status:
+    """One object for each, as there are hundreds and they are compared at each tick."""
+    return Status(HookId(hook, target))
 
 
 def _read_all(asked: Iterable[Iterable[Attachment]]) -> list[tuple[Sample, ...]]:

@@ -205,15 +205,17 @@ class BpfTable:
         """
         if self._cpus == 1:
             return values
-        return b"".join(self._sum(values, at) for at in range(0, len(values), self._stride))
-
-    def _sum(self, values: bytes, first: int) -> bytes:
-        size, order = self._value.size, sys.byteorder
-        if values[first : first + self._stride] == bytes(self._stride):
-            return bytes(size)  # as most entries of an array are
-        slices = range(first, first + self._stride, size)
-        total = sum([int.from_bytes(values[at : at + size], order) for at in slices])
-        return total.to_bytes(size, order)
+        size, stride, order = self._value.size, self._stride, sys.byteorder
+        zero, nothing, lanes = bytes(size), bytes(stride), range(0, stride, size)
+        summed = []
+        for first in range(0, len(values), stride):
+            entry = values[first : first + stride]
+            if entry == nothing:  # as most entries of an array are
+                summed.append(zero)
+                continue
+            total = sum([int.from_bytes(entry[at : at + size], order) for at in lanes])
+            summed.append(total.to_bytes(size, order))
+        return b"".join(summed)
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:

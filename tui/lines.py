@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -43,11 +44,15 @@ def width_of(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
+_NARROW = re.compile("[ -~\u2800-\u28ff]*").fullmatch
+"""ASCII and graphs."""
+
+
 @lru_cache(4096)
 def _by_cells(text: str) -> bool:
     """Each character takes one cell. (As many cells as characters is not enough: a wide one and a
     combining one are two of each.)"""
-    return text.isascii() or all(cell_len(c) == 1 for c in text)
+    return bool(_NARROW(text)) or all(cell_len(c) == 1 for c in text)
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
