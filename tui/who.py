@@ -53,6 +53,8 @@ _Freed = tuple[Dropper, str]
 _PROGRAMS = ("xdp-programs", "tc-programs")
 _LAYERS = {"xdp": "XDP", "tc-ingress": "TC", "tc-egress": "TC"}
 """Stages at which the kernel frees what a program dropped."""
+_COUNTED = {"rx_missed": "NIC", "tx_dropped": "link", "rx_dropped": "link"}
+"""What a link counts as dropped, and where that is."""
 RULE = "rule"
 """Where our own rules drop."""
 _FREED = {"xdp-native": "XDP", "xdp-generic": "XDP", "tcx": "TC"}
@@ -104,10 +106,16 @@ class Droppers:
         self._seen = bool(view.of("drops"))
         self._errors = by_interface(view.rows("xdp-errors"))
         self._rules = view.dropping
+        ruled = {d.enforced.interface for d in self._rules}
+        dropping = {n for n, drops in self._kernel.items() if drops[0].rate}
+        self._touched = ruled | dropping | self._xdp.keys() | self._tc.keys() | self._errors.keys()
+        self._quiet = Drops(0 if self._looks else None, 0 if self._seen else None, ())
 
     def of(self, row: SnapshotRow) -> Drops:
         """row: the interface's."""
         name = str(row["interface"])
+        if name not in self._touched and not any(row.rate(c) for c in _COUNTED):
+            return self._quiet  # as most are
         programs, silent = self._programs(name)
         astray = list(self._astray(row, silent))
         programs += [*self._ruled(name), *astray]
@@ -183,9 +191,5 @@ def _uncounted(
 
 def _device(row: SnapshotRow, kernel: float) -> list[Dropper]:
     """The link's own counters, where the kernel's drops are not what they count."""
-    found = [
-        Dropper(row.rate("rx_missed"), "NIC", "rx_missed"),
-        Dropper(row.rate("tx_dropped"), "link", "tx_dropped"),
-        Dropper(row.rate("rx_dropped"), "link", "rx_dropped"),
-    ]
+    found = [Dropper(row.rate(counter), where, counter) for counter, where in _COUNTED.items()]
     return [d for d in found if d.rate > kernel]

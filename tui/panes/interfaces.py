@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from heapq import nlargest
+from typing import NamedTuple
 
 from probes import units
 from probes.model import Hook, HookId, Value
@@ -30,7 +31,6 @@ _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
 _OURS = ("xdp", "tc-ingress", "tc-egress")
-_LOST = ("drops", "link", "programs")
 _COUNTERS = ("rx_dropped", "tx_dropped", "rx_missed")
 
 
@@ -77,33 +77,64 @@ _LINK = Figure(
 
 
 def _records(view: View) -> list[Record]:
-    return [record for record, _ in view.once(_looked)]
+    return [_record(view, looked) for looked in view.once(_looked)]
 
 
-def _looked(view: View) -> list[tuple[Record, Drops]]:
-    """Each interface, and who drops there."""
+class _Looked(NamedTuple):
+    """An interface, who drops there, and what the link counts as dropped a second."""
+
+    row: SnapshotRow
+    drops: Drops
+    link: float | None
+    verdict: Verdict
+    mark: str
+
+    @property
+    def name(self) -> str:
+        return str(self.row["interface"])
+
+    @property
+    def most(self) -> float:
+        """The greatest of what is counted as dropped."""
+        return max(self.drops.kernel or 0, self.link or 0, self.drops.programs or 0)
+
+    @property
+    def weight(self) -> float:
+        """The greater, the worse."""
+        return 1e6 * ("", "warn", "bad").index(self.mark) + sum(d.rate for d in self.drops.by)
+
+
+def _looked(view: View) -> list[_Looked]:
+    """Each interface; most of them are quiet and not looked at any closer."""
     droppers = Droppers(view)
-    extras = {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
-    found = [(row, droppers.of(row)) for row in view.rows("interfaces")]
-    return [(_record(view, row, drops, extras), drops) for row, drops in found]
+    return [_look(view, row, droppers.of(row)) for row in view.rows("interfaces")]
 
 
-def _record(
-    view: View, row: SnapshotRow, drops: Drops, extras: Mapping[str, Mapping[str, SnapshotRow]]
-) -> Record:
-    name = str(row["interface"])
+def _look(view: View, row: SnapshotRow, drops: Drops) -> _Looked:
+    link = _sum(*[row.rates[c] for c in _COUNTERS])
+    verdict = worst(*[v for _, v in _verdicts(view, str(row["interface"]))])
+    by_programs = (drops.programs or 0) >= BAD  # somebody means to, as a rule
+    lost = max(drops.kernel or 0, link or 0)
+    mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
+    return _Looked(row, drops, link, verdict, mark)
+
+
+def _ours(view: View) -> dict[str, dict[str, SnapshotRow]]:
+    """Our own programs' rows by hook and interface."""
+    return {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
+
+
+def _record(view: View, looked: _Looked) -> Record:
+    row, drops, name = looked.row, looked.drops, looked.name
+    extras = view.once(_ours)
     values = values_of(row)
     values["programs"], values["drops"] = drops.programs, drops.kernel
-    values["link"] = _sum(*(row.rates[c] for c in _COUNTERS))
+    values["link"] = looked.link
     values["who"] = drops.by[0].title if drops.by else ""
     values |= _xdp(extras["xdp"].get(name))
     values["tc_in"] = _packets(extras["tc-ingress"].get(name))
     values["tc_out"] = _packets(extras["tc-egress"].get(name))
-    verdict = worst(*(v for _, v in _verdicts(view, name)))
-    lost = max(_number(values["drops"]), _number(values["link"]))
-    by_programs = _number(values["programs"]) >= BAD  # somebody means to, as a rule
-    mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
-    return Record(row.key, name, values | noted(verdict), mark, row)
+    return Record(row.key, name, values | noted(looked.verdict), looked.mark, row)
 
 
 def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
@@ -112,18 +143,14 @@ def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
 
 def _worst(view: View, most: int) -> list[Finding]:
     """Interfaces by what they lose."""
-    return [_finding(view, *one) for one in nlargest(most, view.once(_looked), key=_weight)]
+    looked = nlargest(most, view.once(_looked), key=lambda one: one.weight)
+    return [_finding(view, one) for one in looked]
 
 
-def _weight(looked: tuple[Record, Drops]) -> float:
-    """The greater, the worse."""
-    record, drops = looked
-    return 1e6 * ("", "warn", "bad").index(record.mark) + sum(d.rate for d in drops.by)
-
-
-def _finding(view: View, record: Record, drops: Drops) -> Finding:
+def _finding(view: View, looked: _Looked) -> Finding:
     """With the history of whoever drops most there."""
-    lost = {_KERNEL: drops.kernel, _XDP: drops.programs, _LINK: _value(record.values["link"])}
+    record, drops = _record(view, looked), looked.drops
+    lost = {_KERNEL: drops.kernel, _XDP: drops.programs, _LINK: looked.link}
     verdicts = dict(_verdicts(view, record.name))
     figure = max(lost, key=lambda f: (verdicts[f].since is not None, lost[f] or 0))
     verdict = verdicts[figure]
@@ -131,8 +158,7 @@ def _finding(view: View, record: Record, drops: Drops) -> Finding:
     by = ", ".join(f"{d.title} {units.count(d.rate)}/s" for d in drops.by[:3])
     why = by or ("nothing is dropped" if drops.kernel is not None else "no drops are seen")
     now = f"{units.count(every)}/s"
-    weight = _weight((record, drops))
-    return Finding(record, figure, record.name, verdict, "drops", now, why, weight)
+    return Finding(record, figure, record.name, verdict, "drops", now, why, looked.weight)
 
 
 def _sum(*rates: float | None) -> float | None:
@@ -149,19 +175,12 @@ def _packets(row: SnapshotRow | None) -> float | None:
     return row.rates["packets"] if row else None
 
 
-def _number(value: Value) -> float:
-    return _value(value) or 0
-
-
-def _value(value: Value) -> float | None:
-    return value if isinstance(value, int | float) else None
-
-
 def _trouble(view: View) -> Trouble | None:
-    bad = [(record, drops) for record, drops in view.once(_looked) if record.mark]
+    bad = [one for one in view.once(_looked) if one.mark]
     if not bad:
         return None
-    most, drops = max(bad, key=lambda b: (b[0].mark == "bad", max(map(b[0].number, _LOST))))
+    most = max(bad, key=lambda one: (one.mark == "bad", one.most))
+    drops = most.drops
     others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     by = [d for d in drops.by if d.where != RULE] or drops.by  # those have a line of their own
     words = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])

@@ -69,9 +69,13 @@ def _far(row: SnapshotRow) -> bool:
 
 
 def _worst(view: View, most: int) -> list[Finding]:
-    rows = view.rows("tcp-rtt")
-    weights = [(_weight(_mark(view, row), row), i) for i, row in enumerate(rows)]
-    return [_finding(view, rows[i]) for _, i in nlargest(most, weights)]
+    worst = nlargest(most, view.once(_marked), key=lambda m: _weight(*m))
+    return [_finding(view, row) for _, row in worst]
+
+
+def _marked(view: View) -> list[tuple[str, SnapshotRow]]:
+    """Every connection with its mark."""
+    return [(_mark(view, row), row) for row in view.rows("tcp-rtt")]
 
 
 def _weight(mark: str, row: SnapshotRow) -> float:
@@ -109,7 +113,7 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [(mark, row) for row in view.rows("tcp-rtt") if (mark := _mark(view, row))]
+    marked = [(mark, row) for mark, row in view.once(_marked) if mark]
     if not marked:
         return None
     mark, row = max(marked, key=lambda m: _weight(*m))
