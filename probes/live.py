@@ -76,14 +76,14 @@ class Live:
         self._interfaces: dict[int, str] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._asked: list[tuple[list[Attachment], Reads]] = []
-        # Climbs may block for seconds each; readers must never wait behind them. More than CPUs:
-        # those on further interfaces wait for the module of the first.
         self._start_threads()
         self._stats: int | None = None
         self._started = time.monotonic()
 
     def _start_threads(self) -> None:
-        self._climbers = ThreadPoolExecutor(8, "climb")
+        # Climbs may block for seconds each; readers must never wait behind them. With more
+        # climbers the first numbers come later: one interpreter runs them all.
+        self._climbers = ThreadPoolExecutor(4, "climb")
         self._readers = ThreadPoolExecutor(4, "read")
 
     @property
@@ -117,8 +117,8 @@ class Live:
         self._spawn(self._hold_budget())
         for interface, rule in self._drops:
             self._spawn(self._begin(interface, rule))
-        for attachment in self._first():
-            self._spawn(self._climb(attachment))
+        for attachments in self._by_source():
+            self._spawn(self._climb_all(attachments))
 
     async def attach_all(self) -> None:
         """The same, for whoever wants no screen: returns once every ladder has been walked.
@@ -128,7 +128,7 @@ class Live:
         await self._in_a_thread(self._prepare)
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
-        await asyncio.gather(*(self._climb(a) for a in self._first()))
+        await asyncio.gather(*map(self._climb_all, self._by_source()))
         self._spawn(self._hold_budget())
 
     def follow(self) -> None:
@@ -193,8 +193,19 @@ class Live:
         first = [self._attachment(id) for id in self._initial()]
         for attachment in first:
             attachment.rest()
-        # What has no target first: all interfaces share the module of the first of them.
-        return sorted(first, key=lambda attachment: attachment.ifindex != 0)
+        return first
+
+    def _by_source(self) -> list[list[Attachment]]:
+        """What is to be climbed one after the other: targets of a hook wait for the same module,
+        and would wait in as many threads. What has no target comes first."""
+        by: dict[str, list[Attachment]] = {}
+        for attachment in self._first():
+            by.setdefault(attachment.hook.name, []).append(attachment)
+        return sorted(by.values(), key=lambda attachments: attachments[0].ifindex != 0)
+
+    async def _climb_all(self, attachments: Iterable[Attachment]) -> None:
+        for attachment in attachments:
+            await self._climb(attachment)
 
     def _initial(self) -> list[HookId]:
         if self._wanted is not None:

@@ -41,15 +41,20 @@ class Control:
         self._log(text, role)
 
     async def attach(self, id: HookId, rung: str | None = None, *, quiet: bool = False) -> bool:
-        """Attach, on that rung if one is named; whether it stands. quiet: no toast if it does."""
-        progress = asyncio.get_running_loop().call_later(SOON, self._say_progress, id)
+        """Attach, on that rung if one is named; whether it stands.
+
+        quiet: nobody asked for just this one, so it is only logged, unless it is refused.
+        """
+        loop = asyncio.get_running_loop()
+        progress = None if quiet else loop.call_later(SOON, self._say_progress, id)
         try:
             status = await self._source.attach(id, rung)
         except ProbeError as error:
             self._refused(id, error)
             return False
         finally:
-            progress.cancel()
+            if progress is not None:
+                progress.cancel()
         self._known[id] = status
         self._detached = [s for s in self._detached if s.id != id]
         text = _words(status)
@@ -180,6 +185,8 @@ def _role(status: Status) -> str:
 
 def _words(status: Status) -> str:
     """Where it stands, and why not higher."""
+    if _cut(status) and status.rung is None:
+        return f"{status.id} {status.note}"  # which says that it is detached
     rung = f" on {status.rung}" if status.rung else ""
     refused = "; ".join(f"{r.rung} refused ({r.error}): {r.why}" for r in status.refused)
     note = f"; {status.note}" if _cut(status) else ""

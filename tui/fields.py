@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from probes.model import Hook, Kind, Value
 from probes.snapshot import SnapshotRow
@@ -96,7 +97,13 @@ class Field:
         value = record.values.get(self.name)
         if isinstance(value, int | float):
             return 1, value, ""
-        return (0, 0, "") if value is None else (2, 0, str(value).lower())
+        return (0, 0, "") if value is None else (2, 0, natural(str(value)))
+
+
+@lru_cache(4096)
+def natural(text: str) -> str:
+    """A sort key: eth2 comes before eth10, and 10.0.0.9 before 10.0.0.10."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(12), text.lower())
 
 
 def of(

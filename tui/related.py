@@ -26,6 +26,11 @@ def address(host: object, port: object) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def process(row: SnapshotRow) -> str:
+    """Whose it is, as name[pid]; "?" where no process is seen to hold it."""
+    return "?" if row["pid"] is None else f"{row['comm']}[{row['pid']}]"
+
+
 def of_process(pid: Value) -> Keep:
     return lambda row: row["pid"] == pid
 
@@ -61,7 +66,7 @@ def _trip(row: SnapshotRow) -> _Drawn:
         f"  {units.show(row['srtt_us'], Unit.US):>8}{units.show(row['min_us'], Unit.US):>8}",
         (f"{units.count(row.rates['retransmits']):>8}", "warn" if again >= 1 else "muted"),
         f"  {address(row['laddr'], row['lport'])} > {address(row['raddr'], row['rport'])}",
-        (f"  {row['comm']}[{row['pid']}]", "muted"),
+        (f"  {process(row)}", "muted"),
     )
 
 
@@ -79,7 +84,7 @@ def _connect(row: SnapshotRow) -> _Drawn:
         (f"{units.count(row.rates['failed']):>8}", "bad" if row.rate("failed") else "muted"),
         f"{units.show(row['mean_ns'], Unit.NS):>8}",
         f"  {address(row['raddr'], row['rport'])}",
-        (f"  {row['comm']}[{row['pid']}]", "muted"),
+        (f"  {process(row)}", "muted"),
     )
 
 

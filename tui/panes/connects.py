@@ -19,7 +19,7 @@ from tui.history import Figure
 from tui.lines import Line, fit, line
 from tui.marking import noted, said, unusual_field
 from tui.pane import Finding, Pane, Trouble
-from tui.related import address
+from tui.related import address, process
 from tui.unusual import Rule
 from tui.view import Decided, View, clock
 
@@ -84,7 +84,7 @@ def _record(view: View, row: SnapshotRow) -> Record:
     bad = row.rate("failed") > 0 or failing.since is not None
     mark = "bad" if bad else "warn" if slow.since is not None else ""
     values = {**values_of(row), "destination": place, **noted(failing if bad else slow)}
-    return Record(row.key, f"{row['comm']} > {place}", values, mark, row)
+    return Record(row.key, f"{row['comm'] or '?'} > {place}", values, mark, row)
 
 
 def _places(view: View) -> dict[_Place, list[SnapshotRow]]:
@@ -128,7 +128,7 @@ def _place(view: View, place: _Place, weight: float) -> Finding:
         record = replace(record, mark="bad", values={**record.values, **noted(verdict)})
         return Finding(record, _PLACE, place, verdict, "fails", now, why, weight)
     slow, mean = view.verdict(_SLOW, row.key), row.number("mean_ns")
-    why = f"mean time to establish, by {row['comm']}[{row['pid']}]"
+    why = f"mean time to establish, by {process(row)}"
     now = units.duration(mean or None)
     return Finding(record, _SLOW, row.key, slow, "takes", now, why, weight)
 
@@ -142,7 +142,7 @@ def _said(rows: Iterable[SnapshotRow]) -> str:
 
 def _callers(rows: Iterable[SnapshotRow]) -> str:
     by = sorted(rows, key=lambda r: -r.rate("failed"))
-    names = dict.fromkeys(f"{r['comm']}[{r['pid']}]" for r in by if r.number("failed"))
+    names = dict.fromkeys(process(r) for r in by if r.number("failed"))
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(list(names)[:2]) + more
 

@@ -11,7 +11,7 @@ from probes.units import Unit
 from tui.detail import graphs, heading, pairs
 from tui.fields import Field, Record, label
 from tui.history import Figure
-from tui.lines import Line, line, wrap
+from tui.lines import Line, fit, line, wrap
 from tui.pane import Pane, Trouble
 from tui.view import View, clock
 
@@ -23,9 +23,18 @@ _ROLES = {
     State.DETACHED: "muted",
 }
 
+_RANKS = {State.FAILED: 0, State.DETACHED: 3}
+
 
 def _records(view: View) -> list[Record]:
-    return [_record(view, i, status) for i, status in enumerate(view.statuses, 1)]
+    ordered = sorted(view.statuses, key=_rank)  # what needs a look comes first
+    return [_record(view, i, status) for i, status in enumerate(ordered, 1)]
+
+
+def _rank(status: Status) -> int:
+    if status.degraded or status.one_in > 1 or (status.state is State.DETACHED and status.note):
+        return 1
+    return _RANKS.get(status.state, 2)
 
 
 def _record(view: View, place: int, status: Status) -> Record:
@@ -122,9 +131,19 @@ def _refusal(refusal: Refusal, width: int) -> Iterator[Line]:
         yield line(("             | ", "muted"), (label(row), "muted"))
 
 
-def _below(view: View, _width: int, height: int) -> list[Line]:
+def _summary(view: View) -> tuple[str, str]:
+    """Nothing is wrong; what stands lower than it could is told all the same."""
+    degraded = [s for s in view.statuses if s.degraded]
+    if not degraded:
+        return "ok: nothing unusual here", "muted"
+    words = ", ".join(f"{s.id} on {s.rung}" for s in degraded[:3])
+    more = f" and {len(degraded) - 3} more" if len(degraded) > 3 else ""
+    return label(f"ok; not on the best rung: {words}{more} (Enter: why)"), "muted"
+
+
+def _below(view: View, width: int, height: int) -> list[Line]:
     return [
-        line((f"  {clock(e.wall)} ", "muted"), (label(e.text), e.role))
+        line((f"  {clock(e.wall)} ", "muted"), (fit(label(e.text), width - 12), e.role))
         for e in list(view.events)[: -height - 1 : -1]
     ]
 
@@ -145,7 +164,7 @@ def needs_word(view: View, id: HookId) -> bool:
 
 
 _FIELDS = (
-    Field("place", "#", Unit.NUMBER, 3, 6, help="its place in the catalogue"),
+    Field("place", "#", Unit.NUMBER, 3, 6, help="failed, degraded, standing, detached"),
     Field("hook", "Hook", Unit.TEXT, 19, 0, 26, "the hook and its target"),
     Field("state", "State", Unit.TEXT, 18, 0, 0, "degraded: not on the first rung", _state_role),
     Field("rung", "Rung", Unit.TEXT, 16, 1, 24, "the way it is attached"),
@@ -167,6 +186,7 @@ PANE = Pane(
     reverse=False,
     records=_records,
     trouble=_trouble,
+    summary=_summary,
     detail=_detail,
     figures=(
         Figure("hook-runs", "events/s", Unit.COUNT, "*", partial(_cost, "runs")),

@@ -12,11 +12,13 @@ from tui.fields import Field, Record, label
 from tui.lines import BLANK, Line, beside, fit, line
 from tui.marking import brief, mark_of, unusual_field
 from tui.pane import EVERY, Finding, Pane, Trouble, panes
+from tui.unusual import LEARN
 from tui.view import Event, View, clock
 from tui.widgets.graph import graph
 
 _EACH, _MORE = 8, 24
 """Findings that each pane is asked for; that follow the first of each pane at most."""
+_WAITING = "waiting for the first numbers..."
 _UNUSUAL = ("unusual", "unusual_words", "unusual_brief")
 _SPARK = 120
 """Cells of a history in a row; as many as there is space for are shown."""
@@ -50,8 +52,9 @@ def _records(view: View) -> list[Record]:
 
 def _first(view: View, place: int, pane: Pane, found: Sequence[Finding]) -> Record:
     blind = _blind(view, pane)
-    if not found:
-        values = _blank(place, pane.title, blind or pane.calm)
+    if not found or (not found[0].weight and _waits(view, pane)):
+        calm = _WAITING if _waits(view, pane) else pane.calm
+        values = _blank(place, pane.title, blind or calm)
         mark = "warn" if blind else ""
         return Record(pane.name, f"{pane.title} -", values, mark, leads=(pane.name, None))
     record = replace(_record(view, place, pane, found[0]), key=pane.name)
@@ -98,6 +101,12 @@ def _blank(place: int, where: str, why: str) -> dict[str, Value]:
     }  # fmt: skip
 
 
+def _waits(view: View, pane: Pane) -> bool:
+    """Whether a hook has not been read twice yet, so that there is no rate of it."""
+    snapshots = [view.of(hook) for hook in pane.needs]
+    return not all(snapshots) or any(s.interval is None for found in snapshots for s in found)
+
+
 def _blind(view: View, pane: Pane) -> str:
     """What of it cannot be seen, and why; "" where all that is needed stands."""
     for hook in pane.needs:
@@ -136,6 +145,8 @@ def _hooks(view: View, place: int) -> Record:
         values["what"] = f"{len(failed)} failed"
     elif degraded:
         values["what"] = f"{len(degraded)} degraded"
+    if attaching := sum(s.state is State.ATTACHING for s in view.statuses):
+        values["what"], values["why"] = f"{attaching} attaching", "; ".join(said)
     cost = [s.cpu_percent for s in view.snapshots.values() if s.cpu_percent is not None]
     values["now"], values["now_text"] = 0, f"{units.percent(sum(cost))}" if cost else ""
     worst = (*failed, *degraded)
@@ -154,7 +165,9 @@ def _trouble(view: View) -> Trouble | None:
 
 def _summary(view: View) -> tuple[str, str]:
     if not view.snapshots:
-        return "waiting for the first numbers...", "muted"
+        return _WAITING, "muted"
+    if max((view.ticks or view.history.ticks).values(), default=0) < LEARN:
+        return f"ok so far: what is usual is known after {LEARN} readings", "muted"
     return "ok: nothing is unusual against the last minutes", "muted"
 
 
@@ -192,7 +205,7 @@ def _below(view: View, width: int, height: int) -> list[Line]:
     said = [*_begun(view), *view.events]
     said.sort(key=lambda e: -e.wall)
     return [
-        line((f"  {clock(e.wall)} ", "muted"), (label(e.text)[: width - 12], e.role))
+        line((f"  {clock(e.wall)} ", "muted"), (fit(label(e.text), width - 12), e.role))
         for e in said[:height]
     ]
 

@@ -17,7 +17,7 @@ from tui.history import Figure
 from tui.lines import Line
 from tui.marking import mark_of, noted, said, unusual_field
 from tui.pane import Finding, Pane, Trouble
-from tui.related import address
+from tui.related import address, process
 from tui.unusual import Rule, Verdict
 from tui.view import View
 
@@ -48,7 +48,7 @@ def _records(view: View) -> list[Record]:
 
 
 def _record(view: View, row: SnapshotRow) -> Record:
-    name = f"{row['comm']} > {address(row['raddr'], row['rport'])}"
+    name = f"{row['comm'] or '?'} > {address(row['raddr'], row['rport'])}"
     slow, again = _verdicts(view, row)
     times = row.number("srtt_us") / max(row.number("min_us"), 1)
     instead = (f"{times:.0f}x its minimum", f"{times:.0f}x min") if _far(row) else ("", "")
@@ -88,7 +88,7 @@ def _finding(view: View, row: SnapshotRow) -> Finding:
     slow, again = _verdicts(view, row)
     record = _record(view, row)
     now, sent = units.duration(row.number("srtt_us") * 1000), row.rate("retransmits")
-    why = f"{row['comm']}[{row['pid']}], minimum {units.duration(row.number('min_us') * 1000)}"
+    why = f"{process(row)}, minimum {units.duration(row.number('min_us') * 1000)}"
     weight = _weight(record.mark, row)
     record = replace(record, name=address(row["raddr"], row["rport"]))
     if slow.since is None and again.since is not None and not _far(row):

@@ -147,7 +147,7 @@ def _callers(view: View, syscall: str) -> str:
     snapshot = view.snapshots.get(HookId("syscall-processes", syscall))
     rows = [r for r in snapshot.rows if r.rate("errors")] if snapshot else []
     rows.sort(key=lambda r: -r.rate("errors"))
-    return ", ".join(f"{r['comm']}[{r['pid']}]" for r in rows[:2])
+    return ", ".join(map(related.process, rows[:2]))
 
 
 def _trouble(view: View) -> Trouble | None:

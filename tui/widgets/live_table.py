@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 
 from probes.units import Unit
-from tui.fields import Field, Record
+from tui.fields import Field, Record, natural
 from tui.lines import BLANK, Line, Span, fit, line
 from tui.widgets.canvas import Canvas
 
@@ -74,7 +74,7 @@ class LiveTable(Canvas, can_focus=True):
         """Filter, sort and draw again."""
         was = self.index
         rows = [r for r in self._records if self.keep is None or self.keep(r)]
-        rows.sort(key=lambda r: r.name)
+        rows.sort(key=lambda r: natural(r.name))
         field = next(f for f in self.fields if f.name == self.sort)
         rows.sort(key=field.order, reverse=self.reverse)
         self._rows = rows
