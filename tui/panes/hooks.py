@@ -143,7 +143,7 @@ def _summary(view: View) -> tuple[str, str]:
 
 def _below(view: View, width: int, height: int) -> list[Line]:
     return [
-        line((f"  {clock(e.wall)} ", "muted"), (fit(label(e.text), width - 12), e.role))
+        line((f"  {clock(e.wall)} ", "muted"), (fit(label(e.text), width - 12).rstrip(), e.role))
         for e in list(view.events)[: -height - 1 : -1]
     ]
 

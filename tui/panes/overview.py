@@ -205,7 +205,7 @@ def _below(view: View, width: int, height: int) -> list[Line]:
     said = [*_begun(view), *view.events]
     said.sort(key=lambda e: -e.wall)
     return [
-        line((f"  {clock(e.wall)} ", "muted"), (fit(label(e.text), width - 12), e.role))
+        line((f"  {clock(e.wall)} ", "muted"), (fit(label(e.text), width - 12).rstrip(), e.role))
         for e in said[:height]
     ]
 
