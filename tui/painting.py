@@ -16,7 +16,7 @@ from tui import keys, theme, usage
 from tui.collector import Collector, Own
 from tui.fields import Field, Record, label
 from tui.layout import Heights, graph_block, heights
-from tui.lines import Line, Span, line, width_of, wrap
+from tui.lines import Line, Span, fit, line, width_of, wrap
 from tui.look import textual_theme
 from tui.pane import EVERY, Pane, Trouble, inner_panes, panes
 from tui.presets import sorting
@@ -309,7 +309,7 @@ class Painting(Running):
         """The worst that is wrong here, or that nothing is."""
         trouble = self._trouble(self._pane)
         if trouble is not None:
-            return line((f" ! {trouble.text}", trouble.role))
+            return line((fit(f" ! {trouble.text}", self.size.width).rstrip(), trouble.role))
         if self.source.host.privilege:
             return line((f" ~ {label(self.source.host.privilege)}", "warn"))
         if self._pane.summary is not None:
