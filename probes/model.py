@@ -89,6 +89,10 @@ class Table(Protocol):
         """All entries in one go; per-CPU values summed. Raises ProbeError."""
         ...
 
+    def used(self) -> list[Flat]:
+        """The same without those whose value is all zero: of an array, what was written to."""
+        ...
+
     def row(self, key: Flat) -> Flat | None:
         """One entry (key and value fields), or None where there is none."""
         ...

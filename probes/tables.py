@@ -139,7 +139,11 @@ class BpfTable:
 
     def rows(self) -> list[Row]:
         """All entries. Linux 5.6 in one batch; iterates where the map has no batch reading."""
-        return self._guarded(self._rows)
+        return self._guarded(lambda: self._unpacked(*self._all()))
+
+    def used(self) -> list[Row]:
+        """The same without those whose value is all zero: of an array, what was written to."""
+        return self._guarded(lambda: self._unpacked(*self._written(*self._all())))
 
     def row(self, key: Row) -> Row | None:
         """One entry by its key's fields, in order; key and value fields, or None."""
@@ -170,7 +174,8 @@ class BpfTable:
         )
         return list(self._value.codec.iter_unpack(values))
 
-    def _rows(self) -> list[Row]:
+    def _all(self) -> tuple[bytes, bytes]:
+        """Keys and values, one behind the other."""
         try:
             keys, values, _ = bpf.map_lookup_batch(
                 self.fd, self._key.size, self._stride, self.max_entries
@@ -178,7 +183,23 @@ class BpfTable:
         except OSError as refused:
             if refused.errno not in (bpf.ENOTSUPP, errno.EINVAL):
                 raise
-            keys, values = self._iterate()
+            return self._iterate()
+        return keys, values
+
+    def _written(self, keys: bytes, values: bytes) -> tuple[bytes, bytes]:
+        size, stride = self._key.size, self._stride
+        nothing = bytes(stride)
+        at = [
+            n
+            for n, first in enumerate(range(0, len(values), stride))
+            if values[first : first + stride] != nothing
+        ]
+        return (
+            b"".join([keys[n * size : (n + 1) * size] for n in at]),
+            b"".join([values[n * stride : (n + 1) * stride] for n in at]),
+        )
+
+    def _unpacked(self, keys: bytes, values: bytes) -> list[Row]:
         unpacked = self._value.codec.iter_unpack(self._summed(values))
         return [k + v for k, v in zip(self._key.codec.iter_unpack(keys), unpacked, strict=True)]
 

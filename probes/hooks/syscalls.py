@@ -52,7 +52,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     def read() -> Reading:
         most = _most(errnos.rows())
         made = []
-        for entry in rows.rows():
+        for entry in rows.used():
             if entry[calls]:
                 plain = list(row(entry))
                 plain[mostly] = most.get(int(entry[0]))

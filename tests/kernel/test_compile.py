@@ -211,6 +211,11 @@ def test_an_array_has_all_its_entries_from_the_start(tables: Module, name: str) 
     assert [row[0] for row in table.rows()] == [0, 1, 2, 3]
     assert {value for row in table.rows() for value in row[1:]} == {0}
     assert table.row((4,)) is None
+    assert table.used() == []
+    written = table.rows()[2]
+    table.update((2,), (7,) * len(written[1:]))
+    assert table.used() == [(2, *[7] * len(written[1:]))]
+    table.update((2,), (0,) * len(written[1:]))
 
 
 @pytest.mark.anywhere

@@ -27,6 +27,9 @@ class Rows:
     def rows(self) -> list[Entry]:
         return list(self.entries)
 
+    def used(self) -> list[Entry]:
+        return [entry for entry in self.entries if any(entry[1:])]
+
     def row(self, key: Entry) -> Entry | None:
         return next((e for e in self.entries if e[: len(key)] == key), None)
 
