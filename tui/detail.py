@@ -54,8 +54,8 @@ def figure_lines(
     figure: Figure, pane: Pane, view: View, record: Record, width: int, height: int
 ) -> list[Line]:
     """A figure's title with the latest and the greatest value, then the graph."""
-    values = view.series(figure, pane.figure_key(record))
-    shown = [v for v in values[-2 * width :] if v is not None]
+    values = view.series(figure, pane.figure_key(record), 2 * width)
+    shown = [v for v in values if v is not None]
     now = units.show(shown[-1] if shown else None, figure.unit, bits=view.bits)
     most = units.show(max(shown, default=None), figure.unit, bits=view.bits)
     title = line(

@@ -103,11 +103,15 @@ class History:
                 unusual &= kept.keys()
 
     def series(
-        self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
+        self,
+        figure: Figure,
+        key: Hashable,
+        ticks: Mapping[str, int] | None = None,
+        most: int = 2 * LENGTH,
     ) -> list[float | None]:
-        """A row's values, the newest last. ticks: as they were when so many had been seen."""
+        """A row's latest values, the newest last. ticks: as after so many readings."""
         course, until = self._find(figure, key, ticks)
-        return course.values(until) if course is not None else []
+        return course.values(until, most) if course is not None else []
 
     def verdict(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None

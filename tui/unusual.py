@@ -142,11 +142,13 @@ class Course:
             self._turns[-1] = turn._replace(end=tick)
             self._known = None
 
-    def values(self, until: int) -> list[float | None]:
-        """Up to a tick, the newest last; as many as that tick is after the latest are not known."""
-        kept = self._values[: max(until - self._first + 1, 0)]
+    def values(self, until: int, most: int = 2 * LENGTH) -> list[float | None]:
+        """The latest so many up to a tick, the newest last; as many as that tick is after the
+        latest are not known."""
+        end = max(until - self._first + 1, 0)
+        kept = self._values[max(end - most, 0) : end]
         found: list[float | None] = [None if v != v else v for v in kept]
-        return found + [None] * min(until - self.last, LENGTH)
+        return (found + [None] * min(until - self.last, LENGTH))[-most:]
 
     def verdict(self, until: int) -> Verdict:
         """What was to be said at a tick."""
@@ -162,17 +164,22 @@ class Course:
     def usual(self, until: int, rule: Rule, begun: int) -> float | None:
         """What was usual up to a tick, without what was unusual; None where too little is known."""
         since = max(until - WINDOW + 1, 0)
-        known = [v for v in self._calm(since, until) if v == v]
-        absent = min(self._first, until + 1) - max(begun, since)
-        if rule.absent is not None and absent > 0:
-            known += [rule.absent] * absent
+        calm = list(self._calm(since, until))
+        absent = max(min(self._first, until + 1) - max(begun, since), 0)
+        if rule.absent is None:
+            absent = 0
+        # Every n-th value is enough, and is all that is looked at.
+        step = (sum(map(len, calm)) + absent) // _ENOUGH + 1
+        known = [v for values in calm for v in values[::step] if v == v]
+        if rule.absent is not None:
+            known += [rule.absent] * -(-absent // step)
         return usual(known)
 
-    def _calm(self, since: int, until: int) -> Iterator[float]:
+    def _calm(self, since: int, until: int) -> Iterator[array[float]]:
         for turn in self._turns:
-            yield from self._between(since, min(turn.begin, until + 1))
+            yield self._between(since, min(turn.begin, until + 1))
             since = max(since, until + 1 if turn.end is None else turn.end)
-        yield from self._between(since, until + 1)
+        yield self._between(since, until + 1)
 
     def _between(self, begin: int, end: int) -> array[float]:
         """The values of ticks from `begin` to before `end`."""

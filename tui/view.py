@@ -103,8 +103,9 @@ class View:
     def status(self, id: HookId) -> Status:
         return next((s for s in self.statuses if s.id == id), Status(id))
 
-    def series(self, figure: Figure, key: Hashable) -> list[float | None]:
-        return self.history.series(figure, key, self.ticks)
+    def series(self, figure: Figure, key: Hashable, most: int) -> list[float | None]:
+        """The latest so many values."""
+        return self.history.series(figure, key, self.ticks, most)
 
     def verdict(self, figure: Figure, key: Hashable) -> Verdict:
         return self.history.verdict(figure, key, self.ticks)

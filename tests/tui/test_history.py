@@ -36,6 +36,7 @@ def test_series_are_cut_at_a_moment() -> None:
         _add(history, 100 + second, {"a": float(second)})
     then = history.until(104.5)
     assert history.series(FIGURE, ("a",), then) == [0, 1, 2, 3, 4]
+    assert history.series(FIGURE, ("a",), then, 2) == [3, 4]
     assert history.until(50) == {"tcp-rtt": 0}
     assert history.series(FIGURE, ("a",), history.until(50)) == []
     assert len(history.series(FIGURE, ("a",))) == 10

@@ -68,7 +68,7 @@ def _record(view: View, place: int, pane: Pane, finding: Finding) -> Record:
     usual = view.usual(finding.figure, finding.key)
     if finding.verdict.since is not None:
         usual = finding.verdict.usual
-    series = view.series(finding.figure, finding.key)
+    series = view.series(finding.figure, finding.key, 2 * _SPARK)
     values: dict[str, Value] = {
         "place": place,
         "where": pane.title,
@@ -184,7 +184,7 @@ def _draw(view: View, width: int, height: int) -> list[Line]:
 
 def _block(view: View, finding: Finding, width: int, height: int) -> list[Line]:
     """Whose it is, now and usually; below it the history."""
-    values = view.series(finding.figure, finding.key)
+    values = view.series(finding.figure, finding.key, 2 * width)
     record, figure = finding.record, finding.figure
     usual = finding.verdict.usual if finding.verdict.since else view.usual(figure, finding.key)
     said = f"usual {_shown(view, finding, usual)}" if usual is not None else "usual not known yet"
