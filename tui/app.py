@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Awaitable, Callable
 
@@ -232,6 +233,14 @@ class Monitor(Hosts):
             self.paint()
 
 
+def _collect_seldom() -> None:
+    """Each tick makes thousands of tuples that go by themselves: to look for cycles among them
+    after every 700, and in the end among all modules, would be a tenth of what a tick costs."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 def run(
     source: Source,
     *others: Source,
@@ -254,6 +263,7 @@ def run(
         settled=settled or Settings(),
     )  # fmt: skip
     app.join(others)
+    _collect_seldom()
 
     async def shown() -> int:
         try:
