@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from probes import units
 from probes.units import Unit
-from tui.fields import Field, Record
+from tui.fields import Field, Record, natural
 from tui.filters import parse
 from tui.lines import beside, changes, fit, line, pieces, width_of, wrap
 from tui.terminal import smallest
@@ -26,6 +26,13 @@ def test_fit_is_exactly_as_wide_as_asked() -> None:
     for text in ("漢字漢字", "a漢字", "🦀🦀🦀", "x" * 200, ""):
         for width in (1, 2, 3, 5, 8):
             assert width_of(fit(text, width)) == width
+
+
+def test_numbers_in_names_are_sorted_as_numbers() -> None:
+    """As people do: interfaces, addresses; letters without their case."""
+    names = ["eth10", "eth2", "Eth1", "br0", "10.0.0.10", "10.0.0.9", "10.0.0.9:443"]
+    wanted = ["10.0.0.9", "10.0.0.9:443", "10.0.0.10", "br0", "Eth1", "eth2", "eth10"]
+    assert sorted(names, key=natural) == wanted
 
 
 def test_wrap_breaks_at_spaces_and_long_words() -> None:

@@ -54,6 +54,19 @@ async def test_before_the_incident_nothing_is_marked() -> None:
         assert _row(app, "RTT").text("unusual_words") == ""
 
 
+async def test_nothing_is_said_before_it_is_known() -> None:
+    """Not that no call fails before one was counted, nor that all is usual after a second."""
+    async with playing(until=20, ticks=0, pane="overview") as (app, pilot):
+        where = ("Interfaces", "Syscalls", "Connects")
+        assert all("waiting for the first numbers" in _row(app, w).text("why") for w in where)
+        assert "waiting for the first numbers" in text(app)
+        await step(pilot)
+        assert "waiting for" in _row(app, "Syscalls").text("why"), "one reading makes no rate"
+        await step(pilot)
+        assert "waiting for" not in text(app)
+        assert "ok so far: what is usual is known after 15 readings" in text(app)
+
+
 async def test_opened_in_the_middle_of_an_incident_it_does_not_take_that_for_usual() -> None:
     """Nothing is known of before: that is what it says, and it goes on saying it."""
     async with playing(until=40, ticks=2, pane="overview") as (app, pilot):
