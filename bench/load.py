@@ -1,12 +1,12 @@
 """Something to watch: a paced load that stops by itself, on loopback and veth pairs of its own.
 
-    python -m bench.load SECONDS
+    python -m bench.load SECONDS [PAIRS]
 
 Each second 50 rows of every pane change: in every hundredth of a second, 3 connects that succeed
 and 1 that is refused (50 addresses in turn), 100 cheap system calls (50 kinds), a few bytes there
 and back on 5 of 50 standing connections. As root also 5 datagrams through some of 50 veth pairs
-to a closed port (dropped there), in a network namespace that ends with this process. 200 idle
-processes stand by, as on a server: the peers' cost grows with their number.
+to a closed port (dropped there), in a network namespace that ends with this process; PAIRS: so
+many instead. 200 idle processes stand by, as on a server: the peers' cost grows with their number.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ SYSCALLS = (*ASKING, *REFUSED_AT_ONCE) if platform.machine() == "x86_64" else ()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main(seconds: float) -> None:
-    """Runs the load for so many seconds, or until SIGTERM."""
+def main(seconds: float, pairs: int = ROWS) -> None:
+    """Runs the load for so many seconds, or until SIGTERM. pairs: of veths."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ExitStack() as stack:
         stack.enter_context(idle(seconds))
-        far = stack.enter_context(veths(seconds)) if os.geteuid() == 0 else None
+        far = stack.enter_context(veths(seconds, pairs)) if os.geteuid() == 0 else None
         listener = stack.enter_context(socket.create_server(("0.0.0.0", 0), backlog=128))
         closed = stack.enter_context(socket.socket())
         closed.bind(("0.0.0.0", 0))  # bound, not listening: a connect is refused
         port, refusing = listener.getsockname()[1], closed.getsockname()[1]
         standing = cycle([_pair(listener, port, stack) for _ in range(ROWS)])
-        addresses, pairs, calls = cycle(ADDRESSES), cycle(range(ROWS)), cycle(SYSCALLS)
+        addresses, turns, calls = cycle(ADDRESSES), cycle(range(pairs)), cycle(SYSCALLS)
         deadline = due = time.monotonic()
         deadline += seconds
         while due < deadline:
@@ -58,7 +58,7 @@ def main(seconds: float) -> None:
             _talk(standing)
             _call(calls)
             if far is not None:
-                _datagrams(far, pairs)
+                _datagrams(far, turns)
             due = max(due + TICK, time.monotonic())
             time.sleep(max(due - time.monotonic(), 0))
 
@@ -122,13 +122,13 @@ def _address(pair: int, side: int) -> str:
 
 
 @contextmanager
-def veths(seconds: float) -> Iterator[socket.socket]:
+def veths(seconds: float, pairs: int) -> Iterator[socket.socket]:
     """Veth pairs into a namespace that ends with the `with`; a socket to send by."""
     far = subprocess.Popen(["unshare", "--net", "sleep", str(int(seconds) + 10)])
     try:
         _until_unshared(far.pid)
         near, away = [], []
-        for pair in range(ROWS):
+        for pair in range(pairs):
             name = f"bench{pair}"
             near += [
                 f"link add {name} type veth peer {name} netns {far.pid}",
@@ -160,4 +160,4 @@ def _ip(commands: Sequence[str], *before: str) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), *map(int, sys.argv[2:]))

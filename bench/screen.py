@@ -1,6 +1,6 @@
 """What the screen costs and how fast it is there, beside btop and htop, in one run.
 
-    python -m bench.screen [--seconds N] [--size 160x50]... [PROGRAM...]
+    python -m bench.screen [--seconds N] [--size 160x50]... [--pairs N] [PROGRAM...]
 
 Each program runs on the same kind of pty, at 80x24, 160x50 and 200x60, once a second, under the
 same load, which changes 50 rows of every pane each second (bench.load): three short starts for
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from bench.load import ROWS
 from bench.processes import Tree
 from bench.terminal import Terminal
 
@@ -61,7 +62,7 @@ PROGRAMS = (
         "ebpftop",
         (EBPFTOP,),
         b"3",  # the syscalls: the load's own call is there once a BPF program has counted it
-        {DATA: re.compile(r"\bgetppid\b"), ALL: re.compile(r"hooks \d+ (?!.*attaching)")},
+        {DATA: re.compile(r"\bgetppid\b"), ALL: re.compile(r"hooks \d\d+ (?!.*attaching)")},
     ),
     Program("ebpftop demo", (EBPFTOP, "demo")),
 )
@@ -92,9 +93,14 @@ def main() -> int:
     parser.add_argument(
         "--size", type=_size, action="append", help="as 160x50; all three: none named"
     )
+    parser.add_argument(
+        "--pairs", type=int, default=ROWS, help="veth pairs: each takes two TC programs (50)"
+    )
     asked = parser.parse_args()
     sizes = tuple(asked.size or SIZES)
     chosen = [p for p in PROGRAMS if not asked.programs or p.name in asked.programs]
+    if asked.pairs < 1:
+        parser.error("--pairs takes one at least")
     if not chosen:
         parser.error(f"there are {', '.join(p.name for p in PROGRAMS)}")
     if os.geteuid() == 0 and NETNS not in os.environ:
@@ -123,7 +129,7 @@ def _again_in_a_network_namespace() -> NoReturn:
 @contextmanager
 def _load(programs: int, asked: argparse.Namespace) -> Iterator[None]:
     longest = programs * ((STARTS + 1) * (PATIENCE + 15) + SETTLE + asked.seconds + 30)
-    load = subprocess.Popen([sys.executable, "-m", "bench.load", str(longest)])
+    load = subprocess.Popen([sys.executable, "-m", "bench.load", str(longest), str(asked.pairs)])
     try:
         time.sleep(1)
         if load.poll() is not None:
