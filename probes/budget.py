@@ -1,6 +1,6 @@
 """The budget: what all hooks' programs may take of one CPU together, and what happens beyond it.
 
-`decide` is all there is to it, and pure; `live` measures, and does what it says.
+`decide` is all there is to it, and pure; `spending` measures, and does what it says.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
-from probes import bpf, budget, capabilities, completion, lasting, privilege
+from probes import bpf, budget, capabilities, completion, lasting, privilege, spending
 from probes.attachment import Attachment, Modules
 from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
@@ -342,35 +342,20 @@ class Live:
         """Cuts the hook that takes most, one in each window, while all take more than they may."""
         loop = asyncio.get_running_loop()
         while self._percent is not None and self._stats is not None:
-            before = await loop.run_in_executor(self._readers, self._costs)
+            before = await loop.run_in_executor(self._readers, spending.costs, self._standing())
             begin = time.monotonic()
             await asyncio.sleep(budget.WINDOW)
-            after = await loop.run_in_executor(self._readers, self._costs)
+            after = await loop.run_in_executor(self._readers, spending.costs, self._standing())
             passed = time.monotonic() - begin
-            cut = budget.decide(_spendings(before, after, passed), self._percent)
+            cut = budget.decide(spending.between(before, after, passed), self._percent)
             if cut is not None:
-                await loop.run_in_executor(self._climbers, self._cut, cut)
+                there = self._standing()
+                self.notices += await loop.run_in_executor(
+                    self._climbers, spending.carry_out, cut, there
+                )
 
-    def _costs(self) -> dict[Attachment, tuple[int, int]]:
-        """Of each attachment its epoch, and the nanoseconds that its programs ran in it."""
-        costs = {}
-        for attachment in list(self._attachments.values()):
-            try:
-                cost = attachment.cost()
-            except OSError:
-                continue  # tried again in the next window
-            if cost is not None:
-                costs[attachment] = attachment.epoch, cost.run_ns
-        return costs
-
-    def _cut(self, cut: budget.Cut) -> None:
-        for attachment in list(self._attachments.values()):
-            if attachment.status.id == cut.id and not attachment.kept:
-                if cut.one_in is None:
-                    attachment.detach(cut.why)
-                else:
-                    attachment.slow(cut.one_in, cut.why)
-                self.notices.append(f"{cut.id}: {cut.why}")
+    def _standing(self) -> list[Attachment]:
+        return list(self._attachments.values())
 
     # -- on a person's word --------------------------------------------------------------------
 
@@ -471,22 +456,6 @@ def _detached(hook: str, target: str | None = None) -> Status:
 def _read_all(asked: Iterable[Iterable[Attachment]]) -> list[tuple[Sample, ...]]:
     with reading():
         return [tuple([a.read() for a in attachments]) for attachments in asked]
-
-
-def _spendings(
-    before: Mapping[Attachment, tuple[int, int]],
-    after: Mapping[Attachment, tuple[int, int]],
-    seconds: float,
-) -> Iterable[budget.Spending]:
-    """What stood on the same rung all the time; what did not is measured in the next window."""
-    for attachment, (epoch, ns) in after.items():
-        epoch_then, ns_then = before.get(attachment, (0, 0))
-        if epoch == epoch_then and ns >= ns_then:
-            status = attachment.status
-            percent = (ns - ns_then) / seconds / 1e7
-            yield budget.Spending(
-                status.id, percent, status.one_in, attachment.samples, attachment.kept
-            )
 
 
 def _answer(futures: list[Reads], done: asyncio.Future[list[tuple[Sample, ...]]]) -> None:
