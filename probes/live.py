@@ -8,9 +8,10 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import lru_cache
 
-from probes import bpf, budget, capabilities, completion, lasting, privilege, spending
+from probes import bpf, budget, capabilities, completion, lasting, netlink, privilege, spending
 from probes.attachment import Attachment, Modules
 from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
@@ -263,24 +264,27 @@ class Live:
     # -- following interfaces ------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(self.interval)
-            now = _interfaces()
-            gone = self._interfaces.keys() - now.keys()
-            new = now.keys() - self._interfaces.keys()
-            for (_, index), attachment in list(self._attachments.items()):
-                name = now.get(index) if isinstance(index, int) else None
-                if name is not None and name != attachment.status.id.target:
-                    attachment.rename(name)
-            self._interfaces = now
-            await asyncio.get_running_loop().run_in_executor(
-                self._climbers, self._rules.follow, now
-            )
-            for key in [k for k in self._attachments if k[1] in gone]:
-                attachment = self._attachments.pop(key)
-                await asyncio.get_running_loop().run_in_executor(self._climbers, attachment.detach)
-            if self._wanted is None:
-                self._attach_new(new)
+        with closing(netlink.Changes()) as changes:
+            while True:
+                await asyncio.sleep(self.interval)
+                if changes.seen():
+                    await self._keep_up()
+
+    async def _keep_up(self) -> None:
+        loop, now = asyncio.get_running_loop(), _interfaces()
+        gone = self._interfaces.keys() - now.keys()
+        new = now.keys() - self._interfaces.keys()
+        for (_, index), attachment in list(self._attachments.items()):
+            name = now.get(index) if isinstance(index, int) else None
+            if name is not None and name != attachment.status.id.target:
+                attachment.rename(name)
+        self._interfaces = now
+        await loop.run_in_executor(self._climbers, self._rules.follow, now)
+        for key in [k for k in self._attachments if k[1] in gone]:
+            attachment = self._attachments.pop(key)
+            await loop.run_in_executor(self._climbers, attachment.detach)
+        if self._wanted is None:
+            self._attach_new(new)
 
     def _attach_new(self, new: Iterable[int]) -> None:
         for index in new:

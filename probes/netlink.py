@@ -23,6 +23,7 @@ _QUEUE = Struct("=IIIII")  # struct gnet_stats_queue: qlen, backlog, drops, requ
 
 _ARPHRD_LOOPBACK = 772
 _IFF_UP = 1
+_RTMGRP_LINK = 1
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
 _IFLA_STATS64, _IFLA_XDP = 23, 43
 _OF_INTERFACE = frozenset({
@@ -120,6 +121,23 @@ def links() -> list[Interface]:
     request = _IFINFO.pack(0, 0, 0, 0, 0)
     found = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
     return list({link.ifindex: link for link in found}.values())
+
+
+class Changes:
+    """Whether interfaces have come, gone or changed: the kernel tells, so to ask costs nothing."""
+
+    def __init__(self) -> None:
+        self._told = nlsocket.listener(nlsocket.ROUTE, _RTMGRP_LINK)
+        self._first = True
+
+    def seen(self) -> bool:
+        """Whether any has since this was called last; true at first, and where nobody tells."""
+        first, self._first = self._first, False
+        return self._told is None or nlsocket.heard(self._told) or first
+
+    def close(self) -> None:
+        if self._told is not None:
+            self._told.close()
 
 
 def addresses() -> dict[int, list[str]]:

@@ -12,7 +12,18 @@ import os
 import socket
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
-from errno import EACCES, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ERANGE
+from errno import (
+    EACCES,
+    EBUSY,
+    EEXIST,
+    EINVAL,
+    ENOBUFS,
+    ENODEV,
+    ENOENT,
+    EOPNOTSUPP,
+    EPERM,
+    ERANGE,
+)
 from struct import Struct
 from typing import TypeVar
 
@@ -81,6 +92,35 @@ def get(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> T | None:
             return next(_replies(s, kind, 0, body, decode), None)
         except Gone:
             return None
+
+
+def listener(protocol: int, groups: int) -> socket.socket | None:
+    """A socket that hears what these multicast groups are told (bits); None: none can be had."""
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    try:
+        told = socket.socket(socket.AF_NETLINK, kind, protocol)
+    except OSError:
+        return None
+    try:
+        told.bind((0, groups))
+    except OSError:
+        told.close()
+        return None
+    return told
+
+
+def heard(told: socket.socket) -> bool:
+    """Whether a `listener` has been told anything since it was asked last."""
+    any_of_it = False
+    while True:
+        try:
+            told.recv(_BUFFER)
+        except BlockingIOError:
+            return any_of_it
+        except OSError as lost:
+            if lost.errno != ENOBUFS:  # so much that some of it was lost
+                return True
+        any_of_it = True
 
 
 def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:

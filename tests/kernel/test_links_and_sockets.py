@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from namespaces import as_json, await_running, namespace, run, send, veth
@@ -56,6 +57,26 @@ def test_kind_and_state_are_named() -> None:
     assert (ours["lo"].kind, ours["lo"].state) == ("loopback", "up")
     assert (ours["br0"].kind, ours["br0"].state) == ("bridge", "down")
     assert (ours["v0"].kind, ours["v0"].state, ours["v1"].state) == ("veth", "lowdown", "down")
+
+
+@pytest.mark.anywhere
+def test_the_kernel_tells_when_interfaces_change() -> None:
+    """One that comes, is renamed, goes down, goes; nothing else, however much traffic there is."""
+    with closing(netlink.Changes()) as changes:
+        assert changes.seen(), "nobody has looked yet"
+        assert not changes.seen()
+        for command in (
+            "link add v0 type veth peer name v1",
+            "link set v0 name eth9",
+            "link set eth9 up",
+            "link del eth9",
+        ):
+            run("ip", *command.split())
+            assert changes.seen(), command
+        while changes.seen():
+            time.sleep(0.05)
+        send("lo", 100)
+        assert not changes.seen()
 
 
 @pytest.mark.anywhere
