@@ -279,12 +279,12 @@ class Live:
             if name is not None and name != attachment.status.id.target:
                 attachment.rename(name)
         self._interfaces = now
+        if self._wanted is None:
+            self._attach_new(new)  # before anything is waited for: none is seen as not wanted
         await loop.run_in_executor(self._climbers, self._rules.follow, now)
         for key in [k for k in self._attachments if k[1] in gone]:
             attachment = self._attachments.pop(key)
             await loop.run_in_executor(self._climbers, attachment.detach)
-        if self._wanted is None:
-            self._attach_new(new)
 
     def _attach_new(self, new: Iterable[int]) -> None:
         for index in new:
