@@ -4,7 +4,7 @@
 
 Each program runs on the same kind of pty, at 80x24, 160x50 and 200x60, once a second, under the
 same load, which changes 50 rows of every pane each second (bench.load): three short starts for
-the times (their median, at the first size), then 8 s to settle, 20 s to measure, and 30 presses
+the times (their median, at the last size), then 8 s to settle, 20 s to measure, and 30 presses
 of the arrow keys. A key's time is from its byte in to the last byte out that follows within 50 ms
 of the one before; what a tick paints meanwhile is in it for all alike. As root all of it happens
 in a network namespace of its own. CPU is that of the program's processes, 100% being one core;
@@ -145,7 +145,7 @@ def _measure(
 ) -> tuple[Start, dict[Size, Cost]]:
     print(f"bench: {program.name}", file=sys.stderr, flush=True)
     environment = _environment(program, home)
-    starts = [_start(program, environment, sizes[0]) for _ in range(STARTS)]
+    starts = [_start(program, environment, sizes[-1]) for _ in range(STARTS)]
     medians = {mark: _median([s[mark] for s in starts]) for mark in starts[0]}
     return medians, {size: _cost(program, environment, seconds, size) for size in sizes}
 
