@@ -324,6 +324,8 @@ class Live:
 
     def _read_asked(self) -> None:
         asked, self._asked = self._asked, []
+        # Always in one order, so that what is asked once is as old in each reading as in the last.
+        asked.sort(key=lambda one: one[0][0].hook.order)
         work = asyncio.get_running_loop().run_in_executor(
             self._readers, _read_all, [standing for standing, _ in asked]
         )
