@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from heapq import nlargest
 from typing import NamedTuple
 
 from probes.drop_stages import function_of, stage_of
+from probes.model import State
 from probes.snapshot import SnapshotRow
 from probes.units import DASH
 from tui.view import View
@@ -48,6 +50,10 @@ class Drop(NamedTuple):
         return layer_of(str(self.row["reason"]), str(self.row["location"]))
 
 
+ELSEWHERE = "elsewhere"
+"""The kind of an interface of another network namespace, and of none."""
+MOST = 50
+"""Interfaces of other network namespaces that are shown."""
 _Freed = tuple[Dropper, str]
 """Who drops, and at which layer: what the kernel frees there, if it does, is the same packets."""
 _PROGRAMS = ("xdp-programs", "tc-programs")
@@ -55,6 +61,8 @@ _LAYERS = {"xdp": "XDP", "tc-ingress": "TC", "tc-egress": "TC"}
 """Stages at which the kernel frees what a program dropped."""
 _COUNTED = {"rx_missed": "NIC", "tx_dropped": "link", "rx_dropped": "link"}
 """What a link counts as dropped, and where that is."""
+NOWHERE = "no device"
+"""What is dropped where no device is known, or by counters that are not told by interface."""
 RULE = "rule"
 """Where our own rules drop."""
 _FREED = {"xdp-native": "XDP", "xdp-generic": "XDP", "tcx": "TC"}
@@ -70,7 +78,8 @@ def layer_of(reason: str, location: str) -> str:
 def by_interface(rows: Iterable[SnapshotRow]) -> dict[str, list[SnapshotRow]]:
     found: dict[str, list[SnapshotRow]] = {}
     for row in rows:
-        found.setdefault(str(row["interface"]), []).append(row)
+        name = str(row["interface"])
+        found.setdefault(NOWHERE if name == DASH else name, []).append(row)
     return found
 
 
@@ -103,13 +112,18 @@ class Droppers:
         self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
         self._looks = any(view.of(hook) for hook in _PROGRAMS)
         self._kernel = kernel_drops(view.rows("drops"))
-        self._seen = bool(view.of("drops"))
+        self._seen = any(s.status.state is State.ATTACHED for s in view.of("drops"))
         self._errors = by_interface(view.rows("xdp-errors"))
         self._rules = view.dropping
         ruled = {d.enforced.interface for d in self._rules}
         dropping = {n for n, drops in self._kernel.items() if drops[0].rate}
         self._touched = ruled | dropping | self._xdp.keys() | self._tc.keys() | self._errors.keys()
         self._quiet = Drops(0 if self._looks else None, 0 if self._seen else None, ())
+
+    def elsewhere(self, known: Collection[str]) -> list[str]:
+        """Interfaces of other network namespaces (and none at all) of which drops are seen now."""
+        strange = [n for n, drops in self._kernel.items() if n not in known and drops[0].rate]
+        return nlargest(MOST, strange, key=lambda name: sum(d.rate for d in self._kernel[name]))
 
     def of(self, row: SnapshotRow) -> Drops:
         """row: the interface's."""
@@ -121,15 +135,15 @@ class Droppers:
         programs += [*self._ruled(name), *astray]
         kernel, freed = self._reasons(name)
         programs += _uncounted(programs, freed, silent)
-        known = self._looks and not silent
+        known = self._looks and not silent and row["kind"] != ELSEWHERE
         others = sum(d.rate for d in kernel)
         if row["kind"] == "veth":  # it counts as its own what XDP could not send on
             others += sum(d.rate for d, _ in astray)
         by = [*(d for d, _ in programs), *kernel, *_device(row, others)]
-        counted = sum(d.rate for d, _ in programs)
+        counted, freely = sum(d.rate for d, _ in programs), sum(d.rate for d in kernel)
         return Drops(
             counted if known or counted else None,
-            sum(d.rate for d in kernel) if self._seen else None,
+            freely if self._seen or freely else None,
             sorted((d for d in by if d.rate > 0), key=lambda d: -d.rate),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from probes.flows import Cause, Flow
@@ -12,6 +14,7 @@ from probes.rules import parse
 from probes.snapshot import Snapshot, SnapshotRow
 from tui.history import History
 from tui.lines import width_of
+from tui.panes import interfaces
 from tui.rules import ANYWHERE, Dropping, Hits, banner, covers, lasting, matched, reading, sentence
 from tui.view import View
 from tui.who import Droppers, Drops
@@ -248,3 +251,43 @@ def test_what_a_rule_drops_is_lost_at_the_stage_where_it_is_enforced(rung: str, 
     lost = Cause("rule src 192.0.2.7 udp dport 53", Flow(100, 10.0))
     assert by_stage([rule], rule.enforced.interface) == {name: [lost]}
     assert by_stage([rule], "another") == {}
+
+
+def _elsewhere(interface: str) -> Snapshot:
+    row: dict[str, Value] = {
+        "interface": interface, "reason": "NO_SOCKET", "location": "udp_rcv+0x1",
+        "protocol": "udp", "dport": 9,
+    }  # fmt: skip
+    return _snapshot(HookId("drops"), row, rates={"packets": 150})
+
+
+@pytest.mark.parametrize(
+    ("interface", "name"),
+    [("if9 (netns 4026532246)", "if9 (netns 4026532246)"), ("-", "no device")],
+)
+def test_drops_in_containers_and_at_no_device_are_shown_too(interface: str, name: str) -> None:
+    """A row of their own, while there are some: only what is dropped is known of it."""
+    view = View(catalogue(), History(()))
+    link = _snapshot(HookId("interfaces"), {"ifindex": 2, "interface": "eth0"}, rates={})
+    view.snapshots = {s.id: s for s in (link, _elsewhere(interface), _program("p", 7, 0))}
+    mine, strange = interfaces.PANE.records(view)
+    assert (mine.name, mine.values["drops"]) == ("eth0", 0)
+    assert (strange.name, strange.mark, strange.values["drops"]) == (name, "bad", 150)
+    unknown = ("ifindex", "rx_bytes", "rx_bytes_per_s", "link", "programs", "xdp_mode")
+    assert {strange.values[column] for column in unknown} == {None}
+    pane = interfaces.PANE
+    assert pane.offer is not None
+    assert pane.hook_of is not None
+    assert (pane.offer(strange), pane.hook_of(strange)) == (None, None)
+    said = "\n".join("".join(t for t, _ in x.spans) for x in pane.detail(view, strange, 100))
+    assert "another network namespace" in said
+    assert "NO_SOCKET" in said
+
+
+def test_counters_that_are_not_told_by_interface_say_nothing_of_one() -> None:
+    """Without programs: a dash, not that nothing is dropped there."""
+    drops = _elsewhere("-")
+    passive = replace(drops.status, state=State.PASSIVE, rung="counters")
+    told = replace(drops, sample=replace(drops.sample, status=passive))
+    assert _drops(drops).kernel == 0
+    assert _drops(told).kernel is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from heapq import nlargest
 from typing import NamedTuple
@@ -22,11 +23,12 @@ from tui.rules import Offer
 from tui.unusual import Rule, Verdict
 from tui.verdicts import programs, reasons, way
 from tui.view import View
-from tui.who import RULE, Droppers, Drops, by_interface, kernel_drops
+from tui.who import ELSEWHERE, RULE, Droppers, Drops, by_interface, kernel_drops
 
 WARN, BAD = 10.0, 100.0
 """Dropped packets a second from which an interface is marked."""
 
+_NOT_HERE = "in another network namespace, or at no interface: only what is dropped there is seen"
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
@@ -105,9 +107,23 @@ class _Looked(NamedTuple):
 
 
 def _looked(view: View) -> list[_Looked]:
-    """Each interface; most of them are quiet and not looked at any closer."""
-    droppers = Droppers(view)
-    return [_look(view, row, droppers.of(row)) for row in view.rows("interfaces")]
+    """Each interface; most of them are quiet and not looked at any closer. Those of other network
+    namespaces (containers), of which nothing is known here, while packets are dropped there."""
+    droppers, rows = Droppers(view), view.rows("interfaces")
+    strange = droppers.elsewhere({str(row["interface"]) for row in rows})
+    rows += [_elsewhere(view.catalogue["interfaces"], name) for name in strange]
+    return [_look(view, row, droppers.of(row)) for row in rows]
+
+
+def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
+    """The row of an interface that is not here."""
+    values: dict[str, Value] = dict.fromkeys(hook.places.names)
+    rates = {column: None for _, column in hook.places.counters}
+    return SnapshotRow((ELSEWHERE, name), values | {"interface": name, "kind": ELSEWHERE}, rates)
+
+
+def _here(record: Record) -> bool:
+    return record.values["kind"] != ELSEWHERE
 
 
 def _look(view: View, row: SnapshotRow, drops: Drops) -> _Looked:
@@ -189,6 +205,9 @@ def _trouble(view: View) -> Trouble | None:
 
 def _detail(view: View, record: Record, width: int) -> list[Line]:
     name = record.name
+    if not _here(record):
+        lines = pairs([("Interface", name), ("Where", _NOT_HERE), *said(record)], width)
+        return [*lines, *reasons(view, name, width), *graphs(PANE, view, record, width)]
     lines = pairs(
         [
             ("Interface", f"{name} (index {record.values['ifindex']})"),
@@ -229,6 +248,12 @@ def _over(name: str) -> Callable[[Record], str]:
     return coloured("bad", BAD, name)
 
 
+def _brief(record: Record) -> str:
+    """Of another network namespace: by the end of its number, "if42@..246"."""
+    name, _, netns = label(record.name).partition(" (netns ")
+    return f"{name}@..{netns[:-1][-3:]}" if netns else name
+
+
 def _why(record: Record) -> str:
     return record.mark or "muted"
 
@@ -236,7 +261,7 @@ def _why(record: Record) -> str:
 def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
     hook = catalogue["interfaces"]
     return (
-        of(hook, "interface", width=10, rank=0, grow=15),
+        replace(of(hook, "interface", width=10, rank=0, grow=15), brief=_brief),
         of(hook, "rx_bytes", title="RX/s", width=7, rank=1, grow=9),
         of(hook, "tx_bytes", title="TX/s", width=7, rank=4, grow=9),
         of(hook, "rx_packets", title="RX pkt/s", width=9, rank=5),
@@ -290,7 +315,7 @@ PANE = Pane(
     worst=_worst,
     needs=("drops", "xdp-programs"),
     calm="no interface is seen",
-    hook_of=lambda record: HookId("xdp", record.name),
+    hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,
     about=lambda record: record.name,
-    offer=lambda record: Offer(record.name),
+    offer=lambda record: Offer(record.name) if _here(record) else None,
 )  # fmt: skip
