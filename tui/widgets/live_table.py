@@ -82,6 +82,7 @@ class LiveTable(Canvas, can_focus=True):
             self.key = rows[min(was, len(rows) - 1)].key  # it went away: take its neighbour
         if self._followed and rows:
             self.key = max(rows, key=lambda r: _MARKS.index(r.mark)).key  # the first of the worst
+            self._top = 0  # wherever it was before
         self._scroll()
         self.repaint()
 
