@@ -72,7 +72,8 @@ def test_a_known_function_has_the_samples_of_what_burns_in_it(
         attachment.detach()
     assert whole >= ENOUGH
     assert inside > 0.9 * whole, mine
-    assert all(r["cpu_ns"] == r["samples"] * 10**9 // 49 or len(mine) > 1 for r in mine)
+    # Each of the stacks that are one row, at most as many as samples, was rounded down by itself.
+    assert all(0 <= r["samples"] * 10**9 / 49 - r["cpu_ns"] <= r["samples"] for r in mine)
     record_property("count", "> 90 % of samples")
 
 
