@@ -217,9 +217,27 @@ def cache_base() -> Path:
     return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "ebpftop"
 
 
+def _mine() -> str:
+    """How temporary folders of this PID namespace begin; the process's number follows."""
+    return f"ebpftop-{Path('/proc/self/ns/pid').stat().st_ino}-"
+
+
+def sweep() -> None:
+    """Removes the temporary trees of processes that were killed."""
+    mine = _mine()
+    for left in Path(tempfile.gettempdir()).glob(f"{mine}*"):
+        pid = left.name.removeprefix(mine).partition("-")[0]
+        try:
+            ours = left.lstat().st_uid == os.geteuid() and not left.is_symlink()
+        except OSError:  # gone meanwhile
+            continue
+        if ours and pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
 @functools.cache
 def _temporary() -> TreeCache:
-    base = Path(tempfile.mkdtemp(prefix="ebpftop-"))
+    base = Path(tempfile.mkdtemp(prefix=f"{_mine()}{os.getpid()}-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     return TreeCache(base)
 

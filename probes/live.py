@@ -11,7 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import lru_cache
 
-from probes import bpf, budget, capabilities, completion, lasting, netlink, privilege, spending
+from probes import (
+    bpf,
+    budget,
+    capabilities,
+    completion,
+    headers,
+    lasting,
+    netlink,
+    privilege,
+    spending,
+)
 from probes.attachment import Attachment, Modules
 from probes.enforcement import Rules
 from probes.errors import Gone, ProbeError
@@ -182,6 +192,7 @@ class Live:
     def _prepare(self) -> None:
         """What comes before any attachment: sweep what a killed process left, switch stats on."""
         self.notices += lasting.sweep()
+        headers.sweep()
         self._interfaces = _interfaces()
         bpf.raise_memlock()
         try:

@@ -224,3 +224,20 @@ def test_without_btf_the_distributions_headers_serve(
     assert needed == ("-include", "net/sock.h", "-include", "linux/sched.h", *tree.cflags)
     constants = Path(tree.cflags[-1]).with_name("constants.h").read_text()
     assert "#define AF_INET6 10" in constants
+
+
+def test_what_killed_processes_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what a living one uses, nor one of another PID namespace, nor what only looks like it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mine = headers._mine()
+    dead, living = tmp_path / f"{mine}{2**22 + 1}-a", tmp_path / f"{mine}{os.getpid()}-b"
+    others = [living, tmp_path / "ebpftop-1-7-c", tmp_path / f"{mine}notes"]
+    for folder in (dead, *others):
+        (folder / "include").mkdir(parents=True)
+    link = tmp_path / f"{mine}{2**22 + 1}-d"
+    link.symlink_to(living)
+    headers.sweep()
+    assert set(tmp_path.iterdir()) == {*others, link}
+    assert (living / "include").is_dir()
