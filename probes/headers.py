@@ -219,7 +219,11 @@ def cache_base() -> Path:
 
 def _mine() -> str:
     """How temporary folders of this PID namespace begin; the process's number follows."""
-    return f"ebpftop-{Path('/proc/self/ns/pid').stat().st_ino}-"
+    try:
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # a kernel without PID namespaces
+        namespace = 0
+    return f"ebpftop-{namespace}-"
 
 
 def sweep() -> None:

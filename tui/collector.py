@@ -115,6 +115,7 @@ class Collector:
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()
         view.history.add(hook, snapshots)
+        view.version += 1
         self._changed(hook)
 
     def note_rules(self) -> bool:

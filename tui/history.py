@@ -70,8 +70,6 @@ class History:
         self._unusual: dict[str, set[Hashable]] = {}
         self._watches: dict[str, _Watch] = {}
         self.heat = Heat()
-        self.version = 0
-        """Grows with each tick of any hook."""
 
     @property
     def ticks(self) -> dict[str, int]:
@@ -83,7 +81,6 @@ class History:
         return {hook: watch.until(wall) for hook, watch in self._watches.items()}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
-        self.version += 1
         watch = self._watches.setdefault(hook, _Watch())
         wall, tick = watch.take(snapshots), watch.ticks
         self.heat.add(snapshots)

@@ -38,6 +38,7 @@ class View:
     ticks: how many ticks of each hook this view has seen, None: all there are.
     wall: when the newest sample was taken, in Unix seconds. dropping: the rules that stand.
     about: the interface that an inner pane is about. since: the first sample of each hook.
+    version: grows with each reading that comes into it.
     """
 
     catalogue: Mapping[str, Hook]
@@ -53,6 +54,7 @@ class View:
     dropping: tuple[Dropping, ...] = ()
     about: str = ""
     since: dict[HookId, Sample] = field(default_factory=dict)
+    version: int = 0
     _stamp: object = field(default=None, init=False, repr=False, compare=False)
     _answers: dict[Callable[[View], Any], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -72,8 +74,9 @@ class View:
     def once(self, ask: Callable[[View], T]) -> T:
         """What `ask` makes of it, made once until something of it changes."""
         stamp = (
+            self.version,
             self.history,
-            self.history.version if self.ticks is None else self.ticks,
+            self.ticks,
             self.statuses,
             self.dropping,
             self.about,

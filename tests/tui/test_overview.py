@@ -227,3 +227,14 @@ def test_a_program_that_starts_is_no_incident(
     )
     verdict = Verdict(100.0, errors, 1.0) if unusual else CALM
     assert syscalls._mark(row, verdict) == mark
+
+
+async def test_a_reading_is_seen_also_while_what_was_before_is_not_known_yet() -> None:
+    """After a recording was gone back in, graphs end where it went to until they are read anew."""
+    async with playing(until=20, ticks=5, pane="overview") as (app, pilot):
+        app.live.ticks = dict(app.live.history.ticks)
+        before = app.live.of("tcp-rtt")
+        await step(pilot)
+        (shown,) = app.live.of("tcp-rtt")
+        assert shown is app.live.snapshots[shown.id]
+        assert shown is not before[0]
