@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from probes.frames import Tick
 from probes.hooks import catalogue
 from probes.model import Cost, HookId, Key, Kind, Row, Sample, State, Status, TargetKind, Value
+from probes.recording.encoder import Tick
 
 START, UP = 1_790_000_000.25, 400_000.125
 """Unix seconds and monotonic seconds of the first moment."""

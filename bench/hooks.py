@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from probes import bpf
-from probes.attachment import Attachment, Modules
+from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
-from probes.kernel import Compiler
+from probes.kernel import bpf
+from probes.kernel.objects import fd_field
+from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
-from probes.objects import fd_field
 
 ROUNDS, PATIENCE = 3, 15.0
 """Rounds of load; seconds that a peer may take to attach."""

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from bench.busy_host import Host
 from probes import model
-from probes.frames import Tick
-from probes.recorded import Recording
-from probes.recording import RecordingFile
-from probes.tape import Tape
+from probes.recording.encoder import Tick
+from probes.recording.reader import Recording
+from probes.recording.tape import Tape
+from probes.recording.writer import RecordingFile
 
 JUMPS = 40
 

@@ -1,6 +1,18 @@
 """The kernel side: hooks, ladders, and the numbers that come of them. Knows no screen.
 
-hooks/*.py declare   ->  attachment.py walks the ladder and reads
-bpf map -> Sample    ->  snapshot.Trail makes a Snapshot of two samples
-live | replay | remote | demo give the same samples(hook); who shows them cannot tell which
+    hooks/ declare a Hook     ->  ladder.Attachment climbs its rungs and reads
+    a map's rows = a Sample   ->  analysis.Snapshot: rates, made of two samples
+    live | replay | remote | demo: four `Source`s with the same samples(hook)
+
+The rooms, ground first; each imports only what stands before it (tests/test_imports.py):
+
+    errors units drop_rule point    errors, text, and what is written: rules, attach points
+    kernel                          how the kernel is asked: one file per interface
+    model, source                   the frozen values, and the protocol of all sources
+    attach compile analysis         attach points; C in, instructions out; samples in, answers out
+    toolkit ladder recording        for hook files; which rung stands; moments as bytes
+    foreign doctor droprules        other people's programs; what a host allows; rules at work
+    hooks                           ONE FILE OR FOLDER PER HOOK
+    custom                          hooks that a user writes
+    sources                         live, replay, remote, demo
 """

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from tests.kernel.guest.report import Report, report
-from tests.kernel.guest.results import PLAIN, Column, read
+from tests.support.guest.report import Report, report
+from tests.support.guest.results import PLAIN, Column, read
 
 RUNGS = ["drops btf-tracepoint", "drops counters"]
 

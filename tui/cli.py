@@ -1,4 +1,4 @@
-"""The command line: arguments -> a source -> the screen, text or JSON. Knows both sides.
+"""The command line: argv -> a command -> exit status.
 
 Exit status: 0 done; 1 a hook asked for by name stood on no rung; 2 usage; 130 and 143 after
 SIGINT and SIGTERM, everything detached.
@@ -11,26 +11,23 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from probes.errors import ProbeError
-from probes.model import Source
-from probes.recording import RecordingError
-from tui import batch, settings
-from tui.arguments import parser
-from tui.batch import DONE, NOT_ATTACHED, USAGE, UsageError, say
+from probes.recording.writer import RecordingError
+from probes.units import printable
+from tui.commands import MONITOR, commands
+from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point `ebpftop`. Returns the exit status."""
-    arguments = parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A process may be called anything: what the terminal's encoding lacks is no error.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        if arguments.remote and arguments.run != "monitor":
-            raise UsageError("--remote shows the screen; for the rest: ssh USER@HOST ebpftop ...")
-        status = _COMMANDS[arguments.run](arguments)
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+        status = commands()[arguments.command].run(arguments)
         sys.stdout.flush()  # here, where a closed pipe is understood
         return status
     except (UsageError, RecordingError) as wrong:
@@ -48,141 +45,88 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-# -- the screen ------------------------------------------------------------------------------
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """command: its name. An option may stand before the command as well as after it.
+
+    Raises UsageError where it means nothing with that command.
+    """
+    parsers = _parsers()
+    name, words = _command(argv, parsers)
+    parser = parsers[name]
+    arguments, left = parser.parse_known_args(words)
+    if left:
+        raise UsageError(_refused(left, name, parsers))
+    arguments.command = name
+    return arguments
 
 
-def _monitor(arguments: argparse.Namespace) -> int:
-    _need_terminal()
-    if arguments.remote:
-        return _remote(arguments)
-    from probes.live import Live
-
-    settled = settings.load(settings.path())
-    live = Live(
-        interval=arguments.interval or settled.interval or 1.0,
-        also=arguments.attach,
-        pins=dict(arguments.rungs),
-        drops=arguments.drops,
-        observe_only=arguments.observe_only,
-        percent=arguments.budget,
+def _parsers() -> dict[str, argparse.ArgumentParser]:
+    """One for each command; the monitor's has the help of all."""
+    monitor = argparse.ArgumentParser(
+        prog="ebpftop",
+        description="top(1) for the kernel's eBPF hooks",
+        epilog="Without a command: the live monitor. Press ? there for its keys.",
+        allow_abbrev=False,
     )
-    live.check()
-    try:
-        return _screen(live, arguments, settled)
-    finally:
-        say((*live.notices, *live.ended_rules))
+    parsers = {MONITOR: monitor}
+    commands()[MONITOR].add_arguments(monitor)
+    listed = monitor.add_subparsers(title="commands", metavar="COMMAND")
+    for name, command in commands().items():
+        if name == MONITOR:
+            continue
+        if command.HELP:
+            parser = listed.add_parser(name, help=command.HELP, allow_abbrev=False)
+        else:
+            parser = listed.add_parser(name, allow_abbrev=False)
+        command.add_arguments(parser)
+        parsers[name] = parser
+    return parsers
 
 
-def _remote(arguments: argparse.Namespace) -> int:
-    from probes.dialling import by_ssh
-    from probes.remote import Remote
-
-    try:
-        ways = [by_ssh(to, arguments.remote_command) for to in dict.fromkeys(arguments.remote)]
-    except ProbeError as wrong:
-        raise UsageError(wrong.why) from None
-    settled = settings.load(settings.path())
-    remotes = [
-        Remote(
-            way,
-            interval=arguments.interval or settled.interval or 1.0,
-            also=arguments.attach,
-            pins=dict(arguments.rungs),
-            drops=arguments.drops,
-            observe_only=arguments.observe_only,
-            percent=arguments.budget,
-            words=lambda word: say([word], ""),
-        )
-        for way in ways
-    ]
-
-    async def connect() -> None:
-        """One after the other, as each may ask something. Of several, some may be away."""
-        failed = []
-        for remote in remotes:
-            try:
-                await remote.connect()
-            except ProbeError as why:
-                failed.append(why)
-                remote.later(why)
-        if len(failed) == len(remotes):
-            say(why.why for why in failed[1:])
-            raise failed[0]
-
-    try:
-        return _screen(remotes[0], arguments, settled, *remotes[1:], connect=connect)
-    finally:
-        say((said for remote in remotes for said in remote.notices), "")
+def _command(
+    argv: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser]
+) -> tuple[str, list[str]]:
+    """The command's name, and everything else, what stood before it in front."""
+    takes = {
+        flag: action.nargs
+        for parser in parsers.values()
+        for action in parser._actions
+        for flag in action.option_strings
+    }
+    words = iter(range(len(argv)))
+    for i in words:
+        flag, equals, _ = argv[i].partition("=")
+        if flag == "--":
+            break
+        if argv[i] in parsers:
+            return argv[i], [*argv[:i], *argv[i + 1 :]]
+        if equals or flag not in takes:
+            if not flag.startswith("-"):
+                break  # no command: the monitor's parser says so
+            continue
+        if takes[flag] is None:
+            next(words, None)
+        elif takes[flag] == "*":
+            following = i + 1
+            while following < len(argv) and argv[following] not in parsers:
+                if argv[following].startswith("-"):
+                    break
+                following += 1
+                next(words, None)
+    return MONITOR, list(argv)
 
 
-def _demo(arguments: argparse.Namespace) -> int:
-    _need_terminal()
-    from probes.demo import Demo
+def _refused(left: Sequence[str], name: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
+    flag = left[0].partition("=")[0]
+    if flag == "--remote":
+        return "--remote shows the screen; for the rest: ssh USER@HOST ebpftop ..."
+    where = [word for word, parser in parsers.items() if flag in parser._option_string_actions]
+    if not where:
+        return f"there is no option or argument {printable(left[0])!r}"
+    others = ", ".join("the monitor" if word == MONITOR else f"`{word}`" for word in where)
+    mine = "the monitor" if name == MONITOR else f"`{name}`"
+    return f"{flag} means nothing with {mine}; it is of {others}"
 
-    settled = settings.load(settings.path())
-    interval = arguments.interval or settled.interval or 1.0
-    return _screen(Demo(seed=arguments.seed, interval=interval), arguments, settled)
-
-
-def _replay(arguments: argparse.Namespace) -> int:
-    from tui import recordings
-    from tui.times import TimeError
-
-    try:
-        if arguments.format is not None:
-            recordings.print_moments(
-                arguments.file, arguments.format, arguments.at, arguments.count
-            )
-            return DONE
-        _need_terminal("`ebpftop replay FILE --format table` prints instead")
-        player = recordings.replay(arguments.file, arguments.at, arguments.speed)
-        return _screen(player, arguments, settings.load(settings.path()))
-    except TimeError as wrong:
-        raise UsageError(str(wrong)) from None
-
-
-def _screen(
-    source: Source,
-    arguments: argparse.Namespace,
-    settled: settings.Settings,
-    *others: Source,
-    connect: Callable[[], Awaitable[None]] | None = None,
-) -> int:
-    from tui import app, theme  # Textual costs 0.2 s: nothing but the screen imports it
-
-    try:
-        return app.run(
-            source,
-            *others,
-            connect=connect,
-            theme=arguments.theme,
-            ascii=arguments.ascii,
-            slow_link=arguments.slow_link,
-            mouse=arguments.mouse,
-            settled=settled,
-        )
-    except theme.ThemeError as wrong:
-        raise UsageError(str(wrong)) from None
-
-
-def _need_terminal(instead: str = "`ebpftop once` or `stream` print instead") -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(f"the screen needs a terminal; {instead}")
-
-
-_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "monitor": _monitor,
-    "demo": _demo,
-    "replay": _replay,
-    "hooks": batch.hooks,
-    "doctor": batch.doctor,
-    "once": batch.once,
-    "stream": batch.stream,
-    "profile": batch.profile,
-    "record": batch.record,
-    "export": batch.export,
-    "serve": batch.serve,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

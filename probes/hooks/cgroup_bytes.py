@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes import cgroups
-from probes.decode import comm
 from probes.errors import ProbeError
+from probes.kernel import cgroups
+from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
+from probes.kernel.procfs import SocketOwners
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Table
-from probes.points import AttachType, CgroupAttach, CgroupLink
-from probes.procfs import SocketOwners
-from probes.readers import filled, row_of
-from probes.sockdiag import tcp_sockets, udp_sockets
+from probes.point import AttachType, CgroupAttach, CgroupLink
+from probes.toolkit.decode import comm
+from probes.toolkit.readers import filled, row_of
 from probes.units import DASH, Unit
 
 # A socket's owner is who makes it. What accept() makes has none at first: it is looked up.

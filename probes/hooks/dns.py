@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from probes import decode
-from probes.columns import latency
-from probes.libraries import LIBC, Probed, following, own_libc
 from probes.model import Column, Hook, Kind, Program, Row, Rung
-from probes.points import Uprobe, Uretprobe
-from probes.readers import logged
+from probes.point import Uprobe, Uretprobe
+from probes.toolkit import decode
+from probes.toolkit.columns import latency
+from probes.toolkit.libraries import LIBC, Probed, following, own_libc
+from probes.toolkit.readers import logged
 from probes.units import Unit
 
 # A call is under way once for each thread: where two programs run at one function, the second

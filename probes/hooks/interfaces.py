@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
-from probes import bpf, netlink
+from probes.kernel import bpf
+from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
-from probes.once import once
-from probes.readers import row_from
+from probes.toolkit.readers import row_from
+from probes.toolkit.tick_cache import once
 from probes.units import Unit
 
 
@@ -22,7 +23,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     names: dict[int, str] = {}
     drivers: dict[int, str] = {}
 
-    def row(link: netlink.Interface, addresses: Sequence[str]) -> Row:
+    def row(link: route.Interface, addresses: Sequence[str]) -> Row:
         known: dict[str, Value] = dict(link._asdict())
         known["interface"] = known.pop("name")
         if link.ifindex not in drivers:
@@ -33,7 +34,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         return row_from(opening.hook.stored, known)
 
     def read() -> Reading:
-        links = once(netlink.links)
+        links = once(route.links)
         known = addresses.of(links)
         return Reading([row(link, known.get(link.ifindex, ())) for link in links])
 
@@ -50,10 +51,10 @@ class _Addresses:
         self._there: frozenset[int] | None = None
         self._asked = 0.0
 
-    def of(self, links: Iterable[netlink.Interface]) -> Mapping[int, Sequence[str]]:
+    def of(self, links: Iterable[route.Interface]) -> Mapping[int, Sequence[str]]:
         there = frozenset([link.ifindex for link in links])
         if there != self._there or monotonic() - self._asked > self.REST:
-            self._known, self._there, self._asked = netlink.addresses(), there, monotonic()
+            self._known, self._there, self._asked = route.addresses(), there, monotonic()
         return self._known
 
 
@@ -65,7 +66,7 @@ def _driver(name: str) -> str:
         return ""
 
 
-def programs_on(link: netlink.Interface, names: dict[int, str]) -> str:
+def programs_on(link: route.Interface, names: dict[int, str]) -> str:
     """name#id of its XDP programs. names: those known; ids are never used again, so each is
     asked for once."""
     for id in link.xdp_ids:

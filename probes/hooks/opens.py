@@ -6,19 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from probes import decode, syscalls
+from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
-from probes.points import (
-    FEW_RETURNS,
-    BtfTracepoint,
-    Fentry,
-    Fexit,
-    Kprobe,
-    Kretprobe,
-    Tracepoint,
-)
-from probes.readers import logged
-from probes.syscall_source import compat
+from probes.point import FEW_RETURNS, BtfTracepoint, Fentry, Fexit, Kprobe, Kretprobe, Tracepoint
+from probes.toolkit import decode
+from probes.toolkit.readers import logged
+from probes.toolkit.syscalls_c import compat
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
@@ -97,7 +90,7 @@ int leave(u64 *ctx) { ended(ctx[1]); return 0; }
 
 
 def _typed() -> str:
-    numbers = {n.upper(): syscalls.number(n) for n in ("open", "openat", "openat2", "creat")}
+    numbers = {n.upper(): syscall_table.number(n) for n in ("open", "openat", "openat2", "creat")}
     head = "".join(
         f"#define {name} ((u64){-1 if number is None else number})\n"
         for name, number in numbers.items()

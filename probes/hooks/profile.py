@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes import decode
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.points import Samples
-from probes.stacks import MAP, by_stack
+from probes.point import Samples
+from probes.toolkit import decode
+from probes.toolkit.stacks import MAP, by_stack
 from probes.units import Unit
 
 HERTZ = 49

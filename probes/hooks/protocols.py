@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from probes import packets
-from probes.decode import ethertype_name, ip_protocol
+from probes.kernel.procfs import protocol_counters
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, TargetKind
-from probes.points import PacketSocket, TcxLink
-from probes.procfs import protocol_counters
-from probes.readers import interface_name, row_from
+from probes.point import PacketSocket, TcxLink
+from probes.toolkit import packets_c
+from probes.toolkit.decode import ethertype_name, ip_protocol
+from probes.toolkit.readers import interface_name, row_from
 from probes.units import Unit
 
 MOST_LOOKED_AT = 50_000
@@ -74,7 +74,7 @@ static inline void look(CONTEXT, u32 outward) {
 }
 """
 _AT_SOCKET = (
-    packets.OF_SKB
+    packets_c.OF_SKB
     + _COUNT
     + """
 int protocols(struct __sk_buff *ctx) {
@@ -84,7 +84,7 @@ int protocols(struct __sk_buff *ctx) {
 """
 )
 _AT_TC = (
-    packets.OF_SKB
+    packets_c.OF_SKB
     + _COUNT
     + """
 int protocols_in(struct __sk_buff *ctx) { look(ctx, 0); return -1; }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes import netlink
 from probes.errors import Gone
+from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
-from probes.once import once
-from probes.readers import interface_name, row_from
+from probes.toolkit.readers import interface_name, row_from
+from probes.toolkit.tick_cache import once
 from probes.units import Unit
 
-_SPECIAL = {netlink.ROOT: "root", netlink.CLSACT: "ingress"}
+_SPECIAL = {route.ROOT: "root", route.CLSACT: "ingress"}
 
 
 def _number(handle: int) -> str:
@@ -22,12 +22,12 @@ def _number(handle: int) -> str:
 
 def _open(opening: Opening) -> Callable[[], Reading]:
     def rows() -> list[Row]:
-        return [row for qdisc in once(netlink.qdiscs) if (row := _row(opening, qdisc)) is not None]
+        return [row for qdisc in once(route.qdiscs) if (row := _row(opening, qdisc)) is not None]
 
     return lambda: Reading(rows())
 
 
-def _row(opening: Opening, qdisc: netlink.Qdisc) -> Row | None:
+def _row(opening: Opening, qdisc: route.Qdisc) -> Row | None:
     try:
         name = interface_name(qdisc.ifindex)
     except Gone:

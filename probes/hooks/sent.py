@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.decode import comm, packet_protocol
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.points import (
-    FEW_RETURNS,
-    BtfTracepoint,
-    Fexit,
-    Kprobe,
-    Kretprobe,
-)
-from probes.readers import by_columns
+from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
+from probes.toolkit.decode import comm, packet_protocol
+from probes.toolkit.readers import by_columns
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"

@@ -7,25 +7,25 @@ are as they were; what was open before is left alone.
 
 from __future__ import annotations
 
-from probes import socket_source
-from probes.decode import address
 from probes.model import Column, Hook, Kind, Program, Reach, Rung
-from probes.points import AttachType, CgroupLink, SkMsgAttach, SkMsgLink
-from probes.readers import by_columns
+from probes.point import AttachType, CgroupLink, SkMsgAttach, SkMsgLink
+from probes.toolkit import sockets_c
+from probes.toolkit.decode import address
+from probes.toolkit.readers import by_columns
 from probes.units import Unit
 
 # A message here is what one call of the process gives, up to a page of its memory each: sendfile
 # and large writes are several.
 _SOURCE = (
-    socket_source.MAPPED
+    sockets_c.MAPPED
     + """
 struct pair { u8 laddr[16], raddr[16]; u32 lport, rport; };
 struct slot { u64 messages, bytes; };
 BPF_SOCKHASH(sockets, struct pair, 16384);
 BPF_TABLE("lru_hash", struct pair, struct slot, rows, 8192);
 """
-    + socket_source.OF_SOCK_OPS.replace("ends_of", "ends_of_socket")
-    + socket_source.OF_SK_MSG
+    + sockets_c.OF_SOCK_OPS.replace("ends_of", "ends_of_socket")
+    + sockets_c.OF_SK_MSG
     + """
 int established(struct bpf_sock_ops *ctx) {
     u32 op = READ(ctx->op);

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from probes import packets
-from probes.decode import address
+from probes.drop_rule import protocol_name
 from probes.errors import Unsupported
 from probes.model import (
     Column,
@@ -25,9 +24,10 @@ from probes.model import (
     Rung,
     TargetKind,
 )
-from probes.points import Clsact, PacketSocket, Point, TcxLink, XdpLink
-from probes.readers import interface_name, is_ethernet
-from probes.rules import protocol_name
+from probes.point import Clsact, PacketSocket, Point, TcxLink, XdpLink
+from probes.toolkit import packets_c
+from probes.toolkit.decode import address
+from probes.toolkit.readers import interface_name, is_ethernet
 from probes.units import Unit
 
 MOST = 4096
@@ -80,7 +80,7 @@ static inline void count(CONTEXT) {
 }
 """.replace("MOST", str(MOST))
 _AT_XDP = (
-    packets.AT_XDP
+    packets_c.AT_XDP
     + _COUNT
     + """
 int sources(struct xdp_md *ctx) {
@@ -90,7 +90,7 @@ int sources(struct xdp_md *ctx) {
 """
 )
 _AT_TC = (
-    packets.OF_SKB
+    packets_c.OF_SKB
     + _COUNT
     + """
 int sources(struct __sk_buff *ctx) {
@@ -102,7 +102,7 @@ int sources(struct __sk_buff *ctx) {
 # It is shown what is sent as well, and that on the loopback twice. While it is open, packets of
 # protocols that nobody handles are not among the kernel's drops, as with tcpdump: it handles them.
 _AT_SOCKET = (
-    packets.OF_SKB
+    packets_c.OF_SKB
     + _COUNT
     + """
 int sources(struct __sk_buff *ctx) {
@@ -149,12 +149,12 @@ def _open_ethernet(opening: Opening) -> Callable[[], Reading]:
 
 
 def _row(interface: str, entry: Flat) -> Row:
-    raw, _, protocol, port, family, ported, *_, packets, octets, fragments = entry
+    raw, _, protocol, port, family, ported, *_, packets_c, octets, fragments = entry
     return (
         interface,
         *_who(bytes(raw), int(family), int(protocol)),
         int(port) if ported else None,
-        packets,
+        packets_c,
         octets,
         fragments,
     )

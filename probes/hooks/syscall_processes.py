@@ -5,12 +5,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 
-from probes import decode, syscalls
-from probes.columns import latency
 from probes.errors import Gone
+from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, TargetKind
-from probes.readers import by_columns
-from probes.syscall_source import rungs, source
+from probes.toolkit import decode
+from probes.toolkit.columns import latency
+from probes.toolkit.readers import by_columns
+from probes.toolkit.syscalls_c import rungs, source
 from probes.units import Unit
 
 # The name is that of the latest call: a process may exec() in between.
@@ -41,7 +42,7 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
 
 def _source(how: str) -> Callable[[str], str]:
     def of(target: str) -> str:
-        number = syscalls.number(target)
+        number = syscall_table.number(target)
         if number is None:
             raise Gone(f"{platform.machine()} has no system call {target!r}")
         return source(_COUNT, how, only=number)

@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
-from probes import decode, privilege, procfs, syscalls
-from probes.columns import latency
+from probes.kernel import privilege, procfs, syscall_table
 from probes.model import Column, Hook, Kind, Opening, Reading, Rung
-from probes.readers import row_from, row_of
-from probes.syscall_source import COMPAT, rungs, source
+from probes.toolkit import decode
+from probes.toolkit.columns import latency
+from probes.toolkit.readers import row_from, row_of
+from probes.toolkit.syscalls_c import COMPAT, rungs, source
 from probes.units import Unit
 
 # One slot for each number. `errnos` is a map of its own: errors are rare, and which ones is asked
@@ -83,7 +84,7 @@ def _proc(opening: Opening) -> Callable[[], Reading]:
 
 
 def _name(number: object) -> str:
-    return "32-bit calls" if number == COMPAT else syscalls.name(int(number))  # type: ignore[call-overload]
+    return "32-bit calls" if number == COMPAT else syscall_table.name(int(number))  # type: ignore[call-overload]
 
 
 HOOK = Hook(

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from probes import around, bpf, foreign, foreign_source
-from probes.around import Around
-from probes.chains import TCX, Chains, Sitting
-from probes.foreign import Followed, Followers
-from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
+from probes.foreign import counters_c, followers, tcx_neighbours
+from probes.foreign.counters_c import NO_ANSWERS, Answers, Place, Verdicts
+from probes.foreign.followers import Followed, Followers
+from probes.foreign.tc_chains import TCX, Chains, Sitting
+from probes.foreign.tcx_neighbours import Around
+from probes.kernel import bpf
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
-from probes.points import PROGRAM_PREFIX
-from probes.readers import row_from
+from probes.point import PROGRAM_PREFIX
+from probes.toolkit.readers import row_from
 from probes.units import Unit
 
 _SHOT, _REDIRECT, _STOLEN, _TRAP = 2, 7, 4, 8  # TC_ACT_*; TCX knows the first two only
@@ -82,15 +83,15 @@ class _Followed:
         known: dict[str, Value] = {"program": followed.name, "seen": followed.seen}
         if self._counts is None:
             return known | self._runs(one, followed, followed.why)
-        if followed.seen == foreign.FEXIT:
+        if followed.seen == followers.FEXIT:
             counted = _by_verdict(one, followed, self._counts.answers.get(one.place))
             return known | _once(counted, followed.why, self._places[one.place])
-        around, why = self._counts.around(one)
-        if around is None:
+        tcx_neighbours, why = self._counts.around(one)
+        if tcx_neighbours is None:
             return known | self._runs(one, followed, _and(followed.why, why))
         # What refused fexit to this one is worth telling.
-        refused = followed.why if followed.why != foreign.ONLY_RUNS else ""
-        return known | around | {"why": _and(refused, why)}
+        refused = followed.why if followed.why != followers.ONLY_RUNS else ""
+        return known | tcx_neighbours | {"why": _and(refused, why)}
 
     def _runs(self, one: Sitting, followed: Followed, why: str) -> dict[str, Value]:
         return _once({"packets": followed.runs()}, why, self._programs[one.place.program])
@@ -122,7 +123,7 @@ class _Counts:
         wanted = {
             place
             for place in chained
-            if place.program in held.keys() - ours and held[place.program].seen != foreign.FEXIT
+            if place.program in held.keys() - ours and held[place.program].seen != followers.FEXIT
         }
         self._around.keep(chained, wanted, ours, self.answers)
 
@@ -166,7 +167,7 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
             names[id] = bpf.prog_name(id)
         if (names[id] or "").startswith(PROGRAM_PREFIX):
             return None
-        return {"program": names[id], "seen": foreign.NONE, "why": foreign.UNCOUNTED}
+        return {"program": names[id], "seen": followers.NONE, "why": followers.UNCOUNTED}
 
     return lambda: Reading(_rows(opening, chains.list(), told))
 
@@ -223,20 +224,20 @@ HOOK = Hook(
         Rung(
             "fexit",
             "Linux 5.6, BTF, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
-            _followed(foreign_source.TC_WAYS),
-            source=foreign_source.TC_SOURCE,
-            types=foreign_source.TC_TYPES,
-            programs=foreign_source.PROGRAMS,
-            requires=foreign.unreachable,
+            _followed(counters_c.TC_WAYS),
+            source=counters_c.TC_SOURCE,
+            types=counters_c.TC_TYPES,
+            programs=counters_c.PROGRAMS,
+            requires=followers.unreachable,
         ),
         Rung(
-            around.AROUND,
+            tcx_neighbours.AROUND,
             "Linux 6.6, CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN",
             _followed(()),
-            source=foreign_source.AROUND_SOURCE,
-            requires=around.unplaceable,
+            source=counters_c.AROUND_SOURCE,
+            requires=tcx_neighbours.unplaceable,
         ),
-        Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=foreign.uncountable),
+        Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=followers.uncountable),
         Rung("netlink", "nothing (TCX: CAP_NET_ADMIN)", _from_netlink, from_zero=False),
     ),
     order=42,

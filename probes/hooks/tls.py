@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from probes import decode
-from probes.columns import latency
-from probes.libraries import Probed, following, own_libc
 from probes.model import Column, Hook, Kind, Opening, Program, Row, Rung, Value
-from probes.points import Uprobe
-from probes.readers import logged
+from probes.point import Uprobe
+from probes.toolkit import decode
+from probes.toolkit.columns import latency
+from probes.toolkit.libraries import Probed, following, own_libc
+from probes.toolkit.readers import logged
 from probes.units import Unit
 
 # A handshake may take several calls: it begins with the first one on a session, and each call

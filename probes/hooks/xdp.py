@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from probes import bpf, netlink
 from probes.errors import Gone
+from probes.kernel import bpf
+from probes.kernel.netlink import route
 from probes.model import (
     Column,
     Hook,
@@ -21,8 +22,8 @@ from probes.model import (
     TargetKind,
     Value,
 )
-from probes.points import Point, XdpLink, XdpNetlink
-from probes.readers import of_interface, row_from
+from probes.point import Point, XdpLink, XdpNetlink
+from probes.toolkit.readers import of_interface, row_from
 from probes.units import Unit
 
 VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
@@ -74,7 +75,7 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """No verdicts, but whose program sits there, and the link's bytes."""
 
     def read() -> Reading:
-        link = netlink.link(opening.ifindex)
+        link = route.link(opening.ifindex)
         if link is None:
             raise Gone("the interface is not there any more")
         id = link.xdp_programs[0][1] if link.xdp_programs else None

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from probes import ethtool, netlink
-from probes.decode import errno_name
 from probes.hooks.interfaces import programs_on
+from probes.kernel import ethtool
+from probes.kernel.netlink import route
+from probes.kernel.procfs import netns
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung
-from probes.once import once
-from probes.points import BtfTracepoint, Point, RawTracepoint
-from probes.procfs import netns
-from probes.readers import name_or_number, record
+from probes.point import BtfTracepoint, Point, RawTracepoint
+from probes.toolkit.decode import errno_name
+from probes.toolkit.readers import name_or_number, record
+from probes.toolkit.tick_cache import once
 from probes.units import DASH, Unit
 
 MOST = 1024
@@ -92,7 +93,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     opening.tables["home"].update((0,), (netns(),))
     names: dict[int, str] = {}
 
-    def row(entry: Flat, here: Mapping[int, netlink.Interface]) -> Row:
+    def row(entry: Flat, here: Mapping[int, route.Interface]) -> Row:
         what = record(table, entry)
         link = here.get(what["ifindex"])
         return (
@@ -106,7 +107,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
     def read() -> Reading:
         entries, lost = table.rows(), uncounted.row((0,))
-        here = {link.ifindex: link for link in once(netlink.links)} if entries else {}
+        here = {link.ifindex: link for link in once(route.links)} if entries else {}
         return Reading([row(entry, here) for entry in entries], lost[1] if lost else 0)
 
     return read
@@ -119,7 +120,7 @@ def _from_drivers(_: Opening) -> Callable[[], Reading]:
     """What drivers count by themselves where they have an XDP program."""
     names: dict[int, str] = {}
 
-    def rows(link: netlink.Interface) -> Iterator[Row]:
+    def rows(link: route.Interface) -> Iterator[Row]:
         try:
             told = ethtool.at_xdp(ethtool.statistics(link.name))
         except OSError:
@@ -129,7 +130,7 @@ def _from_drivers(_: Opening) -> Callable[[], Reading]:
                 yield link.name, programs_on(link, names), answer, DASH, DASH, told[counter]
 
     def read() -> Reading:
-        native = [x for x in once(netlink.links) if any(m == "native" for m, _ in x.xdp_programs)]
+        native = [x for x in once(route.links) if any(m == "native" for m, _ in x.xdp_programs)]
         return Reading([row for link in native for row in rows(link)])
 
     return read

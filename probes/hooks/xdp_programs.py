@@ -5,37 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from probes import bpf, ethtool, foreign, foreign_source, netlink
-from probes.foreign import Followed, Followers
-from probes.foreign_source import NO_ANSWERS, Answers, Place, Verdicts
+from probes.foreign import counters_c
+from probes.foreign import followers as foreign
+from probes.foreign.counters_c import NO_ANSWERS, Answers, Place, Verdicts
+from probes.foreign.followers import Followed, Followers
+from probes.kernel import bpf, ethtool
+from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
-from probes.once import once
-from probes.points import PROGRAM_PREFIX
-from probes.readers import row_from
+from probes.point import PROGRAM_PREFIX
+from probes.toolkit.readers import row_from
+from probes.toolkit.tick_cache import once
 from probes.units import Unit
 
 VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
 _DRIVERS = ("packets", *VERDICTS)
 """What drivers may count of it."""
-Sitting = tuple[netlink.Interface, str, Place]
+Sitting = tuple[route.Interface, str, Place]
 """An interface, the mode of the XDP program on it, and which that is."""
 
 
 def _sitting(counted: Collection[Place] = ()) -> list[Sitting]:
     """counted: places that a map knows: all of them are older than the list."""
-    sitting = _on(once(netlink.links))
+    sitting = _on(once(route.links))
     if not {place for *_, place in sitting}.issuperset(counted):
-        return _on(netlink.links())
+        return _on(route.links())
     return sitting
 
 
-def _on(links: Iterable[netlink.Interface]) -> list[Sitting]:
+def _on(links: Iterable[route.Interface]) -> list[Sitting]:
     return [
         (link, mode, Place(id, link.ifindex)) for link in links for mode, id in link.xdp_programs
     ]
 
 
-def _known(link: netlink.Interface, mode: str, place: Place, name: str | None) -> dict[str, Value]:
+def _known(link: route.Interface, mode: str, place: Place, name: str | None) -> dict[str, Value]:
     return {
         "ifindex": link.ifindex,
         "interface": link.name,
@@ -185,10 +188,10 @@ HOOK = Hook(
         Rung(
             "fexit",
             "Linux 5.6, BTF, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
-            _followed(foreign_source.XDP_WAYS),
-            source=foreign_source.XDP_SOURCE,
-            types=foreign_source.XDP_TYPES,
-            programs=foreign_source.PROGRAMS,
+            _followed(counters_c.XDP_WAYS),
+            source=counters_c.XDP_SOURCE,
+            types=counters_c.XDP_TYPES,
+            programs=counters_c.PROGRAMS,
             requires=foreign.unreachable,
         ),
         Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=foreign.uncountable),

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from probes import bpf, kernel, tracefs
-from probes.attachment import Modules
+from probes.compile import compiler as bcc_compiler
+from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
-from probes.kernel import Compiler
-from tests.kernel.guest.compiling import Asking
+from probes.kernel import bpf, tracefs
+from probes.ladder.attachment import Modules
+from tests.support.guest.compiling import Asking
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,7 +76,7 @@ def _versions(record_testsuite_property: Callable[[str, object], None]) -> None:
 def of_hooks() -> Iterator[Compiler]:
     """One compiler for all tests, as in the program; it stays, since bcc takes long to load."""
     bpf.raise_memlock()
-    kernel.IDLE_SECONDS = 60.0
+    bcc_compiler.IDLE_SECONDS = 60.0
     hooks = catalogue().values()
     if place := os.environ.get("EBPFTOP_COMPILE"):  # in a guest of the matrix
         compiler: Compiler = Asking(Path(place), hooks)

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from probes.rules import DEFAULT_TTL, PROTOCOLS, Rule, RuleError, parse, parse_on
+from probes.drop_rule import DEFAULT_TTL, PROTOCOLS, Rule, RuleError, parse, parse_on
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,19 @@ from heapq import nlargest
 from operator import itemgetter
 
 from probes import units
+from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Hook, Row, Value
-from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
-from tui import related
-from tui.detail import counters, graphs, heading, pairs, spread
-from tui.fields import Field, Record, coloured, label, of, rate_of, values_of
-from tui.history import Figure
-from tui.lines import Line, fit, line
-from tui.marking import noted, said, unusual_field
-from tui.pane import Finding, Pane, Trouble
-from tui.related import address, process
-from tui.unusual import Rule
-from tui.view import Decided, View, clock
+from tui.session.anomaly import Rule
+from tui.session.history import Figure
+from tui.session.view import Decided, View, clock
+from tui.table.fields import Field, Record, coloured, label, of, rate_of, values_of
+from tui.table.lines import Line, fit, line
+from tui.toolkit import related
+from tui.toolkit.anomaly_column import noted, said, unusual_field
+from tui.toolkit.detail import counters, graphs, heading, pairs, spread
+from tui.toolkit.pane import Finding, Pane, Trouble
+from tui.toolkit.related import address, process
 
 _Place = tuple[Value, Value]
 """An address and a port."""

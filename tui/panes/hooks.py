@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 
+from probes.analysis.snapshot import Snapshot
 from probes.model import HookId, Reach, Refusal, Rung, State, Status, Value
-from probes.snapshot import Snapshot
 from probes.units import Unit
-from tui.detail import graphs, heading, pairs
-from tui.fields import Field, Record, label
-from tui.history import Figure
-from tui.lines import Line, fit, line, wrap
-from tui.pane import Pane, Trouble
-from tui.view import View, clock
+from tui.session.history import Figure
+from tui.session.view import View, clock
+from tui.table.fields import Field, Record, label
+from tui.table.lines import Line, fit, line, wrap
+from tui.toolkit.detail import graphs, heading, pairs
+from tui.toolkit.pane import Pane, Trouble
 
 _ROLES = {
     State.ATTACHED: "good",

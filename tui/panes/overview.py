@@ -8,12 +8,13 @@ from dataclasses import replace
 from probes import units
 from probes.model import HookId, State, Status, Value
 from probes.units import Unit
-from tui.fields import Field, Record, label
-from tui.lines import BLANK, Line, beside, fit, line
-from tui.marking import brief, mark_of, unusual_field
-from tui.pane import EVERY, Finding, Pane, Trouble, panes
-from tui.unusual import LEARN
-from tui.view import Event, View, clock
+from tui.panes import panes
+from tui.session.anomaly import LEARN
+from tui.session.view import Event, View, clock
+from tui.table.fields import Field, Record, label
+from tui.table.lines import BLANK, Line, beside, fit, line
+from tui.toolkit.anomaly_column import brief, mark_of, unusual_field
+from tui.toolkit.pane import EVERY, Finding, Pane, Trouble
 from tui.widgets.graph import graph
 
 _EACH, _MORE = 8, 24

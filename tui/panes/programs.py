@@ -6,15 +6,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 
 from probes import units
+from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Hook, HookId, State, Value
-from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
-from tui.detail import counters, graphs, heading, pairs
-from tui.fields import Field, Record, label, of, rate_of, values_of
-from tui.history import Figure
-from tui.lines import Line, line, wrap
-from tui.pane import Pane, Trouble
-from tui.view import View
+from tui.session.history import Figure
+from tui.session.view import View
+from tui.table.fields import Field, Record, label, of, rate_of, values_of
+from tui.table.lines import Line, line, wrap
+from tui.toolkit.detail import counters, graphs, heading, pairs
+from tui.toolkit.pane import Pane, Trouble
 
 _ID = HookId("programs")
 _RUNS, _MISSED = rate_of("runs"), rate_of("missed")

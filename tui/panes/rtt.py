@@ -7,19 +7,19 @@ from dataclasses import replace
 from heapq import nlargest
 
 from probes import units
+from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Hook
-from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
-from tui import related
-from tui.detail import counters, graphs, heading, pairs, spread
-from tui.fields import Field, Record, of, rate_of, values_of
-from tui.history import Figure
-from tui.lines import Line
-from tui.marking import mark_of, noted, said, unusual_field
-from tui.pane import Finding, Pane, Trouble
-from tui.related import address, process
-from tui.unusual import Rule, Verdict
-from tui.view import View
+from tui.session.anomaly import Rule, Verdict
+from tui.session.history import Figure
+from tui.session.view import View
+from tui.table.fields import Field, Record, of, rate_of, values_of
+from tui.table.lines import Line
+from tui.toolkit import related
+from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
+from tui.toolkit.detail import counters, graphs, heading, pairs, spread
+from tui.toolkit.pane import Finding, Pane, Trouble
+from tui.toolkit.related import address, process
 
 _AGAIN = rate_of("retransmits")
 _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 3.0

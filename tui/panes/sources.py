@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from heapq import nlargest
 
 from probes import units
+from probes.analysis.snapshot import SnapshotRow
 from probes.model import Hook, HookId, State
-from probes.snapshot import SnapshotRow
 from probes.units import Unit
-from tui.detail import heading, pairs
-from tui.fields import Field, Record, label, of, rate_of, values_of
-from tui.lines import Line, line
-from tui.pane import Pane, Trouble
-from tui.rules import Dropping, Offer, covers, lasting
-from tui.view import View
+from tui.session.drop_rules import Dropping, Offer, covers, lasting
+from tui.session.view import View
+from tui.table.fields import Field, Record, label, of, rate_of, values_of
+from tui.table.lines import Line, line
+from tui.toolkit.detail import heading, pairs
+from tui.toolkit.pane import Pane, Trouble
 
 SHOWN = 500
 """Rows that are looked at: a flood has more senders than anybody reads."""

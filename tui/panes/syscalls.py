@@ -8,18 +8,18 @@ from functools import partial
 from heapq import nlargest
 
 from probes import units
+from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Hook, HookId, State
-from probes.snapshot import Snapshot, SnapshotRow
 from probes.units import Unit
-from tui import related
-from tui.detail import graphs, heading, pairs, spread
-from tui.fields import Field, Record, label, of, rate_of, values_of
-from tui.history import Figure
-from tui.lines import Line, fit, line
-from tui.marking import mark_of, noted, said, unusual_field
-from tui.pane import Finding, Pane, Trouble
-from tui.unusual import CALM, Rule, Verdict
-from tui.view import View
+from tui.session.anomaly import CALM, Rule, Verdict
+from tui.session.history import Figure
+from tui.session.view import View
+from tui.table.fields import Field, Record, label, of, rate_of, values_of
+from tui.table.lines import Line, fit, line
+from tui.toolkit import related
+from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
+from tui.toolkit.detail import graphs, heading, pairs, spread
+from tui.toolkit.pane import Finding, Pane, Trouble
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _GRAVE = frozenset({

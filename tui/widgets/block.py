@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.lines import BLANK, Line
+from tui.table.lines import BLANK, Line
 from tui.widgets.canvas import Canvas
 
 

@@ -11,9 +11,9 @@ from textual.geometry import Offset, Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.lines import BLANK, Line, changes, pieces
-from tui.terminal import Brush
-from tui.theme import Theme
+from tui.config.theme import Theme
+from tui.table.lines import BLANK, Line, changes, pieces
+from tui.terminal.driver import Brush
 
 
 class Canvases(Protocol):
@@ -75,7 +75,7 @@ class Canvas(Widget):
 
     @property
     def _app(self) -> Canvases:
-        return self.app  # type: ignore[return-value]  # Painting: tui/painting.py
+        return self.app  # type: ignore[return-value]  # Painting: tui/screen/renderer.py
 
     @property
     def _look(self) -> Theme:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.lines import Line
+from tui.table.lines import Line
 
 # Dots of a braille cell from the bottom up, for its left and its right half.
 _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from probes import units
-from tui.heat import SECONDS, Slot
-from tui.lines import Line, Span, joined, line
-from tui.view import clock
+from tui.session.heat import SECONDS, Slot
+from tui.session.view import clock
+from tui.table.lines import Line, Span, joined, line
 
 _SHADES = " ·░▒▓█"
 _ASCII = " .:+*#"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from probes import units
-from tui.lines import Line, fit, line
+from tui.table.lines import Line, fit, line
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 
 from probes.units import Unit
-from tui.fields import Field, Record, natural
-from tui.lines import BLANK, Line, Span, fit, line
+from tui.table.fields import Field, Record, natural
+from tui.table.lines import BLANK, Line, Span, fit, line
 from tui.widgets.canvas import Canvas
 
 GUTTER, INDENT = 2, 4

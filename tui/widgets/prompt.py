@@ -9,7 +9,7 @@ from textual.events import Key as KeyEvent
 from textual.events import Paste
 
 from probes.units import printable
-from tui.lines import BLANK, Line, Span, line, width_of, wrap
+from tui.table.lines import BLANK, Line, Span, line, width_of, wrap
 from tui.widgets.canvas import Canvas
 
 Completed = tuple[str, str]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probes import units
-from probes.model import Feed, Host, State, Status
-from tui.fields import label
-from tui.lines import Line, Span, line, width_of
-from tui.view import clock
+from probes.model import State, Status
+from probes.source import Feed, Host
+from tui.session.view import clock
+from tui.table.fields import label
+from tui.table.lines import Line, Span, line, width_of
 from tui.widgets.canvas import Canvas
 
 

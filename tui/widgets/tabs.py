@@ -8,7 +8,7 @@ from typing import NamedTuple
 from textual.events import Click
 from textual.message import Message
 
-from tui.lines import Line, Span, line, width_of
+from tui.table.lines import Line, Span, line, width_of
 from tui.widgets.canvas import Canvas
 
 _LEAST = 4

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probes.moments import LEAST, Mark, Moment
-from tui.lines import Line, Span, joined, line
-from tui.view import clock
+from probes.recording.bookmarks import LEAST, Mark, Moment
+from tui.session.view import clock
+from tui.table.lines import Line, Span, joined, line
 
 _LETTERS = {"event": ("A", "accent"), "failures": ("F", "bad"), "drops": ("D", "bad")}
 """Kind of a mark -> how it is shown; of several in one cell the last of these."""

@@ -1,0 +1,197 @@
+"""Counters of one interface as flows: packets since the start and per second, by what they mean."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from probes.analysis.drop_stages import function_of
+from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.model import HookId, Sample
+from probes.units import DASH
+
+Snapshots = Mapping[str, Sequence[Snapshot]]
+"""The latest snapshots by hook: one for each target."""
+Since = Mapping[HookId, Sample]
+"""The samples that counting starts from; see `remember`."""
+
+_ASTRAY = ("tx", "redirect")
+_READ_APART = ("interfaces", "drops", "qdiscs", "xdp-errors")
+
+
+class Flow(NamedTuple):
+    """A number of packets: since the start, and per second (None: not known)."""
+
+    total: int = 0
+    per_s: float | None = 0.0
+
+    def plus(self, other: Flow) -> Flow:
+        return Flow(self.total + other.total, _both(self.per_s, other.per_s, 1))
+
+    def less(self, other: Flow) -> Flow:
+        """What is left, nothing at least: two counters are not read at the same moment."""
+        rate = _both(self.per_s, other.per_s, -1)
+        return Flow(max(0, self.total - other.total), None if rate is None else max(0.0, rate))
+
+    def most(self, other: Flow) -> Flow:
+        """Of two counters of the same packets, one of which may not see all."""
+        rates = [r for r in (self.per_s, other.per_s) if r is not None]
+        return Flow(max(self.total, other.total), max(rates, default=None))
+
+    def shared(self, other: Flow) -> Flow:
+        """The part of one counter that another explains."""
+        return self.less(self.less(other))
+
+
+def _both(a: float | None, b: float | None, sign: int) -> float | None:
+    return None if a is None or b is None else round(a + sign * b, 6)
+
+
+def sum_of(flows: Iterable[Flow]) -> Flow:
+    total = Flow()
+    for flow in flows:
+        total = total.plus(flow)
+    return total
+
+
+class Cause(NamedTuple):
+    """Why, or by whom, packets were lost."""
+
+    why: str
+    lost: Flow
+
+
+class Counted:
+    """The counters of one interface as flows."""
+
+    def __init__(self, snapshots: Snapshots, interface: str, since: Since) -> None:
+        self._snapshots, self._interface, self._since = snapshots, interface, since
+        intervals = (s.interval for group in snapshots.values() for s in group if s.interval)
+        self._interval = next(intervals, 1.0)
+
+    def rows(self, hook: str) -> list[tuple[Snapshot, SnapshotRow]]:
+        return [
+            (snapshot, row)
+            for snapshot in self._snapshots.get(hook, ())
+            for row in snapshot.rows
+            if row["interface"] == self._interface
+        ]
+
+    def flow(self, snapshot: Snapshot, row: SnapshotRow, *columns: str) -> Flow:
+        return sum_of(self._one(snapshot, row, column) for column in columns)
+
+    def _one(self, snapshot: Snapshot, row: SnapshotRow, column: str) -> Flow:
+        value = row[column]
+        if not isinstance(value, int):
+            return Flow()
+        first = self._since.get(snapshot.id)
+        before = first.rows.get(row.key) if first is not None else None
+        if first is not None and before is not None and first.epoch == snapshot.sample.epoch:
+            start = before[snapshot.hook.places.names.index(column)]
+            value -= start if isinstance(start, int) and start <= value else 0
+        rate = row.rates.get(column)
+        # Hooks are not read at the same moment: what is compared is how many packets came between
+        # two readings, and each second's share of those is the same for all.
+        share = (snapshot.interval or self._interval) / self._interval
+        return Flow(value, None if rate is None else rate * share)
+
+    def link(self, *columns: str) -> Flow | None:
+        """Counters of the interface itself; None where they are not known."""
+        rows = self.rows("interfaces")
+        return sum_of(self.flow(*found, *columns) for found in rows) if rows else None
+
+    def level(self, hook: str, *columns: str) -> set[str]:
+        """What these columns have in a hook's rows."""
+        return {str(row.values.get(name)) for _, row in self.rows(hook) for name in columns}
+
+    @property
+    def traced(self) -> bool:
+        """Whether the kernel's own drops are seen one by one, not as sums of counters."""
+        return any(s.sample.from_zero and s.status.rung for s in self._snapshots.get("drops", ()))
+
+    def drops(self) -> Mapping[tuple[str, str], Flow]:
+        """The kernel's own, by reason and function."""
+        found: dict[tuple[str, str], Flow] = defaultdict(Flow)
+        for snapshot, row in self.rows("drops") if self.traced else ():
+            key = str(row["reason"]), function_of(str(row["location"]))
+            found[key] = found[key].plus(self.flow(snapshot, row, "packets"))
+        return found
+
+    def programs(self, hook: str, verdicts: Sequence[str], direction: str = "") -> list[Cause]:
+        """What each program (not ours, and ours) did with packets in one of these ways."""
+        return [
+            Cause(
+                f"{row['program']}#{row['program_id']}",
+                self.flow(snapshot, row, *verdicts),
+            )
+            for snapshot, row in self.rows(hook)
+            if not direction or row["direction"] == direction
+        ]
+
+    def aborted(self) -> list[Cause]:
+        """What XDP programs aborted; nothing where what they drop is known: it is among that."""
+        hooks = ("xdp-programs", "xdp")
+        if any(row["drop"] is not None for hook in hooks for _, row in self.rows(hook)):
+            return []
+        return [
+            Cause(str(row["program"] or "an XDP program"), self.flow(snapshot, row, "packets"))
+            for snapshot, row in self.rows("xdp-errors")
+            if row["answer"] not in _ASTRAY
+        ]
+
+    def astray(self, *answers: str) -> list[Cause]:
+        """What XDP could not send back ("tx") or to where it was redirected ("redirect")."""
+        return [
+            Cause(_failed(row), self.flow(snapshot, row, "packets"))
+            for snapshot, row in self.rows("xdp-errors")
+            if row["answer"] in (answers or _ASTRAY)
+        ]
+
+    def refused(self) -> Flow:
+        """What others' XDP programs redirected here, and was not taken."""
+        return sum_of(
+            self.flow(snapshot, row, "packets")
+            for snapshot in self._snapshots.get("xdp-errors", ())
+            for row in snapshot.rows
+            if row["to"] == self._interface
+        )
+
+    def queue(self) -> list[Cause]:
+        """What the root qdisc says was dropped, below it as well."""
+        return [
+            Cause(f"{row['kind']} {row['handle']}", self.flow(snapshot, row, "dropped"))
+            for snapshot, row in self.rows("qdiscs")
+            if row["parent"] == "root"
+        ]
+
+    def doubt(self, of: Flow) -> Flow:
+        """How far two counters of these packets may be apart because two hooks read them, one
+        after the other, now and before: packets that came in between, twice as many."""
+        read = [s for hook in _READ_APART for s in self._snapshots.get(hook, ())]
+        now = [s.sample.time for s in read]
+        before = [s.sample.time - s.interval for s in read if s.interval]
+        first = [self._since[s.id].time for s in read if s.id in self._since]
+        elapsed = max(now, default=0) - max(first, default=0)
+        fastest = max(of.per_s or 0, of.total / elapsed if first and elapsed > 0 else 0)
+        return Flow(
+            math.ceil(2 * fastest * (_apart(now) + _apart(first))),
+            2 * fastest * (_apart(now) + _apart(before)) / self._interval,
+        )
+
+    def seen(self, hook: str) -> Flow | None:
+        """The packets that a program of ours at the head of TC counted."""
+        active = [(s, row) for s, row in self.rows(hook) if s.sample.from_zero]
+        return sum_of(self.flow(*found, "packets") for found in active) if active else None
+
+
+def _failed(row: SnapshotRow) -> str:
+    """xdp_lb#7: redirect to eth2: ENETDOWN"""
+    to = f" to {row['to']}" if row["to"] != DASH else ""
+    error = f": {row['error']}" if row["error"] != DASH else " failed"
+    return f"{row['program'] or 'an XDP program'}: {row['answer']}{to}{error}"
+
+
+def _apart(times: Sequence[float]) -> float:
+    return max(times, default=0) - min(times, default=0)

@@ -1,0 +1,264 @@
+"""The funnel of an interface: what came to each stage, and what was lost there and nowhere else.
+
+    nic -> xdp -> tc-ingress -> stack -> socket        tc-egress -> qdisc -> wire
+
+Pure: snapshots in, stages out. A packet that is dropped is seen by several counters; which of them
+mean the same packets is written here once:
+
+- kfree_skb (hook `drops`) has every packet that was an skb by then, with the reason or the place.
+- A link's rx_dropped has the device's own drops and, of the kernel's, those of `IN_RX_DROPPED`.
+  So the device's own are what is left of it. With tx_dropped it is the same.
+- An XDP program's verdicts have all drops; kfree_skb only those in generic mode (and of packets
+  that one veth hands to the other). Some drivers count them as rx_dropped, too.
+- What it sends back or redirects and cannot go there is lost as well (hook `xdp-errors`): its
+  verdict does not tell. A veth counts such packets as its own drops, on both of its ends.
+- A qdisc's drops are in those of all qdiscs above it, so the root's are all; nearly all of them
+  are freed by kfree_skb, and some kinds of qdisc count nothing: the greater number is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+
+from probes.analysis.drop_stages import ANYWHERE, IN_RX_DROPPED, RECEIVING, STAGES, UNTOLD, stage_of
+from probes.analysis.flows import Cause, Counted, Flow, Since, Snapshots, sum_of
+from probes.model import HookId, Sample
+from probes.units import DASH
+
+Ours = Mapping[str, Sequence[Cause]]
+_COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
+"""Kinds of interface and drivers whose rx_dropped has what XDP drops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """came: packets that came to it; lost: those lost there; None: nobody counts them.
+
+    causes: why they were lost, the most frequent first; their sum may be less than `lost`.
+    """
+
+    name: str
+    came: Flow | None
+    lost: Flow | None
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The most frequent cause, "" where nothing was lost."""
+        return next((c.why for c in self.causes if c.lost.total or c.lost.per_s), "")
+
+
+def remember(since: MutableMapping[HookId, Sample], samples: Iterable[Sample]) -> None:
+    """Keeps the first sample of each hook, anew whenever its counting starts anew (epoch)."""
+    for sample in samples:
+        known = since.get(sample.status.id)
+        if known is None or known.epoch != sample.epoch:
+            since[sample.status.id] = sample
+
+
+def interfaces(snapshots: Snapshots) -> tuple[str, ...]:
+    """Every interface there is a funnel for: those there are, then others that something was
+    dropped on (of other network namespaces, or gone)."""
+    hooks = (*snapshots.get("interfaces", ()), *snapshots.get("drops", ()))
+    names = (str(row["interface"]) for snapshot in hooks for row in snapshot.rows)
+    return tuple(dict.fromkeys(name for name in names if name != DASH))
+
+
+def funnel(
+    snapshots: Snapshots,
+    interface: str,
+    since: Since | None = None,
+    ours: Ours | None = None,
+) -> tuple[Stage, ...]:
+    """The stages in order. A ninth, UNTOLD, is there where the kernel does not tell which it was.
+
+    Reads the hooks interfaces, drops, qdiscs, xdp, xdp-programs, xdp-errors, tc-ingress, tc-egress
+    and tc-programs, as far as they are there. since: where counting starts; without it each counter
+    counts from its own start. ours: what our own rules drop, by stage: that is in no hook.
+    """
+    return _Funnel(Counted(snapshots, interface, since or {}), ours or {}).stages()
+
+
+class _Funnel:
+    """Puts every drop at one stage."""
+
+    def __init__(self, counted: Counted, ours: Ours) -> None:
+        self._counted, self._ours = counted, ours
+        self._causes: dict[str, list[Cause]] = {name: [] for name in (*STAGES, UNTOLD)}
+        zero = Flow()
+        self._rx_dropped = counted.link("rx_dropped") or zero
+        self._tx_dropped = counted.link("tx_dropped") or zero
+        self._queue = counted.queue()
+        self._place()
+        if "veth" in counted.level(
+            "interfaces", "kind"
+        ):  # it counts as its own what XDP could not send on
+            for cause in counted.astray("redirect"):
+                self._rx_dropped = self._left(self._rx_dropped, cause.lost)
+            for lost in (counted.refused(), *(c.lost for c in counted.astray("tx"))):
+                self._tx_dropped = self._left(self._tx_dropped, lost)
+
+    def _add(self, stage: str, why: str, lost: Flow) -> None:
+        if lost.total or lost.per_s:
+            self._causes[stage].append(Cause(why, lost))
+
+    def _kernel(self, stage: str) -> Flow:
+        return sum_of(cause.lost for cause in self._causes[stage])
+
+    def _place(self) -> None:
+        """The kernel's own drops, each at its stage; then those of which the place tells little."""
+        unsure = []
+        for (reason, function), lost in sorted(self._counted.drops().items()):
+            stage = stage_of(reason, function)
+            if stage == "nic" or {reason, (reason, function)} & IN_RX_DROPPED:
+                self._rx_dropped = self._left(self._rx_dropped, lost)
+            if stage == "wire":
+                self._tx_dropped = self._left(self._tx_dropped, lost)
+            why = f"{reason} at {function}" if reason != DASH else function
+            if stage in (RECEIVING, ANYWHERE):
+                unsure.append((stage, why, lost, reason))
+            else:
+                self._add(stage, why, lost)
+        queue = sum_of(c.lost for c in self._queue)
+        for stage, why, lost, reason in unsure:
+            if stage == RECEIVING:  # what no protocol takes is in rx_dropped, what TC drops is not
+                self._rx_dropped, lost = self._explained("stack", why, lost, self._rx_dropped)
+                self._add("tc-ingress", why, lost)
+                continue
+            if reason == DASH:
+                queue, lost = self._explained("qdisc", why, lost, queue)
+            self._tx_dropped, lost = self._explained("wire", why, lost, self._tx_dropped)
+            self._rx_dropped, lost = self._explained("nic", why, lost, self._rx_dropped)
+            self._add(UNTOLD, why, lost)
+
+    def _explained(self, stage: str, why: str, lost: Flow, counter: Flow) -> tuple[Flow, Flow]:
+        """Puts what a counter explains of a drop at a stage; what is left of both."""
+        left = self._left(lost, counter) if counter.total else lost
+        part = lost.less(left)
+        self._add(stage, why, part)
+        return self._left(counter, part), left
+
+    def _left(self, counter: Flow, known: Flow) -> Flow:
+        """What a counter has beyond packets that are known; nothing where that is in doubt."""
+        return self._sure(counter.less(known), counter.shared(known))
+
+    def _sure(self, left: Flow, explained: Flow) -> Flow:
+        doubt = self._counted.doubt(explained)
+        sure = left.total > doubt.total, (left.per_s or 0) > (doubt.per_s or 0)
+        rate = left.per_s if sure[1] or left.per_s is None else 0.0
+        return Flow(left.total if sure[0] else 0, rate)
+
+    def stages(self) -> tuple[Stage, ...]:
+        counted = self._counted
+        xdp, passed_by = self._xdp()
+        ingress = self._programs("tc-ingress", "ingress")
+        egress = self._programs("tc-egress", "egress")
+        queue = self._most("qdisc", self._queue)
+        nic, wire = self._nic(xdp), self._wire()
+        rx, tx = counted.link("rx_packets"), counted.link("tx_packets")
+        to_tc = counted.seen("tc-ingress") or (rx and rx.less(xdp.plus(passed_by)))
+        redirected = sum_of(
+            c.lost for c in counted.programs("tc-programs", ("redirect",), "ingress")
+        )
+        to_wire = tx and tx.plus(wire)
+        to_queue = to_wire and to_wire.plus(queue)
+        to_egress = counted.seen("tc-egress") or (to_queue and to_queue.plus(egress))
+        untold = self._kernel(UNTOLD)
+        came = {
+            "nic": rx and rx.plus(nic),
+            "xdp": rx,
+            "tc-ingress": to_tc,
+            "stack": to_tc and to_tc.less(ingress.plus(redirected)),
+            "tc-egress": to_egress,
+            "qdisc": to_queue,
+            "wire": to_wire,
+        }
+        unseen = None if not counted.traced else Flow()
+        lost = {
+            "nic": nic if rx else None,
+            "xdp": self._known(xdp, "xdp-programs", "xdp", "xdp-errors"),
+            "tc-ingress": self._known(ingress, "tc-programs"),
+            "stack": unseen and self._kernel("stack"),
+            "socket": unseen and self._kernel("socket"),
+            UNTOLD: unseen and untold,
+            "tc-egress": self._known(egress, "tc-programs"),
+            "qdisc": self._known(queue, "qdiscs"),
+            "wire": wire if tx else None,
+        }
+        names = [n for n in lost if n != UNTOLD or untold.total or untold.per_s]
+        return tuple(Stage(n, came.get(n), lost[n], self._ordered(n)) for n in names)
+
+    def _known(self, lost: Flow, *hooks: str) -> Flow | None:
+        """None where neither the kernel's drops nor one of these hooks is looked at."""
+        seen = self._counted.traced or self._ours or any(map(self._counted.rows, hooks))
+        return lost if seen else None
+
+    def _ordered(self, stage: str) -> tuple[Cause, ...]:
+        by = sorted(self._causes[stage], key=lambda c: (c.lost.per_s or 0, c.lost.total))
+        return tuple(reversed(by))
+
+    def _most(self, stage: str, counters: Sequence[Cause]) -> Flow:
+        """The greater of what kfree_skb and other counters say of the same packets."""
+        freed, counted = self._kernel(stage), sum_of(c.lost for c in counters)
+        if counted.total > freed.total or (counted.per_s or 0) > (freed.per_s or 0):
+            self._causes[stage] = []  # who did it tells more than where it was freed
+            for cause in counters:
+                self._add(stage, *cause)
+        return freed.most(counted)
+
+    def _xdp(self) -> tuple[Flow, Flow]:
+        """What XDP dropped or could not send on, and what it did send elsewhere."""
+        counted = self._counted
+        lost, elsewhere = ("drop", "aborted"), ("tx", "redirect")
+        hooks = ("xdp-programs", "xdp")
+        programs = [c for hook in hooks for c in counted.programs(hook, lost)]
+        programs += [*self._ours.get("xdp", ()), *counted.aborted()]
+        sent = sum_of(c.lost for hook in hooks for c in counted.programs(hook, elsewhere))
+        astray = counted.astray()
+        if counted.level("xdp-programs", "seen") == {"fexit"}:  # drivers count what they did send
+            sent = sent.less(sum_of(c.lost for c in astray))
+        if counted.level("interfaces", "xdp_mode") == {"generic"}:  # the kernel frees them, too
+            return self._named("xdp", [*programs, *astray]), sent
+        named = self._named("xdp", programs)
+        for cause in astray:
+            self._add("xdp", *cause)
+        return named.plus(sum_of(c.lost for c in astray)), sent
+
+    def _programs(self, stage: str, direction: str) -> Flow:
+        programs = self._counted.programs("tc-programs", ("drop",), direction)
+        return self._named(stage, [*self._ours.get(stage, ()), *programs])
+
+    def _named(self, stage: str, programs: Sequence[Cause]) -> Flow:
+        """As `_most`; whoever is known to have dropped is named, also when all were freed."""
+        freed, known = self._kernel(stage), sum_of(c.lost for c in programs)
+        if any(c.lost.total for c in programs):
+            places, self._causes[stage] = self._ordered(stage), []
+            for cause in programs:
+                self._add(stage, *cause)
+            for place in places[:1]:  # what nobody is known to have dropped was freed there
+                self._add(stage, place.why, freed.less(known))
+        lost = freed.most(known)
+        return lost if known.per_s is not None else Flow(lost.total, None)
+
+    def _nic(self, xdp: Flow) -> Flow:
+        """Lost by the device and its driver: what rx_dropped has beyond the kernel's own."""
+        own = self._own("rx_dropped", self._rx_dropped)
+        if self._counted.level("interfaces", "kind", "driver") & _COUNT_XDP_DROPS:
+            own = own.less(xdp)
+        return self._device("nic", own, "rx_dropped", "rx_missed", "rx_errors")
+
+    def _wire(self) -> Flow:
+        own = self._own("tx_dropped", self._tx_dropped)
+        return self._device("wire", own, "tx_dropped", "tx_errors")
+
+    def _own(self, name: str, left: Flow) -> Flow:
+        """What is left of a link's counter, if it is more than all that was explained may hide."""
+        return self._sure(left, (self._counted.link(name) or Flow()).less(left))
+
+    def _device(self, stage: str, own: Flow, name: str, *others: str) -> Flow:
+        told = name if self._counted.traced else f"{name}: by the device or the stack"
+        self._add(stage, told, own)
+        for other in others:
+            self._add(stage, other, self._counted.link(other) or Flow())
+        return self._kernel(stage)

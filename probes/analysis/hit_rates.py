@@ -1,0 +1,73 @@
+"""Drop rules and how fast they drop; what they take out of the way of an interface's packets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from probes.analysis.flows import Cause, Flow
+from probes.model import Enforced
+
+Identity = tuple[str, str]
+"""What a rule is known by: the interface, and what it matches."""
+
+
+class Dropping(NamedTuple):
+    """A rule that stands, and the packets a second that it drops, None until known."""
+
+    enforced: Enforced
+    per_s: float | None = None
+
+    @property
+    def id(self) -> Identity:
+        return self.enforced.interface, self.enforced.rule.what
+
+    @property
+    def place(self) -> str:
+        """The rung that enforces it."""
+        return self.enforced.rung or "nothing enforces it"
+
+    @property
+    def stage(self) -> str:
+        """Of the funnel: where its packets are lost."""
+        return "xdp" if self.place.startswith("xdp") else "tc-ingress"
+
+
+class Hits:
+    """How fast each rule drops, by its own age: so it is right on every source's clock."""
+
+    BACK, STEP = 3.0, 0.9
+    """Seconds that a rate looks back, and between two looks."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Identity, deque[tuple[float, int]]] = {}
+
+    def take(self, rules: Sequence[Enforced]) -> tuple[Dropping, ...]:
+        """The rules with their rates; those that are gone are forgotten."""
+        known = {(e.interface, e.rule.what) for e in rules}
+        for gone in self._seen.keys() - known:
+            del self._seen[gone]
+        return tuple(Dropping(e, self._rate(e)) for e in rules)
+
+    def _rate(self, e: Enforced) -> float | None:
+        seen = self._seen.setdefault((e.interface, e.rule.what), deque())
+        age = e.rule.ttl - e.expires_in
+        if seen and (age < seen[-1][0] or e.packets < seen[-1][1]):
+            seen.clear()  # it began anew
+        if not seen or age - seen[-1][0] >= self.STEP:
+            seen.append((age, e.packets))
+        while len(seen) > 2 and seen[1][0] <= age - self.BACK:
+            seen.popleft()
+        (since, before), (now, packets) = seen[0], seen[-1]
+        return (packets - before) / (now - since) if now > since else None
+
+
+def by_stage(dropping: Iterable[Dropping], interface: str) -> dict[str, list[Cause]]:
+    """What rules drop on an interface, by stage of its funnel, the fastest first."""
+    found: dict[str, list[Cause]] = {}
+    for d in sorted(dropping, key=lambda d: -(d.per_s or 0)):
+        if d.enforced.interface == interface:
+            lost = Flow(d.enforced.packets, d.per_s)
+            found.setdefault(d.stage, []).append(Cause(f"rule {d.enforced.rule.what}", lost))
+    return found

@@ -1,0 +1,55 @@
+"""Where in a file a uprobe goes, and what it is attached through."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from probes import point as points
+from probes.errors import Gone, Unsupported
+from probes.kernel import elf
+from probes.units import did_you_mean, printable
+
+RETURNS = 1
+"""The uprobe PMU's config for the return of a function (format/retprobe: config:0)."""
+
+
+def pmu() -> int:
+    """The uprobe PMU's number. Raises Unsupported where the kernel has none. Linux 4.17."""
+    try:
+        return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
+    except FileNotFoundError:
+        raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
+
+
+def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
+    """The places in the file, one for each version of the function that a library has.
+
+    Raises Gone (no such file or function, with those that are spelled alike) or Unsupported.
+    """
+    file = elf.read(point.path)
+    found = file.named(point.symbol)
+    more = point.offset if isinstance(point, points.Uprobe) else 0
+    where = f"{point.symbol} in {printable(point.path)}"
+    if not found:
+        raise _unknown(file, point.symbol)
+    if any(symbol.resolver for symbol in found):
+        raise Unsupported(f"{where} is chosen when it is linked (IFUNC): name what it resolves to")
+    if len(found) > 1 and not found[0].visible:
+        raise Unsupported(f"there are {len(found)} functions {where}: one would not see all calls")
+    if any(symbol.size and more >= symbol.size for symbol in found):
+        raise Unsupported(f"{where} has {found[0].size} bytes: +0x{more:x} is behind its end")
+    places = [file.offset(symbol.address + more) for symbol in found]
+    if None in places:
+        raise Unsupported(f"{where} is in no part of the file that is loaded")
+    return tuple(place for place in places if place is not None)
+
+
+def _unknown(file: elf.Elf, symbol: str) -> Gone:
+    names = {s.name for s in file.symbols()}
+    if not names:
+        return Gone(
+            f"{printable(file.path)} names no functions: it is stripped",
+            remedy="Install its debug symbols, or probe a library that it calls.",
+        )
+    return Gone(f"{printable(file.path)} has no function {symbol}{did_you_mean(symbol, names)}")

@@ -1,0 +1,99 @@
+"""What was compiled before, on disk: a start needs the compiler only for what is new.
+
+An answer of the compiler's child depends on the source, its flags, the kernel's types, and bcc;
+all of them make up its name. It is kept as the header trees are (`tree_cache`): private to this
+user, and used only if it is what was written. Without bcc nothing is used: what a host can do
+should not hang on what it once had.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from probes.compile import headers
+from probes.compile.tree_cache import TreeCache
+from probes.kernel import bpf
+
+ANSWER = "answer.json"
+KEPT = 128  # sources: all of ours for a few kernels
+_CHILD = Path(__file__).with_name("bcc_worker.py")
+_SITES = ("lib/python3*/*-packages", "lib64/python3*/*-packages", "local/lib/python3*/*-packages")
+_LIBRARIES = ("lib/*/libbcc.so*", "lib64/libbcc.so*", "local/lib/libbcc.so*")
+
+Answer = dict[str, Any]
+Asked = tuple[Answer, list[int]]
+
+
+def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
+    """The child's answer and the maps' fds, from disk where it is known.
+
+    ask: what asks the child. Raises what that raises, and OSError with the map's name where a map
+    cannot be created.
+    """
+    place, compiler = _cache(), _compiler(_SITES)
+    if place is None or not compiler:
+        return ask()
+    asked: list[Asked] = []
+
+    def make() -> dict[str, str]:
+        asked.append(ask())
+        return {ANSWER: json.dumps(asked[0][0])}
+
+    identity = (*compiler, *headers.kernel(), json.dumps(request, sort_keys=True))
+    try:
+        found = (place.get(identity, make) / ANSWER).read_text()
+    except OSError:  # no place left, or pruned a moment ago
+        return asked[0] if asked else ask()
+    if asked:
+        return asked[0]
+    known: Answer = json.loads(found)
+    return known, created(known["maps"])
+
+
+def created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The maps, as bcc makes them: their fds in order, or none. Raises OSError with the name."""
+    fds: list[int] = []
+    try:
+        for table in maps:
+            sizes = (table["key_size"], table["leaf_size"], table["max_entries"])
+            fds.append(
+                bpf.map_create(table["type"], *sizes, flags=table["flags"], name=table["name"])
+            )
+    except OSError as refused:
+        for fd in fds:
+            os.close(fd)
+        raise OSError(refused.errno, refused.strerror, table["name"]) from None
+    return fds
+
+
+@cache
+def _cache() -> TreeCache | None:
+    base = headers.cache_base()
+    try:
+        return TreeCache(base.with_name(f"{base.name}-compiled"), KEPT)
+    except (OSError, RuntimeError):  # RuntimeError: Path.home() without a home
+        return None
+
+
+@cache
+def _compiler(sites: tuple[str, ...]) -> tuple[str, ...]:
+    """Changes with bcc, with LLVM's part in it, and with how we use them; empty without bcc."""
+    modules = _below_usr(f"{site}/bcc/libbcc.py" for site in sites)
+    if not modules:
+        return ()
+    return (_CHILD.read_text(), *_states([*modules, *_below_usr(_LIBRARIES)]))
+
+
+def _below_usr(patterns: Iterable[str]) -> list[Path]:
+    return [path for pattern in patterns for path in sorted(Path("/usr").glob(pattern))]
+
+
+def _states(files: Sequence[Path]) -> Iterator[str]:
+    for file in files:
+        status = file.stat()
+        yield f"{file} {status.st_size} {status.st_mtime_ns}"

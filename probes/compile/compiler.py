@@ -1,0 +1,310 @@
+"""Compiling: C in, instructions and maps out. What ebpftop knows of bcc, together with its child.
+
+bcc itself lives in a process of its own (bcc_compiler.py), started when something is to be
+compiled and ended when nothing was for a while. What comes back are the programs' instructions
+and the maps' file descriptors; loading, attaching and reading need no bcc.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from probes.compile import cache, headers
+from probes.errors import Denied, LoadFailed, ProbeError, Unsupported
+from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
+from probes.kernel.maps import ROWS, BpfTable
+from probes.model import Hook
+
+_CHILD = Path(__file__).with_name("bcc_worker.py")
+IDLE_SECONDS = 5.0
+_MAX_FDS = 253  # SCM_MAX_FD
+_MOST = 8  # compiles at once: 130 MB each
+
+
+class Module:
+    """A compiled source: its functions ready to be loaded, its maps open.
+
+    functions: instructions by C name. tables: the maps that have rows. fds: every map's fd (close-
+    on-exec), the module's until `close`. The kernel keeps a map while a loaded program uses it.
+    """
+
+    def __init__(self, answer: Mapping[str, Any], fds: Sequence[int]) -> None:
+        self._fds = tuple(fds)
+        try:
+            maps = answer["maps"]
+            if len(fds) < len(maps):
+                raise LoadFailed("a map got lost: too many open files", errno=errno.EMFILE)
+            self.fds: dict[str, int] = {m["name"]: fd for m, fd in zip(maps, fds, strict=True)}
+            numbers = {m["fd"]: self.fds[m["name"]] for m in maps}
+            self.functions = {
+                name: relocated(bytes.fromhex(code), numbers)
+                for name, code in answer["functions"].items()
+            }
+            self.tables = {
+                m["name"]: BpfTable(self.fds[m["name"]], m) for m in maps if m["type"] in ROWS
+            }
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the maps' fds; the tables are of no use afterwards. Twice is harmless."""
+        fds, self._fds = self._fds, ()
+        for fd in fds:
+            os.close(fd)
+
+    def __enter__(self) -> Module:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def relocated(instructions: bytes, numbers: Mapping[int, int]) -> bytes:
+    """The instructions with the compiler's map fds replaced by ours.
+
+    A map is loaded by LD_IMM64 (two instructions of 8 bytes) whose source register says
+    BPF_PSEUDO_MAP_FD and whose immediate is the fd.
+    """
+    code = bytearray(instructions)
+    at = 0
+    while at < len(code):
+        opcode, registers, _, immediate = struct.unpack_from("=BBhi", code, at)
+        if opcode == LD_IMM64:
+            if _source(registers) == PSEUDO_MAP_FD:
+                struct.pack_into("=i", code, at + 4, numbers[immediate])
+            at += 8
+        at += 8
+    return bytes(code)
+
+
+def _source(registers: int) -> int:
+    """src_reg: the upper half of the byte, on big-endian machines the lower."""
+    return registers >> 4 if sys.byteorder == "little" else registers & 15
+
+
+class Compiler:
+    """Compiles C sources with bcc, several at once from several threads.
+
+    hooks, types: their kernel types make up the one header tree that all sources share. cached:
+    what was compiled before is taken from disk. The child is started by the first `compile` that
+    needs it, and goes after IDLE_SECONDS without work.
+    """
+
+    def __init__(
+        self, hooks: Iterable[Hook] = (), types: Iterable[str] = (), *, cached: bool = False
+    ) -> None:
+        self._cached = cached
+        of_hooks = (type for hook in hooks for rung in hook.ladder for type in rung.types)
+        self._types = frozenset((*of_hooks, *types))
+        self._lock = threading.Lock()
+        self._tree_lock = threading.Lock()
+        self._tree: headers.Tree | None = None
+        self._slots = threading.BoundedSemaphore(min(len(os.sched_getaffinity(0)), _MOST))
+        self._child: _Child | None = None
+        self._busy = 0
+        self._retirement: threading.Timer | None = None
+        self._closed = False
+
+    def compile(self, source: str) -> Module:
+        """Blocks for some 0.2 s. Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with
+        the compiler's words in `log`.
+        """
+        request = self._request(source)
+        if not self._cached:
+            return Module(*self.ask(request))
+        try:
+            return Module(*cache.answer(request, lambda: self.ask(request)))
+        except OSError as refused:  # of a map, which is named
+            why = f"the map {refused.filename} could not be created: {refused.strerror}"
+            raise _refusal({"error": "map", "why": why, "errno": refused.errno}, "") from refused
+
+    def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """What the child makes of a request, and the maps' fds. Raises as `compile` does."""
+        try:
+            with self._slots, self._working() as child:
+                return child.ask(request)
+        except OSError as why:  # no memory, process or file descriptor to be had
+            raise LoadFailed(f"the compiler cannot be run: {why}", errno=why.errno or 0) from why
+
+    def _request(self, source: str) -> dict[str, Any]:
+        tree = self.tree()
+        place = str(tree.path) if tree.path is not None else None
+        return {"source": source, "cflags": tree.cflags_for(source), "kernel_source": place}
+
+    def tree(self) -> headers.Tree:
+        """The header tree that sources are compiled with. Raises Unsupported."""
+        with self._tree_lock:
+            if self._tree is None:
+                self._tree = headers.tree(self._types)
+            return self._tree
+
+    def close(self) -> None:
+        """Ends the child; what is being compiled fails."""
+        with self._lock:
+            self._closed = True
+            self._dismiss()
+
+    def rest(self) -> None:
+        """Ends the child where nothing is being compiled, and the thread that waits for it; the
+        next compile starts another."""
+        waiting = self._retirement
+        self._retire()
+        if waiting is not None:
+            waiting.join()
+
+    @contextmanager
+    def _working(self) -> Iterator[_Child]:
+        with self._lock:
+            if self._closed:
+                raise LoadFailed("the compiler has been closed")
+            if self._retirement is not None:
+                self._retirement.cancel()
+            if self._child is None or not self._child.alive():
+                self._dismiss()
+                self._child = _Child()
+            self._busy += 1
+            child = self._child
+        try:
+            yield child
+        finally:
+            with self._lock:
+                self._busy -= 1
+                if not self._busy and not self._closed:
+                    self._retirement = threading.Timer(IDLE_SECONDS, self._retire)
+                    self._retirement.daemon = True
+                    self._retirement.start()
+
+    def _retire(self) -> None:
+        with self._lock:
+            if not self._busy:
+                self._dismiss()
+
+    def _dismiss(self) -> None:
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+
+class _Child:
+    """The process with bcc in it."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._words = os.fdopen(os.memfd_create("bcc_compiler"), "rb")
+        with theirs:
+            # Not with a parent-death signal: that one watches the starting *thread*. The child
+            # ends at end of file, which comes however we end. Its own session keeps ^C from it.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_CHILD), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._words,
+                stderr=self._words,
+                start_new_session=True,
+            )
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """(answer, the maps' fds). Raises ProbeError where the answer is a refusal, or none."""
+        with os.fdopen(os.memfd_create("compile"), "rb") as log:
+            begun = time.monotonic()
+            try:
+                answer, fds = self._exchange(request, log.fileno())
+            except (OSError, ValueError) as broken:
+                log.seek(0)
+                words = log.read().decode(errors="replace") or self._said()
+                raise _no_answer(words, time.monotonic() - begun) from broken
+            log.seek(0)
+            if "error" in answer:
+                raise _refusal(answer, log.read().decode(errors="replace"))
+        return answer, fds
+
+    def _exchange(self, request: Mapping[str, Any], log: int) -> tuple[dict[str, Any], list[int]]:
+        ours, theirs = socket.socketpair()
+        fds: list[int] = []
+        with ours:
+            with theirs:
+                socket.send_fds(self._control, [b"\n"], [theirs.fileno(), log])
+            ours.sendall(json.dumps(request).encode())
+            ours.shutdown(socket.SHUT_WR)
+            fds = _received(ours)
+            try:
+                answer: dict[str, Any] = json.loads(ours.makefile("rb").read())
+            except (OSError, ValueError):
+                for fd in fds:
+                    os.close(fd)
+                raise
+        return answer, fds
+
+    def _said(self) -> str:
+        if self._words.closed:
+            return ""
+        return os.pread(self._words.fileno(), 1 << 16, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        """End of file is what ends it; a compile that still runs then is killed with it."""
+        self._control.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._words.close()
+
+
+def _received(sender: socket.socket) -> list[int]:
+    """The fds that come with the next byte, close-on-exec (recv_fds ignores its flags in 3.11)."""
+    fds = array("i")
+    space = socket.CMSG_SPACE(_MAX_FDS * fds.itemsize)
+    _, messages, _, _ = sender.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, data in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return list(fds)
+
+
+def _no_answer(log: str, seconds: float) -> ProbeError:
+    """LLVM ends the process over some errors (a stack above 512 bytes) and says so in the log."""
+    if log:
+        return LoadFailed("the program does not compile on this host", log=log)
+    return LoadFailed(
+        f"the compiler ended without an answer after {seconds:.0f} s",
+        remedy="it may have crashed, hung, or been killed for want of memory",
+    )
+
+
+def _refusal(answer: Mapping[str, Any], log: str) -> ProbeError:
+    """The child's answer as one of our errors."""
+    why = answer["why"]
+    match answer["error"], answer.get("errno", 0):
+        case "no-bcc", _:
+            return Unsupported(why, remedy=answer["remedy"])
+        case "map", (errno.EPERM | errno.EACCES) as code:
+            remedy = (
+                "run it as root, or with CAP_BPF and CAP_PERFMON; before Linux 5.11 also without"
+                " a limit on locked memory (ulimit -l unlimited)"
+            )
+            return Denied(why, errno=code, remedy=remedy, log=log)
+        case "map", code:
+            return Unsupported(why, errno=code, log=log)
+        case _:
+            return LoadFailed("the program does not compile on this host", log=log or why)

@@ -1,0 +1,286 @@
+"""The header tree that bcc compiles with: made from the running kernel's BTF, kept in a cache.
+
+No kernel headers are needed, only CONFIG_DEBUG_INFO_BTF. The tree holds the wanted types and
+what they need, nothing else; bcc brings the UAPI's bpf.h itself. The distribution's headers are
+what is left where there is no BTF.
+
+A hook's C includes nothing: it finds bcc's own helpers.h and our include/hooks.h in any case.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import functools
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from probes.compile.tree_cache import Files, TreeCache
+from probes.errors import Unsupported
+from probes.kernel import btf_dump, tracefs
+
+BTF = Path("/sys/kernel/btf/vmlinux")
+MODULES = Path("/lib/modules")
+INCLUDE = Path(__file__).with_name("include")
+ARCHES = {  # as the kernel's arch/ calls them
+    "x86_64": "x86",
+    "aarch64": "arm64",
+    "ppc64le": "powerpc",
+    "s390x": "s390",
+    "riscv64": "riscv",
+    "loongarch64": "loongarch",
+}
+
+# Types that bcc's built-in copy of include/uapi/linux/bpf.h brings: ours would be a redefinition.
+_UAPI_TYPES = """
+    __sk_buff xdp_md xdp_action sk_action sk_msg_md sk_reuseport_md bpf_sock bpf_sock_addr
+    bpf_sock_ops bpf_sock_tuple bpf_tcp_sock bpf_tunnel_key bpf_xfrm_state bpf_fib_lookup
+    bpf_redir_neigh bpf_raw_tracepoint_args bpf_perf_event_value bpf_spin_lock bpf_timer
+    bpf_insn bpf_attr bpf_map_type bpf_prog_type bpf_attach_type bpf_link_type bpf_cmd
+    bpf_func_id bpf_pidns_info bpf_sk_lookup btf_ptr bpf_adj_room_mode bpf_hdr_start_off
+    bpf_ret_code bpf_task_fd_type
+"""
+UAPI_TYPES = frozenset(_UAPI_TYPES.split())
+# Always there: what the PT_REGS macros read (arm64 casts to the second).
+BASE_TYPES = frozenset({"pt_regs", "user_pt_regs"})
+
+CONSTANTS = """
+    AF_UNSPEC 0 AF_UNIX 1 AF_INET 2 AF_INET6 10
+    SOCK_STREAM 1 SOCK_DGRAM 2 SOCK_RAW 3
+    IPPROTO_IP 0 IPPROTO_ICMP 1 IPPROTO_TCP 6 IPPROTO_UDP 17 IPPROTO_IPV6 41 IPPROTO_ICMPV6 58
+    ETH_P_IP 0x0800 ETH_P_ARP 0x0806 ETH_P_8021Q 0x8100 ETH_P_IPV6 0x86DD
+    TCP_ESTABLISHED 1 TCP_SYN_SENT 2 TCP_SYN_RECV 3 TCP_FIN_WAIT1 4 TCP_FIN_WAIT2 5 TCP_TIME_WAIT 6
+    TCP_CLOSE 7 TCP_CLOSE_WAIT 8 TCP_LAST_ACK 9 TCP_LISTEN 10 TCP_CLOSING 11 TCP_NEW_SYN_RECV 12
+    TC_ACT_UNSPEC (-1) TC_ACT_OK 0 TC_ACT_SHOT 2 TC_ACT_PIPE 3
+    TCX_NEXT (-1) TCX_PASS 0 TCX_DROP 2
+    TASK_COMM_LEN 16
+"""
+
+# 7.2 and newer: BTF has anonymous members with a tag, which clang drops without -fms-extensions.
+# Neighbouring bit fields become one integer of up to 128 bits, whose alignment is not the same on
+# the host, for which clang lays out, and on BPF, for which bcc makes code: what comes after them
+# (in 5.10's task_struct: tgid, comm, files) is then read from the wrong place, in silence.
+LAYOUT_FLAGS = ("-ffine-grained-bitfield-accesses",)
+TYPE_FLAGS = ("-fms-extensions", *LAYOUT_FLAGS, "-Wno-microsoft-anon-tag")
+# Where the distribution's headers have what hooks read. A source gets those it needs: they are
+# what takes the time, up to ten times that of a source without.
+DISTRIBUTION = {
+    "dst_entry": "net/dst.h",
+    "fdtable": "linux/fdtable.h",
+    "file": "linux/fs.h",
+    "files_struct": "linux/fdtable.h",
+    "net": "net/net_namespace.h",
+    "net_device": "linux/netdevice.h",
+    "pt_regs": "linux/ptrace.h",
+    "sk_buff": "linux/skbuff.h",
+    "sock": "net/sock.h",
+    "socket": "linux/net.h",
+    "task_struct": "linux/sched.h",
+    "tcp_sock": "linux/tcp.h",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What to compile with.
+
+    path: for BCC_KERNEL_SOURCE (None: bcc finds the distribution's headers itself). cflags: for
+    BPF(cflags=), as every source has them. missing: wanted types that this kernel does not have.
+    """
+
+    path: Path | None
+    cflags: tuple[str, ...]
+    origin: Literal["btf", "headers"]
+    missing: frozenset[str] = frozenset()
+
+    def cflags_for(self, source: str) -> tuple[str, ...]:
+        """Those and, of the distribution's headers, what this source needs."""
+        if self.origin == "btf":
+            return self.cflags
+        named = set(re.findall(r"\bstruct (\w+)", source))
+        needed = dict.fromkeys(DISTRIBUTION[name] for name in sorted(named & DISTRIBUTION.keys()))
+        return (*(flag for header in needed for flag in ("-include", header)), *self.cflags)
+
+
+def tree(types: Collection[str]) -> Tree:
+    """The header tree with these struct, union, enum and typedef names in it.
+
+    Takes some 20 ms the first time on a kernel, then one or two. Raises Unsupported where
+    the kernel has no BTF (or libbpf is missing) and there are no headers either.
+    """
+    wanted = tuple(sorted((frozenset(types) | BASE_TYPES) - UAPI_TYPES))
+    try:
+        if not BTF.exists():
+            raise Unsupported(
+                "this kernel has no BTF type information",
+                remedy="use a kernel built with CONFIG_DEBUG_INFO_BTF",
+            )
+        return _from_btf(wanted)
+    except Unsupported as why:
+        return _from_distribution(wanted, why)
+
+
+def _from_btf(wanted: tuple[str, ...]) -> Tree:
+    place = _kept((*kernel(), *_generator(), *wanted), lambda: _btf_files(wanted))
+    missing = (place / "missing").read_text().split()
+    hooks = _include(place / "include" / "ebpftop" / "hooks.h")
+    return Tree(place, (*TYPE_FLAGS, *hooks), "btf", frozenset(missing))
+
+
+def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
+    modules = MODULES / os.uname().release
+    if not ((modules / "build").exists() or (modules / "source").exists()):
+        raise Unsupported(
+            f"{why.why}, and its headers are not installed either",
+            remedy=f"Install {_package()}, or {why.remedy}.",
+        )
+    files = {"hooks.h": _text("hooks.h"), "constants.h": _constants()}
+    # No header has these: macros make them while a tracepoint is compiled into the kernel.
+    files["records.h"] = "".join(map(tracefs.record, wanted))
+    place = _kept(("distribution", *kernel(), *_generator(), *files.values()), lambda: files)
+    own = (*_include(place / "records.h"), *_include(place / "hooks.h"))
+    return Tree(None, (*LAYOUT_FLAGS, "-include", "linux/types.h", *own), "headers")
+
+
+def _package() -> str:
+    """What the running kernel's headers are called where packages are."""
+    release = os.uname().release
+    return f"linux-headers-{release} (Debian, Ubuntu) or kernel-devel-{release} (Fedora)"
+
+
+def _include(header: Path) -> tuple[str, str]:
+    return "-include", str(header)
+
+
+def _btf_files(wanted: tuple[str, ...]) -> Files:
+    text, missing = btf_dump.header(wanted)
+    return {
+        **_skeleton(),
+        "include/ebpftop/kernel_types.h": text,
+        "include/ebpftop/hooks.h": _text("hooks.h"),
+        "include/ebpftop/constants.h": _constants(),
+        "missing": "\n".join(sorted(missing)) + "\n",
+    }
+
+
+def _generator() -> tuple[str, ...]:
+    """All that goes into a tree besides the kernel: no version number that somebody forgets."""
+    own = (Path(__file__), *(Path(str(module.__file__)) for module in (btf_dump, tracefs)))
+    return tuple(p.read_text() for p in (*own, *sorted(INCLUDE.iterdir())))
+
+
+def _text(name: str) -> str:
+    return (INCLUDE / name).read_text()
+
+
+def kernel() -> tuple[str, ...]:
+    """Changes with every kernel build: release, version, and build id (/sys/kernel/notes)."""
+    uname = os.uname()
+    try:
+        notes = Path("/sys/kernel/notes").read_bytes().hex()
+    except OSError:
+        notes = ""
+    size = BTF.stat().st_size if BTF.exists() else 0
+    return uname.release, uname.version, uname.machine, notes, str(size)
+
+
+def _kept(identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
+    """From the cache, or where that is read-only or full from a temporary one."""
+    try:
+        return _cache().get(identity, make)
+    except (OSError, RuntimeError):  # RuntimeError: Path.home() without a home
+        pass
+    try:
+        return _temporary().get(identity, make)
+    except OSError as why:
+        raise Unsupported(f"no place for the header tree: {why}") from why
+
+
+@functools.cache
+def _cache() -> TreeCache:
+    return TreeCache(cache_base())
+
+
+def cache_base() -> Path:
+    """Root's is its own because what is in it gets compiled and loaded into the kernel."""
+    if os.geteuid() == 0:
+        return Path("/var/cache/ebpftop")
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "ebpftop"
+
+
+def _mine() -> str:
+    """How temporary folders of this PID namespace begin; the process's number follows."""
+    try:
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # a kernel without PID namespaces
+        namespace = 0
+    return f"ebpftop-{namespace}-"
+
+
+def sweep() -> None:
+    """Removes the temporary trees of processes that were killed."""
+    mine = _mine()
+    for left in Path(tempfile.gettempdir()).glob(f"{mine}*"):
+        pid = left.name.removeprefix(mine).partition("-")[0]
+        try:
+            ours = left.lstat().st_uid == os.geteuid() and not left.is_symlink()
+        except OSError:  # gone meanwhile
+            continue
+        if ours and pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@functools.cache
+def _temporary() -> TreeCache:
+    base = Path(tempfile.mkdtemp(prefix=f"{_mine()}{os.getpid()}-"))
+    atexit.register(shutil.rmtree, base, ignore_errors=True)
+    return TreeCache(base)
+
+
+def _skeleton() -> Files:
+    """The files that bcc's helpers.h and kbuild flags ask for, as empty as they may be."""
+    arch = ARCHES.get(platform.machine(), platform.machine())
+    major, minor, patch = _version()
+    return {
+        "include/linux/kconfig.h": _text("kconfig.h"),
+        "include/linux/types.h": _text("types.h"),
+        "include/linux/bpf_common.h": _text("bpf_common.h"),
+        "include/linux/version.h": (
+            "#pragma once\n"
+            "#define KERNEL_VERSION(a, b, c) "
+            "(((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))\n"
+            f"#define LINUX_VERSION_CODE KERNEL_VERSION({major}, {minor}, {patch})\n"
+        ),
+        "include/linux/log2.h": "",
+        "include/uapi/linux/bpf.h": "",
+        "include/uapi/linux/if_ether.h": "",
+        "include/uapi/linux/if_packet.h": "",
+        "include/uapi/linux/ptrace.h": "",
+        "include/asm/page.h": f"#pragma once\n#define PAGE_SIZE {os.sysconf('SC_PAGE_SIZE')}\n",
+        f"arch/{arch}/include/generated/uapi/empty.h": "",
+    }
+
+
+def _version() -> tuple[str, str, str]:
+    numbers = re.findall(r"\d+", os.uname().release.split("-")[0])
+    major, minor, patch = (*numbers, "0", "0", "0")[:3]
+    return major, minor, patch
+
+
+def _constants() -> str:
+    """Macros that BTF has no names for, unless the distribution's headers brought them."""
+    words = [*CONSTANTS.split(), *(str(w) for pair in _errnos() for w in pair)]
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return "".join(f"#ifndef {name}\n#define {name} {value}\n#endif\n" for name, value in pairs)
+
+
+def _errnos() -> list[tuple[str, int]]:
+    return [(name, code) for name, code in vars(errno).items() if name.startswith("E")]

@@ -1,0 +1,256 @@
+"""A hook of the user's own: what is written (`spec`) as a `Hook`, with its ladder and columns.
+
+    kernel function      fentry -> kprobe-multi -> kprobe
+    tracepoint           BTF -> raw -> tracefs; with fields: tracefs, whose record has them
+    program or library   uprobe
+
+None has a passive rung: nothing else counts these. What this kernel or file does not have is
+refused here already, with the names that are spelled alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from pathlib import Path
+
+from probes.custom import columns as own_columns
+from probes.custom import spec
+from probes.custom.source import REGISTERS, Reading, source
+from probes.custom.spec import FUNCTIONS, USER, Spec, SpecError
+from probes.errors import Gone, ProbeError, Unsupported
+from probes.kernel import btf, cgroups, kallsyms, tracefs
+from probes.kernel.tracefs import Field
+from probes.model import Hook, Program, Rung
+from probes.point import (
+    FEW_RETURNS,
+    BtfTracepoint,
+    Fentry,
+    Fexit,
+    Kprobe,
+    KprobeMulti,
+    Kretprobe,
+    KretprobeMulti,
+    Point,
+    RawTracepoint,
+    Tracepoint,
+    Uprobe,
+    Uretprobe,
+)
+from probes.toolkit.readers import Open, by_columns
+from probes.toolkit.stacks import by_stack
+from probes.units import did_you_mean
+
+_LOADS = "CAP_BPF, CAP_PERFMON"
+_ORDER = 200
+"""Behind all that is there by itself."""
+
+
+@cache
+def hook(text: str) -> Hook:
+    """The hook that is written there. Its name is the text in its one form (`spec.Spec`).
+
+    Raises Gone where there is no such function, tracepoint, field, file or cgroup, Unsupported
+    where it cannot be had, and SpecError where what is written cannot be meant.
+    """
+    wanted = spec.parse(text)
+    fields = _fields(wanted)
+    groups = {str(c.value): _cgroup(str(c.value)) for c in wanted.where if c.name == "cgroup"}
+    _known(wanted)
+    written = partial(source, wanted, fields=fields, cgroups=groups)
+    open = by_stack() if "stack" in wanted.by else by_columns()
+    return Hook(
+        name=str(wanted),
+        title=wanted.point,
+        answers=_answers(wanted),
+        columns=own_columns.columns(wanted, fields),
+        ladder=_ladder(wanted, written, open),
+        order=_ORDER,
+        on_demand=True,
+    )
+
+
+def recalled(text: str) -> Hook | None:
+    """The hook that a recording has, maybe of another kernel; None where it is no such text.
+
+    Where this kernel does not tell what a tracepoint's fields are, they are taken for numbers.
+    """
+    try:
+        return hook(text)
+    except ProbeError:
+        pass
+    except SpecError:
+        return None
+    wanted = spec.parse(text)
+    fields = {name: Field(name, "long", 0, 8, True, False, False) for name in wanted.fields}
+    columns = own_columns.columns(wanted, fields)
+    return Hook(str(wanted), wanted.point, _answers(wanted), columns, (), order=_ORDER)
+
+
+def _answers(wanted: Spec) -> str:
+    what = "returns from" if wanted.of_return else "passes through"
+    if wanted.kind.endswith("tracepoint"):
+        what = "hits of"
+    return f"How many {what} {wanted.point} there are, and whose."
+
+
+# -- what this kernel has --------------------------------------------------------------------
+
+
+def _known(wanted: Spec) -> None:
+    """Raises Gone for what is known not to be there; where nobody tells, the ladder will."""
+    if wanted.kind in FUNCTIONS:
+        if kallsyms.copies(wanted.place) == ():
+            near = did_you_mean(wanted.place, kallsyms.functions())
+            raise Gone(f"this kernel has no function {wanted.place}{near}")
+    elif wanted.kind in USER:
+        _file(wanted)
+    elif events := tracefs.events():
+        name = f"{wanted.category}:{wanted.place}" if wanted.category else wanted.place
+        # Raw tracepoints need not be events: some have no record.
+        names = events if wanted.category else tracefs.names() | btf.tracepoints()
+        if name not in names:
+            raise Gone(f"this kernel has no tracepoint {name}{did_you_mean(name, names)}")
+
+
+def _file(wanted: Spec) -> str:
+    """The file as this process sees it: a condition on one process means that process's."""
+    if wanted.pid is None:
+        return wanted.place
+    root = Path("/proc", str(wanted.pid), "root")
+    if not root.exists():
+        raise Gone(f"there is no process {wanted.pid}, or it may not be looked at")
+    return f"{root}{wanted.place}"
+
+
+def _cgroup(path: str) -> int:
+    top = cgroups.root()
+    if top is None:
+        raise Unsupported("cgroup v2 is not mounted here")
+    try:
+        return cgroups.id_of(top / path.lstrip("/"))
+    except OSError:
+        raise Gone(f"there is no cgroup {path} below {top}") from None
+
+
+def _fields(wanted: Spec) -> Mapping[str, Field]:
+    """The record's fields that are named. Raises Gone or Unsupported."""
+    named = (*wanted.fields, *(c.name for c in wanted.where if c.name not in spec.OF_TASK))
+    if not named:
+        return {}
+    known = tracefs.fields(wanted.category, wanted.place)
+    if not known:
+        _known(wanted)
+        raise Unsupported(
+            "the fields of a tracepoint stand in tracefs, which cannot be read here",
+            remedy="As root: mount -t tracefs tracefs /sys/kernel/tracing.",
+        )
+    for name in named:
+        if name not in known:
+            near = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+            raise Gone(f"{wanted.point} has no field {name}{near}")
+        if not known[name].number and not (known[name].text and name in wanted.fields):
+            kind = "number or text" if name in wanted.fields else "number"
+            raise Unsupported(f"the field {name} of {wanted.point} is no {kind}")
+    return {name: known[name] for name in named}
+
+
+# -- the ladder ------------------------------------------------------------------------------
+
+
+def _ladder(wanted: Spec, written: Callable[..., str], open: Open) -> tuple[Rung, ...]:
+    if wanted.kind in FUNCTIONS:
+        return _of_function(wanted, written, open)
+    if wanted.kind in USER:
+        return (_of_file(wanted, written, open),)
+    return _of_tracepoint(wanted, written, open)
+
+
+def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple[Rung, ...]:
+    name, result = wanted.place, wanted.reads_result
+    ends = wanted.of_return
+    typed: list[Point] = [Fexit(name) if ends else Fentry(name)]
+    probed: list[Point] = [Kretprobe(name, result) if ends else Kprobe(name, arguments=False)]
+    linked: list[Point] = [
+        KretprobeMulti(name, result) if ends else KprobeMulti(name, arguments=False)
+    ]
+    if wanted.latency:
+        typed.append(Fentry(name))
+        linked.append(KprobeMulti(name, arguments=False))
+        probed.append(Kprobe(name, arguments=False))
+    return (
+        Rung(
+            "fentry",
+            f"Linux 5.5, BTF, {_LOADS}",
+            open,
+            source=lambda _: written(_typed(wanted)),
+            programs=_programs(typed),
+        ),
+        Rung(
+            "kprobe-multi",
+            f"Linux 5.18, CONFIG_FPROBE, {_LOADS}",
+            open,
+            source=written(REGISTERS),
+            programs=_programs(linked),
+            misses=FEW_RETURNS if ends else "",
+        ),
+        Rung(
+            "kprobe",
+            f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+            open,
+            source=written(REGISTERS),
+            programs=_programs(probed),
+            misses=FEW_RETURNS if ends else "",
+        ),
+    )
+
+
+def _typed(wanted: Spec) -> Reading:
+    """At a function's exit its result stands behind its arguments. Raises Unsupported."""
+    if not wanted.reads_result:
+        return Reading()
+    prototype = btf.prototype(wanted.place)
+    if prototype is None:
+        raise Unsupported(f"this kernel has no type information on the function {wanted.place}")
+    if not prototype.returns:
+        raise Unsupported(f"{wanted.place} returns nothing")
+    return Reading(result=f"ctx[{prototype.words}]")
+
+
+def _programs(points: list[Point]) -> tuple[Program, ...]:
+    """What ends is there before what begins: nothing is begun that nobody would end."""
+    return tuple(map(Program, ("hit", "enter"), points))
+
+
+def _of_tracepoint(wanted: Spec, written: Callable[..., str], open: Open) -> tuple[Rung, ...]:
+    plain = not wanted.fields and all(c.name in spec.OF_TASK for c in wanted.where)
+    kinds: list[tuple[str, str, Point]] = []
+    # System calls have records, but no tracepoints of their own.
+    if plain and wanted.category != "syscalls":
+        kinds += [
+            ("btf-tracepoint", "Linux 5.5, BTF", BtfTracepoint(wanted.place)),
+            ("raw-tracepoint", "Linux 4.17", RawTracepoint(wanted.place)),
+        ]
+    if wanted.category:
+        tracefs = Tracepoint(wanted.category, wanted.place)
+        kinds.append(("tracepoint", "Linux 4.7, tracefs", tracefs))
+    return tuple(
+        Rung(name, f"{least}, {_LOADS}", open, source=written(Reading()), programs=_programs([at]))
+        for name, least, at in kinds
+    )
+
+
+def _of_file(wanted: Spec, written: Callable[..., str], open: Open) -> Rung:
+    path, symbol = _file(wanted), wanted.symbol
+    at: list[Point] = [
+        Uretprobe(path, symbol) if wanted.of_return else Uprobe(path, symbol, wanted.offset)
+    ]
+    if wanted.latency:
+        at.append(Uprobe(path, symbol))
+    return Rung(
+        "uprobe",
+        "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+        open,
+        source=written(REGISTERS),
+        programs=_programs(at),
+    )

@@ -1,0 +1,85 @@
+"""What a hook of the user's own that is being written could go on with, on this kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from probes.custom import spec
+from probes.errors import ProbeError
+from probes.kernel import btf, elf, kallsyms, tracefs
+from probes.units import printable
+
+MOST = 6
+"""Possibilities that are named."""
+
+
+def complete(text: str) -> tuple[str, str]:
+    """The text as far as there is only one way to go on, and what could follow, in words."""
+    kind, colon, rest = text.partition(":")
+    if not colon:
+        return _grown("", text, [f"{k}:" for k in spec.KINDS])
+    head, comma, word = rest.rpartition(",")
+    if comma:
+        return _grown(f"{kind}:{head},", word, _options(kind, head))
+    if kind == "tracepoint" and not tracefs.events():
+        return (
+            text,
+            "tracepoints stand in tracefs, which cannot be read here; rawtracepoint: can be",
+        )
+    return _grown(f"{kind}:", rest, _places(kind, rest))
+
+
+def _grown(before: str, typed: str, possible: Iterable[str]) -> tuple[str, str]:
+    found = sorted({p for p in possible if p.startswith(typed)})
+    if not found:
+        return before + typed, "nothing here begins like that"
+    further = os.path.commonprefix(found)  # noqa: RUF071 - not of paths: of any text
+    if len(found) == 1:
+        return before + further, ""
+    shown = ", ".join(map(printable, found[:MOST]))
+    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+    return before + further, shown + more
+
+
+def _places(kind: str, typed: str) -> Iterable[str]:
+    if kind in spec.FUNCTIONS:
+        return kallsyms.functions()
+    if kind == "tracepoint":
+        return tracefs.events()
+    if kind == "rawtracepoint":
+        return tracefs.names() | btf.tracepoints()
+    if kind not in spec.USER:
+        return ()
+    path, colon, _ = typed.rpartition(":")
+    return (f"{path}:{name}" for name in _functions(path)) if colon else _files(typed)
+
+
+def _functions(path: str) -> Iterable[str]:
+    try:
+        return {s.name for s in elf.read(path).symbols()}
+    except ProbeError:
+        return ()
+
+
+def _files(typed: str) -> Iterable[str]:
+    """Folders end with /, files with the : that a function follows."""
+    folder = Path(typed if typed.endswith("/") else os.path.dirname(typed) or "/")  # noqa: PTH120
+    try:
+        return [f"{f}/" if f.is_dir() else f"{f}:" for f in folder.iterdir()]
+    except OSError:
+        return ()
+
+
+def _options(kind: str, head: str) -> Iterable[str]:
+    calls = kind in spec.FUNCTIONS | spec.USER
+    options = [f"by={name}" for name in spec.BY] + [f"where={name}==" for name in spec.OF_TASK]
+    options += ["latency", "ret"] if calls else []
+    if kind == "tracepoint":
+        category, _, name = head.partition(",")[0].partition(":")
+        known = tracefs.fields(category, name)
+        options += [f"fields={field}" for field in known]
+        options += [f"where={field}==" for field, how in known.items() if how.number]
+        options += list(known) if "fields=" in head else []
+    return options

@@ -1,0 +1,250 @@
+"""The C of a hook of the user's own. Nothing that a person wrote is in it but numbers.
+
+A row is kept for each key, made of what the spec tells apart; every part of a key is 8 bytes or a
+multiple of it, so that no gap between two has anything in it that was not written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from probes.custom.spec import USER, Condition, Spec
+from probes.kernel.tracefs import Field
+from probes.toolkit.stacks import MAP
+
+TEXT = 32
+"""Bytes of a field that is text; the last is zero."""
+DEEPEST = 8
+"""Calls of one thread in one another that are timed; further ones are counted only."""
+
+_TASK = {
+    "pid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
+    "uid": "(u32)bpf_get_current_uid_gid()",
+    "cpu": "bpf_get_smp_processor_id()",
+    "cgroup": "bpf_get_current_cgroup_id()",
+}
+_PARTS = {
+    "pid": "u64 pid;char comm[16];",
+    "comm": "char comm[16];",
+    "cgroup": "u64 cgroup;",
+    "cpu": "u64 cpu;",
+    "stack": "u64 pid;s64 kernel, user;",
+    "ret": "s64 ret;",
+    "none": "u64 all;",
+}
+_FILLED = {
+    "pid": f"key->pid = {_TASK['pid']}; bpf_get_current_comm(key->comm, 16);",
+    "comm": "bpf_get_current_comm(key->comm, 16);",
+    "cgroup": f"key->cgroup = {_TASK['cgroup']};",
+    "cpu": f"key->cpu = {_TASK['cpu']};",
+    "stack": f"key->pid = {_TASK['pid']};",
+    "ret": "key->ret = result;",
+    "none": "",
+}
+
+# A failed look-up of a stack is kept in its place: a negative errno.
+_USER_STACK = "key->user = stacks.get_stackid(ctx, BPF_F_USER_STACK);"
+
+_SLOT = """
+struct key {{ {key} }};
+struct slot {{ {slot} }};
+BPF_TABLE("{map}", struct key, struct slot, rows, 4096);
+BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
+{stacks}
+static inline __attribute__((always_inline)) struct slot *slot_of(struct key *key) {{
+    u32 first = 0;
+    struct slot *slot = rows.lookup(key), *zero;
+    if (slot)
+        return slot;
+    zero = blank.lookup(&first);
+    if (!zero)
+        return 0;
+    rows.insert(key, zero);
+    return rows.lookup(key);
+}}
+"""
+
+# An int that a function returns leaves the upper half of the register as it is: what looks like a
+# small negative one in the lower half alone is one.
+_RESULT = """
+static inline __attribute__((always_inline)) s64 returned(u64 raw) {
+    return !(raw >> 32) && (u32)raw >= 0xfffff001u ? (s64)(s32)raw : (s64)raw;
+}
+"""
+
+_TIMING = """
+struct calls {{ u64 depth, at[{deepest}]; }};
+BPF_TABLE("lru_hash", u64, struct calls, under_way, 10240);
+
+/* Each CPU has an idle task, and all of these have the number 0. */
+static inline __attribute__((always_inline)) u64 this_thread(void) {{
+    u64 thread = bpf_get_current_pid_tgid();
+    return thread ? thread : 1ULL << 63 | bpf_get_smp_processor_id();
+}}
+
+static inline __attribute__((always_inline)) void begun(void) {{
+    u64 thread = this_thread(), now = bpf_ktime_get_ns();
+    struct calls none = {{}}, *mine = under_way.lookup(&thread);
+    if (!mine) {{
+        under_way.update(&thread, &none);
+        mine = under_way.lookup(&thread);
+        if (!mine)
+            return;
+    }}
+    if (mine->depth < {deepest})
+        mine->at[mine->depth & {mask}] = now;
+    mine->depth++;
+}}
+
+/* 0: it had begun before. 1: one that is counted, but too deep to be timed. */
+static inline __attribute__((always_inline)) u64 ended(void) {{
+    u64 thread = this_thread();
+    struct calls *mine = under_way.lookup(&thread);
+    if (!mine || !mine->depth)
+        return 0;
+    mine->depth--;
+    if (mine->depth >= {deepest})
+        return 1;
+    return bpf_ktime_get_ns() - mine->at[mine->depth & {mask}] + 2;
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a kind of program gets at what it is told.
+
+    context: its argument's type. result: the returned value, as C.
+    """
+
+    context: str = "u64 *ctx"
+    result: str = "0"
+
+
+REGISTERS = Reading("struct pt_regs *ctx", "PT_REGS_RC(ctx)")
+
+
+def source(
+    spec: Spec,
+    how: Reading,
+    fields: Mapping[str, Field] | None = None,
+    cgroups: Mapping[str, int] | None = None,
+) -> str:
+    """The module: `hit` counts, and `enter` begins what `hit` ends, where calls are timed.
+
+    fields: those of the tracepoint's record. cgroups: ids of those in conditions, by path.
+    """
+    known = fields or {}
+    wanted = _conditions(spec.where, known, cgroups or {})
+    body = ["struct key made = {}, *key = &made; struct slot *slot;"]
+    if spec.latency:
+        body += ["u64 took = ended(); if (!took) return 0;"]
+    else:
+        body += wanted
+    if spec.reads_result:
+        body += [f"s64 result = returned({how.result});"]
+    body += [_filled(name, spec) for name in spec.by]
+    body += [_field(i, known[name]) for i, name in enumerate(spec.fields)]
+    body += ["slot = slot_of(key); if (!slot) return 0;", "ADD(&slot->events, 1);"]
+    if spec.ret:
+        body += [
+            "if (result < 0 && result >= -4095) ADD(&slot->failed, 1);",
+            # Not pointers: a sum of these is nothing, and would not fit.
+            "else if (!((u64)result >> 40)) {"
+            " ADD(&slot->plain, 1); ADD(&slot->returned, result); }",
+        ]
+    if spec.latency:
+        body += [
+            "if (took > 1) { took -= 2; ADD(&slot->timed, 1); ADD(&slot->total_ns, took);"
+            " ADD(&slot->latency[bucket_of(took, 40)], 1); }"
+        ]
+    parts = [_tables(spec, known), _RESULT if spec.reads_result else ""]
+    if spec.latency:
+        parts += [
+            _TIMING.format(deepest=DEEPEST, mask=DEEPEST - 1),
+            _function("enter", how, [*wanted, "begun();"]),
+        ]
+    return "".join([*parts, _function("hit", how, body)])
+
+
+def _function(name: str, how: Reading, body: Iterable[str]) -> str:
+    lines = "".join(f"    {line}\n" for line in body)
+    return f"int {name}({how.context}) {{\n{lines}    return 0;\n}}\n"
+
+
+def _filled(name: str, spec: Spec) -> str:
+    if name != "stack":
+        return _FILLED[name]
+    kernel = "-1" if spec.kind in USER else "stacks.get_stackid(ctx, 0)"
+    return f"{_FILLED['stack']} key->kernel = {kernel}; {_USER_STACK}"
+
+
+def _tables(spec: Spec, fields: Mapping[str, Field]) -> str:
+    key = "".join(_PARTS[name] for name in spec.by).split(";")
+    for i, name in enumerate(spec.fields):
+        key.append(f"char f{i}[{TEXT}]" if fields[name].text else f"s64 f{i}")
+    slot = ["u64 events;"]
+    slot += ["u64 failed, plain, returned;"] * spec.ret
+    slot += ["u64 timed, total_ns, latency[40];"] * spec.latency
+    shared = spec.latency  # a histogram for each CPU would be megabytes
+    return _SLOT.format(
+        # The pid and the name are there once, however many ask for them.
+        key=" ".join(f"{part};" for part in dict.fromkeys(key) if part),
+        slot=" ".join(slot),
+        map="lru_hash" if shared else "lru_percpu_hash",
+        stacks=MAP if "stack" in spec.by else "",
+    )
+
+
+# -- a tracepoint's record -------------------------------------------------------------------
+
+
+def _number(field: Field) -> str:
+    """A number in the record; offset and size are the kernel's own words."""
+    return f"*({'s' if field.signed else 'u'}{field.size * 8} *)((char *)ctx + {field.offset})"
+
+
+def _field(i: int, field: Field) -> str:
+    if not field.text:
+        return f"key->f{i} = {_number(field)};"
+    if field.far:  # its place in the record, and 16 bits further up its length
+        where = f"(char *)ctx + (*(u32 *)((char *)ctx + {field.offset}) & 0xffff)"
+        return f"bpf_probe_read_kernel_str(key->f{i}, {TEXT}, {where});"
+    size = min(field.size, TEXT)
+    return f"bpf_probe_read_kernel_str(key->f{i}, {size}, (char *)ctx + {field.offset});"
+
+
+# -- conditions ------------------------------------------------------------------------------
+
+
+def _conditions(
+    where: Iterable[Condition], fields: Mapping[str, Field], cgroups: Mapping[str, int]
+) -> list[str]:
+    return [f"if (!({_condition(c, fields, cgroups)})) return 0;" for c in where]
+
+
+def _condition(c: Condition, fields: Mapping[str, Field], cgroups: Mapping[str, int]) -> str:
+    if c.name == "comm":
+        return _same_name(str(c.value)) if c.operator == "==" else f"!{_same_name(str(c.value))}"
+    value = cgroups[str(c.value)] if c.name == "cgroup" else int(c.value)
+    if c.name in _TASK:
+        return f"(s64)({_TASK[c.name]}) {c.operator} {_literal(value)}"
+    return f"(s64){_number(fields[c.name])} {c.operator} {_literal(value)}"
+
+
+def _literal(value: int) -> str:
+    """As a signed number of 64 bits; the least has no literal of its own."""
+    value = value - (1 << 64) if value >= 1 << 63 else value
+    return f"(s64){value & (1 << 64) - 1:#x}ULL"
+
+
+def _same_name(comm: str) -> str:
+    """Whether the task has this name: its 16 bytes as two numbers."""
+    raw = comm.encode().ljust(16, b"\0")
+    first, second = (int.from_bytes(half, sys.byteorder) for half in (raw[:8], raw[8:]))
+    return (
+        "({ u64 _name[2] = {}; bpf_get_current_comm(_name, 16); "
+        f"_name[0] == {first:#x}ULL && _name[1] == {second:#x}ULL; }})"
+    )

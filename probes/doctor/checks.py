@@ -1,0 +1,128 @@
+"""What this host allows: each rung of each hook, and the one that would be taken.
+
+The kernel is asked with empty programs (`features`); of the best rung that it says yes to, the
+real programs are compiled and loaded as well, but not attached.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from probes.attach import perf_event
+from probes.attach import program as bpf_program
+from probes.errors import ProbeError
+from probes.kernel import bpf, btf, cgroups, privilege, tracefs
+from probes.ladder import features
+from probes.ladder.attachment import Modules
+from probes.ladder.features import Answer, Word
+from probes.model import Hook, HookId, Rung
+
+ON_REQUEST = "taken on a person's word only: it would outlive the process"
+ONLY_PINNED = "taken only where a person pins it: it would sit in the data path"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A hook on this host: what each rung answers; which it would stand on, None for none."""
+
+    id: HookId
+    hook: Hook
+    answers: tuple[tuple[Rung, Answer], ...]
+    predicted: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something about the host that decides what it allows. ok: whether it stands in the way."""
+
+    name: str
+    value: str
+    ok: bool
+    remedy: str = ""
+
+
+def examine(
+    hook: Hook, modules: Modules, *, target: str | None = None, ifindex: int = 0, asked: bool
+) -> Finding:
+    """Asks the kernel about every rung of a hook. asked: a person names it (lasting rungs too)."""
+    bpf.raise_memlock()  # as for the real run: before Linux 5.11 programs count against it
+    answers: list[tuple[Rung, Answer]] = []
+    predicted: str | None = None
+    for rung in hook.ladder:
+        answer = features.answer(rung, ifindex)
+        pinned = hook.only_pinned(rung)
+        taken = (not rung.lasting or asked) and not pinned
+        if answer.word is not Word.NO and predicted is None and taken:
+            answer = _rehearsed(rung, modules, target, answer)
+            if answer.word is not Word.NO:
+                predicted = rung.name
+        elif answer.word is Word.YES and not taken:
+            answer = Answer(Word.YES, ONLY_PINNED if pinned else ON_REQUEST)
+        answers.append((rung, answer))
+    return Finding(HookId(hook.name, target), hook, tuple(answers), predicted)
+
+
+def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer) -> Answer:
+    """The answer, or NO where the rung's real programs do not compile or load."""
+    if not rung.source:
+        return answer
+    try:
+        with ExitStack() as stack:
+            module = modules.take(rung.source_for(target), stack)
+            for program in rung.programs:
+                if not program.optional:
+                    insns = module.functions[program.function]
+                    stack.callback(
+                        os.close, bpf_program.load(program.point, insns, program.function)
+                    )
+    except ProbeError as refusal:
+        return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
+    return answer
+
+
+def facts() -> Iterator[Fact]:
+    """What about this host decides which rungs stand."""
+    lacking = privilege.missing(privilege.BPF, privilege.PERFMON, privilege.NET_ADMIN)
+    yield Fact(
+        "privilege",
+        "all that hooks need" if not lacking else f"without {', '.join(lacking)}",
+        not lacking,
+        privilege.FULL if lacking else "",
+    )
+    yield Fact(
+        "BTF",
+        "there" if btf.available() else btf.missing().why,
+        btf.available(),
+        "" if btf.available() else btf.missing().remedy,
+    )
+    yield _tracefs()
+    root = cgroups.root()
+    yield Fact(
+        "cgroup v2",
+        f"at {root}" if root else "not mounted",
+        root is not None,
+        "" if root else cgroups.MOUNT,
+    )
+    kprobes = Path("/sys/bus/event_source/devices/kprobe").exists()
+    yield Fact("kprobes", "there" if kprobes else "this kernel is built without", kprobes)
+    mode = privilege.lockdown()
+    yield Fact("lockdown", mode, mode != "confidentiality")
+    paranoid = privilege.sysctl("kernel.perf_event_paranoid")
+    yield Fact("kernel.perf_event_paranoid", str(paranoid), paranoid is None or paranoid <= 2)
+    disabled = privilege.sysctl("kernel.unprivileged_bpf_disabled")
+    yield Fact("kernel.unprivileged_bpf_disabled", str(disabled), True)
+
+
+def _tracefs() -> Fact:
+    for root in tracefs.ROOTS:
+        try:
+            if (root / "events").is_dir():
+                return Fact("tracefs", "readable", True)
+        except PermissionError:  # it is for root alone, and so is what it is mounted on
+            remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
+            return Fact("tracefs", "may not be read by this user", False, remedy)
+    return Fact("tracefs", "not mounted", False, perf_event.MOUNT_TRACEFS)

@@ -1,0 +1,301 @@
+"""Program types on the running kernel: context, return values, and helpers, as it answers.
+
+Everything that can be asked is asked: with programs of two or three instructions that are loaded
+and let go of again, and never attached. What a return value means no kernel tells.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from probes import point as points
+from probes.attach import program as bpf_program
+from probes.errors import ProbeError, Unsupported
+from probes.kernel import bpf, btf
+from probes.point import AttachType, Point, ProgType
+
+_LDX_MEM, _CALL, _EXIT = 0x61, 0x85, 0x95
+_SIZES = {4: 0x00, 8: 0x18}  # BPF_W, BPF_DW
+_LOG = 1 << 14
+_MOST_CONTEXT, _GAP = 1 << 13, 256
+"""Where reading a context is given up: at the end, or when nothing was readable for so long."""
+_VALUES = range(-1, 5)
+_REFUSED = re.compile(r"(?:unknown|invalid) func|cannot use helper|might sleep")
+"""The verifier's words for a helper that is not offered; newer kernels have other ones."""
+_HELPER = "BPF_FUNC_"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A program type. context: what it gets, in C; struct: its name in BTF, "" for none.
+
+    returns: what its return values mean, the meaning of 0 first.
+    """
+
+    name: str
+    point: Point | ProgType
+    context: str
+    struct: str
+    returns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the kernel says of a type. why, remedy: where it does not load one.
+
+    size: of the context as BTF has it, in bytes, None where there is no such struct. readable: how
+    far a program may read in it. accepts: of the return values -1 to 4, those that a program may
+    end with. helpers: those that it may call; None: cannot tell. of: how many the kernel has.
+    """
+
+    kind: Kind
+    loads: bool
+    why: str = ""
+    remedy: str = ""
+    error: str = ""
+    size: int | None = None
+    readable: int | None = None
+    accepts: tuple[int, ...] = ()
+    helpers: tuple[str, ...] | None = None
+    of: int = 0
+
+
+_RECORD = (
+    "0",
+    "a perf event that it is attached to records nothing; what is traced goes on as it was",
+)
+_RECORDS = (_RECORD, ("1", "it is recorded"))
+_IGNORED = (("0", "nothing: it is ignored, as is any other value"),)
+
+KINDS = (
+    Kind(
+        "xdp",
+        points.XdpLink("generic"),
+        "struct xdp_md *",
+        "xdp_md",
+        (
+            ("0 XDP_ABORTED", "dropped as an error, which the tracepoint xdp_exception tells"),
+            ("1 XDP_DROP", "dropped"),
+            ("2 XDP_PASS", "on to the stack"),
+            ("3 XDP_TX", "out again by the same interface"),
+            ("4 XDP_REDIRECT", "to another interface, CPU or socket"),
+        ),
+    ),
+    Kind(
+        "tc",
+        points.Clsact("ingress"),
+        "struct __sk_buff *",
+        "__sk_buff",
+        (
+            ("0 TC_ACT_OK, TCX_PASS", "passes; no further filter or program is asked"),
+            ("-1 TC_ACT_UNSPEC, TCX_NEXT", "on to the next filter or program"),
+            ("2 TC_ACT_SHOT, TCX_DROP", "dropped"),
+            ("4 TC_ACT_STOLEN", "taken by the program"),
+            ("7 TC_ACT_REDIRECT, TCX_REDIRECT", "to another interface"),
+        ),
+    ),
+    Kind(
+        "socket-filter",
+        points.PacketSocket(),
+        "struct __sk_buff *",
+        "__sk_buff",
+        (
+            ("0", "this socket does not get the packet; everybody else does"),
+            ("n", "it gets n bytes of it at most"),
+        ),
+    ),
+    Kind("kprobe", points.Kprobe("tcp_v4_connect"), "struct pt_regs *", "pt_regs", _RECORDS),
+    Kind(
+        "tracepoint",
+        points.Tracepoint("sched", "sched_process_exec"),
+        "the event's record",
+        "",
+        _RECORDS,
+    ),
+    Kind(
+        "raw-tracepoint",
+        points.RawTracepoint("sched_process_exec"),
+        "u64 arguments[]",
+        "",
+        _IGNORED,
+    ),
+    Kind(
+        "btf-tracepoint",
+        points.BtfTracepoint("sched_process_exec"),
+        "u64 arguments[], typed",
+        "",
+        _IGNORED,
+    ),
+    Kind("fentry", points.Fentry("tcp_v4_connect"), "u64 arguments[], typed", "", _IGNORED),
+    Kind(
+        "fexit", points.Fexit("tcp_v4_connect"), "u64 arguments[] and result, typed", "", _IGNORED
+    ),
+    Kind(
+        "iterator",
+        points.Iterator("tcp"),
+        "what is run over, and one of it: u64 arguments[], typed",
+        "",
+        (("0", "goes on to the next"), ("1", "comes to the same once more")),
+    ),
+    Kind(
+        "perf-event",
+        ProgType.PERF_EVENT,
+        "struct bpf_perf_event_data *",
+        "bpf_perf_event_data",
+        (("0", "the sample is not recorded"), ("1", "it is recorded")),
+    ),
+    Kind(
+        "cgroup-sock-addr",
+        points.CgroupLink(AttachType.CGROUP_INET4_CONNECT),
+        "struct bpf_sock_addr *",
+        "bpf_sock_addr",
+        (("0", "the call fails with EPERM"), ("1", "it goes on, to the address that is there now")),
+    ),
+    Kind(
+        "cgroup-skb",
+        points.CgroupLink(AttachType.CGROUP_INET_EGRESS),
+        "struct __sk_buff *",
+        "__sk_buff",
+        (
+            ("0", "dropped; the sender gets EPERM"),
+            ("1", "passes"),
+            ("2, 3", "(egress) the same as 0 and 1, and the sender slows down"),
+        ),
+    ),
+    Kind(
+        "cgroup-sock",
+        points.CgroupLink(AttachType.CGROUP_INET_SOCK_CREATE),
+        "struct bpf_sock *",
+        "bpf_sock",
+        (("0", "the socket is not made: EPERM"), ("1", "it is made")),
+    ),
+    Kind(
+        "sock-ops",
+        points.CgroupLink(AttachType.CGROUP_SOCK_OPS),
+        "struct bpf_sock_ops *",
+        "bpf_sock_ops",
+        (
+            ("0", "what it put into `reply` is not used"),
+            ("1", "it is used, where the operation asks"),
+        ),
+    ),
+    Kind(
+        "sk-msg",
+        points.SkMsgAttach("sockets"),
+        "struct sk_msg_md *",
+        "sk_msg_md",
+        (
+            ("0 SK_DROP", "the message is dropped; the sender gets EACCES"),
+            ("1 SK_PASS", "it passes"),
+        ),
+    ),
+    Kind(
+        "lsm",
+        points.Lsm("file_open"),
+        "u64 arguments[] and the answer so far, typed",
+        "",
+        (("0", "no objection: the next module is asked"), ("-errno", "denied, with that error")),
+    ),
+)
+NAMES = tuple(kind.name for kind in KINDS)
+
+
+def examine(names: tuple[str, ...] = ()) -> Iterator[Found]:
+    """Asks the kernel about these types, or about all. Takes about a second for all of them."""
+    bpf.raise_memlock()
+    helpers = helper_names()
+    for kind in KINDS:
+        if not names or kind.name in names:
+            yield _examined(kind, helpers)
+
+
+def _examined(kind: Kind, helpers: Mapping[int, str]) -> Found:
+    try:
+        load = _Loading(kind.point)
+        load.first()
+    except ProbeError as refusal:
+        return Found(kind, False, refusal.why, refusal.remedy, refusal.code)
+    may = tuple(name for id, name in helpers.items() if load.calls(id))
+    return Found(
+        kind,
+        True,
+        size=btf.size(kind.struct) if kind.struct else None,
+        readable=load.readable(),
+        accepts=load.accepts,
+        helpers=may if helpers else None,
+        of=len(helpers),
+    )
+
+
+def helper_names() -> Mapping[int, str]:
+    """Every helper of this kernel by number; empty where it has no BTF to tell."""
+    found = btf.enum("bpf_func_id")
+    return {
+        id: name.removeprefix(_HELPER).lower()
+        for id, name in sorted(found.items())
+        if name.startswith(_HELPER) and id and name != f"{_HELPER}unspec"
+    }
+
+
+@dataclass(slots=True)
+class _Loading:
+    """Loads small programs of one type."""
+
+    point: Point | ProgType
+    accepts: tuple[int, ...] = ()
+    _how: dict[str, int] = field(default_factory=dict)
+    _type: int = 0
+
+    def first(self) -> None:
+        """Finds what it may end with. Raises ProbeError where no program of it is loaded."""
+        if isinstance(self.point, ProgType):
+            self._type = self.point
+        else:
+            self._type, expected, btf_id = bpf_program.kind(self.point)
+            self._how = {"expected_attach_type": expected, "attach_btf_id": btf_id}
+        self.accepts = tuple(v for v in _VALUES if self._loads(bpf.exit_with(v)))
+        if self.accepts:
+            return
+        if not isinstance(self.point, ProgType):
+            os.close(bpf_program.load(self.point, bpf.exit_with(0), "probe"))
+        raise Unsupported("this kernel does not take such a program")
+
+    def _loads(self, code: bytes) -> bool:
+        try:
+            os.close(bpf.prog_load(self._type, code, **self._how))  # type: ignore[arg-type]
+        except OSError:
+            return False
+        return True
+
+    def calls(self, helper: int) -> bool:
+        """Whether the verifier lets it call a helper: with arguments that it will not like."""
+        code = _insn(_CALL, 0, 0, helper) + _insn(_EXIT, 0, 0, 0)
+        try:
+            os.close(bpf.prog_load(self._type, code, log=_LOG, **self._how))  # type: ignore[arg-type]
+        except bpf.VerifierError as refused:
+            return not _REFUSED.search(refused.log)
+        except OSError:
+            return False
+        return True
+
+    def readable(self) -> int:
+        """How far its context can be read, by 4 or 8 bytes at a time."""
+        end = at = 0
+        while at < min(end + _GAP, _MOST_CONTEXT):
+            for size, width in _SIZES.items():
+                if at % size == 0 and at + size > end and self._reads(at, width):
+                    end = at + size
+            at += 4
+        return end
+
+    def _reads(self, offset: int, width: int) -> bool:
+        read = _insn(_LDX_MEM | width, 0x10, offset, 0)  # r0 = *(r1 + offset)
+        return self._loads(read + bpf.exit_with(self.accepts[-1]))
+
+
+def _insn(code: int, registers: int, offset: int, immediate: int) -> bytes:
+    return struct.pack("<BBhi", code, registers, offset, immediate)

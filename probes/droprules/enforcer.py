@@ -1,0 +1,350 @@
+"""Drop rules at work: one attachment for each interface that has some, and what they dropped.
+
+Nothing here outlives the process: the attachments are links, and each rule has its deadline in
+the kernel as well. The connection through which this program is used is never matched.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from probes.compile.compiler import Compiler
+from probes.drop_rule import MOST, Network, Rule
+from probes.droprules import operator_sessions, tunnels
+from probes.droprules import program as rule_program
+from probes.droprules.tunnels import End
+from probes.errors import Denied, Gone, ProbeError, Unsupported
+from probes.kernel.netlink import route
+from probes.ladder.attachment import Attachment, Modules
+from probes.model import Enforced, Flat, Opening, Reading, State, Status, Table
+from probes.units import printable
+
+LOOK_SECONDS = 5.0
+"""How often connections are looked up that no rule may match: a person may have come back."""
+_WORDS = struct.Struct("=4I")
+_ALL = 2**128 - 1
+_MAPPED = 0xFFFF << 32
+_NONE = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A rule at work. deadline: monotonic nanoseconds, as bpf_ktime_get_ns() counts them.
+
+    before: packets and bytes that it had dropped when its programs were attached anew.
+    """
+
+    place: int
+    rule: Rule
+    deadline: int
+    before: tuple[int, int] = (0, 0)
+
+    @property
+    def left(self) -> float:
+        return max(0.0, (self.deadline - time.monotonic_ns()) / 1e9)
+
+
+class Enforcement:
+    """The rules of one interface. Thread-safe; `shown` never waits for an attach.
+
+    ended: is told of each rule that has ended, and how.
+    """
+
+    def __init__(
+        self,
+        compiler: Compiler,
+        interface: str,
+        ifindex: int,
+        ended: Callable[[Enforced, str], None],
+    ) -> None:
+        # Modules of its own: the maps are this interface's alone.
+        hook = rule_program.hook(self._open)
+        self._attachment = Attachment(hook, Modules(compiler), interface, ifindex)
+        self._ended = ended
+        self._lock = threading.RLock()
+        self._slots: tuple[_Slot, ...] = ()
+        self._tables: Mapping[str, Table] = {}
+        self._peers: frozenset[Flat] = frozenset()
+        self._looked = 0.0
+        self._hits: dict[int, tuple[int, int]] = {}
+
+    # -- changing ------------------------------------------------------------------------------
+
+    def add(self, rule: Rule) -> Enforced:
+        """Raises ProbeError where no rung stands, or no place is left; nothing changes then."""
+        with self._lock:
+            self.tend()
+            place = self._place(rule)
+            self._look()
+            if not self._stands():
+                self._attach()
+            # Its life begins now: to compile and attach may have taken longer than it lasts.
+            slot = _Slot(place, rule, time.monotonic_ns() + int(rule.ttl * 1e9))
+            same = next((s for s in self._slots if s.place == place), None)
+            if same is None:
+                self._write(slot, (*self._slots, slot))
+            else:
+                self._tables["rules"].update((place,), _entry(rule, slot.deadline))
+                slot = replace(slot, before=same.before)
+            self._slots = (*(s for s in self._slots if s is not same), slot)
+            return self._shown(slot)
+
+    def _place(self, rule: Rule) -> int:
+        """That of a rule which matches the same, or the first that is free."""
+        taken = {s.place: s.rule.what for s in self._slots}
+        same = (place for place, what in taken.items() if what == rule.what)
+        free = (place for place in range(MOST) if place not in taken)
+        for place in (*same, *free):
+            return place
+        raise Unsupported(f"an interface takes {MOST} rules at most: remove one first")
+
+    def remove(self, rule: Rule, how: str = "removed") -> None:
+        """Lets go of the interface with its last rule."""
+        with self._lock:
+            self._end([s for s in self._slots if s.rule.what == rule.what], how)
+
+    def tend(self) -> None:
+        """Ends what has expired; looks for connections to keep. To be called now and then."""
+        with self._lock:
+            now = time.monotonic_ns()
+            self._end([s for s in self._slots if s.deadline <= now], "expired")
+            if self._slots and self._stands() and time.monotonic() - self._looked > LOOK_SECONDS:
+                try:
+                    self._look()
+                except ProbeError:  # those that are known stay spared, and it is tried again
+                    self._looked = time.monotonic()
+
+    def close(self, how: str = "at the end") -> None:
+        with self._lock:
+            self._end(list(self._slots), how)
+
+    def rename(self, interface: str) -> None:
+        self._attachment.rename(interface)
+
+    # -- showing -------------------------------------------------------------------------------
+
+    def shown(self) -> tuple[Enforced, ...]:
+        """The rules that live, oldest first."""
+        self._attachment.read()
+        return tuple(self._shown(slot) for slot in self._slots if slot.left > 0)
+
+    def _shown(self, slot: _Slot) -> Enforced:
+        status = self._attachment.status
+        stands = status.state is State.ATTACHED
+        return Enforced(
+            status.id.target or "",
+            slot.rule,
+            status.rung if stands else None,
+            slot.left,
+            *self._dropped(slot),
+            status.refused,
+            status.note if stands else _why(status),
+        )
+
+    def _dropped(self, slot: _Slot) -> tuple[int, int]:
+        packets, octets = self._hits.get(slot.place, (0, 0))
+        return packets + slot.before[0], octets + slot.before[1]
+
+    def _read(self) -> Reading:
+        hits = self._tables["hits"]
+        found = [hits.row((slot.place,)) or (slot.place, 0, 0) for slot in self._slots]
+        self._hits = {place: (packets, octets) for place, packets, octets in found}
+        return Reading(found)
+
+    # -- the kernel's side ---------------------------------------------------------------------
+
+    def _stands(self) -> bool:
+        self._attachment.read()  # somebody may have taken it away
+        return self._attachment.status.state is State.ATTACHED
+
+    def _attach(self) -> None:
+        status = self._attachment.climb(asked=True)
+        if status.state is State.ATTACHED:
+            return
+        self._tables, self._peers = {}, frozenset()
+        first = status.refused[0]
+        why = "; ".join(f"{r.rung}: {r.why}" for r in status.refused)
+        raise ProbeError(
+            f"nothing can be dropped on {status.id.target}: {why}", remedy=first.remedy
+        )
+
+    def _open(self, opening: Opening) -> Callable[[], Reading]:
+        """What is attached anew begins with no rule, then gets all there are."""
+        self._tables = opening.tables
+        peers, self._peers = self._peers, frozenset()
+        self._keep(peers)
+        self._slots = tuple(replace(s, before=self._dropped(s)) for s in self._slots)
+        self._hits = {}
+        for slot in self._slots:
+            self._write(slot, self._slots)
+        return self._read
+
+    def _write(self, slot: _Slot, among: Iterable[_Slot]) -> None:
+        key, tables = (slot.place,), self._tables
+        tables["rules"].update(key, _entry(slot.rule, 0))
+        tables["hits"].update(key, (0, 0))
+        tables["used"].update((0,), (1 + max(s.place for s in among),))
+        tables["rules"].update(key, _entry(slot.rule, slot.deadline))
+
+    def _end(self, slots: Iterable[_Slot], how: str) -> None:
+        for slot in slots:
+            if self._stands():
+                self._tables["rules"].update((slot.place,), _entry(slot.rule, 0))
+            self._attachment.read()  # the last time: now it drops no more
+            self._ended(self._shown(slot), how)
+            self._slots = tuple(s for s in self._slots if s is not slot)
+            self._hits.pop(slot.place, None)
+        if not self._slots:
+            self._hits, self._tables, self._peers = {}, {}, frozenset()
+            self._attachment.detach()
+
+    # -- what is never dropped -----------------------------------------------------------------
+
+    def _look(self) -> None:
+        connections = operator_sessions.connections()
+        ends = frozenset(_end(end) for end in operator_sessions.ends(connections))
+        peers = ends | {key for c in connections for key in _peers(c)}
+        if len(peers) > rule_program.MOST_PEERS:
+            raise Unsupported("too many connections lead here that no rule may match")
+        self._looked = time.monotonic()
+        if self._stands():
+            self._keep(peers)
+        self._peers = peers
+
+    def _keep(self, peers: frozenset[Flat]) -> None:
+        """Old ones go first, so that there is room."""
+        table = self._tables["peers"]
+        for key in self._peers - peers:
+            table.delete(key)
+        for key in peers - self._peers:
+            table.update(key, (1,))
+        self._peers = peers
+        roaming = any(not any(key[4:8]) for key in peers)  # those of no address of ours
+        self._tables["used"].update((rule_program.ENDS,), (int(roaming),))
+
+
+class Rules:
+    """The drop rules of this host, by interface. Thread-safe.
+
+    ended: a sentence for each rule that has ended: when, and what it has dropped.
+    """
+
+    def __init__(self, compiler: Compiler, *, observe_only: bool = False) -> None:
+        self.ended: list[str] = []
+        self._compiler = compiler
+        self._observe_only = observe_only
+        self._lock = threading.Lock()
+        self._by_index: dict[int, Enforcement] = {}
+        self._refused: dict[tuple[str, str], Enforced] = {}
+
+    def add(self, interface: str, rule: Rule) -> Enforced:
+        """Raises ProbeError."""
+        ifindex = self.check(interface)
+        with self._lock:
+            made = Enforcement(self._compiler, interface, ifindex, self._tell)
+            enforcement = self._by_index.setdefault(ifindex, made)
+        self._refused.pop((interface, rule.what), None)
+        return enforcement.add(rule)
+
+    def check(self, interface: str) -> int:
+        """The number of an interface that may have rules. Raises ProbeError where none may be."""
+        if self._observe_only:
+            raise Denied("--observe-only: nothing is dropped, and nothing attached in a data path")
+        link = next((link for link in route.links() if link.name == interface), None)
+        if link is None:
+            raise Gone(f"there is no interface {printable(interface)}")
+        if link.kind == "loopback":
+            raise Unsupported("the loopback takes no drop rules: this host talks to itself on it")
+        return link.ifindex
+
+    def refuse(self, interface: str, rule: Rule, why: ProbeError) -> None:
+        """Keeps in the list what nothing enforces, until somebody removes it."""
+        self._refused[interface, rule.what] = Enforced(interface, rule, None, 0.0, note=why.why)
+
+    def remove(self, interface: str, rule: Rule) -> None:
+        self._refused.pop((interface, rule.what), None)
+        for enforcement in self._all():
+            if any(e.interface == interface for e in enforcement.shown()):
+                enforcement.remove(rule)
+
+    def shown(self) -> tuple[Enforced, ...]:
+        lives = [shown for enforcement in self._all() for shown in enforcement.shown()]
+        return (*lives, *self._refused.values())
+
+    def tend(self) -> None:
+        for enforcement in self._all():
+            enforcement.tend()
+
+    def follow(self, interfaces: Mapping[int, str]) -> None:
+        """Interfaces by number, as they are now: some have another name, some have gone."""
+        for index, enforcement in list(self._by_index.items()):
+            if index in interfaces:
+                enforcement.rename(interfaces[index])
+            else:
+                enforcement.close("its interface has gone")
+                del self._by_index[index]
+
+    def close(self) -> None:
+        """Last attached first."""
+        for enforcement in reversed(self._all()):
+            try:
+                enforcement.close()
+            except (ProbeError, OSError) as failed:  # the others are still to be let go of
+                self.ended.append(f"a rule could not be ended, it ends with this process: {failed}")
+
+    def _all(self) -> list[Enforcement]:
+        return list(self._by_index.values())
+
+    def _tell(self, last: Enforced, how: str) -> None:
+        self.ended.append(
+            f"no longer dropped on {last.interface} ({how}): {last.rule.what}: "
+            f"{last.packets} packets, {last.bytes} bytes"
+        )
+
+
+def _entry(rule: Rule, deadline: int) -> Flat:
+    """A `struct rule`. An IPv4 network is one of ::ffff:0:0/96."""
+    source, mask = _bits(rule.source)
+    protocol = rule_program.ANY_PROTOCOL if rule.protocol is None else rule.protocol
+    return (deadline, *_words(source), *_words(mask), protocol, rule.port or 0)
+
+
+def _bits(network: Network | None) -> tuple[int, int]:
+    """(address, mask), 128 bits each."""
+    if network is None:
+        return 0, 0
+    host = network.max_prefixlen - network.prefixlen
+    mapped = _MAPPED if network.version == 4 else 0
+    return int(network.network_address) | mapped, _ALL >> host << host
+
+
+def _words(number: int) -> Flat:
+    """In the order of the wire, as the program sees them."""
+    return _WORDS.unpack(number.to_bytes(16, "big"))
+
+
+def _peers(connection: operator_sessions.Connection) -> tuple[Flat, Flat]:
+    """The keys of what its other end sends: with the ports, and without, for fragments."""
+    ends = (*_address(connection.raddr), *_address(connection.laddr))
+    tcp = tunnels.TCP
+    return (*ends, connection.rport, connection.lport, tcp), (*ends, 0, 0, tcp)
+
+
+def _end(end: End) -> Flat:
+    """The key of what carries a session, wherever it is for."""
+    return (*(_address(end.address) if end.address else _NONE), *_NONE, 0, end.port, end.protocol)
+
+
+def _address(text: str) -> Flat:
+    address = ip_address(text)
+    return _words(int(address) | (_MAPPED if address.version == 4 else 0))
+
+
+def _why(status: Status) -> str:
+    """Why nothing enforces the rules any more."""
+    return status.refused[-1].why if status.refused else "nothing enforces it"

@@ -1,0 +1,165 @@
+"""The programs that drop what rules say, and the ladder that they are attached by.
+
+Everything they are attached by goes with the process. A rule is over at its deadline, whether
+anybody is there to remove it or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from probes.drop_rule import MOST
+from probes.errors import Unsupported
+from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Rung, TargetKind
+from probes.point import Point, TcxLink, XdpLink
+from probes.toolkit import packets_c
+from probes.toolkit.readers import is_ethernet
+from probes.units import Unit
+
+MOST_PEERS = 1024
+"""Entries of connections, and what carries them, that no rule matches; a connection has two."""
+ENDS = 1
+"""Where in the map `used` it stands whether there are any but connections."""
+ANY_PROTOCOL = 0xFFFF
+
+# A rule is written with a deadline of 0, which is over, and only then gets its own: no packet is
+# compared with half of a rule. Neighbour discovery is never dropped: without it no IPv6 packet
+# finds its way, those of the connections that are to stay among them. A fragment has no ports;
+# the connection has an entry without them for that. What carries sessions (mosh, a tunnel's outer
+# packets) has entries without an address of ours, and those of roaming users without one of theirs.
+_DROP = """
+struct rule { u64 deadline; u32 source[4], mask[4], protocol, port; };
+struct hit { u64 packets, bytes; };
+struct peer { u32 from[4], to[4], sport, dport, protocol; };
+struct yes { u32 kept; };
+BPF_TABLE("array", u32, struct rule, rules, MOST_RULES);
+BPF_TABLE("percpu_array", u32, struct hit, hits, MOST_RULES);
+BPF_TABLE("array", u32, u32, used, 2);
+BPF_TABLE("hash", struct peer, struct yes, peers, MOST_PEERS);
+
+static inline int matches(struct rule *rule, struct packet *packet, u64 now) {
+    if (rule->deadline <= now)
+        return 0;
+    if (rule->protocol != ANY_PROTOCOL && rule->protocol != packet->protocol)
+        return 0;
+    if (rule->port && (!packet->ported || rule->port != packet->dport))
+        return 0;
+    return (packet->source[0] & rule->mask[0]) == rule->source[0]
+        && (packet->source[1] & rule->mask[1]) == rule->source[1]
+        && (packet->source[2] & rule->mask[2]) == rule->source[2]
+        && (packet->source[3] & rule->mask[3]) == rule->source[3];
+}
+
+static inline int kept(struct packet *packet) {
+    struct peer peer = {.protocol = packet->protocol};
+    u32 ends = 1, *some = used.lookup(&ends);
+    int carried = some && *some;
+    if (packet->protocol == 58)
+        return packet->type >= 133 && packet->type <= 137;
+    if (packet->protocol != 6 && !carried)
+        return 0;
+    __builtin_memcpy(peer.from, packet->source, 16);
+    __builtin_memcpy(peer.to, packet->destination, 16);
+    if (packet->ported) {
+        peer.sport = packet->sport;
+        peer.dport = packet->dport;
+    }
+    if (peers.lookup(&peer))
+        return 1;
+    if (!carried)
+        return 0;
+    __builtin_memset(peer.to, 0, 16);
+    peer.sport = 0;
+    if (peers.lookup(&peer))
+        return 1;
+    __builtin_memset(peer.from, 0, 16);
+    return peers.lookup(&peer) != 0;
+}
+
+static inline int dropped(CONTEXT) {
+    struct packet packet = {};
+    u32 zero = 0, *end = used.lookup(&zero);
+    if (!end || !*end)
+        return 0;
+    parse(ctx, &packet);
+    if (!packet.family)
+        return 0;
+    u64 now = bpf_ktime_get_ns();
+    for (u32 i = 0; i < MOST_RULES; i++) {
+        u32 slot = i;
+        if (slot >= *end)
+            return 0;
+        struct rule *rule = rules.lookup(&slot);
+        if (!rule || !matches(rule, &packet, now))
+            continue;
+        if (kept(&packet))
+            return 0;
+        struct hit *hit = hits.lookup(&slot);
+        if (hit) {
+            hit->packets += SEGMENTS;
+            hit->bytes += LENGTH;
+        }
+        return 1;
+    }
+    return 0;
+}
+"""
+for _name, _value in {
+    "MOST_RULES": MOST,
+    "MOST_PEERS": MOST_PEERS,
+    "ANY_PROTOCOL": ANY_PROTOCOL,
+}.items():
+    _DROP = _DROP.replace(_name, str(_value))
+_AT_XDP = (
+    packets_c.AT_XDP
+    + _DROP
+    + """
+int rules_of(struct xdp_md *ctx) {
+    return dropped(ctx) ? XDP_DROP : XDP_PASS;
+}
+"""
+)
+_AT_TC = (
+    packets_c.OF_SKB
+    + _DROP
+    + """
+int rules_of(struct __sk_buff *ctx) {
+    return dropped(ctx) ? 2 : -1;
+}
+"""
+)
+_XDP = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN"
+Opened = Callable[[Opening], Callable[[], Reading]]
+
+
+def hook(open: Opened) -> Hook:
+    """The ladder of one interface's rules. open: as a rung's, once the programs are attached."""
+
+    def ethernet(opening: Opening) -> Callable[[], Reading]:
+        if not is_ethernet(opening.ifindex):
+            raise Unsupported("this interface's packets have no Ethernet header")
+        return open(opening)
+
+    native = f"Linux 5.9, a driver with XDP, {_XDP}"
+    return Hook(
+        name="rules",
+        title="Rules",
+        answers="What drop rules have dropped.",
+        columns=(
+            Column("slot", "Slot", Unit.NUMBER, Kind.KEY, help="the rule's place"),
+            Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, help="dropped"),
+            Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, help="of those packets"),
+        ),
+        ladder=(
+            _rung("xdp-native", native, _AT_XDP, XdpLink("native"), ethernet),
+            _rung("xdp-generic", f"Linux 5.9, {_XDP}", _AT_XDP, XdpLink("generic"), ethernet),
+            _rung("tcx", "Linux 6.6, CAP_BPF, CAP_NET_ADMIN", _AT_TC, TcxLink("ingress"), open),
+        ),
+        target=TargetKind.INTERFACE,
+        reach=Reach.DATA_PATH,
+        on_demand=True,
+    )
+
+
+def _rung(name: str, least: str, source: str, point: Point, open: Opened) -> Rung:
+    return Rung(name, least, open, source=source, programs=(Program("rules_of", point),))

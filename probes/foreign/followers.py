@@ -1,0 +1,196 @@
+"""Other people's XDP and TC programs: each followed by a program of ours at its exit.
+
+Nothing of theirs is touched: a fexit program sees what theirs was given and what it answered.
+Where that cannot be had, the kernel's own count of its runs serves (BPF_ENABLE_STATS). What one
+program refuses costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from probes.errors import Denied, ProbeError, Unsupported
+from probes.foreign.counters_c import Place, made_for
+from probes.kernel import bpf, privilege, procfs
+from probes.model import Opening
+from probes.point import PROGRAM_PREFIX, FexitOf
+
+FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
+"""How a program is counted, as the column `seen` says it."""
+UNCOUNTED = "listed only: to count takes Linux 5.8 and CAP_SYS_ADMIN"
+ONLY_RUNS = "its runs are counted, not what it answers"
+MOST = 256
+"""Programs of one hook that get a program of ours; more are counted by their runs."""
+ENOUGH = f"{MOST} others are followed already"
+_MOMENTARY = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
+
+
+def unreachable() -> ProbeError | None:
+    """The refusal of a host that lets us have no program by its id."""
+    try:
+        next(bpf.prog_ids(), None)
+    except OSError as refused:
+        code = refused.errno or 0
+        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
+        return Denied(f"others' programs cannot be had: {why}", errno=code, remedy=remedy)
+    return None
+
+
+def uncountable() -> ProbeError | None:
+    """The refusal of a host that does not count the runs of programs for us."""
+    if (refusal := unreachable()) is not None:
+        return refusal
+    try:
+        os.close(bpf.enable_stats())
+    except OSError as refused:
+        code = refused.errno or 0
+        if code == errno.EINVAL:
+            return Unsupported("run-time statistics came with Linux 5.8", errno=code)
+        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
+        return Denied(f"runs of programs cannot be counted: {why}", errno=code, remedy=remedy)
+    return None
+
+
+@dataclass(slots=True)
+class Followed:
+    """A program that is held. seen: FEXIT, RUNS or NONE; why: what is missing.
+
+    name, fd: None where it could not be had. ours: it is no foreign one. again: what it refused,
+    it refused for the moment.
+    """
+
+    id: int
+    stack: ExitStack
+    name: str | None = None
+    fd: int | None = None
+    ours: bool = False
+    seen: str = NONE
+    why: str = ""
+    again: bool = False
+    base: int = 0
+
+    def runs(self) -> int | None:
+        """How often it ran since it is followed, wherever; None where its verdicts are counted."""
+        if self.fd is None or self.seen != RUNS:
+            return None
+        return bpf.prog_runs(self.fd)[1] - self.base
+
+
+class Followers:
+    """The programs of one hook, held while they are where they are looked for.
+
+    ways: functions of SOURCE to load at their exit, best first; none: by their runs only.
+    """
+
+    def __init__(self, opening: Opening, ways: Sequence[str] = ()) -> None:
+        self._opening = opening
+        self._ways = ways
+        self._netns = procfs.netns()
+        self._held: dict[int, Followed] = {}
+        self._places: frozenset[Place] = frozenset()
+        self._links: tuple[bpf.ProgLink, ...] = ()
+        self._stats = False
+        opening.stack.callback(self.close)
+
+    def keep(self, places: Collection[Place]) -> Mapping[int, Followed]:
+        """Follows programs that are new, lets go of those that have gone; what is held, by id."""
+        if (now := frozenset(places)) != self._places:
+            self._links = _links()
+            self._places = now
+        wanted = {place.program for place in now}
+        for id in self._held.keys() - wanted:
+            self._held.pop(id).stack.close()
+        for id in wanted:
+            if id not in self._held or self._held[id].again:
+                self._take(self._held.get(id) or Followed(id, ExitStack()))
+        return self._held
+
+    def by_link(self, place: Place) -> bool:
+        """Whether a bpf_link holds the XDP program there."""
+        return any((x.prog_id, x.ifindex) == place[:2] for x in self._links)
+
+    def parts(self, program: int) -> str:
+        """The programs that stand in for functions of this one (libxdp), by name and id."""
+        parts = [x.prog_id for x in self._links if x.target == program]
+        names = {part: bpf.prog_name(part) or "?" for part in parts}
+        return " ".join(
+            f"{name}#{part}" for part, name in names.items() if not name.startswith(PROGRAM_PREFIX)
+        )
+
+    def close(self) -> None:
+        while self._held:
+            self._held.popitem()[1].stack.close()
+
+    def _take(self, followed: Followed) -> None:
+        """Follows a program, or tries once more; one that is gone already is not held."""
+        try:
+            self._hold(followed)
+        except FileNotFoundError:
+            return  # gone since it was listed
+        except OSError as refused:
+            followed.again = refused.errno in _MOMENTARY
+            followed.why = f"it cannot be had: {os.strerror(refused.errno or 0)}"
+        self._held[followed.id] = followed
+
+    def _hold(self, followed: Followed) -> None:
+        if followed.fd is None:
+            followed.fd = bpf.prog_fd_by_id(followed.id)
+            followed.stack.callback(os.close, followed.fd)
+        followed.name = bpf.prog_info(followed.fd).name
+        followed.ours = followed.name.startswith(PROGRAM_PREFIX)
+        if not followed.ours:
+            self._follow(followed, followed.fd)
+
+    def _follow(self, followed: Followed, fd: int) -> None:
+        """By the first way that this program takes, else by its runs."""
+        refused: list[ProbeError] = []
+        for way in self._ways:
+            try:
+                self._attach(followed, fd, way)
+            except ProbeError as refusal:
+                refused.append(refusal)
+                continue
+            followed.seen, followed.why, followed.again = FEXIT, _tail_calls(fd), False
+            return
+        followed.again = any(refusal.errno in _MOMENTARY for refusal in refused)
+        if followed.seen == NONE:
+            self._count_runs(followed, fd, refused[-1].why if refused else ONLY_RUNS)
+
+    def _attach(self, followed: Followed, fd: int, way: str) -> None:
+        if sum(other.seen == FEXIT for other in self._held.values()) >= MOST:
+            raise Unsupported(ENOUGH)
+        point = FexitOf(fd, bpf.main_function(fd))
+        insns = made_for(self._opening.functions[way], followed.id, self._netns)
+        self._opening.attach(point, insns, way, followed.stack)
+
+    def _count_runs(self, followed: Followed, fd: int, why: str) -> None:
+        followed.why = why
+        try:
+            if not self._stats:
+                self._opening.stack.callback(os.close, bpf.enable_stats())
+                self._stats = True
+        except OSError as refused:
+            runs = f"its runs are not counted either ({os.strerror(refused.errno or 0)})"
+            followed.why = f"{why}; {runs}"
+            return
+        followed.seen, followed.base = RUNS, bpf.prog_info(fd).runs
+
+
+def _links() -> tuple[bpf.ProgLink, ...]:
+    try:
+        return tuple(bpf.prog_links())
+    except OSError as refused:
+        if refused.errno != errno.EINVAL:
+            raise
+        return ()  # links have ids since Linux 5.8
+
+
+def _tail_calls(fd: int) -> str:
+    """What is worth knowing although the verdict is right."""
+    if not bpf.tail_calls(fd):
+        return ""
+    return "it may go on to others by tail calls: the verdict is that of the last of them"

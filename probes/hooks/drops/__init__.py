@@ -1,0 +1,1 @@
+"""Hook: drops. Why the kernel frees packets, by reason and place."""

@@ -1,0 +1,197 @@
+"""The C that counts drops: what is known of a packet when the kernel frees it as dropped."""
+
+from __future__ import annotations
+
+from probes.kernel import privilege
+
+MAP_ENTRIES = 4096
+
+# trace_kfree_skb(skb, location, reason): the reason came with Linux 5.17. A received packet that
+# is queued at a socket has no device any more, but remembers the number of the one it came by.
+# `dev` shares its place with other things in some queues: only a kernel address is followed.
+#
+# Who scans ports makes a row for each. They have a map of their own that throws nothing out: when
+# it is full, further ports are counted together, as 0, and no count is lost.
+_CORE = """
+#define INLINE static inline __attribute__((always_inline))
+struct where { u64 location; u32 reason, ifindex, netns, protocol, port, unused; };
+struct slot { u64 packets; };
+BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
+BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
+
+#ifndef ONE_IN
+#define ONE_IN 1
+#endif
+#define LEFT_OUT (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
+
+INLINE void count(struct where *key) {
+    struct slot one = {.packets = 1}, *slot;
+    if (key->port) {
+        slot = ports.lookup(key);
+        if (slot) {
+            slot->packets++;
+            return;
+        }
+        if (!ports.update(key, &one))
+            return;
+        key->port = 0;
+    }
+    slot = rows.lookup(key);
+    if (slot)
+        slot->packets++;
+    else
+        rows.update(key, &one);
+}
+"""
+
+# protocol: the EtherType, and in the low byte that of IP; neither has a meaning in one that is
+# not IP. Headers lie between head and tail; a network header that nobody has set yet is where the
+# data begins. Later fragments have no ports. SKB reads a field: where its type is known without a
+# helper, which makes an event a third cheaper.
+_HEADERS = """
+struct ipv4 { u8 length, tos; u16 total, id, fragment; u8 ttl, protocol; };
+struct ipv6 { u32 flow; u16 payload; u8 next, hops; };
+struct extension { u8 next, length; };
+struct ports { u16 source, destination; };
+
+INLINE void describe(struct where *key, struct sk_buff *skb) {
+    unsigned char *head = SKB(head);
+    u32 at = SKB(network_header), tail = SKB(tail), protocol = 0;
+    u32 ethertype = bpf_ntohs(SKB(protocol));
+    key->protocol = ethertype << 8;
+    if (!at)
+        at = SKB(data) - head;
+    if (ethertype == 0x0800) {
+        struct ipv4 ip = {};
+        bpf_probe_read_kernel(&ip, sizeof(ip), head + at);
+        protocol = ip.protocol;
+        at += (ip.length & 15) * 4;
+        key->protocol |= protocol;
+        if (ip.fragment & bpf_htons(0x1fff))
+            return;
+    } else if (ethertype == 0x86dd) {
+        struct ipv6 ip = {};
+        bpf_probe_read_kernel(&ip, sizeof(ip), head + at);
+        protocol = ip.next;
+        at += 40;
+#pragma unroll
+        for (int i = 0; i < 3; i++) {
+            struct extension extension = {};
+            if (protocol != 0 && protocol != 43 && protocol != 60)
+                break;
+            bpf_probe_read_kernel(&extension, sizeof(extension), head + at);
+            protocol = extension.next;
+            at += (extension.length + 1) * 8;
+        }
+        key->protocol |= protocol;
+    } else {
+        return;
+    }
+    if (protocol == 6 || protocol == 17 || protocol == 132 || protocol == 33) {
+        struct ports found = {};
+        if (at + sizeof(found) > tail)
+            return;
+        bpf_probe_read_kernel(&found, sizeof(found), head + at);
+        key->port = bpf_ntohs(found.destination);
+    }
+}
+
+INLINE u32 netns_of_route(struct sk_buff *skb) {
+    struct dst_entry *route = (void *)(SKB(_skb_refdst) & ~1UL);
+    struct net_device *dev = route ? PROBE(route->dev) : 0;
+    struct net *net = dev ? PROBE(dev->nd_net.net) : 0;
+    return net ? PROBE(net->ns.inum) : 0;
+}
+"""
+
+_PROBED = "#define SKB(field) PROBE(skb->field)\n"
+
+# Under lockdown=confidentiality no program that reads memory through a helper is loaded: there
+# the kinds of packets by EtherType are all there is.
+_BLIND = """
+INLINE void describe(struct where *key, struct sk_buff *skb) {
+    key->protocol = (u32)bpf_ntohs(skb->protocol) << 8;
+}
+
+INLINE u32 netns_of_route(struct sk_buff *skb) {
+    return 0;
+}
+"""
+_TYPED = """
+int dropped(u64 *ctx) {
+    if (LEFT_OUT)
+        return 0;
+    struct sk_buff *skb = ARG(ctx, 0, struct sk_buff *);
+    struct net_device *dev = skb->dev;
+    struct where key = {.location = ctx[1], .reason = REASON, .ifindex = skb->skb_iif};
+    if ((long)dev < 0) {
+        key.ifindex = dev->ifindex;
+        key.netns = dev->nd_net.net->ns.inum;
+    } else if (key.ifindex) {
+        key.netns = netns_of_route(skb);
+    }
+    describe(&key, skb);
+    count(&key);
+    return 0;
+}
+"""
+_READ = """
+INLINE void look(struct sk_buff *skb, u64 location, u32 reason) {
+    struct net_device *dev = PROBE(skb->dev);
+    struct where key = {.location = location, .reason = reason, .ifindex = PROBE(skb->skb_iif)};
+    if ((long)dev < 0) {
+        struct net *net = PROBE(dev->nd_net.net);
+        key.ifindex = PROBE(dev->ifindex);
+        key.netns = PROBE(net->ns.inum);
+    } else if (key.ifindex) {
+        key.netns = netns_of_route(skb);
+    }
+    describe(&key, skb);
+    count(&key);
+}
+"""
+_RAW = """
+int dropped(u64 *ctx) {
+    if (LEFT_OUT)
+        return 0;
+    look(ARG(ctx, 0, struct sk_buff *), ctx[1], REASON);
+    return 0;
+}
+"""
+# Where the fields of the tracepoint stand is not the same on all kernels; BTF knows.
+_TRACEFS = """
+int dropped(struct trace_event_raw_kfree_skb *ctx) {
+    if (LEFT_OUT)
+        return 0;
+    look((struct sk_buff *)ctx->skbaddr, (u64)ctx->location, REASON);
+    return 0;
+}
+"""
+TYPES = ("sk_buff", "net_device", "net", "ns_common", "dst_entry", "trace_event_raw_kfree_skb")
+
+
+def typed(_target: str = "", *, reasons: bool = True) -> str:
+    """For a BTF-typed tracepoint: what needs no helper is read without."""
+    reads = privilege.lockdown() != "confidentiality"
+    headers = f"#define SKB(field) skb->field\n{_HEADERS}" if reads else _BLIND
+    return _made(headers, _TYPED, "(u32)ctx[2]" if reasons else "0")
+
+
+def typed_without_reason(_target: str = "") -> str:
+    """The same for kernels that give no reason."""
+    return typed(reasons=False)
+
+
+def raw() -> str:
+    """For a raw tracepoint."""
+    return _made(_PROBED, _HEADERS, _READ, _RAW, "(u32)ctx[2]")
+
+
+def tracefs(*, reasons: bool = True) -> str:
+    """For a tracepoint through tracefs."""
+    return _made(_PROBED, _HEADERS, _READ, _TRACEFS, "ctx->reason" if reasons else "0")
+
+
+def _made(*parts: str) -> str:
+    *source, reason = (_CORE.replace("MAP_ENTRIES", str(MAP_ENTRIES)), *parts)
+    return "".join(source).replace("REASON", reason)

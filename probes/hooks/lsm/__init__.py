@@ -1,0 +1,1 @@
+"""Hook: lsm. Security decisions, by process."""

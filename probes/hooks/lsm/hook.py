@@ -1,0 +1,143 @@
+"""Security checks: what the kernel asks its security modules, by whom, and what is denied.
+
+It looks on: a program at a security hook answers what it got from those before it.
+"""
+
+from __future__ import annotations
+
+from probes.hooks.lsm import source
+from probes.hooks.lsm.readers import check, open_checks, open_hooks, unlisted
+from probes.hooks.lsm.source import CHECKS, TYPES, program
+from probes.model import Column, Hook, Kind, Program, Rung
+from probes.point import BtfTracepoint, Fexit, Kprobe, Kretprobe, Lsm, Point, Tracepoint
+from probes.toolkit.decode import comm
+from probes.units import Unit
+
+_LOADS = "CAP_BPF, CAP_PERFMON"
+_ALWAYS = {"exec", "open", "connect"}
+"""Checks that every kernel with security modules has."""
+_UNKNOWN = (
+    "capabilities, requests for modules and what exactly is asked for are not seen; "
+    "what file modes refuse counts as denied"
+)
+
+
+def _programs(
+    of: str, point: type[Lsm] | type[Fexit] | type[Kprobe] | type[Kretprobe]
+) -> list[Program]:
+    return [
+        _program(program(c.name, of), point(c.hook if point is Lsm else c.function), c.name)
+        for c in CHECKS
+    ]
+
+
+def _program(function: str, point: Point, name: str) -> Program:
+    if name in _ALWAYS and not isinstance(point, Tracepoint):
+        return Program(function, point)
+    return Program(function, point, True, f"{name} is not seen")
+
+
+def _denials() -> list[Program]:
+    """First, so that whatever a hook is asked for is counted at the exit, too."""
+    return [
+        Program(p.function, p.point, True, "what other modules deny is not seen")
+        for p in _programs("done", Fexit)
+    ]
+
+
+def _calls() -> list[Program]:
+    return [
+        _program(program(call, "left"), Tracepoint("syscalls", f"sys_exit_{call}"), call)
+        for call in source.here()
+    ]
+
+
+HOOK = Hook(
+    name="lsm",
+    title="Security checks",
+    answers="Which security checks the kernel makes, for whom, and which are denied.",
+    columns=(
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that is checked"),
+        Column(
+            "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16, help="its name"
+        ),
+        Column("uid", "Uid", Unit.NUMBER, Kind.KEY, "uid", width=6, help="its user"),
+        Column(
+            "check",
+            "Check",
+            kind=Kind.KEY,
+            field="op",
+            decode=check,
+            width=10,
+            help="exec, open, connect, bpf, module (request), read-file and load-data (kernel), "
+            "ptrace, capable",
+        ),
+        Column(
+            "what",
+            "What",
+            kind=Kind.KEY,
+            width=18,
+            help="asked for: capability, command, mode, family",
+        ),
+        Column("checks", "Checks", Unit.COUNT, Kind.COUNTER, help="how often"),
+        Column("denied", "Denied", Unit.COUNT, Kind.COUNTER, help="of them, those with an error"),
+    ),
+    ladder=(
+        Rung(
+            "lsm",
+            f"Linux 5.7, BTF, bpf in lsm=, {_LOADS}",
+            open_hooks,
+            source=source.at_hooks,
+            types=TYPES,
+            programs=(*_denials(), *_programs("asked", Lsm)),
+            requires=unlisted,
+        ),
+        Rung(
+            "fexit",
+            f"Linux 5.5, BTF, {_LOADS}",
+            open_checks,
+            source=source.at_exits,
+            types=TYPES,
+            programs=tuple(_programs("done", Fexit)),
+        ),
+        Rung(
+            "kprobe",
+            f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+            open_checks,
+            source=source.PROBED,
+            types=TYPES,
+            programs=(*_programs("asked", Kprobe), *_programs("done", Kretprobe)),
+        ),
+        Rung(
+            "tracepoint",
+            f"Linux 4.17, tracefs, {_LOADS}",
+            open_checks,
+            source=source.AT_CALLS,
+            types=TYPES,
+            programs=(Program("executed", Tracepoint("sched", "sched_process_exec")), *_calls()),
+            misses=_UNKNOWN,
+        ),
+        Rung(
+            "btf-tracepoint",
+            f"Linux 5.5, BTF, {_LOADS}",
+            open_checks,
+            source=source.AT_EVERY_CALL,
+            types=TYPES,
+            programs=(
+                Program("executed", BtfTracepoint("sched_process_exec")),
+                Program("leave", BtfTracepoint("sys_exit")),
+            ),
+            misses=_UNKNOWN,
+        ),
+    ),
+    order=130,
+    on_demand=True,
+    log=(
+        Column("pid", "Pid", Unit.NUMBER, width=7, help="process that was denied"),
+        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column("uid", "Uid", Unit.NUMBER, width=6, help="its user"),
+        Column("check", "Check", width=10, help="what was checked"),
+        Column("what", "What", width=18, help="asked for"),
+        Column("error", "Error", width=10, help="errno that it got"),
+    ),
+)

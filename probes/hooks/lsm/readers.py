@@ -1,0 +1,119 @@
+"""How the rungs of lsm read, and what was asked for in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from probes.errors import ProbeError, Unsupported
+from probes.hooks.lsm.source import NAMES, NOTHING
+from probes.kernel import btf
+from probes.model import Opening, Reading, Row
+from probes.toolkit.decode import comm, errno_name, family
+from probes.toolkit.readers import filled, record, row_of
+from probes.units import DASH
+
+_LIST = Path("/sys/kernel/security/lsm")
+_REMEDY = "Boot with a parameter lsm= that has bpf in its list (see {0})."
+# include/uapi/linux/capability.h, from 0 on
+_CAPABILITIES = """\
+chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable
+net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot
+sys_ptrace sys_pacct sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease
+audit_write audit_control setfcap mac_override mac_admin syslog wake_alarm block_suspend audit_read
+perfmon bpf checkpoint_restore"""
+
+
+def unlisted() -> ProbeError | None:
+    """The refusal where the kernel's list of security modules can be read and bpf is not in it."""
+    try:
+        listed = _LIST.read_text().strip().split(",")
+    except OSError:
+        return None  # securityfs is not mounted, or not for us: an event will tell
+    return None if "bpf" in listed else _never_asked()
+
+
+def _never_asked() -> Unsupported:
+    return Unsupported(
+        "programs can be attached, but bpf is not in the kernel's list of security modules",
+        remedy=_REMEDY.format(_LIST),
+    )
+
+
+def open_hooks(opening: Opening) -> Callable[[], Reading]:
+    """Attached is not the same as seeing: a file is opened, which the programs have to see."""
+    rows = opening.tables["rows"]
+    os.close(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+    if not any(record(rows, entry)["asked"] for entry in rows.rows()):
+        raise _never_asked()
+    return open_checks(opening)
+
+
+def open_checks(opening: Opening) -> Callable[[], Reading]:
+    """Rows from `rows`, denials from `events`.
+
+    Of programs at a hook and at the exit of the function that asks it, the latter see more.
+    """
+    table, columns = opening.tables["rows"], opening.hook.stored
+    row, lost = row_of(columns, table), opening.tables["lost"]
+
+    def read() -> Reading:
+        log = [
+            _denial(record(opening.tables["events"], e)) for e in opening.tables["events"].drain()
+        ]
+        rows = []
+        for entry in table.rows():
+            e = record(table, entry)
+            known = {
+                "what": what(e["op"], e["what"]),
+                "checks": max(e["asked"], e["checked"]),
+                "denied": max(e["refused"], e["denied"]),
+            }
+            rows.append(filled(columns, row(entry), known))
+        missed = lost.row((0,))
+        return Reading(rows, int(missed[-1]) if missed else 0, log)
+
+    return read
+
+
+def check(number: object) -> str:
+    assert isinstance(number, int)
+    return NAMES[number]
+
+
+def what(op: int, number: int) -> str:
+    """What a check was about: a capability, a command of bpf(2), a family, a mode."""
+    if number == NOTHING:
+        return DASH
+    match NAMES[op]:
+        case "open":
+            return ("read", "write", "read-write", "no access")[number]
+        case "connect":
+            return family(number)
+        case "bpf":
+            return _enum("bpf_cmd", "BPF_", number)
+        case "read-file":
+            return _enum("kernel_read_file_id", "READING_", number)
+        case "load-data":
+            return _enum("kernel_load_data_id", "LOADING_", number)
+        case "ptrace":
+            return {1: "read", 2: "attach"}.get(number, str(number))
+        case "capable":
+            return _capability(number)
+        case _:
+            return str(number)
+
+
+def _capability(number: int) -> str:
+    names = _CAPABILITIES.split()
+    return names[number] if number < len(names) else f"capability {number}"
+
+
+def _enum(name: str, prefix: str, number: int) -> str:
+    return btf.enum(name).get(number, str(number)).removeprefix(prefix).lower()
+
+
+def _denial(e: dict[str, int]) -> Row:
+    pid, uid, asked = e["pid"], e["uid"], what(e["op"], e["what"])
+    return pid, comm(e["comm"]), uid, check(e["op"]), asked, errno_name(e["error"])

@@ -1,0 +1,229 @@
+"""Where every BPF program is attached, as one would say it: "xdp eth0 native", "fentry do_exit".
+
+From links, netlink, TCX chains and cgroups. Other network namespaces' devices and netlink
+attachments are not seen from here; their links are, with the interface's number.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from probes.foreign.tc_chains import TCX, Chains
+from probes.kernel import bpf, btf, cgroups
+from probes.kernel.netlink import route
+from probes.kernel.objects import Link, Map, Program, attach_name, links
+from probes.toolkit.readers import name_or_number
+from probes.toolkit.tick_cache import once
+from probes.units import printable
+
+Where = dict[int, tuple[str, ...]]
+"""A program's id -> where it is attached, in a steady order."""
+_FLOW_DISSECTOR = 17  # enum bpf_attach_type
+_TRACING = {"trace_fentry": "fentry", "trace_fexit": "fexit", "modify_return": "fmod_ret"}
+_PERF = (
+    "", "uprobe", "uretprobe", "kprobe", "kretprobe", "tracepoint", "perf event",
+)  # fmt: skip
+"""enum bpf_perf_event_type."""
+_HOOKS = ("prerouting", "input", "forward", "output", "postrouting")  # enum nf_inet_hooks
+_FAMILIES = {2: "ipv4", 10: "ipv6"}
+_EVENTS = {0: "hardware", 1: "software", 2: "tracepoint", 3: "cache", 4: "raw", 5: "breakpoint"}
+
+
+def where(programs: Mapping[int, Program], maps: Mapping[int, Map]) -> Where:
+    """Where each program is attached. Raises OSError (EPERM), ProbeError."""
+    found: dict[int, list[str]] = {}
+    on_device: set[tuple[int, int]] = set()
+    for program, ifindex, text in _on_devices():
+        found.setdefault(program, []).append(text)
+        on_device.add((program, ifindex))
+    linked = links()
+    kinds = {p.type for p in programs.values()}
+    cgroups = Cgroups(kinds, (x.word(0, "<Q") for x in linked if x.type == "cgroup"))
+    for program, text in (*cgroups.attached, *_in_netns()):
+        found.setdefault(program, []).append(text)
+    for link in linked:
+        text = _linked(link, programs, maps, cgroups, on_device)
+        if text:
+            found.setdefault(link.program, []).append(text)
+    return {program: tuple(dict.fromkeys(texts)) for program, texts in found.items()}
+
+
+# -- devices ---------------------------------------------------------------------------------
+
+
+def _on_devices() -> Iterator[tuple[int, int, str]]:
+    """(program, interface's number, where) of this network namespace."""
+    for link in once(route.links):
+        for mode, program in link.xdp_programs:
+            yield program, link.ifindex, f"xdp {printable(link.name)} {mode}"
+    for one in Chains().list():
+        name = printable(one.interface)
+        if one.at == TCX:
+            text = f"tcx/{one.direction} {name}"
+        else:
+            text = f"tc {one.direction} {name} {one.at.partition(' handle')[0]}"
+        yield one.place.program, one.place.ifindex, text
+
+
+def _in_netns() -> Iterator[tuple[int, str]]:
+    fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        for program in bpf.prog_query(fd, _FLOW_DISSECTOR):
+            yield program, "flow_dissector"
+    except OSError:
+        return  # CAP_NET_ADMIN, or a kernel without it
+    finally:
+        os.close(fd)
+
+
+# -- cgroups ---------------------------------------------------------------------------------
+
+
+class Cgroups:
+    """The tree of cgroups as far as it is needed. kinds: the types of program there are; ids:
+    the cgroups whose paths will be asked for. attached: (program, where)."""
+
+    def __init__(self, kinds: Iterable[str], ids: Iterable[int]) -> None:
+        types = [t for kind in sorted(kinds) for t in _cgroup_types().get(kind, ())]
+        wanted = set(ids)
+        self._paths: dict[int, str] = {}
+        self.attached: list[tuple[int, str]] = []
+        root = cgroups.root()
+        if root is None or not (types or wanted):
+            return
+        for folder, _, _ in os.walk(root):
+            path = Path(folder)
+            shown = printable(f"/{path.relative_to(root)}").replace("/.", "/", 1)
+            try:
+                self._paths[path.stat().st_ino] = shown
+                self._query(path, shown, types)
+            except FileNotFoundError:
+                continue  # gone meanwhile
+
+    def _query(self, path: Path, shown: str, types: list[int]) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for type in list(types):
+                try:
+                    programs = bpf.prog_query(fd, type)
+                except OSError as refused:
+                    if refused.errno != errno.ENOENT:
+                        types.remove(type)  # this kernel has none, or we may not ask
+                    continue
+                self.attached += [(p, f"{attach_name(type)} {shown}") for p in programs]
+        finally:
+            os.close(fd)
+
+    def path(self, id: int) -> str:
+        return self._paths.get(id) or f"cgroup {id}"
+
+
+@cache
+def _cgroup_types() -> Mapping[str, tuple[int, ...]]:
+    """Type of program -> the attach types at cgroups that it may have."""
+    kinds = {
+        "inet_ingress": "cgroup_skb",
+        "inet_egress": "cgroup_skb",
+        "inet_sock_create": "cgroup_sock",
+        "inet_sock_release": "cgroup_sock",
+        "inet4_post_bind": "cgroup_sock",
+        "inet6_post_bind": "cgroup_sock",
+        "sock_ops": "sock_ops",
+        "device": "cgroup_device",
+        "sysctl": "cgroup_sysctl",
+        "getsockopt": "cgroup_sockopt",
+        "setsockopt": "cgroup_sockopt",
+    }
+    found: dict[str, list[int]] = {}
+    for number, name in btf.enum("bpf_attach_type").items():
+        if name.startswith("BPF_CGROUP_"):
+            short = name.removeprefix("BPF_CGROUP_").lower()
+            found.setdefault(kinds.get(short, "cgroup_sock_addr"), []).append(number)
+        elif name == "BPF_LSM_CGROUP":
+            found.setdefault("lsm", []).append(number)
+    return {kind: tuple(numbers) for kind, numbers in found.items()}
+
+
+# -- links -----------------------------------------------------------------------------------
+
+
+def _linked(
+    link: Link,
+    programs: Mapping[int, Program],
+    maps: Mapping[int, Map],
+    cgroups: Cgroups,
+    on_device: set[tuple[int, int]],
+) -> str:
+    """Where a link attaches its program; "" where it is said already, or not known."""
+    name = printable(link.name)
+    match link.type:
+        case "xdp" | "tcx" | "netkit":
+            ifindex = link.word(0)
+            if (link.program, ifindex) in on_device:
+                return ""
+            if not ifindex:
+                return f"{link.type} of an interface that is gone"
+            if link.type == "netkit":
+                return f"{attach_name(link.word(4))} {name_or_number(ifindex)}"
+            return f"{link.type} if{ifindex} of another network namespace"
+        case "raw_tracepoint" | "iter":
+            return f"{link.type} {name}"
+        case "tracing":
+            return _tracing(link, programs)
+        case "cgroup":
+            return f"{attach_name(link.word(8))} {cgroups.path(link.word(0, '<Q'))}"
+        case "netns":
+            return f"{attach_name(link.word(4))} netns {link.word(0)}"
+        case "perf_event":
+            return _event(link, name)
+        case "kprobe_multi":
+            kind = "kretprobe" if link.word(12) & 1 else "kprobe"
+            return f"{kind} multi, {link.word(8)} functions"
+        case "uprobe_multi":
+            kind = "uretprobe" if link.word(40) & 1 else "uprobe"
+            return f"{kind} multi {name}, {link.word(36)} places"
+        case "struct_ops" | "sockmap":
+            at = link.word(0)
+            known = printable(maps[at].name) if at in maps else str(at)
+            kind = attach_name(link.word(4)) if link.type == "sockmap" else link.type
+            return f"{kind} {known}"
+        case "netfilter":
+            hook = _HOOKS[link.word(4)] if link.word(4) < len(_HOOKS) else link.word(4)
+            family = _FAMILIES.get(link.word(0), link.word(0))
+            return f"netfilter {family} {hook} prio {link.word(8, '<i')}"
+        case _:
+            return link.type
+
+
+def _tracing(link: Link, programs: Mapping[int, Program]) -> str:
+    """The kernel tells a BTF object and a type in it, or a program and a type in its own."""
+    attached, target, type = attach_name(link.word(0)), link.word(4), link.word(8)
+    own = programs.get(link.program)
+    kind = "freplace" if own and own.type == "ext" else attached
+    kind = _TRACING.get(kind, kind.removeprefix("trace_").removesuffix("_mac"))
+    other = programs.get(target)
+    of_program = own is not None and (own.type == "ext" or own.target[0] not in (0, target))
+    if other is not None and of_program:
+        return f"{kind} of {printable(other.name)}#{other.id}"
+    function = printable(btf.name(type)) if target else ""
+    return f"{kind} {function.removeprefix('bpf_lsm_')}".rstrip()
+
+
+def _event(link: Link, name: str) -> str:
+    kind = link.word(0)
+    text = _PERF[kind] if kind < len(_PERF) else ""
+    match text:
+        case "uprobe" | "uretprobe" | "kprobe" | "kretprobe":
+            offset = link.word(20)
+            return f"{text} {name}{f'+{offset:#x}' if offset else ''}"
+        case "tracepoint":
+            return f"tracepoint {name}"
+        case "perf event":
+            of = _EVENTS.get(link.word(16), f"PMU {link.word(16)}")
+            return f"perf event {of} {link.word(8, '<Q')}"
+        case _:
+            return "perf event"  # before Linux 6.6 the kernel tells no more

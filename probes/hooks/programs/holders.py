@@ -1,0 +1,142 @@
+"""Who holds BPF programs: processes by their file descriptors, and pins in bpffs.
+
+To look at every file descriptor on the host takes long: it is done rarely, see `Rarely`.
+"""
+
+# Thousands of links are read in one go here: pathlib would take longer than the kernel.
+# ruff: noqa: PTH115, PTH118, PTH208
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Generic, NamedTuple, TypeVar
+
+from probes.kernel import bpf, procfs
+from probes.kernel.objects import fd_field
+from probes.units import printable
+
+T = TypeVar("T")
+_PROGRAM, _LINKS = "anon_inode:bpf-prog", ("anon_inode:bpf_link", "anon_inode:bpf-link")
+_EVENT = "anon_inode:[perf_event]"
+MOST_PINS = 10_000
+"""Files below one bpffs that are looked at."""
+
+
+class Held(NamedTuple):
+    """What was found. by: program's id -> who, as "comm(pid)" and "pin PATH", in a steady order.
+
+    events: program's id -> where perf events run it that are no link.
+    """
+
+    by: dict[int, tuple[str, ...]]
+    events: dict[int, tuple[str, ...]]
+
+
+class Rarely(Generic[T]):
+    """Something dear, found anew when it has become old: at most 5 % of one CPU goes into it.
+
+    soon: there is something new, so not only when it has become old.
+    """
+
+    REST, AGE = 20.0, 15.0
+    """Durations of the last time that pass before the next one; seconds until it is done anyway."""
+
+    def __init__(self, find: Callable[[], T]) -> None:
+        self._find = find
+        self._found: T | None = None
+        self._next = self._old = 0.0
+        self._stale = False
+
+    def get(self, *, soon: bool) -> T:
+        begin = monotonic()
+        self._stale |= soon
+        if self._found is None or begin >= self._old or (self._stale and begin >= self._next):
+            self._found, self._stale = self._find(), False
+            end = monotonic()
+            self._next = end + self.REST * (end - begin)
+            self._old = max(self._next, end + self.AGE)
+        return self._found
+
+
+def held() -> Held:
+    """Who holds which program now; other users' processes and pins as root only."""
+    by: dict[int, list[str]] = {}
+    events: dict[int, list[str]] = {}
+    for pid in procfs.pids():
+        for program, where in dict.fromkeys(_of_process(pid)):
+            who = by.setdefault(program, [])
+            name = f"{printable(procfs.comm(pid) or '?')}({pid})"
+            if name not in who:
+                who.append(name)
+            if where and where not in events.setdefault(program, []):
+                events[program].append(where)
+    for program, path in _pins():
+        by.setdefault(program, []).append(f"pin {printable(path)}")
+    return Held(_steady(by), _steady(events))
+
+
+def _steady(found: dict[int, list[str]]) -> dict[int, tuple[str, ...]]:
+    return {program: tuple(names) for program, names in found.items()}
+
+
+def _of_process(pid: int) -> Iterator[tuple[int, str]]:
+    """Programs that a process holds, by themselves, a link or a perf event ("" for the others)."""
+    folder = f"/proc/{pid}/fd/"
+    try:
+        fds = os.listdir(folder)
+    except OSError:
+        return  # it has gone, or is somebody else's
+    for fd in fds:
+        try:
+            kind = os.readlink(folder + fd)
+        except OSError:
+            continue  # closed meanwhile
+        if kind == _PROGRAM or kind in _LINKS:
+            program = fd_field(f"/proc/{pid}/fdinfo/{fd}", "prog_id")
+            if program:
+                yield program, ""
+        elif kind == _EVENT:
+            yield from _at_event(pid, int(fd))
+
+
+_EVENT_KINDS = ("raw_tracepoint", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe")
+"""enum bpf_task_fd_type."""
+
+
+def _at_event(pid: int, fd: int) -> Iterator[tuple[int, str]]:
+    try:
+        at = bpf.task_fd_query(pid, fd)
+    except OSError:
+        return  # no program, or an event (of software, hardware) of which the kernel tells nothing
+    kind = _EVENT_KINDS[at.kind] if at.kind < len(_EVENT_KINDS) else "perf event"
+    offset = f"+{at.offset:#x}" if at.offset and kind != "tracepoint" else ""
+    yield at.program, f"{kind} {printable(at.name)}{offset}"
+
+
+def _pins() -> Iterator[tuple[int, str]]:
+    """(program, path) of what is pinned: programs, and links of programs."""
+    for mount in procfs.mounts("bpf"):
+        for n, path in enumerate(_files(mount)):
+            if n == MOST_PINS:
+                break
+            try:
+                fd = bpf.obj_get(path)
+            except OSError:
+                continue  # a map's own file of text, or not for us
+            try:
+                kind = os.readlink(f"/proc/self/fd/{fd}")
+                if kind == _PROGRAM or kind in _LINKS:
+                    program = fd_field(f"/proc/self/fdinfo/{fd}", "prog_id")
+                    if program:
+                        yield program, path
+            finally:
+                os.close(fd)
+
+
+def _files(mount: Path) -> Iterator[str]:
+    for folder, _, names in os.walk(mount):
+        for name in names:
+            yield os.path.join(folder, name)

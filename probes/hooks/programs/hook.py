@@ -1,0 +1,199 @@
+"""Programs: every BPF program on the host, whose it is, where it is attached, and what it costs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import clock_gettime_ns, monotonic_ns
+
+from probes.foreign import followers
+from probes.hooks.programs import attach_points, holders
+from probes.hooks.programs.holders import Held, Rarely
+from probes.kernel import bpf, objects
+from probes.kernel.objects import Counts, Map, Program
+from probes.model import Column, Hook, Kind, Opening, Reading, Rung, Value
+from probes.point import PROGRAM_PREFIX
+from probes.toolkit.columns import mean
+from probes.toolkit.readers import row_from
+from probes.units import Unit, printable
+
+_BOOTTIME = 7  # CLOCK_BOOTTIME, which a program's load time is told in
+OURS, ANOTHERS = "yes", "another ebpftop"
+_SHOWN_MAPS = 16
+
+
+class _Seen:
+    """The programs that are known, and what each had counted when it was first seen."""
+
+    def __init__(self, now: Callable[..., Iterator[tuple[Program, Counts]]]) -> None:
+        self._now = now
+        self._first: dict[int, tuple[Counts, int]] = {}
+        self.known: dict[int, Program] = {}
+        self.fresh = True
+        self._last: int | None = None
+
+    def read(self) -> list[tuple[Program, Counts, Counts, int]]:
+        """Program, its counts, those since it is watched, and for how many nanoseconds it is."""
+        at = monotonic_ns()
+        found = list(self._now(self.known))
+        known = {program.id: program for program, _ in found}
+        self.fresh = known.keys() != self.known.keys()
+        self._first = {id: first for id, first in self._first.items() if id in known}
+        for program, counts in found:
+            if program.id not in self._first:
+                # What was loaded since the reading before began at zero, and so does its count.
+                first = (counts, at) if self._last is None else (Counts(0, 0, 0), self._last)
+                self._first[program.id] = first
+        self.known, self._last = known, at
+        rows = []
+        for program, counts in found:
+            base, since = self._first[program.id]
+            added = Counts._make(now - then for now, then in zip(counts, base, strict=True))
+            rows.append((program, counts, added, at - since))
+        return rows
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    """Statistics are on while this stands, and off when it goes."""
+    opening.stack.callback(os.close, bpf.enable_stats())
+    seen = _Seen(objects.programs)
+    maps = Rarely(lambda: objects.maps(_map_ids(seen.known.values())))
+    at = Rarely(lambda: attach_points.where(seen.known, maps.get(soon=False)))
+    held = Rarely(holders.held)
+    mine: set[int] = set()
+
+    def read() -> Reading:
+        found = seen.read()
+        if seen.fresh:
+            mine.clear()
+            mine.update(objects.own_ids())
+        there = maps.get(soon=seen.fresh)
+        about = _About(there, at.get(soon=seen.fresh), held.get(soon=seen.fresh), mine)
+        return Reading([row_from(opening.hook.stored, about.row(*one)) for one in found])
+
+    read()  # what is dear, before anybody waits for a reading
+    return read
+
+
+def _own(opening: Opening) -> Callable[[], Reading]:
+    """What one may see without privilege: the programs of this process."""
+    seen = _Seen(objects.own_programs)
+
+    def read() -> Reading:
+        found = seen.read()
+        mine = {program.id for program, *_ in found}
+        about = _About({}, {}, Held({}, {}), mine)
+        return Reading([row_from(opening.hook.stored, about.row(*one)) for one in found])
+
+    return read
+
+
+def _map_ids(programs: Iterable[Program]) -> set[int]:
+    return {id for program in programs for id in program.maps}
+
+
+class _About:
+    """What is known beside the programs themselves."""
+
+    def __init__(
+        self, maps: Mapping[int, Map], at: attach_points.Where, held: Held, mine: set[int]
+    ) -> None:
+        self._maps, self._at, self._held, self._mine = maps, at, held, mine
+        self._boot = clock_gettime_ns(_BOOTTIME)
+
+    def row(
+        self, program: Program, counts: Counts, added: Counts, watched: int
+    ) -> Mapping[str, Value]:
+        maps = [self._maps[id] for id in program.maps if id in self._maps]
+        memory = [m.memory for m in maps]
+        where = (*self._at.get(program.id, ()), *self._held.events.get(program.id, ()))
+        return {
+            "id": program.id,
+            "type": program.type,
+            "name": printable(program.name),
+            "tag": program.tag,
+            "uid": program.uid,
+            "age": max(self._boot - program.loaded, 0),
+            "attached_to": ", ".join(dict.fromkeys(where)),
+            "held_by": ", ".join(self._held.by.get(program.id, ())),
+            "ours": self._ours(program),
+            "maps": _maps(maps, len(program.maps)),
+            "map_memory": None if None in memory else sum(m or 0 for m in memory),
+            "memory": program.memory,
+            "jited": program.jited,
+            "instructions": program.instructions,
+            "runs": counts.runs,
+            "missed": counts.missed,
+            "run_ns": added.run_ns,
+            "watched_runs": added.runs,
+            "watched_ns": watched,
+        }
+
+    def _ours(self, program: Program) -> str:
+        if program.id in self._mine:
+            return OURS if program.name.startswith(PROGRAM_PREFIX) else ""
+        return ANOTHERS if program.name.startswith(PROGRAM_PREFIX) else ""
+
+
+def _maps(maps: list[Map], there: int) -> str:
+    shown = [f"{printable(m.name) or '-'}#{m.id} {m.type} {m.max_entries}" for m in maps]
+    more = there - _SHOWN_MAPS
+    return ", ".join(shown[:_SHOWN_MAPS] + ([f"and {more} more"] if more > 0 else []))
+
+
+def _share(added: Mapping[str, Value]) -> Value:
+    """Nanoseconds that it ran, of those that it was watched, as a percentage of one CPU."""
+    ran, watched = added["run_ns"], added["watched_ns"]
+    if not isinstance(ran, int | float) or not isinstance(watched, int | float) or not watched:
+        return None
+    return float(ran / watched * 100)
+
+
+HOOK = Hook(
+    name="programs",
+    title="Programs",
+    answers="Which BPF programs there are, whose, where they are attached, and what each costs.",
+    columns=(
+        Column("id", "Id", Unit.NUMBER, Kind.KEY, width=6, help="as bpftool shows it"),
+        Column("type", "Type", width=16, help="enum bpf_prog_type, as bpftool names it"),
+        Column("name", "Name", width=20, help="whole, from its BTF; without: 15 characters"),
+        Column("tag", "Tag", width=16, help="the hash of its instructions"),
+        Column("uid", "Uid", Unit.NUMBER, width=6, help="the user who loaded it"),
+        Column("age", "Age", Unit.NS, width=7, help="since it was loaded"),
+        Column("attached_to", "Attached to", width=24, help="every place that is known"),
+        Column("held_by", "Held by", width=20, help="processes with their pids, and pins in bpffs"),
+        Column("ours", "Ours", width=5, help=f"{OURS}: of this process; {ANOTHERS}; or nothing"),
+        Column("maps", "Maps", width=20, help="name#id, type and size of its maps"),
+        Column("map_memory", "Maps' mem", Unit.BYTES, help="of its maps; a shared one is in each"),
+        Column("memory", "Memory", Unit.BYTES, help="of the program itself"),
+        Column("jited", "Jited", Unit.BYTES, help="machine code; 0: interpreted, or not told"),
+        Column("instructions", "Insns", Unit.NUMBER, help="behind the verifier"),
+        Column("runs", "Runs", Unit.COUNT, Kind.COUNTER, help="since it was loaded, while counted"),
+        Column("missed", "Missed", Unit.COUNT, Kind.COUNTER, help="runs left out: it was running"),
+        Column("run_ns", "Ran", Unit.NS, Kind.COUNTER, hidden=True, help="time in it, watched"),
+        Column("watched_runs", "Seen", Unit.COUNT, Kind.COUNTER, hidden=True, help="runs, watched"),
+        Column("watched_ns", "Watched", Unit.NS, Kind.COUNTER, hidden=True, help="since when"),
+        Column(
+            "ns_per_run",
+            "ns/run",
+            Unit.NS,
+            Kind.DERIVED,
+            derive=mean("run_ns", "watched_runs"),
+            help="mean time of a run, last 10 s",
+        ),
+        Column(
+            "cpu_percent",
+            "CPU",
+            Unit.PERCENT,
+            Kind.DERIVED,
+            derive=_share,
+            help="share of one CPU, last 10 s",
+        ),
+    ),
+    ladder=(
+        Rung("ids", "Linux 5.8, CAP_SYS_ADMIN", _open, requires=followers.uncountable),
+        Rung("own", "nothing: the programs of ebpftop itself", _own),
+    ),
+    order=75,
+    on_demand=True,
+)

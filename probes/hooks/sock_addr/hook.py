@@ -1,0 +1,132 @@
+"""Socket addresses: which process of which cgroup connects, binds and sends where.
+
+Counted as it is asked for, so also what then fails. It looks on: every program answers that the
+address stands.
+"""
+
+from __future__ import annotations
+
+from probes.hooks.sock_addr import source
+from probes.hooks.sock_addr.readers import from_sock_diag, open_addresses, operation
+from probes.hooks.sock_addr.source import PLACES, TYPES
+from probes.model import Column, Hook, Kind, Program, Rung
+from probes.point import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
+from probes.toolkit.decode import address, comm, family, ip_protocol
+from probes.units import Unit
+
+_NO_PEERNAME = "getpeername() is not seen"
+_BY_CALLS = (
+    "calls of 32-bit processes, io_uring and sendmmsg() are not seen, "
+    "nor recvmsg() and getpeername()"
+)
+
+
+def _at_cgroup(name: str, least: str, point: type[CgroupLink] | type[CgroupAttach]) -> Rung:
+    optional = {AttachType.CGROUP_INET4_GETPEERNAME, AttachType.CGROUP_INET6_GETPEERNAME}
+    return Rung(
+        name,
+        f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
+        open_addresses,
+        source=source.AT_CGROUP,
+        programs=tuple(
+            Program(function, point(kind), kind in optional, _NO_PEERNAME * (kind in optional))
+            for function, kind in PLACES.items()
+        ),
+        lasting=point is CgroupAttach,
+    )
+
+
+HOOK = Hook(
+    name="sock-addr",
+    title="Addresses",
+    answers="Which process of which cgroup connects, binds and sends to which address.",
+    columns=(
+        Column(
+            "cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="the cgroup's"
+        ),
+        Column("cgroup", "Cgroup", width=30, help="its path below the mount of cgroup v2"),
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that asks"),
+        Column(
+            "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16, help="its name"
+        ),
+        Column(
+            "operation",
+            "Operation",
+            kind=Kind.KEY,
+            field="op",
+            decode=operation,
+            width=11,
+            help="connect, bind, sendmsg, recvmsg (where from), getpeername",
+        ),
+        Column(
+            "family",
+            "Family",
+            kind=Kind.KEY,
+            field="family",
+            decode=family,
+            width=6,
+            help="of the socket",
+        ),
+        Column(
+            "protocol",
+            "Proto",
+            kind=Kind.KEY,
+            field="protocol",
+            decode=ip_protocol,
+            width=6,
+            help="IP protocol of the socket",
+        ),
+        Column(
+            "address",
+            "Address",
+            kind=Kind.KEY,
+            field="address",
+            decode=address,
+            width=26,
+            help="IPv4 or IPv6 address that is named",
+        ),
+        Column(
+            "port",
+            "Port",
+            Unit.NUMBER,
+            Kind.KEY,
+            "port",
+            width=5,
+            help="0: any, for bind; recvmsg and getpeername: all",
+        ),
+        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "value", help="how often"),
+    ),
+    ladder=(
+        _at_cgroup("cgroup-link", "Linux 5.7", CgroupLink),
+        _at_cgroup("cgroup-multi", "Linux 5.7", CgroupAttach),
+        Rung(
+            "tracepoint",
+            "Linux 4.18, tracefs, CAP_BPF, CAP_PERFMON",
+            open_addresses,
+            source=source.AT_CALLS,
+            types=TYPES,
+            programs=tuple(
+                Program(call, Tracepoint("syscalls", f"sys_enter_{call}"))
+                for call in ("connect", "bind", "sendto", "sendmsg")
+            ),
+            misses=_BY_CALLS,
+        ),
+        Rung(
+            "btf-tracepoint",
+            "Linux 5.5, BTF, CAP_BPF, CAP_PERFMON",
+            open_addresses,
+            source=source.AT_EVERY_CALL,
+            types=TYPES,
+            programs=(Program("enter", BtfTracepoint("sys_enter")),),
+            misses=_BY_CALLS,
+        ),
+        Rung(
+            "sock_diag",
+            "nothing; other users' processes take root",
+            from_sock_diag,
+            misses="sockets that live for less than an interval are not seen, nor what they send",
+        ),
+    ),
+    order=72,
+    on_demand=True,
+)

@@ -1,0 +1,105 @@
+"""How the rungs of sock-addr read: from the programs' map, or by polling sock_diag."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from probes.errors import ProbeError
+from probes.hooks.sock_addr.source import OPERATIONS
+from probes.kernel import cgroups
+from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_sockets, udp_sockets
+from probes.kernel.procfs import SocketOwners
+from probes.model import Opening, Reading, Row, Value
+from probes.toolkit.decode import ip_protocol
+from probes.toolkit.readers import counting_lost, filled, row_from, row_of
+from probes.units import DASH
+
+_TCP, _UDP = 6, 17
+
+
+def open_addresses(opening: Opening) -> Callable[[], Reading]:
+    """Rows from `rows`, each with its cgroup's path."""
+    table, columns, paths = opening.tables["rows"], opening.hook.stored, cgroups.Paths()
+    row, id = row_of(columns, table), table.fields["cgroup"]
+    assert isinstance(id, int)
+    lost = counting_lost(opening, "value")
+
+    def read() -> Reading:
+        entries = table.rows()
+        rows = [filled(columns, row(e), {"cgroup": paths.of(e[id])}) for e in entries]
+        return Reading(rows, lost(entries))
+
+    return read
+
+
+def operation(number: object) -> str:
+    assert isinstance(number, int)
+    return OPERATIONS[number]
+
+
+# -- polling ---------------------------------------------------------------------------------
+
+
+class _Poll:
+    """Sockets that came to be connected or bound between two looks, by who holds them.
+
+    What comes and goes between two looks is not seen, nor is what a socket sends to without being
+    connected. This network namespace only.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[Value, ...]] = Counter()
+        self._owners = SocketOwners()
+        self._known: set[int] | None = None
+
+    def look(self) -> None:
+        found = {s.cookie: (protocol, op, s) for protocol, op, s in _named()}
+        new = found.keys() - self._known if self._known is not None else set()
+        whose = self._owners.find({found[cookie][2].inode for cookie in new})
+        for protocol, op, s in map(found.__getitem__, new):
+            owner = whose.get(s.inode)
+            pid, comm = (owner.pid, owner.comm) if owner is not None else (None, DASH)
+            cgroup = cgroups.of_process(pid) if pid is not None else DASH
+            address, port = (s.laddr, s.lport) if op == "bind" else (s.raddr, s.rport)
+            family = "ipv6" if ":" in address else "ipv4"
+            named = (cgroup, pid, comm, op, family, ip_protocol(protocol), address, port)
+            self.counts[named] += 1
+        self._known = set(found)
+
+
+def _named() -> Iterator[tuple[int, str, TcpSocket]]:
+    """Sockets with a peer that was asked for, and those that wait for one: protocol, operation."""
+    tcp = tcp_sockets(mask(*TcpState) & ~mask(TcpState.CLOSE, TcpState.TIME_WAIT))
+    listening = {s.lport for s in tcp if s.state == TcpState.LISTEN}
+    for s in tcp:
+        if s.state == TcpState.LISTEN:
+            yield _TCP, "bind", s
+        elif s.lport not in listening:
+            yield _TCP, "connect", s
+    try:
+        udp = udp_sockets()
+    except ProbeError:
+        return  # a kernel without CONFIG_INET_UDP_DIAG
+    for s in udp:
+        yield _UDP, "connect" if s.rport else "bind", s
+
+
+NAMES = ("cgroup", "pid", "comm", "operation", "family", "protocol", "address", "port")
+
+
+def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
+    """What polls have shown so far, from the moment of opening on."""
+    poll = _Poll()
+    poll.look()
+
+    def read() -> Reading:
+        poll.look()
+        return Reading([_row(opening, named, calls) for named, calls in poll.counts.items()])
+
+    return read
+
+
+def _row(opening: Opening, named: tuple[Value, ...], calls: int) -> Row:
+    known = dict(zip(NAMES, named, strict=True))
+    return row_from(opening.hook.stored, {**known, "calls": calls})

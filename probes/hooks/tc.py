@@ -1,0 +1,120 @@
+"""TC ingress and egress: one counting program for both directions.
+
+It lets every packet go on to the next program of the chain (TCX_NEXT, TC_ACT_UNSPEC), and comes
+first there, so that it counts also what somebody's program then drops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from probes.kernel.netlink import route
+from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, TargetKind, Value
+from probes.point import Clsact, TcxLink
+from probes.toolkit.readers import interface_name, of_interface, row_from
+from probes.toolkit.tick_cache import once
+from probes.units import Unit
+
+# A packet that stands for several (GSO) counts as those, as it does in `tc -s`.
+SOURCE = """
+struct slot { u64 packets, bytes; };
+BPF_TABLE("percpu_hash", u32, struct slot, rows, 1024);
+
+int DIRECTION(struct __sk_buff *skb) {
+    u32 ifindex = skb->ifindex, segments = skb->gso_segs;
+    struct slot zero = {}, *slot = rows.lookup(&ifindex);
+    if (!slot) {
+        rows.insert(&ifindex, &zero);
+        slot = rows.lookup(&ifindex);
+        if (!slot)
+            return -1;
+    }
+    slot->packets += segments ? segments : 1;
+    slot->bytes += skb->len;
+    return -1;
+}
+"""
+_COLUMNS = (
+    Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="its number"),
+    Column("interface", "Interface", width=15, help="the interface's name"),
+    Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="seen at TC"),
+    Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="bytes of those packets"),
+    Column("dropped", "Dropped", Unit.PACKETS, Kind.COUNTER, help="dropped by the qdisc (netlink)"),
+)
+
+
+def _hook(direction: str, order: int) -> Hook:
+    """The hook for "ingress" or "egress"."""
+    source = SOURCE.replace("DIRECTION", direction)
+    drops = _drops(direction)
+    return Hook(
+        name=f"tc-{direction}",
+        title=f"TC {direction}",
+        answers=f"How many packets and bytes pass TC {direction}, and what the qdisc drops.",
+        columns=_COLUMNS,
+        ladder=(
+            Rung(
+                "tcx",
+                "Linux 6.6, CAP_BPF, CAP_NET_ADMIN",
+                of_interface(drops),
+                source=source,
+                programs=(Program(direction, TcxLink(direction)),),
+            ),
+            Rung(
+                "clsact",
+                "Linux 4.5, CAP_BPF, CAP_NET_ADMIN",
+                of_interface(drops),
+                source=source,
+                programs=(Program(direction, Clsact(direction)),),
+                lasting=True,
+            ),
+            Rung("netlink", "nothing", _from_netlink(direction), from_zero=False),
+        ),
+        order=order,
+        reads_with=(),
+        target=TargetKind.INTERFACE,
+    )
+
+
+def _drops(direction: str) -> Callable[[Opening], Mapping[str, Value]]:
+    def extra(opening: Opening) -> Mapping[str, Value]:
+        return {"dropped": _qdisc(opening.ifindex, direction)[2]}
+
+    return extra
+
+
+def _qdisc(ifindex: int, direction: str) -> tuple[int | None, int | None, int | None]:
+    """(packets, bytes, drops) that the interface's qdisc counts; None where it has none.
+
+    Egress: the root qdisc. Ingress: the clsact or ingress qdisc, whose own counters are those of
+    packets its filters saw.
+    """
+    parent = route.CLSACT if direction == "ingress" else route.ROOT
+    qdisc = once(_counting).get((ifindex, parent))
+    return (None, None, None) if qdisc is None else (qdisc.packets, qdisc.bytes, qdisc.drops)
+
+
+def _counting() -> dict[tuple[int, int], route.Qdisc]:
+    """Qdiscs by interface and parent. noqueue counts nothing: its zeros are no numbers."""
+    return {(q.ifindex, q.parent): q for q in once(route.qdiscs) if q.kind != "noqueue"}
+
+
+def _from_netlink(direction: str) -> Callable[[Opening], Callable[[], Reading]]:
+    def open(opening: Opening) -> Callable[[], Reading]:
+        def read() -> Reading:
+            packets, octets, drops = _qdisc(opening.ifindex, direction)
+            known: dict[str, Value] = {
+                "ifindex": opening.ifindex,
+                "interface": interface_name(opening.ifindex),
+                "packets": packets,
+                "bytes": octets,
+                "dropped": drops,
+            }
+            return Reading([row_from(opening.hook.stored, known)])
+
+        return read
+
+    return open
+
+
+HOOKS = (_hook("ingress", order=30), _hook("egress", order=40))

@@ -1,0 +1,1 @@
+"""Hook: tcp-connect. Connection attempts: made, failed, how long they took."""

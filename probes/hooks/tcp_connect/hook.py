@@ -1,0 +1,188 @@
+"""TCP connects: who connects where, how long it takes, and how it fails."""
+
+from __future__ import annotations
+
+from probes.hooks.tcp_connect.readers import from_sock_diag, open_connects
+from probes.hooks.tcp_connect.source import SOURCES, TYPES
+from probes.kernel import privilege
+from probes.model import Column, Hook, Kind, Program, Rung
+from probes.point import (
+    FEW_RETURNS,
+    AttachType,
+    BtfTracepoint,
+    CgroupLink,
+    Fentry,
+    Fexit,
+    Kprobe,
+    Kretprobe,
+    RawTracepoint,
+    Tracepoint,
+)
+from probes.toolkit.columns import latency
+from probes.toolkit.decode import address, comm
+from probes.units import Unit
+
+_LOADS = "CAP_BPF, CAP_PERFMON"
+_AT_ONCE = "connects that fail at once (no route, no port) are not seen"
+_SYSCALL = (
+    Program("connect_enter", Tracepoint("syscalls", "sys_enter_connect"), True, _AT_ONCE),
+    Program("connect_leave", Tracepoint("syscalls", "sys_exit_connect"), True, _AT_ONCE),
+)
+
+LADDER = (
+    Rung(
+        "fentry",
+        f"Linux 5.5, BTF, {_LOADS}",
+        open_connects,
+        source=SOURCES["fentry"],
+        types=TYPES,
+        programs=(
+            Program("settled", BtfTracepoint("inet_sock_set_state")),
+            Program("connect4", Fentry("tcp_v4_connect")),
+            Program("connected4", Fexit("tcp_v4_connect")),
+            Program("connect6", Fentry("tcp_v6_connect")),
+            Program("connected6", Fexit("tcp_v6_connect")),
+        ),
+    ),
+    Rung(
+        "kprobe",
+        f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+        open_connects,
+        source=SOURCES["kprobe"],
+        types=TYPES,
+        programs=(
+            Program("settled", RawTracepoint("inet_sock_set_state")),
+            Program("connect4", Kprobe("tcp_v4_connect")),
+            Program("connected4", Kretprobe("tcp_v4_connect")),
+            Program("connect6", Kprobe("tcp_v6_connect")),
+            Program("connected6", Kretprobe("tcp_v6_connect")),
+        ),
+        misses=FEW_RETURNS,
+    ),
+    Rung(
+        "btf-tracepoint",
+        f"Linux 5.5, BTF, {_LOADS}",
+        open_connects,
+        source=SOURCES["typed"],
+        types=TYPES,
+        programs=(Program("settled", BtfTracepoint("inet_sock_set_state")), *_SYSCALL),
+    ),
+    Rung(
+        "tracepoint",
+        f"Linux 4.16, tracefs, {_LOADS}",
+        open_connects,
+        source=SOURCES["tracefs"],
+        types=TYPES,
+        programs=(Program("settled", Tracepoint("sock", "inet_sock_set_state")), *_SYSCALL),
+    ),
+    Rung(
+        "sock_ops",
+        f"Linux 5.9, cgroup v2, {_LOADS}, CAP_NET_ADMIN",
+        open_connects,
+        source=SOURCES["sock_ops"],
+        types=TYPES,
+        programs=(
+            Program("watch", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
+            Program("who4", CgroupLink(AttachType.CGROUP_INET4_CONNECT)),
+            Program("who6", CgroupLink(AttachType.CGROUP_INET6_CONNECT)),
+        ),
+    ),
+    Rung("sock_diag", "nothing; other users' processes take root", from_sock_diag),
+)
+
+HOOK = Hook(
+    name="tcp-connect",
+    title="TCP connects",
+    answers="Which processes connect where, how long it takes, and how it fails.",
+    columns=(
+        Column(
+            "pid",
+            "Pid",
+            Unit.NUMBER,
+            Kind.KEY,
+            "pid",
+            width=7,
+            label=False,
+            help="process that called connect()",
+        ),
+        Column(
+            "comm",
+            "Command",
+            kind=Kind.KEY,
+            field="comm",
+            decode=comm,
+            width=16,
+            help="its name at that moment",
+        ),
+        Column(
+            "raddr",
+            "Destination",
+            kind=Kind.KEY,
+            field="raddr",
+            decode=address,
+            width=22,
+            help="IPv4 or IPv6 address",
+        ),
+        Column("rport", "Port", Unit.NUMBER, Kind.KEY, "rport", width=5, help="TCP port"),
+        Column("connects", "Connects", Unit.COUNT, Kind.COUNTER, "connects", help="attempts begun"),
+        Column(
+            "established",
+            "Estab",
+            Unit.COUNT,
+            Kind.COUNTER,
+            "established",
+            help="attempts that succeeded",
+        ),
+        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, help="attempts that did not, any way"),
+        Column(
+            "refused",
+            "Refused",
+            Unit.COUNT,
+            Kind.COUNTER,
+            "refused",
+            help="ECONNREFUSED: a reset came",
+        ),
+        Column(
+            "unreachable",
+            "Unreach",
+            Unit.COUNT,
+            Kind.COUNTER,
+            "unreachable",
+            help="EHOSTUNREACH, ENETUNREACH",
+        ),
+        Column(
+            "timed_out",
+            "Timeout",
+            Unit.COUNT,
+            Kind.COUNTER,
+            "timed_out",
+            help="ETIMEDOUT: no answer at all",
+        ),
+        Column(
+            "gave_up",
+            "Gave up",
+            Unit.COUNT,
+            Kind.COUNTER,
+            "gave_up",
+            help="closed by the process itself",
+        ),
+        Column(
+            "other", "Other", Unit.COUNT, Kind.COUNTER, "other", help="failed with another errno"
+        ),
+        Column("pending", "Pending", Unit.COUNT, help="begun and not yet decided"),
+        *latency("established", "time to establish"),
+    ),
+    ladder=LADDER,
+    order=70,
+    reads_with=privilege.PROCESSES,
+    log=(
+        Column("pid", "Pid", Unit.NUMBER, width=7, help="process that called connect()"),
+        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column("raddr", "Destination", width=22, help="IPv4 or IPv6 address"),
+        Column("rport", "Port", Unit.NUMBER, width=5, help="TCP port"),
+        Column(
+            "result", "Result", width=12, help="established, refused, unreachable, timed out..."
+        ),
+        Column("ns", "Took", Unit.NS, help="from connect() to the result"),
+    ),
+)

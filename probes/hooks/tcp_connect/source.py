@@ -1,0 +1,358 @@
+"""The C that follows a TCP connect from the call to its end, one source for each kind of rung.
+
+All count alike: an attempt begins in the process that calls connect(), under its pid and name;
+it is settled when the socket leaves SYN_SENT (or the call itself fails), wherever that happens.
+An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
+"""
+
+from __future__ import annotations
+
+from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
+
+TYPES = (
+    "sock",
+    "sock_common",
+    "socket",
+    "tcp_sock",
+    "task_struct",
+    "files_struct",
+    "fdtable",
+    "file",
+    "trace_event_raw_inet_sock_set_state",
+)
+
+_CORE = (
+    MAPPED
+    + """
+struct who { u32 pid; u16 rport; u16 unused; char comm[16]; u8 raddr[16]; };
+struct slot {
+    u64 connects, established, refused, unreachable, timed_out, gave_up, other, total_ns;
+    u64 latency[40];
+};
+struct attempt { u64 at; u32 pid; u16 rport; u16 sent; char comm[16]; u8 raddr[16]; };
+struct event { u64 ns; u32 pid; u16 rport; u16 unused; int error; u32 pad; char comm[16];
+               u8 raddr[16]; };
+BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
+BPF_TABLE("hash", u64, struct attempt, pending, 16384);
+BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
+BPF_TABLE("array", u32, u64, lost, 1);
+BPF_QUEUE(events, struct event, 1024);
+
+#define GAVE_UP -1
+
+static inline struct slot *slot_of(struct attempt *attempt) {
+    u32 first = 0;
+    struct who key = {.pid = attempt->pid, .rport = attempt->rport};
+    struct slot *zero = blank.lookup(&first), *slot;
+    __builtin_memcpy(key.comm, attempt->comm, 16);
+    __builtin_memcpy(key.raddr, attempt->raddr, 16);
+    slot = rows.lookup(&key);
+    if (slot || !zero)
+        return slot;
+    rows.insert(&key, zero);
+    return rows.lookup(&key);
+}
+
+static inline void begin(u64 id, struct attempt *attempt) {
+    struct slot *slot = slot_of(attempt);
+    u32 first = 0;
+    u64 *missed;
+    attempt->at = bpf_ktime_get_ns();
+    if (slot)
+        ADD(&slot->connects, 1);
+    if (pending.update(&id, attempt) && (missed = lost.lookup(&first)))
+        ADD(missed, 1);
+}
+
+static inline void tally(struct attempt *attempt, int error) {
+    struct slot *slot = slot_of(attempt);
+    struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
+    u32 first = 0;
+    u64 *missed;
+    event.ns = bpf_ktime_get_ns() - attempt->at;
+    __builtin_memcpy(event.comm, attempt->comm, 16);
+    __builtin_memcpy(event.raddr, attempt->raddr, 16);
+    if (slot) {
+        if (!error) {
+            ADD(&slot->established, 1);
+            ADD(&slot->total_ns, event.ns);
+            ADD(&slot->latency[bucket_of(event.ns, 40)], 1);
+        } else if (error == ECONNREFUSED)
+            ADD(&slot->refused, 1);
+        else if (error == EHOSTUNREACH || error == ENETUNREACH)
+            ADD(&slot->unreachable, 1);
+        else if (error == ETIMEDOUT)
+            ADD(&slot->timed_out, 1);
+        else if (error == GAVE_UP)
+            ADD(&slot->gave_up, 1);
+        else
+            ADD(&slot->other, 1);
+    }
+    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
+        ADD(missed, 1);
+}
+
+static inline void settle(u64 id, int error) {
+    struct attempt *found = pending.lookup(&id), attempt;
+    if (!found)
+        return;
+    attempt = *found;
+    pending.delete(&id);
+    tally(&attempt, error);
+}
+
+static inline void caller(struct attempt *attempt) {
+    attempt->pid = bpf_get_current_pid_tgid() >> 32;
+    bpf_get_current_comm(attempt->comm, sizeof(attempt->comm));
+}
+
+static inline int is_mapped(u8 *address) {
+    u32 words[3];
+    __builtin_memcpy(words, address, 12);
+    return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+"""
+)
+
+# Until the call returns (`sent`), what the socket goes through is the call's own affair: its
+# result says how it failed. Not so where only states are seen: there an attempt begins as sent.
+_STATES = """
+static inline void moved(u64 sk, int new, int error) {
+    struct attempt *attempt;
+    if (new == TCP_ESTABLISHED)
+        settle(sk, 0);
+    if (new != TCP_CLOSE)
+        return;
+    attempt = pending.lookup(&sk);
+    if (attempt && attempt->sent)
+        settle(sk, error ? error : GAVE_UP);
+}
+"""
+
+# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address. Mapped
+# addresses are left to tcp_v4_connect, which tcp_v6_connect calls for them.
+_CALLS = """
+static inline int called(u64 sk, char *to, int v6) {
+    struct attempt attempt = {};
+    u32 address = 0;
+    u16 port = 0;
+    bpf_probe_read_kernel(&port, sizeof(port), to + 2);
+    attempt.rport = bpf_ntohs(port);
+    if (v6) {
+        bpf_probe_read_kernel(attempt.raddr, sizeof(attempt.raddr), to + 8);
+        if (is_mapped(attempt.raddr))
+            return 0;
+    } else {
+        bpf_probe_read_kernel(&address, sizeof(address), to + 4);
+        mapped(attempt.raddr, address);
+    }
+    caller(&attempt);
+    begin(sk, &attempt);
+    return 1;
+}
+
+static inline void returned(u64 sk, int result) {
+    struct attempt *attempt = pending.lookup(&sk);
+    if (result < 0)
+        settle(sk, -result);
+    else if (attempt)
+        attempt->sent = 1;
+}
+"""
+
+_FENTRY = """
+int connect4(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 0); return 0; }
+int connect6(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 1); return 0; }
+int connected4(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
+int connected6(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
+int settled(u64 *ctx) {
+    moved(ctx[0], ctx[2], ARG(ctx, 0, struct sock *)->sk_err);
+    return 0;
+}
+"""
+
+_KPROBE = """
+BPF_TABLE("lru_hash", u32, u64, calling, 8192);
+
+static inline int entering(struct pt_regs *ctx, int v6) {
+    u32 thread = bpf_get_current_pid_tgid();
+    u64 sk = PT_REGS_PARM1(ctx);
+    if (called(sk, (char *)PT_REGS_PARM2(ctx), v6))
+        calling.update(&thread, &sk);
+    return 0;
+}
+static inline int leaving(struct pt_regs *ctx) {
+    u32 thread = bpf_get_current_pid_tgid();
+    u64 *sk = calling.lookup(&thread);
+    if (sk) {
+        returned(*sk, PT_REGS_RC(ctx));
+        calling.delete(&thread);
+    }
+    return 0;
+}
+int connect4(struct pt_regs *ctx) { return entering(ctx, 0); }
+int connect6(struct pt_regs *ctx) { return entering(ctx, 1); }
+int connected4(struct pt_regs *ctx) { return leaving(ctx); }
+int connected6(struct pt_regs *ctx) { return leaving(ctx); }
+int settled(u64 *ctx) {
+    int error = 0;
+    bpf_probe_read_kernel(&error, sizeof(error), &ARG(ctx, 0, struct sock *)->sk_err);
+    moved(ctx[0], ctx[2], error);
+    return 0;
+}
+"""
+
+# A connect that fails before any SYN (no route, no free port) changes no state; only the call
+# shows it. Which socket the call is for is found by its file descriptor; one that is connecting
+# already only asks for the outcome of an attempt that was counted before.
+_SYSCALL = """
+struct calling { u64 to; u32 length; u32 unused; };
+BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
+
+int connect_enter(u64 *ctx) {
+    struct calling call = {.to = ctx[3], .length = ctx[4]};
+    u32 thread = bpf_get_current_pid_tgid();
+    struct socket *socket = socket_of(ctx[2]);
+    int state = 0;
+    bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
+    if (state == 1 /* SS_UNCONNECTED */ && protocol_of(socket) == IPPROTO_TCP)
+        calls.update(&thread, &call);
+    return 0;
+}
+
+int connect_leave(u64 *ctx) {
+    u32 thread = bpf_get_current_pid_tgid();
+    struct calling *call = calls.lookup(&thread);
+    struct attempt attempt = {};
+    struct slot *slot;
+    char to[28] = {};
+    long error = -(long)ctx[2];
+    if (!call)
+        return 0;
+    u16 family = named(to, call->to, call->length, attempt.raddr, &attempt.rport);
+    calls.delete(&thread);
+    if (error != ENETUNREACH && error != EHOSTUNREACH && error != EADDRNOTAVAIL &&
+        error != EACCES && error != EPERM)
+        return 0;
+    if (!family)
+        return 0;
+    caller(&attempt);
+    attempt.at = bpf_ktime_get_ns();
+    slot = slot_of(&attempt);
+    if (slot)
+        ADD(&slot->connects, 1);
+    tally(&attempt, error);
+    return 0;
+}
+
+static inline void started(u64 sk, struct attempt *attempt) {
+    u32 thread = bpf_get_current_pid_tgid();
+    calls.delete(&thread);
+    caller(attempt);
+    attempt->sent = 1;
+    begin(sk, attempt);
+}
+"""
+
+_TYPED = """
+int settled(u64 *ctx) {
+    struct sock *sk = ARG(ctx, 0, struct sock *);
+    struct attempt attempt = {};
+    if (sk->sk_protocol != IPPROTO_TCP)
+        return 0;
+    if ((int)ctx[2] != TCP_SYN_SENT) {
+        moved(ctx[0], ctx[2], sk->sk_err);
+        return 0;
+    }
+    u8 laddr[16] = {};
+    u32 lport, rport;
+    ends_of_sock(sk, laddr, attempt.raddr, &lport, &rport);
+    attempt.rport = rport;
+    started(ctx[0], &attempt);
+    return 0;
+}
+"""
+
+_TRACEFS = """
+int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
+    struct sock *sk = (struct sock *)ctx->skaddr;
+    struct attempt attempt = {};
+    int error = 0;
+    if (ctx->protocol != IPPROTO_TCP)
+        return 0;
+    if (ctx->newstate != TCP_SYN_SENT) {
+        bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
+        moved((u64)sk, ctx->newstate, error);
+        return 0;
+    }
+    attempt.rport = ctx->dport;
+    /* daddr_v6 holds the mapped form for IPv4 */
+    bpf_probe_read_kernel(attempt.raddr, sizeof(attempt.raddr), ctx->daddr_v6);
+    started((u64)sk, &attempt);
+    return 0;
+}
+"""
+
+# The socket's cookie stands for it. A connect that fails before the SYN is never called back: the
+# reader finds it unsent.
+_SOCK_OPS = """
+static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
+    struct task_struct *task = (void *)bpf_get_current_task();
+    PROBE_KERNEL(&attempt->pid, sizeof(attempt->pid), &task->tgid);
+    PROBE_KERNEL(attempt->comm, sizeof(attempt->comm), &task->comm);
+    attempt->rport = bpf_ntohs(READ(ctx->user_port));
+    begin(SOCKET_COOKIE(ctx), attempt);
+    return 1;
+}
+int who4(struct bpf_sock_addr *ctx) {
+    struct attempt attempt = {};
+    if (READ(ctx->protocol) != IPPROTO_TCP)
+        return 1;
+    asked4(ctx, attempt.raddr);
+    return starts(ctx, &attempt);
+}
+int who6(struct bpf_sock_addr *ctx) {
+    struct attempt attempt = {};
+    if (READ(ctx->protocol) != IPPROTO_TCP)
+        return 1;
+    asked6(ctx, attempt.raddr);
+    return starts(ctx, &attempt);
+}
+int watch(struct bpf_sock_ops *ctx) {
+    u32 op = READ(ctx->op);
+    struct attempt *attempt;
+    struct tcp_sock *tcp;
+    struct bpf_sock *sk;
+    u64 cookie;
+    if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+        op != BPF_SOCK_OPS_STATE_CB)
+        return 1;
+    cookie = SOCKET_COOKIE(ctx);
+    attempt = pending.lookup(&cookie);
+    if (!attempt)
+        return 1;
+    if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
+        attempt->sent = 1;
+        bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) |
+                                       BPF_SOCK_OPS_STATE_CB_FLAG);
+    } else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+        settle(cookie, 0);
+    } else if (READ(ctx->args[1]) == TCP_CLOSE) {
+        int error = 0;
+        sk = ctx->sk;
+        if (sk && (tcp = (void *)bpf_skc_to_tcp_sock(sk)))
+            error = tcp->inet_conn.icsk_inet.sk.sk_err;
+        settle(cookie, error ? error : GAVE_UP);
+    }
+    return 1;
+}
+"""
+
+_CALL = OF_FD + OF_NAME + _SYSCALL
+SOURCES = {
+    "fentry": _CORE + _STATES + _CALLS + _FENTRY,
+    "kprobe": _CORE + _STATES + _CALLS + _KPROBE,
+    "typed": _CORE + _STATES + _CALL + OF_SOCK + _TYPED,
+    "tracefs": _CORE + _STATES + _CALL + _TRACEFS,
+    "sock_ops": _CORE + OF_SOCK_ADDR + _SOCK_OPS,
+}

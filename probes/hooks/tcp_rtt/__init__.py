@@ -1,0 +1,1 @@
+"""Hook: tcp-rtt. The round-trip times of TCP connections."""

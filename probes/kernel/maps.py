@@ -1,0 +1,256 @@
+"""One BPF map as rows: the layout that bcc describes, read in one batch."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from probes.errors import LoadFailed, ProbeError
+from probes.kernel import bpf
+
+Row = tuple[int | bytes, ...]
+T = TypeVar("T")
+
+HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH, QUEUE = 1, 2, 5, 6, 9, 10, 22
+STACK_TRACE = 7
+_PER_CPU = frozenset({PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH})
+_ARRAYS = frozenset({ARRAY, PERCPU_ARRAY})
+ROWS = frozenset({HASH, LRU_HASH, QUEUE, STACK_TRACE}) | _PER_CPU | _ARRAYS
+"""Map types (enum bpf_map_type) that have rows; others (ring buffers) have an fd only."""
+
+# As bcc's JSON names them. BPF is an LP64 machine whatever the host is.
+_CODES = {
+    "_Bool": "?",
+    "char": "b",
+    "signed char": "b",
+    "unsigned char": "B",
+    "short": "h",
+    "unsigned short": "H",
+    "int": "i",
+    "unsigned int": "I",
+    "long": "q",
+    "unsigned long": "Q",
+    "long long": "q",
+    "unsigned long long": "Q",
+}
+
+
+class Layout:
+    """A flat C struct (or a lone number) as a `struct` format and its fields' places in a row.
+
+    Byte arrays are bytes, other arrays one integer for each element; fields named `__pad...` are
+    left out (bcc names a struct's own padding so). Raises LoadFailed for what has no flat row:
+    nested structs, unions, bit fields.
+    """
+
+    def __init__(self, description: str, size: int, scalar: str) -> None:
+        self.fields: dict[str, int | slice] = {}
+        self.size = size
+        self.columns = 0
+        self._format = "="
+        if not description:  # a queue has no keys
+            self.codec = struct.Struct("")
+            return
+        parsed: Any = json.loads(description)
+        if isinstance(parsed, str):
+            self._add(scalar, parsed, None)
+        else:
+            self._add_struct(parsed)
+        self.codec = struct.Struct(self._format)
+        if self.codec.size != size:
+            raise LoadFailed(f"laid out as {self.codec.size} bytes, the map has {size}: {parsed}")
+
+    def _add_struct(self, parsed: Any) -> None:
+        name, members, *kind = parsed
+        if kind != ["struct_packed"]:  # all padding is among the members
+            raise LoadFailed(f"{name} has no flat row: it is a union or has bit fields")
+        for member, type_, *extent in members:
+            if not isinstance(type_, str) or (extent and not isinstance(extent[0], list)):
+                raise LoadFailed(f"{name}.{member} is neither a number nor an array of numbers")
+            self._add(member, type_, extent[0][0] if extent else None)
+
+    def _add(self, name: str, type_: str, count: int | None) -> None:
+        if type_ not in _CODES:
+            raise LoadFailed(f"{name} is of type {type_}, which no row can hold")
+        code = _CODES[type_]
+        width = struct.calcsize("=" + code)
+        if name.startswith("__pad"):
+            self._format += f"{width * (count or 1)}x"
+        elif count is None:
+            self._format += code
+            self._place(name, 1, None)
+        elif width == 1:
+            self._format += f"{count}s"
+            self._place(name, 1, None)
+        else:
+            self._format += f"{count}{code}"
+            self._place(name, count, count)
+
+    def _place(self, name: str, columns: int, count: int | None) -> None:
+        start = self.columns
+        self.columns += columns
+        self.fields[name] = start if count is None else slice(start, start + count)
+
+    @property
+    def lanes(self) -> bool:
+        """Whether it is nothing but unsigned 64-bit numbers."""
+        return self.size == 8 * self.columns and not set(self._format) - set("=Q0123456789")
+
+
+class BpfTable:
+    """`model.Table` on a map's fd, which `compiler.Module` owns.
+
+    fields: the key's, then the value's ("key" and "value" where these are lone numbers).
+    Per-CPU values are summed over the CPUs, so they must be u64 counters and nothing else.
+    """
+
+    def __init__(self, fd: int, description: Mapping[str, Any]) -> None:
+        self.fd = fd
+        self.name: str = description["name"]
+        self.max_entries: int = description["max_entries"]
+        self._type: int = description["type"]
+        self._key = Layout(description["key_desc"], description["key_size"], "key")
+        self._value = Layout(description["leaf_desc"], description["leaf_size"], "value")
+        self.fields: Mapping[str, int | slice] = self._merged()
+        self._cpus = possible_cpus() if self._type in _PER_CPU else 1
+        if self._type in _PER_CPU and not self._value.lanes:
+            raise LoadFailed(f"the per-CPU map {self.name} holds something other than u64 counters")
+
+    @property
+    def _stride(self) -> int:
+        """Bytes that the kernel hands out for each entry."""
+        return self._value.size * self._cpus
+
+    def _merged(self) -> dict[str, int | slice]:
+        shift = self._key.columns
+        moved = {
+            name: slice(at.start + shift, at.stop + shift) if isinstance(at, slice) else at + shift
+            for name, at in self._value.fields.items()
+        }
+        if both := self._key.fields.keys() & moved.keys():
+            raise LoadFailed(f"the map {self.name} has {', '.join(both)} in its key and value")
+        return {**self._key.fields, **moved}
+
+    def rows(self) -> list[Row]:
+        """All entries. Linux 5.6 in one batch; iterates where the map has no batch reading."""
+        return self._guarded(lambda: self._unpacked(*self._all()))
+
+    def used(self) -> list[Row]:
+        """The same without those whose value is all zero: of an array, what was written to."""
+        return self._guarded(lambda: self._unpacked(*self._written(*self._all())))
+
+    def row(self, key: Row) -> Row | None:
+        """One entry by its key's fields, in order; key and value fields, or None."""
+        packed = self._key.codec.pack(*key)
+        found = self._guarded(lambda: bpf.map_lookup(self.fd, packed, self._stride))
+        return None if found is None else key + self._value.codec.unpack(self._summed(found))
+
+    def update(self, key: Row, value: Row) -> None:
+        """Sets an entry. In a per-CPU map the first CPU holds all of it, the others zero."""
+        packed = self._value.codec.pack(*value).ljust(self._stride, b"\0")
+        self._guarded(lambda: bpf.map_update(self.fd, self._key.codec.pack(*key), packed))
+
+    def delete(self, key: Row) -> bool:
+        """Whether there was such an entry."""
+        try:
+            bpf.map_delete(self.fd, self._key.codec.pack(*key))
+        except FileNotFoundError:
+            return False
+        except OSError as refused:
+            raise self._refusal(refused) from refused
+        return True
+
+    def drain(self) -> list[Row]:
+        """Takes every entry out of a queue, oldest first; one call each. Linux 4.20."""
+        # No more than fit in: a queue that is filled as fast as it is read has an end, too.
+        values = self._guarded(
+            lambda: b"".join(bpf.map_drain(self.fd, self._value.size, self.max_entries))
+        )
+        return list(self._value.codec.iter_unpack(values))
+
+    def _all(self) -> tuple[bytes, bytes]:
+        """Keys and values, one behind the other."""
+        try:
+            keys, values, _ = bpf.map_lookup_batch(
+                self.fd, self._key.size, self._stride, self.max_entries
+            )
+        except OSError as refused:
+            if refused.errno not in (bpf.ENOTSUPP, errno.EINVAL):
+                raise
+            return self._iterate()
+        return keys, values
+
+    def _written(self, keys: bytes, values: bytes) -> tuple[bytes, bytes]:
+        size, stride = self._key.size, self._stride
+        nothing = bytes(stride)
+        at = [
+            n
+            for n, first in enumerate(range(0, len(values), stride))
+            if values[first : first + stride] != nothing
+        ]
+        return (
+            b"".join([keys[n * size : (n + 1) * size] for n in at]),
+            b"".join([values[n * stride : (n + 1) * stride] for n in at]),
+        )
+
+    def _unpacked(self, keys: bytes, values: bytes) -> list[Row]:
+        unpacked = self._value.codec.iter_unpack(self._summed(values))
+        return [k + v for k, v in zip(self._key.codec.iter_unpack(keys), unpacked, strict=True)]
+
+    def _iterate(self) -> tuple[bytes, bytes]:
+        """Without batch reading (per-CPU arrays on 5.10). Entries deleted meanwhile are left out.
+
+        The kernel starts anew after a key that is gone, so a key that was seen ends the walk.
+        """
+        found: dict[bytes, bytes] = {}
+        key = bpf.map_next_key(self.fd, None, self._key.size)
+        while key is not None and key not in found:
+            value = bpf.map_lookup(self.fd, key, self._stride)
+            if value is not None:
+                found[key] = value
+            key = bpf.map_next_key(self.fd, key, self._key.size)
+        return b"".join(found), b"".join(found.values())
+
+    def _summed(self, values: bytes) -> bytes:
+        """Entries of one value for each CPU -> entries of one value.
+
+        A CPU's value is added as one number, all its u64 lanes at once. No lane carries into its
+        neighbour: a u64 that counts events, bytes or nanoseconds stays far below 2**64 (584
+        years), summed or not.
+        """
+        if self._cpus == 1:
+            return values
+        size, stride, order = self._value.size, self._stride, sys.byteorder
+        zero, nothing, lanes = bytes(size), bytes(stride), range(0, stride, size)
+        summed = []
+        for first in range(0, len(values), stride):
+            entry = values[first : first + stride]
+            if entry == nothing:  # as most entries of an array are
+                summed.append(zero)
+                continue
+            total = sum([int.from_bytes(entry[at : at + size], order) for at in lanes])
+            summed.append(total.to_bytes(size, order))
+        return b"".join(summed)
+
+    def _guarded(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except OSError as refused:
+            raise self._refusal(refused) from refused
+
+    def _refusal(self, refused: OSError) -> ProbeError:
+        code = refused.errno or 0
+        return ProbeError(f"the map {self.name}: {os.strerror(code)}", errno=code)
+
+
+def possible_cpus() -> int:
+    """CPUs that a per-CPU map has a value for (cpu_possible_mask, not only those online)."""
+    text = Path("/sys/devices/system/cpu/possible").read_text()
+    ranges = [part.partition("-") for part in text.strip().split(",")]
+    return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)

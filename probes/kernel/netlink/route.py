@@ -1,0 +1,270 @@
+"""Interfaces, qdiscs and filters as rtnetlink lists them. Needs no privilege.
+
+Numbers are those of include/uapi/linux/{if_link,rtnetlink,pkt_sched,pkt_cls}.h.
+"""
+
+from __future__ import annotations
+
+import socket
+from struct import Struct
+from typing import NamedTuple
+
+from probes.kernel.netlink import socket as nlsocket
+from probes.kernel.netlink.socket import attributes, chosen, text
+
+_RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 18, 22, 38, 46
+_IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
+_IFADDR = Struct("=BBBBI")  # struct ifaddrmsg: family, prefix's length, flags, scope, index
+_TCMSG = Struct("=BxxxiIII")  # struct tcmsg: family, ifindex, handle, parent, info
+_U32, _U64 = Struct("=I"), Struct("=Q")
+_LINK_STATS = Struct("=8Q56xQ")  # struct rtnl_link_stats64 up to rx_missed_errors (the 16th)
+_BASIC = Struct("=QI")  # struct gnet_stats_basic: bytes, packets
+_QUEUE = Struct("=IIIII")  # struct gnet_stats_queue: qlen, backlog, drops, requeues, overlimits
+
+_ARPHRD_LOOPBACK = 772
+_IFF_UP = 1
+_RTMGRP_LINK = 1
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
+_IFLA_STATS64, _IFLA_XDP = 23, 43
+_OF_INTERFACE = frozenset({
+    _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_STATS64, _IFLA_XDP,
+})  # fmt: skip
+_IFLA_INFO_KIND = 1
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_OPERSTATES = ("unknown", "gone", "down", "lowdown", "testing", "dormant", "up")
+
+_IFLA_XDP_ATTACHED, _IFLA_XDP_PROG_ID = 2, 4
+_XDP_MODES = ("none", "native", "generic", "offload", "several")  # XDP_ATTACHED_*
+_XDP_IDS = {5: "native", 6: "generic", 7: "offload"}  # IFLA_XDP_{DRV,SKB,HW}_PROG_ID
+
+_TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
+_STATS_BASIC, _STATS_QUEUE, _STATS_PKT64 = 1, 3, 8
+_TCA_BPF_NAME, _TCA_BPF_FLAGS, _TCA_BPF_ID = 7, 8, 11
+_BPF_ACT_DIRECT = 1  # TCA_BPF_FLAG_ACT_DIRECT
+
+ROOT = 0xFFFFFFFF  # TC_H_ROOT
+CLSACT = 0xFFFFFFF1  # TC_H_CLSACT, the parent of clsact and ingress qdiscs
+DIRECTIONS = {"ingress": 0xFFFFFFF2, "egress": 0xFFFFFFF3}  # TC_H_MIN_{INGRESS,EGRESS}
+
+
+class Interface(NamedTuple):
+    """A network interface. Counters are the kernel's own, 64 bit, since the interface was made.
+
+    name: as it is, not made printable. kind: IFLA_INFO_KIND ("veth", "bridge"...), "loopback" or
+    "physical". state: up, down, lowdown (what it stands on is down), dormant, testing, gone or
+    unknown. xdp_mode: native, generic, offload, several or none. xdp_programs: mode, program id.
+    """
+
+    ifindex: int
+    name: str
+    kind: str
+    state: str
+    mtu: int
+    rx_packets: int
+    tx_packets: int
+    rx_bytes: int
+    tx_bytes: int
+    rx_errors: int
+    tx_errors: int
+    rx_dropped: int
+    tx_dropped: int
+    rx_missed: int
+    xdp_mode: str
+    xdp_programs: tuple[tuple[str, int], ...]
+
+    @property
+    def xdp_ids(self) -> tuple[int, ...]:
+        """The ids of the XDP programs attached, in any mode."""
+        return tuple(id for _, id in self.xdp_programs)
+
+
+class Qdisc(NamedTuple):
+    """A queueing discipline. packets, bytes: sent on; drops, overlimits: 32 bit, they wrap.
+
+    A clsact qdisc counts both directions in one, and what its filters drop. backlog: bytes;
+    queued: packets. requeues: 32 bit.
+    """
+
+    ifindex: int
+    kind: str
+    handle: int
+    parent: int
+    packets: int
+    bytes: int
+    drops: int
+    overlimits: int
+    backlog: int
+    requeues: int = 0
+    queued: int = 0
+
+
+class Filter(NamedTuple):
+    """A classifier. name and program_id: of a bpf filter, else "" and 0. parent: DIRECTIONS'.
+
+    direct: whether what its program answers is the verdict (direct-action), not a class.
+    """
+
+    ifindex: int
+    parent: int
+    handle: int
+    priority: int
+    protocol: int
+    kind: str
+    name: str
+    program_id: int
+    direct: bool = False
+
+
+def links() -> list[Interface]:
+    """Every interface of this network namespace. Raises ProbeError."""
+    # No RTEXT_FILTER_SKIP_STATS to halve the message: since 7.x that leaves out these counters too.
+    request = _IFINFO.pack(0, 0, 0, 0, 0)
+    found = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
+    return list({link.ifindex: link for link in found}.values())
+
+
+class Changes:
+    """Whether interfaces have come, gone or changed: the kernel tells, so to ask costs nothing."""
+
+    def __init__(self) -> None:
+        self._told = nlsocket.listener(nlsocket.ROUTE, _RTMGRP_LINK)
+        self._first = True
+
+    def seen(self) -> bool:
+        """Whether any has since this was called last; true at first, and where nobody tells."""
+        first, self._first = self._first, False
+        return self._told is None or nlsocket.heard(self._told) or first
+
+    def close(self) -> None:
+        if self._told is not None:
+            self._told.close()
+
+
+def addresses() -> dict[int, list[str]]:
+    """IPv4 and IPv6 addresses by the index of their interface. Raises ProbeError."""
+    found: dict[int, list[str]] = {}
+    body = _IFADDR.pack(0, 0, 0, 0, 0)
+    for ifindex, address in nlsocket.dump(nlsocket.ROUTE, _RTM_GETADDR, body, _address):
+        found.setdefault(ifindex, []).append(address)
+    return found
+
+
+def link(ifindex: int) -> Interface | None:
+    """One interface, or None where it is not there. Raises ProbeError."""
+    request = _IFINFO.pack(0, 0, ifindex, 0, 0)
+    return nlsocket.get(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
+
+
+def qdiscs() -> list[Qdisc]:
+    """Every qdisc of this network namespace but the built-in default ones. Raises ProbeError."""
+    return nlsocket.dump(nlsocket.ROUTE, _RTM_GETQDISC, _TCMSG.pack(0, 0, 0, 0, 0), _qdisc)
+
+
+def filters(ifindex: int, direction: str) -> list[Filter]:
+    """The filters at one interface's clsact (or ingress) qdisc, first to run first.
+
+    None where there is no such qdisc or interface. Raises ProbeError.
+    """
+    request = _TCMSG.pack(0, ifindex, 0, DIRECTIONS[direction], 0)
+    return nlsocket.dump(nlsocket.ROUTE, _RTM_GETTFILTER, request, _filter)
+
+
+def _interface(data: bytes, start: int, end: int) -> Interface:
+    _, device, ifindex, flags, _ = _IFINFO.unpack_from(data, start)
+    found = chosen(data, start + _IFINFO.size, end, _OF_INTERFACE)
+    name = text(data, *found[_IFLA_IFNAME]) if _IFLA_IFNAME in found else ""
+    (mtu,) = _U32.unpack_from(data, found[_IFLA_MTU][0]) if _IFLA_MTU in found else (0,)
+    state = data[found[_IFLA_OPERSTATE][0]] if _IFLA_OPERSTATE in found else 0
+    kind = "loopback" if device == _ARPHRD_LOOPBACK else "physical"
+    if _IFLA_LINKINFO in found:
+        kind = _text_in(data, *found[_IFLA_LINKINFO], _IFLA_INFO_KIND) or kind
+    stats: tuple[int, ...] = (0,) * 9
+    if _IFLA_STATS64 in found:
+        stats = _LINK_STATS.unpack_from(data, found[_IFLA_STATS64][0])
+    mode, programs = _xdp(data, *found[_IFLA_XDP]) if _IFLA_XDP in found else ("none", ())
+    return Interface._make((ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs))
+
+
+def _address(data: bytes, start: int, end: int) -> tuple[int, str] | None:
+    """At a point-to-point link IFA_ADDRESS is the other end's."""
+    family, _, _, _, ifindex = _IFADDR.unpack_from(data, start)
+    found = {kind: data[at:to] for kind, at, to in attributes(data, start + _IFADDR.size, end)}
+    raw = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
+    if raw is None or family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    return ifindex, socket.inet_ntop(family, raw[: 4 if family == socket.AF_INET else 16])
+
+
+def _state(operstate: int, flags: int) -> str:
+    """Devices that do not tell (loopback, tun) are what their administrator made them."""
+    if operstate == 0:
+        return "up" if flags & _IFF_UP else "down"
+    return _OPERSTATES[operstate] if operstate < len(_OPERSTATES) else "unknown"
+
+
+def _xdp(data: bytes, start: int, end: int) -> tuple[str, tuple[tuple[str, int], ...]]:
+    mode, only, ids = "none", 0, []
+    for attribute, at, _ in attributes(data, start, end):
+        if attribute == _IFLA_XDP_ATTACHED:
+            mode = _XDP_MODES[data[at]] if data[at] < len(_XDP_MODES) else "several"
+        elif attribute == _IFLA_XDP_PROG_ID:
+            (only,) = _U32.unpack_from(data, at)
+        elif attribute in _XDP_IDS:
+            ids.append((_XDP_IDS[attribute], _U32.unpack_from(data, at)[0]))
+    if only and not ids:  # before Linux 5.0 there were no ids by mode
+        ids.append((mode, only))
+    return mode, tuple(ids)
+
+
+def _text_in(data: bytes, start: int, end: int, wanted: int) -> str:
+    found = chosen(data, start, end, (wanted,))
+    return text(data, *found[wanted]) if found else ""
+
+
+def _qdisc(data: bytes, start: int, end: int) -> Qdisc:
+    _, ifindex, handle, parent, _ = _TCMSG.unpack_from(data, start)
+    kind = ""
+    stats: tuple[int, ...] = (0,) * 7
+    for attribute, at, to in attributes(data, start + _TCMSG.size, end):
+        if attribute == _TCA_KIND:
+            kind = text(data, at, to)
+        elif attribute == _TCA_STATS2:
+            stats = _qdisc_stats(data, at, to)
+    return Qdisc._make((ifindex, kind, handle, parent, *stats))
+
+
+def _qdisc_stats(data: bytes, start: int, end: int) -> tuple[int, ...]:
+    """As in `Qdisc`, from packets on."""
+    packets = octets = drops = overlimits = backlog = wide = requeues = queued = 0
+    for attribute, at, _ in attributes(data, start, end):
+        if attribute == _STATS_BASIC:
+            octets, packets = _BASIC.unpack_from(data, at)
+        elif attribute == _STATS_PKT64:  # only where 32 bits do not hold them (Linux 5.5)
+            (wide,) = _U64.unpack_from(data, at)
+        elif attribute == _STATS_QUEUE:
+            queued, backlog, drops, requeues, overlimits = _QUEUE.unpack_from(data, at)
+    return wide or packets, octets, drops, overlimits, backlog, requeues, queued
+
+
+def _filter(data: bytes, start: int, end: int) -> Filter | None:
+    _, ifindex, handle, parent, info = _TCMSG.unpack_from(data, start)
+    kind, of_bpf = "", ("", 0, False)
+    for attribute, at, to in attributes(data, start + _TCMSG.size, end):
+        if attribute == _TCA_KIND:
+            kind = text(data, at, to)
+        elif attribute == _TCA_OPTIONS and kind == "bpf":
+            of_bpf = _bpf_options(data, at, to)
+    protocol = (info & 0xFF) << 8 | (info >> 8 & 0xFF)  # in network byte order there
+    return Filter(ifindex, parent, handle, info >> 16, protocol, kind, *of_bpf)
+
+
+def _bpf_options(data: bytes, start: int, end: int) -> tuple[str, int, bool]:
+    name, program, direct = "", 0, False
+    for attribute, at, to in attributes(data, start, end):
+        if attribute == _TCA_BPF_NAME:
+            name = text(data, at, to)
+        elif attribute == _TCA_BPF_ID:
+            (program,) = _U32.unpack_from(data, at)
+        elif attribute == _TCA_BPF_FLAGS:
+            direct = bool(_U32.unpack_from(data, at)[0] & _BPF_ACT_DIRECT)
+    return name, program, direct

@@ -1,0 +1,219 @@
+"""Netlink requests that read, over a raw socket, decoded while they arrive.
+
+Reading only, and only what is polled: a dump here costs a fraction of what a general netlink
+library takes. What changes something goes through pyroute2 (`changes`).
+
+A socket belongs to the network namespace of the thread that opened it, and is opened per dump.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
+from errno import (
+    EACCES,
+    EBUSY,
+    EEXIST,
+    EINVAL,
+    ENOBUFS,
+    ENODEV,
+    ENOENT,
+    EOPNOTSUPP,
+    EPERM,
+    ERANGE,
+)
+from struct import Struct
+from typing import TypeVar
+
+from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported
+
+T = TypeVar("T")
+Decode = Callable[[bytes, int, int], T | None]
+"""Gets the buffer and where a message's payload begins and ends; None leaves the message out."""
+
+ROUTE = 0  # NETLINK_ROUTE
+SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
+XFRM = 6  # NETLINK_XFRM
+
+_HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
+_ERRNO = Struct("=i")
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_F_REQUEST, _F_DUMP = 0x1, 0x300
+_F_DUMP_INTR, _F_CAPPED, _F_ACK_TLVS = 0x10, 0x100, 0x200
+_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+_SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
+_ERRMSG_TEXT = 1  # NLMSGERR_ATTR_MSG
+# The kernel fills at most 32 kB for one recv (netlink_dump); a larger message comes alone.
+_BUFFER = 65536
+_TRIES = 10
+
+_KINDS: dict[int, type[ProbeError]] = {
+    EPERM: Denied,
+    EACCES: Denied,
+    EBUSY: Busy,
+    EEXIST: Busy,
+    ENODEV: Gone,
+    ENOENT: Unsupported,
+    EINVAL: Unsupported,
+    EOPNOTSUPP: Unsupported,
+    ERANGE: Unsupported,
+}
+
+
+class _ChangedMeanwhile(Exception):
+    """NLM_F_DUMP_INTR: the list changed during the dump, which may lack or repeat entries."""
+
+
+def dump(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> list[T]:
+    """Everything that a NLM_F_DUMP request of this kind (nlmsg_type) with this body gives.
+
+    Taken again when the list changed meanwhile, so that nothing is missing or there twice; where
+    it never stands still, the last one has to do, which may lack or repeat what was changing.
+    Raises ProbeError with the kernel's errno. Linux 2.6; needs no privilege.
+    """
+    with _socket(protocol) as s:
+        for _ in range(_TRIES):
+            found: list[T] = []
+            try:
+                found.extend(_replies(s, kind, _F_DUMP, body, decode))
+            except _ChangedMeanwhile:
+                continue
+            break
+    return found
+
+
+def get(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> T | None:
+    """The one object that this body asks for; None where there is none. Raises ProbeError."""
+    with _socket(protocol) as s:
+        try:
+            return next(_replies(s, kind, 0, body, decode), None)
+        except Gone:
+            return None
+
+
+def listener(protocol: int, groups: int) -> socket.socket | None:
+    """A socket that hears what these multicast groups are told (bits); None: none can be had."""
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    try:
+        told = socket.socket(socket.AF_NETLINK, kind, protocol)
+    except OSError:
+        return None
+    try:
+        told.bind((0, groups))
+    except OSError:
+        told.close()
+        return None
+    return told
+
+
+def heard(told: socket.socket) -> bool:
+    """Whether a `listener` has been told anything since it was asked last."""
+    any_of_it = False
+    while True:
+        try:
+            told.recv(_BUFFER)
+        except BlockingIOError:
+            return any_of_it
+        except OSError as lost:
+            if lost.errno != ENOBUFS:  # so much that some of it was lost
+                return True
+        any_of_it = True
+
+
+def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Each attribute's type and where its payload begins and ends in `data`."""
+    unpack = _ATTRIBUTE.unpack_from
+    while start + 4 <= end:
+        length, kind = unpack(data, start)
+        if length < 4 or start + length > end:
+            return
+        yield kind & _TYPE_MASK, start + 4, start + length
+        start += (length + 3) & ~3
+
+
+def chosen(data: bytes, start: int, end: int, wanted: Container[int]) -> dict[int, tuple[int, int]]:
+    """Of the attributes that are wanted, where the payload of each begins and ends in `data`.
+
+    For messages with many attributes, of which few are looked at.
+    """
+    unpack, found = _ATTRIBUTE.unpack_from, {}
+    while start + 4 <= end:
+        length, kind = unpack(data, start)
+        if length < 4 or start + length > end:
+            break
+        if kind & _TYPE_MASK in wanted:
+            found[kind & _TYPE_MASK] = start + 4, start + length
+        start += (length + 3) & ~3
+    return found
+
+
+def text(data: bytes, start: int, end: int) -> str:
+    """A C string. Bytes that are no UTF-8 survive as surrogates (`os.fsencode` gives them back)."""
+    return os.fsdecode(data[start:end].split(b"\0", 1)[0])
+
+
+def refusal(errno: int, doing: str, kernel: str = "") -> ProbeError:
+    """A netlink errno as a refusal. doing: what did not work. kernel: its extack text, or ""."""
+    why = f"{doing}: {kernel or os.strerror(errno)}"
+    remedy = "Run it as root (sudo), or grant CAP_NET_ADMIN." if errno in (EPERM, EACCES) else ""
+    return _KINDS.get(errno, ProbeError)(why, errno=errno, remedy=remedy)
+
+
+@contextmanager
+def _socket(protocol: int) -> Iterator[socket.socket]:
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol) as s:
+            for option in (_NETLINK_EXT_ACK, _NETLINK_CAP_ACK):
+                with suppress(OSError):  # before Linux 4.12: errors come without the kernel's text
+                    s.setsockopt(_SOL_NETLINK, option, 1)
+            yield s
+    except OSError as e:
+        raise refusal(e.errno or 0, "netlink cannot be read") from e
+
+
+def _replies(
+    s: socket.socket, kind: int, flags: int, body: bytes, decode: Decode[T]
+) -> Iterator[T]:
+    s.send(_HEADER.pack(_HEADER.size + len(body), kind, _F_REQUEST | flags, 0, 0) + body)
+    changed = False
+    while True:
+        data, _, message_flags, _ = s.recvmsg(_BUFFER)
+        if message_flags & socket.MSG_TRUNC:
+            raise ProbeError("netlink sent a message that is larger than the buffer")
+        for message, marks, start, end in _messages(data):
+            changed = changed or bool(marks & _F_DUMP_INTR)
+            if message in (_NLMSG_DONE, _NLMSG_ERROR):
+                _check(data, message, marks, start, end)
+                if changed:
+                    raise _ChangedMeanwhile
+                return
+            decoded = decode(data, start, end)
+            if decoded is not None:
+                yield decoded
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    at = 0
+    while at + _HEADER.size <= len(data):
+        length, kind, flags, _, _ = _HEADER.unpack_from(data, at)
+        if length < _HEADER.size or at + length > len(data):
+            raise ProbeError("netlink sent a broken message")
+        yield kind, flags, at + _HEADER.size, at + length
+        at += (length + 3) & ~3
+
+
+def _check(data: bytes, message: int, flags: int, start: int, end: int) -> None:
+    """Raises what NLMSG_ERROR, or NLMSG_DONE of a dump that failed midway, says."""
+    errno = -_ERRNO.unpack_from(data, start)[0] if end - start >= 4 else 0
+    if errno <= 0:
+        return
+    at = start + 4
+    if message == _NLMSG_ERROR:  # then comes the request's header, and its body if not capped
+        body = 0 if flags & _F_CAPPED else _HEADER.unpack_from(data, at)[0] - _HEADER.size
+        at += _HEADER.size + body
+    found = {k: text(data, b, e) for k, b, e in attributes(data, at, end) if k == _ERRMSG_TEXT}
+    kernel = found.get(_ERRMSG_TEXT, "") if flags & _F_ACK_TLVS else ""
+    raise refusal(errno, "netlink does not list it", kernel)

@@ -1,0 +1,518 @@
+"""The owner: walks a hook's ladder, keeps every refusal, reads, and lets go of everything.
+
+One `Attachment` holds what one hook on one target has attached. It releases in reverse order,
+and what was attached before an error in the middle goes at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+
+from probes import point as points
+from probes.attach import program as bpf_program
+from probes.attach.handle import Attached
+from probes.compile.compiler import Compiler, Module
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+from probes.kernel import bpf, objects
+from probes.ladder import features
+from probes.model import (
+    Attach,
+    Cost,
+    Hook,
+    HookId,
+    Opening,
+    Reach,
+    Reading,
+    Refusal,
+    Row,
+    Rung,
+    Sample,
+    State,
+    Status,
+    Table,
+)
+
+_epochs = count(1)
+
+KEPT = "kept by a person whatever it costs: the budget does not touch it"
+MOST_FAILURES = 10
+"""Readings that may fail one after the other before an attachment is given up."""
+
+
+class Modules:
+    """Compiled modules, one for each source, shared by the attachments that use them."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[threading.Lock, list[Module], int]] = {}
+
+    def take(self, source: str, stack: ExitStack) -> Module:
+        """The module of a source, compiled if need be; given back when `stack` unwinds."""
+        with self._lock:
+            making, made, users = self._held.get(source, (threading.Lock(), [], 0))
+            self._held[source] = (making, made, users + 1)
+        stack.callback(self._give_back, source)
+        with making:
+            if not made:
+                made.append(self._compiler.compile(source))
+            return made[0]
+
+    def _give_back(self, source: str) -> None:
+        with self._lock:
+            making, made, users = self._held[source]
+            if users > 1:
+                self._held[source] = (making, made, users - 1)
+                return
+            del self._held[source]
+        for module in made:
+            module.close()
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A rung that stands: how it is read, what it costs to let go.
+
+    failures: readings that failed since the latest good one, `last`. calm: the status's note
+    before them; trouble: the one that tells of them. one_in, map_memory: as in Status and Cost.
+    """
+
+    rung: Rung
+    read: Callable[[], Reading]
+    stack: ExitStack
+    programs: list[int]
+    held: list[Attached]
+    epoch: int
+    one_in: int = 1
+    map_memory: int | None = None
+    note: str = ""
+    failures: int = 0
+    last: Sample | None = None
+    calm: str = ""
+    trouble: str = ""
+
+
+class Attachment:
+    """One hook on one target. Thread-safe; `climb` may run long while `read` goes on."""
+
+    def __init__(
+        self,
+        hook: Hook,
+        modules: Modules,
+        target: str | None = None,
+        ifindex: int = 0,
+        *,
+        observe_only: bool = False,
+    ) -> None:
+        self.hook = hook
+        self.ifindex = ifindex
+        self._modules = modules
+        self._observe_only = observe_only
+        self._lock = threading.Lock()
+        self._climbing = threading.Lock()
+        self._standing: _Standing | None = None
+        self._status = Status(HookId(hook.name, target))
+        self._one_in = 1
+        self._asked = self._cut = False
+        self.kept = False
+        self._why = ""
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    def rename(self, target: str) -> None:
+        """The interface has another name now; what is attached stays."""
+        with self._lock:
+            self._status = replace(self._status, id=HookId(self.hook.name, target))
+
+    # -- attaching -----------------------------------------------------------------------------
+
+    def rest(self) -> None:
+        """Stands on the first passive rung at once, if there is one, until `climb` has ended."""
+        passive = next((r for r in self.hook.ladder if r.passive), None)
+        note = "attaching"
+        if passive is not None:
+            try:
+                self._take(self._stand(passive), (), State.ATTACHING, note)
+                return
+            except ProbeError as refusal:
+                note = refusal.why
+        self._say(State.ATTACHING, note=note)
+
+    def climb(self, *, pinned: str | None = None, asked: bool = False) -> Status:
+        """Walks the ladder from its best rung, or tries only the pinned one.
+
+        asked: a person wants it, so rungs that outlive the process are allowed. Never raises
+        ProbeError: what was refused is in the status, whose state is FAILED if nothing stood.
+        """
+        with self._climbing:
+            return self._climb(pinned, asked)
+
+    def _climb(self, pinned: str | None, asked: bool) -> Status:
+        self._asked = asked
+        refused: list[Refusal] = []
+        taken: set[str] = set()
+        for rung in self.hook.ladder:
+            if pinned is not None and rung.name != pinned:
+                continue
+            try:
+                self._allow(rung, taken, asked=asked, pinned=pinned is not None)
+                standing = self._resting_on(rung) or self._stand(rung)
+            except ProbeError as refusal:
+                refused.append(_refusal(rung, refusal))
+                if isinstance(refusal, Busy):
+                    taken |= _seats(rung)
+                continue
+            state = State.PASSIVE if rung.passive else State.ATTACHED
+            self._take(standing, refused, state, standing.note, pinned=pinned is not None)
+            return self._status
+        self._drop()
+        self._say(State.FAILED, refused, pinned=pinned is not None)
+        return self._status
+
+    def _allow(self, rung: Rung, taken: set[str], *, asked: bool, pinned: bool) -> None:
+        """Raises the refusal of a rung that is not to be tried at all."""
+        if rung.passive:
+            return
+        in_path = self.hook.reach_of(rung) is Reach.DATA_PATH
+        if self._observe_only and (rung.lasting or in_path):
+            raise Denied("--observe-only: nothing is attached in a data path")
+        if self.hook.only_pinned(rung) and not pinned:
+            raise Denied(
+                "it would sit in the data path, so it is taken only where a person names it",
+                remedy=f"Pin it: --rung {self.hook.name}={rung.name}.",
+            )
+        if rung.lasting and not asked:
+            raise Denied(
+                "it would outlive this process, so it is taken on a person's word only",
+                remedy="Attach it by key, or with --attach.",
+            )
+        if taken & _seats(rung):
+            raise Busy("the same seat is taken; nobody is replaced")
+        if (veto := features.veto(rung, self.ifindex)) is not None:
+            raise veto
+
+    def _resting_on(self, rung: Rung) -> _Standing | None:
+        """What `rest` took, if the ladder ends there: its numbers, and so its rates, go on."""
+        standing = self._standing
+        if standing is None or self._status.state is not State.ATTACHING:
+            return None
+        return standing if standing.rung is rung else None
+
+    def _stand(self, rung: Rung) -> _Standing:
+        """Attaches a rung whole, or not at all."""
+        with ExitStack() as stack:
+            programs: list[int] = []
+            held: list[Attached] = []
+            notes = [rung.misses] if rung.misses else []
+            tables: Mapping[str, Table] = {}
+            functions: Mapping[str, bytes] = {}
+            maps: Mapping[str, int] = {}
+            iterators: dict[str, Callable[[], bytes]] = {}
+            one_in = self._one_in if rung.samples else 1
+            if rung.source:
+                source = rung.source_for(self._status.id.target, one_in)
+                module = self._modules.take(source, stack)
+                tables, functions, maps = module.tables, module.functions, module.fds
+            for program in rung.programs:
+                insns = functions[program.function]
+                try:
+                    with ExitStack() as attaching:
+                        fd = bpf_program.load(program.point, insns, program.function)
+                        attaching.callback(os.close, fd)
+                        attached = bpf_program.attach(program.point, fd, self.ifindex, maps)
+                        attaching.callback(attached)
+                        stack.push(attaching.pop_all())
+                except ProbeError as refusal:
+                    if not program.optional:
+                        raise
+                    notes.append(f"{program.without}: {refusal.why}")
+                    continue
+                programs.append(fd)
+                held.append(attached)
+                if isinstance(program.point, points.Iterator) and attached.link is not None:
+                    iterators[program.function] = partial(bpf.iterate, attached.link)
+            target = self._status.id.target
+            memory = None if rung.passive else _memory(maps.values())
+            ids = tuple(bpf.prog_info(fd).id for fd in programs)
+            attach = _attaching(programs)
+            following = stack.enter_context(ExitStack())
+            read = rung.open(
+                Opening(
+                    self.hook,
+                    tables,
+                    target,
+                    self.ifindex,
+                    ids,
+                    functions,
+                    attach,
+                    following,
+                    iterators,
+                )
+            )
+            if one_in > 1:
+                notes.insert(0, self._why)
+            if self.kept:
+                notes.insert(0, KEPT)
+            note = "; ".join(notes)
+            return _Standing(
+                rung, read, stack.pop_all(), programs, held, next(_epochs), one_in, memory, note
+            )
+
+    def _take(
+        self,
+        standing: _Standing,
+        refused: Iterable[Refusal],
+        state: State,
+        note: str,
+        *,
+        pinned: bool = False,
+    ) -> None:
+        with self._lock:
+            before, self._standing = self._standing, standing
+            self._status = Status(
+                self._status.id,
+                state,
+                standing.rung.name,
+                tuple(refused),
+                note,
+                pinned,
+                standing.one_in,
+            )
+        if before is not None and before is not standing:
+            before.stack.close()
+
+    def _say(
+        self,
+        state: State,
+        refused: Iterable[Refusal] = (),
+        *,
+        note: str = "",
+        pinned: bool = False,
+    ) -> None:
+        with self._lock:
+            self._status = Status(self._status.id, state, None, tuple(refused), note, pinned)
+
+    def _drop(self) -> None:
+        with self._lock:
+            standing, self._standing = self._standing, None
+        if standing is not None:
+            standing.stack.close()
+
+    def detach(self, note: str = "") -> Status:
+        """Lets go of everything, in reverse order. note: why, where nobody asked for it."""
+        with self._climbing:
+            self._drop()
+            self._cut = bool(note)
+            self._say(State.DETACHED, note=note)
+            return self._status
+
+    # -- the budget ----------------------------------------------------------------------------
+
+    @property
+    def samples(self) -> bool:
+        """Whether the rung that it stands on can count one event in so many."""
+        standing = self._standing
+        return standing is not None and standing.rung.samples
+
+    def cost(self) -> Cost | None:
+        """What its programs cost so far; None where it has none."""
+        with self._lock:
+            return None if self._standing is None else _cost(self._standing)[0]
+
+    def slow(self, one_in: int, note: str) -> Status:
+        """Attaches the same again, to count one event in so many; counting starts anew."""
+        with self._climbing:
+            before = self._status
+            self._one_in, self._why, self._cut = one_in, note, True
+            return self._climb(before.rung if before.pinned else None, self._asked)
+
+    @property
+    def epoch(self) -> int:
+        """Of what stands now, 0 for nothing: see `Sample.epoch`."""
+        standing = self._standing
+        return standing.epoch if standing is not None else 0
+
+    @property
+    def cut(self) -> bool:
+        """Whether the budget has slowed or detached it, and nobody attached it again."""
+        return self._cut
+
+    def keep(self) -> None:
+        """Whatever it costs, on a person's word: the next climb counts every event."""
+        self.kept, self._one_in, self._cut = True, 1, False
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def read(self) -> Sample:
+        """One sample; without rows where nothing stands.
+
+        A reading that fails for the moment gives the sample before once more, and the status says
+        why. A target that has gone, and too many failures in a row, end the attachment; a program
+        that somebody else detached leaves the hook on its counters, if it has some.
+        """
+        with self._lock:
+            standing = self._standing
+            if standing is None:
+                return self._sample(None, Reading(), None)
+            try:
+                reading, (cost, missed) = standing.read(), _cost(standing)
+                if missed:
+                    reading = replace(reading, lost=reading.lost + missed)
+                taken = any(held.taken() for held in standing.held)
+            except (ProbeError, OSError) as failed:
+                standing.failures += 1
+                if standing.failures < MOST_FAILURES and not isinstance(failed, Gone):
+                    return self._once_more(standing, failed)
+                problem: ProbeError | OSError = failed
+                taken = False
+            else:
+                if not taken:
+                    self._calm(standing)
+                    standing.last = self._sample(standing, reading, cost)
+                    return standing.last
+                problem = Gone("somebody else detached it or took its place")
+        return self._robbed(standing, problem) if taken else self._end(problem)
+
+    def _once_more(self, standing: _Standing, failed: ProbeError | OSError) -> Sample:
+        """The sample before, as old as it is, so that no rate is made of what was not read."""
+        if standing.failures == 1:
+            standing.calm = self._status.note
+            why = failed.why if isinstance(failed, ProbeError) else failed.strerror
+            said = f"not read since {time.strftime('%H:%M:%S')}: {why}"
+            standing.trouble = "; ".join(filter(None, (standing.note, said)))
+            self._status = replace(self._status, note=standing.trouble)
+        if standing.last is None:
+            return self._sample(None, Reading(), None)
+        return replace(standing.last, status=self._status, log=())
+
+    def _calm(self, standing: _Standing) -> None:
+        if standing.failures and self._status.note == standing.trouble:
+            self._status = replace(self._status, note=standing.calm)
+        standing.failures = 0
+
+    def _end(self, problem: ProbeError | OSError) -> Sample:
+        rung = self._status.rung
+        refused = [*self._status.refused, _unread(rung, problem)]
+        try:
+            self._drop()
+        except (ProbeError, OSError) as stuck:  # it is recorded, so the next start removes it
+            why = f"not detached yet: {stuck}"
+            refused.append(_unread(rung, ProbeError(why, errno=stuck.errno or 0)))
+        self._say(State.FAILED, refused)
+        return self._sample(None, Reading(), None)
+
+    def _robbed(self, standing: _Standing, problem: ProbeError | OSError) -> Sample:
+        """Lets go of what is left of a rung, and stands on the counters, as when nothing stood."""
+        if not self._climbing.acquire(blocking=False):
+            return standing.last or self._sample(None, Reading(), None)  # it is being attached anew
+        try:
+            status = self._status
+            passive = next((r for r in self.hook.ladder if r.passive), None)
+            if passive is None or status.pinned:
+                return self._end(problem)
+            refused = (*status.refused, _unread(status.rung, problem))
+            try:
+                self._take(self._stand(passive), refused, State.PASSIVE, refused[-1].why)
+            except ProbeError as also:
+                return self._end(also)
+            return self.read()
+        finally:
+            self._climbing.release()
+
+    def _sample(self, standing: _Standing | None, reading: Reading, cost: Cost | None) -> Sample:
+        now, keys = time.monotonic(), self.hook.places.keys
+        found = reading.rows
+        if standing is not None and standing.one_in > 1:
+            found = [_scaled(self.hook, row, standing.one_in) for row in found]
+        rows = {tuple([row[i] for i in keys]): row for row in found}
+        return Sample(
+            status=self._status,
+            time=now,
+            wall=time.time(),
+            epoch=standing.epoch if standing is not None else 0,
+            rows=rows,
+            lost=reading.lost,
+            cost=cost,
+            log=tuple(reading.log),
+            from_zero=standing.rung.from_zero if standing is not None else True,
+        )
+
+
+def _attaching(programs: list[int]) -> Attach:
+    """What a rung attaches by itself counts among its programs while it is there."""
+
+    def attach(point: points.Point, insns: bytes, name: str, stack: ExitStack) -> int:
+        with ExitStack() as attaching:
+            fd = bpf_program.load(point, insns, name)
+            attaching.callback(os.close, fd)
+            attaching.callback(bpf_program.attach(point, fd, 0))
+            programs.append(fd)
+            attaching.callback(programs.remove, fd)
+            id = bpf.prog_info(fd).id
+            stack.push(attaching.pop_all())
+            return id
+
+    return attach
+
+
+def _cost(standing: _Standing) -> tuple[Cost | None, int]:
+    """What its programs cost, and how many events they missed. None for a rung that can have no
+    program; one that follows may have none at the moment."""
+    if standing.rung.passive:
+        return None, 0
+    run_ns = runs = missed = 0
+    for fd in standing.programs:
+        ns, times, not_run = bpf.prog_runs(fd)
+        run_ns, runs, missed = run_ns + ns, runs + times, missed + not_run
+    return Cost(runs, run_ns, standing.map_memory), missed
+
+
+def _memory(maps: Iterable[int]) -> int | None:
+    """Bytes that these maps are charged; None where the kernel does not tell."""
+    told = [objects.fd_field(f"/proc/self/fdinfo/{fd}", "memlock") for fd in maps]
+    return None if None in told else sum(size or 0 for size in told)
+
+
+def _scaled(hook: Hook, row: Row, factor: int) -> Row:
+    """A row of one event in `factor`: what adds up, times that."""
+    scaled = list(row)
+    for place, _, histogram in hook.places.sums:
+        value = row[place]
+        if histogram and isinstance(value, tuple):
+            scaled[place] = tuple(n * factor for n in value)
+        elif isinstance(value, int):
+            scaled[place] = value * factor
+    return tuple(scaled)
+
+
+def _refusal(rung: Rung, error: ProbeError) -> Refusal:
+    log = error.log if isinstance(error, LoadFailed) else ""
+    return Refusal(rung.name, error.code, error.why, error.remedy, log)
+
+
+def _unread(rung: str | None, problem: ProbeError | OSError) -> Refusal:
+    """Why something that stood does not stand any more."""
+    if isinstance(problem, OSError):
+        problem = Unsupported(f"reading: {problem.strerror}", errno=problem.errno or 0)
+    return Refusal(rung or "", problem.code, problem.why, problem.remedy)
+
+
+def _seats(rung: Rung) -> set[str]:
+    """The places that only one program can take, among those the rung wants."""
+    seats = set()
+    for program in rung.programs:
+        match program.point:
+            case points.XdpLink() | points.XdpNetlink():
+                seats.add("xdp")
+            case points.CgroupLink() | points.CgroupAttach():
+                seats.add("cgroup")
+    return seats

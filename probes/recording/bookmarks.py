@@ -1,0 +1,145 @@
+"""What is worth coming back to in a recording: drops, failures, and what was attached or let go of.
+
+A `Moment` goes with each frame and can be had without decoding it: a time bar is drawn of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from probes.model import Enforced, Hook, HookId, Sample, State, Status
+from probes.recording.encoder import Tick
+
+DROPS = (("drops", "packets"), ("xdp-programs", "drop"), ("interfaces", "rx_missed"))
+FAILURES = (("tcp-connect", "failed"),)
+"""Hook and counter; they say how bad it is, not how many packets: some are in two of them."""
+LEAST, TIMES, BACK = 10, 3, 10
+"""An onset: so many at once, and so many times what there was in so many moments before."""
+MOST_EVENTS, LONGEST = 16, 120
+"""Of one moment; letters of one."""
+
+
+class Moment(NamedTuple):
+    """wall: Unix seconds. drops: packets, failures: connects, since the moment before. events:
+    what was attached, let go of or refused, and rules, a phrase for each. anew: some hook's
+    counting begins here."""
+
+    wall: float
+    drops: int = 0
+    failures: int = 0
+    events: tuple[str, ...] = ()
+    anew: bool = False
+
+
+class Mark(NamedTuple):
+    """A moment to jump to. number: the moment's. kind: "drops", "failures" or "event"."""
+
+    number: int
+    kind: str
+    text: str
+
+
+class Noticing:
+    """Makes moments of ticks, one after the other."""
+
+    def __init__(self, hooks: Mapping[str, Hook]) -> None:
+        self._before: Tick | None = None
+        self._drops = _places(hooks, DROPS)
+        self._failures = _places(hooks, FAILURES)
+
+    def moment(self, tick: Tick) -> Moment:
+        before, self._before = self._before, tick
+        if before is None:
+            return Moment(tick.wall, anew=True)
+        events = [*_statuses(before.statuses, tick.statuses), *_rules(before.rules, tick.rules)]
+        return Moment(
+            tick.wall,
+            _increase(self._drops, before, tick),
+            _increase(self._failures, before, tick),
+            tuple([e[:LONGEST] for e in events[:MOST_EVENTS]]),
+            any(_anew(before.samples.get(h, ()), s) for h, s in tick.fresh(before).items()),
+        )
+
+
+def marks(moments: Iterable[Moment], first: int = 0) -> Iterator[Mark]:
+    """Where something begins. first: the number of the first moment."""
+    drops, failures = _Onset(), _Onset()
+    for number, moment in enumerate(moments, first):
+        for event in moment.events:
+            yield Mark(number, "event", event)
+        if drops.at(moment.drops):
+            yield Mark(number, "drops", f"{moment.drops} packets dropped")
+        if failures.at(moment.failures):
+            yield Mark(number, "failures", f"{moment.failures} connects failed")
+
+
+class _Onset:
+    def __init__(self) -> None:
+        self._before: deque[int] = deque(maxlen=BACK)
+
+    def at(self, number: int) -> bool:
+        usual = sum(self._before) / max(len(self._before), 1)
+        known = bool(self._before)
+        self._before.append(number)
+        return known and number >= LEAST and number > TIMES * usual
+
+
+def _places(hooks: Mapping[str, Hook], wanted: Iterable[tuple[str, str]]) -> list[tuple[str, int]]:
+    return [
+        (hook, hooks[hook].places.names.index(column)) for hook, column in wanted if hook in hooks
+    ]
+
+
+def _increase(places: Iterable[tuple[str, int]], before: Tick, tick: Tick) -> int:
+    total = 0
+    for hook, place in places:
+        known = before.samples.get(hook, ())
+        now = tick.samples.get(hook, ())
+        if now is known:
+            continue
+        for was, sample in _pairs(known, now):
+            if was is None or was.epoch != sample.epoch:
+                continue
+            for key, row in sample.rows.items():
+                count, old = row[place], was.rows.get(key)
+                then = old[place] if old is not None else 0 if sample.from_zero else None
+                if isinstance(count, int) and isinstance(then, int) and count > then:
+                    total += count - then
+    return total
+
+
+def _pairs(
+    known: Sequence[Sample], now: Sequence[Sample]
+) -> Iterator[tuple[Sample | None, Sample]]:
+    by_id = {s.status.id: s for s in known}
+    for sample in now:
+        yield by_id.get(sample.status.id), sample
+
+
+def _anew(known: Sequence[Sample], now: Sequence[Sample]) -> bool:
+    return any(was is None or was.epoch != sample.epoch for was, sample in _pairs(known, now))
+
+
+def _statuses(before: Sequence[Status], now: Sequence[Status]) -> Iterator[str]:
+    if before is now or before == now:
+        return
+    known = {s.id: s for s in before}
+    for status in now:
+        was = known.pop(status.id, Status(status.id))
+        if (was.state, was.rung) != (status.state, status.rung) and (
+            status.state is not State.ATTACHING
+        ):
+            yield f"{status.id} {status.state}{f' on {status.rung}' if status.rung else ''}"
+    gone: list[HookId] = [id for id, was in known.items() if was.state is not State.DETACHED]
+    yield from (f"{id} gone" for id in gone)
+
+
+def _rules(before: Sequence[Enforced], now: Sequence[Enforced]) -> Iterator[str]:
+    known = {(e.interface, e.rule.what) for e in before}
+    there = {(e.interface, e.rule.what) for e in now}
+    for interface, what in sorted(there - known):
+        yield f"dropping on {interface}: {what}"
+    for interface, what in sorted(known - there):
+        yield f"no longer dropping on {interface}: {what}"

@@ -1,0 +1,379 @@
+"""Values as bytes, and rows column by column: what changed since the rows before.
+
+Columns that stay cost a byte. Integers that change are stored as the differences, in the smallest
+array that holds them. All of it is for `encoder`; what it reads may be anybody's, so a `Reader`
+raises Malformed for whatever a `Writer` cannot have written, and is bounded in what it makes.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+from array import array
+from collections.abc import Callable, Sequence
+from itertools import accumulate, repeat
+from operator import add, sub
+
+from probes.model import Row, Value
+
+MOST_CELLS = 1 << 21
+"""Cells of one frame, those of histograms each by itself: three times what all maps can hold."""
+MOST_TEXT = 1 << 20
+"""Bytes of one text."""
+LONGEST = 64
+"""Cells of a tuple: a log2 histogram of 64 bits."""
+_WIDEST = 20
+"""Bytes of an integer: more than any counter has."""
+
+_SAME, _TEXTS, _TUPLES, _CHANGED, _ALL = 0, 1, 2, 3, 4
+_CODES = {10: "b", 11: "h", 12: "i", 13: "q"}
+_BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in _CODES.items())
+_SWAP = sys.byteorder == "big"
+
+Column = Sequence[Value]
+
+
+class Malformed(ValueError):
+    """Bytes that this program cannot have written; one phrase."""
+
+
+class Writer:
+    """Bytes in the making. A size is a number that is not negative."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def size(self, number: int) -> None:
+        while number > 0x7F:
+            self.data.append(number & 0x7F | 0x80)
+            number >>= 7
+        self.data.append(number)
+
+    def count(self, number: int | None) -> None:
+        """One that there may be none of."""
+        self.size(0 if number is None else number + 1)
+
+    def number(self, number: int) -> None:
+        self.size(number << 1 if number >= 0 else ~number << 1 | 1)
+
+    def real(self, number: float) -> None:
+        self.data += struct.pack("<d", number)
+
+    def text(self, text: str) -> None:
+        octets = text.encode("utf-8", "surrogatepass")
+        self.size(len(octets))
+        self.data += octets
+
+    def optional(self, text: str | None) -> None:
+        self.data.append(text is not None)
+        if text is not None:
+            self.text(text)
+
+    def rows(self, rows: Sequence[Row], base: Sequence[Row] | None) -> None:
+        """Rows of one width; base: as many of the same width, which the reader has, too.
+
+        Of those with a base only what differs is written: how many, which, and their columns.
+        """
+        if base is None:
+            self._columns(rows, None)
+            return
+        changed = [i for i, (now, was) in enumerate(zip(rows, base, strict=True)) if now != was]
+        self.size(len(changed))
+        if changed and len(changed) < len(rows):
+            self.column([i - last for i, last in zip(changed, [-1, *changed], strict=False)], None)
+            rows, base = [rows[i] for i in changed], [base[i] for i in changed]
+        if changed:
+            self._columns(rows, base)
+
+    def _columns(self, rows: Sequence[Row], base: Sequence[Row] | None) -> None:
+        befores = repeat(None) if base is None else zip(*base, strict=True)
+        for now, before in zip(zip(*rows, strict=True), befores, strict=False):
+            self.column(now, before)
+
+    def column(self, now: Column, before: Column | None) -> None:
+        """All of a column's values, one at least."""
+        if before is not None and now == before:
+            self.data.append(_SAME)
+            return
+        types = set(map(type, now))
+        if before is None and types == {str}:
+            self._texts(now)  # type: ignore[arg-type]
+        elif types == {int} and (before is None or set(map(type, before)) == {int}):
+            self._integers(now, before)
+        elif types == {tuple} and (before is None or set(map(type, before)) == {tuple}):
+            self._tuples(now, before)  # type: ignore[arg-type]
+        else:
+            self._singly(now, before)
+
+    def _texts(self, now: Sequence[str]) -> None:
+        joined = "\0".join(now)
+        if joined.count("\0") != len(now) - 1:
+            self._singly(now, None)
+            return
+        self.data.append(_TEXTS)
+        self.text(joined)
+
+    def _integers(self, now: Column, before: Column | None) -> None:
+        steps = now if before is None else list(map(sub, now, before))
+        low, high = min(steps), max(steps)  # type: ignore[type-var]
+        for tag, code, bound in _BOUNDS:
+            if -bound <= low and high < bound:  # type: ignore[operator]
+                self.data.append(tag)
+                self.data += _planes(code, steps)  # type: ignore[arg-type]
+                return
+        self._singly(now, before)
+
+    def _tuples(
+        self, now: Sequence[tuple[int, ...]], before: Sequence[tuple[int, ...]] | None
+    ) -> None:
+        lengths = set(map(len, now)) | set(map(len, before or ()))
+        if len(lengths) != 1 or not 0 < len(now[0]) <= LONGEST:
+            self._singly(now, before)
+            return
+        self.data.append(_TUPLES)
+        self.size(len(now[0]))
+        self._columns(now, before)
+
+    def _singly(self, now: Column, before: Column | None) -> None:
+        if before is None:
+            self.data.append(_ALL)
+            for value in now:
+                self._value(value)
+            return
+        self.data.append(_CHANGED)
+        changed = [i for i, (a, b) in enumerate(zip(now, before, strict=True)) if a != b]
+        self.size(len(changed))
+        last = 0
+        for i in changed:
+            self.size(i - last)
+            self._value(now[i])
+            last = i
+
+    def _value(self, value: Value) -> None:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            self.data += b"n"
+        elif isinstance(value, str):
+            self.data += b"s"
+            self.text(value)
+        elif isinstance(value, float):
+            self.data += b"f"
+            self.real(value)
+        elif isinstance(value, tuple):
+            self.data += b"t"
+            kept = value[:LONGEST]
+            self.size(len(kept))
+            for number in kept:
+                self.number(number)
+        else:
+            self.data += b"i"
+            self.number(value)
+
+
+class Reader:
+    """Reads what a `Writer` wrote. Raises Malformed."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+        self._cells = MOST_CELLS
+
+    def done(self) -> bool:
+        return self._at == len(self._data)
+
+    def rest(self) -> bytes:
+        """Everything that was not read."""
+        return self._data[self._at :]
+
+    def octets(self, number: int) -> bytes:
+        taken = self._data[self._at : self._at + number]
+        if len(taken) != number:
+            raise Malformed("it ends too early")
+        self._at += number
+        return taken
+
+    def octet(self) -> int:
+        return self.octets(1)[0]
+
+    def flag(self) -> bool:
+        return self.octet() != 0
+
+    def size(self, most: int) -> int:
+        number = self._varint()
+        if number > most:
+            raise Malformed("a number is out of its bounds")
+        return number
+
+    def count(self, most: int) -> int | None:
+        return number - 1 if (number := self.size(most + 1)) else None
+
+    def number(self) -> int:
+        number = self._varint()
+        return ~(number >> 1) if number & 1 else number >> 1
+
+    def _varint(self) -> int:
+        number, data = 0, self._data
+        for shift in range(0, 7 * _WIDEST, 7):
+            if self._at >= len(data):
+                raise Malformed("it ends too early")
+            octet = data[self._at]
+            self._at += 1
+            number |= (octet & 0x7F) << shift
+            if octet < 0x80:
+                return number
+        raise Malformed("a number is too long")
+
+    def real(self) -> float:
+        (number,) = struct.unpack("<d", self.octets(8))
+        if not math.isfinite(number):
+            raise Malformed("a number is none")
+        return float(number)
+
+    def text(self) -> str:
+        try:
+            return self.octets(self.size(MOST_TEXT)).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            raise Malformed("a text is none") from None
+
+    def optional(self) -> str | None:
+        return self.text() if self.flag() else None
+
+    def rows(self, number: int, width: int, base: Sequence[Row] | None) -> list[Row]:
+        """So many rows of that width; base: as many of the same width, or None."""
+        if base is None:
+            return self._columns(number, width, None) if number else []
+        changed = self.size(number)
+        rows = list(base)
+        if not changed:
+            return rows
+        if changed == number:
+            return self._columns(number, width, base)
+        places = [place - 1 for place in accumulate(self.integers(changed))]
+        if min(places) < 0 or max(places) >= number:
+            raise Malformed("a row is out of bounds")
+        fresh = self._columns(changed, width, [base[i] for i in places])
+        for place, row in zip(places, fresh, strict=True):
+            rows[place] = row
+        return rows
+
+    def _columns(self, number: int, width: int, base: Sequence[Row] | None) -> list[Row]:
+        befores = repeat(None, width) if base is None else zip(*base, strict=True)
+        columns = [self.column(number, before) for before in befores]
+        return list(zip(*columns, strict=True))
+
+    def column(self, number: int, before: Column | None) -> Column:
+        self.take(number)
+        tag = self.octet()
+        if tag == _SAME and before is not None:
+            return before
+        if tag in _CODES:
+            return self._integers(_CODES[tag], number, before)
+        if tag == _TEXTS and before is None:
+            return self._texts(number)
+        if tag == _TUPLES:
+            return self._tuples(number, before)
+        if tag == _CHANGED and before is not None:
+            return self._changed(number, before)
+        if tag == _ALL and before is None:
+            return [self._value() for _ in range(number)]
+        raise Malformed("a column is of no known kind")
+
+    def whole(self, number: int, width: int) -> list[Sequence[int]]:
+        """Columns of integers of so many rows."""
+        return [self.integers(number) for _ in range(width)] if number else []
+
+    def integers(self, number: int) -> Sequence[int]:
+        """A column of nothing else, written without a base."""
+        column = self.column(number, None)
+        _want(column, int)
+        return column  # type: ignore[return-value]
+
+    def take(self, cells: int) -> None:
+        """So many more are about to be made."""
+        self._cells -= cells
+        if self._cells < 0:
+            raise Malformed("a moment is larger than any can be")
+
+    def _texts(self, number: int) -> list[str]:
+        texts = self.text().split("\0")
+        if len(texts) != number:
+            raise Malformed("a column has another length")
+        return texts
+
+    def _integers(self, code: str, number: int, before: Column | None) -> list[int]:
+        steps = _numbers(code, number, self.octets(number * array(code).itemsize))
+        if before is None:
+            return steps.tolist()
+        _want(before, int)
+        return list(map(add, before, steps))
+
+    def _tuples(self, number: int, before: Column | None) -> Column:
+        length = self.size(LONGEST)
+        if not length:
+            raise Malformed("a column is of no known kind")
+        if before is not None:
+            _want(before, tuple)
+            if set(map(len, before)) != {length}:  # type: ignore[arg-type]
+                raise Malformed("a column is of another length")
+        befores = [None] * length if before is None else zip(*before, strict=True)
+        columns = [self.column(number, column) for column in befores]
+        for column in columns:
+            _want(column, int)
+        return list(zip(*columns, strict=True))
+
+    def _changed(self, number: int, before: Column) -> list[Value]:
+        now, at = list(before), 0
+        for _ in range(self.size(number)):
+            at += self.size(number)
+            if at >= number:
+                raise Malformed("a row is out of bounds")
+            now[at] = self._value()
+        return now
+
+    def _value(self) -> Value:
+        read = _VALUES.get(self.octet())
+        if read is None:
+            raise Malformed("a value is of no known kind")
+        return read(self)
+
+    def _tuple(self) -> tuple[int, ...]:
+        length = self.size(LONGEST)
+        self.take(length)
+        return tuple([self.number() for _ in range(length)])
+
+
+_VALUES: dict[int, Callable[[Reader], Value]] = {
+    ord("n"): lambda _: None,
+    ord("s"): Reader.text,
+    ord("f"): Reader.real,
+    ord("i"): Reader.number,
+    ord("t"): Reader._tuple,
+}
+
+
+def _planes(code: str, numbers: Sequence[int]) -> bytes:
+    """All lowest octets, then all that are next: what is small or alike compresses well."""
+    packed = array(code, numbers)
+    if _SWAP:
+        packed.byteswap()
+    octets = packed.tobytes()
+    size = packed.itemsize
+    return b"".join([octets[i::size] for i in range(size)])
+
+
+def _numbers(code: str, number: int, planes: bytes) -> array[int]:
+    """The way back."""
+    numbers = array(code)
+    size = numbers.itemsize
+    octets = bytearray(len(planes))
+    for i in range(size):
+        octets[i::size] = planes[i * number : (i + 1) * number]
+    numbers.frombytes(octets)
+    if _SWAP:
+        numbers.byteswap()
+    return numbers
+
+
+def _want(column: Column, kind: type) -> None:
+    if set(map(type, column)) != {kind}:
+        raise Malformed("a column is of another kind")

@@ -1,0 +1,100 @@
+"""Recorded moments as this program's hooks have them: columns by name, whatever version wrote them.
+
+Columns that are missing are None, those that nobody knows are left out, and so are hooks. A value
+of another type than its column has is None: no pane has to expect it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import repeat
+
+from probes.model import Column, Hook, Kind, Row, Sample, Status, Value
+from probes.recording.decoder import key_of
+from probes.recording.encoder import Layout, Tick
+from probes.units import Unit
+
+Types = frozenset[type]
+_NONE: type = type(None)
+_NUMBERS: Types = frozenset({int, float, _NONE})
+_TEXTS: Types = frozenset({str, _NONE})
+_TUPLES: Types = frozenset({tuple, _NONE})
+
+
+def _types(column: Column) -> Types:
+    if column.kind is Kind.HISTOGRAM:
+        return _TUPLES
+    return _TEXTS if column.unit is Unit.TEXT else _NUMBERS
+
+
+class Fitting:
+    """Makes moments fit a catalogue, one after the other."""
+
+    def __init__(self, hooks: Mapping[str, Hook]) -> None:
+        self._hooks = hooks
+        self._layouts = {name: Layout.of(hook) for name, hook in hooks.items()}
+        self._stored = {n: [(c.name, _types(c)) for c in h.stored] for n, h in hooks.items()}
+        self._logged = {n: [(c.name, _types(c)) for c in h.log] for n, h in hooks.items()}
+        self._statuses: tuple[tuple[Status, ...], tuple[Status, ...]] = (), ()
+        self._known: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}
+
+    def tick(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
+        """layouts: what the moment's rows are made of."""
+        samples = {}
+        for name, read in tick.samples.items():
+            if name not in self._hooks:
+                continue
+            known = self._known.get(name)
+            if known is None or known[0] is not read:  # else the hook was not read since
+                known = read, self._samples(read, layouts[name])
+                self._known[name] = known
+            samples[name] = known[1]
+        if tick.statuses is not self._statuses[0]:
+            fitted = tuple([s for s in tick.statuses if s.id.hook in self._hooks])
+            self._statuses = tick.statuses, fitted
+        return replace(tick, samples=samples, statuses=self._statuses[1])
+
+    def _samples(self, read: tuple[Sample, ...], layout: Layout) -> tuple[Sample, ...]:
+        name = read[0].status.id.hook if read else ""
+        if not read or (layout == self._layouts[name] and self._right(name, read)):
+            return read
+        return tuple([self._sample(s, layout) for s in read])
+
+    def _right(self, name: str, read: tuple[Sample, ...]) -> bool:
+        """Whether each value has its column's type, as all have that we wrote ourselves."""
+        rows = [row for sample in read for row in sample.rows.values()]
+        log = [entry for sample in read for entry in sample.log]
+        return all(
+            types.issuperset(map(type, column))
+            for found, wanted in ((rows, self._stored[name]), (log, self._logged[name]))
+            for column, (_, types) in zip(zip(*found, strict=True), wanted, strict=False)
+        )
+
+    def _sample(self, sample: Sample, layout: Layout) -> Sample:
+        name = sample.status.id.hook
+        rows = _fitted(list(sample.rows.values()), layout.names, self._stored[name])
+        key = key_of(self._layouts[name].keys)
+        log = _fitted(sample.log, layout.log, self._logged[name])
+        return replace(sample, rows={key(row): row for row in rows}, log=tuple(log))
+
+
+def _fitted(
+    rows: Sequence[Row], names: Sequence[str], wanted: Sequence[tuple[str, Types]]
+) -> list[Row]:
+    if not rows or not wanted:
+        return []
+    there = dict(zip(names, zip(*rows, strict=True), strict=True))
+    columns = [_column(there.get(name), types) for name, types in wanted]
+    return list(zip(*columns, strict=False)) if any(c is not _MISSING for c in columns) else []
+
+
+_MISSING: Iterable[Value] = repeat(None)
+
+
+def _column(values: Sequence[Value] | None, types: Types) -> Iterable[Value]:
+    if values is None:
+        return _MISSING
+    if types.issuperset(map(type, values)):
+        return values
+    return [value if type(value) in types else None for value in values]

@@ -1,0 +1,216 @@
+"""A recording on disk: the frames of a tape, one after the other, and an index at the end.
+
+    ebpftop-recording/2\\n
+    kind, length, crc32, payload        H: whose it is; F: a moment; I: the index
+    ...
+    place of the index, "ebpf.end"      only where the recording was ended properly
+
+One that was cut off (a crash, a full disk) has no index and opens up to its last whole frame. What
+is read (`reader`) may be anybody's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from errno import EEXIST, ENOSPC
+from pathlib import Path
+
+from probes.recording.codec import Writer
+from probes.recording.tape import Frame
+from probes.source import Host
+from probes.units import printable
+
+MAGIC, VERSION = b"ebpftop-recording/", 2
+HEAD = struct.Struct("<cII")
+END = struct.Struct("<Q8s")
+MARK = b"ebpf.end"
+INDEXED = 1 << 18
+"""Moments that an index is written for: three days, one a second; others are found by reading."""
+
+
+class RecordingError(Exception):
+    """A file that cannot be written, or is no recording; one sentence with the file's name."""
+
+
+def opened(path: Path) -> int:
+    """Raises OSError, and RecordingError for what is no plain file."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = os.fstat(fd).st_mode
+    if stat.S_ISREG(kind):
+        return fd
+    os.close(fd)
+    what = "a directory" if stat.S_ISDIR(kind) else "no plain file"
+    raise RecordingError(f"{name_of(path)} is {what}, and no recording")
+
+
+def name_of(path: Path) -> str:
+    return printable(str(path))
+
+
+class RecordingFile:
+    """A recording in the making. Each moment is in the file when `write` returns.
+
+    hooks: the names of those that may be in it. force: puts it in an older recording's place.
+    The file is the user's alone (mode 0600); under sudo, that of the user who called it.
+    Raises RecordingError.
+    """
+
+    def __init__(
+        self, path: Path, host: Host, hooks: Iterable[str], *, force: bool = False
+    ) -> None:
+        self.path = path
+        self.moments = 0
+        self._fd = _create(path, force=force)
+        self._size = 0
+        self._index: list[tuple[int, Frame]] = []
+        try:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._put(MAGIC + b"%d\n" % VERSION)
+            self._record(b"H", _host(host, hooks))
+        except RecordingError:
+            self._let_go()
+            path.unlink(missing_ok=True)
+            raise
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._size
+
+    def write(self, frame: Frame) -> None:
+        """Adds a moment; the first has to be a key frame. A disk that is full ends it: what is
+        whole stays, and is ended as by `close`."""
+        out = Writer()
+        _write_moment(out, frame)
+        place = self._size
+        self._record(b"F", bytes(out.data) + frame.data)
+        self._index.append((self._size - place, frame._replace(data=b"")))
+        self.moments += 1
+
+    def close(self) -> None:
+        """Writes the index; nothing is lost where there is no space for it. A file without any
+        moment is removed."""
+        if self._fd < 0:
+            return
+        with suppress(RecordingError):
+            if not self.moments:
+                self.path.unlink(missing_ok=True)
+            elif len(self._index) <= INDEXED:
+                place = self._size
+                self._record(b"I", zlib.compress(_index(self._index)))
+                self._put(END.pack(place, MARK))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._fd >= 0:
+            with suppress(OSError):
+                os.fsync(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _record(self, kind: bytes, payload: bytes) -> None:
+        self._put(HEAD.pack(kind, len(payload), zlib.crc32(kind + payload)) + payload)
+
+    def _put(self, octets: bytes) -> None:
+        left = memoryview(octets)
+        try:
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError as failed:
+            with suppress(OSError):
+                os.ftruncate(self._fd, self._size)
+            if failed.errno == ENOSPC:
+                self._let_go()
+                at = f"the recording ends after {self.moments} moments, which can be replayed"
+                raise RecordingError(f"{name_of(self.path)}: the disk is full: {at}") from None
+            raise RecordingError(f"{name_of(self.path)}: {failed.strerror}") from None
+        self._size += len(octets)
+
+
+def _create(path: Path, *, force: bool) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        if force:
+            _remove(path)
+        fd = os.open(path, flags, 0o600)
+    except OSError as failed:
+        if failed.errno == EEXIST:
+            what = "is a directory" if path.is_dir() else "is there already; --force overwrites it"
+            raise RecordingError(f"{name_of(path)} {what}") from None
+        raise RecordingError(f"{name_of(path)} cannot be written: {failed.strerror}") from None
+    if os.geteuid() == 0:
+        with suppress(KeyError, ValueError, OSError):
+            os.fchown(fd, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
+    return fd
+
+
+def _remove(path: Path) -> None:
+    """An older recording, so that nothing else is lost by a slip; not one that is being made."""
+    try:
+        fd = opened(path)
+    except FileNotFoundError:
+        return
+    try:
+        if os.fstat(fd).st_size and os.pread(fd, len(MAGIC), 0) != MAGIC:
+            raise RecordingError(f"{name_of(path)} is no recording, and is not overwritten")
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    except BlockingIOError:
+        raise RecordingError(f"{name_of(path)} is being recorded just now") from None
+    finally:
+        os.close(fd)
+
+
+# -- what is in it ---------------------------------------------------------------------------
+
+
+def _host(host: Host, hooks: Iterable[str]) -> bytes:
+    out = Writer()
+    for text in (host.name, host.kernel, host.privilege):
+        out.text(text)
+    out.size(host.demo)
+    names = tuple(hooks)
+    out.size(len(names))
+    for name in names:
+        out.text(name)
+    return bytes(out.data)
+
+
+def _write_moment(out: Writer, frame: Frame) -> None:
+    moment = frame.moment
+    out.real(moment.wall)
+    out.size(moment.drops)
+    out.size(moment.failures)
+    out.size(frame.key | moment.anew << 1)
+    out.size(frame.size)
+    out.size(len(moment.events))
+    for event in moment.events:
+        out.text(event)
+
+
+def _index(entries: Iterable[tuple[int, Frame]]) -> bytes:
+    """Column by column, so that it is read at once: the length of each record, and its moment."""
+    out = Writer()
+    rows, events = [], []
+    for n, (length, f) in enumerate(entries):
+        m = f.moment
+        rows.append((length, m.wall, m.drops, m.failures, f.key | m.anew << 1, f.size))
+        if m.events:
+            events.append((n, m.events))
+    out.size(len(rows))
+    if rows:
+        out.rows(rows, None)
+    for n, phrases in events:
+        out.size(n + 1)
+        out.size(len(phrases))
+        for phrase in phrases:
+            out.text(phrase)
+    out.size(0)
+    return bytes(out.data)

@@ -1,0 +1,1 @@
+"""The source that needs no kernel: a scripted incident."""

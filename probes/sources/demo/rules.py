@@ -1,0 +1,66 @@
+"""Drop rules of the demo: in memory, and what they have dropped by the script's time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from probes.drop_rule import Rule
+from probes.errors import Gone, Unsupported
+from probes.model import Enforced, Refusal
+from probes.sources.demo import flood, scenario
+from probes.sources.demo.flood import Lived
+
+_NO_NATIVE = ("EOPNOTSUPP", "this interface's driver has no native XDP")
+
+
+class PlayedRules:
+    """The rules of a `Demo`, written into its script. now: seconds of its virtual time."""
+
+    def __init__(self, script: scenario.Script) -> None:
+        self._script = script
+        self._rules: dict[tuple[str, str], tuple[Enforced, Lived]] = {}
+
+    def add(self, interface: str, rule: Rule, now: float) -> Enforced:
+        if interface == "lo":
+            raise Unsupported("the loopback takes no drop rules: this host talks to itself on it")
+        if not any(i.name == interface for i in scenario.INTERFACES):
+            raise Gone(f"there is no interface {interface}")
+        rung, refused = _ladder(interface)
+        made = Enforced(interface, rule, rung, rule.ttl, refused=refused)
+        self._end((interface, rule.what), now)
+        lived = Lived(interface, rule, now, now + rule.ttl)
+        self._rules[interface, rule.what] = made, lived
+        self._script.lived.append(lived)
+        return made
+
+    def remove(self, interface: str, rule: Rule, now: float) -> None:
+        self._end((interface, rule.what), now)
+
+    def _end(self, id: tuple[str, str], now: float) -> None:
+        played = self._rules.pop(id, None)
+        if played is not None:
+            lived = self._script.lived
+            lived[lived.index(played[1])] = played[1]._replace(until=min(now, played[1].until))
+
+    def at(self, now: float) -> tuple[Enforced, ...]:
+        """Those that live at that moment; the others are gone."""
+        for id in [id for id, (_, lived) in self._rules.items() if now >= lived.until]:
+            self._end(id, now)
+        return tuple(self._shown(made, lived, now) for made, lived in self._rules.values())
+
+    def _shown(self, made: Enforced, lived: Lived, now: float) -> Enforced:
+        packets, octets = self._script.hits(lived, now)
+        left = min(lived.until - now, made.rule.ttl)
+        return replace(made, expires_in=left, packets=packets, bytes=octets)
+
+
+def _ladder(interface: str) -> tuple[str, tuple[Refusal, ...]]:
+    """The rung, and what the better ones answered."""
+    theirs = flood.xdp_on(interface)
+    if theirs is not None:
+        why = f"{theirs.title} ({theirs.mode}) is attached to {interface} already"
+        busy = [Refusal(rung, "EBUSY", why) for rung in ("xdp-native", "xdp-generic")]
+        return "tcx", tuple(busy)
+    if interface in scenario.NO_NATIVE:
+        return "xdp-generic", (Refusal("xdp-native", *_NO_NATIVE),)
+    return "xdp-native", ()

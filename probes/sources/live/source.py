@@ -1,0 +1,484 @@
+"""The source that polls this host's kernel: one attachment for each hook and target."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import lru_cache
+
+from probes.attach import persistent
+from probes.compile import headers
+from probes.compile.compiler import Compiler
+from probes.custom import completion
+from probes.custom.catalogue import Catalogue
+from probes.drop_rule import Rule
+from probes.droprules.enforcer import Rules
+from probes.errors import Gone, ProbeError
+from probes.kernel import bpf, capabilities, privilege
+from probes.kernel.netlink import route
+from probes.ladder.attachment import Attachment, Modules
+from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status, TargetKind
+from probes.source import Host, next_tick
+from probes.sources.live import budget, spending
+from probes.toolkit.tick_cache import reading
+
+MOST_INTERFACES = 64
+"""How many interfaces get a targeted hook by themselves; a person can attach any other."""
+TEND_SECONDS = 0.25
+"""How often drop rules are looked at; in the kernel they end at their deadline."""
+
+Reads = asyncio.Future[tuple[Sample, ...]]
+
+
+class Live:
+    """A `model.Source`. Attach and detach from the event loop; the kernel work runs in threads.
+
+    wanted: the hooks to attach at start (None: the safe set). also: those that a person asked for
+    beside it. pins: hook -> rung. drops: rules to begin with, by interface. percent: the budget,
+    of one CPU, for the programs of all hooks together; None: none.
+    """
+
+    def __init__(
+        self,
+        *,
+        interval: float = 1.0,
+        wanted: Iterable[HookId] | None = None,
+        also: Iterable[HookId] = (),
+        pins: Mapping[str, str] | None = None,
+        drops: Iterable[tuple[str, Rule]] = (),
+        observe_only: bool = False,
+        percent: float | None = budget.DEFAULT,
+    ) -> None:
+        self.interval = interval
+        self._percent = percent
+        self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
+        self._hooks = Catalogue()
+        self.notices: list[str] = list(self._hooks.complaints)
+        self._wanted = None if wanted is None else tuple(wanted)
+        self._also = tuple(also)
+        self._pins = dict(pins or {})
+        self._observe_only = observe_only
+        self._compiler = Compiler(self._hooks.values(), cached=True)
+        self._modules = Modules(self._compiler)
+        self._drops = tuple(drops)
+        self._rules = Rules(self._compiler, observe_only=observe_only)
+        self._tending = False
+        self._attachments: dict[tuple[str, int | str | None], Attachment] = {}
+        self._interfaces: dict[int, str] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._asked: list[tuple[list[Attachment], Reads]] = []
+        self._start_threads()
+        self._stats: int | None = None
+        self._started = time.monotonic()
+
+    def _start_threads(self) -> None:
+        # Climbs may block for seconds each; readers must never wait behind them. With more
+        # climbers the first numbers come later: one interpreter runs them all.
+        self._climbers = ThreadPoolExecutor(4, "climb")
+        self._readers = ThreadPoolExecutor(4, "read")
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._hooks
+
+    def statuses(self) -> tuple[Status, ...]:
+        known = []
+        standing: dict[str, list[Status]] = {}
+        for (name, _), attachment in list(self._attachments.items()):
+            standing.setdefault(name, []).append(attachment.status)
+        for hook in self._hooks.values():
+            if hook.target is TargetKind.INTERFACE:
+                known += [
+                    a.status
+                    if (a := self._attachments.get((hook.name, index)))
+                    else _detached(hook.name, name)
+                    for index, name in self._interfaces.items()
+                ]
+            elif hook.name in standing:
+                known += standing[hook.name]
+            elif hook.target is TargetKind.NONE:
+                known.append(_detached(hook.name))
+        return tuple(known)
+
+    # -- starting ------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        await self._in_a_thread(self._prepare)
+        self.follow()
+        self._spawn(self._hold_budget())
+        for interface, rule in self._drops:
+            self._spawn(self._begin(interface, rule))
+        for attachments in self._by_source():
+            self._spawn(self._climb_all(attachments))
+
+    async def attach_all(self) -> None:
+        """The same, for whoever wants no screen: returns once every ladder has been walked.
+
+        Raises ProbeError where a rule to begin with cannot be enforced.
+        """
+        await self._in_a_thread(self._prepare)
+        for interface, rule in self._drops:
+            await self.add_rule(interface, rule)
+        await asyncio.gather(*map(self._climb_all, self._by_source()))
+        self._spawn(self._hold_budget())
+
+    def follow(self) -> None:
+        """Keep up with interfaces that come, go and are renamed."""
+        self._spawn(self._follow())
+
+    def shed(self) -> frozenset[int]:
+        """Give up, for good, the capabilities that what stands has no use for. Returns the others.
+
+        Capabilities are a thread's: those that attached end here, and whatever is started from
+        now on, the compiler too, has what this thread has. Raises OSError.
+        """
+        self._compiler.rest()
+        for pool in (self._climbers, self._readers):
+            pool.shutdown()
+        self._start_threads()
+        kept = self._needed()
+        capabilities.keep(kept)
+        return kept
+
+    def _needed(self) -> frozenset[int]:
+        """To read and to detach what stands, and to attach to interfaces that come."""
+        needed = {privilege.BPF}
+        if self._wanted is None or self.rules():
+            needed |= {privilege.NET_ADMIN, privilege.PERFMON}
+        if self.rules():
+            needed |= {*privilege.PROCESSES}  # whose connections no rule may match
+        if self._percent is not None and any(a.samples for a in self._attachments.values()):
+            needed |= {privilege.NET_ADMIN, privilege.PERFMON}  # what is slowed is attached anew
+        for attachment in self._attachments.values():
+            hook = attachment.hook
+            rung = hook.rung(attachment.status.rung or "")
+            if rung is not None:
+                needed |= privilege.USED if hook.reads_with is None else {*hook.reads_with}
+                needed |= {privilege.NET_ADMIN} if rung.lasting else set()
+        return frozenset(needed)
+
+    async def _in_a_thread(self, work: Callable[[], None]) -> None:
+        """One of ours: those of the event loop itself would not end in `shed`."""
+        await asyncio.get_running_loop().run_in_executor(self._climbers, work)
+
+    def check(self) -> None:
+        """Raises Gone where a hook that was asked for by name has no such target, or what else
+        is known beforehand to be refused."""
+        for interface, _ in self._drops:
+            self.check_rule(interface)
+        for id in (*(self._wanted or ()), *self._also):
+            self._attachment(id)
+
+    def _prepare(self) -> None:
+        """What comes before any attachment: sweep what a killed process left, switch stats on."""
+        self.notices += persistent.sweep()
+        headers.sweep()
+        self._interfaces = _interfaces()
+        bpf.raise_memlock()
+        try:
+            self._stats = bpf.enable_stats()
+        except OSError:
+            self._stats = None  # no CAP_SYS_ADMIN, or Linux before 5.8: the cost is not known
+
+    def _first(self) -> list[Attachment]:
+        """The attachments of the start, standing on their passive rungs already."""
+        first = [self._attachment(id) for id in self._initial()]
+        for attachment in first:
+            attachment.rest()
+        return first
+
+    def _by_source(self) -> list[list[Attachment]]:
+        """What is to be climbed one after the other: targets of a hook wait for the same module,
+        and would wait in as many threads. What has no target comes first."""
+        by: dict[str, list[Attachment]] = {}
+        for attachment in self._first():
+            by.setdefault(attachment.hook.name, []).append(attachment)
+        return sorted(by.values(), key=lambda attachments: attachments[0].ifindex != 0)
+
+    async def _climb_all(self, attachments: Iterable[Attachment]) -> None:
+        for attachment in attachments:
+            await self._climb(attachment)
+
+    def _initial(self) -> list[HookId]:
+        if self._wanted is not None:
+            return list(dict.fromkeys(self._wanted))
+        ids = list(self._also)
+        for hook in self._hooks.values():
+            if hook.on_demand or hook.reach is not Reach.LOOKS_ON:
+                continue
+            if hook.target is TargetKind.INTERFACE:
+                names = list(self._interfaces.values())[:MOST_INTERFACES]
+                ids += [HookId(hook.name, name) for name in names]
+            else:
+                ids.append(HookId(hook.name))
+        return list(dict.fromkeys(ids))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _climb(self, attachment: Attachment) -> None:
+        asked = attachment.status.id in (*(self._wanted or ()), *self._also)
+        pinned = self._pins.get(attachment.hook.name)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(
+            self._climbers, lambda: attachment.climb(pinned=pinned, asked=asked)
+        )
+
+    def _attachment(self, id: HookId) -> Attachment:
+        """The attachment of an id, made if need be. Raises Gone for what does not exist."""
+        hook = self._hooks.find(id.hook)
+        if hook.name != id.hook:
+            id = HookId(hook.name)  # one of the user's own, in its one form
+        key, ifindex = self._key(hook, id)
+        attachment = self._attachments.get(key)
+        if attachment is None:
+            attachment = Attachment(
+                hook, self._modules, id.target, ifindex, observe_only=self._observe_only
+            )
+            self._attachments[key] = attachment
+        return attachment
+
+    def _key(self, hook: Hook, id: HookId) -> tuple[tuple[str, int | str | None], int]:
+        if (id.target is None) is not (hook.target is TargetKind.NONE):
+            wants = f"needs a target: {hook.name}@{hook.target}" if hook.target else "has no target"
+            raise Gone(f"the hook {hook.name} {wants}")
+        if hook.target is not TargetKind.INTERFACE:
+            return (hook.name, id.target), 0
+        for index, name in _interfaces().items():
+            if name == id.target:
+                self._interfaces.setdefault(index, name)
+                return (hook.name, index), index
+        raise Gone(f"there is no interface {id.target}")
+
+    # -- following interfaces ------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        with closing(route.Changes()) as changes:
+            while True:
+                await asyncio.sleep(self.interval)
+                if changes.seen():
+                    await self._keep_up()
+
+    async def _keep_up(self) -> None:
+        loop, now = asyncio.get_running_loop(), _interfaces()
+        gone = self._interfaces.keys() - now.keys()
+        new = now.keys() - self._interfaces.keys()
+        for (_, index), attachment in list(self._attachments.items()):
+            name = now.get(index) if isinstance(index, int) else None
+            if name is not None and name != attachment.status.id.target:
+                attachment.rename(name)
+        self._interfaces = now
+        if self._wanted is None:
+            self._attach_new(new)  # before anything is waited for: none is seen as not wanted
+        await loop.run_in_executor(self._climbers, self._rules.follow, now)
+        for key in [k for k in self._attachments if k[1] in gone]:
+            attachment = self._attachments.pop(key)
+            await loop.run_in_executor(self._climbers, attachment.detach)
+
+    def _attach_new(self, new: Iterable[int]) -> None:
+        for index in new:
+            for hook in self._hooks.values():
+                if (
+                    hook.target is TargetKind.INTERFACE
+                    and hook.reach is Reach.LOOKS_ON
+                    and not hook.on_demand
+                    and len(self._interfaces) <= MOST_INTERFACES
+                ):
+                    try:
+                        attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
+                    except Gone:  # or renamed since it was listed: it is new once more then
+                        del self._interfaces[index]
+                        break
+                    attachment.rest()
+                    self._spawn(self._climb(attachment))
+
+    # -- reading -------------------------------------------------------------------------------
+
+    async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        while True:
+            standing = [a for (name, _), a in list(self._attachments.items()) if name == hook]
+            if standing:
+                yield await self._reading(standing)
+            await asyncio.sleep(self.until_next())
+
+    def _reading(self, standing: list[Attachment]) -> Reads:
+        """Their samples. What is asked for at the same moment is read in one go: to wake a
+        thread costs more than to read a map."""
+        loop = asyncio.get_running_loop()
+        if not self._asked:
+            loop.call_soon(self._read_asked)
+        future: Reads = loop.create_future()
+        self._asked.append((standing, future))
+        return future
+
+    def _read_asked(self) -> None:
+        asked, self._asked = self._asked, []
+        # Always in one order, so that what is asked once is as old in each reading as in the last.
+        asked.sort(key=lambda one: one[0][0].hook.order)
+        work = asyncio.get_running_loop().run_in_executor(
+            self._readers, _read_all, [standing for standing, _ in asked]
+        )
+        work.add_done_callback(lambda done: _answer([future for _, future in asked], done))
+
+    async def read(self) -> list[Sample]:
+        """One sample of everything that has been asked for or stands."""
+        attachments = list(self._attachments.values())
+        loop = asyncio.get_running_loop()
+        (samples,) = await loop.run_in_executor(self._readers, _read_all, [attachments])
+        return list(samples)
+
+    def until_next(self) -> float:
+        """Seconds to the next tick; all hooks tick together, so the screen wakes once."""
+        return next_tick(self._started, self.interval)
+
+    # -- the budget ----------------------------------------------------------------------------
+
+    async def _hold_budget(self) -> None:
+        """Cuts the hook that takes most, one in each window, while all take more than they may."""
+        loop = asyncio.get_running_loop()
+        while self._percent is not None and self._stats is not None:
+            before = await loop.run_in_executor(self._readers, spending.costs, self._standing())
+            begin = time.monotonic()
+            await asyncio.sleep(budget.WINDOW)
+            after = await loop.run_in_executor(self._readers, spending.costs, self._standing())
+            passed = time.monotonic() - begin
+            cut = budget.decide(spending.between(before, after, passed), self._percent)
+            if cut is not None:
+                there = self._standing()
+                self.notices += await loop.run_in_executor(
+                    self._climbers, spending.carry_out, cut, there
+                )
+
+    def _standing(self) -> list[Attachment]:
+        return list(self._attachments.values())
+
+    # -- on a person's word --------------------------------------------------------------------
+
+    async def attach(self, id: HookId, rung: str | None = None) -> Status:
+        await asyncio.to_thread(self._hooks.find, id.hook)  # one of the user's own: 0.2 s
+        attachment = self._attachment(id)
+        if rung is not None and attachment.hook.rung(rung) is None:
+            names = ", ".join(r.name for r in attachment.hook.ladder)
+            raise Gone(f"the hook {id.hook} has no rung {rung}; it has {names}")
+        if attachment.cut:
+            attachment.keep()
+        attachment.rest()
+        loop = asyncio.get_running_loop()
+        pinned = rung or self._pins.get(id.hook)
+        status = await loop.run_in_executor(
+            self._climbers, lambda: attachment.climb(pinned=pinned, asked=True)
+        )
+        if status.state is State.FAILED:
+            raise _failure(status)
+        return status
+
+    async def detach(self, id: HookId) -> Status:
+        attachment = self._attachment(id)
+        loop = asyncio.get_running_loop()
+        status = await loop.run_in_executor(self._climbers, attachment.detach)
+        if attachment.hook.on_demand:
+            self._attachments = {k: a for k, a in self._attachments.items() if a is not attachment}
+        return status
+
+    async def complete(self, text: str) -> tuple[str, str]:
+        return await asyncio.to_thread(completion.complete, text)
+
+    # -- drop rules ----------------------------------------------------------------------------
+
+    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+        loop = asyncio.get_running_loop()
+        made = await loop.run_in_executor(self._climbers, self._rules.add, interface, rule)
+        if not self._tending:
+            self._tending = True
+            self._spawn(self._tend())
+        return made
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._climbers, self._rules.remove, interface, rule)
+
+    def rules(self) -> tuple[Enforced, ...]:
+        return self._rules.shown()
+
+    def check_rule(self, interface: str) -> None:
+        """Raises ProbeError where it is known beforehand that nothing may be dropped there."""
+        self._rules.check(interface)
+
+    @property
+    def ended_rules(self) -> tuple[str, ...]:
+        """A sentence for each rule that has ended: how, and what it has dropped."""
+        return tuple(self._rules.ended)
+
+    async def _begin(self, interface: str, rule: Rule) -> None:
+        try:
+            await self.add_rule(interface, rule)
+        except ProbeError as refused:
+            self._rules.refuse(interface, rule, refused)
+
+    async def _tend(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TEND_SECONDS)
+            await loop.run_in_executor(self._climbers, self._rules.tend)
+
+    async def close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+
+    def close_now(self) -> None:
+        """Detaches everything, last attached first."""
+        self._climbers.shutdown(wait=True, cancel_futures=True)
+        self._rules.close()
+        for attachment in reversed(list(self._attachments.values())):
+            try:
+                attachment.detach()
+            except (ProbeError, OSError) as failed:  # the others are still to be let go of
+                self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        self._compiler.close()
+        if self._stats is not None:
+            os.close(self._stats)
+            self._stats = None
+
+
+@lru_cache(4096)
+def _detached(hook: str, target: str | None = None) -> Status:
+    """One object for each, as there are hundreds and they are compared at each tick."""
+    return Status(HookId(hook, target))
+
+
+def _read_all(asked: Iterable[Iterable[Attachment]]) -> list[tuple[Sample, ...]]:
+    with reading():
+        return [tuple([a.read() for a in attachments]) for attachments in asked]
+
+
+def _answer(futures: list[Reads], done: asyncio.Future[list[tuple[Sample, ...]]]) -> None:
+    for place, future in enumerate(futures):
+        if future.done():
+            continue  # nobody waits for it any more
+        if done.cancelled():
+            future.cancel()
+        elif (error := done.exception()) is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(done.result()[place])
+
+
+def _interfaces() -> dict[int, str]:
+    return dict(socket.if_nameindex())
+
+
+def _failure(status: Status) -> ProbeError:
+    """The refusal that says most: the first that is not about a lower rung's own limits."""
+    if not status.refused:
+        return ProbeError(f"{status.id} could not be attached")
+    first = status.refused[0]
+    return ProbeError(f"{status.id}: {first.rung}: {first.why}", remedy=first.remedy)

@@ -1,0 +1,47 @@
+"""What each attachment's programs take of a CPU, and how one is cut: the hands of `budget`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from probes.ladder.attachment import Attachment
+from probes.sources.live.budget import Cut, Spending
+
+Costs = Mapping[Attachment, tuple[int, int]]
+"""Of each attachment its epoch, and the nanoseconds that its programs ran in it."""
+
+
+def costs(attachments: Iterable[Attachment]) -> Costs:
+    """Without what cannot be asked just now: it is tried again in the next window."""
+    found = {}
+    for attachment in attachments:
+        try:
+            cost = attachment.cost()
+        except OSError:
+            continue
+        if cost is not None:
+            found[attachment] = attachment.epoch, cost.run_ns
+    return found
+
+
+def between(before: Costs, after: Costs, seconds: float) -> Iterable[Spending]:
+    """What stood on the same rung all the time; what did not is measured in the next window."""
+    for attachment, (epoch, ns) in after.items():
+        epoch_then, ns_then = before.get(attachment, (0, 0))
+        if epoch == epoch_then and ns >= ns_then:
+            status = attachment.status
+            percent = (ns - ns_then) / seconds / 1e7
+            yield Spending(status.id, percent, status.one_in, attachment.samples, attachment.kept)
+
+
+def carry_out(cut: Cut, attachments: Iterable[Attachment]) -> list[str]:
+    """Slows or detaches; what was done, in a sentence for each."""
+    said = []
+    for attachment in attachments:
+        if attachment.status.id == cut.id and not attachment.kept:
+            if cut.one_in is None:
+                attachment.detach(cut.why)
+            else:
+                attachment.slow(cut.one_in, cut.why)
+            said.append(f"{cut.id}: {cut.why}")
+    return said

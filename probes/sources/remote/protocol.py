@@ -1,0 +1,202 @@
+"""What two ebpftops say to each other over a pipe.
+
+    there -> here   ebpftop-wire/1\\n, then messages: kind, length, payload
+                    H: whose numbers these are   F: a moment   A: an answer   (JSON but for F)
+    here -> there   requests: a JSON object on each line; `id` comes back with the answer
+
+Moments are frames as on a tape, in one zlib stream: the first stands for itself, all others say
+what changed. Nothing of what comes is trusted: Malformed is whatever the other side cannot have
+written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import zlib
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from probes import errors
+from probes.drop_rule import RuleError
+from probes.errors import ProbeError
+from probes.model import Hook, HookId
+from probes.recording.codec import Malformed
+from probes.recording.compat import Fitting
+from probes.recording.decoder import MOST_HOOKS, Decoder
+from probes.recording.encoder import Encoder, Tick
+from probes.recording.tape import MOST_FRAME
+from probes.source import Host
+from probes.units import printable
+
+MAGIC, VERSION = b"ebpftop-wire/", 2
+HEAD = struct.Struct("<cI")
+HELLO, MOMENT, ANSWER = b"H", b"F", b"A"
+MOST_MESSAGE = MOST_FRAME
+MOST_REQUEST = 1 << 16
+"""Bytes of a request."""
+SILENCE = 30.0
+"""Seconds without a word after which the other side is taken as gone (a connection half open)."""
+_SIZE = struct.Struct("<I")
+_LONGEST = 4000
+"""Characters of a text that are taken."""
+
+
+class Outgoing:
+    """Messages in the making. hooks: the catalogue that moments are by."""
+
+    def __init__(self, hooks: Mapping[str, Hook]) -> None:
+        self._hooks = hooks
+        self._encoder, self._deflate = Encoder(hooks), zlib.compressobj(6, zlib.DEFLATED, -15)
+        self._begun = False
+
+    def hello(self, host: Host, version: str) -> bytes:
+        """The very first bytes. version: ebpftop's own, for people."""
+        return MAGIC + b"%d\n" % VERSION + _json(HELLO, {
+            "host": host.name, "kernel": host.kernel, "privilege": host.privilege,
+            "demo": host.demo, "version": version, "hooks": list(self._hooks),
+        })  # fmt: skip
+
+    def moment(self, tick: Tick) -> bytes:
+        raw = self._encoder.encode(tick, key=not self._begun)
+        self._begun = True
+        data = self._deflate.compress(raw) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        return HEAD.pack(MOMENT, _SIZE.size + len(data)) + _SIZE.pack(len(raw)) + data
+
+
+def answer(
+    id: object, error: ProbeError | RuleError | None = None, result: Sequence[str] = ()
+) -> bytes:
+    """That a request was done (what came of it is in the moment before), or why it was not."""
+    told: dict[str, object] = {"id": id, "result": list(result)}
+    if error is not None:
+        told["error"] = type(error).__name__
+        told["why"] = str(error)
+    if isinstance(error, ProbeError):
+        told |= {"errno": error.errno, "remedy": error.remedy}
+    return _json(ANSWER, told)
+
+
+def _json(kind: bytes, value: object) -> bytes:
+    data = json.dumps(value).encode()
+    return HEAD.pack(kind, len(data)) + data
+
+
+def request(**what: object) -> bytes:
+    return json.dumps(what).encode() + b"\n"
+
+
+async def sent(writer: asyncio.StreamWriter) -> None:
+    """Once all is on its way, or nobody takes it."""
+    try:
+        async with asyncio.timeout(5):
+            await writer.drain()
+            while writer.transport.get_write_buffer_size():
+                await asyncio.sleep(0.01)
+    except (TimeoutError, ConnectionError):
+        pass
+
+
+class Incoming:
+    """Messages as values. hooks: those that moments are wanted by; `recall` knows further ones by
+    name, which are put there."""
+
+    def __init__(
+        self,
+        hooks: MutableMapping[str, Hook],
+        recall: Callable[[str], Hook | None] = lambda _: None,
+    ) -> None:
+        self._hooks, self._recall = hooks, recall
+        self._unknown: set[str] = set()
+        self._decoder, self._fitting = Decoder(), Fitting(hooks)
+        self._inflate = zlib.decompressobj(-15)
+
+    def moment(self, payload: bytes) -> Tick:
+        if len(payload) < _SIZE.size:
+            raise Malformed("a moment is cut off")
+        (size,) = _SIZE.unpack_from(payload)
+        if not 0 < size <= MOST_FRAME:
+            raise Malformed("a moment is larger than any can be")
+        try:
+            raw = self._inflate.decompress(payload[_SIZE.size :], size + 1)
+        except zlib.error:
+            raise Malformed("it cannot be uncompressed") from None
+        if len(raw) != size:
+            raise Malformed("a moment is of another length")
+        tick = self._decoder.decode(raw, key=self._decoder.before is None)
+        self._recall_new(tick)
+        return self._fitting.tick(tick, self._decoder.layouts)
+
+    def _recall_new(self, tick: Tick) -> None:
+        """Hooks of the user's own, which were asked for there."""
+        named = {*tick.samples, *(s.id.hook for s in tick.statuses)}
+        for name in named - self._hooks.keys() - self._unknown:
+            hook = self._recall(name) if len(self._unknown) < MOST_HOOKS else None
+            if hook is None or hook.name != name:
+                self._unknown.add(name)
+            else:
+                self._hooks[name] = hook
+                self._fitting = Fitting(self._hooks)
+
+
+def read_json(payload: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise Malformed("a message is no JSON") from None
+    if not isinstance(value, dict):
+        raise Malformed("a message is no object")
+    return value
+
+
+def read_hello(payload: bytes) -> tuple[Host, str]:
+    """Whose numbers these are, and the version of the ebpftop there."""
+    told = read_json(payload)
+    host = Host(
+        text(told, "host"), text(told, "kernel"), text(told, "privilege"), told.get("demo") is True
+    )
+    return host, text(told, "version")
+
+
+def read_error(told: Mapping[str, Any]) -> ProbeError | RuleError | None:
+    """What an answer says went wrong, as the error that it was there."""
+    if "error" not in told:
+        return None
+    name, why = text(told, "error"), text(told, "why")
+    if name == RuleError.__name__:
+        return RuleError(why)
+    kind = getattr(errors, name, ProbeError)
+    if not (isinstance(kind, type) and issubclass(kind, ProbeError)):
+        kind = ProbeError
+    number = told.get("errno")
+    made: ProbeError = kind(
+        why, errno=number if isinstance(number, int) else 0, remedy=text(told, "remedy")
+    )
+    return made
+
+
+def read_result(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an answer says besides that it was done."""
+    result = told.get("result")
+    if not isinstance(result, list):
+        return ()
+    return tuple(printable(r[:_LONGEST]) for r in result if isinstance(r, str))
+
+
+def named(id: HookId) -> list[str | None]:
+    """A hook and its target; names of the user's own hooks may have any character."""
+    return [id.hook, id.target]
+
+
+def read_id(pair: object) -> HookId:
+    match pair:
+        case [str() as hook, str() | None as target]:
+            return HookId(hook, target)
+    raise Malformed("a hook has no name")
+
+
+def text(told: Mapping[str, Any], name: str) -> str:
+    """A text of a message, harmless; "" where there is none."""
+    value = told.get(name)
+    return printable(value[:_LONGEST]) if isinstance(value, str) else ""

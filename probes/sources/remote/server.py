@@ -1,0 +1,256 @@
+"""The other side of `--remote`: a source whose moments go to stdout, and that does what is asked
+on stdin. Its end is the end of stdin, whatever the reason: then everything is detached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from probes.drop_rule import Rule, RuleError, parse, parse_on
+from probes.errors import ProbeError
+from probes.model import HookId, Row, Sample, Status
+from probes.recording.codec import Malformed
+from probes.recording.encoder import Tick
+from probes.source import Source
+from probes.sources.live import budget
+from probes.sources.remote import protocol as wire
+
+TOGETHER = 0.05
+"""Seconds in which what several hooks bring goes as one moment."""
+WATCH = 0.5
+"""Seconds between two looks at what stands."""
+BEHIND = 1 << 18
+"""Bytes that may wait for a slow link before moments are left out; their log entries are not."""
+_KEPT_LOG = 5000
+SHORTEST, LONGEST = 0.1, 3600.0
+"""Bounds of an interval, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The first request: what to attach, as the command line of the other side says."""
+
+    id: object = None
+    interval: float = 1.0
+    also: tuple[HookId, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
+    drops: tuple[tuple[str, Rule], ...] = ()
+    observe_only: bool = False
+    percent: float | None = budget.DEFAULT
+
+    @classmethod
+    def read(cls, asked: Mapping[str, Any]) -> Begin:
+        """Raises Malformed, or RuleError for a rule that this version does not know."""
+        match asked:
+            case {
+                "do": "begin",
+                "interval": float() | int() as interval,
+                "also": list() as also,
+                "pins": dict() as pins,
+                "drops": list() as drops,
+                "observe_only": bool() as observe_only,
+            } if SHORTEST <= interval <= LONGEST:
+                return cls(
+                    asked.get("id"),
+                    float(interval),
+                    tuple(wire.read_id(id) for id in also),
+                    {str(hook): str(rung) for hook, rung in pins.items()},
+                    tuple(parse_on(str(rule)) for rule in drops),
+                    observe_only,
+                    _budget(asked.get("budget", budget.DEFAULT)),
+                )
+        raise Malformed("it does not say what to begin with")
+
+
+def _budget(asked: object) -> float | None:
+    if asked is None:
+        return None
+    try:
+        return budget.parse(str(asked))
+    except ValueError as wrong:
+        raise Malformed(str(wrong)) from None
+
+
+async def begun(reader: asyncio.StreamReader) -> Begin | None:
+    """None: nobody was there. Raises Malformed and RuleError."""
+    try:
+        line = await asyncio.wait_for(reader.readline(), wire.SILENCE)
+    except (TimeoutError, ValueError, ConnectionError):
+        return None
+    return Begin.read(wire.read_json(line)) if line else None
+
+
+class Serving:
+    """One source to one listener. version: ebpftop's own."""
+
+    def __init__(
+        self,
+        source: Source,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        version: str,
+    ) -> None:
+        self._source, self._reader, self._writer = source, reader, writer
+        self._version = version
+        self._out = wire.Outgoing(source.catalogue)
+        self._samples: dict[str, tuple[Sample, ...]] = {}
+        self._logs: dict[HookId, list[Row]] = {}
+        self._said: tuple[Status, ...] = ()
+        self._due = False
+        self._followed: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: BaseException | None = None
+
+    async def run(self, id: object, check: Callable[[], None]) -> int:
+        """Until nobody is there any more. Returns the exit status.
+
+        id: of the request to begin. check: raises ProbeError where that cannot be.
+        """
+        self._writer.write(self._out.hello(self._source.host, self._version))
+        try:
+            check()
+        except ProbeError as refused:
+            self._writer.write(wire.answer(id, refused))
+            return 1
+        try:
+            await self._source.start()
+            self._writer.write(wire.answer(id))
+            self._follow_new()
+            self._start(self._watch())
+            await self._listen()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        if self._failed is not None:
+            raise self._failed
+        return 0
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed = self._failed or error
+            self._reader.feed_eof()
+
+    # -- what is said --------------------------------------------------------------------------
+
+    def _follow_new(self) -> None:
+        """One worker for each hook; a catalogue may grow by hooks of the user's own."""
+        for hook in set(self._source.catalogue) - self._followed:
+            self._followed.add(hook)
+            self._start(self._follow(hook))
+
+    async def _follow(self, hook: str) -> None:
+        async for samples in self._source.samples(hook):
+            self._samples[hook] = tuple([self._with_log(s) for s in samples])
+            if not self._due:
+                self._due = True
+                self._start(self._soon())
+
+    def _with_log(self, sample: Sample) -> Sample:
+        """The reading with what happened since the one that was said last."""
+        id = sample.status.id
+        if not sample.log and not self._logs.get(id):
+            return sample
+        waiting = self._logs.setdefault(id, [])
+        waiting += sample.log
+        del waiting[:-_KEPT_LOG]
+        return replace(sample, log=tuple(waiting))
+
+    async def _soon(self) -> None:
+        await asyncio.sleep(TOGETHER)
+        self._due = False
+        self._say()
+
+    async def _watch(self) -> None:
+        """What comes to stand or falls between two readings."""
+        while True:
+            await asyncio.sleep(WATCH)
+            self._follow_new()
+            if self._source.statuses() != self._said:
+                self._say()
+
+    def _say(self, *, surely: bool = False) -> None:
+        """The moment as it is now; not where the link has not yet taken the moments before."""
+        if self._writer.transport.is_closing():
+            self._reader.feed_eof()  # nobody reads any more
+            return
+        if not surely and self._writer.transport.get_write_buffer_size() > BEHIND:
+            return
+        source = self._source
+        self._said = source.statuses()
+        known = {s.id for s in self._said}
+        for hook, samples in list(self._samples.items()):
+            left = tuple([s for s in samples if s.status.id in known])
+            if len(left) < len(samples):  # it does not stand any more
+                self._samples[hook] = left
+        tick = Tick(time.time(), source.interval, dict(self._samples), self._said, source.rules())
+        self._writer.write(self._out.moment(tick))
+        self._logs.clear()
+
+    # -- what is asked -------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        with suppress(TimeoutError, ValueError, Malformed, ConnectionError):
+            while line := await asyncio.wait_for(self._reader.readline(), wire.SILENCE):
+                self._start(self._answer(wire.read_json(line)))
+
+    async def _answer(self, asked: dict[str, Any]) -> None:
+        error: ProbeError | RuleError | None = None
+        result: tuple[str, ...] = ()
+        try:
+            result = await self._do(asked)
+        except (ProbeError, RuleError) as refused:
+            error = refused
+        except Malformed as wrong:
+            error = ProbeError(str(wrong))
+        if asked.get("do") != "ping":
+            self._say(surely=True)
+        self._writer.write(wire.answer(asked.get("id"), error, result))
+
+    async def _do(self, asked: dict[str, Any]) -> tuple[str, ...]:
+        source = self._source
+        match asked:
+            case {"do": "ping"}:
+                pass
+            case {"do": "interval", "seconds": float() | int() as seconds} if (
+                SHORTEST <= seconds <= LONGEST
+            ):
+                source.interval = seconds
+            case {"do": "attach", "hook": list() as id, "rung": str() | None as rung}:
+                await source.attach(wire.read_id(id), rung)
+                self._follow_new()
+            case {"do": "detach", "hook": list() as id}:
+                await source.detach(wire.read_id(id))
+            case {"do": "complete", "text": str(text)}:
+                return await source.complete(text)
+            case {"do": "add rule", "interface": str(interface), "rule": str(rule)}:
+                await source.add_rule(interface, parse(rule))
+            case {"do": "remove rule", "interface": str(interface), "rule": str(rule)}:
+                await source.remove_rule(interface, parse(rule))
+            case _:
+                raise ProbeError("the ebpftop there does not know how to do that")
+        return ()
+
+
+async def streams(stdin: int, stdout: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Two fds, which are closed with them. Raises ValueError where they are no pipes or sockets."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=wire.MOST_REQUEST)
+    await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(stdin, "rb", 0)
+    )
+    transport, protocol = await loop.connect_write_pipe(
+        asyncio.streams.FlowControlMixin, os.fdopen(stdout, "wb", 0)
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, None, loop)

@@ -1,0 +1,267 @@
+"""The source that shows another host: an `ebpftop serve` there, over a pipe to ssh.
+
+A connection that is cut is made again, with growing pauses. What is there is new then: its epochs
+differ from those before, so no rate is made across the cut. What only looks on is attached again;
+what sat in a data path and drop rules ended with the old one, and are a person's to ask for anew:
+they may have been what cut us off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from probes.custom import builder
+from probes.drop_rule import Rule
+from probes.errors import ProbeError
+from probes.hooks import catalogue
+from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status
+from probes.recording.encoder import Tick
+from probes.source import Feed, Host
+from probes.sources.live import budget
+from probes.sources.remote import protocol
+from probes.sources.remote.session import Call
+from probes.sources.remote.ssh import Way
+
+PING = 2.0
+"""Seconds between two questions for the way there and back."""
+PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds before each further try to connect again; the last one for all that follow."""
+
+
+class Remote:
+    """A `model.Source`. way: how to come there; name: what the user calls it. The rest: as for
+    `Live`, but done there.
+
+    feed: how its numbers come here. notices: what was said there at the end. words: gets what ssh
+    says while it connects (a banner, a host key that is new).
+    """
+
+    def __init__(
+        self,
+        way: Way,
+        *,
+        interval: float = 1.0,
+        also: Iterable[HookId] = (),
+        pins: Mapping[str, str] | None = None,
+        drops: Iterable[tuple[str, Rule]] = (),
+        observe_only: bool = False,
+        percent: float | None = budget.DEFAULT,
+        words: Callable[[str], None] = lambda _: None,
+        pauses: tuple[float, ...] = PAUSES,
+    ) -> None:
+        self.name = way.name
+        self.host = Host(way.name, "")
+        self.feed = Feed()
+        self.notices: list[str] = []
+        self._way, self._words, self._pauses = way, words, pauses
+        self._hooks = dict(catalogue())
+        self._interval = interval
+        self._asked = {
+            "also": [protocol.named(id) for id in also],
+            "pins": dict(pins or {}),
+            "drops": [f"{interface}: {rule}" for interface, rule in drops],
+            "observe_only": observe_only,
+            "budget": percent,
+        }
+        self._calls = count()
+        self._call: Call | None = None
+        self._failed: ProbeError | None = None
+        self._generation = 0
+        self._tick: Tick | None = None
+        self._came = 0.0
+        self._times: dict[HookId, float] = {}
+        self._queues: dict[str, asyncio.Queue[tuple[Sample, ...]]] = {}
+        self._again: dict[HookId, str | None] = {}
+        self._off: set[HookId] = set()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def catalogue(self) -> Mapping[str, Hook]:
+        return self._hooks
+
+    @property
+    def interval(self) -> float:
+        return self._interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._interval = seconds
+        if self._call is not None:
+            self._call.tell(do="interval", seconds=seconds)
+
+    # -- connecting ----------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Before there is a screen: ssh may ask for a password, or whether a host key is right.
+
+        Raises ProbeError where there is no ebpftop to talk to, or it cannot do what was asked.
+        """
+        await self._connect(self._way.first, ask=True)
+
+    def later(self, why: ProbeError) -> None:
+        """It could not be connected to now: once it is started, it is tried again and again."""
+        self._failed = why
+
+    async def start(self) -> None:
+        if self._call is None and self._failed is None:
+            await self.connect()
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def _connect(self, command: tuple[str, ...], *, ask: bool) -> None:
+        self._generation += 1
+        call = Call(
+            self._way,
+            command,
+            self._hooks,
+            builder.recalled,
+            self._take,
+            ask=ask,
+            words=self._words,
+        )
+        try:
+            self.host = await call.begin(interval=self._interval, **self._asked)
+        except BaseException:
+            await call.end()
+            raise
+        self._call = call
+        # What may have cut us off is not done a second time.
+        self._asked |= {"also": [], "drops": []}
+
+    async def _keep(self) -> None:
+        """Notices when the connection is cut, and makes another."""
+        while True:
+            try:
+                if self._call is None:
+                    raise self._failed or ProbeError(f"{self._way.name} is not connected")
+                await self._measure(self._call)
+            except ProbeError as cut:
+                await self._lost(cut)
+
+    async def _measure(self, call: Call) -> None:
+        while True:
+            began = time.monotonic()
+            await call.ask(do="ping")
+            self.feed = Feed(time.monotonic() - began)
+            await call.cut_within(PING)
+
+    async def _lost(self, cut: ProbeError) -> None:
+        """Until it is there again."""
+        call, self._call = self._call, None
+        since = time.time()
+        self.feed = Feed(None, cut.why, since)
+        if call is not None:
+            await call.end()
+        for tries in count():
+            pause = self._pauses[min(tries, len(self._pauses) - 1)]
+            self.feed = Feed(None, self.feed.trouble, since, time.time() + pause)
+            await asyncio.sleep(pause)
+            self.feed = replace(self.feed, again=0.0)
+            try:
+                await self._connect(self._way.again, ask=False)
+            except ProbeError as failed:
+                self.feed = Feed(None, failed.why, since)
+                continue
+            break
+        self.feed = Feed()
+        for id, rung in tuple(self._again.items()):
+            with suppress(ProbeError):
+                await self.attach(id, rung)
+        for id in tuple(self._off):
+            with suppress(ProbeError):
+                await self.detach(id)
+
+    # -- what comes ----------------------------------------------------------------------------
+
+    def _take(self, tick: Tick) -> None:
+        before, self._tick, self._came = self._tick, tick, time.monotonic()
+        for hook, samples in tick.fresh(before).items():
+            # A moment may say no more of a hook than that one of its targets has gone.
+            if all(self._times.get(s.status.id) == s.time for s in samples):
+                continue
+            self._times |= {s.status.id: s.time for s in samples}
+            if (queue := self._queues.get(hook)) is not None:
+                queue.put_nowait(tuple([self._apart(s) for s in samples]))
+
+    def _apart(self, sample: Sample) -> Sample:
+        """Another epoch than any before this connection."""
+        return replace(sample, epoch=(self._generation << 32) + sample.epoch)
+
+    async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        queue = self._queues[hook] = asyncio.Queue()
+        tick = self._tick
+        if tick is not None and (first := tick.samples.get(hook)):
+            yield tuple([self._apart(s) for s in first])
+        while True:
+            yield await queue.get()
+
+    def statuses(self) -> tuple[Status, ...]:
+        return self._tick.statuses if self._tick is not None else ()
+
+    def rules(self) -> tuple[Enforced, ...]:
+        """Their time runs here, too; while nothing is known of them they are still there."""
+        if self._tick is None:
+            return ()
+        since = time.monotonic() - self._came
+        left = (replace(e, expires_in=e.expires_in - since) for e in self._tick.rules)
+        return tuple(e for e in left if e.expires_in > 0 or e.rung is None)
+
+    # -- on a person's word --------------------------------------------------------------------
+
+    async def _do(self, **what: Any) -> tuple[str, ...]:
+        if self._call is None:
+            raise ProbeError(f"{self._way.name} is not connected", remedy="It is tried again.")
+        return await self._call.ask(**what)
+
+    async def attach(self, id: HookId, rung: str | None = None) -> Status:
+        if id.hook not in self._hooks:  # one of the user's own: 0.2 s, and then it is known
+            await asyncio.to_thread(builder.recalled, id.hook)
+        await self._do(do="attach", hook=protocol.named(id), rung=rung)
+        hook = self._hooks.get(id.hook)
+        if hook is not None and hook.reach is Reach.LOOKS_ON and hook.on_demand:
+            self._again[id] = rung
+        self._off.discard(id)
+        return self._status(id)
+
+    async def detach(self, id: HookId) -> Status:
+        await self._do(do="detach", hook=protocol.named(id))
+        self._again.pop(id, None)
+        hook = self._hooks.get(id.hook)
+        if hook is not None and hook.reach is Reach.LOOKS_ON and not hook.on_demand:
+            self._off.add(id)
+        return self._status(id)
+
+    def _status(self, id: HookId) -> Status:
+        return next((s for s in self.statuses() if s.id == id), Status(id, State.DETACHED))
+
+    async def complete(self, text: str) -> tuple[str, str]:
+        """By the functions, tracepoints and files that are there."""
+        try:
+            found = await self._do(do="complete", text=text)
+        except ProbeError:
+            return text, ""
+        return (found[0], found[1]) if len(found) == 2 else (text, "")
+
+    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+        await self._do(do="add rule", interface=interface, rule=str(rule))
+        for enforced in self.rules():
+            if (enforced.interface, enforced.rule.what) == (interface, rule.what):
+                return enforced
+        raise ProbeError(f"{self._way.name} does not say what became of the rule")
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        await self._do(do="remove rule", interface=interface, rule=str(rule))
+
+    async def close(self) -> None:
+        """Says good-bye, and waits until everything is detached there."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        call, self._call = self._call, None
+        if call is not None:
+            self.notices += await call.end()

@@ -1,0 +1,177 @@
+"""The source that plays a recording: the same samples again, at any pace, from any moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from probes.drop_rule import Rule
+from probes.errors import Unsupported
+from probes.model import Enforced, Hook, HookId, Sample, Status
+from probes.recording.codec import Malformed
+from probes.recording.encoder import Tick
+from probes.recording.reader import Recording
+from probes.recording.writer import RecordingError, name_of
+
+SLOWEST, FASTEST = 0.1, 60.0
+_LONGEST = 5.0
+"""Seconds that a moment is looked at, at most: nothing is in a recording of what lies between."""
+
+
+class Replay:
+    """A `model.Source`. recording: closed with it. begin: the first moment. speed: so many times
+    as fast. pace: waits for the given seconds; another than `asyncio.sleep` makes it go as asked.
+
+    number: the moment that is played. What cannot be read is skipped, and `skipped` says so.
+    Raises RecordingError where nothing can be read.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        begin: int = 0,
+        speed: float = 1.0,
+        pace: Callable[[float], Awaitable[None]] | None = None,
+    ) -> None:
+        self.reel = recording
+        self.host = replace(recording.host, privilege="")
+        self.speed = speed
+        self.paused = False
+        self.skipped = ""
+        self._end = recording.end
+        found = self._readable(begin)
+        if found is None:
+            raise RecordingError(f"{name_of(recording.path)}: nothing can be read of that time")
+        self.number, self._tick = found
+        self._pace = pace or self._sleep
+        self._sought = False
+        self._changed = asyncio.Event()
+        self._queues: dict[str, asyncio.Queue[tuple[Sample, ...]]] = {}
+        self._player: asyncio.Task[None] | None = None
+
+    @property
+    def catalogue(self) -> Mapping[str, Hook]:
+        return self.reel.hooks
+
+    @property
+    def interval(self) -> float:
+        return self._tick.interval
+
+    @interval.setter
+    def interval(self, _: float) -> None:
+        """The recorded one stays; `speed` is for whoever is in a hurry."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is the last moment."""
+        return self.number + 1 >= self._end
+
+    def statuses(self) -> tuple[Status, ...]:
+        return self._tick.statuses
+
+    def rules(self) -> tuple[Enforced, ...]:
+        return self._tick.rules
+
+    async def start(self) -> None:
+        self._player = asyncio.get_running_loop().create_task(self._play())
+
+    async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
+        """Those of the moment that is played, then of each that follows. Not of one that `seek`
+        went to: whoever did that has them."""
+        queue = self._queues[hook] = asyncio.Queue()
+        first = self._tick.samples.get(hook)
+        if first is not None and not self._sought:
+            yield first
+        while True:
+            yield await queue.get()
+
+    async def _play(self) -> None:
+        while True:
+            while self.paused or self.ended:
+                self._changed.clear()
+                await self._changed.wait()
+            at = self.number
+            self._changed.clear()
+            await self._pace(self._gap() / self.speed)
+            if not (self.paused or self._changed.is_set()) and self.number == at:
+                self.step()
+            while not all(queue.empty() for queue in self._queues.values()):
+                await asyncio.sleep(0)  # everything is taken before time goes on
+
+    async def _sleep(self, seconds: float) -> None:
+        """Less long where somebody wants something else."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    def _gap(self) -> float:
+        """Seconds to the next moment."""
+        here, there = self.reel.moment(self.number), self.reel.moment(self.number + 1)
+        return min(max(there.wall - here.wall, 0.01), _LONGEST)
+
+    def step(self) -> None:
+        """A moment on."""
+        if self.ended:
+            return
+        before = self._tick
+        self._to(self.number + 1)
+        for hook, samples in self._tick.fresh(before).items():
+            if (queue := self._queues.get(hook)) is not None:
+                queue.put_nowait(samples)
+
+    def seek(self, number: int) -> None:
+        """To another moment, at once: nothing of it is given to those who follow `samples`."""
+        for queue in self._queues.values():
+            while not queue.empty():
+                queue.get_nowait()
+        self._to(min(max(number, self.reel.first), self.reel.end - 1))
+        self._sought = True
+        self._changed.set()
+
+    def play(self, *, paused: bool | None = None, speed: float | None = None) -> None:
+        self.paused = self.paused if paused is None else paused
+        self.speed = self.speed if speed is None else min(max(speed, SLOWEST), FASTEST)
+        self._changed.set()
+
+    def _to(self, number: int) -> None:
+        """There, or where anything can be read."""
+        self.skipped = ""
+        self.number, self._tick = self._readable(number) or (self.number, self._tick)
+
+    def _readable(self, number: int) -> tuple[int, Tick] | None:
+        """That moment, else the next that can be read, else the last before it."""
+        try:
+            return number, self.reel.at(number)
+        except Malformed as damaged:
+            self.skipped = f"damaged here: {damaged}"
+        found = self.reel.readable_near(number)
+        if found is None or found[0] < number:
+            self._end = number  # nothing is readable from there on
+        return found
+
+    async def attach(self, id: HookId, rung: str | None = None) -> Status:
+        del id, rung
+        raise Unsupported("this is a recording: nothing can be attached to it")
+
+    async def complete(self, text: str) -> tuple[str, str]:
+        return text, ""  # what could be attached there is not in a recording
+
+    async def detach(self, id: HookId) -> Status:
+        del id
+        raise Unsupported("this is a recording: nothing can be detached in it")
+
+    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+        del interface, rule
+        raise Unsupported("this is a recording: nothing can be dropped in it")
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        del interface, rule
+        raise Unsupported("this is a recording: its rules cannot be ended")
+
+    async def close(self) -> None:
+        if self._player is not None:
+            self._player.cancel()
+        self.reel.close()

@@ -1,0 +1,188 @@
+"""How rungs read: the functions that hooks hand over as `Rung.open`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from errno import ENODEV
+from fcntl import ioctl
+from typing import Any
+
+from probes.errors import Gone
+from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.tick_cache import once, shared
+
+_SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
+_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
+Open = Callable[[Opening], Callable[[], Reading]]
+Extra = Callable[[Opening], Callable[[Row], Mapping[str, Value]]]
+
+
+def by_columns(name: str = "rows") -> Open:
+    """Every entry of one map, a row each: each stored column from the C field it names."""
+
+    def open(opening: Opening) -> Callable[[], Reading]:
+        table = opening.tables[name]
+        row = row_of(opening.hook.stored, table)
+        return lambda: Reading([row(entry) for entry in table.rows()])
+
+    return open
+
+
+def counting_lost(opening: Opening, shown: str, seen: str = "seen") -> Callable[[list[Flat]], int]:
+    """What a map that throws the oldest out has lost: all events less those in its rows.
+
+    shown: the field of `rows` that counts them. seen: an array that counts all of them. Gives the
+    function to call with the rows; it never goes back.
+    """
+    place, total = opening.tables["rows"].fields[shown], opening.tables[seen]
+    assert isinstance(place, int)
+    lost = 0
+    # What is seen while the rows are read must not be taken for lost: asked for before they were.
+    before = 0
+
+    def update(rows: list[Flat]) -> int:
+        nonlocal lost, before
+        lost = max(lost, before - sum(int(row[place]) for row in rows))
+        found = total.row((0,))
+        before = int(found[-1]) if found else 0
+        return lost
+
+    return update
+
+
+def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None) -> Open:
+    """Every entry of the map `rows`, and a log entry of each in the queue `events`.
+
+    entry: the hook's log row of a queue's entry, by C field. extra: what another map knows of a
+    row, by column. Events that the queue had no room for are those in the array `lost`.
+    """
+
+    def open(opening: Opening) -> Callable[[], Reading]:
+        tables, columns = opening.tables, opening.hook.stored
+        rows, events, lost = tables["rows"], tables["events"], tables["lost"]
+        row = row_of(columns, rows)
+        known = extra(opening) if extra is not None else None
+
+        def read() -> Reading:
+            log = [entry(record(events, e)) for e in events.drain()]
+            made = [row(e) for e in rows.rows()]
+            if known is not None:
+                made = [filled(columns, r, known(r)) for r in made]
+            missed = lost.row((0,))
+            return Reading(made, int(missed[1]) if missed else 0, log)
+
+        return read
+
+    return open
+
+
+def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "rows") -> Open:
+    """The target's entry of a map that is keyed by interface number, as the only row.
+
+    extra: what no map knows, by column; asked for at each reading.
+    """
+
+    def open(opening: Opening) -> Callable[[], Reading]:
+        table, columns = opening.tables[name], opening.hook.stored
+        # The map is shared by all targets and this one may have been counted before.
+        table.delete((opening.ifindex,))
+        row, whole = row_of(columns, table), _Whole(table)
+        empty = tuple(0 if c.kind is Kind.COUNTER and c.field else None for c in columns)
+
+        def read() -> Reading:
+            # Where all targets are read, the map is read in one go.
+            here = opening.ifindex
+            entry = once(whole).get(here) if shared() else table.row((here,))
+            known = {
+                "ifindex": opening.ifindex,
+                "interface": interface_name(opening.ifindex),
+                **extra(opening),
+            }
+            return Reading([filled(columns, row(entry) if entry else empty, known)])
+
+        return read
+
+    return open
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A map's entries by the first field of their key."""
+
+    table: Table
+
+    def __call__(self) -> dict[int, Flat]:
+        return {entry[0]: entry for entry in self.table.rows()}
+
+
+def interface_name(ifindex: int) -> str:
+    """The name an interface has now. Raises Gone, or OSError where it could not be asked."""
+    if shared() and (name := once(_names).get(ifindex)):
+        return name
+    try:
+        return socket.if_indextoname(ifindex)
+    except OSError:
+        pass
+    # It hides why: ENOENT where no socket could be opened. This tells, for three times the cost.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = ioctl(any_socket, _SIOCGIFNAME, struct.pack("=16si20x", b"", ifindex))
+        except OSError as failed:
+            if failed.errno != ENODEV:
+                raise
+            raise Gone("the interface is not there any more") from None
+    return os.fsdecode(answer[:16].split(b"\0")[0])
+
+
+def _names() -> dict[int, str]:
+    return dict(socket.if_nameindex())
+
+
+def name_or_number(ifindex: int) -> str:
+    """The name an interface has now, or if7 where that one is gone."""
+    try:
+        return interface_name(ifindex)
+    except Gone:
+        return f"if{ifindex}"
+
+
+def is_ethernet(ifindex: int) -> bool:
+    """Whether an interface's packets begin with an Ethernet header, as the loopback's do, too."""
+    request = struct.pack("=16s24x", os.fsencode(interface_name(ifindex)))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+        answer = ioctl(any_socket, _SIOCGIFHWADDR, request)
+    return struct.unpack_from("=H", answer, 16)[0] in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK)
+
+
+def filled(columns: Iterable[Column], row: Row, known: Mapping[str, Value]) -> Row:
+    """A row with the columns in `known` set to what is known."""
+    return tuple(known.get(c.name, value) for c, value in zip(columns, row, strict=True))
+
+
+def row_from(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
+    """A row of what is known; None for the rest."""
+    return tuple(known.get(c.name) for c in columns)
+
+
+def row_of(columns: Iterable[Column], table: Table) -> Callable[[Flat], Row]:
+    """The function that makes a stored row of a map's flat row. A column without field is None."""
+    getters = [_getter(c, table) for c in columns]
+    return lambda entry: tuple([get(entry) for get in getters])
+
+
+def _getter(column: Column, table: Table) -> Callable[[Flat], Any]:
+    if column.field is None:
+        return lambda _: None
+    place, decode = table.fields[column.field], column.decode
+    if decode is None:
+        return lambda entry: entry[place]
+    return lambda entry: decode(entry[place])
+
+
+def record(table: Table, entry: Flat) -> dict[str, Any]:
+    """A map entry by its C fields' names."""
+    return {name: entry[place] for name, place in table.fields.items()}

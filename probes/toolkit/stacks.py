@@ -1,0 +1,140 @@
+"""Call stacks from a stack map: ids to text, outermost first, `main;handle;read_request`."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Sequence
+from operator import add
+from typing import Any
+
+from probes.kernel import kallsyms
+from probes.model import Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.readers import row_of
+from probes.toolkit.user_symbols import UserSymbols
+
+MAP = """
+BPF_TABLE("stacktrace", int, struct bpf_stacktrace, stacks, 16384);
+"""
+"""The map that `by_stack` reads. It takes 16 MB."""
+KERNEL = "_[k]"
+"""Behind each function of the kernel, as in what flame graphs are usually made of."""
+_OURS = (
+    "0x", "bpf_prog_", "bpf_trace_run", "bpf_get_stackid", "__bpf_trace_", "__traceiter_",
+    "trace_call_bpf", "perf_trace_", "bpf_overflow_handler", "__perf_event_overflow",
+    "perf_swevent_", "perf_event_overflow",
+)  # fmt: skip
+_MOST_KEPT = 20_000
+_LOST = -errno.EEXIST
+
+
+class Stacks:
+    """The texts of stacks; a stack is looked up once, while its process lives.
+
+    table: the stack map. A failed look-up has a negative errno for an id.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._users = UserSymbols()
+        self._texts: dict[tuple[int, int, int], str] = {}
+
+    def text(self, kernel: int, user: int, pid: int) -> str:
+        """Kernel and user stack as one, the user's first as it called the kernel's."""
+        key = (kernel, user, pid)
+        known = self._texts.get(key)
+        if known is None:
+            if len(self._texts) >= _MOST_KEPT:
+                self._texts.clear()
+            known = self._texts[key] = self._made(kernel, user, pid)
+        return known
+
+    def _made(self, kernel: int, user: int, pid: int) -> str:
+        names = _once([self._users.name(pid, a) for a in self._addresses(user)])
+        inside = self._addresses(kernel)
+        known = kallsyms.resolve(inside) if inside else {}
+        names += [name + KERNEL for name in _without_us([_plain(known[a]) for a in inside])]
+        if _LOST in (kernel, user):
+            names.append("[stack not kept]")
+        # A semicolon in a name (of a C++ template, never) would look like another function.
+        return ";".join(name.replace(";", ":") for name in names) or "[no stack]"
+
+    def _addresses(self, id: int) -> list[int]:
+        """Outermost first. Callers' are those behind the call, so one less is in it."""
+        entry = self._table.row((id,)) if id >= 0 else None
+        found: list[int] = []
+        for address in (entry or ())[1:]:
+            if not address:
+                break
+            found.append(int(address) - bool(found))
+        return found[::-1]
+
+
+def _once(names: list[str]) -> list[str]:
+    """What has no name is there once, however many calls deep."""
+    return [n for i, n in enumerate(names) if not (n.startswith("[") and names[i - 1 : i] == [n])]
+
+
+def _plain(name: str) -> str:
+    return name.partition("+")[0]
+
+
+def _without_us(names: list[str]) -> list[str]:
+    """Without what runs our program, which is innermost: its code has no name, or bpf's."""
+    end = len(names)
+    while end and names[end - 1].startswith(_OURS):
+        end -= 1
+    return names[:end]
+
+
+def by_stack(name: str = "rows") -> Callable[[Opening], Callable[[], Reading]]:
+    """Every entry of a map whose key has `kernel`, `user` and `pid`: its stack in `stack`.
+
+    Stacks that differ only in places within functions are one row. The array `lost`, where the
+    rung has one, holds how many events had no room.
+    """
+
+    def open(opening: Opening) -> Callable[[], Reading]:
+        table, columns = opening.tables[name], opening.hook.stored
+        stacks, row = Stacks(opening.tables["stacks"]), row_of(columns, table)
+        at = [c.name for c in columns].index("stack")
+        places: list[Any] = [table.fields[f] for f in ("kernel", "user", "pid")]
+        keys = [i for i, c in enumerate(columns) if c.kind is Kind.KEY]
+        summed = [i for i, c in enumerate(columns) if c.kind in (Kind.COUNTER, Kind.HISTOGRAM)]
+
+        lost = opening.tables.get("lost")
+
+        def read() -> Reading:
+            made = []
+            for entry in table.rows():
+                kernel, user, pid = (int(entry[p]) for p in places)
+                values = list(row(entry))
+                values[at] = stacks.text(kernel, user, pid)
+                made.append(tuple(values))
+            missed = lost.row((0,)) if lost is not None else None
+            return Reading(merged(made, keys, summed), int(missed[1]) if missed else 0)
+
+        return read
+
+    return open
+
+
+def merged(rows: Iterable[Row], keys: Sequence[int], summed: Sequence[int]) -> list[Row]:
+    """Rows with the same key as one: what adds up is added."""
+    found: dict[tuple[Value, ...], list[Value]] = {}
+    for row in rows:
+        key = tuple([row[i] for i in keys])
+        before = found.get(key)
+        if before is None:
+            found[key] = list(row)
+            continue
+        for i in summed:
+            before[i] = _sum(before[i], row[i])
+    return [tuple(row) for row in found.values()]
+
+
+def _sum(a: Value, b: Value) -> Value:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return tuple(map(add, a, b))
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return a + b
+    return a

@@ -1,0 +1,319 @@
+"""The funnel: a known number of packets is dropped at each stage, and shows there alone."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from probes.analysis.funnel import Stage, funnel
+from probes.analysis.snapshot import Snapshot
+from probes.hooks import catalogue
+from probes.ladder.attachment import Attachment, Modules
+from probes.model import HookId, Sample, State
+from tests.support.devices import tun
+from tests.support.foreign import LONG, Somebody, somebody
+from tests.support.namespaces import FRAME, HERE, THERE, namespace, run, send, veth
+
+pytestmark = pytest.mark.kernel
+
+N = 25
+HOOKS = ("interfaces", "drops", "qdiscs")
+Lost = dict[str, int]
+
+
+class Watch:
+    """What the hooks told before; `funnel` is what has come since."""
+
+    def __init__(self, attachments: list[Attachment]) -> None:
+        self._attachments = attachments
+        self._before = {a.status.id: a.read() for a in attachments}
+
+    @property
+    def reasons(self) -> bool:
+        return not any("no-reason" in str(a.status.rung) for a in self._attachments)
+
+    def funnel(self, interface: str) -> tuple[Stage, ...]:
+        snapshots = {}
+        for attachment in self._attachments:
+            sample = attachment.read()
+            snapshots[attachment.hook.name] = (
+                Snapshot.between(attachment.hook, self._before[attachment.status.id], sample),
+            )
+        since: dict[HookId, Sample] = self._before
+        stages = funnel(snapshots, interface, since)
+        for stage in stages:
+            self._adds_up(stage, snapshots)
+        return stages
+
+    @staticmethod
+    def _adds_up(stage: Stage, snapshots: dict[str, tuple[Snapshot]]) -> None:
+        """A second's share is what was lost since the reading before; it was caused by somebody."""
+        assert stage.lost is not None, stage
+        intervals = [s.interval for (s,) in snapshots.values() if s.interval]
+        assert stage.lost.per_s is not None
+        shares = [stage.lost.per_s * interval for interval in intervals]
+        assert min(shares) - 0.5 <= stage.lost.total <= max(shares) + 0.5, stage
+        assert sum(c.lost.total for c in stage.causes) == stage.lost.total, stage
+        if stage.came is not None and stage.name != "stack":
+            assert stage.came.total >= stage.lost.total, stage
+
+    def lost(self, interface: str) -> Lost:
+        """What was lost by stage, where anything was."""
+        stages = self.funnel(interface)
+        return {s.name: s.lost.total for s in stages if s.lost is not None and s.lost.total}
+
+
+@pytest.fixture
+def watch(modules: Modules) -> Iterator[Callable[..., Watch]]:
+    with ExitStack() as stack:
+
+        def begin(*more: str) -> Watch:
+            attachments = []
+            for name in (*HOOKS, *more):
+                attachments.append(Attachment(catalogue()[name], modules))
+                stack.callback(attachments[-1].detach)
+                status = attachments[-1].climb()
+                assert status.state in (State.ATTACHED, State.PASSIVE), status
+            return Watch(attachments)
+
+        yield begin
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once(modules: Modules) -> Iterator[None]:
+    """A compile costs a guest seconds. What was counted goes with the last of these tests."""
+    ladder = catalogue()["drops"].ladder
+    given = (r for r in ladder if not r.passive and (r.requires is None or r.requires() is None))
+    with ExitStack() as stack:
+        modules.take(next(given).source_for(None), stack)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _inside() -> Iterator[None]:
+    with namespace():
+        yield
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Iterator[Somebody]:
+    with somebody(tmp_path) as process:
+        yield process
+
+
+def _shot(device: str, direction: str) -> None:
+    """A filter that drops everything: classic BPF that answers TC_ACT_SHOT."""
+    run("tc", "qdisc", "replace", "dev", device, "clsact")
+    run("tc", "filter", "add", "dev", device, direction, "bpf", "da", "bytecode", "1,6 0 0 2,")
+
+
+def _addressed(device: str = "v0") -> bytes:
+    """Gives an interface an address and a neighbour, so that it asks nobody; its link address."""
+    run("ip", "addr", "add", f"{HERE}/24", "dev", device)
+    run("ip", "neigh", "add", THERE, "lladdr", "02:00:00:00:00:02", "dev", device)
+    text = Path("/sys/class/net", device, "address")
+    shown = text.read_text() if text.exists() else _link_address(device)
+    return bytes.fromhex(shown.strip().replace(":", ""))
+
+
+def _link_address(device: str) -> str:
+    words = run("ip", "-o", "link", "show", "dev", device).split()
+    return words[words.index("link/ether") + 1]
+
+
+def _datagram(to: bytes, address: str, port: int, payload: bytes = b"x" * 18) -> bytes:
+    """A frame with a UDP datagram from THERE, without a checksum of its own."""
+    udp = struct.pack("!HHHH", 4000, port, 8 + len(payload), 0) + payload
+    source, destination = socket.inet_aton(THERE), socket.inet_aton(address)
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, source,
+                         destination)  # fmt: skip
+    total = sum(struct.unpack("!10H", header))
+    total = (total & 0xFFFF) + (total >> 16)
+    check = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    header = header[:10] + struct.pack("!H", check) + header[12:]
+    return to + b"\x02\0\0\0\0\x02" + b"\x08\x00" + header + udp
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_what_an_xdp_program_drops(watch: Callable[[], Watch], acme: Somebody, mode: str) -> None:
+    veth()
+    acme.xdp_by_netlink("v0", mode)
+    began = watch()
+    send("v1", N, LONG)
+    assert began.lost("v0") == {"xdp": N}
+    assert began.lost("v1") == {}
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_what_an_xdp_program_aborts_or_cannot_send_on(
+    watch: Callable[..., Watch], acme: Somebody, mode: str
+) -> None:
+    """Its verdicts do not tell, but the kernel does, and a veth counts some as its own."""
+    index, _ = veth()
+    acme.put(acme.load("xdp by byte", "acme_xdp", btf=True), index, mode)
+    began = watch("xdp-programs", "xdp-errors")
+    sent = {0: N, 1: N + 1, 4: N + 2, 2: 3}  # aborted, dropped, redirected to nowhere, passed
+    if mode == "native":
+        sent[3] = N + 3  # sent back to where nobody takes it
+    for byte, frames in sent.items():
+        send("v1", frames, FRAME[:14] + bytes([byte]) + FRAME[15:])
+    lost = sum(sent.values()) - 3
+    deadline = time.monotonic() + 10  # a veth takes packets in when its CPU comes to it
+    while (told := began.lost("v0")) != {"xdp": lost, "stack": 3}:
+        assert time.monotonic() < deadline, told
+    stages = {s.name: s for s in began.funnel("v0")}
+    assert stages["tc-ingress"].came is not None
+    assert stages["tc-ingress"].came.total == 3
+    whys = [cause.why for cause in stages["xdp"].causes]
+    assert any(why.startswith("acme_xdp#") for why in whys)
+    assert any(": redirect: E" in why for why in whys)
+
+
+def test_what_is_lost_behind_a_redirect(watch: Callable[..., Watch], acme: Somebody) -> None:
+    """Where it came in, and not once more at the veth that could not take it."""
+    index, _ = veth()
+    out, behind = veth("w0", "w1")
+    run("ip", "link", "set", "dev", "w1", "mtu", "100")
+    acme.put(acme.load("xdp by byte", "acme_taker"), behind, "native")
+    acme.put(acme.ask("redirect", "acme_redirect", out), index, "native")
+    began = watch("xdp-programs", "xdp-errors")
+    send("v1", N, FRAME + bytes(100))
+    deadline = time.monotonic() + 10
+    while (told := began.lost("v0")) != {"xdp": N}:
+        assert time.monotonic() < deadline, told
+    assert began.lost("w0") == {}
+
+
+def test_what_a_tc_filter_drops_on_the_way_in(watch: Callable[[], Watch]) -> None:
+    veth()
+    _shot("v0", "ingress")
+    began = watch()
+    send("v1", N)
+    assert began.lost("v0") == {"tc-ingress": N}
+    assert began.lost("v1") == {}
+
+
+def test_what_a_tc_filter_drops_on_the_way_out(watch: Callable[[], Watch]) -> None:
+    veth()
+    _shot("v1", "egress")
+    began = watch()
+    send("v1", N)
+    assert began.lost("v1") == {"tc-egress": N}
+    assert began.lost("v0") == {}
+
+
+def test_what_no_protocol_takes_though_the_link_counts_it_as_well(
+    watch: Callable[[], Watch],
+) -> None:
+    veth()
+    began = watch()
+    send("v1", N)
+    assert began.lost("v0") == {"stack": N}
+    assert began.lost("v1") == {}
+    stack = next(s for s in began.funnel("v0") if s.name == "stack")
+    assert stack.came is not None
+    assert stack.came.total == N
+    if began.reasons:
+        assert stack.why.startswith("UNHANDLED_PROTO at __netif_receive_skb_core")
+
+
+def test_what_has_no_route_in(watch: Callable[[], Watch]) -> None:
+    """To an address that is not ours, with forwarding off."""
+    veth()
+    mac = _addressed()
+    Path("/proc/sys/net/ipv4/conf/v0/forwarding").write_text("0")
+    began = watch()
+    send("v1", N, _datagram(mac, "198.51.100.9", 9))
+    assert began.lost("v0") == {"stack": N}
+
+
+def test_what_no_socket_listens_for(watch: Callable[[], Watch]) -> None:
+    veth()
+    mac = _addressed()
+    began = watch()
+    send("v1", N, _datagram(mac, HERE, 9))
+    assert began.lost("v0") == {"socket": N}
+    socket_stage = next(s for s in began.funnel("v0") if s.name == "socket")
+    assert socket_stage.why.startswith("NO_SOCKET at " if began.reasons else "__udp4_lib_rcv")
+
+
+def test_what_finds_a_socket_s_buffer_full(watch: Callable[[], Watch]) -> None:
+    """What was sent is what is read plus what was lost."""
+    veth()
+    mac = _addressed()
+    with socket.socket(type=socket.SOCK_DGRAM) as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.bind((HERE, 0))
+        reader.setblocking(False)
+        began = watch()
+        send("v1", 100, _datagram(mac, HERE, reader.getsockname()[1], b"x" * 500))
+        read = 0
+        while True:
+            try:
+                reader.recv(1000)
+            except BlockingIOError:
+                break
+            read += 1
+        assert 0 < read < 100
+        assert began.lost("v0") == {"socket": 100 - read}
+
+
+def test_what_a_queue_drops_though_the_kernel_frees_it_as_well(
+    watch: Callable[[], Watch],
+) -> None:
+    """It lets some go and holds some back; the rest is lost, below another queue as well."""
+    veth()
+    run("tc", "qdisc", "add", "dev", "v1", "root", "handle", "1:",
+        "tbf", "rate", "8bit", "burst", "600", "limit", "1000")  # fmt: skip
+    run("tc", "qdisc", "add", "dev", "v1", "parent", "1:1", "handle", "11:", "pfifo", "limit", "3")
+    began = watch()
+    send("v1", N)
+    lost = began.lost("v1")
+    stages = {s.name: s for s in began.funnel("v1")}
+    wire, queue = stages["wire"].came, stages["qdisc"].came
+    assert wire is not None
+    assert queue is not None
+    waiting = N - queue.total
+    assert waiting == 3
+    assert lost == {"qdisc": N - wire.total - waiting}
+    assert lost["qdisc"] > 0
+    assert began.lost("v0") == {"stack": wire.total}
+
+
+def test_what_a_device_cannot_send(watch: Callable[[], Watch]) -> None:
+    """Nobody reads from a tap device whose ring holds ten."""
+    with tun("tap0", ethernet=True):
+        run("ip", "link", "set", "dev", "tap0", "txqueuelen", "10")
+        began = watch()
+        send("tap0", 10 + N)
+        assert began.lost("tap0") == {"wire": N}
+
+
+def test_what_a_device_cannot_take(watch: Callable[[], Watch]) -> None:
+    """A tun device gets what is no IP: its own rx_dropped, and none of the stack's."""
+    with tun("tun0") as write:
+        began = watch()
+        for _ in range(N):
+            with pytest.raises(OSError, match="Invalid argument"):
+                write(b"\xf0" + FRAME)
+        assert began.lost("tun0") == {"nic": N}
+
+
+def test_drops_at_several_stages_at_once_are_told_apart(watch: Callable[[], Watch]) -> None:
+    veth()
+    mac = _addressed()
+    began = watch()
+    send("v1", N)
+    send("v1", N + 1, _datagram(mac, HERE, 9))
+    _shot("v1", "egress")
+    send("v1", N + 2)
+    assert began.lost("v0") == {"stack": N, "socket": N + 1}
+    answers = began.lost("v1")  # what v0 says of closed ports is for nobody there
+    assert answers.pop("stack", 0) < N + 1
+    assert answers == {"tc-egress": N + 2}

@@ -1,0 +1,245 @@
+"""All rungs of a hook that this kernel gives tell the same of the same events, row by row.
+
+Each is pinned, one after the other. What a rung cannot tell is in DIFFERENCES, and nothing else is
+let pass. Latencies are no part of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from probes.hooks import catalogue
+from probes.ladder import features
+from probes.ladder.attachment import Attachment, Modules
+from probes.model import Hook, HookId, Rung, State
+from tests.support.events import connect, free_port, getpgid, server, talk
+from tests.support.namespaces import FRAME, namespace, send, veth
+from tests.support.scenarios import Connects, Values, values
+
+pytestmark = pytest.mark.kernel
+
+FRAMES, LONG_FRAMES, CALLS, FAILING = 25, 7, 40, 13
+MEASURED = {"total_ns", "latency", "ns"}
+"""Columns of time, which no two runs have alike."""
+
+# What a rung does not tell as its hook's others do: (hook, rung) -> the change to their rows.
+DIFFERENCES: dict[tuple[str, str], Callable[[Values], Values]] = {
+    # No callback for an attempt that sends no SYN: it is found out later, and why is not known.
+    ("tcp-connect", "sock_ops"): lambda row: (
+        row | {"other": row["other"] + row["unreachable"], "unreachable": 0}
+    ),
+    # Its qdisc counts drops; TCX needs none. A dump of qdiscs may be 50 ms older than the rung.
+    ("tc-ingress", "clsact"): lambda row: row | {"dropped": 0},
+    ("tc-ingress", "tcx"): lambda row: row | {"dropped": 0},
+    ("drops", "btf-tracepoint-no-reason"): lambda row: row | {"reason": "-"},
+    ("drops", "tracepoint-no-reason"): lambda row: row | {"reason": "-"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _inside() -> Iterator[None]:
+    with namespace():
+        yield
+
+
+def _given(hook: Hook, index: int) -> list[Rung]:
+    """The rungs with programs that this kernel gives, as far as it tells beforehand."""
+    return [r for r in hook.ladder if not r.passive and features.veto(r, index) is None]
+
+
+@contextmanager
+def _compiled(modules: Modules, rungs: list[Rung], target: str | None) -> Iterator[None]:
+    """Their sources, compiled side by side and kept until the end."""
+    with ExitStack() as stack, ThreadPoolExecutor(2) as threads:
+        sources = dict.fromkeys(r.source_for(target) for r in rungs)
+        list(threads.map(lambda source: modules.take(source, stack), sources))
+        yield
+
+
+@contextmanager
+def _pinned(modules: Modules, id: HookId, rung: str, index: int) -> Iterator[Attachment | None]:
+    """A hook on one rung; None where this kernel or device does not give it after all."""
+    attachment = Attachment(catalogue()[id.hook], modules, id.target, index)
+    try:
+        status = attachment.climb(pinned=rung, asked=True)
+        assert not any(refusal.log for refusal in status.refused), status
+        yield attachment if status.state is State.ATTACHED else None
+    finally:
+        attachment.detach()
+
+
+def _counted(rows: list[Values]) -> Counter[tuple[tuple[str, Any], ...]]:
+    return Counter(tuple(row.items()) for row in rows)
+
+
+def _as_told_by(hook: str, rung: str, rows: list[Values]) -> Counter[tuple[tuple[str, Any], ...]]:
+    change = DIFFERENCES.get((hook, rung))
+    return _counted([change(row) for row in rows] if change else rows)
+
+
+def _agree(
+    modules: Modules,
+    record_property: Callable[[str, object], None],
+    spec: str,
+    tell: Callable[[Attachment], list[Values]],
+    *,
+    index: int = 0,
+    without: frozenset[str] = frozenset(),
+    keep: Callable[[str], None] = lambda _: None,
+) -> list[Values]:
+    """Requires the rows of the first rung from all others; the rows.
+
+    tell: causes the events on what is attached, and gives the rows that they made. without:
+    columns that say which rung it is. keep: told of each source that was compiled.
+    """
+    id = HookId.parse(spec)
+    told: dict[str, list[Values]] = {}
+    rungs = _given(catalogue()[id.hook], index)
+    with _compiled(modules, rungs, id.target):
+        for rung in rungs:
+            keep(rung.source_for(id.target))
+            with _pinned(modules, id, rung.name, index) as attachment:
+                if attachment is not None:
+                    told[rung.name] = [
+                        {k: v for k, v in row.items() if k not in MEASURED | without}
+                        for row in tell(attachment)
+                    ]
+    record_property("agree", ", ".join(told))
+    if len(told) < 2:
+        pytest.skip(f"this kernel gives {', '.join(told) or 'no rung'} of {spec}: none to compare")
+    (first, expected), *others = told.items()
+    for name, rows in others:
+        # Where the first that this kernel gives tells less, the others are cut down to that, too.
+        ours = _as_told_by(id.hook, first, rows)
+        assert ours == _as_told_by(id.hook, name, expected), f"{name} is not {first}"
+    return expected
+
+
+# -- TCP -------------------------------------------------------------------------------------
+
+
+def test_tcp_connects_by_every_end_there_is(
+    modules: Modules, keep: Callable[[str], None], record_property: Callable[[str, object], None]
+) -> None:
+    """Established, refused (both by IPv4 and IPv6), without a route, timed out, given up, pending:
+    the rows, and the log."""
+    with Connects.ready() as connects:
+        logged: dict[str, Counter[Any]] = {}
+
+        def tell(attachment: Attachment) -> list[Values]:
+            rows, log = connects.cause(attachment)
+            logged[str(attachment.status.rung)] = _counted(
+                [{k: v for k, v in entry.items() if k not in MEASURED} for entry in log]
+            )
+            return rows
+
+        rows = _agree(modules, record_property, "tcp-connect", tell, keep=keep)
+        expected = connects.expected()
+    counters = set().union(*expected.values()) | {"other"}
+    found = {(r["raddr"], r["rport"]): {c: r[c] for c in counters if r[c]} for r in rows}
+    assert found == expected
+    sent = {name: _sent(log) for name, log in logged.items()}
+    assert len({tuple(sorted(log.items())) for log in sent.values()}) == 1, sent
+
+
+def _sent(log: Counter[Any]) -> Counter[Any]:
+    """Entries of attempts that got as far as a SYN: sock_ops has no others (DIFFERENCES)."""
+    return Counter({e: n for e, n in log.items() if ("rport", Connects.NOWHERE) not in e})
+
+
+@pytest.mark.parametrize("family", ["sock_ops", "tcp_probe"])
+def test_round_trip_samples_of_one_connection(modules: Modules, family: str) -> None:
+    """At once, for how many segments go over a connection is a matter of time. A callback and a
+    tracepoint see different things, so each kind is compared with its own."""
+    hook = catalogue()["tcp-rtt"]
+    columns = ("laddr", "lport", "raddr", "rport", "pid", "comm", "samples", "retransmits", "from")
+    wanted = [r for r in _given(hook, 0) if r.name.startswith("sock_ops") == (family == "sock_ops")]
+    with ExitStack() as stack, server("127.0.0.1") as port:
+        # Rungs of one source would share a module, and with it the maps.
+        apart = [Modules(modules._compiler) for _ in wanted]
+        found = [
+            stack.enter_context(_pinned(own, HookId(hook.name), rung.name, 0))
+            for own, rung in zip(apart, wanted, strict=True)
+        ]
+        standing = [a for a in found if a is not None]
+        if len(standing) < 2:
+            pytest.skip(f"this kernel gives {len(standing)} of these rungs: none to compare")
+        stack.callback(talk("127.0.0.1", port, 20).close)
+        told = []
+        for attachment in standing:
+            (row,) = [
+                r for r in values(attachment) if (r["rport"], r["pid"]) == (port, os.getpid())
+            ]
+            told.append(({c: row[c] for c in columns}, row["rtt"]))
+    assert told[0][0]["samples"] == sum(told[0][1]) > 0
+    assert told[0][0]["from"] == family
+    assert told.count(told[0]) == len(told), told
+
+
+# -- system calls ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", ["syscalls", "syscall-processes@getpgid"])
+def test_system_calls_with_their_errors(
+    modules: Modules, spec: str, record_property: Callable[[str, object], None]
+) -> None:
+    mine: Mapping[str, object] = (
+        {"syscall": "getpgid"} if spec == "syscalls" else {"pid": os.getpid()}
+    )
+
+    def tell(attachment: Attachment) -> list[Values]:
+        getpgid(0, CALLS)
+        getpgid(-1, FAILING)
+        return [r for r in values(attachment) if mine.items() <= r.items()]
+
+    (row,) = _agree(modules, record_property, spec, tell)
+    assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
+
+
+# -- packets ---------------------------------------------------------------------------------
+
+
+def test_drops_with_place_and_reason(
+    modules: Modules, record_property: Callable[[str, object], None]
+) -> None:
+    """Frames that no protocol takes, and segments to ports where nobody listens."""
+    veth()
+    closed = {host: free_port(host) for host in ("127.0.0.1", "::1")}
+
+    def tell(attachment: Attachment) -> list[Values]:
+        send("v1", FRAMES)
+        for host, port in closed.items():
+            assert connect(host, port, CALLS) == CALLS
+        return [r for r in values(attachment) if r["interface"] in ("v0", "lo")]
+
+    rows = _agree(modules, record_property, "drops", tell)
+    found = {(r["interface"], r["protocol"], r["dport"]): r["packets"] for r in rows}
+    expected: dict[tuple[Any, ...], int] = {("v0", "0x88b5", None): FRAMES}
+    expected |= {("lo", "tcp", port): CALLS for port in closed.values()}
+    assert found == expected
+
+
+@pytest.mark.parametrize("hook", ["tc-ingress", "tc-egress", "xdp"])
+def test_packets_and_bytes_of_an_interface(
+    modules: Modules, hook: str, record_property: Callable[[str, object], None]
+) -> None:
+    index, _ = veth()
+    sender = "v0" if hook == "tc-egress" else "v1"
+
+    def tell(attachment: Attachment) -> list[Values]:
+        send(sender, FRAMES)
+        send(sender, LONG_FRAMES, FRAME + b"\0" * 700)
+        return values(attachment)
+
+    without = frozenset({"program_id"})
+    (row,) = _agree(modules, record_property, f"{hook}@v0", tell, index=index, without=without)
+    packets = row["pass"] if hook == "xdp" else row["packets"]
+    octets = FRAMES * len(FRAME) + LONG_FRAMES * (len(FRAME) + 700)
+    assert (packets, row["bytes"]) == (FRAMES + LONG_FRAMES, octets)

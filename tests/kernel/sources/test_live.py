@@ -1,0 +1,154 @@
+"""The live source: follows interfaces, obeys a person, and detaches everything at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.analysis.snapshot import Snapshot, Trail
+from probes.attach import persistent
+from probes.errors import Gone, ProbeError
+from probes.model import HookId, State, Status
+from probes.sources.live.source import Live
+from tests.support.commands import held
+from tests.support.namespaces import as_json, await_running, namespace, run, send, veth
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+
+
+@pytest.fixture(autouse=True)
+def _inside() -> Iterator[None]:
+    before = held()
+    with namespace():
+        yield
+    assert held() == before
+
+
+@asynccontextmanager
+async def _started(**how: Any) -> AsyncIterator[Live]:
+    live = Live(interval=0.1, **how)
+    try:
+        await live.start()
+        yield live
+    finally:
+        await live.close()
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.02)
+
+
+def _statuses(live: Live, hook: str) -> dict[str | None, Status]:
+    return {s.id.target: s for s in live.statuses() if s.id.hook == hook}
+
+
+def _settled(live: Live) -> bool:
+    return State.ATTACHING not in {s.state for s in live.statuses()}
+
+
+async def test_passive_numbers_are_there_before_anything_is_compiled() -> None:
+    async with _started() as live:
+        standing = {s.id.hook: s for s in live.statuses()}
+        assert standing["interfaces"].rung == "netlink"
+        assert standing["drops"].rung is not None
+        (sample,) = await anext(live.samples("interfaces"))
+        assert sample.rows
+
+
+async def test_the_safe_set_is_attached_and_xdp_waits_for_a_person() -> None:
+    veth()
+    async with _started() as live:
+        await _until(lambda: _settled(live))
+        assert set(_statuses(live, "tc-ingress")) >= {"lo", "v0", "v1"}
+        assert {s.state for s in _statuses(live, "xdp").values()} == {State.DETACHED}
+        assert not [link for link in as_json("ip", "-j", "link") if "xdp" in link]
+        status = await live.attach(HookId("xdp", "v0"))
+        assert status.state in (State.ATTACHED, State.PASSIVE)
+        assert (await live.detach(HookId("xdp", "v0"))).state is State.DETACHED
+
+
+async def test_interfaces_that_come_go_and_are_renamed_are_followed() -> None:
+    async with _started() as live:
+        await _until(lambda: _settled(live))
+        index, _ = veth()
+        await _until(lambda: {"v0", "v1"} <= set(_statuses(live, "tc-ingress")))
+        await _until(lambda: _settled(live))
+        run("ip", "link", "set", "v0", "down")
+        run("ip", "link", "set", "v0", "name", "renamed0")
+        run("ip", "link", "set", "renamed0", "up")
+        for name in ("renamed0", "v1"):
+            await_running(name)
+        await _until(lambda: "renamed0" in _statuses(live, "tc-ingress"))
+        send("v1", 9)
+        samples = await live.read()
+        counted = {s.status.id.target: s for s in samples if s.status.id.hook == "tc-ingress"}
+        rows = {target: list(s.rows.values()) for target, s in counted.items()}
+        assert rows["renamed0"][0][:2] == (index, "renamed0")
+        if counted["renamed0"].status.rung == "tcx":
+            assert rows["renamed0"][0][2] == 9, "what was attached stayed"
+        run("ip", "link", "del", "renamed0")
+        await _until(lambda: not {"renamed0", "v1"} & set(_statuses(live, "tc-ingress")))
+
+
+async def test_samples_come_each_tick_and_make_rates() -> None:
+    index, _ = veth()
+    async with _started(wanted=[HookId("interfaces")]) as live:
+        trail, snapshots = Trail(live.catalogue["interfaces"]), list[Snapshot]()
+        async for samples in live.samples("interfaces"):
+            snapshots += [trail.snapshot(s) for s in samples]
+            if len(snapshots) == 2:
+                break
+            send("v1", 20)
+        (row,) = (r for r in snapshots[1].rows if r.key == (index,))
+        assert row.rates["rx_packets"] == pytest.approx(20 / (snapshots[1].interval or 0))
+
+
+@pytest.mark.parametrize(
+    ("id", "rung", "sentence"),
+    [
+        (HookId("nosuch"), None, "there is no hook nosuch"),
+        (HookId("drops", "lo"), None, "has no target"),
+        (HookId("xdp"), None, "needs a target"),
+        (HookId("xdp", "nosuch"), None, "there is no interface nosuch"),
+        (HookId("drops"), "nosuch", "has no rung nosuch; it has btf-tracepoint"),
+    ],
+)
+async def test_what_is_not_there_cannot_be_attached(
+    id: HookId, rung: str | None, sentence: str
+) -> None:
+    async with _started(wanted=[]) as live:
+        with pytest.raises(Gone, match=sentence):
+            await live.attach(id, rung)
+
+
+async def test_a_rung_that_is_refused_is_raised_with_its_reason() -> None:
+    async with _started(wanted=[], observe_only=True) as live:
+        with pytest.raises(ProbeError, match="xdp@lo: link-generic: --observe-only"):
+            await live.attach(HookId("xdp", "lo"), "link-generic")
+
+
+async def test_one_that_cannot_be_detached_does_not_hold_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory of records is taken away while a filter is attached."""
+    veth()
+    records = tmp_path / "run"
+    register = persistent.Register(records)
+    monkeypatch.setattr(persistent, "register", lambda: register)
+    wanted = [HookId("tc-egress", "v1"), HookId("tc-ingress", "v0")]
+    live = Live(wanted=wanted, pins={"tc-ingress": "clsact"})
+    await live.attach_all()
+    assert {s.rung for s in live.statuses() if s.id in wanted} >= {"clsact"}
+    shutil.rmtree(records)
+    records.touch()
+    await live.close()
+    assert any("tc-ingress@v0 could not be detached" in notice for notice in live.notices)
+    assert not [q for q in as_json("tc", "-j", "qdisc") if q["kind"] == "clsact"]

@@ -1,0 +1,156 @@
+"""The budget under a real load: what takes too much is slowed, then detached, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+
+from probes.hooks import catalogue
+from probes.ladder.attachment import KEPT, Attachment, Modules
+from probes.model import HookId, State, Status
+from probes.sources.live import budget
+from probes.sources.live.source import Live
+from tests.support.commands import ebpftop, held
+from tests.support.events import getpgid
+from tests.support.namespaces import namespace, send, veth
+from tests.support.scenarios import find, values
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+TINY = 1e-4
+"""Percent of a CPU: any load is more."""
+
+
+@pytest.fixture(autouse=True)
+def _inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(budget, "WINDOW", 0.3)
+    before = held()
+    with namespace():
+        yield
+    assert held() == before
+
+
+@contextmanager
+def getpid_loop() -> Iterator[None]:
+    code = "import os\nwhile True: os.getppid()"
+    with subprocess.Popen(["nice", sys.executable, "-c", code]) as load:
+        try:
+            yield
+        finally:
+            load.kill()
+
+
+@contextmanager
+def flood(interface: str) -> Iterator[None]:
+    enough = threading.Event()
+
+    def sending() -> None:
+        while not enough.is_set():
+            send(interface, 100)
+
+    # In the namespace that this thread is in, as the thread is made by it.
+    thread = threading.Thread(target=sending)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+@asynccontextmanager
+async def watching(*ids: HookId, percent: float | None) -> AsyncIterator[Live]:
+    live = Live(interval=0.1, wanted=ids, percent=percent)
+    try:
+        await live.start()
+        yield live
+    finally:
+        await live.close()
+
+
+async def until(live: Live, id: HookId, true: Callable[[Status], bool]) -> Status:
+    async with asyncio.timeout(60):
+        while not true(status := next(s for s in live.statuses() if s.id == id)):
+            await asyncio.sleep(0.02)
+    return status
+
+
+async def test_a_getpid_loop_slows_the_system_calls_then_detaches_them_until_somebody_insists() -> (
+    None
+):
+    id = HookId("syscalls")
+    with getpid_loop():
+        async with watching(id, percent=TINY) as live:
+            slowed = await until(live, id, lambda s: s.one_in == budget.STEP)
+            assert slowed.state is State.ATTACHED
+            assert f"one event in {budget.STEP}" in slowed.note
+            gone = await until(live, id, lambda s: s.state is State.DETACHED)
+            assert gone.note.startswith("detached to stay within the budget: its programs took ")
+            assert f"the budget is {TINY:g}%" in gone.note
+            assert len(live.notices) == 3
+            kept = await live.attach(id)
+            assert (kept.state, kept.one_in) == (State.ATTACHED, 1)
+            assert KEPT in kept.note
+            await asyncio.sleep(3 * budget.WINDOW)
+            assert await until(live, id, lambda _: True) == kept
+
+
+async def test_a_packet_flood_detaches_what_counts_it_and_nothing_else() -> None:
+    veth()
+    id, other = HookId("tc-ingress", "v0"), HookId("interfaces")
+    async with watching(id, other, percent=TINY) as live:
+        stood = await until(live, id, lambda s: s.state is not State.ATTACHING)
+        if stood.state is not State.ATTACHED:
+            pytest.skip(f"{stood.refused[0].error}: {stood.refused[0].why}")
+        with flood("v1"):
+            gone = await until(live, id, lambda s: s.state is State.DETACHED)
+        assert "of a CPU" in gone.note
+        assert (await until(live, other, lambda _: True)).state is State.PASSIVE
+
+
+async def test_without_a_budget_nothing_is_cut() -> None:
+    id = HookId("syscalls")
+    with getpid_loop():
+        async with watching(id, percent=None) as live:
+            await until(live, id, lambda s: s.state is State.ATTACHED)
+            await asyncio.sleep(3 * budget.WINDOW)
+            status = await until(live, id, lambda _: True)
+            assert (status.state, status.one_in, status.note) == (State.ATTACHED, 1, "")
+            assert live.notices == []
+
+
+@pytest.mark.parametrize("hook", ["syscalls", "drops"])
+def test_what_is_sampled_is_scaled_and_says_so(modules: Modules, hook: str) -> None:
+    """8000 events, of which 1000 are counted: within six standard deviations, and by eights."""
+    index, _ = veth()
+    attachment = Attachment(catalogue()[hook], modules, None, 0)
+    try:
+        if attachment.climb().state is not State.ATTACHED:
+            pytest.skip("it stands on its counters here")
+        status = attachment.slow(8, "to save time")
+        assert (status.one_in, status.note) == (8, "to save time")
+        if hook == "syscalls":
+            getpgid(0, 8000)
+            row = find(values(attachment), syscall="getpgid")
+            counted = row["calls"]
+            assert sum(row["latency"]) == counted
+        else:
+            send("v1", 8000)
+            counted = sum(r["packets"] for r in values(attachment) if r["interface"] == "v0")
+        assert counted % 8 == 0
+        assert abs(counted - 8000) < 6 * 8 * 30
+        assert index
+    finally:
+        attachment.detach()
+
+
+@pytest.mark.parametrize("wrong", ["0", "fast", "2 %%"])
+def test_a_budget_that_is_none_is_a_usage_error(wrong: str) -> None:
+    done = ebpftop("once", "--budget", wrong)
+    assert done.returncode == 2
+    assert "is no budget: write a share of one CPU, as 2%, or off" in done.stderr

@@ -1,0 +1,109 @@
+"""/proc: text in, numbers out; and what any user may see of their own processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from probes.kernel import procfs
+
+
+def _inode(s: socket.socket) -> int:
+    return os.fstat(s.fileno()).st_ino
+
+
+def test_counters_are_named_as_nstat_names_them() -> None:
+    text = "Ip: Forwarding InDiscards\nIp: 1 7\nUdp: InErrors\nUdp: 3\n"
+    assert procfs._pairs(text) == {"IpForwarding": 1, "IpInDiscards": 7, "UdpInErrors": 3}
+    assert procfs._words("Ip6InDiscards      \t4\nodd line here\n") == {"Ip6InDiscards": 4}
+
+
+def test_the_backlog_s_drops_are_summed_over_the_cpus() -> None:
+    text = "00000700 00000010 00000000\n00003d48 0000000a 00000000\n"
+    assert procfs._softnet(text) == 26
+
+
+def test_this_kernel_s_drop_counters_have_no_name_twice() -> None:
+    names = [name for name, _ in procfs.drops()]
+    assert len(names) == len(set(names))
+    assert {"UdpInErrors", "UdpRcvbufErrors", "TcpExtListenDrops", "SoftnetDropped"} <= set(names)
+
+
+def test_a_socket_s_owner_is_found_and_closed_ones_are_forgotten() -> None:
+    owners = procfs.SocketOwners()
+    owners.REST = 0.0
+    with socket.socket() as one, socket.socket() as other:
+        me = procfs.Owner(os.getpid(), procfs.comm(os.getpid()) or "?")
+        assert owners.find([_inode(one), 0]) == {_inode(one): me}
+        assert owners.find([_inode(other)]) == {_inode(other): me}
+
+
+def test_a_new_socket_waits_until_the_last_scan_is_paid_for() -> None:
+    owners = procfs.SocketOwners()
+    owners.REST = 1e9
+    with socket.socket() as one, socket.socket() as other:
+        assert owners.find([_inode(one)])
+        assert owners.find([_inode(one), _inode(other)]).keys() == {_inode(one)}
+
+
+def test_an_owner_that_ended_is_not_shown_any_more() -> None:
+    """The socket lives on in another process, which is found instead."""
+    owners = procfs.SocketOwners()
+    owners.REST = 0.0
+    with socket.socket() as shared:
+        command = [sys.executable, "-c", "input()"]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[shared.fileno()])
+        try:
+            first = owners.find([_inode(shared)])[_inode(shared)]
+        finally:
+            child.communicate(b"\n")
+        assert first.pid in (child.pid, os.getpid())
+        owners.find([_inode(shared)])  # forgets the one that ended
+        assert owners.find([_inode(shared)])[_inode(shared)].pid == os.getpid()
+
+
+def test_a_process_is_known_by_its_latest_name() -> None:
+    path = Path("/proc/self/comm")
+    before = path.read_text().removesuffix("\n")
+    try:
+        path.write_text("other name")
+        assert procfs.comm(os.getpid()) == "other name"
+    finally:
+        path.write_text(before)
+    assert procfs.comm(1 << 30) is None
+
+
+def test_a_start_time_tells_two_processes_with_one_pid_apart() -> None:
+    stat = Path(f"/proc/{os.getpid()}/stat").read_text()
+    assert procfs.started(os.getpid()) == int(stat.rpartition(")")[2].split()[19])
+    assert procfs.started(1 << 30) is None
+
+
+def test_reads_and_writes_are_counted_once_and_never_go_back() -> None:
+    """A child's writes count while it runs, and not again when its parent has waited for it."""
+    writes = 1_000_000  # so many that whatever else runs here does not matter
+    calls = procfs.FileCalls()
+    assert calls.read() == [("read*", 0), ("write*", 0)]
+    child = subprocess.Popen(
+        ["dd", "if=/dev/zero", "of=/dev/null", "bs=1", f"count={writes}", "status=none"]
+    )
+    try:
+        while not (running := dict(calls.read()))["write*"]:
+            pass
+        child.wait()
+    finally:
+        child.kill()
+        child.wait()
+    ended = dict(calls.read())
+    assert ended["write*"] >= running["write*"]
+    assert writes <= ended["write*"] < writes * 1.5
+    assert writes <= ended["read*"] < writes * 1.5
+
+
+def test_a_sum_that_loses_a_part_grows_on_and_what_comes_back_counts_once() -> None:
+    counter = procfs.NeverBack()
+    assert [counter.update(n) for n in (100, 150, 90, 155)] == [0, 50, 50, 55]
+    assert [counter.update(n) for n in (10, 20, 30, 40, 45)] == [55, 55, 55, 55, 60]

@@ -1,0 +1,387 @@
+"""Another host over a pipe and over a real sshd: its numbers, what is asked of it, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.analysis.snapshot import Trail
+from probes.drop_rule import RuleError, parse
+from probes.errors import Busy, Gone, ProbeError, Unsupported
+from probes.hooks import catalogue
+from probes.model import HookId, Sample, State
+from probes.recording.codec import Malformed
+from probes.recording.encoder import Tick
+from probes.source import Host
+from probes.sources.demo.source import Demo
+from probes.sources.remote import protocol, ssh
+from probes.sources.remote import session as remote_session
+from probes.sources.remote.session import Cut
+from probes.sources.remote.source import Remote
+from probes.sources.remote.ssh import Way, by_ssh
+from tests.support.sshd import EBPFTOP, Sshd, sshd
+
+PATIENCE = 120
+"""Seconds until something is taken as never to come."""
+SERVE = (sys.executable, "-m", "tui.cli", "serve", "--demo")
+PIPE = Way("web1", SERVE, SERVE)
+
+
+def _shell(script: str) -> Way:
+    command = ("sh", "-c", script)
+    return Way("web1", command, command)
+
+
+@asynccontextmanager
+async def _connected(way: Way = PIPE, **options: Any) -> AsyncIterator[Remote]:
+    remote = Remote(way, **{"interval": 0.2, "pauses": (0.1,), **options})
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await remote.connect()
+            await remote.start()
+            yield remote
+    finally:
+        await remote.close()
+
+
+async def _until(true: Any) -> None:
+    while not true():
+        await asyncio.sleep(0.02)
+
+
+async def _some(remote: Remote, hook: str, number: int) -> list[tuple[Sample, ...]]:
+    samples = remote.samples(hook)
+    return [await anext(samples) for _ in range(number)]
+
+
+# -- numbers ---------------------------------------------------------------------------------
+
+
+async def test_the_numbers_are_those_that_were_read_there() -> None:
+    """Every hook of the demo, row by row: the source there and the one here say the same."""
+    demo = Demo(interval=0.2)
+    await demo.start()
+    async with _connected() as remote:
+        assert remote.host == Host("web1", demo.host.kernel, demo=True)
+        assert list(remote.catalogue) == list(demo.catalogue)
+        for hook in ("interfaces", "syscalls", "tcp-rtt", "tc-ingress"):
+            for samples in await _some(remote, hook, 3):
+                assert {s.status.id for s in samples} == {
+                    id for id in (s.id for s in demo.statuses()) if id.hook == hook
+                }
+                for sample in samples:
+                    there = demo.sample(sample.status.id, sample.time)
+                    assert (sample.rows, sample.cost, sample.lost, sample.wall) == (
+                        there.rows, there.cost, there.lost, there.wall,
+                    )  # fmt: skip
+
+
+async def test_no_log_entry_comes_twice_and_none_is_lost() -> None:
+    demo = Demo(interval=0.2, begin=0)
+    await demo.start()
+    async with _connected(interval=0.2) as remote:
+        got = await _some(remote, "tcp-connect", 12)
+    first, last = got[0][0].time, got[-1][0].time
+    wanted = [e for n in range(round((last - first) / 0.2) + 1)
+              for e in demo.sample(HookId("tcp-connect"), first + n * 0.2).log]  # fmt: skip
+    assert sorted(map(repr, (e for (s,) in got for e in s.log))) == sorted(map(repr, wanted))
+
+
+async def test_a_shorter_interval_is_asked_for_there() -> None:
+    async with _connected(interval=3) as remote:
+        remote.interval = 0.1
+        assert remote.interval == 0.1
+        await remote.attach(HookId("xdp", "eth0"))
+        assert len(await _some(remote, "drops", 2)) == 2
+
+
+# -- what is asked ---------------------------------------------------------------------------
+
+
+async def test_attaching_there_and_what_refuses_it() -> None:
+    """The status is the one there; errors are of the same kind, with their remedy."""
+    async with _connected() as remote:
+        status = await remote.attach(HookId("xdp", "eth0"))
+        assert status.state is State.ATTACHED
+        assert status.refused
+        assert status in remote.statuses()
+        with pytest.raises(Busy) as refused:
+            await remote.attach(HookId("xdp", "eth1"))
+        assert refused.value.code == "EBUSY"
+        assert "xdp off" in refused.value.remedy
+        with pytest.raises(Gone):
+            await remote.attach(HookId("xdp", "nope"))
+        assert (await remote.detach(HookId("xdp", "eth0"))).state is State.DETACHED
+
+
+async def test_rules_there() -> None:
+    async with _connected() as remote:
+        rule = parse("src 203.0.113.0/24 udp dport 53 ttl 5m")
+        made = await remote.add_rule("eth1", rule)
+        assert made.rule == rule
+        assert 290 < made.expires_in <= 300
+        assert [e.rule for e in remote.rules()] == [rule]
+        await remote.remove_rule("eth1", rule)
+        assert remote.rules() == ()
+        with pytest.raises(Unsupported, match="loopback"):
+            await remote.add_rule("lo", rule)
+
+
+async def test_latency_is_measured() -> None:
+    async with _connected() as remote:
+        await _until(lambda: remote.feed.latency is not None)
+        assert remote.feed.latency is not None
+        assert remote.feed.latency > 0
+        assert remote.feed.trouble == ""
+
+
+# -- cuts ------------------------------------------------------------------------------------
+
+
+async def test_a_cut_is_said_and_mended_and_no_rate_is_made_across_it() -> None:
+    """On demand hooks that look on are attached again; rules and data paths are not."""
+    async with _connected() as remote:
+        await remote.attach(HookId("sources", "eth1"))
+        await remote.attach(HookId("xdp", "eth0"))
+        await remote.detach(HookId("drops"))
+        await remote.add_rule("eth1", parse("udp dport 53"))
+        samples = remote.samples("interfaces")
+        trail = Trail(catalogue()["interfaces"])
+        before = [trail.snapshot((await anext(samples))[0]) for _ in range(3)][-1]
+        assert before.interval is not None
+        call = remote._call
+        assert call is not None
+        assert call._process is not None
+        call._process.kill()
+        await _until(lambda: remote.feed.trouble)
+        with pytest.raises(ProbeError):
+            await call.ask(do="ping")
+        await _until(lambda: not remote.feed.trouble)
+        epoch = before.sample.epoch
+        while (sample := (await anext(samples))[0]).epoch == epoch:
+            pass
+        assert sample.epoch > epoch
+        assert trail.snapshot(sample).interval is None
+        state = {s.id: s.state for s in remote.statuses()}
+        await _until(
+            lambda: (
+                {s.id: s.state for s in remote.statuses()}.get(HookId("sources", "eth1"))
+                is State.ATTACHED
+            )
+        )
+        await _until(
+            lambda: {s.id: s.state for s in remote.statuses()}[HookId("drops")] is State.DETACHED
+        )
+        state = {s.id: s.state for s in remote.statuses()}
+        assert state[HookId("xdp", "eth0")] is State.DETACHED
+        assert remote.rules() == ()
+
+
+async def test_while_it_is_cut_nothing_can_be_asked() -> None:
+    async with _connected(pauses=(1000.0,)) as remote:
+        await _until(remote.statuses)
+        assert remote._call is not None
+        assert remote._call._process is not None
+        remote._call._process.kill()
+        await _until(lambda: remote.feed.again)
+        with pytest.raises(ProbeError, match="web1 is not connected"):
+            await remote.attach(HookId("xdp", "eth0"))
+        assert remote.feed.since
+        assert remote.statuses(), "as they were"
+
+
+async def test_silence_is_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is half open answers nothing, and never ends by itself."""
+    monkeypatch.setattr(remote_session, "GONE", 0.5)
+    async with _connected(pauses=(1000.0,)) as remote:
+        assert remote._call is not None
+        process = remote._call._process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        await _until(lambda: remote.feed.trouble)
+        assert "nothing was heard" in remote.feed.trouble
+        process.send_signal(signal.SIGCONT)
+
+
+async def test_the_other_side_ends_with_the_end_of_its_stdin_and_with_silence() -> None:
+    """Whoever asks may be gone without a word."""
+    process = await asyncio.create_subprocess_exec(
+        *SERVE, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    begin: dict[str, Any] = {"interval": 1, "also": [], "pins": {}, "drops": [], "percent": 5}
+    process.stdin.write(protocol.request(do="begin", id=1, observe_only=False, **begin))
+    assert (await process.stdout.readline()) == b"ebpftop-wire/2\n"
+    process.stdin.close()
+    await process.stdout.read()
+    assert await process.wait() == 0
+    await process.stdin.wait_closed()
+
+
+# -- what answers is not what it should be -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'sh: 1: ebpftop: not found' >&2; exit 127", "no such command on web1: sh: 1"),
+        ("echo 'ssh: connect to host web1 port 22: Connection refused' >&2; exit 255",
+         "web1 cannot be reached: ssh: connect to host web1 port 22: Connection refused"),
+        ("echo \"ebpftop: error: argument COMMAND: invalid choice: 'serve'\" >&2; exit 2",
+         "too old for --remote"),
+        ("echo 'sudo: a password is required' >&2; exit 1", "web1: sudo: a password is required"),
+        ("echo ebpftop-wire/99; sleep 5", "version 99 .* the one here 2"),
+        ("exit 3", "status 3 and without a word"),
+        ("head -c 100000 /dev/zero", "no ebpftop"),
+        ("yes | head -n 100000", "no ebpftop"),
+        (r"printf 'ebpftop-wire/2\nX\001\000\000\000{'", "not understood"),
+        (r"printf 'ebpftop-wire/2\nH\377\377\377\377{}'", "larger than any can be"),
+        (r"printf 'ebpftop-wire/2\nH\002\000\000\000[]'", "no object"),
+    ],
+)  # fmt: skip
+async def test_whatever_answers_is_one_sentence(script: str, said: str) -> None:
+    remote = Remote(_shell(script))
+    with pytest.raises(ProbeError, match=said):
+        await asyncio.wait_for(remote.connect(), PATIENCE)
+    await remote.close()
+
+
+async def test_where_there_is_no_ebpftop_the_remedy_says_how_to_put_it_there() -> None:
+    with pytest.raises(Unsupported) as none:
+        await Remote(_shell("exit 127")).connect()
+    assert "--remote-command" in none.value.remedy
+
+
+async def test_what_a_login_shell_prints_is_no_harm() -> None:
+    """A banner, fortunes, a last line without newline."""
+    serve = " ".join(SERVE)
+    words: list[str] = []
+    script = f"echo Welcome; echo motd >&2; printf 'no newline'; exec {serve}"
+    async with _connected(_shell(script), words=words.append) as remote:
+        assert len(await _some(remote, "drops", 1)) == 1
+    assert words == ["motd"]
+
+
+def test_damaged_and_hostile_moments_are_malformed() -> None:
+    """Cut, changed or inflated without end: never anything else."""
+    out = protocol.Outgoing(catalogue())
+    message = out.moment(Tick(1.0, 1.0, {}))
+    payload = message[protocol.HEAD.size :]
+    assert protocol.Incoming(catalogue()).moment(payload).interval == 1.0
+    bomb = zlib.compress(b"\0" * (1 << 26), wbits=-15)
+    for bad in (
+        b"", payload[:3], payload[:-1], b"\xff" * 40, payload[:4] + b"\xff" * 20,
+        (1 << 25).to_bytes(4, "little") + bomb, (1 << 31).to_bytes(4, "little") + bomb,
+        *(payload[:n] + bytes([payload[n] ^ 0x55]) + payload[n + 1 :] for n in range(len(payload))),
+    ):  # fmt: skip
+        try:
+            protocol.Incoming(catalogue()).moment(bad)
+        except Malformed:
+            pass
+
+
+async def test_what_cannot_be_asked_is_refused_and_the_connection_goes_on() -> None:
+    asked: tuple[dict[str, Any], ...] = (
+        {"do": "attach"}, {"do": "attach", "hook": 3, "rung": None}, {"do": "interval"}, {},
+        {"do": "interval", "seconds": 0.0001}, {"do": "interval", "seconds": 1e300},
+        {"do": "interval", "seconds": float("nan")}, {"do": "begin", "interval": 1},
+        {"do": "add rule", "interface": "eth0", "rule": 7}, {"do": "rm -rf"},
+    )  # fmt: skip
+    async with _connected() as remote:
+        assert remote._call is not None
+        for what in asked:
+            with pytest.raises(ProbeError, match="does not know how"):
+                await remote._call.ask(**what)
+        with pytest.raises(RuleError):
+            await remote._call.ask(do="add rule", interface="eth0", rule="src nowhere")
+        await remote._call.ask(do="ping")
+
+
+def test_errors_travel_by_their_kind() -> None:
+    for error in (Busy("b", errno=16, remedy="r"), Gone("g"), RuleError("x"), Cut("c")):
+        told = json.loads(protocol.answer(1, error)[protocol.HEAD.size :])
+        back = protocol.read_error(told)
+        wanted = ProbeError if isinstance(error, Cut) else type(error)
+        assert type(back) is wanted
+        assert str(back) == str(error)
+    assert type(protocol.read_error({"error": "annotations", "why": "x"})) is ProbeError
+
+
+# -- ssh -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "destination", ["", "-oProxyCommand=sh", "a b", "a\nb", "host\t", "--", "\x1b[2J"]
+)
+def test_what_is_no_destination_never_comes_to_ssh(destination: str) -> None:
+    with pytest.raises(ProbeError, match="is no host"):
+        by_ssh(destination)
+
+
+def test_the_command_line_trusts_nothing_that_the_user_does_not() -> None:
+    way = by_ssh("ops@web1", "sudo ebpftop")
+    assert way.name == "web1"
+    assert way.first[-3:] == ("--", "ops@web1", "sudo ebpftop serve")
+    assert "StrictHostKeyChecking" not in " ".join((*way.first, *way.again))
+    assert "BatchMode=yes" in way.again
+    assert "BatchMode=yes" not in way.first
+    assert by_ssh("ssh://ops@web1:2222").name == "web1:2222"
+
+
+@asynccontextmanager
+async def _over_ssh(there: Sshd, **options: Any) -> AsyncIterator[Remote]:
+    command = options.pop("command", f"{EBPFTOP} serve --demo #")
+    async with _connected(by_ssh("there", command, there.options), **options) as remote:
+        yield remote
+
+
+async def test_over_a_real_sshd(tmp_path: Path) -> None:
+    """The same numbers; a cut is mended; at the end nothing runs there any more."""
+    demo = Demo(interval=0.2)
+    await demo.start()
+    with sshd(tmp_path) as there:
+        async with _over_ssh(there) as remote:
+            (sample,) = (await _some(remote, "syscalls", 2))[-1]
+            assert sample.rows == demo.sample(HookId("syscalls"), sample.time).rows
+            await remote.attach(HookId("xdp", "eth0"))
+            (serving,) = there.descendants("-m tui.cli serve")[-1:]
+            for session in there.descendants("sshd"):
+                os.kill(session, signal.SIGKILL)
+            await _until(lambda: remote.feed.trouble)
+            await _until(lambda: not remote.feed.trouble)
+            assert len(await _some(remote, "syscalls", 2)) == 2
+            assert not Path(f"/proc/{serving}/fd").exists() or serving not in there.descendants()
+        await _until(lambda: not there.descendants("tui.cli"))
+
+
+async def test_a_host_key_that_is_not_known_is_never_taken(tmp_path: Path) -> None:
+    with sshd(tmp_path) as there:
+        there.forget()
+        with pytest.raises(ProbeError, match=r"cannot be reached.*[Hh]ost key"):
+            async with _over_ssh(there):
+                pass
+
+
+async def test_over_ssh_a_command_that_is_not_there(tmp_path: Path) -> None:
+    with sshd(tmp_path) as there, pytest.raises(Unsupported, match="no such command on there"):
+        async with _over_ssh(there, command="no-such-ebpftop"):
+            pass
+
+
+async def test_a_port_that_nobody_listens_on_is_a_sentence(tmp_path: Path) -> None:
+    with sshd(tmp_path) as there:
+        options = (*there.options, "-p", "1")
+        with pytest.raises(ProbeError, match=r"there cannot be reached: .*refused"):
+            await Remote(by_ssh("there", EBPFTOP, options)).connect()
+    assert ssh.why("x", 255, ()).why == "x cannot be reached: ssh does not say why"

@@ -1,0 +1,58 @@
+"""Means and quantiles over the window, and the columns that have them."""
+
+from __future__ import annotations
+
+import pytest
+
+from probes.hooks import catalogue
+from probes.model import Kind
+from probes.toolkit.columns import latency, mean, quantile
+
+
+@pytest.mark.parametrize(
+    ("total", "number", "expected"),
+    [(10, 4, 2.5), (0, 4, 0.0), (10, 0, None), (None, 4, None), (10, None, None), ("x", 4, None)],
+)
+def test_a_mean_is_the_total_by_the_number(total: object, number: object, expected: object) -> None:
+    assert mean("t", "n")({"t": total, "n": number}) == expected  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("buckets", "q", "low", "high"),
+    [
+        ((0, 0, 0, 8), 0.5, 8, 16),
+        ((0, 0, 0, 8), 0.99, 8, 16),
+        ((8, 0, 0, 0), 0.5, 0, 2),
+        ((99, 0, 0, 1), 0.99, 0, 2),
+        ((98, 0, 0, 2), 0.99, 8, 16),
+        ((1, 1, 1, 1), 0.25, 0, 2),
+        ((1, 1, 1, 1), 1.0, 8, 16),
+        ((0, 1, 0, 0), 0.0, 2, 4),
+    ],
+)
+def test_a_quantile_lies_within_the_bucket_that_holds_it(
+    buckets: tuple[int, ...], q: float, low: float, high: float
+) -> None:
+    found = quantile("h", q)({"h": buckets})
+    assert isinstance(found, float)
+    assert low <= found <= high
+
+
+@pytest.mark.parametrize("empty", [(), (0, 0, 0), None, 5])
+def test_a_quantile_of_nothing_is_none(empty: object) -> None:
+    assert quantile("h", 0.5)({"h": empty}) is None  # type: ignore[dict-item]
+
+
+def test_quantiles_grow_with_q() -> None:
+    buckets = (3, 0, 7, 1, 0, 12, 2)
+    found = [quantile("h", q / 20)({"h": buckets}) for q in range(21)]
+    assert found == sorted(found, key=float)  # type: ignore[arg-type]
+
+
+def test_hooks_that_time_something_have_the_same_columns() -> None:
+    names = [c.name for c in latency("calls", "time")]
+    assert names == ["total_ns", "latency", "mean_ns", "p99_ns"]
+    for hook in catalogue().values():
+        mine = [c.name for c in hook.columns if c.name in names]
+        assert mine in ([], names), hook.name
+    assert [c.kind for c in latency("calls", "time") if not c.hidden] == [Kind.DERIVED] * 2

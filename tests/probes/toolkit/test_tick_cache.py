@@ -1,0 +1,58 @@
+"""What several hooks ask of the kernel in one reading."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from probes.toolkit.tick_cache import once, reading, shared
+
+
+def _counting() -> list[int]:
+    """Something that answers otherwise each time."""
+    asked.append(len(asked))
+    return list(asked)
+
+
+asked: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def _anew() -> None:
+    asked.clear()
+
+
+def test_in_a_reading_it_is_asked_once_and_outside_each_time() -> None:
+    assert (once(_counting), once(_counting)) == ([0], [0, 1])
+    with reading():
+        assert once(_counting) is once(_counting)
+    with reading():
+        assert once(_counting) == [0, 1, 2, 3], "the next reading asks anew"
+    assert not shared()
+
+
+def test_a_refusal_is_not_kept() -> None:
+    def refuses() -> int:
+        asked.append(0)
+        if len(asked) == 1:
+            raise OSError("not now")
+        return 7
+
+    with reading():
+        with pytest.raises(OSError, match="not now"):
+            once(refuses)
+        assert once(refuses) == 7
+    with pytest.raises(OSError, match="later"), reading():
+        raise OSError("later")
+    assert not shared(), "a reading that failed is over"
+
+
+def test_a_reading_is_of_its_thread_alone() -> None:
+    seen: list[bool] = []
+    with reading():
+        other = threading.Thread(target=lambda: seen.append(shared()))
+        other.start()
+        other.join()
+        assert shared()
+    assert seen == [False]

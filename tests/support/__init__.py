@@ -1,0 +1,1 @@
+"""What tests share: devices, namespaces, events, the guests of the matrix. No tests."""

@@ -1,0 +1,1 @@
+"""Debian's kernels in guests: fetched, booted, their tests run, what they said reported."""

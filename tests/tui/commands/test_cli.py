@@ -1,0 +1,173 @@
+"""The command line as a person types it: what is understood, refused and said, without a kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from probes.hooks import catalogue
+from probes.model import Reach
+from tests.support.commands import COMMAND, ROOT, ebpftop, in_terminal
+
+
+@pytest.mark.parametrize("command", [[], ["once"], ["stream"], ["doctor"], ["hooks"], ["demo"]])
+def test_every_command_has_help(command: list[str]) -> None:
+    done = ebpftop(*command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: ebpftop")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["once", "--hook", "nosuch"], "there is no hook 'nosuch'; known are interfaces"),
+        (["once", "--hook", ""], "there is no hook ''"),
+        (["once", "--hook", "xdp"], "name the interface: xdp@INTERFACE"),
+        (["once", "--hook", "xdp@"], "name the interface: xdp@INTERFACE"),
+        (["once", "--hook", "syscall-processes"], "name the syscall: syscall-processes@SYSCALL"),
+        (["once", "--hook", "drops@lo"], "the hook drops takes no target"),
+        (["doctor", "--hook", "nosuch"], "there is no hook 'nosuch'"),
+        (["once", "--rung", "drops"], "write HOOK=RUNG"),
+        (["once", "--rung", "nosuch=tcx"], "write HOOK=RUNG"),
+        (["once", "--rung", "drops=nosuch"], "drops has no rung 'nosuch'; it has btf-tracepoint"),
+        (["once", "--for", "soon"], "'soon' is not a number of seconds"),
+        (["once", "--for", "-1"], "is not a number of seconds"),
+        (["once", "--for", "nan"], "is not a number of seconds"),
+        (["stream", "--interval", "0"], "an interval is from 0.1 to 3600 seconds"),
+        (["stream", "--interval", "inf"], "is not a number of seconds"),
+        (["stream", "--count", "0"], "'0' is not a number above 0"),
+        (["--attach", "nosuch"], "there is no hook 'nosuch'"),
+        (["--interval", "fast"], "'fast' is not a number of seconds"),
+        (["nosuch"], "invalid choice: 'nosuch'"),
+        (["--nosuch"], "there is no option or argument '--nosuch'"),
+    ],
+)
+def test_what_cannot_be_meant_ends_with_2_and_says_why(arguments: list[str], sentence: str) -> None:
+    done = ebpftop(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["--attach", "drops"], ["demo"], ["demo", "--ascii"]])
+def test_the_screen_without_a_terminal_points_at_once(command: list[str]) -> None:
+    done = ebpftop(*command)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    said = "ebpftop: the screen needs a terminal; `ebpftop once` or `stream` print instead\n"
+    assert done.stderr == said
+
+
+def test_an_unknown_theme_ends_with_2_and_names_those_there_are() -> None:
+    status, said = in_terminal("demo", "--theme", "nosuch")
+    assert status == 2
+    assert said.startswith("ebpftop: there is no theme 'nosuch'; there are ")
+    assert "dark" in said
+    assert len(said.splitlines()) == 1, "nothing has been drawn"
+
+
+def test_the_catalogue_as_json_names_every_hook_rung_and_column() -> None:
+    told = json.loads(ebpftop("hooks", "--json").stdout)
+    assert told["format"] == "ebpftop-hooks/1"
+    assert [h["hook"] for h in told["hooks"]] == list(catalogue())
+    for entry in told["hooks"]:
+        hook = catalogue()[entry["hook"]]
+        assert entry["answers"] == hook.answers
+        assert entry["target"] == (str(hook.target) or None)
+        assert [r["rung"] for r in entry["rungs"]] == [r.name for r in hook.ladder]
+        shown = [(c.name, c.unit, c.kind) for c in hook.columns if not c.hidden]
+        assert [(c["name"], c["unit"], c["kind"]) for c in entry["columns"]] == shown
+        safe = hook.reach is Reach.LOOKS_ON and not hook.on_demand
+        assert entry["at_start"] is safe
+
+
+def test_the_catalogue_as_text_names_every_hook_and_rung() -> None:
+    told = ebpftop("hooks").stdout
+    for hook in catalogue().values():
+        assert hook.answers in told
+        assert all(f" {r.name}: {r.least}" in told for r in hook.ladder)
+    assert "xdp@INTERFACE  (in the data path: attached on request only)" in told
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    """`ebpftop hooks --json | head -c 0`, with output that fits into the buffer or does not."""
+    for command in (["hooks"], ["once", "--hook", "interfaces", "--for", "0"]):
+        ours, theirs = os.pipe()
+        os.close(ours)
+        done = subprocess.run(
+            [sys.executable, "-m", "tui.cli", *command],
+            cwd=ROOT,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        os.close(theirs)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_terminal_s_encoding_lacks_is_no_error() -> None:
+    done = ebpftop("hooks", PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0
+
+
+# -- other hosts, and export -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("destination", ["-oProxyCommand=true", "", "two words"])
+def test_what_is_no_host_is_refused_before_ssh_is_run(destination: str) -> None:
+    status, said = in_terminal(f"--remote={destination}")
+    assert status == 2
+    assert "is no host: write USER@HOST" in said
+
+
+def test_remote_is_for_the_screen_alone() -> None:
+    """No option that does nothing."""
+    done = ebpftop("--remote", "web1", "once")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "ebpftop: --remote shows the screen; for the rest: ssh USER@HOST ebpftop ...\n"
+    )
+
+
+def test_a_host_that_cannot_be_reached_is_a_sentence_and_no_screen(tmp_path: Path) -> None:
+    """What ssh says goes to the terminal as well, as it comes."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'ssh: no route' >&2; exit 255\n")
+    ssh.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_TERMINAL, *COMMAND, "--remote", "web1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.replace("\r", "").splitlines() == [
+        "ssh: no route",
+        "ebpftop: web1 cannot be reached: ssh: no route.",
+    ]
+
+
+_IN_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+def test_serve_is_not_for_a_terminal() -> None:
+    status, said = in_terminal("serve")
+    assert status == 2
+    assert "ebpftop --remote HOST" in said
+
+
+@pytest.mark.parametrize("listen", ["nonsense", "::1:80", "host:99999"])
+def test_an_address_that_is_none_is_refused_with_an_example(listen: str) -> None:
+    done = ebpftop("export", "--listen", listen)
+    assert done.returncode == 2
+    assert "19435" in done.stderr

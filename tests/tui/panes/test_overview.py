@@ -1,0 +1,239 @@
+"""The overview: what is wrong now, by whom, since when; and what cannot be seen."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from probes.analysis.snapshot import SnapshotRow
+from probes.hooks import catalogue
+from probes.model import Refusal, State, Status
+from probes.sources.demo.source import Demo
+from tests.support.stage import playing, settle, step, text
+from tui.panes import panes, syscalls
+from tui.screen.actions.drop_rules import Ruling
+from tui.session.anomaly import CALM, Verdict
+
+SINCE_CALM: dict[str, Any] = {"pane": "overview", "ticks": 49}
+SIZES = ((80, 24), (120, 40), (200, 60))
+
+
+def _row(app: Any, where: str) -> Any:
+    return next(r for r in app.table._rows if r.values["where"] == where)
+
+
+async def test_it_is_the_first_pane() -> None:
+    """What opens is what tells most."""
+    assert panes(catalogue())[0].name == "overview"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+async def test_it_says_at_a_glance_what_is_wrong(size: tuple[int, int]) -> None:
+    """Interface, call, destination and connection: how bad, since when, why, by whom."""
+    async with playing(size=size, **SINCE_CALM) as (app, _):
+        shown = text(app)
+        for words in (
+            "eth1", "XDP xdp_filter#412", "was 0 until 00:00:24", "connect", "ECONNREFUSED",
+            "16x usual since 00:00:27", "10.0.0.5:5432", "timed out 11/s", "checkout[2311]",
+            "203.0.113.77:873", "18.5ms", "38x usual since 00:00:29", "rsync[30400]", "degraded",
+            "web1", "hooks 20", "CPU", "1s", "00:00:50",
+        ):  # fmt: skip
+            assert words in shown, words
+        marked = [row for row in shown.splitlines()[4:15] if re.match(r"[ ▸]!", row)]
+        assert len(marked) >= 4
+
+
+async def test_before_the_incident_nothing_is_marked() -> None:
+    """What is usual is no news."""
+    async with playing(until=20, ticks=19, pane="overview") as (app, _):
+        assert "ok: nothing is unusual" in text(app)
+        assert not [r for r in app.table._rows if r.mark]
+        assert _row(app, "RTT").text("unusual_words") == ""
+
+
+async def test_nothing_is_said_before_it_is_known() -> None:
+    """Not that no call fails before one was counted, nor that all is usual after a second."""
+    async with playing(until=20, ticks=0, pane="overview") as (app, pilot):
+        where = ("Interfaces", "Syscalls", "Connects")
+        assert all("waiting for the first numbers" in _row(app, w).text("why") for w in where)
+        assert "waiting for the first numbers" in text(app)
+        await step(pilot)
+        assert "waiting for" in _row(app, "Syscalls").text("why"), "one reading makes no rate"
+        await step(pilot)
+        assert "waiting for" not in text(app)
+        assert "ok so far: what is usual is known after 15 readings" in text(app)
+
+
+async def test_opened_in_the_middle_of_an_incident_it_does_not_take_that_for_usual() -> None:
+    """Nothing is known of before: that is what it says, and it goes on saying it."""
+    async with playing(until=40, ticks=2, pane="overview") as (app, pilot):
+        assert _row(app, "Interfaces").text("unusual_words") == "since start"
+        assert _row(app, "Connects").text("unusual_words") == "since start"
+        await step(pilot, 20)
+        assert _row(app, "Interfaces").text("unusual_words") == "since start"
+        assert _row(app, "Interfaces").mark == "bad"
+
+
+async def test_find_the_failing_destination_and_read_why() -> None:
+    """The story: three keys, and each of them undone by Esc."""
+    async with playing(size=(80, 24), **SINCE_CALM) as (app, pilot):
+        assert "10.0.0.5:5432" in text(app)
+        await pilot.press("down", "down", "enter")
+        await settle(pilot)
+        assert app._pane.name == "connects"
+        assert app.table.record.name == "checkout > 10.0.0.5:5432"
+        await pilot.press("enter")
+        await settle(pilot)
+        shown = text(app)
+        assert "Connects: checkout > 10.0.0.5:5432" in shown
+        assert "checkout (pid 2311)" in shown
+        await pilot.press("end")
+        await settle(pilot)
+        assert "timed out" in text(app)
+        await pilot.press("escape", "escape")
+        await settle(pilot)
+        assert app._pane.name == "overview"
+        assert app.table.record.values["what"] == "10.0.0.5:5432"
+
+
+async def test_enter_goes_to_the_row_that_was_shown_whatever_filter_is_there() -> None:
+    """A filter that would hide it is cleared."""
+    async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
+        await pilot.press("5", "slash", *"nothing", "enter", "1", "end")
+        names = [r.values["where"] for r in app.table._rows]
+        app.table.select(names.index("RTT"))
+        await pilot.press("enter")
+        await settle(pilot)
+        assert app._pane.name == "rtt"
+        assert app.table.record.name == "rsync > 203.0.113.77:873"
+
+
+async def test_the_worst_of_each_pane_keeps_its_place() -> None:
+    """Numbers move, lines do not."""
+    async with playing(until=20, ticks=19, pane="overview") as (app, pilot):
+        for _ in range(8):
+            await step(pilot, 4)
+            first = [r.values["where"] for r in app.table._rows[:5]]
+            assert first == ["Interfaces", "Syscalls", "Connects", "RTT", "Hooks"]
+
+
+async def test_what_cannot_be_seen_is_said_with_the_reason() -> None:
+    """No privilege: the hooks that failed, named where their numbers would be."""
+
+    class Refused(Demo):
+        async def start(self) -> None:
+            await super().start()
+            why = Refusal("kprobe", "EPERM", "needs CAP_BPF", "run as root")
+            for id in self._statuses:
+                if id.hook != "interfaces":
+                    self._statuses[id] = Status(id, State.FAILED, None, (why,))
+
+    async with playing(size=(120, 40), source=Refused, **SINCE_CALM) as (app, _):
+        shown = text(app)
+        for hook in ("drops", "syscalls", "tcp-connect", "tcp-rtt"):
+            assert f"{hook} failed: needs CAP_BPF" in shown, hook
+        assert _row(app, "Connects").mark == "warn"
+        assert "failed" in _row(app, "Hooks").text("what")
+
+
+async def test_a_passive_rung_is_named_with_what_the_better_ones_answered() -> None:
+    """There are numbers, but not all."""
+
+    class Passive(Demo):
+        async def start(self) -> None:
+            await super().start()
+            for id in self._statuses:
+                if id.hook == "syscalls":
+                    why = Refusal("tracefs", "EPERM", "needs CAP_PERFMON", "")
+                    self._statuses[id] = Status(id, State.PASSIVE, "proc", (why,))
+
+    async with playing(size=(120, 40), source=Passive, **SINCE_CALM) as (app, _):
+        assert "syscalls only by proc (needs CAP_PERFMON)" in _row(app, "Syscalls").text("why")
+
+
+async def test_whose_calls_fail_is_looked_at_while_they_do() -> None:
+    """The hook by process is attached for the worst call, and goes with the pane."""
+    async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
+        Ruling.tend(app)
+        await settle(pilot)
+        await step(pilot, 3)
+        assert any(str(s.id) == "syscall-processes@connect" for s in app.source.statuses())
+        assert "by nginx[1184], checkout[2311]" in _row(app, "Syscalls").text("why")
+        await pilot.press("2")
+        await settle(pilot)
+        assert not any(s.id.hook == "syscall-processes" for s in app.source.statuses())
+
+
+async def test_a_frozen_overview_attaches_nothing() -> None:
+    """Looking at the past changes nothing in the present."""
+    async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
+        await pilot.press("space")
+        Ruling.tend(app)
+        await settle(pilot)
+        assert not any(s.id.hook == "syscall-processes" for s in app.source.statuses())
+
+
+async def test_rows_of_panes_say_what_is_unusual_in_words() -> None:
+    """Not by colour alone: a sign, and a column with since when where there is space."""
+    async with playing(size=(260, 50), ticks=49) as (app, pilot):
+        for key, words in (
+            ("2", "was 0 until 00:00:24"),
+            ("3", "16x usual since 00:00:27"),
+            ("4", "was 0 until 00:00:27"),
+            ("5", "38x usual since 00:00:29"),
+        ):
+            await pilot.press(key)
+            await settle(pilot)
+            row = next(r for r in text(app).splitlines() if words in r)
+            assert row[1] == "!"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [("2", "was 0 "), ("3", "16x usual "), ("4", "was 0 "), ("5", "38x usual ")]
+)
+async def test_words_that_do_not_fit_are_short_ones_not_cut_ones(key: str, words: str) -> None:
+    """12x usual, not "12x usual sinc~", on the smallest common screen; the detail has the rest."""
+    async with playing(size=(80, 24), ticks=49) as (app, pilot):
+        await pilot.press(key)
+        if key == "3":
+            await pilot.press("slash", *"connect", "enter")
+        await settle(pilot)
+        assert any(row[1] == "!" and words in row + " " for row in text(app).splitlines())
+        await pilot.press("enter")
+        await settle(pilot)
+        assert re.search(r"Unusual .* 00:00:2\d", text(app))
+
+
+@pytest.mark.parametrize(
+    ("errno", "errors", "unusual", "mark"),
+    [
+        ("ENOENT", 11, True, ""),
+        ("ENOENT", 60, True, "warn"),
+        ("ENOENT", 60, False, ""),
+        ("ECONNREFUSED", 60, False, "bad"),
+        ("ECONNREFUSED", 11, True, ""),
+        ("EINPROGRESS", 60, True, "bad"),
+    ],
+)
+def test_a_program_that_starts_is_no_incident(
+    errno: str, errors: float, unusual: bool, mark: str
+) -> None:
+    """More calls with their usual share of errors are only unusual; much that fails is wrong."""
+    row = SnapshotRow(
+        ("openat",), {"syscall": "openat", "top_errno": errno}, {"calls": 100.0, "errors": errors}
+    )
+    verdict = Verdict(100.0, errors, 1.0) if unusual else CALM
+    assert syscalls._mark(row, verdict) == mark
+
+
+async def test_a_reading_is_seen_also_while_what_was_before_is_not_known_yet() -> None:
+    """After a recording was gone back in, graphs end where it went to until they are read anew."""
+    async with playing(until=20, ticks=5, pane="overview") as (app, pilot):
+        app.live.ticks = dict(app.live.history.ticks)
+        before = app.live.of("tcp-rtt")
+        await step(pilot)
+        (shown,) = app.live.of("tcp-rtt")
+        assert shown is app.live.snapshots[shown.id]
+        assert shown is not before[0]

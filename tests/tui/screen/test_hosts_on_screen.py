@@ -1,0 +1,142 @@
+"""Several hosts on one screen: a line of all, one that is looked at, and what a cut looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from probes.model import HookId, State
+from probes.source import Feed
+from probes.sources.demo.source import Demo
+from tests.support.stage import settle, stage, text
+from tui.screen.actions.hosts import cut_words
+
+
+class Far(Demo):
+    """A demo that plays another host."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.name = name
+        self.feed = Feed(0.0123)
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+        await super().close()
+
+
+def _staged(*names: str) -> tuple[Any, list[Far]]:
+    app: Any = stage()
+    others = [Far(name, begin=21, pace=app.pace) for name in names]
+    app.join(others)
+    return app, others
+
+
+async def test_one_host_has_no_line_of_hosts_and_no_key_for_it() -> None:
+    app = stage()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("H")
+        assert "hosts (H" not in text(app)
+
+
+async def test_a_key_goes_to_the_next_host_and_around() -> None:
+    """Each host's numbers are its own; what is open and filtered here is not looked for there."""
+    app, others = _staged("db2", "[red]web3")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        app.note_worst()
+        app.paint()
+        assert "[1 web1 !]" in text(app)
+        assert " 2 db2 " in text(app)
+        assert " 3 [red]web3 " in text(app)
+        await pilot.press("H")
+        await settle(pilot)
+        assert app.source is others[0]
+        assert "[2 db2 !]" in text(app), "readings do not take it away"
+        assert "12.3ms" in text(app)
+        await pilot.press("2", "enter", "H")
+        await settle(pilot)
+        assert app.source is others[1]
+        assert app._mode == "pane"
+        await pilot.press("H")
+        await settle(pilot)
+        assert app.source is not others[0]
+        assert "[1 web1" in text(app)
+    for other in others:
+        assert other.statuses()
+
+
+async def test_what_is_attached_is_attached_on_the_host_that_is_looked_at() -> None:
+    app, _ = _staged("db2")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("H")
+        await settle(pilot)
+        await app.collector.control.attach(HookId("xdp", "eth0"))
+        states = [
+            next(s.state for s in source.statuses() if s.id == HookId("xdp", "eth0"))
+            for source in app.sources
+        ]
+        assert states == [State.DETACHED, State.ATTACHED]
+
+
+async def test_top_sources_are_given_back_where_they_were_taken() -> None:
+    """The pane is left with the host: nothing that nobody looks at stays attached."""
+    app, _ = _staged("db2")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("2", "t")
+        await settle(pilot)
+        first = app.source
+        assert any(s.id.hook == "sources" for s in first.statuses())
+        await pilot.press("H")
+        await settle(pilot)
+        assert not any(s.id.hook == "sources" for s in first.statuses())
+        assert not app._pane.inner
+
+
+async def test_a_frozen_screen_goes_on_with_the_next_host() -> None:
+    app, others = _staged("db2")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("space", "H")
+        await settle(pilot)
+        assert app.source is others[0]
+        assert not app.frozen
+
+
+async def test_a_cut_is_said_on_every_pane_of_that_host_and_in_the_line_of_all() -> None:
+    app, others = _staged("db2")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        others[0].feed = Feed(None, "db2 cannot be reached: [b]no route", 1.0, 0.0)
+        app.note_worst()
+        app.paint()
+        assert "2 db2 cut" in text(app)
+        await pilot.press("H", "3")
+        await settle(pilot)
+        assert " CUT" in text(app)
+        assert "cut off for" in text(app)
+        assert "the numbers are from before" in text(app)
+        assert "[b]no route" in text(app)
+
+
+def test_a_cut_in_words() -> None:
+    feed = Feed(None, "web1 cannot be reached: no route", 100.0, 130.0)
+    assert cut_words(feed, 112.0) == (
+        "cut off for 12.0s, tried again in 18 s; the numbers are from before."
+        " web1 cannot be reached: no route"
+    )
+    assert "trying again" in cut_words(feed, 131.0)
+
+
+async def test_many_hosts_on_a_small_screen() -> None:
+    """The one that is looked at is always in the line."""
+    app, _ = _staged(*(f"host-with-a-long-name-{n}" for n in range(12)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        for place in (1, 2, 9, 13):
+            app.show_host(place - 1)
+            await settle(pilot)
+            assert f"[{place} " in text(app)

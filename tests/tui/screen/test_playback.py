@@ -1,0 +1,258 @@
+"""A recording on the screen: every pane as it was live, at any moment, and keys that play."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.hooks import catalogue
+from probes.recording.encoder import Tick
+from probes.recording.reader import Recording
+from probes.recording.tape import KEY_EVERY
+from probes.recording.writer import RecordingError
+from probes.sources.demo.source import Demo
+from probes.sources.replay import Replay
+from tests.support.recordings import demo_ticks, record
+from tests.support.stage import Steps, everything, text
+from tui.output.document import document
+from tui.screen.app import Monitor
+
+PANES = ["overview", "interfaces", "syscalls", "connects", "rtt", "hooks"]
+
+
+@cache
+def _ticks() -> list[Tick]:
+    return asyncio.run(demo_ticks(110))
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    return record(tmp_path / "demo.rec", _ticks())
+
+
+async def _settle(app: Any, pilot: Any) -> None:
+    """Until the moment is on the screen, and what was before it is recalled."""
+    while any(not t.done() for t in app._tasks if "recalled" in repr(t.get_coro())):
+        await asyncio.sleep(0.001)
+    for _ in range(3):
+        await pilot.pause()
+        app.collector.note_statuses()
+        app.collector.note_rules()
+        app.paint()
+    await pilot.pause()
+
+
+@asynccontextmanager
+async def replaying(
+    path: Path, begin: int = 50, size: tuple[int, int] = (120, 40), pane: str = "interfaces"
+) -> AsyncIterator[tuple[Any, Any]]:
+    """The screen on a recording that stands still at a moment: it goes on by `pace.go`."""
+    pace = Steps(1)
+    source = Replay(Recording(path, catalogue()), begin=begin, pace=pace)
+    app: Any = Monitor(source, cpu_seconds=lambda: 0.0)
+    app._pane = app._tab = next(p for p in app.panes if p.name == pane)
+    async with app.run_test(size=size) as pilot:
+        await _settle(app, pilot)
+        app.pace = pace
+        yield app, pilot
+
+
+async def _press(app: Any, pilot: Any, *keys: str) -> None:
+    for key in keys:
+        await pilot.press(key)
+    await _settle(app, pilot)
+
+
+async def _go(app: Any, pilot: Any, steps: int) -> None:
+    app.pace.go(steps)
+    for _ in range(20 * steps):
+        await asyncio.sleep(0)
+    await _settle(app, pilot)
+
+
+@pytest.fixture
+def live() -> Any:
+    """What each pane makes of the demo at a second, when it saw it from the beginning."""
+
+    async def seen(pane: str, until: int) -> list[object]:
+        pace = Steps(1)
+        app: Any = Monitor(_Ticks(until, pace), cpu_seconds=lambda: 0.0)
+        app._pane = app._tab = next(p for p in app.panes if p.name == pane)
+        async with app.run_test(size=(120, 40)) as pilot:
+            while app.live.history.ticks.get("tcp-rtt", 0) <= until:
+                await asyncio.sleep(0.001)
+            await _settle(app, pilot)
+            return everything(app)
+
+    return seen
+
+
+class _Ticks(Demo):
+    """The demo, moment by moment as they were recorded, as a live source gives them."""
+
+    def __init__(self, until: int, pace: Any) -> None:
+        super().__init__(pace=pace)
+        self._until = until
+
+    async def start(self) -> None: ...
+
+    def statuses(self) -> Any:
+        return _ticks()[self._until].statuses
+
+    def rules(self) -> Any:
+        return _ticks()[self._until].rules
+
+    async def samples(self, hook: str) -> Any:
+        for tick in _ticks()[: self._until + 1]:
+            if hook in tick.samples:
+                yield tick.samples[hook]
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("how", ["jumped forth", "jumped back", "played"])
+async def test_every_pane_is_what_it_was_live(
+    recorded: Path, live: Any, pane: str, how: str
+) -> None:
+    """Rows, rates, windows, graphs, details, troubles: to the last digit."""
+    expected = await live(pane, 60)
+    begin = {"jumped forth": 20, "jumped back": 100, "played": 57}[how]
+    async with replaying(recorded, begin, pane=pane) as (app, pilot):
+        if how == "played":
+            await _go(app, pilot, 3)
+        else:
+            await _press(app, pilot, "J", *"00:01:00", "enter")
+        assert app.source.number == 60
+        assert "REPLAY 00:01:00" in text(app)
+        assert _without_log(everything(app)) == _without_log(expected)
+
+
+def _without_log(said: list[Any]) -> list[Any]:
+    """The log of hooks and rules is told by the recording, in fewer words."""
+    words = ("attached", "passive", "dropping on", "ended after")
+
+    def told(line: Any) -> bool:
+        return any(word in str(line) for word in words)
+
+    kept = [[x for x in s if not told(x)] if isinstance(s, list) else s for s in said]
+    return [s for s in kept if s]
+
+
+async def test_numbers_are_right_at_once_after_a_jump(recorded: Path) -> None:
+    """Before anything of what was before is recalled."""
+    async with replaying(recorded, 5) as (app, _):
+        app._recall = lambda _: None
+        app._go(61)
+        snapshots = list(app.live.snapshots.values())
+        reel = app.source.reel
+        there = list(reel.snapshots(61).values())
+        assert document(app.source.host, 0, 1, snapshots) == document(app.source.host, 0, 1, there)
+        drops = next(s for s in snapshots if s.id.hook == "drops")
+        assert any(r.rate("packets") > 900 for r in drops.rows)
+
+
+async def test_pause_step_speed_marks_times(recorded: Path) -> None:
+    """The story of who plays a recording."""
+    async with replaying(recorded, 50, size=(120, 24)) as (app, pilot):
+        assert "REPLAY 00:00:50 1x  demo.rec" in text(app)
+        await _press(app, pilot, "space")
+        assert "REPLAY 00:00:50 paused  demo.rec" in text(app)
+        await _go(app, pilot, 3)
+        assert app.source.number == 50
+        await _press(app, pilot, "space", "plus", "plus")
+        here = app.source.number
+        assert here > 50, "it goes on where it stood"
+        assert f"REPLAY 00:00:{here} 5x" in text(app)
+        await _press(app, pilot, "minus")
+        assert f"REPLAY 00:00:{here} 2x" in text(app)
+        await _press(app, pilot, "left_square_bracket", "left_square_bracket")
+        assert f"REPLAY 00:00:{here - 2} paused" in text(app)
+        await _press(app, pilot, "right_square_bracket")
+        assert f"REPLAY 00:00:{here - 1} paused" in text(app)
+        await _press(app, pilot, "left_curly_bracket")
+        assert "REPLAY 00:00:40 paused  demo.rec: dropping on eth1: src 203" in text(app)
+        assert "DROPPING eth1: src 203.0.113.66" in text(app)
+        await _press(app, pilot, "J", *"-20", "enter")
+        assert "REPLAY 00:00:20 paused" in text(app)
+        assert "DROPPING" not in text(app)
+        await _press(app, pilot, "J", *"13:00")
+        assert "there is nothing of 13:00: it is from 00:00:00 to 00:01:49" in text(app)
+        await _press(app, pilot, "escape", "right_parenthesis", "right_parenthesis")
+        assert "REPLAY 00:01:49 at its end" in text(app)
+        await _press(app, pilot, "space")
+        assert "REPLAY 00:00:00 2x" in text(app)
+
+
+async def test_filter_sort_and_detail_work_and_stay_over_a_jump(recorded: Path) -> None:
+    async with replaying(recorded, 50, pane="connects") as (app, pilot):
+        await _press(app, pilot, "slash", *"billing", "enter", "enter")
+        assert "billing (pid 2390)" in text(app)
+        await _press(app, pilot, "left_parenthesis")
+        assert app.source.number == 0
+        await _press(app, pilot, "J", *"00:30", "enter", "escape")
+        assert [r.name for r in app.table._rows] == ["billing > 10.0.0.5:5432"]
+
+
+@pytest.mark.parametrize(
+    ("pane", "keys"),
+    [("hooks", "a"), ("hooks", "d"), ("interfaces", "D"), ("interfaces", "W"), ("interfaces", "w")],
+)
+async def test_nothing_is_done_to_what_was(recorded: Path, pane: str, keys: str) -> None:
+    async with replaying(recorded, 50, pane=pane) as (app, pilot):
+        await _press(app, pilot, *keys)
+        assert app.prompt.question is None
+        assert next(n.message for n in app._notifications).startswith("this is a recording")
+
+
+async def test_looking_at_details_attaches_nothing(recorded: Path) -> None:
+    async with replaying(recorded, 50, pane="syscalls") as (app, pilot):
+        await _press(app, pilot, "enter")
+        await asyncio.sleep(0.05)
+        await _settle(app, pilot)
+        assert "this is a recording" not in text(app)
+
+
+async def test_a_damaged_part_is_skipped_and_said(recorded: Path) -> None:
+    reel = Recording(recorded, catalogue())
+    place = reel._frames[30].place
+    reel.close()
+    with recorded.open("r+b") as file:
+        file.seek(place + 40)
+        file.write(b"\xff" * 8)
+    async with replaying(recorded, 29) as (app, pilot):
+        await _go(app, pilot, 1)
+        assert app.source.number == KEY_EVERY, "the next moment that stands for itself"
+        assert "REPLAY 00:00:45 1x  demo.rec: damaged here: it is damaged" in text(app)
+        await _press(app, pilot, "left_parenthesis")
+        assert app.source.number == 0
+
+
+async def test_a_damaged_end_is_the_end(recorded: Path) -> None:
+    reel = Recording(recorded, catalogue())
+    place = reel._frames[100].place
+    reel.close()
+    with recorded.open("r+b") as file:
+        file.seek(place + 40)
+        file.write(b"\xff" * 8)
+    async with replaying(recorded, 98) as (app, pilot):
+        await _go(app, pilot, 5)
+        assert app.source.number == 99
+        assert "REPLAY 00:01:39 at its end  demo.rec: damaged here" in text(app)
+        await _press(app, pilot, "J", *"00:01:45", "enter")
+        assert "REPLAY 00:01:39 at its end" in text(app)
+
+
+def test_where_nothing_can_be_read_it_is_said(recorded: Path) -> None:
+    reel = Recording(recorded, catalogue())
+    with recorded.open("r+b") as file:
+        for n in reel._keys:
+            file.seek(reel._frames[n].place + 40)
+            file.write(b"\xff" * 8)
+    with pytest.raises(RecordingError, match="nothing can be read of that time"):
+        Replay(reel, begin=50)

@@ -1,0 +1,157 @@
+"""Freeze, and go back: every pane as it was, and nothing lost meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from probes.recording.bookmarks import Mark, Moment
+from tests.support.stage import everything, playing, settle, step, text
+from tui.panes.syscalls import PANE as SYSCALLS
+from tui.screen.actions.rewind import beginnings, past_view
+from tui.widgets.time_bar import time_bar
+
+CALM_FIRST = {"ticks": 49}
+"""The demo from its second second on: calm, then the incident."""
+
+
+async def _press(pilot: Any, *keys: str) -> None:
+    for key in keys:
+        await pilot.press(key)
+    await settle(pilot)
+
+
+async def test_freeze_rewind_step_to_a_mark_return_to_live() -> None:
+    """The story: what began when, and back in the present nothing is missing."""
+    async with playing(size=(80, 24), pane="overview", **CALM_FIRST) as (app, pilot):
+        await _press(pilot, "space")
+        assert "FROZEN at 00:00:50, 0:00 ago" in text(app)
+        await _press(pilot, "left_square_bracket", "left_square_bracket")
+        assert "FROZEN at 00:00:48, 0:02 ago" in text(app)
+        await _press(pilot, "left_curly_bracket", "left_curly_bracket")
+        shown = text(app)
+        assert "packets dropped" in shown.splitlines()[2]
+        assert shown.splitlines()[3].count("#") == 1
+        await step(pilot, 7)
+        await _press(pilot, "right_curly_bracket")
+        assert "connects failed" in text(app).splitlines()[2]
+        assert "0:29 ago" in text(app), "time goes on, this moment does not"
+        await _press(pilot, "escape")
+        assert "FROZEN" not in text(app)
+        assert app.view is app.live
+        assert app.live.history.ticks["tcp-connect"] == 56
+        assert len(app.collector.tape) == 56 - 1, "the moment that is being read is not on it yet"
+
+
+@pytest.mark.parametrize("pane", ["overview", "interfaces", "syscalls", "connects", "rtt", "hooks"])
+async def test_the_past_is_what_the_screen_was(pane: str) -> None:
+    """At every pane: tables, graphs, words and logs of a moment, to the last digit."""
+    async with playing(size=(160, 50), pane=pane, until=40, ticks=39) as (app, pilot):
+        then = everything(app)
+        await step(pilot, 8)
+        assert everything(app) != then
+        await _press(pilot, *["left_square_bracket"] * 8)
+        assert "FROZEN at 00:00:40" in text(app)
+        now = str(everything(app)).replace("nobody looked at its processes then", "attaching...")
+        assert now == str(then)
+
+
+async def test_details_filters_and_sorting_work_in_the_past() -> None:
+    """As live; and looking does not attach anything."""
+    async with playing(size=(100, 40), pane="connects", until=60, ticks=59) as (app, pilot):
+        await _press(pilot, *["left_square_bracket"] * 20)
+        await _press(pilot, "slash", *"billing", "enter", "I")
+        assert [r.name for r in app.table._rows] == ["billing > 10.0.0.5:5432"]
+        await _press(pilot, "enter")
+        assert "refused" in text(app)
+        assert "timed out" not in text(app).replace("Timed out", "")
+        await _press(pilot, "escape", "escape", "3", "enter")
+        assert "nobody looked at its processes then" in text(app)
+        assert not any(s.id.hook == "syscall-processes" for s in app.source.statuses())
+        await _press(pilot, "escape", "escape")
+        assert not app.frozen
+
+
+async def test_stepping_stops_at_both_ends() -> None:
+    """There is nothing before the first moment and nothing after the latest."""
+    async with playing(size=(80, 24), ticks=5) as (app, pilot):
+        await _press(pilot, *["left_square_bracket"] * 9)
+        assert "FROZEN at 00:00:46" in text(app)
+        await _press(pilot, *["right_square_bracket"] * 9)
+        assert "FROZEN at 00:00:50" in text(app)
+        await _press(pilot, "left_parenthesis")
+        assert "FROZEN at 00:00:46" in text(app)
+        await _press(pilot, "left_parenthesis", "left_curly_bracket")
+        assert any("no mark before" in n.message for n in app._notifications)
+        await _press(pilot, "space")
+        assert not app.frozen
+
+
+async def test_rewinding_with_nothing_read_yet_does_nothing() -> None:
+    """No moment, no crash."""
+    from probes.sources.demo.source import Demo
+
+    class Empty(Demo):
+        async def start(self) -> None:
+            self._statuses = {}
+
+    async with playing(size=(80, 24), source=Empty, ticks=1) as (app, pilot):
+        await _press(pilot, "left_square_bracket", "left_curly_bracket", "left_parenthesis")
+        assert app.crashed is None
+
+
+async def test_a_screen_of_a_few_lines_has_no_time_bar_but_says_that_it_is_frozen() -> None:
+    """From 60x20 upwards the bar is there."""
+    async with playing(size=(60, 20)) as (app, pilot):
+        await _press(pilot, "left_square_bracket")
+        assert "#" in text(app).splitlines()[3]
+    async with playing(size=(40, 10)) as (app, pilot):
+        await _press(pilot, "left_square_bracket")
+        assert "FROZEN" in text(app)
+        assert "---" not in text(app)
+
+
+async def test_a_past_view_is_made_of_the_tape_alone() -> None:
+    """The live view is not touched by it."""
+    async with playing(size=(80, 24), ticks=20) as (app, _):
+        app.collector.close_tick()
+        tape = app.collector.tape
+        before = dict(app.live.snapshots)
+        view = past_view(app.live, tape, tape.first + 10)
+        assert app.live.snapshots == before
+        assert view.past
+        assert len(SYSCALLS.records(view)) == len(SYSCALLS.records(app.live))
+        assert view.wall == tape.moment(tape.first + 10).wall
+
+
+def _moments(drops: dict[int, int], count: int = 60) -> list[Moment]:
+    return [Moment(float(n), drops.get(n, 0)) for n in range(count)]
+
+
+def test_the_time_bar_shows_every_mark_and_where_one_is() -> None:
+    """Also where there are more moments than cells, or fewer; in exactly that width."""
+    marks = [Mark(7, "drops", ""), Mark(30, "failures", ""), Mark(45, "event", "")]
+    for count, width in ((60, 80), (60, 140), (900, 80), (2, 80), (60, 20)):
+        bar = time_bar(_moments({20: 50}, count), marks, 0, count - 1, width)
+        shown = "".join(t for t, _ in bar.spans)
+        if width >= 80:
+            assert len(shown) == width
+        assert shown.count("#") == 1
+        if (count, width) == (60, 80):
+            assert [shown.count(c) for c in "DFA="] == [1, 1, 1, 1]
+        if (count, width) == (900, 80):
+            assert "D" in shown
+
+
+def test_the_bar_of_a_tape_that_began_later_starts_there() -> None:
+    """Moments keep their numbers when older ones fall off."""
+    bar = time_bar(_moments({}), [Mark(1000, "drops", "")], 1000, 1059, 80)
+    shown = "".join(t for t, _ in bar.spans)
+    assert shown.index("D") < shown.index("#")
+
+
+def test_what_grows_over_some_moments_begins_once() -> None:
+    """Events are each worth a mark."""
+    marks = [Mark(n, "drops", "") for n in (5, 6, 8, 30)] + [Mark(n, "event", "") for n in (5, 6)]
+    assert [m.number for m in beginnings(marks)] == [5, 30, 5, 6]

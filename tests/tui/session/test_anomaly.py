@@ -1,0 +1,110 @@
+"""What is unusual: numbers in, a verdict out."""
+
+from __future__ import annotations
+
+import math
+
+from tui.session.anomaly import HOLD, LEARN, WINDOW, Course, Rule, unusual, usual
+
+RULE = Rule(least=5, times=3, alarm=100)
+LEVEL = Rule(least=20, times=3, absent=None)
+
+
+def _course(
+    values: list[float | None], rule: Rule = RULE, begun: int = 1, first: int = 1
+) -> Course:
+    """A row whose first value came at a tick; the wall clock shows ticks."""
+    course = Course(first)
+    for tick, value in enumerate(values, first):
+        course.take(tick, value, float(tick), rule, begun)
+    return course
+
+
+def test_usual_is_the_middle_and_needs_enough() -> None:
+    """One wild value does not move it; too few values say nothing."""
+    assert usual([2.0] * (LEARN - 1)) is None
+    assert usual([2.0] * LEARN + [1000.0]) == 2
+    assert abs((usual([float(n) for n in range(901)]) or 0) - 450) <= 3
+
+
+def test_unusual_is_far_above_the_usual_and_not_small() -> None:
+    """Three times nothing is still nothing; where nothing is known only the alarm counts."""
+    assert unusual(6, 2, RULE)
+    assert not unusual(5.9, 2, RULE)
+    assert not unusual(4, 0, RULE)
+    assert unusual(5, 0, RULE)
+    assert not unusual(99, None, RULE)
+    assert unusual(100, None, RULE)
+    assert not unusual(1e9, None, LEVEL)
+
+
+def test_an_incident_has_a_beginning_a_size_and_what_was_usual() -> None:
+    """As the words need them."""
+    verdict = _course([2.0] * 30 + [40.0, 60.0]).verdict(32)
+    assert (verdict.since, verdict.usual, verdict.now, verdict.new) == (31, 2, 60, False)
+    assert verdict.times == 30
+
+
+def test_a_long_incident_does_not_become_normal() -> None:
+    """Far longer than the history that is kept: it is still judged by what was before."""
+    course = _course([2.0] * 60 + [50.0] * (4 * WINDOW))
+    verdict = course.verdict(60 + 4 * WINDOW)
+    assert (verdict.since, verdict.usual, verdict.now) == (61, 2, 50)
+
+
+def test_the_next_incident_is_not_judged_by_the_one_before() -> None:
+    """What was unusual is no part of the usual."""
+    course = _course([2.0] * 20 + [50.0] * 200 + [2.0] * 20 + [50.0])
+    assert course.verdict(230).since is None
+    assert course.verdict(241).since == 241
+    assert course.verdict(241).usual == 2
+
+
+def test_an_incident_that_was_there_before_us_is_said_to_be_since_start() -> None:
+    """Nothing is known of before: it stays marked, and its values are never the usual ones."""
+    course = _course([500.0] * 400 + [0.0] * 60 + [500.0])
+    assert course.verdict(400) == (1, 500, None, False)
+    assert course.verdict(430).since is None
+    assert course.verdict(461).usual == 0
+
+
+def test_what_is_not_alarming_by_itself_is_learned() -> None:
+    """A steady number from the start on is what is usual here."""
+    assert _course([50.0] * 400).verdict(400).since is None
+    assert _course([50.0] * 400).usual(400, RULE, 1) == 50
+
+
+def test_a_pause_does_not_end_it_and_quiet_does() -> None:
+    """Failures that come one in a few seconds do not blink."""
+    course = _course([0.0] * 30 + [9.0, 0.0, 0.0, 0.0, 9.0] + [0.0] * HOLD)
+    assert {course.verdict(t).since for t in range(31, 35 + HOLD)} == {31}
+    assert course.verdict(34).now == 9
+    assert course.verdict(35 + HOLD).since is None
+
+
+def test_a_row_that_comes_later_was_nothing_before() -> None:
+    """Where a row that is not there counts as 0; where it does not, nothing is said."""
+    late = _course([50.0], first=40)
+    assert late.verdict(40) == (40, 50, 0, True)
+    assert _course([50.0], LEVEL, first=40).verdict(40).since is None
+    assert _course([50.0], first=5).verdict(5).since is None, "we had only just begun to look"
+    assert math.isinf(late.verdict(40).times)
+
+
+def test_any_moment_has_the_verdict_it_had() -> None:
+    """Looking back says what was said then, also of what came and went."""
+    values: list[float | None] = [2.0] * 30 + [50.0] * 10 + [2.0] * 30
+    at_once = _course(values)
+    for tick in range(1, 71):
+        assert at_once.verdict(tick) == _course(values[:tick]).verdict(tick), tick
+        assert at_once.values(tick) == _course(values[:tick]).values(tick)
+
+
+def test_unknown_values_are_gaps() -> None:
+    """They neither count nor shift the others."""
+    course = Course(1)
+    for tick, value in ((1, 1.0), (2, None), (5, 4.0)):
+        course.take(tick, value, 0.0, None, 1)
+    assert course.values(6) == [1, None, None, None, 4, None]
+    assert course.values(2) == [1, None]
+    assert course.values(0) == []

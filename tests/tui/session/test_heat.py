@@ -1,0 +1,158 @@
+"""Heat over time: what each few seconds added to a histogram, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from probes import units
+from probes.analysis.snapshot import Snapshot
+from probes.hooks import catalogue
+from probes.model import HookId, Sample, State, Status
+from tests.support.stage import playing, settle, step, text
+from tui.session.heat import MOST, SECONDS, SLOTS, Heat, Slot
+from tui.table.lines import width_of
+from tui.widgets.heat_map import heat_map
+
+HOOK = catalogue()["tcp-rtt"]
+ID = HookId("tcp-rtt")
+_PLACE = HOOK.places.names.index("rtt")
+
+
+def _add(
+    heat: Heat, wall: float, rows: Mapping[int, tuple[int, ...]], epoch: int = 1, zero: bool = True
+) -> None:
+    def row(buckets: tuple[int, ...]) -> Any:
+        return tuple(buckets if i == _PLACE else 0 for i in range(len(HOOK.stored)))
+
+    sample = Sample(
+        Status(ID, State.ATTACHED), wall, wall, epoch,
+        {(k,): row(b) for k, b in rows.items()}, from_zero=zero,
+    )  # fmt: skip
+    heat.add((Snapshot(HOOK, sample, 1.0, ()),))
+
+
+def _hits(heat: Heat, key: int, until: float = 1e9) -> list[Mapping[int, int]]:
+    return [slot.hits for slot in heat.of(ID, "rtt", (key,), until)]
+
+
+def test_a_slot_has_what_was_added_in_it() -> None:
+    """To the last hit, and an idle slot is an empty one."""
+    heat = Heat()
+    for second in range(26):
+        busy = second <= 5 or second > 15
+        hits = min(second, 5) + max(second - 15, 0)
+        _add(heat, second, {1: (10, hits if busy else 5, 0), 2: (7, 7, 7)})
+    assert _hits(heat, 1) == [{1: 5}, {}, {}, {1: 5}, {1: 5}]
+    assert _hits(heat, 2) == []
+    assert [s.wall for s in heat.of(ID, "rtt", (1,), 1e9)] == [0, 5, 10, 15, 20]
+
+
+def test_the_past_has_only_what_had_ended_then() -> None:
+    """A slot that goes on is not shown."""
+    heat = Heat()
+    for second in range(31):
+        _add(heat, second, {1: (second, 0)})
+    assert len(_hits(heat, 1, 30)) == 6
+    assert len(_hits(heat, 1, 29)) == 5
+    assert len(_hits(heat, 1, 11)) == 2
+
+
+def test_a_row_that_comes_later_begins_at_zero_where_that_is_known() -> None:
+    """Else what it has had before is nobody's slot."""
+    for zero, expected in ((True, [{0: 9}]), (False, [])):
+        heat = Heat()
+        _add(heat, 0, {}, zero=zero)
+        _add(heat, 5, {1: (9, 0)}, zero=zero)
+        assert _hits(heat, 1) == expected
+
+
+def test_counting_anew_is_no_heat() -> None:
+    """Another epoch begins with what it finds; a histogram that went back counts from zero."""
+    heat = Heat()
+    _add(heat, 0, {1: (100, 0)})
+    _add(heat, 5, {1: (3, 0)}, epoch=2)
+    assert _hits(heat, 1) == []
+    _add(heat, 10, {1: (7, 0)}, epoch=2)
+    _add(heat, 15, {1: (2, 0)}, epoch=2)
+    assert _hits(heat, 1) == [{0: 4}, {0: 2}]
+
+
+def test_rows_and_slots_are_bounded() -> None:
+    """A quarter of an hour of a row, and no more rows that went than `MOST`."""
+    heat = Heat()
+    for n in range(2 * SLOTS):
+        _add(heat, n * SECONDS, {1: (n, n, n)})
+    assert len(_hits(heat, 1)) == SLOTS
+    row = heat._hooks[ID].rows["rtt", (1,)]
+    assert len(row.cells) <= 3 * (3 * SLOTS + 64 + 3)
+    for n in range(60):
+        _add(heat, 1e5 + n * SECONDS, {1000 * n + k: (1,) for k in range(200)})
+    assert len(heat._hooks[ID].rows) <= MOST + 200
+
+
+def _texts(slots: list[Slot], width: int, *, ascii: bool = False) -> list[str]:
+    lines = heat_map(slots, width, units.duration, ascii=ascii)
+    return ["".join(t for t, _ in row.spans) for row in lines]
+
+
+def test_the_map_has_a_line_for_each_bucket_the_greatest_on_top() -> None:
+    """A gap is news; shades grow with the hits; the last line is the time."""
+    slots = [Slot(60, {10: 1, 13: 900}), Slot(65, {}), Slot(70, {13: 30})]
+    rows = _texts(slots, 60, ascii=True)
+    assert [row.split()[0] for row in rows[:4]] == ["8.2us+", "4.1us+", "2.0us+", "1.0us+"]
+    assert rows[0][10:22] == "####    ++++"
+    assert rows[3][10:22].rstrip() == "...."
+    assert rows[1][10:].strip() == ""
+    assert rows[4].split()[:2] == ["00:01:00", "00:01:15"]
+    assert "5 s a column" in rows[5]
+    assert all(row.isascii() for row in rows)
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 200])
+def test_the_map_fits_any_width(width: int) -> None:
+    """Neighbours are added up where there are more slots than cells."""
+    slots = [Slot(float(n * SECONDS), {n % 7 + 3: n + 1}) for n in range(SLOTS)]
+    rows = _texts(slots, width)
+    assert max(width_of(row) for row in rows[:-2]) <= max(width, 20)
+    assert f"{-(-SLOTS // max(width - 11, 8)) * SECONDS} s a column" in rows[-1]
+
+
+def test_a_map_of_nothing_says_so() -> None:
+    """No slot, and slots without hits."""
+    assert "nothing" in _texts([], 80)[0]
+    assert "nothing" in _texts([Slot(0, {})], 80)[0]
+
+
+async def test_details_show_heat_and_the_related_rows_of_other_panes() -> None:
+    """A connection's process and interface; an interface's connections; a process's others."""
+    async with playing(size=(120, 120), ticks=49) as (app, pilot):
+        await pilot.press("5", "enter")
+        await settle(pilot)
+        shown = text(app)
+        assert "Round trips, over time" in shown
+        assert "5 s a column" in shown
+        assert "Interface     eth0" in shown
+        assert "rsync (pid 30400): connects" in shown
+        await pilot.press("escape", "4", "enter")
+        await settle(pilot)
+        assert "Time to establish, over time" in text(app)
+        assert "checkout (pid 2311): connects" in text(app)
+        assert "checkout (pid 2311): connections" in text(app)
+        await pilot.press("escape", "2", "home", "slash", *"eth0", "enter", "enter")
+        await settle(pilot)
+        assert "From eth0: connections" in text(app)
+        assert "203.0.113.77:873  rsync[30400]" in text(app)
+
+
+async def test_a_syscall_s_detail_has_its_callers_connections() -> None:
+    """Of the process that makes it most."""
+    async with playing(size=(120, 120), ticks=49) as (app, pilot):
+        await pilot.press("3", "slash", *"connect", "enter", "enter")
+        await settle(pilot)
+        await step(pilot, 6)
+        shown = text(app)
+        assert "nginx (pid 1184): connects" in shown
+        assert "Time in the call, over time" in shown

@@ -1,0 +1,75 @@
+"""The history of figures: cut at any moment, and bounded whatever comes and goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Hashable, Mapping, Sequence
+
+from probes.analysis.snapshot import Snapshot
+from probes.hooks import catalogue
+from probes.model import HookId, Sample, State, Status
+from probes.units import Unit
+from tui.session.anomaly import LENGTH, Rule
+from tui.session.history import MOST, Figure, History
+
+
+def _numbers(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {key: row[0] for s in snapshots for key, row in s.sample.rows.items()}  # type: ignore[misc]
+
+
+_REST = (0,) * (len(catalogue()["tcp-rtt"].stored) - 1)
+FIGURE = Figure("rtt", "RTT", Unit.US, "tcp-rtt", _numbers, rule=Rule(5, absent=0.0))
+
+
+def _add(history: History, wall: float, rows: Mapping[Hashable, float], epoch: int = 1) -> None:
+    sample = Sample(
+        Status(HookId("tcp-rtt"), State.ATTACHED), wall, wall, epoch,
+        {(k,): (v, *_REST) for k, v in rows.items()},  # type: ignore[misc,dict-item]
+    )  # fmt: skip
+    history.add("tcp-rtt", (Snapshot(catalogue()["tcp-rtt"], sample, 1.0, ()),))
+
+
+def test_series_are_cut_at_a_moment() -> None:
+    """The past does not know what comes."""
+    history = History((FIGURE,))
+    for second in range(10):
+        _add(history, 100 + second, {"a": float(second)})
+    then = history.until(104.5)
+    assert history.series(FIGURE, ("a",), then) == [0, 1, 2, 3, 4]
+    assert history.series(FIGURE, ("a",), then, 2) == [3, 4]
+    assert history.until(50) == {"tcp-rtt": 0}
+    assert history.series(FIGURE, ("a",), history.until(50)) == []
+    assert len(history.series(FIGURE, ("a",))) == 10
+
+
+def test_rows_that_come_and_go_take_no_more_than_their_share() -> None:
+    """A thousand new connections in each of a thousand seconds: no more is kept than `MOST`."""
+    history = History((FIGURE,))
+    for second in range(1000):
+        _add(history, second, {second * 40 + n: 1.0 for n in range(40)})
+    kept = history._kept["rtt", "tcp-rtt"]
+    assert len(kept) <= MOST + 64 * 40
+    assert ((39_999),) in kept
+
+
+def test_a_thousand_rows_for_longer_than_the_history_are_bounded() -> None:
+    """What is kept of a row is at most `LENGTH` numbers and a bit, four bytes each."""
+    history = History((FIGURE,))
+    rows: dict[Hashable, float] = dict.fromkeys(range(50), 1.0)
+    for second in range(2 * LENGTH):
+        _add(history, second, rows)
+    course = history._kept["rtt", "tcp-rtt"][(7,)]
+    assert len(course._values) <= LENGTH + 64
+    assert sys.getsizeof(course._values) < 6 * LENGTH
+    assert len(history._watches["tcp-rtt"].walls) <= LENGTH + 64
+
+
+def test_counting_anew_is_no_proof_that_nothing_was_there() -> None:
+    """A hook that was only just attached, or on another rung, does not call its rows new."""
+    history = History((FIGURE,))
+    for second in range(30):
+        _add(history, second, {"a": 1.0})
+    _add(history, 30, {"a": 1.0, "b": 9.0})
+    assert history.verdict(FIGURE, ("b",)).new
+    _add(history, 31, {"a": 1.0, "c": 9.0}, epoch=2)
+    assert history.verdict(FIGURE, ("c",)).since is None

@@ -1,0 +1,359 @@
+"""The screen on a real pseudo-terminal: leaving by every door, and terminals that fail."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+ALTERNATE, BACK, CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
+PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured here
+
+DEMO = """
+from probes.sources.demo.source import Demo
+from tui.screen.app import run
+raise SystemExit(run(Demo(begin=40)))
+"""
+CRASH = """
+from probes.sources.demo.source import Demo
+from tui.screen.app import run
+class Broken(Demo):
+    async def samples(self, hook):
+        async for samples in super().samples(hook):
+            yield samples
+            if hook == "drops":
+                secret = "10.9.8.7"
+                raise RuntimeError(f"row of {secret}")
+    async def close(self):
+        await super().close()
+        print("closed")
+raise SystemExit(run(Broken(interval=0.2)))
+"""
+
+
+class Terminal:
+    """A child on a pseudo-terminal of its own, and everything it wrote."""
+
+    def __init__(self, pid: int, fd: int) -> None:
+        self.pid, self.fd, self.output = pid, fd, b""
+        self.status: int | None = None
+
+    def read_until(self, wanted: bytes) -> None:
+        """Read on until the child has written that. Fails when it has not in time."""
+        limit = time.monotonic() + PATIENCE
+        while wanted not in self.output:
+            assert time.monotonic() < limit, f"{wanted!r} did not come: {self.output[-3000:]!r}"
+            self._read()
+
+    def leave(self, *, read: bool = True) -> int:
+        """Wait for the child's end; its exit status, or -n for signal n."""
+        limit = time.monotonic() + PATIENCE
+        while self.status is None:
+            assert time.monotonic() < limit, "it did not leave"
+            if read:
+                self._read()
+            else:
+                time.sleep(0.05)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        if read:
+            self._read()
+        assert b"\x1b[-" not in self.output, "it drew above the screen"
+        return self.status
+
+    def _read(self) -> None:
+        if select.select([self.fd], [], [], 0.05)[0]:
+            try:
+                self.output += os.read(self.fd, 65536)
+            except OSError:  # EIO: the child has closed its side
+                time.sleep(0.02)
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+@contextmanager
+def terminal(
+    code: str, state: Path, *, nohup: bool = False, size: tuple[int, int] = (80, 24), **env: str
+) -> Iterator[Terminal]:
+    pid, fd = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(size), 0, 0))
+        os.chdir(ROOT)
+        os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
+        os.environ["XDG_STATE_HOME"] = str(state)
+        os.environ |= env
+        if nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    child = Terminal(pid, fd)
+    try:
+        yield child
+    finally:
+        child.close()
+        if child.status is None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _restored(child: Terminal) -> bool:
+    return BACK in child.output and CURSOR in child.output[child.output.rindex(BACK) :]
+
+
+@pytest.mark.parametrize(
+    ("sig", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
+    ids=["SIGTERM", "SIGHUP", "SIGINT"],
+)
+def test_signals_restore_the_terminal(sig: signal.Signals, status: int, tmp_path: Path) -> None:
+    """Main screen and cursor are back, and the status is 128 + n."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        before = termios.tcgetattr(child.fd)
+        os.kill(child.pid, sig)
+        assert child.leave() == status
+        assert ALTERNATE in child.output
+        assert _restored(child)
+        assert before[3] & termios.ICANON == 0
+
+
+@pytest.mark.parametrize("key", [b"q", b"\x03", b"\x11", b"\x1b[21~"], ids=["q", "^C", "^Q", "F10"])
+def test_leaving_by_key_is_no_error(key: bytes, tmp_path: Path) -> None:
+    """Status 0, terminal restored."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, key)
+        assert child.leave() == 0
+        assert _restored(child)
+
+
+@pytest.mark.parametrize("nohup", [False, True], ids=["SIGHUP", "SIGHUP-ignored"])
+def test_a_terminal_that_hangs_up_ends_the_process(nohup: bool, tmp_path: Path) -> None:
+    """A dropped connection: it goes, also where nobody delivers the signal."""
+    with terminal(DEMO, tmp_path, nohup=nohup) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        child.close()
+        assert child.leave(read=False) == 128 + signal.SIGHUP
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_it(tmp_path: Path) -> None:
+    """The other side reads no more (a stalled connection): SIGTERM still ends it."""
+    with terminal(DEMO.replace("Demo(", "Demo(interval=0.05,"), tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        time.sleep(2)  # until the pseudo-terminal's buffer is full
+        os.kill(child.pid, signal.SIGTERM)
+        assert child.leave(read=False) == 143
+
+
+def test_a_crash_restores_detaches_and_reports_without_values(tmp_path: Path) -> None:
+    """Status 1, one sentence, everything closed; the report has places but no values."""
+    with terminal(CRASH, tmp_path) as child:
+        assert child.leave() == 1
+        assert _restored(child)
+        after = child.output[child.output.rindex(BACK) :]
+        assert b"closed" in after
+        assert b"internal error (RuntimeError); the report is in" in after
+        assert b"Traceback" not in after
+    (report,) = (tmp_path / "ebpftop").glob("crash-*.txt")
+    text = report.read_text()
+    assert "RuntimeError" in text
+    assert "10.9.8.7" not in text
+    assert report.stat().st_mode & 0o077 == 0
+
+
+def test_resizing_while_live_is_followed(tmp_path: Path) -> None:
+    """A wider terminal shows more columns."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, b"2")
+        child.read_until(b"[2 Interfaces")
+        assert b"TC out/s" not in child.output
+        fcntl.ioctl(child.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        os.kill(child.pid, signal.SIGWINCH)
+        child.read_until(b"TC out/s")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+
+
+def _state(child: Terminal) -> str:
+    """As ps has it: R, S, T..."""
+    return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _until(child: Terminal, state: str) -> None:
+    limit = time.monotonic() + PATIENCE
+    while _state(child) != state:
+        assert time.monotonic() < limit, f"it is {_state(child)}, not {state}"
+        child._read()
+
+
+@pytest.mark.parametrize("by", ["key", "SIGTSTP"])
+def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_path: Path) -> None:
+    """^Z: main screen, cursor and line mode; after SIGCONT all is drawn anew, and keys work."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, b"3")
+        child.read_until(b"[3 Syscalls")
+        if by == "key":
+            os.write(child.fd, b"\x1a")
+        else:
+            os.kill(child.pid, signal.SIGTSTP)
+        _until(child, "T")
+        child._read()
+        assert _restored(child)
+        assert termios.tcgetattr(child.fd)[3] & termios.ICANON
+        child.output = b""
+        os.kill(child.pid, signal.SIGCONT)
+        child.read_until(ALTERNATE)
+        child.read_until(b"[3 Syscalls")
+        assert not termios.tcgetattr(child.fd)[3] & termios.ICANON
+        os.write(child.fd, b"4")
+        child.read_until(b"[4 Connects")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+        assert _restored(child)
+
+
+def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
+    """SIGSTOP asks nobody; after SIGCONT one key is one key."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.kill(child.pid, signal.SIGSTOP)
+        _until(child, "T")
+        child.output = b""
+        os.kill(child.pid, signal.SIGCONT)
+        child.read_until(b"[1 Overview")
+        os.write(child.fd, b"\t")
+        child.read_until(b"[2 Interfaces")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+        assert b"[3 Syscalls" not in child.output
+
+
+def test_a_terminal_that_takes_nothing_costs_no_cpu(tmp_path: Path) -> None:
+    """Minutes of a stalled connection: it waits. When it goes on, the screen is the latest."""
+    with terminal(DEMO.replace("Demo(", "Demo(interval=0.1,"), tmp_path, size=(200, 50)) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        time.sleep(2)  # until the pseudo-terminal's buffer is full
+        before, begin = _cpu(child), time.monotonic()
+        time.sleep(2)
+        assert _cpu(child) - before < (time.monotonic() - begin) / 2, "it spins"
+        child.output = b""
+        child.read_until(b"CPU")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+
+
+def _cpu(child: Terminal) -> float:
+    """Seconds of CPU that it has used."""
+    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_narrow_terminal_gets_a_sentence(tmp_path: Path) -> None:
+    """And the screen as soon as there is space."""
+    with terminal(DEMO, tmp_path, size=(28, 5)) as child:
+        child.read_until(b"too small")
+        fcntl.ioctl(child.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        os.kill(child.pid, signal.SIGWINCH)
+        child.read_until(b"Interfaces")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+
+
+@pytest.mark.parametrize(
+    ("colours", "there", "not_there"),
+    [
+        ({"COLORTERM": "truecolor", "TERM": "xterm-256color"}, b"[38;2;", b"[38;5;"),
+        ({"COLORTERM": "", "TERM": "xterm-256color"}, b"38;5;", b"38;2;"),
+        ({"COLORTERM": "", "TERM": "xterm-16color"}, b"\x1b[0;", b"38;"),
+        ({"COLORTERM": "", "TERM": "screen-256color"}, b"38;5;", b"38;2;"),
+        ({"COLORTERM": "truecolor", "NO_COLOR": "1"}, b"\x1b[0;", b"38;"),
+    ],
+    ids=["true", "256", "16", "screen", "NO_COLOR"],
+)
+def test_as_many_colours_as_the_terminal_has(
+    colours: dict[str, str], there: bytes, not_there: bytes, tmp_path: Path
+) -> None:
+    """By COLORTERM and TERM, or none."""
+    with terminal(DEMO, tmp_path, **colours) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        assert there in child.output
+        assert not_there not in child.output
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+
+
+@pytest.mark.parametrize("mouse", [True, False], ids=["mouse", "no-mouse"])
+def test_the_mouse_is_left_alone_where_it_is_not_wanted(mouse: bool, tmp_path: Path) -> None:
+    """--no-mouse: the terminal selects text as everywhere; wanted, it is given back at the end."""
+    with terminal(DEMO.replace("40))", f"40), mouse={mouse})"), tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        assert (b"\x1b[?1000h" in child.output) is mouse
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+        assert (b"\x1b[?1000l" in child.output) is mouse
+
+
+def test_what_is_copied_goes_to_the_terminal(tmp_path: Path) -> None:
+    """OSC 52 with the row; the screen says so."""
+    with terminal(DEMO, tmp_path, TMUX="", STY="") as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        os.write(child.fd, b"2")
+        child.read_until(b"[2 Interfaces")
+        os.write(child.fd, b"y")
+        child.read_until(b"\x1b]52;c;")
+        child.read_until(b"sent to")
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+    copied = child.output.partition(b"\x1b]52;c;")[2].partition(b"\x07")[0]
+    assert base64.b64decode(copied).startswith(b"Interface: eth1\n")
+
+
+COMMAND = """
+import sys
+from tui.cli import main
+raise SystemExit(main({arguments}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments", "shown"),
+    [
+        ("interval = 5\n", ["demo"], b" 5s"),
+        ("interval = 5\n", ["demo", "--interval", "2"], b" 2s"),
+        ("interval = \n", ["demo"], b"line 1"),
+        ("mouse = 3\n", ["demo"], b"must be"),
+    ],
+    ids=["settled", "flag", "broken", "wrong"],
+)
+def test_the_command_takes_the_settings(
+    written: str, arguments: list[str], shown: bytes, tmp_path: Path
+) -> None:
+    """Flags win; what is wrong is said, and the screen comes all the same."""
+    folder = tmp_path / "ebpftop"
+    folder.mkdir()
+    (folder / "settings.toml").write_text(written)
+    code = COMMAND.format(arguments=arguments)
+    with terminal(code, tmp_path, size=(200, 40), XDG_CONFIG_HOME=str(tmp_path)) as child:
+        child.read_until(b"[1 Overview")
+        child.read_until(shown)
+        os.write(child.fd, b"q")
+        assert child.leave() == 0
+    assert (folder / "settings.toml").read_text() == written

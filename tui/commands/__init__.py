@@ -1,0 +1,37 @@
+"""ONE FILE PER SUBCOMMAND, found by being there. No other package of `tui` sees all of `probes`.
+
+A file has `HELP` (one line for `--help`; "" keeps it out of there), `ORDER` (its place in that
+list), `add_arguments(parser)` and `run(arguments)`, which returns the exit status. What several
+share is in the files with an underscore.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from typing import Protocol, cast
+
+MONITOR = "monitor"
+"""What runs without a command."""
+
+
+class Command(Protocol):
+    """What a command's file has."""
+
+    HELP: str
+    ORDER: int
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, arguments: argparse.Namespace) -> int: ...
+
+
+@cache
+def commands() -> Mapping[str, Command]:
+    """Every command by name, in the order of `--help`."""
+    names = [m.name for m in pkgutil.iter_modules(__path__) if m.name[0] != "_"]
+    found = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return cast(Mapping[str, Command], dict(sorted(found.items(), key=lambda item: item[1].ORDER)))

@@ -1,0 +1,218 @@
+"""Options that several commands have, and what is wrong with what was written for one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TextIO
+
+from probes.custom import spec
+from probes.custom.catalogue import Catalogue
+from probes.drop_rule import Rule, RuleError, parse_on
+from probes.model import HookId, TargetKind
+from probes.sources.live import budget
+from tui.output.formats import FORMATS
+
+
+def screen_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--theme", metavar="NAME", help="colours; T switches them live")
+    parser.add_argument(
+        "--ascii",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="for terminals without UTF-8 (or not)",
+    )
+    parser.add_argument(
+        "--slow-link",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="send less to the terminal (or not)",
+    )
+    parser.add_argument(
+        "--mouse",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="follow the mouse (or not: leave it alone)",
+    )
+
+
+def format_options(parser: argparse.ArgumentParser, default: str | None) -> None:
+    said = f"default {default}" if default else "default: the screen"
+    parser.add_argument(
+        "--format", choices=FORMATS, default=default, help=f"how it is printed ({said})"
+    )
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="--format json"
+    )
+
+
+def hook_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--hook",
+        metavar="HOOK[@TARGET]",
+        action="append",
+        dest="hooks",
+        type=hook_id,
+        help="this hook (repeatable; none: the safe set)",
+    )
+    watch_options(parser)
+
+
+def watch_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--observe-only", action="store_true", help="attach nothing in a data path, ever"
+    )
+    budget_option(parser)
+    drop_option(parser)
+    rung_option(parser)
+
+
+def budget_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--budget",
+        metavar="PERCENT",
+        type=_budget,
+        default=budget.DEFAULT,
+        help="what all hooks' programs may take of one CPU, as 2%%, or off (default 5%%): "
+        "beyond it the dearest hook is slowed, then detached",
+    )
+
+
+def drop_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--drop",
+        metavar="IFACE:RULE",
+        action="append",
+        default=[],
+        type=_drop,
+        dest="drops",
+        help="drop what comes in there, as 'eth0: src 192.0.2.0/24 udp dport 53 ttl 5m' says, "
+        "until then (10m where no ttl is said) or the end (repeatable)",
+    )
+
+
+def rung_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rung",
+        metavar="HOOK=RUNG",
+        action="append",
+        default=[],
+        type=_pin,
+        dest="rungs",
+        help="pin a rung of a hook's ladder (repeatable)",
+    )
+
+
+def interval_option(parser: argparse.ArgumentParser, default: float | None = 1.0) -> None:
+    parser.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=_interval,
+        default=default,  # None: as the settings say
+        help=f"seconds between two readings (default {default or 1:g})",
+    )
+
+
+def hook_id(text: str) -> HookId:
+    if spec.is_spec(text):
+        return HookId(str(_spec(text)))
+    id = HookId.parse(text)
+    known = Catalogue()
+    hook = known.get(id.hook)
+    if hook is None:
+        raise argparse.ArgumentTypeError(
+            f"there is no hook {id.hook!r}; known are {', '.join(known)}"
+        )
+    if hook.target is TargetKind.NONE and id.target is not None:
+        raise argparse.ArgumentTypeError(f"the hook {id.hook} takes no target")
+    if hook.target is not TargetKind.NONE and not id.target:
+        raise argparse.ArgumentTypeError(f"name the {hook.target}: {id.hook}@{hook.target.upper()}")
+    return id
+
+
+def _spec(text: str) -> spec.Spec:
+    """One of the user's own, in its one form. Whether there is such a place is asked later."""
+    try:
+        return spec.parse(text)
+    except spec.SpecError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def _pin(text: str) -> tuple[str, str]:
+    hook, equals, rung = text.rpartition("=")
+    if spec.is_spec(hook):
+        own = _spec(hook)
+        if rung not in spec.RUNGS[own.kind]:
+            rungs = ", ".join(spec.RUNGS[own.kind])
+            raise argparse.ArgumentTypeError(f"{own.point} has no rung {rung!r}; it has {rungs}")
+        return str(own), rung
+    hooks = Catalogue()
+    known = hooks.get(hook)
+    if not equals or known is None:
+        raise argparse.ArgumentTypeError(f"write HOOK=RUNG, with a hook of {', '.join(hooks)}")
+    if known.rung(rung) is None:
+        rungs = ", ".join(r.name for r in known.ladder)
+        raise argparse.ArgumentTypeError(f"{hook} has no rung {rung!r}; it has {rungs}")
+    return hook, rung
+
+
+def _drop(text: str) -> tuple[str, Rule]:
+    try:
+        return parse_on(text)
+    except RuleError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def writable(path: str) -> TextIO:
+    """Opened now: nobody should find out only after they have waited."""
+    try:
+        return Path(path).open("w", encoding="utf-8")
+    except OSError as refused:
+        wrong = f"{path} cannot be written: {refused.strerror}"
+        raise argparse.ArgumentTypeError(wrong) from None
+
+
+def _budget(text: str) -> float | None:
+    try:
+        return budget.parse(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 86400 * 365:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def _interval(text: str) -> float:
+    value = seconds(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError("an interval is from 0.1 to 3600 seconds")
+    return value
+
+
+def speed(text: str) -> float:
+    value = seconds(text)
+    if not 0.1 <= value <= 60:
+        raise argparse.ArgumentTypeError("a speed is from 0.1 to 60 times as fast")
+    return value
+
+
+def address(text: str) -> tuple[str, int]:
+    from tui.prometheus.server import parse  # prometheus_client costs 0.1 s
+
+    try:
+        return parse(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)

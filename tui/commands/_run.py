@@ -1,0 +1,117 @@
+"""What commands without a screen share: attach, watch, detach, and the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING
+
+from probes.custom.catalogue import Catalogue
+from probes.model import Enforced, Hook, Sample, State
+from probes.units import printable
+
+if TYPE_CHECKING:
+    from probes.sources.live.source import Live  # bpf and netlink are not needed for `hooks`
+
+DONE, NOT_ATTACHED, USAGE = 0, 1, 2
+
+
+class UsageError(Exception):
+    """What was asked for cannot be meant; one sentence."""
+
+
+def version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("ebpftop")
+    except metadata.PackageNotFoundError:
+        return "unknown"  # run from a tree that was never installed
+
+
+def asked(arguments: argparse.Namespace, known: Catalogue) -> list[Hook]:
+    """The hooks that were asked for by name, else all, in the catalogue's order. Raises Gone."""
+    named = {known.find(id.hook).name for id in arguments.hooks or ()}
+    return [hook for name, hook in known.items() if not named or name in named]
+
+
+def make_live(arguments: argparse.Namespace) -> Live:
+    """The source, nothing attached yet. Raises ProbeError for a rule that may not be."""
+    from probes.sources.live.source import Live
+
+    live = Live(
+        interval=getattr(arguments, "interval", 1.0),
+        wanted=arguments.hooks,
+        pins=dict(arguments.rungs),
+        drops=arguments.drops,
+        observe_only=arguments.observe_only,
+        percent=arguments.budget,
+    )
+    for interface, _ in arguments.drops:
+        live.check_rule(interface)
+    return live
+
+
+def batch(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:
+    """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
+
+    async def run() -> int:
+        try:
+            return await until_signal(_attached(live, watch))
+        finally:
+            await live.close()
+            say((*live.notices, *live.ended_rules))
+
+    return asyncio.run(run())
+
+
+async def until_signal(running: Coroutine[None, None, int]) -> int:
+    """Its exit status, or that of the signal that came first."""
+    work = asyncio.ensure_future(running)
+    came: list[int] = []
+
+    def leave(number: int) -> None:
+        came.append(number)
+        work.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, leave, number)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        return 128 + came[0]
+
+
+async def _attached(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:
+    await live.attach_all()
+    say(_dropping(rule) for rule in live.rules())
+    return await watch(live)
+
+
+def _dropping(enforced: Enforced) -> str:
+    rule = enforced.rule
+    return f"dropping on {enforced.interface} ({enforced.rung}), {rule.ttl:g} s long: {rule.what}"
+
+
+def say(sentences: Iterable[str], who: str = "ebpftop: ") -> None:
+    for sentence in sentences:
+        print(f"{who}{printable(sentence)}", file=sys.stderr)
+
+
+def verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
+    """1 when a hook or a rung that was asked for by name did not stand; says what refused it."""
+    named = {id.hook for id in arguments.hooks or ()} | {hook for hook, _ in arguments.rungs}
+    statuses = [s.status for s in samples]
+    failed = [s for s in statuses if s.id.hook in named and s.state is State.FAILED]
+    for status in failed:
+        for refusal in status.refused:
+            remedy = f" {refusal.remedy}" if refusal.remedy else ""
+            print(
+                f"ebpftop: {status.id} on {refusal.rung}: {refusal.error}: {refusal.why}.{remedy}",
+                file=sys.stderr,
+            )
+    return NOT_ATTACHED if failed else DONE

@@ -1,0 +1,26 @@
+"""`ebpftop demo`: the screen, from a scripted incident."""
+
+from __future__ import annotations
+
+import argparse
+
+from probes.sources.demo.source import Demo
+from tui.commands import _options
+from tui.commands._screen import need_terminal, show
+from tui.config import settings
+
+HELP = "the screen, from a scripted incident"
+ORDER = 85
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
+    _options.screen_options(parser)
+    _options.interval_option(parser, None)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    need_terminal()
+    settled = settings.load(settings.path())
+    interval = arguments.interval or settled.interval or 1.0
+    return show(Demo(seed=arguments.seed, interval=interval), arguments, settled)

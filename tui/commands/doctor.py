@@ -1,0 +1,62 @@
+"""`ebpftop doctor`: what this host allows, each hook and each rung."""
+
+from __future__ import annotations
+
+import argparse
+
+from probes.custom.catalogue import Catalogue
+from probes.units import printable
+from tui.commands import _options
+from tui.commands._run import DONE, UsageError, say
+
+HELP = "what this host allows: each hook, each rung"
+ORDER = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--hook",
+        metavar="HOOK[@TARGET]",
+        action="append",
+        dest="hooks",
+        type=_options.hook_id,
+        help="only this hook, on this target (repeatable)",
+    )
+    parser.add_argument(
+        "--programs",
+        nargs="*",
+        metavar="TYPE",
+        help="instead: which program types this kernel loads, their contexts, return values and "
+        "helpers (no TYPE: all)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from probes.doctor import checks  # what attaches is not loaded for `--help`
+    from tui.commands import _doctor
+
+    if arguments.programs is not None:
+        return _programs(arguments)
+    say(Catalogue().complaints)
+    findings = _doctor.examine(arguments.hooks or ())
+    report = _doctor.as_json if arguments.json else _doctor.as_text
+    print(report(checks.facts(), findings))
+    return DONE
+
+
+def _programs(arguments: argparse.Namespace) -> int:
+    from probes.doctor import program_types
+    from tui.commands import _doctor
+
+    if arguments.hooks:
+        raise UsageError("--hook and --programs ask for different things: leave one out")
+    for name in arguments.programs:
+        if name not in program_types.NAMES:
+            known = ", ".join(program_types.NAMES)
+            raise UsageError(
+                f"there is no program type {printable(name)!r} here; known are {known}"
+            )
+    report = _doctor.programs_json if arguments.json else _doctor.programs_text
+    print(report(program_types.examine(tuple(arguments.programs))))
+    return DONE

@@ -1,0 +1,62 @@
+"""`ebpftop export`: the numbers for Prometheus, over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING
+
+from tui.commands import _options
+from tui.commands._run import UsageError, batch, make_live, say, verdict, version
+
+if TYPE_CHECKING:
+    from probes.sources.live.source import Live
+
+HELP = "the numbers for Prometheus, over HTTP"
+ORDER = 80
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen",
+        metavar="ADDR:PORT",
+        type=_options.address,
+        help="where (default 127.0.0.1:19435); there is no password: think before you open it",
+    )
+    parser.add_argument(
+        "--most",
+        type=_options.positive,
+        metavar="N",
+        default=25,
+        help="rows of a hook and target with labels of their own; the rest is summed (default 25)",
+    )
+    _options.interval_option(parser, 5.0)
+    _options.hook_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from tui.prometheus import server as metrics_server  # prometheus_client costs 0.1 s
+    from tui.prometheus.metrics import Exported
+
+    try:  # before anything is attached
+        server = metrics_server.Server(arguments.listen or metrics_server.DEFAULT)
+    except metrics_server.CannotListen as why:
+        raise UsageError(str(why)) from None
+
+    async def watch(live: Live) -> int:
+        samples = await live.read()
+        if status := verdict(arguments, samples):
+            return status
+        live.shed()
+        if arguments.hooks is None:
+            live.follow()
+        exported = Exported(live.host, live.catalogue, version(), arguments.most)
+        exported.take(samples, live.rules())
+        server.serve(exported)
+        say(server.said())
+        while True:
+            await asyncio.sleep(live.until_next())
+            exported.take(await live.read(), live.rules())
+
+    with server:
+        return batch(make_live(arguments), watch)

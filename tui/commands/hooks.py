@@ -1,0 +1,34 @@
+"""`ebpftop hooks`: the catalogue."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from probes.custom.catalogue import Catalogue
+from probes.hooks import catalogue
+from tui.commands._run import DONE, say
+from tui.output import reports
+from tui.output.schema import schema
+
+HELP = "the catalogue of hooks"
+ORDER = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="as JSON")
+    how.add_argument(
+        "--schema", action="store_true", help="instead: the JSON Schema of the format ebpftop/1"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.schema:
+        print(json.dumps(schema(catalogue()), indent=1))
+        return DONE
+    hooks = Catalogue()
+    say(hooks.complaints)
+    report = reports.hooks_json if arguments.json else reports.hooks_text
+    print(report(hooks.values()))
+    return DONE

@@ -1,0 +1,105 @@
+"""`ebpftop` without a command: the live monitor, of this host or of others."""
+
+from __future__ import annotations
+
+import argparse
+
+from probes.errors import ProbeError
+from tui.commands import _options
+from tui.commands._run import UsageError, say
+from tui.commands._screen import need_terminal, show
+from tui.config import settings
+
+HELP = "the live monitor"
+ORDER = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _options.screen_options(parser)
+    parser.add_argument(
+        "--attach",
+        metavar="HOOK[@TARGET]",
+        action="append",
+        default=[],
+        type=_options.hook_id,
+        help="attach this too at start (repeatable)",
+    )
+    _options.watch_options(parser)
+    _options.interval_option(parser, None)
+    parser.add_argument(
+        "--remote",
+        metavar="USER@HOST",
+        action="append",
+        default=[],
+        help="show that host's kernel, by the system's ssh (repeatable: H goes to the next)",
+    )
+    parser.add_argument(
+        "--remote-command",
+        metavar="COMMAND",
+        default="ebpftop",
+        help="what ebpftop is there, as in 'sudo ebpftop' (default: ebpftop)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    need_terminal()
+    if arguments.remote:
+        return _remote(arguments)
+    from probes.sources.live.source import Live
+
+    settled = settings.load(settings.path())
+    live = Live(
+        interval=arguments.interval or settled.interval or 1.0,
+        also=arguments.attach,
+        pins=dict(arguments.rungs),
+        drops=arguments.drops,
+        observe_only=arguments.observe_only,
+        percent=arguments.budget,
+    )
+    live.check()
+    try:
+        return show(live, arguments, settled)
+    finally:
+        say((*live.notices, *live.ended_rules))
+
+
+def _remote(arguments: argparse.Namespace) -> int:
+    from probes.sources.remote.source import Remote
+    from probes.sources.remote.ssh import by_ssh
+
+    try:
+        ways = [by_ssh(to, arguments.remote_command) for to in dict.fromkeys(arguments.remote)]
+    except ProbeError as wrong:
+        raise UsageError(wrong.why) from None
+    settled = settings.load(settings.path())
+    remotes = [
+        Remote(
+            way,
+            interval=arguments.interval or settled.interval or 1.0,
+            also=arguments.attach,
+            pins=dict(arguments.rungs),
+            drops=arguments.drops,
+            observe_only=arguments.observe_only,
+            percent=arguments.budget,
+            words=lambda word: say([word], ""),
+        )
+        for way in ways
+    ]
+
+    async def connect() -> None:
+        """One after the other, as each may ask something. Of several, some may be away."""
+        failed = []
+        for remote in remotes:
+            try:
+                await remote.connect()
+            except ProbeError as why:
+                failed.append(why)
+                remote.later(why)
+        if len(failed) == len(remotes):
+            say(why.why for why in failed[1:])
+            raise failed[0]
+
+    try:
+        return show(remotes[0], arguments, settled, *remotes[1:], connect=connect)
+    finally:
+        say((said for remote in remotes for said in remote.notices), "")

@@ -1,0 +1,59 @@
+"""`ebpftop once`: attach, watch, print one snapshot, detach."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from probes.analysis.funnel import remember
+from probes.analysis.hit_rates import Hits
+from probes.analysis.snapshot import Snapshot
+from probes.model import HookId, Sample
+from tui.commands import _options
+from tui.commands._run import asked, batch, make_live, verdict
+from tui.output.formats import Shown, printer
+
+if TYPE_CHECKING:
+    from probes.sources.live.source import Live
+
+HELP = "attach, watch, print one snapshot, detach"
+ORDER = 30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="SECONDS",
+        type=_options.seconds,
+        default=1.0,
+        help="how long to watch (default 1)",
+    )
+    _options.format_options(parser, "table")
+    _options.hook_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    async def watch(live: Live) -> int:
+        before, hits = await live.read(), Hits()
+        hits.take(live.rules())
+        await asyncio.sleep(arguments.seconds)
+        after = await live.read()
+        # Whatever came to be during the run has no sample before: its rates are not known.
+        first = {s.status.id: s for s in before}
+        snapshots = [
+            Snapshot.between(live.catalogue[s.status.id.hook], first.get(s.status.id), s)
+            for s in after
+        ]
+        since: dict[HookId, Sample] = {}
+        remember(since, before)
+        remember(since, after)
+        shown = Shown(live.host, time.time(), arguments.seconds, snapshots, live.rules(), since)
+        hooks = asked(arguments, live.catalogue)
+        show = printer(arguments.format, hooks, several=False, hits=hits)
+        print(show(shown))
+        return verdict(arguments, after)
+
+    return batch(make_live(arguments), watch)

@@ -1,0 +1,89 @@
+"""`ebpftop record`: every reading into a file, for `replay`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from probes.model import Sample
+from probes.recording.encoder import Tick
+from probes.recording.tape import Tape
+from probes.recording.writer import RecordingError, RecordingFile
+from probes.source import Source
+from probes.units import octets, printable
+from tui.commands import _options
+from tui.commands._run import NOT_ATTACHED, asked, batch, make_live, say, verdict
+
+if TYPE_CHECKING:
+    from probes.sources.live.source import Live
+
+HELP = "the same into a file, for `replay`"
+ORDER = 50
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="SECONDS",
+        type=_options.seconds,
+        default=None,
+        help="how long (default: until ^C or SIGTERM)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite an older recording")
+    _options.interval_option(parser)
+    _options.hook_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    live = make_live(arguments)
+    hooks = [hook.name for hook in asked(arguments, live.catalogue)]
+    file = RecordingFile(arguments.file, live.host, hooks, force=arguments.force)
+
+    async def watch(live: Live) -> int:
+        return verdict(arguments, await _write(live, file, arguments.seconds))
+
+    try:
+        return batch(live, watch)
+    except RecordingError as ended:
+        say([str(ended)])
+        return NOT_ATTACHED
+    finally:
+        file.close()
+        say([_said(file)])
+
+
+def tick_of(source: Source, samples: Iterable[Sample]) -> Tick:
+    """One reading of everything, as a moment."""
+    by_hook: dict[str, tuple[Sample, ...]] = {}
+    for sample in samples:
+        hook = sample.status.id.hook
+        by_hook[hook] = (*by_hook.get(hook, ()), sample)
+    return Tick(time.time(), source.interval, by_hook, source.statuses(), source.rules())
+
+
+async def _write(live: Live, file: RecordingFile, seconds: float | None) -> tuple[Sample, ...]:
+    """Writes a moment at each tick, for so long (None: until it is cancelled). Returns the last
+    reading. Raises RecordingError when the disk is full."""
+    tape = Tape(live.catalogue, seconds=0)  # for its frames: nothing is looked back at here
+    end = None if seconds is None else time.monotonic() + seconds
+    while True:
+        samples = await live.read()
+        file.write(tape.add(tick_of(live, samples)))
+        pause = live.until_next()
+        if end is not None and time.monotonic() + pause > end + live.interval / 100:
+            return tuple(samples)
+        await asyncio.sleep(pause)
+
+
+def _said(file: RecordingFile) -> str:
+    """What there is in the end."""
+    if not file.moments:
+        return f"{printable(str(file.path))}: nothing was recorded"
+    size = octets(file.size)
+    return f"{printable(str(file.path))}: {file.moments} moments, {size}; ebpftop replay plays it"

@@ -1,0 +1,127 @@
+"""`ebpftop replay`: the screen from a recording, or what is in it as text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from probes.analysis.funnel import remember
+from probes.analysis.hit_rates import Hits
+from probes.analysis.snapshot import Snapshot, Trail
+from probes.custom import builder
+from probes.custom.catalogue import Catalogue
+from probes.model import HookId, Sample
+from probes.recording.codec import Malformed
+from probes.recording.encoder import Tick
+from probes.recording.reader import Recording
+from probes.sources.replay import Replay
+from tui.commands import _options
+from tui.commands._run import DONE, UsageError
+from tui.commands._screen import need_terminal, show
+from tui.config import settings
+from tui.output.formats import Shown, printer
+from tui.time_expr import TimeError, meant
+
+HELP = "the screen, from a recording; or print it"
+ORDER = 60
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument("--at", metavar="TIME", help="begin there: 12:03, 12:03:10, or +SECONDS")
+    parser.add_argument(
+        "--speed",
+        type=_options.speed,
+        default=1.0,
+        metavar="N",
+        help="so many times as fast (default 1)",
+    )
+    parser.add_argument(
+        "--count", type=_options.positive, metavar="N", help="print no more than N ticks"
+    )
+    _options.format_options(parser, None)
+    _options.screen_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    try:
+        if arguments.format is not None:
+            _print_moments(arguments.file, arguments.format, arguments.at, arguments.count)
+            return DONE
+        need_terminal("`ebpftop replay FILE --format table` prints instead")
+        player = replay(arguments.file, arguments.at, arguments.speed)
+        return show(player, arguments, settings.load(settings.path()))
+    except TimeError as wrong:
+        raise UsageError(str(wrong)) from None
+
+
+def replay(path: Path, at: str | None, speed: float) -> Replay:
+    """The source that plays it. Raises RecordingError, TimeError."""
+    played = Recording(path, Catalogue(), builder.recalled)
+    try:
+        return Replay(played, begin=0 if at is None else moment_at(played, at), speed=speed)
+    except BaseException:
+        played.close()
+        raise
+
+
+def moment_at(played: Recording, text: str) -> int:
+    """The moment that is meant. Raises TimeError."""
+    begin, end = played.moment(0).wall, played.moment(played.end - 1).wall
+    return played.near(meant(text, begin, end, now=begin))
+
+
+def _shown(played: Recording, first: int, last: int, hits: Hits) -> Iterator[Shown]:
+    """Each moment; hits gets to know what drop rules had dropped before the first."""
+    trails: dict[str, Trail] = {}
+    since: dict[HookId, Sample] = {}
+    snapshots: dict[HookId, Snapshot] = {}
+    before: Tick | None = None
+    number = first
+    while number < last:
+        try:
+            if before is None:  # the first, or after what could not be read
+                trails = {hook: trail for hook, (trail, _) in played.trails(number).items()}
+                since, snapshots = dict(played.since(number)), {}
+                for _, earlier in played.window(number, Hits.BACK):
+                    hits.take(earlier.rules)
+            tick = played.at(number)
+        except Malformed as damaged:
+            clock = datetime.fromtimestamp(played.moment(number).wall).strftime("%H:%M:%S")
+            print(f"ebpftop: {clock} cannot be read: {damaged}", file=sys.stderr)
+            number = played.key_after(number) or last
+            before = None
+            continue
+        for hook, samples in tick.fresh(before).items():
+            remember(since, samples)
+            trail = trails.setdefault(hook, Trail(played.hooks[hook]))
+            for id in [i for i in snapshots if i.hook == hook]:
+                del snapshots[id]
+            snapshots |= {s.id: s for s in trail.snapshots(samples)}
+        for id in [i for i in snapshots if i.hook not in tick.samples]:
+            del snapshots[id]
+        yield Shown(
+            played.host, tick.wall, tick.interval, list(snapshots.values()), tick.rules, since
+        )
+        before = tick
+        number += 1
+
+
+def _print_moments(path: Path, form: str, at: str | None, count: int | None) -> None:
+    """Prints each moment, or so many from one on. at: as `time_expr.meant`, from the beginning.
+
+    What cannot be read is left out and said. Raises RecordingError, TimeError, BrokenPipeError.
+    """
+    with closing(Recording(path, Catalogue(), builder.recalled)) as played:
+        if played.note:
+            print(f"ebpftop: {played.note}", file=sys.stderr)
+        first = 0 if at is None else moment_at(played, at)
+        last = played.end if count is None else min(first + count, played.end)
+        hits = Hits()
+        show = printer(form, played.hooks.values(), several=last - first != 1, hits=hits)
+        for shown in _shown(played, first, last, hits):
+            print(show(shown), flush=True)

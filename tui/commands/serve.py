@@ -1,0 +1,55 @@
+"""`ebpftop serve`: what `--remote` runs on the other side. Not for people: no word in the help."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+
+from probes.drop_rule import RuleError
+from tui.commands._run import DONE, UsageError, say, until_signal, version
+
+HELP = ""
+ORDER = 90
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--demo", action="store_true", help="the demo's numbers, for tests")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if sys.stdin.isatty() or sys.stdout.isatty():
+        raise UsageError("serve is what `ebpftop --remote HOST` runs on that host")
+
+    from probes.recording.codec import Malformed
+    from probes.sources.demo.source import Demo
+    from probes.sources.live.source import Live
+    from probes.sources.remote import protocol, server
+
+    async def run() -> int:
+        reader, writer = await server.streams(os.dup(0), os.dup(1))
+        try:
+            begin = await server.begun(reader)
+        except (Malformed, RuleError) as wrong:
+            raise UsageError(f"what was asked for was not understood: {wrong}") from None
+        if begin is None:
+            return DONE
+        live = Live(
+            interval=begin.interval,
+            also=begin.also,
+            pins=begin.pins,
+            drops=begin.drops,
+            observe_only=begin.observe_only,
+            percent=begin.percent,
+        )
+        source = Demo(interval=begin.interval) if arguments.demo else live
+        served = server.Serving(source, reader, writer, version())
+        try:
+            return await until_signal(served.run(begin.id, live.check))
+        finally:
+            await source.close()
+            say((*live.notices, *live.ended_rules))
+            await protocol.sent(writer)
+
+    return asyncio.run(run())

@@ -1,0 +1,51 @@
+"""`ebpftop stream`: a snapshot at each tick, as JSON lines."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from probes.analysis.funnel import remember
+from probes.analysis.hit_rates import Hits
+from probes.analysis.snapshot import Trail
+from probes.model import HookId, Sample
+from tui.commands import _options
+from tui.commands._run import asked, batch, make_live, verdict
+from tui.output.formats import Shown, printer
+
+if TYPE_CHECKING:
+    from probes.sources.live.source import Live
+
+HELP = "the same at each tick, as JSON lines"
+ORDER = 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=_options.positive, metavar="N", help="end after N ticks")
+    _options.format_options(parser, "json")
+    _options.interval_option(parser)
+    _options.hook_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    async def watch(live: Live) -> int:
+        trails = {name: Trail(hook) for name, hook in live.catalogue.items()}
+        since: dict[HookId, Sample] = {}
+        hooks = asked(arguments, live.catalogue)
+        show = printer(arguments.format, hooks, several=arguments.count != 1, hits=Hits())
+        left = arguments.count
+        while left is None or left > 0:
+            samples = await live.read()
+            snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
+            remember(since, samples)
+            wall, rules = time.time(), live.rules()
+            shown = Shown(live.host, wall, live.interval, snapshots, rules, since)
+            print(show(shown), flush=True)
+            left = None if left is None else left - 1
+            if left != 0:
+                await asyncio.sleep(live.until_next())
+        return verdict(arguments, samples)
+
+    return batch(make_live(arguments), watch)

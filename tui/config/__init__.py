@@ -1,0 +1,1 @@
+"""What a user settles: settings, presets, themes. Imports nothing else of `tui`."""

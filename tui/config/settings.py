@@ -1,0 +1,297 @@
+"""What a person has settled: $XDG_CONFIG_HOME/ebpftop/settings.toml, read at start, saved by key.
+
+The file is the person's: what we do not know in it stays, comments too, and a file with mistakes
+in it is not written to. A mistake costs that setting only, and is said with its line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from tui.config.presets import FIELDS as PRESET_FIELDS
+from tui.config.presets import Preset
+
+UNITS = ("bytes", "bits")
+LEAST, MOST = 0.1, 3600.0
+"""Seconds that an interval may have."""
+
+
+class SettingsError(ValueError):
+    """The settings cannot be saved: one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """None, or nothing in it: not settled.
+
+    interval: seconds. pane: the first to be shown. panes: which have a tab, in that order.
+    sort: pane -> column, "-" before it for the greatest first. keys: binding id -> keys.
+    hooks: of the user's own ("kprobe:vfs_read"), attached at start.
+    problems: what is wrong in the file, a sentence each; broken: so wrong that it is left alone.
+    """
+
+    theme: str | None = None
+    interval: float | None = None
+    units: str | None = None
+    ascii: bool | None = None
+    mouse: bool | None = None
+    slow_link: bool | None = None
+    pane: str | None = None
+    panes: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
+    sort: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    presets: Mapping[str, Preset] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    broken: bool = False
+
+
+def folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """$XDG_CONFIG_HOME/ebpftop, or ~/.config/ebpftop."""
+    base = environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "ebpftop"
+
+
+def path(environ: Mapping[str, str] = os.environ) -> Path:
+    return folder(environ) / "settings.toml"
+
+
+# Reading
+
+
+def load(file: Path) -> Settings:
+    """The settings in the file; never fails: what is wrong is in `problems`."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        return Settings(problems=(f"{file}: {why}; the defaults are taken",), broken=True)
+    problems = [Problem(*found) for found in _problems(values)]
+    for problem in problems:
+        _take_out(values, problem.at)
+    return Settings(
+        **{n.replace("-", "_"): s.take(values[n]) for n, s in _KNOWN.items() if n in values},
+        problems=tuple(p.sentence(file, text) for p in problems),
+        broken=any(not p.unknown for p in problems),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong. at: the tables and the key. unknown: a key that we do not know, which is
+    nobody's harm."""
+
+    at: tuple[str, ...]
+    what: str
+    unknown: bool = False
+
+    def sentence(self, file: Path, text: str) -> str:
+        line = _line_of(text, self.at)
+        return f"{file}{f', line {line}' if line else ''}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One key. wrong: what is wrong with a value, below which key; take: what we make of it."""
+
+    wrong: Callable[[Any], Iterator[tuple[tuple[str, ...], str]]]
+    take: Callable[[Any], Any] = lambda value: value
+
+
+def _must(holds: Callable[[Any], bool], what: str) -> _Setting:
+    def wrong(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+        if not holds(value):
+            yield (), f"must be {what}, not {_short(value)}"
+
+    return _Setting(wrong)
+
+
+def _short(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_interval(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and LEAST <= value <= MOST
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_text(v) for v in value)
+
+
+def _is_own(value: Any) -> bool:
+    """What ebpftop brings itself has no colon, and is attached by its own key or flag."""
+    return _is_texts(value) and all(":" in text for text in value)
+
+
+def _each(holds: Callable[[Any], bool], what: str) -> Callable[[Any], Any]:
+    def wrong(table: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+        if not isinstance(table, dict):
+            yield (), f"must be a table, not {_short(table)}"
+            return
+        for key, value in table.items():
+            if not holds(value):
+                yield (key,), f"must be {what}, not {_short(value)}"
+
+    return wrong
+
+
+def _wrong_presets(table: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    yield from _each(lambda v: isinstance(v, dict), "a table")(table)
+    for name, preset in table.items() if isinstance(table, dict) else ():
+        for key, value in preset.items() if isinstance(preset, dict) else ():
+            kind = PRESET_FIELDS.get(key)
+            if kind is None:
+                yield (name, key), f"is nothing that a preset has ({', '.join(PRESET_FIELDS)})"
+            elif not isinstance(value, kind) or (key == "units" and value not in UNITS):
+                like = "true or false" if kind is bool else "a text"
+                what = "'bytes' or 'bits'" if key == "units" else like
+                yield (name, key), f"must be {what}, not {_short(value)}"
+
+
+def _keys(value: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {id: (keys,) if isinstance(keys, str) else tuple(keys) for id, keys in value.items()}
+
+
+def _presets(value: Mapping[str, Any]) -> dict[str, Preset]:
+    return {name: Preset(name, **preset) for name, preset in value.items()}
+
+
+_TRUTH = _must(lambda v: isinstance(v, bool), "true or false")
+_KNOWN = {
+    "theme": _must(_is_text, "the name of a theme"),
+    "interval": _must(_is_interval, f"a number of seconds from {LEAST:g} to {MOST:g}"),
+    "units": _must(lambda v: v in UNITS, "'bytes' or 'bits'"),
+    "ascii": _TRUTH,
+    "mouse": _TRUTH,
+    "slow-link": _TRUTH,
+    "pane": _must(_is_text, "the name of a pane"),
+    "panes": _Setting(_must(_is_texts, "a list of panes' names").wrong, tuple),
+    "hooks": _Setting(
+        _must(_is_own, "a list of hooks of your own, as --hook takes them").wrong, tuple
+    ),
+    "sort": _Setting(_each(_is_text, "a column, with a '-' before it for the greatest first")),
+    "keys": _Setting(
+        _each(lambda v: _is_texts(v) or isinstance(v, str), "a key or a list of keys"), _keys
+    ),
+    "presets": _Setting(_wrong_presets, _presets),
+}
+
+
+def _problems(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, bool]]:
+    for key, value in values.items():
+        if key not in _KNOWN:
+            near = get_close_matches(key, _KNOWN, 1)
+            meant = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_KNOWN)}"
+            yield (key,), f"{key!r} is no setting; {meant}", True
+            continue
+        for below, what in _KNOWN[key].wrong(value):
+            yield (key, *below), f"{'.'.join((key, *below))!r} {what}", False
+
+
+def _take_out(values: dict[str, Any], at: tuple[str, ...]) -> None:
+    for key in at[:-1]:
+        values = values.get(key, {})
+    values.pop(at[-1], None)
+
+
+def _line_of(text: str, at: tuple[str, ...]) -> int:
+    """Where the key stands, from 1; 0 where it cannot be found (inline tables and the like)."""
+    table: list[str] = []
+    for number, row in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[([^\]]+)\]", row)
+        if header:
+            table = _parts(header[1])
+            if table == list(at):
+                return number
+        key = re.match(
+            r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""", row
+        )
+        if key and [*table, *_parts(key[1])] == list(at):
+            return number
+    return 0
+
+
+def _parts(dotted: str) -> list[str]:
+    return [a or b or c for a, b, c in re.findall(r""""([^"]*)"|'([^']*)'|([\w-]+)""", dotted)]
+
+
+# Saving
+
+
+def save(file: Path, wanted: Mapping[str, Any]) -> None:
+    """Bring these settings into the file, and leave everything else in it as it is.
+
+    wanted: by the names in the file; None takes one out; a table takes its keys. Written beside
+    it and moved over it, so that there is always a whole one. Raises SettingsError.
+    """
+    import tomlkit  # 40 ms, and needed for this alone
+
+    file = Path(os.path.realpath(file))  # a link into somebody's collection stays one
+    if load(file).broken:
+        raise SettingsError(f"not saved: {load(file).problems[0]}; mend or remove the file first")
+    try:
+        text = file.read_text(encoding="utf-8") if file.exists() else _HEAD
+        document = tomlkit.parse(text)
+        _bring_in(document, wanted)
+        _replace(file, tomlkit.dumps(document))
+    except OSError as error:
+        raise SettingsError(f"not saved: {file}: {error.strerror}") from error
+
+
+_HEAD = "# ebpftop's settings; README.md says what there is. Comments and other keys are kept.\n\n"
+
+
+_USUAL = {"interval": 1.0, "units": "bytes", "ascii": False, "mouse": True, "slow-link": False}
+"""What goes without saying is not written down."""
+
+
+def _bring_in(table: Any, wanted: Mapping[str, Any]) -> None:
+    import tomlkit
+
+    for key, value in wanted.items():
+        if value is None:
+            table.pop(key, None)
+        elif isinstance(value, Mapping):
+            if value and key not in table:
+                table[key] = tomlkit.table()
+            if value:
+                _bring_in(table[key], value)
+        elif table[key] != value if key in table else value != _USUAL.get(key):
+            table[key] = value
+
+
+def _replace(file: Path, text: str) -> None:
+    """Atomically; the file's owner and mode stay."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as out:
+            with suppress(OSError):  # a new one, or another's: then it is ours
+                before = file.stat()
+                os.fchmod(out.fileno(), before.st_mode & 0o777)
+                os.fchown(out.fileno(), before.st_uid, before.st_gid)
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

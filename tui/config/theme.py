@@ -1,0 +1,145 @@
+"""Themes: what each role looks like. Widgets name roles only.
+
+One TOML each: in `themes/`, and in `themes/` below the configuration directory, where one of the
+same name is taken instead of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rich.color import ColorType
+from rich.errors import StyleSyntaxError
+from rich.style import Style
+
+from tui.config import settings
+
+ROLES = (
+    "background",
+    "foreground",
+    "muted",
+    "accent",
+    "good",
+    "warn",
+    "bad",
+    "header",
+    "selection",
+    "banner",
+    "graph1",
+    "graph2",
+    "graph3",
+)
+_GROUNDS = ("selection", "banner")
+
+
+class ThemeError(ValueError):
+    """A theme that is not there or is broken: one sentence with the file and the key."""
+
+
+class Theme:
+    """The roles as styles. `style(role, ground)`: the role on the line's ground.
+
+    about: what the file says first, for menus.
+    """
+
+    def __init__(self, name: str, roles: Mapping[str, Style], about: str = "") -> None:
+        self.name, self.about = name, about
+        self._roles = roles
+        self._styles: dict[tuple[str, str], Style] = {}
+        color = roles["background"].color
+        self.background = color.name if color and not color.is_default else ""
+        color = roles["foreground"].color
+        self.foreground = color.name if color and not color.is_default else ""
+
+    @property
+    def native(self) -> bool:
+        """Made of the terminal's own colours."""
+        return not self.background
+
+    @property
+    def dark(self) -> bool:
+        """The background is dark, as far as it is known."""
+        color = self._roles["background"].color
+        return not (color and color.triplet and sum(color.triplet) > 384)
+
+    def style(self, role: str, ground: str = "") -> Style:
+        style = self._styles.get((role, ground))
+        if style is None:
+            style = self._styles[role, ground] = self._mix(role, ground)
+        return style
+
+    def _mix(self, role: str, ground: str) -> Style:
+        bare = Style(bgcolor=self.background or None)
+        style = bare + self._roles["foreground"] + self._roles[role or "foreground"]
+        if not ground:
+            return style
+        base = self._roles[ground]
+        if base.bgcolor is None or (role in ("bad", "warn") and not self.native):
+            return style + Style(bgcolor=base.bgcolor, reverse=base.reverse)
+        return bare + base + Style(bold=style.bold, underline=style.underline)
+
+
+def folder() -> Path:
+    """Where the themes that come with the program are."""
+    return Path(__file__).resolve().parents[2] / "themes"
+
+
+def _files() -> dict[str, Path]:
+    """Every theme's file by its name."""
+    folders = (folder(), settings.folder() / "themes")
+    return {p.stem: p for f in folders for p in sorted(f.glob("*.toml"))}
+
+
+def names() -> list[str]:
+    """Every theme there is."""
+    return sorted(_files())
+
+
+def default_name(environ: Mapping[str, str] = os.environ) -> str:
+    """`mono` where NO_COLOR is set and not empty (no-color.org), else `dark`."""
+    return "mono" if environ.get("NO_COLOR") else "dark"
+
+
+def load(name: str) -> Theme:
+    """The theme of that name. Raises ThemeError."""
+    found = _files().get(name)
+    if found is None:
+        raise ThemeError(f"there is no theme {name!r}; there are {', '.join(names())}")
+    return read(found)
+
+
+def read(path: Path) -> Theme:
+    """A theme from a file. Raises ThemeError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ThemeError(f"theme {path}: {why}") from error
+    about = text.partition("\n")[0].removeprefix("#").strip() if text.startswith("#") else ""
+    return Theme(path.stem, dict(_roles(path, values)), about)
+
+
+def _roles(path: Path, values: Mapping[str, object]) -> Iterator[tuple[str, Style]]:
+    for key in values:
+        if key not in ROLES:
+            raise ThemeError(f"theme {path}: {key!r} is no role; roles are {', '.join(ROLES)}")
+    for role in ROLES:
+        value = values.get(role)
+        if not isinstance(value, str):
+            raise ThemeError(f"theme {path}: {role!r} is missing or is no text")
+        try:
+            style = Style.parse(value)
+        except StyleSyntaxError as error:
+            raise ThemeError(f"theme {path}: {role!r} is no style: {value!r}") from error
+        if role == "background" and (style.bgcolor or not style.color or _named(style)):
+            raise ThemeError(f"theme {path}: 'background' is one colour (#rrggbb), or 'default'")
+        yield role, style
+
+
+def _named(style: Style) -> bool:
+    color = style.color
+    return color is not None and color.type not in (ColorType.TRUECOLOR, ColorType.DEFAULT)

@@ -1,0 +1,296 @@
+"""Snapshots as text and as the JSON of format ebpftop/1: everything that is not the screen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from probes.analysis.flows import Since
+from probes.analysis.funnel import Stage, funnel, interfaces
+from probes.analysis.hit_rates import Dropping, Hits, by_stage
+from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.model import Column, Enforced, Kind, Refusal, Status, TargetKind
+from probes.source import Host
+from probes.units import Unit, count, duration, octets, percent, printable, show
+
+FORMAT = "ebpftop/1"
+PLACES = ("xdp", "tc-ingress", "tc-egress")
+OF_PLACE = ("ifindex", "interface", "direction")
+"""Columns that are the same for all programs of a place."""
+
+
+def document(
+    host: Host,
+    wall: float,
+    interval: float | None,
+    hooks: Sequence[Snapshot],
+    rules: Iterable[Enforced] = (),
+    since: Since | None = None,
+    hits: Hits | None = None,
+) -> str:
+    """One object of the format, on one line. Counters are cumulative since attach.
+
+    since: the samples that the funnel counts from. hits: what rules had dropped before.
+    """
+    rules = tuple(rules)
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "time": round(wall, 3),
+            "host": host.name,
+            "kernel": host.kernel,
+            "interval": interval,
+            "hooks": [_hook(s) for s in hooks],
+            "rules": [_enforced(rule) for rule in rules],
+            "programs": _programs(hooks),
+            "funnel": [
+                {"interface": name, "stages": [_stage(s) for s in stages]}
+                for name, stages in _funnels(hooks, since, (hits or Hits()).take(rules))
+            ],
+        },
+        ensure_ascii=True,
+    )
+
+
+def _funnels(
+    hooks: Iterable[Snapshot], since: Since | None, dropping: Sequence[Dropping]
+) -> Iterator[tuple[str, tuple[Stage, ...]]]:
+    """The funnel of each interface to which anything came or on which anything was lost."""
+    by_hook: dict[str, list[Snapshot]] = {}
+    for snapshot in hooks:
+        by_hook.setdefault(snapshot.id.hook, []).append(snapshot)
+    for name in interfaces(by_hook):
+        stages = funnel(by_hook, name, since, by_stage(dropping, name))
+        if any(flow and flow.total for stage in stages for flow in (stage.came, stage.lost)):
+            yield name, stages
+
+
+def _programs(hooks: Iterable[Snapshot]) -> list[dict[str, object]]:
+    """Each interface's programs, somebody's, in the order in which packets meet them."""
+    found: dict[str, dict[str, list[object]]] = {}
+    for snapshot in hooks:
+        if snapshot.id.hook not in ("xdp-programs", "tc-programs"):
+            continue
+        left = [c for c in snapshot.hook.columns if c.name not in OF_PLACE and not c.hidden]
+        for row in snapshot.rows:
+            places = found.setdefault(str(row["interface"]), {place: [] for place in PLACES})
+            places[_place(snapshot, row)].append(_row(left, row))
+    return [{"interface": name, **places} for name, places in found.items()]
+
+
+def _place(snapshot: Snapshot, row: SnapshotRow) -> str:
+    """One of PLACES, whatever a recording says."""
+    if snapshot.id.hook == "xdp-programs":
+        return "xdp"
+    return "tc-egress" if row["direction"] == "egress" else "tc-ingress"
+
+
+def _stage(stage: Stage) -> dict[str, object]:
+    came, lost = stage.came, stage.lost
+    return {
+        "stage": stage.name,
+        "in": came.total if came else None,
+        "in_per_s": _number(came.per_s) if came else None,
+        "lost": lost.total if lost else None,
+        "lost_per_s": _number(lost.per_s) if lost else None,
+        "why": stage.why or None,
+    }
+
+
+def _enforced(rule: Enforced) -> dict[str, object]:
+    return {
+        "interface": rule.interface,
+        "rule": rule.rule.what,
+        "rung": rule.rung,
+        "refused": _refused(rule.refused),
+        "note": rule.note or None,
+        "ttl": rule.rule.ttl,
+        "expires_in": round(rule.expires_in, 3),
+        "packets": rule.packets,
+        "bytes": rule.bytes,
+    }
+
+
+def _refused(refusals: Iterable[Refusal]) -> list[dict[str, object]]:
+    return [
+        {"rung": r.rung, "error": r.error, "why": r.why, "remedy": r.remedy or None}
+        for r in refusals
+    ]
+
+
+def status_json(status: Status) -> dict[str, object]:
+    """Where a hook stands, as each hook's object begins."""
+    return {
+        "hook": status.id.hook,
+        "target": status.id.target,
+        "state": str(status.state),
+        "rung": status.rung,
+        "refused": _refused(status.refused),
+        "note": status.note or None,
+        "one_in": status.one_in,
+    }
+
+
+def _hook(snapshot: Snapshot) -> dict[str, object]:
+    sample = snapshot.sample
+    columns = [c for c in snapshot.hook.columns if not c.hidden]
+    return {
+        **status_json(snapshot.status),
+        "cost": None
+        if sample.cost is None
+        else {
+            "runs": sample.cost.runs,
+            "ns_per_run": _number(
+                sample.cost.run_ns / sample.cost.runs if sample.cost.runs else None
+            ),
+            "cpu_percent": _number(snapshot.cpu_percent),
+            "map_memory": sample.cost.map_memory,
+        },
+        "lost": sample.lost,
+        "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],
+        "rows": rows(snapshot),
+        **(
+            {"log": [_log(snapshot.hook.log, entry) for entry in sample.log]}
+            if snapshot.hook.log
+            else {}
+        ),
+    }
+
+
+def rows(snapshot: Snapshot) -> list[dict[str, object]]:
+    """Each row by column name, counters with their rates; without what is hidden."""
+    columns = [c for c in snapshot.hook.columns if not c.hidden]
+    return [_row(columns, row) for row in snapshot.rows]
+
+
+def _row(columns: Iterable[Column], row: SnapshotRow) -> dict[str, object]:
+    shown: dict[str, object] = {}
+    for column in columns:
+        value = row[column.name]
+        shown[column.name] = _number(value) if isinstance(value, float) else value
+        if column.kind is Kind.COUNTER:
+            shown[f"{column.name}_per_s"] = _number(row.rates.get(column.name))
+    return shown
+
+
+def _log(columns: Sequence[Column], entry: Sequence[object]) -> dict[str, object]:
+    return {c.name: v for c, v in zip(columns, entry, strict=True)}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+# -- text ------------------------------------------------------------------------------------
+
+MOST_ROWS = 20
+
+
+def report(
+    host: Host,
+    snapshots: Sequence[Snapshot],
+    rules: Iterable[Enforced] = (),
+    since: Since | None = None,
+) -> str:
+    """All hooks as text, one block for each hook: its interfaces share one table. Before them a
+    line for each drop rule, and where packets were lost."""
+    rules = tuple(rules)
+    dropping = "\n".join(_dropping(rule) for rule in rules)
+    lost = "\n".join(_lost(_funnels(snapshots, since, Hits().take(rules))))
+    head = filter(None, (printable(host.privilege), dropping, lost))
+    return "\n\n".join([*head, *(text(group) for group in grouped(snapshots))])
+
+
+def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]]) -> list[str]:
+    """A line for each stage at which an interface lost packets; nothing where none did."""
+    lines = []
+    for name, stages in funnels:
+        for stage in stages:
+            if stage.lost is not None and stage.lost.total:
+                came = f" of {count(stage.came.total)}" if stage.came is not None else ""
+                why = f"  {printable(stage.why)}" if stage.why else ""
+                packets = f"{count(stage.lost.total)}{came}"
+                lines.append(f"  {printable(name):<15}  {stage.name:<15}  {packets:>14}{why}")
+    return ["packets lost:", *lines] if lines else []
+
+
+def _dropping(rule: Enforced) -> str:
+    what = printable(f"{rule.interface}: {rule.rule.what}")
+    if rule.rung is None:
+        return f"NOT DROPPING {what}: {printable(rule.note)}"
+    dropped = f"{count(rule.packets)} packets, {octets(rule.bytes)}"
+    return f"DROPPING {what} on {rule.rung}: {dropped}, {rule.expires_in:.0f} s left"
+
+
+def grouped(snapshots: Iterable[Snapshot]) -> list[list[Snapshot]]:
+    """What one table can show: the same hook, on the same rung, for the same reasons.
+
+    Rows of interfaces name theirs; those of other targets do not, so these stay apart.
+    """
+    groups: dict[tuple[object, ...], list[Snapshot]] = {}
+    for snapshot in snapshots:
+        status = snapshot.status
+        own = status.id if snapshot.hook.target is not TargetKind.INTERFACE else None
+        key = (status.id.hook, own, status.state, status.rung, status.refused, status.note)
+        groups.setdefault(key, []).append(snapshot)
+    return list(groups.values())
+
+
+def text(group: Sequence[Snapshot]) -> str:
+    """A heading, where it stands, and the busiest rows of all of the group as a table."""
+    hook, status = group[0].hook, group[0].status
+    lines = [heading(group)]
+    lines += [f"  not {r.rung}: {r.error}: {printable(r.why)}" for r in status.refused]
+    if status.note:
+        lines.append(f"  note: {printable(status.note)}")
+    if lost := sum(s.sample.lost for s in group):
+        lines.append(f"  {count(lost)} events were not seen (a map was full)")
+    counters = [c.name for c in hook.stored if c.kind is Kind.COUNTER and not c.hidden]
+    rows = sorted(
+        (r for s in group for r in s.rows),
+        key=lambda row: sum(row.number(name) for name in counters),
+        reverse=True,
+    )
+    columns = [c for c in hook.columns if not c.hidden and _filled(c, rows)]
+    lines += ["  " + line for line in _table(columns, rows[:MOST_ROWS])]
+    if len(rows) > MOST_ROWS:
+        lines.append(f"  ... and {len(rows) - MOST_ROWS} more rows (--json shows all)")
+    return "\n".join(lines)
+
+
+def heading(group: Sequence[Snapshot]) -> str:
+    """Which hook, on what, how it stands, and what its programs cost together."""
+    status = group[0].status
+    several = f"{status.id.hook} ({len(group)} {group[0].hook.target}s)"
+    name = several if len(group) > 1 else printable(str(status.id))
+    where = f" on {status.rung}" if status.rung else ""
+    return f"{name}: {status.state}{where}{_cost(group)}"
+
+
+def _cost(group: Sequence[Snapshot]) -> str:
+    runs = sum(s.runs_per_s or 0 for s in group)
+    share = sum(s.cpu_percent or 0 for s in group)
+    if not runs:
+        return ""
+    # A share of 1 % is 10 ms, or 1e7 ns, in each second
+    return f", {count(runs)} runs/s at {duration(share * 1e7 / runs)}: {percent(share)} of a CPU"
+
+
+def _filled(column: Column, rows: Iterable[SnapshotRow]) -> bool:
+    return any(row[column.name] not in (None, "", 0) for row in rows)
+
+
+def _table(columns: Sequence[Column], rows: Sequence[SnapshotRow]) -> list[str]:
+    if not rows or not columns:
+        return []
+    cells = [[c.title for c in columns]] + [
+        [show(row[c.name], c.unit) for c in columns] for row in rows
+    ]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return [
+        "  ".join(
+            text.ljust(w) if c.unit is Unit.TEXT else text.rjust(w)
+            for text, w, c in zip(line, widths, columns, strict=True)
+        ).rstrip()
+        for line in cells
+    ]

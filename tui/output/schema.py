@@ -1,0 +1,155 @@
+"""The JSON Schema of the format ebpftop/1, made of the catalogue: docs/format.schema.json.
+
+    ebpftop hooks --schema > docs/format.schema.json
+
+The format is extended, never broken: a reader is to ignore what it does not know, so nothing here
+forbids more. What is named is always there and has that type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from probes.model import Column, Hook, Kind, State
+from probes.units import Unit
+from tui.output.document import FORMAT, OF_PLACE, PLACES
+
+Schema = dict[str, object]
+
+_TEXT: Schema = {"type": "string"}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+_NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
+_COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+
+
+def schema(hooks: Mapping[str, Hook]) -> Schema:
+    """Of one object: of `once --json`, and of each line of `stream` and `replay --json`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": FORMAT,
+        "description": "What ebpftop once --json prints, and each line of stream and replay "
+        "--json. More may be added; ignore what you do not know.",
+        **_object(
+            {
+                "format": {"const": FORMAT},
+                "time": {"type": "number", "description": "Unix seconds"},
+                "host": _TEXT,
+                "kernel": _TEXT,
+                "interval": {**_NUMBER_OR_NULL, "description": "seconds that rates are made of"},
+                "hooks": _array({"$ref": "#/$defs/hook"}),
+                "rules": _array({"$ref": "#/$defs/rule"}),
+                "programs": _array({"$ref": "#/$defs/programs"}),
+                "funnel": _array({"$ref": "#/$defs/funnel"}),
+            }
+        ),
+        "$defs": {
+            "hook": {
+                **_hook(),
+                "allOf": [
+                    {
+                        "if": {"properties": {"hook": {"const": hook.name}}},
+                        "then": {"properties": _rows(hook)},
+                    }
+                    for hook in hooks.values()
+                ],
+            },
+            "refusal": _object(
+                {"rung": _TEXT, "error": _TEXT, "why": _TEXT, "remedy": _TEXT_OR_NULL}
+            ),
+            "rule": _rule(),
+            "programs": _programs(hooks),
+            "funnel": _object({"interface": _TEXT, "stages": _array(_stage())}),
+        },
+    }
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _hook() -> Schema:
+    cost = _object({"runs": _COUNT, "ns_per_run": _NUMBER_OR_NULL, "cpu_percent": _NUMBER_OR_NULL})
+    column = _object(
+        {
+            "name": _TEXT,
+            "unit": {"enum": [str(u) for u in Unit]},
+            "kind": {"enum": [str(k) for k in Kind]},
+        }
+    )
+    return _object(
+        {
+            "hook": _TEXT,
+            "target": _TEXT_OR_NULL,
+            "state": {"enum": [str(s) for s in State]},
+            "rung": _TEXT_OR_NULL,
+            "refused": _array({"$ref": "#/$defs/refusal"}),
+            "note": _TEXT_OR_NULL,
+            "cost": {"anyOf": [{"type": "null"}, cost]},
+            "lost": {**_COUNT, "description": "events that were not seen"},
+            "columns": _array(column),
+            "rows": _array({"type": "object"}),
+        }
+    )
+
+
+def _rows(hook: Hook) -> Schema:
+    """The rows of one hook, and its log if it has one."""
+    rows: Schema = {"rows": _array(_object(_values(c for c in hook.columns if not c.hidden)))}
+    if hook.log:
+        rows["log"] = _array(_object(_values(hook.log)))
+    return rows
+
+
+def _programs(hooks: Mapping[str, Hook]) -> Schema:
+    """Those of an interface."""
+
+    def told(place: str) -> Schema:
+        columns = hooks["xdp-programs" if place == "xdp" else "tc-programs"].columns
+        left = (c for c in columns if not c.hidden and c.name not in OF_PLACE)
+        return _array(_object(_values(left)))
+
+    return _object({"interface": _TEXT, **{place: told(place) for place in PLACES}})
+
+
+def _values(columns: Iterable[Column]) -> Schema:
+    found: Schema = {}
+    for column in columns:
+        kinds = ["string"] if column.unit is Unit.TEXT else ["number"]
+        found[column.name] = {"type": [*kinds, "null"], "description": column.help}
+        if column.kind is Kind.COUNTER:
+            found[f"{column.name}_per_s"] = _NUMBER_OR_NULL
+    return found
+
+
+def _rule() -> Schema:
+    return _object(
+        {
+            "interface": _TEXT,
+            "rule": _TEXT,
+            "rung": _TEXT_OR_NULL,
+            "refused": _array({"$ref": "#/$defs/refusal"}),
+            "note": _TEXT_OR_NULL,
+            "ttl": {"type": "number"},
+            "expires_in": {"type": "number"},
+            "packets": _COUNT,
+            "bytes": _COUNT,
+        }
+    )
+
+
+def _stage() -> Schema:
+    return _object(
+        {
+            "stage": _TEXT,
+            "in": _COUNT_OR_NULL,
+            "in_per_s": _NUMBER_OR_NULL,
+            "lost": _COUNT_OR_NULL,
+            "lost_per_s": _NUMBER_OR_NULL,
+            "why": _TEXT_OR_NULL,
+        }
+    )

@@ -1,0 +1,189 @@
+"""More: the rows of the user's own hooks, and of all others that have no pane."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+from probes import units
+from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.model import Column, Hook, HookId, Kind, State
+from probes.units import Unit, show
+from tui.panes import inner_panes, panes
+from tui.session.history import Figure
+from tui.session.view import View, clock
+from tui.table.fields import Field, Record, coloured, label, rate_of
+from tui.table.lines import Line, fit, line
+from tui.toolkit.detail import counters, graphs, heading, pairs, spread
+from tui.toolkit.pane import EVERY, Pane, Trouble
+
+_STANDING = (State.ATTACHED, State.PASSIVE)
+_FAILED = rate_of("failed")
+HOW = "--attach kprobe:vfs_read, tracepoint:..., uprobe:...; or a in the hooks pane"
+
+
+def _elsewhere(catalogue: Mapping[str, Hook]) -> set[str]:
+    """The hooks that have a pane."""
+    shown = (*panes(catalogue), *inner_panes(catalogue).values())
+    return {hook for pane in shown for hook in pane.hooks if hook != EVERY}
+
+
+def _snapshots(view: View) -> list[Snapshot]:
+    elsewhere = _elsewhere(view.catalogue)
+    return [s for id, s in view.snapshots.items() if id.hook not in elsewhere]
+
+
+def _records(view: View) -> list[Record]:
+    return [r for s in _snapshots(view) for r in _of_hook(s)]
+
+
+def _of_hook(snapshot: Snapshot) -> Iterator[Record]:
+    """A record for each row; one that says so where there is none yet."""
+    hook, standing = snapshot.hook, snapshot.status.state in _STANDING
+    if standing and not snapshot.rows:
+        yield Record((snapshot.id, ()), str(snapshot.id), {"hook": _short(snapshot.id)})
+    counter = _counter(hook)
+    for row in snapshot.rows if standing else ():
+        who = _who(hook, row)
+        values = {
+            **row.values,
+            **{rate_of(n): r for n, r in row.rates.items()},
+            "hook": _short(snapshot.id),
+            "who": who,
+            "rate": row.rates.get(counter.name) if counter else None,
+            "total": row[counter.name] if counter else None,
+        }
+        mark = "bad" if row.rate("failed") > 0 else ""
+        yield Record((snapshot.id, row.key), who, values, mark, row)
+
+
+def _short(id: HookId) -> str:
+    """Without the folders of a path."""
+    return re.sub(r":/(?:[^:]*/)?", ":", str(id))
+
+
+def _counter(hook: Hook) -> Column | None:
+    """What is counted first of all."""
+    shown = (c for c in hook.columns if c.kind is Kind.COUNTER and not c.hidden)
+    return next(shown, None)
+
+
+def _who(hook: Hook, row: SnapshotRow) -> str:
+    """What tells the row from others; of a stack the innermost calls first."""
+    parts = [
+        " < ".join(reversed(str(row[c.name]).split(";")))
+        if c.name == "stack"
+        else show(row[c.name], c.unit)
+        for c in _telling(hook)
+    ]
+    return "  ".join(parts)
+
+
+def _telling(hook: Hook) -> list[Column]:
+    """What tells rows apart; where a key is hidden (a cgroup's id), what stands for it as well."""
+    keys = [c for c in hook.columns if c.kind is Kind.KEY]
+    kinds = {Kind.KEY, Kind.LEVEL} if any(c.hidden for c in keys) else {Kind.KEY}
+    units = (Unit.TEXT, Unit.NUMBER)
+    return [c for c in hook.columns if not c.hidden and c.kind in kinds and c.unit in units]
+
+
+def _trouble(view: View) -> Trouble | None:
+    failing = [(s, r) for s in _snapshots(view) for r in s.rows if r.rate("failed") > 0]
+    if not failing:
+        return None
+    snapshot, worst = max(failing, key=lambda pair: pair[1].rate("failed"))
+    said = f"{snapshot.id}: {units.count(worst.rate('failed'))} failures/s"
+    return Trouble("warn", f"{label(said)} ({label(_who(snapshot.hook, worst))})")
+
+
+def _detail(view: View, record: Record, width: int) -> list[Line]:
+    id, hook = _id(record), view.catalogue.get(_id(record).hook)
+    if hook is None:
+        return [line(("this hook is gone", "muted"))]
+    known = [
+        (c.title, show(record.values.get(c.name), c.unit))
+        for c in _telling(hook)
+        if c.name != "stack"
+    ]
+    status = view.status(id)
+    lines = pairs([("Hook", id), ("Answers", hook.answers), ("Rung", status.rung), *known], width)
+    if status.note:
+        lines += pairs([("Note", status.note)], width)
+    if stack := record.text("stack"):
+        lines += heading("Called by, innermost first")
+        lines += [line(("  ", ""), label(call)) for call in reversed(stack.split(";"))]
+    lines += [*heading("Counted"), *counters(hook, record, view.bits)]
+    lines += graphs(PANE, view, record, width)
+    for column in hook.stored:
+        if column.kind is Kind.HISTOGRAM:
+            lines += spread(
+                column.title, hook.name, record, column.name, width, units.duration, view
+            )
+    return lines
+
+
+def _id(record: Record) -> HookId:
+    key = record.key
+    assert isinstance(key, tuple)
+    assert isinstance(key[0], HookId)
+    return key[0]
+
+
+def _below(view: View, width: int, height: int) -> list[Line]:
+    """The latest of what these hooks log, the newest first."""
+    elsewhere = _elsewhere(view.catalogue)
+    entries = [
+        (decided, hook)
+        for hook, log in view.decided.items()
+        if hook not in elsewhere
+        for decided in list(log)[-height:]
+    ]
+    entries.sort(key=lambda entry: entry[0].wall, reverse=True)
+    return [_entry(view.catalogue[hook], *decided, width) for decided, hook in entries[:height]]
+
+
+def _entry(hook: Hook, wall: float, row: Sequence[object], width: int) -> Line:
+    cells = [
+        fit(show(value, c.unit), c.width, right=c.unit is not Unit.TEXT)
+        for c, value in zip(hook.log, row, strict=True)
+    ]
+    return line((f"  {clock(wall)} ", "muted"), fit(" ".join(cells), max(width - 12, 20)))
+
+
+def _rates(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    """Of all that is on demand, as these hooks are: events a second, by hook."""
+    made: dict[Hashable, float | None] = {}
+    for snapshot in snapshots:
+        counter = _counter(snapshot.hook) if snapshot.hook.on_demand else None
+        if counter is not None:
+            made[snapshot.id] = sum(row.rate(counter.name) for row in snapshot.rows)
+    return made
+
+
+_FIELDS = (
+    Field("hook", "Hook", Unit.TEXT, 22, 1, 44, "the hook that counts it"),
+    Field("who", "Who", Unit.TEXT, 24, 0, 100, "what tells its rows apart"),
+    Field("rate", "Per s", Unit.COUNT, 8, 0, 10, "what it counts, each second"),
+    Field("total", "Total", Unit.COUNT, 8, 2, 10, "what it counts, since attach"),
+    Field(_FAILED, "Fail/s", Unit.COUNT, 8, 2, 0, "of them failed", coloured("bad", 0, _FAILED)),
+    Field("mean_ns", "Mean", Unit.NS, 8, 3, 0, "mean time, last 10 s"),
+    Field("p99_ns", "p99", Unit.NS, 8, 3, 0, "99th percentile of the time, last 10 s"),
+    Field("mean_ret", "Mean ret", Unit.COUNT, 9, 4, 0, "mean of what was returned, last 10 s"),
+)
+PANE = Pane(
+    name="own",
+    title="More",
+    order=60,
+    hooks=(EVERY,),
+    fields=lambda _: _FIELDS,
+    sort="rate",
+    records=_records,
+    trouble=_trouble,
+    detail=_detail,
+    figures=(Figure("own-rate", "of the hook, a second", Unit.COUNT, EVERY, _rates),),
+    figure_key=_id,
+    below=_below,
+    below_title="Latest",
+    hook_of=_id,
+    empty=f"nothing that has no other pane yet; a hook of your own: {HOW}",
+)

@@ -1,0 +1,1 @@
+"""Pane: interfaces. Who drops, and the way of packets."""

@@ -1,0 +1,209 @@
+"""Who drops an interface's packets: everybody's programs, our rules, the kernel, the device."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from heapq import nlargest
+from typing import NamedTuple
+
+from probes.analysis.drop_stages import function_of, stage_of
+from probes.analysis.snapshot import SnapshotRow
+from probes.model import State
+from probes.units import DASH
+from tui.session.view import View
+
+
+class Dropper(NamedTuple):
+    """Somebody who drops. where: the place in the way of a packet. rate: packets a second."""
+
+    rate: float
+    where: str
+    name: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.where} {self.name}" if self.where else self.name
+
+
+class Drops(NamedTuple):
+    """What is known of an interface's drops, packets a second; None: not known.
+
+    programs: by XDP and TC programs, whoever's, and by our rules. kernel: by the kernel's code.
+    by: who, the greatest first.
+    """
+
+    programs: float | None
+    kernel: float | None
+    by: Sequence[Dropper]
+
+
+class Drop(NamedTuple):
+    """One of the kernel's reasons for an interface: a rate, and the row behind it."""
+
+    rate: float
+    row: SnapshotRow
+
+    @property
+    def layer(self) -> str:
+        """Where a program sat that dropped it, "XDP" or "TC"; "": the kernel's own doing."""
+        return layer_of(str(self.row["reason"]), str(self.row["location"]))
+
+
+ELSEWHERE = "elsewhere"
+"""The kind of an interface of another network namespace, and of none."""
+MOST = 50
+"""Interfaces of other network namespaces that are shown."""
+_Freed = tuple[Dropper, str]
+"""Who drops, and at which layer: what the kernel frees there, if it does, is the same packets."""
+_PROGRAMS = ("xdp-programs", "tc-programs")
+_LAYERS = {"xdp": "XDP", "tc-ingress": "TC", "tc-egress": "TC"}
+"""Stages at which the kernel frees what a program dropped."""
+_COUNTED = {"rx_missed": "NIC", "tx_dropped": "link", "rx_dropped": "link"}
+"""What a link counts as dropped, and where that is."""
+NOWHERE = "no device"
+"""What is dropped where no device is known, or by counters that are not told by interface."""
+RULE = "rule"
+"""Where our own rules drop."""
+_FREED = {"xdp-native": "XDP", "xdp-generic": "XDP", "tcx": "TC"}
+"""The same for the rungs of rules."""
+
+
+@lru_cache(4096)
+def layer_of(reason: str, location: str) -> str:
+    """See `Drop.layer`."""
+    return _LAYERS.get(stage_of(reason, function_of(location)), "")
+
+
+def by_interface(rows: Iterable[SnapshotRow]) -> dict[str, list[SnapshotRow]]:
+    found: dict[str, list[SnapshotRow]] = {}
+    for row in rows:
+        name = str(row["interface"])
+        found.setdefault(NOWHERE if name == DASH else name, []).append(row)
+    return found
+
+
+def kernel_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
+    """The kernel's drops of each interface, the greatest rate first."""
+    by = {
+        name: [Drop(row.rate("packets"), row) for row in found]
+        for name, found in by_interface(rows).items()
+    }
+    for drops in by.values():
+        drops.sort(key=lambda d: -d.rate)
+    return by
+
+
+def program(row: SnapshotRow) -> str:
+    """name#id, as everywhere."""
+    return f"{row['program'] or '?'}#{row['program_id']}"
+
+
+def error(row: SnapshotRow) -> str:
+    """What happened to packets of xdp-errors: "aborted", "redirect to eth2: ENETDOWN"."""
+    to = f" to {row['to']}" if row["to"] != DASH else ""
+    return f"{row['answer']}{to}" + (f": {row['error']}" if row["error"] != DASH else "")
+
+
+class Droppers:
+    """Who drops, for every interface of a view."""
+
+    def __init__(self, view: View) -> None:
+        self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
+        self._looks = any(view.of(hook) for hook in _PROGRAMS)
+        self._kernel = kernel_drops(view.rows("drops"))
+        self._seen = any(s.status.state is State.ATTACHED for s in view.of("drops"))
+        self._errors = by_interface(view.rows("xdp-errors"))
+        self._rules = view.dropping
+        ruled = {d.enforced.interface for d in self._rules}
+        dropping = {n for n, drops in self._kernel.items() if drops[0].rate}
+        self._touched = ruled | dropping | self._xdp.keys() | self._tc.keys() | self._errors.keys()
+        self._quiet = Drops(0 if self._looks else None, 0 if self._seen else None, ())
+
+    def elsewhere(self, known: Collection[str]) -> list[str]:
+        """Interfaces of other network namespaces (and none at all) of which drops are seen now."""
+        strange = [n for n, drops in self._kernel.items() if n not in known and drops[0].rate]
+        return nlargest(MOST, strange, key=lambda name: sum(d.rate for d in self._kernel[name]))
+
+    def of(self, row: SnapshotRow) -> Drops:
+        """row: the interface's."""
+        name = str(row["interface"])
+        if name not in self._touched and not any(row.rate(c) for c in _COUNTED):
+            return self._quiet  # as most are
+        programs, silent = self._programs(name)
+        astray = list(self._astray(row, silent))
+        programs += [*self._ruled(name), *astray]
+        kernel, freed = self._reasons(name)
+        programs += _uncounted(programs, freed, silent)
+        known = self._looks and not silent and row["kind"] != ELSEWHERE
+        others = sum(d.rate for d in kernel)
+        if row["kind"] == "veth":  # it counts as its own what XDP could not send on
+            others += sum(d.rate for d, _ in astray)
+        by = [*(d for d, _ in programs), *kernel, *_device(row, others)]
+        counted, freely = sum(d.rate for d, _ in programs), sum(d.rate for d in kernel)
+        return Drops(
+            counted if known or counted else None,
+            freely if self._seen or freely else None,
+            sorted((d for d in by if d.rate > 0), key=lambda d: -d.rate),
+        )
+
+    def _programs(self, name: str) -> tuple[list[_Freed], list[_Freed]]:
+        """What each drops; apart: those that do not tell."""
+        found, silent = list[_Freed](), list[_Freed]()
+        for where, rows in (("XDP", self._xdp.get(name, ())), ("TC", self._tc.get(name, ()))):
+            for row in rows:
+                rate = row.rate("drop") + row.rate("aborted")
+                # Ours around it see whether it ends anything at all.
+                ended = row.rates.get("ended")
+                into = silent if row.rates["drop"] is None and ended != 0 else found
+                into.append((Dropper(rate, where, program(row)), where))
+        return found, silent
+
+    def _astray(self, link: SnapshotRow, silent: Sequence[_Freed]) -> Iterator[_Freed]:
+        """What XDP could not send on; what it aborted, where its program does not tell.
+
+        In generic mode the kernel frees them all.
+        """
+        for row in self._errors.get(str(link["interface"]), ()):
+            sent = row["answer"] in ("tx", "redirect")
+            if sent or any(layer == "XDP" for _, layer in silent):
+                freed = not sent or link["xdp_mode"] == "generic"
+                yield Dropper(row.rate("packets"), "XDP", error(row)), "XDP" if freed else ""
+
+    def _ruled(self, name: str) -> list[_Freed]:
+        """Our rules."""
+        return [
+            (Dropper(d.per_s or 0, RULE, d.enforced.rule.what), _FREED.get(d.place, ""))
+            for d in self._rules
+            if d.enforced.interface == name
+        ]
+
+    def _reasons(self, name: str) -> tuple[list[Dropper], dict[str, float]]:
+        """By reason, wherever in the kernel; apart: what it freed for a program, by layer."""
+        sums: dict[str, float] = {}
+        freed: dict[str, float] = {}
+        for drop in self._kernel.get(name, ()):
+            into, key = (freed, drop.layer) if drop.layer else (sums, str(drop.row["reason"]))
+            into[key] = into.get(key, 0) + drop.rate
+        return [Dropper(rate, "", reason) for reason, rate in sums.items()], freed
+
+
+def _uncounted(
+    programs: Sequence[_Freed], freed: Mapping[str, float], silent: Sequence[_Freed]
+) -> list[_Freed]:
+    """What the kernel freed for programs beyond what those tell: by the one that does not."""
+    found = list[_Freed]()
+    for layer, rate in freed.items():
+        rest = rate - sum(d.rate for d, at in programs if at == layer)
+        if rest <= max(rate / 10, 1):  # counters are not read at the same moment
+            continue
+        names = [d.name for d, at in silent if at == layer]
+        who = names[0] if len(names) == 1 else "a program that is not counted"
+        found.append((Dropper(rest, layer, who), layer))
+    return found
+
+
+def _device(row: SnapshotRow, kernel: float) -> list[Dropper]:
+    """The link's own counters, where the kernel's drops are not what they count."""
+    found = [Dropper(row.rate(counter), where, counter) for counter, where in _COUNTED.items()]
+    return [d for d in found if d.rate > kernel]

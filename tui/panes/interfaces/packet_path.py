@@ -1,0 +1,185 @@
+"""Blocks of an interface's detail: its funnel, everybody's programs in order, drop reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from probes import units
+from probes.analysis.flows import Flow
+from probes.analysis.funnel import Stage, funnel
+from probes.analysis.hit_rates import by_stage
+from probes.analysis.snapshot import SnapshotRow
+from probes.model import HookId
+from probes.units import Unit
+from tui.panes.interfaces.droppers import error, kernel_drops, program
+from tui.session.view import View
+from tui.table.fields import label
+from tui.table.lines import Line, Span, fit, line, wrap
+from tui.toolkit.detail import heading
+
+MOST_REASONS = 12
+"""Lines of drop reasons in a detail; more are counted."""
+_VERDICTS = ("pass", "drop", "aborted", "tx", "redirect", "other", "ended")
+_SEEN = {
+    "fexit": "fexit", "around": "programs of ours around it", "driver": "the driver's statistics",
+    "runs": "run count", "none": "name only",
+}  # fmt: skip
+
+
+_TITLES = {"nic": "NIC", "xdp": "XDP", "tc-ingress": "TC ingress", "tc-egress": "TC egress"}
+_HOOKS = (
+    "interfaces", "drops", "qdiscs", "xdp", "xdp-programs", "xdp-errors", "tc-ingress",
+    "tc-egress", "tc-programs",
+)  # fmt: skip
+
+
+def way(view: View, interface: str, width: int) -> list[Line]:
+    """The funnel: what came to each stage and what was lost there, and most by whom."""
+    snapshots = {hook: view.of(hook) for hook in _HOOKS}
+    stages = funnel(snapshots, interface, view.since, by_stage(view.dropping, interface))
+    head = f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{'lost':>8}  most by"
+    lines = [
+        *heading("The way of its packets: each second, and since start"),
+        line((head, "header")),
+    ]
+    lines += [_stage(stage, max(width - 53, 8)) for stage in stages]
+    lost = [s.lost for s in stages if s.lost is not None]
+    every = Flow()
+    for flow in lost:
+        every = every.plus(flow)
+    return [*lines, _stage(Stage("lost in all", None, every), 8)]
+
+
+def _stage(stage: Stage, room: int) -> Line:
+    lost = stage.lost or Flow(0, None)
+    bad = (lost.per_s or 0) >= 100
+    role = "bad" if bad else "warn" if lost.per_s else "" if lost.total else "muted"
+    came = stage.came or Flow(0, None)
+    known = stage.came is not None
+    return line(
+        ("! " if bad else "  ", role), fit(_TITLES.get(stage.name, stage.name), 16),
+        (f"{units.count(came.per_s) if known else '':>8}", ""),
+        (f"{units.count(lost.per_s):>8}", role),
+        (f"{units.count(came.total) if known else '':>9}", "muted"),
+        (f"{units.count(lost.total if stage.lost else None):>8}", role or "muted"),
+        "  ", (fit(label(stage.why), room).rstrip(), role or "muted"),
+    )  # fmt: skip
+
+
+class Sitting(NamedTuple):
+    """A program on an interface. where: in the order in which packets meet it."""
+
+    where: str
+    row: SnapshotRow
+
+
+def sitting(view: View, interface: str) -> list[Sitting]:
+    """XDP, then the chain at TC ingress, then that at TC egress."""
+    xdp = [r for r in view.rows("xdp-programs") if r["interface"] == interface]
+    tc = [r for r in view.rows("tc-programs") if r["interface"] == interface]
+    tc.sort(key=lambda r: (r["direction"] != "ingress", r.number("position")))
+    return [
+        *(Sitting(f"XDP {row['mode']}", row) for row in xdp),
+        *(Sitting(f"TC {_way(row)} {row['position']} {_at(row)}", row) for row in tc),
+    ]
+
+
+def _way(row: SnapshotRow) -> str:
+    return "in" if row["direction"] == "ingress" else "out"
+
+
+def _at(row: SnapshotRow) -> str:
+    """TCX, or clsact's priority."""
+    at = str(row["at"])
+    return "tcx" if at == "tcx" else "clsact " + at.partition(" handle")[0]
+
+
+def programs(view: View, interface: str, width: int) -> list[Line]:
+    """Each of somebody's programs with what it answers, a second and in all, and how we know."""
+    lines = heading("Programs here, in the order in which packets meet them")
+    found = sitting(view, interface)
+    for one in found:
+        lines += _program(one, width)
+    lines += _astray(view, interface)
+    if any(one.row["seen"] != "fexit" for one in found):
+        lines += _why(view, width)
+    return lines if found else [*lines, line(("  nobody's", "muted"))]
+
+
+def _why(view: View, width: int) -> Iterator[Line]:
+    """Why not by verdict: what the better rungs answered, once."""
+    statuses = [view.status(HookId(hook)) for hook in ("xdp-programs", "tc-programs")]
+    for text in dict.fromkeys(f"{r.rung}: {r.error}: {r.why}" for s in statuses for r in s.refused):
+        for row in wrap(label(f"not by {text}"), max(width - 4, 20)):
+            yield line((f"  {row}", "warn"))
+
+
+def _astray(view: View, interface: str) -> Iterator[Line]:
+    """What XDP programs aborted, and what could not go where they sent it."""
+    for row in view.rows("xdp-errors"):
+        if row["interface"] == interface and row["packets"]:
+            rate = row.rate("packets")
+            yield line(
+                (f"  {units.count(rate):>7}/s ", "bad" if rate else ""),
+                (f"{units.show(row['packets'], Unit.PACKETS):>7} in all  ", "muted"),
+                (label(f"XDP {error(row)}"), "warn"),
+            )  # fmt: skip
+
+
+def _program(one: Sitting, width: int) -> Iterator[Line]:
+    row = one.row
+    seen = _SEEN.get(str(row["seen"]), str(row["seen"]))
+    by = f", by {row['by']}" if row.values.get("by") else ""
+    yield line(
+        ("  " + fit(label(one.where), 22), "muted"), (label(program(row)), "accent"),
+        (label(f"  seen by {seen}{by}"), "good" if seen == "fexit" else "warn"),
+    )  # fmt: skip
+    for text in wrap(label(row["why"] or ""), max(width - 26, 20)):
+        yield line((" " * 24, ""), (text, "muted"))
+    if row.values.get("parts"):
+        yield line((" " * 24, ""), (label(f"dispatches to {row['parts']}"), "muted"))
+    yield line(("    each second ", "muted"), *_counts(row, rates=True))
+    yield line(("    in all      ", "muted"), *_counts(row, rates=False))
+
+
+def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
+    for verdict in ("packets", *_VERDICTS):
+        if verdict not in row.rates:
+            continue
+        value = row.rates[verdict] if rates else row[verdict]
+        if verdict in ("aborted", "tx", "other") and not value:
+            continue
+        if verdict != "packets" and (verdict == "ended") is not (row["seen"] == "around"):
+            continue  # it is seen one way or the other
+        number = value if isinstance(value, int | float) else None
+        bad = verdict in ("drop", "aborted") and number
+        yield f"{verdict} ", "muted"
+        yield fit(units.count(number), 7), "bad" if bad else "" if number else "muted"
+
+
+def reasons(view: View, interface: str, width: int) -> list[Line]:
+    """What the kernel itself dropped: how fast, why, where, and of what."""
+    found = kernel_drops(view.rows("drops")).get(interface, [])
+    lines = heading("Dropped by the kernel")
+    for rate, row in found[:MOST_REASONS]:
+        lines.append(
+            line(
+                (f"  {units.count(rate):>7}/s ", "bad" if rate >= 100 else ""),
+                (f"{units.show(row['packets'], Unit.PACKETS):>7} in all  ", "muted"),
+                fit(label(row["reason"]), 22), " ",
+                fit(label(_of_what(row)), 10),
+                (fit(label(row["location"]), max(width - 66, 12)).rstrip(), "muted"),
+            )
+        )  # fmt: skip
+    if len(found) > MOST_REASONS:
+        lines.append(line((f"  and {len(found) - MOST_REASONS} more", "muted")))
+    return lines if found else [*lines, line(("  nothing", "muted"))]
+
+
+def _of_what(row: SnapshotRow) -> str:
+    """udp:514, icmp, or nothing where it is not known."""
+    protocol, port = row.values.get("protocol"), row.values.get("dport")
+    if protocol in (None, "-"):
+        return ""
+    return f"{protocol}:{port}" if port is not None else str(protocol)

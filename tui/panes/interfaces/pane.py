@@ -1,0 +1,328 @@
+"""Interfaces: who carries traffic, who drops it and why, and where on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from heapq import nlargest
+from typing import NamedTuple
+
+from probes import units
+from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.model import Hook, HookId, Value
+from probes.units import Unit
+from tui.panes.interfaces.droppers import (
+    ELSEWHERE,
+    RULE,
+    Droppers,
+    Drops,
+    by_interface,
+    kernel_drops,
+)
+from tui.panes.interfaces.packet_path import programs, reasons, way
+from tui.session.anomaly import Rule, Verdict
+from tui.session.drop_rules import Offer
+from tui.session.history import Figure
+from tui.session.view import View
+from tui.table.fields import Field, Record, coloured, label, of, values_of
+from tui.table.lines import Line, line
+from tui.toolkit import related
+from tui.toolkit.anomaly_column import noted, said, unusual_field, worst
+from tui.toolkit.detail import counters, graphs, heading, pairs
+from tui.toolkit.pane import Finding, Pane, Trouble
+
+WARN, BAD = 10.0, 100.0
+"""Dropped packets a second from which an interface is marked."""
+
+_NOT_HERE = "in another network namespace, or at no interface: only what is dropped there is seen"
+_VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
+
+
+_OURS = ("xdp", "tc-ingress", "tc-egress")
+_COUNTERS = ("rx_dropped", "tx_dropped", "rx_missed")
+
+
+def _rates(column: str) -> Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]:
+    return partial(_of_rows, column)
+
+
+def _of_rows(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {str(r["interface"]): r.rates[column] for s in snapshots for r in s.rows}
+
+
+def _dropped(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    by = kernel_drops([r for s in snapshots for r in s.rows])
+    return {name: sum(d.rate for d in found if not d.layer) for name, found in by.items()}
+
+
+def _by_programs(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    by = by_interface([r for s in snapshots for r in s.rows])
+    return {
+        name: _sum(*(row.rates[verdict] for row in rows for verdict in ("drop", "aborted")))
+        for name, rows in by.items()
+    }
+
+
+def _by_link(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    return {
+        str(r["interface"]): _sum(*(r.rates[c] for c in _COUNTERS))
+        for s in snapshots
+        for r in s.rows
+    }
+
+
+_RULE = Rule(WARN, alarm=BAD)
+_KERNEL = Figure(
+    "interface-drops", "kernel drops/s", Unit.PACKETS, "drops", _dropped, wrong=True, rule=_RULE
+)
+_XDP = Figure(
+    "interface-xdp", "drops/s by XDP", Unit.PACKETS, "xdp-programs", _by_programs, wrong=True,
+    rule=_RULE,
+)  # fmt: skip
+_LINK = Figure(
+    "interface-link", "link drops/s", Unit.PACKETS, "interfaces", _by_link, wrong=True, rule=_RULE
+)
+
+
+def _records(view: View) -> list[Record]:
+    return [_record(view, looked) for looked in view.once(_looked)]
+
+
+class _Looked(NamedTuple):
+    """An interface, who drops there, and what the link counts as dropped a second."""
+
+    row: SnapshotRow
+    drops: Drops
+    link: float | None
+    verdict: Verdict
+    mark: str
+
+    @property
+    def name(self) -> str:
+        return str(self.row["interface"])
+
+    @property
+    def most(self) -> float:
+        """The greatest of what is counted as dropped."""
+        return max(self.drops.kernel or 0, self.link or 0, self.drops.programs or 0)
+
+    @property
+    def weight(self) -> float:
+        """The greater, the worse."""
+        return 1e6 * ("", "warn", "bad").index(self.mark) + sum(d.rate for d in self.drops.by)
+
+
+def _looked(view: View) -> list[_Looked]:
+    """Each interface; most of them are quiet and not looked at any closer. Those of other network
+    namespaces (containers), of which nothing is known here, while packets are dropped there."""
+    droppers, rows = Droppers(view), view.rows("interfaces")
+    strange = droppers.elsewhere({str(row["interface"]) for row in rows})
+    rows += [_elsewhere(view.catalogue["interfaces"], name) for name in strange]
+    return [_look(view, row, droppers.of(row)) for row in rows]
+
+
+def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
+    """The row of an interface that is not here."""
+    values: dict[str, Value] = dict.fromkeys(hook.places.names)
+    rates = {column: None for _, column in hook.places.counters}
+    return SnapshotRow((ELSEWHERE, name), values | {"interface": name, "kind": ELSEWHERE}, rates)
+
+
+def _here(record: Record) -> bool:
+    return record.values["kind"] != ELSEWHERE
+
+
+def _look(view: View, row: SnapshotRow, drops: Drops) -> _Looked:
+    link = _sum(*[row.rates[c] for c in _COUNTERS])
+    verdict = worst(*[v for _, v in _verdicts(view, str(row["interface"]))])
+    by_programs = (drops.programs or 0) >= BAD  # somebody means to, as a rule
+    lost = max(drops.kernel or 0, link or 0)
+    mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
+    return _Looked(row, drops, link, verdict, mark)
+
+
+def _ours(view: View) -> dict[str, dict[str, SnapshotRow]]:
+    """Our own programs' rows by hook and interface."""
+    return {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
+
+
+def _record(view: View, looked: _Looked) -> Record:
+    row, drops, name = looked.row, looked.drops, looked.name
+    extras = view.once(_ours)
+    values = values_of(row)
+    values["programs"], values["drops"] = drops.programs, drops.kernel
+    values["link"] = looked.link
+    values["who"] = drops.by[0].title if drops.by else ""
+    values |= _xdp(extras["xdp"].get(name))
+    values["tc_in"] = _packets(extras["tc-ingress"].get(name))
+    values["tc_out"] = _packets(extras["tc-egress"].get(name))
+    return Record(row.key, name, values | noted(looked.verdict), looked.mark, row)
+
+
+def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
+    return [(figure, view.verdict(figure, name)) for figure in (_KERNEL, _XDP, _LINK)]
+
+
+def _worst(view: View, most: int) -> list[Finding]:
+    """Interfaces by what they lose."""
+    looked = nlargest(most, view.once(_looked), key=lambda one: one.weight)
+    return [_finding(view, one) for one in looked]
+
+
+def _finding(view: View, looked: _Looked) -> Finding:
+    """With the history of whoever drops most there."""
+    record, drops = _record(view, looked), looked.drops
+    lost = {_KERNEL: drops.kernel, _XDP: drops.programs, _LINK: looked.link}
+    verdicts = dict(_verdicts(view, record.name))
+    figure = max(lost, key=lambda f: (verdicts[f].since is not None, lost[f] or 0))
+    verdict = verdicts[figure]
+    every = sum(d.rate for d in drops.by)
+    by = ", ".join(f"{d.title} {units.count(d.rate)}/s" for d in drops.by[:3])
+    why = by or ("nothing is dropped" if drops.kernel is not None else "no drops are seen")
+    now = f"{units.count(every)}/s"
+    return Finding(record, figure, record.name, verdict, "drops", now, why, looked.weight)
+
+
+def _sum(*rates: float | None) -> float | None:
+    known = [r for r in rates if r is not None]
+    return sum(known) if known else None
+
+
+def _xdp(row: SnapshotRow | None) -> dict[str, Value]:
+    """Our own program's verdicts; a dash where none is attached."""
+    return {f"xdp_{v}": row.rates[v] if row else None for v in _VERDICTS}
+
+
+def _packets(row: SnapshotRow | None) -> float | None:
+    return row.rates["packets"] if row else None
+
+
+def _trouble(view: View) -> Trouble | None:
+    bad = [one for one in view.once(_looked) if one.mark]
+    if not bad:
+        return None
+    most = max(bad, key=lambda one: (one.mark == "bad", one.most))
+    drops = most.drops
+    others = f"  (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    by = [d for d in drops.by if d.where != RULE] or drops.by  # those have a line of their own
+    words = ", ".join(f"{units.count(d.rate)}/s {label(d.title)}" for d in by[:2])
+    return Trouble(most.mark, f"{label(most.name)} drops {words}{others}")
+
+
+def _detail(view: View, record: Record, width: int) -> list[Line]:
+    name = record.name
+    if not _here(record):
+        lines = pairs([("Interface", name), ("Where", _NOT_HERE), *said(record)], width)
+        return [*lines, *reasons(view, name, width), *graphs(PANE, view, record, width)]
+    lines = pairs(
+        [
+            ("Interface", f"{name} (index {record.values['ifindex']})"),
+            ("Kind", f"{record.text('kind')}, {record.text('state')}, MTU {record.text('mtu')}"),
+            ("XDP", f"{record.text('xdp_mode')} {record.text('xdp_program')}"),
+            *said(record),
+        ]
+    )
+    lines += way(view, name, width)
+    lines += programs(view, name, width)
+    lines += reasons(view, name, width)
+    lines += graphs(PANE, view, record, width)
+    lines += related.trips(view, related.of_interface(view, name), f"From {name}", width)
+    lines += [
+        *heading("Counters of the kernel"),
+        *counters(view.catalogue["interfaces"], record, view.bits),
+    ]
+    for hook in _OURS:
+        lines += _hook_block(view, HookId(hook, name))
+    return lines
+
+
+def _hook_block(view: View, id: HookId) -> list[Line]:
+    hook = view.catalogue.get(id.hook)
+    snapshot = view.snapshots.get(id)
+    if hook is None:
+        return []
+    status = view.status(id)
+    lines = heading(f"{hook.title}: {status.state}{f' ({status.rung})' if status.rung else ''}")
+    if status.refused and not status.rung:
+        lines += [line(("  " + label(status.refused[-1].why), "muted"))]
+    for row in snapshot.rows if snapshot else ():
+        lines += counters(hook, Record(row.key, str(id), values_of(row)), view.bits)
+    return lines
+
+
+def _over(name: str) -> Callable[[Record], str]:
+    return coloured("bad", BAD, name)
+
+
+def _brief(record: Record) -> str:
+    """Of another network namespace: by the end of its number, "if42@..246"."""
+    name, _, netns = label(record.name).partition(" (netns ")
+    return f"{name}@..{netns[:-1][-3:]}" if netns else name
+
+
+def _why(record: Record) -> str:
+    return record.mark or "muted"
+
+
+def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
+    hook = catalogue["interfaces"]
+    return (
+        replace(of(hook, "interface", width=10, rank=0, grow=15), brief=_brief),
+        of(hook, "rx_bytes", title="RX/s", width=7, rank=1, grow=9),
+        of(hook, "tx_bytes", title="TX/s", width=7, rank=4, grow=9),
+        of(hook, "rx_packets", title="RX pkt/s", width=9, rank=5),
+        of(hook, "tx_packets", title="TX pkt/s", width=9, rank=5),
+        of(hook, "xdp_mode", width=8, rank=1),
+        Field(
+            "programs", "ProgDrop", Unit.PACKETS, 9, 1,
+            help="dropped each second by XDP and TC programs that can be counted, and our rules",
+            colour=coloured("warn", BAD, "programs"),
+        ),
+        Field(
+            "link", "LinkDrop", Unit.PACKETS, 9, 2,
+            help="dropped each second as the link counts it: rx_dropped, tx_dropped, rx_missed",
+            colour=_over("link"),
+        ),
+        Field(
+            "drops", "KernDrop", Unit.PACKETS, 9, 1,
+            help="dropped each second by the kernel's own code", colour=_over("drops"),
+        ),
+        Field("who", "Who drops most", Unit.TEXT, 19, 1, 40,
+              "the program, our rule, the kernel's reason, or the device's counter", _why),
+        of(hook, "xdp_program", width=15, rank=7, grow=22),
+        Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="let pass by our program"),
+        unusual_field(1),
+        Field("tc_in", "TC in/s", Unit.PACKETS, 9, 6, help="packets seen at TC ingress"),
+        Field("tc_out", "TC out/s", Unit.PACKETS, 9, 6, help="packets seen at TC egress"),
+        of(hook, "state", width=8, rank=7),
+        )  # fmt: skip
+
+
+PANE = Pane(
+    name="interfaces",
+    title="Interfaces",
+    order=10,
+    hooks=("interfaces", *_OURS, "drops", "xdp-programs", "xdp-errors", "tc-programs", "qdiscs"),
+    fields=_fields,
+    sort="interface",
+    reverse=False,
+    few=True,
+    records=_records,
+    trouble=_trouble,
+    detail=_detail,
+    figures=(
+        Figure("interface-rx", "RX", Unit.BYTES, "interfaces", _rates("rx_bytes")),
+        _KERNEL,
+        _XDP,
+        Figure("interface-tx", "TX", Unit.BYTES, "interfaces", _rates("tx_bytes")),
+    ),
+    figure_key=lambda record: record.name,
+    kept=(_LINK,),
+    worst=_worst,
+    needs=("drops", "xdp-programs"),
+    calm="no interface is seen",
+    hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,
+    about=lambda record: record.name,
+    offer=lambda record: Offer(record.name) if _here(record) else None,
+)  # fmt: skip

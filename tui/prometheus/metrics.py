@@ -1,0 +1,288 @@
+"""What is exported to Prometheus: metric families, their names and units, made from the columns.
+
+    hook "drops", counter "packets"          ebpftop_drops_packets_total
+    hook "tcp-connect", histogram in ns      ebpftop_tcp_connect_latency_seconds
+    hook "qdiscs", level "backlog" in bytes  ebpftop_qdiscs_backlog_bytes
+    a row's words (state, mode, mtu)         ebpftop_interfaces_info
+
+Base units, as Prometheus wants them: seconds, bytes, ratios. Derived columns (mean, p99) are not
+exported: they are made there, of the histograms.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from probes.model import Column, Enforced, Hook, HookId, Kind, Sample, Status
+from probes.source import Host
+from probes.units import Unit, printable
+from tui.prometheus.totals import Labels, Place, Shape, Totals
+
+MOST = 25
+"""Rows of a hook and target that have labels of their own, where nothing else is said."""
+SHORTEST, LONGEST = 2.5e-7, 70.0
+"""Bounds of histograms' buckets, seconds: what is below and above is counted in the outermost."""
+
+_SUFFIX = {
+    Unit.BYTES: "bytes",
+    Unit.PACKETS: "packets",
+    Unit.NS: "seconds",
+    Unit.US: "seconds",
+    Unit.PERCENT: "ratio",
+}
+_FACTOR = {Unit.NS: 1e-9, Unit.US: 1e-6, Unit.PERCENT: 0.01}
+_OUR_WORDS = {Unit.NS: "_ns", Unit.US: "_us", Unit.PERCENT: "_percent"}
+
+
+def name_of(hook: str, column: Column) -> str:
+    """The family's name (of a counter without _total)."""
+    base = column.name.removesuffix(_OUR_WORDS.get(column.unit, "\0"))
+    suffix = _SUFFIX.get(column.unit, "")
+    if hook.endswith(f"-{base}"):
+        base = suffix  # the round trip of tcp-rtt is ebpftop_tcp_rtt_seconds
+    if suffix and base != suffix and not base.endswith(f"_{suffix}"):
+        base = f"{base}_{suffix}"
+    return _prefixed(hook, base)
+
+
+def _prefixed(hook: str, name: str) -> str:
+    return f"ebpftop_{hook}_{name}".replace("-", "_")
+
+
+class Exported(Collector):
+    """The readings so far, as metric families. `take` and `collect` may be in different threads.
+
+    version: ebpftop's. most: rows of a hook and target that have labels of their own.
+    """
+
+    def __init__(
+        self, host: Host, catalogue: Mapping[str, Hook], version: str, most: int = MOST
+    ) -> None:
+        self._host, self._catalogue, self._version, self._most = host, catalogue, version, most
+        self._shapes = {name: Shape(hook) for name, hook in catalogue.items()}
+        self._totals: dict[HookId, Totals] = {}
+        self._latest: dict[HookId, Sample] = {}
+        self._rules: tuple[Enforced, ...] = ()
+        self._lock = threading.Lock()
+
+    def take(self, samples: Iterable[Sample], rules: Iterable[Enforced] = ()) -> None:
+        """One reading of everything; what is not in it any more is exported no more."""
+        with self._lock:
+            self._rules = tuple(rules)
+            self._latest = {sample.status.id: sample for sample in samples}
+            for id in self._totals.keys() - self._latest.keys():
+                del self._totals[id]
+            for id, sample in self._latest.items():
+                if id not in self._totals:
+                    self._totals[id] = Totals(self._shapes[id.hook], self._most)
+                self._totals[id].take(sample)
+
+    def collect(self) -> Iterator[Metric]:
+        with self._lock:
+            families = [*self._about(), *self._hooks(), *self._dropping(), *self._rows()]
+        yield from families
+
+    # -- about ourselves -----------------------------------------------------------------------
+
+    def _about(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("ebpftop_build", "This program.", {"version": self._version})
+        host = {"host": printable(self._host.name), "kernel": printable(self._host.kernel)}
+        yield InfoMetricFamily("ebpftop_host", "Whose numbers these are.", host)
+
+    def _hooks(self) -> Iterator[Metric]:
+        labels = ("hook", "target")
+        info = InfoMetricFamily(
+            "ebpftop_hook", "Where each hook stands: its state and rung.", labels=labels
+        )
+        degraded = GaugeMetricFamily(
+            "ebpftop_hook_degraded",
+            "1 where better rungs of the ladder refused, or all did.",
+            labels=labels,
+        )
+        refusals = InfoMetricFamily(
+            "ebpftop_hook_refusal", "What a rung answered that does not stand.", labels=labels
+        )
+        read = GaugeMetricFamily(
+            "ebpftop_hook_read_timestamp",
+            "When the hook was last read, in seconds since the epoch.",
+            labels=labels,
+            unit="seconds",
+        )
+        there = GaugeMetricFamily(
+            "ebpftop_hook_rows", "Rows that the hook has, exported by name or not.", labels=labels
+        )
+        for id, sample in self._latest.items():
+            status, own = sample.status, _own(id)
+            info.add_metric(own, _standing(status))
+            degraded.add_metric(own, float(bool(status.refused)))
+            for refusal in status.refused:
+                said = {"rung": refusal.rung, "error": refusal.error, "why": refusal.why}
+                refusals.add_metric(own, {n: printable(v) for n, v in said.items()})
+            if status.rung is not None:
+                read.add_metric(own, sample.wall)
+                there.add_metric(own, len(sample.rows))
+        yield from (info, degraded, refusals, read, there, *self._costs(labels))
+
+    def _costs(self, labels: Sequence[str]) -> Iterator[Metric]:
+        """What our programs cost, and what they did not see."""
+        runs = CounterMetricFamily(
+            "ebpftop_hook_runs", "Runs of the hook's programs (BPF_ENABLE_STATS).", labels=labels
+        )
+        cpu = CounterMetricFamily(
+            "ebpftop_hook_cpu",
+            "CPU time of the hook's programs (BPF_ENABLE_STATS).",
+            labels=labels,
+            unit="seconds",
+        )
+        lost = CounterMetricFamily(
+            "ebpftop_hook_lost_events", "Events not seen: a map was full.", labels=labels
+        )
+        for id, totals in self._totals.items():
+            lost.add_metric(_own(id), totals.lost)
+            if self._latest[id].cost is not None:
+                runs.add_metric(_own(id), totals.runs)
+                cpu.add_metric(_own(id), totals.run_ns / 1e9)
+        yield from (runs, cpu, lost)
+
+    def _dropping(self) -> Iterator[Metric]:
+        labels = ("interface", "rule")
+        info = InfoMetricFamily("ebpftop_drop_rule", "Drop rules that stand.", labels=labels)
+        left = GaugeMetricFamily(
+            "ebpftop_drop_rule_remaining", "Time until it ends.", labels=labels, unit="seconds"
+        )
+        packets = CounterMetricFamily(
+            "ebpftop_drop_rule_packets", "What it dropped.", labels=labels, unit="packets"
+        )
+        octets = CounterMetricFamily(
+            "ebpftop_drop_rule_bytes", "Bytes of that.", labels=labels, unit="bytes"
+        )
+        for rule in self._rules:
+            own = (printable(rule.interface), printable(rule.rule.what))
+            info.add_metric(own, {"rung": rule.rung or ""})
+            left.add_metric(own, rule.expires_in)
+            packets.add_metric(own, rule.packets)
+            octets.add_metric(own, rule.bytes)
+        yield from (info, left, packets, octets)
+
+    # -- what the hooks say --------------------------------------------------------------------
+
+    def _rows(self) -> Iterator[Metric]:
+        for hook in self._catalogue.values():
+            of_hook = [t for id, t in self._totals.items() if id.hook == hook.name]
+            yield from families(hook, self._shapes[hook.name], of_hook)
+
+
+def families(hook: Hook, shape: Shape, of_targets: Sequence[Totals]) -> Iterator[Metric]:
+    """One for each column that counts or is a level, and one for the words; none without rows."""
+    rows = [row for totals in of_targets for row in _rows_of(totals)]
+    at_of = {c.name: at for at, (_, c) in enumerate(shape.sums)}
+    totals_of = {c.total for _, c in shape.sums}
+    made: list[Metric] = []
+    for at, (_, column) in enumerate(shape.sums):
+        if column.kind is Kind.HISTOGRAM:
+            made.append(_histogram(hook, column, shape, rows, at, at_of.get(column.total)))
+        elif column.name not in totals_of:
+            made.append(_counter(hook, column, shape, rows, at))
+    made += [_gauge(hook, c, shape, rows, at) for at, (_, c) in enumerate(shape.levels)]
+    made.append(_words(hook, shape, rows))
+    return (family for family in made if family.samples)
+
+
+Rows = Sequence[tuple[Labels, Place]]
+
+
+def _rows_of(totals: Totals) -> Iterator[tuple[Labels, Place]]:
+    yield from totals.rows.items()
+    if totals.full:
+        yield totals.rest_labels, totals.rest
+
+
+def _said(hook: Hook, column: Column) -> str:
+    return f"{hook.title}: {column.help or column.title}."
+
+
+def _counter(hook: Hook, column: Column, shape: Shape, rows: Rows, at: int) -> Metric:
+    family = CounterMetricFamily(
+        name_of(hook.name, column),
+        _said(hook, column),
+        labels=shape.labels,
+        unit=_SUFFIX.get(column.unit, ""),
+    )
+    factor = _FACTOR.get(column.unit, 1)
+    for labels, place in rows:
+        grown = place.grown[at]
+        if isinstance(grown, int | float):
+            family.add_metric(labels, grown * factor)
+    return family
+
+
+def _gauge(hook: Hook, column: Column, shape: Shape, rows: Rows, at: int) -> Metric:
+    family = GaugeMetricFamily(
+        name_of(hook.name, column),
+        _said(hook, column),
+        labels=shape.labels,
+        unit=_SUFFIX.get(column.unit, ""),
+    )
+    factor = _FACTOR.get(column.unit, 1)
+    for labels, place in rows:
+        value = place.levels[at] if place.levels else None
+        if isinstance(value, int | float):
+            family.add_metric(labels, value * factor)
+    return family
+
+
+def _histogram(
+    hook: Hook, column: Column, shape: Shape, rows: Rows, at: int, total: int | None
+) -> Metric:
+    """total: the place of the counter with the sum."""
+    family = HistogramMetricFamily(
+        name_of(hook.name, column),
+        _said(hook, column),
+        labels=shape.labels,
+        unit=_SUFFIX.get(column.unit, ""),
+    )
+    factor = _FACTOR.get(column.unit, 1)
+    for labels, place in rows:
+        grown = place.grown[at]
+        if isinstance(grown, tuple):
+            summed = place.grown[total] if total is not None else None
+            known = summed * factor if isinstance(summed, int | float) else None
+            family.add_metric(labels, _buckets(grown, factor), known)
+    return family
+
+
+def _buckets(grown: Sequence[int], factor: float) -> list[tuple[str, float]]:
+    """Cumulative, by upper bound: bucket n ends at 2 ** (n + 1) of the column's unit."""
+    bounds = ((2 ** (n + 1) * factor, sum) for n, sum in enumerate(accumulate(grown)))
+    kept = [(f"{bound:.9g}", float(sum)) for bound, sum in bounds if SHORTEST <= bound <= LONGEST]
+    return [*kept, ("+Inf", float(sum(grown)))]
+
+
+def _words(hook: Hook, shape: Shape, rows: Rows) -> Metric:
+    titles = ", ".join(c.title for _, c in shape.words)
+    name = _prefixed(hook.name, "info").removesuffix("_info")
+    info = InfoMetricFamily(name, f"{hook.title}: {titles}.", labels=shape.labels)
+    for labels, place in rows:
+        if place.words:
+            words = zip(shape.words, place.words, strict=True)
+            info.add_metric(labels, {c.name: text for (_, c), text in words})
+    return info
+
+
+def _own(id: HookId) -> tuple[str, str]:
+    return id.hook, printable(id.target or "")
+
+
+def _standing(status: Status) -> dict[str, str]:
+    return {"state": str(status.state), "rung": status.rung or "", "note": printable(status.note)}

@@ -1,0 +1,62 @@
+"""The help: made from the keys as they are here and the pane's columns, so it cannot be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from probes.model import Hook
+from tui.screen.keymap import Key
+from tui.table.fields import Field, label
+from tui.table.lines import BLANK, Line, line
+from tui.toolkit.pane import EVERY, Pane
+
+Section = tuple[str, list[tuple[Line, str]]]
+"""A heading and what stands below it: lines, each with other words that it is found by."""
+
+
+def help_lines(
+    pane: Pane,
+    fields: Sequence[Field],
+    keys: Sequence[Key],
+    catalogue: Mapping[str, Hook],
+    search: str = "",
+) -> list[Line]:
+    """Keys that do something here, what the columns mean, where the numbers are from.
+
+    search: words; only lines that have them all, with their headings.
+    """
+    words = search.lower().split()
+    lines: list[Line] = []
+    for heading, below in _sections(pane, fields, keys, catalogue):
+        found = [r for r, more in below if all(w in _plain(r, f"{heading} {more}") for w in words)]
+        if found:
+            lines += [BLANK, line((f" {heading}", "accent")), *found]
+    return lines or [BLANK, line((f" nothing in the help has {label(search)!r}", "muted"))]
+
+
+def _plain(row: Line, more: str) -> str:
+    return f"{more} {' '.join(text for text, _ in row.spans)}".lower()
+
+
+def _sections(
+    pane: Pane, fields: Sequence[Field], keys: Sequence[Key], catalogue: Mapping[str, Hook]
+) -> Iterator[Section]:
+    for group in dict.fromkeys(k.group for k in keys):
+        here = [k for k in keys if k.group == group and k.shown]
+        yield group, [(_pair(k.shown, k.help, 9), f"{k.id} {k.title}") for k in here]
+    yield f"Columns of {pane.title}", [(_pair(f.title, label(f.help), 13), f.name) for f in fields]
+    yield "Marks", [(row, "") for row in _MARKS]
+    hooks = [catalogue[name] for name in pane.hooks if name != EVERY and name in catalogue]
+    yield f"Hooks behind {pane.title}", [(_pair(h.name, label(h.answers), 17), "") for h in hooks]
+
+
+_MARKS = (
+    line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
+    line(("   ^  ", ""), "unusual against the last minutes, which need not be wrong"),
+    line(("   -  ", "muted"), "not known (a new row, a reset counter, nothing in the last 10 s)"),
+    line(("   ~  ", "muted"), "a text is cut here; before a number: hooks on a lower rung"),
+)
+
+
+def _pair(name: str, text: str, width: int) -> Line:
+    return line((f"   {name:{width}} ", "header"), text)

@@ -1,0 +1,56 @@
+"""How the screen's lines are shared out, and what the graphs below the table show."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tui.session.view import View
+from tui.table.fields import Record
+from tui.table.lines import Line, beside
+from tui.toolkit.detail import figure_lines
+from tui.toolkit.pane import Pane
+
+_FIXED = 4  # status, tabs, trouble, keys
+_LEAST_GRAPH = 5
+_LEAST_DRAWN = 6
+_WIDE = 110
+
+
+class Heights(NamedTuple):
+    """Lines for the graphs and for what stands below them; the table takes the rest."""
+
+    graph: int
+    below: int
+
+
+def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
+    """A table keeps at least ten lines before anything else gets one."""
+    free = height - _FIXED - 10
+    if zoomed or free < _LEAST_GRAPH:
+        return Heights(0, 0)
+    below = min(free // 3, 12) if pane.below and free >= 16 else 0
+    if pane.draw is not None:
+        drawn = free - 2 - below - max(free - 10, 0) // 4
+        return Heights(drawn if drawn >= _LEAST_DRAWN else 0, below)
+    if not pane.figures:
+        return Heights(0, below)
+    if pane.few:
+        return Heights(max(free - below - 2, _LEAST_GRAPH), below)
+    return Heights(min(max(free // 4, _LEAST_GRAPH), 10), below)
+
+
+def graph_block(pane: Pane, view: View, record: Record, width: int, height: int) -> list[Line]:
+    """As many of the pane's figures as there is space for, two abreast on a wide screen."""
+    abreast = 2 if width >= _WIDE and len(pane.figures) > 1 else 1
+    rows = max(min(height // _LEAST_GRAPH, -(-len(pane.figures) // abreast)), 1)
+    worst_first = sorted(pane.figures, key=lambda f: not (f.wrong and record.mark))
+    figures = worst_first[: rows * abreast]
+    each, lines = height // rows, list[Line]()
+    for at in range(0, len(figures), abreast):
+        blocks = [
+            figure_lines(f, pane, view, record, width // abreast - 2, each - 1)
+            for f in figures[at : at + abreast]
+        ]
+        row = blocks[0] if len(blocks) == 1 else beside(blocks[0], blocks[1], width // 2)
+        lines += row
+    return lines

@@ -1,0 +1,161 @@
+"""From a source to the live view: samples to snapshots, and what is kept of them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from probes.analysis.funnel import remember
+from probes.analysis.snapshot import Snapshot, Trail
+from probes.model import HookId, Status
+from probes.recording.tape import Frame, Gathering, Reel, Tape
+from probes.source import Source
+from tui.session.control import Control, Severity
+from tui.session.drop_rules import Hits
+from tui.session.history import Figure, History
+from tui.session.view import Decided, View
+
+KEPT = 500
+"""Entries of a hook's own log."""
+
+
+class Collector:
+    """Fills `view` and logs what stands and falls, on the event loop.
+
+    changed: called with the hook's name after each reading. tell: shows a toast. tape: what was
+    read in the last minutes; of a recording, all that is in it. keep: gets each moment that comes
+    on it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        figures: list[Figure],
+        changed: Callable[[str], None],
+        tell: Callable[[str, Severity], None],
+    ) -> None:
+        self._source, self._changed, self.figures = source, changed, figures
+        self.view = View(source.catalogue, History(figures))
+        self.control = Control(source, tell, lambda: self.view.wall or time.time())
+        self.view.events = self.control.events
+        self._logs: dict[str, deque[Decided]] = {}
+        self.view.decided = self._logs
+        reel = getattr(source, "reel", None)
+        self.tape: Reel = reel if isinstance(reel, Reel) else Tape(source.catalogue)
+        self._trails: dict[str, Trail] = {}
+        self.keep: Callable[[Frame], None] | None = None
+        self._gathering = Gathering()
+        self._there: dict[str, dict[HookId, Snapshot]] = {}
+        self._stood: dict[HookId, Status] = {}
+        self._hits = Hits()
+
+    async def follow(self, hook: str) -> None:
+        """A hook's worker."""
+        async for samples in self._source.samples(hook):
+            remember(self.view.since, samples)
+            if self._gathering.has(hook):
+                self.close_tick()
+            self._gathering.add(hook, samples)
+            self._take(hook, self._trail(hook).snapshots(samples))
+
+    def _trail(self, hook: str) -> Trail:
+        """Made when it is needed: a catalogue may grow by hooks of the user's own."""
+        if hook not in self._trails:
+            self._trails[hook] = Trail(self._source.catalogue[hook])
+        return self._trails[hook]
+
+    def go_to(self, reel: Reel, number: int) -> None:
+        """On from another moment of a recording, as if what was before it had been seen."""
+        view, tick, known = self.view, reel.at(number), self.view.history
+        back = tick.wall <= view.wall
+        view.snapshots.clear()
+        self._logs = {}
+        view.decided, view.history = self._logs, History(self.figures)
+        view.ticks = None
+        view.since, view.wall = dict(reel.since(number)), 0.0
+        view.statuses, self._stood = tick.statuses, {s.id: s for s in tick.statuses}
+        self._hits = Hits()
+        for _, before in reel.window(number, Hits.BACK):
+            view.dropping = self._hits.take(before.rules)
+        self.control.go_to(reel, number)
+        for hook, (trail, samples) in reel.trails(number).items():
+            self._trails[hook] = trail
+            self._take(hook, trail.snapshots(samples))
+        if back:  # what it was before that moment is known already
+            view.history, view.ticks = known, known.until(tick.wall)
+
+    def recall(self, history: History, logs: dict[str, deque[Decided]]) -> None:
+        """What was before the moment that was gone to."""
+        self._logs = self.view.decided = logs
+        self.view.history, self.view.ticks = history, None
+
+    def close_tick(self) -> None:
+        """What was read since the tick before goes on the tape as a moment."""
+        source, tape = self._source, self.tape
+        if not isinstance(tape, Tape):
+            return
+        tick = self._gathering.tick(source.interval, source.statuses(), source.rules())
+        if tick is not None:
+            frame = tape.add(tick)
+            if self.keep is not None:
+                self.keep(frame)
+
+    def _take(self, hook: str, snapshots: tuple[Snapshot, ...]) -> None:
+        view, there = self.view, {snapshot.id: snapshot for snapshot in snapshots}
+        for id in self._there.get(hook, {}).keys() - there.keys():
+            view.snapshots.pop(id, None)
+        view.snapshots.update(there)
+        self._there[hook] = there
+        for snapshot in snapshots:
+            sample = snapshot.sample
+            view.wall = max(view.wall, sample.wall)
+            if sample.log:
+                log = self._logs.setdefault(hook, deque(maxlen=KEPT))
+                log.extend(Decided(sample.wall, row) for row in sample.log)
+            if self._stood.get(snapshot.id) is not sample.status:
+                self.note_statuses()
+        view.history.add(hook, snapshots)
+        view.version += 1
+        self._changed(hook)
+
+    def note_rules(self) -> bool:
+        """Whether there is any rule, or was one just now: their time runs."""
+        rules, before = self._source.rules(), self.view.dropping
+        if not rules and not before:
+            return False
+        self.view.dropping = self._hits.take(rules)
+        self.control.watch_rules(rules)
+        return True
+
+    def note_statuses(self) -> bool:
+        """Whether any hook stands elsewhere than it did."""
+        statuses = self._source.statuses()
+        if statuses == self.view.statuses:
+            return False
+        self.view.statuses = statuses
+        self._stood = {s.id: s for s in statuses}
+        self.control.watch(statuses)
+        return True
+
+
+class Own:
+    """What this process uses, with those that it started; looked at at most once a second.
+
+    seconds: the CPU time used so far. memory: bytes in RAM now.
+    """
+
+    def __init__(self, seconds: Callable[[], float], memory: Callable[[], int]) -> None:
+        self._seconds, self._memory = seconds, memory
+        self._used, self._time = seconds(), time.monotonic()
+        self._percent: float | None = None
+        self._bytes = memory()
+
+    def now(self) -> tuple[float | None, int]:
+        """Its share of one CPU since the last look (None: not known yet), and bytes."""
+        now = time.monotonic()
+        if now - self._time >= 1:
+            used = self._seconds()
+            self._percent = max(used - self._used, 0) / (now - self._time) * 100
+            self._used, self._time, self._bytes = used, now, self._memory()
+        return self._percent, self._bytes

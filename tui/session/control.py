@@ -1,0 +1,202 @@
+"""Attaching, detaching, drop rules: what was asked, what came of it, and the log of both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from probes.drop_rule import Rule, RuleError
+from probes.errors import ProbeError
+from probes.model import Enforced, HookId, State, Status
+from probes.recording.tape import Reel
+from probes.source import Source
+from probes.units import count
+from tui.session.drop_rules import Identity, lasting
+from tui.session.view import Event
+
+Severity = Literal["information", "warning", "error"]
+SOON = 0.5
+"""Seconds from which attaching is said to be under way."""
+STANDS = (State.ATTACHED, State.PASSIVE)
+
+
+class Control:
+    """tell: shows a toast. wall: the time for the log."""
+
+    KEPT = 300
+    """Log entries."""
+
+    def __init__(
+        self, source: Source, tell: Callable[[str, Severity], None], wall: Callable[[], float]
+    ) -> None:
+        self._source, self._tell, self._wall = source, tell, wall
+        self.events: deque[Event] = deque(maxlen=self.KEPT)
+        self._known: dict[HookId, Status] = {}
+        self._rules: dict[Identity, Enforced] = {}
+        self._detached: list[Status] = []
+
+    def note(self, text: str, role: str) -> None:
+        """Something for the log that nobody did to a hook."""
+        self._log(text, role)
+
+    async def attach(self, id: HookId, rung: str | None = None, *, quiet: bool = False) -> bool:
+        """Attach, on that rung if one is named; whether it stands.
+
+        quiet: nobody asked for just this one, so it is only logged, unless it is refused.
+        """
+        loop = asyncio.get_running_loop()
+        progress = None if quiet else loop.call_later(SOON, self._say_progress, id)
+        try:
+            status = await self._source.attach(id, rung)
+        except ProbeError as error:
+            self._refused(id, error)
+            return False
+        finally:
+            if progress is not None:
+                progress.cancel()
+        self._known[id] = status
+        self._detached = [s for s in self._detached if s.id != id]
+        text = _words(status)
+        self._log(text, "warn" if status.degraded else "good")
+        if not quiet:
+            self._tell(text, "warning" if status.degraded else "information")
+        return True
+
+    def _say_progress(self, id: HookId) -> None:
+        """It takes a while: a program is being compiled, or the verifier is at it."""
+        now = next((s for s in self._source.statuses() if s.id == id), Status(id))
+        if now.state is State.ATTACHING:
+            text = f"{id}: {now.note or 'attaching'}..."
+            self._log(text, "muted")
+            self._tell(text, "information")
+
+    async def detach(self, id: HookId, *, quiet: bool = False) -> None:
+        before = next((s for s in self._source.statuses() if s.id == id), Status(id))
+        try:
+            status = await self._source.detach(id)
+        except ProbeError as error:
+            self._refused(id, error)
+            return
+        self._known[id] = status
+        self._log(f"{id} detached", "muted")
+        if not quiet:
+            self._detached = [*(s for s in self._detached if s.id != id), before][-self.KEPT :]
+            self._tell(f"{id} detached", "information")
+
+    def last_detached(self) -> Status | None:
+        """What a person detached last, as it stood, and has not attached again."""
+        return self._detached[-1] if self._detached else None
+
+    async def add_rule(self, interface: str, rule: Rule) -> None:
+        """Drop from now on; what refuses it is said."""
+        try:
+            made = await self._source.add_rule(interface, rule)
+        except (ProbeError, RuleError) as error:
+            remedy = f". {error.remedy}" if isinstance(error, ProbeError) and error.remedy else ""
+            code = f" ({error.code})" if isinstance(error, ProbeError) else ""
+            self._log(f"{interface}: nothing is dropped: {error}{code}", "bad")
+            self._tell(f"{interface}: nothing is dropped: {error}{code}{remedy}", "error")
+            return
+        self._rules[interface, rule.what] = made
+        text = _rule_words(made)
+        self._log(text, "warn")
+        self._tell(text, "warning")
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        known = self._rules.pop((interface, rule.what), None)
+        try:
+            await self._source.remove_rule(interface, rule)
+        except ProbeError as error:
+            self._log(f"{interface}: {rule.what} not removed: {error.why}", "bad")
+            self._tell(f"{interface}: {rule.what} not removed: {error.why}", "error")
+            return
+        dropped = f" after {count(known.packets)} packets" if known else ""
+        text = f"{interface}: {rule.what} removed{dropped}"
+        self._log(text, "muted")
+        self._tell(text, "information")
+
+    def watch_rules(self, rules: tuple[Enforced, ...]) -> None:
+        """Log which rules came, ended, or are not enforced any more."""
+        there = {(e.interface, e.rule.what): e for e in rules}
+        for id, e in there.items():
+            before = self._rules.get(id)
+            if before is None or (before.rung is not None and e.rung is None):
+                self._log(_rule_words(e), "warn" if e.rung else "bad")
+                if e.rung is None:
+                    self._tell(_rule_words(e), "error")
+        for id in self._rules.keys() - there.keys():
+            text = f"{id[0]}: {id[1]} ended after {count(self._rules[id].packets)} packets"
+            self._log(text, "muted")
+            self._tell(text, "information")
+        self._rules = there
+
+    def watch(self, statuses: tuple[Status, ...]) -> None:
+        """Log what came to stand or fell by itself."""
+        for status in statuses:
+            before = self._known.get(status.id)
+            if before == status or status.state is State.ATTACHING:
+                continue
+            self._known[status.id] = status
+            if before is None and status.state is State.DETACHED:
+                continue
+            if before is None or _stand(before) != _stand(status):
+                self._log(_words(status), _role(status))
+                if _cut(status):
+                    self._tell(_words(status), "warning")
+
+    def go_to(self, reel: Reel, number: int) -> None:
+        """The log as it was at a moment of a recording, and what stood then."""
+        tick = reel.at(number)
+        self._known = {s.id: s for s in tick.statuses}
+        self._rules = {(e.interface, e.rule.what): e for e in tick.rules}
+        self.events.clear()
+        for n in range(reel.first, number + 1):
+            moment = reel.moment(n)
+            self.events.extend(Event(moment.wall, text, "muted") for text in moment.events)
+
+    def _refused(self, id: HookId, error: ProbeError) -> None:
+        text = f"{id} not attached: {error.why} ({error.code})"
+        remedy = f". {error.remedy}" if error.remedy else ""
+        self._known[id] = next((s for s in self._source.statuses() if s.id == id), Status(id))
+        self._log(text, "bad")
+        self._tell(text + remedy, "error")
+
+    def _log(self, text: str, role: str) -> None:
+        self.events.append(Event(self._wall(), text, role))
+
+
+def _stand(status: Status) -> tuple[object, ...]:
+    return status.state, status.rung, status.one_in
+
+
+def _cut(status: Status) -> bool:
+    """By the budget: slowed, or detached although nobody asked for it."""
+    return status.one_in > 1 or (status.state is State.DETACHED and bool(status.note))
+
+
+def _role(status: Status) -> str:
+    if _cut(status):
+        return "warn"
+    if status.state is State.FAILED:
+        return "bad"
+    return "warn" if status.degraded else "good" if status.state in STANDS else "muted"
+
+
+def _words(status: Status) -> str:
+    """Where it stands, and why not higher."""
+    if _cut(status) and status.rung is None:
+        return f"{status.id} {status.note}"  # which says that it is detached
+    rung = f" on {status.rung}" if status.rung else ""
+    refused = "; ".join(f"{r.rung} refused ({r.error}): {r.why}" for r in status.refused)
+    note = f"; {status.note}" if _cut(status) else ""
+    return f"{status.id} {status.state}{rung}{'; ' if refused else ''}{refused}{note}"
+
+
+def _rule_words(e: Enforced) -> str:
+    """What is dropped where, for how long, and why not on a better rung."""
+    if e.rung is None:
+        return f"{e.interface}: {e.rule.what} is not enforced any more: {e.note}"
+    refused = "".join(f"; {r.rung} refused ({r.error}): {r.why}" for r in e.refused)
+    return f"{e.interface}: dropping {e.rule.what} on {e.rung} for {lasting(e.expires_in)}{refused}"

@@ -1,0 +1,103 @@
+"""Drop rules on the screen: sentences about them, and the banner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from probes.analysis.hit_rates import Dropping as Dropping
+from probes.analysis.hit_rates import Hits as Hits
+from probes.analysis.hit_rates import Identity as Identity
+from probes.analysis.snapshot import SnapshotRow
+from probes.drop_rule import Rule, RuleError, parse, protocol_name
+from probes.units import count
+from tui.table.fields import label
+from tui.table.lines import Line, Span, fit, line, width_of
+
+
+class Offer(NamedTuple):
+    """What a row suggests to drop. texts: rules, the narrowest first; "" to be written."""
+
+    interface: str
+    texts: tuple[str, ...] = ()
+
+
+def lasting(seconds: float) -> str:
+    """A time to live: 41s, 9m41s, 10m, 1h05m."""
+    left = max(int(seconds + 0.5), 0)
+    hours, minutes, rest = left // 3600, left // 60 % 60, left % 60
+    if hours:
+        return f"{hours}h{minutes:02}m" if minutes else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{rest:02}s" if rest else f"{minutes}m"
+    return f"{rest}s"
+
+
+def matched(rule: Rule) -> str:
+    """What the rule matches, in words: "every UDP packet from 192.0.2.7 to port 53"."""
+    words = ["every"]
+    if rule.protocol is not None:
+        name = protocol_name(rule.protocol)
+        words.append(f"protocol {name}" if name.isdecimal() else name.upper())
+    words.append("packet")
+    if rule.source is not None:
+        single = rule.source.prefixlen == rule.source.max_prefixlen
+        words.append(f"from {rule.source.network_address if single else rule.source}")
+    if rule.port is not None:
+        words.append(f"to port {rule.port}")
+    return " ".join(words)
+
+
+def covers(rule: Rule, row: SnapshotRow) -> bool:
+    """Whether it drops what this row of the hook sources counts."""
+    if rule.protocol is not None and protocol_name(rule.protocol) != row["protocol"]:
+        return False
+    if rule.port is not None and rule.port != row["dport"]:
+        return False
+    if rule.source is None:
+        return True
+    try:
+        return ip_address(str(row["saddr"])) in rule.source
+    except ValueError:  # a MAC address
+        return False
+
+
+ANYWHERE = "at XDP (native, else generic), else at TC ingress"
+
+
+def sentence(rule: Rule, interface: str, where: str = ANYWHERE) -> str:
+    """Exactly what will be dropped, where and for how long."""
+    what = f"{matched(rule)} that comes in on {label(interface)}"
+    return f"drop {what}, {label(where)}, for {lasting(rule.ttl)}"
+
+
+def reading(text: str, interface: str, where: str = ANYWHERE) -> Span:
+    """What a rule that is being written says; or what is wrong with it, in "bad"."""
+    try:
+        return f"= {sentence(parse(text), interface, where)}", "muted"
+    except RuleError as wrong:
+        return label(f"! {wrong}"), "bad"
+
+
+def banner(dropping: Sequence[Dropping], width: int, most: int) -> list[Line]:
+    """A line for each rule, the newest first; what there is no space for is counted."""
+    newest = list(reversed(dropping))
+    shown = newest if len(newest) <= most else newest[: max(most, 1)]
+    more = len(newest) - len(shown)
+    return [_line(d, width, more if d is shown[-1] else 0) for d in shown]
+
+
+def _line(d: Dropping, width: int, more: int) -> Line:
+    e = d.enforced
+    tail = [
+        f" {count(e.packets):>5} hits", f" {count(d.per_s):>5}/s",
+        f" {lasting(e.expires_in):>6} left", f" (+{more})" if more else "", " ",
+    ]  # fmt: skip
+    head = " DROPPING " if e.rung else " NOT DROPPING "
+    what = label(f"{e.interface}: {e.rule.what}")
+    space = max(width - width_of(head) - sum(map(width_of, tail)), 4)
+    for extra in (f"  {label(d.place)}", "  L: list"):
+        if width_of(what) + width_of(extra) <= space:
+            what += extra
+    return line(head, fit(what, space), *tail, ground="banner")

@@ -1,0 +1,128 @@
+"""What log2 histograms got in each few seconds: heat over time, for every row, in little memory."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from operator import sub
+from typing import NamedTuple
+
+from probes.analysis.snapshot import Snapshot
+from probes.model import HookId, Key, Sample
+
+SECONDS, SLOTS = 5, 180
+"""Of a slot; slots that are kept: 15 minutes."""
+MOST = 4000
+"""Rows of a hook that are kept although they have gone."""
+_SPARE = 64  # cells that may be too old before they are taken away
+
+
+class Slot(NamedTuple):
+    """What a histogram got in a slot. wall: its beginning in Unix seconds. hits: by bucket."""
+
+    wall: float
+    hits: Mapping[int, int]
+
+
+class _Row:
+    """A histogram as it was last, and what each slot added: slot, bucket, hits, and so on."""
+
+    __slots__ = ("before", "cells")
+
+    def __init__(self, before: tuple[int, ...]) -> None:
+        self.before = before
+        self.cells = array("I")
+
+    def add(self, slot: int, now: tuple[int, ...]) -> None:
+        if now == self.before:
+            return
+        added = now
+        if sum(now) >= sum(self.before):  # else it began anew
+            added = tuple(map(sub, now, self.before))
+        self.before = now
+        for bucket, hits in enumerate(added):
+            if hits > 0:
+                self.cells.extend((slot, bucket, min(hits, 0xFFFFFFFF)))
+
+    def forget(self, before: int) -> None:
+        """Slots that are too old, once there are some."""
+        cells, old = self.cells, 0
+        while old < len(cells) and cells[old] < before:
+            old += 3
+        if old >= 3 * _SPARE or old == len(cells):
+            del cells[:old]
+
+    @property
+    def last(self) -> int:
+        return self.cells[-3] if self.cells else 0
+
+
+class _Counted:
+    """One hook and target: since when it counts, and its rows by column."""
+
+    def __init__(self, epoch: int, slot: int) -> None:
+        self.epoch, self.slot = epoch, slot
+        self.rows: dict[tuple[str, Key], _Row] = {}
+
+
+class Heat:
+    """Takes every sample; looks into one only when a slot has ended."""
+
+    def __init__(self) -> None:
+        self._hooks: dict[HookId, _Counted] = {}
+
+    def add(self, snapshots: Sequence[Snapshot]) -> None:
+        for snapshot in snapshots:
+            places = [(i, name) for i, name, histogram in snapshot.hook.places.sums if histogram]
+            if places:
+                self._take(snapshot.id, snapshot.sample, places)
+
+    def _take(self, id: HookId, sample: Sample, places: Sequence[tuple[int, str]]) -> None:
+        slot = int(sample.wall // SECONDS)
+        known = self._hooks.get(id)
+        if known is None or known.epoch != sample.epoch:
+            known = self._hooks[id] = _Counted(sample.epoch, slot)
+            for key, row in sample.rows.items():
+                for place, name in places:
+                    if isinstance(buckets := row[place], tuple):
+                        known.rows[name, key] = _Row(buckets)
+        if slot == known.slot:
+            return
+        for key, row in sample.rows.items():
+            for place, name in places:
+                if isinstance(buckets := row[place], tuple):
+                    found = known.rows.get((name, key))
+                    if found is None:
+                        base = (0,) * len(buckets) if sample.from_zero else buckets
+                        found = known.rows[name, key] = _Row(base)
+                    found.add(known.slot, buckets)
+                    found.forget(slot - SLOTS)
+        known.slot = slot
+        _sweep(known.rows, sample, slot)
+
+    def of(self, id: HookId, column: str, key: Key, until: float) -> list[Slot]:
+        """The slots that had ended by a moment, oldest first, also those that got nothing."""
+        known = self._hooks.get(id)
+        row = known.rows.get((column, key)) if known is not None else None
+        end = min(int(until // SECONDS), known.slot) if known is not None else 0
+        if row is None or not row.cells:
+            return []
+        hits: dict[int, dict[int, int]] = {}
+        for slot, bucket, count in _triples(row.cells):
+            if end - SLOTS <= slot < end:
+                hits.setdefault(slot, {})[bucket] = count
+        if not hits:
+            return []
+        return [Slot(float(s * SECONDS), hits.get(s, {})) for s in range(min(hits), end)]
+
+
+def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:
+    return zip(cells[::3], cells[1::3], cells[2::3], strict=True)
+
+
+def _sweep(rows: dict[tuple[str, Key], _Row], sample: Sample, slot: int) -> None:
+    """Forget what went long ago, and of the rest that went all but the latest."""
+    gone = sorted((k for k in rows if k[1] not in sample.rows), key=lambda k: rows[k].last)
+    for place, key in enumerate(gone, 1):
+        if rows[key].last < slot - SLOTS or place <= len(gone) - MOST:
+            del rows[key]

@@ -1,0 +1,151 @@
+"""What was before: the latest values of each pane's figures, row by row, in bounded memory."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from probes.analysis.snapshot import Snapshot
+from probes.model import HookId
+from probes.units import Unit
+from tui.session.anomaly import CALM, LENGTH, Course, Rule, Verdict
+from tui.session.heat import Heat
+
+MOST = 4000
+"""Rows of a figure that are kept although they have gone."""
+_SWEEP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number whose history is kept for each row. values: a hook's snapshots -> key -> number.
+    hook: whose, "*" for each hook's own. wrong: other than 0 is bad. rule: when it is unusual."""
+
+    name: str
+    title: str
+    unit: Unit
+    hook: str
+    values: Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
+    wrong: bool = False
+    rule: Rule | None = None
+
+
+class _Watch:
+    """A hook's ticks: how many there were, when, and since which it is watched without a break."""
+
+    def __init__(self) -> None:
+        self.ticks, self.begun = 0, 1
+        self.walls = array("d")
+        self._counting: frozenset[tuple[HookId, int]] = frozenset()
+
+    def take(self, snapshots: Sequence[Snapshot]) -> float:
+        """Another tick; its time in Unix seconds."""
+        self.ticks += 1
+        counting = frozenset((s.id, s.sample.epoch) for s in snapshots)
+        if counting != self._counting:
+            self._counting, self.begun = counting, self.ticks
+        wall = max((s.sample.wall for s in snapshots), default=0.0)
+        self.walls.append(max(wall, self.walls[-1] if self.walls else 0.0))
+        if len(self.walls) > LENGTH + _SWEEP:
+            del self.walls[:_SWEEP]
+        return self.walls[-1]
+
+    def until(self, wall: float) -> int:
+        """How many ticks there had been at that moment."""
+        return self.ticks - len(self.walls) + bisect_right(self.walls, wall)
+
+
+class History:
+    """Each figure's rows, as many values as `LENGTH`; rows that go are forgotten in time."""
+
+    LENGTH = LENGTH
+
+    def __init__(self, figures: Iterable[Figure]) -> None:
+        self._figures: dict[str, list[Figure]] = {}
+        for figure in {f.name: f for f in figures}.values():  # a figure may be in several panes
+            self._figures.setdefault(figure.hook, []).append(figure)
+        self._kept: dict[tuple[str, str], dict[Hashable, Course]] = {}
+        self._unusual: dict[str, set[Hashable]] = {}
+        self._watches: dict[str, _Watch] = {}
+        self.heat = Heat()
+
+    @property
+    def ticks(self) -> dict[str, int]:
+        """How many ticks of each hook there were."""
+        return {hook: watch.ticks for hook, watch in self._watches.items()}
+
+    def until(self, wall: float) -> dict[str, int]:
+        """How many there had been at that moment, in Unix seconds."""
+        return {hook: watch.until(wall) for hook, watch in self._watches.items()}
+
+    def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
+        watch = self._watches.setdefault(hook, _Watch())
+        wall, tick = watch.take(snapshots), watch.ticks
+        self.heat.add(snapshots)
+        for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
+            kept = self._kept.setdefault((figure.name, hook), {})
+            unusual, rule = self._unusual.setdefault(figure.name, set()), figure.rule
+            for key, value in figure.values(snapshots).items():
+                course = kept.get(key)
+                if course is None:
+                    course = kept[key] = Course(tick)
+                if course.take(tick, value, wall, rule, watch.begun):
+                    unusual.add(key)
+                elif key in unusual:
+                    unusual.discard(key)
+            if tick % _SWEEP == 0:
+                _sweep(kept, tick)
+                unusual &= kept.keys()
+
+    def series(
+        self,
+        figure: Figure,
+        key: Hashable,
+        ticks: Mapping[str, int] | None = None,
+        most: int = 2 * LENGTH,
+    ) -> list[float | None]:
+        """A row's latest values, the newest last. ticks: as after so many readings."""
+        course, until = self._find(figure, key, ticks)
+        return course.values(until, most) if course is not None else []
+
+    def verdict(
+        self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
+    ) -> Verdict:
+        """Whether the row is unusual, and what is known of that."""
+        if ticks is None and key not in self._unusual.get(figure.name, ()):
+            return CALM  # as nearly all are
+        course, until = self._find(figure, key, ticks)
+        return course.verdict(until) if course is not None else CALM
+
+    def usual(
+        self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
+    ) -> float | None:
+        """What is usual for the row, without what was unusual; None where too little is known."""
+        course, until = self._find(figure, key, ticks)
+        if course is None:
+            return None
+        begun = self._watches[_hook(figure, key)].begun
+        return course.usual(until, figure.rule or Rule(0, absent=None), begun)
+
+    def _find(
+        self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None
+    ) -> tuple[Course | None, int]:
+        hook = _hook(figure, key)
+        watch = self._watches.get(hook)
+        now = watch.ticks if watch is not None else 0
+        until = now if ticks is None else min(ticks.get(hook, 0), now)
+        return self._kept.get((figure.name, hook), {}).get(key), until
+
+
+def _hook(figure: Figure, key: Hashable) -> str:
+    return key.hook if figure.hook == "*" and isinstance(key, HookId) else figure.hook
+
+
+def _sweep(kept: dict[Hashable, Course], tick: int) -> None:
+    """Forget what went long ago, and of the rest that went all but the latest `MOST`."""
+    gone = sorted((k for k, c in kept.items() if c.last < tick), key=lambda k: kept[k].last)
+    for place, key in enumerate(gone, 1):
+        if kept[key].last < tick - LENGTH or place <= len(gone) - MOST:
+            del kept[key]

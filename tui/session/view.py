@@ -1,0 +1,129 @@
+"""What panes are drawn from: the latest snapshots, what was before, and what happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
+
+from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.model import Hook, HookId, Row, Sample, Status
+from tui.session.anomaly import Verdict
+from tui.session.drop_rules import Dropping
+from tui.session.history import Figure, History
+
+T = TypeVar("T")
+
+
+class Event(NamedTuple):
+    """Something that was done to a hook, for the log. wall: Unix seconds."""
+
+    wall: float
+    text: str
+    role: str
+
+
+class Decided(NamedTuple):
+    """An entry of a hook's own log (a connect that was decided)."""
+
+    wall: float
+    row: Row
+
+
+@dataclass(slots=True)
+class View:
+    """Everything a pane may look at. A frozen screen has a view of its own.
+
+    ticks: how many ticks of each hook this view has seen, None: all there are.
+    wall: when the newest sample was taken, in Unix seconds. dropping: the rules that stand.
+    about: the interface that an inner pane is about. since: the first sample of each hook.
+    version: grows with each reading that comes into it.
+    """
+
+    catalogue: Mapping[str, Hook]
+    history: History
+    snapshots: dict[HookId, Snapshot] = field(default_factory=dict)
+    statuses: tuple[Status, ...] = ()
+    events: Sequence[Event] = ()
+    decided: Mapping[str, Sequence[Decided]] = field(default_factory=dict)
+    wall: float = 0.0
+    ticks: dict[str, int] | None = None
+    bits: bool = False
+    ascii: bool = False
+    dropping: tuple[Dropping, ...] = ()
+    about: str = ""
+    since: dict[HookId, Sample] = field(default_factory=dict)
+    version: int = 0
+    _stamp: object = field(default=None, init=False, repr=False, compare=False)
+    _answers: dict[Callable[[View], Any], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def still(self) -> View:
+        """This moment, to be looked at while the live view goes on."""
+        return replace(
+            self,
+            snapshots=dict(self.snapshots),
+            events=tuple(self.events),
+            decided={hook: tuple(kept) for hook, kept in self.decided.items()},
+            ticks=dict(self.history.ticks),
+            since=dict(self.since),
+        )
+
+    def once(self, ask: Callable[[View], T]) -> T:
+        """What `ask` makes of it, made once until something of it changes."""
+        stamp = (
+            self.version,
+            self.history,
+            self.ticks,
+            self.statuses,
+            self.dropping,
+            self.about,
+            self.bits,
+            self.ascii,
+        )
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._answers.clear()
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        found: T = self._answers[ask]
+        return found
+
+    @property
+    def past(self) -> bool:
+        """It does not go on: what is attached now is not in it."""
+        return self.ticks is not None
+
+    def of(self, hook: str) -> list[Snapshot]:
+        """The hook's snapshots, one for each target that stands."""
+        return self.once(_by_hook).get(hook, [])
+
+    def rows(self, hook: str) -> list[SnapshotRow]:
+        return [r for s in self.of(hook) for r in s.rows]
+
+    def status(self, id: HookId) -> Status:
+        return next((s for s in self.statuses if s.id == id), Status(id))
+
+    def series(self, figure: Figure, key: Hashable, most: int) -> list[float | None]:
+        """The latest so many values."""
+        return self.history.series(figure, key, self.ticks, most)
+
+    def verdict(self, figure: Figure, key: Hashable) -> Verdict:
+        return self.history.verdict(figure, key, self.ticks)
+
+    def usual(self, figure: Figure, key: Hashable) -> float | None:
+        return self.history.usual(figure, key, self.ticks)
+
+
+def _by_hook(view: View) -> dict[str, list[Snapshot]]:
+    found: dict[str, list[Snapshot]] = {}
+    for id, snapshot in view.snapshots.items():
+        found.setdefault(id.hook, []).append(snapshot)
+    return found
+
+
+def clock(wall: float) -> str:
+    """The time of day, here."""
+    return time.strftime("%H:%M:%S", time.localtime(wall)) if wall else "--:--:--"

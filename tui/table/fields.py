@@ -1,0 +1,150 @@
+"""What a table shows: records, and the fields that turn their values into text and roles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+
+from probes.analysis.snapshot import SnapshotRow
+from probes.model import Hook, Kind, Value
+from probes.units import Unit, printable, show
+from tui.table.lines import fit, width_of
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a table: values by field. key: its identity. name: what people call it.
+
+    mark: "warn" or "bad" where something is wrong with it. row: the snapshot's row behind it.
+    leads: the pane, and the key of its row, that this one is about.
+    """
+
+    key: object
+    name: str
+    values: Mapping[str, Value]
+    mark: str = ""
+    row: SnapshotRow | None = None
+    leads: tuple[str, object] | None = None
+
+    def number(self, name: str) -> float:
+        value = self.values.get(name)
+        return value if isinstance(value, int | float) else 0
+
+    def text(self, name: str) -> str:
+        return str(self.values.get(name) or "")
+
+
+def _plain(_: Record) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a table.
+
+    width: cells it needs, of which the title takes one less (the sort mark); 0: it only sorts.
+    grow: cells it can use. rank: the highest goes first where space is short. colour: record ->
+    role. write: what stands there where the unit does not say it; it is sorted by its value all
+    the same. brief: what stands there where that does not fit. left: it stands at the left
+    although it is a number. newest: the end of a text that is too long is shown, not its
+    beginning. under: it goes to a second line where there is no space for all on one.
+    """
+
+    name: str
+    title: str
+    unit: Unit = Unit.TEXT
+    width: int = 8
+    rank: int = 5
+    grow: int = 0
+    help: str = ""
+    colour: Callable[[Record], str] = field(default=_plain)
+    write: Callable[[Record], str] | None = None
+    brief: Callable[[Record], str] | None = None
+    left: bool = False
+    newest: bool = False
+    under: bool = False
+
+    @property
+    def right(self) -> bool:
+        """Numbers stand at the right."""
+        return self.unit is not Unit.TEXT and not self.left
+
+    def cell(self, record: Record, width: int, bits: bool) -> str:
+        """What stands there, in exactly that many cells."""
+        text = self.text(record, bits)
+        if self.brief is not None and width_of(text) > width:
+            text = self.brief(record)
+        return fit(text[-width:] if self.newest else text, width, right=self.right)
+
+    def text(self, record: Record, bits: bool) -> str:
+        if self.write is not None:
+            return self.write(record)
+        value = record.values.get(self.name)
+        if value == 0 and self.unit is not Unit.NUMBER:
+            return "0"
+        return show(value, self.unit, bits=bits)
+
+    def role(self, record: Record) -> str:
+        value = record.values.get(self.name)
+        if value is None or (value == 0 and self.right) or value == "-":
+            return "muted"
+        return self.colour(record)
+
+    def order(self, record: Record) -> tuple[int, float, str]:
+        """A sort key for any value: what is not known comes before 0, text after numbers."""
+        value = record.values.get(self.name)
+        if isinstance(value, int | float):
+            return 1, value, ""
+        return (0, 0, "") if value is None else (2, 0, natural(str(value)))
+
+
+@lru_cache(4096)
+def natural(text: str) -> str:
+    """A sort key: eth2 comes before eth10, and 10.0.0.9 before 10.0.0.10."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(12), text.lower())
+
+
+def of(
+    hook: Hook,
+    column: str,
+    *,
+    title: str = "",
+    width: int = 0,
+    rank: int = 5,
+    grow: int = 0,
+    colour: Callable[[Record], str] = _plain,
+) -> Field:
+    """A field from a hook's column: its unit and help; a counter is shown as its rate."""
+    c = hook.column(column)
+    rate = c.kind is Kind.COUNTER
+    name = rate_of(column) if rate else column
+    text = title or (f"{c.title}/s" if rate else c.title)
+    help = f"{c.help}, each second" if rate else c.help
+    return Field(name, text, c.unit, width or max(c.width, len(text) + 1), rank, grow, help, colour)
+
+
+@cache
+def rate_of(column: str) -> str:
+    """The name of a counter's rate, as in the JSON."""
+    return f"{column}_per_s"
+
+
+def values_of(row: SnapshotRow) -> dict[str, Value]:
+    """A snapshot row's values, and its rates as NAME_per_s."""
+    return {**row.values, **{rate_of(n): r for n, r in row.rates.items()}}
+
+
+def coloured(role: str, over: float, *names: str) -> Callable[[Record], str]:
+    """The role where one of the values is above the bound."""
+
+    def colour(record: Record) -> str:
+        return role if any(record.number(n) > over for n in names) else ""
+
+    return colour
+
+
+def label(text: object) -> str:
+    """Somebody else's text, harmless and in one piece."""
+    return printable(str(text))

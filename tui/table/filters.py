@@ -1,0 +1,269 @@
+"""The filter line: words and comparisons, all of which must hold of a row; `!` denies one.
+
+    nginx              somewhere in the row        comm:nginx       in that column
+    !10.0.1.21         nowhere in it               comm=nginx       exactly, in that column
+    "two words"        spaces and all              srtt>50ms  drops>=1k  rx_bytes<10MB  fail>5%
+
+A column is named by its name or title, or a part of either; where several have the part, one of
+them must do. What is not known compares as neither greater nor less.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import NoReturn
+
+from probes import units
+from probes.units import Unit
+from tui.table.fields import Field, Record, label
+from tui.table.lines import Span
+
+Test = Callable[[Record], bool]
+
+
+class FilterError(ValueError):
+    """What is no filter: one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition. says: it in words."""
+
+    says: str
+    test: Test
+
+
+_TOKEN = re.compile(r'!?(?:[^\s"]|"[^"]*"?)+')
+_COMPARES = re.compile(r"([A-Za-z][\w/.]*)(>=|<=|!=|>|<|=|:)(.*)", re.DOTALL)
+_NUMBER = re.compile(r"([+-]?\d+(?:\.\d*)?|\.\d+)([A-Za-zµ%]*)(?:/s)?")
+_ORDER = {
+    ">": ("above", operator.gt),
+    "<": ("below", operator.lt),
+    ">=": ("at least", operator.ge),
+    "<=": ("at most", operator.le),
+    "=": ("is", operator.eq),
+    "!=": ("is not", operator.ne),
+}
+_NS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 6e10, "min": 6e10, "h": 3.6e12}
+_PREFIX = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+
+def parse(text: str, fields: Sequence[Field]) -> Test | None:
+    """A test for records; None where the text asks for nothing. Raises FilterError."""
+    return _all(terms_of(text, fields))
+
+
+def parse_so_far(text: str, fields: Sequence[Field]) -> Test | None:
+    """The same while it is being typed: what is no condition yet asks for nothing."""
+    terms: list[Term] = []
+    for token in _TOKEN.findall(text):
+        with suppress(FilterError):
+            terms += terms_of(token, fields)
+    return _all(terms)
+
+
+def _all(terms: Sequence[Term]) -> Test | None:
+    return (lambda record: all(t.test(record) for t in terms)) if terms else None
+
+
+def reading(text: str, fields: Sequence[Field]) -> Span:
+    """How the text is understood; or what is wrong with it, in "bad"; what to type at first."""
+    try:
+        terms = terms_of(text, fields)
+    except FilterError as wrong:
+        return label(f"! {wrong}"), "bad"
+    if not terms:
+        return f"{_example(fields)}; Tab: columns", "muted"
+    return label("= " + " and ".join(t.says for t in terms)), "muted"
+
+
+def terms_of(text: str, fields: Sequence[Field]) -> tuple[Term, ...]:
+    """Every condition in the text. Raises FilterError."""
+    return tuple(_terms(text, fields))
+
+
+def _terms(text: str, fields: Sequence[Field]) -> Iterator[Term]:
+    for token in _TOKEN.findall(text):
+        body = token.removeprefix("!")
+        if body:
+            term = _term(body, fields)
+            yield term if body is token else _denied(term)
+
+
+def _denied(term: Term) -> Term:
+    return Term(f"not {term.says}", lambda record: not term.test(record))
+
+
+def _term(token: str, fields: Sequence[Field]) -> Term:
+    compares = _COMPARES.fullmatch(token)
+    if compares is None:
+        return _anywhere(token, fields)
+    name, sign, wanted = compares[1], compares[2], compares[3].replace('"', "")
+    found = columns_of(name, fields)
+    if not found:
+        if sign == ":":  # 10.0.0.5:443 and fe80::1 have colons of their own
+            return _anywhere(token, fields)
+        _refuse(f"there is no column {name!r}; there are {_names(fields)}")
+    if not compares[3]:
+        _refuse(f"{name}{sign} what? {_example(found)}")
+    terms = [t for t in (_compared(f, sign, wanted, len(found) > 1) for f in found) if t]
+    if not terms:
+        _refuse(f"{name} is text: {name}:{wanted} or {name}={wanted}")
+    says = " or ".join(t.says for t in terms)
+    return Term(says if len(terms) == 1 else f"({says})", lambda r: any(t.test(r) for t in terms))
+
+
+def _refuse(sentence: str) -> NoReturn:
+    raise FilterError(sentence)
+
+
+def _anywhere(token: str, fields: Sequence[Field]) -> Term:
+    word = token.replace('"', "").lower()
+
+    def test(record: Record) -> bool:
+        return word in " ".join([record.name, *(f.text(record, False) for f in fields)]).lower()
+
+    return Term(f'"{word}" anywhere', test)
+
+
+def _compared(field: Field, sign: str, wanted: str, one_of_several: bool) -> Term | None:
+    """None: the column cannot be compared like that."""
+    text, word = field.title, wanted.lower()
+    if sign == ":" and field.unit is not Unit.NUMBER:
+        return Term(f'{text} has "{word}"', lambda r: word in field.text(r, False).lower())
+    if not field.right:
+        if sign not in ("=", "!="):
+            return None
+        word = "-" if word == "-" else word
+        says, equal = _ORDER[sign][0], sign == "="
+        return Term(f'{text} {says} "{word}"', lambda r: (_text(r, field) == word) is equal)
+    if wanted == "-" and sign in (":", "=", "!="):
+        known = sign == "!="
+        says = "is known" if known else "is not known"
+        return Term(f"{text} {says}", lambda r: (r.values.get(field.name) is not None) is known)
+    try:
+        number = number_of(wanted, field)
+    except FilterError:
+        if one_of_several and sign == ":":
+            return None
+        raise
+    says, holds = _ORDER["=" if sign == ":" else sign]
+
+    def test(record: Record) -> bool:
+        value = record.values.get(field.name)
+        return isinstance(value, int | float) and bool(holds(value, number))
+
+    return Term(f"{text} {says} {units.show(number, field.unit)}", test)
+
+
+def _text(record: Record, field: Field) -> str:
+    return field.text(record, False).lower()
+
+
+def number_of(text: str, field: Field) -> float:
+    """The number in the column's own unit. Raises FilterError."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        _refuse(f"{text!r} is no number for {field.title}: {_such_as(field)}")
+    number, suffix = float(match[1]), match[2]
+    factor = _factor(suffix, field.unit)
+    if factor is None or (not suffix and number and field.unit in (Unit.NS, Unit.US)):
+        what = f"{suffix!r} is no unit of" if suffix else "say the unit of"
+        _refuse(f"{what} {field.title}: {_such_as(field)}")
+    value = number * factor
+    return int(value) if value == int(value) else value
+
+
+def _factor(suffix: str, unit: Unit) -> float | None:
+    """What the suffix multiplies by; None where the unit knows none such."""
+    match unit:
+        case Unit.NS | Unit.US:
+            factor = _NS.get(suffix.lower()) if suffix else 1
+            return factor / 1000 if factor and suffix and unit is Unit.US else factor
+        case Unit.PERCENT:
+            return 1 if suffix in ("", "%") else None
+        case Unit.BYTES:
+            return _of_bytes(suffix)
+    step = _PREFIX.get(suffix.lower())
+    return None if step is None else float(1000**step)
+
+
+def _of_bytes(suffix: str) -> float | None:
+    """As the screen shows them: B by 1024, b (bits) by 1000."""
+    bits = suffix.endswith(("b", "bit")) and not suffix.endswith("ib")
+    prefix = suffix.removesuffix("bit").rstrip("bB").removesuffix("i").lower()
+    step = _PREFIX.get(prefix)
+    if step is None:
+        return None
+    return 1000**step / 8 if bits else float(1024**step)
+
+
+# Columns, by what people call them
+
+
+def names_of(field: Field) -> tuple[str, str]:
+    """Its name, as in JSON, without the end that rates have; and its title in one word."""
+    return short(field), field.title.lower().replace(" ", "").removesuffix("/s")
+
+
+def short(field: Field) -> str:
+    return field.name.removesuffix("_per_s")
+
+
+def columns_of(name: str, fields: Sequence[Field]) -> list[Field]:
+    """The columns that the name can mean: the one of that name, else all with such a part."""
+    wanted = name.lower().removesuffix("/s").removesuffix("_per_s")
+    for fits in (str.__eq__, str.startswith, str.__contains__):
+        found = [f for f in fields if any(fits(known, wanted) for known in names_of(f))]
+        if found:
+            return found[:1] if fits is str.__eq__ else found
+    return []
+
+
+def complete(text: str, fields: Sequence[Field]) -> tuple[str, str]:
+    """The text with its last word made a column's name, as far as that is clear; and, where it
+    is not, the names that it could be."""
+    head, word = re.fullmatch(r"(.*?)(!?[\w/.]*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    if head and not head[-1].isspace():
+        return text, ""  # a value is being typed
+    deny, word = word[: word.startswith("!")], word.removeprefix("!")
+    found = columns_of(word, fields) if word else list(fields)
+    found = [f for f in found if f.title != "#"]
+    if len(found) == 1:
+        return f"{head}{deny}{short(found[0])}{':' if not found[0].right else '>'}", ""
+    names = [short(f) for f in found]
+    clear = _common(names) if word and names and all(n.startswith(word) for n in names) else word
+    return f"{head}{deny}{clear}", label(_names(found) or f"no column has {word!r} in its name")
+
+
+def _common(names: Sequence[str]) -> str:
+    """What all begin with."""
+    columns = zip(*names, strict=False)
+    return "".join(c[0] for c in takewhile(lambda c: len(set(c)) == 1, columns))
+
+
+def _names(fields: Sequence[Field]) -> str:
+    return ", ".join(short(f) for f in fields if f.title != "#")
+
+
+def _example(fields: Sequence[Field]) -> str:
+    """One of each kind that there is here."""
+    text = next((f for f in fields if not f.right), None)
+    scaled = next((f for f in fields if f.right and f.unit is not Unit.NUMBER), None)
+    such = [f"{short(text)}:word"] if text else []
+    such += [f"{short(scaled)}>{_LIKE.get(scaled.unit, '1k')}"] if scaled else []
+    such += ["!word leaves out"] if len(fields) > 1 else []
+    return f"such as {', '.join(such)}" if such else f"such as {_names(fields)}=80"
+
+
+def _such_as(field: Field) -> str:
+    like = _LIKE.get(field.unit, "80" if field.unit is Unit.NUMBER else "1k")
+    return f"such as {short(field)}>{like}"
+
+
+_LIKE = {Unit.NS: "50ms", Unit.US: "50ms", Unit.BYTES: "10MB", Unit.PERCENT: "5%"}

@@ -1,0 +1,181 @@
+"""What an app is beside its screen: tasks of its own, and leaving, whatever the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from textual._compositor import ChopsUpdate, CompositorUpdate
+from textual.app import App
+from textual.driver import Driver as AnyDriver
+from textual.filter import Monochrome, NoColor
+from textual.widgets._toast import ToastRack
+
+from probes.source import Source
+from tui.terminal import crash
+from tui.terminal.driver import Brush, Driver, smallest
+
+
+class _Smallest(CompositorUpdate):
+    """A partial update that writes changed cells only."""
+
+    def __init__(self, update: ChopsUpdate) -> None:
+        self._update = update
+
+    def render_segments(self, console: Any) -> str:
+        return smallest(self._update, console)
+
+
+class Running(App[None]):
+    """An app on a source, which `run` closes (and others beside it). crashed: what it died of.
+
+    brush: while cells may go straight to the terminal, what collects them.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(driver_class=Driver)
+        # NO_COLOR chooses a theme (theme.default_name); Textual takes it too when it is empty.
+        self._filters = [f for f in self._filters if not isinstance(f, NoColor | Monochrome)]
+        self.source = source
+        self.sources: tuple[Source, ...] = (source,)
+        self.crashed: BaseException | None = None
+        self.brush: Brush | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Tasks: one that fails ends the app
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._handle_exception(error)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Leave; `run` writes the report. (Textual would print locals.)"""
+        self.crashed = self.crashed or getattr(error, "error", error)
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    # Leaving
+
+    def leave(self, status: int) -> None:
+        """Out, with this exit status, however slow the terminal is."""
+        driver: AnyDriver | None = self._driver
+        if isinstance(driver, Driver):
+            driver.output.leaving.set()
+        self.exit(return_code=status)
+
+    def terminal_gone(self) -> None:
+        self.leave(128 + signal.SIGHUP)
+
+    async def _on_exit_app(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await super()._on_exit_app()
+
+    # The terminal
+
+    def on_driver_signal_resume(self) -> None:
+        """Back from the shell, which has drawn over us."""
+        self.redraw()
+
+    def _display(self, screen: Any, renderable: Any) -> None:
+        if isinstance(renderable, ChopsUpdate):
+            renderable = _Smallest(renderable)
+        super()._display(screen, renderable)
+
+    mouse = True
+    """Whether the terminal tells of the mouse."""
+
+    def action_mouse(self) -> None:
+        self.mouse = not self.mouse
+        if isinstance(self._driver, Driver):
+            self._driver.want_mouse(self.mouse)
+
+    def redraw(self) -> None:
+        """All of it, whatever the terminal shows by now."""
+        if self._driver is not None:
+            self._driver.write("\x1b[0m\x1b[2J")
+        self.screen.refresh(layout=True)
+
+    @property
+    def behind(self) -> bool:
+        """The terminal has not yet taken what it was given."""
+        driver: AnyDriver | None = self._driver
+        return isinstance(driver, Driver) and driver.busy
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """What is repainted meanwhile is on its way to the terminal at the end of it; else Textual
+        shows it within 50 ms."""
+        if self.brush is not None:  # within another
+            yield
+            return
+        self.take_brush()
+        try:
+            yield
+        finally:
+            self.put_brush()
+
+    def take_brush(self) -> None:
+        """Until `put_brush`, changed cells go straight to the terminal, where nothing is in the
+        way: Textual's compositor takes several times as long for them."""
+        if isinstance(self._driver, Driver) and self._nothing_above():
+            self.brush = Brush(self.console)
+
+    def put_brush(self) -> None:
+        brush, self.brush = self.brush, None
+        if brush is None or self._driver is None or not (cells := brush.text()):
+            return
+        self._begin_update()
+        self._driver.write(cells)
+        self._end_update()
+
+    def _nothing_above(self) -> bool:
+        """Neither a toast nor another screen covers a widget, and none is about to move."""
+        if len(self.screen_stack) != 1 or self._batch_count or len(self._notifications):
+            return False
+        screen = self.screen_stack[0]
+        toasts = any(c.children for c in screen.children if isinstance(c, ToastRack))
+        return not toasts and not screen._layout_required
+
+
+async def until_left(app: Running, *, mouse: bool) -> int:
+    """Run it, then close its sources. Returns the exit status.
+
+    0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
+    """
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(sig, app.leave, 128 + sig)
+    try:
+        await app.run_async(mouse=mouse)
+    except Exception as error:  # whatever it was, the report has it
+        app.crashed = app.crashed or error
+    finally:
+        await asyncio.gather(*(source.close() for source in app.sources))
+    if app.crashed is None:
+        return app.return_code or 0
+    _say(app.crashed)
+    return 1
+
+
+def _say(error: BaseException) -> None:
+    path = crash.write(error)
+    where = f"the report is in {path}" if path else "no report could be written"
+    try:
+        print(f"ebpftop: an internal error ({type(error).__name__}); {where}", file=sys.stderr)
+    except OSError:
+        pass  # the terminal is gone: nobody is there to read it

@@ -1,0 +1,39 @@
+"""Crash reports: where it happened, without the values that were in it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+from tui.terminal.files import write_new
+
+_KEEP_FRAMES = 30
+
+
+def report(error: BaseException) -> str:
+    """The error's type and its frames as file, line and function.
+
+    Neither messages nor locals are in it: they hold addresses, names and paths of the host.
+    """
+    lines = [f"ebpftop crash, {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"]
+    lines.append(f"python {platform.python_version()}, linux {platform.release()}")
+    cause: BaseException | None = error
+    while cause is not None:
+        lines.append(type(cause).__qualname__)
+        for frame in traceback.extract_tb(cause.__traceback__)[-_KEEP_FRAMES:]:
+            place = "/".join(Path(frame.filename).parts[-3:])
+            lines.append(f"  {place}:{frame.lineno} {frame.name}")
+        cause = cause.__cause__
+    return "\n".join(lines) + "\n"
+
+
+def write(error: BaseException, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The report in a new file below XDG_STATE_HOME, for its owner only; None: it cannot be."""
+    try:
+        return write_new("crash", "txt", report(error), environ)
+    except OSError:
+        return None  # no place to write to: the sentence on stderr says so

@@ -1,0 +1,90 @@
+"""Blocks that details are made of: headings, pairs, graphs, histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from probes import units
+from probes.model import Hook, HookId, Kind
+from probes.units import Unit
+from tui.session.history import Figure
+from tui.session.view import View
+from tui.table.fields import Record, label, rate_of
+from tui.table.lines import BLANK, Line, fit, line, wrap
+from tui.toolkit.pane import Pane
+from tui.widgets.graph import graph
+from tui.widgets.heat_map import heat_map
+from tui.widgets.histogram import histogram
+
+
+def heading(text: str) -> list[Line]:
+    return [BLANK, line((text, "accent"))]
+
+
+def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
+    """Every counter with its total and its rate, and every level, one a line."""
+    lines = [line((f"  {'':22}{'total':>10}{'each second':>14}", "header"))]
+    for c in hook.columns:
+        if c.hidden or c.kind is Kind.KEY or c.unit in (Unit.TEXT, Unit.NUMBER):
+            continue
+        value = record.values.get(c.name)
+        if c.kind is Kind.COUNTER:
+            rate = record.values.get(rate_of(c.name))
+            total = units.show(value, c.unit)
+            each = units.show(rate, c.unit, bits=bits)
+            role = "muted" if not value else ""
+            lines.append(
+                line((f"  {c.title:22}", "muted"), (f"{total:>10}", role), (f"{each:>14}", role))
+            )
+        else:
+            text = fit(units.show(value, c.unit), 10, right=True)
+            lines.append(line((f"  {c.title:22}", "muted"), text))
+    return lines
+
+
+def graphs(pane: Pane, view: View, record: Record, width: int, height: int = 4) -> list[Line]:
+    """The history of each of the pane's figures for this record."""
+    lines: list[Line] = []
+    for figure in pane.figures:
+        lines += [BLANK, *figure_lines(figure, pane, view, record, width, height)]
+    return lines
+
+
+def figure_lines(
+    figure: Figure, pane: Pane, view: View, record: Record, width: int, height: int
+) -> list[Line]:
+    """A figure's title with the latest and the greatest value, then the graph."""
+    values = view.series(figure, pane.figure_key(record), 2 * width)
+    shown = [v for v in values if v is not None]
+    now = units.show(shown[-1] if shown else None, figure.unit, bits=view.bits)
+    most = units.show(max(shown, default=None), figure.unit, bits=view.bits)
+    title = line(
+        (f" {label(record.name)} ", "accent"), figure.title, (f"  now {now}", ""),
+        (f"  max {most}", "muted"),
+    )  # fmt: skip
+    drawn = graph(values, width - 1, height, wrong=figure.wrong, ascii=view.ascii)
+    return [title, *(Line(((" ", ""), *text.spans)) for text in drawn)]
+
+
+def spread(
+    title: str, hook: str, record: Record, column: str, width: int,
+    unit: Callable[[float], str], view: View,
+) -> list[Line]:  # fmt: skip
+    """A histogram column of the record: over the last minutes, and since it was attached."""
+    buckets, row = record.values.get(column), record.row
+    if not isinstance(buckets, tuple) or row is None:
+        return []
+    slots = view.history.heat.of(HookId(hook), column, row.key, view.wall)
+    lines = [*heading(f"{title}, over time"), *heat_map(slots, width, unit, ascii=view.ascii)]
+    body = histogram(buckets, width, unit, ascii=view.ascii)
+    return [*lines, *heading(f"{title}, since attach"), *body]
+
+
+def pairs(items: Sequence[tuple[str, object]], width: int = 0) -> list[Line]:
+    """Names and values; wrapped where a width is given."""
+    lines = []
+    for name, text in items:
+        rows = list(wrap(label(text), max(width - 18, 20))) if width else [label(text)]
+        for i, row in enumerate(rows):
+            lines.append(line((f"  {'' if i else name:14}", "muted"), row))
+    return lines

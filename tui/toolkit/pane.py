@@ -1,0 +1,100 @@
+"""A pane as data: what it shows, declared in one file below `panes/` and found by being there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from probes.model import Hook, HookId
+from tui.session.anomaly import Verdict
+from tui.session.drop_rules import Offer
+from tui.session.history import Figure
+from tui.session.view import View
+from tui.table.fields import Field, Record
+from tui.table.lines import Line, Span
+
+
+class Trouble(NamedTuple):
+    """What is wrong now, in words. role: "warn" or "bad"."""
+
+    role: str
+    text: str
+
+
+class Finding(NamedTuple):
+    """A row as the overview shows it: how bad it is now, and why.
+
+    record: the pane's own, so that one can go there. figure, key: the history that tells most.
+    does: what is counted, as a verb where it is one; now: how much, with its unit. weight: the
+    greater, the worse.
+    """
+
+    record: Record
+    figure: Figure
+    key: Hashable
+    verdict: Verdict
+    does: str
+    now: str
+    why: str
+    weight: float = 0.0
+
+
+EVERY = "*"
+"""As a hook's name: all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """One pane.
+
+    hooks: whose ticks change it. fields: its columns, from the
+    catalogue. records: its rows. trouble: the worst thing in it now,
+    or None. detail: the lines of a record's detail, for a width. figures: what is kept of each
+    row and drawn as graphs, the first in the pane itself; figure_key: a record's key in them.
+    below: more lines under the table where there is space, with their heading. hook_of: what
+    attaching and detaching mean on a record. while_open: what to attach while its detail is open.
+    reverse: sorted from the greatest at first. few: rows are few, so the graphs get the space.
+
+    worst: its worst rows for the overview, at most so many, the worst first, also where nothing is
+    wrong; needs: the hooks that tell it; calm: what stands there where it has none. kept: figures
+    that are not drawn here. leads: the pane and the row that Enter goes to instead of a detail.
+    draw: instead of the figures' graphs, for a width and height. wants: what is to be attached
+    just now, while it is shown.
+
+    inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
+    while_shown: what to attach while it is shown, by what it is about. about: the interface that
+    a record stands for. offer: what a record suggests to drop. summary: what stands where nothing
+    is wrong. empty: what stands where there is no row.
+    """
+
+    name: str
+    title: str
+    order: int
+    hooks: tuple[str, ...]
+    fields: Callable[[Mapping[str, Hook]], tuple[Field, ...]]
+    sort: str
+    records: Callable[[View], Sequence[Record]]
+    trouble: Callable[[View], Trouble | None]
+    detail: Callable[[View, Record, int], list[Line]]
+    figures: tuple[Figure, ...] = ()
+    figure_key: Callable[[Record], Hashable] = lambda record: record.key
+    below: Callable[[View, int, int], list[Line]] | None = None
+    below_title: str = ""
+    hook_of: Callable[[Record], HookId | None] | None = None
+    while_open: Callable[[Record], HookId] | None = None
+    reverse: bool = True
+    few: bool = False
+    inner: bool = False
+    while_shown: Callable[[str], HookId] | None = None
+    about: Callable[[Record], str] | None = None
+    offer: Callable[[Record], Offer | None] | None = None
+    summary: Callable[[View], Span] | None = None
+    empty: str = "nothing yet"
+    worst: Callable[[View, int], Sequence[Finding]] | None = None
+    needs: tuple[str, ...] = ()
+    kept: tuple[Figure, ...] = ()
+    calm: str = ""
+    leads: Callable[[Record], tuple[str, object] | None] | None = None
+    draw: Callable[[View, int, int], list[Line]] | None = None
+    wants: Callable[[View], HookId | None] | None = None

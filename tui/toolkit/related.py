@@ -1,0 +1,122 @@
+"""What else is known of a row's process, connection or interface: rows of other panes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
+
+from probes import units
+from probes.analysis.snapshot import SnapshotRow
+from probes.model import Value
+from probes.units import Unit
+from tui.session.view import View
+from tui.table.fields import label
+from tui.table.lines import Line, Span, fit, line
+from tui.toolkit.detail import heading
+
+MOST = 8
+"""Rows of each kind; more are counted."""
+Keep = Callable[[SnapshotRow], bool]
+_Drawn = tuple[Span | str, ...]
+
+
+def address(host: object, port: object) -> str:
+    """Address and port in one; IPv6 in brackets."""
+    host = str(host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def process(row: SnapshotRow) -> str:
+    """Whose it is, as name[pid]; "?" where no process is seen to hold it."""
+    return "?" if row["pid"] is None else f"{row['comm']}[{row['pid']}]"
+
+
+def of_process(pid: Value) -> Keep:
+    return lambda row: row["pid"] == pid
+
+
+def interface_of(view: View, local: Value) -> str:
+    """The interface that has that address; "" where none has it here."""
+    rows = view.rows("interfaces")
+    return next((str(r["interface"]) for r in rows if str(local) in _addresses(r)), "")
+
+
+def of_interface(view: View, name: str) -> Keep:
+    """Connections from its addresses."""
+    rows = [r for r in view.rows("interfaces") if r["interface"] == name]
+    mine = {a for row in rows for a in _addresses(row)}
+    return lambda row: row["laddr"] in mine
+
+
+def _addresses(row: SnapshotRow) -> list[str]:
+    return str(row.values.get("addresses") or "").split()
+
+
+def trips(view: View, keep: Keep, whose: str, width: int) -> list[Line]:
+    """Connections with their round trips, the slowest first."""
+    rows = [r for r in view.rows("tcp-rtt") if keep(r)]
+    shown = nlargest(MOST, rows, key=lambda r: (r.rate("retransmits") >= 1, r.number("srtt_us")))
+    head = f"  {'SRTT':>8}{'Min':>8}{'Retr/s':>8}  Connection"
+    return _block(f"{whose}: connections", head, rows, map(_trip, shown), width)
+
+
+def _trip(row: SnapshotRow) -> _Drawn:
+    again = row.rate("retransmits")
+    return (
+        f"  {units.show(row['srtt_us'], Unit.US):>8}{units.show(row['min_us'], Unit.US):>8}",
+        (f"{units.count(row.rates['retransmits']):>8}", "warn" if again >= 1 else "muted"),
+        f"  {address(row['laddr'], row['lport'])} > {address(row['raddr'], row['rport'])}",
+        (f"  {process(row)}", "muted"),
+    )
+
+
+def connects(view: View, keep: Keep, whose: str, width: int) -> list[Line]:
+    """Connects by destination, those that fail first."""
+    rows = [r for r in view.rows("tcp-connect") if keep(r)]
+    shown = nlargest(MOST, rows, key=lambda r: (r.rate("failed"), r.rate("connects")))
+    head = f"  {'Conn/s':>8}{'Fail/s':>8}{'Mean':>8}  Destination"
+    return _block(f"{whose}: connects", head, rows, map(_connect, shown), width)
+
+
+def _connect(row: SnapshotRow) -> _Drawn:
+    return (
+        f"  {units.count(row.rates['connects']):>8}",
+        (f"{units.count(row.rates['failed']):>8}", "bad" if row.rate("failed") else "muted"),
+        f"{units.show(row['mean_ns'], Unit.NS):>8}",
+        f"  {address(row['raddr'], row['rport'])}",
+        (f"  {process(row)}", "muted"),
+    )
+
+
+def calls(view: View, pid: Value, whose: str, width: int) -> list[Line]:
+    """Its system calls, of those that are looked at by process."""
+    found = [(str(s.id.target), r) for s in view.of("syscall-processes") for r in s.rows]
+    rows = [(name, r) for name, r in found if r["pid"] == pid]
+    head = f"  {'Calls/s':>8}{'Err/s':>8}{'p99':>8}  System call"
+    spans = (_call(name, row) for name, row in rows[:MOST])
+    return _block(f"{whose}: system calls that are looked at", head, rows, spans, width)
+
+
+def _call(name: str, row: SnapshotRow) -> _Drawn:
+    return (
+        f"  {units.count(row.rates['calls']):>8}",
+        (f"{units.count(row.rates['errors']):>8}", "warn" if row.rate("errors") else "muted"),
+        f"{units.show(row['p99_ns'], Unit.NS):>8}",
+        f"  {name}",
+    )
+
+
+def _block(
+    title: str, head: str, rows: Sequence[object], drawn: Iterable[_Drawn], width: int
+) -> list[Line]:
+    """With a heading; nothing where there is no row."""
+    there = len(rows)
+    if not there:
+        return []
+    lines = [*heading(label(title)), line((head, "header"))]
+    for spans in drawn:
+        whole = line(*spans)
+        lines.append(Line(tuple((label(text), role) for text, role in whole.spans)))
+    if there > MOST:
+        lines.append(line((fit(f"  and {there - MOST} more", width), "muted")))
+    return lines
