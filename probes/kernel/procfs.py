@@ -10,7 +10,8 @@ kernel's Documentation/filesystems/proc.rst.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -99,52 +100,61 @@ class SocketOwners:
         self._next = end + self.REST * (end - begin)
 
 
+Calls = tuple[int, int]
+"""Calls that read, calls that wrote."""
+
+
 class FileCalls:
     """Calls that read or write, of every process this user may look at, since the first reading.
 
     From /proc/<pid>/io: "read*" stands for read, pread64, readv and the like (syscr), "write*"
     for their counterparts (syscw); on sockets, recv and send are not among them. A parent that
-    has waited for a child has the child's calls in its own count, so the sum over all processes
-    is what was done, and short-lived processes are in it too. CONFIG_TASK_IO_ACCOUNTING.
+    has waited for a child has the child's calls in its own count, so what processes did that
+    lived between two readings is in it too. CONFIG_TASK_IO_ACCOUNTING.
     """
 
     def __init__(self) -> None:
-        self._reads, self._writes = NeverBack(), NeverBack()
+        self._known: dict[int, tuple[int, Calls]] | None = None
+        """Each process's parent, and its calls when it was read last."""
+        self._inherited: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
+        """Calls that a parent is about to have from its ended children, counted in these before."""
+        self._sums = [0, 0]
 
     def read(self) -> list[tuple[str, int]]:
         """(name, calls); a count never goes back when processes end."""
         # Parents first: a child that ends meanwhile is then missing until the next reading,
         # instead of being there twice.
-        found = [calls for pid in pids() if (calls := _io(pid)) is not None]
-        return [
-            ("read*", self._reads.update(sum(reads for reads, _ in found))),
-            ("write*", self._writes.update(sum(writes for _, writes in found))),
-        ]
+        now = {pid: calls for pid in pids() if (calls := _io(pid)) is not None}
+        before = self._known
+        if before is not None:
+            self._grow(before, now)
+        self._known = {
+            pid: (_parent(pid) if before is None or pid not in before else before[pid][0], calls)
+            for pid, calls in now.items()
+        }
+        return [("read*", self._sums[0]), ("write*", self._sums[1])]
 
-
-class NeverBack:
-    """A counter made of a sum that may lose parts: what it grew by since the first update.
-
-    A loss that comes back within a few updates (a process between its end and its parent's
-    wait()) is not counted twice; one that does not is then taken as lost, and growth goes on.
-    """
-
-    PATIENCE = 3
-
-    def __init__(self) -> None:
-        self._start: int | None = None
-        self._grown = self._low = 0
-
-    def update(self, total: int) -> int:
-        if self._start is None:
-            self._start = total
-        if total - self._start >= self._grown:
-            self._grown, self._low = total - self._start, 0
-        elif self._low == self.PATIENCE:
-            self._start, self._low = total - self._grown, 0
-        else:
-            self._low += 1
-        return self._grown
+    def _grow(self, before: Mapping[int, tuple[int, Calls]], now: Mapping[int, Calls]) -> None:
+        inherited: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
+        for pid in before.keys() - now.keys():
+            heir = before[pid][0]
+            while heir in before and heir not in now:
+                heir = before[heir][0]
+            for counter, calls in zip(inherited, before[pid][1], strict=True):
+                counter[heir] += calls
+        for way in (0, 1):
+            # A parent may wait a while; one that never does (SIGCHLD ignored) gets nothing, and
+            # is not to be charged for it for ever.
+            due = inherited[way] + self._inherited[way]
+            for pid, both in now.items():
+                last = before[pid][1][way] if pid in before else 0
+                if both[way] < last:
+                    last = 0  # another process with its number
+                grown = both[way] - last
+                paid = min(grown, due[pid])
+                inherited[way][pid] -= min(paid, inherited[way][pid])
+                self._sums[way] += grown - paid
+        self._inherited = inherited
 
 
 def pids() -> list[int]:

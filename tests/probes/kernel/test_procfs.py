@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from probes.kernel import procfs
 
 
@@ -103,7 +105,27 @@ def test_reads_and_writes_are_counted_once_and_never_go_back() -> None:
     assert writes <= ended["read*"] < writes * 1.5
 
 
-def test_a_sum_that_loses_a_part_grows_on_and_what_comes_back_counts_once() -> None:
-    counter = procfs.NeverBack()
-    assert [counter.update(n) for n in (100, 150, 90, 155)] == [0, 50, 50, 55]
-    assert [counter.update(n) for n in (10, 20, 30, 40, 45)] == [55, 55, 55, 55, 60]
+def test_what_others_lose_by_ending_hides_nobody_s_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process has a baseline of its own, and a parent inherits what was counted before."""
+    parents = {1: 0, 10: 1, 11: 10, 12: 1, 13: 10}
+    now: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(procfs, "pids", lambda: sorted(now))
+    monkeypatch.setattr(procfs, "_io", now.get)
+    monkeypatch.setattr(procfs, "_parent", parents.__getitem__)
+    calls = procfs.FileCalls()
+
+    def read(**changed: tuple[int, int] | None) -> list[int]:
+        for name, value in changed.items():
+            if value is None:
+                now.pop(int(name[1:]), None)
+            else:
+                now[int(name[1:])] = value
+        return [count for _, count in calls.read()]
+
+    assert read(p1=(100, 100), p10=(1000, 0), p12=(9000, 9000)) == [0, 0]
+    assert read(p10=(1010, 0), p11=(50, 5)) == [60, 5], "one that is new counts whole"
+    assert read(p11=None, p10=(1070, 7), p12=None) == [70, 7], "waited for: not counted again"
+    assert read(p1=(9105, 9100)) == [75, 7], "it took a while until somebody waited for p12"
+    assert read(p13=(1, 0)) == [76, 7]
+    assert read(p13=None, p10=(1071, 7)) == [76, 7]
+    assert read(p10=(1080, 7)) == [85, 7]
