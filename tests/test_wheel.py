@@ -1,0 +1,67 @@
+"""What is installed: one top-level package, and nobody else's `tui` or `probes` in its way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); import ebpftop; sys.exit(ebpftop.main())"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = place.glob("*.whl")
+    return built
+
+
+def test_it_holds_one_top_level_package(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {n.split("/")[0] for n in names if ".dist-info/" not in n} == {"ebpftop"}
+    assert {"ebpftop/themes/dark.toml", "ebpftop/probes/compile/include/hooks.h"} <= set(names)
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """Packages that raise when they are imported, under our names."""
+    for name in ("tui", "probes", "themes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('not ours')")
+    return tmp_path
+
+
+def _runs(command: list[str], foreign: Path) -> None:
+    done = subprocess.run(
+        command,
+        cwd=foreign,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(foreign)},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("interfaces\n")
+
+
+def test_packages_of_our_names_on_the_path_do_not_matter(
+    wheel: Path, foreign: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    zipfile.ZipFile(wheel).extractall(site)
+    _runs([sys.executable, "-c", RUN, str(site), "hooks"], foreign)
+
+
+def test_nor_do_they_in_a_checkout(foreign: Path) -> None:
+    """Whose command is of an editable install, as `make setup` makes it."""
+    command = Path(sys.executable).with_name("ebpftop")
+    if not command.exists():
+        pytest.skip("not installed: this runs from a tree on the path")
+    _runs([str(command), "hooks"], foreign)

@@ -1,0 +1,22 @@
+"""The installed command `ebpftop`: puts our own packages first on the path, then runs them.
+
+In the wheel this file is `ebpftop/__init__.py`, the only top-level package, with `probes`, `tui`
+and `themes` below it: PyPI has other projects of those names, and a PYTHONPATH may have them, too.
+After an editable install they are in the checkout.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """The entry point. Returns the exit status."""
+    for place in (Path(__file__).parent, *map(Path, sys.path)):
+        if (place / "tui" / "launcher.py").is_file() and (place / "probes").is_dir():
+            sys.path.insert(0, str(place))
+            break
+    from tui import cli
+
+    return cli.main()
