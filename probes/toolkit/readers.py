@@ -12,6 +12,7 @@ from fcntl import ioctl
 from typing import Any
 
 from probes.errors import Gone
+from probes.kernel.netlink import route
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.tick_cache import once, shared
 
@@ -121,7 +122,7 @@ class _Whole:
 
 def interface_name(ifindex: int) -> str:
     """The name an interface has now. Raises Gone, or OSError where it could not be asked."""
-    if shared() and (name := once(_names).get(ifindex)):
+    if shared() and (name := once(route.names).get(ifindex)):
         return name
     try:
         return socket.if_indextoname(ifindex)
@@ -136,10 +137,6 @@ def interface_name(ifindex: int) -> str:
                 raise
             raise Gone("the interface is not there any more") from None
     return os.fsdecode(answer[:16].split(b"\0")[0])
-
-
-def _names() -> dict[int, str]:
-    return dict(socket.if_nameindex())
 
 
 def name_or_number(ifindex: int) -> str:

@@ -180,6 +180,7 @@ class Live:
         headers.sweep()
         self._interfaces = _interfaces()
         bpf.raise_memlock()
+        bpf.raise_nofile()
         try:
             self._stats = bpf.enable_stats()
         except OSError:
@@ -473,7 +474,7 @@ def _answer(futures: list[Reads], done: asyncio.Future[list[tuple[Sample, ...]]]
 
 
 def _interfaces() -> dict[int, str]:
-    return dict(socket.if_nameindex())
+    return route.names()
 
 
 def _failure(status: Status) -> ProbeError:
