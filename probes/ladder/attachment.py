@@ -329,10 +329,13 @@ class Attachment:
             return None if self._standing is None else _cost(self._standing)[0]
 
     def slow(self, one_in: int, note: str) -> Status:
-        """Attaches the same again, to count one event in so many; counting starts anew."""
+        """Attaches the same again, to count one event in so many; counting starts anew.
+
+        one_in: 1 is all. note: why, while not all are counted.
+        """
         with self._climbing:
             before = self._status
-            self._one_in, self._why, self._cut = one_in, note, True
+            self._one_in, self._why, self._cut = one_in, note, one_in > 1
             return self._climb(before.rung if before.pinned else None, self._asked)
 
     @property

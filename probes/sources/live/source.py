@@ -152,8 +152,9 @@ class Live:
             needed |= {privilege.NET_ADMIN, privilege.PERFMON}
         if self.rules():
             needed |= {*privilege.PROCESSES}  # whose connections no rule may match
-        if self._percent is not None and any(a.samples for a in self._attachments.values()):
-            needed |= {privilege.NET_ADMIN, privilege.PERFMON}  # what is slowed is attached anew
+        states = {a.status.state for a in self._attachments.values()}
+        if self._percent is not None and State.ATTACHED in states:
+            needed |= {privilege.NET_ADMIN, privilege.PERFMON}  # what is cut is attached again
         for attachment in self._attachments.values():
             hook = attachment.hook
             rung = hook.rung(attachment.status.rung or "")
@@ -342,19 +343,22 @@ class Live:
     # -- the budget ----------------------------------------------------------------------------
 
     async def _hold_budget(self) -> None:
-        """Cuts the hook that takes most, one in each window, while all take more than they may."""
+        """Each window: cut what takes too much, or try again what was cut (`budget.Ledger`)."""
         loop = asyncio.get_running_loop()
-        while self._percent is not None and self._stats is not None:
+        if self._percent is None:
+            return
+        ledger = budget.Ledger(self._percent)
+        while self._stats is not None:
             before = await loop.run_in_executor(self._readers, spending.costs, self._standing())
             begin = time.monotonic()
             await asyncio.sleep(budget.WINDOW)
             after = await loop.run_in_executor(self._readers, spending.costs, self._standing())
-            passed = time.monotonic() - begin
-            cut = budget.decide(spending.between(before, after, passed), self._percent)
-            if cut is not None:
-                there = self._standing()
+            now, there = time.monotonic(), self._standing()
+            spent = spending.between(before, after, now - begin)
+            done = ledger.decide(spent, now, spending.cut(there))
+            if done is not None:
                 self.notices += await loop.run_in_executor(
-                    self._climbers, spending.carry_out, cut, there
+                    self._climbers, spending.carry_out, done, there
                 )
 
     def _standing(self) -> list[Attachment]:
