@@ -16,6 +16,7 @@ from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.tick_cache import once, shared
 
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
+_MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel
 _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 Open = Callable[[Opening], Callable[[], Reading]]
 Extra = Callable[[Opening], Callable[[Row], Mapping[str, Value]]]
@@ -120,7 +121,12 @@ class _Whole:
 
 
 def interface_name(ifindex: int) -> str:
-    """The name an interface has now. Raises Gone, or OSError where it could not be asked."""
+    """The name an interface has now. Raises Gone, or OSError where it could not be asked.
+
+    Any number will do: one that no interface can have is of one that is not there.
+    """
+    if not 0 < ifindex <= _MOST_IFINDEX:
+        raise Gone(f"no interface can have the number {ifindex}")
     if shared() and (name := once(_names).get(ifindex)):
         return name
     try:
