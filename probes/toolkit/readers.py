@@ -11,9 +11,10 @@ from errno import ENODEV
 from fcntl import ioctl
 from typing import Any
 
-from probes.errors import Gone
+from probes.errors import Gone, ProbeError
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.tick_cache import once, shared
+from probes.units import Unit
 
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
 _MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel
@@ -186,7 +187,23 @@ def _getter(column: Column, table: Table) -> Callable[[Flat], Any]:
     place, decode = table.fields[column.field], column.decode
     if decode is None:
         return lambda entry: entry[place]
-    return lambda entry: decode(entry[place])
+
+    def decoded(entry: Flat) -> Any:
+        try:
+            return decode(entry[place])
+        except (ProbeError, OSError, MemoryError):
+            raise  # not of the value: what it asked for cannot be had just now
+        except Exception:  # one odd value does not cost the other columns, nor the other rows
+            return _odd(column, entry[place])
+
+    return decoded
+
+
+def _odd(column: Column, raw: Any) -> Value:
+    """What stands for a value that cannot be decoded."""
+    if column.unit is not Unit.TEXT:
+        return None
+    return f"?{raw.hex() if isinstance(raw, bytes) else raw}"
 
 
 def record(table: Table, entry: Flat) -> dict[str, Any]:
