@@ -52,7 +52,7 @@ def loaded(pattern: str) -> dict[Identity, str]:
 def own_libc() -> str:
     """The C library of this process: what shows whether uprobes can be had at all."""
     with suppress(OSError):
-        for line in Path("/proc/self/maps").read_text().splitlines():
+        for line in Path("/proc/self/maps").read_text(errors="surrogateescape").splitlines():
             path = line.split(maxsplit=5)[-1]
             if re.fullmatch(LIBC, path.rpartition("/")[2]):
                 return path
