@@ -22,6 +22,13 @@ def pmu() -> int:
         raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
 
 
+COUNT_CALLS = "Count the calls instead: uprobe:{path}:{symbol}, without latency and ret."
+TAKEN = (
+    f"{COUNT_CALLS} Where nothing is thrown through it, add unsafe: uprobe:{{path}}:{{symbol}},"
+    "latency,unsafe (in a hook file: unsafe=True)."
+)
+
+
 def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
     """The places in the file, one for each version of the function that a library has.
 
@@ -33,6 +40,8 @@ def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
     where = f"{point.symbol} in {printable(point.path)}"
     if not found:
         raise _unknown(file, point.symbol)
+    if isinstance(point, points.Uretprobe):
+        _harmless(point, file)
     if any(symbol.resolver for symbol in found):
         raise Unsupported(f"{where} is chosen when it is linked (IFUNC): name what it resolves to")
     if len(found) > 1 and not found[0].visible:
@@ -45,8 +54,29 @@ def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
     return tuple(place for place in places if place is not None)
 
 
+def _harmless(point: points.Uretprobe, file: elf.Elf) -> None:
+    """Raises Unsupported where the process would not survive it.
+
+    To see a return, the kernel replaces the address that the function returns to. Go moves stacks
+    and ends a process whose return addresses it does not know; so does what unwinds a stack when
+    something is thrown.
+    """
+    reader = file.stack_reader
+    if reader is None or (point.unsafe and not reader.go):
+        return
+    path, symbol, sign = printable(point.path), point.symbol, printable(reader.sign)
+    if reader.go:
+        why = f"{path} is a Go program ({sign}): a probe on a return would end its processes"
+        raise Unsupported(why, remedy=COUNT_CALLS.format(path=path, symbol=symbol))
+    raise Unsupported(
+        f"{path} unwinds its stacks ({sign}): a probe on the return of {symbol} would end a "
+        "process in which something is thrown through it",
+        remedy=TAKEN.format(path=path, symbol=symbol),
+    )
+
+
 def _unknown(file: elf.Elf, symbol: str) -> Gone:
-    names = {s.name for s in file.symbols()}
+    names = file.names()
     if not names:
         return Gone(
             f"{printable(file.path)} names no functions: it is stripped",
