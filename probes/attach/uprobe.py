@@ -24,9 +24,19 @@ def pmu() -> int:
 
 COUNT_CALLS = "Count the calls instead: uprobe:{path}:{symbol}, without latency and ret."
 TAKEN = (
-    f"{COUNT_CALLS} Where nothing is thrown through it, add unsafe: uprobe:{{path}}:{{symbol}},"
-    "latency,unsafe (in a hook file: unsafe=True)."
+    f"{COUNT_CALLS} If you know that it does not happen in this function, add unsafe: "
+    "uprobe:{path}:{symbol},latency,unsafe (in a hook file: unsafe=True)."
 )
+_HARM = {
+    elf.Stacks.UNWINDS: "{path} throws or catches exceptions ({sign}): a probe on the return of "
+    "{symbol} would end a process in which one passes through it",
+    elf.Stacks.SWITCHES: "{path} changes stacks ({sign}): with a probe on the return of {symbol}, "
+    "a process that does so within it would go on at the wrong place",
+    elf.Stacks.SCANS: "{path} looks for live values on its stacks ({sign}): a probe on the return "
+    "of {symbol} would end a process that does so within it",
+    elf.Stacks.GO: "{path} is Go code ({sign}): a probe on the return of {symbol} would end its "
+    "processes, as Go moves stacks",
+}
 
 
 def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
@@ -57,22 +67,14 @@ def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
 def _harmless(point: points.Uretprobe, file: elf.Elf) -> None:
     """Raises Unsupported where the process would not survive it.
 
-    To see a return, the kernel replaces the address that the function returns to. Go moves stacks
-    and ends a process whose return addresses it does not know; so does what unwinds a stack when
-    something is thrown.
+    To see a return, the kernel replaces the address on the stack that the function returns to.
     """
     reader = file.stack_reader
-    if reader is None or (point.unsafe and not reader.go):
+    if reader is None or (point.unsafe and reader.stacks is not elf.Stacks.GO):
         return
-    path, symbol, sign = printable(point.path), point.symbol, printable(reader.sign)
-    if reader.go:
-        why = f"{path} is a Go program ({sign}): a probe on a return would end its processes"
-        raise Unsupported(why, remedy=COUNT_CALLS.format(path=path, symbol=symbol))
-    raise Unsupported(
-        f"{path} unwinds its stacks ({sign}): a probe on the return of {symbol} would end a "
-        "process in which something is thrown through it",
-        remedy=TAKEN.format(path=path, symbol=symbol),
-    )
+    words = {"path": printable(point.path), "symbol": point.symbol, "sign": reader.sign}
+    remedy = COUNT_CALLS if reader.stacks is elf.Stacks.GO else TAKEN
+    raise Unsupported(_HARM[reader.stacks].format(**words), remedy=remedy.format(**words))
 
 
 def _unknown(file: elf.Elf, symbol: str) -> Gone:

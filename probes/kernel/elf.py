@@ -19,6 +19,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -103,31 +104,44 @@ class Table(NamedTuple):
     names: Span
 
 
+class Stacks(Enum):
+    """What a program does with its stacks that no return address may be replaced on."""
+
+    GO = "moves them"
+    UNWINDS = "unwinds them when something is thrown"
+    SWITCHES = "goes from one to another within a function"
+    SCANS = "looks for live values on them"
+
+
 class StackReader(NamedTuple):
-    """What in a file reads return addresses, so that one that was replaced ends the process.
+    """What in a file depends on its return addresses. sign: what shows it."""
 
-    go: the runtime moves stacks whenever it likes; else they are unwound, when something is
-    thrown. sign: what shows it.
-    """
-
-    go: bool
+    stacks: Stacks
     sign: str
 
 
 _GO_SECTION = re.compile(rb"gopclntab|^\.note\.go\.|^\.go\.buildinfo|^\.gosymtab")
 _GO_CODE, _ALIGNED = re.compile(rb"\xff Go buildinf:"), 16
 """What `go version` looks for: where sections have other names."""
-_SIGNS = re.compile(
-    rb"(?:runtime\.morestack|runtime\.goexit"
-    rb"|__cxa_throw|__cxa_rethrow|_Unwind_RaiseException|_Unwind_Resume_or_Rethrow"
+_SIGNS = {
+    Stacks.GO: rb"runtime\.morestack|runtime\.goexit",
+    Stacks.UNWINDS: rb"__cxa_throw|__cxa_rethrow|_Unwind_RaiseException|_Unwind_Resume_or_Rethrow"
     rb"|_personality_(?:v|sj|seh)\d|_eh_personality|__crystal_personality|objc_exception_throw"
-    # OCaml, GHC, GraalVM and .NET look for live values by return addresses.
-    rb"|caml_frametable|stg_upd_frame_info|graal_create_isolate|RhpReversePInvoke)[\0@]"
-    rb"|libstdc\+\+\.so|libc\+\+(?:abi)?\.so"
-)
-_OF_C = (b"__gcc_personality_v0", b"GLIBC_PRIVATE")
+    rb"|libstdc\+\+\.so\.\d+|libc\+\+(?:abi)?\.so\.\d+",
+    # OCaml, GHC, GraalVM, .NET
+    Stacks.SCANS: rb"caml_frametable|stg_upd_frame_info|graal_create_isolate|RhpReversePInvoke",
+    # Boost, Ruby, PHP, libco, libcoro, QEMU
+    Stacks.SWITCHES: rb"swapcontext|makecontext|setcontext|jump_fcontext|coroutine_transfer"
+    rb"|zend_fiber_switch_context|co_switch|coro_transfer|qemu_coroutine_switch",
+}
+_SIGN = re.compile(b"(?:%b)[\0@]" % b"|".join(b"(%b)" % sign for sign in _SIGNS.values()))
+"""In a table of names, each kind as a group."""
+_C_PERSONALITY = b"__gcc_personality_v0"
+_OF_C = re.compile(rb"(?:%b|GLIBC_PRIVATE)[\0@]" % _C_PERSONALITY)
 """C that cleans up when its thread is cancelled, and the C library's own parts, whose unwinding is
 that: nothing else is thrown there."""
+_SWITCHES_FOR_OTHERS = re.compile(rb"(?:GLIBC_PRIVATE|ASYNC_start_job)[\0@]")
+"""The C library, and OpenSSL, which does it where an engine asks for it."""
 _PERSONALITY = re.compile(rb"\0\0\0\0[\x01\x03]z[A-Z]*P[A-Z]*\0")
 """In .eh_frame: a language has a say in unwinding."""
 
@@ -291,33 +305,46 @@ class Elf:
     def _reads_stacks(self, file: _File) -> StackReader | None:
         for name in self._sections:
             if _GO_SECTION.search(name):
-                return StackReader(True, name.decode(errors="replace"))
+                return StackReader(Stacks.GO, printable(_decoded(name)))
         if self._go_note:
-            return StackReader(True, "a note of Go's linker")
-        names = [table.names for table in self._tables]
-        found = (hit for n in names for hit in file.search(_SIGNS, n))
-        signs = [_whole_name(file, at, sign) for at, sign in islice(found, _MOST_PLACES)]
-        for sign in signs:
-            if sign.startswith(b"runtime."):
-                return StackReader(True, sign.decode())
+            return StackReader(Stacks.GO, "a note of Go's linker")
+        signs = self._signs(file)
+        if Stacks.GO in signs:
+            return StackReader(Stacks.GO, signs[Stacks.GO])
         whole = Span(0, min(file.size, _MOST_CODE))
         if any(at % _ALIGNED == 0 for at, _ in file.search(_GO_CODE, whole)):
-            return StackReader(True, "what Go's linker writes")
-        for sign in signs:
-            if not sign.endswith(_OF_C[0]):
-                return StackReader(False, printable(sign.decode(errors="replace")))
-        return self._unwinds_without_a_name(file, names)
+            return StackReader(Stacks.GO, "what Go's linker writes")
+        if self._mentions(file, _SWITCHES_FOR_OTHERS):
+            signs.pop(Stacks.SWITCHES, None)
+        first = next((StackReader(kind, signs[kind]) for kind in Stacks if kind in signs), None)
+        return first or self._unwinds_without_a_name(file)
 
-    def _unwinds_without_a_name(self, file: _File, names: list[Span]) -> StackReader | None:
+    def _signs(self, file: _File) -> dict[Stacks, str]:
+        """The first of each kind."""
+        signs: dict[Stacks, str] = {}
+        found = (hit for t in self._tables for hit in file.search(_SIGN, t.names))
+        for at, match in islice(found, _MOST_PLACES):
+            kind = tuple(_SIGNS)[(match.lastindex or 1) - 1]
+            name = _whole_name(file, at, match[0])
+            if kind is Stacks.UNWINDS and name.endswith(_C_PERSONALITY):
+                continue
+            if kind is Stacks.SWITCHES and name.strip(b"_") != match[0][:-1]:
+                continue  # the end of another name
+            signs.setdefault(kind, printable(_decoded(name)))
+        return signs
+
+    def _mentions(self, file: _File, pattern: re.Pattern[bytes]) -> bool:
+        return any(True for t in self._tables for _ in file.search(pattern, t.names))
+
+    def _unwinds_without_a_name(self, file: _File) -> StackReader | None:
         """A library with an unwinder inside, whose names are gone, has its tables at least."""
-        of_c = re.compile(rb"(?:%b)[\0@]" % b"|".join(_OF_C))
-        if any(True for n in names for _ in file.search(of_c, n)):
+        if self._mentions(file, _OF_C):
             return None
         for name, span in self._sections.items():
             if name.startswith(b".gcc_except_table") and span.size:
-                return StackReader(False, ".gcc_except_table")
+                return StackReader(Stacks.UNWINDS, ".gcc_except_table")
             if name == b".eh_frame" and any(True for _ in file.search(_PERSONALITY, span)):
-                return StackReader(False, "a personality in .eh_frame")
+                return StackReader(Stacks.UNWINDS, "a personality in .eh_frame")
         return None
 
 
@@ -412,15 +439,17 @@ class _File:
             raise ValueError("cut off")
         return (record.unpack_from(raw, i * each) for i in range(count))
 
-    def search(self, pattern: re.Pattern[bytes], span: Span) -> Iterator[tuple[int, bytes]]:
-        """Where in the file it is found, and what is; nothing found is longer than `_LONGEST`."""
+    def search(
+        self, pattern: re.Pattern[bytes], span: Span
+    ) -> Iterator[tuple[int, re.Match[bytes]]]:
+        """Where in the file it is found; nothing that is found is longer than `_LONGEST`."""
         end = span.at + min(span.size, max(MOST_NAMES, _MOST_CODE), max(self.size - span.at, 0))
         for at in range(span.at, end, _CHUNK):
             raw = self.part(at, min(_CHUNK + _LONGEST, end - at))
             for match in pattern.finditer(raw):
                 if match.start() >= _CHUNK:
                     break
-                yield at + match.start(), match[0]
+                yield at + match.start(), match
 
 
 @contextmanager
@@ -474,7 +503,11 @@ def _whole_name(file: _File, at: int, found: bytes) -> bytes:
 
 def _text(names: bytes, at: int) -> str:
     name = names[at : at + _LONGEST].partition(b"\0")[0]
-    return name.partition(b"@")[0].decode("utf-8", "surrogateescape")
+    return _decoded(name.partition(b"@")[0])
+
+
+def _decoded(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def read(path: Path | str) -> Elf:
