@@ -308,10 +308,11 @@ class Rules:
 
 
 def _entry(rule: Rule, deadline: int) -> Flat:
-    """A `struct rule`. An IPv4 network is one of ::ffff:0:0/96."""
+    """A `struct rule`. An IPv4 network is one of ::ffff:0:0/96, and of its family alone."""
     source, mask = _bits(rule.source)
     protocol = rule_program.ANY_PROTOCOL if rule.protocol is None else rule.protocol
-    return (deadline, *_words(source), *_words(mask), protocol, rule.port or 0)
+    family = rule.source.version if rule.source is not None else 0
+    return (deadline, *_words(source), *_words(mask), family, protocol, rule.port or 0, 0)
 
 
 def _bits(network: Network | None) -> tuple[int, int]:
@@ -331,18 +332,24 @@ def _words(number: int) -> Flat:
 def _peers(connection: operator_sessions.Connection) -> tuple[Flat, Flat]:
     """The keys of what its other end sends: with the ports, and without, for fragments."""
     ends = (*_address(connection.raddr), *_address(connection.laddr))
-    tcp = tunnels.TCP
-    return (*ends, connection.rport, connection.lport, tcp), (*ends, 0, 0, tcp)
+    what = tunnels.TCP, _family(connection.raddr)
+    return (*ends, connection.rport, connection.lport, *what), (*ends, 0, 0, *what)
 
 
 def _end(end: End) -> Flat:
     """The key of what carries a session, wherever it is for."""
-    return (*(_address(end.address) if end.address else _NONE), *_NONE, 0, end.port, end.protocol)
+    address = _address(end.address) if end.address else _NONE
+    return (*address, *_NONE, 0, end.port, end.protocol, _family(end.address))
 
 
 def _address(text: str) -> Flat:
     address = ip_address(text)
     return _words(int(address) | (_MAPPED if address.version == 4 else 0))
+
+
+def _family(address: str) -> int:
+    """Of a packet from there; 0: of any, from anyone."""
+    return ip_address(address).version if address else 0
 
 
 def _why(status: Status) -> str:
