@@ -18,6 +18,7 @@ from probes.compile.compiler import Compiler
 from probes.custom import completion
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import Rule
+from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal
 from probes.kernel import bpf, capabilities, privilege
@@ -464,6 +465,11 @@ class Live:
             self._spawn(self._tend())
         return made
 
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._climbers, self._rules.cautions, interface, rule)
+        return found.sentences
+
     async def remove_rule(self, interface: str, rule: Rule) -> None:
         await self._asked_for("removing a rule", lambda: self._rules.remove(interface, rule))
 
@@ -473,6 +479,10 @@ class Live:
     def check_rule(self, interface: str) -> None:
         """Raises ProbeError where it is known beforehand that nothing may be dropped there."""
         self._rules.check(interface)
+
+    def cautions_of(self, interface: str, rule: Rule) -> Cautions:
+        """As `cautions`, told apart, and before there is an event loop."""
+        return self._rules.cautions(interface, rule)
 
     @property
     def ended_rules(self) -> tuple[str, ...]:
