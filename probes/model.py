@@ -366,7 +366,8 @@ class Sample:
 
     time: monotonic seconds. wall: Unix seconds. epoch: changes when counting starts anew (another
     rung, attached again), so that no rate is made across it. rows: key -> row by `Hook.stored`.
-    log: the events since the sample before.
+    log: the events since the sample before. forgotten: rows that there are beside these, which were
+    left out to stay within the bound on memory.
     """
 
     status: Status
@@ -378,6 +379,7 @@ class Sample:
     cost: Cost | None = None
     log: tuple[Row, ...] = ()
     from_zero: bool = True
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)

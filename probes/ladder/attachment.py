@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,6 +31,7 @@ from probes.errors import (
 )
 from probes.kernel import bpf, objects
 from probes.ladder import features
+from probes.ladder.row_limit import RowLimit
 from probes.model import (
     Attach,
     Cost,
@@ -124,8 +125,10 @@ class Attachment:
         ifindex: int = 0,
         *,
         observe_only: bool = False,
+        rows: RowLimit | None = None,
     ) -> None:
         self.hook = hook
+        self._rows = rows
         self.ifindex = ifindex
         self._modules = modules
         self._observe_only = observe_only
@@ -369,6 +372,8 @@ class Attachment:
             self._status = Status(self._status.id, state, None, tuple(refused), note, pinned)
 
     def _drop(self) -> None:
+        if self._rows is not None:
+            self._rows.forget(self._status.id)
         with self._lock:
             standing, self._standing = self._standing, None
         if standing is not None:
@@ -526,7 +531,10 @@ class Attachment:
 
     def _sample(self, standing: _Standing | None, reading: Reading, cost: Cost | None) -> Sample:
         now, keys = time.monotonic(), self.hook.places.keys
-        found = reading.rows
+        found: Sequence[Row] = list(reading.rows)
+        there = len(found)
+        if self._rows is not None:
+            found = self._rows.fit(self._status.id, self.hook, found)
         if standing is not None and standing.one_in > 1:
             found = [_scaled(self.hook, row, standing.one_in) for row in found]
         rows = {tuple([row[i] for i in keys]): row for row in found}
@@ -540,6 +548,7 @@ class Attachment:
             cost=cost,
             log=tuple(reading.log),
             from_zero=standing.rung.from_zero if standing is not None else True,
+            forgotten=there - len(found),
         )
 
 

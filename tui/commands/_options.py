@@ -10,7 +10,7 @@ from probes.custom import spec
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import Rule, RuleError, parse_on
 from probes.model import HookId, TargetKind
-from probes.sources.live import budget
+from probes.sources.live import budget, memory
 from tui.output.formats import FORMATS
 
 
@@ -59,6 +59,7 @@ def hook_options(parser: argparse.ArgumentParser) -> None:
 
 
 def watch_options(parser: argparse.ArgumentParser) -> None:
+    memory_option(parser)
     parser.add_argument(
         "--observe-only", action="store_true", help="attach nothing in a data path, ever"
     )
@@ -81,6 +82,17 @@ def budget_option(parser: argparse.ArgumentParser) -> None:
         default=budget.DEFAULT,
         help="what all hooks' programs may take of one CPU, as 2%%, or off (default 5%%): "
         "beyond it the dearest hook is slowed, then detached",
+    )
+
+
+def memory_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--memory",
+        metavar="MB",
+        type=_memory,
+        default=memory.DEFAULT,
+        help="what ebpftop, the compiler and the maps may use (default 200): beyond it the oldest "
+        "and least active is forgotten, and how much is said",
     )
 
 
@@ -176,6 +188,13 @@ def writable(path: str) -> TextIO:
     except OSError as refused:
         wrong = f"{path} cannot be written: {refused.strerror}"
         raise argparse.ArgumentTypeError(wrong) from None
+
+
+def _memory(text: str) -> int:
+    try:
+        return memory.parse(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def _budget(text: str) -> float | None:

@@ -14,6 +14,7 @@ from probes.drop_rule import Rule
 from probes.errors import Denied
 from probes.model import Enforced, Hook, Sample, State
 from probes.units import printable
+from tui.session import own_usage
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live  # bpf and netlink are not needed for `hooks`
@@ -51,6 +52,8 @@ def make_live(arguments: argparse.Namespace) -> Live:
         drops=arguments.drops,
         observe_only=arguments.observe_only,
         percent=arguments.budget,
+        limit=arguments.memory,
+        used=own_usage.memory,
     )
     for interface, rule in arguments.drops:
         live.check_rule(interface)

@@ -9,6 +9,7 @@ from tui.commands import _options
 from tui.commands._run import UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
+from tui.session import own_usage
 
 HELP = "the live monitor"
 ORDER = 0
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         drops=arguments.drops,
         observe_only=arguments.observe_only,
         percent=arguments.budget,
+        limit=arguments.memory,
+        used=own_usage.memory,
     )
     live.check()
     for interface, rule in arguments.drops:

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(hooks=[HookId("profile")], drops=[], drop_anyway=False, observe_only=False)
     _options.rung_option(parser)
     _options.budget_option(parser)
+    _options.memory_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _options.format_options(parser, None)
     _options.screen_options(parser)
+    _options.memory_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -147,6 +147,7 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
             "map_memory": sample.cost.map_memory,
         },
         "lost": sample.lost,
+        "forgotten": sample.forgotten,
         "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],
         "rows": rows(snapshot),
         **(
@@ -245,6 +246,8 @@ def text(group: Sequence[Snapshot]) -> str:
         lines.append(f"  note: {printable(status.note)}")
     if lost := sum(s.sample.lost for s in group):
         lines.append(f"  {count(lost)} events were not seen (a map was full)")
+    if forgotten := sum(s.sample.forgotten for s in group):
+        lines.append(f"  {count(forgotten)} more rows were left out: the least active (--memory)")
     counters = [c.name for c in hook.stored if c.kind is Kind.COUNTER and not c.hidden]
     rows = sorted(
         (r for s in group for r in s.rows),

@@ -251,17 +251,19 @@ def run(
     slow_link: bool | None = None,
     mouse: bool | None = None,
     settled: Settings | None = None,
+    memory: int | None = None,
 ) -> int:
     """Show the source until somebody leaves; then close it. Returns the exit status.
 
     others: further hosts. connect: awaited before anything is drawn: it may ask on the terminal.
+    memory: the bound in bytes, of which the last minutes get a part.
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     Raises theme.ThemeError before anything is drawn. None: as the settings say.
     """
     app = Monitor(
         source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,
-        settled=settled or Settings(),
+        settled=settled or Settings(), limit=memory,
     )  # fmt: skip
     app.join(others)
     _collect_seldom()

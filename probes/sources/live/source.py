@@ -24,9 +24,10 @@ from probes.errors import Gone, ProbeError, as_refusal
 from probes.kernel import bpf, capabilities, privilege
 from probes.kernel.netlink import route
 from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status, TargetKind
 from probes.source import Host, next_tick
-from probes.sources.live import budget, spending
+from probes.sources.live import budget, memory, spending
 from probes.toolkit.tick_cache import reading
 
 MOST_INTERFACES = 64
@@ -48,7 +49,8 @@ class Live:
 
     wanted: the hooks to attach at start (None: the safe set). also: those that a person asked for
     beside it. pins: hook -> rung. drops: rules to begin with, by interface. percent: the budget,
-    of one CPU, for the programs of all hooks together; None: none.
+    of one CPU, for the programs of all hooks together; None: none. limit: bytes of memory; used:
+    how many are used but for maps.
     """
 
     def __init__(
@@ -61,8 +63,12 @@ class Live:
         drops: Iterable[tuple[str, Rule]] = (),
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
+        limit: int = memory.DEFAULT,
+        used: Callable[[], int] = memory.resident,
     ) -> None:
         self.interval = interval
+        self._rows = RowLimit(memory.rows_for(limit))
+        self._bound = memory.Bound(limit, self._rows, used)
         self._percent = percent
         self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
         self._hooks = Catalogue()
@@ -123,6 +129,7 @@ class Live:
 
     async def start(self) -> None:
         await self._in_a_thread(self._prepare)
+        self._spawn(self._always("the bound on memory", self._hold_memory))
         self.follow()
         self._watch_over()
         for interface, rule in self._drops:
@@ -136,6 +143,7 @@ class Live:
         Raises ProbeError where a rule to begin with cannot be enforced.
         """
         await self._in_a_thread(self._prepare)
+        self._spawn(self._always("the bound on memory", self._hold_memory))
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
         await asyncio.gather(*map(self._climb_all, self._by_source()))
@@ -294,7 +302,12 @@ class Live:
         attachment = self._attachments.get(key)
         if attachment is None:
             attachment = Attachment(
-                hook, self._modules, id.target, ifindex, observe_only=self._observe_only
+                hook,
+                self._modules,
+                id.target,
+                ifindex,
+                observe_only=self._observe_only,
+                rows=self._rows,
             )
             self._attachments[key] = attachment
         return attachment
@@ -396,6 +409,12 @@ class Live:
         return next_tick(self._started, self.interval)
 
     # -- the budget ----------------------------------------------------------------------------
+
+    async def _hold_memory(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await loop.run_in_executor(self._readers, self._bound.hold)
+            await asyncio.sleep(memory.EVERY)
 
     async def _hold_budget(self) -> None:
         """Each window: cut what takes too much, or try again what was cut (`budget.Ledger`)."""
