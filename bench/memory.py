@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--connections", type=int, default=10_000)
+    parser.add_argument("--cgroup", type=int, metavar="MB", help="run it in one of that size")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("command", nargs="*")
     arguments = parser.parse_args()
@@ -45,6 +46,8 @@ def _measure(arguments: argparse.Namespace) -> None:
     loads += [_load(_churn, n) for n in range(LOADS)] + [_load(_scan, 0)]
     memory = ["--memory", str(arguments.memory)] if arguments.memory else []
     command = [sys.executable, "-m", "tui.cli", *arguments.command, *memory, "--budget", "off"]
+    if arguments.cgroup:
+        command = [*_confined(arguments.cgroup), *command]
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     terminal = Terminal(command, environment, 50, 160)
     highest = 0
@@ -64,8 +67,25 @@ def _measure(arguments: argparse.Namespace) -> None:
         for load in loads:
             os.kill(load, signal.SIGKILL)
             os.waitpid(load, 0)
-    print(f"highest {highest / 1e6:6.1f} MB")
+    alive = Path(f"/proc/{terminal.pid}/exe").exists()
+    print(f"highest {highest / 1e6:6.1f} MB; {'it lives' if alive else 'it was killed'}")
     terminal.close()
+
+
+def _confined(megabytes: int) -> list[str]:
+    """What puts a command into a memory cgroup (version 1 or 2) of that size, and becomes it."""
+    for root, limit in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
+        place = root / "ebpftop-bench"
+        try:
+            place.mkdir(exist_ok=True)
+            (place / limit).write_text(str(megabytes * 1_000_000))
+        except OSError:
+            continue
+        return ["sh", "-c", f'echo $$ >{place}/cgroup.procs && exec "$@"', "sh"]
+    raise SystemExit("there is no memory controller here")
 
 
 def _used(pid: int) -> int:
