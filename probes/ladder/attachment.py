@@ -329,7 +329,7 @@ class Attachment:
                 notes.insert(0, self._why)
             if self.kept:
                 notes.insert(0, KEPT)
-            note = "; ".join(notes)
+            note = "; ".join(dict.fromkeys(notes))
             return _Standing(
                 rung, read, stack.pop_all(), programs, held, next(_epochs), one_in, memory, note
             )
