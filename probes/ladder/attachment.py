@@ -32,6 +32,7 @@ from probes.errors import (
 from probes.kernel import bpf, objects
 from probes.ladder import features
 from probes.model import (
+    UNREAD,
     Attach,
     Cost,
     Hook,
@@ -479,7 +480,7 @@ class Attachment:
         """The sample before, as old as it is, so that no rate is made of what was not read."""
         if standing.failures == 1:
             standing.calm = self._status.note
-            said = f"not read since {time.strftime('%H:%M:%S')}: {failed.why}"
+            said = f"{UNREAD}{time.strftime('%H:%M:%S')}: {failed.why}"
             standing.trouble = "; ".join(filter(None, (standing.note, said)))
             self._status = replace(self._status, note=standing.trouble)
         return self.unread()
