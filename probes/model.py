@@ -314,6 +314,10 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+UNREAD = "not read since "
+"""How the last part of a status's note begins while readings fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What a rung answered when it did not stand. error: errno's name or the kind of refusal."""
@@ -341,6 +345,12 @@ class Status:
     note: str = ""
     pinned: bool = False
     one_in: int = 1
+
+    @property
+    def unread(self) -> str:
+        """Since when its numbers stand still, and why; "" while they are read."""
+        _, begin, rest = self.note.partition(UNREAD)
+        return begin + rest
 
     @property
     def degraded(self) -> bool:

@@ -33,6 +33,7 @@ from probes.kernel import bpf, objects
 from probes.ladder import features
 from probes.ladder.row_limit import RowLimit
 from probes.model import (
+    UNREAD,
     Attach,
     Cost,
     Hook,
@@ -332,7 +333,7 @@ class Attachment:
                 notes.insert(0, self._why)
             if self.kept:
                 notes.insert(0, KEPT)
-            note = "; ".join(notes)
+            note = "; ".join(dict.fromkeys(notes))
             return _Standing(
                 rung, read, stack.pop_all(), programs, held, next(_epochs), one_in, memory, note
             )
@@ -487,7 +488,7 @@ class Attachment:
         """The sample before, as old as it is, so that no rate is made of what was not read."""
         if standing.failures == 1:
             standing.calm = self._status.note
-            said = f"not read since {time.strftime('%H:%M:%S')}: {failed.why}"
+            said = f"{UNREAD}{time.strftime('%H:%M:%S')}: {failed.why}"
             standing.trouble = "; ".join(filter(None, (standing.note, said)))
             self._status = replace(self._status, note=standing.trouble)
         return self.unread()

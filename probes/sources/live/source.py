@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import socket
 import time
@@ -229,6 +230,10 @@ class Live:
 
     def _prepare(self) -> None:
         """What comes before any attachment: sweep what a killed process left, switch stats on."""
+        with suppress(OSError):
+            ctypes.CDLL(
+                "libgcc_s.so.1"
+            )  # else glibc aborts where memory is short and a thread ends
         self.notices += persistent.sweep()
         headers.sweep()
         self._interfaces = _interfaces()
@@ -526,7 +531,10 @@ class Live:
     async def close(self) -> None:
         for task in self._background:
             task.cancel()
-        await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+        except RuntimeError:  # no thread to be had: here, then
+            self.close_now()
 
     def close_now(self) -> None:
         """Detaches everything, last attached first."""
