@@ -20,11 +20,13 @@ DEFAULT = 200_000_000
 EVERY = 2.0
 """Seconds from one look to the next."""
 _BASE = 100 << 20
+COMPILER, _COMPILE = 80 << 20, 45 << 20
+"""Bytes of the compiler's child, and of each source that it compiles."""
 _ROW = 8 << 10
 """Bytes that a row takes in all: as read, its rates, its window of ten seconds, its history."""
 _FEWEST = 500
-_TIGHT, _EASY = 0.9, 0.7
-"""Shares of the bound: above, fewer rows are kept; below, more again."""
+_TIGHT, _EASY = 0.85, 0.7
+"""Shares of the bound: above, fewer rows are kept; below, more again, up to what once was tight."""
 
 
 def rows_for(limit: int) -> int:
@@ -32,21 +34,35 @@ def rows_for(limit: int) -> int:
     return max((limit - _BASE) // _ROW, _FEWEST)
 
 
-class Bound:
-    """Keeps `rows` such that no more than `limit` bytes are used. used: what is, without maps."""
+def compiles_for(limit: int) -> int:
+    """How many sources may be compiled side by side within so many bytes."""
+    return max((limit - _BASE - COMPILER) // _COMPILE, 1)
 
-    def __init__(self, limit: int, rows: RowLimit, used: Callable[[], int]) -> None:
-        self._limit, self._rows, self._used = limit, rows, used
+
+class Bound:
+    """Keeps `rows` such that no more than `limit` bytes are used.
+
+    used: what is, without maps. compiling: whether the compiler is there, which needs its part.
+    """
+
+    def __init__(
+        self, limit: int, rows: RowLimit, used: Callable[[], int], compiling: Callable[[], bool]
+    ) -> None:
+        self._limit, self._rows = limit, rows
+        self._used, self._compiling = used, compiling
+        self._most = rows_for(limit)
 
     def hold(self) -> None:
         """Called again and again."""
         used = self._used() + maps()
+        most = rows_for(self._limit - COMPILER) if self._compiling() else self._most
         if used > self._limit * _TIGHT:
-            self._rows.total = max(int(self._rows.total * 0.75), _FEWEST)
+            self._rows.total = self._most = max(int(self._rows.total * 0.75), _FEWEST)
             gc.collect()
             _give_back()
         elif used < self._limit * _EASY:
-            self._rows.total = min(int(self._rows.total * 1.1) + 1, rows_for(self._limit))
+            self._rows.total = min(int(self._rows.total * 1.3) + 1, most)
+            self._most = min(int(self._most * 1.005) + 1, rows_for(self._limit))
 
 
 def resident() -> int:

@@ -68,8 +68,6 @@ class Live:
         used: Callable[[], int] = memory.resident,
     ) -> None:
         self.interval = interval
-        self._rows = RowLimit(memory.rows_for(limit))
-        self._bound = memory.Bound(limit, self._rows, used)
         self._percent = percent
         self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
         self._hooks = Catalogue()
@@ -78,7 +76,11 @@ class Live:
         self._also = tuple(also)
         self._pins = dict(pins or {})
         self._observe_only = observe_only
-        self._compiler = Compiler(self._hooks.values(), cached=True)
+        self._compiler = Compiler(
+            self._hooks.values(), cached=True, at_once=memory.compiles_for(limit)
+        )
+        self._rows = RowLimit(memory.rows_for(limit - memory.COMPILER))
+        self._bound = memory.Bound(limit, self._rows, used, lambda: self._compiler.there)
         self._modules = Modules(self._compiler)
         self._drops = tuple(drops)
         self._rules = Rules(self._compiler, observe_only=observe_only)
