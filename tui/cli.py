@@ -18,6 +18,7 @@ from probes.recording.writer import RecordingError
 from probes.units import printable
 from tui.commands import MONITOR, commands
 from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
+from tui.terminal import leaving
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -129,4 +130,4 @@ def _refused(left: Sequence[str], name: str, parsers: Mapping[str, argparse.Argu
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leaving.run(main)

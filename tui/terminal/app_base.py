@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from textual._compositor import ChopsUpdate, CompositorUpdate
@@ -16,7 +16,7 @@ from textual.filter import Monochrome, NoColor
 from textual.widgets._toast import ToastRack
 
 from probes.source import Source
-from tui.terminal import crash
+from tui.terminal import crash, leaving
 from tui.terminal.driver import Brush, Driver, smallest
 
 
@@ -61,6 +61,7 @@ class Running(App[None]):
 
     def _handle_exception(self, error: Exception) -> None:
         """Leave; `run` writes the report. (Textual would print locals.)"""
+        leaving.begin(leaving.FAILED)
         self.crashed = self.crashed or getattr(error, "error", error)
         self._return_code = 1
         if self._exception is None:
@@ -71,11 +72,37 @@ class Running(App[None]):
     # Leaving
 
     def leave(self, status: int) -> None:
-        """Out, with this exit status, however slow the terminal is."""
-        driver: AnyDriver | None = self._driver
-        if isinstance(driver, Driver):
+        """Out, with this exit status, however slow the terminal is; the first one counts."""
+        if not self._exit:
+            leaving.begin(status)
+            self.hurry()
+            self.exit(return_code=status)
+
+    def hurry(self) -> None:
+        """A stuck terminal is not waited for any more. From any thread."""
+        if (driver := self._own_driver) is not None:
             driver.output.leaving.set()
-        self.exit(return_code=status)
+
+    def give_back(self) -> None:
+        """The terminal, at once. From any thread."""
+        if (driver := self._own_driver) is not None:
+            driver.give_back()
+
+    def stop(self, watch: leaving.Watch) -> None:
+        """Give the terminal back and be stopped, as ^Z wants it."""
+        if (driver := self._own_driver) is not None and not leaving.begun():
+            driver.suspend_application_mode()
+            watch.stop_now()
+
+    def go_on(self) -> None:
+        """Take the terminal again: it was stopped."""
+        if (driver := self._own_driver) is not None and not leaving.begun():
+            driver.resume_application_mode()
+
+    @property
+    def _own_driver(self) -> Driver | None:
+        driver: AnyDriver | None = self._driver
+        return driver if isinstance(driver, Driver) else None
 
     def terminal_gone(self) -> None:
         self.leave(128 + signal.SIGHUP)
@@ -157,15 +184,28 @@ async def until_left(app: Running, *, mouse: bool) -> int:
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     """
-    loop = asyncio.get_running_loop()
-    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(sig, app.leave, 128 + sig)
-    try:
-        await app.run_async(mouse=mouse)
-    except Exception as error:  # whatever it was, the report has it
-        app.crashed = app.crashed or error
-    finally:
-        await asyncio.gather(*(source.close() for source in app.sources))
+    soon = asyncio.get_running_loop().call_soon_threadsafe
+
+    def leave(status: int) -> None:
+        app.hurry()  # at once: the loop itself may be waiting for the terminal
+        soon(app.leave, status)
+
+    with ExitStack() as stack:
+        watch = stack.enter_context(leaving.leaving_by(leave))
+        for calls, call in (
+            (watch.give_back, app.give_back),
+            (watch.stops, lambda: soon(app.stop, watch)),
+            (watch.continues, lambda: soon(app.go_on)),
+            (watch.wakes, lambda: soon(int)),
+        ):
+            stack.enter_context(leaving.calling(calls, call))
+        try:
+            await app.run_async(mouse=mouse)
+        except Exception as error:  # whatever it was, the report has it
+            app.crashed = app.crashed or error
+        finally:
+            leaving.begin(leaving.FAILED if app.crashed else app.return_code or 0)
+            await asyncio.gather(*(source.close() for source in app.sources))
     if app.crashed is None:
         return app.return_code or 0
     _say(app.crashed)

@@ -1,8 +1,9 @@
 """What is particular to Textual 8: the driver, and the smallest output for an update.
 
-Three things are mended here. Textual writes a changed cell's whole line from its widget's left
-edge; it blocks its event loop on a slow terminal and for ever on one that is stuck; and when the
-terminal is gone it spins.
+Four things are mended here. Textual writes a changed cell's whole line from its widget's left
+edge; it blocks its event loop on a slow terminal and for ever on one that is stuck; when the
+terminal is gone it spins; and it suspends and resumes within a signal handler, which may have
+interrupted what holds the locks that this needs.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import codecs
 import os
 import select
+import signal
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.cells import cell_len
@@ -24,10 +28,20 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.strip import Strip
 
+from tui.terminal import leaving
+
 ESCAPE_MS = 50
 """How often to look whether an Escape was the key alone."""
-PATIENCE = 1.0
+PATIENCE = 0.6
 """Seconds that a stuck terminal is waited for once we are leaving."""
+GIVE_BACK = (
+    "\x1b\\"  # the end of whatever was cut in the middle
+    "\x1b[?2026l"  # show what comes at once
+    "\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l"  # the mouse
+    "\x1b[?2004l\x1b[?2048l\x1b[?1004l"  # pastes, sizes, focus
+    "\x1b[?7h\x1b[<u\x1b[0m\x1b[?1049l\x1b[?25h"  # lines, keys, colours, main screen, cursor
+)
+"""What undoes everything that was switched on, where it is not done in order."""
 
 
 class Output:
@@ -40,7 +54,7 @@ class Output:
         self._fd = fd
         self._own = _reopen(fd)
         self._gone = gone
-        self._lost = False
+        self.lost = False
         self.leaving = threading.Event()
         self.pending = 0
 
@@ -51,17 +65,17 @@ class Output:
         data = memoryview(text.encode("utf-8", "replace"))
         self.pending = len(data)
         stuck_since = time.monotonic()
-        while data and not self._lost:
+        while data and not self.lost:
             try:
                 sent = os.write(self._own if self._own >= 0 else self._fd, data[:4096])
                 data, stuck_since = data[sent:], time.monotonic()
             except BlockingIOError:
                 if self.leaving.is_set() and time.monotonic() - stuck_since > PATIENCE:
-                    self._lost = True
+                    self.lost = True
                 else:
                     select.select([], [self._own], [], 0.1)
             except OSError:  # EIO: the terminal is gone; nobody is there to be told
-                self._lost = True
+                self.lost = True
                 self._gone()
         self.pending = 0
 
@@ -76,8 +90,33 @@ class Output:
     def reopen(self) -> None:
         """After `close`, to be written to again."""
         self.leaving.clear()
+        self.lost = False
         if self._own < 0:
             self._own = _reopen(self._fd)
+
+    def force(self, text: str) -> None:
+        """Write, also to a terminal that is stuck: what it has not taken is thrown away."""
+        fd, data = _reopen(self._fd), text.encode()
+        blocking = fd < 0
+        try:
+            if blocking:
+                fd = self._fd
+                os.set_blocking(fd, False)
+            if _sent(fd, data) < len(data):
+                termios.tcflush(fd, termios.TCOFLUSH)
+                _sent(fd, data)
+        finally:
+            if blocking:
+                os.set_blocking(fd, True)
+            else:
+                os.close(fd)
+
+
+def _sent(fd: int, data: bytes) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
 
 
 def _screen() -> int:
@@ -141,18 +180,50 @@ class Driver(LinuxDriver):
         writer = self._writer_thread
         return writer is not None and (self.output.pending > 0 or writer._queue.qsize() > 2)
 
+    # Signals are acted on in the event loop (app_base.until_left), never in their handlers.
+
+    def _sigtstp_application(self, *_: object) -> None:
+        pass
+
+    def _sigcont_application(self, *_: object) -> None:
+        pass
+
     def suspend_application_mode(self) -> None:
         self.output.leaving.set()  # a stuck terminal does not keep us from being stopped
         super().suspend_application_mode()
-        self._up = False
+        self._must_signal_resume = True
 
     def start_application_mode(self) -> None:
         if self._up:  # stopped and continued by somebody else: the shell has changed the terminal
             self.suspend_application_mode()
-            self._must_signal_resume = True
+        while not leaving.in_foreground(self.fileno):
+            time.sleep(2 * leaving.TOGETHER)  # what continued us may also want us to end
+            if leaving.begun():
+                raise SystemExit(leaving.FAILED)  # nothing has been switched on
+            os.kill(os.getpid(), signal.SIGSTOP)
         self.output.reopen()
-        super().start_application_mode()  # type: ignore[no-untyped-call]
         self._up = True
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def stop_application_mode(self) -> None:
+        if not self._up:
+            return
+        with _unstopped():
+            if not leaving.in_foreground(self.fileno):
+                self.attrs_before = None  # the shell has set its own
+            if self._mouse_pixels:
+                self.write("\x1b[?1016l")
+            super().stop_application_mode()
+
+    def give_back(self) -> None:
+        """The terminal as it was, at once, by whichever thread. Raises OSError, termios.error."""
+        if not self._up:
+            return
+        self._up = False
+        self.output.force(GIVE_BACK)
+        if self.attrs_before is not None and leaving.in_foreground(self.fileno):
+            with _unstopped():
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
 
     def want_mouse(self, wanted: bool) -> None:
         """Tell of the mouse from now on, or no more."""
@@ -193,6 +264,7 @@ class Driver(LinuxDriver):
             return b""
 
     def _gone(self) -> None:
+        leaving.begin(128 + signal.SIGHUP)
         self.output.leaving.set()
         self.exit_event.set()
         loop = self._app._loop
@@ -204,7 +276,21 @@ class Driver(LinuxDriver):
 
     def close(self) -> None:
         super().close()
+        if self.output.lost:
+            with suppress(OSError, termios.error):  # it is gone
+                self.give_back()
+        self._up = False
         self.output.close()
+
+
+@contextmanager
+def _unstopped() -> Iterator[None]:
+    """In the background, who sets the terminal is stopped; but not meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def smallest(update: ChopsUpdate, console: Console) -> str:
