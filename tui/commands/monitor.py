@@ -9,6 +9,7 @@ from tui.commands import _options
 from tui.commands._run import UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
+from tui.terminal import leaving
 
 HELP = "the live monitor"
 ORDER = 0
@@ -58,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     live.check()
     try:
-        return show(live, arguments, settled)
+        with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
+            return show(live, arguments, settled)
     finally:
         say((*live.notices, *live.ended_rules))
 
