@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections import deque
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ from textual.widgets._toast import ToastRack
 
 from probes.source import Source
 from tui.terminal import crash, leaving
-from tui.terminal.driver import Brush, Driver, smallest
+from tui.terminal.driver import WHERE, Brush, Driver, Mark, smallest
 
 
 class _Smallest(CompositorUpdate):
@@ -28,6 +29,35 @@ class _Smallest(CompositorUpdate):
 
     def render_segments(self, console: Any) -> str:
         return smallest(self._update, console)
+
+
+class Shown:
+    """Whether something stands on the terminal: the question that somebody is about to answer.
+
+    A terminal that answers (`WHERE`) says when it has drawn it, in order with what is typed; of
+    another it is known when it was given it.
+    """
+
+    ANSWER = 2.0
+    """Seconds after which a terminal is taken for having drawn it, although it does not say so."""
+
+    def __init__(self) -> None:
+        self.drawn = False
+        self._given: float | None = None
+
+    def given(self, when: float) -> None:
+        self._given = when
+
+    def before(self, typed: float, *, answers: bool) -> bool:
+        """Whether it stood there when something was typed. answers: the terminal does."""
+        if self.drawn or self._given is None:
+            return self.drawn
+        return typed > self._given + (self.ANSWER if answers else 0.0)
+
+    @property
+    def known(self) -> bool:
+        """It is known when the terminal was given it, or that it has drawn it."""
+        return self.drawn or self._given is not None
 
 
 class Running(App[None]):
@@ -45,6 +75,9 @@ class Running(App[None]):
         self.crashed: BaseException | None = None
         self.brush: Brush | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.answers = False
+        self._to_show: list[Shown] = []
+        self._asked: deque[Shown] = deque()
 
     # Tasks: one that fails ends the app
 
@@ -122,6 +155,41 @@ class Running(App[None]):
         if isinstance(renderable, ChopsUpdate):
             renderable = _Smallest(renderable)
         super()._display(screen, renderable)
+        self._mark()
+
+    # What is asked, and whether it was to be seen when the answer was typed
+
+    def show_mark(self, shown: Shown) -> None:
+        """What is being drawn now is what this is about."""
+        if self._own_driver is None:
+            shown.drawn = True  # nobody looks at it
+        else:
+            self._to_show.append(shown)
+
+    def _mark(self) -> None:
+        """Behind what was just drawn."""
+        driver, shown = self._own_driver, self._to_show
+        if driver is not None and shown:
+            self._to_show = []
+            for one in shown:
+                driver.write(Mark.of(WHERE if self.answers else "", one.given))
+                if self.answers:
+                    self._asked.append(one)
+
+    def terminal_answered(self) -> None:
+        """It has drawn what was before the question; the first one only shows that it answers."""
+        self.answers = True
+        if self._asked:
+            self._asked.popleft().drawn = True
+
+    async def was_shown(self, shown: Shown, typed: float) -> bool:
+        """Whether that stood on the terminal when a key was typed. The writer may be about to say
+        so; a terminal that takes nothing is not waited for."""
+        for _ in range(20):
+            if shown.known or shown in self._to_show:
+                break
+            await asyncio.sleep(0.005)
+        return shown.before(typed, answers=self.answers)
 
     mouse = True
     """Whether the terminal tells of the mouse."""
@@ -169,6 +237,7 @@ class Running(App[None]):
         self._begin_update()
         self._driver.write(cells)
         self._end_update()
+        self._mark()
 
     def _nothing_above(self) -> bool:
         """Neither a toast nor another screen covers a widget, and none is about to move."""

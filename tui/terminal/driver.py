@@ -44,6 +44,24 @@ GIVE_BACK = (
 """What undoes everything that was switched on, where it is not done in order."""
 
 
+WHERE = "\x1b[6n"
+"""Asks where the cursor is: the terminal answers behind what was typed before it had drawn."""
+
+
+class Mark(str):
+    """Text whose `written` is called, from the writer's thread, with the moment at which the
+    terminal was given what was written just before it (seconds, monotonic)."""
+
+    __slots__ = ("written",)
+    written: Callable[[float], None]
+
+    @classmethod
+    def of(cls, text: str, written: Callable[[float], None]) -> Mark:
+        mark = cls(text)
+        mark.written = written
+        return mark
+
+
 class Output:
     """The terminal as a file that can neither fail nor hold us up when we want to leave.
 
@@ -57,15 +75,19 @@ class Output:
         self.lost = False
         self.leaving = threading.Event()
         self.pending = 0
+        self._given = 0.0
 
     def fileno(self) -> int:
         return self._fd
 
     def write(self, text: str) -> None:
+        if isinstance(text, Mark):
+            text.written(self._given)
         data = memoryview(text.encode("utf-8", "replace"))
         self.pending = len(data)
         stuck_since = time.monotonic()
         while data and not self.lost:
+            self._given = time.monotonic()
             try:
                 sent = os.write(self._own if self._own >= 0 else self._fd, data[:4096])
                 data, stuck_since = data[sent:], time.monotonic()
@@ -204,6 +226,8 @@ class Driver(LinuxDriver):
         self.output.reopen()
         self._up = True
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if os.isatty(self.fileno):
+            self.write(WHERE)  # whether it answers
 
     def stop_application_mode(self) -> None:
         if not self._up:
