@@ -172,10 +172,14 @@ class Uprobe:
 
 @dataclass(frozen=True, slots=True)
 class Uretprobe:
-    """The return of a function of a program or library, in every process. Linux 4.17."""
+    """The return of a function of a program or library, in every process. Linux 4.17.
+
+    unsafe: also where an exception that is thrown through it would end the process; never in Go.
+    """
 
     path: str
     symbol: str
+    unsafe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

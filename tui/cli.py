@@ -7,8 +7,6 @@ SIGINT and SIGTERM, everything detached.
 from __future__ import annotations
 
 import argparse
-import io
-import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,17 +16,16 @@ from probes.recording.writer import RecordingError
 from probes.units import printable
 from tui.commands import MONITOR, commands
 from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
-from tui.terminal import leaving
+from tui.output import streams
+from tui.output.streams import CannotPrint
+from tui.terminal import crash, leaving
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point `ebpftop`. Returns the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A process may be called anything: what the terminal's encoding lacks is no error.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    streams.make_ready()
     try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-        status = commands()[arguments.command].run(arguments)
+        status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()  # here, where a closed pipe is understood
         return status
     except (UsageError, RecordingError) as wrong:
@@ -40,10 +37,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NOT_ATTACHED
     except BrokenPipeError:
         # Whoever read us (head, jq) has seen enough: not an error of anybody's.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.give_up()
         return DONE
+    except CannotPrint as why:
+        streams.give_up()
+        print(f"ebpftop: {why}", file=sys.stderr)
+        return NOT_ATTACHED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception as error:  # one sentence; the report has the rest
+        print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)
+        return NOT_ATTACHED
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        arguments = parse(argv)
+    except SystemExit as said:  # argparse: the help, or what is wrong
+        return int(said.code or 0)
+    return commands()[arguments.command].run(arguments)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

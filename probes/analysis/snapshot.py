@@ -154,7 +154,15 @@ def _derive(
     sums: Iterable[tuple[int, str, bool]],
 ) -> Mapping[str, Value]:
     added = values if base is None else _added(values, row, base, sums)
-    return {name: derive(added) for name, derive in derived}
+    return {name: _derived(derive, added) for name, derive in derived}
+
+
+def _derived(derive: Derive, added: Mapping[str, Value]) -> Value:
+    """No value where there can be none: it is asked for while a screen is painted."""
+    try:
+        return derive(added)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _added(

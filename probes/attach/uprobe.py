@@ -22,6 +22,23 @@ def pmu() -> int:
         raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
 
 
+COUNT_CALLS = "Count the calls instead: uprobe:{path}:{symbol}, without latency and ret."
+TAKEN = (
+    f"{COUNT_CALLS} If you know that it does not happen in this function, add unsafe: "
+    "uprobe:{path}:{symbol},latency,unsafe (in a hook file: unsafe=True)."
+)
+_HARM = {
+    elf.Stacks.UNWINDS: "{path} throws or catches exceptions ({sign}): a probe on the return of "
+    "{symbol} would end a process in which one passes through it",
+    elf.Stacks.SWITCHES: "{path} changes stacks ({sign}): with a probe on the return of {symbol}, "
+    "a process that does so within it would go on at the wrong place",
+    elf.Stacks.SCANS: "{path} looks for live values on its stacks ({sign}): a probe on the return "
+    "of {symbol} would end a process that does so within it",
+    elf.Stacks.GO: "{path} is Go code ({sign}): a probe on the return of {symbol} would end its "
+    "processes, as Go moves stacks",
+}
+
+
 def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
     """The places in the file, one for each version of the function that a library has.
 
@@ -33,6 +50,8 @@ def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
     where = f"{point.symbol} in {printable(point.path)}"
     if not found:
         raise _unknown(file, point.symbol)
+    if isinstance(point, points.Uretprobe):
+        _harmless(point, file)
     if any(symbol.resolver for symbol in found):
         raise Unsupported(f"{where} is chosen when it is linked (IFUNC): name what it resolves to")
     if len(found) > 1 and not found[0].visible:
@@ -45,8 +64,21 @@ def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
     return tuple(place for place in places if place is not None)
 
 
+def _harmless(point: points.Uretprobe, file: elf.Elf) -> None:
+    """Raises Unsupported where the process would not survive it.
+
+    To see a return, the kernel replaces the address on the stack that the function returns to.
+    """
+    reader = file.stack_reader
+    if reader is None or (point.unsafe and reader.stacks is not elf.Stacks.GO):
+        return
+    words = {"path": printable(point.path), "symbol": point.symbol, "sign": reader.sign}
+    remedy = COUNT_CALLS if reader.stacks is elf.Stacks.GO else TAKEN
+    raise Unsupported(_HARM[reader.stacks].format(**words), remedy=remedy.format(**words))
+
+
 def _unknown(file: elf.Elf, symbol: str) -> Gone:
-    names = {s.name for s in file.symbols()}
+    names = file.names()
     if not names:
         return Gone(
             f"{printable(file.path)} names no functions: it is stripped",

@@ -243,7 +243,9 @@ def _of_tracepoint(wanted: Spec, written: Callable[..., str], open: Open) -> tup
 def _of_file(wanted: Spec, written: Callable[..., str], open: Open) -> Rung:
     path, symbol = _file(wanted), wanted.symbol
     at: list[Point] = [
-        Uretprobe(path, symbol) if wanted.of_return else Uprobe(path, symbol, wanted.offset)
+        Uretprobe(path, symbol, wanted.unsafe)
+        if wanted.of_return
+        else Uprobe(path, symbol, wanted.offset)
     ]
     if wanted.latency:
         at.append(Uprobe(path, symbol))

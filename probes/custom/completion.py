@@ -58,7 +58,7 @@ def _places(kind: str, typed: str) -> Iterable[str]:
 
 def _functions(path: str) -> Iterable[str]:
     try:
-        return {s.name for s in elf.read(path).symbols()}
+        return elf.read(path).names()
     except ProbeError:
         return ()
 
@@ -76,6 +76,7 @@ def _options(kind: str, head: str) -> Iterable[str]:
     calls = kind in spec.FUNCTIONS | spec.USER
     options = [f"by={name}" for name in spec.BY] + [f"where={name}==" for name in spec.OF_TASK]
     options += ["latency", "ret"] if calls else []
+    options += ["unsafe"] if kind in spec.USER else []
     if kind == "tracepoint":
         category, _, name = head.partition(",")[0].partition(":")
         known = tracefs.fields(category, name)

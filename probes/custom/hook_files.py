@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from probes.errors import ProbeError, Unsupported
+from probes.errors import ProbeError, Unexpected
 from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Row, Rung, TargetKind
 from probes.point import Point
 from probes.units import Unit, printable
@@ -234,7 +234,7 @@ def _rows(given: Iterable[Row], wanted: int) -> list[Row]:
 def _or_refused(file: str, call: Callable[[], T]) -> T:
     try:
         return call()
-    except (ProbeError, OSError):
+    except (ProbeError, OSError, MemoryError):
         raise
     except Exception as broken:
-        raise Unsupported(f"{file}: {_words(broken)}") from None
+        raise Unexpected(f"{file}: {_words(broken)}") from None

@@ -10,6 +10,7 @@
     by=pid|comm|cgroup|cpu|stack|ret|none    what is told apart; several with +, pid if not said
     latency                                  time from call to return
     ret                                      returned values: failures, mean
+    unsafe                                   return probes also where exceptions are thrown
     where=pid==123                           pid, uid, cpu, comm, cgroup, a tracepoint's field
     fields=dev,rwbs                          fields of a tracepoint to tell apart
 
@@ -80,6 +81,7 @@ class Spec:
     by: tuple[str, ...] = ("pid",)
     latency: bool = False
     ret: bool = False
+    unsafe: bool = False
     where: tuple[Condition, ...] = ()
     fields: tuple[str, ...] = ()
 
@@ -114,6 +116,7 @@ class Spec:
     def __str__(self) -> str:
         options = [f"by={'+'.join(self.by)}"] if self.by != ("pid",) else []
         options += ["latency"] * self.latency + ["ret"] * self.ret
+        options += ["unsafe"] * self.unsafe
         options += [f"where={condition}" for condition in self.where]
         options += [f"fields={','.join(self.fields)}"] if self.fields else []
         return ",".join([self.point, *options])
@@ -172,7 +175,7 @@ def _place(kind: str, rest: str) -> dict[str, object]:
 
 def _options(kind: str, words: list[str]) -> dict[str, object]:
     by: tuple[str, ...] = ("pid",)
-    flags = {"latency": False, "ret": False}
+    flags = {"latency": False, "ret": False, "unsafe": False}
     where: list[Condition] = []
     fields: list[str] = []
     listing = False  # fields=dev,rwbs: what follows is a field, too
@@ -189,7 +192,7 @@ def _options(kind: str, words: list[str]) -> dict[str, object]:
             where.append(_condition(kind, value))
         else:
             raise SpecError(
-                f"{word!r} is no option: there are by=, latency, ret, where= and fields="
+                f"{word!r} is no option: there are by=, latency, ret, unsafe, where= and fields="
             )
     return {"by": by, **flags, "where": tuple(where), "fields": tuple(dict.fromkeys(fields))}
 
@@ -242,6 +245,8 @@ def _checked(spec: Spec) -> Spec:
     calls = spec.kind in FUNCTIONS | USER
     if not calls and (spec.latency or spec.reads_result):
         raise SpecError("a tracepoint has no return: latency and ret are for functions")
+    if spec.unsafe and not (spec.kind in USER and spec.of_return):
+        raise SpecError("unsafe is for the returns of a program's functions: leave it out")
     if spec.offset and spec.of_return:
         raise SpecError("latency and ret are those of a whole function: leave the offset out")
     if spec.fields and spec.kind != "tracepoint":

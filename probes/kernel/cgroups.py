@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from probes.errors import Unsupported
 
 # Not below /sys, where a container may make no directory.
 MOUNT = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
+_ESCAPED = re.compile(rb"\\([0-3][0-7]{2})")
 REST = 20.0
 """Durations of the last walk that pass before the next one: 5 % of one CPU at the very most."""
 
@@ -22,10 +24,10 @@ def root() -> Path | None:
 
     A mount is listed also where another one hides it.
     """
-    for line in Path("/proc/self/mounts").read_text().splitlines():
+    for line in Path("/proc/self/mounts").read_bytes().splitlines():  # anybody names a mount
         fields = line.split()
-        if len(fields) > 2 and fields[2] == "cgroup2":
-            root = Path(fields[1].encode().decode("unicode_escape"))
+        if len(fields) > 2 and fields[2] == b"cgroup2":
+            root = Path(os.fsdecode(_ESCAPED.sub(lambda m: bytes([int(m[1], 8)]), fields[1])))
             if os.access(root / "cgroup.procs", os.F_OK):
                 return root
     return None

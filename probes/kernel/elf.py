@@ -1,28 +1,59 @@
 """The functions of a program or library, from its ELF file: by name for probes, by place for
-stacks.
+stacks, and whether something in it reads the return addresses on its stacks.
 
-Only what these two need is read, and nothing of it is believed: a file may have been made to
-confuse, or change meanwhile. Symbols come from `.symtab` and `.dynsym`; a stripped file has the
-second one only.
+Nothing of a file is believed: it may have been made to confuse, to cost time or memory, or change
+meanwhile. It is read piece by piece, never mapped, and each look at it ends after `SECONDS`, as it
+may be on a file system that never answers. Symbols come from `.symtab` and `.dynsym`; a stripped
+file has the second one only.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
-from bisect import bisect_right
-from collections.abc import Iterator
+import threading
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from probes.errors import Gone, Unsupported
+from probes.kernel import patience
+from probes.units import printable
 
+T = TypeVar("T")
+SECONDS = 5.0
+"""After which a look at a file is given up."""
+MOST_SYMBOLS = 1 << 20
+"""Of one table that are looked through."""
+MOST_NAMES = 1 << 27
+"""Bytes of a table of names that are searched."""
+_MOST_KEPT = 1 << 25
+"""Bytes that are read, or kept, in one piece."""
+_MOST_SUGGESTED = 1 << 17
+_MOST_INDEXED = 1 << 19
+"""Symbols of a table that places are looked up among."""
+_MOST_INDEXES, _MOST_INDEX_BYTES = 64, 1 << 26
+_MOST_PLACES = 1 << 12
+"""Places in a table of names where one name is found: more is no table that a linker writes."""
+_LONGEST = 1 << 12
+"""Bytes of a name."""
+_MOST_HEADERS, _LARGEST_HEADER = 1 << 16, 1 << 8
+_MOST_CODE = 1 << 28
+"""Bytes of a file that are searched for signs of a runtime."""
+_CHUNK = 1 << 20
+_SMALLEST = 52
+"""Bytes of the least ELF header. What the kernel makes up in /proc and tracefs is empty by size."""
 _SYMTAB, _DYNSYM = 2, 11  # section types
-_LOAD, _FUNC, _IFUNC = 1, 2, 10  # a segment's and two symbols' types
-_MOST_HEADERS = 1 << 16
-_MOST_BYTES = 1 << 28  # of a table
+_LOAD, _NOTE, _FUNC, _IFUNC = 1, 4, 2, 10  # two segments' and two symbols' types
 _LARGEST = 1 << 24  # no function is larger
 
 
@@ -59,89 +90,174 @@ class Segment(NamedTuple):
     size: int
 
 
+class Span(NamedTuple):
+    """A part of the file."""
+
+    at: int
+    size: int
+
+
+class Table(NamedTuple):
+    """A table of symbols, and the one of their names."""
+
+    symbols: Span
+    names: Span
+
+
+class Stacks(Enum):
+    """What a program does with its stacks that no return address may be replaced on."""
+
+    GO = "moves them"
+    UNWINDS = "unwinds them when something is thrown"
+    SWITCHES = "goes from one to another within a function"
+    SCANS = "looks for live values on them"
+
+
+class StackReader(NamedTuple):
+    """What in a file depends on its return addresses. sign: what shows it."""
+
+    stacks: Stacks
+    sign: str
+
+
+_GO_SECTION = re.compile(rb"gopclntab|^\.note\.go\.|^\.go\.buildinfo|^\.gosymtab")
+_GO_CODE, _ALIGNED = re.compile(rb"\xff Go buildinf:"), 16
+"""What `go version` looks for: where sections have other names."""
+_SIGNS = {
+    Stacks.GO: rb"runtime\.morestack|runtime\.goexit",
+    Stacks.UNWINDS: rb"__cxa_throw|__cxa_rethrow|_Unwind_RaiseException|_Unwind_Resume_or_Rethrow"
+    rb"|_personality_(?:v|sj|seh)\d|_eh_personality|__crystal_personality|objc_exception_throw"
+    rb"|libstdc\+\+\.so\.\d+|libc\+\+(?:abi)?\.so\.\d+",
+    # OCaml, GHC, GraalVM, .NET
+    Stacks.SCANS: rb"caml_frametable|stg_upd_frame_info|graal_create_isolate|RhpReversePInvoke",
+    # Boost, Ruby, PHP, libco, libcoro, QEMU
+    Stacks.SWITCHES: rb"swapcontext|makecontext|setcontext|jump_fcontext|coroutine_transfer"
+    rb"|zend_fiber_switch_context|co_switch|coro_transfer|qemu_coroutine_switch",
+}
+_SIGN = re.compile(b"(?:%b)[\0@]" % b"|".join(b"(%b)" % sign for sign in _SIGNS.values()))
+"""In a table of names, each kind as a group."""
+_C_PERSONALITY = b"__gcc_personality_v0"
+_OF_C = re.compile(rb"(?:%b|GLIBC_PRIVATE)[\0@]" % _C_PERSONALITY)
+"""C that cleans up when its thread is cancelled, and the C library's own parts, whose unwinding is
+that: nothing else is thrown there."""
+_SWITCHES_FOR_OTHERS = re.compile(rb"(?:GLIBC_PRIVATE|ASYNC_start_job)[\0@]")
+"""The C library, and OpenSSL, which does it where an engine asks for it."""
+_PERSONALITY = re.compile(rb"\0\0\0\0[\x01\x03]z[A-Z]*P[A-Z]*\0")
+"""In .eh_frame: a language has a say in unwinding."""
+
+
 class Elf:
     """An ELF file's functions. Raises Gone (no such file) and Unsupported (it is none)."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = str(path)
-        self._sorted: tuple[list[int], list[Symbol]] | None = None
+        self._reader: list[StackReader | None] = []
+        self._identity: tuple[int, ...] = ()
+        self._look(self._headers)
+
+    # -- the file --------------------------------------------------------------------------------
+
+    def _look(self, what: Callable[[_File], T]) -> T:
+        """Opens the file for a moment. Raises Gone and Unsupported."""
+        shown = printable(self.path)
         try:
-            self._fd = _opened(self.path)
-            try:
-                self._read()
-            finally:
-                os.close(self._fd)
+            return patience.within(SECONDS, lambda: self._opened(what))
         except FileNotFoundError:
-            raise Gone(f"there is no file {path}") from None
+            raise Gone(f"there is no file {shown}") from None
         except OSError as refused:
-            why = f"{path} cannot be read: {refused.strerror}"
+            why = f"{shown} cannot be read: {refused.strerror}"
             raise Unsupported(why, errno=refused.errno or 0) from None
         except (struct.error, ValueError, OverflowError):
-            raise Unsupported(f"{path} is no program or library (ELF)") from None
+            raise Unsupported(f"{shown} is no program or library (ELF)") from None
 
-    def _read(self) -> None:
-        magic = self._part(0, 16).ljust(16, b"\0")
+    def _opened(self, what: Callable[[_File], T]) -> T:
+        with _opened(self.path) as file:
+            if self._identity not in ((), file.identity):
+                raise ValueError("another file by now")
+            self._identity = file.identity
+            return what(file)
+
+    def _headers(self, file: _File) -> None:
+        magic = file.part(0, 16).ljust(16, b"\0")
         if magic[:4] != b"\x7fELF" or magic[4] not in _CLASSES or magic[5] not in (1, 2):
             raise ValueError("no ELF")
         self._wide, layout = magic[4] == 2, _CLASSES[magic[4]]
         order = "<" if magic[5] == 1 else ">"
         self._symbol = struct.Struct(order + layout.symbol)
-        header = self._unpacked(order + layout.header, 16)
-        _, _, _, _, segments_at, sections_at, _, _, each, count, size, sections, _ = header
-        self.segments = tuple(self._segments(order + layout.segment, segments_at, each, count))
-        self._tables = tuple(
-            self._symbol_tables(order + layout.section, sections_at, size, sections)
+        header = struct.Struct(order + layout.header)
+        _, _, _, _, segments_at, sections_at, _, _, each, count, size, sections, names = (
+            header.unpack(file.part(16, header.size))
         )
+        segments = list(file.records(order + layout.segment, segments_at, each, count))
+        self.segments = tuple(self._segment(p) for p in segments if p[0] == _LOAD)
+        notes = [self._segment(p) for p in segments if p[0] == _NOTE]
+        self._go_note = any(
+            _GO_NOTE.search(file.part(n.offset, min(n.size, _CHUNK))) for n in notes[:64]
+        )
+        described = list(file.records(order + layout.section, sections_at, size, sections))
+        self._tables = tuple(_tables(described))
+        self._sections = dict(_named_sections(file, described, names))
 
-    def _part(self, at: int, size: int) -> bytes:
-        if not 0 <= size <= _MOST_BYTES:
-            raise ValueError("too large")
-        return os.pread(self._fd, size, at)
+    def _segment(self, p: tuple[int, ...]) -> Segment:
+        """64 bits: type, flags, offset, address...; 32: type, offset, address..."""
+        return Segment(p[2], p[3], p[5]) if self._wide else Segment(p[1], p[2], p[4])
 
-    def _unpacked(self, layout: str, at: int) -> tuple[int, ...]:
-        return struct.unpack(layout, self._part(at, struct.calcsize(layout)))
-
-    def _segments(self, layout: str, at: int, each: int, count: int) -> Iterator[Segment]:
-        for i in range(min(count, _MOST_HEADERS)):
-            p = self._unpacked(layout, at + i * each)
-            if p[0] == _LOAD:  # 64 bits: type, flags, offset, ...; 32: type, offset, ...
-                offset, address, size = (p[2], p[3], p[5]) if self._wide else (p[1], p[2], p[4])
-                yield Segment(offset, address, size)
-
-    def _symbol_tables(
-        self, layout: str, at: int, each: int, count: int
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Symbols and names of each. A section: name, type, flags, address, offset, size, link."""
-        for i in range(min(count, _MOST_HEADERS)):
-            section = self._unpacked(layout, at + i * each)
-            if section[1] in (_SYMTAB, _DYNSYM):
-                names = self._unpacked(layout, at + section[6] * each)
-                yield self._part(section[4], section[5]), self._part(names[4], names[5])
-
-    def symbols(self) -> Iterator[Symbol]:
-        """Every function with a name, from both tables; most are in both, if in the first."""
-        for raw, names in self._tables:
-            whole = len(raw) // self._symbol.size * self._symbol.size
-            for entry in self._symbol.iter_unpack(raw[:whole]):
-                if self._wide:
-                    name, info, other, section, address, size = entry
-                else:
-                    name, address, size, info, other, section = entry
-                kind = info & 15
-                if kind in (_FUNC, _IFUNC) and section and address and name:
-                    text = names[name : names.find(b"\0", name)].decode(errors="replace")
-                    visible = info >> 4 != 0 and other & 3 != 2  # neither local nor hidden
-                    # Some linkers write a symbol's version behind it.
-                    yield Symbol(text.partition("@")[0], address, size, visible, kind == _IFUNC)
+    # -- by name ---------------------------------------------------------------------------------
 
     def named(self, name: str) -> list[Symbol]:
         """The functions of a name, one for each address; only visible ones where there are some.
 
         A library may have several versions of a function under one name.
         """
-        found = {s.address: s for s in self.symbols() if s.name == name}
+        found = self._look(lambda file: {s.address: s for s in self._called(file, name)})
         visible = [s for s in found.values() if s.visible]
         return visible or list(found.values())
+
+    def _called(self, file: _File, name: str) -> Iterator[Symbol]:
+        # Some linkers write a symbol's version behind it.
+        pattern = re.compile(re.escape(os.fsencode(name)) + rb"[\0@]")
+        for table in self._tables:
+            hits = islice(file.search(pattern, table.names), _MOST_PLACES)
+            places = {at - table.names.at for at, _ in hits}
+            if places:
+                for entry in self._entries(file, table):
+                    if entry[0] in places and (symbol := self._made(entry, name)):
+                        yield symbol
+
+    def names(self) -> frozenset[str]:
+        """The functions' names, as many as are looked through."""
+        return self._look(
+            lambda file: frozenset(s.name for s in islice(self._symbols(file), _MOST_SUGGESTED))
+        )
+
+    def _symbols(self, file: _File) -> Iterator[Symbol]:
+        """Functions with a name, from both tables; most are in both, if in the first."""
+        for table in self._tables:
+            names = file.kept(table.names)
+            for entry in self._entries(file, table):
+                if (symbol := self._made(entry, "")) and (name := _text(names, entry[0])):
+                    yield symbol._replace(name=name)
+
+    def _entries(self, file: _File, table: Table) -> Iterator[tuple[int, ...]]:
+        each = self._symbol.size
+        size = min(table.symbols.size // each, MOST_SYMBOLS) * each
+        chunk = _CHUNK // each * each
+        for done in range(0, size, chunk):
+            raw = file.part(table.symbols.at + done, min(chunk, size - done))
+            yield from self._symbol.iter_unpack(raw[: len(raw) // each * each])
+
+    def _made(self, entry: tuple[int, ...], name: str) -> Symbol | None:
+        if self._wide:
+            at, info, other, section, address, size = entry
+        else:
+            at, address, size, info, other, section = entry
+        kind = info & 15
+        if kind not in (_FUNC, _IFUNC) or not (section and address and at):
+            return None
+        visible = info >> 4 != 0 and other & 3 != 2  # neither local nor hidden
+        return Symbol(name, address, size, visible, kind == _IFUNC)
+
+    # -- by place --------------------------------------------------------------------------------
 
     def offset(self, address: int) -> int | None:
         """Where in the file a linked address is."""
@@ -154,46 +270,253 @@ class Elf:
         """The function that the code at a place in the file belongs to."""
         for s in self.segments:
             if s.offset <= offset < s.offset + s.size:
-                return self._covering(offset - s.offset + s.address)
+                return self._by_address().covering(offset - s.offset + s.address)
         return None
 
-    def _covering(self, address: int) -> str | None:
-        starts, symbols = self._by_address()
-        n = bisect_right(starts, address) - 1
+    def _by_address(self) -> _Index:
+        index = _indexes.get(self)
+        if index is None:
+            try:
+                index = self._look(self._indexed)
+            except (Gone, Unsupported):
+                index = _Index()
+            _indexes.put(self, index)
+        return index
+
+    def _indexed(self, file: _File) -> _Index:
+        index = _Index()
+        for table in self._tables:
+            index.names.append(file.kept(table.names))
+            for entry in islice(self._entries(file, table), _MOST_INDEXED):
+                if symbol := self._made(entry, ""):
+                    index.add(symbol, entry[0])
+        index.sort()
+        return index
+
+    # -- what reads its stacks -------------------------------------------------------------------
+
+    @property
+    def stack_reader(self) -> StackReader | None:
+        """What in it reads return addresses, if anything does. Raises Gone and Unsupported."""
+        if not self._reader:
+            self._reader.append(self._look(self._reads_stacks))
+        return self._reader[0]
+
+    def _reads_stacks(self, file: _File) -> StackReader | None:
+        for name in self._sections:
+            if _GO_SECTION.search(name):
+                return StackReader(Stacks.GO, printable(_decoded(name)))
+        if self._go_note:
+            return StackReader(Stacks.GO, "a note of Go's linker")
+        signs = self._signs(file)
+        if Stacks.GO in signs:
+            return StackReader(Stacks.GO, signs[Stacks.GO])
+        whole = Span(0, min(file.size, _MOST_CODE))
+        if any(at % _ALIGNED == 0 for at, _ in file.search(_GO_CODE, whole)):
+            return StackReader(Stacks.GO, "what Go's linker writes")
+        if self._mentions(file, _SWITCHES_FOR_OTHERS):
+            signs.pop(Stacks.SWITCHES, None)
+        first = next((StackReader(kind, signs[kind]) for kind in Stacks if kind in signs), None)
+        return first or self._unwinds_without_a_name(file)
+
+    def _signs(self, file: _File) -> dict[Stacks, str]:
+        """The first of each kind."""
+        signs: dict[Stacks, str] = {}
+        found = (hit for t in self._tables for hit in file.search(_SIGN, t.names))
+        for at, match in islice(found, _MOST_PLACES):
+            kind = tuple(_SIGNS)[(match.lastindex or 1) - 1]
+            name = _whole_name(file, at, match[0])
+            if kind is Stacks.UNWINDS and name.endswith(_C_PERSONALITY):
+                continue
+            if kind is Stacks.SWITCHES and name.strip(b"_") != match[0][:-1]:
+                continue  # the end of another name
+            signs.setdefault(kind, printable(_decoded(name)))
+        return signs
+
+    def _mentions(self, file: _File, pattern: re.Pattern[bytes]) -> bool:
+        return any(True for t in self._tables for _ in file.search(pattern, t.names))
+
+    def _unwinds_without_a_name(self, file: _File) -> StackReader | None:
+        """A library with an unwinder inside, whose names are gone, has its tables at least."""
+        if self._mentions(file, _OF_C):
+            return None
+        for name, span in self._sections.items():
+            if name.startswith(b".gcc_except_table") and span.size:
+                return StackReader(Stacks.UNWINDS, ".gcc_except_table")
+            if name == b".eh_frame" and any(True for _ in file.search(_PERSONALITY, span)):
+                return StackReader(Stacks.UNWINDS, "a personality in .eh_frame")
+        return None
+
+
+class _Index:
+    """Functions by address. Of several at one: one that is visible, and among these the first."""
+
+    def __init__(self) -> None:
+        self.names: list[bytes] = []
+        self._starts, self._sizes = array("Q"), array("Q")
+        self._tables, self._places = array("B"), array("L")
+        self._hidden = array("B")
+
+    def add(self, symbol: Symbol, place: int) -> None:
+        self._starts.append(symbol.address)
+        self._sizes.append(symbol.size or _LARGEST)  # what was written in assembly may have none
+        self._tables.append(len(self.names) - 1)
+        self._places.append(place)
+        self._hidden.append(not symbol.visible)
+
+    def sort(self) -> None:
+        starts, hidden = self._starts, self._hidden
+        order = array("L", sorted(range(len(starts)), key=lambda i: starts[i] << 1 | hidden[i]))
+        self._starts, self._sizes, self._tables, self._places = (
+            array(a.typecode, map(a.__getitem__, order))
+            for a in (self._starts, self._sizes, self._tables, self._places)
+        )
+        self._hidden = array("B")
+
+    def covering(self, address: int) -> str | None:
+        n = bisect_right(self._starts, address) - 1
         if n < 0:
             return None
-        size = symbols[n].size or _LARGEST  # what was written in assembly may have none
-        return symbols[n].name if address - starts[n] < size else None
+        n = bisect_left(self._starts, self._starts[n])  # the first of those at its address
+        if address - self._starts[n] >= self._sizes[n]:
+            return None
+        return _text(self.names[self._tables[n]], self._places[n]) or None
 
-    def _by_address(self) -> tuple[list[int], list[Symbol]]:
-        if self._sorted is None:
-            # Of several names at one address: one that is visible, and among these the first.
-            best: dict[int, Symbol] = {}
-            for symbol in self.symbols():
-                known = best.get(symbol.address)
-                if known is None or (symbol.visible and not known.visible):
-                    best[symbol.address] = symbol
-            ordered = sorted(best.values(), key=lambda s: s.address)
-            self._sorted = [s.address for s in ordered], ordered
-        return self._sorted
+    @property
+    def bytes(self) -> int:
+        return sum(map(len, self.names)) + 25 * len(self._starts)
 
 
-def _opened(path: str) -> int:
+class _Indexes:
+    """Those that were used last, as many as fit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Elf, _Index] = OrderedDict()
+
+    def get(self, file: Elf) -> _Index | None:
+        with self._lock:
+            if file in self._kept:
+                self._kept.move_to_end(file)
+            return self._kept.get(file)
+
+    def put(self, file: Elf, index: _Index) -> None:
+        with self._lock:
+            self._kept[file] = index
+            while len(self._kept) > 1 and (
+                len(self._kept) > _MOST_INDEXES
+                or sum(i.bytes for i in self._kept.values()) > _MOST_INDEX_BYTES
+            ):
+                self._kept.popitem(last=False)
+
+
+_indexes = _Indexes()
+
+
+class _File:
+    """A file that is open. Only regular ones are, and no more of one is read than is bounded."""
+
+    def __init__(self, fd: int) -> None:
+        about = os.fstat(fd)
+        self._fd, self.size = fd, about.st_size
+        self.identity = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+
+    def part(self, at: int, size: int) -> bytes:
+        if not 0 <= size <= _MOST_KEPT:
+            raise ValueError("too large")
+        return os.pread(self._fd, size, at)
+
+    def kept(self, span: Span) -> bytes:
+        """As much of it as may be kept."""
+        return self.part(span.at, min(span.size, _MOST_KEPT))
+
+    def records(self, layout: str, at: int, each: int, count: int) -> Iterator[tuple[int, ...]]:
+        record, count = struct.Struct(layout), min(count, _MOST_HEADERS)
+        if count and not record.size <= each <= _LARGEST_HEADER:
+            raise ValueError("no such headers")
+        raw = self.part(at, count * each)
+        if len(raw) < count * each:
+            raise ValueError("cut off")
+        return (record.unpack_from(raw, i * each) for i in range(count))
+
+    def search(
+        self, pattern: re.Pattern[bytes], span: Span
+    ) -> Iterator[tuple[int, re.Match[bytes]]]:
+        """Where in the file it is found; nothing that is found is longer than `_LONGEST`."""
+        end = span.at + min(span.size, max(MOST_NAMES, _MOST_CODE), max(self.size - span.at, 0))
+        for at in range(span.at, end, _CHUNK):
+            raw = self.part(at, min(_CHUNK + _LONGEST, end - at))
+            for match in pattern.finditer(raw):
+                if match.start() >= _CHUNK:
+                    break
+                yield at + match.start(), match
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[_File]:
     """No device and no pipe is opened: some would wait, or do something."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    raise ValueError("no file")
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        about = os.fstat(place)
+        if not stat.S_ISREG(about.st_mode) or about.st_size < _SMALLEST:
+            raise ValueError("no file")
+        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    finally:
+        os.close(place)
+    try:
+        yield _File(fd)
+    finally:
+        os.close(fd)
+
+
+def _tables(sections: list[tuple[int, ...]]) -> Iterator[Table]:
+    """One of each kind. A section: name, type, flags, address, offset, size, link..."""
+    for kind in (_SYMTAB, _DYNSYM):
+        found = next((s for s in sections if s[1] == kind), None)
+        if found is not None:
+            names = sections[found[6]] if found[6] < len(sections) else None
+            if names is None:
+                raise ValueError("no names")
+            yield Table(Span(found[4], found[5]), Span(names[4], min(names[5], MOST_NAMES)))
+
+
+def _named_sections(
+    file: _File, sections: list[tuple[int, ...]], names: int
+) -> Iterator[tuple[bytes, Span]]:
+    if names >= len(sections):
+        return
+    raw = file.part(sections[names][4], min(sections[names][5], _CHUNK))
+    for s in sections:
+        name = raw[s[0] : s[0] + 64].partition(b"\0")[0]
+        yield name, Span(s[4], s[5] if s[1] != 8 else 0)  # .bss and the like are not in the file
+
+
+_GO_NOTE = re.compile(rb"\x04\0\0\0....\x04\0\0\0Go\0\0|\0\0\0\x04....\0\0\0\x04Go\0\0", re.DOTALL)
+"""Lengths of the owner's name and of the note, its type (the build id), its owner."""
+
+
+def _whole_name(file: _File, at: int, found: bytes) -> bytes:
+    """A name from its beginning, where only its end was looked for."""
+    before = file.part(max(at - 64, 0), min(at, 64))
+    return before.rpartition(b"\0")[2] + found.rstrip(b"\0@")
+
+
+def _text(names: bytes, at: int) -> str:
+    name = names[at : at + _LONGEST].partition(b"\0")[0]
+    return _decoded(name.partition(b"@")[0])
+
+
+def _decoded(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 def read(path: Path | str) -> Elf:
     """The file as it is now; what was read of it before is used again. Raises as `Elf` does."""
     try:
-        about = Path(path).stat()
+        about = patience.within(SECONDS, Path(path).stat)
     except OSError:
         return Elf(path)  # which says what is wrong
-    return _kept(str(path), about.st_dev, about.st_ino, about.st_mtime_ns)
+    return _kept(str(path), about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

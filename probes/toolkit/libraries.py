@@ -3,21 +3,28 @@
 In a container a library is another file, found through the root of a process that has it. One file
 may be seen under two names (layers of an overlay): programs that follow must count a call once
 even where two of them run at it.
+
+Whoever runs a process here can have any file under such a name, many of them, and on a file system
+that never answers. So looking is done beside the readings, which never wait for it, and what takes
+too long is left out.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
 from probes.errors import ProbeError
-from probes.kernel.procfs import pids
+from probes.kernel.patience import TookTooLong, Worker
+from probes.kernel.procfs import pids, started
 from probes.model import Opening, Reading
 from probes.point import Uprobe, Uretprobe
 from probes.toolkit.readers import Open
@@ -26,34 +33,91 @@ REST = 20.0
 """Durations of the last look at all processes before the next: 5 % of one CPU at the most."""
 SECONDS = 2.0
 """The least time between two."""
+AT_ONCE, SLOWLY = 0.5, 4.0
+"""Seconds that a look may take in one go; and how many times as long it rests between beyond."""
+FIRST = 5.0
+"""Seconds that are waited for the first look, so that what is there is counted from the start."""
+LEAVING = 1.0
+"""Seconds that are waited for a look that is under way, when it is let go of."""
+OF_PROCESS, OF_FILE = 1.0, 5.0
+"""Seconds for one process's maps, and for attaching to one file."""
+MOST_BYTES = 1 << 26
+"""Of one process's maps."""
+MOST_FILES, MOST_OF_USER = 256, 16
+"""Files of one name that are followed at once; and those that only processes of one user have,
+who is not root."""
 LIBC = r"libc\.so\.6|libc-2\.\d+\.so|ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1"
 
 Identity = tuple[bytes, bytes]
 """Device and inode as /proc/PID/maps shows them."""
 
 
-def loaded(pattern: str) -> dict[Identity, str]:
-    """Every file of such a name (a regular expression) that a process has mapped: a way to it."""
-    line = re.compile(
-        rb"^[0-9a-f]+-[0-9a-f]+ ..x. [0-9a-f]+ (\S+) (\d+) +(/(?:\S*/)?(?:"
+class Loaded(NamedTuple):
+    """A file of a name (the regular expression `pattern`) that a process of `uid` has mapped."""
+
+    pattern: str
+    id: Identity
+    path: str
+    uid: int
+
+
+def loaded(
+    patterns: Sequence[str], worker: Worker, stuck: set[tuple[int, int]]
+) -> Iterator[Loaded]:
+    """Every file of such names that a process has mapped, once for each process that has it.
+
+    stuck: processes that did not let themselves be looked at, with when they began; they are left
+    out, and grow in number.
+    """
+    lines = [(p, _line(p)) for p in patterns]
+    for pid in pids():
+        who = (pid, started(pid) or 0)
+        if who in stuck:
+            continue
+        try:
+            found, uid = worker.call(partial(_mapped, pid, lines), 2 * OF_PROCESS)
+        except TookTooLong:
+            stuck.add(who)
+            continue
+        except OSError:
+            continue  # it has gone, or may not be looked at
+        for (pattern, id), path in found.items():
+            yield Loaded(pattern, id, f"/proc/{pid}/root{os.fsdecode(path)}", uid)
+
+
+def _line(pattern: str) -> re.Pattern[bytes]:
+    return re.compile(
+        rb"^[0-9a-f]+-[0-9a-f]+ ..x. [0-9a-f]+ (\S+) (\d+) +(/(?:[^\n]*/)?(?:"
         + pattern.encode()
-        + rb"))$",
+        + rb"))\n",
         re.MULTILINE,
     )
-    found: dict[Identity, str] = {}
-    for pid in pids():
-        with suppress(OSError):
-            for device, inode, path in line.findall(Path("/proc", str(pid), "maps").read_bytes()):
-                found.setdefault((device, inode), f"/proc/{pid}/root{os.fsdecode(path)}")
-    return found
+
+
+def _mapped(
+    pid: int, lines: Sequence[tuple[str, re.Pattern[bytes]]]
+) -> tuple[dict[tuple[str, Identity], bytes], int]:
+    found: dict[tuple[str, Identity], bytes] = {}
+    folder, until = Path("/proc", str(pid)), monotonic() + OF_PROCESS
+    uid = folder.stat().st_uid
+    with (folder / "maps").open("rb", buffering=0) as maps:
+        rest, read = b"", 0
+        while (part := maps.read(1 << 16)) and read < MOST_BYTES and monotonic() < until:
+            read += len(part)
+            whole, newline, rest = (rest + part).rpartition(b"\n")
+            for pattern, line in lines:
+                for device, inode, path in line.findall(whole + newline):
+                    if len(found) < MOST_FILES:
+                        found.setdefault((pattern, (device, inode)), path)
+    return found, uid
 
 
 @cache
 def own_libc() -> str:
     """The C library of this process: what shows whether uprobes can be had at all."""
     with suppress(OSError):
-        for line in Path("/proc/self/maps").read_text().splitlines():
-            path = line.split(maxsplit=5)[-1]
+        for line in Path("/proc/self/maps").read_bytes().split(b"\n"):
+            path = os.fsdecode(line.split(maxsplit=5)[-1]) if line else ""
             if re.fullmatch(LIBC, path.rpartition("/")[2]):
                 return path
     return "/lib/libc.so.6"
@@ -68,6 +132,9 @@ class Probed:
     returns: bool = False
 
 
+Key = tuple[str, Identity]
+
+
 class Following:
     """Keeps programs attached to every file of a name that some process has loaded by now.
 
@@ -77,40 +144,129 @@ class Following:
 
     def __init__(self, opening: Opening, wanted: Mapping[str, Sequence[Probed]]) -> None:
         self._opening, self._wanted = opening, wanted
-        self._held: dict[tuple[str, Identity], ExitStack] = {}
+        self._lock = threading.Lock()
+        self._held: dict[Key, ExitStack] = {}
+        self._users: dict[Key, int] = {}
+        self._let_go: list[ExitStack] = []
+        """What the thread that reads closes, since it asks what programs cost."""
+        self._stuck: set[tuple[int, int]] = set()
+        self._looking: threading.Thread | None = None
+        self._failed: Exception | None = None
+        self._left = threading.Event()
         self._next = 0.0
         opening.stack.callback(self._leave)
 
-    def look(self) -> None:
-        """Attaches to what is new and lets go of what no process has any more; at its pace."""
-        begin = monotonic()
-        if begin < self._next:
-            return
-        for pattern, programs in self._wanted.items():
-            there = loaded(pattern)
-            for id in [i for p, i in self._held if p == pattern and i not in there]:
-                self._held.pop((pattern, id)).close()
-            for id, path in there.items():
-                if (pattern, id) not in self._held:
-                    self._held[pattern, id] = self._attached(path, programs)
-        end = monotonic()
-        self._next = end + max(SECONDS, REST * (end - begin))
+    def look(self, wait: float = 0.0) -> None:
+        """Looks for what is new and what no process has any more: at its pace, and beside.
 
-    def _attached(self, path: str, programs: Sequence[Probed]) -> ExitStack:
-        opening = self._opening
-        with ExitStack() as stack:
-            try:
-                for p in programs:
-                    point = (Uretprobe if p.returns else Uprobe)(path, p.symbol)
-                    opening.attach(point, opening.functions[p.function], p.function, stack)
-            except ProbeError:
-                stack.close()
-            return stack.pop_all()
+        wait: seconds for what there is to be attached. Raises what the last look ended with.
+        """
+        if self._looking is None or not self._looking.is_alive():
+            if monotonic() < self._next:
+                return
+            # A new thread each time: it has the capabilities that this one has by now.
+            self._looking = threading.Thread(target=self._look, name="libraries", daemon=True)
+            self._looking.start()
+        self._looking.join(wait)
+        self._close()
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+
+    def _look(self) -> None:
+        begin, pace = monotonic(), _Pace(self._left)
+        try:
+            self._walk(pace)
+        except Exception as failed:
+            self._failed = failed
+        end = monotonic()
+        self._next = end + max(SECONDS, REST * (end - begin - pace.rested))
+
+    def _walk(self, pace: _Pace) -> None:
+        there: set[Key] = set()
+        with Worker() as worker:
+            for one in loaded(tuple(self._wanted), worker, self._stuck):
+                key = (one.pattern, one.id)
+                there.add(key)
+                if key not in self._held and self._may(one):
+                    self._follow(key, one, worker)
+                pace.keep()
+                if self._left.is_set():
+                    return
+        with self._lock:
+            for key in self._held.keys() - there:
+                self._let_go.append(self._held.pop(key))
+                del self._users[key]
+
+    def _may(self, one: Loaded) -> bool:
+        uids = [uid for (pattern, _), uid in self._users.items() if pattern == one.pattern]
+        return len(uids) < MOST_FILES and (one.uid == 0 or uids.count(one.uid) < MOST_OF_USER)
+
+    def _follow(self, key: Key, one: Loaded, worker: Worker) -> None:
+        """It is not tried again while it is there, however it ends."""
+        stack = ExitStack()
+        with self._lock:
+            self._held[key], self._users[key] = stack, one.uid
+        with suppress(TookTooLong):
+            worker.call(partial(self._attach, key, one.path, stack), OF_FILE)
+
+    def _attach(self, key: Key, path: str, stack: ExitStack) -> None:
+        made, opening = ExitStack(), self._opening
+        try:
+            for p in self._wanted[key[0]]:
+                if self._left.is_set():
+                    break
+                point = (Uretprobe if p.returns else Uprobe)(path, p.symbol)
+                opening.attach(point, opening.functions[p.function], p.function, made)
+            else:
+                self._keep(key, stack, made)
+        except (ProbeError, OSError):
+            pass
+        finally:
+            self._give_back(made)
+
+    def _keep(self, key: Key, stack: ExitStack, made: ExitStack) -> None:
+        """It may come after it was given up, and even after it was let go of."""
+        with self._lock:
+            if self._held.get(key) is stack:
+                stack.push(made.pop_all())
+
+    def _give_back(self, made: ExitStack) -> None:
+        with self._lock:
+            self._let_go.append(made)
+        if self._left.is_set():
+            self._close()
+
+    def _close(self) -> None:
+        with self._lock:
+            closing, self._let_go = self._let_go, []
+        for stack in closing:
+            stack.close()
 
     def _leave(self) -> None:
-        for stack in self._held.values():
-            stack.close()
-        self._held.clear()
+        self._left.set()
+        if self._looking is not None:
+            self._looking.join(LEAVING)
+        with self._lock:
+            self._let_go += self._held.values()
+            self._held.clear()
+        self._close()
+
+
+class _Pace:
+    """A look that takes long rests between, until `end`: other threads have work, too."""
+
+    def __init__(self, end: threading.Event) -> None:
+        self._end, self._since = end, monotonic()
+        self.rested = 0.0
+
+    def keep(self) -> None:
+        worked = monotonic() - self._since
+        if worked > AT_ONCE:
+            begin = monotonic()
+            self._end.wait(SLOWLY * worked)
+            self._since = monotonic()
+            self.rested += self._since - begin
 
 
 def following(open: Open, wanted: Mapping[str, Sequence[Probed]]) -> Open:
@@ -118,7 +274,7 @@ def following(open: Open, wanted: Mapping[str, Sequence[Probed]]) -> Open:
 
     def opened(opening: Opening) -> Callable[[], Reading]:
         follow, read = Following(opening, wanted), open(opening)
-        follow.look()
+        follow.look(FIRST)
 
         def look_and_read() -> Reading:
             follow.look()

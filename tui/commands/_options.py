@@ -64,6 +64,12 @@ def watch_options(parser: argparse.ArgumentParser) -> None:
     )
     budget_option(parser)
     drop_option(parser)
+    parser.add_argument(
+        "--drop-anyway",
+        action="store_true",
+        help="take --drop without a terminal also where no connection is found that leads here, "
+        "which rules would spare",
+    )
     rung_option(parser)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 from probes.custom.catalogue import Catalogue
+from probes.drop_rule import Rule
+from probes.errors import Denied
 from probes.model import Enforced, Hook, Sample, State
 from probes.units import printable
 from tui.terminal import leaving
@@ -50,9 +52,26 @@ def make_live(arguments: argparse.Namespace) -> Live:
         observe_only=arguments.observe_only,
         percent=arguments.budget,
     )
-    for interface, _ in arguments.drops:
+    for interface, rule in arguments.drops:
         live.check_rule(interface)
+        _be_careful(live, interface, rule, anyway=arguments.drop_anyway)
     return live
+
+
+def _be_careful(live: Live, interface: str, rule: Rule, *, anyway: bool) -> None:
+    """Say what the rule may cut off. Raises Denied where nobody is there to read it."""
+    cautions = live.cautions_of(interface, rule)
+    if cautions.unseen and not anyway and not at_terminal():
+        raise Denied(
+            f"{interface}: {rule.what} is not dropped: {cautions.unseen}",
+            remedy="With --drop-anyway it is, all the same.",
+        )
+    say(f"{interface}: {rule.what}: {caution}" for caution in cautions.sentences)
+
+
+def at_terminal() -> bool:
+    """Whether somebody sits there who reads what is said."""
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def batch(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:

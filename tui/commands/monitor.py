@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         percent=arguments.budget,
     )
     live.check()
+    for interface, rule in arguments.drops:
+        say(f"{interface}: {rule.what}: {c}" for c in live.cautions_of(interface, rule).sentences)
     try:
         with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
             return show(live, arguments, settled)
@@ -94,6 +96,9 @@ def _remote(arguments: argparse.Namespace) -> int:
         for remote in remotes:
             try:
                 await remote.connect()
+                for interface, rule in arguments.drops:
+                    cautions = await remote.cautions(interface, rule)
+                    say(f"{remote.name}: {interface}: {rule.what}: {c}" for c in cautions)
             except ProbeError as why:
                 failed.append(why)
                 remote.later(why)

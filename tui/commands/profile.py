@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--svg", metavar="FILE", type=_options.writable, help="a flame graph into that file"
     )
-    parser.set_defaults(hooks=[HookId("profile")], drops=[], observe_only=False)
+    parser.set_defaults(hooks=[HookId("profile")], drops=[], drop_anyway=False, observe_only=False)
     _options.rung_option(parser)
     _options.budget_option(parser)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from probes.analysis.funnel import remember
 from probes.analysis.snapshot import Snapshot, Trail
-from probes.model import HookId, Status
+from probes.errors import as_refusal
+from probes.model import HookId, Sample, Status
 from probes.recording.tape import Frame, Gathering, Reel, Tape
 from probes.source import Source
 from tui.session.control import Control, Severity
@@ -49,15 +50,29 @@ class Collector:
         self._there: dict[str, dict[HookId, Snapshot]] = {}
         self._stood: dict[HookId, Status] = {}
         self._hits = Hits()
+        self._said: set[str] = set()
 
     async def follow(self, hook: str) -> None:
-        """A hook's worker."""
+        """A hook's worker: whatever becomes of one reading, it goes on with the next."""
         async for samples in self._source.samples(hook):
-            remember(self.view.since, samples)
-            if self._gathering.has(hook):
-                self.close_tick()
-            self._gathering.add(hook, samples)
-            self._take(hook, self._trail(hook).snapshots(samples))
+            try:
+                self._look_at(hook, samples)
+            except Exception as raised:
+                self._complain(hook, raised)
+
+    def _look_at(self, hook: str, samples: tuple[Sample, ...]) -> None:
+        remember(self.view.since, samples)
+        if self._gathering.has(hook):
+            self.close_tick()
+        self._gathering.add(hook, samples)
+        self._take(hook, self._trail(hook).snapshots(samples))
+
+    def _complain(self, hook: str, raised: Exception) -> None:
+        """In the log, once for each sentence."""
+        why = as_refusal(raised, f"looking at a reading of {hook}").why
+        if why not in self._said and len(self._said) < KEPT:
+            self._said.add(why)
+            self.control.note(why, "bad")
 
     def _trail(self, hook: str) -> Trail:
         """Made when it is needed: a catalogue may grow by hooks of the user's own."""

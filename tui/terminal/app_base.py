@@ -282,9 +282,4 @@ async def until_left(app: Running, *, mouse: bool) -> int:
 
 
 def _say(error: BaseException) -> None:
-    path = crash.write(error)
-    where = f"the report is in {path}" if path else "no report could be written"
-    try:
-        print(f"ebpftop: an internal error ({type(error).__name__}); {where}", file=sys.stderr)
-    except OSError:
-        pass  # the terminal is gone: nobody is there to read it
+    print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)

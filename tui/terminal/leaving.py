@@ -13,6 +13,7 @@ what they start in the background, and which scripts end it by. Of several, the 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import select
 import signal
@@ -68,7 +69,7 @@ class Watch:
         self._may_stop = not _ignored(signal.SIGTSTP)
         self._began = 0.0
         self._releasing = self._stopping = False
-        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._read, self._write = _pipe()
         self._modes = _Modes()
         self._thread = threading.Thread(target=self._run, name="leaving", daemon=True)
         self._over = False
@@ -161,6 +162,16 @@ class Watch:
             self._modes.restore()
         finally:
             os._exit(status)
+
+
+def _pipe() -> list[int]:
+    """Not in the place of a standard stream that is closed."""
+    low = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in low]
+    finally:
+        for fd in low:
+            os.close(fd)
 
 
 def _each(calls: Sequence[Callable[..., object]], *given: object) -> None:

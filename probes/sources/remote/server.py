@@ -236,6 +236,8 @@ class Serving:
                 return await source.complete(text)
             case {"do": "add rule", "interface": str(interface), "rule": str(rule)}:
                 await source.add_rule(interface, parse(rule))
+            case {"do": "cautions", "interface": str(interface), "rule": str(rule)}:
+                return await source.cautions(interface, parse(rule))
             case {"do": "remove rule", "interface": str(interface), "rule": str(rule)}:
                 await source.remove_rule(interface, parse(rule))
             case _:

@@ -254,6 +254,13 @@ class Remote:
                 return enforced
         raise ProbeError(f"{self._way.name} does not say what became of the rule")
 
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+        """Of whoever is logged in there, as this program is by ssh."""
+        try:
+            return await self._do(do="cautions", interface=interface, rule=str(rule))
+        except ProbeError as why:  # an older ebpftop cannot tell
+            return (f"whether this may cut you off from {self._way.name} is not known: {why.why}",)
+
     async def remove_rule(self, interface: str, rule: Rule) -> None:
         await self._do(do="remove rule", interface=interface, rule=str(rule))
 

@@ -141,8 +141,9 @@ def test_two_programs_at_one_function_count_a_call_once(
     attached: Callable[[str], Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where the layers of an overlay show one file under two names."""
-    twice = {(b"x", b"1"): libraries.own_libc(), (b"x", b"2"): libraries.own_libc()}
-    monkeypatch.setattr(libraries, "loaded", lambda _: twice)
+    path = libraries.own_libc()
+    twice = [libraries.Loaded(libraries.LIBC, (b"x", id), path, 0) for id in (b"1", b"2")]
+    monkeypatch.setattr(libraries, "loaded", lambda *_: iter(twice))
     attachment = attached("dns")
     socket.getaddrinfo("127.0.0.79", 80)
     (row,) = (r for r in values(attachment) if r["host"] == "127.0.0.79")

@@ -86,6 +86,6 @@ def test_a_damaged_file_costs_a_sentence_and_no_more(tmp_path: Path) -> None:
     for at in (*range(16, 64, 4), *range(sections, sections + 640, 8)):
         file.write_bytes(whole[:at] + b"\xff" * 4 + whole[at + 4 :])
         try:
-            list(elf.Elf(file).symbols())
+            elf.Elf(file).names()
         except Unsupported:
             pass
