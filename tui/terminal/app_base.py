@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from textual._compositor import ChopsUpdate, CompositorUpdate
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.driver import Driver as AnyDriver
 from textual.filter import Monochrome, NoColor
@@ -18,16 +18,18 @@ from textual.widgets._toast import ToastRack
 
 from probes.source import Source
 from tui.terminal import crash, leaving
-from tui.terminal.driver import WHERE, Brush, Driver, Mark, smallest
+from tui.terminal.driver import WHERE, Brush, Driver, Mark, smallest, whole
 
 
-class _Smallest(CompositorUpdate):
-    """A partial update that writes changed cells only."""
+class _Drawn(CompositorUpdate):
+    """An update that is written by a brush: changed cells only, each in its place."""
 
-    def __init__(self, update: ChopsUpdate) -> None:
+    def __init__(self, update: ChopsUpdate | LayoutUpdate) -> None:
         self._update = update
 
     def render_segments(self, console: Any) -> str:
+        if isinstance(self._update, LayoutUpdate):
+            return whole(self._update, console)
         return smallest(self._update, console)
 
 
@@ -152,8 +154,8 @@ class Running(App[None]):
         self.redraw()
 
     def _display(self, screen: Any, renderable: Any) -> None:
-        if isinstance(renderable, ChopsUpdate):
-            renderable = _Smallest(renderable)
+        if isinstance(renderable, ChopsUpdate | LayoutUpdate):
+            renderable = _Drawn(renderable)
         super()._display(screen, renderable)
         self._mark()
 

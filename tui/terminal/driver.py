@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import select
 import signal
 import termios
@@ -23,7 +24,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.strip import Strip
@@ -334,6 +335,19 @@ def smallest(update: ChopsUpdate, console: Console) -> str:
     return out.text()
 
 
+def whole(update: LayoutUpdate, console: Console) -> str:
+    """The escape sequences of a whole region."""
+    out = Brush(console)
+    for y, strips in enumerate(update.strips, update.region.y):
+        x = update.region.x
+        for strip in strips:
+            for segment in strip:
+                if segment.text and not segment.control:
+                    out.put(x, y, segment.text, segment.style)
+                    x += segment.cell_length
+    return out.text()
+
+
 def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[Segment]:
     """What of the segments, which begin at x, stands from `first` to before `end`."""
     for segment in segments:
@@ -349,17 +363,56 @@ def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[
         x = after
 
 
+_NOWHERE = (-1, -1)
+_UNSURE = re.compile("[^\x20-\x7e\u2500-\u259f\u2800-\u28ff\u25b2\u25bc\u25b8]+")
+"""Characters on whose width terminals and tables may differ; what is drawn with is not of them."""
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, and whether every terminal gives each its width."""
+    end = 0
+    for match in _UNSURE.finditer(text):
+        begin = match.start()
+        if begin > end and not cell_len(text[begin]):  # it changes the character before it
+            begin -= 1
+        if begin > end:
+            yield text[end:begin], True
+        end = match.end()
+        yield text[begin:end], False
+    if end < len(text):
+        yield text[end:], True
+
+
 class Brush:
-    """Changed cells as escape sequences; knows where the cursor is and which style is on."""
+    """Changed cells as escape sequences; knows where the cursor is and which style is on.
+
+    What comes after characters of uncertain width is placed absolutely, and their own cells are
+    blanked first: a name that somebody else chose changes nothing beside it.
+    """
 
     def __init__(self, console: Console) -> None:
         self._system = console._color_system
         self._parts: list[str] = []
-        self._at = (-1, -1)
+        self._at = _NOWHERE
         self._style: Style | None = None
 
     def put(self, x: int, y: int, text: str, style: Style | None) -> None:
         """The text, from that cell of the screen on."""
+        if text.isascii() or not _UNSURE.search(text):
+            self._put(x, y, text, style, len(text))
+            return
+        for part, sure in _parts(text):
+            width = cell_len(part)
+            if sure:
+                self._put(x, y, part, style, width)
+            else:
+                self._put(x, y, " " * width, style, width)
+                self._at = _NOWHERE
+                self._put(x, y, part, style, width)
+                self._at = _NOWHERE  # the terminal may think otherwise
+            x += width
+
+    def _put(self, x: int, y: int, text: str, style: Style | None, width: int) -> None:
         if self._at != (x, y):
             near = self._at[1] == y and x > self._at[0] >= 0
             self._parts.append(f"\x1b[{x - self._at[0]}C" if near else f"\x1b[{y + 1};{x + 1}H")
@@ -367,7 +420,7 @@ class Brush:
             self._parts.append(self._switch(style))
             self._style = style
         self._parts.append(text)
-        self._at = (x + (len(text) if text.isascii() else cell_len(text)), y)
+        self._at = (x + width, y)
 
     def _switch(self, style: Style | None) -> str:
         codes = style._make_ansi_codes(self._system) if style and self._system else ""
