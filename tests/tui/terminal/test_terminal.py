@@ -189,7 +189,7 @@ def test_a_narrow_terminal_gets_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("colours", "there", "not_there"),
     [
-        ({"COLORTERM": "truecolor", "TERM": "xterm-256color"}, b"[38;2;", b"[38;5;"),
+        ({"COLORTERM": "truecolor", "TERM": "xterm-256color"}, b";38;2;", b";38;5;"),
         ({"COLORTERM": "", "TERM": "xterm-256color"}, b"38;5;", b"38;2;"),
         ({"COLORTERM": "", "TERM": "xterm-16color"}, b"\x1b[0;", b"38;"),
         ({"COLORTERM": "", "TERM": "screen-256color"}, b"38;5;", b"38;2;"),

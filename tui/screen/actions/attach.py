@@ -107,12 +107,16 @@ class Attaching(Recording):
             return
         self._sure(id, f"Detach {id} from the data path", lambda: self._let_go(id))
 
-    async def _let_go(self, id: HookId) -> None:
-        self._detaching.add(id)
-        try:
-            await self.collector.control.detach(id)
-        finally:
-            self._detaching.discard(id)
+    def _let_go(self, id: HookId) -> Coroutine[Any, Any, None]:
+        self._detaching.add(id)  # at once: a second key may come before it has begun
+
+        async def detach() -> None:
+            try:
+                await self.collector.control.detach(id)
+            finally:
+                self._detaching.discard(id)
+
+        return detach()
 
     def action_undo(self) -> None:
         """Attach again what was detached last, where it stood if that was a person's choice."""
