@@ -18,7 +18,7 @@ from tui.commands import MONITOR, commands
 from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
 from tui.output import streams
 from tui.output.streams import CannotPrint
-from tui.terminal import crash
+from tui.terminal import crash, leaving
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -142,4 +142,4 @@ def _refused(left: Sequence[str], name: str, parsers: Mapping[str, argparse.Argu
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leaving.run(main)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from probes.errors import Denied
 from probes.model import Enforced, Hook, Sample, State
 from probes.units import printable
 from tui.session import own_usage
+from tui.terminal import leaving
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live  # bpf and netlink are not needed for `hooks`
@@ -81,31 +81,44 @@ def batch(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> in
     """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
 
     async def run() -> int:
+        status = leaving.FAILED
         try:
-            return await until_signal(_attached(live, watch))
+            status = await until_signal(_attached(live, watch))
+            return status
         finally:
+            leaving.begin(status)
             await live.close()
-            say((*live.notices, *live.ended_rules))
 
-    return asyncio.run(run())
+    try:
+        return in_order(live, run())
+    finally:
+        say((*live.notices, *live.ended_rules))
+
+
+def in_order(live: Live, running: Coroutine[None, None, int]) -> int:
+    """Run it. Whatever hangs once it has begun to leave, the process ends in time."""
+    with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
+        try:
+            return asyncio.run(running)
+        finally:
+            if not watch.signalled:
+                watch.stay()
 
 
 async def until_signal(running: Coroutine[None, None, int]) -> int:
     """Its exit status, or that of the signal that came first."""
-    work = asyncio.ensure_future(running)
+    work, loop = asyncio.ensure_future(running), asyncio.get_running_loop()
     came: list[int] = []
 
-    def leave(number: int) -> None:
-        came.append(number)
+    def cancel(status: int) -> None:
+        came.append(status)
         work.cancel()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, leave, number)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        return 128 + came[0]
+    with leaving.leaving_by(lambda status: loop.call_soon_threadsafe(cancel, status)):
+        try:
+            return await work
+        except asyncio.CancelledError:
+            return came[0]
 
 
 async def _attached(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:

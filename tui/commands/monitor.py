@@ -10,6 +10,7 @@ from tui.commands._run import UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
 from tui.session import own_usage
+from tui.terminal import leaving
 
 HELP = "the live monitor"
 ORDER = 0
@@ -63,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     for interface, rule in arguments.drops:
         say(f"{interface}: {rule.what}: {c}" for c in live.cautions_of(interface, rule).sentences)
     try:
-        return show(live, arguments, settled)
+        with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
+            return show(live, arguments, settled)
     finally:
         say((*live.notices, *live.ended_rules))
 

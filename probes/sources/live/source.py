@@ -540,6 +540,7 @@ class Live:
 
     def close_now(self) -> None:
         """Detaches everything, last attached first."""
+        self._compiler.close()  # what is being attached ends the sooner
         self._climbers.shutdown(wait=True, cancel_futures=True)
         try:
             self._rules.close()
@@ -551,10 +552,13 @@ class Live:
             except Exception as failed:  # the others are still to be let go of
                 self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
         self._readers.shutdown(wait=True, cancel_futures=True)
-        self._compiler.close()
         if self._stats is not None:
             os.close(self._stats)
             self._stats = None
+
+    def release(self) -> None:
+        """Detach what would outlive the process, also while `close_now` hangs."""
+        persistent.register().release()
 
 
 @lru_cache(4096)

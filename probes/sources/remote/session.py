@@ -23,7 +23,7 @@ PATIENCE = 60.0
 """Seconds that an answer may take: to compile and attach there."""
 GONE = 15.0
 """Seconds without a word after which the connection counts as cut; a ping is answered at once."""
-LEAVING = 10.0
+LEAVING = 1.2
 """Seconds that detaching there may take before ssh is ended; it goes on there without us."""
 MOST_CHATTER = 1 << 16
 """Bytes that a login shell may print before ebpftop speaks."""
@@ -257,6 +257,8 @@ class Call:
         assert process.stdin is not None
         try:
             process.stdin.close()
+            if not self._begun and process.returncode is None:
+                process.terminate()  # it may be asking for a password, with the echo off
             for task in self._tasks[1:]:
                 task.cancel()
             await asyncio.gather(*self._tasks[1:], return_exceptions=True)

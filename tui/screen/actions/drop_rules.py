@@ -14,6 +14,7 @@ from tui.session.drop_rules import ANYWHERE, Offer, confirmation, reading
 from tui.table.fields import Record, label
 from tui.toolkit.pane import Pane
 from tui.widgets.prompt import Question
+from tui.widgets.prompt import sentence as sentence_of
 
 PATIENCE = 10.0
 """Seconds for which what a pane wants stays attached at least."""
@@ -127,7 +128,11 @@ class Ruling(Painting):
     _wanted = 0.0
 
     async def _then_paint(self, work: Coroutine[Any, Any, Any]) -> None:
-        await work
+        """What it fails with is said: it may be of what somebody has typed."""
+        try:
+            await work
+        except Exception as error:
+            self._tell(sentence_of(error), "error")
         self._after_control()
 
     def _after_control(self) -> None:
