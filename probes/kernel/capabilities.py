@@ -31,9 +31,9 @@ def keep(wanted: Iterable[int]) -> None:
 
 
 def _now() -> tuple[int, int, int]:
-    status = Path("/proc/thread-self/status").read_text()
-    said = dict(line.split(":\t", 1) for line in status.splitlines() if line.startswith("Cap"))
-    return int(said["CapEff"], 16), int(said["CapPrm"], 16), int(said["CapInh"], 16)
+    lines = Path("/proc/thread-self/status").read_bytes().split(b"\n")  # with our name in it
+    said = dict(line.split(b":\t", 1) for line in lines if line.startswith(b"Cap"))
+    return int(said[b"CapEff"], 16), int(said[b"CapPrm"], 16), int(said[b"CapInh"], 16)
 
 
 def _leave_bounds(mask: int) -> None:

@@ -25,10 +25,15 @@ FULL = "Run it as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN."
 
 def effective() -> int:
     """The effective capabilities as the kernel's bit mask."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
+    for line in _status():
+        if line.startswith(b"CapEff:"):
             return int(line.split()[1], 16)
     return 0
+
+
+def _status() -> list[bytes]:
+    """Lines of bytes, as this process's name is among them."""
+    return Path("/proc/self/status").read_bytes().split(b"\n")
 
 
 def missing(*wanted: int) -> tuple[str, ...]:
@@ -50,7 +55,7 @@ def lockdown() -> str:
 
 def filtered() -> bool:
     """Whether a seccomp filter decides on this process's system calls."""
-    return "\nSeccomp:\t2\n" in Path("/proc/self/status").read_text()
+    return b"Seccomp:\t2" in _status()
 
 
 def sysctl(name: str) -> int | None:
