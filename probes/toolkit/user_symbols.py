@@ -23,6 +23,9 @@ _MOST_PROCESSES, _MOST_FILES = 256, 1024
 MOST_MAPS, MOST_BYTES, SECONDS = 1 << 14, 1 << 25, 2.0
 """Parts of one process's memory that hold code, bytes of its list, and time to read it."""
 
+MOST_LOST, HURRIED = 10.0, 0.2
+"""Seconds that slow files may take in all, and then each: stacks are read between two readings."""
+
 
 class Mapping(NamedTuple):
     """A part of a process's memory. offset: where it is in the file `path`, "" for no file's.
@@ -42,6 +45,8 @@ class UserSymbols:
 
     def __init__(self) -> None:
         self._maps: OrderedDict[int, tuple[Mapping, ...]] = OrderedDict()
+        self._lost = 0.0
+        """Seconds that files took which are not where files usually are."""
         self._files: OrderedDict[tuple[str, tuple[bytes, bytes]], elf.Elf | None] = OrderedDict()
 
     def name(self, pid: int, address: int) -> str:
@@ -60,7 +65,9 @@ class UserSymbols:
         """A file that is mapped is the same for as long as it is."""
         key = (place.path, place.file)
         if key not in self._files:
-            self._files[key] = _read(pid, place)
+            begin = monotonic()
+            self._files[key] = _read(pid, place, SECONDS if self._lost < MOST_LOST else HURRIED)
+            self._lost += (lost := monotonic() - begin) * (lost >= HURRIED)
             if len(self._files) > _MOST_FILES:
                 self._files.popitem(last=False)
         return self._files[key]
@@ -80,11 +87,11 @@ class UserSymbols:
         return place
 
 
-def _read(pid: int, place: Mapping) -> elf.Elf | None:
-    # The second way, while it is mapped, where it was deleted or replaced meanwhile.
-    for path in (f"root{place.path}", f"map_files/{place.start:x}-{place.end:x}"):
+def _read(pid: int, place: Mapping, seconds: float) -> elf.Elf | None:
+    # The first way is to what is mapped, whatever is called so by now. It takes root.
+    for path in (f"map_files/{place.start:x}-{place.end:x}", f"root{place.path}"):
         try:
-            return elf.read(f"/proc/{pid}/{path}")
+            return elf.read(f"/proc/{pid}/{path}", seconds)
         except ProbeError:
             continue
     return None
