@@ -7,9 +7,11 @@ but for text and identifiers, which are never cut.
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import StrEnum
+from typing import Any
 
 DASH = "-"
 _SCALE = ("", "k", "M", "G", "T", "P", "E")
@@ -103,6 +105,21 @@ def printable(text: str) -> str:
     if text.isprintable():  # which leaves out some that do no harm
         return text
     return "".join("?" if _harmful(unicodedata.category(c)) else c for c in text)
+
+
+_NOT_UTF_8 = re.compile("[\ud800-\udfff]")
+
+
+def whole(value: Any) -> Any:
+    """What becomes JSON: every character as it is, but bytes that are no UTF-8, which are "?" as
+    everywhere else; as lone surrogates other readers of JSON refuse them."""
+    if isinstance(value, str):
+        return value if value.isascii() else _NOT_UTF_8.sub("?", value)
+    if isinstance(value, Mapping):
+        return {whole(key): whole(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole(one) for one in value]
+    return value
 
 
 def _harmful(category: str) -> bool:

@@ -22,6 +22,8 @@ def pmu() -> int:
         raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
 
 
+MOST_PLACES = 8
+"""Versions that a library has of one function; each costs the kernel a wait when it is let go."""
 COUNT_CALLS = "Count the calls instead: uprobe:{path}:{symbol}, without latency and ret."
 TAKEN = (
     f"{COUNT_CALLS} If you know that it does not happen in this function, add unsafe: "
@@ -56,6 +58,8 @@ def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
         raise Unsupported(f"{where} is chosen when it is linked (IFUNC): name what it resolves to")
     if len(found) > 1 and not found[0].visible:
         raise Unsupported(f"there are {len(found)} functions {where}: one would not see all calls")
+    if len(found) > MOST_PLACES:
+        raise Unsupported(f"there are {len(found)} functions {where}: no linker writes as many")
     if any(symbol.size and more >= symbol.size for symbol in found):
         raise Unsupported(f"{where} has {found[0].size} bytes: +0x{more:x} is behind its end")
     places = [file.offset(symbol.address + more) for symbol in found]

@@ -6,6 +6,7 @@ are those from the IP header on; a large packet that a device cuts into segments
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from probes.errors import ProbeError
@@ -97,7 +98,7 @@ def _introduce(held: SocketOwners, owners: Table, strangers: Table) -> None:
     whose = held.find({sockets[cookie] for cookie in unknown & sockets.keys()})
     for cookie in unknown & sockets.keys():
         if (owner := whose.get(sockets[cookie])) is not None:
-            owners.update((cookie,), (owner.pid, owner.comm.encode()[:15]))
+            owners.update((cookie,), (owner.pid, os.fsencode(owner.comm)[:15]))
             strangers.delete((cookie,))
 
 

@@ -167,7 +167,7 @@ def prog_info(fd: int) -> ProgInfo:
     kind, id = struct.unpack_from("<II", info, 0)
     name = struct.unpack_from("16s", info, 64)[0]
     (btf_id,) = struct.unpack_from("<I", info, 128)
-    text = name.split(b"\0")[0].decode(errors="replace")
+    text = os.fsdecode(name.split(b"\0")[0])
     return ProgInfo(kind, id, text, btf_id, *_RUNS.unpack_from(info, _RUNS_AT))
 
 
@@ -323,7 +323,7 @@ def task_fd_query(pid: int, fd: int) -> EventTarget:
     )
     _bpf(_TASK_FD_QUERY, attr)
     program, kind, offset = struct.unpack_from("<IIQ", attr, 24)
-    return EventTarget(program, kind, name.value.decode(errors="replace"), offset)
+    return EventTarget(program, kind, os.fsdecode(name.value), offset)
 
 
 def prog_name(id: int) -> str | None:

@@ -20,7 +20,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -41,7 +40,7 @@ _MOST_KEPT = 1 << 25
 _MOST_SUGGESTED = 1 << 17
 _MOST_INDEXED = 1 << 19
 """Symbols of a table that places are looked up among."""
-_MOST_INDEXES, _MOST_INDEX_BYTES = 64, 1 << 26
+_MOST_FILES, _MOST_INDEXES, _MOST_INDEX_BYTES = 256, 64, 1 << 26
 _MOST_PLACES = 1 << 12
 """Places in a table of names where one name is found: more is no table that a linker writes."""
 _LONGEST = 1 << 12
@@ -149,8 +148,8 @@ _PERSONALITY = re.compile(rb"\0\0\0\0[\x01\x03]z[A-Z]*P[A-Z]*\0")
 class Elf:
     """An ELF file's functions. Raises Gone (no such file) and Unsupported (it is none)."""
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = str(path)
+    def __init__(self, path: Path | str, seconds: float = SECONDS) -> None:
+        self.path, self._seconds = str(path), seconds
         self._reader: list[StackReader | None] = []
         self._identity: tuple[int, ...] = ()
         self._look(self._headers)
@@ -161,7 +160,7 @@ class Elf:
         """Opens the file for a moment. Raises Gone and Unsupported."""
         shown = printable(self.path)
         try:
-            return patience.within(SECONDS, lambda: self._opened(what))
+            return patience.within(self._seconds, lambda: self._opened(what))
         except FileNotFoundError:
             raise Gone(f"there is no file {shown}") from None
         except OSError as refused:
@@ -510,15 +509,46 @@ def _decoded(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def read(path: Path | str) -> Elf:
-    """The file as it is now; what was read of it before is used again. Raises as `Elf` does."""
+class _Files:
+    """Those that were read last, by what they are: one may have many names."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, ...], Elf] = OrderedDict()
+
+    def get(self, identity: tuple[int, ...], path: str) -> Elf | None:
+        """The name that it was found by now is the one that is still there."""
+        with self._lock:
+            file = self._kept.get(identity)
+            if file is not None:
+                file.path = path
+                self._kept.move_to_end(identity)
+            return file
+
+    def put(self, identity: tuple[int, ...], file: Elf) -> None:
+        with self._lock:
+            self._kept[identity] = file
+            if len(self._kept) > _MOST_FILES:
+                self._kept.popitem(last=False)
+
+
+_files = _Files()
+
+
+def read(path: Path | str, seconds: float = SECONDS) -> Elf:
+    """The file as it is now; what was read of it before is used again. Raises as `Elf` does.
+
+    seconds: after which a look at it is given up, now and later.
+    """
     try:
-        about = patience.within(SECONDS, Path(path).stat)
+        about = patience.within(seconds, Path(path).stat)
+    except patience.TookTooLong as late:
+        raise Unsupported(f"{printable(str(path))} cannot be read: {late.strerror}") from None
     except OSError:
-        return Elf(path)  # which says what is wrong
-    return _kept(str(path), about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _kept(path: str, *_identity: int) -> Elf:
-    return Elf(path)
+        return Elf(path, seconds)  # which says what is wrong
+    identity = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+    file = _files.get(identity, str(path))
+    if file is None:
+        file = Elf(path, seconds)
+        _files.put(identity, file)
+    return file

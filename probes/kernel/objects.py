@@ -239,7 +239,7 @@ def _link(fd: int) -> Link:
         if refused.errno not in (errno.EINVAL, errno.ENOSPC, errno.E2BIG):
             raise
         return Link(id, type, program, words)  # a hardware event has no name
-    return Link(id, type, program, info.raw[16:80], text.value.decode(errors="replace"))
+    return Link(id, type, program, info.raw[16:80], os.fsdecode(text.value))
 
 
 @cache
@@ -261,14 +261,12 @@ def attach_name(number: int) -> str:
 def fd_field(path: str, name: str) -> int | None:
     """A number in a file of /proc/*/fdinfo; None where it is not there."""
     try:
-        text = Path(path).read_text()
+        lines = Path(path).read_bytes().split(b"\n")  # a uprobe's has a path
     except OSError:
         return None
-    start = text.find(f"\n{name}:")
-    if start < 0:
-        return None
-    value = text[start + len(name) + 2 :].split(None, 1)[0]
-    return int(value) if value.isdecimal() else None
+    mark = name.encode() + b":"
+    value = next((line[len(mark) :].strip() for line in lines if line.startswith(mark)), b"")
+    return int(value) if value.isdigit() else None
 
 
 def _own_fds(kind: str) -> Iterator[int]:
@@ -281,4 +279,4 @@ def _own_fds(kind: str) -> Iterator[int]:
 
 
 def _text(name: bytes) -> str:
-    return name.split(b"\0")[0].decode(errors="replace")
+    return os.fsdecode(name.split(b"\0")[0])

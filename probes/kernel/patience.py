@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-MOST_LEFT = 16
+MOST_LEFT = 64
 """Threads of the whole process that are left behind; then nothing more is begun until one ends."""
 
 _left: set[threading.Thread] = set()

@@ -10,8 +10,10 @@ kernel's Documentation/filesystems/proc.rst.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -51,24 +53,31 @@ class Owner(NamedTuple):
 class SocketOwners:
     """Which process holds a socket, by the socket's inode.
 
-    /proc/*/fd is scanned only for inodes that are new, ends once all are found, and waits 50
-    times as long as the last scan took, so that it costs 2 % of one CPU at the very most.
+    /proc/*/fd is scanned only for inodes that are new, ends once all are found, and rests 50
+    times as long as it worked, so that it costs 2 % of one CPU at the very most. A process may
+    have a million file descriptors, and there may be many such: a scan works for `SLICE` at once,
+    goes on in the next reading, and comes to what is beyond a process's first ones at the end.
     Sockets of other users' processes are found as root (CAP_SYS_PTRACE) only.
     """
 
-    REST = 50.0
-    """Durations of the last scan that pass before the next one."""
+    REST, SLICE = 50.0, 0.2
+    """Durations of the last scan that pass before the next one; seconds that one works at once."""
+    FIRST = 1 << 14
+    """File descriptors of each process that are looked at before others of any."""
 
     def __init__(self) -> None:
         self._known: dict[int, Owner | None] = {}
         self._next = 0.0
+        self._left: set[int] = set()
+        self._scanning: Iterator[None] | None = None
 
     def find(self, inodes: Collection[int]) -> dict[int, Owner]:
         """The owners of these sockets, as far as they are known; forgets all others."""
         asked = set(inodes) - {0}
         self._forget(asked)
-        new = asked - self._known.keys()
-        if new and monotonic() >= self._next:
+        self._left &= asked
+        new = asked - self._known.keys() - self._left
+        if monotonic() >= self._next and (new or self._scanning is not None):
             self._scan(new)
         return {i: owner for i, owner in self._known.items() if owner is not None}
 
@@ -85,19 +94,35 @@ class SocketOwners:
                 known[inode] = owner if name == owner.comm else Owner(owner.pid, name)
         self._known = known
 
-    def _scan(self, wanted: set[int]) -> None:
+    def _scan(self, new: set[int]) -> None:
         begin = monotonic()
-        # Those that nobody seems to hold are not looked for again: they stay in another's hands.
-        self._known.update(dict.fromkeys(wanted))
-        left = set(wanted)
-        for pid in reversed(pids()):  # new sockets are mostly of young processes
-            if found := left & sockets(pid):
-                self._known.update(dict.fromkeys(found, Owner(pid, comm(pid) or "")))
-                left -= found
-                if not left:
-                    break
+        if self._scanning is None:
+            self._left = set(new)
+            self._scanning = self._walk()
+        for _ in self._scanning:
+            if monotonic() - begin > self.SLICE:
+                break
+        else:
+            # Those that nobody seems to hold are not looked for again: they stay in another's
+            # hands.
+            self._known.update(dict.fromkeys(self._left))
+            self._left, self._scanning = set(), None
         end = monotonic()
         self._next = end + self.REST * (end - begin)
+
+    def _walk(self) -> Iterator[None]:
+        """Looks for what is left; stops every now and then."""
+        for part in ((0, self.FIRST), (self.FIRST, None)):
+            for pid in reversed(pids()):  # new sockets are mostly of young processes
+                for n, (_, what) in enumerate(fds(pid, *part)):
+                    if (inode := _socket(what)) in self._left:
+                        self._left.discard(inode)
+                        self._known[inode] = Owner(pid, comm(pid) or "")
+                    if not self._left:
+                        return
+                    if not n % 256:
+                        yield
+                yield
 
 
 Calls = tuple[int, int]
@@ -204,11 +229,21 @@ def netns() -> int:
 
 def mounts(kind: str) -> list[Path]:
     """Where file systems of a kind are mounted, in the order of mounting."""
+    return mounted(_read_bytes("/proc/self/mounts"), kind)
+
+
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
+
+
+def mounted(table: bytes, kind: str) -> list[Path]:
+    """The same of a text like /proc/self/mounts. Any user's mounts are in it (FUSE), under names
+    of any bytes: blanks and line ends are in octal, everything else is as it is."""
     found = []
-    for line in _read("/proc/self/mounts").splitlines():
-        fields = line.split()
-        if len(fields) > 2 and fields[2] == kind:
-            found.append(Path(fields[1].encode().decode("unicode_escape")))
+    for line in table.split(b"\n"):
+        fields = line.split(b" ")
+        if len(fields) > 2 and fields[2] == kind.encode():
+            place = _OCTAL.sub(lambda m: bytes([int(m[1], 8)]), fields[1])
+            found.append(Path(os.fsdecode(place)))
     return found
 
 
@@ -252,22 +287,34 @@ def protocol_counters() -> dict[tuple[str, str, str], int]:
     return {kind: counters[name] for kind, name in _PROTOCOLS.items() if name in counters}
 
 
+MOST_FDS = 1 << 16
+"""Of one process that are looked at where it is not known to hold what is looked for."""
+
+
+def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[str, str]]:
+    """(number, what it is) of a process's file descriptors, from the `first` one to the `end`.
+
+    None where it may not be looked at, or has gone.
+    """
+    folder = f"/proc/{pid}/fd/"
+    try:
+        with os.scandir(folder) as entries:
+            for entry in islice(entries, first, end):
+                try:
+                    yield entry.name, os.readlink(folder + entry.name)
+                except OSError:  # closed meanwhile
+                    continue
+    except OSError:
+        return
+
+
 def sockets(pid: int) -> set[int]:
     """The inodes of a process's sockets; none where it may not be looked at, or has gone."""
-    folder = f"/proc/{pid}/fd/"
-    found: set[int] = set()
-    try:
-        fds = os.listdir(folder)
-    except OSError:
-        return found
-    for fd in fds:
-        try:
-            target = os.readlink(folder + fd)
-        except OSError:  # closed meanwhile
-            continue
-        if target.startswith("socket:["):
-            found.add(int(target[8:-1]))
-    return found
+    return {inode for _, what in fds(pid, end=None) if (inode := _socket(what))}
+
+
+def _socket(what: str) -> int:
+    return int(what[8:-1]) if what.startswith("socket:[") else 0
 
 
 def udp_ports() -> dict[int, int]:
@@ -284,13 +331,10 @@ def tun_holders(interface: str) -> list[int]:
 
 def _tuns(pid: int) -> set[str]:
     found: set[str] = set()
-    try:
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            if os.readlink(f"/proc/{pid}/fd/{fd}").endswith("/net/tun"):
-                lines = _read(f"/proc/{pid}/fdinfo/{fd}").splitlines()
-                found |= {line.split()[1] for line in lines if line.startswith("iff:")}
-    except (OSError, IndexError):
-        pass  # it has gone, or is somebody else's
+    for fd, what in fds(pid):
+        if what.endswith("/net/tun"):
+            lines = _read_bytes(f"/proc/{pid}/fdinfo/{fd}").split(b"\n")
+            found |= {os.fsdecode(n[4:].strip()) for n in lines if n.startswith(b"iff:")}
     return found
 
 
@@ -304,11 +348,16 @@ def _io(pid: int) -> tuple[int, int] | None:
 
 
 def _read(path: str) -> str:
+    """What has nothing in it that anybody but the kernel named."""
+    return _read_bytes(path).decode("ascii", "replace")
+
+
+def _read_bytes(path: str) -> bytes:
     try:
-        with open(path) as f:
+        with open(path, "rb") as f:
             return f.read()
     except OSError:  # a kernel without IPv6, or without the file
-        return ""
+        return b""
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -12,13 +12,16 @@ _RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 5
 
 
 def comm(raw: Any) -> str:
-    """A task's name: up to 15 bytes that its owner chose, so not always UTF-8."""
+    """A task's name: up to 15 bytes that its owner chose, so not always UTF-8.
+
+    Like every name here it keeps its bytes (`os.fsdecode`); `units.printable` is for what is shown.
+    """
     return _comm(bytes(raw))
 
 
 @lru_cache(4096)
 def _comm(raw: bytes) -> str:
-    return raw.split(b"\0")[0].decode(errors="replace")
+    return raw.split(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def address(raw: Any) -> str:

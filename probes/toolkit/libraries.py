@@ -43,9 +43,10 @@ OF_PROCESS, OF_FILE = 1.0, 5.0
 """Seconds for one process's maps, and for attaching to one file."""
 MOST_BYTES = 1 << 26
 """Of one process's maps."""
-MOST_FILES, MOST_OF_USER = 256, 16
-"""Files of one name that are followed at once; and those that only processes of one user have,
-who is not root."""
+MOST_FILES, MOST_OF_USER = 256, 8
+"""Files of one name that are followed at once; and those of a user other than root."""
+CLOSING = 8
+"""Files that are let go of at once: the kernel waits for each probe, up to 0.2 s."""
 LIBC = r"libc\.so\.6|libc-2\.\d+\.so|ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1"
 
 Identity = tuple[bytes, bytes]
@@ -240,8 +241,16 @@ class Following:
     def _close(self) -> None:
         with self._lock:
             closing, self._let_go = self._let_go, []
-        for stack in closing:
-            stack.close()
+        n = min(CLOSING, len(closing))
+        threads = [
+            threading.Thread(target=_close_all, args=(closing[i::n],), daemon=True)
+            for i in range(1, n)
+        ]
+        for thread in threads:
+            thread.start()
+        _close_all(closing[:: n or 1])
+        for thread in threads:
+            thread.join()
 
     def _leave(self) -> None:
         self._left.set()
@@ -251,6 +260,11 @@ class Following:
             self._let_go += self._held.values()
             self._held.clear()
         self._close()
+
+
+def _close_all(stacks: Sequence[ExitStack]) -> None:
+    for stack in stacks:
+        stack.close()
 
 
 class _Pace:

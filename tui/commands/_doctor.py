@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import textwrap
@@ -17,6 +16,7 @@ from probes.errors import Gone
 from probes.ladder.attachment import Modules
 from probes.model import Hook, HookId, TargetKind
 from probes.units import printable
+from tui.output.document import dumps
 
 
 def examine(ids: Sequence[HookId]) -> list[Finding]:
@@ -55,7 +55,7 @@ def _ifindex(id: HookId) -> int:
 
 
 def as_json(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
-    return json.dumps(
+    return dumps(
         {
             "format": "ebpftop-doctor/1",
             "host": socket.gethostname(),
@@ -114,7 +114,7 @@ def _finding(finding: Finding) -> Iterable[str]:
 
 
 def programs_json(found: Iterable[Found]) -> str:
-    return json.dumps(
+    return dumps(
         {
             "format": "ebpftop-programs/1",
             "host": socket.gethostname(),

@@ -11,7 +11,7 @@ from probes.analysis.hit_rates import Dropping, Hits, by_stage
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Column, Enforced, Kind, Refusal, Status, TargetKind
 from probes.source import Host
-from probes.units import Unit, count, duration, octets, percent, printable, show
+from probes.units import Unit, count, duration, octets, percent, printable, show, whole
 
 FORMAT = "ebpftop/1"
 PLACES = ("xdp", "tc-ingress", "tc-egress")
@@ -33,7 +33,7 @@ def document(
     since: the samples that the funnel counts from. hits: what rules had dropped before.
     """
     rules = tuple(rules)
-    return json.dumps(
+    return dumps(
         {
             "format": FORMAT,
             "time": round(wall, 3),
@@ -47,9 +47,13 @@ def document(
                 {"interface": name, "stages": [_stage(s) for s in stages]}
                 for name, stages in _funnels(hooks, since, (hits or Hits()).take(rules))
             ],
-        },
-        ensure_ascii=True,
+        }
     )
+
+
+def dumps(value: object) -> str:
+    """JSON on one line, in ASCII; every character is kept that UTF-8 has."""
+    return json.dumps(whole(value), ensure_ascii=True)
 
 
 def _funnels(

@@ -43,7 +43,7 @@ def _listed(folder: str) -> list[str]:
 def _read(path: str) -> str:
     """Without pathlib, which takes longer than the kernel; "" where it has gone."""
     try:
-        with open(path) as file:
+        with open(path, encoding="ascii", errors="replace") as file:
             return file.read()
     except OSError:
         return ""

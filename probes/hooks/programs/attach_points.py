@@ -10,7 +10,6 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from pathlib import Path
 
 from probes.foreign.tc_chains import TCX, Chains
 from probes.kernel import bpf, btf, cgroups
@@ -90,21 +89,20 @@ class Cgroups:
     def __init__(self, kinds: Iterable[str], ids: Iterable[int]) -> None:
         types = [t for kind in sorted(kinds) for t in _cgroup_types().get(kind, ())]
         wanted = set(ids)
-        self._paths: dict[int, str] = {}
+        self._of: cgroups.Paths | None = None
         self.attached: list[tuple[int, str]] = []
         root = cgroups.root()
         if root is None or not (types or wanted):
             return
-        for folder, _, _ in os.walk(root):
-            path = Path(folder)
-            shown = printable(f"/{path.relative_to(root)}").replace("/.", "/", 1)
+        # What is far down in a tree with very many is not asked, but found where a link names it.
+        self._of = cgroups.Paths() if wanted else None
+        for _, folder in cgroups.folders(root) if types else ():
             try:
-                self._paths[path.stat().st_ino] = shown
-                self._query(path, shown, types)
-            except FileNotFoundError:
+                self._query(folder, printable(cgroups.below(root, folder) or "/"), types)
+            except OSError:
                 continue  # gone meanwhile
 
-    def _query(self, path: Path, shown: str, types: list[int]) -> None:
+    def _query(self, path: str, shown: str, types: list[int]) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for type in list(types):
@@ -119,7 +117,8 @@ class Cgroups:
             os.close(fd)
 
     def path(self, id: int) -> str:
-        return self._paths.get(id) or f"cgroup {id}"
+        path = self._of.of(id) if self._of is not None else ""
+        return printable(path) if path.startswith("/") else f"cgroup {id}"
 
 
 @cache

@@ -4,11 +4,12 @@ To look at every file descriptor on the host takes long: it is done rarely, see 
 """
 
 # Thousands of links are read in one go here: pathlib would take longer than the kernel.
-# ruff: noqa: PTH115, PTH118, PTH208
+# ruff: noqa: PTH115
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
@@ -22,7 +23,9 @@ T = TypeVar("T")
 _PROGRAM, _LINKS = "anon_inode:bpf-prog", ("anon_inode:bpf_link", "anon_inode:bpf-link")
 _EVENT = "anon_inode:[perf_event]"
 MOST_PINS = 10_000
-"""Files below one bpffs that are looked at."""
+"""Files and folders below one bpffs that are looked at."""
+SECONDS = 2.0
+"""For all file descriptors, and for each bpffs."""
 
 
 class Held(NamedTuple):
@@ -65,7 +68,10 @@ def held() -> Held:
     """Who holds which program now; other users' processes and pins as root only."""
     by: dict[int, list[str]] = {}
     events: dict[int, list[str]] = {}
-    for pid in procfs.pids():
+    until = monotonic() + SECONDS
+    for pid in procfs.pids():  # what is there for long, such as daemons, before what came lately
+        if monotonic() > until:
+            break
         for program, where in dict.fromkeys(_of_process(pid)):
             who = by.setdefault(program, [])
             name = f"{printable(procfs.comm(pid) or '?')}({pid})"
@@ -84,16 +90,7 @@ def _steady(found: dict[int, list[str]]) -> dict[int, tuple[str, ...]]:
 
 def _of_process(pid: int) -> Iterator[tuple[int, str]]:
     """Programs that a process holds, by themselves, a link or a perf event ("" for the others)."""
-    folder = f"/proc/{pid}/fd/"
-    try:
-        fds = os.listdir(folder)
-    except OSError:
-        return  # it has gone, or is somebody else's
-    for fd in fds:
-        try:
-            kind = os.readlink(folder + fd)
-        except OSError:
-            continue  # closed meanwhile
+    for fd, kind in procfs.fds(pid):
         if kind == _PROGRAM or kind in _LINKS:
             program = fd_field(f"/proc/{pid}/fdinfo/{fd}", "prog_id")
             if program:
@@ -119,9 +116,7 @@ def _at_event(pid: int, fd: int) -> Iterator[tuple[int, str]]:
 def _pins() -> Iterator[tuple[int, str]]:
     """(program, path) of what is pinned: programs, and links of programs."""
     for mount in procfs.mounts("bpf"):
-        for n, path in enumerate(_files(mount)):
-            if n == MOST_PINS:
-                break
+        for path in _files(mount):
             try:
                 fd = bpf.obj_get(path)
             except OSError:
@@ -137,6 +132,17 @@ def _pins() -> Iterator[tuple[int, str]]:
 
 
 def _files(mount: Path) -> Iterator[str]:
-    for folder, _, names in os.walk(mount):
-        for name in names:
-            yield os.path.join(folder, name)
+    waiting, seen, until = deque([str(mount)]), 0, monotonic() + SECONDS
+    while waiting:
+        try:
+            with os.scandir(waiting.popleft()) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > MOST_PINS or monotonic() > until:
+                        return
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        yield entry.path
+        except OSError:
+            continue  # gone meanwhile, or not for us

@@ -18,8 +18,8 @@ from probes.toolkit.decode import address, comm, errno_name, packet_protocol
         (b"sixteen-letters!", "sixteen-letters!"),
         (b"new\0old-name\0\0\0\0", "new"),
         ("naïve".encode().ljust(16, b"\0"), "naïve"),
-        (b"cut\xc3\0", "cut\N{REPLACEMENT CHARACTER}"),
-        (b"\xff\xfe\0", "\N{REPLACEMENT CHARACTER}" * 2),
+        (b"cut\xc3\0", "cut\udcc3"),
+        (b"\xff\xfe\0", "\udcff\udcfe"),
         (b"esc\x1b[2J\0", "esc\x1b[2J"),
     ],
 )
