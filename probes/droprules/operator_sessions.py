@@ -40,6 +40,10 @@ DAEMONS = (
 is found by that. Since OpenSSH 9.8 a session's process is called sshd-session."""
 
 
+_MOST_STRANGERS = 64
+"""Connections to one port that are spared though it is not seen who holds them."""
+
+
 class Connection(NamedTuple):
     """A TCP connection; addresses as text, IPv4-mapped ones as IPv4."""
 
@@ -74,7 +78,8 @@ def connections(environment: Mapping[str, str] | None = None) -> frozenset[Conne
     cannot be listed.
     """
     look = _Look()
-    return frozenset(_named(environment) | look.connections(look.ours | look.everybody_s))
+    known = look.connections(look.ours | look.everybody_s)
+    return frozenset(_named(environment) | known | look.strangers())
 
 
 def ends(connections: Iterable[Connection]) -> frozenset[End]:
@@ -136,6 +141,18 @@ class _Look:
         """What these processes hold, also as it comes in."""
         held = {s for pid in pids for s in self._held(self._processes.by_pid[pid])}
         return {c for s in held for c in (_connection(s), *self._arriving(s))}
+
+    def strangers(self) -> set[Connection]:
+        """Where not all processes can be seen: what has come in and nobody who is seen holds. It
+        may be how one comes here, unless there are very many: then it is a server's."""
+        if not self.hidden:
+            return set()
+        by_port: dict[int, list[TcpSocket]] = {}
+        for inode, s in self._tcp.items():
+            if s.lport in self._listening and not self._processes.holders(inode):
+                by_port.setdefault(s.lport, []).append(s)
+        few = [s for some in by_port.values() if len(some) <= _MOST_STRANGERS for s in some]
+        return {c for s in few for c in (_connection(s), *self._arriving(s))}
 
     def leading(self) -> dict[Connection, int]:
         """Connections from outside that lead to this process, and the port they came to.
