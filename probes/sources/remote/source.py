@@ -219,8 +219,6 @@ class Remote:
         return await self._call.ask(**what)
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
-        if id.hook not in self._hooks:  # one of the user's own: 0.2 s, and then it is known
-            await asyncio.to_thread(builder.recalled, id.hook)
         await self._do(do="attach", hook=protocol.named(id), rung=rung)
         hook = self._hooks.get(id.hook)
         if hook is not None and hook.reach is Reach.LOOKS_ON and hook.on_demand:

@@ -252,7 +252,7 @@ async def test_who_it_is_from_is_kept(tmp_path: Path) -> None:
     host = Host("db\x1b[7m", "6.1", "sudo would give more")
     path = record(tmp_path / "a", await demo_ticks(1), host=host)
     played = Recording(path, catalogue())
-    assert played.host == replace(host, demo=False)
+    assert played.host == replace(host, name="db?[7m"), "but for what no terminal should get"
 
 
 def test_frames_of_the_encoder_do_not_depend_on_chance() -> None:
