@@ -38,6 +38,8 @@ _LONGEST_WORDS = 2000
 _SHARE = 3
 """So many times as long as reading a moment took, nothing else is read: the screen has its turn,
 whatever is sent."""
+_APART, _AT_ONCE = 0.1, 8
+"""Seconds from one moment to the next, as at the shortest interval; so many may come at once."""
 
 
 class Cut(ProbeError):
@@ -69,6 +71,7 @@ class Call:
         self._tasks: list[asyncio.Task[None]] = []
         self._said: deque[str] = deque(maxlen=_KEPT_WORDS)
         self._begun = False
+        self._due = 0.0
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def begin(self, **asked: Any) -> Host:
@@ -171,7 +174,7 @@ class Call:
                 if kind == protocol.MOMENT:
                     begin = time.monotonic()
                     self._take(self._incoming.moment(payload))
-                    await asyncio.sleep(min(_SHARE * (time.monotonic() - begin), 2.0))
+                    await self._pause(time.monotonic() - begin)
                 elif kind == protocol.ANSWER:
                     self._answered(protocol.read_json(payload))
         except TimeoutError:
@@ -183,6 +186,15 @@ class Call:
         except Exception as unexpected:  # whatever it is, it comes from there, and ends no screen
             cut = Cut(f"what came was not understood ({type(unexpected).__name__})")
         self._end_with(cut)
+
+    async def _pause(self, took: float) -> None:
+        """After a moment: nobody's screen has to keep up with whatever is sent.
+
+        took: seconds that reading it took. What is not read here waits there, and is left out.
+        """
+        now = time.monotonic()
+        self._due = max(self._due + _APART, now - _AT_ONCE * _APART)
+        await asyncio.sleep(min(max(_SHARE * took, self._due - now, 0.0), 2.0))
 
     def _end_with(self, cut: ProbeError) -> None:
         if not self._over.done():
