@@ -129,7 +129,8 @@ async def test_the_file_is_the_user_s_alone_and_no_other_is_lost(tmp_path: Path)
     with pytest.raises(RecordingError, match="being recorded just now"):
         RecordingFile(path, HOST, catalogue(), force=True)
     file.close()
-    assert not path.exists(), "it has no moment"
+    assert path.read_bytes() == before, "there was no moment to lose it for"
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "link", "notes"}
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
