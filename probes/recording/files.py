@@ -12,7 +12,7 @@ import secrets
 import stat
 from collections import deque
 from contextlib import contextmanager, suppress
-from errno import EACCES, EEXIST, EINVAL, ELOOP, EROFS
+from errno import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, EROFS
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,8 +187,10 @@ def _make_one(folder: Path) -> None:
 
 def _name(path: Path) -> str:
     name = path.name
-    if not name or "\0" in str(path):
-        raise OSError(EINVAL, "that is no name of a file", str(path))
+    if not name:
+        raise OSError(EISDIR, os.strerror(EISDIR), str(path))
+    if "\0" in name:
+        raise OSError(EINVAL, "that is no name of a file")
     return name
 
 

@@ -18,7 +18,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
-from errno import EEXIST, ENOSPC
+from errno import EEXIST, EISDIR, ENOSPC
 from pathlib import Path
 
 from probes.recording import files
@@ -167,7 +167,7 @@ def _create(path: Path, *, over: bool) -> files.NewFile:
     try:
         return files.NewFile(path, over=over)
     except OSError as failed:
-        if failed.errno == EEXIST:
+        if failed.errno in (EEXIST, EISDIR):
             what = "is a directory" if path.is_dir() else "is there already; --force overwrites it"
             raise RecordingError(f"{name_of(path)} {what}") from None
         raise RecordingError(f"{name_of(path)} cannot be written: {failed.strerror}") from None
