@@ -29,14 +29,20 @@ def types_of(column: Column) -> Types:
     return _TEXTS if column.unit is Unit.TEXT else _NUMBERS
 
 
+def _types(hook: Hook, column: Column) -> Types:
+    if column.kind is Kind.KEY and not hook.ladder:  # recalled: nobody knows what its fields are
+        return _NUMBERS | _TEXTS
+    return types_of(column)
+
+
 class Fitting:
     """Makes moments fit a catalogue, one after the other."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
         self._hooks = hooks
         self._layouts = {name: Layout.of(hook) for name, hook in hooks.items()}
-        self._stored = {n: [(c.name, types_of(c)) for c in h.stored] for n, h in hooks.items()}
-        self._logged = {n: [(c.name, types_of(c)) for c in h.log] for n, h in hooks.items()}
+        self._stored = {n: [(c.name, _types(h, c)) for c in h.stored] for n, h in hooks.items()}
+        self._logged = {n: [(c.name, _types(h, c)) for c in h.log] for n, h in hooks.items()}
         self._statuses: tuple[tuple[Status, ...], tuple[Status, ...]] = (), ()
         self._known: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TextIO
 
 from probes.custom import spec
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import Rule, RuleError, parse_on
 from probes.model import HookId, TargetKind
+from probes.recording import files
 from probes.sources.live import budget, memory
+from probes.units import printable
 from tui.output.formats import FORMATS
 
 
@@ -181,13 +182,15 @@ def _drop(text: str) -> tuple[str, Rule]:
         raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
-def writable(path: str) -> TextIO:
-    """Opened now: nobody should find out only after they have waited."""
+def writable(path: str) -> Path:
+    """Looked at now: nobody should find out only after they have waited. What is there stays until
+    there is something to write."""
     try:
-        return Path(path).open("w", encoding="utf-8")
+        files.check(Path(path))
     except OSError as refused:
-        wrong = f"{path} cannot be written: {refused.strerror}"
+        wrong = f"{printable(path)} cannot be written: {refused.strerror}"
         raise argparse.ArgumentTypeError(wrong) from None
+    return Path(path)
 
 
 def _memory(text: str) -> int:

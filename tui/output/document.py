@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 
 from probes.analysis.flows import Since
 from probes.analysis.funnel import Stage, funnel, interfaces
@@ -183,7 +184,7 @@ def _log(columns: Sequence[Column], entry: Sequence[object]) -> dict[str, object
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return round(value, 3) if value is not None and isfinite(value) else None
 
 
 # -- text ------------------------------------------------------------------------------------
