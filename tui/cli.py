@@ -10,10 +10,11 @@ import argparse
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from probes.errors import ProbeError
 from probes.recording.writer import RecordingError
-from probes.units import printable
+from probes.units import did_you_mean, printable
 from tui.commands import MONITOR, commands
 from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
 from tui.output import streams
@@ -73,15 +74,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence, as everywhere; the usage is what `--help` is for."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
 def _parsers() -> dict[str, argparse.ArgumentParser]:
     """One for each command; the monitor's has the help of all."""
-    monitor = argparse.ArgumentParser(
+    monitor = _Parser(
         prog="ebpftop",
         description="top(1) for the kernel's eBPF hooks",
         epilog="Without a command: the live monitor. Press ? there for its keys.",
         allow_abbrev=False,
     )
-    parsers = {MONITOR: monitor}
+    parsers: dict[str, argparse.ArgumentParser] = {MONITOR: monitor}
     commands()[MONITOR].add_arguments(monitor)
     listed = monitor.add_subparsers(title="commands", metavar="COMMAND")
     for name, command in commands().items():
@@ -113,9 +120,9 @@ def _command(
             break
         if argv[i] in parsers:
             return argv[i], [*argv[:i], *argv[i + 1 :]]
+        if not flag.startswith("-"):
+            raise UsageError(_no_command(argv[i], parsers))
         if equals or flag not in takes:
-            if not flag.startswith("-"):
-                break  # no command: the monitor's parser says so
             continue
         if takes[flag] is None:
             next(words, None)
@@ -127,6 +134,12 @@ def _command(
                 following += 1
                 next(words, None)
     return MONITOR, list(argv)
+
+
+def _no_command(word: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
+    known = [name for name in parsers if commands()[name].HELP and name != MONITOR]
+    near = did_you_mean(word, known) or f"; there are {', '.join(known)}"
+    return f"there is no command {printable(word)!r}{near}"
 
 
 def _refused(left: Sequence[str], name: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
