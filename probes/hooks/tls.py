@@ -201,16 +201,16 @@ def _entry(e: Mapping[str, Any]) -> Row:
     return (e["pid"], decode.comm(e["comm"]), _library(library), result, e["ns"])
 
 
-def _versions(opening: Opening) -> Callable[[Row], Mapping[str, Value]]:
+def _versions(opening: Opening) -> Callable[[], Callable[[Row], Mapping[str, Value]]]:
     """The version that a process was told last; many never ask."""
     table, columns = opening.tables["versions"], [c.name for c in opening.hook.stored]
     pid, comm, library = (columns.index(name) for name in ("pid", "comm", "library"))
 
-    def known(row: Row) -> Mapping[str, Value]:
+    def known() -> Callable[[Row], Mapping[str, Value]]:
         found: dict[tuple[Value, ...], str] = {
             (e[0], decode.comm(e[2]), _library(e[1])): f"TLS 1.{e[3] - 1}" for e in table.rows()
         }
-        return {"version": found.get((row[pid], row[comm], row[library]), "-")}
+        return lambda row: {"version": found.get((row[pid], row[comm], row[library]), "-")}
 
     return known
 

@@ -21,7 +21,8 @@ _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
 _MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel
 _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 Open = Callable[[Opening], Callable[[], Reading]]
-Extra = Callable[[Opening], Callable[[Row], Mapping[str, Value]]]
+Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
+"""Called once opened; what it gives, once for each reading; what that gives, for each row."""
 
 
 def by_columns(name: str = "rows") -> Open:
@@ -74,7 +75,8 @@ def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None
             log = [entry(record(events, e)) for e in events.drain()]
             made = [row(e) for e in rows.rows()]
             if known is not None:
-                made = [filled(columns, r, known(r)) for r in made]
+                of_row = known()
+                made = [filled(columns, r, of_row(r)) for r in made]
             missed = lost.row((0,))
             return Reading(made, int(missed[1]) if missed else 0, log)
 

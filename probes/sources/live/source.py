@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,9 @@ MOST_INTERFACES = 64
 """How many interfaces get a targeted hook by themselves; a person can attach any other."""
 REVIVE_SECONDS = 1.0
 """How often it is looked whether something that failed is to be attached again."""
-MOST_READERS = 4
+THREADS = 4
+PATIENCE = 10.0
+"""Seconds that a thread waits for the others to be there."""
 MOST_NOTICES = 100
 """Different sentences about what went wrong in the background, that a run tells."""
 TEND_SECONDS = 0.25
@@ -97,13 +100,22 @@ class Live:
     def _start_threads(self) -> None:
         # Climbs may block for seconds each; readers must never wait behind them. With more
         # climbers the first numbers come later: one interpreter runs them all.
-        self._climbers = ThreadPoolExecutor(4, "climb")
-        self._readers = ThreadPoolExecutor(MOST_READERS, "read")
+        self._climbers = ThreadPoolExecutor(THREADS, "climb")
+        self._readers = ThreadPoolExecutor(THREADS, "read")
+        self._closer = ThreadPoolExecutor(1, "close")
 
     def _warm(self) -> None:
-        """Starts a thread to read in while there is memory for one: they are started late."""
+        """Starts all threads while there is memory for them.
+
+        Where there is none, Python waits for ever for a thread that died before it had begun.
+        """
+        for pool in (self._climbers, self._readers):
+            met = threading.Barrier(THREADS)
+            for _ in range(THREADS):
+                with suppress(RuntimeError):  # there is none already
+                    pool.submit(met.wait, PATIENCE)
         with suppress(RuntimeError):
-            self._readers.submit(int).result()
+            self._closer.submit(int)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -131,6 +143,7 @@ class Live:
     # -- starting ------------------------------------------------------------------------------
 
     async def start(self) -> None:
+        self._warm()
         await self._in_a_thread(self._prepare)
         self._spawn(self._always("the bound on memory", self._hold_memory))
         self.follow()
@@ -145,6 +158,7 @@ class Live:
 
         Raises ProbeError where a rule to begin with cannot be enforced.
         """
+        self._warm()
         await self._in_a_thread(self._prepare)
         self._spawn(self._always("the bound on memory", self._hold_memory))
         for interface, rule in self._drops:
@@ -153,7 +167,6 @@ class Live:
         self._watch_over()
 
     def _watch_over(self) -> None:
-        self._warm()
         self._spawn(self._always("the budget", self._hold_budget))
         self._spawn(self._always("attaching again", self._revive))
 
@@ -192,7 +205,7 @@ class Live:
         now on, the compiler too, has what this thread has. Raises OSError.
         """
         self._compiler.rest()
-        for pool in (self._climbers, self._readers):
+        for pool in (self._climbers, self._readers, self._closer):
             pool.shutdown()
         self._start_threads()
         kept = self._needed()
@@ -227,7 +240,7 @@ class Live:
         is known beforehand to be refused."""
         for interface, _ in self._drops:
             self.check_rule(interface)
-        for id in (*(self._wanted or ()), *self._also):
+        for id in self._by_name():
             self._attachment(id)
 
     def _prepare(self) -> None:
@@ -253,6 +266,8 @@ class Live:
             try:
                 first.append(self._attachment(id))
             except Exception as raised:  # an interface that went since it was listed
+                if id in self._by_name():
+                    raise
                 self._tell(f"attaching {id}", raised)
                 continue
             first[-1].rest()
@@ -289,8 +304,12 @@ class Live:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
+    def _by_name(self) -> tuple[HookId, ...]:
+        """What a person asked for at the start."""
+        return *(self._wanted or ()), *self._also
+
     async def _climb(self, attachment: Attachment) -> None:
-        asked = attachment.status.id in (*(self._wanted or ()), *self._also)
+        asked = attachment.status.id in self._by_name()
         pinned = self._pins.get(attachment.hook.name)
         loop = asyncio.get_running_loop()
         try:
@@ -480,7 +499,7 @@ class Live:
         return status
 
     async def complete(self, text: str) -> tuple[str, str]:
-        return await asyncio.to_thread(completion.complete, text)
+        return await self._asked_for("completing", lambda: completion.complete(text))
 
     # -- drop rules ----------------------------------------------------------------------------
 
@@ -534,9 +553,10 @@ class Live:
         for task in self._background:
             task.cancel()
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+            await asyncio.get_running_loop().run_in_executor(self._closer, self.close_now)
         except RuntimeError:  # no thread to be had: here, then
             self.close_now()
+        self._closer.shutdown(wait=False)
 
     def close_now(self) -> None:
         """Detaches everything, last attached first."""
