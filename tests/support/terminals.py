@@ -58,6 +58,14 @@ class Terminal:
             except OSError:  # EIO: the child has closed its side
                 time.sleep(0.02)
 
+    def type(self, keys: bytes) -> None:
+        os.write(self.fd, keys)
+
+    def send(self, name: str) -> None:
+        """A signal, unless it has ended already."""
+        if self.state() not in ("Z", ""):
+            os.kill(self.pid, signal.Signals[f"SIG{name}"])
+
     def state(self) -> str:
         """As ps has it: R, S, T..."""
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -125,7 +125,7 @@ class LiveTable(Canvas, can_focus=True):
         if not self._rows:
             return
         index = min(max(index, 0), len(self._rows) - 1)
-        self.key, self._followed = self._rows[index].key, False
+        self.key, self._followed, self.moved = self._rows[index].key, False, 0.0
         self._scroll()
         self.repaint()
         self.post_message(self.Selected())
