@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -117,27 +118,27 @@ def _packets(attachment: Attachment) -> int:
 
 
 @contextmanager
-def _tree(*names: bytes) -> Iterator[bytes]:
+def _tree(*names: bytes) -> Iterator[Path]:
     """Cgroups of a user who may make them: these, one in another."""
     with own_cgroup() as group:
-        made = [os.fsencode(group)]
-        for name in names:
-            made.append(made[-1] + b"/" + name)
+        made = [group]
         try:
-            for path in made[1:]:
-                os.mkdir(path)
+            for name in names:
+                made.append(made[-1] / os.fsdecode(name))
+                made[-1].mkdir()
             yield made[-1]
         finally:
             for path in reversed(made[1:]):
-                os.rmdir(path)
+                if path.exists():
+                    path.rmdir()
 
 
 def test_a_cgroup_is_found_by_its_id_under_any_name() -> None:
-    names = (b"caf\xe9", "a\u2028b c".encode(), b"new\nline")
+    names = (b"caf\xe9", "a\u2028b c".encode(), b"tab\t\x85")
     with _tree(*names) as group:
         top = cgroups.root()
         assert top is not None
-        id = os.stat(group).st_ino
+        id = group.stat().st_ino
         found = cgroups.Paths().of(id)
         assert os.fsencode(found).endswith(b"/" + b"/".join(names))
         walked = {i: cgroups.below(top, folder) for i, folder in cgroups.folders(top)}
@@ -152,7 +153,7 @@ def test_a_deep_tree_and_a_large_one_are_looked_at_up_to_a_bound(
     with _tree(*[b"a"] * 1200) as group:
         top = cgroups.root()
         assert top is not None
-        id = os.stat(group).st_ino
+        id = group.stat().st_ino
         assert os.fsencode(cgroups.Paths().of(id)).endswith(b"/a/a/a")
         monkeypatch.setattr(cgroups, "MOST_FOLDERS", 5)
         assert len(list(cgroups.folders(top))) == 5
