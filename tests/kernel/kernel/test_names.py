@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from tests.support.commands import ebpftop
+from tests.support.namespaces import namespace
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
@@ -54,9 +55,12 @@ def test_mounts_of_any_name_hinder_nothing(command: tuple[str, ...], tmp_path: o
 
 
 def test_a_process_s_name_is_spelled_alike_in_every_format() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    with (
+        namespace(),
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as child,
+    ):
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
         try:
