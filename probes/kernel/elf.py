@@ -46,6 +46,8 @@ _MOST_PLACES = 1 << 12
 """Places in a table of names where one name is found: more is no table that a linker writes."""
 _LONGEST = 1 << 12
 """Bytes of a name."""
+_SHOWN = 1 << 8
+"""Characters of a name in a stack."""
 _MOST_HEADERS, _LARGEST_HEADER = 1 << 16, 1 << 8
 _MOST_CODE = 1 << 28
 """Bytes of a file that are searched for signs of a runtime."""
@@ -388,7 +390,7 @@ class _Index:
         n = bisect_left(self._starts, self._starts[n])  # the first of those at its address
         if address - self._starts[n] >= self._sizes[n]:
             return None
-        return _text(self.names[self._tables[n]], self._places[n]) or None
+        return _text(self.names[self._tables[n]], self._places[n])[:_SHOWN] or None
 
     @property
     def bytes(self) -> int:
