@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from probes.custom import builder
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import Hook, State, Status
+from probes.toolkit import libraries
 from tests.support import elf_files as files
 from tests.support.scenarios import values
 
@@ -102,7 +102,36 @@ def test_a_return_that_exceptions_pass_through_is_probed_by_an_explicit_word(
 def test_libraries_of_c_are_timed_as_before(name: str, attached: Attach) -> None:
     """Although the C library has tables for unwinding: it only ends threads by them."""
     assert attached(catalogue()[name]).status.state is State.ATTACHED
-    libc = os.path.realpath("/lib/x86_64-linux-gnu/libc.so.6")
-    if Path(libc).exists():
-        hook = builder.hook(f"uprobe:{libc}:lcong48,latency")
-        assert attached(hook).status.state is State.ATTACHED
+    hook = builder.hook(f"uprobe:{libraries.own_libc()}:lcong48,latency")
+    assert attached(hook).status.state is State.ATTACHED
+
+
+JUMPS = """
+#include <setjmp.h>
+#include <stdio.h>
+static jmp_buf place;
+int main(void) {
+    for (int n; scanf("%d", &n) == 1;) {
+        volatile int back = 0;
+        for (volatile int i = 0; i < n; i++) { if (!_setjmp(place)) longjmp(place, 1); else back++; }
+        printf("%d\\n", back); fflush(stdout);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("function", ["_setjmp", "__sigsetjmp", "getcontext", "dlsym"])
+def test_no_return_is_probed_of_what_looks_at_its_return_address(
+    function: str, attached: Attach
+) -> None:
+    hook = builder.hook(f"uprobe:{libraries.own_libc()}:{function},latency")
+    _refused(attached(hook).status, f"{function} ", "the address that it returns to")
+
+
+def test_calls_of_setjmp_are_counted(attached: Attach, tmp_path: Path) -> None:
+    program = files.built(tmp_path, JUMPS, "c", "gcc")
+    with _running(program) as call:
+        hook = builder.hook(f"uprobe:{libraries.own_libc()}:_setjmp,by=comm")
+        counted = attached(hook)
+        assert call() == str(CALLS)
+        assert sum(r["events"] for r in values(counted) if r["comm"] == program.name) == CALLS
