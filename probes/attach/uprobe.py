@@ -30,7 +30,7 @@ TAKEN = (
     "uprobe:{path}:{symbol},latency,unsafe (in a hook file: unsafe=True)."
 )
 _RETURN_TWICE = frozenset({"setjmp", "sigsetjmp", "getcontext", "swapcontext"})
-"""They keep the address that they return to, for later: the kernel's own would be what they keep."""
+"""They keep the address that they return to, for later: it would be one of the kernel's own."""
 _ASK_WHO_CALLS = frozenset({"dlsym", "dlvsym", "dlopen", "dlmopen", "mcount", "fentry"})
 _HARM = {
     elf.Stacks.UNWINDS: "{path} throws or catches exceptions ({sign}): a probe on the return of "

@@ -113,7 +113,8 @@ static jmp_buf place;
 int main(void) {
     for (int n; scanf("%d", &n) == 1;) {
         volatile int back = 0;
-        for (volatile int i = 0; i < n; i++) { if (!_setjmp(place)) longjmp(place, 1); else back++; }
+        for (volatile int i = 0; i < n; i++)
+            if (!_setjmp(place)) longjmp(place, 1); else back++;
         printf("%d\\n", back); fflush(stdout);
     }
 }
