@@ -6,7 +6,8 @@ A rule is written as it is shown:
     proto icmp
     udp dport 53 src 2001:db8::/32
 
-All that is named must be so of a packet. How rules are enforced is in `droprules.enforcer`.
+All that is named must be so of a packet. A source is of one family: a rule with an IPv4 source
+matches no IPv6 packet, and the other way round. How rules are enforced is in `droprules.enforcer`.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ PORTED = frozenset({6, 17, 33, 132, 136})
 """Protocols whose header begins with the source and the destination port."""
 _ALIASES = {"icmpv6": "icmp6", "ipv6-icmp": "icmp6", "udp-lite": "udplite"}
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-_LOOPBACK = (
-    IPv4Network("127.0.0.0/8"),
-    IPv6Network("::1/128"),
-    IPv6Network("::ffff:127.0.0.0/104"),
-)
+_LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+_MAPPED = IPv6Network("::ffff:0:0/96")
+"""IPv4 as IPv6 writes it, in logs of programs that speak both. No packet has it on the wire."""
+_LONGEST_TEXT = 300
+"""Characters of a rule; what is longer is none."""
 _IPV4_ONLY, _IPV6_ONLY = {1, 2}, {58}
 
 
@@ -58,8 +59,9 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is dropped. source: where packets come from. protocol: IANA's number. port: the
-    destination's. None: any. ttl: seconds from when it is added until it ends.
+    """What is dropped. source: where packets come from; IPv4-mapped networks become IPv4's.
+    protocol: IANA's number. port: the destination's. None: any. ttl: seconds from when it is
+    added until it ends.
 
     Raises RuleError for what would match everything or the loopback, and for what cannot be.
     """
@@ -70,18 +72,20 @@ class Rule:
     ttl: float = DEFAULT_TTL
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "source", _unmapped(self.source))
         for problem in self._problems():
             raise RuleError(problem)
 
     def _problems(self) -> Iterator[str]:
-        if self.protocol is None and self.port is None and not (self.source and self._narrow()):
-            yield "a rule must say what to drop: this one would match every packet"
+        if self.protocol is None and self.port is None and not self._narrow():
+            of = f" of IPv{self.source.version}" if self.source is not None else ""
+            yield f"a rule must say what to drop: this one would match every packet{of}"
         if self.source is not None:
             yield from self._source_problems(self.source)
         if self.protocol is not None and not 0 <= self.protocol <= 255:
-            yield f"a protocol is a number from 0 to 255: {self.protocol}"
+            yield f"a protocol is a number from 0 to 255, not {self.protocol}"
         if self.port is not None and not 1 <= self.port <= 65535:
-            yield f"a port is a number from 1 to 65535: {self.port}"
+            yield f"a port is a number from 1 to 65535, not {self.port}"
         if self.port is not None and self.protocol is not None and self.protocol not in PORTED:
             yield f"the protocol {protocol_name(self.protocol)} has no ports"
         if not SHORTEST <= self.ttl <= LONGEST:
@@ -119,6 +123,8 @@ class Rule:
 
 def parse(text: str) -> Rule:
     """The rule that a text says. Raises RuleError with a sentence that says what is wrong."""
+    if len(text) > _LONGEST_TEXT:
+        raise RuleError(f"a rule has {_LONGEST_TEXT} characters at most, this text {len(text)}")
     words = text.split()
     found: dict[str, str] = {}
     while words:
@@ -138,7 +144,7 @@ def parse(text: str) -> Rule:
 def parse_on(text: str) -> tuple[str, Rule]:
     """The interface and the rule of `IFACE: RULE` (no interface's name has a colon in it)."""
     interface, colon, rule = text.partition(":")
-    if not colon or not interface.strip() or " " in interface.strip():
+    if not colon or len(interface.split()) != 1:
         raise RuleError("write IFACE: RULE, as in 'eth0: src 192.0.2.0/24 ttl 5m'")
     return interface.strip(), parse(rule)
 
@@ -167,6 +173,10 @@ _EXAMPLES = {"src": "src 192.0.2.0/24", "proto": "proto icmp", "dport": "dport 5
 
 
 def _source(text: str) -> Network:
+    if "%" in text:
+        raise RuleError(
+            f"a rule's source has no zone: write it without {text[text.index('%') :][:20]!r}"
+        )
     try:
         return ip_network(text)
     except ValueError:
@@ -175,27 +185,41 @@ def _source(text: str) -> Network:
         wide = ip_network(text, strict=False)
     except ValueError:
         raise RuleError(f"{text[:60]!r} is neither an address nor a network (CIDR)") from None
-    raise RuleError(f"{text} has bits beyond its prefix: the network is {wide}")
+    raise RuleError(f"{text[:60]} has bits beyond its prefix: the network is {wide}")
+
+
+def _unmapped(source: Network | None) -> Network | None:
+    """IPv4's own network for what IPv6 writes as ::ffff:a.b.c.d."""
+    if isinstance(source, IPv6Network) and _within(source, _MAPPED):
+        address = int(source.network_address) & 0xFFFFFFFF
+        return IPv4Network((address, source.prefixlen - _MAPPED.prefixlen))
+    return source
 
 
 def _protocol(text: str) -> int:
     name = _ALIASES.get(text.lower(), text.lower())
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    if name.isdecimal():
-        return int(name)
+    if (number := _number(name)) is not None:
+        return number
     known = ", ".join(PROTOCOLS)
     raise RuleError(f"{text[:40]!r} is no protocol: a number or one of {known}")
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal():
+    number = _number(text)
+    if number is None:
         raise RuleError(f"{text[:40]!r} is no port: a number from 1 to 65535")
-    return int(text)
+    return number
+
+
+def _number(text: str) -> int | None:
+    """Of a few plain digits; those of other scripts, and thousands of them, are none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
 
 
 def _ttl(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.lower())
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)", text.lower())
     if match is None:
         raise RuleError(f"{text[:40]!r} is no time: write 90s, 10m or 1h")
     return float(match[1]) * _UNITS[match[2]]

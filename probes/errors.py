@@ -5,7 +5,8 @@
     ├── Denied        it could, but a capability, sysctl, lockdown or policy says no
     ├── Busy          somebody else's program sits there already; nobody is replaced
     ├── LoadFailed    the compiler or the verifier rejected our program; `log` has its words
-    └── Gone          the target (an interface, a cgroup) is not there
+    ├── Gone          the target (an interface, a cgroup) is not there
+    └── Unexpected    code of ours or of a user's hook file raised what nobody foresaw
 
 The message is one sentence for a person; `remedy`, where there is one, says what to do.
 """
@@ -13,6 +14,8 @@ The message is one sentence for a person; `remedy`, where there is one, says wha
 from __future__ import annotations
 
 import errno as _errno
+import os as _os
+from types import TracebackType
 
 # ENOTSUPP is kernel-internal, and yet some bpf commands return it; Python calls 95 ENOTSUP.
 _KERNEL_NAMES = {524: "ENOTSUPP", 95: "EOPNOTSUPP"}
@@ -59,3 +62,66 @@ class LoadFailed(ProbeError):
 
 class Gone(ProbeError):
     """The interface, cgroup or process is not there."""
+
+
+class Unexpected(ProbeError):
+    """Code raised something that is no refusal; the sentence names the module, error and work."""
+
+
+_PASSING = frozenset({
+    _errno.EMFILE, _errno.ENFILE, _errno.ENOMEM, _errno.ENOBUFS, _errno.EAGAIN, _errno.EINTR,
+})  # fmt: skip
+_MOST_TEXT = 200
+
+
+def passing(refusal: ProbeError) -> bool:
+    """Whether it is the host's want of something (files, memory) that may be over soon."""
+    return refusal.errno in _PASSING
+
+
+def as_refusal(raised: BaseException, doing: str) -> ProbeError:
+    """Return anything that was raised as a refusal of one sentence.
+
+    doing: what was done, as "reading drops". What is a refusal already stays as it is.
+    """
+    match raised:
+        case ProbeError():
+            return raised
+        case MemoryError():
+            code = _errno.ENOMEM
+        case OSError(errno=int(code)):
+            pass
+        case TimeoutError():
+            code = _errno.EAGAIN
+        case RuntimeError(args=("can't start new thread",)):
+            code = _errno.EAGAIN
+        case _:
+            return Unexpected(f"{doing} failed: {_described(raised)}")
+    return ProbeError(f"{doing}: {_os.strerror(code)}", errno=code)
+
+
+def _described(raised: BaseException) -> str:
+    """Type, message and place of what was raised, on one line and of a bounded length."""
+    try:
+        said = " ".join(str(raised).split())
+    except Exception:  # somebody's own class, whose text cannot be had either
+        said = ""
+    if len(said) > _MOST_TEXT:
+        said = f"{said[:_MOST_TEXT]}..."
+    name = type(raised).__name__
+    if type(raised).__module__ not in ("builtins", "__main__"):
+        name = f"{type(raised).__module__}.{name}"
+    place = _place(raised.__traceback__)
+    text = f"{name}{f': {said}' if said else ''}{f' ({place})' if place else ''}"
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _place(traceback: TracebackType | None) -> str:
+    """The innermost frame that is ours (or a user's), by module and line."""
+    found = ""
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith(("probes.", "tui.", "ebpftop_hook_")):
+            found = f"{module}, line {traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found

@@ -314,6 +314,10 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+UNREAD = "not read since "
+"""How the last part of a status's note begins while readings fail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What a rung answered when it did not stand. error: errno's name or the kind of refusal."""
@@ -343,6 +347,12 @@ class Status:
     one_in: int = 1
 
     @property
+    def unread(self) -> str:
+        """Since when its numbers stand still, and why; "" while they are read."""
+        _, begin, rest = self.note.partition(UNREAD)
+        return begin + rest
+
+    @property
     def degraded(self) -> bool:
         """Numbers come, but not from the ladder's first rung."""
         return self.state in (State.ATTACHED, State.PASSIVE) and bool(self.refused)
@@ -366,7 +376,8 @@ class Sample:
 
     time: monotonic seconds. wall: Unix seconds. epoch: changes when counting starts anew (another
     rung, attached again), so that no rate is made across it. rows: key -> row by `Hook.stored`.
-    log: the events since the sample before.
+    log: the events since the sample before. forgotten: rows that there are beside these, which were
+    left out to stay within the bound on memory.
     """
 
     status: Status
@@ -378,6 +389,7 @@ class Sample:
     cost: Cost | None = None
     log: tuple[Row, ...] = ()
     from_zero: bool = True
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)

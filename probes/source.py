@@ -87,6 +87,14 @@ class Source(Protocol):
         """
         ...
 
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+        """What a person should know before that rule is added: sentences, without a full stop.
+
+        Whether it may cut them off, or their next login. Raises ProbeError where the rule may
+        not be.
+        """
+        ...
+
     async def remove_rule(self, interface: str, rule: Rule) -> None:
         """End a rule (its time to live does not matter); nothing to do is not an error."""
         ...

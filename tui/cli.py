@@ -7,27 +7,26 @@ SIGINT and SIGTERM, everything detached.
 from __future__ import annotations
 
 import argparse
-import io
-import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from probes.errors import ProbeError
 from probes.recording.writer import RecordingError
-from probes.units import printable
+from probes.units import did_you_mean, printable
 from tui.commands import MONITOR, commands
 from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
+from tui.output import streams
+from tui.output.streams import CannotPrint
+from tui.terminal import crash, leaving
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point `ebpftop`. Returns the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A process may be called anything: what the terminal's encoding lacks is no error.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    streams.make_ready()
     try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-        status = commands()[arguments.command].run(arguments)
+        status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()  # here, where a closed pipe is understood
         return status
     except (UsageError, RecordingError) as wrong:
@@ -39,10 +38,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NOT_ATTACHED
     except BrokenPipeError:
         # Whoever read us (head, jq) has seen enough: not an error of anybody's.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.give_up()
         return DONE
+    except CannotPrint as why:
+        streams.give_up()
+        print(f"ebpftop: {why}", file=sys.stderr)
+        return NOT_ATTACHED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception as error:  # one sentence; the report has the rest
+        print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)
+        return NOT_ATTACHED
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        arguments = parse(argv)
+    except SystemExit as said:  # argparse: the help, or what is wrong
+        return int(said.code or 0)
+    return commands()[arguments.command].run(arguments)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -60,15 +74,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence, as everywhere; the usage is what `--help` is for."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
 def _parsers() -> dict[str, argparse.ArgumentParser]:
     """One for each command; the monitor's has the help of all."""
-    monitor = argparse.ArgumentParser(
+    monitor = _Parser(
         prog="ebpftop",
         description="top(1) for the kernel's eBPF hooks",
         epilog="Without a command: the live monitor. Press ? there for its keys.",
         allow_abbrev=False,
     )
-    parsers = {MONITOR: monitor}
+    parsers: dict[str, argparse.ArgumentParser] = {MONITOR: monitor}
     commands()[MONITOR].add_arguments(monitor)
     listed = monitor.add_subparsers(title="commands", metavar="COMMAND")
     for name, command in commands().items():
@@ -100,9 +120,9 @@ def _command(
             break
         if argv[i] in parsers:
             return argv[i], [*argv[:i], *argv[i + 1 :]]
+        if not flag.startswith("-"):
+            raise UsageError(_no_command(argv[i], parsers))
         if equals or flag not in takes:
-            if not flag.startswith("-"):
-                break  # no command: the monitor's parser says so
             continue
         if takes[flag] is None:
             next(words, None)
@@ -114,6 +134,12 @@ def _command(
                 following += 1
                 next(words, None)
     return MONITOR, list(argv)
+
+
+def _no_command(word: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
+    known = [name for name in parsers if commands()[name].HELP and name != MONITOR]
+    near = did_you_mean(word, known) or f"; there are {', '.join(known)}"
+    return f"there is no command {printable(word)!r}{near}"
 
 
 def _refused(left: Sequence[str], name: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
@@ -129,4 +155,4 @@ def _refused(left: Sequence[str], name: str, parsers: Mapping[str, argparse.Argu
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leaving.run(main)

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 
-def main() -> int:
-    """The entry point. Returns the exit status."""
+def main() -> NoReturn:
+    """The entry point. Ends the process, whatever its threads do."""
     for place in (Path(__file__).parent, *map(Path, sys.path)):
         if (place / "tui" / "launcher.py").is_file() and (place / "probes").is_dir():
             sys.path.insert(0, str(place))
             break
+    from tui.terminal import leaving
+
+    leaving.run(_main)
+
+
+def _main() -> int:
     from tui import cli
 
     return cli.main()

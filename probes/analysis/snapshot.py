@@ -154,7 +154,15 @@ def _derive(
     sums: Iterable[tuple[int, str, bool]],
 ) -> Mapping[str, Value]:
     added = values if base is None else _added(values, row, base, sums)
-    return {name: derive(added) for name, derive in derived}
+    return {name: _derived(derive, added) for name, derive in derived}
+
+
+def _derived(derive: Derive, added: Mapping[str, Value]) -> Value:
+    """No value where there can be none: it is asked for while a screen is painted."""
+    try:
+        return derive(added)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _added(
@@ -193,6 +201,9 @@ class Trail:
 
     WINDOW = 10.0
     """Seconds that mean and p99 look back; long enough to hold rare events still to be read."""
+    MOST_SAMPLES, MOST_ROWS = 512, 1 << 18
+    """What is kept of one hook and target, whatever its clock says; with more, every other sample
+    between the oldest and the newest goes."""
 
     def __init__(self, hook: Hook, window: float = WINDOW) -> None:
         self._hook = hook
@@ -205,7 +216,7 @@ class Trail:
         previous = kept[-1] if kept else None
         # The window reaches back to the beginning until it is full.
         full = bool(kept) and kept[0].time <= sample.time - self._window
-        kept.append(sample)
+        self._keep(kept, sample)
         return Snapshot.between(self._hook, previous, sample, kept[0] if full else None)
 
     def snapshots(self, samples: Iterable[Sample]) -> tuple[Snapshot, ...]:
@@ -215,10 +226,18 @@ class Trail:
     def feed(self, samples: Iterable[Sample]) -> None:
         """A reading that nobody looks at: what comes after it is as if somebody had."""
         for sample in self._those(samples):
-            self._upto(sample).append(sample)
+            self._keep(self._upto(sample), sample)
 
     def forget(self, id: HookId) -> None:
         self._samples.pop(id, None)
+
+    def _keep(self, kept: deque[Sample], sample: Sample) -> None:
+        kept.append(sample)
+        most = self.MOST_ROWS // max(len(sample.rows), 1)
+        if len(kept) > max(min(most, self.MOST_SAMPLES), 3):
+            first, *between, last = kept
+            kept.clear()
+            kept.extend((first, *between[1::2], last))
 
     def _those(self, samples: Iterable[Sample]) -> Iterable[Sample]:
         there = {s.status.id: s for s in samples}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from errno import EACCES, ENOENT
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,7 @@ class Register:
         self._records: list[Record] = []
         self._fd = -1
         self._lock = Lock()
+        self._undo: list[Detach] = []
 
     def attach_xdp(self, ifindex: int, prog_fd: int, mode: str) -> Detach:
         """`xdp.xdp_attach`, recorded."""
@@ -111,8 +113,19 @@ class Register:
                 detach(attached[0])
                 attached.clear()
                 self._remove(record)
+                self._undo.remove(undo)
 
+        self._undo.append(undo)
         return undo
+
+    def release(self) -> None:
+        """Detach everything, the last first, although others are about to do so or are stuck.
+
+        What cannot be detached stays recorded, for the next start.
+        """
+        for undo in reversed(list(self._undo)):
+            with suppress(ProbeError, OSError, LookupError, ValueError):  # it is gone already
+                undo()
 
     def _detach_clsact(self, filter: clsact.ClsactFilter, here: int) -> None:
         clsact.clsact_detach(filter)

@@ -18,6 +18,7 @@ from probes.point import Point, ProgType
 from probes.units import printable
 
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 _BY_FTRACE = points.KprobeMulti | points.KretprobeMulti
 _TRAMPOLINES = points.Fentry | points.Fexit | points.FexitOf | points.Lsm
 
@@ -45,6 +46,8 @@ def needs(point: Point) -> tuple[int, ...]:
 
 
 def load_refused(point: Point, code: int, log: str) -> ProbeError:
+    if code in _SHORT:
+        return ProbeError(f"the kernel cannot load it just now: {os.strerror(code)}", errno=code)
     if code in (errno.EPERM, errno.EACCES) and not log:
         if isinstance(point, _TRAMPOLINES) and _loads_others():
             return Denied(

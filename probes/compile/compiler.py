@@ -31,7 +31,7 @@ from probes.model import Hook
 _CHILD = Path(__file__).with_name("bcc_worker.py")
 IDLE_SECONDS = 5.0
 _MAX_FDS = 253  # SCM_MAX_FD
-_MOST = 8  # compiles at once: 130 MB each
+_MOST = 8  # compiles at once: 45 MB each, beside the child they are forked from
 
 
 class Module:
@@ -100,12 +100,18 @@ class Compiler:
     """Compiles C sources with bcc, several at once from several threads.
 
     hooks, types: their kernel types make up the one header tree that all sources share. cached:
-    what was compiled before is taken from disk. The child is started by the first `compile` that
+    what was compiled before is taken from disk. at_once: how many are compiled side by side. The
+    child is started by the first `compile` that
     needs it, and goes after IDLE_SECONDS without work.
     """
 
     def __init__(
-        self, hooks: Iterable[Hook] = (), types: Iterable[str] = (), *, cached: bool = False
+        self,
+        hooks: Iterable[Hook] = (),
+        types: Iterable[str] = (),
+        *,
+        cached: bool = False,
+        at_once: int = _MOST,
     ) -> None:
         self._cached = cached
         of_hooks = (type for hook in hooks for rung in hook.ladder for type in rung.types)
@@ -113,11 +119,16 @@ class Compiler:
         self._lock = threading.Lock()
         self._tree_lock = threading.Lock()
         self._tree: headers.Tree | None = None
-        self._slots = threading.BoundedSemaphore(min(len(os.sched_getaffinity(0)), _MOST))
+        self._slots = threading.BoundedSemaphore(min(len(os.sched_getaffinity(0)), at_once))
         self._child: _Child | None = None
         self._busy = 0
         self._retirement: threading.Timer | None = None
         self._closed = False
+
+    @property
+    def there(self) -> bool:
+        """Whether the child is there, which takes a hundred megabytes."""
+        return self._child is not None
 
     def compile(self, source: str) -> Module:
         """Blocks for some 0.2 s. Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with

@@ -18,7 +18,7 @@ from probes.custom import columns as own_columns
 from probes.custom import spec
 from probes.custom.source import REGISTERS, Reading, source
 from probes.custom.spec import FUNCTIONS, USER, Spec, SpecError
-from probes.errors import Gone, ProbeError, Unsupported
+from probes.errors import Gone, Unsupported
 from probes.kernel import btf, cgroups, kallsyms, tracefs
 from probes.kernel.tracefs import Field
 from probes.model import Hook, Program, Rung
@@ -71,20 +71,21 @@ def hook(text: str) -> Hook:
 
 
 def recalled(text: str) -> Hook | None:
-    """The hook that a recording has, maybe of another kernel; None where it is no such text.
+    """The hook that a recording or another host has; None where it is no such text.
 
-    Where this kernel does not tell what a tracepoint's fields are, they are taken for numbers.
+    Nothing of this kernel, nor of its files, is asked: they are another's, and what names them may
+    be anybody's. Which fields of a tracepoint are numbers is seen by their values (`compat`).
     """
     try:
-        return hook(text)
-    except ProbeError:
-        pass
+        wanted = spec.parse(text)
     except SpecError:
         return None
-    wanted = spec.parse(text)
-    fields = {name: Field(name, "long", 0, 8, True, False, False) for name in wanted.fields}
+    named = (*wanted.fields, *(c.name for c in wanted.where if c.name not in spec.OF_TASK))
+    fields = dict.fromkeys(named, own_columns.UNKNOWN)
     columns = own_columns.columns(wanted, fields)
-    return Hook(str(wanted), wanted.point, _answers(wanted), columns, (), order=_ORDER)
+    return Hook(
+        str(wanted), wanted.point, _answers(wanted), columns, (), order=_ORDER, on_demand=True
+    )
 
 
 def _answers(wanted: Spec) -> str:

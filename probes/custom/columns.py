@@ -14,6 +14,9 @@ from probes.toolkit import decode
 from probes.toolkit.columns import latency, mean
 from probes.units import Unit
 
+UNKNOWN = Field("", "", 0, 8, True, False, False)
+"""A field of a tracepoint of another kernel."""
+
 
 def columns(wanted: Spec, fields: Mapping[str, Field]) -> tuple[Column, ...]:
     """Keys first, but for a stack. fields: those of the tracepoint's record that are told apart."""
@@ -76,6 +79,9 @@ _RESERVED = {"pid", "comm", "cgroup", "cpu", "stack", "ret", "point", "events", 
 
 
 def _field_column(title: str, i: int, field: Field, wanted: Spec) -> Column:
+    if field is UNKNOWN:
+        help = "the tracepoint's field"
+        return Column(title, wanted.fields[i], Unit.NUMBER, Kind.KEY, width=12, help=help)
     unit = Unit.NUMBER
     how: Callable[[Any], str] | None = None
     if field.text:

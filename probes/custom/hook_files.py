@@ -12,16 +12,17 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from probes.errors import ProbeError, Unsupported
+from probes.errors import ProbeError, Unexpected
 from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Row, Rung, TargetKind
 from probes.point import Point
+from probes.recording.compat import types_of
 from probes.units import Unit, printable
 
 T = TypeVar("T")
@@ -216,25 +217,30 @@ def _guarded_rung(rung: Rung, file: str) -> Rung:
 
 
 def _whole(hook: Hook, reading: Reading) -> Reading:
-    """The same, made here, where it may fail: rows of as many values as there are columns."""
+    """The same, made here, where it may fail: rows of as many values as there are columns, each
+    of its column's type, on which all that comes after relies."""
     return Reading(
-        _rows(reading.rows, len(hook.stored)), reading.lost, _rows(reading.log, len(hook.log))
+        _rows(reading.rows, hook.stored), int(reading.lost), _rows(reading.log, hook.log)
     )
 
 
-def _rows(given: Iterable[Row], wanted: int) -> list[Row]:
+def _rows(given: Iterable[Row], wanted: Sequence[Column]) -> list[Row]:
     rows = [tuple(row) for row in given]
+    types = [types_of(column) for column in wanted]
     for row in rows:
-        if len(row) != wanted:
-            raise ValueError(f"a row has {len(row)} values for {wanted} columns")
-        hash(row)  # TypeError for a list in it, which could be no key
+        if len(row) != len(wanted):
+            raise ValueError(f"a row has {len(row)} values for {len(wanted)} columns")
+        for column, right, value in zip(wanted, types, row, strict=True):
+            if type(value) not in right:
+                raise TypeError(f"the column {column.name} has a {type(value).__name__} in it")
+        hash(row)  # TypeError for a list in a histogram
     return rows
 
 
 def _or_refused(file: str, call: Callable[[], T]) -> T:
     try:
         return call()
-    except (ProbeError, OSError):
+    except (ProbeError, OSError, MemoryError):
         raise
     except Exception as broken:
-        raise Unsupported(f"{file}: {_words(broken)}") from None
+        raise Unexpected(f"{file}: {_words(broken)}") from None

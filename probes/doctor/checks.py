@@ -45,15 +45,36 @@ class Fact:
     remedy: str = ""
 
 
+def uncompiled(modules: Modules) -> ProbeError | None:
+    """Why nothing can be compiled here (no bcc, no BTF and no headers); None: it can."""
+    try:
+        with ExitStack() as stack:
+            modules.take("int nothing(void *ctx) { return 0; }", stack)
+    except ProbeError as refusal:
+        return refusal
+    return None
+
+
 def examine(
-    hook: Hook, modules: Modules, *, target: str | None = None, ifindex: int = 0, asked: bool
+    hook: Hook,
+    modules: Modules,
+    *,
+    target: str | None = None,
+    ifindex: int = 0,
+    asked: bool,
+    compiler: ProbeError | None = None,
 ) -> Finding:
-    """Asks the kernel about every rung of a hook. asked: a person names it (lasting rungs too)."""
+    """Asks the kernel about every rung of a hook.
+
+    asked: a person names it (lasting rungs too). compiler: why nothing can be compiled here.
+    """
     bpf.raise_memlock()  # as for the real run: before Linux 5.11 programs count against it
     answers: list[tuple[Rung, Answer]] = []
     predicted: str | None = None
     for rung in hook.ladder:
         answer = features.answer(rung, ifindex)
+        if compiler is not None and rung.source and answer.word is not Word.NO:
+            answer = Answer(Word.NO, compiler.why, compiler.remedy, compiler.code)
         pinned = hook.only_pinned(rung)
         taken = (not rung.lasting or asked) and not pinned
         if answer.word is not Word.NO and predicted is None and taken:
@@ -84,8 +105,8 @@ def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer)
     return answer
 
 
-def facts() -> Iterator[Fact]:
-    """What about this host decides which rungs stand."""
+def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
+    """What about this host decides which rungs stand. compiler: why nothing can be compiled."""
     lacking = privilege.missing(privilege.BPF, privilege.PERFMON, privilege.NET_ADMIN)
     yield Fact(
         "privilege",
@@ -98,6 +119,12 @@ def facts() -> Iterator[Fact]:
         "there" if btf.available() else btf.missing().why,
         btf.available(),
         "" if btf.available() else btf.missing().remedy,
+    )
+    yield Fact(
+        "compiler",
+        "bcc" if compiler is None else compiler.why,
+        compiler is None,
+        "" if compiler is None else compiler.remedy,
     )
     yield _tracefs()
     root = cgroups.root()

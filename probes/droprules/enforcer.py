@@ -15,8 +15,9 @@ from ipaddress import ip_address
 
 from probes.compile.compiler import Compiler
 from probes.drop_rule import MOST, Network, Rule
-from probes.droprules import operator_sessions, tunnels
+from probes.droprules import cautions, operator_sessions, tunnels
 from probes.droprules import program as rule_program
+from probes.droprules.cautions import Cautions
 from probes.droprules.tunnels import End
 from probes.errors import Denied, Gone, ProbeError, Unsupported
 from probes.kernel.netlink import route
@@ -26,6 +27,8 @@ from probes.units import printable
 
 LOOK_SECONDS = 5.0
 """How often connections are looked up that no rule may match: a person may have come back."""
+REST = 20.0
+"""Durations of the last look that pass before the next, where there are very many processes."""
 _WORDS = struct.Struct("=4I")
 _ALL = 2**128 - 1
 _MAPPED = 0xFFFF << 32
@@ -70,7 +73,7 @@ class Enforcement:
         self._slots: tuple[_Slot, ...] = ()
         self._tables: Mapping[str, Table] = {}
         self._peers: frozenset[Flat] = frozenset()
-        self._looked = 0.0
+        self._next_look = 0.0
         self._hits: dict[int, tuple[int, int]] = {}
 
     # -- changing ------------------------------------------------------------------------------
@@ -113,11 +116,11 @@ class Enforcement:
         with self._lock:
             now = time.monotonic_ns()
             self._end([s for s in self._slots if s.deadline <= now], "expired")
-            if self._slots and self._stands() and time.monotonic() - self._looked > LOOK_SECONDS:
+            if self._slots and self._stands() and time.monotonic() > self._next_look:
                 try:
                     self._look()
                 except ProbeError:  # those that are known stay spared, and it is tried again
-                    self._looked = time.monotonic()
+                    self._next_look = time.monotonic() + LOOK_SECONDS
 
     def close(self, how: str = "at the end") -> None:
         with self._lock:
@@ -206,12 +209,14 @@ class Enforcement:
     # -- what is never dropped -----------------------------------------------------------------
 
     def _look(self) -> None:
+        begin = time.monotonic()
         connections = operator_sessions.connections()
         ends = frozenset(_end(end) for end in operator_sessions.ends(connections))
         peers = ends | {key for c in connections for key in _peers(c)}
         if len(peers) > rule_program.MOST_PEERS:
             raise Unsupported("too many connections lead here that no rule may match")
-        self._looked = time.monotonic()
+        end = time.monotonic()
+        self._next_look = end + max(LOOK_SECONDS, REST * (end - begin))
         if self._stands():
             self._keep(peers)
         self._peers = peers
@@ -262,6 +267,10 @@ class Rules:
             raise Unsupported("the loopback takes no drop rules: this host talks to itself on it")
         return link.ifindex
 
+    def cautions(self, interface: str, rule: Rule) -> Cautions:
+        """What to know before it is added. Raises ProbeError where it may not be."""
+        return cautions.of(self.check(interface), rule)
+
     def refuse(self, interface: str, rule: Rule, why: ProbeError) -> None:
         """Keeps in the list what nothing enforces, until somebody removes it."""
         self._refused[interface, rule.what] = Enforced(interface, rule, None, 0.0, note=why.why)
@@ -308,10 +317,11 @@ class Rules:
 
 
 def _entry(rule: Rule, deadline: int) -> Flat:
-    """A `struct rule`. An IPv4 network is one of ::ffff:0:0/96."""
+    """A `struct rule`. An IPv4 network is one of ::ffff:0:0/96, and of its family alone."""
     source, mask = _bits(rule.source)
     protocol = rule_program.ANY_PROTOCOL if rule.protocol is None else rule.protocol
-    return (deadline, *_words(source), *_words(mask), protocol, rule.port or 0)
+    family = rule.source.version if rule.source is not None else 0
+    return (deadline, *_words(source), *_words(mask), family, protocol, rule.port or 0, 0)
 
 
 def _bits(network: Network | None) -> tuple[int, int]:
@@ -331,18 +341,24 @@ def _words(number: int) -> Flat:
 def _peers(connection: operator_sessions.Connection) -> tuple[Flat, Flat]:
     """The keys of what its other end sends: with the ports, and without, for fragments."""
     ends = (*_address(connection.raddr), *_address(connection.laddr))
-    tcp = tunnels.TCP
-    return (*ends, connection.rport, connection.lport, tcp), (*ends, 0, 0, tcp)
+    what = tunnels.TCP, _family(connection.raddr)
+    return (*ends, connection.rport, connection.lport, *what), (*ends, 0, 0, *what)
 
 
 def _end(end: End) -> Flat:
     """The key of what carries a session, wherever it is for."""
-    return (*(_address(end.address) if end.address else _NONE), *_NONE, 0, end.port, end.protocol)
+    address = _address(end.address) if end.address else _NONE
+    return (*address, *_NONE, 0, end.port, end.protocol, _family(end.address))
 
 
 def _address(text: str) -> Flat:
     address = ip_address(text)
     return _words(int(address) | (_MAPPED if address.version == 4 else 0))
+
+
+def _family(address: str) -> int:
+    """Of a packet from there; 0: of any, from anyone."""
+    return ip_address(address).version if address else 0
 
 
 def _why(status: Status) -> str:

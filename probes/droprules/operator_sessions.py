@@ -1,16 +1,47 @@
-"""The connections through which this program is used, so that no drop rule takes them away."""
+"""The connections through which this program is used, so that no drop rule takes them away.
+
+Two walks over processes and what joins them, the first from this one, the second from all that
+show a terminal to somebody (sshd and the like by name, others by the terminals they hold):
+
+- from a process to who began it,
+- from a terminal to who shows it: from a shell to tmux, and from tmux, which has its clients'
+  terminals open, to the sshd of each,
+- from who shows a terminal over UNIX sockets to its clients (dtach, an X server),
+- from a connection that comes from this host itself to the process at its other end, a proxy
+  before sshd or `ssh -R`, and what that has started (ProxyCommand); and so on to the connection
+  that comes from outside.
+
+All connections of these processes are spared, so rather too many than one too few.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from probes.droprules import tunnels
+from probes.droprules.processes import Process, Processes
 from probes.droprules.tunnels import End
-from probes.kernel import procfs
-from probes.kernel.netlink import sock_diag
+from probes.errors import ProbeError
+from probes.kernel import capabilities, privilege, procfs
+from probes.kernel.netlink import conntrack, sock_diag
+from probes.kernel.netlink.sock_diag import TcpSocket, TcpState
+
+DAEMONS = (
+    "sshd", "dropbear", "tinysshd", "lshd", "mosh-server", "etserver", "etterminal",
+    "telnetd", "in.telnetd", "utelnetd", "rlogind", "in.rlogind", "rshd", "in.rshd",
+    "ttyd", "gotty", "shellinaboxd", "wetty", "cockpit-ws", "cockpit-session", "tmate", "teleport",
+    "xrdp", "Xvnc", "Xtigervnc", "Xtightvnc", "x11vnc", "x0vncserver", "x0tigervncserv", "wayvnc",
+)  # fmt: skip
+"""What the names of programs begin with that let somebody log in; any other that shows a terminal
+is found by that. Since OpenSSH 9.8 a session's process is called sshd-session."""
+
+
+_MOST_STRANGERS = 64
+"""Connections to one port that are spared though it is not seen who holds them."""
 
 
 class Connection(NamedTuple):
@@ -22,53 +53,222 @@ class Connection(NamedTuple):
     lport: int
 
 
-def connections(environment: Mapping[str, str] | None = None) -> frozenset[Connection]:
-    """That of SSH_CONNECTION and those of every process that this one descends from.
+class Leading(NamedTuple):
+    """What leads to this very process from outside of this host.
 
-    In tmux or screen (or on the console) no sshd is among them, and the variable may be of a
-    session that has ended: then those of every sshd of this host. Sockets of other users'
-    processes are found as root only. Raises ProbeError where sockets cannot be listed.
+    connections: as their packets come in. entries: of them, the port that the next login would
+    come to; 0: any, as this host made the connection. ports: of sessions by UDP. hidden: why some
+    of it may not be seen, or "".
     """
-    named = _named((os.environ if environment is None else environment).get("SSH_CONNECTION", ""))
-    known = {s.inode: s for s in sock_diag.tcp_sockets(sock_diag.OPEN) if s.inode}
-    held = _held(procfs.ancestors(os.getpid()), known)
-    if not held:
-        held = _held(_daemons(), known)
-    return frozenset(named | held)
+
+    connections: frozenset[Connection]
+    entries: Mapping[Connection, int]
+    ports: frozenset[int]
+    hidden: str
+
+    @property
+    def found(self) -> bool:
+        return bool(self.connections or self.ports)
+
+
+def connections(environment: Mapping[str, str] | None = None) -> frozenset[Connection]:
+    """That of SSH_CONNECTION, and those of every process that may show this one to somebody.
+
+    Sockets of other users' processes are found as root only. Raises ProbeError where sockets
+    cannot be listed.
+    """
+    look = _Look()
+    known = look.connections(look.ours | look.everybody_s)
+    return frozenset(_named(environment) | known | look.strangers())
 
 
 def ends(connections: Iterable[Connection]) -> frozenset[End]:
     """Besides the connections: sessions by UDP (mosh) and, of all that come through a tunnel, the
     tunnel's outer packets.
 
-    A mosh server hears whoever sends to its port, since its users roam. It is looked for as
-    `connections` looks for sshd. Raises ProbeError.
+    A mosh server hears whoever sends to its port, since its users roam. Raises ProbeError.
     """
-    ports = _ports(procfs.ancestors(os.getpid())) or _ports(_daemons())
+    ports = _Look().ports()
     # Which way a roaming user comes is not known: then all tunnels are spared.
     through = None if ports else [c.raddr for c in connections]
     return frozenset(End("", tunnels.UDP, port) for port in ports) | tunnels.ends(through)
 
 
-def _ports(pids: list[int]) -> set[int]:
-    known = procfs.udp_ports()
-    return {known[i] for pid in pids for i in procfs.sockets(pid) & known.keys()}
+def leading(environment: Mapping[str, str] | None = None) -> Leading:
+    """How whoever uses this process comes to it. Raises ProbeError."""
+    look = _Look()
+    found = look.leading()
+    # Named by ssh: an address that one comes from, though this session may have ended.
+    named = {c: c.lport for c in _named(environment) if not ip_address(c.raddr).is_loopback}
+    return Leading(frozenset(found), named | found, frozenset(look.leading_ports()), look.hidden)
 
 
-def _held(pids: list[int], known: Mapping[int, sock_diag.TcpSocket]) -> set[Connection]:
-    inodes = {inode for pid in pids for inode in procfs.sockets(pid)}
-    sockets = [known[inode] for inode in inodes & known.keys()]
-    return {Connection(s.raddr, s.rport, s.laddr, s.lport) for s in sockets}
+class _Look:
+    """This host's processes and sockets at one moment."""
+
+    def __init__(self) -> None:
+        every = sock_diag.tcp_sockets(sock_diag.OPEN | sock_diag.mask(TcpState.LISTEN))
+        self._tcp = {s.inode: s for s in every if s.inode and s.state != TcpState.LISTEN}
+        self._listening = {s.lport for s in every if s.state == TcpState.LISTEN}
+        self._inodes = {_ends_of(s): s.inode for s in self._tcp.values()}
+        self._translated: dict[int, set[Connection]] = {}
+        self._udp = procfs.udp_ports()
+        self._processes = Processes()
+        self._proxies: set[int] = set()
+        """Processes that were come to by a connection within this host, or began in such a one."""
+
+    @cached_property
+    def ours(self) -> frozenset[int]:
+        """Processes that this one is used through; this one, too."""
+        return self._walk([self._processes.myself])
+
+    @cached_property
+    def everybody_s(self) -> frozenset[int]:
+        """Those that anybody is logged in through."""
+        by_pid = self._processes.by_pid.values()
+        return self._walk(p.pid for p in by_pid if p.masters or _daemon(p))
+
+    @property
+    def hidden(self) -> str:
+        """Why not all processes can be looked at, or ""."""
+        if not self._processes.all_seen:
+            return "what runs outside of this PID namespace cannot be seen"
+        if not capabilities.effective() >> privilege.SYS_PTRACE & 1:
+            return "other users' processes cannot be looked at without CAP_SYS_PTRACE"
+        return ""
+
+    def connections(self, pids: Iterable[int]) -> set[Connection]:
+        """What these processes hold, also as it comes in."""
+        held = {s for pid in pids for s in self._held(self._processes.by_pid[pid])}
+        return {c for s in held for c in (_connection(s), *self._arriving(s))}
+
+    def strangers(self) -> set[Connection]:
+        """Where not all processes can be seen: what has come in and nobody who is seen holds. It
+        may be how one comes here, unless there are very many: then it is a server's."""
+        if not self.hidden:
+            return set()
+        by_port: dict[int, list[TcpSocket]] = {}
+        for inode, s in self._tcp.items():
+            if s.lport in self._listening and not self._processes.holders(inode):
+                by_port.setdefault(s.lport, []).append(s)
+        few = [s for some in by_port.values() if len(some) <= _MOST_STRANGERS for s in some]
+        return {c for s in few for c in (_connection(s), *self._arriving(s))}
+
+    def leading(self) -> dict[Connection, int]:
+        """Connections from outside that lead to this process, and the port they came to.
+
+        What an ancestor holds counts where somebody came in by it: a connection that a program
+        has made for itself (to a database) leads nowhere.
+        """
+        found = {}
+        for pid in self.ours:
+            p = self._processes.by_pid[pid]
+            for s in self._held(p):
+                came = s.lport in self._listening
+                if (came or s.inode in p.stdio or self._shows(p)) and not self._within(s):
+                    for connection in self._arriving(s) or {_connection(s)}:
+                        found[connection] = connection.lport if came else 0
+        return found
+
+    def ports(self) -> set[int]:
+        """UDP ports that sessions may come by."""
+        theirs = (p for p in self.everybody_s if _daemon(self._processes.by_pid[p]))
+        return self._udp_ports({*self.ours, *theirs, *self._proxies})
+
+    def leading_ports(self) -> set[int]:
+        by_pid = self._processes.by_pid
+        return self._udp_ports(p for p in self.ours if self._shows(by_pid[p]))
+
+    def _udp_ports(self, pids: Iterable[int]) -> set[int]:
+        held = {i for pid in pids for i in self._processes.by_pid[pid].sockets}
+        return {self._udp[inode] for inode in held & self._udp.keys()}
+
+    def _shows(self, p: Process) -> bool:
+        return bool(p.masters) or _daemon(p) or p.pid in self._proxies
+
+    def _held(self, p: Process) -> Iterator[TcpSocket]:
+        """Of this process itself only what it was given: what it opens leads nowhere."""
+        inodes = p.stdio if p.pid == self._processes.myself else p.sockets
+        return (self._tcp[inode] for inode in inodes & self._tcp.keys())
+
+    def _within(self, s: TcpSocket) -> bool:
+        """Whether its other end is on this host as well."""
+        return self._other_end(s) is not None or ip_address(s.raddr).is_loopback
+
+    def _other_end(self, s: TcpSocket) -> int | None:
+        there = (s.raddr, s.rport, s.laddr, s.lport)
+        ways = (there, *(tuple(c) for c in self._arriving(s)))
+        return next((self._inodes[way] for way in ways if way in self._inodes), None)
+
+    def _arriving(self, s: TcpSocket) -> set[Connection]:
+        """As its packets come in, where this host translates addresses (a redirected port)."""
+        if s.inode not in self._translated:
+            flow = conntrack.arriving(conntrack.Flow(*_ends_of(s)))
+            self._translated[s.inode] = set() if flow is None else {Connection(*flow)}
+        return self._translated[s.inode]
+
+    # -- walking -------------------------------------------------------------------------------
+
+    def _walk(self, begin: Iterable[int]) -> frozenset[int]:
+        todo, seen = list(begin), set[int]()
+        while todo:
+            p = self._processes.by_pid.get(todo.pop())
+            if p is not None and p.pid not in seen:
+                seen.add(p.pid)
+                todo += (p.parent, *self._who_shows(p), *self._clients(p))
+                todo += self._through(p)
+        return frozenset(seen)
+
+    def _who_shows(self, p: Process) -> Iterable[int]:
+        return self._processes.showing(p.terminals)
+
+    def _clients(self, p: Process) -> Iterable[int]:
+        """Of who shows a terminal: those that it shows it to over UNIX sockets."""
+        inodes = p.sockets if p.masters else ()
+        peers = (self._unix[inode] for inode in inodes if inode in self._unix)
+        return (pid for peer in peers for pid in self._processes.holders(peer))
+
+    @cached_property
+    def _unix(self) -> Mapping[int, int]:
+        try:
+            return sock_diag.unix_peers()
+        except ProbeError:  # a kernel without CONFIG_UNIX_DIAG
+            return {}
+
+    def _through(self, p: Process) -> set[int]:
+        """The proxies that a process is come to through."""
+        found = {pid for s in self._held(p) if self._leads_on(p, s) for pid in self._at_end(s)}
+        if p.pid in self._proxies:
+            found |= set(self._processes.children(p.pid))
+        self._proxies |= {pid for pid in found if not _daemon(self._processes.by_pid[pid])}
+        return found
+
+    def _leads_on(self, p: Process, s: TcpSocket) -> bool:
+        """Whether somebody may come by it: not where it was made to a server of this host, but
+        by a proxy, which may pass on to another."""
+        made = s.rport in self._listening and s.lport not in self._listening
+        return p.pid in self._proxies or s.inode in p.stdio or not made
+
+    def _at_end(self, s: TcpSocket) -> list[int]:
+        inode = self._other_end(s)
+        return [] if inode is None else self._processes.holders(inode)
 
 
-def _daemons() -> list[int]:
-    """sshd; since OpenSSH 9.8 a session's process is called sshd-session. And mosh-server."""
-    names = ("sshd", "mosh-server")
-    return [pid for pid in procfs.pids() if (procfs.comm(pid) or "").startswith(names)]
+def _daemon(p: Process) -> bool:
+    return p.name.startswith(DAEMONS)
 
 
-def _named(text: str) -> set[Connection]:
+def _ends_of(s: TcpSocket) -> tuple[str, int, str, int]:
+    return s.laddr, s.lport, s.raddr, s.rport
+
+
+def _connection(s: TcpSocket) -> Connection:
+    return Connection(s.raddr, s.rport, s.laddr, s.lport)
+
+
+def _named(environment: Mapping[str, str] | None) -> set[Connection]:
     """SSH_CONNECTION: the client's address and port, the server's address and port."""
+    text = (os.environ if environment is None else environment).get("SSH_CONNECTION", "")
     words = text.split()
     if len(words) != 4:
         return set()

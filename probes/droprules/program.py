@@ -16,29 +16,37 @@ from probes.toolkit import packets_c
 from probes.toolkit.readers import is_ethernet
 from probes.units import Unit
 
-MOST_PEERS = 1024
-"""Entries of connections, and what carries them, that no rule matches; a connection has two."""
+MOST_PEERS = 1 << 16
+"""Entries of connections, and what carries them, that no rule matches; a connection has two. They
+take memory only once they are there."""
 ENDS = 1
 """Where in the map `used` it stands whether there are any but connections."""
 ANY_PROTOCOL = 0xFFFF
 
 # A rule is written with a deadline of 0, which is over, and only then gets its own: no packet is
-# compared with half of a rule. Neighbour discovery is never dropped: without it no IPv6 packet
-# finds its way, those of the connections that are to stay among them. A fragment has no ports;
-# the connection has an entry without them for that. What carries sessions (mosh, a tunnel's outer
-# packets) has entries without an address of ours, and those of roaming users without one of theirs.
+# compared with half of a rule. A rule with a source is of one family; so is a connection, though
+# both kinds of addresses are compared as 16 bytes. A fragment has no ports; the connection has an
+# entry without them for that. What carries sessions (mosh, a tunnel's outer packets) has entries
+# without an address of ours, and those of roaming users without one of theirs, and of no family.
+#
+# What a host needs is never dropped, since without it no packet of the connections that are to
+# stay finds its way: neighbour discovery with its inverse and secure kinds, and MLD, by which
+# switches learn who wants to hear it (RFC 4861, 3122, 3971, 2710, 3810, 4286); DHCP's and DHCPv6's
+# answers to the client, by which the host keeps its address. ARP is no IP, which no rule matches.
 _DROP = """
-struct rule { u64 deadline; u32 source[4], mask[4], protocol, port; };
+struct rule { u64 deadline; u32 source[4], mask[4], family, protocol, port, zero; };
 struct hit { u64 packets, bytes; };
-struct peer { u32 from[4], to[4], sport, dport, protocol; };
+struct peer { u32 from[4], to[4], sport, dport, protocol, family; };
 struct yes { u32 kept; };
 BPF_TABLE("array", u32, struct rule, rules, MOST_RULES);
 BPF_TABLE("percpu_array", u32, struct hit, hits, MOST_RULES);
 BPF_TABLE("array", u32, u32, used, 2);
-BPF_TABLE("hash", struct peer, struct yes, peers, MOST_PEERS);
+BPF_F_TABLE("hash", struct peer, struct yes, peers, MOST_PEERS, 1 /* BPF_F_NO_PREALLOC */);
 
 static inline int matches(struct rule *rule, struct packet *packet, u64 now) {
     if (rule->deadline <= now)
+        return 0;
+    if (rule->family && rule->family != packet->family)
         return 0;
     if (rule->protocol != ANY_PROTOCOL && rule->protocol != packet->protocol)
         return 0;
@@ -50,12 +58,21 @@ static inline int matches(struct rule *rule, struct packet *packet, u64 now) {
         && (packet->source[3] & rule->mask[3]) == rule->source[3];
 }
 
+static inline int needed(struct packet *packet) {
+    u8 type = packet->type;
+    if (packet->protocol == 58)
+        return (type >= 130 && type <= 137) || (type >= 141 && type <= 143)
+            || (type >= 148 && type <= 149) || (type >= 151 && type <= 153);
+    return packet->protocol == 17 && packet->ported
+        && packet->dport == (packet->family == 4 ? 68 : 546);
+}
+
 static inline int kept(struct packet *packet) {
-    struct peer peer = {.protocol = packet->protocol};
+    struct peer peer = {.protocol = packet->protocol, .family = packet->family};
     u32 ends = 1, *some = used.lookup(&ends);
     int carried = some && *some;
-    if (packet->protocol == 58)
-        return packet->type >= 133 && packet->type <= 137;
+    if (needed(packet))
+        return 1;
     if (packet->protocol != 6 && !carried)
         return 0;
     __builtin_memcpy(peer.from, packet->source, 16);
@@ -73,6 +90,7 @@ static inline int kept(struct packet *packet) {
     if (peers.lookup(&peer))
         return 1;
     __builtin_memset(peer.from, 0, 16);
+    peer.family = 0;
     return peers.lookup(&peer) != 0;
 }
 

@@ -20,11 +20,12 @@ from probes.kernel.netlink import changes, sock_diag, xfrm
 from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes, text
 
-_RTM_GETLINK, _RTM_GETROUTE = 18, 26
-_IFINFO, _RTMSG = Struct("=BxHiII"), Struct("=BBBBBBBBI")
+_RTM_GETLINK, _RTM_GETADDR, _RTM_GETROUTE = 18, 22, 26
+_IFINFO, _IFADDR, _RTMSG = Struct("=BxHiII"), Struct("=BBBBI"), Struct("=BBBBBBBBI")
 _IFNAME, _LINK, _MASTER, _LINKINFO, _LINK_NETNSID = 3, 5, 10, 18, 37  # IFLA_*
 _KIND, _DATA = 1, 2  # IFLA_INFO_*
 _DST, _OIF = 1, 4  # RTA_*
+_ADDRESS, _LOCAL = 1, 2  # IFA_*
 IPIP, TCP, UDP, IPV6, GRE, ESP = 4, 6, 17, 41, 47, 50  # IPPROTO_*
 
 
@@ -78,8 +79,7 @@ def ends(addresses: Iterable[str] | None) -> frozenset[End]:
 
     Raises ProbeError where the kernel does not list devices or routes.
     """
-    every = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0), _device)
-    devices = {device.ifindex: device for device in every}
+    devices = _devices()
     asked = None if addresses is None else tuple(addresses)
     found, seen = set(_of_policies(asked)), set[int]()
     todo = list(devices) if asked is None else [_way(address) for address in asked]
@@ -88,11 +88,30 @@ def ends(addresses: Iterable[str] | None) -> frozenset[End]:
         if (device := devices.get(todo.pop())) is None or device.ifindex in seen:
             continue
         seen.add(device.ifindex)
-        todo += [device.link, *(d.ifindex for d in devices.values() if d.master == device.ifindex)]
+        todo += _under(device, devices)
         outer = set(_outer(device))
         todo += [_way(end.address) for end in outer if end.address]  # it may be in a tunnel itself
         found |= outer
     return frozenset(found)
+
+
+def interfaces_of(remote: str, local: str) -> frozenset[int]:
+    """The interfaces that packets from one address to the other may come in by, with those that
+    they stand on; none where it is not known. Raises ProbeError."""
+    devices, found = _devices(), set[int]()
+    body = _IFADDR.pack(0, 0, 0, 0, 0)
+    addresses = nlsocket.dump(nlsocket.ROUTE, _RTM_GETADDR, body, _interface_address)
+    todo = [_way(remote), *(index for index, address in addresses if address == local)]
+    while todo:
+        if (device := devices.get(todo.pop())) is not None and device.ifindex not in found:
+            found.add(device.ifindex)
+            todo += _under(device, devices)
+    return frozenset(found)
+
+
+def _under(device: _Device, devices: Mapping[int, _Device]) -> list[int]:
+    """What it stands on: of a VLAN its interface, of a bridge its ports."""
+    return [device.link, *(d.ifindex for d in devices.values() if d.master == device.ifindex)]
 
 
 def _of_policies(addresses: Iterable[str] | None) -> Iterator[End]:
@@ -157,6 +176,18 @@ def _oif(data: bytes, start: int, end: int) -> int:
         if attribute == _OIF:
             return int.from_bytes(data[at:to], sys.byteorder)
     return 0
+
+
+def _interface_address(data: bytes, start: int, end: int) -> tuple[int, str] | None:
+    found = {kind: data[at:to] for kind, at, to in attributes(data, start + _IFADDR.size, end)}
+    raw = found.get(_LOCAL, found.get(_ADDRESS, b""))
+    index = _IFADDR.unpack_from(data, start)[4]
+    return (index, str(ip_address(raw))) if len(raw) in (4, 16) else None
+
+
+def _devices() -> dict[int, _Device]:
+    every = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0), _device)
+    return {device.ifindex: device for device in every}
 
 
 def _device(data: bytes, start: int, end: int) -> _Device:

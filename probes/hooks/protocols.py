@@ -13,7 +13,7 @@ from probes.kernel.procfs import protocol_counters
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, TargetKind
 from probes.point import PacketSocket, TcxLink
 from probes.toolkit import packets_c
-from probes.toolkit.decode import ethertype_name, ip_protocol
+from probes.toolkit.decode import ethertype_name, ip_protocol, named
 from probes.toolkit.readers import interface_name, row_from
 from probes.units import Unit
 
@@ -140,7 +140,7 @@ def _row(opening: Opening, interface: str, entry: Flat, factor: int) -> Row:
         "direction": "out" if outward else "in",
         "link": ethertype_name(link),
         "protocol": ip_protocol(protocol) if protocol else "-",
-        "application": APPLICATIONS[application],
+        "application": named(APPLICATIONS, application),
         "factor": factor,
         **dict(zip(("packets", "bytes", "looked_at"), counts, strict=True)),
     }

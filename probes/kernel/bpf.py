@@ -461,6 +461,15 @@ def raise_memlock() -> None:
         return
 
 
+def raise_nofile() -> None:
+    """Open as many files as may be: each map, program and link of each interface is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (ValueError, OSError):
+        return
+
+
 def enable_stats() -> int:
     """Switches run-time statistics on for every program while the fd is open.
 

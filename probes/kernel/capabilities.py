@@ -6,7 +6,6 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterable
-from pathlib import Path
 
 _VERSION_3 = 0x20080522  # include/uapi/linux/capability.h: two words for each set
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 23, 24, 38
@@ -30,10 +29,18 @@ def keep(wanted: Iterable[int]) -> None:
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
 
 
+def effective() -> int:
+    """The calling thread's effective capabilities as the kernel's bit mask. Raises OSError."""
+    return _now()[0]
+
+
 def _now() -> tuple[int, int, int]:
-    lines = Path("/proc/thread-self/status").read_bytes().split(b"\n")  # with our name in it
-    said = dict(line.split(b":\t", 1) for line in lines if line.startswith(b"Cap"))
-    return int(said[b"CapEff"], 16), int(said[b"CapPrm"], 16), int(said[b"CapInh"], 16)
+    """Effective, permitted, inheritable: by capget(2), which needs no file and no /proc."""
+    words = ctypes.create_string_buffer(24)
+    _check(_libc.capget(struct.pack("=Ii", _VERSION_3, 0), words), "capget")
+    low, high = struct.unpack("=3I3I", words.raw)[:3], struct.unpack("=3I3I", words.raw)[3:]
+    effective, permitted, inheritable = (a | b << 32 for a, b in zip(low, high, strict=True))
+    return effective, permitted, inheritable
 
 
 def _leave_bounds(mask: int) -> None:

@@ -146,25 +146,46 @@ class BpfTable:
         return self._guarded(lambda: self._unpacked(*self._written(*self._all())))
 
     def row(self, key: Row) -> Row | None:
-        """One entry by its key's fields, in order; key and value fields, or None."""
-        packed = self._key.codec.pack(*key)
-        found = self._guarded(lambda: bpf.map_lookup(self.fd, packed, self._stride))
+        """One entry by its key's fields, in order; key and value fields, or None.
+
+        None also for a key that no entry can have: numbers that came from another map may be any.
+        """
+        packed = self._packed(key)
+        found = self._guarded(lambda: self._lookup(packed)) if packed is not None else None
         return None if found is None else key + self._value.codec.unpack(self._summed(found))
 
     def update(self, key: Row, value: Row) -> None:
         """Sets an entry. In a per-CPU map the first CPU holds all of it, the others zero."""
-        packed = self._value.codec.pack(*value).ljust(self._stride, b"\0")
-        self._guarded(lambda: bpf.map_update(self.fd, self._key.codec.pack(*key), packed))
+        packed = self._packed(key)
+        try:
+            stored = self._value.codec.pack(*value).ljust(self._stride, b"\0")
+        except struct.error:
+            stored = b""
+        if packed is None or not stored:
+            raise ProbeError(f"the map {self.name} has no room for such numbers")
+        self._guarded(lambda: bpf.map_update(self.fd, packed, stored))
 
     def delete(self, key: Row) -> bool:
         """Whether there was such an entry."""
+        packed = self._packed(key)
+        if packed is None:
+            return False
         try:
-            bpf.map_delete(self.fd, self._key.codec.pack(*key))
+            bpf.map_delete(self.fd, packed)
         except FileNotFoundError:
             return False
         except OSError as refused:
             raise self._refusal(refused) from refused
         return True
+
+    def _packed(self, key: Row) -> bytes | None:
+        try:
+            return self._key.codec.pack(*key)
+        except struct.error:
+            return None
+
+    def _lookup(self, packed: bytes) -> bytes | None:
+        return bpf.map_lookup(self.fd, packed, self._stride)
 
     def drain(self) -> list[Row]:
         """Takes every entry out of a queue, oldest first; one call each. Linux 4.20."""
@@ -235,6 +256,8 @@ class BpfTable:
                 summed.append(zero)
                 continue
             total = sum([int.from_bytes(entry[at : at + size], order) for at in lanes])
+            if total >> 8 * size:  # counters that no events have added up to
+                total &= (1 << 8 * size) - 1
             summed.append(total.to_bytes(size, order))
         return b"".join(summed)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 from pathlib import Path
+
+from probes.kernel import capabilities
 
 # include/uapi/linux/capability.h
 DAC_READ_SEARCH, NET_ADMIN, NET_RAW, SYS_PTRACE, SYS_ADMIN, SYSLOG = 2, 12, 13, 19, 21, 34
@@ -12,6 +16,8 @@ PROCESSES = (SYS_PTRACE, DAC_READ_SEARCH)
 USED = frozenset({BPF, PERFMON, NET_ADMIN, SYS_ADMIN, SYSLOG, *PROCESSES})
 """What reading, attaching and detaching ever need: programs and maps, interfaces, programs by id,
 the kernel's symbols, processes."""
+_PR_GET_SECCOMP = 21
+_libc = ctypes.CDLL(None, use_errno=True)
 _NAMES = {
     NET_ADMIN: "CAP_NET_ADMIN",
     NET_RAW: "CAP_NET_RAW",
@@ -23,22 +29,9 @@ ROOT = "Run it as root (sudo), or grant CAP_SYS_ADMIN."
 FULL = "Run it as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN."
 
 
-def effective() -> int:
-    """The effective capabilities as the kernel's bit mask."""
-    for line in _status():
-        if line.startswith(b"CapEff:"):
-            return int(line.split()[1], 16)
-    return 0
-
-
-def _status() -> list[bytes]:
-    """Lines of bytes, as this process's name is among them."""
-    return Path("/proc/self/status").read_bytes().split(b"\n")
-
-
 def missing(*wanted: int) -> tuple[str, ...]:
     """Names of the capabilities of `wanted` that are not there; CAP_SYS_ADMIN stands for BPF."""
-    mask = effective()
+    mask = capabilities.effective()
     # CAP_BPF and CAP_PERFMON were split off CAP_SYS_ADMIN in Linux 5.8; it still implies them.
     implied = (BPF, PERFMON) if mask >> SYS_ADMIN & 1 else ()
     return tuple(_NAMES[c] for c in wanted if not mask >> c & 1 and c not in implied)
@@ -55,7 +48,8 @@ def lockdown() -> str:
 
 def filtered() -> bool:
     """Whether a seccomp filter decides on this process's system calls."""
-    return b"Seccomp:\t2" in _status()
+    mode = _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0)
+    return bool(mode > 0 or (mode < 0 and ctypes.get_errno() != errno.EINVAL))
 
 
 def sysctl(name: str) -> int | None:

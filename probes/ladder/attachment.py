@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 
@@ -19,10 +19,21 @@ from probes import point as points
 from probes.attach import program as bpf_program
 from probes.attach.handle import Attached
 from probes.compile.compiler import Compiler, Module
-from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+from probes.errors import (
+    Busy,
+    Denied,
+    Gone,
+    LoadFailed,
+    ProbeError,
+    Unexpected,
+    as_refusal,
+    passing,
+)
 from probes.kernel import bpf, objects
 from probes.ladder import features
+from probes.ladder.row_limit import RowLimit
 from probes.model import (
+    UNREAD,
     Attach,
     Cost,
     Hook,
@@ -43,7 +54,10 @@ _epochs = count(1)
 
 KEPT = "kept by a person whatever it costs: the budget does not touch it"
 MOST_FAILURES = 10
-"""Readings that may fail one after the other before an attachment is given up."""
+"""Readings that may fail one after the other before an attachment is given up; any number of them
+where the host is short of something (`errors.passing`)."""
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+"""Seconds until what failed by an exception is attached again; twice as many each time."""
 
 
 class Modules:
@@ -82,6 +96,7 @@ class _Standing:
 
     failures: readings that failed since the latest good one, `last`. calm: the status's note
     before them; trouble: the one that tells of them. one_in, map_memory: as in Status and Cost.
+    since: when it was attached (monotonic).
     """
 
     rung: Rung
@@ -97,6 +112,7 @@ class _Standing:
     last: Sample | None = None
     calm: str = ""
     trouble: str = ""
+    since: float = field(default_factory=time.monotonic)
 
 
 class Attachment:
@@ -110,8 +126,10 @@ class Attachment:
         ifindex: int = 0,
         *,
         observe_only: bool = False,
+        rows: RowLimit | None = None,
     ) -> None:
         self.hook = hook
+        self._rows = rows
         self.ifindex = ifindex
         self._modules = modules
         self._observe_only = observe_only
@@ -123,6 +141,10 @@ class Attachment:
         self._asked = self._cut = False
         self.kept = False
         self._why = ""
+        self._pinned: str | None = None
+        self._broke: Refusal | None = None
+        self._again_at: float | None = None
+        self._pause = FIRST_PAUSE
 
     @property
     def status(self) -> Status:
@@ -143,40 +165,88 @@ class Attachment:
             try:
                 self._take(self._stand(passive), (), State.ATTACHING, note)
                 return
-            except ProbeError as refusal:
-                note = refusal.why
+            except Exception as raised:
+                note = self._refusal_of("attaching", raised).why
         self._say(State.ATTACHING, note=note)
 
     def climb(self, *, pinned: str | None = None, asked: bool = False) -> Status:
         """Walks the ladder from its best rung, or tries only the pinned one.
 
-        asked: a person wants it, so rungs that outlive the process are allowed. Never raises
-        ProbeError: what was refused is in the status, whose state is FAILED if nothing stood.
+        asked: a person wants it, so rungs that outlive the process are allowed. Raises nothing:
+        what was refused, or raised by our own code, is in the status, whose state is FAILED if
+        nothing stood.
         """
         with self._climbing:
+            self._broke, self._pause = None, FIRST_PAUSE
             return self._climb(pinned, asked)
 
-    def _climb(self, pinned: str | None, asked: bool) -> Status:
-        self._asked = asked
+    def _climb(self, pinned: str | None, asked: bool, *, again: bool = False) -> Status:
+        self._asked, self._pinned, self._again_at = asked, pinned, None
         refused: list[Refusal] = []
         taken: set[str] = set()
+        short = False
         for rung in self.hook.ladder:
             if pinned is not None and rung.name != pinned:
                 continue
             try:
                 self._allow(rung, taken, asked=asked, pinned=pinned is not None)
-                standing = self._resting_on(rung) or self._stand(rung)
-            except ProbeError as refusal:
+                standing = self._resting_on(rung, again=again) or self._stand(rung)
+            except Exception as raised:
+                refusal = self._refusal_of(f"attaching {rung.name} of", raised)
                 refused.append(_refusal(rung, refusal))
+                short = short or passing(refusal)
                 if isinstance(refusal, Busy):
                     taken |= _seats(rung)
                 continue
             state = State.PASSIVE if rung.passive else State.ATTACHED
-            self._take(standing, refused, state, standing.note, pinned=pinned is not None)
+            broke, self._broke = self._broke, None
+            after = f"attached again after this: {broke.why}" if broke is not None else ""
+            note = "; ".join(filter(None, (standing.note, after)))
+            self._take(standing, refused, state, note, pinned=pinned is not None)
+            self._try_again_later(short)
             return self._status
-        self._drop()
+        broke = self._broke
+        if broke is not None:
+            refused.insert(0, broke)
+        self._let_go(self._standing, refused)
         self._say(State.FAILED, refused, pinned=pinned is not None)
+        self._try_again_later(short or broke is not None)
         return self._status
+
+    def _refusal_of(self, doing: str, raised: BaseException) -> ProbeError:
+        """Return whatever was raised as a refusal: in one place, so that nothing gets past it."""
+        return as_refusal(raised, f"{doing} {self.hook.name}")
+
+    # -- trying again --------------------------------------------------------------------------
+
+    def _try_again_later(self, wanted: bool) -> None:
+        """Never what sits in a data path or outlives the process: a person attaches that."""
+        rung = self.hook.rung(self._pinned or "")
+        if rung is not None and (rung.lasting or self.hook.only_pinned(rung)):
+            return
+        if not wanted or self.hook.reach is Reach.DATA_PATH:
+            return
+        self._again_at = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    @property
+    def due(self) -> bool:
+        """Whether it failed by an exception, or for want of something, a while ago."""
+        return self._again_at is not None and time.monotonic() >= self._again_at
+
+    def climb_again(self) -> Status:
+        """The same climb once more where it is `due`; what stands on the same rung stays."""
+        with self._climbing:
+            return self._climb(self._pinned, asked=False, again=True) if self.due else self._status
+
+    def fail(self, raised: BaseException) -> None:
+        """Nothing could even be tried (no thread to climb in): says so, and tries again later."""
+        refused, resting = [_unread(None, self._refusal_of("attaching", raised))], self._standing
+        if resting is None:
+            self._say(State.FAILED, refused)
+        elif self._status.state is State.ATTACHING:
+            self._take(resting, refused, State.PASSIVE, resting.note)
+        self._try_again_later(True)
 
     def _allow(self, rung: Rung, taken: set[str], *, asked: bool, pinned: bool) -> None:
         """Raises the refusal of a rung that is not to be tried at all."""
@@ -200,10 +270,11 @@ class Attachment:
         if (veto := features.veto(rung, self.ifindex)) is not None:
             raise veto
 
-    def _resting_on(self, rung: Rung) -> _Standing | None:
-        """What `rest` took, if the ladder ends there: its numbers, and so its rates, go on."""
+    def _resting_on(self, rung: Rung, *, again: bool) -> _Standing | None:
+        """What `rest` took, or stands already when it is tried again, if the ladder ends there:
+        its numbers, and so its rates, go on."""
         standing = self._standing
-        if standing is None or self._status.state is not State.ATTACHING:
+        if standing is None or not (again or self._status.state is State.ATTACHING):
             return None
         return standing if standing.rung is rung else None
 
@@ -262,7 +333,7 @@ class Attachment:
                 notes.insert(0, self._why)
             if self.kept:
                 notes.insert(0, KEPT)
-            note = "; ".join(notes)
+            note = "; ".join(dict.fromkeys(notes))
             return _Standing(
                 rung, read, stack.pop_all(), programs, held, next(_epochs), one_in, memory, note
             )
@@ -302,14 +373,28 @@ class Attachment:
             self._status = Status(self._status.id, state, None, tuple(refused), note, pinned)
 
     def _drop(self) -> None:
+        if self._rows is not None:
+            self._rows.forget(self._status.id)
         with self._lock:
             standing, self._standing = self._standing, None
         if standing is not None:
             standing.stack.close()
 
+    def _let_go(self, standing: _Standing | None, refused: list[Refusal]) -> None:
+        """Drops what stood; what cannot be undone just now is one refusal more."""
+        rung = self._status.rung
+        try:
+            if standing is self._standing:
+                self._drop()
+        except Exception as raised:  # if it lasts it is recorded, so the next start removes it
+            stuck = as_refusal(raised, "detaching")
+            why = f"not detached yet: {stuck.why}"
+            refused.append(_unread(rung, ProbeError(why, errno=stuck.errno)))
+
     def detach(self, note: str = "") -> Status:
         """Lets go of everything, in reverse order. note: why, where nobody asked for it."""
         with self._climbing:
+            self._again_at = self._broke = None
             self._drop()
             self._cut = bool(note)
             self._say(State.DETACHED, note=note)
@@ -329,10 +414,13 @@ class Attachment:
             return None if self._standing is None else _cost(self._standing)[0]
 
     def slow(self, one_in: int, note: str) -> Status:
-        """Attaches the same again, to count one event in so many; counting starts anew."""
+        """Attaches the same again, to count one event in so many; counting starts anew.
+
+        one_in: 1 is all. note: why, while not all are counted.
+        """
         with self._climbing:
             before = self._status
-            self._one_in, self._why, self._cut = one_in, note, True
+            self._one_in, self._why, self._cut = one_in, note, one_in > 1
             return self._climb(before.rung if before.pinned else None, self._asked)
 
     @property
@@ -353,64 +441,78 @@ class Attachment:
     # -- reading -------------------------------------------------------------------------------
 
     def read(self) -> Sample:
-        """One sample; without rows where nothing stands.
+        """One sample; without rows where nothing stands. Raises nothing.
 
         A reading that fails for the moment gives the sample before once more, and the status says
-        why. A target that has gone, and too many failures in a row, end the attachment; a program
-        that somebody else detached leaves the hook on its counters, if it has some.
+        why. A target that has gone, an exception that nobody foresaw, and too many failures in a
+        row end the attachment; a program that somebody else detached leaves the hook on its
+        counters, if it has some.
         """
         with self._lock:
             standing = self._standing
             if standing is None:
                 return self._sample(None, Reading(), None)
             try:
-                reading, (cost, missed) = standing.read(), _cost(standing)
-                if missed:
-                    reading = replace(reading, lost=reading.lost + missed)
+                sample = self._read(standing)
                 taken = any(held.taken() for held in standing.held)
-            except (ProbeError, OSError) as failed:
+            except Exception as raised:
+                problem = self._refusal_of("reading", raised)
                 standing.failures += 1
-                if standing.failures < MOST_FAILURES and not isinstance(failed, Gone):
-                    return self._once_more(standing, failed)
-                problem: ProbeError | OSError = failed
+                if _bearable(problem, standing.failures):
+                    return self._once_more(standing, problem)
                 taken = False
             else:
                 if not taken:
                     self._calm(standing)
-                    standing.last = self._sample(standing, reading, cost)
+                    standing.last = replace(sample, status=self._status)
                     return standing.last
                 problem = Gone("somebody else detached it or took its place")
-        return self._robbed(standing, problem) if taken else self._end(problem)
+        return self._robbed(standing, problem) if taken else self._end(standing, problem)
 
-    def _once_more(self, standing: _Standing, failed: ProbeError | OSError) -> Sample:
+    def _read(self, standing: _Standing) -> Sample:
+        reading, (cost, missed) = standing.read(), _cost(standing)
+        if missed:
+            reading = replace(reading, lost=reading.lost + missed)
+        return self._sample(standing, reading, cost)
+
+    def unread(self) -> Sample:
+        """The sample before, where no thread could be had to read: for the event loop, as it
+        waits for nobody."""
+        standing = self._standing
+        last = standing.last if standing is not None else None
+        if last is None:
+            return self._sample(None, Reading(), None)
+        return replace(last, status=self._status, log=())
+
+    def _once_more(self, standing: _Standing, failed: ProbeError) -> Sample:
         """The sample before, as old as it is, so that no rate is made of what was not read."""
         if standing.failures == 1:
             standing.calm = self._status.note
-            why = failed.why if isinstance(failed, ProbeError) else failed.strerror
-            said = f"not read since {time.strftime('%H:%M:%S')}: {why}"
+            said = f"{UNREAD}{time.strftime('%H:%M:%S')}: {failed.why}"
             standing.trouble = "; ".join(filter(None, (standing.note, said)))
             self._status = replace(self._status, note=standing.trouble)
-        if standing.last is None:
-            return self._sample(None, Reading(), None)
-        return replace(standing.last, status=self._status, log=())
+        return self.unread()
 
     def _calm(self, standing: _Standing) -> None:
         if standing.failures and self._status.note == standing.trouble:
             self._status = replace(self._status, note=standing.calm)
         standing.failures = 0
 
-    def _end(self, problem: ProbeError | OSError) -> Sample:
-        rung = self._status.rung
-        refused = [*self._status.refused, _unread(rung, problem)]
-        try:
-            self._drop()
-        except (ProbeError, OSError) as stuck:  # it is recorded, so the next start removes it
-            why = f"not detached yet: {stuck}"
-            refused.append(_unread(rung, ProbeError(why, errno=stuck.errno or 0)))
-        self._say(State.FAILED, refused)
+    def _end(self, standing: _Standing, problem: ProbeError) -> Sample:
+        if standing is not self._standing:
+            return self.unread()  # it has been attached anew meanwhile, or let go of
+        broke, pinned = _unread(self._status.rung, problem), self._status.pinned
+        refused = [*self._status.refused, broke]
+        self._let_go(standing, refused)
+        self._say(State.FAILED, refused, pinned=pinned)
+        if not isinstance(problem, Gone):
+            self._broke = broke
+            if time.monotonic() - standing.since > 2 * self._pause:
+                self._pause = FIRST_PAUSE  # it stood well for a while
+            self._try_again_later(True)
         return self._sample(None, Reading(), None)
 
-    def _robbed(self, standing: _Standing, problem: ProbeError | OSError) -> Sample:
+    def _robbed(self, standing: _Standing, problem: ProbeError) -> Sample:
         """Lets go of what is left of a rung, and stands on the counters, as when nothing stood."""
         if not self._climbing.acquire(blocking=False):
             return standing.last or self._sample(None, Reading(), None)  # it is being attached anew
@@ -418,19 +520,22 @@ class Attachment:
             status = self._status
             passive = next((r for r in self.hook.ladder if r.passive), None)
             if passive is None or status.pinned:
-                return self._end(problem)
+                return self._end(standing, problem)
             refused = (*status.refused, _unread(status.rung, problem))
             try:
                 self._take(self._stand(passive), refused, State.PASSIVE, refused[-1].why)
-            except ProbeError as also:
-                return self._end(also)
+            except Exception as also:
+                return self._end(standing, self._refusal_of("attaching", also))
             return self.read()
         finally:
             self._climbing.release()
 
     def _sample(self, standing: _Standing | None, reading: Reading, cost: Cost | None) -> Sample:
         now, keys = time.monotonic(), self.hook.places.keys
-        found = reading.rows
+        found: Sequence[Row] = list(reading.rows)
+        there = len(found)
+        if self._rows is not None:
+            found = self._rows.fit(self._status.id, self.hook, found)
         if standing is not None and standing.one_in > 1:
             found = [_scaled(self.hook, row, standing.one_in) for row in found]
         rows = {tuple([row[i] for i in keys]): row for row in found}
@@ -444,6 +549,7 @@ class Attachment:
             cost=cost,
             log=tuple(reading.log),
             from_zero=standing.rung.from_zero if standing is not None else True,
+            forgotten=there - len(found),
         )
 
 
@@ -499,11 +605,16 @@ def _refusal(rung: Rung, error: ProbeError) -> Refusal:
     return Refusal(rung.name, error.code, error.why, error.remedy, log)
 
 
-def _unread(rung: str | None, problem: ProbeError | OSError) -> Refusal:
+def _unread(rung: str | None, problem: ProbeError) -> Refusal:
     """Why something that stood does not stand any more."""
-    if isinstance(problem, OSError):
-        problem = Unsupported(f"reading: {problem.strerror}", errno=problem.errno or 0)
     return Refusal(rung or "", problem.code, problem.why, problem.remedy)
+
+
+def _bearable(problem: ProbeError, failures: int) -> bool:
+    """Whether a reading that failed, the so-manieth in a row, is only tried again."""
+    if passing(problem):
+        return True
+    return failures < MOST_FAILURES and not isinstance(problem, Gone | Unexpected)
 
 
 def _seats(rung: Rung) -> set[str]:

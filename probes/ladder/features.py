@@ -26,7 +26,7 @@ from probes.attach import (
 from probes.attach import (
     program as bpf_program,
 )
-from probes.errors import ProbeError, Unsupported
+from probes.errors import ProbeError, Unsupported, as_refusal
 from probes.kernel import bpf, cgroups
 from probes.model import Program, Rung
 from probes.point import AttachType, Point
@@ -66,6 +66,13 @@ def veto(rung: Rung, ifindex: int = 0) -> ProbeError | None:
 
 def answer(rung: Rung, ifindex: int = 0) -> Answer:
     """Whether the rung would stand, as far as can be told without changing anything."""
+    try:
+        return _answer(rung, ifindex)
+    except Exception as raised:  # of this one; the others are still to be asked
+        return Answer(Word.UNKNOWN, as_refusal(raised, f"asking for {rung.name}").why)
+
+
+def _answer(rung: Rung, ifindex: int) -> Answer:
     if rung.requires is not None and (refusal := rung.requires()) is not None:
         return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
     word, why = Word.YES, ""

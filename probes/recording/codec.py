@@ -17,10 +17,16 @@ from operator import add, sub
 
 from probes.model import Row, Value
 
-MOST_CELLS = 1 << 21
+MOST_CELLS = 3 << 20
 """Cells of one frame, those of histograms each by itself: three times what all maps can hold."""
-MOST_TEXT = 1 << 20
-"""Bytes of one text."""
+MOST_TEXT = 1 << 18
+"""Bytes of one text: a stack of 250 long names has fewer."""
+MOST_TEXTS = 1 << 24
+"""Bytes of all texts of one frame."""
+SINGLE = 8
+"""Cells that a value costs which is written by itself: as many are read in the same time."""
+TEXT_CELL = 16
+"""Bytes of text that cost as much as a cell."""
 LONGEST = 64
 """Cells of a tuple: a log2 histogram of 64 bits."""
 _WIDEST = 20
@@ -171,12 +177,23 @@ class Writer:
 
 
 class Reader:
-    """Reads what a `Writer` wrote. Raises Malformed."""
+    """Reads what a `Writer` wrote. Raises Malformed.
 
-    def __init__(self, data: bytes) -> None:
+    cells: how many may be made. harmful: whether a text was read in which something is that no
+    terminal should get.
+    """
+
+    def __init__(self, data: bytes, cells: int = MOST_CELLS) -> None:
         self._data = data
         self._at = 0
-        self._cells = MOST_CELLS
+        self._cells, self._most = cells, cells
+        self._texts_left = MOST_TEXTS
+        self.harmful = False
+
+    @property
+    def spent(self) -> int:
+        """Cells that were made so far."""
+        return self._most - self._cells
 
     def done(self) -> bool:
         return self._at == len(self._data)
@@ -229,14 +246,25 @@ class Reader:
             raise Malformed("a number is none")
         return float(number)
 
-    def text(self) -> str:
+    def text(self, most: int = MOST_TEXT) -> str:
+        """A text as it was written, of so many bytes at most."""
+        text = self._text(most)
+        self.harmful = self.harmful or not text.isprintable()
+        return text
+
+    def _text(self, most: int) -> str:
+        length = self.size(most)
+        self._texts_left -= length
+        if self._texts_left < 0:
+            raise Malformed("a moment is larger than any can be")
+        self.take(1 + length // TEXT_CELL)
         try:
-            return self.octets(self.size(MOST_TEXT)).decode("utf-8", "surrogatepass")
+            return self.octets(length).decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
             raise Malformed("a text is none") from None
 
-    def optional(self) -> str | None:
-        return self.text() if self.flag() else None
+    def optional(self, most: int = MOST_TEXT) -> str | None:
+        return self.text(most) if self.flag() else None
 
     def rows(self, number: int, width: int, base: Sequence[Row] | None) -> list[Row]:
         """So many rows of that width; base: as many of the same width, or None."""
@@ -246,6 +274,7 @@ class Reader:
         rows = list(base)
         if not changed:
             return rows
+        self.take(changed * width)
         if changed == number:
             return self._columns(number, width, base)
         places = [place - 1 for place in accumulate(self.integers(changed))]
@@ -295,10 +324,11 @@ class Reader:
             raise Malformed("a moment is larger than any can be")
 
     def _texts(self, number: int) -> list[str]:
-        texts = self.text().split("\0")
-        if len(texts) != number:
+        joined = self._text(MOST_TEXTS)
+        if joined.count("\0") != number - 1:
             raise Malformed("a column has another length")
-        return texts
+        self.harmful = self.harmful or not joined.replace("\0", "").isprintable()
+        return joined.split("\0")
 
     def _integers(self, code: str, number: int, before: Column | None) -> list[int]:
         steps = _numbers(code, number, self.octets(number * array(code).itemsize))
@@ -323,7 +353,7 @@ class Reader:
 
     def _changed(self, number: int, before: Column) -> list[Value]:
         now, at = list(before), 0
-        for _ in range(self.size(number)):
+        for _ in range(self.size(number)):  # each has its cells taken in `_value`
             at += self.size(number)
             if at >= number:
                 raise Malformed("a row is out of bounds")
@@ -331,6 +361,7 @@ class Reader:
         return now
 
     def _value(self) -> Value:
+        self.take(SINGLE)
         read = _VALUES.get(self.octet())
         if read is None:
             raise Malformed("a value is of no known kind")
@@ -338,7 +369,7 @@ class Reader:
 
     def _tuple(self) -> tuple[int, ...]:
         length = self.size(LONGEST)
-        self.take(length)
+        self.take(SINGLE * length // 2)
         return tuple([self.number() for _ in range(length)])
 
 

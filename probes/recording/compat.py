@@ -22,10 +22,17 @@ _TEXTS: Types = frozenset({str, _NONE})
 _TUPLES: Types = frozenset({tuple, _NONE})
 
 
-def _types(column: Column) -> Types:
+def types_of(column: Column) -> Types:
+    """Return the types that a column's values may have."""
     if column.kind is Kind.HISTOGRAM:
         return _TUPLES
     return _TEXTS if column.unit is Unit.TEXT else _NUMBERS
+
+
+def _types(hook: Hook, column: Column) -> Types:
+    if column.kind is Kind.KEY and not hook.ladder:  # recalled: nobody knows what its fields are
+        return _NUMBERS | _TEXTS
+    return types_of(column)
 
 
 class Fitting:
@@ -34,8 +41,8 @@ class Fitting:
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
         self._hooks = hooks
         self._layouts = {name: Layout.of(hook) for name, hook in hooks.items()}
-        self._stored = {n: [(c.name, _types(c)) for c in h.stored] for n, h in hooks.items()}
-        self._logged = {n: [(c.name, _types(c)) for c in h.log] for n, h in hooks.items()}
+        self._stored = {n: [(c.name, _types(h, c)) for c in h.stored] for n, h in hooks.items()}
+        self._logged = {n: [(c.name, _types(h, c)) for c in h.log] for n, h in hooks.items()}
         self._statuses: tuple[tuple[Status, ...], tuple[Status, ...]] = (), ()
         self._known: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}
 

@@ -1,18 +1,22 @@
 """Frames back to moments. Anybody may have made them: whatever no `Encoder` writes is Malformed,
-and no frame makes more than a moment can have.
+no frame makes more than a moment can have, and no text leaves here that is not printable.
+
+Frames say what changed, so what was read is kept as it was written; what is given away is made
+printable. Two rows stay two even if their names differ only in what nobody can see: their keys
+spell it out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from operator import itemgetter
 from typing import NamedTuple
 
 from probes.drop_rule import Rule, RuleError
-from probes.model import Cost, Enforced, HookId, Key, Refusal, Row, Sample, State, Status
-from probes.recording.codec import Malformed, Reader
+from probes.model import Cost, Enforced, HookId, Key, Refusal, Row, Sample, State, Status, Value
+from probes.recording.codec import MOST_CELLS, TEXT_CELL, Malformed, Reader
 from probes.recording.encoder import (
     COSTS,
     FROM_ZERO,
@@ -24,22 +28,38 @@ from probes.recording.encoder import (
     Tick,
     bits_of,
 )
+from probes.units import printable
+
+Samples = tuple[Sample, ...]
 
 MOST_ROWS = 1 << 16
 MOST_HOOKS, MOST_SAMPLES, MOST_COLUMNS = 256, 1 << 14, 256
-MOST_REFUSALS, MOST_RULES, MOST_LOG = 64, 1 << 13, 1 << 16
+MOST_REFUSALS, MOST_RULES, MOST_LOG = 16, 1 << 13, 1 << 16
 MOST_FLAGS = 1 << 5
-MOST_MEMORY, MOST_SLOWED = 1 << 50, 1 << 32
+MOST_MEMORY, MOST_SLOWED, MOST_COUNT = 1 << 50, 1 << 32, 1 << 80
 LATEST = 1 << 36
 """Unix seconds that a moment may have (the year 4147)."""
+SHORTEST, LONGEST = 1e-3, 1e7
+"""Seconds that an interval may have."""
+MOST_STATE = MOST_CELLS
+"""Cells that a moment may have in all, whatever was written in its frame."""
+NAME, WORDS = 1 << 12, 1 << 14
+"""Bytes of a name (a hook of the user's own, a path), and of a sentence or a compiler's words."""
+OBJECT, ROW = 24, 8
+"""Cells that a status, a refusal or a sample costs, and a row beside its own."""
 
 
 @dataclass
 class Decoder:
-    """Reads frames, one after the other. layouts: of the hooks that it has met."""
+    """Reads frames, one after the other. layouts: of the hooks that it has met. spent: cells that
+    the last frame made."""
 
     layouts: dict[str, Layout] = field(default_factory=dict)
     before: Tick | None = None
+    spent: int = 0
+    _held: int = 0
+    _harmful: set[str] = field(default_factory=set)
+    _given: dict[str, tuple[Samples, Samples]] = field(default_factory=dict)
 
     def decode(self, frame: bytes, *, key: bool) -> Tick:
         """The moment of a frame, which follows the one before it or is a key. Raises Malformed."""
@@ -47,35 +67,99 @@ class Decoder:
         if before is None and not key:
             raise Malformed("it does not begin with a whole moment")
         data = Reader(frame)
+        try:
+            tick = self._read(data, before)
+        finally:
+            self.spent = data.spent
+        self._hold(tick, key=key)
+        self.before = tick
+        return replace(tick, samples={h: self._printable(h, s) for h, s in tick.samples.items()})
+
+    def _read(self, data: Reader, before: Tick | None) -> Tick:
         wall, interval = data.real(), data.real()
-        if not (0 <= wall < LATEST and 0 < interval < LATEST):
+        if not (0 <= wall < LATEST and SHORTEST <= interval <= LONGEST):
             raise Malformed("a time is none")
         statuses = _read_statuses(data, before.statuses if before else None)
         rules = _read_rules(data)
-        samples = {}
+        samples = self._read_hooks(data, before, wall)
+        if not data.done():
+            raise Malformed("it ends too late")
+        return Tick(wall, interval, samples, statuses, rules)
+
+    def _read_hooks(self, data: Reader, before: Tick | None, wall: float) -> dict[str, Samples]:
+        samples = dict[str, Samples]()
         clocks = Clock(), Clock(bits_of(wall))
         for _ in range(data.size(MOST_HOOKS)):
-            hook = data.text()
+            hook = data.text(NAME)
             known = before.samples.get(hook) if before else None
             how = data.size(2)
             if (known is None) != (how == 1):
                 raise Malformed("a hook has no beginning")
             if how == 1:
                 self.layouts[hook] = _read_layout(data)
-            samples[hook] = (
-                known
-                if known is not None and how == 0
-                else _read_samples(data, hook, self.layouts[hook], known or (), clocks)
-            )
-        if not data.done():
-            raise Malformed("it ends too late")
-        self.before = Tick(wall, interval, samples, statuses, rules)
-        return self.before
+            if known is not None and how == 0:
+                samples[hook] = known
+                continue
+            data.harmful = False
+            samples[hook] = _read_samples(data, hook, self.layouts[hook], known or (), clocks)
+            if data.harmful:
+                self._harmful.add(hook)
+        return samples
+
+    def _hold(self, tick: Tick, *, key: bool) -> None:
+        """Raises Malformed for more than a moment can have: frame by frame it could grow for ever.
+
+        What came is added up; only where that is too much, what is there is counted.
+        """
+        self._held = self.spent + (0 if key else self._held)
+        if self._held > MOST_STATE:
+            self._held = sum(_cells(s) for samples in tick.samples.values() for s in samples)
+        if self._held > MOST_STATE:
+            raise Malformed("a moment is larger than any can be")
+
+    def _printable(self, hook: str, samples: Samples) -> Samples:
+        """The same object for the same reading, as whoever follows moments expects it."""
+        if hook not in self._harmful:
+            return samples
+        known = self._given.get(hook)
+        if known is None or known[0] is not samples:
+            known = samples, tuple([_printable_sample(s) for s in samples])
+            self._given[hook] = known
+        return known[1]
+
+
+def _cells(sample: Sample) -> int:
+    rows = (*sample.rows.values(), *sample.log)
+    return sum(ROW + sum(map(_cells_of, row)) for row in rows)
+
+
+def _cells_of(value: Value) -> int:
+    if isinstance(value, tuple):
+        return len(value)
+    return 1 + (len(value) // TEXT_CELL if isinstance(value, str) else 0)
+
+
+def _printable_sample(sample: Sample) -> Sample:
+    rows = {tuple(map(_spelled, key)): tuple(map(_shown, row)) for key, row in sample.rows.items()}
+    return replace(
+        sample, rows=rows, log=tuple([tuple(map(_shown, entry)) for entry in sample.log])
+    )
+
+
+def _shown(value: Value) -> Value:
+    return printable(value) if isinstance(value, str) else value
+
+
+def _spelled(value: Value) -> Value:
+    """Another text for another, also where only what is not printable differs."""
+    if not isinstance(value, str) or (shown := printable(value)) == value:
+        return value
+    return f"{shown} {value.encode('unicode_escape').decode()}"
 
 
 def _read_layout(data: Reader) -> Layout:
-    names = tuple([data.text() for _ in range(data.size(MOST_COLUMNS))])
-    log = tuple([data.text() for _ in range(data.size(MOST_COLUMNS))])
+    names = tuple([printable(data.text(NAME)) for _ in range(data.size(MOST_COLUMNS))])
+    log = tuple([printable(data.text(NAME)) for _ in range(data.size(MOST_COLUMNS))])
     keys = tuple([data.size(MOST_COLUMNS) for _ in range(data.size(MOST_COLUMNS))])
     if not names or any(place >= len(names) for place in keys):
         raise Malformed("a hook has no columns")
@@ -124,8 +208,9 @@ def _read_samples(
     clocks: tuple[Clock, Clock],
 ) -> tuple[Sample, ...]:
     headers = _read_headers(data, hook, known, clocks)
-    if sum(h.numbers.rows for h in headers) > MOST_ROWS:
+    if (there := sum(h.numbers.rows for h in headers)) > MOST_ROWS:
         raise Malformed("a moment is larger than any can be")
+    data.take(ROW * there)
     base: list[Row] = []
     for h in headers:
         before = list(h.before.rows.values()) if h.before is not None else []
@@ -136,6 +221,7 @@ def _read_samples(
     logged = sum(h.numbers.log for h in headers)
     if logged > (MOST_LOG if log_width else 0):
         raise Malformed("a log is larger than any can be")
+    data.take(ROW * logged)
     log = data.rows(logged, log_width, None)
     key, samples, at = key_of(layout.keys), [], [0, 0, 0]
     for h in headers:
@@ -184,6 +270,7 @@ def _read_headers(
     data: Reader, hook: str, known: Sequence[Sample], clocks: tuple[Clock, Clock]
 ) -> list[_Header]:
     number = data.size(MOST_SAMPLES)
+    data.take(OBJECT * number)
     columns = data.whole(number, len(Numbers._fields))
     written = [Numbers(*row) for row in zip(*columns, strict=True)]
     befores, stated, headers = [], list[tuple[Status, int | None]](), []
@@ -235,20 +322,37 @@ def _read_order(data: Reader, n: Numbers, before: Sample | None) -> Sequence[int
 
 
 def _read_status(data: Reader) -> Status:
-    id = HookId(data.text(), data.optional())
+    """Printable: a status is never written as a difference."""
+    data.take(OBJECT)
+    id = HookId(_words(data, NAME), _optional_words(data, NAME))
     try:
-        state = State(data.text())
+        state = State(data.text(NAME))
     except ValueError:
         raise Malformed("a state is none") from None
-    rung, refused, note = data.optional(), _read_refusals(data), data.text()
+    rung, refused = _optional_words(data, NAME), _read_refusals(data)
+    note = _words(data)
     last = data.size(2 * MOST_SLOWED + 1)  # in format 1 it says no more than pinned
     return Status(id, state, rung, refused, note, last & 1 == 1, 1 + (last >> 1))
 
 
+def _words(data: Reader, most: int = WORDS) -> str:
+    return printable(data.text(most))
+
+
+def _optional_words(data: Reader, most: int) -> str | None:
+    text = data.optional(most)
+    return None if text is None else printable(text)
+
+
 def _read_refusals(data: Reader) -> tuple[Refusal, ...]:
-    return tuple(
-        [Refusal(*[data.text() for _ in range(5)]) for _ in range(data.size(MOST_REFUSALS))]
-    )
+    return tuple([_read_refusal(data) for _ in range(data.size(MOST_REFUSALS))])
+
+
+def _read_refusal(data: Reader) -> Refusal:
+    data.take(OBJECT)
+    rung, error, why, remedy = (_words(data) for _ in range(4))
+    log = data.text(WORDS).splitlines()  # a verifier has many lines to say
+    return Refusal(rung, error, why, remedy, "\n".join([printable(line) for line in log]))
 
 
 def _read_statuses(data: Reader, before: tuple[Status, ...] | None) -> tuple[Status, ...]:
@@ -265,14 +369,21 @@ def _read_rules(data: Reader) -> tuple[Enforced, ...]:
 
 
 def _read_rule(data: Reader) -> Enforced:
-    interface, source = data.text(), data.optional()
+    data.take(4 * OBJECT)
+    interface, source = _words(data, NAME), data.optional(NAME)
     protocol, port = data.count(1 << 17), data.count(1 << 17)
     ttl = data.real()
     try:
+        if source is not None and "%" in source:
+            raise Malformed("a rule is none")  # a zone may be any text
         network = None if source is None else ip_network(source)
         rule = Rule(network, protocol, port, ttl)
     except (RuleError, ValueError):
         raise Malformed("a rule is none") from None
-    rung, left = data.optional(), data.real()
-    packets, octets = data.size(1 << 80), data.size(1 << 80)
-    return Enforced(interface, rule, rung, left, packets, octets, _read_refusals(data), data.text())
+    rung, left = _optional_words(data, NAME), data.real()
+    if not -LATEST < left < LATEST:
+        raise Malformed("a time is none")
+    packets, octets = data.size(MOST_COUNT), data.size(MOST_COUNT)
+    return Enforced(
+        interface, rule, rung, left, packets, octets, _read_refusals(data), _words(data)
+    )

@@ -1,5 +1,8 @@
 """Recordings that are looked at (`writer` writes them). Anybody may have made the file: what is
 no recording is a RecordingError, what is damaged in one is Malformed, moment by moment.
+
+To open one takes no longer than a second and less than 200 MB, whatever is in it: moments are kept
+column by column, and what takes longer to be found is left out and said.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ import os
 import struct
 import time
 import zlib
+from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +24,7 @@ from probes.model import Hook
 from probes.recording.bookmarks import LONGEST, MOST_EVENTS, Moment
 from probes.recording.codec import Malformed, Reader
 from probes.recording.compat import Fitting
-from probes.recording.decoder import LATEST, MOST_HOOKS
+from probes.recording.decoder import LATEST, MOST_COUNT, MOST_HOOKS, NAME
 from probes.recording.encoder import Layout, Tick
 from probes.recording.tape import MOST_FRAME, Frame, Reel
 from probes.recording.writer import (
@@ -36,9 +41,21 @@ from probes.recording.writer import (
 from probes.source import Host
 from probes.units import printable
 
-MOST_MOMENTS = 1 << 20
-"""Of one recording that are looked at: twelve days, one a second."""
-_MOST_INDEX = 1 << 26
+MOST_MOMENTS = INDEXED
+"""Of one recording that are looked at: three days, one a second."""
+_MOST_INDEX, _MOST_PHRASES = 1 << 24, 1 << 16
+"""Bytes of the index before it is compressed; what was attached, and the like, in all of it."""
+_CELLS_INDEXED = 16
+"""Cells that each moment of an index costs: five numbers, and a time."""
+_MOST_HOST = 1 << 20
+"""Bytes of the record that says whose it is."""
+_NAMED, _LETTERS = 5, 60
+"""Hooks that are named which this program does not know; letters of each."""
+_HEADER, _MOST_HEADER, _TORN = 256, 1 << 17, 64
+"""Bytes of a frame that tell of its moment, usually and at most; frames at the end that may be
+torn."""
+_PATIENCE = 0.5
+"""Seconds in which moments are looked for where there is no index."""
 
 
 class _Placed(NamedTuple):
@@ -47,6 +64,64 @@ class _Placed(NamedTuple):
     place: int
     length: int
     frame: Frame
+
+
+class _Moments:
+    """Where each frame is in the file, and what is known of it, column by column."""
+
+    def __init__(self) -> None:
+        self.places, self.lengths, self.sizes = array("q"), array("q"), array("q")
+        self.walls, self.flags = array("d"), bytearray()
+        self.drops: list[int] = []
+        self.failures: list[int] = []
+        self.events: dict[int, tuple[str, ...]] = {}
+        self.keys: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def add(self, place: int, length: int, frame: Frame) -> None:
+        moment = frame.moment
+        if frame.key:
+            self.keys.append(len(self))
+        if moment.events:
+            self.events[len(self)] = moment.events
+        self.places.append(place)
+        self.lengths.append(length)
+        before = self.sizes[-1] if self.sizes else 0
+        self.sizes.append(before + frame.size)
+        self.walls.append(moment.wall)
+        self.flags.append(frame.key | moment.anew << 1)
+        self.drops.append(moment.drops)
+        self.failures.append(moment.failures)
+
+    def pop(self) -> None:
+        """Without the last one."""
+        for column in (self.places, self.lengths, self.sizes, self.walls):
+            column.pop()
+        for counts in (self.flags, self.drops, self.failures):
+            counts.pop()
+        self.events.pop(len(self), None)
+        if self.keys[-1:] == [len(self)]:
+            self.keys.pop()
+
+    def size(self, number: int) -> int:
+        """Bytes of a frame before it is compressed."""
+        return self.sizes[number] - (self.sizes[number - 1] if number else 0)
+
+    def moment(self, number: int) -> Moment:
+        return Moment(
+            self.walls[number],
+            self.drops[number],
+            self.failures[number],
+            self.events.get(number, ()),
+            self.flags[number] & 2 != 0,
+        )
+
+    def __getitem__(self, number: int) -> _Placed:
+        key = self.flags[number] & 1 != 0
+        frame = Frame(self.moment(number), key, self.size(number), b"")
+        return _Placed(self.places[number], self.lengths[number], frame)
 
 
 class Recording(Reel):
@@ -69,8 +144,8 @@ class Recording(Reel):
             raise RecordingError(f"{name_of(path)} cannot be read: {failed.strerror}") from None
         try:
             self.host, names = self._begin()
-            self.note = ""
-            self._frames = self._indexed() or self._found()
+            self.note, begin = "", time.monotonic()
+            self._frames = self._indexed() or self._found(begin + _PATIENCE)
         except Malformed:
             self.close()
             raise RecordingError(f"{name_of(path)} is damaged at its beginning") from None
@@ -80,18 +155,19 @@ class Recording(Reel):
         if not self._frames:
             self.close()
             raise RecordingError(f"{name_of(path)} has no whole moment in it")
+        self._keys = self._frames.keys
         known = {name: hook for name, hook in hooks.items() if name in names}
         others = {name: recall(name) for name in names if name not in hooks}
-        known |= {name: hook for name, hook in others.items() if hook is not None}
+        known |= {n: hook for n, hook in others.items() if hook is not None and hook.name == n}
         super().__init__(known)
         self._fitting = Fitting(known)
-        self._moments = [placed.frame.moment for placed in self._frames]
-        self._keys = [n for n, placed in enumerate(self._frames) if placed.frame.key]
-        unknown = [printable(name) for name in names if name not in known]
+        self._moments: list[Moment] = []
+        unknown = [name for name in names if name not in known]
         if unknown:
-            self.note += (
-                f"{' ' if self.note else ''}This program does not know {', '.join(unknown)}."
-            )
+            more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+            named = ", ".join([name[:_LETTERS] for name in unknown[:_NAMED]])
+            space = " " if self.note else ""
+            self.note += f"{space}This program does not know {named}{more}."
 
     def another(self) -> Recording:
         """The same, to be read elsewhere at the same time; to be closed, too."""
@@ -115,18 +191,29 @@ class Recording(Reel):
         return len(self._frames)
 
     def moment(self, number: int) -> Moment:
-        return self._frames[number].frame.moment
+        return self._frames.moment(number)
 
     def moments(self) -> list[Moment]:
+        if not self._moments:
+            self._moments = [self._frames.moment(n) for n in range(self.end)]
         return self._moments
+
+    def wall(self, number: int) -> float:
+        return self._frames.walls[number]
+
+    def anew(self, number: int) -> bool:
+        return self._frames.flags[number] & 2 != 0
 
     def key_after(self, number: int) -> int | None:
         place = bisect_right(self._keys, number)
         return self._keys[place] if place < len(self._keys) else None
 
     def _key_of(self, number: int) -> int:
-        place = bisect_right(self._keys, number) - 1
-        return self._keys[place]
+        return self._keys[bisect_right(self._keys, number) - 1]
+
+    def _group_size(self, key: int, number: int) -> int:
+        sizes = self._frames.sizes
+        return sizes[number - 1] - sizes[key] if number > key else 0
 
     def _frame(self, number: int) -> Frame:
         place, length, frame = self._frames[number]
@@ -151,13 +238,13 @@ class Recording(Reel):
             raise RecordingError(f"{name_of(self.path)} was {newer}; replay it with that one")
         self._size = os.fstat(self._fd).st_size
         place = len(MAGIC) + len(line) + 1
-        kind, payload = self._record(place, self._size)
+        kind, payload = self._record(place, min(self._size, place + HEAD.size + _MOST_HOST))
         if kind != b"H":
             raise Malformed("it does not say whose it is")
         self._start = place + HEAD.size + len(payload)
         return _read_host(Reader(payload))
 
-    def _indexed(self) -> list[_Placed] | None:
+    def _indexed(self) -> _Moments | None:
         """By the index, where the recording was ended."""
         try:
             place, mark = END.unpack(self._octets(self._size - END.size, END.size))
@@ -168,32 +255,62 @@ class Recording(Reel):
                 return None
             inflate = zlib.decompressobj()
             raw = inflate.decompress(payload, _MOST_INDEX)
-            frames = _read_index(Reader(raw), self._start, place)
+            del payload
+            index = _read_index(raw, self._start, place)
         except (Malformed, zlib.error, struct.error):
             return None
-        return frames if frames and frames[0].frame.key else None
+        return index if index and index.keys[:1] == [0] else None
 
-    def _found(self) -> list[_Placed]:
-        """By reading it all, up to the last whole moment."""
-        frames: list[_Placed] = []
-        place = self._start
-        while place < self._size and len(frames) < MOST_MOMENTS:
+    def _found(self, end: float) -> _Moments:
+        """By the head of each frame, up to the last whole moment, or as far as one gets in time."""
+        index, end = _Moments(), max(end, time.monotonic() + _PATIENCE / 4)
+        place, late = self._start, False
+        while place < self._size and not late:
             try:
-                kind, payload = self._record(place, self._size)
-                if kind != b"F":
-                    break
-                frame = _read_moment(Reader(payload))
+                length, frame = self._head_of_frame(place)
             except Malformed:
                 break
-            length = HEAD.size + len(payload)
-            if frames or frame.key:
-                frames.append(_Placed(place, length, frame))
+            if index or frame.key:
+                index.add(place, length, frame)
             place += length
-        if frames:
-            last = time.strftime("%H:%M:%S", time.localtime(frames[-1].frame.moment.wall))
+            late = len(index) >= MOST_MOMENTS or time.monotonic() > end
+        for _ in range(_TORN):  # the last may be there in part
+            if index and not self._is_whole(index):
+                index.pop()
+        if index:
             why = "It is still being recorded" if self._locked() else "It was not ended properly"
+            if late and place < self._size:
+                why = "It is too long to be looked through without an index"
+            last = time.strftime("%H:%M:%S", time.localtime(index.walls[-1]))
             self.note = f"{why}: its last whole moment is {last}."
-        return frames
+        return index
+
+    def _head_of_frame(self, place: int) -> tuple[int, Frame]:
+        """The length of a frame's record, and the frame without its data, which is not looked at.
+
+        Raises Malformed where it does not end within the file.
+        """
+        octets = self._octets(place, HEAD.size + _HEADER)
+        if len(octets) < HEAD.size:
+            raise Malformed("it ends too early")
+        kind, length, _ = HEAD.unpack_from(octets)
+        if kind != b"F" or length > min(self._size - place - HEAD.size, 2 * MOST_FRAME):
+            raise Malformed("it ends too early")
+        try:
+            frame = _read_moment(Reader(octets[HEAD.size : HEAD.size + length]))
+        except Malformed:
+            if length <= _HEADER:
+                raise
+            frame = _read_moment(Reader(self._octets(place + HEAD.size, min(length, _MOST_HEADER))))
+        return HEAD.size + length, frame
+
+    def _is_whole(self, index: _Moments) -> bool:
+        """Whether the last frame is as it was written."""
+        try:
+            self._record(index.places[-1], self._size)
+        except Malformed:
+            return False
+        return True
 
     def _locked(self) -> bool:
         try:
@@ -224,39 +341,65 @@ class Recording(Reel):
 
 
 def _read_host(data: Reader) -> tuple[Host, tuple[str, ...]]:
-    host = Host(data.text(), data.text(), data.text(), data.size(1) == 1)
-    return host, tuple([data.text() for _ in range(data.size(MOST_HOOKS))])
+    """Whose it is, printable, and the names of the hooks, which are known by them or not at all."""
+    name, kernel, privilege = (printable(data.text(NAME)) for _ in range(3))
+    host = Host(name, kernel, privilege, data.size(1) == 1)
+    return host, tuple([printable(data.text(NAME)) for _ in range(data.size(MOST_HOOKS))])
 
 
 def _read_moment(data: Reader) -> Frame:
-    wall, drops, failures = data.real(), data.size(1 << 80), data.size(1 << 80)
+    wall, drops, failures = data.real(), data.size(MOST_COUNT), data.size(MOST_COUNT)
     flags, size = data.size(3), data.size(MOST_FRAME)
-    events = tuple([data.text()[:LONGEST] for _ in range(data.size(MOST_EVENTS))])
+    events = _read_events(data)
     if not 0 <= wall < LATEST:
         raise Malformed("a time is none")
     return Frame(Moment(wall, drops, failures, events, flags & 2 != 0), flags & 1 != 0, size, b"")
 
 
-def _read_index(data: Reader, place: int, end: int) -> list[_Placed]:
+def _read_events(data: Reader) -> tuple[str, ...]:
+    """What happened, printable, a phrase for each."""
+    number = data.size(MOST_EVENTS)
+    return tuple([printable(data.text(NAME)[:LONGEST]) for _ in range(number)])
+
+
+def _read_index(raw: bytes, place: int, end: int) -> _Moments:
     """Raises Malformed where it does not fit what is before it."""
+    data = Reader(raw, INDEXED * _CELLS_INDEXED)
     number = data.size(INDEXED)
-    found = []
-    for length, wall, drops, failures, flags, size in data.rows(number, 6, None):
-        if not (
-            isinstance(length, int) and isinstance(wall, float) and isinstance(flags, int)
-            and isinstance(drops, int) and isinstance(failures, int) and isinstance(size, int)
-            and length > HEAD.size and 0 <= flags <= 3 and drops >= 0 and failures >= 0
-            and 0 <= wall < LATEST
-        ):  # fmt: skip
-            raise Malformed("the index is none")
-        moment = Moment(wall, drops, failures, (), flags & 2 != 0)
-        found.append(_Placed(place, length, Frame(moment, flags & 1 != 0, size, b"")))
-        place += length
-    if place != end:
+    index = _Moments()
+    if not number:
+        return index
+    lengths = _whole(data, number, end - place + 1)
+    if sum(lengths) != end - place or min(lengths) <= HEAD.size:
         raise Malformed("the index is of another file")
+    index.lengths = array("q", lengths)
+    index.places = array("q", list(accumulate(lengths, initial=place))[:-1])
+    index.walls = _walls(data, number)
+    index.drops = list(_whole(data, number, MOST_COUNT))
+    index.failures = list(_whole(data, number, MOST_COUNT))
+    index.flags = bytearray(_whole(data, number, 4))
+    index.sizes = array("q", list(accumulate(_whole(data, number, MOST_FRAME + 1))))
+    index.keys = [n for n, flag in enumerate(index.flags) if flag & 1]
+    left = _MOST_PHRASES
     while n := data.size(number):
-        placed, frame = found[n - 1], found[n - 1].frame
-        phrases = tuple([data.text()[:LONGEST] for _ in range(data.size(MOST_EVENTS))])
-        moment = frame.moment._replace(events=phrases)
-        found[n - 1] = placed._replace(frame=frame._replace(moment=moment))
-    return found
+        index.events[n - 1] = _read_events(data)
+        left -= 1 + len(index.events[n - 1])
+        if left < 0:
+            raise Malformed("the index is larger than any can be")
+    return index
+
+
+def _whole(data: Reader, number: int, bound: int) -> Sequence[int]:
+    """A column of integers, none negative, all below the bound."""
+    column = data.integers(number)
+    if min(column) < 0 or max(column) >= bound:
+        raise Malformed("the index is none")
+    return column
+
+
+def _walls(data: Reader, number: int) -> array[float]:
+    column = data.column(number, None)
+    times = [wall for wall in column if isinstance(wall, float) and 0 <= wall < LATEST]
+    if len(times) != number:
+        raise Malformed("a time is none")
+    return array("d", times)

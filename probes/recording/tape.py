@@ -13,9 +13,10 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Any, NamedTuple
 
 from probes.analysis.flows import Since
@@ -23,7 +24,7 @@ from probes.analysis.funnel import remember
 from probes.analysis.snapshot import Snapshot, Trail
 from probes.model import Enforced, Hook, HookId, Sample, Status
 from probes.recording.bookmarks import Mark, Moment, Noticing, marks
-from probes.recording.codec import Malformed
+from probes.recording.codec import MOST_CELLS, Malformed
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
 
@@ -37,6 +38,13 @@ MOST_FRAME = 1 << 25
 _FAR, _MOST_BEGUN = 2000, 200
 """Moments in which another is looked for that can be read; of those at which counting began anew,
 how many are looked at: nobody waits for more."""
+_MOST_GROUP, _MOST_WINDOW = 4 * KEY_EVERY, 512
+"""Moments from one key frame to the next, and in a window, that are read: no tape has as many."""
+_MOST_SOUGHT, _MOST_LOOKED = MOST_CELLS, 10 * MOST_CELLS
+"""Cells that may be made while a moment is looked for that can be read, and for a window: a second,
+and some. A cell is what `codec.Reader` counts."""
+_OCTETS = 16
+"""Bytes that are uncompressed in the time of a cell."""
 _KEPT_ROWS, _KEPT, _NEAR = 30_000, 128, 12
 """Decoded moments that are kept for a step back: rows in all of them, moments, and how many of
 those that were only decoded on the way to another."""
@@ -60,6 +68,8 @@ class Reel(ABC):
         self._decoded: dict[int, Tick] = {}
         self._rows = 0
         self._cursor = -2
+        self._work = self._wasted = 0
+        self._damaged: dict[int, tuple[int, str]] = {}
         self._decoder, self._inflate = Decoder(), zlib.decompressobj(-15)
         self._since: dict[HookId, Sample] = {}
         self._since_until = -1
@@ -77,6 +87,19 @@ class Reel(ABC):
     @abstractmethod
     def moment(self, number: int) -> Moment:
         """What is known of a moment without decoding it."""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether so much was tried in vain, one after the other, that no more should be."""
+        return self._wasted > _MOST_LOOKED
+
+    def wall(self, number: int) -> float:
+        """When it was, Unix seconds."""
+        return self.moment(number).wall
+
+    def anew(self, number: int) -> bool:
+        """Whether some hook's counting begins there."""
+        return self.moment(number).anew
 
     @abstractmethod
     def _frame(self, number: int) -> Frame: ...
@@ -103,9 +126,7 @@ class Reel(ABC):
     def near(self, wall: float) -> int:
         """The moment that was current at that time (Unix seconds); the oldest where none was."""
         numbers = range(self.first, self.end)
-        return (
-            self.first + max(bisect_right(numbers, wall, key=lambda n: self.moment(n).wall), 1) - 1
-        )
+        return self.first + max(bisect_right(numbers, wall, key=self.wall), 1) - 1
 
     def at(self, number: int) -> Tick:
         """A moment whole. The next and the last few are cheap; any other decodes from its key."""
@@ -115,6 +136,7 @@ class Reel(ABC):
         if known is not None:
             return known
         key = self._key_of(number)
+        self._check_group(key, number)
         if not key <= self._cursor < number:
             self._cursor = key - 1
         try:
@@ -124,23 +146,51 @@ class Reel(ABC):
                 if number - self._cursor < _NEAR:
                     tick = self._adapted(tick, self._decoder.layouts)
                     self._keep(self._cursor, tick)
-        except Malformed:
+        except Malformed as why:
+            if len(self._damaged) < _FAR:
+                self._damaged[key] = self._cursor + 1, str(why)
             self._cursor = -2
             raise
         return tick
+
+    def _check_group(self, key: int, number: int) -> None:
+        """Raises Malformed where it is known what comes of it, and where no tape has so much
+        between two key frames: who goes to a moment decodes all of it."""
+        if key in self._damaged and self._damaged[key][0] <= number:
+            raise Malformed(self._damaged[key][1])
+        if number - key > _MOST_GROUP or self._group_size(key, number) > KEY_BYTES:
+            raise Malformed("it is too far from a whole moment")
+
+    @abstractmethod
+    def _group_size(self, key: int, number: int) -> int:
+        """Bytes of the frames between the two, before they are compressed."""
 
     def _decode(self, frame: Frame) -> Tick:
         if frame.key:
             self._decoder, self._inflate = Decoder(), zlib.decompressobj(-15)
         if not 0 < frame.size <= MOST_FRAME:
             raise Malformed("a moment is larger than any can be")
+        before = self._work
+        self._work += frame.size // _OCTETS
+        try:
+            tick = self._decompressed(frame)
+        except Malformed:
+            self._wasted += self._work - before
+            raise
+        self._wasted = 0
+        return tick
+
+    def _decompressed(self, frame: Frame) -> Tick:
         try:
             raw = self._inflate.decompress(frame.data, frame.size + 1)
         except zlib.error:
             raise Malformed("it cannot be uncompressed") from None
         if len(raw) != frame.size:
             raise Malformed("a moment is of another length")
-        return self._decoder.decode(raw, key=frame.key)
+        try:
+            return self._decoder.decode(raw, key=frame.key)
+        finally:
+            self._work += self._decoder.spent
 
     def _adapted(self, tick: Tick, _layouts: Mapping[str, Layout]) -> Tick:
         """As this program's hooks have it."""
@@ -155,16 +205,20 @@ class Reel(ABC):
 
     def window(self, number: int, seconds: float = Trail.WINDOW) -> Iterator[tuple[int, Tick]]:
         """The moments that reach so far back before one, and that one, oldest first."""
-        wall, interval = self.moment(number).wall, self.at(number).interval
-        begin = min(self.near(wall - seconds - interval), number)
-        yield from self.readable(begin, number)
-        yield number, self.at(number)
+        last = self.at(number)
+        begin = self.near(self.wall(number) - seconds - last.interval)
+        begin, work = min(max(begin, number - _MOST_WINDOW), number), self._work
+        for n, tick in self.readable(begin, number):
+            yield n, tick
+            if self._work - work > _MOST_LOOKED:
+                break  # rates and windows are those of the last moment alone
+        yield number, last
 
-    def readable(self, begin: int, end: int) -> Iterator[tuple[int, Tick]]:
+    def readable(self, begin: int, end: int, enough: float = inf) -> Iterator[tuple[int, Tick]]:
         """From one moment on until before another; without what cannot be read: after a damaged
-        moment, what follows up to the next key frame."""
+        moment, what follows up to the next key frame. enough: what `_work` may come to."""
         n: int | None = max(begin, self.first)
-        while n is not None and n < min(end, self.end):
+        while n is not None and n < min(end, self.end) and self._work < enough:
             try:
                 tick = self.at(n)
             except Malformed:
@@ -175,10 +229,11 @@ class Reel(ABC):
 
     def readable_near(self, number: int) -> tuple[int, Tick] | None:
         """That moment or one near it: the next, else the last before; None: none is."""
-        for n, tick in self.readable(number, min(self.end, number + _FAR)):
+        enough = self._work + _MOST_SOUGHT - self._wasted
+        for n, tick in self.readable(number, min(self.end, number + _FAR), enough):
             return n, tick
         end, least = number, number - _FAR
-        while end > max(self.first, least):
+        while end > max(self.first, least) and self._work < enough:
             key = self._key_of(end - 1)
             if found := deque(self.readable(key, end), maxlen=1):
                 return found[0]
@@ -195,27 +250,28 @@ class Reel(ABC):
 
     def trails(self, number: int) -> dict[str, tuple[Trail, tuple[Sample, ...]]]:
         """For each hook what was read in the window before a moment, and its last reading."""
-        read: defaultdict[str, list[tuple[Sample, ...]]] = defaultdict(list)
+        trails: dict[str, Trail] = {}
+        last: dict[str, tuple[Sample, ...]] = {}
         before: Tick | None = None
         for _, tick in self.window(number):
             for hook, samples in tick.fresh(before).items():
-                read[hook].append(samples)
+                trail = trails.setdefault(hook, Trail(self.hooks[hook]))
+                if hook in last:
+                    trail.feed(last[hook])
+                last[hook] = samples
             before = tick
-        found = {}
-        for hook in before.samples if before is not None else ():
-            trail = Trail(self.hooks[hook])
-            for samples in read[hook][:-1]:
-                trail.feed(samples)
-            found[hook] = trail, read[hook][-1]
-        return found
+        return {hook: (trails[hook], last[hook]) for hook in (before.samples if before else ())}
 
     def since(self, number: int) -> Since:
         """The samples that counting began with (`funnel.remember`), as of a moment."""
         if number < self._since_until:
             self._since, self._since_until = {}, -1
         begin = max(self._since_until + 1, self.first)
-        begun = [n for n in range(begin, number + 1) if n == self.first or self.moment(n).anew]
+        begun = [n for n in range(begin, number + 1) if n == self.first or self.anew(n)]
+        enough = self._work + _MOST_LOOKED
         for n in begun[:1] + begun[1:][-_MOST_BEGUN:]:
+            if self._work > enough:
+                break
             with suppress(Malformed):  # then it is counted from what can be read
                 remember(self._since, (s for v in self.at(n).samples.values() for s in v))
         self._since_until = number
@@ -258,6 +314,9 @@ class Tape(Reel):
 
     def _frame(self, number: int) -> Frame:
         return self._frames[number - self._first]
+
+    def _group_size(self, _key: int, _number: int) -> int:
+        return 0  # it is ours
 
     def key_after(self, number: int) -> int | None:
         return next((key for key in self._keys if key > number), None)

@@ -18,9 +18,10 @@ import struct
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
-from errno import EEXIST, ENOSPC
+from errno import EEXIST, EISDIR, ENOSPC
 from pathlib import Path
 
+from probes.recording import files
 from probes.recording.codec import Writer
 from probes.recording.tape import Frame
 from probes.source import Host
@@ -56,8 +57,9 @@ def name_of(path: Path) -> str:
 class RecordingFile:
     """A recording in the making. Each moment is in the file when `write` returns.
 
-    hooks: the names of those that may be in it. force: puts it in an older recording's place.
-    The file is the user's alone (mode 0600); under sudo, that of the user who called it.
+    hooks: the names of those that may be in it. force: puts it in an older recording's place, once
+    there is a moment in it. The file is the user's alone (mode 0600); under sudo, that of the user
+    who called it.
     Raises RecordingError.
     """
 
@@ -66,7 +68,13 @@ class RecordingFile:
     ) -> None:
         self.path = path
         self.moments = 0
-        self._fd = _create(path, force=force)
+        self._older = _older(path) if force else -1
+        try:
+            self._file = _create(path, over=self._older >= 0)
+        except RecordingError:
+            self._let_older_go()
+            raise
+        self._fd = self._file.fd
         self._size = 0
         self._index: list[tuple[int, Frame]] = []
         try:
@@ -75,8 +83,8 @@ class RecordingFile:
             self._put(MAGIC + b"%d\n" % VERSION)
             self._record(b"H", _host(host, hooks))
         except RecordingError:
+            self._file.discard()
             self._let_go()
-            path.unlink(missing_ok=True)
             raise
 
     @property
@@ -91,8 +99,26 @@ class RecordingFile:
         _write_moment(out, frame)
         place = self._size
         self._record(b"F", bytes(out.data) + frame.data)
+        if not self.moments:
+            self._named()
         self._index.append((self._size - place, frame._replace(data=b"")))
         self.moments += 1
+
+    def _named(self) -> None:
+        """Now there is something to lose an older one for."""
+        try:
+            self._file.commit()
+        except OSError as failed:
+            self._file.discard()
+            self._let_go()
+            raise RecordingError(f"{name_of(self.path)}: {failed.strerror}") from None
+        self._let_older_go()
+
+    def _let_older_go(self) -> None:
+        """It was locked, so that no two take its place."""
+        if self._older >= 0:
+            os.close(self._older)
+            self._older = -1
 
     def close(self) -> None:
         """Writes the index; nothing is lost where there is no space for it. A file without any
@@ -101,7 +127,7 @@ class RecordingFile:
             return
         with suppress(RecordingError):
             if not self.moments:
-                self.path.unlink(missing_ok=True)
+                self._file.discard()
             elif len(self._index) <= INDEXED:
                 place = self._size
                 self._record(b"I", zlib.compress(_index(self._index)))
@@ -112,8 +138,9 @@ class RecordingFile:
         if self._fd >= 0:
             with suppress(OSError):
                 os.fsync(self._fd)
-            os.close(self._fd)
+            self._file.close()
             self._fd = -1
+        self._let_older_go()
 
     def _record(self, kind: bytes, payload: bytes) -> None:
         self._put(HEAD.pack(kind, len(payload), zlib.crc32(kind + payload)) + payload)
@@ -126,6 +153,8 @@ class RecordingFile:
         except OSError as failed:
             with suppress(OSError):
                 os.ftruncate(self._fd, self._size)
+            if not self.moments:
+                self._file.discard()
             if failed.errno == ENOSPC:
                 self._let_go()
                 at = f"the recording ends after {self.moments} moments, which can be replayed"
@@ -134,38 +163,38 @@ class RecordingFile:
         self._size += len(octets)
 
 
-def _create(path: Path, *, force: bool) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+def _create(path: Path, *, over: bool) -> files.NewFile:
     try:
-        if force:
-            _remove(path)
-        fd = os.open(path, flags, 0o600)
+        return files.NewFile(path, over=over)
     except OSError as failed:
-        if failed.errno == EEXIST:
+        if failed.errno in (EEXIST, EISDIR):
             what = "is a directory" if path.is_dir() else "is there already; --force overwrites it"
             raise RecordingError(f"{name_of(path)} {what}") from None
         raise RecordingError(f"{name_of(path)} cannot be written: {failed.strerror}") from None
-    if os.geteuid() == 0:
-        with suppress(KeyError, ValueError, OSError):
-            os.fchown(fd, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
-    return fd
 
 
-def _remove(path: Path) -> None:
-    """An older recording, so that nothing else is lost by a slip; not one that is being made."""
+def _older(path: Path) -> int:
+    """An older recording, locked: nothing else is overwritten by a slip, nor one that is being
+    made. -1: nothing is there."""
     try:
         fd = opened(path)
     except FileNotFoundError:
-        return
+        return -1
+    except OSError as failed:
+        raise RecordingError(f"{name_of(path)} cannot be written: {failed.strerror}") from None
     try:
+        if path.is_symlink():
+            raise RecordingError(f"{name_of(path)} is a link, and is not overwritten")
         if os.fstat(fd).st_size and os.pread(fd, len(MAGIC), 0) != MAGIC:
             raise RecordingError(f"{name_of(path)} is no recording, and is not overwritten")
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
     except BlockingIOError:
-        raise RecordingError(f"{name_of(path)} is being recorded just now") from None
-    finally:
         os.close(fd)
+        raise RecordingError(f"{name_of(path)} is being recorded just now") from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 # -- what is in it ---------------------------------------------------------------------------

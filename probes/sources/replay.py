@@ -167,6 +167,10 @@ class Replay:
         del interface, rule
         raise Unsupported("this is a recording: nothing can be dropped in it")
 
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+        del interface, rule
+        return ()
+
     async def remove_rule(self, interface: str, rule: Rule) -> None:
         del interface, rule
         raise Unsupported("this is a recording: its rules cannot be ended")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +34,11 @@ def _address(raw: bytes) -> str:
     if raw[:12] == b"\0" * 10 + b"\xff\xff":
         return socket.inet_ntop(socket.AF_INET, raw[12:])
     return socket.inet_ntop(socket.AF_INET6, raw)
+
+
+def named(names: Sequence[str], number: int) -> str:
+    """names[number]; "?7" for a number that has no name, whatever a map may hold."""
+    return names[number] if 0 <= number < len(names) else f"?{number}"
 
 
 def errno_name(number: int) -> str:

@@ -70,7 +70,7 @@ static inline u64 parse_ip6(CONTEXT, u64 at, struct packet *p) {
             if (bpf_ntohs(part.offset) & 0xfff8)
                 return 0;
             at += 8;
-        } else if (next == 0 || next == 43 || next == 60 || next == 135 || next == 51) {
+        } else if (next == 0 || next == 43 || next == 60 || next == 51) {
             if (LOAD(at, option))
                 return 0;
             p->protocol = option.next;

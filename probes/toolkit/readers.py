@@ -11,11 +11,14 @@ from errno import ENODEV
 from fcntl import ioctl
 from typing import Any
 
-from probes.errors import Gone
+from probes.errors import Gone, ProbeError
+from probes.kernel.netlink import route
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.tick_cache import once, shared
+from probes.units import Unit
 
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
+_MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel
 _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 Open = Callable[[Opening], Callable[[], Reading]]
 Extra = Callable[[Opening], Callable[[Row], Mapping[str, Value]]]
@@ -120,8 +123,13 @@ class _Whole:
 
 
 def interface_name(ifindex: int) -> str:
-    """The name an interface has now. Raises Gone, or OSError where it could not be asked."""
-    if shared() and (name := once(_names).get(ifindex)):
+    """The name an interface has now. Raises Gone, or OSError where it could not be asked.
+
+    Any number will do: one that no interface can have is of one that is not there.
+    """
+    if not 0 < ifindex <= _MOST_IFINDEX:
+        raise Gone(f"no interface can have the number {ifindex}")
+    if shared() and (name := once(route.names).get(ifindex)):
         return name
     try:
         return socket.if_indextoname(ifindex)
@@ -136,10 +144,6 @@ def interface_name(ifindex: int) -> str:
                 raise
             raise Gone("the interface is not there any more") from None
     return os.fsdecode(answer[:16].split(b"\0")[0])
-
-
-def _names() -> dict[int, str]:
-    return dict(socket.if_nameindex())
 
 
 def name_or_number(ifindex: int) -> str:
@@ -180,7 +184,23 @@ def _getter(column: Column, table: Table) -> Callable[[Flat], Any]:
     place, decode = table.fields[column.field], column.decode
     if decode is None:
         return lambda entry: entry[place]
-    return lambda entry: decode(entry[place])
+
+    def decoded(entry: Flat) -> Any:
+        try:
+            return decode(entry[place])
+        except (ProbeError, OSError, MemoryError):
+            raise  # not of the value: what it asked for cannot be had just now
+        except Exception:  # one odd value does not cost the other columns, nor the other rows
+            return _odd(column, entry[place])
+
+    return decoded
+
+
+def _odd(column: Column, raw: Any) -> Value:
+    """What stands for a value that cannot be decoded."""
+    if column.unit is not Unit.TEXT:
+        return None
+    return f"?{raw.hex() if isinstance(raw, bytes) else raw}"
 
 
 def record(table: Table, entry: Flat) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from ipaddress import ip_network
 
 import pytest
@@ -27,6 +29,10 @@ from probes.drop_rule import DEFAULT_TTL, PROTOCOLS, Rule, RuleError, parse, par
             Rule(ip_network("198.51.100.9"), 6, 22, 90),
         ),
         ("0.0.0.0/0 udp", Rule(ip_network("0.0.0.0/0"), 17)),
+        ("src ::ffff:192.0.2.7", Rule(ip_network("192.0.2.7/32"))),
+        ("src ::ffff:192.0.2.0/120 tcp", Rule(ip_network("192.0.2.0/24"), 6)),
+        ("src ::ffff:0:0/96 udp", Rule(ip_network("0.0.0.0/0"), 17)),
+        ("src ::/95 udp", Rule(ip_network("::/95"), 17)),
     ],
 )
 def test_what_a_text_says(text: str, rule: Rule) -> None:
@@ -64,7 +70,16 @@ def test_every_protocol_with_a_name_is_read_and_shown_by_it(name: str) -> None:
         ("", "every packet"),
         ("ttl 5m", "every packet"),
         ("src 0.0.0.0/0", "every packet"),
-        ("src ::/0 ttl 5m", "every packet"),
+        ("src ::/0 ttl 5m", "every packet of IPv6"),
+        ("src ::ffff:0:0/96", "every packet of IPv4"),
+        ("src fe80::1%eth0", "no zone: write it without '%eth0'"),
+        ("proto " + "9" * 5000, "300 characters at most"),
+        ("proto " + "9" * 200, "no protocol"),
+        ("dport " + "9" * 200, "no port"),
+        ("dport \u0665\u0663", "no port"),
+        ("icmp ttl \u0665m", "no time"),
+        ("icmp ttl " + "9" * 200 + "h", "no time"),
+        ("src ::ffff:192.0.2.7 icmp6", "not a protocol of IPv4"),
         ("src 127.0.0.1", "loopback"),
         ("src 127.0.0.0/8 proto icmp", "loopback"),
         ("src ::1 tcp dport 80", "loopback"),
@@ -94,6 +109,55 @@ def test_what_is_no_rule_is_refused_in_a_sentence(text: str, says: str) -> None:
         parse(text)
     assert len(str(refused.value)) < 160
     assert "\n" not in str(refused.value)
+
+
+WORDS = (
+    "src", "proto", "dport", "ttl", "udp", "tcp", "icmp6", "ipv6-icmp", "192.0.2.0/24", "::/1",
+    "::", "1.2.3.4/0.0.0.255", "fe80::1%25", "::ffff:1.2.3.4/97", "53", "5m", "1e9", "nan", "inf",
+    "-1", "0x10", "\u00b2", "\u0665", "+7", "1_0", "\u0663.\u0663.\u0663.\u0663", "//", "/", ":",
+    "..", "%", "'", '"', "\\", "\x00", "\x1b[2J", "\n", "\ud800", "\udcff", "İ", "ß", "\U0001f980",
+    "0" * 299, "9" * 4400, "a" * 70000, "::" * 90,
+)  # fmt: skip
+
+
+def _odd_texts() -> list[str]:
+    """Words of rules and what is none, put together at random, whole and cut to pieces."""
+    chance = random.Random(15)
+    made = []
+    for _ in range(20000):
+        words = chance.choices(WORDS, k=chance.randint(0, 7))
+        text = chance.choice((" ", " ", "", "\t", "\u3000")).join(words)
+        begin = chance.randint(0, 3)
+        made.append(text[begin : chance.choice((None, None, 40, 299))])
+        made.append("".join(chr(chance.choice((chance.randrange(128), chance.randrange(0x110000))))
+                            for _ in range(chance.randint(0, 12))))  # fmt: skip
+    return made
+
+
+@pytest.mark.parametrize("read", [parse, parse_on])
+def test_no_text_raises_anything_but_one_sentence(
+    read: Callable[[str], Rule | tuple[str, Rule]],
+) -> None:
+    """What is a rule is shown as it can be written again."""
+    for text in _odd_texts():
+        try:
+            made = read(text)
+        except RuleError as refused:
+            said = str(refused)
+            assert said.isprintable(), ascii(text)
+            assert 0 < len(said) < 200, ascii(text)
+        else:
+            rule = made[1] if isinstance(made, tuple) else made
+            assert parse(str(rule)).what == rule.what
+            assert 1 <= rule.ttl <= 86400
+
+
+@pytest.mark.parametrize("ttl", [float("nan"), float("inf"), -1.0, 0.99, 86400.5])
+def test_a_rule_lives_for_a_second_at_least_and_a_day_at_most(ttl: float) -> None:
+    with pytest.raises(RuleError, match="1 second to 24 hours"):
+        Rule(protocol=17, ttl=ttl)
+    assert parse("udp ttl 1").ttl == 1
+    assert parse("udp ttl 24h").ttl == 86400
 
 
 def test_an_interface_is_named_before_the_colon() -> None:

@@ -23,7 +23,7 @@ from probes.recording.bookmarks import Noticing, marks
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Encoder, Tick
 from probes.recording.reader import Recording
-from probes.recording.tape import Frame
+from probes.recording.tape import Frame, Reel
 from probes.recording.writer import RecordingError, RecordingFile
 from probes.sources.replay import Replay
 from tests.support.recordings import HOST, demo_ticks, record
@@ -96,7 +96,7 @@ def use(path: Path) -> int:
             tick, since = played.at(n), played.since(n)
         except Malformed:
             continue
-        _look(played, n)
+        look(played, n)
         document(played.host, tick.wall, tick.interval, snapshots, tick.rules, since)
         report(played.host, snapshots, tick.rules, since)
         good += 1
@@ -105,7 +105,7 @@ def use(path: Path) -> int:
     return good
 
 
-def _look(played: Recording, number: int) -> None:
+def look(played: Reel, number: int) -> None:
     """What every pane makes of a moment: rows, their details, what is wrong, what is below."""
     figures = [f for p in panes(played.hooks) for f in (*p.figures, *p.kept)]
     view = past_view(View(played.hooks, History(figures)), played, number)

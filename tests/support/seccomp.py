@@ -14,8 +14,8 @@ import platform
 import struct
 import sys
 
-_NUMBERS = {"x86_64": {"bpf": 321, "perf_event_open": 298}}.get(
-    platform.machine(), {"bpf": 280, "perf_event_open": 241}
+_NUMBERS = {"x86_64": {"bpf": 321, "perf_event_open": 298, "socket": 41}}.get(
+    platform.machine(), {"bpf": 280, "perf_event_open": 241, "socket": 198}
 )
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
 _RET_ERRNO, _RET_ALLOW = 0x00050000, 0x7FFF0000

@@ -12,32 +12,45 @@ from probes.custom.catalogue import Catalogue
 from probes.doctor import checks
 from probes.doctor.checks import Fact, Finding
 from probes.doctor.program_types import Found
-from probes.errors import Gone
+from probes.errors import Gone, ProbeError
 from probes.ladder.attachment import Modules
 from probes.model import Hook, HookId, TargetKind
 from probes.units import printable
 from tui.output.document import dumps
 
 
-def examine(ids: Sequence[HookId]) -> list[Finding]:
+def examine(ids: Sequence[HookId]) -> tuple[list[Fact], list[Finding]]:
     """Asks the kernel about the hooks that were named, or about all."""
     hooks = Catalogue()
     compiler = Compiler(hooks.values(), cached=True)
     modules = Modules(compiler)
     try:
-        if ids:
-            return [
-                checks.examine(
-                    hooks.find(id.hook), modules, target=id.target, ifindex=_ifindex(id), asked=True
-                )
-                for id in ids
-            ]
-        # A system call has to be named for its hook to compile; any does for the question.
-        return [
-            checks.examine(h, modules, target=_any_target(h), asked=False) for h in hooks.values()
-        ]
+        refusal = checks.uncompiled(modules)
+        return list(checks.facts(refusal)), _findings(ids, hooks, modules, refusal)
     finally:
         compiler.close()
+
+
+def _findings(
+    ids: Sequence[HookId], hooks: Catalogue, modules: Modules, refusal: ProbeError | None
+) -> list[Finding]:
+    if ids:
+        return [
+            checks.examine(
+                hooks.find(id.hook),
+                modules,
+                target=id.target,
+                ifindex=_ifindex(id),
+                asked=True,
+                compiler=refusal,
+            )
+            for id in ids
+        ]
+    # A system call has to be named for its hook to compile; any does for the question.
+    return [
+        checks.examine(h, modules, target=_any_target(h), asked=False, compiler=refusal)
+        for h in hooks.values()
+    ]
 
 
 def _any_target(hook: Hook) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TextIO
 
 from probes.custom import spec
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import Rule, RuleError, parse_on
 from probes.model import HookId, TargetKind
-from probes.sources.live import budget
+from probes.recording import files
+from probes.sources.live import budget, memory
+from probes.units import printable
 from tui.output.formats import FORMATS
 
 
@@ -59,11 +60,18 @@ def hook_options(parser: argparse.ArgumentParser) -> None:
 
 
 def watch_options(parser: argparse.ArgumentParser) -> None:
+    memory_option(parser)
     parser.add_argument(
         "--observe-only", action="store_true", help="attach nothing in a data path, ever"
     )
     budget_option(parser)
     drop_option(parser)
+    parser.add_argument(
+        "--drop-anyway",
+        action="store_true",
+        help="take --drop without a terminal also where no connection is found that leads here, "
+        "which rules would spare",
+    )
     rung_option(parser)
 
 
@@ -75,6 +83,17 @@ def budget_option(parser: argparse.ArgumentParser) -> None:
         default=budget.DEFAULT,
         help="what all hooks' programs may take of one CPU, as 2%%, or off (default 5%%): "
         "beyond it the dearest hook is slowed, then detached",
+    )
+
+
+def memory_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--memory",
+        metavar="MB",
+        type=_memory,
+        default=memory.DEFAULT,
+        help="what ebpftop, the compiler and the maps may use (default 200): beyond it the oldest "
+        "and least active is forgotten, and how much is said",
     )
 
 
@@ -163,13 +182,22 @@ def _drop(text: str) -> tuple[str, Rule]:
         raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
-def writable(path: str) -> TextIO:
-    """Opened now: nobody should find out only after they have waited."""
+def writable(path: str) -> Path:
+    """Looked at now: nobody should find out only after they have waited. What is there stays until
+    there is something to write."""
     try:
-        return Path(path).open("w", encoding="utf-8")
+        files.check(Path(path))
     except OSError as refused:
-        wrong = f"{path} cannot be written: {refused.strerror}"
+        wrong = f"{printable(path)} cannot be written: {refused.strerror}"
         raise argparse.ArgumentTypeError(wrong) from None
+    return Path(path)
+
+
+def _memory(text: str) -> int:
+    try:
+        return memory.parse(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def _budget(text: str) -> float | None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
 from probes.custom.catalogue import Catalogue
+from probes.drop_rule import Rule
+from probes.errors import Denied
 from probes.model import Enforced, Hook, Sample, State
 from probes.units import printable
+from tui.session import own_usage
+from tui.terminal import leaving
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live  # bpf and netlink are not needed for `hooks`
@@ -49,41 +52,73 @@ def make_live(arguments: argparse.Namespace) -> Live:
         drops=arguments.drops,
         observe_only=arguments.observe_only,
         percent=arguments.budget,
+        limit=arguments.memory,
+        used=own_usage.memory,
     )
-    for interface, _ in arguments.drops:
+    for interface, rule in arguments.drops:
         live.check_rule(interface)
+        _be_careful(live, interface, rule, anyway=arguments.drop_anyway)
     return live
+
+
+def _be_careful(live: Live, interface: str, rule: Rule, *, anyway: bool) -> None:
+    """Say what the rule may cut off. Raises Denied where nobody is there to read it."""
+    cautions = live.cautions_of(interface, rule)
+    if cautions.unseen and not anyway and not at_terminal():
+        raise Denied(
+            f"{interface}: {rule.what} is not dropped: {cautions.unseen}",
+            remedy="With --drop-anyway it is, all the same.",
+        )
+    say(f"{interface}: {rule.what}: {caution}" for caution in cautions.sentences)
+
+
+def at_terminal() -> bool:
+    """Whether somebody sits there who reads what is said."""
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def batch(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:
     """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
 
     async def run() -> int:
+        status = leaving.FAILED
         try:
-            return await until_signal(_attached(live, watch))
+            status = await until_signal(_attached(live, watch))
+            return status
         finally:
+            leaving.begin(status)
             await live.close()
-            say((*live.notices, *live.ended_rules))
 
-    return asyncio.run(run())
+    try:
+        return in_order(live, run())
+    finally:
+        say((*live.notices, *live.ended_rules))
+
+
+def in_order(live: Live, running: Coroutine[None, None, int]) -> int:
+    """Run it. Whatever hangs once it has begun to leave, the process ends in time."""
+    with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
+        try:
+            return asyncio.run(running)
+        finally:
+            if not watch.signalled:
+                watch.stay()
 
 
 async def until_signal(running: Coroutine[None, None, int]) -> int:
     """Its exit status, or that of the signal that came first."""
-    work = asyncio.ensure_future(running)
+    work, loop = asyncio.ensure_future(running), asyncio.get_running_loop()
     came: list[int] = []
 
-    def leave(number: int) -> None:
-        came.append(number)
+    def cancel(status: int) -> None:
+        came.append(status)
         work.cancel()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, leave, number)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        return 128 + came[0]
+    with leaving.leaving_by(lambda status: loop.call_soon_threadsafe(cancel, status)):
+        try:
+            return await work
+        except asyncio.CancelledError:
+            return came[0]
 
 
 async def _attached(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:

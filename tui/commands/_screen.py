@@ -31,6 +31,7 @@ def show(
             slow_link=arguments.slow_link,
             mouse=arguments.mouse,
             settled=settled,
+            memory=arguments.memory,
         )
     except theme.ThemeError as wrong:
         raise UsageError(str(wrong)) from None

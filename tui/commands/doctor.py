@@ -33,15 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from probes.doctor import checks  # what attaches is not loaded for `--help`
     from tui.commands import _doctor
 
     if arguments.programs is not None:
         return _programs(arguments)
     say(Catalogue().complaints)
-    findings = _doctor.examine(arguments.hooks or ())
+    facts, findings = _doctor.examine(arguments.hooks or ())
     report = _doctor.as_json if arguments.json else _doctor.as_text
-    print(report(checks.facts(), findings))
+    print(report(facts, findings))
     return DONE
 
 

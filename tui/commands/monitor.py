@@ -9,6 +9,8 @@ from tui.commands import _options
 from tui.commands._run import UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
+from tui.session import own_usage
+from tui.terminal import leaving
 
 HELP = "the live monitor"
 ORDER = 0
@@ -55,10 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
         drops=arguments.drops,
         observe_only=arguments.observe_only,
         percent=arguments.budget,
+        limit=arguments.memory,
+        used=own_usage.memory,
     )
     live.check()
+    for interface, rule in arguments.drops:
+        say(f"{interface}: {rule.what}: {c}" for c in live.cautions_of(interface, rule).sentences)
     try:
-        return show(live, arguments, settled)
+        with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
+            return show(live, arguments, settled)
     finally:
         say((*live.notices, *live.ended_rules))
 
@@ -92,6 +99,9 @@ def _remote(arguments: argparse.Namespace) -> int:
         for remote in remotes:
             try:
                 await remote.connect()
+                for interface, rule in arguments.drops:
+                    cautions = await remote.cautions(interface, rule)
+                    say(f"{remote.name}: {interface}: {rule.what}: {c}" for c in cautions)
             except ProbeError as why:
                 failed.append(why)
                 remote.later(why)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probes.model import HookId, State
+from probes.recording import files
+from probes.units import printable
 from tui.commands import _options
-from tui.commands._run import batch, make_live, verdict
+from tui.commands._run import UsageError, batch, make_live, verdict
 from tui.output import flamegraph
 from tui.output import profile as profiles
 
@@ -34,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--svg", metavar="FILE", type=_options.writable, help="a flame graph into that file"
     )
-    parser.set_defaults(hooks=[HookId("profile")], drops=[], observe_only=False)
+    parser.set_defaults(hooks=[HookId("profile")], drops=[], drop_anyway=False, observe_only=False)
     _options.rung_option(parser)
     _options.budget_option(parser)
+    _options.memory_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,10 +60,19 @@ def run(arguments: argparse.Namespace) -> int:
                 print(profiles.folded(profile), end="")
             elif arguments.svg:
                 title = f"{live.host.name}: CPU, {arguments.seconds:g} s ({sample.status.rung})"
-                with arguments.svg as file:
-                    file.write(flamegraph.svg(profile, title))
+                _write(arguments.svg, flamegraph.svg(profile, title))
             else:
                 print(profiles.text(profile, arguments.seconds))
         return verdict(arguments, [sample])
 
     return batch(make_live(arguments), watch)
+
+
+def _write(path: Path, picture: str) -> None:
+    """Readable for whoever may read the folder's other files. Raises UsageError."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    try:
+        files.replace(path, picture, mode=0o666 & ~umask)
+    except OSError as refused:
+        raise UsageError(f"{printable(str(path))} cannot be written: {refused.strerror}") from None

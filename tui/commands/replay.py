@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -18,9 +17,10 @@ from probes.model import HookId, Sample
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.recording.reader import Recording
+from probes.recording.writer import RecordingError, name_of
 from probes.sources.replay import Replay
 from tui.commands import _options
-from tui.commands._run import DONE, UsageError
+from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
 from tui.output.formats import Shown, printer
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _options.format_options(parser, None)
     _options.screen_options(parser)
+    _options.memory_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,14 +76,57 @@ def moment_at(played: Recording, text: str) -> int:
     return played.near(meant(text, begin, end, now=begin))
 
 
-def _shown(played: Recording, first: int, last: int, hits: Hits) -> Iterator[Shown]:
+class _Unread:
+    """What could not be read: the first few are said, once there is something else to say.
+
+    first: why the first could not; "": all could.
+    """
+
+    SAID, GIVEN_UP = 5, 200
+    """Parts that are said; those in a row after which no more is looked for."""
+
+    def __init__(self, note: str) -> None:
+        self.first = ""
+        self._parts, self._in_a_row = 0, 0
+        self._waiting = [note] if note else []
+
+    def add(self, wall: float, damaged: Malformed) -> None:
+        self.first = self.first or str(damaged)
+        self._parts += 1
+        self._in_a_row += 1
+        if self._parts <= self.SAID:
+            clock = datetime.fromtimestamp(wall).strftime("%H:%M:%S")
+            self._waiting.append(f"{clock} cannot be read: {damaged}")
+
+    def read(self) -> None:
+        """A moment could."""
+        self._in_a_row = 0
+        self.say()
+
+    def say(self) -> None:
+        say(self._waiting)
+        self._waiting.clear()
+
+    @property
+    def enough(self) -> bool:
+        return self._in_a_row >= self.GIVEN_UP
+
+    def end(self) -> None:
+        self.say()
+        if self._parts > self.SAID:
+            say([f"{self._parts - self.SAID} more parts of it cannot be read"])
+
+
+def _shown(
+    played: Recording, first: int, last: int, hits: Hits, unread: _Unread
+) -> Iterator[Shown]:
     """Each moment; hits gets to know what drop rules had dropped before the first."""
     trails: dict[str, Trail] = {}
     since: dict[HookId, Sample] = {}
     snapshots: dict[HookId, Snapshot] = {}
     before: Tick | None = None
     number = first
-    while number < last:
+    while number < last and not (unread.enough or played.hopeless):
         try:
             if before is None:  # the first, or after what could not be read
                 trails = {hook: trail for hook, (trail, _) in played.trails(number).items()}
@@ -91,8 +135,7 @@ def _shown(played: Recording, first: int, last: int, hits: Hits) -> Iterator[Sho
                     hits.take(earlier.rules)
             tick = played.at(number)
         except Malformed as damaged:
-            clock = datetime.fromtimestamp(played.moment(number).wall).strftime("%H:%M:%S")
-            print(f"ebpftop: {clock} cannot be read: {damaged}", file=sys.stderr)
+            unread.add(played.wall(number), damaged)
             number = played.key_after(number) or last
             before = None
             continue
@@ -104,6 +147,7 @@ def _shown(played: Recording, first: int, last: int, hits: Hits) -> Iterator[Sho
             snapshots |= {s.id: s for s in trail.snapshots(samples)}
         for id in [i for i in snapshots if i.hook not in tick.samples]:
             del snapshots[id]
+        unread.read()
         yield Shown(
             played.host, tick.wall, tick.interval, list(snapshots.values()), tick.rules, since
         )
@@ -114,14 +158,19 @@ def _shown(played: Recording, first: int, last: int, hits: Hits) -> Iterator[Sho
 def _print_moments(path: Path, form: str, at: str | None, count: int | None) -> None:
     """Prints each moment, or so many from one on. at: as `time_expr.meant`, from the beginning.
 
-    What cannot be read is left out and said. Raises RecordingError, TimeError, BrokenPipeError.
+    What cannot be read is left out and said. Raises RecordingError (also where nothing can be
+    read), TimeError, BrokenPipeError.
     """
     with closing(Recording(path, Catalogue(), builder.recalled)) as played:
-        if played.note:
-            print(f"ebpftop: {played.note}", file=sys.stderr)
         first = 0 if at is None else moment_at(played, at)
         last = played.end if count is None else min(first + count, played.end)
-        hits = Hits()
+        hits, unread, printed = Hits(), _Unread(played.note), False
         show = printer(form, played.hooks.values(), several=last - first != 1, hits=hits)
-        for shown in _shown(played, first, last, hits):
+        for shown in _shown(played, first, last, hits, unread):
             print(show(shown), flush=True)
+            printed = True
+        if not printed:
+            raise RecordingError(
+                f"{name_of(path)}: nothing can be read of that time: {unread.first}"
+            )
+        unread.end()

@@ -9,6 +9,7 @@ import sys
 
 from probes.drop_rule import RuleError
 from tui.commands._run import DONE, UsageError, say, until_signal, version
+from tui.terminal import leaving
 
 HELP = ""
 ORDER = 90
@@ -45,11 +46,20 @@ def run(arguments: argparse.Namespace) -> int:
         )
         source = Demo(interval=begin.interval) if arguments.demo else live
         served = server.Serving(source, reader, writer, version())
+        status = leaving.FAILED
         try:
-            return await until_signal(served.run(begin.id, live.check))
+            with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
+                status = await until_signal(served.run(begin.id, live.check))
+            return status
         finally:
+            leaving.begin(status)
             await source.close()
             say((*live.notices, *live.ended_rules))
             await protocol.sent(writer)
 
-    return asyncio.run(run())
+    with leaving.watching() as watch:
+        try:
+            return asyncio.run(run())
+        finally:
+            if not watch.signalled:
+                watch.stay()

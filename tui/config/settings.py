@@ -10,12 +10,13 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from probes.recording import files
+from tui.config import paths
 from tui.config.presets import FIELDS as PRESET_FIELDS
 from tui.config.presets import Preset
 
@@ -56,8 +57,7 @@ class Settings:
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
     """$XDG_CONFIG_HOME/ebpftop, or ~/.config/ebpftop."""
-    base = environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "ebpftop"
+    return paths.config(environ)
 
 
 def path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -250,7 +250,8 @@ def save(file: Path, wanted: Mapping[str, Any]) -> None:
         text = file.read_text(encoding="utf-8") if file.exists() else _HEAD
         document = tomlkit.parse(text)
         _bring_in(document, wanted)
-        _replace(file, tomlkit.dumps(document))
+        files.make_folder(file.parent)
+        files.replace(file, tomlkit.dumps(document))
     except OSError as error:
         raise SettingsError(f"not saved: {file}: {error.strerror}") from error
 
@@ -275,23 +276,3 @@ def _bring_in(table: Any, wanted: Mapping[str, Any]) -> None:
                 _bring_in(table[key], value)
         elif table[key] != value if key in table else value != _USUAL.get(key):
             table[key] = value
-
-
-def _replace(file: Path, text: str) -> None:
-    """Atomically; the file's owner and mode stay."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as out:
-            with suppress(OSError):  # a new one, or another's: then it is ours
-                before = file.stat()
-                os.fchmod(out.fileno(), before.st_mode & 0o777)
-                os.fchown(out.fileno(), before.st_uid, before.st_gid)
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(file)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 
 from probes.analysis.flows import Since
 from probes.analysis.funnel import Stage, funnel, interfaces
@@ -151,6 +152,7 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
             "map_memory": sample.cost.map_memory,
         },
         "lost": sample.lost,
+        "forgotten": sample.forgotten,
         "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],
         "rows": rows(snapshot),
         **(
@@ -182,7 +184,7 @@ def _log(columns: Sequence[Column], entry: Sequence[object]) -> dict[str, object
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return round(value, 3) if value is not None and isfinite(value) else None
 
 
 # -- text ------------------------------------------------------------------------------------
@@ -249,6 +251,8 @@ def text(group: Sequence[Snapshot]) -> str:
         lines.append(f"  note: {printable(status.note)}")
     if lost := sum(s.sample.lost for s in group):
         lines.append(f"  {count(lost)} events were not seen (a map was full)")
+    if forgotten := sum(s.sample.forgotten for s in group):
+        lines.append(f"  {count(forgotten)} more rows were left out: the least active (--memory)")
     counters = [c.name for c in hook.stored if c.kind is Kind.COUNTER and not c.hidden]
     rows = sorted(
         (r for s in group for r in s.rows),

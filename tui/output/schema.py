@@ -91,6 +91,7 @@ def _hook() -> Schema:
             "note": _TEXT_OR_NULL,
             "cost": {"anyOf": [{"type": "null"}, cost]},
             "lost": {**_COUNT, "description": "events that were not seen"},
+            "forgotten": {**_COUNT, "description": "rows left out to stay within --memory"},
             "columns": _array(column),
             "rows": _array({"type": "object"}),
         }

@@ -111,7 +111,10 @@ def _waits(view: View, pane: Pane) -> bool:
 def _blind(view: View, pane: Pane) -> str:
     """What of it cannot be seen, and why; "" where all that is needed stands."""
     for hook in pane.needs:
-        status = next((s for s in view.statuses if s.id.hook == hook), None)
+        of_hook = [s for s in view.statuses if s.id.hook == hook]
+        if unread := next((s.unread for s in of_hook if s.unread), ""):
+            return f"{hook} {unread}"
+        status = next(iter(of_hook), None)
         if status is None or status.state in (State.ATTACHED, State.ATTACHING):
             continue
         if status.state is State.PASSIVE:
@@ -169,6 +172,8 @@ def _summary(view: View) -> tuple[str, str]:
         return _WAITING, "muted"
     if max((view.ticks or view.history.ticks).values(), default=0) < LEARN:
         return f"ok so far: what is usual is known after {LEARN} readings", "muted"
+    if unread := next((s for s in view.statuses if s.unread), None):
+        return label(f"{unread.id} {unread.unread}"), "warn"
     return "ok: nothing is unusual against the last minutes", "muted"
 
 

@@ -1,21 +1,33 @@
-"""`export`: an HTTP server that has the metrics of `metrics.Exported`."""
+"""`export`: an HTTP server that has the metrics of `metrics.Exported`.
+
+Whoever asks gets few threads, few file descriptors and little time: programs are attached in the
+same process, and must not go without because of that.
+"""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
 from ipaddress import ip_address
 from socketserver import ThreadingTCPServer
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 
 from tui.prometheus.metrics import Exported
 
 SLOWEST = 10.0
-"""Seconds that a client may take to ask."""
+"""Seconds that a client may take to ask and to read the answer."""
+MOST_CLIENTS, YOUNG = 16, 1.0
+"""Connections at a time, and seconds after which one of them makes way for another."""
+_BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+_PAUSE = 0.1
+"""Seconds until another connection is tried to be taken, where this process is short of memory."""
 
 
 class Address(NamedTuple):
@@ -57,7 +69,12 @@ class _Handler(MetricsHandler):
     server_version, sys_version = "ebpftop", ""
 
     def do_GET(self) -> None:
-        path = urlsplit(self.path).path
+        try:
+            path = urlsplit(self.path).path
+            parse_qs(urlsplit(self.path).query)
+        except ValueError:
+            self.send_error(400)
+            return
         if path == "/metrics":
             super().do_GET()
         elif path == "/":
@@ -65,12 +82,40 @@ class _Handler(MetricsHandler):
         else:
             self._say(404, "there is only /metrics here\n")
 
-    def _say(self, status: int, text: str) -> None:
+    def do_HEAD(self) -> None:
+        """What GET answers, without its body."""
+        self.do_GET()
+
+    def end_headers(self) -> None:
+        super().end_headers()
+        if self.command == "HEAD":
+            self.wfile = _Nowhere()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """In a line, and without a word of what was asked."""
+        del message, explain
+        self.close_connection = True
+        self.request_version = "HTTP/1.0"  # else what is no request gets no status either
+        if code == 501:  # what the library says of methods that it does not know
+            self._say(405, "metrics can only be read: GET or HEAD\n", Allow="GET, HEAD")
+        else:
+            self._say(code, "this is no request that is answered here\n")
+
+    def _say(self, status: int, text: str, **headers: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
         self.send_header("Content-Length", str(len(text)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(text.encode())
+
+
+class _Nowhere(BytesIO):
+    """Where the body goes of which only the headers were asked for."""
+
+    def write(self, octets: Any) -> int:
+        return len(octets)
 
 
 class Server(ThreadingTCPServer):
@@ -78,8 +123,12 @@ class Server(ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    block_on_close = False
+    request_queue_size = 2 * MOST_CLIENTS
 
     def __init__(self, address: Address) -> None:
+        self._clients: dict[socket.socket, float] = {}
+        self._lock = threading.Lock()
         try:
             found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             self.address_family, _, _, _, place = found[0]
@@ -91,6 +140,55 @@ class Server(ThreadingTCPServer):
 
     def handle_error(self, _request: Any, _client: Any) -> None:
         """Whoever hangs up in the middle is no error of ours."""
+
+    # -- who is answered -----------------------------------------------------------------------
+
+    def get_request(self) -> tuple[Any, Any]:
+        """The next connection. Raises OSError where there can be none at the moment."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(_PAUSE)  # it waits on: the listener is readable at once again
+            raise
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether it is answered: not where all places are taken by others that came just now."""
+        del client_address
+        now = time.monotonic()
+        with self._lock:
+            if len(self._clients) >= MOST_CLIENTS:
+                oldest = min(self._clients, key=self._clients.__getitem__)
+                if now - self._clients[oldest] < YOUNG:
+                    with suppress(OSError):
+                        request.send(_BUSY, socket.MSG_DONTWAIT)
+                    return False
+                self._end(oldest)
+            self._clients[request] = now
+        return True
+
+    def service_actions(self) -> None:
+        """Called twice a second: a client's time is that of the whole conversation."""
+        late = time.monotonic() - SLOWEST
+        with self._lock:
+            for client in [c for c, since in self._clients.items() if since < late]:
+                self._end(client)
+
+    def _end(self, client: socket.socket) -> None:
+        """Its thread notices, and closes it."""
+        self._clients.pop(client, None)
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started at the moment
+            self.shutdown_request(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._clients.pop(request, None)
+        super().shutdown_request(request)
 
     def serve(self, exported: Exported) -> None:
         """In a thread of its own, which has the capabilities that the caller has now."""

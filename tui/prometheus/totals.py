@@ -1,34 +1,35 @@
 """Counters for export: they only grow, and of no more rows than were asked for.
 
-Rows with the same labels are one. The busiest have a place of their own; all the others are
-counted together, in `rest`. What a row counted is in one of the two and stays there, so neither
-ever goes back:
+Rows with the same labels are one. Those that did most since the last reading have a place of their
+own; all the others are counted together, in `rest`. Nothing is lost and nothing goes back:
 
 - A row counts for itself from when it has a place; what it counted before is in the rest.
-- A place stays until its row has not been among the busiest for STAY seconds, or gone so long.
-  What it counts from then on is in the rest; should it come back, it begins at zero, as after a
-  restart.
+- It keeps its place until another did more, or until it has been gone for STAY seconds. All that it
+  counted is added to the rest then, so that the sum over all is always what was counted. Should it
+  come back, it begins at zero, as after a restart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
 from operator import add, sub
 
 from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value
 from probes.units import Unit, printable
 
 STAY = 300.0
-"""Seconds that a place is kept: as long as Prometheus looks back."""
+"""Seconds that the place of a row is kept which is not there: as long as Prometheus looks back."""
 HALF_LIFE = 60.0
-"""Seconds after which what a row did counts half for who is busiest."""
+"""Seconds after which what a row did counts half, where several did the same since."""
 OTHER = "other"
 """The value of every label of the rest."""
 _LEVELS = frozenset({Unit.COUNT, Unit.PACKETS, Unit.BYTES, Unit.NS, Unit.US, Unit.PERCENT})
 _TIMES = frozenset({Unit.NS, Unit.US, Unit.PERCENT})
 
 Labels = tuple[str, ...]
+Busy = tuple[float, float]
 Grown = int | float | tuple[int, ...] | None
 """A counter's sum, a histogram's, or None: it was never known."""
 
@@ -84,12 +85,11 @@ class Place:
     """What is exported of one row.
 
     grown: by `Shape.sums`. levels, words: by the shape's; empty while the row is not there.
-    busy: how much it did lately. top: when it was among the busiest. seen: when it was there.
+    busy: what it did since the last reading, and lately. seen: when it was there.
     """
 
     grown: list[Grown]
-    top: float
-    busy: float = 0.0
+    busy: Busy = (0.0, 0.0)
     seen: float = 0.0
     levels: list[Value] = field(default_factory=list)
     words: Labels = ()
@@ -110,9 +110,9 @@ class Totals:
     def __init__(self, shape: Shape, most: int) -> None:
         self._shape, self._most = shape, most
         self._before: Sample | None = None
-        self._waiting: dict[Labels, float] = {}
+        self._waiting: dict[Labels, Busy] = {}
         self.rows: dict[Labels, Place] = {}
-        self.rest = Place([None] * len(shape.sums), 0.0)
+        self.rest = Place([None] * len(shape.sums))
         self.rest_labels = (OTHER,) * len(shape.labels)
         self.runs, self.run_ns, self.lost = 0, 0, 0
 
@@ -140,9 +140,9 @@ class Totals:
             if place is not self.rest:
                 place.words = what.words
         if before is None:  # what was counted since the boot is not what was done lately
-            self._waiting = dict.fromkeys(self._waiting, 0.0)
+            self._waiting = dict.fromkeys(self._waiting, (0.0, 0.0))
             for place in self.rows.values():
-                place.busy = 0.0
+                place.busy = 0.0, 0.0
 
     # -- what was added ------------------------------------------------------------------------
 
@@ -189,38 +189,38 @@ class Totals:
     def _note_busy(self, seen: Mapping[Labels, _Seen], elapsed: float) -> None:
         fading = 0.5 ** (elapsed / HALF_LIFE)
         for place in self.rows.values():
-            place.busy *= fading
+            place.busy = 0.0, place.busy[1] * fading
         waiting = {}
         for labels, what in seen.items():
-            did = sum(a for a in what.added if isinstance(a, int | float))
+            did = float(sum(a for a in what.added if isinstance(a, int | float)))
             if (place_ := self.rows.get(labels)) is not None:
-                place_.busy += did
+                place_.busy = did, place_.busy[1] + did
             elif labels != self.rest_labels:  # somebody may be called so
-                waiting[labels] = self._waiting.get(labels, 0.0) * fading + did
+                waiting[labels] = did, self._waiting.get(labels, (0.0, 0.0))[1] * fading + did
         self._waiting = waiting
 
     def _seat(self, seen: Mapping[Labels, _Seen], now: float) -> None:
-        busy = {labels: place.busy for labels, place in self.rows.items()} | self._waiting
-        top = sorted(busy, key=lambda labels: -busy[labels])[: self._most]
-        for labels in top:
-            if labels in self.rows and labels in seen:
-                self.rows[labels].top = now
         for labels in [b for b, p in self.rows.items() if b not in seen and now - p.seen >= STAY]:
-            del self.rows[labels]
-        for labels in top:
-            if labels in self._waiting and self._room(now):
-                place = Place([None] * len(self._shape.sums), now, self._waiting.pop(labels))
-                self.rows[labels] = place
+            self._give_up(labels)
+        for labels in nlargest(self._most, self._waiting, key=self._waiting.__getitem__):
+            if not self._room(self._waiting[labels][0]):
+                break
+            busy = self._waiting.pop(labels)
+            self.rows[labels] = Place([None] * len(self._shape.sums), busy, now)
 
-    def _room(self, now: float) -> bool:
-        """Whether there is a place, if need be that of the least busy of those that may go."""
+    def _room(self, did: float) -> bool:
+        """Whether there is a place, if need be that of a row that did less."""
         if len(self.rows) < self._most:
             return True
-        may_go = [labels for labels, place in self.rows.items() if now - place.top >= STAY]
-        if not may_go:
+        least = min(self.rows, key=lambda labels: self.rows[labels].busy)
+        if self.rows[least].busy[0] >= did:
             return False
-        del self.rows[min(may_go, key=lambda labels: self.rows[labels].busy)]
+        self._give_up(least)
         return True
+
+    def _give_up(self, labels: Labels) -> None:
+        """What the row counted goes on as the rest's."""
+        self.rest.grown = list(map(_sum, self.rest.grown, self.rows.pop(labels).grown))
 
 
 def _added(now: Value, was: Value) -> Grown:

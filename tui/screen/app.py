@@ -10,6 +10,9 @@ from collections.abc import Awaitable, Callable
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # both are read when textual is imported
 os.environ.setdefault("TEXTUAL_FPS", "20")
 
+from textual.events import CursorPosition, Event, Paste
+from textual.events import Key as KeyEvent
+
 from probes.model import HookId
 from probes.source import Source
 from tui.config.settings import Settings
@@ -62,6 +65,7 @@ class Monitor(Hosts):
         self.call_later(self._lay_out)  # when Textual has taken note of the size
 
     def on_live_table_selected(self) -> None:
+        self.chosen_anew()
         if self._mode == "pane":
             with self.drawing():
                 self.selected()
@@ -73,6 +77,27 @@ class Monitor(Hosts):
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
         self.action_pane(message.place)
+
+    # Keys: each is taken before the next one, so that what it asks gets what is typed after it
+
+    async def on_event(self, event: Event) -> None:
+        typed = isinstance(event, KeyEvent | Paste) and not event.is_forwarded
+        if typed and len(self.screen_stack) == 1:
+            await self._take(event)
+        elif isinstance(event, CursorPosition):
+            self.terminal_answered()
+        else:
+            await super().on_event(event)
+
+    async def _take(self, event: Event) -> None:
+        if isinstance(event, Paste):
+            self.prompt.paste(event.text)
+        elif isinstance(event, KeyEvent) and not await self._check_bindings(event.key, True):
+            self.key_pressed(event.key, event.time)
+            if self.prompt.question is not None:
+                await self.prompt.take(event)
+            else:
+                await self._check_bindings(event.key)
 
     # What keys do
 
@@ -91,6 +116,30 @@ class Monitor(Hosts):
 
     def action_quit_now(self) -> None:
         self.leave(0)
+
+    def action_quit_asking(self) -> None:
+        """Rules that stand end with us: asked once; the same key again leaves at once."""
+        stand = self._rules_that_stand()
+        if not stand:
+            self.leave(0)
+            return
+        keys = next((k.keys.split(",") for k in self.keymap.table if k.id == "quit"), [])
+        again = dict.fromkeys(keys, "yes")
+        choices = {"y": "yes", "Y": "yes", "n": "no", "N": "no", "enter": "no", **again}
+        what = "A drop rule stands and ends" if stand == 1 else f"{stand} drop rules stand and end"
+        self.prompt.ask(
+            Question(
+                f"{what} with this ebpftop. Leave?  (y, or the same key: yes, N: no)",
+                lambda answer: self.leave(0) if answer == "yes" else None,
+                choices=choices,
+                at_once=keys,
+            )
+        )
+
+    def _rules_that_stand(self) -> int:
+        if self.player is not None:
+            return 0  # those of a recording
+        return sum(e.rung is not None for s in self.stations for e in s.source.rules())
 
     def action_redraw(self) -> None:
         self.redraw()
@@ -251,17 +300,19 @@ def run(
     slow_link: bool | None = None,
     mouse: bool | None = None,
     settled: Settings | None = None,
+    memory: int | None = None,
 ) -> int:
     """Show the source until somebody leaves; then close it. Returns the exit status.
 
     others: further hosts. connect: awaited before anything is drawn: it may ask on the terminal.
+    memory: the bound in bytes, of which the last minutes get a part.
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     Raises theme.ThemeError before anything is drawn. None: as the settings say.
     """
     app = Monitor(
         source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,
-        settled=settled or Settings(),
+        settled=settled or Settings(), limit=memory,
     )  # fmt: skip
     app.join(others)
     _collect_seldom()

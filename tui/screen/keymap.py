@@ -32,7 +32,7 @@ class Key:
 
 KEYS = (
     Key("help", "question_mark,f1,h", "? F1 h", "help", "Help", "these keys", "General", 7),
-    Key("quit", "q,f10", "q F10", "quit_now", "Quit", "leave; everything is detached",
+    Key("quit", "q,f10", "q F10", "quit_asking", "Quit", "leave; everything is detached",
         "General", 6),
     Key(
         "quit.anywhere", "ctrl+c,ctrl+q", "^C ^Q", "quit_now", "Quit",

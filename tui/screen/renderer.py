@@ -69,6 +69,7 @@ class Painting(Running):
         settled: Settings | None = None,
         cpu_seconds: Callable[[], float] = own_usage.cpu_seconds,
         memory: Callable[[], int] = own_usage.memory,
+        limit: int | None = None,
     ) -> None:
         self.settled = settled = settled or Settings()
         self.problems = list(settled.problems)
@@ -82,7 +83,8 @@ class Painting(Running):
         every = (*self.panes, *self.inner.values())
         self.fields = {p.name: p.fields(source.catalogue) for p in every}
         figures = [f for p in every for f in (*p.figures, *p.kept)]
-        self.collector = Collector(source, figures, self._changed, self._tell)
+        self._limit = limit
+        self.collector = Collector(source, figures, self._changed, self._tell, limit=limit)
         self.live = self.view = self.collector.view
         self.live.bits = settled.units == "bits"
         self.live.ascii = _either(ascii, settled.ascii, usual=False)
@@ -358,6 +360,8 @@ class Painting(Running):
             *self._own.now(),
             self.source.interval,
             self.live.wall,
+            limit=self._limit,
+            forgotten=sum(s.sample.forgotten for s in self.live.snapshots.values()),
         )
 
     def _keys(self) -> Line:

@@ -8,14 +8,17 @@ from collections.abc import Callable
 
 from probes.analysis.funnel import remember
 from probes.analysis.snapshot import Snapshot, Trail
-from probes.model import HookId, Status
-from probes.recording.tape import Frame, Gathering, Reel, Tape
+from probes.errors import as_refusal
+from probes.model import HookId, Sample, Status
+from probes.recording.tape import MOST_BYTES, Frame, Gathering, Reel, Tape
 from probes.source import Source
 from tui.session.control import Control, Severity
 from tui.session.drop_rules import Hits
 from tui.session.history import Figure, History
 from tui.session.view import Decided, View
 
+TAPE = 0.12
+"""The part of the bound on memory that the last minutes may take."""
 KEPT = 500
 """Entries of a hook's own log."""
 
@@ -25,7 +28,7 @@ class Collector:
 
     changed: called with the hook's name after each reading. tell: shows a toast. tape: what was
     read in the last minutes; of a recording, all that is in it. keep: gets each moment that comes
-    on it.
+    on it. limit: the bound on memory, in bytes.
     """
 
     def __init__(
@@ -34,6 +37,8 @@ class Collector:
         figures: list[Figure],
         changed: Callable[[str], None],
         tell: Callable[[str, Severity], None],
+        *,
+        limit: int | None = None,
     ) -> None:
         self._source, self._changed, self.figures = source, changed, figures
         self.view = View(source.catalogue, History(figures))
@@ -42,22 +47,36 @@ class Collector:
         self._logs: dict[str, deque[Decided]] = {}
         self.view.decided = self._logs
         reel = getattr(source, "reel", None)
-        self.tape: Reel = reel if isinstance(reel, Reel) else Tape(source.catalogue)
+        self.tape: Reel = reel if isinstance(reel, Reel) else _tape(source, limit)
         self._trails: dict[str, Trail] = {}
         self.keep: Callable[[Frame], None] | None = None
         self._gathering = Gathering()
         self._there: dict[str, dict[HookId, Snapshot]] = {}
         self._stood: dict[HookId, Status] = {}
         self._hits = Hits()
+        self._said: set[str] = set()
 
     async def follow(self, hook: str) -> None:
-        """A hook's worker."""
+        """A hook's worker: whatever becomes of one reading, it goes on with the next."""
         async for samples in self._source.samples(hook):
-            remember(self.view.since, samples)
-            if self._gathering.has(hook):
-                self.close_tick()
-            self._gathering.add(hook, samples)
-            self._take(hook, self._trail(hook).snapshots(samples))
+            try:
+                self._look_at(hook, samples)
+            except Exception as raised:
+                self._complain(hook, raised)
+
+    def _look_at(self, hook: str, samples: tuple[Sample, ...]) -> None:
+        remember(self.view.since, samples)
+        if self._gathering.has(hook):
+            self.close_tick()
+        self._gathering.add(hook, samples)
+        self._take(hook, self._trail(hook).snapshots(samples))
+
+    def _complain(self, hook: str, raised: Exception) -> None:
+        """In the log, once for each sentence."""
+        why = as_refusal(raised, f"looking at a reading of {hook}").why
+        if why not in self._said and len(self._said) < KEPT:
+            self._said.add(why)
+            self.control.note(why, "bad")
 
     def _trail(self, hook: str) -> Trail:
         """Made when it is needed: a catalogue may grow by hooks of the user's own."""
@@ -137,6 +156,12 @@ class Collector:
         self._stood = {s.id: s for s in statuses}
         self.control.watch(statuses)
         return True
+
+
+def _tape(source: Source, limit: int | None) -> Tape:
+    if limit is None:
+        return Tape(source.catalogue)
+    return Tape(source.catalogue, most=min(MOST_BYTES, int(limit * TAPE)))
 
 
 class Own:

@@ -19,6 +19,8 @@ from tui.session.view import Event
 Severity = Literal["information", "warning", "error"]
 SOON = 0.5
 """Seconds from which attaching is said to be under way."""
+PATIENCE = 5.0
+"""Seconds that it may take to find out whether a rule may cut somebody off."""
 STANDS = (State.ATTACHED, State.PASSIVE)
 
 
@@ -88,6 +90,16 @@ class Control:
     def last_detached(self) -> Status | None:
         """What a person detached last, as it stood, and has not attached again."""
         return self._detached[-1] if self._detached else None
+
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+        """What to say before that rule is confirmed; within a few seconds, whatever comes."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._source.cautions(interface, rule)
+        except TimeoutError:
+            return ("whether this may cut you off could not be found out in time",)
+        except (ProbeError, RuleError):
+            return ()  # it may not be, which is said when it is added
 
     async def add_rule(self, interface: str, rule: Rule) -> None:
         """Drop from now on; what refuses it is said."""

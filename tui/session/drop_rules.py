@@ -72,6 +72,16 @@ def sentence(rule: Rule, interface: str, where: str = ANYWHERE) -> str:
     return f"drop {what}, {label(where)}, for {lasting(rule.ttl)}"
 
 
+def confirmation(rule: Rule, interface: str, where: str, cautions: Sequence[str] | None) -> str:
+    """What is asked before a rule is added. cautions: None while they are looked for."""
+    said = sentence(rule, interface, where)
+    text = f"{said[0].upper()}{said[1:]}?"
+    if cautions is None:
+        return f"{text}  (looking for the connection that you come by...  N: no)"
+    careful = "".join(f" CAUTION: {label(c)}." for c in cautions)
+    return f"{text}{careful}  (y: yes, N: no)"
+
+
 def reading(text: str, interface: str, where: str = ANYWHERE) -> Span:
     """What a rule that is being written says; or what is wrong with it, in "bad"."""
     try:

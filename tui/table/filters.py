@@ -10,6 +10,7 @@ them must do. What is not known compares as neither greater nor less.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -176,6 +177,8 @@ def number_of(text: str, field: Field) -> float:
         what = f"{suffix!r} is no unit of" if suffix else "say the unit of"
         _refuse(f"{what} {field.title}: {_such_as(field)}")
     value = number * factor
+    if not math.isfinite(value):
+        _refuse(f"{text[:12]}... is more than {field.title} can be: {_such_as(field)}")
     return int(value) if value == int(value) else value
 
 

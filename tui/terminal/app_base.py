@@ -5,29 +5,61 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections import deque
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from textual._compositor import ChopsUpdate, CompositorUpdate
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.driver import Driver as AnyDriver
 from textual.filter import Monochrome, NoColor
 from textual.widgets._toast import ToastRack
 
 from probes.source import Source
-from tui.terminal import crash
-from tui.terminal.driver import Brush, Driver, smallest
+from tui.terminal import crash, leaving
+from tui.terminal.driver import WHERE, Brush, Driver, Mark, smallest, whole
 
 
-class _Smallest(CompositorUpdate):
-    """A partial update that writes changed cells only."""
+class _Drawn(CompositorUpdate):
+    """An update that is written by a brush: changed cells only, each in its place."""
 
-    def __init__(self, update: ChopsUpdate) -> None:
+    def __init__(self, update: ChopsUpdate | LayoutUpdate) -> None:
         self._update = update
 
     def render_segments(self, console: Any) -> str:
+        if isinstance(self._update, LayoutUpdate):
+            return whole(self._update, console)
         return smallest(self._update, console)
+
+
+class Shown:
+    """Whether something stands on the terminal: the question that somebody is about to answer.
+
+    A terminal that answers (`WHERE`) says when it has drawn it, in order with what is typed; of
+    another it is known when it was given it.
+    """
+
+    ANSWER = 2.0
+    """Seconds after which a terminal is taken for having drawn it, although it does not say so."""
+
+    def __init__(self) -> None:
+        self.drawn = False
+        self._given: float | None = None
+
+    def given(self, when: float) -> None:
+        self._given = when
+
+    def before(self, typed: float, *, answers: bool) -> bool:
+        """Whether it stood there when something was typed. answers: the terminal does."""
+        if self.drawn or self._given is None:
+            return self.drawn
+        return typed > self._given + (self.ANSWER if answers else 0.0)
+
+    @property
+    def known(self) -> bool:
+        """It is known when the terminal was given it, or that it has drawn it."""
+        return self.drawn or self._given is not None
 
 
 class Running(App[None]):
@@ -45,6 +77,9 @@ class Running(App[None]):
         self.crashed: BaseException | None = None
         self.brush: Brush | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.answers = False
+        self._to_show: list[Shown] = []
+        self._asked: deque[Shown] = deque()
 
     # Tasks: one that fails ends the app
 
@@ -61,6 +96,7 @@ class Running(App[None]):
 
     def _handle_exception(self, error: Exception) -> None:
         """Leave; `run` writes the report. (Textual would print locals.)"""
+        leaving.begin(leaving.FAILED)
         self.crashed = self.crashed or getattr(error, "error", error)
         self._return_code = 1
         if self._exception is None:
@@ -71,11 +107,37 @@ class Running(App[None]):
     # Leaving
 
     def leave(self, status: int) -> None:
-        """Out, with this exit status, however slow the terminal is."""
-        driver: AnyDriver | None = self._driver
-        if isinstance(driver, Driver):
+        """Out, with this exit status, however slow the terminal is; the first one counts."""
+        if not self._exit:
+            leaving.begin(status)
+            self.hurry()
+            self.exit(return_code=status)
+
+    def hurry(self) -> None:
+        """A stuck terminal is not waited for any more. From any thread."""
+        if (driver := self._own_driver) is not None:
             driver.output.leaving.set()
-        self.exit(return_code=status)
+
+    def give_back(self) -> None:
+        """The terminal, at once. From any thread."""
+        if (driver := self._own_driver) is not None:
+            driver.give_back()
+
+    def stop(self, watch: leaving.Watch) -> None:
+        """Give the terminal back and be stopped, as ^Z wants it."""
+        if (driver := self._own_driver) is not None and not leaving.begun():
+            driver.suspend_application_mode()
+            watch.stop_now()
+
+    def go_on(self) -> None:
+        """Take the terminal again: it was stopped."""
+        if (driver := self._own_driver) is not None and not leaving.begun():
+            driver.resume_application_mode()
+
+    @property
+    def _own_driver(self) -> Driver | None:
+        driver: AnyDriver | None = self._driver
+        return driver if isinstance(driver, Driver) else None
 
     def terminal_gone(self) -> None:
         self.leave(128 + signal.SIGHUP)
@@ -92,9 +154,44 @@ class Running(App[None]):
         self.redraw()
 
     def _display(self, screen: Any, renderable: Any) -> None:
-        if isinstance(renderable, ChopsUpdate):
-            renderable = _Smallest(renderable)
+        if isinstance(renderable, ChopsUpdate | LayoutUpdate):
+            renderable = _Drawn(renderable)
         super()._display(screen, renderable)
+        self._mark()
+
+    # What is asked, and whether it was to be seen when the answer was typed
+
+    def show_mark(self, shown: Shown) -> None:
+        """What is being drawn now is what this is about."""
+        if self._own_driver is None:
+            shown.drawn = True  # nobody looks at it
+        else:
+            self._to_show.append(shown)
+
+    def _mark(self) -> None:
+        """Behind what was just drawn."""
+        driver, shown = self._own_driver, self._to_show
+        if driver is not None and shown:
+            self._to_show = []
+            for one in shown:
+                driver.write(Mark.of(WHERE if self.answers else "", one.given))
+                if self.answers:
+                    self._asked.append(one)
+
+    def terminal_answered(self) -> None:
+        """It has drawn what was before the question; the first one only shows that it answers."""
+        self.answers = True
+        if self._asked:
+            self._asked.popleft().drawn = True
+
+    async def was_shown(self, shown: Shown, typed: float) -> bool:
+        """Whether that stood on the terminal when a key was typed. The writer may be about to say
+        so; a terminal that takes nothing is not waited for."""
+        for _ in range(20):
+            if shown.known or shown in self._to_show:
+                break
+            await asyncio.sleep(0.005)
+        return shown.before(typed, answers=self.answers)
 
     mouse = True
     """Whether the terminal tells of the mouse."""
@@ -142,6 +239,7 @@ class Running(App[None]):
         self._begin_update()
         self._driver.write(cells)
         self._end_update()
+        self._mark()
 
     def _nothing_above(self) -> bool:
         """Neither a toast nor another screen covers a widget, and none is about to move."""
@@ -157,15 +255,28 @@ async def until_left(app: Running, *, mouse: bool) -> int:
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     """
-    loop = asyncio.get_running_loop()
-    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(sig, app.leave, 128 + sig)
-    try:
-        await app.run_async(mouse=mouse)
-    except Exception as error:  # whatever it was, the report has it
-        app.crashed = app.crashed or error
-    finally:
-        await asyncio.gather(*(source.close() for source in app.sources))
+    soon = asyncio.get_running_loop().call_soon_threadsafe
+
+    def leave(status: int) -> None:
+        app.hurry()  # at once: the loop itself may be waiting for the terminal
+        soon(app.leave, status)
+
+    with ExitStack() as stack:
+        watch = stack.enter_context(leaving.leaving_by(leave))
+        for calls, call in (
+            (watch.give_back, app.give_back),
+            (watch.stops, lambda: soon(app.stop, watch)),
+            (watch.continues, lambda: soon(app.go_on)),
+            (watch.wakes, lambda: soon(int)),
+        ):
+            stack.enter_context(leaving.calling(calls, call))
+        try:
+            await app.run_async(mouse=mouse)
+        except Exception as error:  # whatever it was, the report has it
+            app.crashed = app.crashed or error
+        finally:
+            leaving.begin(leaving.FAILED if app.crashed else app.return_code or 0)
+            await asyncio.gather(*(source.close() for source in app.sources))
     if app.crashed is None:
         return app.return_code or 0
     _say(app.crashed)
@@ -173,9 +284,4 @@ async def until_left(app: Running, *, mouse: bool) -> int:
 
 
 def _say(error: BaseException) -> None:
-    path = crash.write(error)
-    where = f"the report is in {path}" if path else "no report could be written"
-    try:
-        print(f"ebpftop: an internal error ({type(error).__name__}); {where}", file=sys.stderr)
-    except OSError:
-        pass  # the terminal is gone: nobody is there to read it
+    print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
+from probes.units import printable
 from tui.terminal.files import write_new
 
 _KEEP_FRAMES = 30
@@ -31,9 +32,19 @@ def report(error: BaseException) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sentence(error: BaseException) -> str:
+    """What to say of an error that nobody expected; its report is written."""
+    path = write(error)
+    where = f"the report is in {path}" if path else "no report could be written"
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {printable(str(error.filename))}" if error.filename else ""
+        return f"the system refused something ({error.strerror}{place}); {where}"
+    return f"an internal error ({type(error).__name__}); {where}"
+
+
 def write(error: BaseException, environ: Mapping[str, str] = os.environ) -> Path | None:
     """The report in a new file below XDG_STATE_HOME, for its owner only; None: it cannot be."""
     try:
         return write_new("crash", "txt", report(error), environ)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: nobody's home is known
         return None  # no place to write to: the sentence on stderr says so

@@ -1,33 +1,66 @@
 """What is particular to Textual 8: the driver, and the smallest output for an update.
 
-Three things are mended here. Textual writes a changed cell's whole line from its widget's left
-edge; it blocks its event loop on a slow terminal and for ever on one that is stuck; and when the
-terminal is gone it spins.
+Four things are mended here. Textual writes a changed cell's whole line from its widget's left
+edge; it blocks its event loop on a slow terminal and for ever on one that is stuck; when the
+terminal is gone it spins; and it suspends and resumes within a signal handler, which may have
+interrupted what holds the locks that this needs.
 """
 
 from __future__ import annotations
 
 import codecs
 import os
+import re
 import select
+import signal
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.strip import Strip
 
+from tui.terminal import leaving
+
 ESCAPE_MS = 50
 """How often to look whether an Escape was the key alone."""
-PATIENCE = 1.0
+PATIENCE = 0.6
 """Seconds that a stuck terminal is waited for once we are leaving."""
+GIVE_BACK = (
+    "\x1b\\"  # the end of whatever was cut in the middle
+    "\x1b[?2026l"  # show what comes at once
+    "\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l"  # the mouse
+    "\x1b[?2004l\x1b[?2048l\x1b[?1004l"  # pastes, sizes, focus
+    "\x1b[?7h\x1b[<u\x1b[0m\x1b[?1049l\x1b[?25h"  # lines, keys, colours, main screen, cursor
+)
+"""What undoes everything that was switched on, where it is not done in order."""
+
+
+WHERE = "\x1b[6n"
+"""Asks where the cursor is: the terminal answers behind what was typed before it had drawn."""
+
+
+class Mark(str):
+    """Text whose `written` is called, from the writer's thread, with the moment at which the
+    terminal was given what was written just before it (seconds, monotonic)."""
+
+    __slots__ = ("written",)
+    written: Callable[[float], None]
+
+    @classmethod
+    def of(cls, text: str, written: Callable[[float], None]) -> Mark:
+        mark = cls(text)
+        mark.written = written
+        return mark
 
 
 class Output:
@@ -40,28 +73,32 @@ class Output:
         self._fd = fd
         self._own = _reopen(fd)
         self._gone = gone
-        self._lost = False
+        self.lost = False
         self.leaving = threading.Event()
         self.pending = 0
+        self._given = 0.0
 
     def fileno(self) -> int:
         return self._fd
 
     def write(self, text: str) -> None:
+        if isinstance(text, Mark):
+            text.written(self._given)
         data = memoryview(text.encode("utf-8", "replace"))
         self.pending = len(data)
         stuck_since = time.monotonic()
-        while data and not self._lost:
+        while data and not self.lost:
+            self._given = time.monotonic()
             try:
                 sent = os.write(self._own if self._own >= 0 else self._fd, data[:4096])
                 data, stuck_since = data[sent:], time.monotonic()
             except BlockingIOError:
                 if self.leaving.is_set() and time.monotonic() - stuck_since > PATIENCE:
-                    self._lost = True
+                    self.lost = True
                 else:
                     select.select([], [self._own], [], 0.1)
             except OSError:  # EIO: the terminal is gone; nobody is there to be told
-                self._lost = True
+                self.lost = True
                 self._gone()
         self.pending = 0
 
@@ -76,8 +113,33 @@ class Output:
     def reopen(self) -> None:
         """After `close`, to be written to again."""
         self.leaving.clear()
+        self.lost = False
         if self._own < 0:
             self._own = _reopen(self._fd)
+
+    def force(self, text: str) -> None:
+        """Write, also to a terminal that is stuck: what it has not taken is thrown away."""
+        fd, data = _reopen(self._fd), text.encode()
+        blocking = fd < 0
+        try:
+            if blocking:
+                fd = self._fd
+                os.set_blocking(fd, False)
+            if _sent(fd, data) < len(data):
+                termios.tcflush(fd, termios.TCOFLUSH)
+                _sent(fd, data)
+        finally:
+            if blocking:
+                os.set_blocking(fd, True)
+            else:
+                os.close(fd)
+
+
+def _sent(fd: int, data: bytes) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
 
 
 def _screen() -> int:
@@ -141,18 +203,52 @@ class Driver(LinuxDriver):
         writer = self._writer_thread
         return writer is not None and (self.output.pending > 0 or writer._queue.qsize() > 2)
 
+    # Signals are acted on in the event loop (app_base.until_left), never in their handlers.
+
+    def _sigtstp_application(self, *_: object) -> None:
+        pass
+
+    def _sigcont_application(self, *_: object) -> None:
+        pass
+
     def suspend_application_mode(self) -> None:
         self.output.leaving.set()  # a stuck terminal does not keep us from being stopped
         super().suspend_application_mode()
-        self._up = False
+        self._must_signal_resume = True
 
     def start_application_mode(self) -> None:
         if self._up:  # stopped and continued by somebody else: the shell has changed the terminal
             self.suspend_application_mode()
-            self._must_signal_resume = True
+        while not leaving.in_foreground(self.fileno):
+            time.sleep(2 * leaving.TOGETHER)  # what continued us may also want us to end
+            if leaving.begun():
+                raise SystemExit(leaving.FAILED)  # nothing has been switched on
+            os.kill(os.getpid(), signal.SIGSTOP)
         self.output.reopen()
-        super().start_application_mode()  # type: ignore[no-untyped-call]
         self._up = True
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        if os.isatty(self.fileno):
+            self.write(WHERE)  # whether it answers
+
+    def stop_application_mode(self) -> None:
+        if not self._up:
+            return
+        with _unstopped():
+            if not leaving.in_foreground(self.fileno):
+                self.attrs_before = None  # the shell has set its own
+            if self._mouse_pixels:
+                self.write("\x1b[?1016l")
+            super().stop_application_mode()
+
+    def give_back(self) -> None:
+        """The terminal as it was, at once, by whichever thread. Raises OSError, termios.error."""
+        if not self._up:
+            return
+        self._up = False
+        self.output.force(GIVE_BACK)
+        if self.attrs_before is not None and leaving.in_foreground(self.fileno):
+            with _unstopped():
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
 
     def want_mouse(self, wanted: bool) -> None:
         """Tell of the mouse from now on, or no more."""
@@ -193,6 +289,7 @@ class Driver(LinuxDriver):
             return b""
 
     def _gone(self) -> None:
+        leaving.begin(128 + signal.SIGHUP)
         self.output.leaving.set()
         self.exit_event.set()
         loop = self._app._loop
@@ -204,7 +301,21 @@ class Driver(LinuxDriver):
 
     def close(self) -> None:
         super().close()
+        if self.output.lost:
+            with suppress(OSError, termios.error):  # it is gone
+                self.give_back()
+        self._up = False
         self.output.close()
+
+
+@contextmanager
+def _unstopped() -> Iterator[None]:
+    """In the background, who sets the terminal is stopped; but not meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def smallest(update: ChopsUpdate, console: Console) -> str:
@@ -224,6 +335,19 @@ def smallest(update: ChopsUpdate, console: Console) -> str:
     return out.text()
 
 
+def whole(update: LayoutUpdate, console: Console) -> str:
+    """The escape sequences of a whole region."""
+    out = Brush(console)
+    for y, strips in enumerate(update.strips, update.region.y):
+        x = update.region.x
+        for strip in strips:
+            for segment in strip:
+                if segment.text and not segment.control:
+                    out.put(x, y, segment.text, segment.style)
+                    x += segment.cell_length
+    return out.text()
+
+
 def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[Segment]:
     """What of the segments, which begin at x, stands from `first` to before `end`."""
     for segment in segments:
@@ -239,17 +363,56 @@ def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[
         x = after
 
 
+_NOWHERE = (-1, -1)
+_UNSURE = re.compile("[^\x20-\x7e\u2500-\u259f\u2800-\u28ff\u25b2\u25bc\u25b8]+")
+"""Characters on whose width terminals and tables may differ; what is drawn with is not of them."""
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, and whether every terminal gives each its width."""
+    end = 0
+    for match in _UNSURE.finditer(text):
+        begin = match.start()
+        if begin > end and not cell_len(text[begin]):  # it changes the character before it
+            begin -= 1
+        if begin > end:
+            yield text[end:begin], True
+        end = match.end()
+        yield text[begin:end], False
+    if end < len(text):
+        yield text[end:], True
+
+
 class Brush:
-    """Changed cells as escape sequences; knows where the cursor is and which style is on."""
+    """Changed cells as escape sequences; knows where the cursor is and which style is on.
+
+    What comes after characters of uncertain width is placed absolutely, and their own cells are
+    blanked first: a name that somebody else chose changes nothing beside it.
+    """
 
     def __init__(self, console: Console) -> None:
         self._system = console._color_system
         self._parts: list[str] = []
-        self._at = (-1, -1)
+        self._at = _NOWHERE
         self._style: Style | None = None
 
     def put(self, x: int, y: int, text: str, style: Style | None) -> None:
         """The text, from that cell of the screen on."""
+        if text.isascii() or not _UNSURE.search(text):
+            self._put(x, y, text, style, len(text))
+            return
+        for part, sure in _parts(text):
+            width = cell_len(part)
+            if sure:
+                self._put(x, y, part, style, width)
+            else:
+                self._put(x, y, " " * width, style, width)
+                self._at = _NOWHERE
+                self._put(x, y, part, style, width)
+                self._at = _NOWHERE  # the terminal may think otherwise
+            x += width
+
+    def _put(self, x: int, y: int, text: str, style: Style | None, width: int) -> None:
         if self._at != (x, y):
             near = self._at[1] == y and x > self._at[0] >= 0
             self._parts.append(f"\x1b[{x - self._at[0]}C" if near else f"\x1b[{y + 1};{x + 1}H")
@@ -257,7 +420,7 @@ class Brush:
             self._parts.append(self._switch(style))
             self._style = style
         self._parts.append(text)
-        self._at = (x + (len(text) if text.isascii() else cell_len(text)), y)
+        self._at = (x + width, y)
 
     def _switch(self, style: Style | None) -> str:
         codes = style._make_ansi_codes(self._system) if style and self._system else ""

@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from tui.config.theme import Theme
 from tui.table.lines import BLANK, Line, changes, pieces
+from tui.terminal.app_base import Shown
 from tui.terminal.driver import Brush
 
 
@@ -21,6 +22,10 @@ class Canvases(Protocol):
 
     look: Theme
     brush: Brush | None
+
+    def show_mark(self, shown: Shown) -> None: ...
+
+    async def was_shown(self, shown: Shown, typed: float) -> bool: ...
 
 
 class Canvas(Widget):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from textual.message import Message
@@ -39,6 +40,7 @@ class LiveTable(Canvas, can_focus=True):
         self.empty = "nothing yet"
         self.keep: Callable[[Record], bool] | None = None
         self.key: object = None
+        self.moved = 0.0
         self._followed = True
         self._records: Sequence[Record] = ()
         self._rows: list[Record] = []
@@ -71,8 +73,8 @@ class LiveTable(Canvas, can_focus=True):
         self.sort_rows()
 
     def sort_rows(self) -> None:
-        """Filter, sort and draw again."""
-        was = self.index
+        """Filter, sort and draw again. moved: when the selection went elsewhere by itself."""
+        was, before = self.index, self.key
         rows = [r for r in self._records if self.keep is None or self.keep(r)]
         rows.sort(key=lambda r: natural(r.name))
         field = next(f for f in self.fields if f.name == self.sort)
@@ -83,8 +85,15 @@ class LiveTable(Canvas, can_focus=True):
         if self._followed and rows:
             self.key = max(rows, key=lambda r: _MARKS.index(r.mark)).key  # the first of the worst
             self._top = 0  # wherever it was before
+        if before is not None and self.key != before:
+            self.moved = time.monotonic()
         self._scroll()
         self.repaint()
+
+    def hold(self) -> None:
+        """The selection stays on its record, as when somebody had moved it there."""
+        if self._rows and self.record is not None:
+            self.key, self._followed = self.record.key, False
 
     def wear(self, fields: Sequence[Field], empty: str) -> None:
         """Other columns, sorted by the first, and what stands where there is nothing."""

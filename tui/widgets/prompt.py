@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from textual.events import Key as KeyEvent
-from textual.events import Paste
+from textual.geometry import Offset, Region
+from textual.strip import Strip
 
 from probes.units import printable
 from tui.table.lines import BLANK, Line, Span, line, width_of, wrap
+from tui.terminal.app_base import Shown
+from tui.terminal.driver import Brush
 from tui.widgets.canvas import Canvas
+
+T = TypeVar("T")
 
 Completed = tuple[str, str]
 STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}
@@ -42,6 +48,10 @@ class Question:
     """Where the cursor is: before so many of the answer's characters; -1: behind all."""
     hint: str = ""
     """What Tab found; until something is typed."""
+    fault: str = ""
+    """What went wrong with what is typed; until something else is."""
+    at_once: Collection[str] = ()
+    """Choices that count also where they were typed before the question was to be seen."""
 
     @property
     def cursor(self) -> int:
@@ -55,6 +65,7 @@ class Prompt(Canvas, can_focus=True):
         super().__init__(id=id)
         self.question: Question | None = None
         self._keys: Line = line()
+        self._shown, self._drawn = Shown(), False
 
     def show(self, keys: Line) -> None:
         self._keys = keys
@@ -63,16 +74,24 @@ class Prompt(Canvas, can_focus=True):
 
     def ask(self, question: Question) -> None:
         self.question = question
+        self._shown, self._drawn = Shown(), False
         self.focus()
         self._fit()
         self.repaint()
 
     def close(self, answer: str | None) -> None:
+        """What fails with an answer leaves the question open, and says why."""
         question, self.question = self.question, None
         self._fit()
         self.repaint()
-        if question is not None:
+        if question is None:
+            return
+        try:
             question.done(answer)
+        except Exception as error:
+            if self.question is None:
+                question.fault = sentence(error)
+                self.ask(question)
 
     def _fit(self) -> None:
         """As many lines as are needed, at most half of the screen."""
@@ -90,33 +109,73 @@ class Prompt(Canvas, can_focus=True):
             return [self._keys]
         if q.choices:
             rows = [q.text] if width_of(q.text) + 3 <= width else wrap(q.text, width - 3)
-            return [line((f" {row}  ", q.role), ground="banner") for row in rows]
-        text, role = (q.hint, "muted") if q.hint else q.note(q.answer) if q.note else ("", "")
+            fault = wrap(q.fault, width - 3) if q.fault else []
+            return [line((f" {row}  ", q.role), ground="banner") for row in (*rows, *fault)]
+        text, role = self._below(q)
         below = [line((f" {row}", role)) for row in wrap(text, width - 2)]
         return [line((f" {q.text} ", "accent"), *_typed(q, width - width_of(q.text) - 4)), *below]
 
-    def on_key(self, event: KeyEvent) -> None:
+    def _below(self, q: Question) -> Span:
+        """What stands below what is typed."""
+        if q.fault:
+            return q.fault, "bad"
+        if q.hint:
+            return q.hint, "muted"
+        try:
+            return q.note(q.answer) if q.note else ("", "")
+        except Exception as error:
+            return sentence(error), "bad"
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._draws()
+        return super().render_lines(crop)
+
+    def _draw(self, brush: Brush, origin: Offset, y: int, regions: list[tuple[int, int]]) -> None:
+        self._draws()
+        super()._draw(brush, origin, y, regions)
+
+    def _draws(self) -> None:
+        """The question is on its way to the terminal."""
+        if self.question is not None and not self._drawn:
+            self._drawn = True
+            self._app.show_mark(self._shown)
+
+    async def take(self, event: KeyEvent) -> None:
+        """A key, while something is asked. What was typed before the question was to be seen is
+        text, but no answer to it."""
         q = self.question
-        if q is None or event.key in ("ctrl+c", "ctrl+q"):
+        if q is None:
             return
-        event.stop()
-        event.prevent_default()
         if q.choices:
-            if event.key == "escape" or event.key in q.choices:
+            seen = event.key in q.at_once or await self._was_seen(event)
+            if event.key == "escape" or (event.key in q.choices and seen):
                 self.close(q.choices.get(event.key))
         elif event.key == "escape":
             self.close(None)
         elif event.key == "enter":
-            if q.note is None or q.note(q.answer)[1] != "bad":
+            if self._below(q)[1] != "bad" and await self._was_seen(event):
                 self.close(q.answer)
         elif event.key in STEPS and q.steer is not None:
-            q.steer(STEPS[event.key])
+            self._try(q, q.steer, STEPS[event.key])
         elif event.key in ("up", "down"):
             self._recall(q, 1 if event.key == "up" else -1)
         elif event.key == "tab":
             self._complete(q)
         else:
             self._edit(q, event)
+
+    async def _was_seen(self, event: KeyEvent) -> bool:
+        return self._drawn and await self._app.was_shown(self._shown, event.time)
+
+    def _try(self, q: Question, call: Callable[..., T], *given: object) -> T | None:
+        """What it returns; None where it fails, which is said."""
+        try:
+            return call(*given)
+        except Exception as error:
+            q.fault = sentence(error)
+            self._fit()
+            self.repaint()
+            return None
 
     def _edit(self, q: Question, event: KeyEvent) -> None:
         before, after = q.answer[: q.cursor], q.answer[q.cursor :]
@@ -137,31 +196,34 @@ class Prompt(Canvas, can_focus=True):
             case _ if event.is_printable and event.character:
                 self._type(q, before + event.character, after)
 
-    def on_paste(self, event: Paste) -> None:
+    def paste(self, text: str) -> None:
         q = self.question
         if q is not None and not q.choices:
-            pasted = printable(event.text[:200])
+            pasted = printable(text[:200])
             self._type(q, q.answer[: q.cursor] + pasted, q.answer[q.cursor :])
 
     def _type(self, q: Question, before: str, after: str = "") -> None:
-        q.answer, q.at, q.hint = before + after, len(before), ""
+        q.answer, q.at, q.hint, q.fault = before + after, len(before), "", ""
         self._fit()
         if q.typed is not None:  # first: what it paints, this line with it, is shown at once
-            q.typed(q.answer)
+            self._try(q, q.typed, q.answer)
         self.repaint()
 
     def _complete(self, q: Question) -> None:
         if q.complete is None:
             return
-        found = q.complete(q.answer[: q.cursor])
+        found = self._try(q, q.complete, q.answer[: q.cursor])
         if isinstance(found, tuple):
             self._completed(q, found)
-        else:
+        elif found is not None:
             self.run_worker(self._await(q, found), exclusive=True, group="complete")
 
     async def _await(self, q: Question, found: Awaitable[Completed]) -> None:
         asked = (q.answer, q.at)
-        completed = await found
+        try:
+            completed = await found
+        except Exception as error:
+            completed = q.answer[: q.cursor], sentence(error)
         if self.question is q and (q.answer, q.at) == asked:  # nothing was typed meanwhile
             self._completed(q, completed)
 
@@ -175,6 +237,12 @@ class Prompt(Canvas, can_focus=True):
     def _recall(self, q: Question, step: int) -> None:
         q.back = min(max(q.back + step, 0), len(q.past))
         self._type(q, q.past[-q.back] if q.back else "")
+
+
+def sentence(error: Exception) -> str:
+    """Why something that was typed cannot be taken. A failure of ours has no better words."""
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return printable(f"that cannot be taken: {words or type(error).__name__}"[:200])
 
 
 def _typed(q: Question, width: int) -> list[Span]:

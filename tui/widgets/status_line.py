@@ -17,7 +17,8 @@ from tui.widgets.canvas import Canvas
 class Standing:
     """What the line says. kernel_percent, own_percent: of one CPU, None until known.
 
-    own_bytes: memory of ebpftop's processes. feed: how another host's numbers come here.
+    own_bytes: memory of ebpftop's processes; limit: what it may be. feed: how another host's
+    numbers come here. forgotten: rows that there is no memory for.
     """
 
     host: Host
@@ -28,6 +29,8 @@ class Standing:
     interval: float = 1.0
     wall: float = 0.0
     feed: Feed | None = None
+    limit: int | None = None
+    forgotten: int = 0
 
     def count(self, *states: State) -> int:
         return sum(s.state in states for s in self.statuses)
@@ -51,6 +54,8 @@ def status_line(s: Standing, width: int) -> Line:
         middle.append((1, (f" ~{degraded} degraded", "warn")))
     if failed:
         middle.append((0, (f" !{failed} failed", "bad")))
+    if s.forgotten:
+        middle.append((1, (f" {units.count(s.forgotten)} rows forgotten", "warn")))
     right: list[tuple[int, Span]] = [
         (0, (f"  cost {_cost(s)}", "")),
         (3, (f"  {s.interval:g}s", "muted")),
@@ -84,6 +89,8 @@ def _cost(s: Standing) -> str:
     """The programs' share of a CPU in the kernel and ebpftop's, together; ebpftop's memory."""
     known = [p for p in (s.kernel_percent, s.own_percent) if p is not None]
     memory = "" if s.own_bytes is None else f" {units.octets(s.own_bytes)}"
+    if memory and s.limit is not None and s.own_bytes and s.own_bytes > s.limit / 2:
+        memory += f" of {units.octets(s.limit)}"
     return f"{units.percent(sum(known) if known else None)} CPU{memory}"
 
 

@@ -8,7 +8,6 @@ MAP_ENTRIES = 4096
 
 # trace_kfree_skb(skb, location, reason): the reason came with Linux 5.17. A received packet that
 # is queued at a socket has no device any more, but remembers the number of the one it came by.
-# `dev` shares its place with other things in some queues: only a kernel address is followed.
 #
 # Who scans ports makes a row for each. They have a map of their own that throws nothing out: when
 # it is full, further ports are counted together, as 0, and no count is lost.
@@ -98,13 +97,52 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
 
 INLINE u32 netns_of_route(struct sk_buff *skb) {
     struct dst_entry *route = (void *)(SKB(_skb_refdst) & ~1UL);
-    struct net_device *dev = route ? PROBE(route->dev) : 0;
-    struct net *net = dev ? PROBE(dev->nd_net.net) : 0;
-    return net ? PROBE(net->ns.inum) : 0;
+    struct net_device *dev = (long)route < 0 ? PROBE(route->dev) : 0;
+    return (long)dev < 0 ? netns_probed(PROBE(dev->nd_net.net)) : 0;
 }
 """
 
-_PROBED = "#define SKB(field) PROBE(skb->field)\n"
+# Several of these fields are other things at times. `dev` is where a tree's node has its left
+# child (TCP's out-of-order queue, fq, netem, IP's fragments), and numbers of UDP's queue;
+# `_skb_refdst` is a link of TCP's list of what was sent, and `sk` an offset among fragments. None
+# of them is cleared when the packet is freed. So nothing is taken for a device or a socket but
+# what leads to a network namespace, and for such only what its own loopback says it is in.
+_NETNS = """
+INLINE u32 netns_SUFFIX(struct net *net) {
+    struct net_device *loopback;
+    if ((long)net >= 0)
+        return 0;
+    loopback = GET_SUFFIX(net->loopback_dev);
+    if ((long)loopback >= 0 || GET_SUFFIX(loopback->nd_net.net) != net)
+        return 0;
+    return GET_SUFFIX(net->ns.inum);
+}
+"""
+# A socket may be a request or one in TIME_WAIT: only what all of them begin with is read. That it
+# is not null has to be asked in these words: newer verifiers trust the pointer then.
+_PLACE = """
+INLINE u32 netns_of_socket(struct sk_buff *skb) {
+    struct sock *sk = GET_SUFFIX(skb->sk);
+    return sk ? netns_SUFFIX(GET_SUFFIX(sk->__sk_common.skc_net.net)) : 0;
+}
+
+INLINE void place(struct where *key, struct sk_buff *skb) {
+    struct net_device *dev = GET_SUFFIX(skb->dev);
+    int came_by = GET_SUFFIX(skb->skb_iif);
+    if ((long)dev < 0)
+        key->netns = netns_SUFFIX(GET_SUFFIX(dev->nd_net.net));
+    if (key->netns) {
+        key->ifindex = GET_SUFFIX(dev->ifindex);
+    } else if (came_by > 0) {
+        key->ifindex = came_by;
+        key->netns = netns_of_socket(skb);
+        if (!key->netns)
+            key->netns = netns_of_route(skb);
+    }
+}
+"""
+_PROBED = "#define SKB(field) PROBE(skb->field)\n#define GET_probed(field) PROBE(field)\n"
+_DIRECT = "#define GET_direct(field) (field)\n"
 
 # Under lockdown=confidentiality no program that reads memory through a helper is loaded: there
 # the kinds of packets by EtherType are all there is.
@@ -122,14 +160,8 @@ int dropped(u64 *ctx) {
     if (LEFT_OUT)
         return 0;
     struct sk_buff *skb = ARG(ctx, 0, struct sk_buff *);
-    struct net_device *dev = skb->dev;
-    struct where key = {.location = ctx[1], .reason = REASON, .ifindex = skb->skb_iif};
-    if ((long)dev < 0) {
-        key.ifindex = dev->ifindex;
-        key.netns = dev->nd_net.net->ns.inum;
-    } else if (key.ifindex) {
-        key.netns = netns_of_route(skb);
-    }
+    struct where key = {.location = ctx[1], .reason = REASON};
+    place(&key, skb);
     describe(&key, skb);
     count(&key);
     return 0;
@@ -137,15 +169,8 @@ int dropped(u64 *ctx) {
 """
 _READ = """
 INLINE void look(struct sk_buff *skb, u64 location, u32 reason) {
-    struct net_device *dev = PROBE(skb->dev);
-    struct where key = {.location = location, .reason = reason, .ifindex = PROBE(skb->skb_iif)};
-    if ((long)dev < 0) {
-        struct net *net = PROBE(dev->nd_net.net);
-        key.ifindex = PROBE(dev->ifindex);
-        key.netns = PROBE(net->ns.inum);
-    } else if (key.ifindex) {
-        key.netns = netns_of_route(skb);
-    }
+    struct where key = {.location = location, .reason = reason};
+    place(&key, skb);
     describe(&key, skb);
     count(&key);
 }
@@ -167,14 +192,25 @@ int dropped(struct trace_event_raw_kfree_skb *ctx) {
     return 0;
 }
 """
-TYPES = ("sk_buff", "net_device", "net", "ns_common", "dst_entry", "trace_event_raw_kfree_skb")
+TYPES = (
+    "sk_buff",
+    "net_device",
+    "net",
+    "ns_common",
+    "sock",
+    "dst_entry",
+    "trace_event_raw_kfree_skb",
+)
 
 
 def typed(_target: str = "", *, reasons: bool = True) -> str:
     """For a BTF-typed tracepoint: what needs no helper is read without."""
-    reads = privilege.lockdown() != "confidentiality"
-    headers = f"#define SKB(field) skb->field\n{_HEADERS}" if reads else _BLIND
-    return _made(headers, _TYPED, "(u32)ctx[2]" if reasons else "0")
+    headers: tuple[str, ...] = (_BLIND,)
+    if privilege.lockdown() != "confidentiality":
+        helped = "#define SKB(field) skb->field\n#define GET_probed(field) PROBE(field)\n"
+        headers = helped, _of("probed", _NETNS), _HEADERS
+    place = _DIRECT, _of("direct", _NETNS), _of("direct", _PLACE)
+    return _made(*headers, *place, _TYPED, "(u32)ctx[2]" if reasons else "0")
 
 
 def typed_without_reason(_target: str = "") -> str:
@@ -184,12 +220,21 @@ def typed_without_reason(_target: str = "") -> str:
 
 def raw() -> str:
     """For a raw tracepoint."""
-    return _made(_PROBED, _HEADERS, _READ, _RAW, "(u32)ctx[2]")
+    return _made(*_probed(), _RAW, "(u32)ctx[2]")
 
 
 def tracefs(*, reasons: bool = True) -> str:
     """For a tracepoint through tracefs."""
-    return _made(_PROBED, _HEADERS, _READ, _TRACEFS, "ctx->reason" if reasons else "0")
+    return _made(*_probed(), _TRACEFS, "ctx->reason" if reasons else "0")
+
+
+def _probed() -> tuple[str, ...]:
+    return _PROBED, _of("probed", _NETNS), _HEADERS, _of("probed", _PLACE), _READ
+
+
+def _of(how: str, text: str) -> str:
+    """The C for reading "direct", where the verifier knows the types, or "probed", by a helper."""
+    return text.replace("SUFFIX", how)
 
 
 def _made(*parts: str) -> str:

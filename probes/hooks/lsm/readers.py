@@ -10,7 +10,7 @@ from probes.errors import ProbeError, Unsupported
 from probes.hooks.lsm.source import NAMES, NOTHING
 from probes.kernel import btf
 from probes.model import Opening, Reading, Row
-from probes.toolkit.decode import comm, errno_name, family
+from probes.toolkit.decode import comm, errno_name, family, named
 from probes.toolkit.readers import filled, record, row_of
 from probes.units import DASH
 
@@ -79,16 +79,16 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
 
 def check(number: object) -> str:
     assert isinstance(number, int)
-    return NAMES[number]
+    return named(NAMES, number)
 
 
 def what(op: int, number: int) -> str:
     """What a check was about: a capability, a command of bpf(2), a family, a mode."""
     if number == NOTHING:
         return DASH
-    match NAMES[op]:
+    match named(NAMES, op):
         case "open":
-            return ("read", "write", "read-write", "no access")[number]
+            return named(("read", "write", "read-write", "no access"), number)
         case "connect":
             return family(number)
         case "bpf":

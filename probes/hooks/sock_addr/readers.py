@@ -11,7 +11,7 @@ from probes.kernel import cgroups
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
 from probes.model import Opening, Reading, Row, Value
-from probes.toolkit.decode import ip_protocol
+from probes.toolkit.decode import ip_protocol, named
 from probes.toolkit.readers import counting_lost, filled, row_from, row_of
 from probes.units import DASH
 
@@ -35,7 +35,7 @@ def open_addresses(opening: Opening) -> Callable[[], Reading]:
 
 def operation(number: object) -> str:
     assert isinstance(number, int)
-    return OPERATIONS[number]
+    return named(OPERATIONS, number)
 
 
 # -- polling ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from probes.kernel.netlink.sock_diag import SYNCHRONIZED, TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.model import Opening, Reading, Row
-from probes.toolkit.decode import address, comm
+from probes.toolkit.decode import address, comm, named
 from probes.toolkit.readers import filled, record, row_from, row_of
 from probes.units import DASH
 
@@ -71,7 +71,7 @@ def _log(opening: Opening) -> list[Row]:
 
 def _ended(e: dict[str, object]) -> Row:
     return (
-        SIDES[int(str(e["inward"]))],
+        named(SIDES, int(str(e["inward"]))),
         e["pid"] or None,  # type: ignore[return-value]
         comm(e["comm"]) or DASH,
         address(e["laddr"]),

@@ -5,7 +5,9 @@ Numbers are those of include/uapi/linux/{if_link,rtnetlink,pkt_sched,pkt_cls}.h.
 
 from __future__ import annotations
 
+import errno
 import socket
+from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
@@ -146,6 +148,23 @@ def addresses() -> dict[int, list[str]]:
     body = _IFADDR.pack(0, 0, 0, 0, 0)
     for ifindex, address in nlsocket.dump(nlsocket.ROUTE, _RTM_GETADDR, body, _address):
         found.setdefault(ifindex, []).append(address)
+    return found
+
+
+def names() -> dict[int, str]:
+    """Every interface's name by its number. Raises OSError."""
+    try:
+        return dict(socket.if_nameindex())
+    except OSError as refused:
+        if refused.errno != errno.EAFNOSUPPORT:
+            raise
+    # No netlink for this process (systemd's RestrictAddressFamilies=): what sysfs mounted here has.
+    found = {}
+    for place in Path("/sys/class/net").iterdir():
+        try:
+            found[int((place / "ifindex").read_text())] = place.name
+        except (OSError, ValueError):
+            continue  # gone meanwhile; bonding_masters is no interface
     return found
 
 

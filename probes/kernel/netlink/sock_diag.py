@@ -6,6 +6,7 @@ Layouts are those of include/uapi/linux/{inet_diag,tcp}.h.
 from __future__ import annotations
 
 import socket
+import sys
 from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
@@ -127,6 +128,28 @@ def udp_sockets() -> list[TcpSocket]:
             _tcp_socket,
         )
     ]
+
+
+_UNIX_REQUEST = Struct("=BBHIIIII")  # struct unix_diag_req
+_UNIX_MESSAGE = Struct("=BBBxI8x")  # struct unix_diag_msg
+_UDIAG_SHOW_PEER, _UNIX_DIAG_PEER = 0x4, 2
+
+
+def unix_peers() -> dict[int, int]:
+    """The inode at the other end of each connected UNIX socket of this network namespace.
+
+    Raises ProbeError. Linux 3.3 with CONFIG_UNIX_DIAG.
+    """
+    request = _UNIX_REQUEST.pack(socket.AF_UNIX, 0, 0, ALL, 0, _UDIAG_SHOW_PEER, 0, 0)
+    return dict(nlsocket.dump(nlsocket.SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, request, _unix_peer))
+
+
+def _unix_peer(data: bytes, start: int, end: int) -> tuple[int, int] | None:
+    inode = _UNIX_MESSAGE.unpack_from(data, start)[3]
+    for attribute, at, to in attributes(data, start + _UNIX_MESSAGE.size, end):
+        if attribute == _UNIX_DIAG_PEER:
+            return inode, int.from_bytes(data[at:to], sys.byteorder)
+    return None
 
 
 def _tcp_socket(data: bytes, start: int, end: int) -> TcpSocket:

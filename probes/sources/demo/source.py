@@ -209,6 +209,10 @@ class Demo:
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:
         return self._rules.add(interface, rule, self._now)
 
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+        del interface, rule
+        return ()  # nobody can be cut off from it
+
     async def remove_rule(self, interface: str, rule: Rule) -> None:
         self._rules.remove(interface, rule, self._now)
 

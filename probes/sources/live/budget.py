@@ -1,12 +1,14 @@
 """The budget: what all hooks' programs may take of one CPU together, and what happens beyond it.
 
-`decide` is all there is to it, and pure; `spending` measures, and does what it says.
+`Ledger.decide` is all there is to it, and pure; `spending` measures, and does what it says. Beyond
+the budget hooks are slowed first; only where that is not enough for two windows is one detached.
+When it is quiet again, what was cut is tried again, each time after a longer pause.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 from probes.model import HookId
 
@@ -15,7 +17,13 @@ DEFAULT = 5.0
 WINDOW = 3.0
 """Seconds over which the share is measured before anything is decided, and again after it."""
 STEP, MOST = 8, 64
-"""A hook that is slowed counts one event in STEP, then one in MOST; then it is detached."""
+"""A hook that is slowed counts one event in STEP, then one in MOST."""
+WORTH = 0.1
+"""Share of the budget from which on it is worth to slow a hook: less would save nothing."""
+QUIET = 0.5
+"""Share of the budget below which what was cut may be tried again."""
+PAUSE, LONGEST_PAUSE = 15.0, 600.0
+"""Seconds until what was cut is tried again; doubled each time that it is cut once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is done about the hook that takes most. one_in: slowed to that; None: detached."""
+    """What is done about a hook that takes much. one_in: slowed to that; None: detached."""
 
     id: HookId
     one_in: int | None
@@ -51,23 +59,105 @@ class Cut:
             f"{self.total:.1f}%, and the budget is {self.budget:g}%"
         )
         if self.one_in is None:
-            return f"detached to stay within the budget: {took}; to keep it all the same, attach it"
+            return (
+                f"detached to stay within the budget: {took}; it is tried again when it is quiet, "
+                "or attach it to keep it"
+            )
         return f"one event in {self.one_in} is counted, and counts are scaled: {took}"
 
 
-def decide(spendings: Iterable[Spending], budget: float) -> Cut | None:
-    """The hook that takes most is cut, one at a time, while the sum is above the budget.
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What was cut counts more again. one_in: one event in so many; 1: all."""
 
-    So what is dear goes first, and what is cheap stays: no hook is cut for another's share.
-    """
-    counted = [s for s in spendings if not s.kept]
-    total = sum(s.percent for s in counted)
-    worst = max(counted, key=lambda s: s.percent, default=None)
-    if worst is None or total <= budget:
-        return None
-    slower = worst.one_in * STEP
-    one_in = slower if worst.samples and slower <= MOST else None
-    return Cut(worst.id, one_in, worst.percent, total, budget)
+    id: HookId
+    one_in: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One that was cut. one_in: as it counts now, None: it is detached. samples: it can be slowed.
+    again: when it may be tried again (monotonic seconds). pause: what it waits for that. tried: it
+    has been tried again, and not been cut since."""
+
+    one_in: int | None
+    samples: bool
+    again: float
+    pause: float
+    tried: bool = False
+
+
+class Ledger:
+    """What was cut for a budget (percent of one CPU), and when that is tried again."""
+
+    def __init__(self, budget: float) -> None:
+        self._budget = budget
+        self._held: dict[HookId, _Held] = {}
+        self._windows = 0
+        """How many in a row were above the budget."""
+
+    def decide(
+        self, spendings: Iterable[Spending], now: float, cut: Collection[HookId]
+    ) -> Cut | Retry | None:
+        """At most one thing for a window, so that it is measured before the next.
+
+        now: monotonic seconds. cut: what is cut still; a person may have attached it, or not want
+        it any more.
+        """
+        counted = [s for s in spendings if not s.kept]
+        total = sum(s.percent for s in counted)
+        self._held = {id: held for id, held in self._held.items() if id in cut or held.one_in == 1}
+        if total > self._budget:
+            self._windows += 1
+            return self._cut(counted, total, now)
+        self._windows = 0
+        return self._retry(now) if total <= self._budget * QUIET else None
+
+    def _cut(self, counted: list[Spending], total: float, now: float) -> Cut | None:
+        slower = [
+            s
+            for s in counted
+            if s.samples and s.one_in * STEP <= MOST and s.percent >= self._budget * WORTH
+        ]
+        if slower:
+            worst = max(slower, key=lambda s: s.percent)
+            return self._hold(worst, worst.one_in * STEP, total, now)
+        if self._windows < 2:
+            return None  # it may be over with the next
+        return self._hold(_dearest(counted), None, total, now)
+
+    def _hold(self, one: Spending, one_in: int | None, total: float, now: float) -> Cut:
+        done = Cut(one.id, one_in, one.percent, total, self._budget)
+        before = self._held.get(one.id)
+        pause = PAUSE
+        if before is not None:
+            pause = min(before.pause * 2, LONGEST_PAUSE) if before.tried else before.pause
+        self._held[one.id] = _Held(one_in, one.samples, now + pause, pause)
+        return done
+
+    def _retry(self, now: float) -> Retry | None:
+        due = {id: h for id, h in self._held.items() if h.again <= now}
+        for id in [id for id, held in due.items() if held.one_in == 1]:
+            del self._held[id], due[id]  # it has been quiet for a whole pause since it came back
+        if not due:
+            return None
+        id, held = min(due.items(), key=lambda item: item[1].again)
+        if held.one_in is None:
+            one_in = MOST if held.samples else 1
+        else:
+            one_in = max(held.one_in // STEP, 1)
+        self._held[id] = replace(held, one_in=one_in, again=now + held.pause, tried=True)
+        why = f"one event in {one_in} is counted, and counts are scaled; all again when it is quiet"
+        return Retry(id, one_in, why if one_in > 1 else "")
+
+
+def _dearest(counted: list[Spending]) -> Spending:
+    """The dearest target of the dearest hook: a hook on many interfaces is dear as a whole."""
+    by_hook: dict[str, float] = {}
+    for s in counted:
+        by_hook[s.id.hook] = by_hook.get(s.id.hook, 0.0) + s.percent
+    return max(counted, key=lambda s: (by_hook[s.id.hook], s.percent))
 
 
 def parse(text: str) -> float | None:

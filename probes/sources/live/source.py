@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import lru_cache
+from typing import TypeVar
 
 from probes.attach import persistent
 from probes.compile import headers
@@ -17,21 +19,29 @@ from probes.compile.compiler import Compiler
 from probes.custom import completion
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import Rule
+from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
-from probes.errors import Gone, ProbeError
+from probes.errors import Gone, ProbeError, as_refusal
 from probes.kernel import bpf, capabilities, privilege
 from probes.kernel.netlink import route
 from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status, TargetKind
 from probes.source import Host, next_tick
-from probes.sources.live import budget, spending
+from probes.sources.live import budget, memory, spending
 from probes.toolkit.tick_cache import reading
 
 MOST_INTERFACES = 64
 """How many interfaces get a targeted hook by themselves; a person can attach any other."""
+REVIVE_SECONDS = 1.0
+"""How often it is looked whether something that failed is to be attached again."""
+MOST_READERS = 4
+MOST_NOTICES = 100
+"""Different sentences about what went wrong in the background, that a run tells."""
 TEND_SECONDS = 0.25
 """How often drop rules are looked at; in the kernel they end at their deadline."""
 
+T = TypeVar("T")
 Reads = asyncio.Future[tuple[Sample, ...]]
 
 
@@ -40,7 +50,8 @@ class Live:
 
     wanted: the hooks to attach at start (None: the safe set). also: those that a person asked for
     beside it. pins: hook -> rung. drops: rules to begin with, by interface. percent: the budget,
-    of one CPU, for the programs of all hooks together; None: none.
+    of one CPU, for the programs of all hooks together; None: none. limit: bytes of memory; used:
+    how many are used but for maps.
     """
 
     def __init__(
@@ -53,6 +64,8 @@ class Live:
         drops: Iterable[tuple[str, Rule]] = (),
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
+        limit: int = memory.DEFAULT,
+        used: Callable[[], int] = memory.resident,
     ) -> None:
         self.interval = interval
         self._percent = percent
@@ -63,7 +76,11 @@ class Live:
         self._also = tuple(also)
         self._pins = dict(pins or {})
         self._observe_only = observe_only
-        self._compiler = Compiler(self._hooks.values(), cached=True)
+        self._compiler = Compiler(
+            self._hooks.values(), cached=True, at_once=memory.compiles_for(limit)
+        )
+        self._rows = RowLimit(memory.rows_for(limit - memory.COMPILER))
+        self._bound = memory.Bound(limit, self._rows, used, lambda: self._compiler.there)
         self._modules = Modules(self._compiler)
         self._drops = tuple(drops)
         self._rules = Rules(self._compiler, observe_only=observe_only)
@@ -75,12 +92,18 @@ class Live:
         self._start_threads()
         self._stats: int | None = None
         self._started = time.monotonic()
+        self._said: set[str] = set()
 
     def _start_threads(self) -> None:
         # Climbs may block for seconds each; readers must never wait behind them. With more
         # climbers the first numbers come later: one interpreter runs them all.
         self._climbers = ThreadPoolExecutor(4, "climb")
-        self._readers = ThreadPoolExecutor(4, "read")
+        self._readers = ThreadPoolExecutor(MOST_READERS, "read")
+
+    def _warm(self) -> None:
+        """Starts a thread to read in while there is memory for one: they are started late."""
+        with suppress(RuntimeError):
+            self._readers.submit(int).result()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -109,8 +132,9 @@ class Live:
 
     async def start(self) -> None:
         await self._in_a_thread(self._prepare)
+        self._spawn(self._always("the bound on memory", self._hold_memory))
         self.follow()
-        self._spawn(self._hold_budget())
+        self._watch_over()
         for interface, rule in self._drops:
             self._spawn(self._begin(interface, rule))
         for attachments in self._by_source():
@@ -122,14 +146,44 @@ class Live:
         Raises ProbeError where a rule to begin with cannot be enforced.
         """
         await self._in_a_thread(self._prepare)
+        self._spawn(self._always("the bound on memory", self._hold_memory))
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
         await asyncio.gather(*map(self._climb_all, self._by_source()))
-        self._spawn(self._hold_budget())
+        self._watch_over()
+
+    def _watch_over(self) -> None:
+        self._warm()
+        self._spawn(self._always("the budget", self._hold_budget))
+        self._spawn(self._always("attaching again", self._revive))
 
     def follow(self) -> None:
         """Keep up with interfaces that come, go and are renamed."""
-        self._spawn(self._follow())
+        self._spawn(self._always("following interfaces", self._follow))
+
+    async def _always(self, what: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Work that goes on until the end: what it raises is told once, and it is begun anew."""
+        while True:
+            try:
+                await work()
+                return
+            except Exception as raised:
+                self._tell(what, raised)
+            await asyncio.sleep(self.interval)
+
+    def _tell(self, what: str, raised: BaseException) -> None:
+        why = as_refusal(raised, what).why
+        if why not in self._said and len(self._said) < MOST_NOTICES:
+            self._said.add(why)
+            self.notices.append(why)
+
+    async def _revive(self) -> None:
+        """Attaches again what failed by an exception, or for want of something that may be there
+        by now."""
+        while True:
+            await asyncio.sleep(REVIVE_SECONDS)
+            for attachment in [a for a in self._standing() if a.due]:
+                await self._in_a_thread(attachment.climb_again)
 
     def shed(self) -> frozenset[int]:
         """Give up, for good, the capabilities that what stands has no use for. Returns the others.
@@ -143,6 +197,7 @@ class Live:
         self._start_threads()
         kept = self._needed()
         capabilities.keep(kept)
+        self._warm()
         return kept
 
     def _needed(self) -> frozenset[int]:
@@ -152,8 +207,9 @@ class Live:
             needed |= {privilege.NET_ADMIN, privilege.PERFMON}
         if self.rules():
             needed |= {*privilege.PROCESSES}  # whose connections no rule may match
-        if self._percent is not None and any(a.samples for a in self._attachments.values()):
-            needed |= {privilege.NET_ADMIN, privilege.PERFMON}  # what is slowed is attached anew
+        states = {a.status.state for a in self._attachments.values()}
+        if self._percent is not None and State.ATTACHED in states:
+            needed |= {privilege.NET_ADMIN, privilege.PERFMON}  # what is cut is attached again
         for attachment in self._attachments.values():
             hook = attachment.hook
             rung = hook.rung(attachment.status.rung or "")
@@ -162,7 +218,7 @@ class Live:
                 needed |= {privilege.NET_ADMIN} if rung.lasting else set()
         return frozenset(needed)
 
-    async def _in_a_thread(self, work: Callable[[], None]) -> None:
+    async def _in_a_thread(self, work: Callable[[], object]) -> None:
         """One of ours: those of the event loop itself would not end in `shed`."""
         await asyncio.get_running_loop().run_in_executor(self._climbers, work)
 
@@ -176,10 +232,15 @@ class Live:
 
     def _prepare(self) -> None:
         """What comes before any attachment: sweep what a killed process left, switch stats on."""
+        with suppress(OSError):
+            ctypes.CDLL(
+                "libgcc_s.so.1"
+            )  # else glibc aborts where memory is short and a thread ends
         self.notices += persistent.sweep()
         headers.sweep()
         self._interfaces = _interfaces()
         bpf.raise_memlock()
+        bpf.raise_nofile()
         try:
             self._stats = bpf.enable_stats()
         except OSError:
@@ -187,9 +248,14 @@ class Live:
 
     def _first(self) -> list[Attachment]:
         """The attachments of the start, standing on their passive rungs already."""
-        first = [self._attachment(id) for id in self._initial()]
-        for attachment in first:
-            attachment.rest()
+        first = []
+        for id in self._initial():
+            try:
+                first.append(self._attachment(id))
+            except Exception as raised:  # an interface that went since it was listed
+                self._tell(f"attaching {id}", raised)
+                continue
+            first[-1].rest()
         return first
 
     def _by_source(self) -> list[list[Attachment]]:
@@ -227,9 +293,12 @@ class Live:
         asked = attachment.status.id in (*(self._wanted or ()), *self._also)
         pinned = self._pins.get(attachment.hook.name)
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(
-            self._climbers, lambda: attachment.climb(pinned=pinned, asked=asked)
-        )
+        try:
+            await loop.run_in_executor(
+                self._climbers, lambda: attachment.climb(pinned=pinned, asked=asked)
+            )
+        except Exception as raised:  # no thread to be had
+            attachment.fail(raised)
 
     def _attachment(self, id: HookId) -> Attachment:
         """The attachment of an id, made if need be. Raises Gone for what does not exist."""
@@ -240,7 +309,12 @@ class Live:
         attachment = self._attachments.get(key)
         if attachment is None:
             attachment = Attachment(
-                hook, self._modules, id.target, ifindex, observe_only=self._observe_only
+                hook,
+                self._modules,
+                id.target,
+                ifindex,
+                observe_only=self._observe_only,
+                rows=self._rows,
             )
             self._attachments[key] = attachment
         return attachment
@@ -293,7 +367,7 @@ class Live:
                 ):
                     try:
                         attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
-                    except Gone:  # or renamed since it was listed: it is new once more then
+                    except ProbeError:  # or renamed since it was listed: it is new then
                         del self._interfaces[index]
                         break
                     attachment.rest()
@@ -322,17 +396,20 @@ class Live:
         asked, self._asked = self._asked, []
         # Always in one order, so that what is asked once is as old in each reading as in the last.
         asked.sort(key=lambda one: one[0][0].hook.order)
-        work = asyncio.get_running_loop().run_in_executor(
-            self._readers, _read_all, [standing for standing, _ in asked]
-        )
-        work.add_done_callback(lambda done: _answer([future for _, future in asked], done))
+        try:
+            work = asyncio.get_running_loop().run_in_executor(
+                self._readers, _read_all, [standing for standing, _ in asked]
+            )
+        except Exception as raised:  # no thread to be had
+            self._tell("reading", raised)
+            _answer(asked, None)
+        else:
+            work.add_done_callback(lambda done: _answer(asked, done))
 
     async def read(self) -> list[Sample]:
         """One sample of everything that has been asked for or stands."""
-        attachments = list(self._attachments.values())
-        loop = asyncio.get_running_loop()
-        (samples,) = await loop.run_in_executor(self._readers, _read_all, [attachments])
-        return list(samples)
+        attachments = self._standing()
+        return list(await self._reading(attachments)) if attachments else []
 
     def until_next(self) -> float:
         """Seconds to the next tick; all hooks tick together, so the screen wakes once."""
@@ -340,20 +417,29 @@ class Live:
 
     # -- the budget ----------------------------------------------------------------------------
 
-    async def _hold_budget(self) -> None:
-        """Cuts the hook that takes most, one in each window, while all take more than they may."""
+    async def _hold_memory(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._percent is not None and self._stats is not None:
+        while True:
+            await loop.run_in_executor(self._readers, self._bound.hold)
+            await asyncio.sleep(memory.EVERY)
+
+    async def _hold_budget(self) -> None:
+        """Each window: cut what takes too much, or try again what was cut (`budget.Ledger`)."""
+        loop = asyncio.get_running_loop()
+        if self._percent is None:
+            return
+        ledger = budget.Ledger(self._percent)
+        while self._stats is not None:
             before = await loop.run_in_executor(self._readers, spending.costs, self._standing())
             begin = time.monotonic()
             await asyncio.sleep(budget.WINDOW)
             after = await loop.run_in_executor(self._readers, spending.costs, self._standing())
-            passed = time.monotonic() - begin
-            cut = budget.decide(spending.between(before, after, passed), self._percent)
-            if cut is not None:
-                there = self._standing()
+            now, there = time.monotonic(), self._standing()
+            spent = spending.between(before, after, now - begin)
+            done = ledger.decide(spent, now, spending.cut(there))
+            if done is not None:
                 self.notices += await loop.run_in_executor(
-                    self._climbers, spending.carry_out, cut, there
+                    self._climbers, spending.carry_out, done, there
                 )
 
     def _standing(self) -> list[Attachment]:
@@ -361,8 +447,16 @@ class Live:
 
     # -- on a person's word --------------------------------------------------------------------
 
+    async def _asked_for(self, doing: str, work: Callable[[], T]) -> T:
+        """Work that a person asked for, in a thread. Raises ProbeError and nothing else."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._climbers, work)
+        except Exception as raised:
+            raise as_refusal(raised, doing) from raised
+
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
-        await asyncio.to_thread(self._hooks.find, id.hook)  # one of the user's own: 0.2 s
+        # One of the user's own takes 0.2 s.
+        await self._asked_for(f"attaching {id}", lambda: self._hooks.find(id.hook))
         attachment = self._attachment(id)
         if rung is not None and attachment.hook.rung(rung) is None:
             names = ", ".join(r.name for r in attachment.hook.ladder)
@@ -370,10 +464,9 @@ class Live:
         if attachment.cut:
             attachment.keep()
         attachment.rest()
-        loop = asyncio.get_running_loop()
         pinned = rung or self._pins.get(id.hook)
-        status = await loop.run_in_executor(
-            self._climbers, lambda: attachment.climb(pinned=pinned, asked=True)
+        status = await self._asked_for(
+            f"attaching {id}", lambda: attachment.climb(pinned=pinned, asked=True)
         )
         if status.state is State.FAILED:
             raise _failure(status)
@@ -381,8 +474,7 @@ class Live:
 
     async def detach(self, id: HookId) -> Status:
         attachment = self._attachment(id)
-        loop = asyncio.get_running_loop()
-        status = await loop.run_in_executor(self._climbers, attachment.detach)
+        status = await self._asked_for(f"detaching {id}", attachment.detach)
         if attachment.hook.on_demand:
             self._attachments = {k: a for k, a in self._attachments.items() if a is not attachment}
         return status
@@ -393,16 +485,19 @@ class Live:
     # -- drop rules ----------------------------------------------------------------------------
 
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:
-        loop = asyncio.get_running_loop()
-        made = await loop.run_in_executor(self._climbers, self._rules.add, interface, rule)
+        made = await self._asked_for("adding a rule", lambda: self._rules.add(interface, rule))
         if not self._tending:
             self._tending = True
             self._spawn(self._tend())
         return made
 
-    async def remove_rule(self, interface: str, rule: Rule) -> None:
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._climbers, self._rules.remove, interface, rule)
+        found = await loop.run_in_executor(self._climbers, self._rules.cautions, interface, rule)
+        return found.sentences
+
+    async def remove_rule(self, interface: str, rule: Rule) -> None:
+        await self._asked_for("removing a rule", lambda: self._rules.remove(interface, rule))
 
     def rules(self) -> tuple[Enforced, ...]:
         return self._rules.shown()
@@ -410,6 +505,10 @@ class Live:
     def check_rule(self, interface: str) -> None:
         """Raises ProbeError where it is known beforehand that nothing may be dropped there."""
         self._rules.check(interface)
+
+    def cautions_of(self, interface: str, rule: Rule) -> Cautions:
+        """As `cautions`, told apart, and before there is an event loop."""
+        return self._rules.cautions(interface, rule)
 
     @property
     def ended_rules(self) -> tuple[str, ...]:
@@ -426,27 +525,40 @@ class Live:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TEND_SECONDS)
-            await loop.run_in_executor(self._climbers, self._rules.tend)
+            try:
+                await loop.run_in_executor(self._climbers, self._rules.tend)
+            except Exception as raised:
+                self._tell("tending drop rules", raised)
 
     async def close(self) -> None:
         for task in self._background:
             task.cancel()
-        await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self.close_now)
+        except RuntimeError:  # no thread to be had: here, then
+            self.close_now()
 
     def close_now(self) -> None:
         """Detaches everything, last attached first."""
+        self._compiler.close()  # what is being attached ends the sooner
         self._climbers.shutdown(wait=True, cancel_futures=True)
-        self._rules.close()
+        try:
+            self._rules.close()
+        except Exception as failed:
+            self._tell("ending drop rules", failed)
         for attachment in reversed(list(self._attachments.values())):
             try:
                 attachment.detach()
-            except (ProbeError, OSError) as failed:  # the others are still to be let go of
+            except Exception as failed:  # the others are still to be let go of
                 self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
         self._readers.shutdown(wait=True, cancel_futures=True)
-        self._compiler.close()
         if self._stats is not None:
             os.close(self._stats)
             self._stats = None
+
+    def release(self) -> None:
+        """Detach what would outlive the process, also while `close_now` hangs."""
+        persistent.register().release()
 
 
 @lru_cache(4096)
@@ -460,20 +572,29 @@ def _read_all(asked: Iterable[Iterable[Attachment]]) -> list[tuple[Sample, ...]]
         return [tuple([a.read() for a in attachments]) for attachments in asked]
 
 
-def _answer(futures: list[Reads], done: asyncio.Future[list[tuple[Sample, ...]]]) -> None:
-    for place, future in enumerate(futures):
+def _answer(
+    asked: list[tuple[list[Attachment], Reads]],
+    done: asyncio.Future[list[tuple[Sample, ...]]] | None,
+) -> None:
+    """done: None, and what raised, where nothing was read: there are the samples before then."""
+    whole = done is not None and not done.cancelled() and done.exception() is None
+    for place, (standing, future) in enumerate(asked):
         if future.done():
             continue  # nobody waits for it any more
-        if done.cancelled():
+        if done is not None and done.cancelled():
             future.cancel()
-        elif (error := done.exception()) is not None:
-            future.set_exception(error)
-        else:
+        elif done is not None and whole:
             future.set_result(done.result()[place])
+        else:
+            future.set_result(tuple([a.unread() for a in standing]))
 
 
 def _interfaces() -> dict[int, str]:
-    return dict(socket.if_nameindex())
+    """Raises ProbeError where nobody can be asked just now."""
+    try:
+        return route.names()
+    except OSError as failed:
+        raise as_refusal(failed, "listing interfaces") from None
 
 
 def _failure(status: Status) -> ProbeError:

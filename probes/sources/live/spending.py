@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from probes.ladder.attachment import Attachment
-from probes.sources.live.budget import Cut, Spending
+from probes.model import HookId
+from probes.sources.live.budget import Cut, Retry, Spending
 
 Costs = Mapping[Attachment, tuple[int, int]]
 """Of each attachment its epoch, and the nanoseconds that its programs ran in it."""
@@ -34,14 +35,24 @@ def between(before: Costs, after: Costs, seconds: float) -> Iterable[Spending]:
             yield Spending(status.id, percent, status.one_in, attachment.samples, attachment.kept)
 
 
-def carry_out(cut: Cut, attachments: Iterable[Attachment]) -> list[str]:
-    """Slows or detaches; what was done, in a sentence for each."""
+def cut(attachments: Iterable[Attachment]) -> set[HookId]:
+    """What the budget has slowed or detached, and nobody attached again."""
+    return {a.status.id for a in attachments if a.cut and not a.kept}
+
+
+def carry_out(done: Cut | Retry, attachments: Iterable[Attachment]) -> list[str]:
+    """Slows, detaches or tries again; what was cut, in a sentence for each."""
     said = []
     for attachment in attachments:
-        if attachment.status.id == cut.id and not attachment.kept:
-            if cut.one_in is None:
-                attachment.detach(cut.why)
-            else:
-                attachment.slow(cut.one_in, cut.why)
-            said.append(f"{cut.id}: {cut.why}")
+        if attachment.status.id != done.id or attachment.kept:
+            continue
+        if isinstance(done, Retry):
+            if attachment.cut:
+                attachment.slow(done.one_in, done.why)
+            continue
+        if done.one_in is None:
+            attachment.detach(done.why)
+        else:
+            attachment.slow(done.one_in, done.why)
+        said.append(f"{done.id}: {done.why}")
     return said

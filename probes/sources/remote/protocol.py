@@ -34,13 +34,19 @@ MAGIC, VERSION = b"ebpftop-wire/", 2
 HEAD = struct.Struct("<cI")
 HELLO, MOMENT, ANSWER = b"H", b"F", b"A"
 MOST_MESSAGE = MOST_FRAME
+MOST_TOLD = 1 << 20
+"""Bytes of a message that is JSON."""
 MOST_REQUEST = 1 << 16
 """Bytes of a request."""
+MOST_OWN = 64
+"""Hooks of the user's own that are recalled in one connection."""
 SILENCE = 30.0
 """Seconds without a word after which the other side is taken as gone (a connection half open)."""
 _SIZE = struct.Struct("<I")
-_LONGEST = 4000
-"""Characters of a text that are taken."""
+_LONGEST, _LONGEST_ID = 4000, 100
+"""Characters of a text that are taken, and of a request's id."""
+_DEEPEST = 20
+"""Objects and lists in one another that a message may have."""
 
 
 class Outgoing:
@@ -69,7 +75,8 @@ def answer(
     id: object, error: ProbeError | RuleError | None = None, result: Sequence[str] = ()
 ) -> bytes:
     """That a request was done (what came of it is in the moment before), or why it was not."""
-    told: dict[str, object] = {"id": id, "result": list(result)}
+    named = id if isinstance(id, int | str) and len(str(id)) <= _LONGEST_ID else None
+    told: dict[str, object] = {"id": named, "result": list(result)}
     if error is not None:
         told["error"] = type(error).__name__
         told["why"] = str(error)
@@ -90,7 +97,7 @@ def request(**what: object) -> bytes:
 async def sent(writer: asyncio.StreamWriter) -> None:
     """Once all is on its way, or nobody takes it."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(2):
             await writer.drain()
             while writer.transport.get_write_buffer_size():
                 await asyncio.sleep(0.01)
@@ -109,6 +116,7 @@ class Incoming:
     ) -> None:
         self._hooks, self._recall = hooks, recall
         self._unknown: set[str] = set()
+        self._recalled = 0
         self._decoder, self._fitting = Decoder(), Fitting(hooks)
         self._inflate = zlib.decompressobj(-15)
 
@@ -131,23 +139,45 @@ class Incoming:
     def _recall_new(self, tick: Tick) -> None:
         """Hooks of the user's own, which were asked for there."""
         named = {*tick.samples, *(s.id.hook for s in tick.statuses)}
+        found: dict[str, Hook] = {}
         for name in named - self._hooks.keys() - self._unknown:
-            hook = self._recall(name) if len(self._unknown) < MOST_HOOKS else None
-            if hook is None or hook.name != name:
+            few = len(self._unknown) < MOST_HOOKS and self._recalled + len(found) < MOST_OWN
+            hook = self._recall(name) if few else None
+            if hook is not None and hook.name == name:
+                found[name] = hook
+            elif len(self._unknown) < MOST_HOOKS:
                 self._unknown.add(name)
-            else:
-                self._hooks[name] = hook
-                self._fitting = Fitting(self._hooks)
+        if found:
+            self._recalled += len(found)
+            self._hooks.update(found)
+            self._fitting = Fitting(self._hooks)
 
 
 def read_json(payload: bytes) -> dict[str, Any]:
+    if len(payload) > MOST_TOLD:
+        raise Malformed("a message is larger than any can be")
     try:
         value = json.loads(payload)
     except (ValueError, RecursionError):
         raise Malformed("a message is no JSON") from None
     if not isinstance(value, dict):
         raise Malformed("a message is no object")
+    if _deep(value):
+        raise Malformed("a message is deeper than any can be")
     return value
+
+
+def _deep(value: object) -> bool:
+    """Whether more is in one another than any message has."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner: list[object] = []
+        for one in level:
+            inner += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        level = [one for one in inner if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def read_hello(payload: bytes) -> tuple[Host, str]:

@@ -20,6 +20,7 @@ from probes.recording.encoder import Tick
 from probes.source import Source
 from probes.sources.live import budget
 from probes.sources.remote import protocol as wire
+from probes.units import printable
 
 TOGETHER = 0.05
 """Seconds in which what several hooks bring goes as one moment."""
@@ -27,6 +28,8 @@ WATCH = 0.5
 """Seconds between two looks at what stands."""
 BEHIND = 1 << 18
 """Bytes that may wait for a slow link before moments are left out; their log entries are not."""
+MOST_ASKED = 16
+"""Requests that are done at the same time; further ones are read when one is done."""
 _KEPT_LOG = 5000
 SHORTEST, LONGEST = 0.1, 3600.0
 """Bounds of an interval, seconds."""
@@ -106,6 +109,7 @@ class Serving:
         self._followed: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
+        self._asked = asyncio.Semaphore(MOST_ASKED)
 
     async def run(self, id: object, check: Callable[[], None]) -> int:
         """Until nobody is there any more. Returns the exit status.
@@ -127,8 +131,10 @@ class Serving:
         finally:
             for task in self._tasks:
                 task.cancel()
-        if self._failed is not None:
+        if isinstance(self._failed, ProbeError):
             raise self._failed
+        if self._failed is not None:
+            raise ProbeError(f"serving ended: {_named(self._failed)}") from self._failed
         return 0
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -203,9 +209,32 @@ class Serving:
     async def _listen(self) -> None:
         with suppress(TimeoutError, ValueError, Malformed, ConnectionError):
             while line := await asyncio.wait_for(self._reader.readline(), wire.SILENCE):
-                self._start(self._answer(wire.read_json(line)))
+                asked = wire.read_json(line)
+                await self._taken()
+                await self._asked.acquire()
+                self._start(self._answer(asked))
+
+    async def _taken(self) -> None:
+        """Once the other side has read what waits for it: who does not listen is not answered.
+
+        Raises TimeoutError where it has read nothing for as long as it may be silent.
+        """
+        waits, transport = time.monotonic(), self._writer.transport
+        least = transport.get_write_buffer_size()
+        while (size := transport.get_write_buffer_size()) > BEHIND:
+            if size < least:
+                least, waits = size, time.monotonic()
+            elif time.monotonic() - waits > wire.SILENCE or transport.is_closing():
+                raise TimeoutError
+            await asyncio.sleep(TOGETHER)
 
     async def _answer(self, asked: dict[str, Any]) -> None:
+        try:
+            await self._answered(asked)
+        finally:
+            self._asked.release()
+
+    async def _answered(self, asked: dict[str, Any]) -> None:
         error: ProbeError | RuleError | None = None
         result: tuple[str, ...] = ()
         try:
@@ -214,6 +243,8 @@ class Serving:
             error = refused
         except Malformed as wrong:
             error = ProbeError(str(wrong))
+        except Exception as unexpected:  # what is asked may be anything, and ends nothing here
+            error = ProbeError(f"it could not be done there: {_named(unexpected)}")
         if asked.get("do") != "ping":
             self._say(surely=True)
         self._writer.write(wire.answer(asked.get("id"), error, result))
@@ -226,7 +257,7 @@ class Serving:
             case {"do": "interval", "seconds": float() | int() as seconds} if (
                 SHORTEST <= seconds <= LONGEST
             ):
-                source.interval = seconds
+                source.interval = float(seconds)
             case {"do": "attach", "hook": list() as id, "rung": str() | None as rung}:
                 await source.attach(wire.read_id(id), rung)
                 self._follow_new()
@@ -236,11 +267,17 @@ class Serving:
                 return await source.complete(text)
             case {"do": "add rule", "interface": str(interface), "rule": str(rule)}:
                 await source.add_rule(interface, parse(rule))
+            case {"do": "cautions", "interface": str(interface), "rule": str(rule)}:
+                return await source.cautions(interface, parse(rule))
             case {"do": "remove rule", "interface": str(interface), "rule": str(rule)}:
                 await source.remove_rule(interface, parse(rule))
             case _:
                 raise ProbeError("the ebpftop there does not know how to do that")
         return ()
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {printable(str(error))[:200]}"
 
 
 async def streams(stdin: int, stdout: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

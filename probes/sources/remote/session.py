@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
@@ -23,11 +24,22 @@ PATIENCE = 60.0
 """Seconds that an answer may take: to compile and attach there."""
 GONE = 15.0
 """Seconds without a word after which the connection counts as cut; a ping is answered at once."""
-LEAVING = 10.0
+LEAVING = 1.2
 """Seconds that detaching there may take before ssh is ended; it goes on there without us."""
 MOST_CHATTER = 1 << 16
 """Bytes that a login shell may print before ebpftop speaks."""
-_KEPT_WORDS = 50
+UNREAD, MOST_ASKED = 1 << 18, 256
+"""Bytes of requests that may wait for ssh to take them, and requests without an answer: with more,
+nobody is there."""
+_KEPT_WORDS, _MOST_WORDS = 50, 200
+"""Lines on stderr that are kept; those that are passed on, and read as fast as they come."""
+_LONGEST_WORDS = 2000
+"""Bytes of a line that are kept."""
+_SHARE = 3
+"""So many times as long as reading a moment took, nothing else is read: the screen has its turn,
+whatever is sent."""
+_APART, _AT_ONCE = 0.1, 8
+"""Seconds from one moment to the next, as at the shortest interval; so many may come at once."""
 
 
 class Cut(ProbeError):
@@ -59,6 +71,7 @@ class Call:
         self._tasks: list[asyncio.Task[None]] = []
         self._said: deque[str] = deque(maxlen=_KEPT_WORDS)
         self._begun = False
+        self._due = 0.0
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def begin(self, **asked: Any) -> Host:
@@ -81,13 +94,19 @@ class Call:
         try:  # a person at a prompt may take as long as they like
             async with asyncio.timeout(None if self._ask else 3 * ssh.PATIENCE):
                 await self._read_greeting()
-                host, self.version = await self._read_hello()
+                async with asyncio.timeout(2 * GONE):  # no person is asked anything now
+                    host, self.version = await self._read_hello()
         except (asyncio.IncompleteReadError, ConnectionError):
             raise await self._why() from None
         except TimeoutError:
             raise ProbeError(f"{self._way.name} does not answer") from None
         except Malformed as wrong:
             raise ProbeError(f"{self._way.name} is not understood: {wrong}") from None
+        except ProbeError:
+            raise
+        except Exception as unexpected:  # whatever it is, it comes from there
+            what = type(unexpected).__name__
+            raise ProbeError(f"{self._way.name} is not understood ({what})") from unexpected
         self._begun = True
         self._tasks.append(asyncio.create_task(self._listen()))
         await self._answer(begun, PATIENCE)
@@ -133,7 +152,7 @@ class Call:
 
     async def _message(self) -> tuple[bytes, bytes]:
         kind, length = protocol.HEAD.unpack(await self._octets(protocol.HEAD.size))
-        if length > protocol.MOST_MESSAGE:
+        if length > (protocol.MOST_MESSAGE if kind == protocol.MOMENT else protocol.MOST_TOLD):
             raise Malformed("a message is larger than any can be")
         return kind, await self._octets(length)
 
@@ -153,7 +172,9 @@ class Call:
             while True:
                 kind, payload = await self._message()
                 if kind == protocol.MOMENT:
+                    begin = time.monotonic()
                     self._take(self._incoming.moment(payload))
+                    await self._pause(time.monotonic() - begin)
                 elif kind == protocol.ANSWER:
                     self._answered(protocol.read_json(payload))
         except TimeoutError:
@@ -162,13 +183,24 @@ class Call:
             cut = Cut(f"what came was not understood: {wrong}")
         except (asyncio.IncompleteReadError, ConnectionError):
             cut = Cut((await self._why()).why)
+        except Exception as unexpected:  # whatever it is, it comes from there, and ends no screen
+            cut = Cut(f"what came was not understood ({type(unexpected).__name__})")
         self._end_with(cut)
+
+    async def _pause(self, took: float) -> None:
+        """After a moment: nobody's screen has to keep up with whatever is sent.
+
+        took: seconds that reading it took. What is not read here waits there, and is left out.
+        """
+        now = time.monotonic()
+        self._due = max(self._due + _APART, now - _AT_ONCE * _APART)
+        await asyncio.sleep(min(max(_SHARE * took, self._due - now, 0.0), 2.0))
 
     def _end_with(self, cut: ProbeError) -> None:
         if not self._over.done():
             self._over.set_exception(cut)
             self._over.exception()  # somebody will ask, or nobody wants to know
-        for waiting in self._waiting.values():
+        for waiting in tuple(self._waiting.values()):
             if not waiting.done():
                 waiting.set_exception(cut)
                 waiting.exception()
@@ -178,17 +210,21 @@ class Call:
         """What ssh, the shell and ebpftop there say, line by line."""
         assert self._process is not None
         assert self._process.stderr is not None
-        while True:
+        for number in count():
+            if number > _MOST_WORDS:
+                await asyncio.sleep(0.01)  # nobody reads that much
+            if number == _MOST_WORDS and not self._begun:
+                self._process.kill()  # no banner is as long
             try:
                 line = await self._process.stderr.readline()
             except ValueError:
                 continue
             if not line:
                 return
-            text = printable(line.decode(errors="replace").strip())
+            text = printable(line[:_LONGEST_WORDS].decode(errors="replace").strip())
             if text:
                 self._said.append(text)
-                if not self._begun and self._ask:
+                if not self._begun and self._ask and number < _MOST_WORDS:
                     self._tell_words(text)
 
     async def _why(self) -> ProbeError:
@@ -216,10 +252,15 @@ class Call:
         if self._over.done():
             future.set_exception(self._over.exception() or Cut("it has ended"))
             return future
-        number = next(self._numbers)
-        self._waiting[number] = future
         assert self._process is not None
         assert self._process.stdin is not None
+        unread = self._process.stdin.transport.get_write_buffer_size()
+        if unread > UNREAD or len(self._waiting) >= MOST_ASKED:
+            future.set_exception(Cut("what is asked is not read there"))
+            return future
+        number = next(self._numbers)
+        self._waiting[number] = future
+        future.add_done_callback(lambda _: self._waiting.pop(number, None))
         self._process.stdin.write(protocol.request(**what, id=number))
         return future
 
@@ -232,7 +273,10 @@ class Call:
             raise ProbeError(f"{self._way.name} does not answer") from None
 
     def _answered(self, told: Mapping[str, Any]) -> None:
-        waiting = self._waiting.pop(told.get("id", 0), None)
+        number = told.get("id")
+        if not isinstance(number, int):
+            raise Malformed("an answer has no number")
+        waiting = self._waiting.pop(number, None)
         if waiting is None or waiting.done():
             return
         error = protocol.read_error(told)
@@ -257,6 +301,8 @@ class Call:
         assert process.stdin is not None
         try:
             process.stdin.close()
+            if not self._begun and process.returncode is None:
+                process.terminate()  # it may be asking for a password, with the echo off
             for task in self._tasks[1:]:
                 task.cancel()
             await asyncio.gather(*self._tasks[1:], return_exceptions=True)
@@ -267,8 +313,8 @@ class Call:
                 process.kill()
                 await process.wait()
             self._tasks[0].cancel()
-            with suppress(ConnectionError):
-                await process.stdin.wait_closed()
+            with suppress(ConnectionError, TimeoutError):  # a child of ssh may hold the pipe
+                await asyncio.wait_for(process.stdin.wait_closed(), 0.5)
         finally:
             # asyncio does it by itself only once all pipes have ended, and stderr may not.
             transport: asyncio.BaseTransport = vars(process)["_transport"]

@@ -33,6 +33,9 @@ PING = 2.0
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before each further try to connect again; the last one for all that follow."""
 
+_MOST_WAITING, _MOST_TIMES = 32, 1 << 14
+"""Readings of a hook that wait to be taken; hooks and targets whose last reading is known."""
+
 
 class Remote:
     """A `model.Source`. way: how to come there; name: what the user calls it. The rest: as for
@@ -142,6 +145,8 @@ class Remote:
                 await self._measure(self._call)
             except ProbeError as cut:
                 await self._lost(cut)
+            except Exception as unexpected:  # what comes from there ends nothing here
+                await self._lost(ProbeError(f"an error in it ({type(unexpected).__name__})"))
 
     async def _measure(self, call: Call) -> None:
         while True:
@@ -167,6 +172,9 @@ class Remote:
             except ProbeError as failed:
                 self.feed = Feed(None, failed.why, since)
                 continue
+            except OSError as failed:  # no process can be started at the moment
+                self.feed = Feed(None, failed.strerror or type(failed).__name__, since)
+                continue
             break
         self.feed = Feed()
         for id, rung in tuple(self._again.items()):
@@ -186,14 +194,19 @@ class Remote:
                 continue
             self._times |= {s.status.id: s.time for s in samples}
             if (queue := self._queues.get(hook)) is not None:
+                if queue.full():  # nobody takes them as fast as they come
+                    queue.get_nowait()
                 queue.put_nowait(tuple([self._apart(s) for s in samples]))
+        if len(self._times) > _MOST_TIMES:  # what has gone there
+            there = {s.status.id for known in tick.samples.values() for s in known}
+            self._times = {id: time for id, time in self._times.items() if id in there}
 
     def _apart(self, sample: Sample) -> Sample:
         """Another epoch than any before this connection."""
         return replace(sample, epoch=(self._generation << 32) + sample.epoch)
 
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
-        queue = self._queues[hook] = asyncio.Queue()
+        queue = self._queues[hook] = asyncio.Queue(_MOST_WAITING)
         tick = self._tick
         if tick is not None and (first := tick.samples.get(hook)):
             yield tuple([self._apart(s) for s in first])
@@ -219,8 +232,6 @@ class Remote:
         return await self._call.ask(**what)
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
-        if id.hook not in self._hooks:  # one of the user's own: 0.2 s, and then it is known
-            await asyncio.to_thread(builder.recalled, id.hook)
         await self._do(do="attach", hook=protocol.named(id), rung=rung)
         hook = self._hooks.get(id.hook)
         if hook is not None and hook.reach is Reach.LOOKS_ON and hook.on_demand:
@@ -253,6 +264,13 @@ class Remote:
             if (enforced.interface, enforced.rule.what) == (interface, rule.what):
                 return enforced
         raise ProbeError(f"{self._way.name} does not say what became of the rule")
+
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+        """Of whoever is logged in there, as this program is by ssh."""
+        try:
+            return await self._do(do="cautions", interface=interface, rule=str(rule))
+        except ProbeError as why:  # an older ebpftop cannot tell
+            return (f"whether this may cut you off from {self._way.name} is not known: {why.why}",)
 
     async def remove_rule(self, interface: str, rule: Rule) -> None:
         await self._do(do="remove rule", interface=interface, rule=str(rule))

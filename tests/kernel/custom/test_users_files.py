@@ -75,3 +75,65 @@ def test_another_user_s_file_is_named_and_left_alone(config: Path) -> None:
     assert "my-forks" not in done.stdout
     assert done.stderr.count("\n") == 1
     assert "belongs to nobody, not to root" in done.stderr
+
+
+BREAKS = '''
+"""Reads well twice, and then meets a value that nobody foresaw."""
+from itertools import count
+from probes.toolkit import Column, Hook, Kind, Reading, Rung, Unit
+
+TIMES = count()
+
+def open(opening):
+    def read():
+        n = next(TIMES)
+        if n >= 2:
+            return {}[n]
+        return Reading([("a", n)])
+    return read
+
+HOOK = Hook(
+    name="my-odd",
+    title="Odd",
+    answers="Nothing.",
+    columns=(
+        Column("what", "What", kind=Kind.KEY),
+        Column("n", "N", Unit.COUNT, Kind.COUNTER),
+    ),
+    ladder=(Rung("own", "nothing", open),),
+)
+'''
+
+
+@pytest.fixture
+def odd(config: Path) -> tuple[str, ...]:
+    """Options for it and one of ours."""
+    (config / "odd.py").write_text(BREAKS)
+    (config / "odd.py").chmod(0o755)
+    return "--hook", "my-odd", "--hook", "interfaces"
+
+
+def test_a_hook_that_breaks_in_the_middle_ends_no_stream(odd: tuple[str, ...]) -> None:
+    done = ebpftop("stream", "--count", "4", "--interval", "0.2", *odd)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    moments = [json.loads(line)["hooks"] for line in done.stdout.splitlines()]
+    states = [{h["hook"]: h["state"] for h in hooks} for hooks in moments]
+    assert [s["interfaces"] for s in states] == ["passive"] * 4
+    assert [s["my-odd"] for s in states] == ["passive", "passive", "failed", "failed"]
+    (last,) = (h for h in moments[-1] if h["hook"] == "my-odd")
+    assert "odd.py: KeyError: 2" in last["refused"][-1]["why"]
+    assert last["rows"] == []
+
+
+def test_a_hook_that_breaks_in_the_middle_ends_no_recording(
+    odd: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "kept"
+    recorded = ebpftop("record", str(path), "--for", "1", "--interval", "0.2", *odd)
+    assert "Traceback" not in recorded.stderr
+    shown = ebpftop("replay", str(path), "--format", "json")
+    assert (shown.returncode, "Traceback" in shown.stderr) == (0, False)
+    hooks = json.loads(shown.stdout.splitlines()[-1])["hooks"]
+    states = {h["hook"]: h["state"] for h in hooks}
+    assert states == {"my-odd": "failed", "interfaces": "passive"}

@@ -341,18 +341,19 @@ def test_a_program_that_the_verifier_refuses_comes_with_its_words(
 
 
 @pytest.mark.anywhere
-def test_an_error_that_is_nobody_s_refusal_is_raised_and_releases_everything(
+def test_an_error_that_is_nobody_s_refusal_refuses_its_rung_and_releases_everything(
     make: Callable[..., Attachment],
 ) -> None:
-    """A bug of ours is not to look like a kernel that cannot."""
+    """It does not look like a kernel that cannot: the sentence says what was raised, and where."""
 
     def broken(opening: Opening) -> Callable[[], Reading]:
         raise KeyError(opening.hook.name)
 
     before = _bpf_fds()
     attachment = make(_hook(_two(RawTracepoint("sys_exit"), open=broken)))
-    with pytest.raises(KeyError):
-        attachment.climb()
+    status = attachment.climb()
+    assert (status.state, [r.error for r in status.refused]) == (State.FAILED, ["Unexpected"])
+    assert status.refused[0].why.startswith("attaching two of made-up failed: KeyError: 'made-up'")
     assert _bpf_fds() == before
 
 

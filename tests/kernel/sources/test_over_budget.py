@@ -113,6 +113,23 @@ async def test_a_packet_flood_detaches_what_counts_it_and_nothing_else() -> None
         assert (await until(live, other, lambda _: True)).state is State.PASSIVE
 
 
+async def test_what_was_detached_counts_again_once_it_is_quiet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody presses a key: as in `export` and `record`."""
+    monkeypatch.setattr(budget, "PAUSE", 0.5)
+    veth()
+    id = HookId("tc-ingress", "v0")
+    async with watching(id, percent=TINY) as live:
+        stood = await until(live, id, lambda s: s.state is not State.ATTACHING)
+        if stood.state is not State.ATTACHED:
+            pytest.skip(f"{stood.refused[0].error}: {stood.refused[0].why}")
+        with flood("v1"):
+            await until(live, id, lambda s: s.state is State.DETACHED)
+        again = await until(live, id, lambda s: s.state is State.ATTACHED)
+        assert (again.rung, again.one_in, again.note) == (stood.rung, 1, stood.note)
+
+
 async def test_without_a_budget_nothing_is_cut() -> None:
     id = HookId("syscalls")
     with getpid_loop():

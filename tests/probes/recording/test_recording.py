@@ -129,7 +129,8 @@ async def test_the_file_is_the_user_s_alone_and_no_other_is_lost(tmp_path: Path)
     with pytest.raises(RecordingError, match="being recorded just now"):
         RecordingFile(path, HOST, catalogue(), force=True)
     file.close()
-    assert not path.exists(), "it has no moment"
+    assert path.read_bytes() == before, "there was no moment to lose it for"
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "link", "notes"}
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ async def test_who_it_is_from_is_kept(tmp_path: Path) -> None:
     host = Host("db\x1b[7m", "6.1", "sudo would give more")
     path = record(tmp_path / "a", await demo_ticks(1), host=host)
     played = Recording(path, catalogue())
-    assert played.host == replace(host, demo=False)
+    assert played.host == replace(host, name="db?[7m"), "but for what no terminal should get"
 
 
 def test_frames_of_the_encoder_do_not_depend_on_chance() -> None:

@@ -5,9 +5,28 @@ from __future__ import annotations
 import pytest
 
 from probes.model import HookId
-from probes.sources.live.budget import MOST, STEP, Cut, Spending, decide, parse
+from probes.sources.live.budget import (
+    MOST,
+    STEP,
+    WINDOW,
+    Cut,
+    Ledger,
+    Retry,
+    Spending,
+    parse,
+)
 
 A, B, C = HookId("a"), HookId("b", "eth0"), HookId("c")
+
+
+def _cuts(*windows: list[Spending]) -> list[tuple[HookId, int | None] | None]:
+    """What is done after each of these windows, the first thing that is cut still."""
+    ledger, done, cut = Ledger(5), [], set[HookId]()
+    for n, spendings in enumerate(windows):
+        one = ledger.decide(spendings, n * WINDOW, cut)
+        done.append(one and (one.id, one.one_in))
+        cut |= {one.id} if one else set()
+    return done
 
 
 @pytest.mark.parametrize(
@@ -15,36 +34,108 @@ A, B, C = HookId("a"), HookId("b", "eth0"), HookId("c")
     [
         pytest.param([], None, id="nothing"),
         pytest.param([Spending(A, 2), Spending(B, 3)], None, id="at the budget"),
-        pytest.param([Spending(A, 2), Spending(B, 3.1)], (B, None), id="the dearest goes"),
         pytest.param([Spending(A, 4, samples=True), Spending(B, 3)], (A, STEP), id="slowed first"),
         pytest.param([Spending(A, 9, STEP, samples=True)], (A, MOST), id="slowed again"),
-        pytest.param([Spending(A, 9, MOST, samples=True)], (A, None), id="then detached"),
-        pytest.param([Spending(A, 90, kept=True), Spending(B, 4)], None, id="kept: left alone"),
         pytest.param(
-            [Spending(A, 90, kept=True), Spending(B, 6)], (B, None), id="kept is no excuse"
+            [Spending(A, 3, samples=True), Spending(B, 6)], (A, STEP), id="before another goes"
         ),
+        pytest.param([Spending(A, 90, kept=True), Spending(B, 4)], None, id="kept: left alone"),
+        pytest.param([Spending(A, 0.4, samples=True), Spending(B, 6)], None, id="not worth it"),
+    ],
+)
+def test_who_is_slowed(spendings: list[Spending], cut: tuple[HookId, int | None] | None) -> None:
+    assert _cuts(spendings) == [cut]
+
+
+@pytest.mark.parametrize(
+    ("spendings", "gone"),
+    [
+        pytest.param([Spending(A, 2), Spending(B, 3.1)], B, id="the dearest"),
+        pytest.param([Spending(A, 9, MOST, samples=True)], A, id="what is slow already"),
+        pytest.param([Spending(A, 90, kept=True), Spending(B, 6)], B, id="kept is no excuse"),
+        pytest.param([Spending(A, 1), Spending(B, 1), Spending(C, 3.5)], C, id="not the cheap"),
         pytest.param(
-            [Spending(A, 1), Spending(B, 1), Spending(C, 3.5)], (C, None), id="cheap ones stay"
+            [Spending(HookId("t", str(n)), 0.5 + n / 100) for n in range(8)] + [Spending(A, 2)],
+            HookId("t", "7"),
+            id="of a hook on many interfaces",
         ),
     ],
 )
-def test_who_is_cut(spendings: list[Spending], cut: tuple[HookId, int | None] | None) -> None:
-    done = decide(spendings, 5)
-    assert (done and (done.id, done.one_in)) == cut
+def test_who_is_detached_where_it_lasts(spendings: list[Spending], gone: HookId) -> None:
+    assert _cuts(spendings, spendings) == [None, (gone, None)]
+
+
+def test_a_burst_takes_nothing_away() -> None:
+    assert _cuts([Spending(A, 90)], [Spending(A, 1)], [Spending(A, 90)]) == [None, None, None]
+
+
+class _Host:
+    """Hooks with a load each (percent of a CPU with every event counted), and a ledger."""
+
+    def __init__(self, **loads: float) -> None:
+        self.loads = {HookId(name): load for name, load in loads.items()}
+        self.ledger, self.now = Ledger(5), 0.0
+        self.one_in: dict[HookId, int | None] = dict.fromkeys(self.loads, 1)
+        self.cut: set[HookId] = set()
+        self.done: list[Cut | Retry] = []
+
+    def pass_windows(self, number: int) -> None:
+        for _ in range(number):
+            self.now += WINDOW
+            spent = [
+                Spending(id, load / one_in, one_in, samples=id.hook == "calls")
+                for id, load in self.loads.items()
+                if (one_in := self.one_in[id])
+            ]
+            done = self.ledger.decide(spent, self.now, self.cut)
+            if done is not None:
+                self.done.append(done)
+                self.one_in[done.id] = done.one_in
+                (self.cut.discard if done.one_in == 1 else self.cut.add)(done.id)
+
+
+def test_what_was_cut_comes_back_when_it_is_quiet() -> None:
+    host = _Host(calls=40, packets=9)
+    host.pass_windows(5)
+    assert host.one_in == {HookId("calls"): MOST, HookId("packets"): None}
+    host.loads = {HookId("calls"): 0.5, HookId("packets"): 0.5}
+    host.pass_windows(60)
+    assert set(host.one_in.values()) == {1}
+    assert not host.cut
+
+
+def test_what_stays_dear_is_tried_more_and_more_seldom() -> None:
+    host = _Host(calls=900, packets=9)
+    host.pass_windows(1200)  # an hour
+    tries = [one for one in host.done if isinstance(one, Retry) and one.id.hook == "packets"]
+    assert 3 < len(tries) < 15
+    assert host.one_in[HookId("packets")] is None or len(host.done) < 100
+
+
+def test_what_a_person_took_in_hand_is_not_tried_again() -> None:
+    host = _Host(packets=9)
+    host.pass_windows(2)
+    assert host.cut
+    host.cut.clear()  # detached by key, or attached to be kept
+    host.loads = {}
+    host.pass_windows(100)
+    assert [type(one) for one in host.done] == [Cut]
 
 
 def test_cut_after_cut_comes_to_an_end() -> None:
     """Also where slowing saves nothing."""
     left = {HookId(f"h{n}"): Spending(HookId(f"h{n}"), n, samples=n % 2 == 0) for n in range(20)}
-    cuts = 0
-    while cut := decide(left.values(), 5):
-        cuts += 1
-        if cut.one_in is None:
-            del left[cut.id]
+    ledger, cut = Ledger(5), set[HookId]()
+    for n in range(3 * 20):
+        done = ledger.decide(left.values(), n * 0.1, cut)
+        if not isinstance(done, Cut):
+            continue
+        cut.add(done.id)
+        if done.one_in is None:
+            del left[done.id]
         else:
-            left[cut.id] = Spending(cut.id, cut.percent, cut.one_in, samples=True)
+            left[done.id] = Spending(done.id, done.percent, done.one_in, samples=True)
     assert sum(s.percent for s in left.values()) <= 5
-    assert cuts <= 3 * 20
 
 
 @pytest.mark.parametrize(

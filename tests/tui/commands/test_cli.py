@@ -44,7 +44,7 @@ def test_every_command_has_help(command: list[str]) -> None:
         (["stream", "--count", "0"], "'0' is not a number above 0"),
         (["--attach", "nosuch"], "there is no hook 'nosuch'"),
         (["--interval", "fast"], "'fast' is not a number of seconds"),
-        (["nosuch"], "invalid choice: 'nosuch'"),
+        (["nosuch"], "there is no command 'nosuch'"),
         (["--nosuch"], "there is no option or argument '--nosuch'"),
     ],
 )

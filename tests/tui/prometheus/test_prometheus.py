@@ -186,7 +186,8 @@ async def test_only_metrics_are_there_and_only_to_be_read() -> None:
             assert refused.value.code == status
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{at}/metrics", data=b"x=1")
-        assert refused.value.code == 501
+        assert refused.value.code == 405
+        assert refused.value.headers["Allow"] == "GET, HEAD"
         with urllib.request.urlopen(f"{at}/") as answer:
             assert b"/metrics" in answer.read()
         server.shutdown()

@@ -5,22 +5,15 @@ from __future__ import annotations
 import base64
 import fcntl
 import os
-import pty
-import select
 import signal
 import struct
-import sys
 import termios
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-ALTERNATE, BACK, CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
-PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured here
+from tests.support.terminals import ALTERNATE, BACK, Terminal, restored, terminal
 
 DEMO = """
 from probes.sources.demo.source import Demo
@@ -44,78 +37,6 @@ raise SystemExit(run(Broken(interval=0.2)))
 """
 
 
-class Terminal:
-    """A child on a pseudo-terminal of its own, and everything it wrote."""
-
-    def __init__(self, pid: int, fd: int) -> None:
-        self.pid, self.fd, self.output = pid, fd, b""
-        self.status: int | None = None
-
-    def read_until(self, wanted: bytes) -> None:
-        """Read on until the child has written that. Fails when it has not in time."""
-        limit = time.monotonic() + PATIENCE
-        while wanted not in self.output:
-            assert time.monotonic() < limit, f"{wanted!r} did not come: {self.output[-3000:]!r}"
-            self._read()
-
-    def leave(self, *, read: bool = True) -> int:
-        """Wait for the child's end; its exit status, or -n for signal n."""
-        limit = time.monotonic() + PATIENCE
-        while self.status is None:
-            assert time.monotonic() < limit, "it did not leave"
-            if read:
-                self._read()
-            else:
-                time.sleep(0.05)
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-        if read:
-            self._read()
-        assert b"\x1b[-" not in self.output, "it drew above the screen"
-        return self.status
-
-    def _read(self) -> None:
-        if select.select([self.fd], [], [], 0.05)[0]:
-            try:
-                self.output += os.read(self.fd, 65536)
-            except OSError:  # EIO: the child has closed its side
-                time.sleep(0.02)
-
-    def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-
-@contextmanager
-def terminal(
-    code: str, state: Path, *, nohup: bool = False, size: tuple[int, int] = (80, 24), **env: str
-) -> Iterator[Terminal]:
-    pid, fd = pty.fork()
-    if pid == 0:
-        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(size), 0, 0))
-        os.chdir(ROOT)
-        os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
-        os.environ["XDG_STATE_HOME"] = str(state)
-        os.environ |= env
-        if nohup:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        os.execv(sys.executable, [sys.executable, "-c", code])
-    child = Terminal(pid, fd)
-    try:
-        yield child
-    finally:
-        child.close()
-        if child.status is None:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-
-
-def _restored(child: Terminal) -> bool:
-    return BACK in child.output and CURSOR in child.output[child.output.rindex(BACK) :]
-
-
 @pytest.mark.parametrize(
     ("sig", "status"),
     [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)],
@@ -129,7 +50,7 @@ def test_signals_restore_the_terminal(sig: signal.Signals, status: int, tmp_path
         os.kill(child.pid, sig)
         assert child.leave() == status
         assert ALTERNATE in child.output
-        assert _restored(child)
+        assert restored(child)
         assert before[3] & termios.ICANON == 0
 
 
@@ -140,7 +61,7 @@ def test_leaving_by_key_is_no_error(key: bytes, tmp_path: Path) -> None:
         child.read_until(b"SOCKET_RCVBUFF")
         os.write(child.fd, key)
         assert child.leave() == 0
-        assert _restored(child)
+        assert restored(child)
 
 
 @pytest.mark.parametrize("nohup", [False, True], ids=["SIGHUP", "SIGHUP-ignored"])
@@ -165,7 +86,7 @@ def test_a_crash_restores_detaches_and_reports_without_values(tmp_path: Path) ->
     """Status 1, one sentence, everything closed; the report has places but no values."""
     with terminal(CRASH, tmp_path) as child:
         assert child.leave() == 1
-        assert _restored(child)
+        assert restored(child)
         after = child.output[child.output.rindex(BACK) :]
         assert b"closed" in after
         assert b"internal error (RuntimeError); the report is in" in after
@@ -191,18 +112,6 @@ def test_resizing_while_live_is_followed(tmp_path: Path) -> None:
         assert child.leave() == 0
 
 
-def _state(child: Terminal) -> str:
-    """As ps has it: R, S, T..."""
-    return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def _until(child: Terminal, state: str) -> None:
-    limit = time.monotonic() + PATIENCE
-    while _state(child) != state:
-        assert time.monotonic() < limit, f"it is {_state(child)}, not {state}"
-        child._read()
-
-
 @pytest.mark.parametrize("by", ["key", "SIGTSTP"])
 def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_path: Path) -> None:
     """^Z: main screen, cursor and line mode; after SIGCONT all is drawn anew, and keys work."""
@@ -214,9 +123,9 @@ def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_pa
             os.write(child.fd, b"\x1a")
         else:
             os.kill(child.pid, signal.SIGTSTP)
-        _until(child, "T")
-        child._read()
-        assert _restored(child)
+        child.until_state("T")
+        child.take()
+        assert restored(child)
         assert termios.tcgetattr(child.fd)[3] & termios.ICANON
         child.output = b""
         os.kill(child.pid, signal.SIGCONT)
@@ -227,7 +136,7 @@ def test_suspended_it_gives_the_terminal_back_and_takes_it_again(by: str, tmp_pa
         child.read_until(b"[4 Connects")
         os.write(child.fd, b"q")
         assert child.leave() == 0
-        assert _restored(child)
+        assert restored(child)
 
 
 def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
@@ -235,7 +144,7 @@ def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
     with terminal(DEMO, tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         os.kill(child.pid, signal.SIGSTOP)
-        _until(child, "T")
+        child.until_state("T")
         child.output = b""
         os.kill(child.pid, signal.SIGCONT)
         child.read_until(b"[1 Overview")
@@ -280,7 +189,7 @@ def test_a_narrow_terminal_gets_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("colours", "there", "not_there"),
     [
-        ({"COLORTERM": "truecolor", "TERM": "xterm-256color"}, b"[38;2;", b"[38;5;"),
+        ({"COLORTERM": "truecolor", "TERM": "xterm-256color"}, b";38;2;", b";38;5;"),
         ({"COLORTERM": "", "TERM": "xterm-256color"}, b"38;5;", b"38;2;"),
         ({"COLORTERM": "", "TERM": "xterm-16color"}, b"\x1b[0;", b"38;"),
         ({"COLORTERM": "", "TERM": "screen-256color"}, b"38;5;", b"38;2;"),

@@ -10,10 +10,11 @@ from probes.drop_rule import Rule, parse
 from probes.model import HookId, State
 from tui.panes.interfaces.droppers import program
 from tui.screen.renderer import Painting
-from tui.session.drop_rules import ANYWHERE, Offer, reading, sentence
+from tui.session.drop_rules import ANYWHERE, Offer, confirmation, reading
 from tui.table.fields import Record, label
 from tui.toolkit.pane import Pane
 from tui.widgets.prompt import Question
+from tui.widgets.prompt import sentence as sentence_of
 
 PATIENCE = 10.0
 """Seconds for which what a pane wants stays attached at least."""
@@ -127,7 +128,11 @@ class Ruling(Painting):
     _wanted = 0.0
 
     async def _then_paint(self, work: Coroutine[Any, Any, Any]) -> None:
-        await work
+        """What it fails with is said: it may be of what somebody has typed."""
+        try:
+            await work
+        except Exception as error:
+            self._tell(sentence_of(error), "error")
         self._after_control()
 
     def _after_control(self) -> None:
@@ -174,9 +179,19 @@ class Ruling(Painting):
                 return
             self.start(self._then_paint(self.collector.control.add_rule(interface, rule)))
 
-        said = sentence(rule, interface, self._where(interface))
-        text = f"{said[0].upper()}{said[1:]}?  (y: yes, N: no)"
-        self.prompt.ask(Question(text, answered, choices=_YES))
+        where = self._where(interface)
+        no = {key: answer for key, answer in _YES.items() if answer == "no"}
+        first = Question(confirmation(rule, interface, where, None), answered, choices=no)
+
+        async def complete() -> None:
+            """Nobody can say yes before all has been said that they should know."""
+            cautions = await self.collector.control.cautions(interface, rule)
+            if self.prompt.question is first:
+                text = confirmation(rule, interface, where, cautions)
+                self.prompt.ask(Question(text, answered, choices=_YES))
+
+        self.prompt.ask(first)
+        self.start(complete())
 
     def end_rule(self) -> None:
         """The selected one: by what it is, wherever its row is by now."""

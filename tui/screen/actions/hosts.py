@@ -72,7 +72,7 @@ class Hosts(Palette):
         def tell(text: str, severity: Any) -> None:
             self._tell(f"{name_of(source)}: {text}", severity)
 
-        collector = Collector(source, self.collector.figures, changed, tell)
+        collector = Collector(source, self.collector.figures, changed, tell, limit=self._limit)
         collector.view.ascii = self.live.ascii
         return Station(source, collector)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from textual import actions
+
 from probes.model import Enforced, Hook, HookId, State, TargetKind
 from tui.config import theme
 from tui.screen.actions.copy import Taking
@@ -56,10 +58,12 @@ class Palette(Taking):
 
     def _of_key(self, key: Key) -> Choice:
         title = f"{key.help[0].upper()}{key.help[1:]}"
-        return Choice(title, lambda: self.start(self._act(key.action)), key.id, key.shown)
+        return Choice(title, partial(self._act, key.action), key.id, key.shown)
 
-    async def _act(self, action: str) -> None:
-        await self.run_action(action)
+    def _act(self, action: str) -> None:
+        """At once: what it asks gets what is typed next."""
+        _, name, given = actions.parse(action)
+        getattr(self, f"action_{name}")(*given)
 
     # Panes, presets, columns
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -116,8 +117,8 @@ class Recording(Playback):
             if not name:
                 return
             try:
-                self._tell(work(Path(name).expanduser()), "information")
-            except RecordingError as failed:
+                self._tell(work(_path(name)), "information")
+            except (RecordingError, PathError) as failed:
                 self._tell(str(failed).replace("; --force overwrites it", ""), "error")
             self.paint()
 
@@ -136,8 +137,40 @@ class Recording(Playback):
         await super()._on_exit_app()
 
 
+class PathError(Exception):
+    """What is no path to write to; one sentence."""
+
+
+def _path(name: str) -> Path:
+    """What is typed as a path. Raises PathError."""
+    try:
+        path = Path(name).expanduser()
+        os.fsencode(path)
+    except RuntimeError:
+        user = printable(name.partition("/")[0])
+        raise PathError(f"there is no home of {user}: write the path in full") from None
+    except ValueError:  # a lone surrogate; NUL in a user's name
+        path = Path("\0")
+    if "\0" in str(path):
+        raise PathError("a path cannot have such characters in it")
+    return path
+
+
 def _where(name: str) -> Span:
-    path = Path(name).expanduser()
-    if name and path.exists():
-        return f"{printable(str(path))} is there already", "bad"
-    return (f"{printable(str(path.absolute()))}", "muted") if name else ("", "")
+    if not name:
+        return "", ""
+    try:
+        path = _path(name)
+        path.lstat()
+    except PathError as wrong:
+        return str(wrong), "bad"
+    except FileNotFoundError:
+        return f"{printable(str(path.absolute()))}", "muted"
+    except OSError as refused:
+        return f"{_shortened(path)}: {refused.strerror}", "bad"
+    return f"{_shortened(path)} is there already", "bad"
+
+
+def _shortened(path: Path) -> str:
+    text = printable(str(path))
+    return text if len(text) <= 60 else f"{text[:28]}...{text[-28:]}"

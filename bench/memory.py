@@ -1,0 +1,180 @@
+"""How much memory it takes on a hostile host: 10,000 connections, 1,000 processes a second, a scan.
+
+    python -m bench.memory [--memory MB] [--seconds N] [--connections N] [COMMAND...]
+
+As root, in a network namespace of its own. COMMAND: of ebpftop (`stream`, `record FILE`, `export`);
+none: the screen, at 160x50. Prints RSS of it and its children, with the memory of its maps, each
+ten seconds, the highest, and what the screen says of its own. Asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.terminal import Terminal
+
+EACH = 2500
+"""Connections of one process, which has two files for each."""
+LOADS = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--memory", type=int)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--connections", type=int, default=10_000)
+    parser.add_argument("--cgroup", type=int, metavar="MB", help="run it in one of that size")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("command", nargs="*")
+    arguments = parser.parse_args()
+    if not arguments.inside:
+        again = [sys.executable, "-m", "bench.memory", "--inside", *sys.argv[1:]]
+        up = 'ip link set lo up && exec "$@"'
+        raise SystemExit(subprocess.call(["unshare", "-n", "sh", "-c", up, "-", *again]))
+    _measure(arguments)
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    loads = [_load(_hold, n) for n in range(-(-arguments.connections // EACH))]
+    loads += [_load(_churn, n) for n in range(LOADS)] + [_load(_scan, 0)]
+    memory = ["--memory", str(arguments.memory)] if arguments.memory else []
+    command = [sys.executable, "-m", "tui.cli", *arguments.command, *memory, "--budget", "off"]
+    if arguments.cgroup:
+        command = [*_confined(arguments.cgroup), *command]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    terminal = Terminal(command, environment, 50, 160)
+    highest = 0
+    try:
+        for second in range(arguments.seconds):
+            while time.monotonic() < terminal.started + second + 1:
+                terminal.read(0.2, draw=False)
+            used = _used(terminal.pid)
+            highest = max(highest, used)
+            if second % 10 == 9:
+                maps = _maps(terminal.pid)
+                print(
+                    f"{second + 1:4} s  {used / 1e6:6.1f} MB, of it maps {maps / 1e6:.1f}",
+                    flush=True,
+                )
+    finally:
+        for load in loads:
+            os.kill(load, signal.SIGKILL)
+            os.waitpid(load, 0)
+    alive = Path(f"/proc/{terminal.pid}/exe").exists()
+    print(f"highest {highest / 1e6:6.1f} MB; {'it lives' if alive else 'it was killed'}")
+    terminal.close()
+
+
+def _confined(megabytes: int) -> list[str]:
+    """What puts a command into a memory cgroup (version 1 or 2) of that size, and becomes it."""
+    for root, limit in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
+        place = root / "ebpftop-bench"
+        try:
+            place.mkdir(exist_ok=True)
+            (place / limit).write_text(str(megabytes * 1_000_000))
+        except OSError:
+            continue
+        return ["sh", "-c", f'echo $$ >{place}/cgroup.procs && exec "$@"', "sh"]
+    raise SystemExit("there is no memory controller here")
+
+
+def _used(pid: int) -> int:
+    """RSS of a process and what it started, and the maps that it holds (proc_pid_fdinfo(5))."""
+    total = 0
+    for one in (pid, *_children(pid)):
+        try:
+            total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * 4096
+        except (OSError, IndexError):
+            continue
+    return total + _maps(pid)
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def _maps(pid: int) -> int:
+    maps: dict[str, int] = {}
+    for file in Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            said = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        except (OSError, ValueError):
+            continue
+        if "map_id" in said:
+            maps[said["map_id"]] = int(said.get("memlock", "0"))
+    return sum(maps.values())
+
+
+def _load(work, number: int) -> int:  # type: ignore[no-untyped-def]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work(number)
+        finally:
+            os._exit(0)
+    return pid
+
+
+def _hold(number: int) -> None:
+    """EACH connections, on which a third says something each second."""
+    listener = socket.create_server((f"127.0.1.{number + 1}", 7000), backlog=4096)
+    pairs = []
+    for _ in range(EACH):
+        ours = socket.create_connection(listener.getsockname())
+        pairs.append((ours, listener.accept()[0]))
+    while True:
+        for ours, theirs in pairs[::3]:
+            ours.send(b"x")
+            theirs.recv(16)
+        time.sleep(1)
+
+
+def _churn(number: int) -> None:
+    """250 processes a second, each under a name of its own, with a call and a connect."""
+    n = 0
+    while True:
+        began = time.monotonic()
+        for _ in range(25):
+            n += 1
+            if (pid := os.fork()) == 0:
+                Path("/proc/self/comm").write_text(f"p{number}-{n}")
+                with socket.socket() as s:
+                    s.connect_ex(("127.0.0.1", 9))
+                os._exit(0)
+            os.waitpid(pid, 0)
+        time.sleep(max(0.1 - (time.monotonic() - began), 0))
+
+
+def _scan(_number: int) -> None:
+    """UDP and TCP to every port in turn, from many addresses."""
+    with socket.socket(type=socket.SOCK_DGRAM) as udp:
+        n = 0
+        while True:
+            for _ in range(20):
+                n += 1
+                udp.sendto(b"x", ("127.0.0.1", 1 + n % 65535))
+            with socket.socket() as tcp:
+                tcp.bind((f"127.1.{n // 250 % 250 + 1}.{n % 250 + 1}", 0))
+                tcp.setblocking(False)
+                tcp.connect_ex(("127.0.0.1", 1 + n % 65535))
+            time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    main()

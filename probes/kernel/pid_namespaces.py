@@ -1,0 +1,108 @@
+"""Where processes can be seen: the proc file system that shows most of them.
+
+In a PID namespace of its own a process sees what began in it, and not who started it. Where a
+proc file system of a namespace further out is mounted as well (for monitoring, or hidden below the
+namespace's own), it shows those too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+OWN = "/proc"
+_INITIAL = 0xEFFFFFFC  # PROC_PID_INIT_INO: the inode of the first PID namespace
+_CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x20000, 0x4000, 0x40000, 2
+
+
+@lru_cache(1)
+def outermost() -> str:
+    """The folder of the proc file system that shows most; usually /proc itself. Found once."""
+    if all_seen(OWN):
+        return OWN
+    found = [*_elsewhere(), *_hidden()]
+    return max((OWN, *found), key=_depth)
+
+
+def all_seen(folder: str) -> bool:
+    """Whether this shows every process of the host."""
+    if folder == OWN and _namespace(f"{OWN}/self") == _INITIAL:
+        return True
+    # The first and the kernel's own threads; the first may be one that nobody may look at.
+    return any(_namespace(f"{folder}/{pid}") == _INITIAL for pid in (1, 2))
+
+
+def myself(folder: str) -> int:
+    """This process's number there; 0 where it is not seen."""
+    try:
+        return int(Path(folder, "self").readlink().name)
+    except (OSError, ValueError):
+        return 0
+
+
+def _namespace(process: str) -> int:
+    try:
+        return Path(process, "ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def _depth(folder: str) -> int:
+    """How many namespaces lie between what it shows and this process; 0: it does not show it."""
+    try:
+        with Path(folder, "self/status").open("rb") as status:
+            return next((len(x.split()) - 1 for x in status if x.startswith(b"NSpid:")), 0)
+    except OSError:
+        return 0
+
+
+def _mounted() -> list[str]:
+    """Mount points of whole proc file systems, also of those that are hidden below another."""
+    found = []
+    try:
+        with Path("/proc/self/mountinfo").open("rb") as mounts:
+            for line in mounts:
+                fields, _, kind = line.partition(b" - ")
+                words = fields.split()
+                if kind.startswith(b"proc ") and len(words) > 4 and words[3] == b"/":
+                    found.append(os.fsdecode(words[4].decode("unicode_escape").encode("latin-1")))
+    except (OSError, ValueError):
+        pass
+    return found
+
+
+def _elsewhere() -> list[str]:
+    return [place for place in dict.fromkeys(_mounted()) if place != OWN]
+
+
+def _hidden() -> list[str]:
+    """Those below /proc: `unshare --mount-proc` and the like put theirs on top of the host's.
+
+    Looked at from a mount namespace of a thread's own, which goes with the thread; what is found
+    stays open.
+    """
+    above = _mounted().count(OWN) - 1
+    found: list[str] = []
+    if above > 0:
+        thread = threading.Thread(target=lambda: found.extend(_uncovered(above)))
+        thread.start()
+        thread.join()
+    return found
+
+
+def _uncovered(above: int) -> Iterator[str]:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNS) or libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None):
+        return  # without CAP_SYS_ADMIN; nothing may be unmounted that others see
+    for _ in range(above):
+        if libc.umount2(OWN.encode(), _MNT_DETACH):
+            return
+        try:
+            fd = os.open(OWN, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return
+        yield f"/proc/self/fd/{fd}"

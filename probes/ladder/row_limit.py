@@ -1,0 +1,65 @@
+"""How many rows are kept of what all hooks count: memory has a bound, a busy host has none."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+
+from probes.model import Hook, HookId, Key, Row
+
+LEAST = 20
+"""Rows that any hook keeps of each target, however little memory there is."""
+
+
+class RowLimit:
+    """`total` rows of all hooks and targets together, shared out so that the long lists pay.
+
+    Beyond it the least active rows of a reading are left out, and how many is in its sample. total:
+    may be set while it runs. Used from several threads.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._counts: dict[HookId, int] = {}
+        self._sums: dict[HookId, Mapping[Key, int]] = {}
+
+    def fit(self, id: HookId, hook: Hook, rows: Sequence[Row]) -> Sequence[Row]:
+        """Those that are kept, in their order."""
+        self._counts[id] = len(rows)
+        most = self._share()
+        if len(rows) <= most:
+            self._sums.pop(id, None)
+            return rows
+        keys, counters = hook.places.keys, [i for i, _ in hook.places.counters]
+        before = self._sums.get(id, {})
+        sums: dict[Key, int] = {}
+        active: list[tuple[int, int, int]] = []
+        for place, row in enumerate(rows):
+            key = tuple([row[i] for i in keys])
+            now = sum([v for i in counters if isinstance(v := row[i], int)])
+            sums[key] = now
+            active.append((now - before.get(key, 0), now, place))
+        self._sums[id] = sums
+        return [rows[place] for _, _, place in sorted(heapq.nlargest(most, active), key=_place)]
+
+    def forget(self, id: HookId) -> None:
+        """Nothing stands there any more."""
+        self._counts.pop(id, None)
+        self._sums.pop(id, None)
+
+    def _share(self) -> int:
+        """Rows for one target: as many for each as there are, while there are enough."""
+        counts = sorted(self._counts.values())
+        left = self.total
+        if sum(counts) <= left:
+            return left
+        for place, count in enumerate(counts):
+            share = left // (len(counts) - place)
+            if count > share:
+                return max(share, LEAST)
+            left -= count
+        return max(left, LEAST)
+
+
+def _place(one: tuple[int, int, int]) -> int:
+    return one[2]

@@ -1,0 +1,75 @@
+"""Odd surroundings: what can be had is shown, what cannot is a sentence, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support import seccomp
+from tests.support.commands import NOBODY, ROOT, ebpftop, nobody_can_run
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+ONCE = ("once", "--for", "0.2", "--json")
+WITHOUT_NETLINK = (sys.executable, str(Path(seccomp.__file__)), "socket:16=EAFNOSUPPORT", "--")
+
+
+def _attached(*before: str, **more: str) -> list[str]:
+    done = ebpftop(*ONCE, before=before, **more)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0, done.stderr
+    return [h["hook"] for h in json.loads(done.stdout)["hooks"] if h["state"] == "attached"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        ("env", "-i", f"PYTHONPATH={ROOT}"),
+        ("env", "-u", "HOME"),
+        ("env", "HOME=/nonexistent", "XDG_CONFIG_HOME=rel", "XDG_CACHE_HOME=x", "XDG_STATE_HOME=."),
+        ("env", "LC_ALL=C", "PYTHONUTF8=0", "COLUMNS=abc", "LINES=-1", "TZ=/etc/shadow"),
+        ("sh", "-c", 'umask 777; exec "$@"', "sh"),
+    ],
+    ids=["empty", "no-HOME", "no-such-folders", "odd-words", "umask"],
+)
+def test_an_odd_environment_takes_no_hook_away(before: Sequence[str]) -> None:
+    assert {"drops", "syscalls"} <= set(_attached(*before))
+
+
+@pytest.mark.skipif(not nobody_can_run(), reason="an unprivileged user cannot run this Python")
+@pytest.mark.parametrize("arguments", [ONCE, ("hooks",), ("doctor",)], ids=" ".join)
+def test_a_user_without_a_home_and_a_name(arguments: Sequence[str]) -> None:
+    stranger = [word.replace("65534", "54321") for word in NOBODY]
+    done = ebpftop(*arguments, before=("env", "-u", "HOME", *stranger))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_netlink_the_other_hooks_stand() -> None:
+    """As under systemd's RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX."""
+    assert {"drops", "syscalls"} <= set(_attached(*WITHOUT_NETLINK))
+
+
+def test_no_proc_is_no_traceback() -> None:
+    hidden = ("unshare", "-m", "sh", "-c", 'umount -l /proc; exec "$@"', "sh")
+    for arguments in (ONCE, ("doctor",), ("hooks",)):
+        done = ebpftop(*arguments, before=hidden)
+        assert "Traceback" not in done.stderr
+        assert done.returncode in (0, 1)
+        assert done.returncode == 0 or done.stderr.startswith("ebpftop: ")
+
+
+@pytest.mark.parametrize("most", [8, 16, 24, 40, 64])
+def test_few_file_descriptors_are_no_traceback(most: int) -> None:
+    done = ebpftop(*ONCE, before=("prlimit", f"--nofile={most}"))
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1)
+
+
+@pytest.mark.parametrize("megabytes", [60, 100, 150, 250])
+def test_little_memory_is_no_traceback(megabytes: int) -> None:
+    done = ebpftop(*ONCE, before=("prlimit", f"--as={megabytes << 20}"))
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1)

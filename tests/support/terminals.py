@@ -1,0 +1,104 @@
+"""A child on a pseudo-terminal of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ALTERNATE, BACK, CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
+PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured here
+
+
+class Terminal:
+    """A child on a pseudo-terminal of its own, and everything it wrote."""
+
+    def __init__(self, pid: int, fd: int) -> None:
+        self.pid, self.fd, self.output = pid, fd, b""
+        self.status: int | None = None
+
+    def read_until(self, wanted: bytes) -> None:
+        """Read on until the child has written that. Fails when it has not in time."""
+        limit = time.monotonic() + PATIENCE
+        while wanted not in self.output:
+            assert time.monotonic() < limit, f"{wanted!r} did not come: {self.output[-3000:]!r}"
+            self.take()
+
+    def leave(self, *, read: bool = True) -> int:
+        """Wait for the child's end; its exit status, or -n for signal n."""
+        limit = time.monotonic() + PATIENCE
+        while self.status is None:
+            assert time.monotonic() < limit, "it did not leave"
+            if read:
+                self.take()
+            else:
+                time.sleep(0.05)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        if read:
+            self.take()
+        assert b"\x1b[-" not in self.output, "it drew above the screen"
+        return self.status
+
+    def take(self) -> None:
+        if select.select([self.fd], [], [], 0.05)[0]:
+            try:
+                self.output += os.read(self.fd, 65536)
+            except OSError:  # EIO: the child has closed its side
+                time.sleep(0.02)
+
+    def state(self) -> str:
+        """As ps has it: R, S, T..."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    def until_state(self, state: str) -> None:
+        limit = time.monotonic() + PATIENCE
+        while self.state() != state:
+            assert time.monotonic() < limit, f"it is {self.state()}, not {state}"
+            self.take()
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+@contextmanager
+def terminal(
+    code: str, state: Path, *, nohup: bool = False, size: tuple[int, int] = (80, 24), **env: str
+) -> Iterator[Terminal]:
+    """Python code on a terminal; killed at the end if it still runs. state: its XDG_STATE_HOME."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(size), 0, 0))
+        os.chdir(ROOT)
+        os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
+        os.environ["XDG_STATE_HOME"] = str(state)
+        os.environ |= env
+        if nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    child = Terminal(pid, fd)
+    try:
+        yield child
+    finally:
+        child.close()
+        if child.status is None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def restored(child: Terminal) -> bool:
+    """Whether it has given the main screen and the cursor back."""
+    return BACK in child.output and CURSOR in child.output[child.output.rindex(BACK) :]

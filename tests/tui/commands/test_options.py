@@ -1,0 +1,121 @@
+"""Every option with every command, before it and after it: the same, or refused in a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.commands import ebpftop
+from tui import cli
+from tui.commands import MONITOR
+from tui.commands._run import UsageError
+
+VALUES = {
+    "--attach": "xdp@lo",
+    "--at": "+5",
+    "--budget": "2%",
+    "--count": "3",
+    "--drop": "lo: udp dport 9 ttl 1s",
+    "--for": "2",
+    "--format": "csv",
+    "--hook": "drops",
+    "--interval": "0.5",
+    "--listen": "127.0.0.1:0",
+    "--memory": "300",
+    "--most": "5",
+    "--programs": "XDP",
+    "--remote": "web1",
+    "--remote-command": "sudo ebpftop",
+    "--rung": "drops=counters",
+    "--seed": "7",
+    "--speed": "2",
+    "--svg": "a.svg",
+    "--theme": "light",
+}
+NEEDS = {"record": ["a.rec"], "replay": ["a.rec"]}
+PARSERS = cli._parsers()
+OPTIONS = sorted(
+    {
+        flag
+        for parser in PARSERS.values()
+        for action in parser._actions
+        for flag in action.option_strings
+        if flag not in ("-h", "--help")
+    }
+)
+
+
+def _words(option: str) -> list[str]:
+    takes = {
+        flag: action.nargs
+        for parser in PARSERS.values()
+        for action in parser._actions
+        for flag in action.option_strings
+    }
+    return [option] if takes[option] == 0 else [option, VALUES[option]]
+
+
+def _meant(argv: list[str]) -> dict[str, object] | str:
+    try:
+        return vars(cli.parse(argv))
+    except UsageError as wrong:
+        return str(wrong)
+
+
+def _comparable(meant: dict[str, object] | str) -> object:
+    return meant if isinstance(meant, str) else {k: str(v) for k, v in meant.items()}
+
+
+@pytest.mark.parametrize("command", [c for c in PARSERS if c != MONITOR])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_it_means_the_same_in_both_places_or_nothing(option: str, command: str) -> None:
+    rest = [command, *NEEDS.get(command, [])]
+    before, after = _meant([*_words(option), *rest]), _meant([*rest, *_words(option)])
+    assert _comparable(before) == _comparable(after)
+    plain = _meant(rest)
+    if option in PARSERS[command]._option_string_actions:
+        assert isinstance(before, dict), before
+        assert before["command"] == command
+        if (option, command) != ("--json", "stream"):  # as it is anyway
+            assert _comparable(before) != _comparable(plain), "an option that does nothing"
+    else:
+        assert isinstance(before, str)
+        assert option in before
+
+
+@pytest.mark.parametrize("option", [o for o in OPTIONS if o.startswith("--")])
+def test_no_part_of_it_stands_for_it(option: str) -> None:
+    if option[:-1] in OPTIONS:
+        pytest.skip("that is another option")
+    assert isinstance(_meant([option[:-1], *_words(option)[1:]]), str)
+
+
+def test_an_equals_sign_and_a_repeated_option_work_in_front_too() -> None:
+    front = _meant(["--interval=0.5", "--hook", "drops", "stream", "--hook=syscalls"])
+    assert isinstance(front, dict)
+    assert front["interval"] == 0.5
+    assert [id.hook for id in front["hooks"]] == ["drops", "syscalls"]  # type: ignore[attr-defined]
+
+
+def test_a_command_s_name_as_a_value_is_a_value() -> None:
+    meant = _meant(["--theme", "once", "demo"])
+    assert isinstance(meant, dict)
+    assert (meant["command"], meant["theme"]) == ("demo", "once")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["nosuch"], "there is no command 'nosuch'"),
+        (["onse"], "spelled alike: once"),
+        (["--nosuch", "once"], "there is no option or argument '--nosuch'"),
+        (["once", "extra"], "there is no option or argument 'extra'"),
+        (["--theme", "light", "once"], "--theme means nothing with `once`"),
+        (["--json"], "--json means nothing with the monitor"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_status_2(argv: list[str], said: str) -> None:
+    done = ebpftop(*argv)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.startswith("ebpftop: ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,106 @@
+"""The standard streams, in whatever state the program was given them."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TextIO
+
+
+class CannotPrint(Exception):
+    """Standard output is closed or takes no more; a sentence."""
+
+
+def make_ready() -> None:
+    """Give each standard stream a descriptor of its own, and what fails on it a sentence.
+
+    A descriptor that was closed would else become that of a BPF map, and what is printed would be
+    written to it. Writing to standard output raises `CannotPrint`, or BrokenPipeError where
+    whoever read it has seen enough; writing to standard error never raises.
+    """
+    closed = [fd for fd in (0, 1, 2) if not _is_open(fd)]
+    for fd in closed:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        if nothing != fd:
+            os.dup2(nothing, fd)
+            os.close(nothing)
+    if 0 in closed or sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stdout = _standard_output(closed=1 in closed)
+    sys.stderr = _Errors(2)
+
+
+def give_up() -> None:
+    """Nothing more is written to standard output, at exit neither."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _standard_output(*, closed: bool) -> TextIO:
+    if closed or sys.stdout is None:
+        return _Closed()
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return sys.stdout  # somebody captures it
+    before = sys.stdout
+    # A process may be called anything: what the terminal's encoding lacks is no error.
+    return _Output(
+        before.buffer,
+        encoding=before.encoding,
+        errors="backslashreplace",
+        line_buffering=before.line_buffering,
+    )
+
+
+class _Output(io.TextIOWrapper):
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            raise
+        except OSError as why:
+            raise CannotPrint(f"standard output cannot be written to: {why.strerror}") from None
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            raise
+        except OSError as why:
+            raise CannotPrint(f"standard output cannot be written to: {why.strerror}") from None
+
+
+class _Closed(io.StringIO):
+    def write(self, _text: str, /) -> int:
+        raise CannotPrint("standard output is closed: there is nowhere to print to")
+
+
+class _Errors(io.TextIOWrapper):
+    """Unbuffered; what cannot be said is not said."""
+
+    def __init__(self, fd: int) -> None:
+        raw = io.FileIO(fd, "w", closefd=False)
+        super().__init__(
+            io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", write_through=True
+        )
+
+    def write(self, text: str, /) -> int:
+        try:
+            written = super().write(text)
+            super().flush()
+        except OSError:
+            return len(text)
+        return written
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            pass

@@ -1,0 +1,309 @@
+"""Leave within three seconds, whatever the terminal, a thread or a file does. Knows no Textual.
+
+Python runs signal handlers in the main thread, between two bytecodes: it may be stuck there, or
+hold a lock that leaving needs. So the kernel's handler only writes the signal's number to a pipe,
+and a thread of its own acts on it: it asks the event loop to leave in order; where that takes too
+long it lets go of what outlives the process; and at last it gives the terminal back and ends the
+process. Whatever is still attached by then is a link, which ends with it.
+
+A signal that is ignored at start (`nohup`) stays ignored; not SIGINT, which shells ignore for
+what they start in the background, and which scripts end it by. Of several, the first one counts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, NoReturn
+
+LIMIT = 2.2
+"""Seconds from the wish to leave to the end of the process."""
+ORDERLY = 1.1
+"""Seconds after which what outlives the process is let go of, whoever else is busy."""
+TOGETHER = 0.02
+"""Seconds in which signals count as one event."""
+FAILED = 1
+"""Exit status where nothing said another."""
+
+_NAMES = "HUP INT QUIT TERM USR1 USR2 ALRM VTALRM PROF POLL PWR STKFLT XCPU ABRT"
+SIGNALS = (
+    *(getattr(signal, f"SIG{name}") for name in _NAMES.split() if hasattr(signal, f"SIG{name}")),
+    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+)
+"""Whose default is to end the process, and that a process can do something about."""
+_WAKE = b"\0"
+
+Leave = Callable[[int], object]
+Act = Callable[[], object]
+
+
+class Watch:
+    """One for the process, while `watching`. status: the one to leave with, once that has begun.
+
+    Its callables are called from its thread, and must not block. leave: in order, with an exit
+    status. releases: let go of what outlives the process. give_back: the terminal. stops,
+    continues: before SIGTSTP stops us and after SIGCONT. wakes: after any signal, so that the
+    main thread gets to its own handlers. ordered: somebody is at it already. signalled: a signal
+    was the reason.
+    """
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.leave: list[Leave] = []
+        self.releases: list[Act] = []
+        self.give_back: list[Act] = []
+        self.stops: list[Act] = []
+        self.continues: list[Act] = []
+        self.wakes: list[Act] = []
+        self.ordered = self.signalled = False
+        self._may_stop = not _ignored(signal.SIGTSTP)
+        self._began = 0.0
+        self._releasing = self._stopping = False
+        self._read, self._write = _pipe()
+        self._modes = _Modes()
+        self._thread = threading.Thread(target=self._run, name="leaving", daemon=True)
+        self._over = False
+
+    # From any thread
+
+    def begin(self, status: int) -> None:
+        """From now on the end is near; the first status counts."""
+        if self.status is None:
+            self._began = time.monotonic()
+            self.status = status
+            self._wake()
+
+    def stay(self) -> None:
+        """What had begun is done, and nothing else has to be."""
+        self.status, self.ordered = None, False
+
+    def stop(self) -> None:
+        """End the watch, not what it has begun."""
+        self._over = True
+        self._wake()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _wake(self) -> None:
+        with suppress(OSError):  # full: it wakes all the same
+            os.write(self._write, _WAKE)
+
+    @property
+    def wakeup_fd(self) -> int:
+        return self._write
+
+    # The thread
+
+    def _run(self) -> None:
+        # Who is in the background is not stopped by what it writes or sets at the end.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU, signal.SIGTTIN})
+        while not self._over or self.status is not None:
+            timeout = None if self.status is None else 0.05
+            if select.select([self._read], [], [], timeout)[0]:
+                self._take(os.read(self._read, 4096))
+                _each(self.wakes)
+            if self.status is not None:
+                self._look_at_the_clock(self.status, time.monotonic() - self._began)
+
+    def _take(self, numbers: bytes) -> None:
+        """Signals that come together may come in any order: to leave is before to stop."""
+        if signal.SIGTSTP in numbers:
+            time.sleep(TOGETHER)
+            if select.select([self._read], [], [], 0)[0]:
+                numbers += os.read(self._read, 4096)
+        for number in sorted(numbers, key=lambda n: n not in SIGNALS):
+            self._came(number)
+
+    def _came(self, number: int) -> None:
+        if self.status is not None:
+            return
+        if number in SIGNALS:
+            self.signalled = True
+            self.begin(128 + number)
+            _each(self.leave, 128 + number)
+        elif number == signal.SIGTSTP and self._may_stop:
+            self._stopping = True
+            if self.stops:
+                _each(self.stops)
+            else:
+                self.stop_now()
+        elif number == signal.SIGCONT:
+            self._stopping = False
+            _each(self.continues)
+
+    def stop_now(self) -> None:
+        """Be stopped, as SIGTSTP wanted it, unless it was continued or is to end meanwhile."""
+        if self._stopping and self.status is None:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _look_at_the_clock(self, status: int, passed: float) -> None:
+        if passed > ORDERLY and not self._releasing:
+            self._releasing = True
+            for release in self.releases:
+                threading.Thread(target=release, name="release", daemon=True).start()
+        if passed > LIMIT:
+            self.abandon(status)
+
+    def abandon(self, status: int) -> NoReturn:
+        """The end, now."""
+        try:
+            _each(self.give_back)
+            self._modes.restore()
+        finally:
+            os._exit(status)
+
+
+def _pipe() -> list[int]:
+    """Not in the place of a standard stream that is closed."""
+    low = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in low]
+    finally:
+        for fd in low:
+            os.close(fd)
+
+
+def _each(calls: Sequence[Callable[..., object]], *given: object) -> None:
+    for call in list(calls):
+        with suppress(Exception):  # one that fails keeps none of the others from leaving
+            call(*given)
+
+
+class _Modes:
+    """The terminal's line discipline as it was at start: ssh turns echo off while it asks."""
+
+    def __init__(self) -> None:
+        self._fd, self._before = -1, list[Any]()
+        for fd in (0, 1, 2):
+            with suppress(OSError, termios.error):
+                self._before = termios.tcgetattr(fd)
+                self._fd = fd
+                return
+
+    def restore(self) -> None:
+        if self._fd >= 0:
+            with suppress(OSError, termios.error):
+                if in_foreground(self._fd) and termios.tcgetattr(self._fd) != self._before:
+                    termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
+
+
+def in_foreground(fd: int) -> bool:
+    """Whether the terminal is ours just now; in the background it is the shell's."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:  # not our controlling terminal: no shell of ours is at it
+        return True
+
+
+_watch: Watch | None = None
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Act on signals meanwhile. Within another: the same."""
+    global _watch
+    if _watch is not None:
+        yield _watch
+        return
+    watch = _watch = Watch()
+    taken = [n for n in SIGNALS if n == signal.SIGINT or not _ignored(n)]
+    before = {n: signal.getsignal(n) for n in (*taken, signal.SIGTSTP, signal.SIGCONT)}
+    wakeup = signal.set_wakeup_fd(watch.wakeup_fd, warn_on_full_buffer=False)
+    for number in before:
+        signal.signal(number, _in_main if number in taken else _nothing)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        # What has begun goes on to its end: threads that do not end would hold the interpreter.
+        if watch.status is None:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            signal.set_wakeup_fd(wakeup)
+            _watch = None
+        watch.stop()
+
+
+def _in_main(number: int, _: FrameType | None) -> None:
+    """Where nobody can be asked to leave in order, the main thread ends what it does."""
+    if _watch is None or _watch.ordered:
+        return
+    _watch.ordered = True
+    if not _watch.leave:
+        _watch.begin(128 + number)
+        raise SystemExit(128 + number)
+
+
+def _ignored(number: int) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """The watch acts on it."""
+
+
+@contextmanager
+def calling(calls: list[Any], call: Callable[..., object]) -> Iterator[None]:
+    """One of a watch's callables, meanwhile."""
+    calls.append(call)
+    try:
+        yield
+    finally:
+        calls.remove(call)
+
+
+@contextmanager
+def leaving_by(leave: Leave) -> Iterator[Watch]:
+    """How to leave in order, meanwhile; called at once where that has begun already."""
+    with watching() as watch, calling(watch.leave, leave):
+        if watch.status is not None:
+            leave(watch.status)
+        yield watch
+
+
+def begin(status: int) -> None:
+    """Leaving has begun, for another reason than a signal. Without a watch: nothing."""
+    if _watch is not None:
+        _watch.ordered = True
+        _watch.begin(status)
+
+
+def begun() -> bool:
+    return _watch is not None and _watch.status is not None
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Run the program, watched, and end the process with its exit status."""
+    with watching():
+        try:
+            status = main()
+        except SystemExit as left:  # --help, or a signal
+            status = _status(left)
+    end(status)
+
+
+def _status(left: SystemExit) -> int:
+    if isinstance(left.code, str):
+        print(left.code, file=sys.stderr)
+    return left.code if isinstance(left.code, int) else int(left.code is not None)
+
+
+def end(status: int) -> NoReturn:
+    """End the process without waiting for its threads, one of which may be stuck."""
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(status)
