@@ -29,6 +29,9 @@ TAKEN = (
     f"{COUNT_CALLS} If you know that it does not happen in this function, add unsafe: "
     "uprobe:{path}:{symbol},latency,unsafe (in a hook file: unsafe=True)."
 )
+_RETURN_TWICE = frozenset({"setjmp", "sigsetjmp", "getcontext", "swapcontext"})
+"""They keep the address that they return to, for later: it would be one of the kernel's own."""
+_ASK_WHO_CALLS = frozenset({"dlsym", "dlvsym", "dlopen", "dlmopen", "mcount", "fentry"})
 _HARM = {
     elf.Stacks.UNWINDS: "{path} throws or catches exceptions ({sign}): a probe on the return of "
     "{symbol} would end a process in which one passes through it",
@@ -73,12 +76,30 @@ def _harmless(point: points.Uretprobe, file: elf.Elf) -> None:
 
     To see a return, the kernel replaces the address on the stack that the function returns to.
     """
+    _harmless_itself(point)
     reader = file.stack_reader
     if reader is None or (point.unsafe and reader.stacks is not elf.Stacks.GO):
         return
     words = {"path": printable(point.path), "symbol": point.symbol, "sign": reader.sign}
     remedy = COUNT_CALLS if reader.stacks is elf.Stacks.GO else TAKEN
     raise Unsupported(_HARM[reader.stacks].format(**words), remedy=remedy.format(**words))
+
+
+def _harmless_itself(point: points.Uretprobe) -> None:
+    path, symbol = printable(point.path), point.symbol
+    name = symbol.strip("_").removesuffix("_chk")
+    if name in _RETURN_TWICE:
+        raise Unsupported(
+            f"{symbol} keeps the address that it returns to, and returns there again: a probe on "
+            "its return would end every process that calls it",
+            remedy=COUNT_CALLS.format(path=path, symbol=symbol),
+        )
+    if name in _ASK_WHO_CALLS and not point.unsafe:
+        raise Unsupported(
+            f"{symbol} looks at the address that it returns to, to know who calls it: with a probe "
+            "on its return it would take the caller for another",
+            remedy=TAKEN.format(path=path, symbol=symbol),
+        )
 
 
 def _unknown(file: elf.Elf, symbol: str) -> Gone:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from functools import partial
+from itertools import islice
 
 from probes.custom import spec
 from probes.errors import ProbeError
-from probes.kernel import btf, elf, kallsyms, tracefs
+from probes.kernel import btf, elf, kallsyms, patience, tracefs
 from probes.units import printable
 
 MOST = 6
 """Possibilities that are named."""
+MOST_FILES, SECONDS = 10_000, 1.0
+"""Of a folder that are looked at; and how long a key may wait for somebody's file system."""
 
 
 def complete(text: str) -> tuple[str, str]:
@@ -58,18 +61,23 @@ def _places(kind: str, typed: str) -> Iterable[str]:
 
 def _functions(path: str) -> Iterable[str]:
     try:
-        return elf.read(path).names()
+        return elf.read(path, SECONDS).names()
     except ProbeError:
         return ()
 
 
 def _files(typed: str) -> Iterable[str]:
     """Folders end with /, files with the : that a function follows."""
-    folder = Path(typed if typed.endswith("/") else os.path.dirname(typed) or "/")  # noqa: PTH120
+    folder = typed if typed.endswith("/") else os.path.dirname(typed) or "/"  # noqa: PTH120
     try:
-        return [f"{f}/" if f.is_dir() else f"{f}:" for f in folder.iterdir()]
+        return patience.within(SECONDS, partial(_listed, folder))
     except OSError:
         return ()
+
+
+def _listed(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [f"{e.path}/" if e.is_dir() else f"{e.path}:" for e in islice(entries, MOST_FILES)]
 
 
 def _options(kind: str, head: str) -> Iterable[str]:

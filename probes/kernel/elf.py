@@ -37,7 +37,8 @@ MOST_NAMES = 1 << 27
 """Bytes of a table of names that are searched."""
 _MOST_KEPT = 1 << 25
 """Bytes that are read, or kept, in one piece."""
-_MOST_SUGGESTED = 1 << 17
+_MOST_SUGGESTED = 1 << 24
+"""Characters of names that one may have meant."""
 _MOST_INDEXED = 1 << 19
 """Symbols of a table that places are looked up among."""
 _MOST_FILES, _MOST_INDEXES, _MOST_INDEX_BYTES = 256, 64, 1 << 26
@@ -45,6 +46,8 @@ _MOST_PLACES = 1 << 12
 """Places in a table of names where one name is found: more is no table that a linker writes."""
 _LONGEST = 1 << 12
 """Bytes of a name."""
+_SHOWN = 1 << 8
+"""Characters of a name in a stack."""
 _MOST_HEADERS, _LARGEST_HEADER = 1 << 16, 1 << 8
 _MOST_CODE = 1 << 28
 """Bytes of a file that are searched for signs of a runtime."""
@@ -225,9 +228,17 @@ class Elf:
 
     def names(self) -> frozenset[str]:
         """The functions' names, as many as are looked through."""
-        return self._look(
-            lambda file: frozenset(s.name for s in islice(self._symbols(file), _MOST_SUGGESTED))
-        )
+        return self._look(self._names)
+
+    def _names(self, file: _File) -> frozenset[str]:
+        names: set[str] = set()
+        left = _MOST_SUGGESTED
+        for symbol in self._symbols(file):
+            names.add(symbol.name)
+            left -= len(symbol.name)
+            if left < 0:
+                break
+        return frozenset(names)
 
     def _symbols(self, file: _File) -> Iterator[Symbol]:
         """Functions with a name, from both tables; most are in both, if in the first."""
@@ -379,7 +390,7 @@ class _Index:
         n = bisect_left(self._starts, self._starts[n])  # the first of those at its address
         if address - self._starts[n] >= self._sizes[n]:
             return None
-        return _text(self.names[self._tables[n]], self._places[n]) or None
+        return _text(self.names[self._tables[n]], self._places[n])[:_SHOWN] or None
 
     @property
     def bytes(self) -> int:
@@ -501,8 +512,9 @@ def _whole_name(file: _File, at: int, found: bytes) -> bytes:
 
 
 def _text(names: bytes, at: int) -> str:
-    name = names[at : at + _LONGEST].partition(b"\0")[0]
-    return _decoded(name.partition(b"@")[0])
+    """Nothing where it has no end."""
+    name, end, _ = names[at : at + _LONGEST].partition(b"\0")
+    return _decoded(name.partition(b"@")[0]) if end else ""
 
 
 def _decoded(name: bytes) -> str:

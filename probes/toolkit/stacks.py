@@ -23,7 +23,7 @@ _OURS = (
     "trace_call_bpf", "perf_trace_", "bpf_overflow_handler", "__perf_event_overflow",
     "perf_swevent_", "perf_event_overflow",
 )  # fmt: skip
-_MOST_KEPT = 20_000
+_MOST_KEPT, _MOST_CHARACTERS = 20_000, 1 << 24
 _LOST = -errno.EEXIST
 
 
@@ -37,15 +37,18 @@ class Stacks:
         self._table = table
         self._users = UserSymbols()
         self._texts: dict[tuple[int, int, int], str] = {}
+        self._size = 0
 
     def text(self, kernel: int, user: int, pid: int) -> str:
         """Kernel and user stack as one, the user's first as it called the kernel's."""
         key = (kernel, user, pid)
         known = self._texts.get(key)
         if known is None:
-            if len(self._texts) >= _MOST_KEPT:
+            if len(self._texts) >= _MOST_KEPT or self._size >= _MOST_CHARACTERS:
                 self._texts.clear()
+                self._size = 0
             known = self._texts[key] = self._made(kernel, user, pid)
+            self._size += len(known)
         return known
 
     def _made(self, kernel: int, user: int, pid: int) -> str:

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +115,46 @@ def test_an_accepted_connection_gets_its_process(modules: Modules) -> None:
 def _packets(attachment: Attachment) -> int:
     row = find(values(attachment), pid=os.getpid())
     return int(row["tx_packets"] + row["rx_packets"])
+
+
+@contextmanager
+def _tree(*names: bytes) -> Iterator[Path]:
+    """Cgroups of a user who may make them: these, one in another."""
+    with own_cgroup() as group:
+        made = [group]
+        try:
+            for name in names:
+                made.append(made[-1] / os.fsdecode(name))
+                made[-1].mkdir()
+            yield made[-1]
+        finally:
+            for path in reversed(made[1:]):
+                if path.exists():
+                    path.rmdir()
+
+
+def test_a_cgroup_is_found_by_its_id_under_any_name() -> None:
+    names = (b"caf\xe9", "a\u2028b c".encode(), b"tab\t\x85")
+    with _tree(*names) as group:
+        top = cgroups.root()
+        assert top is not None
+        id = group.stat().st_ino
+        found = cgroups.Paths().of(id)
+        assert os.fsencode(found).endswith(b"/" + b"/".join(names))
+        walked = {i: cgroups.below(top, folder) for i, folder in cgroups.folders(top)}
+        assert walked[id] == found
+    assert cgroups.Paths().of(id) == f"id {id}"
+
+
+def test_a_deep_tree_and_a_large_one_are_looked_at_up_to_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is near to the root comes first; the way to the rest is not longer for it."""
+    with _tree(*[b"a"] * 1200) as group:
+        top = cgroups.root()
+        assert top is not None
+        id = group.stat().st_ino
+        assert os.fsencode(cgroups.Paths().of(id)).endswith(b"/a/a/a")
+        monkeypatch.setattr(cgroups, "MOST_FOLDERS", 5)
+        assert len(list(cgroups.folders(top))) == 5
+        assert next(cgroups.folders(top))[1] == str(top)

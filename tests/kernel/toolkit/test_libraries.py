@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State
 from probes.toolkit import libraries
+from tests.support.elf_files import crafted
 from tests.support.scenarios import Values, find, log_of, rows_of, values
 
 pytestmark = pytest.mark.kernel
@@ -271,3 +273,95 @@ def _gnutls(lib: ctypes.CDLL, priority: str, *, only_client: bool = False) -> li
     for s in pair:
         s.close()
     return results[:1] if only_client else results
+
+
+# -- libraries that somebody made ------------------------------------------------------------
+
+_MAPPING = (
+    "import mmap, sys\n"
+    "files = [open(name, 'rb') for name in sys.argv[1:]]\n"
+    "how = {'prot': mmap.PROT_READ | mmap.PROT_EXEC, 'flags': mmap.MAP_PRIVATE}\n"
+    "maps = [mmap.mmap(f.fileno(), 4096, **how) for f in files]\n"
+    "print('mapped', flush=True)\n"
+    "input()\n"
+)
+
+
+@contextmanager
+def _mapped(*files: Path) -> Iterator[None]:
+    """A process that has them as libraries."""
+    command = [sys.executable, "-c", _MAPPING, *map(str, files)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "mapped\n"
+        try:
+            yield
+        finally:
+            child.kill()
+
+
+def _costly(kind: str) -> bytes:
+    match kind:
+        case "no end":
+            return crafted(b"\0" + b"A" * (1 << 25), [(1, 0x1000)] * 200_000)
+        case "many names":
+            return crafted(b"\0" + b"getaddrinfo\0" * 1_000_000, [(1, 0x1000)] * 200_000)
+        case "many places":
+            names = b"\0getaddrinfo\0"
+            return crafted(names, [(1, 0x1000 + i) for i in range(3000)])
+        case _:
+            return crafted(b"\0getaddrinfo\0__cxa_throw\0", [(1, 0x1000)])
+
+
+@pytest.mark.parametrize("kind", ["no end", "many names", "many places", "unwinds"])
+def test_a_library_that_was_made_to_cost_costs_the_others_nothing(
+    kind: str, attached: Callable[[str], Attachment], tmp_path: Path
+) -> None:
+    file = tmp_path / "libc.so.6"
+    file.write_bytes(_costly(kind))
+    with _mapped(file):
+        begin = time.monotonic()
+        attachment = attached("dns")
+        for _ in range(FOUND):
+            socket.getaddrinfo("127.0.0.76", 80)
+        rows = [r for r in values(attachment) if r["host"] == "127.0.0.76"]
+        attachment.detach()
+        assert sum(r["lookups"] for r in rows) == FOUND
+        assert time.monotonic() - begin < 60
+
+
+def test_a_user_s_libraries_are_followed_up_to_a_bound(
+    attached: Callable[[str], Attachment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, ids = libraries.own_libc(), [str(i).encode() for i in range(200)]
+    many = [libraries.Loaded(libraries.LIBC, (b"x", id), path, 1000) for id in ids]
+    monkeypatch.setattr(libraries, "loaded", lambda *_: iter(many))
+    monkeypatch.setattr(libraries, "MOST_OF_USER", 2)
+    attachment = attached("dns")
+    standing = attachment._standing
+    assert standing is not None
+    assert len(standing.programs) == 2 + 2 * 2
+
+
+def test_a_process_that_cannot_be_looked_at_keeps_nobody_waiting(
+    attached: Callable[[str], Attachment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maps never come; readings go on, and leaving waits for it a moment only."""
+    go_on = threading.Event()
+
+    def looks(*_: object) -> Iterator[libraries.Loaded]:
+        go_on.wait(60)
+        yield from ()
+
+    monkeypatch.setattr(libraries, "loaded", looks)
+    monkeypatch.setattr(libraries, "FIRST", 0.2)
+    attachment = attached("dns")
+    begin = time.monotonic()
+    for _ in range(3):
+        attachment.read()
+    attachment.detach()
+    assert time.monotonic() - begin < 10
+    go_on.set()

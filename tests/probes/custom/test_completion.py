@@ -54,6 +54,8 @@ def test_options_are_those_that_can_be_meant(monkeypatch: pytest.MonkeyPatch) ->
     assert complete("tracepoint:irq:x,l")[1] == "nothing here begins like that"
     assert complete("tracepoint:irq:x,f") == ("tracepoint:irq:x,fields=vec", "")
     assert complete("tracepoint:irq:x,where=v") == ("tracepoint:irq:x,where=vec==", "")
+    assert complete("uprobe:/a:f,latency,u") == ("uprobe:/a:f,latency,unsafe", "")
+    assert complete("kprobe:f,u")[1] == "nothing here begins like that"
     for word in ("by=comm", "where=pid==1", "where=cgroup==/a", "latency", "ret"):
         assert complete(f"kprobe:f,{word[:9]}")[0].startswith(f"kprobe:f,{word[:9]}")
         assert spec.parse(f"kprobe:f,{word}")

@@ -23,6 +23,11 @@ LIBC = "/lib/x86_64-linux-gnu/libc.so.6"
         ("kprobe:f,by=comm+cpu", Spec("kprobe", "f", by=("comm", "cpu"))),
         ("kprobe:f,latency,ret", Spec("kprobe", "f", latency=True, ret=True)),
         (
+            "uprobe:/a:f,latency,unsafe",
+            Spec("uprobe", "/a", symbol="f", latency=True, unsafe=True),
+        ),
+        ("uretprobe:/a:f,unsafe", Spec("uretprobe", "/a", symbol="f", unsafe=True)),
+        (
             "kprobe:f,where=pid==0x7b,where=comm!=a b",
             Spec(
                 "kprobe", "f", where=(Condition("pid", "==", 123), Condition("comm", "!=", "a b"))
@@ -63,6 +68,8 @@ def test_two_ways_to_write_one_hook_have_one_name() -> None:
         ("uprobe:/a:b+x", "'x' is no offset"),
         ("uretprobe:/a:b+4", "a return has no offset"),
         ("uprobe:/a:b+4,latency", "leave the offset out"),
+        ("uprobe:/a:b,unsafe", "unsafe is for the returns"),
+        ("kprobe:f,latency,unsafe", "unsafe is for the returns"),
         ("kprobe:f,slow", "'slow' is no option"),
         ("kprobe:f,by=name", "by=name is not known"),
         ("kprobe:f,by=none+pid", "stands alone"),

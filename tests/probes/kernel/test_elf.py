@@ -6,13 +6,18 @@ import ctypes
 import os
 import re
 import struct
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from probes.errors import Gone, Unsupported
 from probes.kernel import elf
+from probes.kernel.elf import Stacks
 from probes.toolkit.user_symbols import UserSymbols, maps
+from tests.support import elf_files as files
+from tests.support.elf_files import crafted
 
 
 def libc() -> Path:
@@ -89,3 +94,146 @@ def test_a_damaged_file_costs_a_sentence_and_no_more(tmp_path: Path) -> None:
             elf.Elf(file).names()
         except Unsupported:
             pass
+
+
+# -- files that were made to cost ------------------------------------------------------------
+
+
+_MANY = [(1, 0x1000 + i) for i in range(100_000)]
+_COSTLY: dict[str, Callable[[], bytes]] = {
+    "a name without an end": lambda: crafted(b"\0" + b"A" * (1 << 25), _MANY),
+    "one name a million times": lambda: crafted(
+        b"\0" + b"getaddrinfo\0" * 1_000_000, [(1 + 12 * i, 0x1000 + i) for i in range(100_000)]
+    ),
+    "signs and nothing else": lambda: crafted(b"\0__cxa_throw" * 1_000_000 + b"\0", _MANY),
+    "names beyond the end": lambda: crafted(b"\0", [(1 << 31, 0x1000)]),
+}
+
+
+@pytest.mark.parametrize("kind", _COSTLY)
+def test_a_file_that_was_made_to_cost_is_done_with_in_bounded_time(
+    kind: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "libc.so.6"
+    file.write_bytes(_COSTLY[kind]())
+    begin = time.monotonic()
+    for look in (
+        lambda read: read.named("getaddrinfo"),
+        lambda read: read.names(),
+        lambda read: read.function_at(0x1800),
+        lambda read: read.stack_reader,
+    ):
+        try:
+            look(elf.read(file))
+        except Unsupported:
+            pass
+    assert time.monotonic() - begin < 10 + 4 * elf.SECONDS
+
+
+def test_a_huge_file_with_nothing_in_it_costs_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "libc.so.6"
+    file.write_bytes(crafted(b"\0probed\0", [(1, 0x1000)]))
+    with file.open("r+b") as sparse:
+        sparse.truncate(1 << 42)
+    assert [s.name for s in elf.read(file).named("probed")] == ["probed"]
+    assert elf.read(file).stack_reader is None
+
+
+def test_a_file_that_never_comes_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a FUSE whose daemon does not answer: the call is in a thread that nobody waits for."""
+    monkeypatch.setattr(elf, "_opened", lambda _: time.sleep(30))
+    with pytest.raises(Unsupported, match=r"cannot be read: it took longer than 0\.2 s"):
+        elf.Elf(tmp_path, 0.2)
+
+
+# -- what reads its return addresses ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "sections", "stacks"),
+    [
+        ("__cxa_throw", {}, Stacks.UNWINDS),
+        ("_Unwind_RaiseException", {}, Stacks.UNWINDS),
+        ("_Unwind_RaiseException@GCC_3.0", {}, Stacks.UNWINDS),
+        ("rust_eh_personality", {}, Stacks.UNWINDS),
+        ("DW.ref.__gxx_personality_v0", {}, Stacks.UNWINDS),
+        ("__gnat_personality_v0", {}, Stacks.UNWINDS),
+        ("libstdc++.so.6", {}, Stacks.UNWINDS),
+        ("", {".gcc_except_table": b"x"}, Stacks.UNWINDS),
+        ("", {".eh_frame": b"\x14\0\0\0\0\0\0\0\1zPLR\0"}, Stacks.UNWINDS),
+        ("swapcontext", {}, Stacks.SWITCHES),
+        ("caml_frametable", {}, Stacks.SCANS),
+        ("runtime.morestack", {}, Stacks.GO),
+        ("", {".gopclntab": b"x"}, Stacks.GO),
+        ("", {".data.rel.ro.gopclntab": b"x"}, Stacks.GO),
+        ("", {".note.go.buildid": b"x"}, Stacks.GO),
+        ("", {".go.buildinfo": b"x"}, Stacks.GO),
+        ("", {".gcc_except_table": b"x", ".note.go.buildid": b"x"}, Stacks.GO),
+        # C that cleans up when a thread is cancelled, and parts of the C library
+        ("__gcc_personality_v0", {".gcc_except_table": b"x"}, None),
+        ("GLIBC_PRIVATE", {".gcc_except_table": b"x"}, None),
+        ("swapcontext GLIBC_PRIVATE", {}, None),
+        ("makecontext ASYNC_start_job", {}, None),
+        ("io_uring_register_personality", {}, None),
+        ("my_swapcontext", {}, None),
+        ("", {".eh_frame": b"\x14\0\0\0\0\0\0\0\1zR\0"}, None),
+        ("_Unwind_Resume _Unwind_Backtrace personality", {}, None),
+    ],
+)  # fmt: skip
+def test_what_reads_return_addresses_is_known_by_names_and_sections(
+    names: str, sections: dict[str, bytes], stacks: Stacks | None, tmp_path: Path
+) -> None:
+    table = b"\0" + names.replace(" ", "\0").encode() + b"\0probed\0"
+    file = tmp_path / "made"
+    file.write_bytes(crafted(table, [(len(table) - 7, 0x1000)], sections))
+    reader = elf.read(file).stack_reader
+    assert (reader.stacks if reader else None) is stacks
+
+
+_CDYLIB = "--crate-type=cdylib"
+_STATIC = ("-shared", "-fPIC", "-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL")
+
+
+@pytest.mark.parametrize(
+    ("source", "suffix", "compiler", "options", "stacks"),
+    [
+        (files.THROWER, "cc", "g++", (), Stacks.UNWINDS),
+        (files.THROWER, "cc", "g++", ("-s",), Stacks.UNWINDS),
+        (files.THROWER, "cc", "g++", (*_STATIC, "-s"), Stacks.UNWINDS),
+        (files.RUST_LIBRARY, "rs", "rustc", (_CDYLIB, "-O"), Stacks.UNWINDS),
+        (files.RUST_LIBRARY, "rs", "rustc", (_CDYLIB, "-Cstrip=symbols"), Stacks.UNWINDS),
+        (files.GO, "go", "go", (), Stacks.GO),
+        (files.GO, "go", "go", ("-ldflags=-s -w",), Stacks.GO),
+        (files.GO, "go", "go", ("-buildmode=pie",), Stacks.GO),
+        (files.GO_LIBRARY, "go", "go", ("-buildmode=c-shared", "-ldflags=-s -w"), Stacks.GO),
+        (files.STACKS, "c", "gcc", ("-shared", "-fPIC"), Stacks.SWITCHES),
+        (files.CLEANING, "c", "gcc", ("-shared", "-fPIC", "-fexceptions"), None),
+    ],
+    ids=[
+        "C++", "C++ stripped", "C++ inside", "Rust", "Rust stripped", "Go", "Go stripped", "Go PIE",
+        "Go library", "stacks", "C",
+    ],
+)  # fmt: skip
+def test_what_compilers_make_is_told_apart(
+    source: str,
+    suffix: str,
+    compiler: str,
+    options: tuple[str, ...],
+    stacks: Stacks | None,
+    tmp_path: Path,
+) -> None:
+    reader = elf.read(files.built(tmp_path, source, suffix, compiler, *options)).stack_reader
+    assert (reader.stacks if reader else None) is stacks
+
+
+@pytest.mark.parametrize(
+    "name", ["libssl.so.3", "libssl.so.1.1", "libcrypto.so.3", "libgnutls.so.30"]
+)
+def test_libraries_that_hooks_time_are_plain_c(name: str) -> None:
+    found = list(Path("/usr/lib").glob(f"*/{name}"))
+    if not found:
+        pytest.skip(f"{name} is not installed")
+    assert elf.read(found[0]).stack_reader is None
+    assert elf.read(libc()).stack_reader is None

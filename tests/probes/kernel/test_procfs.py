@@ -129,3 +129,35 @@ def test_what_others_lose_by_ending_hides_nobody_s_growth(monkeypatch: pytest.Mo
     assert read(p13=(1, 0)) == [76, 7]
     assert read(p13=None, p10=(1071, 7)) == [76, 7]
     assert read(p10=(1080, 7)) == [85, 7]
+
+
+def test_mounts_of_any_name_are_found_where_they_are() -> None:
+    """Blanks and line ends are in octal, all else is as it is, and none of it is a separator."""
+    table = (
+        b"none /sys/fs/cgroup cgroup2 rw 0 0\n"
+        b"\xb1disk /mnt/\xb1s\\040b\\134 cgroup2 rw 0 0\n"
+        b"x /home/u/a\xe2\x80\xa8cgroup2\xe2\x80\x83/evil\xe2\x80\x83cgroup2 fuse.x rw 0 0\n"
+        b"x /home/u/a\x85cgroup2\x0c/evil\x0ccgroup2 fuse.cgroup2 rw 0 0\n"
+        b"odd\n\n"
+    )
+    found = [os.fsencode(p) for p in procfs.mounted(table, "cgroup2")]
+    assert found == [b"/sys/fs/cgroup", b"/mnt/\xb1s b\\"]
+
+
+def test_a_scan_of_many_file_descriptors_goes_on_in_the_next_reading() -> None:
+    owners = procfs.SocketOwners()
+    owners.REST, owners.SLICE, owners.FIRST = 0.0, 0.0, 4
+    with socket.socket() as one:
+        inode = _inode(one)
+        found = [owners.find([inode]) for _ in range(20_000)]
+    assert not found[0]
+    assert found[-1].keys() == {inode}
+
+
+def test_a_socket_that_is_closed_meanwhile_is_not_looked_for_any_more() -> None:
+    owners = procfs.SocketOwners()
+    owners.REST = owners.SLICE = 0.0
+    with socket.socket() as one:
+        owners.find([_inode(one)])
+    assert owners.find([]) == {}
+    assert not owners._left
