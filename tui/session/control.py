@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
 
 from probes.drop_rule import Rule, RuleError
 from probes.errors import ProbeError
@@ -38,6 +38,7 @@ class Control:
         self._known: dict[HookId, Status] = {}
         self._rules: dict[Identity, Enforced] = {}
         self._detached: list[Status] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, text: str, role: str) -> None:
         """Something for the log that nobody did to a hook."""
@@ -138,11 +139,24 @@ class Control:
                 self._log(_rule_words(e), "warn" if e.rung else "bad")
                 if e.rung is None:
                     self._tell(_rule_words(e), "error")
+                elif before is None:  # of --drop, or another's: nobody was asked here
+                    self._start(self._warn(e.interface, e.rule))
         for id in self._rules.keys() - there.keys():
             text = f"{id[0]}: {id[1]} ended after {count(self._rules[id].packets)} packets"
             self._log(text, "muted")
             self._tell(text, "information")
         self._rules = there
+
+    async def _warn(self, interface: str, rule: Rule) -> None:
+        for caution in await self.cautions(interface, rule):
+            text = f"{interface}: {rule.what}: {caution}"
+            self._log(text, "warn")
+            self._tell(text, "warning")
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def watch(self, statuses: tuple[Status, ...]) -> None:
         """Log what came to stand or fell by itself."""

@@ -139,7 +139,7 @@ def test_a_hook_asked_for_by_name_that_does_not_stand_ends_it_with_1() -> None:
 
 def test_drop_rules_are_exported_with_what_they_dropped() -> None:
     veth()
-    rule = ("--drop", "v1: udp dport 9 ttl 60s")
+    rule = ("--drop", "v1: udp dport 9 ttl 60s", "--drop-anyway")
     with _exporting("--hook", "interfaces", *rule) as (child, ask):
         _until(ask, 'ebpftop_drop_rule_info{interface="v1",rule="udp dport 9",rung="xdp-')
         before = held(child.pid)

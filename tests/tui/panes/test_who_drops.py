@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -390,6 +391,66 @@ async def test_the_loopback_takes_no_rule() -> None:
         await _type(pilot, "udp")
         await _press(pilot, "enter", "y")
         assert any(t.startswith("lo: nothing is dropped: the loopback") for t in _toasts(app))
+
+
+CAUTION = "your next login from 198.51.100.7 to port 22 would be dropped too"
+
+
+class Careful(Demo):
+    """One comes by a connection that a rule may cut off, which takes a moment to find out."""
+
+    known = asyncio.Event()
+
+    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+        await self.known.wait()
+        return (CAUTION,) if interface == "eth1" and rule.protocol == 6 else ()
+
+
+async def test_what_could_lock_one_out_is_said_before_yes_can_be() -> None:
+    """A y that comes too early is none; then the whole sentence is there, and y adds the rule."""
+    Careful.known = asyncio.Event()
+    async with playing(source=Careful) as (app, pilot):
+        await _press(pilot, "D")
+        await _type(pilot, "tcp dport 22")
+        await _press(pilot, "enter", "y")
+        assert "looking for the connection" in " ".join(text(app).split())
+        assert CAUTION not in text(app)
+        Careful.known.set()
+        await _press(pilot, "left")
+        asked = " ".join(text(app).split())
+        assert "Drop every TCP packet to port 22 that comes in on eth1" in asked
+        assert f"CAUTION: {CAUTION}." in asked
+        assert "(y: yes, N: no)" in asked
+        assert app.source.rules() == ()
+        await _press(pilot, "y")
+        assert [e.rule.what for e in app.source.rules()] == ["tcp dport 22"]
+
+
+async def test_a_question_that_was_left_does_not_come_back_with_what_was_found() -> None:
+    Careful.known = asyncio.Event()
+    async with playing(source=Careful) as (app, pilot):
+        await _press(pilot, "D")
+        await _type(pilot, "tcp dport 22")
+        await _press(pilot, "enter", "escape")
+        Careful.known.set()
+        await _press(pilot, "left")
+        assert app.prompt.question is None
+        assert CAUTION not in text(app)
+
+
+async def test_what_a_rule_of_the_command_line_could_cut_off_is_a_toast() -> None:
+    Careful.known = asyncio.Event()
+    Careful.known.set()
+
+    class Begun(Careful):
+        async def start(self) -> None:
+            await super().start()
+            await self.add_rule("eth1", parse("tcp ttl 1h"))
+
+    async with playing(source=Begun) as (app, pilot):
+        await step(pilot)
+        assert any(CAUTION in said for said in _toasts(app))
+        assert any(CAUTION in said for said in _log(app))
 
 
 class Fallen(Demo):
