@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from probes.drop_rule import Rule
@@ -102,10 +103,9 @@ class Replay:
 
     async def _sleep(self, seconds: float) -> None:
         """Less long where somebody wants something else."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            pass
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     def _gap(self) -> float:
         """Seconds to the next moment."""

@@ -83,7 +83,8 @@ def _budget(asked: object) -> float | None:
 async def begun(reader: asyncio.StreamReader) -> Begin | None:
     """None: nobody was there. Raises Malformed and RuleError."""
     try:
-        line = await asyncio.wait_for(reader.readline(), wire.SILENCE)
+        async with asyncio.timeout(wire.SILENCE):
+            line = await reader.readline()
     except (TimeoutError, ValueError, ConnectionError):
         return None
     return Begin.read(wire.read_json(line)) if line else None
@@ -208,11 +209,16 @@ class Serving:
 
     async def _listen(self) -> None:
         with suppress(TimeoutError, ValueError, Malformed, ConnectionError):
-            while line := await asyncio.wait_for(self._reader.readline(), wire.SILENCE):
+            while line := await self._line():
                 asked = wire.read_json(line)
                 await self._taken()
                 await self._asked.acquire()
                 self._start(self._answer(asked))
+
+    async def _line(self) -> bytes:
+        await asyncio.sleep(0)  # what is there already is read without a turn for others
+        async with asyncio.timeout(wire.SILENCE):
+            return await self._reader.readline()
 
     async def _taken(self) -> None:
         """Once the other side has read what waits for it: who does not listen is not answered.

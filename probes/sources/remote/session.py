@@ -1,4 +1,8 @@
-"""One conversation with an `ebpftop serve`, from the start of the process (ssh) to its end."""
+"""One conversation with an `ebpftop serve`, from the start of the process (ssh) to its end.
+
+Waiting is bounded by `asyncio.timeout` here: `wait_for` may swallow that it was cancelled, where
+what it waited for came in the same moment; then who is sent things without a pause never ends.
+"""
 
 from __future__ import annotations
 
@@ -160,7 +164,8 @@ class Call:
         """So many bytes; over a slow link they may take long, as long as some come."""
         data = bytearray()
         while len(data) < number:
-            more = await asyncio.wait_for(self._stdout.read(number - len(data)), GONE)
+            async with asyncio.timeout(GONE):
+                more = await self._stdout.read(number - len(data))
             if not more:
                 raise asyncio.IncompleteReadError(bytes(data), number)
             data += more
@@ -171,6 +176,7 @@ class Call:
         try:
             while True:
                 kind, payload = await self._message()
+                await asyncio.sleep(0)  # what is there already is read without a turn for others
                 if kind == protocol.MOMENT:
                     begin = time.monotonic()
                     self._take(self._incoming.moment(payload))
@@ -231,10 +237,12 @@ class Call:
         """Why it ended."""
         assert self._process is not None
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), 5)
+            async with asyncio.timeout(5):
+                await self._process.wait()
         await asyncio.sleep(0)
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._tasks[0]), 1)
+            async with asyncio.timeout(1):
+                await asyncio.shield(self._tasks[0])
         return ssh.why(self._way.name, self._process.returncode, tuple(self._said))
 
     # -- asking --------------------------------------------------------------------------------
@@ -268,7 +276,8 @@ class Call:
         self, question: asyncio.Future[tuple[str, ...]], patience: float
     ) -> tuple[str, ...]:
         try:
-            return await asyncio.wait_for(question, patience)
+            async with asyncio.timeout(patience):
+                return await question
         except TimeoutError:
             raise ProbeError(f"{self._way.name} does not answer") from None
 
@@ -288,7 +297,8 @@ class Call:
     async def cut_within(self, seconds: float) -> None:
         """Waits so long; raises Cut at once when the conversation is over."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._over), seconds)
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._over)
 
     # -- ending --------------------------------------------------------------------------------
 
@@ -308,13 +318,15 @@ class Call:
             await asyncio.gather(*self._tasks[1:], return_exceptions=True)
             self._end_with(Cut("it has ended"))
             try:
-                await asyncio.wait_for(self._drained(process), LEAVING)
+                async with asyncio.timeout(LEAVING):
+                    await self._drained(process)
             except TimeoutError:
                 process.kill()
                 await process.wait()
             self._tasks[0].cancel()
             with suppress(ConnectionError, TimeoutError):  # a child of ssh may hold the pipe
-                await asyncio.wait_for(process.stdin.wait_closed(), 0.5)
+                async with asyncio.timeout(0.5):
+                    await process.stdin.wait_closed()
         finally:
             # asyncio does it by itself only once all pipes have ended, and stderr may not.
             transport: asyncio.BaseTransport = vars(process)["_transport"]
@@ -329,4 +341,5 @@ class Call:
         await process.wait()
         # A master connection that ssh leaves behind (ControlPersist) keeps stderr open.
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._tasks[0]), 0.5)
+            async with asyncio.timeout(0.5):
+                await asyncio.shield(self._tasks[0])

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from probes.analysis.snapshot import Trail
+from probes.custom import builder
 from probes.drop_rule import RuleError, parse
 from probes.errors import Busy, Gone, ProbeError, Unsupported
 from probes.hooks import catalogue
-from probes.model import HookId, Sample, State
+from probes.model import HookId, Sample, State, Status
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.source import Host
@@ -306,6 +307,105 @@ async def test_what_cannot_be_asked_is_refused_and_the_connection_goes_on() -> N
         with pytest.raises(RuleError):
             await remote._call.ask(do="add rule", interface="eth0", rule="src nowhere")
         await remote._call.ask(do="ping")
+
+
+SAYS = """
+import json, sys, time
+from probes.hooks import catalogue
+from probes.source import Host
+from probes.sources.remote import protocol
+def message(kind, data):
+    sys.stdout.buffer.write(protocol.HEAD.pack(kind, len(data)) + data); sys.stdout.flush()
+sys.stdout.buffer.write(protocol.Outgoing(catalogue()).hello(Host("web1", "6.12"), "1"))
+sys.stdin.readline()
+"""
+"""The other side as far as its greeting and the first request."""
+ANSWERS = 'message(b"A", b\'{"id": 1, "result": []}\')\n'
+
+
+def _saying(script: str) -> Way:
+    command = (sys.executable, "-c", SAYS + script)
+    return Way("web1", command, command)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        *((f'message(b"A", b\'{{"id": {id}}}\'); time.sleep(9)', "an answer has no number")
+          for id in ("[1]", "{}", "null", '"x"', "1.5")),
+        ('message(b"A", b"[" * 100000); time.sleep(9)', "no JSON"),
+        ('message(b"A", b\'{"x": \' + b"[" * 50 + b"]" * 50 + b"}"); time.sleep(9)', "deeper"),
+        ('message(b"A", b" " * (1 << 21)); time.sleep(9)', "larger than any can be"),
+        ('message(b"F", b"x" * 99); time.sleep(9)', "a moment is"),
+        ("sys.stderr.write('words\\n' * 100000); time.sleep(9)", "web1: words"),
+    ],
+)  # fmt: skip
+async def test_whatever_comes_is_a_cut_with_a_sentence(script: str, said: str) -> None:
+    remote = Remote(_saying(script))
+    with pytest.raises(ProbeError, match=said):
+        await asyncio.wait_for(remote.connect(), PATIENCE)
+    await remote.close()
+
+
+async def test_an_error_that_nobody_thought_of_is_a_cut_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever a moment does here, the connection says so, and is made again."""
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    async with _connected() as remote:
+        monkeypatch.setattr(protocol.Incoming, "moment", broken)
+        await _until(lambda: "not understood (ZeroDivisionError)" in remote.feed.trouble)
+        monkeypatch.undo()
+        await _until(lambda: not remote.feed.trouble)
+        assert await _some(remote, "drops", 1)
+
+
+async def test_who_does_not_read_what_is_asked_is_cut() -> None:
+    """What waits for ssh to take it is bounded, also where nothing is ever answered."""
+    async with _connected(_saying(ANSWERS + "time.sleep(60)")) as remote:
+        call = remote._call
+        assert call is not None
+        for _ in range(100_000):
+            remote.interval = 0.2
+        assert call._process is not None
+        assert call._process.stdin is not None
+        waits = call._process.stdin.transport.get_write_buffer_size()
+        assert waits < 1 << 19
+        assert len(call._waiting) <= remote_session.MOST_ASKED
+        with pytest.raises(Cut, match="is not read there"):
+            await call.ask(do="ping")
+
+
+async def test_moments_that_come_without_a_pause_leave_time_for_everything_else() -> None:
+    """As fast as the pipe is: they wait there."""
+    flood = """
+from probes.recording.encoder import Tick
+out = protocol.Outgoing(catalogue())
+while True:
+    sys.stdout.buffer.write(out.moment(Tick(time.time(), 1.0, {})))
+"""
+    async with _connected(_saying(ANSWERS + flood)) as remote:
+        turns, end = 0, asyncio.get_running_loop().time() + 2
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
+            turns += 1
+        assert turns > 50
+        assert remote._call is not None
+        assert all(q.qsize() <= 32 for q in remote._queues.values())
+
+
+def test_hooks_of_the_users_own_there_are_bounded() -> None:
+    """Each of them gets columns here; a host that names new ones all the time does not get more."""
+    hooks, there = dict(catalogue()), dict(catalogue())
+    incoming, out = protocol.Incoming(hooks, builder.recalled), protocol.Outgoing(there)
+    for n in range(20):
+        named = [HookId(f"kprobe:f{n}_{k}") for k in range(100)]
+        tick = Tick(1.0 + n, 1.0, {}, tuple(Status(id, State.ATTACHED, "kprobe") for id in named))
+        incoming.moment(out.moment(tick)[protocol.HEAD.size :])
+    assert len(hooks) == len(there) + protocol.MOST_OWN
 
 
 def test_errors_travel_by_their_kind() -> None:

@@ -101,6 +101,68 @@ async def test_a_slow_link_loses_moments_but_no_log_entry(monkeypatch: pytest.Mo
     assert len(got) > 20
 
 
+async def test_who_asks_and_does_not_read_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for it is bounded; when it has read nothing for long, that is the end."""
+    made: list[asyncio.StreamWriter] = []
+    streams = server.streams
+
+    async def noted(*fds: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await streams(*fds)
+        made.append(writer)
+        return reader, writer
+
+    monkeypatch.setattr(server, "streams", noted)
+    monkeypatch.setattr(server, "BEHIND", 1 << 14)
+    async with _served(Demo(interval=0.05)) as (listener, task):
+        monkeypatch.setattr(protocol, "SILENCE", 1.0)
+        listener.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        most = 0
+        async with asyncio.timeout(60):
+            while not task.done():
+                for _ in range(200):
+                    listener.writer.write(protocol.request(do="complete", text="x", id=1))
+                await asyncio.sleep(0.05)
+                if not made[0].transport.is_closing():
+                    most = max(most, made[0].transport.get_write_buffer_size())
+                if listener.writer.transport.get_write_buffer_size() > 1 << 20:
+                    break
+            assert await task == 0
+        assert 0 < most < 1 << 21
+        listener.reader._transport.resume_reading()  # type: ignore[attr-defined]
+
+
+async def test_what_nobody_thought_of_is_answered_and_serving_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("by \x1b[2J")
+
+    demo = Demo(interval=0.1)
+    monkeypatch.setattr(demo, "attach", broken)
+    async with _served(demo) as (listener, task):
+        listener.writer.write(protocol.request(do="attach", hook=["xdp", "eth0"], rung=None, id=9))
+        while True:
+            kind, payload = await listener.message()
+            told = protocol.read_json(payload) if kind == protocol.ANSWER else {}
+            if told.get("id") == 9:
+                break
+        assert told["why"] == "it could not be done there: ZeroDivisionError: by ?[2J"
+        assert not task.done()
+
+
+@pytest.mark.parametrize("id", [None, [1], {"a": 1}, "x" * 1000, 1.5, True])
+async def test_an_id_may_be_anything_and_comes_back_only_as_a_number_or_a_word(id: object) -> None:
+    message = protocol.answer(id)
+    told = protocol.read_json(message[protocol.HEAD.size :])
+    assert told["id"] is (id if id is True else None)
+
+
+async def test_a_request_that_is_deep_ends_it() -> None:
+    async with _served(Demo(interval=0.1)) as (listener, task):
+        listener.writer.write(b'{"do": "ping", "id": ' + b"[" * 500 + b"]" * 500 + b"}\n")
+        assert await asyncio.wait_for(task, 60) == 0
+
+
 async def test_silence_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks nothing for long is gone, though nobody says so: everything is detached."""
     monkeypatch.setattr(protocol, "SILENCE", 0.2)

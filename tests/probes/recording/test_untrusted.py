@@ -1,0 +1,265 @@
+"""What comes from elsewhere is printable once it is decoded, bounded, and asks nothing here."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from probes.analysis.snapshot import Trail
+from probes.hooks import catalogue
+from probes.model import Hook, HookId, Sample, State, Status
+from probes.recording import compat
+from probes.recording.codec import MOST_CELLS, Malformed, Reader
+from probes.recording.decoder import Decoder
+from probes.recording.encoder import Encoder, Layout, Tick
+from probes.recording.reader import Recording
+from probes.recording.tape import Tape
+from probes.recording.writer import RecordingFile
+from probes.source import Host
+from probes.sources.replay import Replay
+from tests.support.hostile import HARM, bad_files, spoiled
+from tests.support.recordings import HOST, demo_ticks, record
+from tui import cli
+
+ROOT = Path(__file__).parents[3]
+SLOW, LARGE = 10.0, 200
+"""Seconds (it takes less than one on an idle machine) and MB."""
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text that is anywhere in it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _texts(list(pair))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _texts(getattr(value, field.name))
+
+
+@pytest.fixture
+def evil(tmp_path: Path) -> Path:
+    ticks = asyncio.run(demo_ticks(6, 38))
+    host = Host(f"web1{HARM}", f"6.12{HARM}", f"sudo{HARM}", demo=True)
+    return record(tmp_path / "evil.rec", map(spoiled, ticks), host=host)
+
+
+def test_every_text_of_a_recording_is_printable(evil: Path) -> None:
+    played = Recording(evil, catalogue())
+    ticks = [played.at(n) for n in (*range(played.end), 0)]
+    everything = [*_texts([played.host, played.note, played.moments(), ticks])]
+    assert len(everything) > 1000
+    for text in everything:
+        assert text.isprintable()
+    assert any("SU5K" in text for text in everything), "it is there, but for what does harm"
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_what_is_printed_of_it_is_harmless(
+    form: str, evil: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["replay", str(evil), "--format", form]) == 0
+    said = capsys.readouterr()
+    text = said.out + said.err
+    assert "SU5K" in text
+    assert text.replace("\n", "").isprintable()
+
+
+def test_a_verifiers_words_keep_their_lines(tmp_path: Path) -> None:
+    (tick,) = asyncio.run(demo_ticks(1))
+    refused = replace(spoiled(tick).statuses[0].refused[0], log="0: r1\tr2\n1: exit\x1b[2J\n")
+    status = replace(tick.statuses[0], refused=(refused,))
+    played = Recording(record(tmp_path / "a", [replace(tick, statuses=(status,))]), catalogue())
+    assert played.at(0).statuses[0].refused[0].log == "0: r1?r2\n1: exit?[2J"
+
+
+def test_rows_that_differ_in_what_nobody_sees_stay_two() -> None:
+    """In each frame, whatever came before: two processes may be called so."""
+    hook = catalogue()["sent"]
+    layout = Layout.of(hook)
+    text = layout.keys[-1]
+
+    def row(name: str, count: int) -> tuple[object, ...]:
+        values: list[object] = [0] * len(layout.names)
+        for i in layout.keys:
+            values[i] = 1
+        values[text] = name
+        values[-1] = count
+        return tuple(values)
+
+    encoder, decoder = Encoder({hook.name: hook}), Decoder()
+    for n in range(1, 5):
+        rows = [row(name, n * k) for k, name in enumerate(("a\x01", "a\x02", "a?", "b")[:n], 1)]
+        keyed = {tuple([r[i] for i in layout.keys]): r for r in rows}
+        status = Status(HookId(hook.name), State.ATTACHED, "best")
+        sample = Sample(status, float(n), float(n), rows=keyed)  # type: ignore[arg-type]
+        tick = Tick(float(n), 1.0, {hook.name: (sample,)}, (status,))
+        found = decoder.decode(encoder.encode(tick, key=n == 1), key=n == 1)
+        (given,) = found.samples[hook.name]
+        assert [r[-1] for r in given.rows.values()] == [r[-1] for r in rows]
+        assert [r[text] for r in given.rows.values()] == ["a?", "a?", "a?", "b"][:n]
+        assert all(t.isprintable() for t in _texts(list(given.rows)))
+
+
+@pytest.mark.parametrize("kind", bad_files())
+def test_opening_a_file_is_quick_and_small(kind: str, tmp_path: Path) -> None:
+    """Whatever is in it; in a process of its own."""
+    path = tmp_path / "bad.rec"
+    path.write_bytes(bad_files()[kind]())
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.hostile", "open", str(path)],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    seconds, megabytes, _ = done.stdout.split(maxsplit=2)
+    assert float(seconds) < SLOW
+    assert int(megabytes) < LARGE
+
+
+def test_what_cannot_be_read_at_all_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And exit status 2, however many moments there are."""
+    path = tmp_path / "bad.rec"
+    path.write_bytes(bad_files()["all damaged"]())
+    assert cli.main(["replay", str(path), "--format", "table"]) == 2
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.count("\n") == 1
+    assert "nothing can be read of that time" in said.err
+
+
+def test_times_that_cannot_be_are_damage() -> None:
+    """Not a number, endless, before 1970, far away; intervals, too."""
+    good = asyncio.run(demo_ticks(1))[0]
+    encoder = Encoder(catalogue())
+    for wrong in (float("nan"), float("inf"), 1e300, -1.0):
+        for tick in (replace(good, wall=wrong), replace(good, interval=wrong)):
+            with pytest.raises(Malformed):
+                Decoder().decode(encoder.encode(tick, key=True), key=True)
+    for interval in (0.0, 5e-324):
+        with pytest.raises(Malformed):
+            Decoder().decode(encoder.encode(replace(good, interval=interval), key=True), key=True)
+
+
+def test_times_in_any_order_are_played(tmp_path: Path) -> None:
+    ticks = asyncio.run(demo_ticks(30, 0, hooks=("interfaces",)))
+    walls = [t.wall for t in ticks]
+    mixed = [replace(t, wall=w) for t, w in zip(ticks, walls[10:] + walls[:10], strict=True)]
+    played = Recording(record(tmp_path / "a", mixed), catalogue())
+    for n in (29, 0, 10, 9, 20):
+        assert played.snapshots(n)
+    same = [replace(t, wall=walls[0]) for t in ticks]
+    played = Recording(record(tmp_path / "b", same), catalogue())
+    assert played.near(walls[0]) == 29
+    assert played.snapshots(29)
+
+
+def test_no_jump_decodes_more_than_a_tape_has_between_two_whole_moments(tmp_path: Path) -> None:
+    """The writer begins anew every 45 moments: what never does is not followed for ever."""
+    (tick,) = asyncio.run(demo_ticks(1, hooks=("interfaces",)))
+    tape = Tape(catalogue())
+    frames = [tape.add(replace(tick, wall=tick.wall + n)) for n in range(40)]
+    file = RecordingFile(tmp_path / "a", HOST, catalogue())
+    for frame in (*frames, *frames[1:] * 10):
+        file.write(frame)
+    file.close()
+    played = Recording(tmp_path / "a", catalogue())
+    assert played.at(30)
+    with pytest.raises(Malformed, match="too far"):
+        played.at(played.end - 1)
+    near = Replay(Recording(tmp_path / "a", catalogue()), begin=played.end - 1)
+    assert near.number < 40, "the last before it that can be read"
+
+
+def test_a_moment_does_not_grow_frame_by_frame() -> None:
+    """Each frame adds a little: what is there in all is bounded, too."""
+    hook = catalogue()["syscalls"]
+    width = len(hook.places.names)
+    encoder, decoder = Encoder({hook.name: hook}), Decoder()
+    status = Status(HookId(hook.name), State.ATTACHED, "best")
+    rows: dict[object, object] = {}
+
+    def add(n: int) -> None:
+        for k in range(10_000):
+            row = (n * 10_000 + k,) * width
+            rows[tuple([row[i] for i in hook.places.keys])] = row
+        sample = Sample(status, float(n + 1), 1.0, rows=dict(rows))  # type: ignore[arg-type]
+        frame = encoder.encode(Tick(1.0, 1.0, {hook.name: (sample,)}), key=n == 0)
+        decoder.decode(frame, key=n == 0)
+
+    add(0)
+    with pytest.raises(Malformed, match="larger than any can be"):
+        deque(map(add, range(1, 200)))
+    assert decoder.spent <= MOST_CELLS
+
+
+def test_a_trail_is_bounded_whatever_the_clock_says() -> None:
+    """Times that stand still, and rows without end."""
+    hook = catalogue()["syscalls"]
+    trail = Trail(hook)
+    status = Status(HookId(hook.name), State.ATTACHED, "best")
+    for _ in range(2000):
+        trail.feed([Sample(status, 1.0, 1.0)])
+    (kept,) = trail._samples.values()
+    assert len(kept) <= Trail.MOST_SAMPLES
+    assert trail.snapshot(Sample(status, 2.0, 2.0)).interval == 1.0
+
+
+SPECS = (
+    "kprobe:vfs_read,by=comm,latency",
+    "fexit:vfs_read,by=ret+pid,ret",
+    "kprobe:nosuch,where=cgroup==/system.slice/x.service,by=cgroup",
+    "tracepoint:sched:sched_switch,fields=prev_comm,next_pid,where=prev_pid==1",
+    "rawtracepoint:sys_enter",
+    "uprobe:/bin/sh:main,where=pid==1",
+    "uretprobe:/nosuch:main,by=stack",
+)
+ASKS = """
+import sys
+from probes.custom import builder, spec
+from probes.hooks import catalogue
+catalogue()
+asked = []
+sys.addaudithook(lambda event, arguments: asked.append(arguments[0]) if event == "open" else None)
+for text in sys.argv[1:]:
+    assert builder.recalled(text).name == str(spec.parse(text))
+found = [str(a) for a in asked if not str(a).endswith((".py", ".pyc"))]
+assert not found, found
+"""
+
+
+def test_hooks_from_elsewhere_are_no_question_to_this_kernel() -> None:
+    """No file of this host is opened for them: neither the kernel's nor a program's."""
+    subprocess.run([sys.executable, "-c", ASKS, *SPECS], cwd=ROOT, check=True, timeout=60)
+
+
+def test_what_a_field_is_is_seen_by_its_values() -> None:
+    """Of a tracepoint that this kernel may not have: numbers and texts are both taken."""
+    from probes.custom import builder
+
+    hook = builder.recalled("tracepoint:a:b,by=none,fields=name,number")
+    assert isinstance(hook, Hook)
+    status = Status(HookId(hook.name), State.ATTACHED, "tracepoint")
+    row = ("a:b", "sda", 7, 100)
+    sample = Sample(status, 1.0, 1.0, rows={row[:3]: row})
+    tick = Tick(1.0, 1.0, {hook.name: (sample,)}, (status,))
+    fitting = compat.Fitting({hook.name: hook})
+    assert fitting.tick(tick, {hook.name: Layout.of(hook)}).samples[hook.name] == (sample,)
+
+
+def test_a_reader_makes_no_more_than_it_may() -> None:
+    """What is written value by value takes longer to read, and counts for more."""
+    reader = Reader(b"\4" + b"n" * MOST_CELLS)
+    with pytest.raises(Malformed):
+        reader.column(MOST_CELLS // 4, None)
