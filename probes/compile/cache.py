@@ -76,7 +76,7 @@ def _cache() -> TreeCache | None:
     base = headers.cache_base()
     try:
         return TreeCache(base.with_name(f"{base.name}-compiled"), KEPT)
-    except (OSError, RuntimeError):  # RuntimeError: Path.home() without a home
+    except OSError:
         return None
 
 

@@ -195,7 +195,7 @@ def _kept(identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
     """From the cache, or where that is read-only or full from a temporary one."""
     try:
         return _cache().get(identity, make)
-    except (OSError, RuntimeError):  # RuntimeError: Path.home() without a home
+    except OSError:
         pass
     try:
         return _temporary().get(identity, make)
@@ -209,11 +209,17 @@ def _cache() -> TreeCache:
 
 
 def cache_base() -> Path:
-    """Root's is its own because what is in it gets compiled and loaded into the kernel."""
+    """Root's is its own because what is in it gets compiled and loaded into the kernel.
+
+    Of a user without a home: a place where nothing can be made.
+    """
     if os.geteuid() == 0:
         return Path("/var/cache/ebpftop")
     home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "ebpftop"
+    try:
+        return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "ebpftop"
+    except RuntimeError:
+        return Path(os.devnull) / "ebpftop"
 
 
 def _mine() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui.commands import _options
 from tui.commands._run import UsageError, batch, make_live, say, verdict, version
+from tui.terminal import leaving
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
@@ -48,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         if status := verdict(arguments, samples):
             return status
         live.shed()
+        leaving.renew()
         if arguments.hooks is None:
             live.follow()
         exported = Exported(live.host, live.catalogue, version(), arguments.most)

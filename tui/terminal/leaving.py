@@ -71,7 +71,8 @@ class Watch:
         self._releasing = self._stopping = False
         self._read, self._write = _pipe()
         self._modes = _Modes()
-        self._thread = threading.Thread(target=self._run, name="leaving", daemon=True)
+        self._turn = 0
+        self._thread = self._another()
         self._over = False
 
     # From any thread
@@ -95,6 +96,17 @@ class Watch:
     def start(self) -> None:
         self._thread.start()
 
+    def renew(self) -> None:
+        """Go on in a thread that has what the calling one has: it gave up capabilities."""
+        before, self._turn = self._thread, self._turn + 1
+        self._wake()
+        before.join()
+        self._thread = self._another()
+        self._thread.start()
+
+    def _another(self) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(self._turn,), name="leaving", daemon=True)
+
     def _wake(self) -> None:
         with suppress(OSError):  # full: it wakes all the same
             os.write(self._write, _WAKE)
@@ -105,10 +117,10 @@ class Watch:
 
     # The thread
 
-    def _run(self) -> None:
+    def _run(self, turn: int) -> None:
         # Who is in the background is not stopped by what it writes or sets at the end.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU, signal.SIGTTIN})
-        while not self._over or self.status is not None:
+        while turn == self._turn and (not self._over or self.status is not None):
             timeout = None if self.status is None else 0.05
             if select.select([self._read], [], [], timeout)[0]:
                 self._take(os.read(self._read, 4096))
@@ -277,6 +289,12 @@ def begin(status: int) -> None:
     if _watch is not None:
         _watch.ordered = True
         _watch.begin(status)
+
+
+def renew() -> None:
+    """After capabilities were given up, which are a thread's: the watch's thread has them too."""
+    if _watch is not None:
+        _watch.renew()
 
 
 def begun() -> bool:
