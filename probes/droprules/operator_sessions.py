@@ -8,8 +8,8 @@ show a terminal to somebody (sshd and the like by name, others by the terminals 
   terminals open, to the sshd of each,
 - from who shows a terminal over UNIX sockets to its clients (dtach, an X server),
 - from a connection that comes from this host itself to the process at its other end, a proxy
-  before sshd or `ssh -R`, and what that has started (ProxyCommand); and so on to the connection
-  that comes from outside.
+  before sshd or `ssh -R`, in a container as well, and what that has started (ProxyCommand); and so
+  on to the connection that comes from outside.
 
 All connections of these processes are spared, so rather too many than one too few.
 """
@@ -29,6 +29,7 @@ from probes.errors import ProbeError
 from probes.kernel import capabilities, privilege, procfs
 from probes.kernel.netlink import conntrack, sock_diag
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState
+from probes.kernel.proc_net import TcpEnds
 
 DAEMONS = (
     "sshd", "dropbear", "tinysshd", "lshd", "mosh-server", "etserver", "etterminal",
@@ -42,6 +43,12 @@ is found by that. Since OpenSSH 9.8 a session's process is called sshd-session."
 
 _MOST_STRANGERS = 64
 """Connections to one port that are spared though it is not seen who holds them."""
+
+
+_EPHEMERAL = 32768
+"""From this port on they are of connections that were made, as Linux chooses them."""
+
+_Socket = TcpSocket | TcpEnds
 
 
 class Connection(NamedTuple):
@@ -114,8 +121,11 @@ class _Look:
         self._translated: dict[int, set[Connection]] = {}
         self._udp = procfs.udp_ports()
         self._processes = Processes()
+        self._containers = tunnels.Containers()
         self._proxies: set[int] = set()
         """Processes that were come to by a connection within this host, or began in such a one."""
+        self._in_containers: set[int] = set()
+        """Those of them in other network namespaces: of these, who began them leads nowhere."""
 
     @cached_property
     def ours(self) -> frozenset[int]:
@@ -166,18 +176,24 @@ class _Look:
             for s in self._held(p):
                 came = s.lport in self._listening
                 if (came or s.inode in p.stdio or self._shows(p)) and not self._within(s):
+                    came = came or (p.pid in self._in_containers and s.lport < _EPHEMERAL)
                     for connection in self._arriving(s) or {_connection(s)}:
                         found[connection] = connection.lport if came else 0
         return found
 
     def ports(self) -> set[int]:
-        """UDP ports that sessions may come by."""
-        theirs = (p for p in self.everybody_s if _daemon(self._processes.by_pid[p]))
-        return self._udp_ports({*self.ours, *theirs, *self._proxies})
+        """UDP ports that sessions may come by: of ancestors but the first process, which may hold
+        any service's, and of who lets people in."""
+        by_pid = self._processes.by_pid
+        theirs = (p for p in self.everybody_s if _daemon(by_pid[p]))
+        ancestors = (p for p in self._processes.ancestors() if p > 1)
+        return self._udp_ports([*ancestors, *theirs]) | self.leading_ports()
 
     def leading_ports(self) -> set[int]:
-        by_pid = self._processes.by_pid
-        return self._udp_ports(p for p in self.ours if self._shows(by_pid[p]))
+        shows = [p for p in self.ours | self._proxies if self._shows(self._processes.by_pid[p])]
+        named = self._udp_ports(p for p in shows if p not in self._proxies)
+        # Below 1024 a proxy serves others as well, whom a rule may be about.
+        return named | {port for port in self._udp_ports(self._proxies) if port >= 1024}
 
     def _udp_ports(self, pids: Iterable[int]) -> set[int]:
         held = {i for pid in pids for i in self._processes.by_pid[pid].sockets}
@@ -186,21 +202,24 @@ class _Look:
     def _shows(self, p: Process) -> bool:
         return bool(p.masters) or _daemon(p) or p.pid in self._proxies
 
-    def _held(self, p: Process) -> Iterator[TcpSocket]:
+    def _held(self, p: Process) -> Iterator[_Socket]:
         """Of this process itself only what it was given: what it opens leads nowhere."""
         inodes = p.stdio if p.pid == self._processes.myself else p.sockets
-        return (self._tcp[inode] for inode in inodes & self._tcp.keys())
+        yield from (self._tcp[inode] for inode in inodes & self._tcp.keys())
+        if p.pid in self._in_containers:
+            there = self._elsewhere_by_inode
+            yield from (there[inode] for inode in inodes & there.keys())
 
-    def _within(self, s: TcpSocket) -> bool:
-        """Whether its other end is on this host as well."""
+    def _within(self, s: _Socket) -> bool:
+        """Whether its other end is in this network namespace as well."""
         return self._other_end(s) is not None or ip_address(s.raddr).is_loopback
 
-    def _other_end(self, s: TcpSocket) -> int | None:
+    def _other_end(self, s: _Socket) -> int | None:
         there = (s.raddr, s.rport, s.laddr, s.lport)
         ways = (there, *(tuple(c) for c in self._arriving(s)))
         return next((self._inodes[way] for way in ways if way in self._inodes), None)
 
-    def _arriving(self, s: TcpSocket) -> set[Connection]:
+    def _arriving(self, s: _Socket) -> set[Connection]:
         """As its packets come in, where this host translates addresses (a redirected port)."""
         if s.inode not in self._translated:
             flow = conntrack.arriving(conntrack.Flow(*_ends_of(s)))
@@ -215,8 +234,11 @@ class _Look:
             p = self._processes.by_pid.get(todo.pop())
             if p is not None and p.pid not in seen:
                 seen.add(p.pid)
-                todo += (p.parent, *self._who_shows(p), *self._clients(p))
+                if p.pid not in self._in_containers:
+                    todo += (p.parent, *self._who_shows(p), *self._clients(p))
+                known = set(self._proxies)
                 todo += self._through(p)
+                seen -= self._proxies - known  # as such they lead further
         return frozenset(seen)
 
     def _who_shows(self, p: Process) -> Iterable[int]:
@@ -239,30 +261,49 @@ class _Look:
         """The proxies that a process is come to through."""
         found = {pid for s in self._held(p) if self._leads_on(p, s) for pid in self._at_end(s)}
         if p.pid in self._proxies:
-            found |= set(self._processes.children(p.pid))
+            began = set(self._processes.children(p.pid))
+            self._in_containers |= began if p.pid in self._in_containers else set()
+            found |= began
         self._proxies |= {pid for pid in found if not _daemon(self._processes.by_pid[pid])}
         return found
 
-    def _leads_on(self, p: Process, s: TcpSocket) -> bool:
+    def _leads_on(self, p: Process, s: _Socket) -> bool:
         """Whether somebody may come by it: not where it was made to a server of this host, but
         by a proxy, which may pass on to another."""
         made = s.rport in self._listening and s.lport not in self._listening
         return p.pid in self._proxies or s.inode in p.stdio or not made
 
-    def _at_end(self, s: TcpSocket) -> list[int]:
+    def _at_end(self, s: _Socket) -> list[int]:
         inode = self._other_end(s)
-        return [] if inode is None else self._processes.holders(inode)
+        if inode is not None:
+            return self._processes.holders(inode)
+        if not self._containers.may_have(s.raddr):
+            return []
+        inode = self._elsewhere.get((s.raddr, s.rport, s.laddr, s.lport))
+        found = [] if inode is None else self._processes.holders(inode)
+        self._in_containers.update(found)
+        return found
+
+    @cached_property
+    def _elsewhere_by_inode(self) -> Mapping[int, TcpEnds]:
+        """Connections of containers that do not stay within them."""
+        every = self._processes.elsewhere()
+        return {s.inode: s for s in every if not ip_address(s.raddr).is_loopback}
+
+    @cached_property
+    def _elsewhere(self) -> Mapping[tuple[str, int, str, int], int]:
+        return {_ends_of(s): inode for inode, s in self._elsewhere_by_inode.items()}
 
 
 def _daemon(p: Process) -> bool:
     return p.name.startswith(DAEMONS)
 
 
-def _ends_of(s: TcpSocket) -> tuple[str, int, str, int]:
+def _ends_of(s: _Socket) -> tuple[str, int, str, int]:
     return s.laddr, s.lport, s.raddr, s.rport
 
 
-def _connection(s: TcpSocket) -> Connection:
+def _connection(s: _Socket) -> Connection:
     return Connection(s.raddr, s.rport, s.laddr, s.lport)
 
 

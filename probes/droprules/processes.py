@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from probes.kernel import pid_namespaces
+from probes.kernel import pid_namespaces, procfs
+from probes.kernel.proc_net import TcpEnds, tcp_connections
 
 _PTY_MAJORS = range(136, 144)  # UNIX98_PTY_SLAVE_MAJOR and those after it
 
@@ -37,7 +38,7 @@ class Processes:
     """As far as they may be looked at. myself: this process's number among them."""
 
     def __init__(self) -> None:
-        folder = pid_namespaces.outermost()
+        folder = self._folder = pid_namespaces.outermost()
         self.myself = pid_namespaces.myself(folder)
         self.all_seen = pid_namespaces.all_seen(folder)
         self.by_pid: Mapping[int, Process] = {p.pid: p for p in _scan(folder)}
@@ -54,8 +55,33 @@ class Processes:
     def _children(self) -> Mapping[int, list[int]]:
         return _index((p.parent, p.pid) for p in self.by_pid.values())
 
+    def ancestors(self) -> list[int]:
+        """Of this process, the nearest first."""
+        found: list[int] = []
+        this = self.by_pid.get(self.myself)
+        while this is not None and (this := self.by_pid.get(this.parent)) is not None:
+            if this.pid in found:
+                break  # it was read while it changed
+            found.append(this.pid)
+        return found
+
     def children(self, pid: int) -> list[int]:
         return self._children.get(pid, [])
+
+    def elsewhere(self) -> list[TcpEnds]:
+        """Connections of all other network namespaces that processes are in."""
+        first: dict[int, int] = {}
+        for pid in self.by_pid:
+            first.setdefault(self._netns(pid), pid)
+        for own in (0, procfs.netns()):  # 0: it may not be looked at
+            first.pop(own, None)
+        return [c for pid in first.values() for c in tcp_connections(f"{self._folder}/{pid}")]
+
+    def _netns(self, pid: int) -> int:
+        try:
+            return os.stat(f"{self._folder}/{pid}/ns/net").st_ino
+        except OSError:
+            return 0
 
     def holders(self, inode: int) -> list[int]:
         """Processes with this socket."""

@@ -109,6 +109,25 @@ def interfaces_of(remote: str, local: str) -> frozenset[int]:
     return frozenset(found)
 
 
+_TO_CONTAINERS = frozenset({"veth", "bridge", "macvlan", "ipvlan", "netkit"})
+
+
+class Containers:
+    """Which addresses may be of other network namespaces of this host, by the kind of interface
+    that leads to them. Raises ProbeError."""
+
+    def __init__(self) -> None:
+        self._indexes = {d.ifindex for d in _devices().values() if d.kind in _TO_CONTAINERS}
+        self._known: dict[str, bool] = {}
+
+    def may_have(self, address: str) -> bool:
+        if not self._indexes:
+            return False
+        if address not in self._known:
+            self._known[address] = _way(address) in self._indexes
+        return self._known[address]
+
+
 def _under(device: _Device, devices: Mapping[int, _Device]) -> list[int]:
     """What it stands on: of a VLAN its interface, of a bridge its ports."""
     return [device.link, *(d.ifindex for d in devices.values() if d.master == device.ifindex)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -249,6 +250,27 @@ def test_a_proxy_before_sshd_is_followed_over_two_hops(lab: Lab) -> None:
     assert "to port 4001" in told["said"][f"src {THERE}"][1]
 
 
+def test_a_proxy_in_a_container_is_followed(lab: Lab) -> None:
+    """It has a network namespace of its own, which this host routes to."""
+    inside, name = "192.0.2.130", f"ebpftop-container-{os.getpid()}"
+    run("ip", "netns", "add", name)
+    lab.stack.callback(subprocess.run, ("ip", "netns", "del", name), check=True)
+    run("ip", "link", "add", "name", "c0", "type", "veth", "peer", "name", "c1", "netns", name)
+    run("ip", "link", "set", "c0", "up")
+    run("ip", "addr", "add", "192.0.2.129/25", "dev", "c0")
+    run("ip", "-n", name, "addr", "add", f"{inside}/25", "dev", "c1")
+    run("ip", "-n", name, "link", "set", "c1", "up")
+    run("ip", "-n", name, "route", "add", "default", "via", "192.0.2.129")
+    run("ip", "-n", lab.beside, "route", "add", f"{inside}/32", "via", HERE)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    proxy = ("ip", "netns", "exec", name, sys.executable, "-c", _PROXY)
+    lab.start(*proxy, inside, "4006", HERE, str(lab.port), ready=b"listening")
+    told = lab.by(4006, inside).tell("tcp dport 4006", before="env -u SSH_CONNECTION")
+    assert [c[2:] for c in outer(told["spared"])] == [[inside, 4006]]
+    assert outer(told["leading"]) == outer(told["spared"])
+    assert "to port 4006" in told["said"]["tcp dport 4006"][1]
+
+
 def test_a_reverse_tunnel_leads_to_the_connection_that_carries_it(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     run("ip", "-n", lab.beside, "link", "set", "lo", "up")
@@ -398,8 +420,9 @@ async def test_over_remote_it_is_the_operator_s_ssh_that_is_spared_and_told_of(
     with pair() as beside, sshd(tmp_path, THERE, before=("ip", "netns", "exec", beside)) as far:
         remote = Remote(by_ssh("there", EBPFTOP, far.options), interval=0.2, pauses=(0.1,))
         try:
-            await remote.connect()
-            await remote.start()
+            async with asyncio.timeout(PATIENCE):
+                await remote.connect()
+                await remote.start()
             rule = parse(f"src {HERE}")
             login = f"your next login from {HERE} to port 2222 would be dropped too"
             assert await remote.cautions("v1", rule) == (login,)
