@@ -23,9 +23,9 @@ from tui.prometheus.metrics import Exported
 
 SLOWEST = 10.0
 """Seconds that a client may take to ask and to read the answer."""
-MOST_CLIENTS, YOUNG = 16, 1.0
-"""Connections at a time, and seconds after which one of them makes way for another."""
-_BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+MOST_CLIENTS, SILENT, ANSWERED = 16, 0.05, 1.0
+"""Connections at a time. Seconds after which one makes way for another where there are as many:
+one that has asked nothing yet, and one that is being answered."""
 _PAUSE = 0.1
 """Seconds until another connection is tried to be taken, where this process is short of memory."""
 
@@ -67,6 +67,12 @@ class _Handler(MetricsHandler):
 
     timeout = SLOWEST
     server_version, sys_version = "ebpftop", ""
+
+    def parse_request(self) -> bool:
+        asked = super().parse_request()
+        if asked and isinstance(self.server, Server):
+            self.server.has_asked(self.connection)
+        return asked
 
     def do_GET(self) -> None:
         try:
@@ -128,6 +134,7 @@ class Server(ThreadingTCPServer):
 
     def __init__(self, address: Address) -> None:
         self._clients: dict[socket.socket, float] = {}
+        self._asked: set[socket.socket] = set()
         self._lock = threading.Lock()
         try:
             found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -152,19 +159,30 @@ class Server(ThreadingTCPServer):
             raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether it is answered: not where all places are taken by others that came just now."""
+        """All are answered; where there are too many, one that has had its time makes way."""
         del client_address
-        now = time.monotonic()
+        while not self._has_place():
+            time.sleep(SILENT / 4)
         with self._lock:
-            if len(self._clients) >= MOST_CLIENTS:
-                oldest = min(self._clients, key=self._clients.__getitem__)
-                if now - self._clients[oldest] < YOUNG:
-                    with suppress(OSError):
-                        request.send(_BUSY, socket.MSG_DONTWAIT)
-                    return False
-                self._end(oldest)
-            self._clients[request] = now
+            self._clients[request] = time.monotonic()
         return True
+
+    def _has_place(self) -> bool:
+        with self._lock:
+            if len(self._clients) < MOST_CLIENTS:
+                return True
+            now = time.monotonic()
+            for client, since in self._clients.items():  # the oldest first
+                if now - since > (ANSWERED if client in self._asked else SILENT):
+                    self._end(client)
+                    return True
+        return False
+
+    def has_asked(self, client: socket.socket) -> None:
+        """Its request is read."""
+        with self._lock:
+            if client in self._clients:
+                self._asked.add(client)
 
     def service_actions(self) -> None:
         """Called twice a second: a client's time is that of the whole conversation."""
@@ -175,9 +193,13 @@ class Server(ThreadingTCPServer):
 
     def _end(self, client: socket.socket) -> None:
         """Its thread notices, and closes it."""
-        self._clients.pop(client, None)
+        self._forget(client)
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
+
+    def _forget(self, client: socket.socket) -> None:
+        self._clients.pop(client, None)
+        self._asked.discard(client)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         try:
@@ -187,7 +209,7 @@ class Server(ThreadingTCPServer):
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
-            self._clients.pop(request, None)
+            self._forget(request)
         super().shutdown_request(request)
 
     def serve(self, exported: Exported) -> None:
