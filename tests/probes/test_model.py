@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -88,3 +89,11 @@ def test_a_hook_is_degraded_when_its_numbers_come_from_a_lower_rung(
 def test_targets_have_words() -> None:
     assert not TargetKind.NONE
     assert str(TargetKind.INTERFACE) == "interface"
+
+
+def test_a_status_says_since_when_nothing_was_read() -> None:
+    status = Status(
+        HookId("drops"), State.ATTACHED, "raw-tracepoint", note="a; not read since 1: b"
+    )
+    assert status.unread == "not read since 1: b"
+    assert replace(status, note="a").unread == ""
