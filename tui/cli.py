@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -25,6 +26,8 @@ from tui.terminal import crash, leaving
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point `ebpftop`. Returns the exit status."""
     streams.make_ready()
+    threading.stack_size(1 << 20)  # 8 MB each are had by nobody whose address space is bounded
+    threading.excepthook = _told
     try:
         status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()  # here, where a closed pipe is understood
@@ -49,6 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # one sentence; the report has the rest
         print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)
         return NOT_ATTACHED
+
+
+def _told(ended: threading.ExceptHookArgs) -> None:
+    """What ended a thread: one sentence, and the report."""
+    if ended.exc_value is not None and ended.exc_type is not SystemExit:
+        print(f"ebpftop: {crash.sentence(ended.exc_value)}", file=sys.stderr)
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -163,7 +163,10 @@ class Watch:
         if passed > ORDERLY and not self._releasing:
             self._releasing = True
             for release in self.releases:
-                threading.Thread(target=release, name="release", daemon=True).start()
+                with suppress(
+                    RuntimeError, MemoryError
+                ):  # no thread to be had: the end is what counts
+                    threading.Thread(target=release, name="release", daemon=True).start()
         if passed > LIMIT:
             self.abandon(status)
 
