@@ -76,10 +76,11 @@ $(RUN_INSTALLED): Makefile
 	  [[ $$status -eq 0 ]] || echo 'setup: going on with what is there' >&2; \
 	  [[ $$status -eq 1 || ! -w .venv ]] || touch $@
 
-$(RUN_READY): pyproject.toml
+# The launcher is installed as a copy: ebpftop/__init__.py.
+$(RUN_READY): pyproject.toml tui/launcher.py
 	.ci/venv && touch $@
 
-$(DEV_READY): pyproject.toml
+$(DEV_READY): pyproject.toml tui/launcher.py
 	.ci/venv dev && touch $@ $(RUN_READY)
 
 $(MATRIX_READY): $(DEV_READY)
