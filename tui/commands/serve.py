@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
+import stat
 
 from probes.drop_rule import RuleError
 from tui.commands._run import DONE, UsageError, say, until_signal, version
@@ -19,8 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demo", action="store_true", help="the demo's numbers, for tests")
 
 
+def _talks(fd: int) -> bool:
+    """Whether somebody is at its other end: a terminal or a file has nothing to ask for."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    if sys.stdin.isatty() or sys.stdout.isatty():
+    if not (_talks(0) and _talks(1)):
         raise UsageError("serve is what `ebpftop --remote HOST` runs on that host")
 
     from probes.recording.codec import Malformed
