@@ -28,7 +28,8 @@ def make_ready() -> None:
     if 0 in closed or sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
     sys.stdout = _standard_output(closed=1 in closed)
-    sys.stderr = _Errors(2)
+    if sys.stderr is None or sys.stderr is sys.__stderr__:
+        sys.stderr = _Errors(2)
 
 
 def give_up() -> None:
@@ -47,9 +48,9 @@ def _is_open(fd: int) -> bool:
 def _standard_output(*, closed: bool) -> TextIO:
     if closed or sys.stdout is None:
         return _Closed()
-    if not isinstance(sys.stdout, io.TextIOWrapper):
-        return sys.stdout  # somebody captures it
     before = sys.stdout
+    if before is not sys.__stdout__ or not isinstance(before, io.TextIOWrapper):
+        return before  # somebody captures it
     # A process may be called anything: what the terminal's encoding lacks is no error.
     return _Output(
         before.buffer,
