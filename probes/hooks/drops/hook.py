@@ -7,9 +7,11 @@ from collections.abc import Callable
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
+from probes.hooks.drops.counters import known_reasons
+from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, privilege, procfs
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
+from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.toolkit.decode import packet_protocol
 from probes.toolkit.readers import name_or_number
@@ -30,12 +32,15 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         name_of: Callable[[int], str] = drop_reasons.Names() if reasons else lambda _: DASH
         own = procfs.netns()
         kallsyms.prepare()
+        untraced = Untraced(own, known_reasons() if reasons else None, traced=True)
 
         def read() -> Reading:
+            untraced.read()
             found = [row for table in tables for row in table.rows()]
             places = kallsyms.resolve({int(row[0]) for row in found})
             where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
             rows: dict[tuple[Value, ...], int] = {}
+            seen: dict[tuple[int, str, int | None], int] = {}
             for location, reason, ifindex, netns, protocol, port, _, packets in found:
                 why = name_of(int(reason))
                 if why in drop_reasons.NOT_DROPPED:
@@ -48,7 +53,10 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     int(port) or None,
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
-            return Reading([(*key[:3], packets, *key[3:]) for key, packets in rows.items()])
+                at = int(netns) or own, why, int(port) or None
+                seen[at] = seen.get(at, 0) + int(packets)
+            traced = [packets_row((*key[:3], n, *key[3:])) for key, n in rows.items()]
+            return Reading(traced + untraced.rows(seen))
 
         return read
 
@@ -64,14 +72,18 @@ def _interface(ifindex: int, netns: int, own: int) -> str:
 
 
 def _counters(_: Opening) -> Callable[[], Reading]:
-    """What netlink and procfs count: no place in the code, and reasons under nstat's names."""
+    """What netlink and procfs count: no place in the code, and no reason but the counter."""
+    untraced = Untraced(procfs.netns(), None, traced=False)
 
     def read() -> Reading:
-        rows: list[Row] = [(DASH, reason, "procfs", packets) for reason, packets in procfs.drops()]
-        for link in once(route.links):
-            rows.append((link.name, "rx_dropped", "netlink", link.rx_dropped))
-            rows.append((link.name, "tx_dropped", "netlink", link.tx_dropped))
-        return Reading([(*row, DASH, None) for row in rows if row[3]])
+        untraced.read()
+        links = [
+            packets_row((link.name, name, "netlink", packets, DASH, None))
+            for link in once(route.links)
+            for name, packets in (("rx_dropped", link.rx_dropped), ("tx_dropped", link.tx_dropped))
+            if packets
+        ]
+        return Reading(untraced.rows({}) + links)
 
     return read
 
@@ -107,8 +119,16 @@ HOOK = Hook(
         Column(
             "interface", "Interface", kind=Kind.KEY, width=15, help="where the packet was, or -"
         ),
-        Column("reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason"),
-        Column("location", "Location", kind=Kind.KEY, width=28, help="kernel symbol+offset"),
+        Column(
+            "reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason, or in words"
+        ),
+        Column(
+            "location",
+            "Location",
+            kind=Kind.KEY,
+            width=28,
+            help="kernel symbol+offset, or nstat's counter",
+        ),
         Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="dropped"),
         Column(
             "protocol",
@@ -124,6 +144,23 @@ HOOK = Hook(
             Kind.KEY,
             width=5,
             help=f"destination port; none: not to be read, or over {drop_source.MAP_ENTRIES} rows",
+        ),
+        Column("comm", "Command", width=16, label=False, help="who holds the socket, if only one"),
+        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="its id"),
+        Column(
+            "counts",
+            "Counts",
+            width=7,
+            label=True,
+            help="packets; again: in other rows, too; events: no packets",
+        ),
+        Column(
+            "netns",
+            "NetNS",
+            Unit.NUMBER,
+            Kind.KEY,
+            width=10,
+            help="of a counter: another network namespace than this, by its inode",
         ),
     ),
     ladder=(
@@ -152,5 +189,5 @@ HOOK = Hook(
         Rung("counters", "nothing", _counters, from_zero=False),
     ),
     order=50,
-    reads_with=(privilege.SYSLOG,),
+    reads_with=(privilege.SYSLOG, *privilege.PROCESSES),
 )

@@ -72,6 +72,10 @@ LEAST = {
         "packets": P,
         "protocol": T,
         "dport": N,
+        "comm": T,
+        "pid": N,
+        "counts": T,
+        "netns": N,
     },
     "syscalls": {"syscall": T, "calls": C, "errors": C, "mean_ns": NS, "p99_ns": NS},
     "tcp-connect": {
