@@ -41,7 +41,8 @@ class Freed(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Counter:
     """why: in words. freed: as the tracepoint sees it, under these `reasons` where the kernel has
-    them. within: the counter that has all of it as well. event: it counts no packets."""
+    them, or "REASON@function". within: the counter that has all of it as well. event: it counts
+    no packets."""
 
     name: str
     why: str
@@ -49,6 +50,10 @@ class Counter:
     reasons: tuple[str, ...] = ()
     within: str = ""
     event: bool = False
+
+    def told_by(self, reason: str, function: str) -> bool:
+        """Whether what is freed so is among what this counts."""
+        return reason in self.reasons or f"{reason}@{function}" in self.reasons
 
 
 LISTEN = "TcpExtListenDrops"
@@ -76,11 +81,16 @@ def _event(name: str, why: str) -> Counter:
 
 
 # From the kernel's Documentation/networking/snmp_counter.rst and the places that count. A request
-# (SYN) is consumed, and an answer to ours (ACK) freed, with a reason since Linux 6.15.
+# (SYN) is consumed, and what completes it (ACK) freed, with a reason since Linux 6.15.
+_OVERFLOWN = (
+    "TCP_LISTEN_OVERFLOW",
+    "NO_SOCKET@cookie_v4_check",
+    "NO_SOCKET@cookie_v6_check",
+)
 ALL: Mapping[str, Counter] = {
     counter.name: counter
     for counter in (
-        Counter(LISTEN, "connection request dropped", Freed.SOME, ("TCP_LISTEN_OVERFLOW",)),
+        Counter(LISTEN, "connection request dropped", Freed.SOME, _OVERFLOWN),
         Counter("TcpExtListenOverflows", "accept queue full", Freed.SOME, (), LISTEN),
         Counter("TcpExtTCPReqQFullDrop", "request queue full", Freed.NONE, (), LISTEN),
         _event("TCPReqQFullDoCookies", "request queue full: cookies"),

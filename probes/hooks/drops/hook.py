@@ -40,7 +40,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             places = kallsyms.resolve({int(row[0]) for row in found})
             where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
             rows: dict[tuple[Value, ...], int] = {}
-            seen: dict[tuple[int, str, int | None], int] = {}
+            seen: dict[tuple[int, str, str, int | None], int] = {}
             for location, reason, ifindex, netns, protocol, port, _, packets in found:
                 why = name_of(int(reason))
                 if why in drop_reasons.NOT_DROPPED:
@@ -53,7 +53,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     int(port) or None,
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
-                at = int(netns) or own, why, int(port) or None
+                at = int(netns) or own, why, places[int(location)], int(port) or None
                 seen[at] = seen.get(at, 0) + int(packets)
             traced = [packets_row((*key[:3], n, *key[3:])) for key, n in rows.items()]
             return Reading(traced + untraced.rows(seen))

@@ -6,13 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from probes.analysis.drop_stages import function_of
 from probes.hooks.drops.counters import ALL, Counts, Freed, Namespaces, Rest, shown
 from probes.hooks.drops.listeners import POOLS, Share, Shares
 from probes.model import Row
 from probes.units import DASH
 
-Seen = Mapping[tuple[int, str, int | None], int]
-"""Packets that a tracepoint has, by network namespace, reason and destination port."""
+Seen = Mapping[tuple[int, str, str, int | None], int]
+"""Packets that a tracepoint has: by network namespace, reason, place and destination port."""
 
 
 class _Told(NamedTuple):
@@ -78,8 +79,9 @@ class Untraced:
         """What the tracepoint has of a counter, by port."""
         ports: Counter[int] = Counter()
         if self._subtract and ALL[told.counter].freed is Freed.SOME:
-            for (netns, reason, port), packets in seen.items():
-                if netns == told.netns and reason in ALL[told.counter].reasons:
+            for (netns, reason, place, port), packets in seen.items():
+                told_by = ALL[told.counter].told_by(reason, function_of(place))
+                if told_by and netns == told.netns:
                     ports[port or 0] += packets
         return ports
 
