@@ -201,6 +201,8 @@ class Namespaces:
         self._others = NetNamespaces()
         self._last: dict[int, dict[str, int]] = {}
         self._turn: list[int] = []
+        self.left_out = 0
+        """How many others were not followed, at the most."""
 
     def read(self, own: int) -> Iterator[tuple[int, int | None, Growth]]:
         """Each namespace's inode, a process in it (None: this one), and what was added."""
@@ -208,6 +210,7 @@ class Namespaces:
         yield own, None, self.grown(own, counters)
         others = self._others.find()
         others.pop(own, None)
+        self.left_out = max(self.left_out, len(others) - self.MOST)
         begin = monotonic()
         for namespace in self._in_turn(others):
             if monotonic() - begin > self.SLICE:

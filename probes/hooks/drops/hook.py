@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
 from probes.hooks.drops.counters import known_reasons
+from probes.hooks.drops.holders import Holders, Port, received
 from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, privilege, procfs
 from probes.kernel.netlink import route
@@ -33,6 +34,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         own = procfs.netns()
         kallsyms.prepare()
         untraced = Untraced(own, known_reasons() if reasons else None, traced=True)
+        holders = Holders()
 
         def read() -> Reading:
             untraced.read()
@@ -41,6 +43,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
             rows: dict[tuple[Value, ...], int] = {}
             seen: dict[tuple[int, str, str, int | None], int] = {}
+            ports: dict[tuple[Value, ...], Port] = {}
             for location, reason, ifindex, netns, protocol, port, _, packets in found:
                 why = name_of(int(reason))
                 if why in drop_reasons.NOT_DROPPED:
@@ -55,12 +58,29 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                 rows[key] = rows.get(key, 0) + int(packets)
                 at = int(netns) or own, why, places[int(location)], int(port) or None
                 seen[at] = seen.get(at, 0) + int(packets)
-            traced = [packets_row((*key[:3], n, *key[3:])) for key, n in rows.items()]
+                if int(netns) == own and port and received(why):
+                    ports[key] = packet_protocol(int(protocol)), int(port)
+            holders.look(_by_port(rows, ports))
+            traced = [
+                packets_row((*key[:3], n, *key[3:]), holders.of(ports.get(key)))
+                for key, n in rows.items()
+            ]
             return Reading(traced + untraced.rows(seen))
 
         return read
 
     return open
+
+
+def _by_port(
+    rows: Mapping[tuple[Value, ...], int], ports: Mapping[tuple[Value, ...], Port]
+) -> dict[Port, int]:
+    """What sockets of this namespace were to receive, by the port."""
+    found: dict[Port, int] = {}
+    for key, port in ports.items():
+        if port[0] in ("tcp", "udp"):
+            found[port] = found.get(port, 0) + rows[key]
+    return found
 
 
 def _interface(ifindex: int, netns: int, own: int) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from probes.analysis.drop_stages import function_of
 from probes.hooks.drops.counters import ALL, Counts, Freed, Namespaces, Rest, shown
 from probes.hooks.drops.listeners import POOLS, Share, Shares
+from probes.kernel.procfs import Owner
 from probes.model import Row
 from probes.units import DASH
 
@@ -59,7 +60,13 @@ class Untraced:
             for told, counted in self._counted.items()
             if (packets := self._less(told, counted, self._seen(told, seen)))
         ]
-        return found + list(self._of_ports(seen))
+        found += self._of_ports(seen)
+        return [*found, self._left_out()] if self._namespaces.left_out else found
+
+    def _left_out(self) -> Row:
+        """Says how many namespaces are not read: there were more than can be, at a time."""
+        why, number = "namespaces not followed", self._namespaces.left_out
+        return (DASH, why, "procfs", number, DASH, None, "", None, str(Counts.EVENTS), None)
 
     def _of_ports(self, seen: Seen) -> Iterable[Row]:
         left: dict[tuple[int, str], Counter[int]] = {}
@@ -98,13 +105,16 @@ class Untraced:
             packets,
             POOLS.get(told.counter, DASH),
             told.port or None,
-            owner.comm if owner else "",
-            owner.pid if owner else None,
+            *_named(owner),
             str(counts),
             None if told.netns == self._own else told.netns,
         )
 
 
-def packets_row(row: Row) -> Row:
-    """The same columns for what was seen packet by packet: nobody is known to hold a socket."""
-    return (*row, "", None, str(Counts.PACKETS), None)
+def packets_row(row: Row, owner: Owner | None = None) -> Row:
+    """The same columns for what was seen packet by packet. owner: of the socket it came to."""
+    return (*row, *_named(owner), str(Counts.PACKETS), None)
+
+
+def _named(owner: Owner | None) -> tuple[str, int | None]:
+    return (owner.comm, owner.pid) if owner is not None else ("", None)
