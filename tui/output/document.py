@@ -13,6 +13,7 @@ from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Column, Enforced, Kind, Refusal, Status, TargetKind
 from probes.source import Host
 from probes.units import Unit, count, duration, octets, percent, printable, show, whole
+from tui.output import without_interface
 
 FORMAT = "ebpftop/1"
 PLACES = ("xdp", "tc-ingress", "tc-egress")
@@ -202,13 +203,15 @@ def report(
     line for each drop rule, and where packets were lost."""
     rules = tuple(rules)
     dropping = "\n".join(_dropping(rule) for rule in rules)
-    lost = "\n".join(_lost(_funnels(snapshots, since, Hits().take(rules))))
+    nowhere = without_interface.lines(snapshots)
+    lost = "\n".join(_lost(_funnels(snapshots, since, Hits().take(rules)), nowhere))
     head = filter(None, (printable(host.privilege), dropping, lost))
     return "\n\n".join([*head, *(text(group) for group in grouped(snapshots))])
 
 
-def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]]) -> list[str]:
-    """A line for each stage at which an interface lost packets; nothing where none did."""
+def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]], nowhere: Sequence[str] = ()) -> list[str]:
+    """A line for each stage at which an interface lost packets, then those that are at no
+    interface; nothing where none did."""
     lines = []
     for name, stages in funnels:
         for stage in stages:
@@ -217,6 +220,7 @@ def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]]) -> list[str]:
                 why = f"  {printable(stage.why)}" if stage.why else ""
                 packets = f"{count(stage.lost.total)}{came}"
                 lines.append(f"  {printable(name):<15}  {stage.name:<15}  {packets:>14}{why}")
+    lines += nowhere
     return ["packets lost:", *lines] if lines else []
 
 
