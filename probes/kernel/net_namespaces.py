@@ -16,8 +16,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
 
-from probes.errors import Denied, Gone
-from probes.kernel import procfs
+from probes.errors import Denied, Gone, ProbeError
+from probes.kernel import capabilities, privilege, procfs
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
@@ -88,6 +88,8 @@ def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
     Raises what `ask` raises; Gone where the process is in that namespace no more, Denied where it
     may not be entered (CAP_SYS_ADMIN).
     """
+    if not _may_enter():
+        raise Denied("to enter a network namespace takes CAP_SYS_ADMIN")
     answers: list[T] = []
     raised: list[BaseException] = []
 
@@ -99,11 +101,21 @@ def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
             raised.append(e)
 
     thread = threading.Thread(target=work, name="netns", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as e:  # as many as this user may have
+        raise ProbeError(f"network namespace {namespace}: {e}") from e
     thread.join()
     if raised:
         raise raised[0]
     return answers[0]
+
+
+def _may_enter() -> bool:
+    try:
+        return bool(capabilities.effective() >> privilege.SYS_ADMIN & 1)
+    except OSError:  # not to be asked: entering will tell
+        return True
 
 
 def _enter(pid: int, namespace: int) -> None:

@@ -220,6 +220,10 @@ class Namespaces:
             if counters and of_process(others[namespace]) == namespace:
                 yield namespace, others[namespace], self.grown(namespace, counters)
 
+    def ever(self, namespace: int, name: str) -> bool:
+        """Whether the kernel has counted anything there, since it made the namespace."""
+        return bool(self._last.get(namespace, {}).get(name))
+
     def _in_turn(self, others: Collection[int]) -> list[int]:
         """Who has waited longest first."""
         known = [n for n in dict.fromkeys(reversed(self._turn)) if n in others][: self.MOST]

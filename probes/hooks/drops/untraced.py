@@ -50,7 +50,9 @@ class Untraced:
             for name in grown.keys() & self._shown.keys() - POOLS.keys():
                 if grown[name]:
                     self._counted[_Told(netns, name)] += grown[name]
-            self._shares.add(netns, pid, grown, self._pools)
+            # Nothing was ever dropped in most namespaces: nobody has to enter those.
+            pools = [p for p in self._pools if pid is None or self._namespaces.ever(netns, p)]
+            self._shares.add(netns, pid, grown, pools)
         self._shares.name()
 
     def rows(self, seen: Seen) -> list[Row]:
