@@ -10,17 +10,23 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from probes.kernel import procfs
+from tests.support import out_of_order
 from tests.support.namespaces import run, veth
+from tests.support.out_of_order import checksum
 
 HOST = "127.0.0.1"
 
 
 @contextmanager
-def listening(port: int, backlog: int = 0, host: str = HOST) -> Iterator[socket.socket]:
-    """Somebody who never accepts."""
+def listening(
+    port: int, backlog: int = 0, host: str = HOST, room: int = 0
+) -> Iterator[socket.socket]:
+    """Somebody who never accepts. room: in the receive buffer; 0: what the kernel gives."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if room:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
         s.bind((host, port))
         s.listen(backlog)
         yield s
@@ -63,13 +69,6 @@ def _bytes(mac: str) -> bytes:
     return bytes.fromhex(mac.replace(":", ""))
 
 
-def _sum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 class Peer:
     """A host beside whose segments go out as they are told: it never answers by itself."""
 
@@ -99,13 +98,17 @@ class Peer:
         for mine, seq in answers:
             self._send(mine, port, 1001, (seq + 1) % 2**32, _ACK)
 
+    def disorder(self, port: int, segments: int) -> None:
+        """Connects, and sends so many segments with gaps between, the last first."""
+        out_of_order.main("v1", _NOBODY, _MAC, THEIRS, MINE, str(port), str(segments))
+
     def _send(self, mine: int, port: int, seq: int, ack: int, flags: int) -> None:
         ends = socket.inet_aton(THEIRS) + socket.inet_aton(MINE)
         tcp = struct.pack("!HHIIBBHHH", mine, port, seq, ack, 5 << 4, flags, 1000, 0, 0)
-        total = _sum(ends + struct.pack("!HH", 6, len(tcp)) + tcp)
+        total = checksum(ends + struct.pack("!HH", 6, len(tcp)) + tcp)
         tcp = tcp[:16] + struct.pack("!H", total) + tcp[18:]
         ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0) + ends
-        ip = ip[:10] + struct.pack("!H", _sum(ip)) + ip[12:]
+        ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
         self._socket.send(_bytes(_MAC) + _bytes(_NOBODY) + b"\x08\0" + ip + tcp)
 
     def _answers(self, port: int) -> Iterator[tuple[int, int]]:

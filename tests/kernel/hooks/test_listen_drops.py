@@ -38,7 +38,7 @@ from tests.support.scenarios import Values, values
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
 LADDER = [rung.name for rung in catalogue()["drops"].ladder]
-PORT, OTHER, DATAGRAMS = 1031, 1032, 1033
+PORT, OTHER, DATAGRAMS, PRUNED = 1031, 1032, 1033, 1034
 CLIENTS = 12
 
 
@@ -139,7 +139,7 @@ def test_no_rung_knows_less_than_counters(on: Callable[[str], Attachment], rung:
     wanted = {
         "TcpExtListenDrops", "TcpExtListenOverflows", "TcpExtTCPReqQFullDrop",
         "TcpExtTCPReqQFullDoCookies", "TcpExtSyncookiesSent", "TcpExtSyncookiesRecv",
-        "TcpExtSyncookiesFailed",
+        "TcpExtSyncookiesFailed", "TcpExtPruneCalled", "TcpExtOfoPruned",
         "UdpInErrors", "UdpRcvbufErrors", "UdpNoPorts", "IpOutNoRoutes",
     }  # fmt: skip
     assert wanted <= nstat.keys(), nstat
@@ -160,8 +160,8 @@ def test_no_rung_knows_less_than_counters(on: Callable[[str], Attachment], rung:
 
 
 def _cause_everything(stack: ExitStack) -> None:
-    """A full accept queue, a full request queue with and without cookies, a full buffer, a port
-    where nobody listens, an address that nothing leads to."""
+    """A full accept queue, a full request queue with and without cookies, a full buffer, a queue
+    that is pruned, a port where nobody listens, an address that nothing leads to."""
     stack.enter_context(listening.listening(PORT))
     stack.enter_context(connecting(PORT, CLIENTS))
     peer = stack.enter_context(closing(Peer()))
@@ -173,6 +173,9 @@ def _cause_everything(stack: ExitStack) -> None:
     assert len(answers) == CLIENTS
     peer.ack(OTHER, answers[:1])
     peer.ack(OTHER, [(mine, seq + 77) for mine, seq in answers[1:3]])
+    stack.enter_context(listening.listening(PRUNED, 9, MINE, room=4096))
+    for _ in range(2):
+        peer.disorder(PRUNED, 1500)
     stack.enter_context(full_buffer(DATAGRAMS, 60))
     with socket.socket(type=socket.SOCK_DGRAM) as s:
         for address in [("127.0.0.1", 1039)] * 5 + [("198.51.100.1", 9)] * 7:
@@ -294,3 +297,19 @@ def test_what_lost_no_packet_or_is_in_another_row_says_so() -> None:
             assert (counts is Counts.EVENTS) is counter.event
             if counter.within and counter.within in shown:
                 assert counts is Counts.AGAIN
+
+
+def test_namespaces_that_are_not_followed_are_said(
+    on: Callable[[str], Attachment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are more than can be read at a time: how many is in a row."""
+    monkeypatch.setattr(counters.Namespaces, "MOST", 0)
+    with _elsewhere(PORT):
+        attachment = on("counters")
+        attachment.read()
+        rows = values(attachment)
+    ((number, counts),) = [
+        (r["packets"], r["counts"]) for r in rows if r["reason"] == "namespaces not followed"
+    ]
+    assert number >= 1
+    assert counts == "events"
