@@ -36,12 +36,19 @@ class Stage:
     """came: packets that came to it; lost: those lost there; None: nobody counts them.
 
     causes: why they were lost, the most frequent first; their sum may be less than `lost`.
+    ordinary: packets that were freed there and that nobody waits for: they are in no other number.
     """
 
     name: str
     came: Flow | None
     lost: Flow | None
     causes: tuple[Cause, ...] = ()
+    ordinary: Flow | None = None
+
+    @property
+    def flows(self) -> tuple[Flow | None, ...]:
+        """All that is counted of it."""
+        return self.came, self.lost, self.ordinary
 
     @property
     def why(self) -> str:
@@ -86,6 +93,7 @@ class _Funnel:
     def __init__(self, counted: Counted, ours: Ours) -> None:
         self._counted, self._ours = counted, ours
         self._causes: dict[str, list[Cause]] = {name: [] for name in (*STAGES, UNTOLD)}
+        self._ordinary = dict.fromkeys((*STAGES, UNTOLD), Flow())
         zero = Flow()
         self._rx_dropped = counted.link("rx_dropped") or zero
         self._tx_dropped = counted.link("tx_dropped") or zero
@@ -109,12 +117,16 @@ class _Funnel:
     def _place(self) -> None:
         """The kernel's own drops, each at its stage; then those of which the place tells little."""
         unsure = []
-        for (reason, function), lost in sorted(self._counted.drops().items()):
+        for (reason, function, waited_for), lost in sorted(self._counted.drops().items()):
             stage = stage_of(reason, function)
             if stage == "nic" or {reason, (reason, function)} & IN_RX_DROPPED:
                 self._rx_dropped = self._left(self._rx_dropped, lost)
             if stage == "wire":
                 self._tx_dropped = self._left(self._tx_dropped, lost)
+            if not waited_for:
+                stage = stage if stage in STAGES else UNTOLD
+                self._ordinary[stage] = self._ordinary[stage].plus(lost)
+                continue
             why = f"{reason} at {function}" if reason != DASH else function
             if stage in (RECEIVING, ANYWHERE):
                 unsure.append((stage, why, lost, reason))
@@ -186,8 +198,12 @@ class _Funnel:
             "qdisc": self._known(queue, "qdiscs"),
             "wire": wire if tx else None,
         }
-        names = [n for n in lost if n != UNTOLD or untold.total or untold.per_s]
-        return tuple(Stage(n, came.get(n), lost[n], self._ordered(n)) for n in names)
+        some = (untold, self._ordinary[UNTOLD])
+        names = [n for n in lost if n != UNTOLD or any(f.total or f.per_s for f in some)]
+        return tuple(
+            Stage(n, came.get(n), lost[n], self._ordered(n), unseen and self._ordinary[n])
+            for n in names
+        )
 
     def _known(self, lost: Flow, *hooks: str) -> Flow | None:
         """None where neither the kernel's drops nor one of these hooks is looked at."""

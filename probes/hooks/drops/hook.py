@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from probes.analysis import classes
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
@@ -36,7 +37,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             places = kallsyms.resolve({int(row[0]) for row in found})
             where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
             rows: dict[tuple[Value, ...], int] = {}
-            for location, reason, ifindex, netns, protocol, port, _, packets in found:
+            for location, reason, ifindex, netns, protocol, port, trait, packets in found:
                 why = name_of(int(reason))
                 if why in drop_reasons.NOT_DROPPED:
                     continue
@@ -46,6 +47,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     places[int(location)],
                     packet_protocol(int(protocol)),
                     int(port) or None,
+                    _TRAITS[int(trait)],
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
             return Reading([(*key[:3], packets, *key[3:]) for key, packets in rows.items()])
@@ -71,7 +73,7 @@ def _counters(_: Opening) -> Callable[[], Reading]:
         for link in once(route.links):
             rows.append((link.name, "rx_dropped", "netlink", link.rx_dropped))
             rows.append((link.name, "tx_dropped", "netlink", link.tx_dropped))
-        return Reading([(*row, DASH, None) for row in rows if row[3]])
+        return Reading([(*row, DASH, None, DASH) for row in rows if row[3]])
 
     return read
 
@@ -96,6 +98,8 @@ def _rung(
     )
 
 
+_TRAITS = (DASH, classes.CLOSED, classes.RST)
+"""By the number in C."""
 _BTF, _TRACE = BtfTracepoint("kfree_skb"), Tracepoint("skb", "kfree_skb")
 _LOADS = "CAP_BPF, CAP_PERFMON"
 
@@ -124,6 +128,22 @@ HOOK = Hook(
             Kind.KEY,
             width=5,
             help=f"destination port; none: not to be read, or over {drop_source.MAP_ENTRIES} rows",
+        ),
+        Column(
+            "trait",
+            "Trait",
+            kind=Kind.KEY,
+            hidden=True,
+            help="closed: the socket was closed; rst: a TCP segment with RST; or -",
+        ),
+        Column(
+            "class",
+            "Class",
+            kind=Kind.DERIVED,
+            derive=classes.class_of,
+            label=True,
+            width=8,
+            help="harm, refusal (a rule, a closed port), or ordinary: it had done its work",
         ),
     ),
     ladder=(
