@@ -488,7 +488,7 @@ class Script:
             if packets := int(self._socket(d, since, time)):
                 yield {
                     "interface": d.interface, "reason": d.reason, "location": d.location,
-                    "packets": packets, "protocol": d.protocol, "dport": d.port,
+                    "packets": packets, "protocol": d.protocol, "dport": d.port, "trait": "-",
                 }  # fmt: skip
         yield from self._at_tc(since, time)
 
@@ -509,7 +509,7 @@ class Script:
                 yield {
                     "interface": interface, "reason": "TC_INGRESS",
                     "location": "__netif_receive_skb_core+0x8d4", "packets": int(packets),
-                    "protocol": protocol, "dport": port,
+                    "protocol": protocol, "dport": port, "trait": "-",
                 }  # fmt: skip
 
     def _syscalls(self, _: str | None, since: float, time: float) -> Iterator[Values]:
