@@ -1,4 +1,4 @@
-"""Harm, refusal or ordinary: by reason, by place where the reason is silent, and where it counts."""
+"""Harm, refusal or ordinary: by reason, by place where the reason is silent, where it counts."""
 
 from __future__ import annotations
 
