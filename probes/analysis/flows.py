@@ -176,6 +176,10 @@ class Counted:
             if row["parent"] == "root"
         ]
 
+    def queue_kinds(self) -> set[str]:
+        """Of the root qdiscs; none where they are not looked at."""
+        return {str(row["kind"]) for _, row in self.rows("qdiscs") if row["parent"] == "root"}
+
     def doubt(self, of: Flow) -> Flow:
         """How far two counters of these packets may be apart because two hooks read them, one
         after the other, now and before: packets that came in between, twice as many."""
