@@ -214,6 +214,8 @@ _PURGED = Meaning(
 )
 _TIME_WAIT = Meaning(DropClass.ORDINARY, "A late segment of a connection that was closed in order.")
 _MEMBERSHIP = Meaning(DropClass.ORDINARY, "A multicast membership message that was acted on.")
+_NO_MEMBER = Meaning(DropClass.ORDINARY, "Multicast for a group that nobody here has joined.")
+_TO_ALL = Meaning(DropClass.ORDINARY, "A broadcast or multicast that nobody here listens for.")
 _NOBODY = Meaning(DropClass.REFUSAL, "Nobody listens on the port, or the segment came too late.")
 
 PLACES: Mapping[str, Meaning] = {
@@ -243,6 +245,8 @@ PLACES: Mapping[str, Meaning] = {
     **dict.fromkeys(
         ("mld_query_work", "mld_report_work", "__mld_query_work", "__mld_report_work"), _MEMBERSHIP
     ),
+    **dict.fromkeys(("__udp4_lib_mcast_deliver", "__udp6_lib_mcast_deliver"), _TO_ALL),
+    "ip6_mc_input": _NO_MEMBER,
 }
 """By function, where the reason is silent."""
 _WITHOUT_REASON = {
@@ -254,25 +258,42 @@ _WITHOUT_REASON = {
     "nf_hook_slow": REASONS["NETFILTER_DROP"],
 }
 """On kernels that give no reasons (before 5.17): what is freed there nearly always."""
-_WITH_REASONS = {"tcp_v4_rcv": _TIME_WAIT, "tcp_v6_rcv": _TIME_WAIT}
+_WITH_REASONS = {
+    "tcp_v4_rcv": _TIME_WAIT,
+    "tcp_v6_rcv": _TIME_WAIT,
+    "__udp4_lib_rcv": _TO_ALL,
+    "__udp6_lib_rcv": _TO_ALL,
+    "tcp_rcv_state_process": Meaning(
+        DropClass.ORDINARY, "It had no data, and the connection was closing: it was acted on."
+    ),
+}
 """On those that do: what has none there is what a connection in TIME_WAIT received."""
 _UNKNOWN = Meaning(DropClass.HARM, "Nothing is known of this reason: it counts as lost.")
 _QUEUE = Meaning(DropClass.HARM, "A queue was freed with what was in it.")
+_ECHO_REPLY = Meaning(
+    DropClass.ORDINARY, "An echo reply: raw sockets, which ping uses, have a copy already."
+)
+_AT = {("NO_SOCKET", "ping_rcv"): _ECHO_REPLY, ("-", "ping_rcv"): _ECHO_REPLY}
+"""By reason and function, where the reason means something else there."""
 _LATE_RST = Meaning(DropClass.ORDINARY, "A RST for a connection that is gone already.")
 
-CLOSED, RST = "closed", "rst"
-"""What else is known of a packet: its socket had been closed; it is a TCP segment with RST."""
+CLOSED, RST, GROUP = "closed", "rst", "group"
+"""What else is known of a packet: its socket had been closed; it is a TCP segment with RST; it is
+to a multicast group."""
+_ROUTING = ("ip_rcv_finish_core", "ip_rcv_finish", "ip_mc_input", "ip_route_input")
+"""How functions begin that free what is for nobody here."""
 _ANY_QUEUE = "skb_queue_purge"
 """How functions begin that free queues for whoever calls them: the socket tells more."""
 
 
 @lru_cache(4096)
 def meaning(reason: str, location: str, trait: str | None = None) -> Meaning:
-    """Return the class of a drop and why. location: as rows have it. trait: CLOSED, RST, or not
-    known."""
+    """Return the class of a drop and why. location: as rows have it. trait: what else is known."""
     function = function_of(location)
     if trait == CLOSED and function.startswith(_ANY_QUEUE):
         return _PURGED
+    if trait == GROUP and reason in _SILENT and function.startswith(_ROUTING):
+        return _NO_MEMBER
     found = _of_place(reason, function) or REASONS.get(reason, _UNKNOWN)
     if trait == RST and found in (REASONS["NO_SOCKET"], _NOBODY):
         return _LATE_RST
@@ -281,8 +302,8 @@ def meaning(reason: str, location: str, trait: str | None = None) -> Meaning:
 
 def _of_place(reason: str, function: str) -> Meaning | None:
     """What the place tells where the reason does not."""
-    if reason not in _SILENT:
-        return None
+    if (reason, function) in _AT or reason not in _SILENT:
+        return _AT.get((reason, function))
     if function in PLACES or reason == PURGE:
         return PLACES.get(function, _QUEUE)
     return (_WITHOUT_REASON if reason == "-" else _WITH_REASONS).get(function)

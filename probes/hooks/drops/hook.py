@@ -98,7 +98,7 @@ def _rung(
     )
 
 
-_TRAITS = (DASH, classes.CLOSED, classes.RST)
+_TRAITS = (DASH, classes.CLOSED, classes.RST, classes.GROUP)
 """By the number in C."""
 _BTF, _TRACE = BtfTracepoint("kfree_skb"), Tracepoint("skb", "kfree_skb")
 _LOADS = "CAP_BPF, CAP_PERFMON"
@@ -134,7 +134,7 @@ HOOK = Hook(
             "Trait",
             kind=Kind.KEY,
             hidden=True,
-            help="closed: the socket was closed; rst: a TCP segment with RST; or -",
+            help="closed: the socket was closed; rst: TCP with RST; group: multicast; or -",
         ),
         Column(
             "class",

@@ -14,7 +14,7 @@ MAP_ENTRIES = 4096
 _CORE = """
 #define INLINE static inline __attribute__((always_inline))
 struct where { u64 location; u32 reason, ifindex, netns, protocol, port, trait; };
-enum trait { NOTHING, CLOSED, RST };
+enum trait { NOTHING, CLOSED, RST, GROUP };
 struct slot { u64 packets; };
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
 BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
@@ -49,8 +49,14 @@ INLINE void count(struct where *key) {
 # data begins. Later fragments have no ports. SKB reads a field: where its type is known without a
 # helper, which makes an event a third cheaper.
 _HEADERS = """
-struct ipv4 { u8 length, tos; u16 total, id, fragment; u8 ttl, protocol; };
-struct ipv6 { u32 flow; u16 payload; u8 next, hops; };
+struct ipv4 {
+    u8 length, tos;
+    u16 total, id, fragment;
+    u8 ttl, protocol;
+    u16 sum;
+    u8 from[4], to[4];
+};
+struct ipv6 { u32 flow; u16 payload; u8 next, hops, from[16], to[16]; };
 struct extension { u8 next, length; };
 struct ports { u16 source, destination; };
 
@@ -65,6 +71,8 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
         struct ipv4 ip = {};
         bpf_probe_read_kernel(&ip, sizeof(ip), head + at);
         protocol = ip.protocol;
+        if ((ip.to[0] & 0xf0) == 0xe0)
+            key->trait = GROUP;
         at += (ip.length & 15) * 4;
         key->protocol |= protocol;
         if (ip.fragment & bpf_htons(0x1fff))
@@ -73,6 +81,8 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
         struct ipv6 ip = {};
         bpf_probe_read_kernel(&ip, sizeof(ip), head + at);
         protocol = ip.next;
+        if (ip.to[0] == 0xff)
+            key->trait = GROUP;
         at += 40;
 #pragma unroll
         for (int i = 0; i < 3; i++) {
@@ -183,7 +193,7 @@ int dropped(u64 *ctx) {
     struct where key = {.location = ctx[1], .reason = REASON};
     place(&key, skb);
     describe(&key, skb);
-    if (!key.trait && closed(skb))
+    if (key.trait != RST && closed(skb))
         key.trait = CLOSED;
     count(&key);
     return 0;
@@ -194,7 +204,7 @@ INLINE void look(struct sk_buff *skb, u64 location, u32 reason) {
     struct where key = {.location = location, .reason = reason};
     place(&key, skb);
     describe(&key, skb);
-    if (!key.trait && closed(skb))
+    if (key.trait != RST && closed(skb))
         key.trait = CLOSED;
     count(&key);
 }

@@ -235,3 +235,50 @@ def test_a_full_receive_buffer_is_harm(drops: Drops, rung: str) -> None:
     found = _classes(_of_port(attachment, port))
     assert found[DropClass.HARM] == refused
     assert found[DropClass.ORDINARY] in (0, N - refused)
+
+
+@pytest.mark.parametrize("rung", [rung for rung in LADDER if "no-reason" not in rung])
+def test_acknowledgements_of_the_second_half_are_ordinary(drops: Drops, rung: str) -> None:
+    """The client has closed its half and reads on: each of its ACKs is freed as dropped."""
+    attachment = drops(rung)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            connection, _ = server.accept()
+            client.shutdown(socket.SHUT_WR)
+            with connection:
+                for _ in range(N):
+                    connection.sendall(b"x" * 1000)
+                    assert client.recv(1000, socket.MSG_WAITALL)
+    time.sleep(0.1)
+    assert not [row for row in _of_port(attachment, port) if is_lost(row)]
+    assert not _netstat("TcpInErrs")
+
+
+@pytest.mark.parametrize("rung", [rung for rung in LADDER if "no-reason" not in rung])
+def test_what_is_for_a_group_that_nobody_joined_is_ordinary(drops: Drops, rung: str) -> None:
+    if privilege.lockdown() == "confidentiality":
+        pytest.skip("no headers are read under lockdown")
+    attachment = drops(rung)
+    port = free_port("127.0.0.1")
+    veth()
+    run("ip", "addr", "add", f"{HERE}/24", "dev", "v0")
+    run("ip", "addr", "add", "198.51.100.1/24", "dev", "v1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(HERE))
+        for _ in range(N):
+            s.sendto(b"hello", ("239.255.255.250", port))
+    rows = [row for row in _of_port(attachment, port) if row["interface"] == "v1"]
+    found = _classes(rows)
+    if rows[0]["reason"] not in ("NOT_SPECIFIED", "-"):  # the source is an address of this host
+        pytest.skip(f"this kernel says {rows[0]['reason']}")
+    assert found == {DropClass.ORDINARY: N}
+
+
+@pytest.mark.parametrize("rung", [rung for rung in LADDER if "no-reason" not in rung])
+def test_answers_to_ping_are_ordinary(drops: Drops, rung: str) -> None:
+    """Its raw socket has a copy of each; the kernel frees its own as if nobody had wanted it."""
+    attachment = drops(rung)
+    run("ping", "-q", "-c", "5", "-i", "0.02", "127.0.0.1")
+    rows = [row for row in values(attachment) if row["protocol"] == "icmp"]
+    assert not [row for row in rows if row["interface"] == "lo" and is_lost(row)]

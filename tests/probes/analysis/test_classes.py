@@ -6,7 +6,16 @@ import re
 
 import pytest
 
-from probes.analysis.classes import CLOSED, PLACES, REASONS, RST, DropClass, class_of, meaning
+from probes.analysis.classes import (
+    CLOSED,
+    GROUP,
+    PLACES,
+    REASONS,
+    RST,
+    DropClass,
+    class_of,
+    meaning,
+)
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
@@ -38,6 +47,14 @@ DROPS = catalogue()["drops"]
         ("-", "inet_sock_destruct+0x5", "-", ORDINARY),
         ("-", "no_function_of_ours+0x5", "-", HARM),
         ("a reason of a later kernel", "f+0x1", None, HARM),
+        ("NO_SOCKET", "ping_rcv+0xab", "-", ORDINARY),
+        ("NOT_SPECIFIED", "tcp_rcv_state_process+0x1c1", "-", ORDINARY),
+        ("-", "tcp_rcv_state_process+0x1c1", "-", HARM),
+        ("NOT_SPECIFIED", "ip_rcv_finish_core+0x25b", "-", HARM),
+        ("NOT_SPECIFIED", "ip_rcv_finish_core.isra.0+0x25b", GROUP, ORDINARY),
+        ("NETFILTER_DROP", "ip_rcv_finish+0x25b", GROUP, REFUSAL),
+        ("NOT_SPECIFIED", "ip6_mc_input+0x15e", GROUP, ORDINARY),
+        ("NOT_SPECIFIED", "__udp4_lib_rcv+0xbbf", "-", ORDINARY),
         ("UdpNoPorts", "procfs", "-", REFUSAL),
         ("rx_dropped", "netlink", "-", HARM),
     ],
