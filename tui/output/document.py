@@ -67,7 +67,7 @@ def _funnels(
         by_hook.setdefault(snapshot.id.hook, []).append(snapshot)
     for name in interfaces(by_hook):
         stages = funnel(by_hook, name, since, by_stage(dropping, name))
-        if any(flow and flow.total for stage in stages for flow in (stage.came, stage.lost)):
+        if any(flow and flow.total for stage in stages for flow in stage.flows):
             yield name, stages
 
 
@@ -92,13 +92,15 @@ def _place(snapshot: Snapshot, row: SnapshotRow) -> str:
 
 
 def _stage(stage: Stage) -> dict[str, object]:
-    came, lost = stage.came, stage.lost
+    came, lost, ordinary = stage.came, stage.lost, stage.ordinary
     return {
         "stage": stage.name,
         "in": came.total if came else None,
         "in_per_s": _number(came.per_s) if came else None,
         "lost": lost.total if lost else None,
         "lost_per_s": _number(lost.per_s) if lost else None,
+        "ordinary": ordinary.total if ordinary else None,
+        "ordinary_per_s": _number(ordinary.per_s) if ordinary else None,
         "why": stage.why or None,
     }
 

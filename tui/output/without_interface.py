@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from probes.analysis.classes import is_lost
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.units import DASH, count, printable
 
@@ -28,8 +29,8 @@ def _rows(snapshots: Sequence[Snapshot]) -> Iterator[SnapshotRow]:
 
 def _is_counter(row: SnapshotRow) -> bool:
     values = row.values
-    counted = values.get("counts") == "packets" and values["interface"] == DASH
-    return counted and "+" not in str(values["location"])
+    counted = values["interface"] == DASH and "+" not in str(values["location"])
+    return counted and is_lost(values)
 
 
 def _packets(row: SnapshotRow) -> int:

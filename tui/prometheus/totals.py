@@ -45,8 +45,12 @@ class Shape:
         self.target = str(hook.target) if hook.target is not TargetKind.NONE else ""
         places = [(i, c) for i, c in enumerate(hook.stored) if c.name != self.target]
         self._named = tuple(i for i, c in places if _names(c))
-        self.labels = (self.target,) * bool(self.target) + tuple(
-            hook.stored[i].name for i in self._named
+        self._names = hook.places.names
+        self._derived = tuple([c for c in hook.columns if c.derive is not None and c.label])
+        self.labels = (
+            *(self.target,) * bool(self.target),
+            *(hook.stored[i].name for i in self._named),
+            *(column.name for column in self._derived),
         )
         self.sums = tuple((i, c) for i, c in places if c.kind in (Kind.COUNTER, Kind.HISTOGRAM))
         self.levels = tuple((i, c) for i, c in places if _is_level(c))
@@ -55,7 +59,14 @@ class Shape:
     def of(self, target: str | None, row: Row) -> Labels:
         """The labels of a row. None is an empty one, which for Prometheus is none."""
         own = (printable(target or ""),) * bool(self.target)
-        return own + tuple([_text(row[i]) for i in self._named])
+        return own + tuple([_text(row[i]) for i in self._named]) + self._told(row)
+
+    def _told(self, row: Row) -> Labels:
+        """The labels that follow from the others."""
+        if not self._derived:
+            return ()
+        values = dict(zip(self._names, row, strict=True))
+        return tuple([_text(c.derive(values)) for c in self._derived if c.derive is not None])
 
     def said(self, row: Row) -> Labels:
         return tuple([_text(row[i]) for i, _ in self.words])

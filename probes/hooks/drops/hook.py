@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from probes.analysis import classes
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
@@ -44,7 +45,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             rows: dict[tuple[Value, ...], int] = {}
             seen: dict[tuple[int, str, str, int | None], int] = {}
             ports: dict[tuple[Value, ...], Port] = {}
-            for location, reason, ifindex, netns, protocol, port, _, packets in found:
+            for location, reason, ifindex, netns, protocol, port, trait, packets in found:
                 why = name_of(int(reason))
                 if why in drop_reasons.NOT_DROPPED:
                     continue
@@ -54,6 +55,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     places[int(location)],
                     packet_protocol(int(protocol)),
                     int(port) or None,
+                    _TRAITS.get(int(trait), DASH),
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
                 at = int(netns) or own, why, places[int(location)], int(port) or None
@@ -98,7 +100,7 @@ def _counters(_: Opening) -> Callable[[], Reading]:
     def read() -> Reading:
         untraced.read()
         links = [
-            packets_row((link.name, name, "netlink", packets, DASH, None))
+            packets_row((link.name, name, "netlink", packets, DASH, None, DASH))
             for link in once(route.links)
             for name, packets in (("rx_dropped", link.rx_dropped), ("tx_dropped", link.tx_dropped))
             if packets
@@ -128,6 +130,8 @@ def _rung(
     )
 
 
+_TRAITS = dict(enumerate((DASH, classes.CLOSED, classes.RST, classes.GROUP)))
+"""By the number in C."""
 _BTF, _TRACE = BtfTracepoint("kfree_skb"), Tracepoint("skb", "kfree_skb")
 _LOADS = "CAP_BPF, CAP_PERFMON"
 
@@ -164,6 +168,22 @@ HOOK = Hook(
             Kind.KEY,
             width=5,
             help=f"destination port; none: not to be read, or over {drop_source.MAP_ENTRIES} rows",
+        ),
+        Column(
+            "trait",
+            "Trait",
+            kind=Kind.KEY,
+            hidden=True,
+            help="closed: the socket was closed; rst: TCP with RST; group: multicast; or -",
+        ),
+        Column(
+            "class",
+            "Class",
+            kind=Kind.DERIVED,
+            derive=classes.class_of,
+            label=True,
+            width=8,
+            help="harm, refusal (a rule, a closed port), or ordinary: it had done its work",
         ),
         Column("comm", "Command", width=16, label=False, help="who holds the socket, if only one"),
         Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="its id"),

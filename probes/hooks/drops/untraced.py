@@ -68,7 +68,7 @@ class Untraced:
     def _left_out(self) -> Row:
         """Says how many namespaces are not read: there were more than can be, at a time."""
         why, number = "namespaces not followed", self._namespaces.left_out
-        return (DASH, why, "procfs", number, DASH, None, "", None, str(Counts.EVENTS), None)
+        return (DASH, why, "procfs", number, DASH, None, DASH, "", None, str(Counts.EVENTS), None)
 
     def _of_ports(self, seen: Seen) -> Iterable[Row]:
         left: dict[tuple[int, str], Counter[int]] = {}
@@ -107,6 +107,7 @@ class Untraced:
             packets,
             POOLS.get(told.counter, DASH),
             told.port or None,
+            DASH,
             *_named(owner),
             str(counts),
             None if told.netns == self._own else told.netns,
