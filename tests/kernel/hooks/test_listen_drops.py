@@ -83,12 +83,14 @@ class Growing:
         keys = ("interface", "reason", "location", "protocol", "dport", "netns")
         return {tuple(r[k] for k in keys): (r, r["packets"]) for r in values(self._attachment)}
 
-    def now(self) -> tuple[Rows, dict[str, int]]:
-        """Both, read at a moment when nothing is counted."""
-        for _ in range(20):
+    def now(self, *held: int) -> tuple[Rows, dict[str, int]]:
+        """Both, read at a moment when nothing is counted. held: ports whose process is to be known:
+        looking for it rests now and then, longer where the machine is busy."""
+        for _ in range(100):
             nstat = settled()
             rows = self._read()
-            if procfs.net_counters() == nstat:
+            named = {row["dport"] for row, _ in rows.values() if row["pid"]}
+            if procfs.net_counters() == nstat and named >= {*held}:
                 break
         before = {key: packets for key, (_, packets) in self._rows.items()}
         grown = [(r, n - before.get(key, 0)) for key, (r, n) in rows.items()]
@@ -105,7 +107,7 @@ def test_a_full_accept_queue_is_the_listener_s(on: Callable[[str], Attachment], 
     with listening.listening(OTHER, 64), listening.listening(PORT), listening.connecting(OTHER, 3):
         growing = Growing(on(rung))
         with connecting(PORT, CLIENTS):
-            rows, nstat = growing.now()
+            rows, nstat = growing.now(PORT)
     assert nstat["TcpExtListenDrops"] >= CLIENTS - 2
     assert _sum(rows, location="TcpExtListenDrops") == nstat["TcpExtListenDrops"]
     assert _sum(rows, dport=PORT, counts="packets") == nstat["TcpExtListenDrops"]
@@ -124,7 +126,7 @@ def test_an_ipv6_listener_s_overflow_is_its_own(on: Callable[[str], Attachment],
     with listening.listening(PORT, host="::1"):
         growing = Growing(on(rung))
         with connecting(PORT, CLIENTS, host="::1"):
-            rows, nstat = growing.now()
+            rows, nstat = growing.now(PORT)
     assert _sum(rows, dport=PORT, pid=os.getpid()) == nstat["TcpExtListenDrops"] > 0
 
 
@@ -135,7 +137,7 @@ def test_no_rung_knows_less_than_counters(on: Callable[[str], Attachment], rung:
     growing = Growing(attachment)
     with ExitStack() as stack:
         _cause_everything(stack)
-        rows, nstat = growing.now()
+        rows, nstat = growing.now(PORT, OTHER, DATAGRAMS)
     wanted = {
         "TcpExtListenDrops", "TcpExtListenOverflows", "TcpExtTCPReqQFullDrop",
         "TcpExtTCPReqQFullDoCookies", "TcpExtSyncookiesSent", "TcpExtSyncookiesRecv",
@@ -246,8 +248,12 @@ def test_a_listener_of_another_namespace_is_told_with_it(
         _tell(process)
         time.sleep(0.2)
         theirs = as_json("nsenter", f"--net=/proc/{process.pid}/ns/net", "nstat", "-aszj")["kernel"]
-        rows = [r for r in values(attachment) if r["location"] == "TcpExtListenDrops"]
-        mine = [r for r in rows if r["netns"] == inode]
+        for _ in range(100):
+            rows = [r for r in values(attachment) if r["location"] == "TcpExtListenDrops"]
+            mine = [r for r in rows if r["netns"] == inode]
+            if all(r["pid"] for r in mine):
+                break
+            time.sleep(0.2)
     assert [r for r in rows if r["dport"] == PORT and r["netns"] != inode] == []
     assert sum(r["packets"] for r in mine) in range(7, theirs["TcpExtListenDrops"] + 10)
     assert {(r["dport"], r["pid"], r["interface"]) for r in mine} == {(PORT, process.pid, "-")}
