@@ -247,6 +247,9 @@ PLACES: Mapping[str, Meaning] = {
     ),
     **dict.fromkeys(("__udp4_lib_mcast_deliver", "__udp6_lib_mcast_deliver"), _TO_ALL),
     "ip6_mc_input": _NO_MEMBER,
+    "tcp_rcv_state_process": Meaning(
+        DropClass.ORDINARY, "It had no data, and the connection was closing: it was acted on."
+    ),
 }
 """By function, where the reason is silent."""
 _WITHOUT_REASON = {
@@ -263,9 +266,6 @@ _WITH_REASONS = {
     "tcp_v6_rcv": _TIME_WAIT,
     "__udp4_lib_rcv": _TO_ALL,
     "__udp6_lib_rcv": _TO_ALL,
-    "tcp_rcv_state_process": Meaning(
-        DropClass.ORDINARY, "It had no data, and the connection was closing: it was acted on."
-    ),
 }
 """On those that do: what has none there is what a connection in TIME_WAIT received."""
 _UNKNOWN = Meaning(DropClass.HARM, "Nothing is known of this reason: it counts as lost.")

@@ -49,7 +49,7 @@ DROPS = catalogue()["drops"]
         ("a reason of a later kernel", "f+0x1", None, HARM),
         ("NO_SOCKET", "ping_rcv+0xab", "-", ORDINARY),
         ("NOT_SPECIFIED", "tcp_rcv_state_process+0x1c1", "-", ORDINARY),
-        ("-", "tcp_rcv_state_process+0x1c1", "-", HARM),
+        ("-", "tcp_rcv_state_process+0x1c1", "-", ORDINARY),
         ("NOT_SPECIFIED", "ip_rcv_finish_core+0x25b", "-", HARM),
         ("NOT_SPECIFIED", "ip_rcv_finish_core.isra.0+0x25b", GROUP, ORDINARY),
         ("NETFILTER_DROP", "ip_rcv_finish+0x25b", GROUP, REFUSAL),
