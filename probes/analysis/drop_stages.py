@@ -40,8 +40,25 @@ _DRIVERS = {
     "tap_get_user": "nic",
     "veth_xmit": "wire",
     "tun_net_xmit": "wire",
+    "vxlan_xmit": "wire",
+    "vxlan_xmit_one": "wire",
+    "geneve_xmit": "wire",
+    "netkit_xmit": "wire",
+    "ipgre_xmit": "wire",
+    "erspan_xmit": "wire",
+    "gre_tap_xmit": "wire",
+    "wg_xmit": "wire",
+    "ifb_xmit": "wire",
+    "vrf_xmit": "wire",
+    "team_xmit": "wire",
+    "__dev_direct_xmit": "wire",
+    "validate_xmit_skb": "wire",
 }
 """Drivers' functions: where they drop is the device, whatever the reason."""
+SENDING = "__dev_queue_xmit"
+"""Frees what TC drops on the way out, what a queue drops, and what the device cannot send."""
+_DRIVER_ENDS = ("_start_xmit", "_dev_xmit", "_net_xmit", "_tunnel_xmit", "_tx_drop")
+"""How functions end by which drivers send: where these drop is the device as well."""
 _FUNCTIONS = {
     "__netif_receive_skb_core": RECEIVING,
     "do_xdp_generic": "xdp",
@@ -49,7 +66,7 @@ _FUNCTIONS = {
     "veth_xdp_rcv_skb": "xdp",
     "veth_xdp_rcv": "xdp",
     "veth_poll": "xdp",
-    "__dev_queue_xmit": "tc-egress",
+    SENDING: "tc-egress",
     "kfree_skb_list": ANYWHERE,
     "kfree_skb_list_reason": ANYWHERE,
     "__dev_kfree_skb_any": ANYWHERE,
@@ -75,6 +92,8 @@ def stage_of(reason: str, function: str) -> str:
     """One of STAGES, UNTOLD, RECEIVING or ANYWHERE."""
     if function in _DRIVERS:
         return _DRIVERS[function]
+    if function.endswith(_DRIVER_ENDS):
+        return "wire"
     if reason not in _SILENT:
         if reason.startswith("TC_") and reason not in _REASONS:  # errors of classifying
             return "tc-ingress" if function.startswith("__netif_receive") else "tc-egress"

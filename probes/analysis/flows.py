@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from probes.analysis.classes import is_lost
 from probes.analysis.drop_stages import function_of
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import HookId, Sample
@@ -63,6 +64,14 @@ class Cause(NamedTuple):
     lost: Flow
 
 
+class Freed(NamedTuple):
+    """Why and where the kernel freed packets, and whether somebody waited for them."""
+
+    reason: str
+    function: str
+    lost: bool
+
+
 class Counted:
     """The counters of one interface as flows."""
 
@@ -111,11 +120,12 @@ class Counted:
         """Whether the kernel's own drops are seen one by one, not as sums of counters."""
         return any(s.sample.from_zero and s.status.rung for s in self._snapshots.get("drops", ()))
 
-    def drops(self) -> Mapping[tuple[str, str], Flow]:
-        """The kernel's own, by reason and function."""
-        found: dict[tuple[str, str], Flow] = defaultdict(Flow)
+    def drops(self) -> Mapping[Freed, Flow]:
+        """The kernel's own."""
+        found: dict[Freed, Flow] = defaultdict(Flow)
         for snapshot, row in self.rows("drops") if self.traced else ():
-            key = str(row["reason"]), function_of(str(row["location"]))
+            function = function_of(str(row["location"]))
+            key = Freed(str(row["reason"]), function, is_lost(row.stored))
             found[key] = found[key].plus(self.flow(snapshot, row, "packets"))
         return found
 
@@ -165,6 +175,10 @@ class Counted:
             for snapshot, row in self.rows("qdiscs")
             if row["parent"] == "root"
         ]
+
+    def queue_kinds(self) -> set[str]:
+        """Of the root qdiscs; none where they are not looked at."""
+        return {str(row["kind"]) for _, row in self.rows("qdiscs") if row["parent"] == "root"}
 
     def doubt(self, of: Flow) -> Flow:
         """How far two counters of these packets may be apart because two hooks read them, one

@@ -12,6 +12,9 @@ mean the same packets is written here once:
   that one veth hands to the other). Some drivers count them as rx_dropped, too.
 - What it sends back or redirects and cannot go there is lost as well (hook `xdp-errors`): its
   verdict does not tell. A veth counts such packets as its own drops, on both of its ends.
+- What is freed where a packet is handed to the device (`SENDING`) is a queue's drop, or, where
+  there is no queue, the device's, which counts it in tx_dropped. What a driver frees while sending
+  is in tx_dropped or tx_errors.
 - A qdisc's drops are in those of all qdiscs above it, so the root's are all; nearly all of them
   are freed by kfree_skb, and some kinds of qdisc count nothing: the greater number is right.
 """
@@ -21,7 +24,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
-from probes.analysis.drop_stages import ANYWHERE, IN_RX_DROPPED, RECEIVING, STAGES, UNTOLD, stage_of
+from probes.analysis.drop_stages import (
+    ANYWHERE,
+    IN_RX_DROPPED,
+    RECEIVING,
+    SENDING,
+    STAGES,
+    UNTOLD,
+    stage_of,
+)
 from probes.analysis.flows import Cause, Counted, Flow, Since, Snapshots, sum_of
 from probes.model import HookId, Sample
 from probes.units import DASH
@@ -36,12 +47,19 @@ class Stage:
     """came: packets that came to it; lost: those lost there; None: nobody counts them.
 
     causes: why they were lost, the most frequent first; their sum may be less than `lost`.
+    ordinary: packets that were freed there and that nobody waits for: they are in no other number.
     """
 
     name: str
     came: Flow | None
     lost: Flow | None
     causes: tuple[Cause, ...] = ()
+    ordinary: Flow | None = None
+
+    @property
+    def flows(self) -> tuple[Flow | None, ...]:
+        """All that is counted of it."""
+        return self.came, self.lost, self.ordinary
 
     @property
     def why(self) -> str:
@@ -86,9 +104,11 @@ class _Funnel:
     def __init__(self, counted: Counted, ours: Ours) -> None:
         self._counted, self._ours = counted, ours
         self._causes: dict[str, list[Cause]] = {name: [] for name in (*STAGES, UNTOLD)}
+        self._ordinary = dict.fromkeys((*STAGES, UNTOLD), Flow())
         zero = Flow()
         self._rx_dropped = counted.link("rx_dropped") or zero
         self._tx_dropped = counted.link("tx_dropped") or zero
+        self._tx_errors = counted.link("tx_errors") or zero
         self._queue = counted.queue()
         self._place()
         if "veth" in counted.level(
@@ -109,13 +129,19 @@ class _Funnel:
     def _place(self) -> None:
         """The kernel's own drops, each at its stage; then those of which the place tells little."""
         unsure = []
-        for (reason, function), lost in sorted(self._counted.drops().items()):
+        for (reason, function, waited_for), lost in sorted(self._counted.drops().items()):
             stage = stage_of(reason, function)
             if stage == "nic" or {reason, (reason, function)} & IN_RX_DROPPED:
                 self._rx_dropped = self._left(self._rx_dropped, lost)
-            if stage == "wire":
-                self._tx_dropped = self._left(self._tx_dropped, lost)
+            if not waited_for:
+                stage = stage if stage in STAGES else UNTOLD
+                self._ordinary[stage] = self._ordinary[stage].plus(lost)
+                continue
             why = f"{reason} at {function}" if reason != DASH else function
+            if function == SENDING and not reason.startswith("TC_"):
+                stage, lost = self._sending(stage, reason, why, lost)
+            if stage == "wire":
+                self._sent_in_vain(lost)
             if stage in (RECEIVING, ANYWHERE):
                 unsure.append((stage, why, lost, reason))
             else:
@@ -131,6 +157,23 @@ class _Funnel:
             self._tx_dropped, lost = self._explained("wire", why, lost, self._tx_dropped)
             self._rx_dropped, lost = self._explained("nic", why, lost, self._rx_dropped)
             self._add(UNTOLD, why, lost)
+
+    def _sending(self, stage: str, reason: str, why: str, lost: Flow) -> tuple[str, Flow]:
+        """The stage of what is freed where packets are handed to a queue or to the device, and what
+        is left for it. Without a queue it was the device, which has no carrier, say, and counts it
+        as well; where that is not known, its counter tells."""
+        kinds = self._counted.queue_kinds()
+        if reason != DASH and kinds:
+            return ("wire" if kinds == {"noqueue"} else stage), lost
+        if kinds <= {"noqueue"}:
+            self._tx_dropped, lost = self._explained("wire", why, lost, self._tx_dropped)
+        return stage, lost
+
+    def _sent_in_vain(self, lost: Flow) -> None:
+        """Takes what a driver freed out of what the link counts: as dropped, or as an error."""
+        beyond = lost.less(self._tx_dropped)
+        self._tx_dropped = self._left(self._tx_dropped, lost)
+        self._tx_errors = self._left(self._tx_errors, beyond)
 
     def _explained(self, stage: str, why: str, lost: Flow, counter: Flow) -> tuple[Flow, Flow]:
         """Puts what a counter explains of a drop at a stage; what is left of both."""
@@ -186,8 +229,12 @@ class _Funnel:
             "qdisc": self._known(queue, "qdiscs"),
             "wire": wire if tx else None,
         }
-        names = [n for n in lost if n != UNTOLD or untold.total or untold.per_s]
-        return tuple(Stage(n, came.get(n), lost[n], self._ordered(n)) for n in names)
+        some = (untold, self._ordinary[UNTOLD])
+        names = [n for n in lost if n != UNTOLD or any(f.total or f.per_s for f in some)]
+        return tuple(
+            Stage(n, came.get(n), lost[n], self._ordered(n), unseen and self._ordinary[n])
+            for n in names
+        )
 
     def _known(self, lost: Flow, *hooks: str) -> Flow | None:
         """None where neither the kernel's drops nor one of these hooks is looked at."""
@@ -246,19 +293,20 @@ class _Funnel:
         own = self._own("rx_dropped", self._rx_dropped)
         if self._counted.level("interfaces", "kind", "driver") & _COUNT_XDP_DROPS:
             own = own.less(xdp)
-        return self._device("nic", own, "rx_dropped", "rx_missed", "rx_errors")
+        others = {name: self._counted.link(name) for name in ("rx_missed", "rx_errors")}
+        return self._device("nic", own, "rx_dropped", others)
 
     def _wire(self) -> Flow:
         own = self._own("tx_dropped", self._tx_dropped)
-        return self._device("wire", own, "tx_dropped", "tx_errors")
+        return self._device("wire", own, "tx_dropped", {"tx_errors": self._tx_errors})
 
     def _own(self, name: str, left: Flow) -> Flow:
         """What is left of a link's counter, if it is more than all that was explained may hide."""
         return self._sure(left, (self._counted.link(name) or Flow()).less(left))
 
-    def _device(self, stage: str, own: Flow, name: str, *others: str) -> Flow:
+    def _device(self, stage: str, own: Flow, name: str, others: Mapping[str, Flow | None]) -> Flow:
         told = name if self._counted.traced else f"{name}: by the device or the stack"
         self._add(stage, told, own)
-        for other in others:
-            self._add(stage, other, self._counted.link(other) or Flow())
+        for other, counted in others.items():
+            self._add(stage, other, counted or Flow())
         return self._kernel(stage)

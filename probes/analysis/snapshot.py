@@ -37,6 +37,11 @@ class SnapshotRow:
         self._values, self._derived = values, derived
 
     @property
+    def stored(self) -> Mapping[str, Value]:
+        """What was read, at least: without what is derived of it."""
+        return self._values
+
+    @property
     def values(self) -> Mapping[str, Value]:
         """All of them."""
         if self._derived is not None:

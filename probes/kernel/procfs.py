@@ -20,28 +20,6 @@ from typing import NamedTuple
 
 _NET = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
 
-# Counters of packets that the kernel threw away, as nstat names them. None is a part of another
-# one but for UdpRcvbufErrors (in UdpInErrors) and TcpExtListenOverflows (in TcpExtListenDrops).
-DROPS = frozenset(
-    f"{group}{name}"
-    for group, names in {
-        "Ip": "InHdrErrors InAddrErrors InUnknownProtos InDiscards OutDiscards OutNoRoutes",
-        "Ip6": "InHdrErrors InTooBigErrors InNoRoutes InAddrErrors InUnknownProtos "
-        "InTruncatedPkts InDiscards OutDiscards OutNoRoutes",
-        "Icmp": "InErrors",
-        "Icmp6": "InErrors",
-        "Tcp": "InErrs",
-        "Udp": "NoPorts InErrors RcvbufErrors SndbufErrors",
-        "Udp6": "NoPorts InErrors RcvbufErrors SndbufErrors",
-        "UdpLite": "NoPorts InErrors",
-        "TcpExt": "ListenDrops ListenOverflows TCPBacklogDrop PFMemallocDrop TCPMinTTLDrop "
-        "TCPDeferAcceptDrop TCPReqQFullDrop TCPOFODrop TCPRcvQDrop TCPZeroWindowDrop "
-        "OutOfWindowIcmps LockDroppedIcmps IPReversePathFilter PAWSActive PAWSEstab",
-        "IpExt": "InNoRoutes InTruncatedPkts",
-    }.items()
-    for name in names.split()
-)
-
 
 class Owner(NamedTuple):
     """A process that holds a socket. comm: as it is, not made printable."""
@@ -247,20 +225,21 @@ def mounted(table: bytes, kind: str) -> list[Path]:
     return found
 
 
-def drops() -> list[tuple[str, int]]:
-    """(reason, packets) for each of `DROPS` this kernel counts, and the softnet backlog's.
+def net_counters(net: str = _NET) -> dict[str, int]:
+    """Everything that nstat shows, under nstat's names, of the network namespace of this thread.
 
-    Of this network namespace, but for softnet, which is the host's.
+    net: of another one, the folder `net` of a process in it; nothing where that has gone.
     """
-    counters = {
-        **_pairs(_read(_NET + "snmp")),
-        **_pairs(_read(_NET + "netstat")),
-        **_words(_read(_NET + "snmp6")),
+    return {
+        **_pairs(_read(net + "snmp")),
+        **_pairs(_read(net + "netstat")),
+        **_words(_read(net + "snmp6")),
     }
-    return [
-        *((name, packets) for name, packets in counters.items() if name in DROPS),
-        ("SoftnetDropped", _softnet(_read(_NET + "softnet_stat"))),
-    ]
+
+
+def softnet_dropped() -> int:
+    """Packets that found a CPU's backlog full; of the host, whatever the namespace."""
+    return _softnet(_read(_NET + "softnet_stat"))
 
 
 _PROTOCOLS = {

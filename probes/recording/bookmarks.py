@@ -6,10 +6,11 @@ A `Moment` goes with each frame and can be had without decoding it: a time bar i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from probes.model import Enforced, Hook, HookId, Sample, State, Status
+from probes.analysis.classes import is_lost
+from probes.model import Enforced, Hook, HookId, Row, Sample, State, Status
 from probes.recording.encoder import Tick
 
 DROPS = (("drops", "packets"), ("xdp-programs", "drop"), ("interfaces", "rx_missed"))
@@ -47,6 +48,7 @@ class Noticing:
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
         self._before: Tick | None = None
         self._drops = _places(hooks, DROPS)
+        self._names = hooks["drops"].places.names if "drops" in hooks else ()
         self._failures = _places(hooks, FAILURES)
 
     def moment(self, tick: Tick) -> Moment:
@@ -56,11 +58,15 @@ class Noticing:
         events = [*_statuses(before.statuses, tick.statuses), *_rules(before.rules, tick.rules)]
         return Moment(
             tick.wall,
-            _increase(self._drops, before, tick),
-            _increase(self._failures, before, tick),
+            _increase(self._drops, before, tick, self._waited_for),
+            _increase(self._failures, before, tick, self._waited_for),
             tuple([e[:LONGEST] for e in events[:MOST_EVENTS]]),
             any(_anew(before.samples.get(h, ()), s) for h, s in tick.fresh(before).items()),
         )
+
+    def _waited_for(self, hook: str, row: Row) -> bool:
+        """Whether what a row counts is lost: not the kernel's ordinary drops."""
+        return hook != "drops" or is_lost(dict(zip(self._names, row, strict=True)))
 
 
 def marks(moments: Iterable[Moment], first: int = 0) -> Iterator[Mark]:
@@ -92,7 +98,12 @@ def _places(hooks: Mapping[str, Hook], wanted: Iterable[tuple[str, str]]) -> lis
     ]
 
 
-def _increase(places: Iterable[tuple[str, int]], before: Tick, tick: Tick) -> int:
+def _increase(
+    places: Iterable[tuple[str, int]],
+    before: Tick,
+    tick: Tick,
+    counts: Callable[[str, Row], bool],
+) -> int:
     total = 0
     for hook, place in places:
         known = before.samples.get(hook, ())
@@ -105,7 +116,9 @@ def _increase(places: Iterable[tuple[str, int]], before: Tick, tick: Tick) -> in
             for key, row in sample.rows.items():
                 count, old = row[place], was.rows.get(key)
                 then = old[place] if old is not None else 0 if sample.from_zero else None
-                if isinstance(count, int) and isinstance(then, int) and count > then:
+                if not (isinstance(count, int) and isinstance(then, int) and count > then):
+                    continue
+                if counts(hook, row):
                     total += count - then
     return total
 

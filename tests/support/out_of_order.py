@@ -17,7 +17,7 @@ SYN, RST, ACK = 2, 4, 16
 _IPV4 = b"\x08\0"
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     words = struct.unpack(f"!{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2))
     total = sum(words)
     while total >> 16:
@@ -41,9 +41,9 @@ class Peer:
         head = self._ports + struct.pack("!IIBBH", sequence, acknowledged, 5 << 4, flags, 8192)
         length = len(head) + 4 + len(data)
         pseudo = self._from + self._to + struct.pack("!BBH", 0, 6, length)
-        check = _checksum(pseudo + head + bytes(4) + data)
+        check = checksum(pseudo + head + bytes(4) + data)
         about = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0, 64, 6, 0)
-        ip = about[:10] + struct.pack("!H", _checksum(about + self._from + self._to))
+        ip = about[:10] + struct.pack("!H", checksum(about + self._from + self._to))
         segment = head + struct.pack("!HH", check, 0) + data
         self._socket.send(self._link + ip + self._from + self._to + segment)
 

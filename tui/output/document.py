@@ -13,6 +13,7 @@ from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Column, Enforced, Kind, Refusal, Status, TargetKind
 from probes.source import Host
 from probes.units import Unit, count, duration, octets, percent, printable, show, whole
+from tui.output import without_interface
 
 FORMAT = "ebpftop/1"
 PLACES = ("xdp", "tc-ingress", "tc-egress")
@@ -66,7 +67,7 @@ def _funnels(
         by_hook.setdefault(snapshot.id.hook, []).append(snapshot)
     for name in interfaces(by_hook):
         stages = funnel(by_hook, name, since, by_stage(dropping, name))
-        if any(flow and flow.total for stage in stages for flow in (stage.came, stage.lost)):
+        if any(flow and flow.total for stage in stages for flow in stage.flows):
             yield name, stages
 
 
@@ -91,13 +92,15 @@ def _place(snapshot: Snapshot, row: SnapshotRow) -> str:
 
 
 def _stage(stage: Stage) -> dict[str, object]:
-    came, lost = stage.came, stage.lost
+    came, lost, ordinary = stage.came, stage.lost, stage.ordinary
     return {
         "stage": stage.name,
         "in": came.total if came else None,
         "in_per_s": _number(came.per_s) if came else None,
         "lost": lost.total if lost else None,
         "lost_per_s": _number(lost.per_s) if lost else None,
+        "ordinary": ordinary.total if ordinary else None,
+        "ordinary_per_s": _number(ordinary.per_s) if ordinary else None,
         "why": stage.why or None,
     }
 
@@ -202,13 +205,15 @@ def report(
     line for each drop rule, and where packets were lost."""
     rules = tuple(rules)
     dropping = "\n".join(_dropping(rule) for rule in rules)
-    lost = "\n".join(_lost(_funnels(snapshots, since, Hits().take(rules))))
+    nowhere = without_interface.lines(snapshots)
+    lost = "\n".join(_lost(_funnels(snapshots, since, Hits().take(rules)), nowhere))
     head = filter(None, (printable(host.privilege), dropping, lost))
     return "\n\n".join([*head, *(text(group) for group in grouped(snapshots))])
 
 
-def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]]) -> list[str]:
-    """A line for each stage at which an interface lost packets; nothing where none did."""
+def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]], nowhere: Sequence[str] = ()) -> list[str]:
+    """A line for each stage at which an interface lost packets, then those that are at no
+    interface; nothing where none did."""
     lines = []
     for name, stages in funnels:
         for stage in stages:
@@ -217,6 +222,7 @@ def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]]) -> list[str]:
                 why = f"  {printable(stage.why)}" if stage.why else ""
                 packets = f"{count(stage.lost.total)}{came}"
                 lines.append(f"  {printable(name):<15}  {stage.name:<15}  {packets:>14}{why}")
+    lines += nowhere
     return ["packets lost:", *lines] if lines else []
 
 

@@ -151,6 +151,8 @@ def _stage() -> Schema:
             "in_per_s": _NUMBER_OR_NULL,
             "lost": _COUNT_OR_NULL,
             "lost_per_s": _NUMBER_OR_NULL,
+            "ordinary": _COUNT_OR_NULL,
+            "ordinary_per_s": _NUMBER_OR_NULL,
             "why": _TEXT_OR_NULL,
         }
     )

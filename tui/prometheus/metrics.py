@@ -205,7 +205,8 @@ Rows = Sequence[tuple[Labels, Place]]
 def _rows_of(totals: Totals) -> Iterator[tuple[Labels, Place]]:
     yield from totals.rows.items()
     if totals.full:
-        yield totals.rest_labels, totals.rest
+        for told, rest in totals.rests.items():
+            yield totals.rest_labels(told), rest
 
 
 def _said(hook: Hook, column: Column) -> str:

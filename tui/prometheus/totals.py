@@ -1,7 +1,8 @@
 """Counters for export: they only grow, and of no more rows than were asked for.
 
 Rows with the same labels are one. Those that did most since the last reading have a place of their
-own; all the others are counted together, in `rest`. Nothing is lost and nothing goes back:
+own; all the others are counted together, in `rests`: one, or one for each class. Nothing is lost
+and nothing goes back:
 
 - A row counts for itself from when it has a place; what it counted before is in the rest.
 - It keeps its place until another did more, or until it has been gone for STAY seconds. All that it
@@ -37,7 +38,8 @@ Grown = int | float | tuple[int, ...] | None
 class Shape:
     """Which of a hook's columns are labels, which only grow, which are levels.
 
-    labels: names; the target's kind comes first, where the hook has targets. sums: what grows.
+    labels: names; the target's kind comes first, where the hook has targets; those that follow
+    from the others (derived: a drop's class) are the last. sums: what grows.
     levels: numbers as they are now. words: what else is known of a row, for people.
     """
 
@@ -45,8 +47,12 @@ class Shape:
         self.target = str(hook.target) if hook.target is not TargetKind.NONE else ""
         places = [(i, c) for i, c in enumerate(hook.stored) if c.name != self.target]
         self._named = tuple(i for i, c in places if _names(c))
-        self.labels = (self.target,) * bool(self.target) + tuple(
-            hook.stored[i].name for i in self._named
+        self._names = hook.places.names
+        self.derived = tuple([c for c in hook.columns if c.derive is not None and c.label])
+        self.labels = (
+            *(self.target,) * bool(self.target),
+            *(hook.stored[i].name for i in self._named),
+            *(column.name for column in self.derived),
         )
         self.sums = tuple((i, c) for i, c in places if c.kind in (Kind.COUNTER, Kind.HISTOGRAM))
         self.levels = tuple((i, c) for i, c in places if _is_level(c))
@@ -55,7 +61,18 @@ class Shape:
     def of(self, target: str | None, row: Row) -> Labels:
         """The labels of a row. None is an empty one, which for Prometheus is none."""
         own = (printable(target or ""),) * bool(self.target)
-        return own + tuple([_text(row[i]) for i in self._named])
+        return own + tuple([_text(row[i]) for i in self._named]) + self._told(row)
+
+    def told(self, labels: Labels) -> Labels:
+        """Those of a row's labels that follow from the others, its class."""
+        return labels[len(self.labels) - len(self.derived) :]
+
+    def _told(self, row: Row) -> Labels:
+        """The labels that follow from the others."""
+        if not self.derived:
+            return ()
+        values = dict(zip(self._names, row, strict=True))
+        return tuple([_text(c.derive(values)) for c in self.derived if c.derive is not None])
 
     def said(self, row: Row) -> Labels:
         return tuple([_text(row[i]) for i, _ in self.words])
@@ -112,14 +129,31 @@ class Totals:
         self._before: Sample | None = None
         self._waiting: dict[Labels, Busy] = {}
         self.rows: dict[Labels, Place] = {}
-        self.rest = Place([None] * len(shape.sums))
-        self.rest_labels = (OTHER,) * len(shape.labels)
+        self.rests: dict[Labels, Place] = {}
+        if not shape.derived:
+            self.rest_of(())
         self.runs, self.run_ns, self.lost = 0, 0, 0
 
     @property
     def full(self) -> bool:
         """Whether there may be a rest. It is exported from zero on, so that its rate is right."""
-        return len(self.rows) >= self._most or any(g is not None for g in self.rest.grown)
+        counted = (g for place in self.rests.values() for g in place.grown)
+        return len(self.rows) >= self._most or any(g is not None for g in counted)
+
+    @property
+    def rest(self) -> Place:
+        """Of a hook whose labels are all its keys: there is one only."""
+        return self.rest_of(())
+
+    def rest_of(self, labels: Labels) -> Place:
+        """Where a row is counted that has no place of its own: with those of the same class."""
+        told = self._shape.told(labels)
+        if told not in self.rests:
+            self.rests[told] = Place([None] * len(self._shape.sums))
+        return self.rests[told]
+
+    def rest_labels(self, told: Labels) -> Labels:
+        return (OTHER,) * (len(self._shape.labels) - len(told)) + told
 
     def take(self, sample: Sample) -> None:
         """The next reading."""
@@ -130,14 +164,15 @@ class Totals:
         seen = self._seen(before, sample)
         self._note_busy(seen, sample.time - before.time if before is not None else 0.0)
         self._seat(seen, sample.time)
-        for place in (*self.rows.values(), self.rest):
+        for place in (*self.rows.values(), *self.rests.values()):
             place.levels, place.words = [], ()
         for labels, what in seen.items():
-            place = self.rows.get(labels, self.rest)
+            own = self.rows.get(labels)
+            place = self.rest_of(labels) if own is None else own
             place.grown = list(map(_sum, place.grown, what.added))
             place.levels = self._merged(place.levels, what.levels)
             place.seen = sample.time
-            if place is not self.rest:
+            if own is not None:
                 place.words = what.words
         if before is None:  # what was counted since the boot is not what was done lately
             self._waiting = dict.fromkeys(self._waiting, (0.0, 0.0))
@@ -195,7 +230,7 @@ class Totals:
             did = float(sum(a for a in what.added if isinstance(a, int | float)))
             if (place_ := self.rows.get(labels)) is not None:
                 place_.busy = did, place_.busy[1] + did
-            elif labels != self.rest_labels:  # somebody may be called so
+            elif labels != self.rest_labels(self._shape.told(labels)):  # somebody may be called so
                 waiting[labels] = did, self._waiting.get(labels, (0.0, 0.0))[1] * fading + did
         self._waiting = waiting
 
@@ -220,7 +255,8 @@ class Totals:
 
     def _give_up(self, labels: Labels) -> None:
         """What the row counted goes on as the rest's."""
-        self.rest.grown = list(map(_sum, self.rest.grown, self.rows.pop(labels).grown))
+        rest = self.rest_of(labels)
+        rest.grown = list(map(_sum, rest.grown, self.rows.pop(labels).grown))
 
 
 def _added(now: Value, was: Value) -> Grown:

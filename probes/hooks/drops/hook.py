@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from probes.analysis import classes
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
+from probes.hooks.drops.counters import known_reasons
+from probes.hooks.drops.holders import Holders, Port, received
+from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, privilege, procfs
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
+from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.toolkit.decode import packet_protocol
 from probes.toolkit.readers import name_or_number
@@ -30,13 +34,18 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         name_of: Callable[[int], str] = drop_reasons.Names() if reasons else lambda _: DASH
         own = procfs.netns()
         kallsyms.prepare()
+        untraced = Untraced(own, known_reasons() if reasons else None, traced=True)
+        holders = Holders()
 
         def read() -> Reading:
+            untraced.read()
             found = [row for table in tables for row in table.rows()]
             places = kallsyms.resolve({int(row[0]) for row in found})
             where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
             rows: dict[tuple[Value, ...], int] = {}
-            for location, reason, ifindex, netns, protocol, port, _, packets in found:
+            seen: dict[tuple[int, str, str, int | None], int] = {}
+            ports: dict[tuple[Value, ...], Port] = {}
+            for location, reason, ifindex, netns, protocol, port, trait, packets in found:
                 why = name_of(int(reason))
                 if why in drop_reasons.NOT_DROPPED:
                     continue
@@ -46,13 +55,34 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     places[int(location)],
                     packet_protocol(int(protocol)),
                     int(port) or None,
+                    _TRAITS.get(int(trait), DASH),
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
-            return Reading([(*key[:3], packets, *key[3:]) for key, packets in rows.items()])
+                at = int(netns) or own, why, places[int(location)], int(port) or None
+                seen[at] = seen.get(at, 0) + int(packets)
+                if int(netns) == own and port and received(why):
+                    ports[key] = packet_protocol(int(protocol)), int(port)
+            holders.look(_by_port(rows, ports))
+            traced = [
+                packets_row((*key[:3], n, *key[3:]), holders.of(ports.get(key)))
+                for key, n in rows.items()
+            ]
+            return Reading(traced + untraced.rows(seen))
 
         return read
 
     return open
+
+
+def _by_port(
+    rows: Mapping[tuple[Value, ...], int], ports: Mapping[tuple[Value, ...], Port]
+) -> dict[Port, int]:
+    """What sockets of this namespace were to receive, by the port."""
+    found: dict[Port, int] = {}
+    for key, port in ports.items():
+        if port[0] in ("tcp", "udp"):
+            found[port] = found.get(port, 0) + rows[key]
+    return found
 
 
 def _interface(ifindex: int, netns: int, own: int) -> str:
@@ -64,14 +94,18 @@ def _interface(ifindex: int, netns: int, own: int) -> str:
 
 
 def _counters(_: Opening) -> Callable[[], Reading]:
-    """What netlink and procfs count: no place in the code, and reasons under nstat's names."""
+    """What netlink and procfs count: no place in the code, and no reason but the counter."""
+    untraced = Untraced(procfs.netns(), None, traced=False)
 
     def read() -> Reading:
-        rows: list[Row] = [(DASH, reason, "procfs", packets) for reason, packets in procfs.drops()]
-        for link in once(route.links):
-            rows.append((link.name, "rx_dropped", "netlink", link.rx_dropped))
-            rows.append((link.name, "tx_dropped", "netlink", link.tx_dropped))
-        return Reading([(*row, DASH, None) for row in rows if row[3]])
+        untraced.read()
+        links = [
+            packets_row((link.name, name, "netlink", packets, DASH, None, DASH))
+            for link in once(route.links)
+            for name, packets in (("rx_dropped", link.rx_dropped), ("tx_dropped", link.tx_dropped))
+            if packets
+        ]
+        return Reading(untraced.rows({}) + links)
 
     return read
 
@@ -96,6 +130,8 @@ def _rung(
     )
 
 
+_TRAITS = dict(enumerate((DASH, classes.CLOSED, classes.RST, classes.GROUP)))
+"""By the number in C."""
 _BTF, _TRACE = BtfTracepoint("kfree_skb"), Tracepoint("skb", "kfree_skb")
 _LOADS = "CAP_BPF, CAP_PERFMON"
 
@@ -107,8 +143,16 @@ HOOK = Hook(
         Column(
             "interface", "Interface", kind=Kind.KEY, width=15, help="where the packet was, or -"
         ),
-        Column("reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason"),
-        Column("location", "Location", kind=Kind.KEY, width=28, help="kernel symbol+offset"),
+        Column(
+            "reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason, or in words"
+        ),
+        Column(
+            "location",
+            "Location",
+            kind=Kind.KEY,
+            width=28,
+            help="kernel symbol+offset, or nstat's counter",
+        ),
         Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="dropped"),
         Column(
             "protocol",
@@ -124,6 +168,39 @@ HOOK = Hook(
             Kind.KEY,
             width=5,
             help=f"destination port; none: not to be read, or over {drop_source.MAP_ENTRIES} rows",
+        ),
+        Column(
+            "trait",
+            "Trait",
+            kind=Kind.KEY,
+            hidden=True,
+            help="closed: the socket was closed; rst: TCP with RST; group: multicast; or -",
+        ),
+        Column(
+            "class",
+            "Class",
+            kind=Kind.DERIVED,
+            derive=classes.class_of,
+            label=True,
+            width=8,
+            help="harm, refusal (a rule, a closed port), or ordinary: it had done its work",
+        ),
+        Column("comm", "Command", width=16, label=False, help="who holds the socket, if only one"),
+        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="its id"),
+        Column(
+            "counts",
+            "Counts",
+            width=7,
+            label=True,
+            help="packets; again: in other rows, too; events: no packets",
+        ),
+        Column(
+            "netns",
+            "NetNS",
+            Unit.NUMBER,
+            Kind.KEY,
+            width=10,
+            help="of a counter: another network namespace than this, by its inode",
         ),
     ),
     ladder=(
@@ -152,5 +229,5 @@ HOOK = Hook(
         Rung("counters", "nothing", _counters, from_zero=False),
     ),
     order=50,
-    reads_with=(privilege.SYSLOG,),
+    reads_with=(privilege.SYSLOG, *privilege.PROCESSES),
 )

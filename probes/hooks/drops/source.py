@@ -13,7 +13,8 @@ MAP_ENTRIES = 4096
 # it is full, further ports are counted together, as 0, and no count is lost.
 _CORE = """
 #define INLINE static inline __attribute__((always_inline))
-struct where { u64 location; u32 reason, ifindex, netns, protocol, port, unused; };
+struct where { u64 location; u32 reason, ifindex, netns, protocol, port, trait; };
+enum trait { NOTHING, CLOSED, RST, GROUP };
 struct slot { u64 packets; };
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
 BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
@@ -48,8 +49,14 @@ INLINE void count(struct where *key) {
 # data begins. Later fragments have no ports. SKB reads a field: where its type is known without a
 # helper, which makes an event a third cheaper.
 _HEADERS = """
-struct ipv4 { u8 length, tos; u16 total, id, fragment; u8 ttl, protocol; };
-struct ipv6 { u32 flow; u16 payload; u8 next, hops; };
+struct ipv4 {
+    u8 length, tos;
+    u16 total, id, fragment;
+    u8 ttl, protocol;
+    u16 sum;
+    u8 from[4], to[4];
+};
+struct ipv6 { u32 flow; u16 payload; u8 next, hops, from[16], to[16]; };
 struct extension { u8 next, length; };
 struct ports { u16 source, destination; };
 
@@ -64,6 +71,8 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
         struct ipv4 ip = {};
         bpf_probe_read_kernel(&ip, sizeof(ip), head + at);
         protocol = ip.protocol;
+        if ((ip.to[0] & 0xf0) == 0xe0)
+            key->trait = GROUP;
         at += (ip.length & 15) * 4;
         key->protocol |= protocol;
         if (ip.fragment & bpf_htons(0x1fff))
@@ -72,6 +81,8 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
         struct ipv6 ip = {};
         bpf_probe_read_kernel(&ip, sizeof(ip), head + at);
         protocol = ip.next;
+        if (ip.to[0] == 0xff)
+            key->trait = GROUP;
         at += 40;
 #pragma unroll
         for (int i = 0; i < 3; i++) {
@@ -92,6 +103,12 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
             return;
         bpf_probe_read_kernel(&found, sizeof(found), head + at);
         key->port = bpf_ntohs(found.destination);
+    }
+    if (protocol == 6 && at + 14 <= tail) {
+        u8 flags = 0;
+        bpf_probe_read_kernel(&flags, sizeof(flags), head + at + 13);
+        if (flags & 4)
+            key->trait = RST;
     }
 }
 
@@ -118,12 +135,25 @@ INLINE u32 netns_SUFFIX(struct net *net) {
     return GET_SUFFIX(net->ns.inum);
 }
 """
-# A socket may be a request or one in TIME_WAIT: only what all of them begin with is read. That it
-# is not null has to be asked in these words: newer verifiers trust the pointer then.
+# A socket may be a request or one in TIME_WAIT: only what all of them begin with is read, and flags
+# only of others. That it is not null has to be asked in these words: newer verifiers trust the
+# pointer then.
 _PLACE = """
+enum { TIME_WAIT = 6, NEW_SYN_RECV = 12, SOCK_DEAD = 0 };
+
 INLINE u32 netns_of_socket(struct sk_buff *skb) {
     struct sock *sk = GET_SUFFIX(skb->sk);
     return sk ? netns_SUFFIX(GET_SUFFIX(sk->__sk_common.skc_net.net)) : 0;
+}
+
+INLINE int closed(struct sk_buff *skb) {
+    struct sock *sk = GET_SUFFIX(skb->sk);
+    if (!sk || !netns_SUFFIX(GET_SUFFIX(sk->__sk_common.skc_net.net)))
+        return 0;
+    u8 state = GET_SUFFIX(sk->__sk_common.skc_state);
+    if (state == TIME_WAIT || state == NEW_SYN_RECV)
+        return 0;
+    return GET_SUFFIX(sk->__sk_common.skc_flags) & 1UL << SOCK_DEAD;
 }
 
 INLINE void place(struct where *key, struct sk_buff *skb) {
@@ -163,6 +193,8 @@ int dropped(u64 *ctx) {
     struct where key = {.location = ctx[1], .reason = REASON};
     place(&key, skb);
     describe(&key, skb);
+    if (key.trait != RST && closed(skb))
+        key.trait = CLOSED;
     count(&key);
     return 0;
 }
@@ -172,6 +204,8 @@ INLINE void look(struct sk_buff *skb, u64 location, u32 reason) {
     struct where key = {.location = location, .reason = reason};
     place(&key, skb);
     describe(&key, skb);
+    if (key.trait != RST && closed(skb))
+        key.trait = CLOSED;
     count(&key);
 }
 """

@@ -15,7 +15,7 @@ from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes
 
 _TCPDIAG_GETSOCK, _SOCK_DIAG_BY_FAMILY = 18, 20
-_INET_DIAG_INFO = 2
+_INET_DIAG_INFO, _INET_DIAG_SKMEMINFO = 2, 7
 # struct inet_diag_req_v2: family, protocol, ext, states, then a struct inet_diag_sockid
 _REQUEST = Struct("=BBBxI48x")
 # struct inet_diag_req: family and lengths (any), ext, a struct inet_diag_sockid, states, dbs
@@ -25,6 +25,10 @@ _MESSAGE = Struct("=BBxxHH16s16s4xII12xII")
 # struct tcp_info: rtt, rttvar, snd_cwnd, total_retrans, bytes_acked, bytes_received, segs_out,
 # segs_in, min_rtt, data_segs_in, data_segs_out, and delivered
 _INFO = Struct("=68xII4xI16xI16xQQII4xIII32xI")
+_QUEUES = Struct(
+    "=56xII"
+)  # of the same message: of a listener, connections waiting, and how many may
+_SK_MEMINFO_DROPS = 8  # in include/uapi/linux/sock_diag.h; Linux 4.12
 _UNKNOWN = 0xFFFFFFFF
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
@@ -128,6 +132,65 @@ def udp_sockets() -> list[TcpSocket]:
             _tcp_socket,
         )
     ]
+
+
+class Receiver(NamedTuple):
+    """A listening TCP socket, or a UDP socket, and what it threw away since it was opened.
+
+    drops: sk_drops; of a listener, requests that it did not take and segments that made no sense,
+    of a UDP socket, datagrams. waiting, room: connections that nobody has accepted yet, and how
+    many may wait (one more than `room` does); 0 for UDP.
+    """
+
+    family: int
+    port: int
+    inode: int
+    cookie: int
+    drops: int
+    waiting: int
+    room: int
+
+    @property
+    def full(self) -> bool:
+        return self.waiting > self.room
+
+
+def listeners() -> list[Receiver]:
+    """Every listening TCP socket of this network namespace.
+
+    Raises ProbeError. Linux 4.12 tells drops, with CONFIG_INET_TCP_DIAG; before, there are 0.
+    """
+    return _receivers(socket.IPPROTO_TCP, mask(TcpState.LISTEN))
+
+
+def udp_receivers() -> list[Receiver]:
+    """Every UDP socket of this network namespace. Raises ProbeError. CONFIG_INET_UDP_DIAG."""
+    return _receivers(socket.IPPROTO_UDP, ALL)
+
+
+def _receivers(protocol: int, states: int) -> list[Receiver]:
+    wanted = 1 << (_INET_DIAG_SKMEMINFO - 1)
+    return [
+        found
+        for family in (socket.AF_INET, socket.AF_INET6)
+        for found in nlsocket.dump(
+            nlsocket.SOCK_DIAG,
+            _SOCK_DIAG_BY_FAMILY,
+            _REQUEST.pack(family, protocol, wanted, states),
+            _receiver,
+        )
+    ]
+
+
+def _receiver(data: bytes, start: int, end: int) -> Receiver:
+    family, state, port, _, _, _, low, high, _, inode = _MESSAGE.unpack_from(data, start)
+    drops = 0
+    for attribute, at, to in attributes(data, start + _MESSAGE.size, end):
+        place = at + 4 * _SK_MEMINFO_DROPS
+        if attribute == _INET_DIAG_SKMEMINFO and place + 4 <= to:
+            drops = int.from_bytes(data[place : place + 4], sys.byteorder)
+    queues = _QUEUES.unpack_from(data, start) if state == TcpState.LISTEN else (0, 0)
+    return Receiver(family, socket.ntohs(port), inode, high << 32 | low, drops, *queues)
 
 
 _UNIX_REQUEST = Struct("=BBHIIIII")  # struct unix_diag_req

@@ -489,6 +489,7 @@ class Script:
                 yield {
                     "interface": d.interface, "reason": d.reason, "location": d.location,
                     "packets": packets, "protocol": d.protocol, "dport": d.port,
+                    "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
                 }  # fmt: skip
         yield from self._at_tc(since, time)
 
@@ -510,6 +511,7 @@ class Script:
                     "interface": interface, "reason": "TC_INGRESS",
                     "location": "__netif_receive_skb_core+0x8d4", "packets": int(packets),
                     "protocol": protocol, "dport": port,
+                    "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
                 }  # fmt: skip
 
     def _syscalls(self, _: str | None, since: float, time: float) -> Iterator[Values]:

@@ -18,7 +18,17 @@ from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, Sample, State
 from tests.support.devices import tun
 from tests.support.foreign import LONG, Somebody, somebody
-from tests.support.namespaces import FRAME, HERE, THERE, namespace, run, send, veth
+from tests.support.namespaces import (
+    FRAME,
+    HERE,
+    THERE,
+    as_json,
+    await_running,
+    namespace,
+    run,
+    send,
+    veth,
+)
 
 pytestmark = pytest.mark.kernel
 
@@ -317,3 +327,46 @@ def test_drops_at_several_stages_at_once_are_told_apart(watch: Callable[[], Watc
     answers = began.lost("v1")  # what v0 says of closed ports is for nobody there
     assert answers.pop("stack", 0) < N + 1
     assert answers == {"tc-egress": N + 2}
+
+
+def test_what_a_device_without_a_carrier_drops_is_lost_once(watch: Callable[[], Watch]) -> None:
+    """Case 09: the kernel frees it as a queue's drop where there is no queue, and the link counts
+    it as well."""
+    veth()
+    _addressed()
+    run("ip", "link", "set", "v1", "down")
+    await_running("v0", running=False)
+    watching = watch()
+    before = _tx_dropped("v0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for _ in range(N):
+            s.sendto(b"x", (THERE, 9))
+    time.sleep(0.1)
+    assert _tx_dropped("v0") - before == N
+    stages = {s.name: s for s in watching.funnel("v0")}
+    assert {s.name: s.lost.total for s in stages.values() if s.lost and s.lost.total} == {"wire": N}
+    for name in ("tc-egress", "qdisc", "wire"):
+        came = stages[name].came
+        assert came is not None
+        assert came.total == N, name
+
+
+def test_what_a_full_queue_drops_is_no_loss_of_the_device(watch: Callable[[], Watch]) -> None:
+    """The same reason at the same place, where there is a queue."""
+    veth()
+    _addressed()
+    run("tc", "qdisc", "add", "dev", "v0", "root", "pfifo", "limit", "1000")
+    run("tc", "qdisc", "replace", "dev", "v0", "root", "tbf", "rate", "8kbit", "burst", "100",
+        "limit", "100")  # fmt: skip
+    watching = watch()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for _ in range(N):
+            s.sendto(b"x" * 50, (THERE, 9))
+    lost = watching.lost("v0")
+    assert set(lost) == {"qdisc"}
+    assert N - 3 <= lost["qdisc"] < N
+
+
+def _tx_dropped(interface: str) -> int:
+    (link,) = as_json("ip", "-j", "-s", "link", "show", "dev", interface)
+    return int(link["stats64"]["tx"]["dropped"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.analysis import classes
 from probes.hooks.drops import reasons as drop_reasons
 from probes.kernel import btf
 
@@ -56,3 +57,12 @@ def test_reasons_of_a_subsystem_have_names_while_it_is_loaded(module: str, wante
     name_of = drop_reasons.Names()
     names = {name_of(n << 16 | i) for n in numbers for i in range(1, 30)}
     assert any(name.startswith(wanted) for name in names), names
+
+
+def test_every_reason_of_the_core_has_a_class_and_a_sentence() -> None:
+    """Of a kernel that has one more it is known to be unknown: such a drop counts as lost."""
+    names = {n for n in btf.enum("skb_drop_reason").values() if n.startswith("SKB_DROP_REASON_")}
+    if not names:
+        pytest.skip("this kernel gives no reasons")
+    known = {*classes.REASONS, classes.PURGE, "MAX", "SUBSYS_MASK"}
+    assert {n.removeprefix("SKB_DROP_REASON_") for n in names} <= known

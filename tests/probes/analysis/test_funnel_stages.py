@@ -279,3 +279,41 @@ def test_an_interface_of_another_namespace_has_a_funnel_of_what_was_dropped_ther
     assert stages["socket"].lost == Flow(3, None)
     assert stages["nic"].came is None
     assert stages["nic"].lost is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "queues", "tx_dropped", "lost"),
+    [
+        ("QDISC_DROP", ["noqueue"], 6, {"wire": 6}),
+        ("RECURSION_LIMIT", ["noqueue"], 6, {"wire": 6}),
+        ("QDISC_DROP", ["pfifo"], 0, {"qdisc": 6}),
+        ("QDISC_DROP", ["pfifo"], 2, {"qdisc": 6, "wire": 2}),
+        ("QDISC_DROP", [], 6, {"wire": 6}),
+        ("QDISC_DROP", [], 0, {"qdisc": 6}),
+        ("-", ["noqueue"], 4, {"wire": 4, "tc-egress": 2}),
+        ("TC_EGRESS", ["noqueue"], 0, {"tc-egress": 6}),
+        ("TC_EGRESS", [], 6, {"tc-egress": 6, "wire": 6}),
+    ],
+)
+def test_what_is_freed_where_packets_are_sent_is_lost_once(
+    reason: str, queues: list[str], tx_dropped: int, lost: dict[str, int]
+) -> None:
+    """A queue's drop where there is a queue, else the device's, which its counter has as well."""
+    told: Told = {
+        "interfaces": _link(tx_packets=50, tx_dropped=tx_dropped),
+        "drops": [_drop(6, reason, "__dev_queue_xmit+0xd01")],
+        "qdiscs": [
+            {"interface": "eth0", "kind": kind, "handle": "0:", "parent": "root", "dropped": 0}
+            for kind in queues
+        ],
+    }
+    assert _lost(told) == lost
+
+
+def test_what_a_driver_frees_is_not_an_error_once_more() -> None:
+    """A tunnel without a route counts tx_errors for what it frees."""
+    told: Told = {
+        "interfaces": _link(tx_packets=50, tx_dropped=2, tx_errors=7),
+        "drops": [_drop(6, "IP_OUTNOROUTES", "ipip_tunnel_xmit+0x1")],
+    }
+    assert _lost(told) == {"wire": 6 + 3}

@@ -55,7 +55,8 @@ async def test_csv_of_one_hook_has_its_columns_only() -> None:
     show = printer("csv", [catalogue()["drops"]], several=False)
     header, *_ = show(one._replace(snapshots=drops)).splitlines()
     assert header == (
-        "time,host,hook,target,interface,reason,location,packets,packets_per_s,protocol,dport"
+        "time,host,hook,target,interface,reason,location,packets,packets_per_s,protocol,dport,"
+        "class,comm,pid,counts,netns"
     )
 
 

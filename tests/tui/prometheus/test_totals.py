@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 from probes.model import Column, Hook, HookId, Kind, Sample, State, Status
 from probes.units import Unit
@@ -116,7 +117,7 @@ def test_the_busiest_have_a_place_and_the_rest_is_one() -> None:
     assert _packets(totals) == {"b": 20, "c": 30}
     assert totals.full
     assert totals.rest.grown == [5, (5, 0)]
-    assert totals.rest_labels == (OTHER,)
+    assert totals.rest_labels(()) == (OTHER,)
 
 
 def test_who_is_busiest_now_has_a_place_at_once_and_counts_from_there() -> None:
@@ -201,3 +202,19 @@ def test_whatever_comes_and_goes_nothing_goes_back_and_nothing_is_lost() -> None
         before, rest = now, new_rest
         assert sum(now.values()) + rest == truth
     assert given_up, "it has been tried"
+
+
+def test_the_rest_is_counted_by_class() -> None:
+    """What is lost and what is ordinary stay apart, also where rows have no place of their own."""
+    shout = Column("class", "Class", kind=Kind.DERIVED, derive=_is_capital, label=True)
+    shape = Shape(replace(HOOK, columns=(*HOOK.columns, shout)))
+    assert shape.labels == ("reason", "class")
+    totals = Totals(shape, 1)
+    totals.take(_sample(0, {(1, "a"): 100, (2, "b"): 2, (3, "C"): 3, (4, "D"): 4}))
+    assert list(totals.rows) == [("a", "small")]
+    rests = {totals.rest_labels(told): place.grown[0] for told, place in totals.rests.items()}
+    assert rests == {(OTHER, "small"): 2, (OTHER, "capital"): 7}
+
+
+def _is_capital(values: Mapping[str, object]) -> str:
+    return "capital" if str(values["reason"]).isupper() else "small"

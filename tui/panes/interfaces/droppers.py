@@ -7,6 +7,7 @@ from functools import lru_cache
 from heapq import nlargest
 from typing import NamedTuple
 
+from probes.analysis.classes import is_lost
 from probes.analysis.drop_stages import function_of, stage_of
 from probes.analysis.snapshot import SnapshotRow
 from probes.model import State
@@ -30,12 +31,13 @@ class Drops(NamedTuple):
     """What is known of an interface's drops, packets a second; None: not known.
 
     programs: by XDP and TC programs, whoever's, and by our rules. kernel: by the kernel's code.
-    by: who, the greatest first.
+    by: who, the greatest first. ordinary: what the kernel freed and nobody waits for.
     """
 
     programs: float | None
     kernel: float | None
     by: Sequence[Dropper]
+    ordinary: float | None = None
 
 
 class Drop(NamedTuple):
@@ -84,7 +86,16 @@ def by_interface(rows: Iterable[SnapshotRow]) -> dict[str, list[SnapshotRow]]:
 
 
 def kernel_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
-    """The kernel's drops of each interface, the greatest rate first."""
+    """What the kernel lost of each interface's packets, the greatest rate first."""
+    return _by_rate(row for row in rows if is_lost(row.stored))
+
+
+def ordinary_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
+    """What it freed of them that nobody waits for."""
+    return _by_rate(row for row in rows if not is_lost(row.stored))
+
+
+def _by_rate(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
     by = {
         name: [Drop(row.rate("packets"), row) for row in found]
         for name, found in by_interface(rows).items()
@@ -112,13 +123,15 @@ class Droppers:
         self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
         self._looks = any(view.of(hook) for hook in _PROGRAMS)
         self._kernel = kernel_drops(view.rows("drops"))
+        self._ordinary = ordinary_drops(view.rows("drops"))
         self._seen = any(s.status.state is State.ATTACHED for s in view.of("drops"))
         self._errors = by_interface(view.rows("xdp-errors"))
         self._rules = view.dropping
         ruled = {d.enforced.interface for d in self._rules}
         dropping = {n for n, drops in self._kernel.items() if drops[0].rate}
         self._touched = ruled | dropping | self._xdp.keys() | self._tc.keys() | self._errors.keys()
-        self._quiet = Drops(0 if self._looks else None, 0 if self._seen else None, ())
+        none = 0 if self._seen else None
+        self._quiet = Drops(0 if self._looks else None, none, (), none)
 
     def elsewhere(self, known: Collection[str]) -> list[str]:
         """Interfaces of other network namespaces (and none at all) of which drops are seen now."""
@@ -129,7 +142,7 @@ class Droppers:
         """row: the interface's."""
         name = str(row["interface"])
         if name not in self._touched and not any(row.rate(c) for c in _COUNTED):
-            return self._quiet  # as most are
+            return self._quiet._replace(ordinary=self._freed(name))  # as most are
         programs, silent = self._programs(name)
         astray = list(self._astray(row, silent))
         programs += [*self._ruled(name), *astray]
@@ -145,7 +158,13 @@ class Droppers:
             counted if known or counted else None,
             freely if self._seen or freely else None,
             sorted((d for d in by if d.rate > 0), key=lambda d: -d.rate),
+            self._freed(name),
         )
+
+    def _freed(self, name: str) -> float | None:
+        """What nobody waits for."""
+        found = self._ordinary.get(name, ())
+        return sum(d.rate for d in found) if self._seen or found else None
 
     def _programs(self, name: str) -> tuple[list[_Freed], list[_Freed]]:
         """What each drops; apart: those that do not tell."""

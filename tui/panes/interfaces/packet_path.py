@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from probes import units
+from probes.analysis.classes import is_lost
 from probes.analysis.flows import Flow
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
 from probes.analysis.snapshot import SnapshotRow
 from probes.model import HookId
 from probes.units import Unit
-from tui.panes.interfaces.droppers import error, kernel_drops, program
+from tui.panes.interfaces.droppers import Drop, error, kernel_drops, ordinary_drops, program
 from tui.session.view import View
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, wrap
 from tui.toolkit.detail import heading
 
+BAD = 100
+"""Lost packets a second that are marked."""
 MOST_REASONS = 12
 """Lines of drop reasons in a detail; more are counted."""
 _VERDICTS = ("pass", "drop", "aborted", "tx", "redirect", "other", "ended")
@@ -53,7 +56,7 @@ def way(view: View, interface: str, width: int) -> list[Line]:
 
 def _stage(stage: Stage, room: int) -> Line:
     lost = stage.lost or Flow(0, None)
-    bad = (lost.per_s or 0) >= 100
+    bad = (lost.per_s or 0) >= BAD
     role = "bad" if bad else "warn" if lost.per_s else "" if lost.total else "muted"
     came = stage.came or Flow(0, None)
     known = stage.came is not None
@@ -160,12 +163,23 @@ def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
 
 def reasons(view: View, interface: str, width: int) -> list[Line]:
     """What the kernel itself dropped: how fast, why, where, and of what."""
-    found = kernel_drops(view.rows("drops")).get(interface, [])
-    lines = heading("Dropped by the kernel")
+    rows = view.rows("drops")
+    found = kernel_drops(rows).get(interface, [])
+    lines = [*heading("Lost by the kernel"), *_reasons(found, width)]
+    ordinary = ordinary_drops(rows).get(interface, [])
+    if ordinary:
+        lines += heading("Ordinary: freed after it had done its work")
+        lines += _reasons(ordinary, width)
+    return lines
+
+
+def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
+    lines: list[Line] = []
     for rate, row in found[:MOST_REASONS]:
+        bad = rate >= BAD and is_lost(row.stored)
         lines.append(
             line(
-                (f"  {units.count(rate):>7}/s ", "bad" if rate >= 100 else ""),
+                (f"  {units.count(rate):>7}/s ", "bad" if bad else ""),
                 (f"{units.show(row['packets'], Unit.PACKETS):>7} in all  ", "muted"),
                 fit(label(row["reason"]), 22), " ",
                 fit(label(_of_what(row)), 10),
@@ -174,7 +188,7 @@ def reasons(view: View, interface: str, width: int) -> list[Line]:
         )  # fmt: skip
     if len(found) > MOST_REASONS:
         lines.append(line((f"  and {len(found) - MOST_REASONS} more", "muted")))
-    return lines if found else [*lines, line(("  nothing", "muted"))]
+    return lines if found else [line(("  nothing", "muted"))]
 
 
 def _of_what(row: SnapshotRow) -> str:

@@ -152,6 +152,7 @@ def _record(view: View, looked: _Looked) -> Record:
     extras = view.once(_ours)
     values = values_of(row)
     values["programs"], values["drops"] = drops.programs, drops.kernel
+    values["ordinary"] = drops.ordinary
     values["link"] = looked.link
     values["who"] = drops.by[0].title if drops.by else ""
     values |= _xdp(extras["xdp"].get(name))
@@ -286,7 +287,12 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         ),
         Field(
             "drops", "KernDrop", Unit.PACKETS, 9, 1,
-            help="dropped each second by the kernel's own code", colour=_over("drops"),
+            help="lost each second by the kernel's own code, for whatever reason",
+            colour=_over("drops"),
+        ),
+        Field(
+            "ordinary", "Ordinary", Unit.PACKETS, 9, 8,
+            help="freed each second after they had done their work: nobody waits for these",
         ),
         Field("who", "Who drops most", Unit.TEXT, 19, 1, 40,
               "the program, our rule, the kernel's reason, or the device's counter", _why),

@@ -1,0 +1,256 @@
+"""What the kernel counts and frees no packet for, by nstat's names: data, and how it is read.
+
+kfree_skb does not tell everything. A connection request that a listener has no room for is consumed
+like one that was taken; where memory is short or nothing leads to an address, there was never a
+packet. Such things have counters, of each network namespace. Which of the others a tracepoint has
+as well, and under which reasons, stands here, so that nothing is shown as lost twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from time import monotonic
+
+from probes.hooks.drops import reasons as drop_reasons
+from probes.kernel import btf, procfs, tracefs
+from probes.kernel.net_namespaces import NetNamespaces, of_process
+
+
+class Counts(StrEnum):
+    """What the number in a row counts."""
+
+    PACKETS = "packets"
+    """Packets that no other row has."""
+    AGAIN = "again"
+    """Packets that another row has, too: this one tells more of them."""
+    EVENTS = "events"
+    """What happened and lost no packet."""
+
+
+class Freed(StrEnum):
+    """Whether the kernel frees the packets that a counter counts as dropped (kfree_skb)."""
+
+    NONE = "none"
+    SOME = "some"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """why: in words. freed: as the tracepoint sees it, under these `reasons` where the kernel has
+    them, or "REASON@function". within: the counter that has all of it as well. event: it counts
+    no packets."""
+
+    name: str
+    why: str
+    freed: Freed = Freed.ALL
+    reasons: tuple[str, ...] = ()
+    within: str = ""
+    event: bool = False
+
+    def told_by(self, reason: str, function: str) -> bool:
+        """Whether what is freed so is among what this counts."""
+        return reason in self.reasons or f"{reason}@{function}" in self.reasons
+
+
+LISTEN = "TcpExtListenDrops"
+UDP = {"4": "UdpInErrors", "6": "Udp6InErrors"}
+
+
+def _both(name: str, why: str, *reasons: str, freed: Freed = Freed.ALL) -> tuple[Counter, ...]:
+    """Of IPv4 and IPv6, named alike."""
+    return tuple(Counter(f"{ip}{name}", why, freed, reasons) for ip in ("Ip", "Ip6"))
+
+
+def _udp(name: str, why: str, freed: Freed, reasons: str, within: str = "") -> tuple[Counter, ...]:
+    return tuple(
+        Counter(f"{udp}{name}", why, freed, tuple(reasons.split()), within and f"{udp}{within}")
+        for udp in ("Udp", "Udp6", "UdpLite", "UdpLite6")
+    )
+
+
+def _tcp(name: str, why: str, *reasons: str) -> Counter:
+    return Counter(f"TcpExt{name}", why, Freed.ALL, reasons)
+
+
+def _event(name: str, why: str) -> Counter:
+    return Counter(f"TcpExt{name}", why, Freed.NONE, event=True)
+
+
+# From the kernel's Documentation/networking/snmp_counter.rst and the places that count. A request
+# (SYN) is consumed, and what completes it (ACK) freed, with a reason since Linux 6.15.
+_OVERFLOWN = (
+    "TCP_LISTEN_OVERFLOW",
+    "NO_SOCKET@cookie_v4_check",
+    "NO_SOCKET@cookie_v6_check",
+)
+ALL: Mapping[str, Counter] = {
+    counter.name: counter
+    for counter in (
+        Counter(LISTEN, "connection request dropped", Freed.SOME, _OVERFLOWN),
+        Counter("TcpExtListenOverflows", "accept queue full", Freed.SOME, (), LISTEN),
+        Counter("TcpExtTCPReqQFullDrop", "request queue full", Freed.NONE, (), LISTEN),
+        _event("TCPReqQFullDoCookies", "request queue full: cookies"),
+        _event("SyncookiesSent", "SYN cookie sent"),
+        _event("SyncookiesRecv", "SYN cookie came back"),
+        _tcp("SyncookiesFailed", "SYN cookie not valid"),
+        _event("TCPFastOpenListenOverflow", "Fast Open queue full"),
+        _tcp("TCPBacklogDrop", "socket's backlog full", "SOCKET_BACKLOG"),
+        _tcp("TCPRcvQDrop", "receive buffer full", "PROTO_MEM"),
+        _tcp("TCPOFODrop", "no memory for out of order", "PROTO_MEM"),
+        _tcp("TCPZeroWindowDrop", "receive window closed", "TCP_ZEROWINDOW"),
+        _event("PruneCalled", "receive buffer pruned"),
+        _event("RcvPruned", "pruning did not help"),
+        _event("OfoPruned", "out-of-order queue pruned"),
+        _event("TCPRcvCollapsed", "segments put together"),
+        _event("TCPMemoryPressures", "TCP short of memory"),
+        _event("TCPAbortOnMemory", "connection ended: memory"),
+        _event("TCPTimeWaitOverflow", "too many in TIME_WAIT"),
+        _tcp("PFMemallocDrop", "kept for swapping", "PFMEMALLOC"),
+        _tcp("TCPMinTTLDrop", "TTL under the least", "TCP_MINTTL"),
+        _tcp("TCPDeferAcceptDrop", "deferred until data come"),
+        _tcp("PAWSActive", "old timestamp, connecting", "TCP_RFC7323_PAWS"),
+        _tcp("PAWSEstab", "old timestamp", "TCP_RFC7323_PAWS"),
+        _tcp("IPReversePathFilter", "reverse path filter", "IP_RPFILTER"),
+        Counter("TcpExtOutOfWindowIcmps", "ICMP out of the window", Freed.NONE),
+        Counter("TcpExtLockDroppedIcmps", "ICMP: socket busy", Freed.NONE),
+        Counter("TcpInErrs", "TCP: bad segment", Freed.ALL, ("TCP_CSUM",)),
+        *_udp("NoPorts", "nobody listens", Freed.ALL, "NO_SOCKET"),
+        *_udp("InErrors", "not taken by the socket", Freed.ALL, "SOCKET_RCVBUFF UDP_CSUM"),
+        *_udp("RcvbufErrors", "receive buffer full", Freed.ALL, "SOCKET_RCVBUFF", "InErrors"),
+        *_udp("MemErrors", "UDP short of memory", Freed.ALL, "PROTO_MEM", "InErrors"),
+        *_udp("SndbufErrors", "send buffer full", Freed.NONE, ""),
+        *_both("InHdrErrors", "bad header, or TTL over", "IP_INHDR"),
+        *_both("InTooBigErrors", "too big to forward", "PKT_TOO_BIG"),
+        *_both("InAddrErrors", "bad address", "IP_INADDRERRORS"),
+        *_both("InUnknownProtos", "protocol not known", "IP_NOPROTO"),
+        *_both("InDiscards", "discarded on the way in", "NOMEM"),
+        *_both("InNoRoutes", "no route in", "IP_INNOROUTES"),
+        *_both("InTruncatedPkts", "truncated", "PKT_TOO_SMALL"),
+        Counter("IpExtInNoRoutes", "no route in", Freed.ALL, ("IP_INNOROUTES",)),
+        Counter("IpExtInTruncatedPkts", "truncated", Freed.ALL, ("PKT_TOO_SMALL",)),
+        *_both(
+            "OutDiscards", "discarded on the way out",
+            "NETFILTER_DROP", "QDISC_DROP", "NEIGH_FAILED", "NEIGH_QUEUEFULL",
+            freed=Freed.SOME,
+        ),
+        *_both("OutNoRoutes", "no route out", "IP_OUTNOROUTES", freed=Freed.SOME),
+        Counter("IcmpInErrors", "bad ICMP, or for nobody", Freed.SOME, ("ICMP_CSUM",)),
+        Counter("Icmp6InErrors", "bad ICMP, or for nobody", Freed.SOME, ("ICMP_CSUM",)),
+        Counter("SoftnetDropped", "CPU's backlog full", Freed.ALL, ("CPU_BACKLOG",)),
+    )
+}  # fmt: skip
+
+
+def known_reasons() -> frozenset[str]:
+    """The names of reasons that this kernel has."""
+    names = btf.enum("skb_drop_reason") if btf.available() else None
+    names = names or tracefs.symbols(*drop_reasons.FIELD) or {}
+    return frozenset(name.removeprefix("SKB_DROP_REASON_") for name in names.values())
+
+
+def shown(reasons: Collection[str] | None, *, traced: bool = True) -> dict[str, Counts]:
+    """What a rung shows of `ALL`, and what the number is there.
+
+    traced: whether it has kfree_skb. reasons: those that the kernel gives, None: the rung has none.
+    """
+    return {
+        name: counts
+        for name, counter in ALL.items()
+        if (counts := _shown(counter, reasons, traced)) is not None
+    }
+
+
+def _shown(counter: Counter, reasons: Collection[str] | None, traced: bool) -> Counts | None:
+    if counter.event:
+        return Counts.EVENTS
+    if counter.within:
+        told = traced and counter.freed is Freed.ALL and _told(counter, reasons)
+        return None if told else Counts.AGAIN
+    if not traced or counter.freed is Freed.NONE:
+        return Counts.PACKETS
+    if counter.freed is Freed.SOME:
+        return Counts.PACKETS
+    return None if _told(counter, reasons) else Counts.AGAIN
+
+
+def _told(counter: Counter, reasons: Collection[str] | None) -> bool:
+    return bool(counter.reasons) and reasons is not None and {*counter.reasons} <= {*reasons}
+
+
+Growth = Mapping[str, int]
+"""What was added to each counter since it was read before."""
+
+
+class Namespaces:
+    """The counters of this network namespace and of those that other processes live in.
+
+    At most `MOST` others are followed, for `SLICE` seconds at once: what is left comes first in the
+    next reading. from_now: count from the first reading, not from the kernel's zero.
+    """
+
+    MOST, SLICE = 64, 0.03
+    REMEMBERED = 1024
+    """Namespaces whose last counters are kept, those that have gone as well."""
+
+    def __init__(self, *, from_now: bool) -> None:
+        self._from_now = from_now
+        self._others = NetNamespaces()
+        self._last: dict[int, dict[str, int]] = {}
+        self._turn: list[int] = []
+        self.left_out = 0
+        """How many others were not followed, at the most."""
+
+    def read(self, own: int) -> Iterator[tuple[int, int | None, Growth]]:
+        """Each namespace's inode, a process in it (None: this one), and what was added."""
+        counters = procfs.net_counters() | {"SoftnetDropped": procfs.softnet_dropped()}
+        yield own, None, self.grown(own, counters)
+        others = self._others.find()
+        others.pop(own, None)
+        self.left_out = max(self.left_out, len(others) - self.MOST)
+        begin = monotonic()
+        for namespace in self._in_turn(others):
+            if monotonic() - begin > self.SLICE:
+                return
+            self._turn.append(namespace)
+            counters = procfs.net_counters(f"/proc/{others[namespace]}/net/")
+            if counters and of_process(others[namespace]) == namespace:
+                yield namespace, others[namespace], self.grown(namespace, counters)
+
+    def ever(self, namespace: int, name: str) -> bool:
+        """Whether the kernel has counted anything there, since it made the namespace."""
+        return bool(self._last.get(namespace, {}).get(name))
+
+    def _in_turn(self, others: Collection[int]) -> list[int]:
+        """Who has waited longest first."""
+        known = [n for n in dict.fromkeys(reversed(self._turn)) if n in others][: self.MOST]
+        known.reverse()
+        self._turn = list(known)
+        new = [n for n in others if n not in known]
+        return [*new[: self.MOST - len(known)], *known]
+
+    def grown(self, namespace: int, counters: Mapping[str, int]) -> Growth:
+        """A counter that went back is another namespace's, which has the number now."""
+        now = {name: counters[name] for name in ALL if name in counters}
+        last = self._last.pop(namespace, None)
+        self._last[namespace] = now
+        if len(self._last) > self.REMEMBERED:
+            del self._last[next(iter(self._last))]
+        if last is None:
+            counted = self._from_now and not self._others.is_new(namespace)
+            return dict.fromkeys(now, 0) if counted else now
+        return {n: v - last[n] if v >= last.get(n, 0) else v for n, v in now.items() if n in last}
+
+
+class Rest:
+    """What of a counter no row of the tracepoint has; never goes back."""
+
+    def __init__(self) -> None:
+        self._shown: dict[object, int] = defaultdict(int)
+
+    def of(self, key: object, counted: int, seen: int) -> int:
+        self._shown[key] = max(self._shown[key], counted - seen)
+        return self._shown[key]

@@ -1,0 +1,123 @@
+"""Rows of what no tracepoint has: counters that nstat shows, and the sockets behind them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from probes.analysis.drop_stages import function_of
+from probes.hooks.drops.counters import ALL, Counts, Freed, Namespaces, Rest, shown
+from probes.hooks.drops.listeners import POOLS, Share, Shares
+from probes.kernel.procfs import Owner
+from probes.model import Row
+from probes.units import DASH
+
+Seen = Mapping[tuple[int, str, str, int | None], int]
+"""Packets that a tracepoint has: by network namespace, reason, place and destination port."""
+
+
+class _Told(NamedTuple):
+    """A row's beginning without its number. why: "" for the counter's own."""
+
+    netns: int
+    counter: str
+    why: str = ""
+    port: int = 0
+
+
+class Untraced:
+    """Counters beside a rung. reasons: those that the kernel gives there, None: it gives none.
+
+    traced: whether the rung has kfree_skb; then counting begins now, as it does there.
+    """
+
+    def __init__(self, own: int, reasons: Collection[str] | None, *, traced: bool) -> None:
+        self._own = own
+        self._shown = shown(reasons, traced=traced)
+        self._pools = [pool for pool in POOLS if pool in self._shown]
+        self._subtract = traced and reasons is not None
+        self._namespaces = Namespaces(from_now=traced)
+        self._counted: dict[_Told, int] = defaultdict(int)
+        self._shares, self._rest = Shares(), Rest()
+        if traced:
+            self.read()
+
+    def read(self) -> None:
+        """Reads them. To be called before what the tracepoint has is read: so that no packet is
+        taken for untraced because it came between."""
+        for netns, pid, grown in self._namespaces.read(self._own):
+            for name in grown.keys() & self._shown.keys() - POOLS.keys():
+                if grown[name]:
+                    self._counted[_Told(netns, name)] += grown[name]
+            # Nothing was ever dropped in most namespaces: nobody has to enter those.
+            pools = [p for p in self._pools if pid is None or self._namespaces.ever(netns, p)]
+            self._shares.add(netns, pid, grown, pools)
+        self._shares.name()
+
+    def rows(self, seen: Seen) -> list[Row]:
+        """What was read, without what the tracepoint has of it."""
+        found = [
+            self._row(told, packets)
+            for told, counted in self._counted.items()
+            if (packets := self._less(told, counted, self._seen(told, seen)))
+        ]
+        found += self._of_ports(seen)
+        return [*found, self._left_out()] if self._namespaces.left_out else found
+
+    def _left_out(self) -> Row:
+        """Says how many namespaces are not read: there were more than can be, at a time."""
+        why, number = "namespaces not followed", self._namespaces.left_out
+        return (DASH, why, "procfs", number, DASH, None, DASH, "", None, str(Counts.EVENTS), None)
+
+    def _of_ports(self, seen: Seen) -> Iterable[Row]:
+        left: dict[tuple[int, str], Counter[int]] = {}
+        for share, counted in sorted(self._shares.counted.items(), key=lambda s: -s[0].port):
+            told = _Told(*share)
+            ports = left.setdefault(told[:2], self._ports(told, seen))
+            known = ports[share.port] if share.port else ports.total()
+            part = min(known, counted)
+            ports[share.port] -= part
+            if packets := self._less(told, counted, part):
+                yield self._row(told, packets, share)
+
+    def _less(self, told: _Told, counted: int, seen: int) -> int:
+        return self._rest.of(told, counted, seen)
+
+    def _ports(self, told: _Told, seen: Seen) -> Counter[int]:
+        """What the tracepoint has of a counter, by port."""
+        ports: Counter[int] = Counter()
+        if self._subtract and ALL[told.counter].freed is Freed.SOME:
+            for (netns, reason, place, port), packets in seen.items():
+                told_by = ALL[told.counter].told_by(reason, function_of(place))
+                if told_by and netns == told.netns:
+                    ports[port or 0] += packets
+        return ports
+
+    def _seen(self, told: _Told, seen: Seen) -> int:
+        return self._ports(told, seen).total()
+
+    def _row(self, told: _Told, packets: int, share: Share | None = None) -> Row:
+        owner = self._shares.owner(share) if share is not None else None
+        counts = self._shown[told.counter]
+        return (
+            DASH,
+            told.why or ALL[told.counter].why,
+            told.counter,
+            packets,
+            POOLS.get(told.counter, DASH),
+            told.port or None,
+            DASH,
+            *_named(owner),
+            str(counts),
+            None if told.netns == self._own else told.netns,
+        )
+
+
+def packets_row(row: Row, owner: Owner | None = None) -> Row:
+    """The same columns for what was seen packet by packet. owner: of the socket it came to."""
+    return (*row, *_named(owner), str(Counts.PACKETS), None)
+
+
+def _named(owner: Owner | None) -> tuple[str, int | None]:
+    return (owner.comm, owner.pid) if owner is not None else ("", None)

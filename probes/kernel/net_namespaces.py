@@ -1,0 +1,144 @@
+"""Network namespaces that processes live in, and a look into one; man 7 network_namespaces.
+
+Whose processes may not be looked at (CAP_SYS_PTRACE), their namespaces are not found.
+"""
+
+# Thousands of processes are asked in one go here: pathlib would take longer than the kernel.
+# ruff: noqa: PTH116, PTH208
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from time import monotonic
+from typing import TypeVar
+
+from probes.errors import Denied, Gone, ProbeError
+from probes.kernel import capabilities, privilege, procfs
+
+T = TypeVar("T")
+_CLONE_NEWNET = 0x40000000
+_NAMED = "/run/netns"  # where ip-netns(8) mounts those that it names
+
+
+class NetNamespaces:
+    """Which there are, by inode, with a process in each.
+
+    New processes are asked at each call, all again after `AGAIN` seconds: one may have moved. Both
+    take `SLICE` seconds at a time at most, and go on where they ended.
+    """
+
+    AGAIN, SLICE = 10.0, 0.02
+
+    def __init__(self) -> None:
+        self._of: dict[int, int] = {}
+        self._next = 0.0
+        self._asking: Iterator[None] = iter(())
+        self._before = _named()
+        self._complete = False
+
+    def find(self) -> dict[int, int]:
+        """The namespaces, each with its oldest process."""
+        now, at_first = procfs.pids(), not self._complete
+        self._of = {pid: self._of[pid] for pid in now if pid in self._of}
+        self._ask([pid for pid in now if pid not in self._of])
+        found: dict[int, int] = {}
+        for pid in now:
+            if namespace := self._of.get(pid, 0):
+                found.setdefault(namespace, pid)
+        if at_first:
+            self._before |= found.keys()
+        return found
+
+    def is_new(self, namespace: int) -> bool:
+        """Whether it is known that it was not there when this was made."""
+        return self._complete and namespace not in self._before
+
+    def _ask(self, new: list[int]) -> None:
+        begin = monotonic()
+        if begin >= self._next:
+            self._asking = self._walk(procfs.pids())
+            self._next = begin + self.AGAIN
+        for walk in (self._walk(new), self._asking):
+            for _ in walk:
+                if monotonic() - begin > self.SLICE:
+                    return
+        self._complete = True
+
+    def _walk(self, pids: list[int]) -> Iterator[None]:
+        for pid in pids:
+            self._of[pid] = of_process(pid)
+            yield
+
+
+def of_process(pid: int) -> int:
+    """The inode of a process's network namespace; 0 where it may not be asked, or has gone."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino
+    except OSError:
+        return 0
+
+
+def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
+    """What `ask` gives in the network namespace of a process: in a thread that enters it and ends.
+
+    Raises what `ask` raises; Gone where the process is in that namespace no more, Denied where it
+    may not be entered (CAP_SYS_ADMIN).
+    """
+    if not _may_enter():
+        raise Denied("to enter a network namespace takes CAP_SYS_ADMIN")
+    answers: list[T] = []
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            _enter(pid, namespace)
+            answers.append(ask())
+        except BaseException as e:  # goes on in who asked
+            raised.append(e)
+
+    thread = threading.Thread(target=work, name="netns", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as e:  # as many as this user may have
+        raise ProbeError(f"network namespace {namespace}: {e}") from e
+    thread.join()
+    if raised:
+        raise raised[0]
+    return answers[0]
+
+
+def _may_enter() -> bool:
+    try:
+        return bool(capabilities.effective() >> privilege.SYS_ADMIN & 1)
+    except OSError:  # not to be asked: entering will tell
+        return True
+
+
+def _enter(pid: int, namespace: int) -> None:
+    try:
+        fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as e:
+        raise Gone(f"process {pid} has gone", errno=e.errno or 0) from e
+    try:
+        if os.fstat(fd).st_ino != namespace:
+            raise Gone(f"process {pid} is in another network namespace by now")
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(fd, _CLONE_NEWNET):
+            errno = ctypes.get_errno()
+            raise Denied(f"network namespace {namespace}: {os.strerror(errno)}", errno=errno)
+    finally:
+        os.close(fd)
+
+
+def _named() -> set[int]:
+    """Those that have a name, whoever is in them."""
+    found: set[int] = set()
+    with suppress(OSError):
+        for name in os.listdir(_NAMED):
+            with suppress(OSError):
+                found.add(os.stat(f"{_NAMED}/{name}").st_ino)
+    return found

@@ -1,0 +1,48 @@
+"""Packets lost that are in no interface's funnel, since they have none: as counters tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from probes.analysis.classes import is_lost
+from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.units import DASH, count, printable
+
+MOST = 10
+
+
+def lines(snapshots: Sequence[Snapshot]) -> list[str]:
+    """A line for each, the most first: how many, why, at which port and whose that is."""
+    found = sorted(_rows(snapshots), key=lambda row: -_packets(row))
+    return [
+        f"  {_where(row):<15}  {'no interface':<15}  {count(_packets(row)):>14}  {_why(row)}"
+        for row in found[:MOST]
+    ]
+
+
+def _rows(snapshots: Sequence[Snapshot]) -> Iterator[SnapshotRow]:
+    """Counted since the start: on a rung that has only counters they are as old as the host."""
+    for snapshot in snapshots:
+        if snapshot.id.hook == "drops" and snapshot.sample.from_zero:
+            yield from (row for row in snapshot.rows if _is_counter(row) and _packets(row))
+
+
+def _is_counter(row: SnapshotRow) -> bool:
+    values = row.values
+    counted = values["interface"] == DASH and "+" not in str(values["location"])
+    return counted and is_lost(values)
+
+
+def _packets(row: SnapshotRow) -> int:
+    value = row["packets"]
+    return value if isinstance(value, int) else 0
+
+
+def _where(row: SnapshotRow) -> str:
+    return DASH if row["netns"] is None else f"netns {row['netns']}"
+
+
+def _why(row: SnapshotRow) -> str:
+    port = f" at {row['protocol']} port {row['dport']}" if row["dport"] is not None else ""
+    whose = f", {row['comm']} ({row['pid']})" if row["pid"] is not None else ""
+    return printable(f"{row['reason']}{port}{whose}")
