@@ -47,7 +47,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     places[int(location)],
                     packet_protocol(int(protocol)),
                     int(port) or None,
-                    _TRAITS[int(trait)],
+                    _TRAITS.get(int(trait), DASH),
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
             return Reading([(*key[:3], packets, *key[3:]) for key, packets in rows.items()])
@@ -98,7 +98,7 @@ def _rung(
     )
 
 
-_TRAITS = (DASH, classes.CLOSED, classes.RST, classes.GROUP)
+_TRAITS = {1: classes.CLOSED, 2: classes.RST, 3: classes.GROUP}
 """By the number in C."""
 _BTF, _TRACE = BtfTracepoint("kfree_skb"), Tracepoint("skb", "kfree_skb")
 _LOADS = "CAP_BPF, CAP_PERFMON"
