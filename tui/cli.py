@@ -123,8 +123,11 @@ def _command(
         for flag in action.option_strings
     }
     words = iter(range(len(argv)))
+    flags = []
     for i in words:
         flag, equals, _ = argv[i].partition("=")
+        if flag.startswith("-"):
+            flags.append(flag)
         if flag == "--":
             break
         if argv[i] in parsers:
@@ -142,6 +145,9 @@ def _command(
                     break
                 following += 1
                 next(words, None)
+    known = parsers[MONITOR]._option_string_actions
+    if foreign := [flag for flag in flags if flag.startswith("--") and flag not in known]:
+        raise UsageError(_refused(foreign, MONITOR, parsers))  # its value would be the command
     return MONITOR, list(argv)
 
 

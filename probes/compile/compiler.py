@@ -96,6 +96,13 @@ def _source(registers: int) -> int:
     return registers >> 4 if sys.byteorder == "little" else registers & 15
 
 
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except OSError:  # a filter on system calls
+        return os.cpu_count() or 1
+
+
 class Compiler:
     """Compiles C sources with bcc, several at once from several threads.
 
@@ -119,7 +126,7 @@ class Compiler:
         self._lock = threading.Lock()
         self._tree_lock = threading.Lock()
         self._tree: headers.Tree | None = None
-        self._slots = threading.BoundedSemaphore(min(len(os.sched_getaffinity(0)), at_once))
+        self._slots = threading.BoundedSemaphore(min(_cores(), at_once))
         self._child: _Child | None = None
         self._busy = 0
         self._retirement: threading.Timer | None = None

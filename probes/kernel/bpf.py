@@ -463,8 +463,8 @@ def raise_memlock() -> None:
 
 def raise_nofile() -> None:
     """Open as many files as may be: each map, program and link of each interface is one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     except (ValueError, OSError):
         return

@@ -6,6 +6,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterable
+from pathlib import Path
 
 _VERSION_3 = 0x20080522  # include/uapi/linux/capability.h: two words for each set
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 23, 24, 38
@@ -31,7 +32,11 @@ def keep(wanted: Iterable[int]) -> None:
 
 def effective() -> int:
     """The calling thread's effective capabilities as the kernel's bit mask. Raises OSError."""
-    return _now()[0]
+    try:
+        return _now()[0]
+    except OSError:  # a filter on system calls
+        status = Path("/proc/thread-self/status").read_text(errors="replace")
+        return next(int(w[1], 16) for w in map(str.split, status.splitlines()) if w[0] == "CapEff:")
 
 
 def _now() -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
-from errno import EEXIST, EISDIR, ENOSPC
+from errno import EDQUOT, EEXIST, EISDIR, ENOSPC
 from pathlib import Path
 
 from probes.recording import files
@@ -37,6 +37,10 @@ INDEXED = 1 << 18
 
 class RecordingError(Exception):
     """A file that cannot be written, or is no recording; one sentence with the file's name."""
+
+
+class NoSpace(RecordingError):
+    """The disk is full; what was whole by then can be read."""
 
 
 def opened(path: Path) -> int:
@@ -155,12 +159,17 @@ class RecordingFile:
                 os.ftruncate(self._fd, self._size)
             if not self.moments:
                 self._file.discard()
-            if failed.errno == ENOSPC:
+            if failed.errno in (ENOSPC, EDQUOT):
                 self._let_go()
-                at = f"the recording ends after {self.moments} moments, which can be replayed"
-                raise RecordingError(f"{name_of(self.path)}: the disk is full: {at}") from None
+                raise NoSpace(f"{name_of(self.path)}: the disk is full: {self._whole}") from None
             raise RecordingError(f"{name_of(self.path)}: {failed.strerror}") from None
         self._size += len(octets)
+
+    @property
+    def _whole(self) -> str:
+        if not self.moments:
+            return "nothing was recorded"
+        return f"the recording ends after {self.moments} moments, which can be replayed"
 
 
 def _create(path: Path, *, over: bool) -> files.NewFile:
@@ -168,7 +177,11 @@ def _create(path: Path, *, over: bool) -> files.NewFile:
         return files.NewFile(path, over=over)
     except OSError as failed:
         if failed.errno in (EEXIST, EISDIR):
-            what = "is a directory" if path.is_dir() else "is there already; --force overwrites it"
+            what = "is there already; --force overwrites it"
+            if path.is_dir():
+                what = "is a directory"
+            elif path.is_symlink():
+                what = "is a link, and is not overwritten"
             raise RecordingError(f"{name_of(path)} {what}") from None
         raise RecordingError(f"{name_of(path)} cannot be written: {failed.strerror}") from None
 

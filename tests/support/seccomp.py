@@ -14,9 +14,18 @@ import platform
 import struct
 import sys
 
-_NUMBERS = {"x86_64": {"bpf": 321, "perf_event_open": 298, "socket": 41}}.get(
-    platform.machine(), {"bpf": 280, "perf_event_open": 241, "socket": 198}
-)
+_BY_NAME = {  # x86_64, and what newer machines share
+    "bind": (49, 200),
+    "bpf": (321, 280),
+    "capget": (125, 90),
+    "clone3": (435, 435),
+    "perf_event_open": (298, 241),
+    "pipe2": (293, 59),
+    "prlimit64": (302, 261),
+    "sched_getaffinity": (204, 123),
+    "socket": (41, 198),
+}
+_NUMBERS = {name: both[platform.machine() != "x86_64"] for name, both in _BY_NAME.items()}
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
 _RET_ERRNO, _RET_ALLOW = 0x00050000, 0x7FFF0000
 _LOAD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06

@@ -13,9 +13,10 @@ from probes.model import HookId, State
 from probes.recording import files
 from probes.units import printable
 from tui.commands import _options
-from tui.commands._run import UsageError, batch, make_live, verdict
+from tui.commands._run import batch, make_live, verdict
 from tui.output import flamegraph
 from tui.output import profile as profiles
+from tui.output.streams import CannotPrint
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
@@ -69,10 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(path: Path, picture: str) -> None:
-    """Readable for whoever may read the folder's other files. Raises UsageError."""
+    """Readable for whoever may read the folder's other files. Raises CannotPrint."""
     umask = os.umask(0o077)
     os.umask(umask)
     try:
         files.replace(path, picture, mode=0o666 & ~umask)
     except OSError as refused:
-        raise UsageError(f"{printable(str(path))} cannot be written: {refused.strerror}") from None
+        raise CannotPrint(f"{printable(str(path))} cannot be written: {refused.strerror}") from None

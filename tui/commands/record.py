@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from probes.model import Sample
 from probes.recording.encoder import Tick
 from probes.recording.tape import Tape
-from probes.recording.writer import RecordingError, RecordingFile
+from probes.recording.writer import NoSpace, RecordingError, RecordingFile
 from probes.source import Source
 from probes.units import octets, printable
 from tui.commands import _options
@@ -43,7 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     live = make_live(arguments)
     hooks = [hook.name for hook in asked(arguments, live.catalogue)]
-    file = RecordingFile(arguments.file, live.host, hooks, force=arguments.force)
+    try:
+        file = RecordingFile(arguments.file, live.host, hooks, force=arguments.force)
+    except NoSpace as full:  # not wrongly asked for: the exit status is that of a write that failed
+        say([str(full)])
+        return NOT_ATTACHED
 
     async def watch(live: Live) -> int:
         return verdict(arguments, await _write(live, file, arguments.seconds))

@@ -21,19 +21,27 @@ def make_ready() -> None:
     """
     closed = [fd for fd in (0, 1, 2) if not _is_open(fd)]
     for fd in closed:
-        nothing = os.open(os.devnull, os.O_RDWR)
+        nothing = _nothing()
         if nothing != fd:
             os.dup2(nothing, fd)
             os.close(nothing)
     if 0 in closed or sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stdin = io.StringIO()
     sys.stdout = _standard_output(closed=1 in closed)
-    sys.stderr = _Errors(2)
+    if sys.stderr is None or sys.stderr is sys.__stderr__:
+        sys.stderr = _Errors(2)
 
 
 def give_up() -> None:
     """Nothing more is written to standard output, at exit neither."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(_nothing(), 1)
+
+
+def _nothing() -> int:
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except OSError:  # a root without /dev
+        return os.memfd_create("nothing")
 
 
 def _is_open(fd: int) -> bool:
@@ -47,9 +55,9 @@ def _is_open(fd: int) -> bool:
 def _standard_output(*, closed: bool) -> TextIO:
     if closed or sys.stdout is None:
         return _Closed()
-    if not isinstance(sys.stdout, io.TextIOWrapper):
-        return sys.stdout  # somebody captures it
     before = sys.stdout
+    if before is not sys.__stdout__ or not isinstance(before, io.TextIOWrapper):
+        return before  # somebody captures it
     # A process may be called anything: what the terminal's encoding lacks is no error.
     return _Output(
         before.buffer,

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
+from probes.errors import as_refusal
 from probes.units import printable
 from tui.terminal.files import write_new
 
@@ -39,6 +40,9 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f": {printable(str(error.filename))}" if error.filename else ""
         return f"the system refused something ({error.strerror}{place}); {where}"
+    refusal = as_refusal(error, "the system refused something")
+    if refusal.errno:  # no memory, no thread
+        return f"{refusal.why}; {where}"
     return f"an internal error ({type(error).__name__}); {where}"
 
 

@@ -22,9 +22,11 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
+
+from probes.errors import as_refusal
 
 LIMIT = 2.2
 """Seconds from the wish to leave to the end of the process."""
@@ -306,12 +308,22 @@ def begun() -> bool:
 
 def run(main: Callable[[], int]) -> NoReturn:
     """Run the program, watched, and end the process with its exit status."""
-    with watching():
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(watching())
+        except (OSError, RuntimeError) as refused:  # no thread, no pipe: nothing has begun
+            _say(f"ebpftop: {as_refusal(refused, 'starting').why}")
+            end(FAILED)
         try:
             status = main()
         except SystemExit as left:  # --help, or a signal
             status = _status(left)
     end(status)
+
+
+def _say(sentence: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # closed, or full
+        sys.stderr.write(f"{sentence}\n")
 
 
 def _status(left: SystemExit) -> int:

@@ -26,6 +26,8 @@ _QUEUE = Struct("=IIIII")  # struct gnet_stats_queue: qlen, backlog, drops, requ
 _ARPHRD_LOOPBACK = 772
 _IFF_UP = 1
 _RTMGRP_LINK = 1
+_NO_NETLINK = (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENOSYS)
+"""What a filter on system calls answers for good."""
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
 _IFLA_STATS64, _IFLA_XDP = 23, 43
 _OF_INTERFACE = frozenset({
@@ -152,15 +154,22 @@ def addresses() -> dict[int, list[str]]:
 
 
 def names() -> dict[int, str]:
-    """Every interface's name by its number. Raises OSError."""
+    """Every interface's name by its number. Raises OSError.
+
+    Where this process is given no netlink (systemd's RestrictAddressFamilies= or SystemCallFilter=,
+    a container runtime): what sysfs has that is mounted here, or none.
+    """
     try:
         return dict(socket.if_nameindex())
     except OSError as refused:
-        if refused.errno != errno.EAFNOSUPPORT:
+        if refused.errno not in _NO_NETLINK:
             raise
-    # No netlink for this process (systemd's RestrictAddressFamilies=): what sysfs mounted here has.
+    try:
+        places = list(Path("/sys/class/net").iterdir())
+    except FileNotFoundError:
+        return {}
     found = {}
-    for place in Path("/sys/class/net").iterdir():
+    for place in places:
         try:
             found[int((place / "ifindex").read_text())] = place.name
         except (OSError, ValueError):

@@ -111,9 +111,11 @@ class Live:
         """
         for pool in (self._climbers, self._readers):
             met = threading.Barrier(THREADS)
-            for _ in range(THREADS):
-                with suppress(RuntimeError):  # there is none already
+            try:
+                for _ in range(THREADS):
                     pool.submit(met.wait, PATIENCE)
+            except RuntimeError:  # there is none already: nobody waits for those that cannot come
+                met.abort()
         with suppress(RuntimeError):
             self._closer.submit(int)
 

@@ -14,7 +14,8 @@ from tests.support.commands import NOBODY, ROOT, ebpftop, nobody_can_run
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 ONCE = ("once", "--for", "0.2", "--json")
-WITHOUT_NETLINK = (sys.executable, str(Path(seccomp.__file__)), "socket:16=EAFNOSUPPORT", "--")
+NO_THREADS = ("setpriv", "--reuid=54399", *NOBODY[2:])
+"""A user who has no other process, so that a limit on processes is about this one."""
 
 
 def _attached(*before: str, **more: str) -> list[str]:
@@ -47,9 +48,47 @@ def test_a_user_without_a_home_and_a_name(arguments: Sequence[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_without_netlink_the_other_hooks_stand() -> None:
-    """As under systemd's RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX."""
-    assert {"drops", "syscalls"} <= set(_attached(*WITHOUT_NETLINK))
+def _refusing(rule: str) -> tuple[str, ...]:
+    return sys.executable, str(Path(seccomp.__file__)), rule, "--"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "socket:16=EAFNOSUPPORT",
+        "socket:16=EPERM",
+        "socket=EACCES",
+        "bind=EPERM",
+        "capget=EPERM",
+        "prlimit64=EPERM",
+        "sched_getaffinity=EPERM",
+    ],
+)
+def test_a_refused_system_call_takes_no_other_hook_away(rule: str) -> None:
+    """As under systemd's RestrictAddressFamilies= and SystemCallFilter=."""
+    assert {"drops", "syscalls"} <= set(_attached(*_refusing(rule)))
+
+
+@pytest.mark.parametrize("rule", ["pipe2=EPERM", "clone3=EPERM"])
+def test_without_what_it_cannot_do_without_it_says_so(rule: str) -> None:
+    done = ebpftop(*ONCE, before=_refusing(rule))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("ebpftop: starting: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not nobody_can_run(), reason="an unprivileged user cannot run this Python")
+@pytest.mark.parametrize("most", [1, 2, 4, 5, 7])
+def test_few_threads_are_a_sentence(most: int) -> None:
+    done = ebpftop(*ONCE, before=(*NO_THREADS, "prlimit", f"--nproc={most}"))
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0 or "Resource temporarily unavailable" in done.stderr
+
+
+def test_neither_netlink_nor_sysfs_leaves_what_needs_no_interface() -> None:
+    hidden = ("unshare", "-m", "sh", "-c", 'umount -lR /sys; exec "$@"', "sh")
+    done = ebpftop(*ONCE, before=(*hidden, *_refusing("socket:16=EPERM")))
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_proc_is_no_traceback() -> None:

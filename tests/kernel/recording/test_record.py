@@ -117,6 +117,21 @@ def test_a_full_disk_is_status_1_and_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("what", ["record {}/b", "profile --svg {}/b"])
+def test_a_disk_that_is_full_before_anything_is_written_is_status_1(
+    tmp_path: Path, what: str
+) -> None:
+    """Nothing was wrongly asked for, nothing can be replayed, and no file is left."""
+    command = f"{sys.executable} -m tui.cli {what.format(tmp_path)} --for 0.2"
+    filled = f"dd if=/dev/zero of={tmp_path}/a bs=4k 2>&1 | grep -c 'No space'"
+    script = f"mount -t tmpfs -o size=16k none {tmp_path}; {filled}; {command}; echo $?"
+    script += f"; ls {tmp_path}"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["1", "1", "a"]
+    assert done.stderr.count("\n") == 1
+    assert "replayed" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["once", "stream"])
 def test_csv_of_the_live_kernel(command: str) -> None:
     count = ("--count", "2") if command == "stream" else ()

@@ -118,7 +118,7 @@ async def test_the_file_is_the_user_s_alone_and_no_other_is_lost(tmp_path: Path)
         RecordingFile(path, HOST, catalogue())
     assert path.read_bytes() == before
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RecordingError, match="is there already"):
+    with pytest.raises(RecordingError, match="is a link, and is not overwritten"):
         RecordingFile(tmp_path / "link", HOST, catalogue())
     notes = tmp_path / "notes"
     notes.write_text("mine")

@@ -28,7 +28,7 @@ from tests.support.guest.compiling import answering
 from tests.support.guest.kernels import Image
 
 ROOT = Path(__file__).resolve().parents[3]
-PACKED = ("pyproject.toml", "probes", "tui", "themes", "tests", "snapshots")
+PACKED = ("pyproject.toml", "probes", "tui", "themes", "tests", "bench", "snapshots")
 TESTING = ("pytest", "pytest-asyncio", "pytest-textual-snapshot")
 UNUSED = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "dist-packages", "site-packages")
 TIMEOUT = 2400

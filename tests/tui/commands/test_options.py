@@ -111,6 +111,9 @@ def test_a_command_s_name_as_a_value_is_a_value() -> None:
         (["once", "extra"], "there is no option or argument 'extra'"),
         (["--theme", "light", "once"], "--theme means nothing with `once`"),
         (["--json"], "--json means nothing with the monitor"),
+        (["--hook", "drops"], "--hook means nothing with the monitor; it is of `doctor`, `once`"),
+        (["--observe-only", "--for", "5"], "--for means nothing with the monitor"),
+        (["--", "once"], "there is no option or argument '--'"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_status_2(argv: list[str], said: str) -> None:

@@ -44,6 +44,16 @@ def test_what_else_is_closed_or_full_costs_nothing(redirected: str) -> None:
     assert done.stdout.startswith("interfaces\n")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a mount namespace")
+def test_closed_streams_without_dev_cost_nothing() -> None:
+    hidden = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /dev; exec "$@" <&- 2>&-', "sh"]
+    done = subprocess.run(
+        [*hidden, *COMMAND, "hooks"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("interfaces\n")
+
+
 def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     """What is printed would be written to it."""
     file = tmp_path / "said"

@@ -14,6 +14,7 @@ from probes.errors import Denied
 from probes.model import Enforced, HookId, Row, Sample, State
 from probes.sources.demo.source import Demo
 from tests.support.stage import playing, settle, step, text
+from tui.screen.actions import attach
 from tui.screen.app import Monitor
 
 BANNER = 2
@@ -335,8 +336,11 @@ async def test_a_rule_is_extended_from_the_list() -> None:
         assert [e.rule.ttl for e in app.source.rules()] == [3600]
 
 
-async def test_several_rules_have_a_line_each_and_the_list_all() -> None:
-    """As many lines as there is space for; the rest is counted."""
+async def test_several_rules_have_a_line_each_and_the_list_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many lines as there is space for; the rest is counted. One key ends one, each selected."""
+    monkeypatch.setattr(attach, "MOVED", 0.0)
     async with playing(size=(80, 24)) as (app, pilot):
         for what in ("icmp", "udp dport 53", "tcp dport 9092", "src 192.0.2.0/24"):
             await _press(pilot, "D")
@@ -348,7 +352,9 @@ async def test_several_rules_have_a_line_each_and_the_list_all() -> None:
         assert "(+2)" in shown[BANNER + 1]
         await _press(pilot, "L")
         assert len(app.table._rows) == 4
-        await _press(pilot, "delete", "d", "d", "d")
+        await _press(pilot, "delete", "d")
+        assert len(app.source.rules()) == 3, "a key that is pressed twice ends one"
+        await _press(pilot, "home", "d", "home", "d", "home", "d")
         assert app.source.rules() == ()
 
 
