@@ -130,7 +130,7 @@ def _rung(
     )
 
 
-_TRAITS = dict(enumerate((DASH, classes.CLOSED, classes.RST, classes.GROUP)))
+_TRAITS = {1: classes.CLOSED, 2: classes.RST, 3: classes.GROUP}
 """By the number in C."""
 _BTF, _TRACE = BtfTracepoint("kfree_skb"), Tracepoint("skb", "kfree_skb")
 _LOADS = "CAP_BPF, CAP_PERFMON"
