@@ -6,14 +6,13 @@ denies they never see. The exits of the functions that ask them all have the ans
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from typing import NamedTuple
 
 from probes.kernel import btf, syscall_table
-from probes.toolkit.syscalls_c import compat
+from probes.toolkit.syscalls_c import compat, number_field
 
-TYPES = ("file", "sockaddr", "pt_regs")
+TYPES = ("file", "sockaddr", "pt_regs", "task_struct", "thread_info")
 NOTHING = 255
 """No more is known about what was asked for."""
 
@@ -224,28 +223,27 @@ AT_CALLS = (
         for call in here()
     )
 )
-_NUMBER = {"x86_64": "orig_ax", "aarch64": "syscallno"}
-
-AT_EVERY_CALL = (
-    _CORE
-    + _RETURNED
-    + compat()
-    + f"""
+_EVERY_CALL = (
+    f"""
 int leave(u64 *ctx) {{
     struct pt_regs *regs = ARG(ctx, 0, struct pt_regs *);
     long result = ctx[1];
-    u32 call = regs->{_NUMBER.get(platform.machine(), "orig_ax")};
-    if (IS_COMPAT(regs->FIELD))
-        return 0;
+    u32 call = regs->{number_field()}, op;
     switch (call) {{
 """
     + "".join(
-        f"    case {syscall_table.number(call)}:"
-        f" returned({NAMES.index(CALLS[call])}, result); break;\n"
+        f"    case {syscall_table.number(call)}: op = {NAMES.index(CALLS[call])}; break;\n"
         for call in here()
     )
-    + """    }
+    + """    default: return 0;
+    }
+    if (!is_compat())
+        returned(op, result);
     return 0;
 }
 """
 )
+
+
+def at_every_call(_: str = "") -> str:
+    return _CORE + _RETURNED + compat(typed=True) + _EVERY_CALL
