@@ -16,7 +16,9 @@ from probes.toolkit.syscalls_c import compat
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
-_NONE_SEES = "what io_uring opens, what is opened by a handle, and what seccomp refuses are not seen"
+_NONE_SEES = (
+    "what io_uring opens, what is opened by a handle, and what seccomp refuses are not seen"
+)
 _OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
 _TYPES = ("pt_regs",)
 

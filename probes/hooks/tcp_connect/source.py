@@ -115,17 +115,18 @@ static inline int is_mapped(u8 *address) {
 )
 
 # Until the call returns (`sent`), what the socket goes through is the call's own affair: its
-# result says how it failed. Not so where only states are seen: there an attempt begins as sent.
+# result says how it failed. Where only states are seen an attempt begins as sent, and the call
+# decides only what ends without an error of the socket's (`undecided`).
 _STATES = """
-static inline void moved(u64 sk, int new, int error) {
+static inline void moved(u64 sk, int new, int error, u16 lport) {
     struct attempt *attempt;
     if (new == TCP_ESTABLISHED)
         settle(sk, 0);
     if (new != TCP_CLOSE)
         return;
     attempt = pending.lookup(&sk);
-    if (attempt && attempt->sent)
-        settle(sk, error ? error : GAVE_UP);
+    if (attempt && attempt->sent && (error || !undecided(sk)))
+        settle(sk, error ? error : lport ? GAVE_UP : EADDRNOTAVAIL);
 }
 """
 
@@ -166,7 +167,8 @@ int connect6(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 1); return 0; }
 int connected4(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int connected6(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int settled(u64 *ctx) {
-    moved(ctx[0], ctx[2], ARG(ctx, 0, struct sock *)->sk_err);
+    struct sock *sk = ARG(ctx, 0, struct sock *);
+    moved(ctx[0], ctx[2], sk->sk_err, sk->__sk_common.skc_num);
     return 0;
 }
 """
@@ -195,27 +197,42 @@ int connect6(struct pt_regs *ctx) { return entering(ctx, 1); }
 int connected4(struct pt_regs *ctx) { return leaving(ctx); }
 int connected6(struct pt_regs *ctx) { return leaving(ctx); }
 int settled(u64 *ctx) {
+    struct sock *sk = ARG(ctx, 0, struct sock *);
     int error = 0;
-    bpf_probe_read_kernel(&error, sizeof(error), &ARG(ctx, 0, struct sock *)->sk_err);
-    moved(ctx[0], ctx[2], error);
+    u16 lport = 0;
+    bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
+    bpf_probe_read_kernel(&lport, sizeof(lport), &sk->__sk_common.skc_num);
+    moved(ctx[0], ctx[2], error, lport);
     return 0;
 }
 """
 
-# A connect that fails before any SYN (no route, no free port) changes no state; only the call
-# shows it. Which socket the call is for is found by its file descriptor; one that is connecting
-# already only asks for the outcome of an attempt that was counted before.
-_SYSCALL = """
-struct calling { u64 to; u32 length; u32 unused; };
+# A connect that has no route changes no state; only the call shows it. Which socket the call is for
+# is found by its file descriptor; one that is connecting already only asks for the outcome of an
+# attempt that was counted before. What gets as far as SYN_SENT (`sk`) and is closed within the call,
+# without an error of the socket's, never sent a SYN: no port was left, or its packet was refused.
+_CALLING = """
+struct calling { u64 to, sk; u32 length, failed; };
 BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
 
+static inline int undecided(u64 sk) {
+    u32 thread = bpf_get_current_pid_tgid();
+    struct calling *call = calls.lookup(&thread);
+    if (!call || call->sk != sk)
+        return 0;
+    call->failed = 1;
+    return 1;
+}
+"""
+_SYSCALL = """
 int connect_enter(u64 *ctx) {
     struct calling call = {.to = ctx[3], .length = ctx[4]};
     u32 thread = bpf_get_current_pid_tgid();
     struct socket *socket = socket_of(ctx[2]);
     int state = 0;
     bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
-    if (state == 1 /* SS_UNCONNECTED */ && protocol_of(socket) == IPPROTO_TCP)
+    u32 protocol = protocol_of(socket);
+    if (state == 1 /* SS_UNCONNECTED */ && (protocol == IPPROTO_TCP || protocol == 262 /* MPTCP */))
         calls.update(&thread, &call);
     return 0;
 }
@@ -229,10 +246,18 @@ int connect_leave(u64 *ctx) {
     long error = -(long)ctx[2];
     if (!call)
         return 0;
+    u64 sk = call->sk;
+    u32 failed = call->failed;
     u16 family = named(to, call->to, call->length, attempt.raddr, &attempt.rport);
     calls.delete(&thread);
+    if (sk) {
+        if (failed)
+            settle(sk, error > 0 && error < 512 ? error : GAVE_UP);
+        return 0;
+    }
+    /* EINVAL: a blackhole. */
     if (error != ENETUNREACH && error != EHOSTUNREACH && error != EADDRNOTAVAIL &&
-        error != EACCES && error != EPERM)
+        error != EACCES && error != EPERM && error != EINVAL)
         return 0;
     if (!family)
         return 0;
@@ -247,7 +272,9 @@ int connect_leave(u64 *ctx) {
 
 static inline void started(u64 sk, struct attempt *attempt) {
     u32 thread = bpf_get_current_pid_tgid();
-    calls.delete(&thread);
+    struct calling *call = calls.lookup(&thread);
+    if (call)
+        call->sk = sk;
     caller(attempt);
     attempt->sent = 1;
     begin(sk, attempt);
@@ -261,7 +288,7 @@ int settled(u64 *ctx) {
     if (sk->sk_protocol != IPPROTO_TCP)
         return 0;
     if ((int)ctx[2] != TCP_SYN_SENT) {
-        moved(ctx[0], ctx[2], sk->sk_err);
+        moved(ctx[0], ctx[2], sk->sk_err, sk->__sk_common.skc_num);
         return 0;
     }
     u8 laddr[16] = {};
@@ -282,7 +309,7 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
         return 0;
     if (ctx->newstate != TCP_SYN_SENT) {
         bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
-        moved((u64)sk, ctx->newstate, error);
+        moved((u64)sk, ctx->newstate, error, ctx->sport);
         return 0;
     }
     attempt.rport = ctx->dport;
@@ -348,11 +375,14 @@ int watch(struct bpf_sock_ops *ctx) {
 }
 """
 
-_CALL = OF_FD + OF_NAME + _SYSCALL
+_NO_CALLS = """
+static inline int undecided(u64 sk) { return 0; }
+"""
+_CALL = _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
 SOURCES = {
-    "fentry": _CORE + _STATES + _CALLS + _FENTRY,
-    "kprobe": _CORE + _STATES + _CALLS + _KPROBE,
-    "typed": _CORE + _STATES + _CALL + OF_SOCK + _TYPED,
-    "tracefs": _CORE + _STATES + _CALL + _TRACEFS,
+    "fentry": _CORE + _NO_CALLS + _STATES + _CALLS + _FENTRY,
+    "kprobe": _CORE + _NO_CALLS + _STATES + _CALLS + _KPROBE,
+    "typed": _CORE + _CALL + OF_SOCK + _TYPED,
+    "tracefs": _CORE + _CALL + _TRACEFS,
     "sock_ops": _CORE + OF_SOCK_ADDR + _SOCK_OPS,
 }
