@@ -11,6 +11,7 @@ from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fentry, Fexit, Kprobe, Kretprobe, Tracepoint
 from probes.toolkit import decode
+from probes.toolkit.counters_c import everything
 from probes.toolkit.readers import logged
 from probes.toolkit.syscalls_c import compat
 from probes.units import Unit
@@ -23,7 +24,8 @@ _OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
 _TYPES = ("pt_regs",)
 
 # The name is read when the call returns: the kernel has read it by then, so that it is in memory.
-_COUNT = """
+_COUNT = (
+    """
 struct who { u64 pid; char comm[16]; };
 struct slot { u64 opens, failed, error; };
 struct event { u64 pid; s64 result; char comm[16], path[240]; };
@@ -31,6 +33,9 @@ BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
 BPF_TABLE("lru_hash", u64, u64, calls, 8192);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 8192);
+"""
+    + everything()
+    + """
 
 static inline void begun(u64 path) {
     u64 thread = bpf_get_current_pid_tgid();
@@ -41,7 +46,7 @@ static inline void ended(s64 result) {
     u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread), *missed;
     struct event event = {.pid = thread >> 32, .result = result};
     struct who key = {.pid = thread >> 32};
-    struct slot none = {}, *slot;
+    struct slot none = {}, *slot, *all = sum_of_all();
     u32 first = 0;
     if (!path)
         return;
@@ -54,17 +59,17 @@ static inline void ended(s64 result) {
         rows.insert(&key, &none);
         slot = rows.lookup(&key);
     }
-    if (slot) {
-        ADD(&slot->opens, 1);
-        if (result < 0) {
-            ADD(&slot->failed, 1);
+    TALLY(slot, all, opens, 1);
+    if (result < 0) {
+        TALLY(slot, all, failed, 1);
+        if (slot)
             slot->error = -result;
-        }
     }
     if (events.push(&event, 0) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
 }
 """
+)
 _FUNCTION = """
 int enter(u64 *ctx) { begun(ctx[1]); return 0; }
 int leave(u64 *ctx) { ended((int)ctx[3]); return 0; }
@@ -178,6 +183,7 @@ HOOK = Hook(
                 Program("leave", Fexit("do_sys_openat2")),
                 Program("enter", Fentry("do_sys_openat2")),
             ),
+            misses=_NONE_SEES,
         ),
         Rung(
             "kprobe",
@@ -189,7 +195,7 @@ HOOK = Hook(
                 Program("leave", Kretprobe("do_sys_openat2")),
                 Program("enter", Kprobe("do_sys_openat2")),
             ),
-            misses=FEW_RETURNS,
+            misses=f"{FEW_RETURNS}; {_NONE_SEES}",
         ),
         # Only these calls run it; what follows runs at every system call.
         Rung(
@@ -198,6 +204,7 @@ HOOK = Hook(
             _OPEN,
             source=_COUNT + _TRACEFS,
             programs=_calls(),
+            misses=f"{_NONE_SEES}; {_OTHER_ABIS}",
         ),
         Rung(
             "btf-tracepoint",
@@ -209,6 +216,7 @@ HOOK = Hook(
                 Program("leave", BtfTracepoint("sys_exit")),
                 Program("enter", BtfTracepoint("sys_enter")),
             ),
+            misses=_NONE_SEES,
         ),
     ),
     order=62,

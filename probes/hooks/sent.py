@@ -6,34 +6,37 @@ from typing import Any
 
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
+from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm, packet_protocol
 from probes.toolkit.readers import by_columns
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _TYPES = ("sock",)
-_COUNT = """
+_COUNT = (
+    """
 struct who { u64 pid, protocol; char comm[16]; };
 struct slot { u64 bytes, sends, failed; };
 BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
+"""
+    + everything()
+    + """
 
 static inline void sent(u64 protocol, int result) {
     struct who key = {.pid = bpf_get_current_pid_tgid() >> 32, .protocol = protocol};
-    struct slot none = {}, *slot;
+    struct slot none = {}, *slot, *all = sum_of_all();
     bpf_get_current_comm(key.comm, 16);
     slot = rows.lookup(&key);
     if (!slot) {
         rows.insert(&key, &none);
         slot = rows.lookup(&key);
-        if (!slot)
-            return;
     }
     /* Tasks on one CPU take turns, also in the middle of this. */
-    ADD(&slot->sends, 1);
+    TALLY(slot, all, sends, 1);
     if (result < 0)
-        ADD(&slot->failed, 1);
+        TALLY(slot, all, failed, 1);
     else
-        ADD(&slot->bytes, result);
+        TALLY(slot, all, bytes, result);
 }
 
 static inline int counts(u16 family, u16 protocol) {
@@ -41,6 +44,7 @@ static inline int counts(u16 family, u16 protocol) {
            (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
 }
 """
+)
 # Of a socket in a sockhash, ours (sk-msg) or somebody's, calls go to tcp_bpf_sendmsg instead.
 # A call on an IPv6 socket to an IPv4 address goes through udp_sendmsg within udpv6_sendmsg: the
 # inner one is on a socket of IPv6, and is left to the outer one.

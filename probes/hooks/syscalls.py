@@ -117,7 +117,7 @@ HOOK = Hook(
             field="key",
             decode=_name,
             width=18,
-            help="by the architecture's table, or by that of 32-bit or x32 calls, which it then says",
+            help="by the architecture's table, or by that of 32-bit or x32 calls",
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
         Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 
 COMPAT = 1 << 31
-"""Set in the numbers of calls through the table of 32-bit programs, whose numbers are other ones."""
+"""Set in the numbers of calls through the table of 32-bit programs: other calls than ours."""
 X32 = 1 << 30
 """__X32_SYSCALL_BIT: set in the numbers of calls of the x32 ABI."""
 _COMPAT_PREFIX, _X32_PREFIX = "32-bit ", "x32 "

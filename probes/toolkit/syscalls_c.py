@@ -20,7 +20,7 @@ from probes.point import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.toolkit.readers import Open
 
 SLOTS = 513
-"""Numbers of system calls that are told apart, and one for those beyond: the highest is below 480."""
+"""Numbers that are told apart, and one for those beyond; the highest in use is below 480."""
 OTHER = SLOTS - 1
 """The number that stands for all that no table has, of any kind."""
 TYPES = ("pt_regs", "task_struct", "thread_info", "k_sigaction")

@@ -26,11 +26,11 @@ struct who {{
     u8 address[16];
 }};
 BPF_TABLE("lru_hash", struct who, u64, rows, {MOST});
-BPF_ARRAY(seen, u64, 1);
+BPF_TABLE("percpu_array", u32, u64, everything, 1);
 
 static inline void count(struct who *who) {{
     u32 first = 0;
-    u64 *calls, *all = seen.lookup(&first), zero = 0;
+    u64 *calls, *all = everything.lookup(&first), zero = 0;
     who->pid = bpf_get_current_pid_tgid() >> 32;
     bpf_get_current_comm(who->comm, sizeof(who->comm));
     who->cgroup = bpf_get_current_cgroup_id();

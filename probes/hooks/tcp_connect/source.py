@@ -7,6 +7,7 @@ An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 
 from __future__ import annotations
 
+from probes.toolkit.counters_c import everything
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
 
 TYPES = (
@@ -37,7 +38,9 @@ BPF_TABLE("hash", u64, struct attempt, pending, 16384);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 1024);
-
+"""
+    + everything()
+    + """
 #define GAVE_UP -1
 
 static inline struct slot *slot_of(struct attempt *attempt) {
@@ -54,39 +57,38 @@ static inline struct slot *slot_of(struct attempt *attempt) {
 }
 
 static inline void begin(u64 id, struct attempt *attempt) {
-    struct slot *slot = slot_of(attempt);
+    struct slot *slot = slot_of(attempt), *all = sum_of_all();
     u32 first = 0;
     u64 *missed;
     attempt->at = bpf_ktime_get_ns();
-    if (slot)
-        ADD(&slot->connects, 1);
+    TALLY(slot, all, connects, 1);
     if (pending.update(&id, attempt) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
 }
 
 static inline void tally(struct attempt *attempt, int error) {
-    struct slot *slot = slot_of(attempt);
+    struct slot *slot = slot_of(attempt), *all = sum_of_all();
     struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
     u32 first = 0;
     u64 *missed;
     event.ns = bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
     __builtin_memcpy(event.raddr, attempt->raddr, 16);
-    if (slot) {
-        if (!error) {
-            ADD(&slot->established, 1);
-            ADD(&slot->total_ns, event.ns);
-            ADD(&slot->latency[bucket_of(event.ns, 40)], 1);
-        } else if (error == ECONNREFUSED)
-            ADD(&slot->refused, 1);
-        else if (error == EHOSTUNREACH || error == ENETUNREACH)
-            ADD(&slot->unreachable, 1);
-        else if (error == ETIMEDOUT)
-            ADD(&slot->timed_out, 1);
-        else if (error == GAVE_UP)
-            ADD(&slot->gave_up, 1);
-        else
-            ADD(&slot->other, 1);
+    if (!error) {
+        u64 bucket = bucket_of(event.ns, 40);
+        TALLY(slot, all, established, 1);
+        TALLY(slot, all, total_ns, event.ns);
+        TALLY(slot, all, latency[bucket], 1);
+    } else if (error == ECONNREFUSED) {
+        TALLY(slot, all, refused, 1);
+    } else if (error == EHOSTUNREACH || error == ENETUNREACH) {
+        TALLY(slot, all, unreachable, 1);
+    } else if (error == ETIMEDOUT) {
+        TALLY(slot, all, timed_out, 1);
+    } else if (error == GAVE_UP) {
+        TALLY(slot, all, gave_up, 1);
+    } else {
+        TALLY(slot, all, other, 1);
     }
     if (events.push(&event, 0) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
@@ -209,8 +211,8 @@ int settled(u64 *ctx) {
 
 # A connect that has no route changes no state; only the call shows it. Which socket the call is for
 # is found by its file descriptor; one that is connecting already only asks for the outcome of an
-# attempt that was counted before. What gets as far as SYN_SENT (`sk`) and is closed within the call,
-# without an error of the socket's, never sent a SYN: no port was left, or its packet was refused.
+# attempt that was counted before. What gets as far as SYN_SENT (`sk`) and is closed within the
+# call, without an error of the socket's, never sent a SYN: no port was left, or it was refused.
 _CALLING = """
 struct calling { u64 to, sk; u32 length, failed; };
 BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
@@ -241,7 +243,7 @@ int connect_leave(u64 *ctx) {
     u32 thread = bpf_get_current_pid_tgid();
     struct calling *call = calls.lookup(&thread);
     struct attempt attempt = {};
-    struct slot *slot;
+    struct slot *slot, *all = sum_of_all();
     char to[28] = {};
     long error = -(long)ctx[2];
     if (!call)
@@ -264,8 +266,7 @@ int connect_leave(u64 *ctx) {
     caller(&attempt);
     attempt.at = bpf_ktime_get_ns();
     slot = slot_of(&attempt);
-    if (slot)
-        ADD(&slot->connects, 1);
+    TALLY(slot, all, connects, 1);
     tally(&attempt, error);
     return 0;
 }
