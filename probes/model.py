@@ -84,6 +84,11 @@ class Table(Protocol):
     fields: Mapping[str, int | slice]
     """C field (of the key, then of the value) -> where it stands in a row."""
 
+    @property
+    def keys(self) -> int:
+        """How many of a row's values, from the first on, are of its key."""
+        ...
+
     def rows(self) -> list[Flat]:
         """All entries in one go; per-CPU values summed. Raises ProbeError."""
         ...

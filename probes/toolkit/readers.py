@@ -14,6 +14,7 @@ from typing import Any
 from probes.errors import Gone, ProbeError
 from probes.kernel.netlink import route
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.others import Others
 from probes.toolkit.tick_cache import once, shared
 from probes.units import Unit
 
@@ -23,83 +24,6 @@ _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 Open = Callable[[Opening], Callable[[], Reading]]
 Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
 """Called once opened; what it gives, once for each reading; what that gives, for each row."""
-
-
-OTHERS = "(others)"
-"""The name of the row of what has no row of its own any more, or never found room for one."""
-
-
-class Others:
-    """What a map of rows threw out, or had no room for: the sum of all events less its rows.
-
-    `before` is to be called before the map is read, and `beside` with its entries: so what comes
-    meanwhile is in no row of others, none of their counters goes back, and no sum does. Without an
-    array `everything` that counts all (`counters_c`), there are no others.
-    """
-
-    def __init__(
-        self, opening: Opening, everything: str = "everything", rows: str = "rows"
-    ) -> None:
-        self._columns = opening.hook.stored
-        self._all = opening.tables.get(everything)
-        self._places = self._shared(opening.tables[rows], self._all)
-        self._before: Flat | None = None
-        self._most: list[int] = [0] * len(self._places)
-
-    @staticmethod
-    def _shared(rows: Table, everything: Table | None) -> list[tuple[int, int]]:
-        """Where each number stands in an entry of the rows, and in the sum."""
-        if everything is None:
-            return []
-        pairs = [(rows.fields[n], at) for n, at in everything.fields.items() if n in rows.fields]
-        return [two for row, sum in pairs for two in zip(_each(row), _each(sum), strict=True)]
-
-    def before(self) -> None:
-        self._before = self._all.row((0,)) if self._all is not None else None
-
-    def beside(self, entries: list[Flat]) -> Flat | None:
-        """Return an entry of the others, its other fields empty; None where there are none."""
-        counted = self._before
-        if counted is None or not entries:
-            return None
-        row, all = self._places[0]
-        if any(self._most) or sum([e[row] for e in entries]) < counted[all]:
-            sums = [
-                sum(column) for column in zip(*(self._numbers(e) for e in entries), strict=True)
-            ]
-            left = [counted[at] - there for (_, at), there in zip(self._places, sums, strict=True)]
-            self._most = [max(two) for two in zip(self._most, left, strict=True)]
-        return self._entry(entries[0]) if any(self._most) else None
-
-    def _numbers(self, entry: Flat) -> list[int]:
-        return [entry[place] for place, _ in self._places]
-
-    def _entry(self, like: Flat) -> Flat:
-        made: list[Any] = [b"" if isinstance(value, bytes) else 0 for value in like]
-        for (place, _), most in zip(self._places, self._most, strict=True):
-            made[place] = most
-        return tuple(made)
-
-    def named(self, row: Row) -> Row:
-        """Return their row with its keys: the name in the first that is text, nothing in others."""
-        texts = [c.name for c in self._columns if c.unit is Unit.TEXT and _identifies(c)]
-        keys = dict.fromkeys([c.name for c in self._columns if _identifies(c)])
-        return filled(self._columns, row, {**keys, **dict.fromkeys(texts[:1], OTHERS)})
-
-    def rows(
-        self, made: Iterable[Row], entries: list[Flat], row: Callable[[Flat], Row]
-    ) -> list[Row]:
-        """Return the rows that were made of the entries, and that of the others."""
-        left = self.beside(entries)
-        return [*made, self.named(row(left))] if left is not None else list(made)
-
-
-def _identifies(column: Column) -> bool:
-    return column.kind is Kind.KEY or column.label is True
-
-
-def _each(place: int | slice) -> Iterable[int]:
-    return range(place.start, place.stop) if isinstance(place, slice) else (place,)
 
 
 def by_columns(name: str = "rows") -> Open:
@@ -115,7 +39,7 @@ def by_columns(name: str = "rows") -> Open:
         def read() -> Reading:
             others.before()
             entries = table.rows()
-            return Reading(others.rows(map(row, entries), entries, row))
+            return Reading(others.rows(entries, row))
 
         return read
 
@@ -161,7 +85,7 @@ def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None
             log = [entry(record(events, e)) for e in events.drain()]
             others.before()
             entries = rows.rows()
-            made = others.rows(map(row, entries), entries, row)
+            made = others.rows(entries, row)
             if known is not None:
                 of_row = known()
                 made = [filled(columns, r, of_row(r)) for r in made]

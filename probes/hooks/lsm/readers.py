@@ -11,7 +11,8 @@ from probes.hooks.lsm.source import NAMES, NOTHING
 from probes.kernel import btf
 from probes.model import Flat, Opening, Reading, Row
 from probes.toolkit.decode import comm, errno_name, family, named
-from probes.toolkit.readers import Others, filled, record, row_of
+from probes.toolkit.others import Others
+from probes.toolkit.readers import filled, record, row_of
 from probes.units import DASH
 
 _LIST = Path("/sys/kernel/security/lsm")
@@ -73,7 +74,7 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
         ]
         others.before()
         entries = table.rows()
-        rows = others.rows(map(made, entries), entries, made)
+        rows = others.rows(entries, made)
         missed = lost.row((0,))
         return Reading(rows, int(missed[-1]) if missed else 0, log)
 

@@ -12,7 +12,8 @@ from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_socke
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Value
 from probes.toolkit.decode import ip_protocol, named
-from probes.toolkit.readers import Others, filled, row_from, row_of
+from probes.toolkit.others import Others
+from probes.toolkit.readers import filled, row_from, row_of
 from probes.units import DASH
 
 _TCP, _UDP = 6, 17
@@ -31,7 +32,7 @@ def open_addresses(opening: Opening) -> Callable[[], Reading]:
     def read() -> Reading:
         others.before()
         entries = table.rows()
-        return Reading(others.rows(map(made, entries), entries, row))
+        return Reading(others.rows(entries, made))
 
     return read
 

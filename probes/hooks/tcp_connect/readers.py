@@ -12,7 +12,8 @@ from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_socke
 from probes.kernel.procfs import SocketOwners
 from probes.model import Opening, Reading, Row, Value
 from probes.toolkit.decode import address, comm, errno_name
-from probes.toolkit.readers import Others, record, row_from, row_of
+from probes.toolkit.others import Others
+from probes.toolkit.readers import record, row_from, row_of
 from probes.units import DASH
 
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
@@ -60,7 +61,7 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
         made = []
         others.before()
         entries = rows.rows()
-        for found in others.rows(map(row, entries), entries, row):
+        for found in others.rows(entries, row):
             values = list(found)
             key = tuple(values[:4])
             values[at["other"]] = _whole(values[at["other"]]) + never_sent[key]

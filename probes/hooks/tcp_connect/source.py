@@ -118,9 +118,10 @@ static inline int is_mapped(u8 *address) {
 
 # Until the call returns (`sent`), what the socket goes through is the call's own affair: its
 # result says how it failed. Where only states are seen an attempt begins as sent, and the call
-# decides only what ends without an error of the socket's (`undecided`).
+# decides only what ends without an error of the socket's (`undecided`). A socket has a hash for its
+# packets once it has a port.
 _STATES = """
-static inline void moved(u64 sk, int new, int error, u16 lport) {
+static inline void moved(u64 sk, int new, int error, u32 hash) {
     struct attempt *attempt;
     if (new == TCP_ESTABLISHED)
         settle(sk, 0);
@@ -128,7 +129,7 @@ static inline void moved(u64 sk, int new, int error, u16 lport) {
         return;
     attempt = pending.lookup(&sk);
     if (attempt && attempt->sent && (error || !undecided(sk)))
-        settle(sk, error ? error : lport ? GAVE_UP : EADDRNOTAVAIL);
+        settle(sk, error ? error : hash ? GAVE_UP : EADDRNOTAVAIL);
 }
 """
 
@@ -170,7 +171,7 @@ int connected4(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int connected6(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int settled(u64 *ctx) {
     struct sock *sk = ARG(ctx, 0, struct sock *);
-    moved(ctx[0], ctx[2], sk->sk_err, sk->__sk_common.skc_num);
+    moved(ctx[0], ctx[2], sk->sk_err, sk->sk_txhash);
     return 0;
 }
 """
@@ -201,10 +202,10 @@ int connected6(struct pt_regs *ctx) { return leaving(ctx); }
 int settled(u64 *ctx) {
     struct sock *sk = ARG(ctx, 0, struct sock *);
     int error = 0;
-    u16 lport = 0;
+    u32 hash = 0;
     bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
-    bpf_probe_read_kernel(&lport, sizeof(lport), &sk->__sk_common.skc_num);
-    moved(ctx[0], ctx[2], error, lport);
+    bpf_probe_read_kernel(&hash, sizeof(hash), &sk->sk_txhash);
+    moved(ctx[0], ctx[2], error, hash);
     return 0;
 }
 """
@@ -289,7 +290,7 @@ int settled(u64 *ctx) {
     if (sk->sk_protocol != IPPROTO_TCP)
         return 0;
     if ((int)ctx[2] != TCP_SYN_SENT) {
-        moved(ctx[0], ctx[2], sk->sk_err, sk->__sk_common.skc_num);
+        moved(ctx[0], ctx[2], sk->sk_err, sk->sk_txhash);
         return 0;
     }
     u8 laddr[16] = {};
@@ -306,11 +307,13 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
     struct sock *sk = (struct sock *)ctx->skaddr;
     struct attempt attempt = {};
     int error = 0;
+    u32 hash = 0;
     if (ctx->protocol != IPPROTO_TCP)
         return 0;
     if (ctx->newstate != TCP_SYN_SENT) {
         bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
-        moved((u64)sk, ctx->newstate, error, ctx->sport);
+        bpf_probe_read_kernel(&hash, sizeof(hash), &sk->sk_txhash);
+        moved((u64)sk, ctx->newstate, error, hash);
         return 0;
     }
     attempt.rport = ctx->dport;
