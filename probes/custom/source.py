@@ -79,10 +79,9 @@ _TIMING = """
 struct calls {{ u64 depth, at[{deepest}]; }};
 BPF_TABLE("lru_hash", u64, struct calls, under_way, 10240);
 
-/* Each CPU has an idle task, and all of these have the number 0. */
+/* The task: an execve() by a thread returns under another number than it was called by. */
 static inline __attribute__((always_inline)) u64 this_thread(void) {{
-    u64 thread = bpf_get_current_pid_tgid();
-    return thread ? thread : 1ULL << 63 | bpf_get_smp_processor_id();
+    return bpf_get_current_task();
 }}
 
 static inline __attribute__((always_inline)) void begun(void) {{

@@ -29,18 +29,16 @@ class Others:
 
     `before` is called before the map is read, and `rows` with its entries: what is counted
     meanwhile is then in no row of others. Without an array `everything` that counts all events
-    (`counters_c`) there are no others.
+    (`counters_c`) there are no others. by_process: whether rows of processes may become one.
     """
 
-    def __init__(
-        self, opening: Opening, everything: str = "everything", rows: str = "rows"
-    ) -> None:
+    def __init__(self, opening: Opening, rows: str = "rows", *, by_process: bool = True) -> None:
         table = opening.tables[rows]
-        self._all = opening.tables.get(everything)
+        self._all = opening.tables.get("everything")
         self._columns = opening.hook.stored
         self._keys = table.keys if self._all is not None else 0
-        self._places = _shared(table, self._all)
-        self._pid = _place_in_key(table, "pid") if self._all is not None else None
+        self._places = _shared(table, self._all, self._columns)
+        self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
         self._counted: Flat | None = None
         self._known: dict[Flat, Flat] = {}
         self._gone: dict[Flat, Lanes] = defaultdict(self._nothing)
@@ -74,7 +72,7 @@ class Others:
         main = self._places[0][0]
         gone = before.keys() - now.keys()
         gone |= {k for k in before.keys() & now.keys() if now[k][main] < before[k][main]}
-        if self._pid is None or keys < 2:
+        if self._pid is None:
             return  # nothing is alike: they are among the others
         for key in gone:
             group = (*key[: self._pid], 0, *key[self._pid + 1 :])
@@ -123,11 +121,15 @@ def _identifies(column: Column) -> bool:
     return column.kind is Kind.KEY or column.label is True
 
 
-def _shared(rows: Table, everything: Table | None) -> list[tuple[int, int]]:
+def _shared(
+    rows: Table, everything: Table | None, columns: Iterable[Column]
+) -> list[tuple[int, int]]:
     """Return where each counter stands in an entry of the rows, and in that of the sum."""
     if everything is None:
         return []
-    pairs = [(rows.fields[n], at) for n, at in everything.fields.items() if n in rows.fields]
+    no_sum = {c.field for c in columns if c.kind in (Kind.KEY, Kind.LEVEL)} | {"key"}
+    names = [n for n in everything.fields if n in rows.fields and n not in no_sum]
+    pairs = [(rows.fields[n], everything.fields[n]) for n in names]
     return [two for row, sum in pairs for two in zip(_each(row), _each(sum), strict=True)]
 
 

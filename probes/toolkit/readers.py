@@ -33,7 +33,7 @@ def by_columns(name: str = "rows") -> Open:
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
-        table, others = opening.tables[name], Others(opening, rows=name)
+        table, others = opening.tables[name], Others(opening, name)
         row = row_of(opening.hook.stored, table)
 
         def read() -> Reading:
