@@ -72,7 +72,8 @@ def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None
     """Every entry of the map `rows`, and a log entry of each in the queue `events`.
 
     entry: the hook's log row of a queue's entry, by C field. extra: what another map knows of a
-    row, by column. Events that the queue had no room for are those in the array `lost`.
+    row, by column. Events that the queue had no room for, so that no log has them, are those in
+    the array `lost`.
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
@@ -90,7 +91,7 @@ def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None
                 of_row = known()
                 made = [filled(columns, r, of_row(r)) for r in made]
             missed = lost.row((0,))
-            return Reading(made, int(missed[1]) if missed else 0, log)
+            return Reading(made, 0, log, int(missed[1]) if missed else 0)
 
         return read
 

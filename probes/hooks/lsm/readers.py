@@ -76,7 +76,7 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
         entries = table.rows()
         rows = others.rows(entries, made)
         missed = lost.row((0,))
-        return Reading(rows, int(missed[-1]) if missed else 0, log)
+        return Reading(rows, 0, log, int(missed[-1]) if missed else 0)
 
     return read
 

@@ -68,8 +68,9 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
             values[at["failed"]] = sum(_whole(values[at[f]]) for f in FAILURES)
             values[at["pending"]] = waiting[key]
             made.append(tuple(values))
-        lost = opening.tables["lost"].row((0,))
-        return Reading(made, int(lost[1]) if lost else 0, log)
+        missed = map(opening.tables["lost"].row, [(0,), (1,)])
+        undecided, unlogged = (int(found[1]) if found else 0 for found in missed)
+        return Reading(made, undecided, log, unlogged)
 
     return read
 

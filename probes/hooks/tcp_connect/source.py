@@ -36,7 +36,7 @@ struct event { u64 ns; u32 pid; u16 rport; u16 unused; int error; u32 pad; char 
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
 BPF_TABLE("hash", u64, struct attempt, pending, 16384);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
-BPF_TABLE("array", u32, u64, lost, 1);
+BPF_TABLE("array", u32, u64, lost, 2); /* attempts, and entries of the log */
 BPF_QUEUE(events, struct event, 1024);
 """
     + everything()
@@ -69,7 +69,7 @@ static inline void begin(u64 id, struct attempt *attempt) {
 static inline void tally(struct attempt *attempt, int error) {
     struct slot *slot = slot_of(attempt), *all = sum_of_all();
     struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
-    u32 first = 0;
+    u32 log = 1;
     u64 *missed;
     event.ns = bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
@@ -90,7 +90,7 @@ static inline void tally(struct attempt *attempt, int error) {
     } else {
         TALLY(slot, all, other, 1);
     }
-    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
+    if (events.push(&event, 0) && (missed = lost.lookup(&log)))
         ADD(missed, 1);
 }
 

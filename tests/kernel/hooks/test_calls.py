@@ -25,7 +25,7 @@ from tests.support.events import server
 from tests.support.namespaces import namespace
 from tests.support.scenarios import Values, values
 
-pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+pytestmark = [pytest.mark.kernel]
 
 RUNGS = ("btf-tracepoint", "raw-tracepoint", "tracepoint")
 on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="calls of x86")
@@ -160,6 +160,7 @@ def _ours(row: Values, port: int) -> bool:
     return not port or row["rport"] in (port, None)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("size", [1000])
 def test_no_process_is_missing_from_the_sum_of_calls(modules: Modules, size: int) -> None:
     """Of 6,000 processes there is room for 4,096: the others are in a row of others."""
@@ -170,6 +171,7 @@ def test_no_process_is_missing_from_the_sum_of_calls(modules: Modules, size: int
         assert others["pid"] is None
 
 
+@pytest.mark.anywhere
 def test_no_connect_is_missing_from_the_sum_by_its_port(modules: Modules) -> None:
     """Of 10,000 processes there is room for 8,192: what ended is in one row, with its port."""
     with (
