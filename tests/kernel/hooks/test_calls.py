@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import socket
 import struct
 import subprocess
 import sys
@@ -123,6 +124,26 @@ def test_files_that_are_opened_by_calls_of_32_bits_are_seen(modules: Modules) ->
         pytest.skip("this kernel has no calls of i386")
     assert rows[pid] == (3, 0)
     assert rows[other] == (2, 2)
+
+
+def test_what_is_sent_by_mptcp_is_counted_as_tcp(modules: Modules) -> None:
+    with namespace(), server("127.0.0.1") as port, attached(modules, "sent", None) as attachment:
+        try:
+            s = socket.socket(proto=262)
+        except OSError:
+            pytest.skip("this kernel has no MPTCP")
+
+        def ours() -> int:
+            mine = [r for r in values(attachment) if r["pid"] == os.getpid()]
+            return sum(int(r["bytes"]) for r in mine if r["protocol"] == "tcp")
+
+        with s:
+            s.connect(("127.0.0.1", port))
+            before = ours()
+            s.sendall(b"x" * 1000)
+            while not s.recv(4096):
+                pass
+            assert ours() - before in (1000, 2000)  # the echo is ours, too
 
 
 # -- more processes than there is room for ---------------------------------------------------
