@@ -22,9 +22,9 @@ from probes.kernel import syscall_table
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
 from tests.support import calls
-from tests.support.events import server
+from tests.support.events import connect, free_port, server
 from tests.support.namespaces import namespace
-from tests.support.scenarios import Values, values
+from tests.support.scenarios import Values, rows_of, values
 
 pytestmark = [pytest.mark.kernel]
 
@@ -124,6 +124,19 @@ def test_files_that_are_opened_by_calls_of_32_bits_are_seen(modules: Modules) ->
         pytest.skip("this kernel has no calls of i386")
     assert rows[pid] == (3, 0)
     assert rows[other] == (2, 2)
+
+
+def test_what_the_log_has_no_room_for_is_counted_and_not_called_lost(modules: Modules) -> None:
+    """1,300 connects between two readings, of which the log keeps 1,024."""
+    with namespace(), attached(modules, "tcp-connect", None) as attachment:
+        port = free_port("127.0.0.1")
+        attachment.read()
+        assert connect("127.0.0.1", port, 1300) == 1300
+        sample = attachment.read()
+        (row,) = [r for r in rows_of(attachment, sample) if r["rport"] == port]
+        assert row["refused"] == 1300
+        assert sample.lost == 0
+        assert sample.unlogged == 1300 - len(sample.log) > 0
 
 
 def test_what_is_sent_by_mptcp_is_counted_as_tcp(modules: Modules) -> None:
