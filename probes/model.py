@@ -84,6 +84,11 @@ class Table(Protocol):
     fields: Mapping[str, int | slice]
     """C field (of the key, then of the value) -> where it stands in a row."""
 
+    @property
+    def keys(self) -> int:
+        """How many of a row's values, from the first on, are of its key."""
+        ...
+
     def rows(self) -> list[Flat]:
         """All entries in one go; per-CPU values summed. Raises ProbeError."""
         ...
@@ -111,11 +116,15 @@ class Table(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one reading gave: rows by `Hook.stored`, events not seen, and new log entries."""
+    """What one reading gave: rows by `Hook.stored`, events not seen, and new log entries.
+
+    unlogged: events that are counted in the rows, but for which the log had no room.
+    """
 
     rows: Iterable[Row] = ()
     lost: int = 0
     log: Iterable[Row] = ()
+    unlogged: int = 0
 
 
 class Attach(Protocol):
@@ -377,7 +386,7 @@ class Sample:
     time: monotonic seconds. wall: Unix seconds. epoch: changes when counting starts anew (another
     rung, attached again), so that no rate is made across it. rows: key -> row by `Hook.stored`.
     log: the events since the sample before. forgotten: rows that there are beside these, which were
-    left out to stay within the bound on memory.
+    left out to stay within the bound on memory. lost, unlogged: as in `Reading`.
     """
 
     status: Status
@@ -390,6 +399,7 @@ class Sample:
     log: tuple[Row, ...] = ()
     from_zero: bool = True
     forgotten: int = 0
+    unlogged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

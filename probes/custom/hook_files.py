@@ -220,7 +220,10 @@ def _whole(hook: Hook, reading: Reading) -> Reading:
     """The same, made here, where it may fail: rows of as many values as there are columns, each
     of its column's type, on which all that comes after relies."""
     return Reading(
-        _rows(reading.rows, hook.stored), int(reading.lost), _rows(reading.log, hook.log)
+        _rows(reading.rows, hook.stored),
+        int(reading.lost),
+        _rows(reading.log, hook.log),
+        int(reading.unlogged),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from probes.custom.spec import USER, Condition, Spec
 from probes.kernel.tracefs import Field
+from probes.toolkit.counters_c import everything
 from probes.toolkit.stacks import MAP
 
 TEXT = 32
@@ -52,7 +53,7 @@ struct key {{ {key} }};
 struct slot {{ {slot} }};
 BPF_TABLE("{map}", struct key, struct slot, rows, 4096);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
-{stacks}
+{everything}{stacks}
 static inline __attribute__((always_inline)) struct slot *slot_of(struct key *key) {{
     u32 first = 0;
     struct slot *slot = rows.lookup(key), *zero;
@@ -78,10 +79,9 @@ _TIMING = """
 struct calls {{ u64 depth, at[{deepest}]; }};
 BPF_TABLE("lru_hash", u64, struct calls, under_way, 10240);
 
-/* Each CPU has an idle task, and all of these have the number 0. */
+/* The task: an execve() by a thread returns under another number than it was called by. */
 static inline __attribute__((always_inline)) u64 this_thread(void) {{
-    u64 thread = bpf_get_current_pid_tgid();
-    return thread ? thread : 1ULL << 63 | bpf_get_smp_processor_id();
+    return bpf_get_current_task();
 }}
 
 static inline __attribute__((always_inline)) void begun(void) {{
@@ -138,7 +138,7 @@ def source(
     """
     known = fields or {}
     wanted = _conditions(spec.where, known, cgroups or {})
-    body = ["struct key made = {}, *key = &made; struct slot *slot;"]
+    body = ["struct key made = {}, *key = &made; struct slot *slot, *all = sum_of_all();"]
     if spec.latency:
         body += ["u64 took = ended(); if (!took) return 0;"]
     else:
@@ -147,18 +147,19 @@ def source(
         body += [f"s64 result = returned({how.result});"]
     body += [_filled(name, spec) for name in spec.by]
     body += [_field(i, known[name]) for i, name in enumerate(spec.fields)]
-    body += ["slot = slot_of(key); if (!slot) return 0;", "ADD(&slot->events, 1);"]
+    body += ["slot = slot_of(key);", "TALLY(slot, all, events, 1);"]
     if spec.ret:
         body += [
-            "if (result < 0 && result >= -4095) ADD(&slot->failed, 1);",
+            "if (result < 0 && result >= -4095) { TALLY(slot, all, failed, 1); }",
             # Not pointers: a sum of these is nothing, and would not fit.
             "else if (!((u64)result >> 40)) {"
-            " ADD(&slot->plain, 1); ADD(&slot->returned, result); }",
+            " TALLY(slot, all, plain, 1); TALLY(slot, all, returned, result); }",
         ]
     if spec.latency:
         body += [
-            "if (took > 1) { took -= 2; ADD(&slot->timed, 1); ADD(&slot->total_ns, took);"
-            " ADD(&slot->latency[bucket_of(took, 40)], 1); }"
+            "if (took > 1) { took -= 2; u64 bucket = bucket_of(took, 40);"
+            " TALLY(slot, all, timed, 1); TALLY(slot, all, total_ns, took);"
+            " TALLY(slot, all, latency[bucket], 1); }"
         ]
     parts = [_tables(spec, known), _RESULT if spec.reads_result else ""]
     if spec.latency:
@@ -194,6 +195,7 @@ def _tables(spec: Spec, fields: Mapping[str, Field]) -> str:
         key=" ".join(f"{part};" for part in dict.fromkeys(key) if part),
         slot=" ".join(slot),
         map="lru_hash" if shared else "lru_percpu_hash",
+        everything=everything(),
         stacks=MAP if "stack" in spec.by else "",
     )
 

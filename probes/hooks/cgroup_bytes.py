@@ -13,18 +13,24 @@ from probes.errors import ProbeError
 from probes.kernel import cgroups
 from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Table
+from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Table
 from probes.point import AttachType, CgroupAttach, CgroupLink
+from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm
+from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, row_of
 from probes.units import DASH, Unit
 
 # A socket's owner is who makes it. What accept() makes has none at first: it is looked up.
-_SOURCE = """
+_SOURCE = (
+    """
 struct who { u64 cgroup; u32 pid, unused; char comm[16]; };
 struct slot { u64 tx_packets, tx_bytes, rx_packets, rx_bytes; };
 struct owner { u32 pid; char comm[16]; };
 BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 4096);
+"""
+    + everything()
+    + """
 BPF_TABLE("lru_hash", u64, struct owner, owners, 16384);
 BPF_TABLE("lru_hash", u64, u32, strangers, 1024);
 
@@ -52,36 +58,38 @@ static inline struct slot *slot_of(struct __sk_buff *ctx) {
 }
 
 int egress(struct __sk_buff *ctx) {
-    struct slot *slot = slot_of(ctx);
-    if (slot) {
-        /* What a task sends is interrupted by what softirqs send and receive. */
-        ADD(&slot->tx_packets, ctx->gso_segs ? ctx->gso_segs : 1);
-        ADD(&slot->tx_bytes, ctx->len);
-    }
+    struct slot *slot = slot_of(ctx), *all = sum_of_all();
+    u64 packets = ctx->gso_segs ? ctx->gso_segs : 1, bytes = ctx->len;
+    /* What a task sends is interrupted by what softirqs send and receive. */
+    TALLY(slot, all, tx_packets, packets);
+    TALLY(slot, all, tx_bytes, bytes);
     return 1;
 }
 
 int ingress(struct __sk_buff *ctx) {
-    struct slot *slot = slot_of(ctx);
-    if (slot) {
-        ADD(&slot->rx_packets, ctx->gso_segs ? ctx->gso_segs : 1);
-        ADD(&slot->rx_bytes, ctx->len);
-    }
+    struct slot *slot = slot_of(ctx), *all = sum_of_all();
+    u64 packets = ctx->gso_segs ? ctx->gso_segs : 1, bytes = ctx->len;
+    TALLY(slot, all, rx_packets, packets);
+    TALLY(slot, all, rx_bytes, bytes);
     return 1;
 }
 """
+)
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
     table, columns = opening.tables["rows"], opening.hook.stored
     owners, strangers = opening.tables["owners"], opening.tables["strangers"]
     row, paths, held = row_of(columns, table), cgroups.Paths(), SocketOwners()
+    others = Others(opening)
+
+    def of(entry: Flat) -> Row:
+        return filled(columns, row(entry), {"cgroup": paths.of(int(entry[0]))})
 
     def read() -> Reading:
         _introduce(held, owners, strangers)
-        return Reading(
-            [filled(columns, row(e), {"cgroup": paths.of(int(e[0]))}) for e in table.rows()]
-        )
+        others.before()
+        return Reading(others.rows(table.rows(), of))
 
     return read
 

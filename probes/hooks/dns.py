@@ -9,13 +9,15 @@ from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.point import Uprobe, Uretprobe
 from probes.toolkit import decode
 from probes.toolkit.columns import latency
+from probes.toolkit.counters_c import everything
 from probes.toolkit.libraries import LIBC, Probed, following, own_libc
 from probes.toolkit.readers import logged
 from probes.units import Unit
 
 # A call is under way once for each thread: where two programs run at one function, the second
 # finds it begun, or counted already.
-_SOURCE = """
+_SOURCE = (
+    """
 struct who { u64 pid; char comm[16]; char host[64]; };
 struct slot { u64 lookups, failed, error, total_ns, latency[40]; };
 struct asked { u64 at; char host[64]; };
@@ -25,6 +27,9 @@ BPF_TABLE("lru_hash", u64, struct asked, under_way, 4096);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 1024);
+"""
+    + everything()
+    + """
 
 int lookup(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
@@ -39,7 +44,7 @@ int answer(struct pt_regs *ctx) {
     struct asked *asked = under_way.lookup(&thread);
     struct event event = {.pid = thread >> 32, .error = -(s64)(int)PT_REGS_RC(ctx)};
     struct who key = {.pid = thread >> 32};
-    struct slot *slot, *zero;
+    struct slot *slot, *zero, *all = sum_of_all();
     u32 first = 0;
     if (!asked)
         return 0;
@@ -54,20 +59,21 @@ int answer(struct pt_regs *ctx) {
         rows.insert(&key, zero);
         slot = rows.lookup(&key);
     }
-    if (slot) {
-        ADD(&slot->lookups, 1);
-        ADD(&slot->total_ns, event.ns);
-        ADD(&slot->latency[bucket_of(event.ns, 40)], 1);
-        if (event.error) {
-            ADD(&slot->failed, 1);
+    u64 bucket = bucket_of(event.ns, 40);
+    TALLY(slot, all, lookups, 1);
+    TALLY(slot, all, total_ns, event.ns);
+    TALLY(slot, all, latency[bucket], 1);
+    if (event.error) {
+        TALLY(slot, all, failed, 1);
+        if (slot)
             slot->error = event.error;
-        }
     }
     if (events.push(&event, 0) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
     return 0;
 }
 """
+)
 
 # netdb.h of glibc and musl
 _ERRORS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,15 +11,21 @@ from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fentry, Fexit, Kprobe, Kretprobe, Tracepoint
 from probes.toolkit import decode
+from probes.toolkit.counters_c import everything
 from probes.toolkit.readers import logged
 from probes.toolkit.syscalls_c import compat
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
+_NONE_SEES = (
+    "what io_uring opens, what is opened by a handle, and what seccomp refuses are not seen"
+)
+_OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
 _TYPES = ("pt_regs",)
 
 # The name is read when the call returns: the kernel has read it by then, so that it is in memory.
-_COUNT = """
+_COUNT = (
+    """
 struct who { u64 pid; char comm[16]; };
 struct slot { u64 opens, failed, error; };
 struct event { u64 pid; s64 result; char comm[16], path[240]; };
@@ -26,6 +33,9 @@ BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
 BPF_TABLE("lru_hash", u64, u64, calls, 8192);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 8192);
+"""
+    + everything()
+    + """
 
 static inline void begun(u64 path) {
     u64 thread = bpf_get_current_pid_tgid();
@@ -36,7 +46,7 @@ static inline void ended(s64 result) {
     u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread), *missed;
     struct event event = {.pid = thread >> 32, .result = result};
     struct who key = {.pid = thread >> 32};
-    struct slot none = {}, *slot;
+    struct slot none = {}, *slot, *all = sum_of_all();
     u32 first = 0;
     if (!path)
         return;
@@ -49,17 +59,17 @@ static inline void ended(s64 result) {
         rows.insert(&key, &none);
         slot = rows.lookup(&key);
     }
-    if (slot) {
-        ADD(&slot->opens, 1);
-        if (result < 0) {
-            ADD(&slot->failed, 1);
+    TALLY(slot, all, opens, 1);
+    if (result < 0) {
+        TALLY(slot, all, failed, 1);
+        if (slot)
             slot->error = -result;
-        }
     }
     if (events.push(&event, 0) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
 }
 """
+)
 _FUNCTION = """
 int enter(u64 *ctx) { begun(ctx[1]); return 0; }
 int leave(u64 *ctx) { ended((int)ctx[3]); return 0; }
@@ -77,25 +87,42 @@ int leave(u64 *ctx) { ended(ctx[2]); return 0; }
 _TYPED = """
 int enter(u64 *ctx) {
     struct pt_regs *regs = ARG(ctx, 0, struct pt_regs *);
-    if (IS_COMPAT(regs->FIELD))
+    u32 call = ctx[1];
+    if (call == COMPAT_OPENAT || call == OPENAT2) {
+        if (is_compat()) {
+            begun((u32)COMPAT_PARM2(regs));
+            return 0;
+        }
+    } else if ((call == COMPAT_OPEN || call == COMPAT_CREAT) && is_compat()) {
+        begun((u32)COMPAT_PARM1(regs));
         return 0;
-    if (ctx[1] == OPENAT || ctx[1] == OPENAT2)
-        begun(PT_REGS_PARM2(regs));
-    else if (ctx[1] == OPEN || ctx[1] == CREAT)
-        begun(PT_REGS_PARM1(regs));
+    }
+    call &= ~X32;
+    if (call != OPENAT && call != OPENAT2 && call != OPEN && call != CREAT)
+        return 0;
+    if (is_compat())
+        return 0;
+    begun(call == OPENAT || call == OPENAT2 ? PT_REGS_PARM2(regs) : PT_REGS_PARM1(regs));
     return 0;
 }
 int leave(u64 *ctx) { ended(ctx[1]); return 0; }
 """
+_ON_X86 = platform.machine() == "x86_64"
 
 
-def _typed() -> str:
+def _typed(_: str = "") -> str:
     numbers = {n.upper(): syscall_table.number(n) for n in ("open", "openat", "openat2", "creat")}
+    # openat2 has the same number in all tables. i386's, and those of 32-bit ARM
+    numbers |= {"COMPAT_OPEN": 5, "COMPAT_CREAT": 8, "COMPAT_OPENAT": 295 if _ON_X86 else 322}
+    numbers |= {"X32": syscall_table.X32 if _ON_X86 else 0}
     head = "".join(
-        f"#define {name} ((u64){-1 if number is None else number})\n"
+        f"#define {name} ((u32){-1 if number is None else number})\n"
         for name, number in numbers.items()
     )
-    return head + compat() + _COUNT + _TYPED
+    for place, register in ((1, "bx"), (2, "cx")):
+        read = f"(regs)->{register}" if _ON_X86 else f"PT_REGS_PARM{place}(regs)"
+        head += f"#define COMPAT_PARM{place}(regs) {read}\n"
+    return head + compat(typed=True) + _COUNT + _TYPED
 
 
 def _calls() -> tuple[Program, ...]:
@@ -156,6 +183,7 @@ HOOK = Hook(
                 Program("leave", Fexit("do_sys_openat2")),
                 Program("enter", Fentry("do_sys_openat2")),
             ),
+            misses=_NONE_SEES,
         ),
         Rung(
             "kprobe",
@@ -167,7 +195,7 @@ HOOK = Hook(
                 Program("leave", Kretprobe("do_sys_openat2")),
                 Program("enter", Kprobe("do_sys_openat2")),
             ),
-            misses=FEW_RETURNS,
+            misses=f"{FEW_RETURNS}; {_NONE_SEES}",
         ),
         # Only these calls run it; what follows runs at every system call.
         Rung(
@@ -176,17 +204,19 @@ HOOK = Hook(
             _OPEN,
             source=_COUNT + _TRACEFS,
             programs=_calls(),
+            misses=f"{_NONE_SEES}; {_OTHER_ABIS}",
         ),
         Rung(
             "btf-tracepoint",
             f"Linux 5.5, BTF, {_LOADS}",
             _OPEN,
-            source=_typed(),
-            types=_TYPES,
+            source=_typed,
+            types=(*_TYPES, "task_struct", "thread_info"),
             programs=(
                 Program("leave", BtfTracepoint("sys_exit")),
                 Program("enter", BtfTracepoint("sys_enter")),
             ),
+            misses=_NONE_SEES,
         ),
     ),
     order=62,

@@ -6,34 +6,37 @@ from typing import Any
 
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
+from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm, packet_protocol
 from probes.toolkit.readers import by_columns
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _TYPES = ("sock",)
-_COUNT = """
+_COUNT = (
+    """
 struct who { u64 pid, protocol; char comm[16]; };
 struct slot { u64 bytes, sends, failed; };
 BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
+"""
+    + everything()
+    + """
 
 static inline void sent(u64 protocol, int result) {
     struct who key = {.pid = bpf_get_current_pid_tgid() >> 32, .protocol = protocol};
-    struct slot none = {}, *slot;
+    struct slot none = {}, *slot, *all = sum_of_all();
     bpf_get_current_comm(key.comm, 16);
     slot = rows.lookup(&key);
     if (!slot) {
         rows.insert(&key, &none);
         slot = rows.lookup(&key);
-        if (!slot)
-            return;
     }
     /* Tasks on one CPU take turns, also in the middle of this. */
-    ADD(&slot->sends, 1);
+    TALLY(slot, all, sends, 1);
     if (result < 0)
-        ADD(&slot->failed, 1);
+        TALLY(slot, all, failed, 1);
     else
-        ADD(&slot->bytes, result);
+        TALLY(slot, all, bytes, result);
 }
 
 static inline int counts(u16 family, u16 protocol) {
@@ -41,6 +44,7 @@ static inline int counts(u16 family, u16 protocol) {
            (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
 }
 """
+)
 # Of a socket in a sockhash, ours (sk-msg) or somebody's, calls go to tcp_bpf_sendmsg instead.
 # A call on an IPv6 socket to an IPv4 address goes through udp_sendmsg within udpv6_sendmsg: the
 # inner one is on a socket of IPv6, and is left to the outer one.
@@ -48,6 +52,8 @@ _FEXIT = """
 int tcp_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
 int tcp_page_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[5]); return 0; }
 int tcp_bpf_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
+int tls_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
+int mptcp_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
 int udp_sent(u64 *ctx) {
     if (ARG(ctx, 0, struct sock *)->__sk_common.skc_family == AF_INET)
         sent(IPPROTO_UDP, ctx[3]);
@@ -61,6 +67,8 @@ BPF_TABLE("lru_hash", u64, u64, inside, 8192);
 int tcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int tcp_page_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int tcp_bpf_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
+int tls_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
+int mptcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int udp_sent(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     if (!inside.lookup(&thread))
@@ -82,7 +90,7 @@ int udp6_sent(struct pt_regs *ctx) {
 _TYPED = """
 int any_sent(u64 *ctx) {
     struct sock *sk = ARG(ctx, 0, struct sock *);
-    u16 protocol = sk->sk_protocol;
+    u16 protocol = sk->sk_protocol == 262 /* MPTCP */ ? IPPROTO_TCP : sk->sk_protocol;
     if (counts(sk->__sk_common.skc_family, protocol))
         sent(protocol, ctx[1]);
     return 0;
@@ -90,6 +98,8 @@ int any_sent(u64 *ctx) {
 """
 _MAPPED = "what goes through programs on messages (sk_msg) is not seen"
 _PAGES = "what sendfile() sends by a way of its own (before Linux 6.5) is not seen"
+_TLS = "what the kernel encrypts (kTLS) is not seen"
+_MPTCP = "what is sent by MPTCP is not seen"
 
 
 def _protocol(number: Any) -> str:
@@ -130,6 +140,8 @@ HOOK = Hook(
                 Program("udp6_sent", Fexit("udpv6_sendmsg")),
                 Program("tcp_bpf_sent", Fexit("tcp_bpf_sendmsg"), True, _MAPPED),
                 Program("tcp_page_sent", Fexit("tcp_sendpage"), True, _PAGES),
+                Program("tls_sent", Fexit("tls_sw_sendmsg"), True, _TLS),
+                Program("mptcp_sent", Fexit("mptcp_sendmsg"), True, _MPTCP),
             ),
         ),
         Rung(
@@ -145,6 +157,8 @@ HOOK = Hook(
                 Program("udp6_begins", Kprobe("udpv6_sendmsg", arguments=False)),
                 Program("tcp_bpf_sent", Kretprobe("tcp_bpf_sendmsg"), True, _MAPPED),
                 Program("tcp_page_sent", Kretprobe("tcp_sendpage"), True, _PAGES),
+                Program("tls_sent", Kretprobe("tls_sw_sendmsg"), True, _TLS),
+                Program("mptcp_sent", Kretprobe("mptcp_sendmsg"), True, _MPTCP),
             ),
             misses=FEW_RETURNS,
         ),

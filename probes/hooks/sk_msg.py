@@ -10,6 +10,7 @@ from __future__ import annotations
 from probes.model import Column, Hook, Kind, Program, Reach, Rung
 from probes.point import AttachType, CgroupLink, SkMsgAttach, SkMsgLink
 from probes.toolkit import sockets_c
+from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import address
 from probes.toolkit.readers import by_columns
 from probes.units import Unit
@@ -24,6 +25,7 @@ struct slot { u64 messages, bytes; };
 BPF_SOCKHASH(sockets, struct pair, 16384);
 BPF_TABLE("lru_hash", struct pair, struct slot, rows, 8192);
 """
+    + everything()
     + sockets_c.OF_SOCK_OPS.replace("ends_of", "ends_of_socket")
     + sockets_c.OF_SK_MSG
     + """
@@ -39,13 +41,12 @@ int established(struct bpf_sock_ops *ctx) {
 
 int message(struct sk_msg_md *ctx) {
     struct pair pair = {};
-    struct slot none = {}, *slot;
+    struct slot none = {}, *slot, *all = sum_of_all();
+    u64 size = READ(ctx->size);
     ends_of(ctx, pair.laddr, pair.raddr, &pair.lport, &pair.rport);
     slot = rows.lookup_or_try_init(&pair, &none);
-    if (slot) {
-        ADD(&slot->messages, 1);
-        ADD(&slot->bytes, READ(ctx->size));
-    }
+    TALLY(slot, all, messages, 1);
+    TALLY(slot, all, bytes, size);
     return SK_PASS;
 }
 """

@@ -10,34 +10,41 @@ from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, TargetKind
 from probes.toolkit import decode
 from probes.toolkit.columns import latency
+from probes.toolkit.counters_c import everything
 from probes.toolkit.readers import by_columns
 from probes.toolkit.syscalls_c import rungs, source
 from probes.units import Unit
 
 # The name is that of the latest call: a process may exec() in between.
-_COUNT = """
+_COUNT = (
+    """
 struct slot { u64 calls, errors, total_ns; char comm[16]; u64 latency[40]; };
+struct sum { u64 calls, errors, total_ns, latency[40]; };
 BPF_TABLE("lru_hash", u32, struct slot, rows, 4096);
-
+"""
+    + everything("struct sum")
+    + """
 static inline void count(u32 id, u64 ns, long result, int timed) {
     u32 pid = bpf_get_current_pid_tgid() >> 32;
     struct slot zero = {}, *slot = rows.lookup(&pid);
+    struct sum *all = sum_of_all();
     if (!slot) {
         rows.insert(&pid, &zero);
         slot = rows.lookup(&pid);
-        if (!slot)
-            return;
     }
-    bpf_get_current_comm(slot->comm, sizeof(slot->comm));
-    ADD(&slot->calls, 1);
+    if (slot)
+        bpf_get_current_comm(slot->comm, sizeof(slot->comm));
+    TALLY(slot, all, calls, 1);
     if (timed) {
-        ADD(&slot->total_ns, ns);
-        ADD(&slot->latency[bucket_of(ns, 40)], 1);
+        u64 bucket = bucket_of(ns, 40);
+        TALLY(slot, all, total_ns, ns);
+        TALLY(slot, all, latency[bucket], 1);
     }
     if (result < 0 && result >= -4095)
-        ADD(&slot->errors, 1);
+        TALLY(slot, all, errors, 1);
 }
 """
+)
 
 
 def _source(how: str) -> Callable[[str], str]:
@@ -76,7 +83,7 @@ HOOK = Hook(
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
         Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
-        *latency("calls", "time in the call"),
+        *latency("latency", "time in the call"),
     ),
     ladder=rungs(_source, by_columns()),
     order=65,

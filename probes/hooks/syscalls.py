@@ -11,20 +11,35 @@ from probes.model import Column, Hook, Kind, Opening, Reading, Rung
 from probes.toolkit import decode
 from probes.toolkit.columns import latency
 from probes.toolkit.readers import row_from, row_of
-from probes.toolkit.syscalls_c import COMPAT, rungs, source
+from probes.toolkit.syscalls_c import OTHER, rungs, source
 from probes.units import Unit
 
-# One slot for each number. `errnos` is a map of its own: errors are rare, and which ones is asked
-# only of those that happen.
+# One slot for each number of the machine's own table; calls through others (32-bit, x32) are rare,
+# and have a map of their own. `errnos` is one, too: which ones is asked only of those that happen.
 _COUNT = """
 struct slot { u64 calls, errors, total_ns, latency[40]; };
 BPF_PERCPU_ARRAY(rows, struct slot, SLOTS);
+BPF_TABLE("percpu_hash", u32, struct slot, foreign, 256);
+BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
 struct failure { u32 id, error; };
 struct failures { u64 times; };
 BPF_TABLE("lru_percpu_hash", struct failure, struct failures, errnos, 2048);
 
+static inline struct slot *foreign_slot(u32 *id) {
+    u32 first = 0;
+    struct slot *slot = foreign.lookup(id), *zero = blank.lookup(&first);
+    if (slot || !zero)
+        return slot;
+    foreign.insert(id, zero);
+    slot = foreign.lookup(id);
+    if (slot)
+        return slot;
+    *id = OTHER; /* the map is full */
+    return rows.lookup(id);
+}
+
 static inline void count(u32 id, u64 ns, long result, int timed) {
-    struct slot *slot = rows.lookup(&id);
+    struct slot *slot = id < SLOTS ? rows.lookup(&id) : foreign_slot(&id);
     if (!slot)
         return;
     slot->calls++;
@@ -46,18 +61,20 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    rows, errnos = opening.tables["rows"], opening.tables["errnos"]
-    row = row_of(opening.hook.stored, rows)
-    calls, mostly = rows.fields["calls"], [c.name for c in opening.hook.stored].index("top_errno")
+    tables = [opening.tables[name] for name in ("rows", "foreign")]
+    columns = opening.hook.stored
+    readers = [(table, row_of(columns, table), table.fields["calls"]) for table in tables]
+    errnos, mostly = opening.tables["errnos"], [c.name for c in columns].index("top_errno")
 
     def read() -> Reading:
         most = _most(errnos.rows())
         made = []
-        for entry in rows.used():
-            if entry[calls]:
-                plain = list(row(entry))
-                plain[mostly] = most.get(int(entry[0]))
-                made.append(tuple(plain))
+        for table, row, calls in readers:
+            for entry in table.used():
+                if entry[calls]:
+                    plain = list(row(entry))
+                    plain[mostly] = most.get(int(entry[0]))
+                    made.append(tuple(plain))
         return Reading(made)
 
     return read
@@ -84,7 +101,8 @@ def _proc(opening: Opening) -> Callable[[], Reading]:
 
 
 def _name(number: object) -> str:
-    return "32-bit calls" if number == COMPAT else syscall_table.name(int(number))  # type: ignore[call-overload]
+    assert isinstance(number, int)
+    return "other numbers" if number == OTHER else syscall_table.name(number)
 
 
 HOOK = Hook(
@@ -99,12 +117,12 @@ HOOK = Hook(
             field="key",
             decode=_name,
             width=18,
-            help="by the architecture's table; all calls of 32-bit processes together",
+            help="by the architecture's table, or by that of 32-bit or x32 calls",
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
         Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
         Column("top_errno", "Mostly", width=10, help="the most frequent errno since attach"),
-        *latency("calls", "time in the call"),
+        *latency("latency", "time in the call"),
     ),
     ladder=(
         *rungs(partial(source, _COUNT), _open),

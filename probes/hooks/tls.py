@@ -9,6 +9,7 @@ from probes.model import Column, Hook, Kind, Opening, Program, Row, Rung, Value
 from probes.point import Uprobe
 from probes.toolkit import decode
 from probes.toolkit.columns import latency
+from probes.toolkit.counters_c import everything
 from probes.toolkit.libraries import Probed, following, own_libc
 from probes.toolkit.readers import logged
 from probes.units import Unit
@@ -17,7 +18,8 @@ from probes.units import Unit
 # decides it or not. OpenSSL says by SSL_get_error whether a call that returned -1 only has to wait;
 # a session that is freed before that was given up. A call within another one (SSL_connect calls
 # SSL_do_handshake) is of the same session, and decides it once.
-_SOURCE = """
+_SOURCE = (
+    """
 #define OPENSSL 1
 #define GNUTLS 2
 #define GIVEN_UP 4096
@@ -34,6 +36,9 @@ BPF_TABLE("lru_hash", struct who, u64, versions, 4096);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 1024);
+"""
+    + everything()
+    + """
 
 static inline void who_is(struct who *who, u64 library) {
     who->pid = bpf_get_current_pid_tgid() >> 32;
@@ -53,7 +58,7 @@ static inline void decided(struct session *session, u64 library, u64 error) {
     struct begin *begun = under_way.lookup(session);
     struct event event = {.pid = session->pid, .library = library, .error = error};
     struct who key = {};
-    struct slot *slot, *zero;
+    struct slot *slot, *zero, *all = sum_of_all();
     u32 first = 0;
     u64 *missed;
     if (!begun)
@@ -67,15 +72,14 @@ static inline void decided(struct session *session, u64 library, u64 error) {
         rows.insert(&key, zero);
         slot = rows.lookup(&key);
     }
-    if (slot) {
-        ADD(&slot->handshakes, 1);
-        if (error) {
-            ADD(&slot->failed, 1);
-        } else {
-            ADD(&slot->completed, 1);
-            ADD(&slot->total_ns, event.ns);
-            ADD(&slot->latency[bucket_of(event.ns, 40)], 1);
-        }
+    u64 bucket = bucket_of(event.ns, 40);
+    TALLY(slot, all, handshakes, 1);
+    if (error) {
+        TALLY(slot, all, failed, 1);
+    } else {
+        TALLY(slot, all, completed, 1);
+        TALLY(slot, all, total_ns, event.ns);
+        TALLY(slot, all, latency[bucket], 1);
     }
     if (events.push(&event, 0) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
@@ -160,6 +164,7 @@ int gnutls_version(struct pt_regs *ctx) {
 }
 int idle(struct pt_regs *ctx) { return 0; }
 """
+)
 
 _OPENSSL = (
     Probed("openssl_free", "SSL_free"),

@@ -123,6 +123,11 @@ class BpfTable:
             raise LoadFailed(f"the per-CPU map {self.name} holds something other than u64 counters")
 
     @property
+    def keys(self) -> int:
+        """How many of a row's values, from the first on, are of its key."""
+        return self._key.columns
+
+    @property
     def _stride(self) -> int:
         """Bytes that the kernel hands out for each entry."""
         return self._value.size * self._cpus

@@ -546,6 +546,7 @@ class Attachment:
             epoch=standing.epoch if standing is not None else 0,
             rows=rows,
             lost=reading.lost,
+            unlogged=reading.unlogged,
             cost=cost,
             log=tuple(reading.log),
             from_zero=standing.rung.from_zero if standing is not None else True,

@@ -23,6 +23,7 @@ from probes.recording.encoder import (
     IN_ORDER,
     MEMORY,
     RESTATED,
+    UNLOGGED,
     Clock,
     Layout,
     Tick,
@@ -35,7 +36,7 @@ Samples = tuple[Sample, ...]
 MOST_ROWS = 1 << 16
 MOST_HOOKS, MOST_SAMPLES, MOST_COLUMNS = 256, 1 << 14, 256
 MOST_REFUSALS, MOST_RULES, MOST_LOG = 16, 1 << 13, 1 << 16
-MOST_FLAGS = 1 << 5
+MOST_FLAGS = 1 << 6
 MOST_MEMORY, MOST_SLOWED, MOST_COUNT = 1 << 50, 1 << 32, 1 << 80
 LATEST = 1 << 36
 """Unix seconds that a moment may have (the year 4147)."""
@@ -183,12 +184,13 @@ class Numbers(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A sample without its rows. memory: of its maps. order: for each row its place before, from 1
-    on; 0: it is new; None: as before."""
+    """A sample without its rows. memory: of its maps. unlogged: as in Sample. order: for each row
+    its place before, from 1 on; 0: it is new; None: as before."""
 
     numbers: Numbers
     status: Status
     memory: int | None
+    unlogged: int
     time: float
     wall: float
     before: Sample | None
@@ -234,7 +236,16 @@ def _read_samples(
         entries, zero = tuple(log[at[2] : ends[2]]), n.flags & FROM_ZERO != 0
         samples.append(
             Sample(
-                h.status, h.time, h.wall, epoch + n.epoch, rows, lost + n.lost, cost, entries, zero
+                h.status,
+                h.time,
+                h.wall,
+                epoch + n.epoch,
+                rows,
+                lost + n.lost,
+                cost,
+                entries,
+                zero,
+                unlogged=h.unlogged,
             )
         )
         at = ends
@@ -273,7 +284,7 @@ def _read_headers(
     data.take(OBJECT * number)
     columns = data.whole(number, len(Numbers._fields))
     written = [Numbers(*row) for row in zip(*columns, strict=True)]
-    befores, stated, headers = [], list[tuple[Status, int | None]](), []
+    befores, stated, headers = [], list[tuple[Status, int | None, int]](), []
     for n in written:
         if not (
             0 <= n.place <= len(known) and 0 <= n.flags < MOST_FLAGS and n.rows >= 0 and n.log >= 0
@@ -290,13 +301,17 @@ def _read_headers(
             raise Malformed("a sample is another hook's")
         known_memory = before.cost.map_memory if before and before.cost else None
         memory = data.count(MOST_MEMORY) if n.flags & MEMORY else known_memory
+        unlogged = before.unlogged if before is not None else 0
+        if n.flags & UNLOGGED:
+            unlogged = data.count(MOST_COUNT) or 0
         befores.append(before)
-        stated.append((status, memory))
-    for n, before, (status, memory) in zip(written, befores, stated, strict=True):
+        stated.append((status, memory, unlogged))
+    for n, before, (status, memory, unlogged) in zip(written, befores, stated, strict=True):
         time, wall = clocks[0].step(n.time), clocks[1].step(n.wall)
         if time is None or wall is None or max(time, wall) >= LATEST:
             raise Malformed("a time is none")
-        headers.append(_Header(n, status, memory, time, wall, before, _read_order(data, n, before)))
+        order = _read_order(data, n, before)
+        headers.append(_Header(n, status, memory, unlogged, time, wall, before, order))
     return headers
 
 

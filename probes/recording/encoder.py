@@ -146,6 +146,8 @@ def _write_samples(
             _write_status(out, sample.status)
         if flag & MEMORY:
             out.count(sample.cost.map_memory if sample.cost else None)
+        if flag & UNLOGGED:
+            out.count(sample.unlogged)
     kept: list[Row] = []
     base: list[Row] = []
     new: list[Row] = []
@@ -169,9 +171,9 @@ def _write_samples(
 
 
 _FREE = Cost()
-COSTS, FROM_ZERO, RESTATED, IN_ORDER, MEMORY = 1, 2, 4, 8, 16
+COSTS, FROM_ZERO, RESTATED, IN_ORDER, MEMORY, UNLOGGED = 1, 2, 4, 8, 16, 32
 """What is so of a sample: it has a cost, it began at zero, its status follows, its rows are those
-of before, and (since format 2) its maps' memory follows."""
+of before, and (since format 2) its maps' memory, and how many events have no log entry, follow."""
 
 
 def _flags(sample: Sample, was: Sample | None) -> int:
@@ -182,6 +184,7 @@ def _flags(sample: Sample, was: Sample | None) -> int:
         | (was is None or was.status != sample.status) * RESTATED
         | (was is not None and _in_order(sample, was)) * IN_ORDER
         | (sample.cost is not None and sample.cost.map_memory != known.map_memory) * MEMORY
+        | (sample.unlogged != (was.unlogged if was else 0)) * UNLOGGED
     )
 
 

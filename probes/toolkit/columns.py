@@ -11,7 +11,8 @@ from probes.units import Unit
 def latency(counted: str, what: str) -> tuple[Column, ...]:
     """How long something took: `total_ns` and `latency` of the map, mean and p99 made of them.
 
-    counted: the column that says how many were timed. what: the time, in words.
+    counted: the column that says how many were timed; "latency" itself where it counts fewer
+    than any other. what: the time, in words.
     """
     return (
         Column("total_ns", "Total", Unit.NS, Kind.COUNTER, "total_ns", hidden=True, help=what),
@@ -45,10 +46,14 @@ def latency(counted: str, what: str) -> tuple[Column, ...]:
 
 
 def mean(total: str, number: str) -> Callable[[Mapping[str, Value]], Value]:
-    """Derives total / number over the window; None where nothing happened in it."""
+    """Derives total / number over the window; None where nothing happened in it.
+
+    number: a counter, or a histogram of what is counted.
+    """
 
     def derive(added: Mapping[str, Value]) -> Value:
         t, n = added[total], added[number]
+        n = sum(n) if isinstance(n, tuple) else n
         if not isinstance(t, int | float) or not isinstance(n, int | float) or not n:
             return None
         return float(t / n)

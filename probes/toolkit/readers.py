@@ -14,6 +14,7 @@ from typing import Any
 from probes.errors import Gone, ProbeError
 from probes.kernel.netlink import route
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.others import Others
 from probes.toolkit.tick_cache import once, shared
 from probes.units import Unit
 
@@ -26,12 +27,21 @@ Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
 
 
 def by_columns(name: str = "rows") -> Open:
-    """Every entry of one map, a row each: each stored column from the C field it names."""
+    """Every entry of one map, a row each: each stored column from the C field it names.
+
+    With a row of others, where the C counts `everything`.
+    """
 
     def open(opening: Opening) -> Callable[[], Reading]:
-        table = opening.tables[name]
+        table, others = opening.tables[name], Others(opening, name)
         row = row_of(opening.hook.stored, table)
-        return lambda: Reading([row(entry) for entry in table.rows()])
+
+        def read() -> Reading:
+            others.before()
+            entries = table.rows()
+            return Reading(others.rows(entries, row))
+
+        return read
 
     return open
 
@@ -62,23 +72,26 @@ def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None
     """Every entry of the map `rows`, and a log entry of each in the queue `events`.
 
     entry: the hook's log row of a queue's entry, by C field. extra: what another map knows of a
-    row, by column. Events that the queue had no room for are those in the array `lost`.
+    row, by column. Events that the queue had no room for, so that no log has them, are those in
+    the array `lost`.
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
         tables, columns = opening.tables, opening.hook.stored
         rows, events, lost = tables["rows"], tables["events"], tables["lost"]
         row = row_of(columns, rows)
-        known = extra(opening) if extra is not None else None
+        known, others = extra(opening) if extra is not None else None, Others(opening)
 
         def read() -> Reading:
             log = [entry(record(events, e)) for e in events.drain()]
-            made = [row(e) for e in rows.rows()]
+            others.before()
+            entries = rows.rows()
+            made = others.rows(entries, row)
             if known is not None:
                 of_row = known()
                 made = [filled(columns, r, of_row(r)) for r in made]
             missed = lost.row((0,))
-            return Reading(made, int(missed[1]) if missed else 0, log)
+            return Reading(made, 0, log, int(missed[1]) if missed else 0)
 
         return read
 

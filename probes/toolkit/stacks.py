@@ -8,7 +8,8 @@ from operator import add
 from typing import Any
 
 from probes.kernel import kallsyms
-from probes.model import Kind, Opening, Reading, Row, Table, Value
+from probes.model import Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.others import Others
 from probes.toolkit.readers import row_of
 from probes.toolkit.user_symbols import UserSymbols
 
@@ -104,15 +105,17 @@ def by_stack(name: str = "rows") -> Callable[[Opening], Callable[[], Reading]]:
         keys = [i for i, c in enumerate(columns) if c.kind is Kind.KEY]
         summed = [i for i, c in enumerate(columns) if c.kind in (Kind.COUNTER, Kind.HISTOGRAM)]
 
-        lost = opening.tables.get("lost")
+        lost, others = opening.tables.get("lost"), Others(opening, name, by_process=False)
+
+        def of(entry: Flat) -> Row:
+            kernel, user, pid = (int(entry[p]) for p in places)
+            values = list(row(entry))
+            values[at] = stacks.text(kernel, user, pid)
+            return tuple(values)
 
         def read() -> Reading:
-            made = []
-            for entry in table.rows():
-                kernel, user, pid = (int(entry[p]) for p in places)
-                values = list(row(entry))
-                values[at] = stacks.text(kernel, user, pid)
-                made.append(tuple(values))
+            others.before()
+            made = others.rows(table.rows(), of)
             missed = lost.row((0,)) if lost is not None else None
             return Reading(merged(made, keys, summed), int(missed[1]) if missed else 0)
 

@@ -73,6 +73,30 @@ def connect(host: str, port: int, times: int = 1) -> int:
     return failed
 
 
+@contextmanager
+def exhausted_ports(host: str, port: int, there: int, error: int, more: int) -> Iterator[None]:
+    """Holds connections by all ports that there are, and tries to make more, which fail so."""
+    with ExitStack() as stack:
+        for given in (*[0] * there, *[error] * more):
+            s = stack.enter_context(socket.socket(_family(host)))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
+            assert s.connect_ex((host, port)) == given
+        yield
+
+
+@contextmanager
+def same_ends(host: str, port: int, own: int, error: int, times: int) -> Iterator[None]:
+    """Holds a connection from a port of its own; sockets of the same port fail to connect so."""
+    with ExitStack() as stack:
+        for given in (0, *[error] * times):
+            s = stack.enter_context(socket.socket(_family(host)))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((host, own))
+            assert s.connect_ex((host, port)) == given
+        yield
+
+
 def talk(host: str, port: int, messages: int) -> socket.socket:
     """An open connection over which so many messages went there and back."""
     s = socket.create_connection((host, port))

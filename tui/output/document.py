@@ -159,7 +159,10 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
         "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],
         "rows": rows(snapshot),
         **(
-            {"log": [_log(snapshot.hook.log, entry) for entry in sample.log]}
+            {
+                "log": [_log(snapshot.hook.log, entry) for entry in sample.log],
+                "unlogged": sample.unlogged,
+            }
             if snapshot.hook.log
             else {}
         ),
@@ -257,6 +260,8 @@ def text(group: Sequence[Snapshot]) -> str:
         lines.append(f"  note: {printable(status.note)}")
     if lost := sum(s.sample.lost for s in group):
         lines.append(f"  {count(lost)} events were not seen (a map was full)")
+    if unlogged := sum(s.sample.unlogged for s in group):
+        lines.append(f"  {count(unlogged)} events are counted, but not in the log (it was full)")
     if forgotten := sum(s.sample.forgotten for s in group):
         lines.append(f"  {count(forgotten)} more rows were left out: the least active (--memory)")
     counters = [c.name for c in hook.stored if c.kind is Kind.COUNTER and not c.hidden]

@@ -103,6 +103,7 @@ def _rows(hook: Hook) -> Schema:
     rows: Schema = {"rows": _array(_object(_values(c for c in hook.columns if not c.hidden)))}
     if hook.log:
         rows["log"] = _array(_object(_values(hook.log)))
+        rows["unlogged"] = {**_COUNT, "description": "events that the log had no room for"}
     return rows
 
 

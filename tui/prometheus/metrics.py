@@ -148,12 +148,18 @@ class Exported(Collector):
         lost = CounterMetricFamily(
             "ebpftop_hook_lost_events", "Events not seen: a map was full.", labels=labels
         )
+        unlogged = CounterMetricFamily(
+            "ebpftop_hook_unlogged_events",
+            "Events that are counted, but for which the log had no room.",
+            labels=labels,
+        )
         for id, totals in self._totals.items():
             lost.add_metric(_own(id), totals.lost)
+            unlogged.add_metric(_own(id), totals.unlogged)
             if self._latest[id].cost is not None:
                 runs.add_metric(_own(id), totals.runs)
                 cpu.add_metric(_own(id), totals.run_ns / 1e9)
-        yield from (runs, cpu, lost)
+        yield from (runs, cpu, lost, unlogged)
 
     def _dropping(self) -> Iterator[Metric]:
         labels = ("interface", "rule")

@@ -132,7 +132,7 @@ class Totals:
         self.rests: dict[Labels, Place] = {}
         if not shape.derived:
             self.rest_of(())
-        self.runs, self.run_ns, self.lost = 0, 0, 0
+        self.runs, self.run_ns, self.lost, self.unlogged = 0, 0, 0, 0
 
     @property
     def full(self) -> bool:
@@ -214,6 +214,7 @@ class Totals:
         if before is not None and before.epoch != sample.epoch:
             before = None  # another rung counts its own cost from zero
         self.lost += _grown(sample.lost, before.lost if before else 0)
+        self.unlogged += _grown(sample.unlogged, before.unlogged if before else 0)
         if sample.cost is not None:
             was = before.cost if before else None
             self.runs += _grown(sample.cost.runs, was.runs if was else 0)

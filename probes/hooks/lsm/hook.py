@@ -18,7 +18,8 @@ _ALWAYS = {"exec", "open", "connect"}
 """Checks that every kernel with security modules has."""
 _UNKNOWN = (
     "capabilities, requests for modules and what exactly is asked for are not seen; "
-    "what file modes refuse counts as denied"
+    "what file modes and seccomp refuse counts as denied; "
+    "calls of 32-bit and x32 programs, and of io_uring, are not seen"
 )
 
 
@@ -121,7 +122,7 @@ HOOK = Hook(
             "btf-tracepoint",
             f"Linux 5.5, BTF, {_LOADS}",
             open_checks,
-            source=source.AT_EVERY_CALL,
+            source=source.at_every_call,
             types=TYPES,
             programs=(
                 Program("executed", BtfTracepoint("sched_process_exec")),

@@ -9,8 +9,9 @@ from pathlib import Path
 from probes.errors import ProbeError, Unsupported
 from probes.hooks.lsm.source import NAMES, NOTHING
 from probes.kernel import btf
-from probes.model import Opening, Reading, Row
+from probes.model import Flat, Opening, Reading, Row
 from probes.toolkit.decode import comm, errno_name, family, named
+from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, record, row_of
 from probes.units import DASH
 
@@ -56,23 +57,26 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
     Of programs at a hook and at the exit of the function that asks it, the latter see more.
     """
     table, columns = opening.tables["rows"], opening.hook.stored
-    row, lost = row_of(columns, table), opening.tables["lost"]
+    row, lost, others = row_of(columns, table), opening.tables["lost"], Others(opening)
+
+    def made(entry: Flat) -> Row:
+        e = record(table, entry)
+        known = {
+            "what": what(e["op"], e["what"]),
+            "checks": max(e["asked"], e["checked"]),
+            "denied": max(e["refused"], e["denied"]),
+        }
+        return filled(columns, row(entry), known)
 
     def read() -> Reading:
         log = [
             _denial(record(opening.tables["events"], e)) for e in opening.tables["events"].drain()
         ]
-        rows = []
-        for entry in table.rows():
-            e = record(table, entry)
-            known = {
-                "what": what(e["op"], e["what"]),
-                "checks": max(e["asked"], e["checked"]),
-                "denied": max(e["refused"], e["denied"]),
-            }
-            rows.append(filled(columns, row(entry), known))
+        others.before()
+        entries = table.rows()
+        rows = others.rows(entries, made)
         missed = lost.row((0,))
-        return Reading(rows, int(missed[-1]) if missed else 0, log)
+        return Reading(rows, 0, log, int(missed[-1]) if missed else 0)
 
     return read
 

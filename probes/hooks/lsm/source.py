@@ -6,14 +6,14 @@ denies they never see. The exits of the functions that ask them all have the ans
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from typing import NamedTuple
 
 from probes.kernel import btf, syscall_table
-from probes.toolkit.syscalls_c import compat
+from probes.toolkit.counters_c import everything
+from probes.toolkit.syscalls_c import compat, number_field
 
-TYPES = ("file", "sockaddr", "pt_regs")
+TYPES = ("file", "sockaddr", "pt_regs", "task_struct", "thread_info")
 NOTHING = 255
 """No more is known about what was asked for."""
 
@@ -59,13 +59,17 @@ CHECKS = (
 )
 NAMES = tuple(check.name for check in CHECKS)
 
-_CORE = """
+_CORE = (
+    """
 struct who { u32 pid, uid, op, what; char comm[16]; };
 struct slot { u64 asked, refused, checked, denied; };
 struct event { u32 pid, uid, op, what; int error; u32 unused; char comm[16]; };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
 BPF_ARRAY(lost, u64, 1);
 BPF_QUEUE(events, struct event, 1024);
+"""
+    + everything()
+    + """
 
 static inline struct slot *slot_of(struct who *who) {
     struct slot zero = {};
@@ -77,26 +81,22 @@ static inline struct slot *slot_of(struct who *who) {
 
 static inline void asked(u32 op, u32 what, int before) {
     struct who who = {.op = op, .what = what};
-    struct slot *slot = slot_of(&who);
-    if (!slot)
-        return;
-    ADD(&slot->asked, 1);
+    struct slot *slot = slot_of(&who), *all = sum_of_all();
+    TALLY(slot, all, asked, 1);
     if (before < 0)
-        ADD(&slot->refused, 1);
+        TALLY(slot, all, refused, 1);
 }
 
 static inline void answered(u32 op, u32 what, int result) {
     struct who who = {.op = op, .what = what};
-    struct slot *slot = slot_of(&who);
+    struct slot *slot = slot_of(&who), *all = sum_of_all();
     struct event event = {.op = op, .what = what, .error = -result};
     u32 first = 0;
     u64 *missed;
-    if (!slot)
-        return;
-    ADD(&slot->checked, 1);
+    TALLY(slot, all, checked, 1);
     if (result >= 0)
         return;
-    ADD(&slot->denied, 1);
+    TALLY(slot, all, denied, 1);
     event.pid = who.pid;
     event.uid = who.uid;
     __builtin_memcpy(event.comm, who.comm, 16);
@@ -104,6 +104,7 @@ static inline void answered(u32 op, u32 what, int result) {
         ADD(missed, 1);
 }
 """
+)
 _TYPED = "#define FIELD(read) (read)\n#define ARGUMENT(n, type) ARG(ctx, n, type)\n"
 
 
@@ -224,28 +225,27 @@ AT_CALLS = (
         for call in here()
     )
 )
-_NUMBER = {"x86_64": "orig_ax", "aarch64": "syscallno"}
-
-AT_EVERY_CALL = (
-    _CORE
-    + _RETURNED
-    + compat()
-    + f"""
+_EVERY_CALL = (
+    f"""
 int leave(u64 *ctx) {{
     struct pt_regs *regs = ARG(ctx, 0, struct pt_regs *);
     long result = ctx[1];
-    u32 call = regs->{_NUMBER.get(platform.machine(), "orig_ax")};
-    if (IS_COMPAT(regs->FIELD))
-        return 0;
+    u32 call = regs->{number_field()}, op;
     switch (call) {{
 """
     + "".join(
-        f"    case {syscall_table.number(call)}:"
-        f" returned({NAMES.index(CALLS[call])}, result); break;\n"
+        f"    case {syscall_table.number(call)}: op = {NAMES.index(CALLS[call])}; break;\n"
         for call in here()
     )
-    + """    }
+    + """    default: return 0;
+    }
+    if (!is_compat())
+        returned(op, result);
     return 0;
 }
 """
 )
+
+
+def at_every_call(_: str = "") -> str:
+    return _CORE + _RETURNED + compat(typed=True) + _EVERY_CALL

@@ -16,7 +16,7 @@ from probes.units import Unit
 
 _NO_PEERNAME = "getpeername() is not seen"
 _BY_CALLS = (
-    "calls of 32-bit processes, io_uring and sendmmsg() are not seen, "
+    "calls of 32-bit and x32 programs, io_uring and sendmmsg() are not seen, "
     "nor recvmsg() and getpeername()"
 )
 
@@ -115,7 +115,7 @@ HOOK = Hook(
             "btf-tracepoint",
             "Linux 5.5, BTF, CAP_BPF, CAP_PERFMON",
             open_addresses,
-            source=source.AT_EVERY_CALL,
+            source=source.at_every_call,
             types=TYPES,
             programs=(Program("enter", BtfTracepoint("sys_enter")),),
             misses=_BY_CALLS,

@@ -10,9 +10,10 @@ from probes.hooks.sock_addr.source import OPERATIONS
 from probes.kernel import cgroups
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
-from probes.model import Opening, Reading, Row, Value
+from probes.model import Flat, Opening, Reading, Row, Value
 from probes.toolkit.decode import ip_protocol, named
-from probes.toolkit.readers import counting_lost, filled, row_from, row_of
+from probes.toolkit.others import Others
+from probes.toolkit.readers import filled, row_from, row_of
 from probes.units import DASH
 
 _TCP, _UDP = 6, 17
@@ -23,12 +24,15 @@ def open_addresses(opening: Opening) -> Callable[[], Reading]:
     table, columns, paths = opening.tables["rows"], opening.hook.stored, cgroups.Paths()
     row, id = row_of(columns, table), table.fields["cgroup"]
     assert isinstance(id, int)
-    lost = counting_lost(opening, "value")
+    others = Others(opening)
+
+    def made(entry: Flat) -> Row:
+        return filled(columns, row(entry), {"cgroup": paths.of(entry[id])})
 
     def read() -> Reading:
+        others.before()
         entries = table.rows()
-        rows = [filled(columns, row(e), {"cgroup": paths.of(e[id])}) for e in entries]
-        return Reading(rows, lost(entries))
+        return Reading(others.rows(entries, made))
 
     return read
 

@@ -11,7 +11,7 @@ from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_FD_TYPES, OF_NAME, OF_SOC
 from probes.toolkit.syscalls_c import compat
 
 OPERATIONS = ("connect", "bind", "sendmsg", "recvmsg", "getpeername")
-TYPES = (*OF_FD_TYPES, "pt_regs")
+TYPES = (*OF_FD_TYPES, "pt_regs", "thread_info")
 MOST = 8192
 
 _CORE = (
@@ -26,11 +26,11 @@ struct who {{
     u8 address[16];
 }};
 BPF_TABLE("lru_hash", struct who, u64, rows, {MOST});
-BPF_ARRAY(seen, u64, 1);
+BPF_TABLE("percpu_array", u32, u64, everything, 1);
 
 static inline void count(struct who *who) {{
     u32 first = 0;
-    u64 *calls, *all = seen.lookup(&first), zero = 0;
+    u64 *calls, *all = everything.lookup(&first), zero = 0;
     who->pid = bpf_get_current_pid_tgid() >> 32;
     bpf_get_current_comm(who->comm, sizeof(who->comm));
     who->cgroup = bpf_get_current_cgroup_id();
@@ -114,18 +114,14 @@ int sendmsg(u64 *ctx) { called_with(ctx[2], ctx[3]); return 0; }
 """
 )
 
-AT_EVERY_CALL = (
-    _CORE
-    + _CALLED
-    + compat()
-    + f"""
+_EVERY_CALL = f"""
 int enter(u64 *ctx) {{
     struct pt_regs *regs = ARG(ctx, 0, struct pt_regs *);
     u32 call = ctx[1];
     if (call != {syscall_table.number("connect")} && call != {syscall_table.number("bind")} &&
         call != {syscall_table.number("sendto")} && call != {syscall_table.number("sendmsg")})
         return 0;
-    if (IS_COMPAT(regs->FIELD))
+    if (is_compat())
         return 0;
     u64 fd = PT_REGS_PARM1(regs), to = PT_REGS_PARM2(regs);
     if (call == {syscall_table.number("connect")})
@@ -139,4 +135,7 @@ int enter(u64 *ctx) {{
     return 0;
 }}
 """
-)
+
+
+def at_every_call(_: str = "") -> str:
+    return _CORE + _CALLED + compat(typed=True) + _EVERY_CALL

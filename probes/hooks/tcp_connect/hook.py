@@ -23,7 +23,10 @@ from probes.toolkit.decode import address, comm
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
-_AT_ONCE = "connects that fail at once (no route, no port) are not seen"
+_AT_ONCE = "connects without a route are not seen"
+_BEFORE_TCP = "connects that a cgroup's program or a security module refuses are not seen"
+_NO_CALL = "connects without a route by io_uring or of 32-bit and x32 programs are not seen"
+_WHY_AT_ONCE = "how a connect failed that sent nothing (no route, no port) is not seen"
 _SYSCALL = (
     Program("connect_enter", Tracepoint("syscalls", "sys_enter_connect"), True, _AT_ONCE),
     Program("connect_leave", Tracepoint("syscalls", "sys_exit_connect"), True, _AT_ONCE),
@@ -43,6 +46,7 @@ LADDER = (
             Program("connect6", Fentry("tcp_v6_connect")),
             Program("connected6", Fexit("tcp_v6_connect")),
         ),
+        misses=_BEFORE_TCP,
     ),
     Rung(
         "kprobe",
@@ -57,7 +61,7 @@ LADDER = (
             Program("connect6", Kprobe("tcp_v6_connect")),
             Program("connected6", Kretprobe("tcp_v6_connect")),
         ),
-        misses=FEW_RETURNS,
+        misses=f"{FEW_RETURNS}; {_BEFORE_TCP}",
     ),
     Rung(
         "btf-tracepoint",
@@ -66,6 +70,7 @@ LADDER = (
         source=SOURCES["typed"],
         types=TYPES,
         programs=(Program("settled", BtfTracepoint("inet_sock_set_state")), *_SYSCALL),
+        misses=_NO_CALL,
     ),
     Rung(
         "tracepoint",
@@ -74,6 +79,7 @@ LADDER = (
         source=SOURCES["tracefs"],
         types=TYPES,
         programs=(Program("settled", Tracepoint("sock", "inet_sock_set_state")), *_SYSCALL),
+        misses=_NO_CALL,
     ),
     Rung(
         "sock_ops",
@@ -86,6 +92,7 @@ LADDER = (
             Program("who4", CgroupLink(AttachType.CGROUP_INET4_CONNECT)),
             Program("who6", CgroupLink(AttachType.CGROUP_INET6_CONNECT)),
         ),
+        misses=_WHY_AT_ONCE,
     ),
     Rung("sock_diag", "nothing; other users' processes take root", from_sock_diag),
 )

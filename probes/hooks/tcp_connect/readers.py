@@ -12,6 +12,7 @@ from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_socke
 from probes.kernel.procfs import SocketOwners
 from probes.model import Opening, Reading, Row, Value
 from probes.toolkit.decode import address, comm, errno_name
+from probes.toolkit.others import Others
 from probes.toolkit.readers import record, row_from, row_of
 from probes.units import DASH
 
@@ -37,7 +38,7 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
     """Rows from `rows`, those under way from `pending`, the log from `events`."""
     rows, pending = opening.tables["rows"], opening.tables["pending"]
     columns = opening.hook.stored
-    row = row_of(columns, rows)
+    row, others = row_of(columns, rows), Others(opening)
     at = {c.name: i for i, c in enumerate(columns)}
     never_sent: Counter[Who] = Counter()
 
@@ -58,15 +59,18 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
             elif pending.delete((attempt["key"],)):
                 never_sent[caller] += 1
         made = []
-        for entry in rows.rows():
-            values = list(row(entry))
+        others.before()
+        entries = rows.rows()
+        for found in others.rows(entries, row):
+            values = list(found)
             key = tuple(values[:4])
             values[at["other"]] = _whole(values[at["other"]]) + never_sent[key]
             values[at["failed"]] = sum(_whole(values[at[f]]) for f in FAILURES)
             values[at["pending"]] = waiting[key]
             made.append(tuple(values))
-        lost = opening.tables["lost"].row((0,))
-        return Reading(made, int(lost[1]) if lost else 0, log)
+        missed = map(opening.tables["lost"].row, [(0,), (1,)])
+        undecided, unlogged = (int(found[1]) if found else 0 for found in missed)
+        return Reading(made, undecided, log, unlogged)
 
     return read
 

@@ -7,6 +7,7 @@ An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 
 from __future__ import annotations
 
+from probes.toolkit.counters_c import everything
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
 
 TYPES = (
@@ -35,9 +36,11 @@ struct event { u64 ns; u32 pid; u16 rport; u16 unused; int error; u32 pad; char 
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
 BPF_TABLE("hash", u64, struct attempt, pending, 16384);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
-BPF_TABLE("array", u32, u64, lost, 1);
+BPF_TABLE("array", u32, u64, lost, 2); /* attempts, and entries of the log */
 BPF_QUEUE(events, struct event, 1024);
-
+"""
+    + everything()
+    + """
 #define GAVE_UP -1
 
 static inline struct slot *slot_of(struct attempt *attempt) {
@@ -54,41 +57,40 @@ static inline struct slot *slot_of(struct attempt *attempt) {
 }
 
 static inline void begin(u64 id, struct attempt *attempt) {
-    struct slot *slot = slot_of(attempt);
+    struct slot *slot = slot_of(attempt), *all = sum_of_all();
     u32 first = 0;
     u64 *missed;
     attempt->at = bpf_ktime_get_ns();
-    if (slot)
-        ADD(&slot->connects, 1);
+    TALLY(slot, all, connects, 1);
     if (pending.update(&id, attempt) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
 }
 
 static inline void tally(struct attempt *attempt, int error) {
-    struct slot *slot = slot_of(attempt);
+    struct slot *slot = slot_of(attempt), *all = sum_of_all();
     struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
-    u32 first = 0;
+    u32 log = 1;
     u64 *missed;
     event.ns = bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
     __builtin_memcpy(event.raddr, attempt->raddr, 16);
-    if (slot) {
-        if (!error) {
-            ADD(&slot->established, 1);
-            ADD(&slot->total_ns, event.ns);
-            ADD(&slot->latency[bucket_of(event.ns, 40)], 1);
-        } else if (error == ECONNREFUSED)
-            ADD(&slot->refused, 1);
-        else if (error == EHOSTUNREACH || error == ENETUNREACH)
-            ADD(&slot->unreachable, 1);
-        else if (error == ETIMEDOUT)
-            ADD(&slot->timed_out, 1);
-        else if (error == GAVE_UP)
-            ADD(&slot->gave_up, 1);
-        else
-            ADD(&slot->other, 1);
+    if (!error) {
+        u64 bucket = bucket_of(event.ns, 40);
+        TALLY(slot, all, established, 1);
+        TALLY(slot, all, total_ns, event.ns);
+        TALLY(slot, all, latency[bucket], 1);
+    } else if (error == ECONNREFUSED) {
+        TALLY(slot, all, refused, 1);
+    } else if (error == EHOSTUNREACH || error == ENETUNREACH) {
+        TALLY(slot, all, unreachable, 1);
+    } else if (error == ETIMEDOUT) {
+        TALLY(slot, all, timed_out, 1);
+    } else if (error == GAVE_UP) {
+        TALLY(slot, all, gave_up, 1);
+    } else {
+        TALLY(slot, all, other, 1);
     }
-    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
+    if (events.push(&event, 0) && (missed = lost.lookup(&log)))
         ADD(missed, 1);
 }
 
@@ -115,17 +117,19 @@ static inline int is_mapped(u8 *address) {
 )
 
 # Until the call returns (`sent`), what the socket goes through is the call's own affair: its
-# result says how it failed. Not so where only states are seen: there an attempt begins as sent.
+# result says how it failed. Where only states are seen an attempt begins as sent, and the call
+# decides only what ends without an error of the socket's (`undecided`). A socket has a hash for its
+# packets once it has a port.
 _STATES = """
-static inline void moved(u64 sk, int new, int error) {
+static inline void moved(u64 sk, int new, int error, u32 hash) {
     struct attempt *attempt;
     if (new == TCP_ESTABLISHED)
         settle(sk, 0);
     if (new != TCP_CLOSE)
         return;
     attempt = pending.lookup(&sk);
-    if (attempt && attempt->sent)
-        settle(sk, error ? error : GAVE_UP);
+    if (attempt && attempt->sent && (error || !undecided(sk)))
+        settle(sk, error ? error : hash ? GAVE_UP : EADDRNOTAVAIL);
 }
 """
 
@@ -166,7 +170,8 @@ int connect6(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 1); return 0; }
 int connected4(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int connected6(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int settled(u64 *ctx) {
-    moved(ctx[0], ctx[2], ARG(ctx, 0, struct sock *)->sk_err);
+    struct sock *sk = ARG(ctx, 0, struct sock *);
+    moved(ctx[0], ctx[2], sk->sk_err, sk->sk_txhash);
     return 0;
 }
 """
@@ -195,27 +200,42 @@ int connect6(struct pt_regs *ctx) { return entering(ctx, 1); }
 int connected4(struct pt_regs *ctx) { return leaving(ctx); }
 int connected6(struct pt_regs *ctx) { return leaving(ctx); }
 int settled(u64 *ctx) {
+    struct sock *sk = ARG(ctx, 0, struct sock *);
     int error = 0;
-    bpf_probe_read_kernel(&error, sizeof(error), &ARG(ctx, 0, struct sock *)->sk_err);
-    moved(ctx[0], ctx[2], error);
+    u32 hash = 0;
+    bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
+    bpf_probe_read_kernel(&hash, sizeof(hash), &sk->sk_txhash);
+    moved(ctx[0], ctx[2], error, hash);
     return 0;
 }
 """
 
-# A connect that fails before any SYN (no route, no free port) changes no state; only the call
-# shows it. Which socket the call is for is found by its file descriptor; one that is connecting
-# already only asks for the outcome of an attempt that was counted before.
-_SYSCALL = """
-struct calling { u64 to; u32 length; u32 unused; };
+# A connect that has no route changes no state; only the call shows it. Which socket the call is for
+# is found by its file descriptor; one that is connecting already only asks for the outcome of an
+# attempt that was counted before. What gets as far as SYN_SENT (`sk`) and is closed within the
+# call, without an error of the socket's, never sent a SYN: no port was left, or it was refused.
+_CALLING = """
+struct calling { u64 to, sk; u32 length, failed; };
 BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
 
+static inline int undecided(u64 sk) {
+    u32 thread = bpf_get_current_pid_tgid();
+    struct calling *call = calls.lookup(&thread);
+    if (!call || call->sk != sk)
+        return 0;
+    call->failed = 1;
+    return 1;
+}
+"""
+_SYSCALL = """
 int connect_enter(u64 *ctx) {
     struct calling call = {.to = ctx[3], .length = ctx[4]};
     u32 thread = bpf_get_current_pid_tgid();
     struct socket *socket = socket_of(ctx[2]);
     int state = 0;
     bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
-    if (state == 1 /* SS_UNCONNECTED */ && protocol_of(socket) == IPPROTO_TCP)
+    u32 protocol = protocol_of(socket);
+    if (state == 1 /* SS_UNCONNECTED */ && (protocol == IPPROTO_TCP || protocol == 262 /* MPTCP */))
         calls.update(&thread, &call);
     return 0;
 }
@@ -224,30 +244,39 @@ int connect_leave(u64 *ctx) {
     u32 thread = bpf_get_current_pid_tgid();
     struct calling *call = calls.lookup(&thread);
     struct attempt attempt = {};
-    struct slot *slot;
+    struct slot *slot, *all = sum_of_all();
     char to[28] = {};
     long error = -(long)ctx[2];
     if (!call)
         return 0;
+    u64 sk = call->sk;
+    u32 failed = call->failed;
     u16 family = named(to, call->to, call->length, attempt.raddr, &attempt.rport);
     calls.delete(&thread);
+    if (sk) {
+        if (failed)
+            settle(sk, error > 0 && error < 512 ? error : GAVE_UP);
+        return 0;
+    }
+    /* EINVAL: a blackhole. */
     if (error != ENETUNREACH && error != EHOSTUNREACH && error != EADDRNOTAVAIL &&
-        error != EACCES && error != EPERM)
+        error != EACCES && error != EPERM && error != EINVAL)
         return 0;
     if (!family)
         return 0;
     caller(&attempt);
     attempt.at = bpf_ktime_get_ns();
     slot = slot_of(&attempt);
-    if (slot)
-        ADD(&slot->connects, 1);
+    TALLY(slot, all, connects, 1);
     tally(&attempt, error);
     return 0;
 }
 
 static inline void started(u64 sk, struct attempt *attempt) {
     u32 thread = bpf_get_current_pid_tgid();
-    calls.delete(&thread);
+    struct calling *call = calls.lookup(&thread);
+    if (call)
+        call->sk = sk;
     caller(attempt);
     attempt->sent = 1;
     begin(sk, attempt);
@@ -261,7 +290,7 @@ int settled(u64 *ctx) {
     if (sk->sk_protocol != IPPROTO_TCP)
         return 0;
     if ((int)ctx[2] != TCP_SYN_SENT) {
-        moved(ctx[0], ctx[2], sk->sk_err);
+        moved(ctx[0], ctx[2], sk->sk_err, sk->sk_txhash);
         return 0;
     }
     u8 laddr[16] = {};
@@ -278,11 +307,13 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
     struct sock *sk = (struct sock *)ctx->skaddr;
     struct attempt attempt = {};
     int error = 0;
+    u32 hash = 0;
     if (ctx->protocol != IPPROTO_TCP)
         return 0;
     if (ctx->newstate != TCP_SYN_SENT) {
         bpf_probe_read_kernel(&error, sizeof(error), &sk->sk_err);
-        moved((u64)sk, ctx->newstate, error);
+        bpf_probe_read_kernel(&hash, sizeof(hash), &sk->sk_txhash);
+        moved((u64)sk, ctx->newstate, error, hash);
         return 0;
     }
     attempt.rport = ctx->dport;
@@ -348,11 +379,14 @@ int watch(struct bpf_sock_ops *ctx) {
 }
 """
 
-_CALL = OF_FD + OF_NAME + _SYSCALL
+_NO_CALLS = """
+static inline int undecided(u64 sk) { return 0; }
+"""
+_CALL = _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
 SOURCES = {
-    "fentry": _CORE + _STATES + _CALLS + _FENTRY,
-    "kprobe": _CORE + _STATES + _CALLS + _KPROBE,
-    "typed": _CORE + _STATES + _CALL + OF_SOCK + _TYPED,
-    "tracefs": _CORE + _STATES + _CALL + _TRACEFS,
+    "fentry": _CORE + _NO_CALLS + _STATES + _CALLS + _FENTRY,
+    "kprobe": _CORE + _NO_CALLS + _STATES + _CALLS + _KPROBE,
+    "typed": _CORE + _CALL + OF_SOCK + _TYPED,
+    "tracefs": _CORE + _CALL + _TRACEFS,
     "sock_ops": _CORE + OF_SOCK_ADDR + _SOCK_OPS,
 }

@@ -40,8 +40,8 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
             rows.append(
                 filled(columns, row(entry), {**known, "open": e["established"] - e["closed"]})
             )
-        missed = lost.row((0,))
-        return Reading(rows, int(missed[-1]) if missed else 0, log)
+        unseen, unlogged = (int(found[-1]) if found else 0 for found in map(lost.row, [(0,), (1,)]))
+        return Reading(rows, unseen, log, unlogged)
 
     return read
 

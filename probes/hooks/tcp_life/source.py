@@ -39,13 +39,12 @@ struct figures {{ u64 rx, tx; u32 srtt_us, retransmits; }};
 BPF_TABLE("lru_hash", struct side, struct slot, rows, {MOST});
 BPF_TABLE("hash", u64, struct connection, open, 32768);
 BPF_TABLE("array", u32, struct slot, blank, 1);
-BPF_ARRAY(lost, u64, 1);
+BPF_ARRAY(lost, u64, 2); /* connections, and entries of the log */
 BPF_QUEUE(events, struct event, 1024);
 """
     + """
-static inline void miss(void) {
-    u32 first = 0;
-    u64 *missed = lost.lookup(&first);
+static inline void miss(u32 what) {
+    u64 *missed = lost.lookup(&what);
     if (missed)
         ADD(missed, 1);
 }
@@ -70,7 +69,7 @@ static inline void connects(u64 id) {
     struct connection c = {};
     CALLER(c.caller, c.name);
     if (open.update(&id, &c))
-        miss();
+        miss(0);
 }
 
 static inline struct connection *opening(u64 id, u32 inward) {
@@ -78,7 +77,7 @@ static inline struct connection *opening(u64 id, u32 inward) {
     if (c)
         return c;
     if (open.update(&id, &new))
-        miss();
+        miss(0);
     return open.lookup(&id);
 }
 
@@ -126,7 +125,7 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
         }
     }
     if (events.push(&e, 0))
-        miss();
+        miss(1);
 }
 
 /* A step of a connection that is followed. FIN_WAIT1 and LAST_ACK are taken by close(). */

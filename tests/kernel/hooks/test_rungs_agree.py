@@ -6,11 +6,14 @@ let pass. Latencies are no part of it.
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +22,16 @@ from probes.hooks import catalogue
 from probes.ladder import features
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import Hook, HookId, Rung, State
-from tests.support.events import connect, free_port, getpgid, server, talk
-from tests.support.namespaces import FRAME, namespace, send, veth
+from tests.support.events import (
+    connect,
+    exhausted_ports,
+    free_port,
+    getpgid,
+    same_ends,
+    server,
+    talk,
+)
+from tests.support.namespaces import FRAME, namespace, run, send, veth
 from tests.support.scenarios import Connects, Values, values
 
 pytestmark = pytest.mark.kernel
@@ -152,6 +163,34 @@ def test_tcp_connects_by_every_end_there_is(
 def _sent(log: Counter[Any]) -> Counter[Any]:
     """Entries of attempts that got as far as a SYN: sock_ops has no others (DIFFERENCES)."""
     return Counter({e: n for e, n in log.items() if ("rport", Connects.NOWHERE) not in e})
+
+
+def test_tcp_connects_that_fail_within_the_call(
+    modules: Modules, record_property: Callable[[str, object], None]
+) -> None:
+    """No port left, the same four numbers as another connection has, a blackhole of a route."""
+    run("ip", "link", "set", "lo", "up")
+    run("ip", "route", "add", "blackhole", "198.51.100.7")
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40003")
+    with server("127.0.0.1", 95), server("127.0.0.1", 96):
+        ends = {"127.0.0.1": (95, 96), "198.51.100.7": (97,)}
+
+        def tell(attachment: Attachment) -> list[Values]:
+            with exhausted_ports("127.0.0.1", 95, 4, errno.EADDRNOTAVAIL, 3):
+                assert connect("198.51.100.7", 97, 4) == 4
+            with same_ends("127.0.0.1", 96, 41000, errno.EADDRNOTAVAIL, 2):
+                pass
+            if attachment.status.rung == "sock_ops":  # settled a second later
+                time.sleep(1.1)
+            return [
+                r
+                for r in values(attachment)
+                if r["pid"] == os.getpid() and r["rport"] in ends.get(str(r["raddr"]), ())
+            ]
+
+        rows = _agree(modules, record_property, "tcp-connect", tell)
+    found = {r["rport"]: (r["connects"], r["established"], r["gave_up"], r["other"]) for r in rows}
+    assert found == {95: (7, 4, 0, 3), 96: (3, 1, 0, 2), 97: (4, 0, 0, 4)}
 
 
 @pytest.mark.parametrize("family", ["sock_ops", "tcp_probe"])

@@ -1,0 +1,142 @@
+"""What a map threw out when it was full: rows without a process, and a row of others.
+
+A map of rows (LRU) throws out what was not counted for longest. What such a row had when it was
+last read goes on in one row for all processes that were alike but for their number; what nobody has
+read in time is in one row more, as the sum of all events less what is in rows. So none of these
+counters goes back, and no sum does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from operator import add, sub
+
+from probes.model import Column, Flat, Kind, Opening, Row, Table
+from probes.units import Unit
+
+OTHERS = "(others)"
+"""The name of what nobody has read before it was thrown out."""
+MAX_GROUPS = 1024
+"""Rows of processes that have gone; what would be in others beside these is among the others."""
+
+Lanes = list[int]
+"""A row's counters, one after the other, each bucket of a histogram as well."""
+
+
+class Others:
+    """The rows beside those that are in the map, made anew at each reading.
+
+    `before` is called before the map is read, and `rows` with its entries: what is counted
+    meanwhile is then in no row of others. Without an array `everything` that counts all events
+    (`counters_c`) there are no others. by_process: whether rows of processes may become one.
+    """
+
+    def __init__(self, opening: Opening, rows: str = "rows", *, by_process: bool = True) -> None:
+        table = opening.tables[rows]
+        self._all = opening.tables.get("everything")
+        self._columns = opening.hook.stored
+        self._keys = table.keys if self._all is not None else 0
+        self._places = _shared(table, self._all, self._columns)
+        self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
+        self._counted: Flat | None = None
+        self._known: dict[Flat, Flat] = {}
+        self._gone: dict[Flat, Lanes] = defaultdict(self._nothing)
+        self._gone_all, self._left = self._nothing(), self._nothing()
+
+    def _nothing(self) -> Lanes:
+        return [0] * len(self._places)
+
+    def before(self) -> None:
+        """Note how much has been counted so far."""
+        self._counted = self._all.row((0,)) if self._all is not None else None
+
+    def rows(self, entries: list[Flat], row: Callable[[Flat], Row]) -> list[Row]:
+        """Return a row for each entry, and those of what is in none of them."""
+        made = list(map(row, entries))
+        if self._counted is None or not entries:
+            return made
+        self._follow(entries)
+        self._weigh(entries, self._counted)
+        like = entries[0]
+        for group, lanes in self._gone.items():
+            made.append(self._without_pid(row(self._entry(like, lanes, group))))
+        if any(self._left):
+            made.append(self._named(row(self._entry(like, self._left))))
+        return made
+
+    def _follow(self, entries: list[Flat]) -> None:
+        """Take over what has gone since the reading before, as far as it was in that."""
+        before, keys = self._known, self._keys
+        self._known = now = {entry[:keys]: entry for entry in entries}
+        main = self._places[0][0]
+        gone = before.keys() - now.keys()
+        gone |= {k for k in before.keys() & now.keys() if now[k][main] < before[k][main]}
+        if self._pid is None:
+            return  # nothing is alike: they are among the others
+        for key in gone:
+            group = (*key[: self._pid], 0, *key[self._pid + 1 :])
+            if group in self._gone or len(self._gone) < MAX_GROUPS:
+                lanes = self._lanes(before[key])
+                self._gone[group] = list(map(add, self._gone[group], lanes))
+                self._gone_all = list(map(add, self._gone_all, lanes))
+
+    def _weigh(self, entries: list[Flat], counted: Flat) -> None:
+        main, all = self._places[0]
+        here = sum([entry[main] for entry in entries])
+        if counted[all] - here - self._gone_all[0] <= self._left[0]:
+            return
+        sums = map(sum, zip(*map(self._lanes, entries), strict=True))
+        left = map(sub, map(sub, [counted[at] for _, at in self._places], sums), self._gone_all)
+        self._left = list(map(max, self._left, left))
+
+    def _lanes(self, entry: Flat) -> Lanes:
+        return [entry[place] for place, _ in self._places]
+
+    def _entry(self, like: Flat, lanes: Lanes, key: Flat = ()) -> Flat:
+        """Return an entry as the map would have it; what is not known is empty."""
+        made = [b"" if isinstance(value, bytes) else 0 for value in like]
+        made[: len(key)] = key
+        for (place, _), value in zip(self._places, lanes, strict=True):
+            made[place] = value
+        return tuple(made)
+
+    def _without_pid(self, row: Row) -> Row:
+        return tuple(
+            None if column.field == "pid" else value
+            for column, value in zip(self._columns, row, strict=True)
+        )
+
+    def _named(self, row: Row) -> Row:
+        """Return a row that is identified by its name only."""
+        keys = [column for column in self._columns if _identifies(column)]
+        text = next((column for column in keys if column.unit is Unit.TEXT), None)
+        return tuple(
+            (OTHERS if column is text else None) if column in keys else value
+            for column, value in zip(self._columns, row, strict=True)
+        )
+
+
+def _identifies(column: Column) -> bool:
+    return column.kind is Kind.KEY or column.label is True
+
+
+def _shared(
+    rows: Table, everything: Table | None, columns: Iterable[Column]
+) -> list[tuple[int, int]]:
+    """Return where each counter stands in an entry of the rows, and in that of the sum."""
+    if everything is None:
+        return []
+    no_sum = {c.field for c in columns if c.kind in (Kind.KEY, Kind.LEVEL)} | {"key"}
+    names = [n for n in everything.fields if n in rows.fields and n not in no_sum]
+    pairs = [(rows.fields[n], everything.fields[n]) for n in names]
+    return [two for row, sum in pairs for two in zip(_each(row), _each(sum), strict=True)]
+
+
+def _each(place: int | slice) -> Iterable[int]:
+    return range(place.start, place.stop) if isinstance(place, slice) else (place,)
+
+
+def _place_in_key(table: Table, field: str) -> int | None:
+    place = table.fields.get(field)
+    return place if isinstance(place, int) and place < table.keys else None
