@@ -161,7 +161,8 @@ def test_an_update_writes_only_its_cells_and_each_style_once() -> None:
     update = ChopsUpdate([{0: strip}], [(0, 1, 3), (0, 10, 12)], [[13]])
     assert smallest(update, console) == "\x1b[1;2H\x1b[0;38;2;170;170;170mbc\x1b[7Cxy\x1b[0m"
     update = ChopsUpdate([{0: strip}], [(0, 6, 8)], [[13]])
-    assert smallest(update, console) == "\x1b[1;7H\x1b[0;1;38;2;255;0;0m漢\x1b[0m"
+    wide = "\x1b[1;7H\x1b[0;1;38;2;255;0;0m  \x1b[1;7H漢\x1b[0m"
+    assert smallest(update, console) == wide, "where it ends is the terminal's to say"
 
 
 def test_half_a_wide_character_is_never_written() -> None:
