@@ -258,6 +258,7 @@ def _in_main(number: int, _: FrameType | None) -> None:
         return
     _watch.ordered = True
     if not _watch.leave:
+        _watch.signalled = True
         _watch.begin(128 + number)
         raise SystemExit(128 + number)
 
@@ -302,6 +303,11 @@ def renew() -> None:
         _watch.renew()
 
 
+def signalled() -> bool:
+    """Whether a signal ends it: what is raised then comes of that."""
+    return _watch is not None and _watch.signalled
+
+
 def begun() -> bool:
     return _watch is not None and _watch.status is not None
 
@@ -310,7 +316,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     """Run the program, watched, and end the process with its exit status."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(watching())
+            watch = stack.enter_context(watching())
         except (OSError, RuntimeError) as refused:  # no thread, no pipe: nothing has begun
             _say(f"ebpftop: {as_refusal(refused, 'starting').why}")
             end(FAILED)
@@ -318,6 +324,13 @@ def run(main: Callable[[], int]) -> NoReturn:
             status = main()
         except SystemExit as left:  # --help, or a signal
             status = _status(left)
+        except Exception:
+            # Python makes another error of a SystemExit in some places, as in __set_name__.
+            if not watch.signalled:
+                raise
+            status = FAILED
+        if watch.signalled and watch.status is not None:
+            status = watch.status
     end(status)
 
 

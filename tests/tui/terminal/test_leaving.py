@@ -130,6 +130,47 @@ def test_what_is_stuck_does_not_hold_it(stuck: str, key: bytes, tmp_path: Path) 
         assert restored(child)
 
 
+NAMED = """
+import os, signal
+from tui.cli import main
+from tui.terminal import leaving
+class Named:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+def work():
+    class Owner:
+        name = Named()
+    return 0
+"""
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "leaving.run(work)",
+        "import tui.cli; tui.cli._run = lambda _: work(); leaving.run(main)",
+        "leaving.run(other)",
+    ],
+    ids=["another-error", "a-command", "swallowed"],
+)
+def test_a_signal_is_the_status_whatever_python_makes_of_it(ends: str) -> None:
+    """While modules are imported, what the handler raises becomes another error, or is lost."""
+    swallowed = (
+        "def other():\n    try:\n        work()\n    except RuntimeError:\n        return 0\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{NAMED}{swallowed}{ends}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SOON,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (143, "")
+
+
 @pytest.mark.parametrize("signals", [("TERM", "CONT"), ("INT",), ("HUP", "CONT")], ids="-".join)
 def test_suspended_it_ends_without_touching_the_terminal(
     signals: Sequence[str], tmp_path: Path
