@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:  # one sentence; the report has the rest
+        leaving.be_quiet()
         if not leaving.signalled():
             print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)
         return NOT_ATTACHED

@@ -21,6 +21,7 @@ import sys
 import termios
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
@@ -260,7 +261,14 @@ def _in_main(number: int, _: FrameType | None) -> None:
     if not _watch.leave:
         _watch.signalled = True
         _watch.begin(128 + number)
+        be_quiet()
         raise SystemExit(128 + number)
+
+
+def be_quiet() -> None:
+    """From here on nothing is said of what is left half made, such as an event loop."""
+    sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore")
 
 
 def _ignored(number: int) -> bool:

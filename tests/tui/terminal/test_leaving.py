@@ -143,6 +143,17 @@ def work():
     class Owner:
         name = Named()
     return 0
+def other():
+    try:
+        work()
+    except RuntimeError:
+        return 0
+class Half:
+    def __del__(self):
+        raise AttributeError
+def half():
+    made = Half()
+    return work()
 """
 
 
@@ -152,16 +163,14 @@ def work():
         "leaving.run(work)",
         "import tui.cli; tui.cli._run = lambda _: work(); leaving.run(main)",
         "leaving.run(other)",
+        "leaving.run(half)",
     ],
-    ids=["another-error", "a-command", "swallowed"],
+    ids=["another-error", "a-command", "swallowed", "half-made"],
 )
 def test_a_signal_is_the_status_whatever_python_makes_of_it(ends: str) -> None:
     """While modules are imported, what the handler raises becomes another error, or is lost."""
-    swallowed = (
-        "def other():\n    try:\n        work()\n    except RuntimeError:\n        return 0\n"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", f"{NAMED}{swallowed}{ends}"],
+        [sys.executable, "-c", NAMED + ends],
         cwd=ROOT,
         capture_output=True,
         text=True,
