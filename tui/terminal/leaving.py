@@ -303,6 +303,7 @@ def begin(status: int) -> None:
     if _watch is not None:
         _watch.ordered = True
         _watch.begin(status)
+        be_quiet()
 
 
 def renew() -> None:

@@ -180,6 +180,20 @@ def test_a_signal_is_the_status_whatever_python_makes_of_it(ends: str) -> None:
     assert (done.returncode, done.stderr) == (143, "")
 
 
+def test_what_was_not_begun_when_it_left_is_no_warning_on_the_terminal() -> None:
+    """A key right before `q`: what it started is given up, and nobody is told of a coroutine."""
+    code = "import asyncio\ndef work():\n    leaving.begin(0)\n    asyncio.sleep(1)\n    return 0\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"from tui.terminal import leaving\n{code}leaving.run(work)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SOON,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("signals", [("TERM", "CONT"), ("INT",), ("HUP", "CONT")], ids="-".join)
 def test_suspended_it_ends_without_touching_the_terminal(
     signals: Sequence[str], tmp_path: Path
