@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:  # one sentence; the report has the rest
-        print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)
+        leaving.be_quiet()
+        if not leaving.signalled():
+            print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)
         return NOT_ATTACHED
 
 

@@ -7,6 +7,7 @@ After an editable install they are in the checkout.
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +15,8 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """The entry point. Ends the process, whatever its threads do."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `leaving` acts on it: no traceback
     for place in (Path(__file__).parent, *map(Path, sys.path)):
         if (place / "tui" / "launcher.py").is_file() and (place / "probes").is_dir():
             sys.path.insert(0, str(place))

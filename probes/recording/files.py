@@ -170,6 +170,13 @@ def _give(fd: int, folder: os.stat_result) -> None:
             os.fchown(fd, *found)
 
 
+def _persons_own(folder: os.stat_result) -> bool:
+    """Whether the person behind sudo could make a file there without us."""
+    uid, gid = person() or (0, 0)
+    by_group = folder.st_gid == gid and folder.st_mode & stat.S_IWGRP
+    return bool(folder.st_uid == uid or by_group or folder.st_mode & stat.S_IWOTH)
+
+
 def _make_one(folder: Path) -> None:
     above = _opened(folder.parent)
     try:
@@ -195,10 +202,13 @@ def _name(path: Path) -> str:
 
 
 def _opened(folder: Path) -> int:
-    """The folder, through no link but root's, ours and the person's. Raises OSError."""
+    """The folder, through no link but root's, ours and the person's. Raises OSError.
+
+    The person's lead only to where they could write themselves: sudo may allow them nothing else.
+    """
     if "\0" in str(folder):
         raise OSError(EINVAL, "that is no name of a folder")
-    at, links = os.open("/", _FOLDER), 0
+    at, links, lent = os.open("/", _FOLDER), 0, False
     left = deque(folder.absolute().parts[1:])
     try:
         while left:
@@ -208,12 +218,15 @@ def _opened(folder: Path) -> int:
                 links += 1
                 if links > _MOST_LINKS or there.st_uid not in {0, os.geteuid(), *_persons()}:
                     raise OSError(ELOOP, "a link leads there that is somebody else's", str(folder))
+                lent |= there.st_uid not in (0, os.geteuid())
                 target = Path(os.readlink(part, dir_fd=at))
                 left.extendleft(reversed(target.parts))
                 continue
             further = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=at)
             os.close(at)
             at = further
+        if lent and not _persons_own(os.fstat(at)):
+            raise OSError(ELOOP, "a link leads there, to a folder of somebody else", str(folder))
     except BaseException:
         os.close(at)
         raise

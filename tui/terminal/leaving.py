@@ -21,6 +21,7 @@ import sys
 import termios
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
@@ -258,8 +259,16 @@ def _in_main(number: int, _: FrameType | None) -> None:
         return
     _watch.ordered = True
     if not _watch.leave:
+        _watch.signalled = True
         _watch.begin(128 + number)
+        be_quiet()
         raise SystemExit(128 + number)
+
+
+def be_quiet() -> None:
+    """From here on nothing is said of what is left half made, such as an event loop."""
+    sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore")
 
 
 def _ignored(number: int) -> bool:
@@ -294,12 +303,18 @@ def begin(status: int) -> None:
     if _watch is not None:
         _watch.ordered = True
         _watch.begin(status)
+        be_quiet()
 
 
 def renew() -> None:
     """After capabilities were given up, which are a thread's: the watch's thread has them too."""
     if _watch is not None:
         _watch.renew()
+
+
+def signalled() -> bool:
+    """Whether a signal ends it: what is raised then comes of that."""
+    return _watch is not None and _watch.signalled
 
 
 def begun() -> bool:
@@ -310,7 +325,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     """Run the program, watched, and end the process with its exit status."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(watching())
+            watch = stack.enter_context(watching())
         except (OSError, RuntimeError) as refused:  # no thread, no pipe: nothing has begun
             _say(f"ebpftop: {as_refusal(refused, 'starting').why}")
             end(FAILED)
@@ -318,6 +333,13 @@ def run(main: Callable[[], int]) -> NoReturn:
             status = main()
         except SystemExit as left:  # --help, or a signal
             status = _status(left)
+        except Exception:
+            # Python makes another error of a SystemExit in some places, as in __set_name__.
+            if not watch.signalled:
+                raise
+            status = FAILED
+        if watch.signalled and watch.status is not None:
+            status = watch.status
     end(status)
 
 

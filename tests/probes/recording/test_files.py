@@ -133,6 +133,33 @@ def test_under_sudo_files_are_the_persons_where_they_could_have_made_them(
 
 
 @ROOT
+@pytest.mark.usefixtures("sudo")
+def test_a_link_of_the_person_leads_only_to_where_they_could_write_themselves(
+    tmp_path: Path,
+) -> None:
+    """Who may call nothing but ebpftop by sudo gets no file into a folder of root's by it."""
+    for name, owner in (("home", PERSON), ("theirs", PERSON), ("roots", 0)):
+        (tmp_path / name).mkdir()
+        _theirs(tmp_path / name, owner)
+    for name in ("theirs", "roots"):
+        link = tmp_path / "home" / name
+        link.symlink_to(tmp_path / name)
+        _theirs(link, PERSON)
+    files.write_new(tmp_path / "home" / "theirs" / "new", "x")
+    assert (tmp_path / "theirs" / "new").stat().st_uid == PERSON
+    through = tmp_path / "home" / "roots"
+    for write in (
+        lambda: files.write_new(through / "new", "x"),
+        lambda: files.replace(through / "new", "x"),
+        lambda: files.check(through / "new"),
+        lambda: files.make_folder(through / "folder"),
+    ):
+        with pytest.raises(OSError, match="a folder of somebody else"):
+            write()
+    assert list((tmp_path / "roots").iterdir()) == []
+
+
+@ROOT
 @pytest.mark.parametrize("uid", ["", "x", "-1", "0", "99999999999999", "1 "])
 def test_who_called_sudo_may_not_be_known(
     uid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

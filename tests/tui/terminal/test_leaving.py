@@ -130,6 +130,70 @@ def test_what_is_stuck_does_not_hold_it(stuck: str, key: bytes, tmp_path: Path) 
         assert restored(child)
 
 
+NAMED = """
+import os, signal
+from tui.cli import main
+from tui.terminal import leaving
+class Named:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+def work():
+    class Owner:
+        name = Named()
+    return 0
+def other():
+    try:
+        work()
+    except RuntimeError:
+        return 0
+class Half:
+    def __del__(self):
+        raise AttributeError
+def half():
+    made = Half()
+    return work()
+"""
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "leaving.run(work)",
+        "import tui.cli; tui.cli._run = lambda _: work(); leaving.run(main)",
+        "leaving.run(other)",
+        "leaving.run(half)",
+    ],
+    ids=["another-error", "a-command", "swallowed", "half-made"],
+)
+def test_a_signal_is_the_status_whatever_python_makes_of_it(ends: str) -> None:
+    """While modules are imported, what the handler raises becomes another error, or is lost."""
+    done = subprocess.run(
+        [sys.executable, "-c", NAMED + ends],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SOON,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (143, "")
+
+
+def test_what_was_not_begun_when_it_left_is_no_warning_on_the_terminal() -> None:
+    """A key right before `q`: what it started is given up, and nobody is told of a coroutine."""
+    code = "import asyncio\ndef work():\n    leaving.begin(0)\n    asyncio.sleep(1)\n    return 0\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"from tui.terminal import leaving\n{code}leaving.run(work)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SOON,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("signals", [("TERM", "CONT"), ("INT",), ("HUP", "CONT")], ids="-".join)
 def test_suspended_it_ends_without_touching_the_terminal(
     signals: Sequence[str], tmp_path: Path
