@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from probes import units
 from probes.analysis.classes import is_lost
-from probes.analysis.flows import Flow
+from probes.analysis.flows import Flow, sum_of
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
 from probes.analysis.snapshot import SnapshotRow
@@ -41,17 +41,16 @@ def way(view: View, interface: str, width: int) -> list[Line]:
     """The funnel: what came to each stage and what was lost there, and most by whom."""
     snapshots = {hook: view.of(hook) for hook in _HOOKS}
     stages = funnel(snapshots, interface, view.since, by_stage(view.dropping, interface))
-    head = f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{'lost':>8}  most by"
+    head = f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{'lost':>8}{'ordinary':>9}  most by"
     lines = [
         *heading("The way of its packets: each second, and since start"),
         line((head, "header")),
     ]
-    lines += [_stage(stage, max(width - 53, 8)) for stage in stages]
-    lost = [s.lost for s in stages if s.lost is not None]
-    every = Flow()
-    for flow in lost:
-        every = every.plus(flow)
-    return [*lines, _stage(Stage("lost in all", None, every), 8)]
+    lines += [_stage(stage, max(width - 62, 8)) for stage in stages]
+    every = sum_of(s.lost for s in stages if s.lost is not None)
+    known = [s.ordinary for s in stages if s.ordinary is not None]
+    ordinary = sum_of(known) if known else None
+    return [*lines, _stage(Stage("lost in all", None, every, ordinary=ordinary), 8)]
 
 
 def _stage(stage: Stage, room: int) -> Line:
@@ -66,6 +65,7 @@ def _stage(stage: Stage, room: int) -> Line:
         (f"{units.count(lost.per_s):>8}", role),
         (f"{units.count(came.total) if known else '':>9}", "muted"),
         (f"{units.count(lost.total if stage.lost else None):>8}", role or "muted"),
+        (f"{units.count(stage.ordinary.total if stage.ordinary else None):>9}", "muted"),
         "  ", (fit(label(stage.why), room).rstrip(), role or "muted"),
     )  # fmt: skip
 

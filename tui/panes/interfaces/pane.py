@@ -287,7 +287,7 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         ),
         Field(
             "drops", "KernDrop", Unit.PACKETS, 9, 1,
-            help="dropped each second by the kernel's own code, but for what is ordinary",
+            help="dropped each second by the kernel's own code: lost packets only",
             colour=_over("drops"),
         ),
         Field(
