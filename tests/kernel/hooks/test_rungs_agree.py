@@ -172,13 +172,13 @@ def test_tcp_connects_that_fail_within_the_call(
     run("ip", "link", "set", "lo", "up")
     run("ip", "route", "add", "blackhole", "198.51.100.7")
     Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40003")
-    with server("127.0.0.1", 95), server("127.0.0.1", 96):
-        ends = {"127.0.0.1": (95, 96), "198.51.100.7": (97,)}
+    with server("127.0.0.1", 195), server("127.0.0.1", 196):
+        ends = {"127.0.0.1": (195, 196), "198.51.100.7": (197,)}
 
         def tell(attachment: Attachment) -> list[Values]:
-            with exhausted_ports("127.0.0.1", 95, 4, errno.EADDRNOTAVAIL, 3):
-                assert connect("198.51.100.7", 97, 4) == 4
-            with same_ends("127.0.0.1", 96, 41000, errno.EADDRNOTAVAIL, 2):
+            with exhausted_ports("127.0.0.1", 195, 4, errno.EADDRNOTAVAIL, 3):
+                assert connect("198.51.100.7", 197, 4) == 4
+            with same_ends("127.0.0.1", 196, 41000, errno.EADDRNOTAVAIL, 2):
                 pass
             if attachment.status.rung == "sock_ops":  # settled a second later
                 time.sleep(1.1)
@@ -190,7 +190,7 @@ def test_tcp_connects_that_fail_within_the_call(
 
         rows = _agree(modules, record_property, "tcp-connect", tell)
     found = {r["rport"]: (r["connects"], r["established"], r["gave_up"], r["other"]) for r in rows}
-    assert found == {95: (7, 4, 0, 3), 96: (3, 1, 0, 2), 97: (4, 0, 0, 4)}
+    assert found == {195: (7, 4, 0, 3), 196: (3, 1, 0, 2), 197: (4, 0, 0, 4)}
 
 
 @pytest.mark.parametrize("family", ["sock_ops", "tcp_probe"])
