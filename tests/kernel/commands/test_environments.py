@@ -62,6 +62,7 @@ def _refusing(rule: str) -> tuple[str, ...]:
         "capget=EPERM",
         "prlimit64=EPERM",
         "sched_getaffinity=EPERM",
+        "rt_sigprocmask=EPERM",
     ],
 )
 def test_a_refused_system_call_takes_no_other_hook_away(rule: str) -> None:
