@@ -92,6 +92,17 @@ def test_neither_netlink_nor_sysfs_leaves_what_needs_no_interface() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_read_only_system_without_a_temporary_folder_still_shows_numbers() -> None:
+    frozen = "; ".join(
+        f"mount --bind {place} {place} && mount -o remount,bind,ro {place}"
+        for place in ("/tmp", "/var/tmp", "/var/cache", ROOT)
+    )
+    script = f'mount -o remount,bind,ro /; {frozen}; cd {ROOT}; exec "$@"'
+    done = ebpftop(*ONCE, before=("unshare", "-m", "sh", "-c", script, "sh"))
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert json.loads(done.stdout)["hooks"]
+
+
 def test_no_proc_is_no_traceback() -> None:
     hidden = ("unshare", "-m", "sh", "-c", 'umount -l /proc; exec "$@"', "sh")
     for arguments in (ONCE, ("doctor",), ("hooks",)):
