@@ -234,7 +234,11 @@ def _mine() -> str:
 def sweep() -> None:
     """Removes the temporary trees of processes that were killed."""
     mine = _mine()
-    for left in Path(tempfile.gettempdir()).glob(f"{mine}*"):
+    try:
+        found = list(Path(tempfile.gettempdir()).glob(f"{mine}*"))
+    except OSError:  # no folder for temporary files: nothing is left in it
+        return
+    for left in found:
         pid = left.name.removeprefix(mine).partition("-")[0]
         try:
             ours = left.lstat().st_uid == os.geteuid() and not left.is_symlink()

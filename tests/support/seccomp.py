@@ -22,6 +22,7 @@ _BY_NAME = {  # x86_64, and what newer machines share
     "perf_event_open": (298, 241),
     "pipe2": (293, 59),
     "prlimit64": (302, 261),
+    "rt_sigprocmask": (14, 135),
     "sched_getaffinity": (204, 123),
     "socket": (41, 198),
 }

@@ -122,7 +122,8 @@ class Watch:
 
     def _run(self, turn: int) -> None:
         # Who is in the background is not stopped by what it writes or sets at the end.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU, signal.SIGTTIN})
+        with suppress(OSError):  # a filter on system calls
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU, signal.SIGTTIN})
         while turn == self._turn and (not self._over or self.status is not None):
             timeout = None if self.status is None else 0.05
             if select.select([self._read], [], [], timeout)[0]:

@@ -62,6 +62,7 @@ def _refusing(rule: str) -> tuple[str, ...]:
         "capget=EPERM",
         "prlimit64=EPERM",
         "sched_getaffinity=EPERM",
+        "rt_sigprocmask=EPERM",
     ],
 )
 def test_a_refused_system_call_takes_no_other_hook_away(rule: str) -> None:
@@ -89,6 +90,17 @@ def test_neither_netlink_nor_sysfs_leaves_what_needs_no_interface() -> None:
     hidden = ("unshare", "-m", "sh", "-c", 'umount -lR /sys; exec "$@"', "sh")
     done = ebpftop(*ONCE, before=(*hidden, *_refusing("socket:16=EPERM")))
     assert done.returncode == 0, done.stderr
+
+
+def test_a_read_only_system_without_a_temporary_folder_still_shows_numbers() -> None:
+    frozen = "; ".join(
+        f"mount --bind {place} {place} && mount -o remount,bind,ro {place}"
+        for place in ("/tmp", "/var/tmp", "/var/cache", ROOT)
+    )
+    script = f'mount -o remount,bind,ro /; {frozen}; cd {ROOT}; exec "$@"'
+    done = ebpftop(*ONCE, before=("unshare", "-m", "sh", "-c", script, "sh"))
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert json.loads(done.stdout)["hooks"]
 
 
 def test_no_proc_is_no_traceback() -> None:
