@@ -3,7 +3,7 @@
     python -m bench.memory [--memory MB] [--seconds N] [--connections N] [COMMAND...]
 
 As root, in a network namespace of its own. COMMAND: of ebpftop (`stream`, `record FILE`, `export`);
-none: the screen, at 160x50. Prints RSS of it and its children, with the memory of its maps, each
+none: the screen, at 160x50. Prints PSS of it and its children, with the memory of its maps, each
 ten seconds, the highest, and what the screen says of its own. Asserts nothing.
 """
 
@@ -89,23 +89,28 @@ def _confined(megabytes: int) -> list[str]:
 
 
 def _used(pid: int) -> int:
-    """RSS of a process and what it started, and the maps that it holds (proc_pid_fdinfo(5))."""
-    total = 0
-    for one in (pid, *_children(pid)):
-        try:
-            total += int(Path(f"/proc/{one}/statm").read_text().split()[1]) * 4096
-        except (OSError, IndexError):
-            continue
-    return total + _maps(pid)
+    """PSS of a process and what it started, and the maps that it holds (proc_pid_fdinfo(5))."""
+    return sum(map(_proportional, (pid, *_children(pid)))) + _maps(pid)
+
+
+def _proportional(pid: int) -> int:
+    """The forks of the compiler share most of what they have: it is counted once."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def _children(pid: int) -> list[int]:
+    """All below it: the compiler forks."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            found += [int(child) for child in task.read_text().split()]
+            direct = [int(child) for child in task.read_text().split()]
         except OSError:
             continue
+        found += [*direct, *(one for child in direct for one in _children(child))]
     return found
 
 

@@ -1,8 +1,8 @@
 """The bound on memory: how many rows fit into it, and what is done where it gets tight.
 
-What is counted: RSS of this process and of those that it started (the compiler), and what its maps
-are charged. A quarter or so is taken before any row is there (Python, the screen, the maps), the
-rest is shared between rows, what is drawn of them, and the tape of the last minutes.
+What is counted: RSS of this process, PSS of those that it started (the compiler, whose forks share
+most of it), and what its maps are charged. A half or so is taken before any row is there (Python,
+the screen, the maps), the rest is shared between rows, what is drawn of them, and the tape.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEFAULT = 200_000_000
 EVERY = 2.0
 """Seconds from one look to the next."""
 _BASE = 100 << 20
-COMPILER, _COMPILE = 80 << 20, 45 << 20
+COMPILER, _COMPILE = 90 << 20, 45 << 20
 """Bytes of the compiler's child, and of each source that it compiles."""
 _ROW = 8 << 10
 """Bytes that a row takes in all: as read, its rates, its window of ten seconds, its history."""
