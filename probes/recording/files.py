@@ -12,7 +12,7 @@ import secrets
 import stat
 from collections import deque
 from contextlib import contextmanager, suppress
-from errno import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, EROFS
+from errno import EACCES, EEXIST, EFBIG, EINVAL, EISDIR, ELOOP, EROFS
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_LINKS = 40
+MOST_READ = 1 << 20
+"""Bytes of a file that people write by hand."""
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -81,6 +83,36 @@ def replace(path: Path, text: str, *, mode: int = 0o600) -> None:
             os.fchmod(new.fd, before.st_mode & 0o777)
             with suppress(OSError):  # whose it was cannot be kept without privilege
                 os.fchown(new.fd, before.st_uid, before.st_gid)
+
+
+def read(path: Path, most: int = MOST_READ) -> str:
+    """Return the text of a small plain file, through links, as the person behind sudo may read it.
+
+    Raises OSError where it is none, is larger than `most` bytes, or is not for that person to read;
+    UnicodeDecodeError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        there = os.fstat(fd)
+        if not stat.S_ISREG(there.st_mode):
+            raise OSError(EINVAL, "it is no plain file", str(path))
+        if not _readable(there):
+            raise OSError(EACCES, "it is not yours to read", str(path))
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            text = file.read(most + 1)
+    finally:
+        os.close(fd)
+    if len(text) > most:
+        raise OSError(EFBIG, f"it is larger than {most >> 20} MB", str(path))
+    return text.decode()
+
+
+def _readable(there: os.stat_result) -> bool:
+    """Whether who called sudo could have read it; root's own bits say nothing about that."""
+    found = person()
+    if found is None or there.st_uid == found[0]:
+        return True
+    return bool(there.st_mode & (stat.S_IRGRP if there.st_gid == found[1] else stat.S_IROTH))
 
 
 def check(path: Path) -> None:

@@ -70,7 +70,7 @@ def path(environ: Mapping[str, str] = os.environ) -> Path:
 def load(file: Path) -> Settings:
     """The settings in the file; never fails: what is wrong is in `problems`."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = files.read(file)
         values = tomllib.loads(text)
     except FileNotFoundError:
         return Settings()
@@ -247,7 +247,7 @@ def save(file: Path, wanted: Mapping[str, Any]) -> None:
     if load(file).broken:
         raise SettingsError(f"not saved: {load(file).problems[0]}; mend or remove the file first")
     try:
-        text = file.read_text(encoding="utf-8") if file.exists() else _HEAD
+        text = files.read(file) if file.exists() else _HEAD
         document = tomlkit.parse(text)
         _bring_in(document, wanted)
         files.make_folder(file.parent)

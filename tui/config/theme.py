@@ -15,6 +15,7 @@ from rich.color import ColorType
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
+from probes.recording import files
 from tui.config import settings
 
 ROLES = (
@@ -114,7 +115,7 @@ def load(name: str) -> Theme:
 def read(path: Path) -> Theme:
     """A theme from a file. Raises ThemeError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read(path)
         values = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error

@@ -190,3 +190,34 @@ def test_paths_of_the_environment_that_are_not_absolute_are_none(
     monkeypatch.setenv("HOME", "here")
     with pytest.raises(OSError):  # noqa: PT011 - whatever cannot be
         files.make_folder(paths.state({}))
+
+
+def test_what_is_read_is_a_small_plain_file(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would hold the start for ever."""
+    (tmp_path / "a").write_text("interval = 2")
+    (tmp_path / "link").symlink_to("a")
+    assert files.read(tmp_path / "link") == "interval = 2"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").write_bytes(b"#" * (files.MOST_READ + 1))
+    for name, why in (("pipe", "no plain file"), (".", "no plain file"), ("large", "larger than")):
+        with pytest.raises(OSError, match=why):
+            files.read(tmp_path / name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is called by sudo")
+def test_who_called_sudo_reads_nothing_that_is_root_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_UID", "65534")
+    monkeypatch.setenv("SUDO_GID", "65534")
+    secret = tmp_path / "secret"
+    secret.write_text("[key]")
+    secret.chmod(0o640)
+    (tmp_path / "link").symlink_to("secret")
+    with pytest.raises(OSError, match="not yours to read"):
+        files.read(tmp_path / "link")
+    secret.chmod(0o644)
+    assert files.read(tmp_path / "link") == "[key]"
+    os.chown(secret, 65534, 65534)
+    secret.chmod(0o600)
+    assert files.read(tmp_path / "link") == "[key]"
