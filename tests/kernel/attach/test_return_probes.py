@@ -80,7 +80,8 @@ def test_no_return_of_a_go_program_is_probed(form: str, attached: Attach, tmp_pa
         counted = attached(builder.hook(f"uprobe:{program}:main.work"))
         assert counted.status.state is State.ATTACHED
         assert call() == str(CALLS)
-        assert sum(r["events"] for r in values(counted)) == CALLS
+        # A function that finds its goroutine's stack too small begins once more on a larger one.
+        assert CALLS <= sum(r["events"] for r in values(counted)) <= CALLS + 5
 
 
 @pytest.mark.parametrize("form", ["uprobe:{}:{},latency", "uprobe:{}:{},ret", "uretprobe:{}:{}"])

@@ -123,7 +123,8 @@ def test_the_funnel_says_where_an_interface_lost_packets() -> None:
         "nic", "xdp", "tc-ingress", "stack", "socket", "tc-egress", "qdisc", "wire",
     ]  # fmt: skip
     for stage in stages.values():
-        assert list(stage) == ["stage", "in", "in_per_s", "lost", "lost_per_s", "why"]
+        lost = ["lost", "lost_per_s", "ordinary", "ordinary_per_s"]
+        assert list(stage) == ["stage", "in", "in_per_s", *lost, "why"]
         assert stage["lost"] == (25 if stage["stage"] == "stack" else 0)
         assert bool(stage["why"]) is bool(stage["lost"])
     assert stages["nic"]["in"] == stages["xdp"]["in"] == stages["stack"]["in"] == 25
