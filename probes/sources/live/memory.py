@@ -20,7 +20,7 @@ DEFAULT = 200_000_000
 EVERY = 2.0
 """Seconds from one look to the next."""
 _BASE = 100 << 20
-COMPILER, _COMPILE = 90 << 20, 45 << 20
+COMPILER, _COMPILE = 80 << 20, 45 << 20
 """Bytes of the compiler's child, and of each source that it compiles."""
 _ROW = 8 << 10
 """Bytes that a row takes in all: as read, its rates, its window of ten seconds, its history."""

@@ -117,10 +117,3 @@ def test_few_file_descriptors_are_no_traceback(most: int) -> None:
     done = ebpftop(*ONCE, before=("prlimit", f"--nofile={most}"))
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 1)
-
-
-@pytest.mark.parametrize("megabytes", [120, 160, 250])
-def test_little_memory_is_no_traceback(megabytes: int) -> None:
-    done = ebpftop(*ONCE, before=("prlimit", f"--as={megabytes << 20}"))
-    assert "Traceback" not in done.stderr
-    assert done.returncode in (0, 1)
