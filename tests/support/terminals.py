@@ -46,17 +46,22 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
-        if read:
-            self.take()
+        while read and self.take():
+            pass  # a terminal gives 4 kB at a time
         assert b"\x1b[-" not in self.output, "it drew above the screen"
         return self.status
 
-    def take(self) -> None:
-        if select.select([self.fd], [], [], 0.05)[0]:
-            try:
-                self.output += os.read(self.fd, 65536)
-            except OSError:  # EIO: the child has closed its side
-                time.sleep(0.02)
+    def take(self) -> bool:
+        """Read what has come; whether there was anything."""
+        if not select.select([self.fd], [], [], 0.05)[0]:
+            return False
+        try:
+            some = os.read(self.fd, 65536)
+        except OSError:  # EIO: the child has closed its side
+            time.sleep(0.02)
+            return False
+        self.output += some
+        return bool(some)
 
     def type(self, keys: bytes) -> None:
         os.write(self.fd, keys)
