@@ -205,6 +205,20 @@ def netns() -> int:
     return Path("/proc/thread-self/ns/net").stat().st_ino
 
 
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO
+
+
+def pid_namespace() -> tuple[int, int] | None:
+    """The PID namespace whose numbers /proc has, by device and inode; None for the first one."""
+    for of in ("1", "self"):  # of the former: where /proc is that of a namespace above ours
+        try:
+            found = os.stat(f"/proc/{of}/ns/pid")
+        except OSError:
+            continue
+        return None if found.st_ino == _FIRST_PID_NAMESPACE else (found.st_dev, found.st_ino)
+    return None
+
+
 def mounts(kind: str) -> list[Path]:
     """Where file systems of a kind are mounted, in the order of mounting."""
     return mounted(_read_bytes("/proc/self/mounts"), kind)

@@ -9,6 +9,7 @@ from probes.kernel import syscall_table
 from probes.point import AttachType
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_FD_TYPES, OF_NAME, OF_SOCK_ADDR
 from probes.toolkit.syscalls_c import compat
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 OPERATIONS = ("connect", "bind", "sendmsg", "recvmsg", "getpeername")
 TYPES = (*OF_FD_TYPES, "pt_regs", "thread_info")
@@ -31,8 +32,8 @@ BPF_TABLE("percpu_array", u32, u64, everything, 1);
 static inline void count(struct who *who) {{
     u32 first = 0;
     u64 *calls, *all = everything.lookup(&first), zero = 0;
-    who->pid = bpf_get_current_pid_tgid() >> 32;
-    bpf_get_current_comm(who->comm, sizeof(who->comm));
+    who->pid = this_pid();
+    this_name(who->comm);
     who->cgroup = bpf_get_current_cgroup_id();
     calls = rows.lookup_or_try_init(who, &zero);
     if (calls)
@@ -58,7 +59,8 @@ PLACES = {
 """Each program at a cgroup, and where it sits."""
 
 AT_CGROUP = (
-    _CORE
+    WHO_AT_CGROUP
+    + _CORE
     + OF_SOCK_ADDR
     + """
 static inline int seen_at(struct bpf_sock_addr *ctx, struct who *who, u32 op) {
@@ -104,7 +106,8 @@ static inline void called_with(u32 fd, u64 message) {
 )
 
 AT_CALLS = (
-    _CORE
+    WHO
+    + _CORE
     + _CALLED
     + """
 int connect(u64 *ctx) { called(0, ctx[2], ctx[3], ctx[4]); return 0; }
@@ -138,4 +141,4 @@ int enter(u64 *ctx) {{
 
 
 def at_every_call(_: str = "") -> str:
-    return _CORE + _CALLED + compat(typed=True) + _EVERY_CALL
+    return WHO + _CORE + _CALLED + compat(typed=True) + _EVERY_CALL

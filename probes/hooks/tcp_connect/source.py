@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from probes.toolkit.counters_c import everything
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 TYPES = (
     "sock",
@@ -104,8 +105,8 @@ static inline void settle(u64 id, int error) {
 }
 
 static inline void caller(struct attempt *attempt) {
-    attempt->pid = bpf_get_current_pid_tgid() >> 32;
-    bpf_get_current_comm(attempt->comm, sizeof(attempt->comm));
+    attempt->pid = this_pid();
+    this_name(attempt->comm);
 }
 
 static inline int is_mapped(u8 *address) {
@@ -328,9 +329,7 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
 # reader finds it unsent.
 _SOCK_OPS = """
 static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
-    struct task_struct *task = (void *)bpf_get_current_task();
-    PROBE_KERNEL(&attempt->pid, sizeof(attempt->pid), &task->tgid);
-    PROBE_KERNEL(attempt->comm, sizeof(attempt->comm), &task->comm);
+    caller(attempt);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
     begin(SOCKET_COOKIE(ctx), attempt);
     return 1;
@@ -384,9 +383,9 @@ static inline int undecided(u64 sk) { return 0; }
 """
 _CALL = _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
 SOURCES = {
-    "fentry": _CORE + _NO_CALLS + _STATES + _CALLS + _FENTRY,
-    "kprobe": _CORE + _NO_CALLS + _STATES + _CALLS + _KPROBE,
-    "typed": _CORE + _CALL + OF_SOCK + _TYPED,
-    "tracefs": _CORE + _CALL + _TRACEFS,
-    "sock_ops": _CORE + OF_SOCK_ADDR + _SOCK_OPS,
+    "fentry": WHO + _CORE + _NO_CALLS + _STATES + _CALLS + _FENTRY,
+    "kprobe": WHO + _CORE + _NO_CALLS + _STATES + _CALLS + _KPROBE,
+    "typed": WHO + _CORE + _CALL + OF_SOCK + _TYPED,
+    "tracefs": WHO + _CORE + _CALL + _TRACEFS,
+    "sock_ops": WHO_AT_CGROUP + _CORE + OF_SOCK_ADDR + _SOCK_OPS,
 }

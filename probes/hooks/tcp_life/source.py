@@ -7,6 +7,7 @@ by the two steps that a process takes itself: it connects, and it closes.
 from __future__ import annotations
 
 from probes.toolkit.sockets_c import MAPPED, OF_SOCK, OF_SOCK_OPS
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 TYPES = ("sock", "sock_common", "tcp_sock", "task_struct", "trace_event_raw_inet_sock_set_state")
 MOST = 4096
@@ -67,7 +68,8 @@ static inline struct slot *slot_of(struct connection *c) {
 
 static inline void connects(u64 id) {
     struct connection c = {};
-    CALLER(c.caller, c.name);
+    c.caller = this_pid();
+    this_name(c.name);
     if (open.update(&id, &c))
         miss(0);
 }
@@ -131,7 +133,8 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
 /* A step of a connection that is followed. FIN_WAIT1 and LAST_ACK are taken by close(). */
 static inline void moved(u64 id, struct connection *c, u32 old, u32 new, struct figures *now) {
     if (new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK) {
-        CALLER(c->owner, c->owner_name);
+        c->owner = this_pid();
+        this_name(c->owner_name);
     } else if (new == TCP_CLOSE_WAIT) {
         struct slot *slot = slot_of(c);
         if (slot)
@@ -157,23 +160,9 @@ static inline void figures_of(struct tcp_sock *tcp, struct figures *now) {
 }
 """
 _DIRECT = "#define GET(field) (field)\n"
-_BY_HELPER = """
-#define CALLER(pid, name) do { \\
-    (pid) = bpf_get_current_pid_tgid() >> 32; \\
-    bpf_get_current_comm((name), 16); \\
-} while (0)
-"""
-# These have no helper of their own that tells who is at work.
-_BY_TASK = """
-#define CALLER(pid, name) do { \\
-    struct task_struct *_task = (void *)bpf_get_current_task(); \\
-    PROBE_KERNEL(&(pid), 4, &_task->tgid); \\
-    PROBE_KERNEL((name), 16, &_task->comm); \\
-} while (0)
-"""
 
 AT_SOCK_OPS = (
-    _BY_TASK
+    WHO_AT_CGROUP
     + _DIRECT
     + _CORE
     + _FIGURES
@@ -220,7 +209,7 @@ int watch(struct bpf_sock_ops *ctx) {
 )
 
 TYPED = (
-    _BY_HELPER
+    WHO
     + _DIRECT
     + _CORE
     + _FIGURES
@@ -267,7 +256,7 @@ int again(u64 *ctx) {
 )
 
 TRACEFS = (
-    _BY_HELPER
+    WHO
     + "#define GET(field) PROBE(field)\n"
     + _CORE
     + _FIGURES
