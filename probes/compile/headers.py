@@ -170,7 +170,7 @@ def _btf_files(wanted: tuple[str, ...]) -> Files:
         **_skeleton(),
         "include/ebpftop/kernel_types.h": text,
         "include/ebpftop/hooks.h": _text("hooks.h"),
-        "include/ebpftop/constants.h": _constants(),
+        "include/ebpftop/constants.h": _constants(have_btf=True),
         "missing": "\n".join(sorted(missing)) + "\n",
     }
 
@@ -290,10 +290,10 @@ def _version() -> tuple[str, str, str]:
     return major, minor, patch
 
 
-def _constants() -> str:
+def _constants(*, have_btf: bool = False) -> str:
     """Macros that BTF has no names for, unless the distribution's headers brought them."""
     words = [*CONSTANTS.split(), *(str(w) for pair in _errnos() for w in pair)]
-    words += [*_task_helper(), *_situation()]
+    words += [*_situation(), *(("HAVE_BTF", "1", *_task_helper()) if have_btf else ())]
     pairs = zip(words[::2], words[1::2], strict=True)
     return "".join(f"#ifndef {name}\n#define {name} {value}\n#endif\n" for name, value in pairs)
 

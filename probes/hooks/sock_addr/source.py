@@ -12,7 +12,7 @@ from probes.toolkit.syscalls_c import compat
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 OPERATIONS = ("connect", "bind", "sendmsg", "recvmsg", "getpeername")
-TYPES = (*OF_FD_TYPES, "pt_regs", "thread_info")
+TYPES = (*OF_FD_TYPES, "tcp_sock", "udp6_sock", "pt_regs", "thread_info")
 MOST = 8192
 
 _CORE = (
@@ -24,7 +24,7 @@ struct who {{
     u16 port, family;
     u32 op;
     char comm[16];
-    u8 address[16];
+    u8 address[24];
 }};
 BPF_TABLE("lru_hash", struct who, u64, rows, {MOST});
 BPF_TABLE("percpu_array", u32, u64, everything, 1);
@@ -91,10 +91,13 @@ static inline void called(u32 op, u32 fd, u64 to, u32 length) {
     char name[28] = {};
     if (!to || length < 16)
         return;
-    who.family = named(name, to, length, who.address, &who.port);
+    struct socket *socket = socket_of(fd);
+    u32 ifindex = 0, netns = 0;
+    link_of(follow(&socket->sk), &ifindex, &netns);
+    who.family = named(name, to, length, who.address, &who.port, ifindex, netns);
     if (!who.family)
         return;
-    who.protocol = protocol_of(socket_of(fd));
+    who.protocol = protocol_of(socket);
     count(&who);
 }
 static inline void called_with(u32 fd, u64 message) {

@@ -9,7 +9,14 @@ from __future__ import annotations
 from probes.toolkit.sockets_c import MAPPED, OF_SOCK, OF_SOCK_OPS
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
-TYPES = ("sock", "sock_common", "tcp_sock", "task_struct", "trace_event_raw_inet_sock_set_state")
+TYPES = (
+    "sock",
+    "sock_common",
+    "tcp_sock",
+    "udp6_sock",
+    "net",
+    "trace_event_raw_inet_sock_set_state",
+)
 MOST = 4096
 
 # A row is a remote port and who connects to it, or a local port that others connect to (`inward`;
@@ -28,13 +35,13 @@ struct connection {{
     u64 at;
     u32 caller, inward, lport, rport, retransmits, owner;
     char name[16], owner_name[16];
-    u8 laddr[16], raddr[16];
+    u8 laddr[24], raddr[24];
 }};
 struct event {{
     u64 ns, rx, tx;
     u32 pid, inward, lport, rport, retransmits, srtt_us, aborted, unused;
     char comm[16];
-    u8 laddr[16], raddr[16];
+    u8 laddr[24], raddr[24];
 }};
 struct figures {{ u64 rx, tx; u32 srtt_us, retransmits; }};
 BPF_TABLE("lru_hash", struct side, struct slot, rows, {MOST});
@@ -111,8 +118,8 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
     e.rport = c->rport;
     e.pid = c->inward ? c->owner : c->caller;
     __builtin_memcpy(e.comm, c->inward ? c->owner_name : c->name, 16);
-    __builtin_memcpy(e.laddr, c->laddr, 16);
-    __builtin_memcpy(e.raddr, c->raddr, 16);
+    __builtin_memcpy(e.laddr, c->laddr, 24);
+    __builtin_memcpy(e.raddr, c->raddr, 24);
     if (slot) {
         ADD(&slot->closed, 1);
         ADD(&slot->aborted, e.aborted);
@@ -279,6 +286,13 @@ int state(struct trace_event_raw_inet_sock_set_state *ctx) {
         /* these hold the mapped form for IPv4 */
         __builtin_memcpy(c->laddr, ctx->saddr_v6, 16);
         __builtin_memcpy(c->raddr, ctx->daddr_v6, 16);
+        if (of_link(c->laddr) || of_link(c->raddr)) {
+            u32 ifindex = PROBE(((struct sock *)id)->__sk_common.skc_bound_dev_if);
+            struct net *net = PROBE(((struct sock *)id)->__sk_common.skc_net.net);
+            u32 netns = PROBE(net->ns.inum);
+            on_link(c->laddr, ifindex, netns);
+            on_link(c->raddr, ifindex, netns);
+        }
         c->lport = ctx->sport;
         c->rport = ctx->dport;
         established(c);
