@@ -50,9 +50,7 @@ _UAPI_TYPES = """
 UAPI_TYPES = frozenset(_UAPI_TYPES.split())
 # Always there: what the PT_REGS macros read (arm64 casts to the second).
 # And those by which a process is named (`who_c`).
-BASE_TYPES = frozenset(
-    {"pt_regs", "user_pt_regs", "task_struct", "pid", "upid", "pid_namespace"}
-)
+BASE_TYPES = frozenset({"pt_regs", "user_pt_regs", "task_struct", "pid", "upid", "pid_namespace"})
 
 CONSTANTS = """
     AF_UNSPEC 0 AF_UNIX 1 AF_INET 2 AF_INET6 10

@@ -1,6 +1,6 @@
 """A process whose work is done by a thread with a name of its own: what is counted is the process.
 
-    python -m tests.support.threaded      prints its pid; does it all once for each line it reads
+python -m tests.support.threaded      prints its pid; does it all once for each line it reads
 """
 
 from __future__ import annotations
