@@ -16,7 +16,7 @@ from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.toolkit.decode import packet_protocol
-from probes.toolkit.readers import name_or_number
+from probes.toolkit.links import interface_in
 from probes.toolkit.tick_cache import once
 from probes.units import DASH, Unit
 
@@ -41,7 +41,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             untraced.read()
             found = [row for table in tables for row in table.rows()]
             places = kallsyms.resolve({int(row[0]) for row in found})
-            where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
+            where = {at: _interface(*at) for at in {(int(r[2]), int(r[3])) for r in found}}
             rows: dict[tuple[Value, ...], int] = {}
             seen: dict[tuple[int, str, str, int | None], int] = {}
             ports: dict[tuple[Value, ...], Port] = {}
@@ -56,6 +56,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     packet_protocol(int(protocol)),
                     int(port) or None,
                     _TRAITS.get(int(trait), DASH),
+                    None if netns == own else int(netns),
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
                 at = int(netns) or own, why, places[int(location)], int(port) or None
@@ -64,7 +65,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     ports[key] = packet_protocol(int(protocol)), int(port)
             holders.look(_by_port(rows, ports))
             traced = [
-                packets_row((*key[:3], n, *key[3:]), holders.of(ports.get(key)))
+                packets_row((*key[:3], n, *key[3:-1]), key[-1], holders.of(ports.get(key)))
                 for key, n in rows.items()
             ]
             return Reading(traced + untraced.rows(seen))
@@ -85,12 +86,8 @@ def _by_port(
     return found
 
 
-def _interface(ifindex: int, netns: int, own: int) -> str:
-    if not ifindex:
-        return DASH
-    if netns not in (0, own):
-        return f"if{ifindex} (netns {netns})"
-    return name_or_number(ifindex)
+def _interface(ifindex: int, netns: int) -> str:
+    return interface_in(ifindex, netns) if ifindex else DASH
 
 
 def _counters(_: Opening) -> Callable[[], Reading]:
@@ -100,7 +97,7 @@ def _counters(_: Opening) -> Callable[[], Reading]:
     def read() -> Reading:
         untraced.read()
         links = [
-            packets_row((link.name, name, "netlink", packets, DASH, None, DASH))
+            packets_row((link.name, name, "netlink", packets, DASH, None, DASH), None)
             for link in once(route.links)
             for name, packets in (("rx_dropped", link.rx_dropped), ("tx_dropped", link.tx_dropped))
             if packets
@@ -200,7 +197,7 @@ HOOK = Hook(
             Unit.NUMBER,
             Kind.KEY,
             width=10,
-            help="of a counter: another network namespace than this, by its inode",
+            help="another network namespace than this, by its inode; 0: not known which",
         ),
     ),
     ladder=(

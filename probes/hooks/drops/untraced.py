@@ -10,7 +10,7 @@ from probes.analysis.drop_stages import function_of
 from probes.hooks.drops.counters import ALL, Counts, Freed, Namespaces, Rest, shown
 from probes.hooks.drops.listeners import POOLS, Share, Shares
 from probes.kernel.procfs import Owner
-from probes.model import Row
+from probes.model import Row, Value
 from probes.units import DASH
 
 Seen = Mapping[tuple[int, str, str, int | None], int]
@@ -114,9 +114,9 @@ class Untraced:
         )
 
 
-def packets_row(row: Row, owner: Owner | None = None) -> Row:
+def packets_row(row: Row, netns: Value, owner: Owner | None = None) -> Row:
     """The same columns for what was seen packet by packet. owner: of the socket it came to."""
-    return (*row, *_named(owner), str(Counts.PACKETS), None)
+    return (*row, *_named(owner), str(Counts.PACKETS), netns)
 
 
 def _named(owner: Owner | None) -> tuple[str, int | None]:
