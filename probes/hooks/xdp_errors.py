@@ -96,6 +96,8 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     table, uncounted = opening.tables["rows"], opening.tables["uncounted"]
     opening.tables["home"].update((0,), (netns(),))
     names: dict[int, str] = {}
+    changes = route.Changes()
+    opening.stack.callback(changes.close)
 
     def row(entry: Flat, here: Mapping[int, route.Interface]) -> Row:
         what = record(table, entry)
@@ -110,7 +112,12 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         )
 
     def read() -> Reading:
-        entries, lost = table.rows(), uncounted.row((0,))
+        entries, lost, gone = table.rows(), uncounted.row((0,)), changes.gone()
+        for entry in entries if gone else ():
+            what = record(table, entry)
+            if what["ifindex"] in gone:  # what has its number now begins anew
+                table.delete(entry[: table.keys])
+                entries = [e for e in entries if e is not entry]
         here = {link.ifindex: link for link in once(route.links)} if entries else {}
         return Reading([row(entry, here) for entry in entries], lost[1] if lost else 0)
 

@@ -9,13 +9,14 @@ MAP_ENTRIES = 4096
 # trace_kfree_skb(skb, location, reason): the reason came with Linux 5.17. A received packet that
 # is queued at a socket has no device any more, but remembers the number of the one it came by. What
 # the own output firewall drops has none yet, but a route. The device that stands for those that are
-# gone has the number 0 and the first namespace, whoever's they were.
+# gone has the number 0 and the first namespace, whoever's they were. What tells a device from the
+# one that has its number later is that of its folder in sysfs.
 #
 # Who scans ports makes a row for each. They have a map of their own that throws nothing out: when
 # it is full, further ports are counted together, as 0, and no count is lost.
 _CORE = """
 #define INLINE static inline __attribute__((always_inline))
-struct where { u64 location; u32 reason, ifindex, netns, protocol, port, trait; };
+struct where { u64 location, device; u32 reason, ifindex, netns, protocol, port, trait; };
 enum trait { NOTHING, CLOSED, RST, GROUP };
 struct slot { u64 packets; };
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
@@ -165,8 +166,10 @@ INLINE void place(struct where *key, struct sk_buff *skb) {
     int came_by = GET_SUFFIX(skb->skb_iif);
     u32 goes_by = 0, netns = (long)dev < 0 ? netns_SUFFIX(GET_SUFFIX(dev->nd_net.net)) : 0;
     if (netns && GET_SUFFIX(dev->ifindex)) {
+        struct kernfs_node *node = GET_SUFFIX(dev->dev.kobj.sd);
         key->ifindex = GET_SUFFIX(dev->ifindex);
         key->netns = netns;
+        key->device = node ? GET_SUFFIX(node->id) : 0;
         return;
     }
     netns = netns_of_route(skb, &goes_by);
@@ -237,6 +240,7 @@ int dropped(struct trace_event_raw_kfree_skb *ctx) {
 TYPES = (
     "sk_buff",
     "net_device",
+    "kernfs_node",
     "net",
     "ns_common",
     "sock",

@@ -74,14 +74,28 @@ def _by_link(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 
 _RULE = Rule(WARN, alarm=BAD)
 _KERNEL = Figure(
-    "interface-drops", "kernel drops/s", Unit.PACKETS, "drops", _dropped, wrong=True, rule=_RULE
+    "interface-drops",
+    "kernel drops/s",
+    Unit.PACKETS,
+    "drops",
+    _dropped,
+    wrong=True,
+    rule=_RULE,
+    named_by="interfaces",
 )
 _XDP = Figure(
     "interface-xdp", "drops/s by XDP", Unit.PACKETS, "xdp-programs", _by_programs, wrong=True,
-    rule=_RULE,
+    rule=_RULE, named_by="interfaces",
 )  # fmt: skip
 _LINK = Figure(
-    "interface-link", "link drops/s", Unit.PACKETS, "interfaces", _by_link, wrong=True, rule=_RULE
+    "interface-link",
+    "link drops/s",
+    Unit.PACKETS,
+    "interfaces",
+    _by_link,
+    wrong=True,
+    rule=_RULE,
+    named_by="interfaces",
 )
 
 
