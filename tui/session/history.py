@@ -110,7 +110,7 @@ class History:
         figures = [f for kept in self._figures.values() for f in kept if f.named_by == hook]
         if not figures:
             return
-        named = {str(r["interface"]): r.key for s in snapshots for r in s.rows}
+        named: dict[str, Hashable] = {str(r["interface"]): r.key for s in snapshots for r in s.rows}
         for name in named.keys() & self._named.keys():
             if named[name] != self._named[name]:
                 for figure in figures:

@@ -72,6 +72,12 @@ def _by_link(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     }
 
 
+def _bytes(way: str) -> Figure:
+    values = _rates(f"{way}_bytes")
+    name = f"interface-{way}"
+    return Figure(name, way.upper(), Unit.BYTES, "interfaces", values, named_by="interfaces")
+
+
 _RULE = Rule(WARN, alarm=BAD)
 _KERNEL = Figure(
     "interface-drops",
@@ -332,10 +338,10 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(
-        Figure("interface-rx", "RX", Unit.BYTES, "interfaces", _rates("rx_bytes")),
+        _bytes("rx"),
         _KERNEL,
         _XDP,
-        Figure("interface-tx", "TX", Unit.BYTES, "interfaces", _rates("tx_bytes")),
+        _bytes("tx"),
     ),
     figure_key=lambda record: record.name,
     kept=(_LINK,),
