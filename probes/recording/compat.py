@@ -42,7 +42,7 @@ class Fitting:
         self._hooks = hooks
         self._layouts = {name: Layout.of(hook) for name, hook in hooks.items()}
         self._stored = {n: [(c.name, _types(h, c)) for c in h.stored] for n, h in hooks.items()}
-        self._keys = {n: {c.name for c in h.stored if c.kind is Kind.KEY} for n, h in hooks.items()}
+        self._keys = {n: {c.name for c in h.stored if c.identifies} for n, h in hooks.items()}
         self._logged = {n: [(c.name, _types(h, c)) for c in h.log] for n, h in hooks.items()}
         self._statuses: tuple[tuple[Status, ...], tuple[Status, ...]] = (), ()
         self._known: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}

@@ -142,7 +142,14 @@ HOOK = Hook(
     title="Drops",
     answers="Which packets the kernel itself drops: on which interface, why and where.",
     columns=(
-        Column("interface", "Interface", width=15, label=True, help="where the packet was, or -"),
+        Column(
+            "interface",
+            "Interface",
+            kind=Kind.KEY,
+            stays=False,
+            width=15,
+            help="where the packet was, or -",
+        ),
         Column(
             "reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason, or in words"
         ),
