@@ -35,6 +35,6 @@ class Devices:
     def name(self, ifindex: int, device: int, netns: int) -> str:
         if not ifindex:
             return DASH
-        if (ifindex, device) in self._gone:
+        if netns == self._own and (ifindex, device) in self._gone:
             return f"if{ifindex}"
         return interface_in(ifindex, netns, self._own)

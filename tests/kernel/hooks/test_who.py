@@ -15,6 +15,8 @@ from probes.hooks import catalogue
 from probes.kernel import procfs
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import Hook, HookId, State
+from tests.support import io_uring
+from tests.support.events import free_port
 from tests.support.scenarios import log_of, rows_of, sample_of, values
 from tests.support.threaded import GETPGIDS, LEADER, Threaded, threaded
 
@@ -140,3 +142,19 @@ def test_a_condition_on_a_pid_means_the_viewer_s(
         nested.work()
         (row,) = values(attachment)
     assert (row["pid"], row["comm"], row["events"]) == (nested.pids[-2], LEADER, GETPGIDS)
+
+
+@pytest.mark.parametrize("polled", [False, True], ids=["worker", "sqpoll"])
+@pytest.mark.parametrize(("spec", "rung"), _rungs("tcp-connect"))
+def test_what_io_uring_does_is_its_process_s(
+    modules: Modules, spec: str, rung: str, *, polled: bool
+) -> None:
+    port = free_port("127.0.0.1")
+    with _attached(modules, catalogue()[spec], None, rung) as attachment:
+        try:
+            assert io_uring.connect(port, 3, polled=polled) == 3
+        except OSError as refused:
+            pytest.skip(str(refused))
+        (row,) = [r for r in values(attachment) if r["rport"] == port]
+    comm = Path("/proc/self/comm").read_text().removesuffix("\n")
+    assert (row["pid"], row["comm"], row["refused"]) == (os.getpid(), comm, 3)
