@@ -14,6 +14,7 @@ from probes.toolkit import decode
 from probes.toolkit.counters_c import everything
 from probes.toolkit.readers import logged
 from probes.toolkit.syscalls_c import compat
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
@@ -25,7 +26,8 @@ _TYPES = ("pt_regs",)
 
 # The name is read when the call returns: the kernel has read it by then, so that it is in memory.
 _COUNT = (
-    """
+    WHO
+    + """
 struct who { u64 pid; char comm[16]; };
 struct slot { u64 opens, failed, error; };
 struct event { u64 pid; s64 result; char comm[16], path[240]; };
@@ -44,15 +46,15 @@ static inline void begun(u64 path) {
 
 static inline void ended(s64 result) {
     u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread), *missed;
-    struct event event = {.pid = thread >> 32, .result = result};
-    struct who key = {.pid = thread >> 32};
+    struct event event = {.pid = this_pid(), .result = result};
+    struct who key = {.pid = event.pid};
     struct slot none = {}, *slot, *all = sum_of_all();
     u32 first = 0;
     if (!path)
         return;
     bpf_probe_read_user_str(event.path, sizeof(event.path), (void *)*path);
     calls.delete(&thread);
-    bpf_get_current_comm(event.comm, 16);
+    this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
     slot = rows.lookup(&key);
     if (!slot) {

@@ -9,12 +9,14 @@ from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
 from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm, packet_protocol
 from probes.toolkit.readers import by_columns
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _TYPES = ("sock",)
 _COUNT = (
-    """
+    WHO
+    + """
 struct who { u64 pid, protocol; char comm[16]; };
 struct slot { u64 bytes, sends, failed; };
 BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
@@ -23,9 +25,9 @@ BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
     + """
 
 static inline void sent(u64 protocol, int result) {
-    struct who key = {.pid = bpf_get_current_pid_tgid() >> 32, .protocol = protocol};
+    struct who key = {.pid = this_pid(), .protocol = protocol};
     struct slot none = {}, *slot, *all = sum_of_all();
-    bpf_get_current_comm(key.comm, 16);
+    this_name(key.comm);
     slot = rows.lookup(&key);
     if (!slot) {
         rows.insert(&key, &none);

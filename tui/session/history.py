@@ -16,12 +16,14 @@ from tui.session.heat import Heat
 MOST = 4000
 """Rows of a figure that are kept although they have gone."""
 _SWEEP = 64
+_MOST_NAMES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A number whose history is kept for each row. values: a hook's snapshots -> key -> number.
-    hook: whose, "*" for each hook's own. wrong: other than 0 is bad. rule: when it is unusual."""
+    hook: whose, "*" for each hook's own. wrong: other than 0 is bad. rule: when it is unusual.
+    named_by: the hook that tells when what a key names is another thing."""
 
     name: str
     title: str
@@ -30,6 +32,7 @@ class Figure:
     values: Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
     wrong: bool = False
     rule: Rule | None = None
+    named_by: str = ""
 
 
 class _Watch:
@@ -69,6 +72,7 @@ class History:
         self._kept: dict[tuple[str, str], dict[Hashable, Course]] = {}
         self._unusual: dict[str, set[Hashable]] = {}
         self._watches: dict[str, _Watch] = {}
+        self._named: dict[str, Hashable] = {}
         self.heat = Heat()
 
     @property
@@ -83,6 +87,7 @@ class History:
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
         watch = self._watches.setdefault(hook, _Watch())
         wall, tick = watch.take(snapshots), watch.ticks
+        self._part(hook, snapshots)
         self.heat.add(snapshots)
         for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
             kept = self._kept.setdefault((figure.name, hook), {})
@@ -98,6 +103,20 @@ class History:
             if tick % _SWEEP == 0:
                 _sweep(kept, tick)
                 unusual &= kept.keys()
+
+    def _part(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
+        """Forget figures by a name that is another thing's now: of an interface that was made
+        again."""
+        figures = [f for kept in self._figures.values() for f in kept if f.named_by == hook]
+        if not figures:
+            return
+        named: dict[str, Hashable] = {str(r["interface"]): r.key for s in snapshots for r in s.rows}
+        for name in named.keys() & self._named.keys():
+            if named[name] != self._named[name]:
+                for figure in figures:
+                    self._kept.get((figure.name, figure.hook), {}).pop(name, None)
+                    self._unusual.get(figure.name, set()).discard(name)
+        self._named = {**self._named, **named} if len(self._named) < _MOST_NAMES else named
 
     def series(
         self,

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from probes.toolkit.counters_c import everything
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 TYPES = (
     "sock",
     "sock_common",
+    "udp6_sock",
+    "net",
     "socket",
     "tcp_sock",
     "task_struct",
@@ -25,14 +28,14 @@ TYPES = (
 _CORE = (
     MAPPED
     + """
-struct who { u32 pid; u16 rport; u16 unused; char comm[16]; u8 raddr[16]; };
+struct who { u32 pid; u16 rport; u16 unused; char comm[16]; u8 raddr[24]; };
 struct slot {
     u64 connects, established, refused, unreachable, timed_out, gave_up, other, total_ns;
     u64 latency[40];
 };
-struct attempt { u64 at; u32 pid; u16 rport; u16 sent; char comm[16]; u8 raddr[16]; };
+struct attempt { u64 at; u32 pid; u16 rport; u16 sent; char comm[16]; u8 raddr[24]; };
 struct event { u64 ns; u32 pid; u16 rport; u16 unused; int error; u32 pad; char comm[16];
-               u8 raddr[16]; };
+               u8 raddr[24]; };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
 BPF_TABLE("hash", u64, struct attempt, pending, 16384);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
@@ -42,13 +45,15 @@ BPF_QUEUE(events, struct event, 1024);
     + everything()
     + """
 #define GAVE_UP -1
+/* in `sent`: nothing is, and it is counted when the link of its address is known */
+#define LATER 2
 
 static inline struct slot *slot_of(struct attempt *attempt) {
     u32 first = 0;
     struct who key = {.pid = attempt->pid, .rport = attempt->rport};
     struct slot *zero = blank.lookup(&first), *slot;
     __builtin_memcpy(key.comm, attempt->comm, 16);
-    __builtin_memcpy(key.raddr, attempt->raddr, 16);
+    __builtin_memcpy(key.raddr, attempt->raddr, 24);
     slot = rows.lookup(&key);
     if (slot || !zero)
         return slot;
@@ -61,7 +66,8 @@ static inline void begin(u64 id, struct attempt *attempt) {
     u32 first = 0;
     u64 *missed;
     attempt->at = bpf_ktime_get_ns();
-    TALLY(slot, all, connects, 1);
+    if (attempt->sent != LATER)
+        TALLY(slot, all, connects, 1);
     if (pending.update(&id, attempt) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
 }
@@ -73,7 +79,7 @@ static inline void tally(struct attempt *attempt, int error) {
     u64 *missed;
     event.ns = bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
-    __builtin_memcpy(event.raddr, attempt->raddr, 16);
+    __builtin_memcpy(event.raddr, attempt->raddr, 24);
     if (!error) {
         u64 bucket = bucket_of(event.ns, 40);
         TALLY(slot, all, established, 1);
@@ -104,8 +110,8 @@ static inline void settle(u64 id, int error) {
 }
 
 static inline void caller(struct attempt *attempt) {
-    attempt->pid = bpf_get_current_pid_tgid() >> 32;
-    bpf_get_current_comm(attempt->comm, sizeof(attempt->comm));
+    attempt->pid = this_pid();
+    this_name(attempt->comm);
 }
 
 static inline int is_mapped(u8 *address) {
@@ -143,9 +149,13 @@ static inline int called(u64 sk, char *to, int v6) {
     bpf_probe_read_kernel(&port, sizeof(port), to + 2);
     attempt.rport = bpf_ntohs(port);
     if (v6) {
-        bpf_probe_read_kernel(attempt.raddr, sizeof(attempt.raddr), to + 8);
+        u32 ifindex = 0, bound = 0, netns = 0;
+        bpf_probe_read_kernel(attempt.raddr, 16, to + 8);
         if (is_mapped(attempt.raddr))
             return 0;
+        bpf_probe_read_kernel(&ifindex, sizeof(ifindex), to + 24);
+        link_of((struct sock *)sk, &bound, &netns);
+        on_link(attempt.raddr, ifindex ? ifindex : bound, netns);
     } else {
         bpf_probe_read_kernel(&address, sizeof(address), to + 4);
         mapped(attempt.raddr, address);
@@ -215,7 +225,7 @@ int settled(u64 *ctx) {
 # attempt that was counted before. What gets as far as SYN_SENT (`sk`) and is closed within the
 # call, without an error of the socket's, never sent a SYN: no port was left, or it was refused.
 _CALLING = """
-struct calling { u64 to, sk; u32 length, failed; };
+struct calling { u64 to, sk; u32 length, failed, ifindex, netns; };
 BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
 
 static inline int undecided(u64 sk) {
@@ -235,6 +245,7 @@ int connect_enter(u64 *ctx) {
     int state = 0;
     bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
     u32 protocol = protocol_of(socket);
+    link_of(follow(&socket->sk), &call.ifindex, &call.netns);
     if (state == 1 /* SS_UNCONNECTED */ && (protocol == IPPROTO_TCP || protocol == 262 /* MPTCP */))
         calls.update(&thread, &call);
     return 0;
@@ -251,7 +262,8 @@ int connect_leave(u64 *ctx) {
         return 0;
     u64 sk = call->sk;
     u32 failed = call->failed;
-    u16 family = named(to, call->to, call->length, attempt.raddr, &attempt.rport);
+    u16 family = named(to, call->to, call->length, attempt.raddr, &attempt.rport, call->ifindex,
+                       call->netns);
     calls.delete(&thread);
     if (sk) {
         if (failed)
@@ -293,7 +305,7 @@ int settled(u64 *ctx) {
         moved(ctx[0], ctx[2], sk->sk_err, sk->sk_txhash);
         return 0;
     }
-    u8 laddr[16] = {};
+    u8 laddr[24] = {};
     u32 lport, rport;
     ends_of_sock(sk, laddr, attempt.raddr, &lport, &rport);
     attempt.rport = rport;
@@ -318,7 +330,10 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
     }
     attempt.rport = ctx->dport;
     /* daddr_v6 holds the mapped form for IPv4 */
-    bpf_probe_read_kernel(attempt.raddr, sizeof(attempt.raddr), ctx->daddr_v6);
+    bpf_probe_read_kernel(attempt.raddr, 16, ctx->daddr_v6);
+    u32 ifindex = 0, netns = 0;
+    link_of(sk, &ifindex, &netns);
+    on_link(attempt.raddr, ifindex, netns);
     started((u64)sk, &attempt);
     return 0;
 }
@@ -328,9 +343,7 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
 # reader finds it unsent.
 _SOCK_OPS = """
 static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
-    struct task_struct *task = (void *)bpf_get_current_task();
-    PROBE_KERNEL(&attempt->pid, sizeof(attempt->pid), &task->tgid);
-    PROBE_KERNEL(attempt->comm, sizeof(attempt->comm), &task->comm);
+    caller(attempt);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
     begin(SOCKET_COOKIE(ctx), attempt);
     return 1;
@@ -347,6 +360,7 @@ int who6(struct bpf_sock_addr *ctx) {
     if (READ(ctx->protocol) != IPPROTO_TCP)
         return 1;
     asked6(ctx, attempt.raddr);
+    attempt.sent = of_link(attempt.raddr) ? LATER : 0;
     return starts(ctx, &attempt);
 }
 int watch(struct bpf_sock_ops *ctx) {
@@ -363,6 +377,11 @@ int watch(struct bpf_sock_ops *ctx) {
     if (!attempt)
         return 1;
     if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
+        if (attempt->sent == LATER) {
+            bound(ctx->sk, IPPROTO_TCP, attempt->raddr);
+            struct slot *slot = slot_of(attempt), *all = sum_of_all();
+            TALLY(slot, all, connects, 1);
+        }
         attempt->sent = 1;
         bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) |
                                        BPF_SOCK_OPS_STATE_CB_FLAG);
@@ -384,9 +403,9 @@ static inline int undecided(u64 sk) { return 0; }
 """
 _CALL = _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
 SOURCES = {
-    "fentry": _CORE + _NO_CALLS + _STATES + _CALLS + _FENTRY,
-    "kprobe": _CORE + _NO_CALLS + _STATES + _CALLS + _KPROBE,
-    "typed": _CORE + _CALL + OF_SOCK + _TYPED,
-    "tracefs": _CORE + _CALL + _TRACEFS,
-    "sock_ops": _CORE + OF_SOCK_ADDR + _SOCK_OPS,
+    "fentry": WHO + _CORE + OF_FD + _NO_CALLS + _STATES + _CALLS + _FENTRY,
+    "kprobe": WHO + _CORE + OF_FD + _NO_CALLS + _STATES + _CALLS + _KPROBE,
+    "typed": WHO + _CORE + _CALL + OF_SOCK + _TYPED,
+    "tracefs": WHO + _CORE + _CALL + _TRACEFS,
+    "sock_ops": WHO_AT_CGROUP + _CORE + OF_SOCK_ADDR + _SOCK_OPS,
 }

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import lru_cache
@@ -359,12 +359,16 @@ class Live:
             while True:
                 await asyncio.sleep(self.interval)
                 if changes.seen():
-                    await self._keep_up()
+                    await self._keep_up(changes.gone())
 
-    async def _keep_up(self) -> None:
+    async def _keep_up(self, went: Collection[int] = ()) -> None:
+        """went: interfaces whose numbers may be those of others by now."""
         loop, now = asyncio.get_running_loop(), _interfaces()
-        gone = self._interfaces.keys() - now.keys()
-        new = now.keys() - self._interfaces.keys()
+        gone = self._interfaces.keys() - (now.keys() - went)
+        new = now.keys() - (self._interfaces.keys() - gone)
+        left = {key: a for key, a in self._attachments.items() if key[1] in gone}
+        for key in left:
+            del self._attachments[key]
         for (_, index), attachment in list(self._attachments.items()):
             name = now.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:
@@ -372,9 +376,16 @@ class Live:
         self._interfaces = now
         if self._wanted is None:
             self._attach_new(new)  # before anything is waited for: none is seen as not wanted
-        await loop.run_in_executor(self._climbers, self._rules.follow, now)
-        for key in [k for k in self._attachments if k[1] in gone]:
-            attachment = self._attachments.pop(key)
+        for (hook, index), attachment in left.items():
+            if not isinstance(index, int) or index not in now or not attachment.epoch:
+                continue
+            if (hook, index) not in self._attachments:
+                again = self._attachment(HookId(hook, now[index]))
+                again.rest()
+                self._spawn(self._climb(again))
+        there = {index: name for index, name in now.items() if index not in gone}
+        await loop.run_in_executor(self._climbers, self._rules.follow, there)
+        for attachment in left.values():
             await loop.run_in_executor(self._climbers, attachment.detach)
 
     def _attach_new(self, new: Iterable[int]) -> None:
