@@ -104,9 +104,9 @@ OF_NAME = """
 static inline u16 named(char *name, u64 from, u32 length, u8 *to, u16 *port) {
     bpf_probe_read_user(name, length < 28 ? 16 : 28, (void *)from);
     *port = bpf_ntohs(*(u16 *)(name + 2));
-    if (*(u16 *)name == AF_INET)
+    if (*(u16 *)name == AF_INET && length >= 16)
         mapped(to, *(u32 *)(name + 4));
-    else if (*(u16 *)name == AF_INET6 && length >= 28)
+    else if (*(u16 *)name == AF_INET6 && length >= 24)
         __builtin_memcpy(to, name + 8, 16);
     else
         return 0;
