@@ -13,6 +13,8 @@ from probes.units import printable
 _SLACK = 60
 """Seconds that a time may be outside: 12:03 is meant where the first moment is of 12:03:10."""
 
+_HALF_A_DAY = 43_200
+
 
 class TimeError(ValueError):
     """What is no time, or outside; one sentence."""
@@ -53,21 +55,21 @@ def _passed(text: str, reel: Reel, now: int) -> int:
 def _of_day(text: str, reel: Reel) -> Meant:
     clock, _, zone = text.partition(" ")
     walls = [reel.wall(n) for n in range(reel.first, reel.end)]
-    begin, end = min(walls), max(walls)
-    times = list(_times(clock, begin, text))
-    there = [t for t in times if begin - _SLACK <= t.timestamp() <= end + _SLACK]
+    begin, end = min(walls) - _SLACK, max(walls) + _SLACK
+    asked = [t for t in _times(clock, min(walls), text) if begin <= t.timestamp() <= end]
+    there = [t for t in map(_shown, asked) if t.time() == asked[0].time()]
+    if not there and asked:
+        raise TimeError(f"there was no {clock} that day: the clock went on past it")
     zones = dict.fromkeys(t.tzname() or "" for t in there)
-    if zone.strip():
-        there = [t for t in there if (t.tzname() or "").casefold() == zone.strip().casefold()]
-    if not there:
-        if zones:
+    if zones and (wanted := zone.strip().casefold()):
+        there = [t for t in there if (t.tzname() or "").casefold() == wanted]
+        if not there:
             raise TimeError(f"{clock} is of {' and '.join(zones)} there")
-        if not times:
-            raise TimeError(f"there was no {clock} that day: the clock went on past it")
+    if not there:
         raise _outside(text, reel)
     wall = there[0].timestamp()
-    number, *later = islice(reel.all_near(wall), 2) or (reel.first,)
-    if len(there) > 1 and there[1].timestamp() - wall < 86400 / 2:
+    number, *later = list(islice(reel.all_near(wall), 2)) or [reel.first]
+    if len(there) > 1 and there[1].timestamp() - wall < _HALF_A_DAY:
         first, other = there[0].tzname(), there[1].tzname()
         return Meant(number, f"{clock} comes twice: this is the first, of {first}, not {other}")
     if later:
@@ -76,7 +78,8 @@ def _of_day(text: str, reel: Reel) -> Meant:
 
 
 def _times(clock: str, begin: float, text: str) -> Iterator[datetime]:
-    """When the clocks say so, from the day of the beginning on, in turn. Raises TimeError."""
+    """When the clocks should say so, on the day of the beginning and the next, in turn: both where
+    it comes twice. Raises TimeError."""
     for form in ("%H:%M:%S", "%H:%M"):
         try:
             time = datetime.strptime(clock, form).time()
@@ -84,14 +87,15 @@ def _times(clock: str, begin: float, text: str) -> Iterator[datetime]:
             continue
         for days in (0, 1):
             day = datetime.fromtimestamp(begin).date() + timedelta(days)
-            # The earlier and the later of an hour that comes twice, else the same.
             both = [datetime.combine(day, time.replace(fold=fold)) for fold in (0, 1)]
-            for wall in sorted({t.timestamp() for t in both}):
-                found = datetime.fromtimestamp(wall).astimezone()
-                if found.time() == time:  # there is such a time
-                    yield found
+            yield from {t.timestamp(): t for t in both}.values()
         return
     raise TimeError(f"{printable(text)!r} is no time: write 12:03, 12:03:10, +90 or -30 (seconds)")
+
+
+def _shown(time: datetime) -> datetime:
+    """What the clocks do say then; another time where that one is left out."""
+    return datetime.fromtimestamp(time.timestamp()).astimezone()
 
 
 def _outside(text: str, reel: Reel) -> TimeError:

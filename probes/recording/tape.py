@@ -130,19 +130,25 @@ class Reel(ABC):
     def near(self, wall: float) -> int:
         """The moment that was current at that time (Unix seconds), the first where the clock was
         put back and it came again; the oldest where none was."""
-        return next(self.all_near(wall), self.first)
+        return next(self.all_near(wall), self.first) if len(self) else self.first
 
     def all_near(self, wall: float) -> Iterator[int]:
-        """Each moment that was current when the clock said so; at the end, the newest before."""
-        before = -inf
-        latest = None
-        for number in range(self.first, self.end):
-            now = self.wall(number)
-            if before <= wall < now and latest is not None:
-                yield latest
-            before, latest = now, number
-        if latest is not None and before <= wall:
-            yield latest
+        """Each moment that was current when the clock said so; where none was, the one before."""
+        found, latest, begin = False, (-inf, -1), self.wall(self.first)
+        for number in range(self.first, self.end - 1):
+            if begin <= wall:
+                latest = max(latest, (begin, number))
+            end = self.wall(number + 1)
+            if begin <= wall < end or (
+                end < begin <= wall < begin + self.clock(number + 1) - self.clock(number)
+            ):
+                found = True
+                yield number
+            begin = end
+        if begin <= wall:
+            latest = max(latest, (begin, self.end - 1))
+        if not found and latest[1] >= 0:
+            yield latest[1]
 
     def away(self, number: int, seconds: float) -> int:
         """The moment that was current so many seconds after that one, or before it (< 0); the
