@@ -1,4 +1,4 @@
-"""Which moment is meant: also where an hour comes twice or not at all, and after clocks were set."""
+"""Which moment is meant: also where an hour comes twice, or not at all, and clocks were set."""
 
 from __future__ import annotations
 
