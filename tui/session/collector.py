@@ -139,7 +139,7 @@ class Collector:
                 view.wall, view.time = sample.wall, sample.time
             if sample.log:
                 log = self._logs.setdefault(hook, deque(maxlen=KEPT))
-                log.extend(Decided(sample.wall, row) for row in sample.log)
+                log.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()
         view.history.add(hook, snapshots)

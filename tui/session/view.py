@@ -30,6 +30,7 @@ class Decided(NamedTuple):
 
     wall: float
     row: Row
+    time: float = 0.0
 
 
 @dataclass(slots=True)

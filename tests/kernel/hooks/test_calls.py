@@ -12,7 +12,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -110,6 +111,36 @@ def test_an_execve_by_a_second_thread_is_counted_once_and_nothing_is_made_up(
         assert [_row(attachment, pid=pid) for pid in made] == [(1, 0)] * 5
         if calls.have_number(threads[-1]):
             assert _row(attachment, pid=threads[-1]) == (0, 0)
+
+
+def _threads(times: int) -> int:
+    for _ in range(times):
+        thread = threading.Thread(target=lambda: None)
+        thread.start()
+        thread.join()
+    return 0
+
+
+def _programs(times: int) -> int:
+    for _ in range(times):
+        subprocess.run(["/bin/true"], check=True)
+    return 0
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize(("call", "make"), [("clone3", _threads), ("vfork", _programs)])
+def test_a_call_that_returns_twice_is_one(
+    modules: Modules, rung: str, call: str, make: Callable[[int], int]
+) -> None:
+    """Once to who made it, and once to the new thread, or the process that borrows its memory."""
+    with attached(modules, f"syscall-processes@{call}", rung) as attachment:
+        pid, code = calls.in_child(lambda: make(7))
+        assert code == 0
+        found = _row(attachment, pid=pid)
+        if found == (0, 0):
+            pytest.skip(f"this libc makes them otherwise than by {call}()")
+        assert found == (7, 0)
+        assert sum(r["calls"] for r in values(attachment) if r["pid"] == pid) == 7
 
 
 @on_x86

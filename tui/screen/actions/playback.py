@@ -238,7 +238,7 @@ async def recall(
             for sample in samples:
                 if sample.log:
                     kept = decided.setdefault(hook, deque(maxlen=KEPT))
-                    kept.extend(Decided(sample.wall, row) for row in sample.log)
+                    kept.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
         before = tick
         number += 1
         await asyncio.sleep(0)

@@ -64,7 +64,7 @@ class Logs(Mapping[str, Sequence[Decided]]):
         before: Tick | None = None
         for _, tick in self._reel.readable(self._number - _LOGGED, self._number + 1):
             for hook, samples in tick.fresh(before).items():
-                logs[hook].extend(Decided(s.wall, row) for s in samples for row in s.log)
+                logs[hook].extend(Decided(s.wall, row, s.time) for s in samples for row in s.log)
             before = tick
         return dict(logs)
 
