@@ -10,7 +10,8 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from probes.kernel import syscall_table
@@ -95,6 +96,19 @@ def _below_4g(text: bytes) -> int:
 def connect(fd: int, name: bytes) -> int:
     """Connect to a name as it is; the errno, 0 for none."""
     return ctypes.get_errno() if _libc.connect(fd, name, len(name)) else 0
+
+
+@contextmanager
+def alarms(*, restart: bool) -> Iterator[None]:
+    """A signal every 5 ms, whose handler lets calls that it interrupts go on, or does not."""
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, not restart)
+    signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def interrupted(*, restart: bool) -> int:

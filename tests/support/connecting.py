@@ -25,13 +25,15 @@ _AGAIN = 2
 
 @dataclass(frozen=True)
 class Way:
-    """counted: counters that are not zero. unseen: what `misses` says where there is no row."""
+    """counted: counters that are not zero. unseen: what `misses` says where there is no row, or
+    one that says no more than `instead`."""
 
     host: str
     port: int
     make: Callable[[str, int], object]
     counted: Mapping[str, int] = field(default_factory=dict)
     unseen: str = ""
+    instead: Mapping[str, int] = field(default_factory=dict)
 
 
 def name4(host: str, port: int) -> bytes:
@@ -74,6 +76,16 @@ def _deferred(host: str, port: int) -> None:
             s.connect((host, port))
             s.sendall(b"x")
             assert s.recv(1) == b"x"
+
+
+def _deferred_to_nobody(host: str, port: int) -> None:
+    for _ in range(_AGAIN):
+        with socket.socket() as s:
+            s.setsockopt(socket.IPPROTO_TCP, _TCP_FASTOPEN_CONNECT, 1)
+            s.connect((host, port))
+            with suppress(ConnectionRefusedError):
+                s.sendall(b"x")
+                s.recv(1)
 
 
 def _with_data(error: int, host: str, port: int) -> None:
@@ -134,6 +146,20 @@ def _dissolve(s: socket.socket) -> None:
     assert calls.connect(s.fileno(), bytes(16)) == 0  # AF_UNSPEC
 
 
+def _interrupted(host: str, port: int) -> None:
+    """A signal ends the call, and the attempt goes on until it is closed."""
+    for _ in range(_AGAIN):
+        with socket.socket() as s, calls.alarms(restart=False):
+            assert calls.connect(s.fileno(), name4(host, port)) == errno.EINTR
+
+
+def _never_written(host: str, port: int) -> None:
+    for _ in range(_AGAIN):
+        with socket.socket() as s:
+            s.setsockopt(socket.IPPROTO_TCP, _TCP_FASTOPEN_CONNECT, 1)
+            s.connect((host, port))
+
+
 def _while_connected(host: str, port: int) -> None:
     for _ in range(_AGAIN):
         with socket.create_connection((host, port)) as s:
@@ -173,6 +199,9 @@ def ways() -> Iterator[list[Way]]:
         Way(HOLE, 219, partial(_twice, lambda s: s.shutdown(socket.SHUT_RDWR)), gave_up),
         Way(HOLE, 220, partial(_twice, _dissolve), gave_up),
         Way(HERE, 221, _while_connected, there),
+        Way(HOLE, 222, _interrupted, gave_up),
+        Way(HERE, 223, _never_written, gave_up, "TCP_FASTOPEN_CONNECT", {"connects": n}),
+        Way(HERE, 224, _deferred_to_nobody, refused),
     ]
     with ExitStack() as stack:
         if (ring := stack.enter_context(uring.ring())) is not None:

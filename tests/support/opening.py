@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 import struct
 import time
 from collections.abc import Callable
@@ -86,15 +85,12 @@ def _by_handle(folder: Path, root: int) -> int:
 
 def _restarted(fifo: Path) -> int:
     """Waits for who writes, while signals come whose handlers let it go on."""
-    signal.signal(signal.SIGALRM, lambda *_: None)
-    signal.siginterrupt(signal.SIGALRM, False)
-    signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
     if (pid := os.fork()) == 0:
         time.sleep(0.05)
         os.open(fifo, os.O_WRONLY)
         os._exit(0)
-    fd = _libc.open(os.fsencode(fifo), os.O_RDONLY)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    with calls.alarms(restart=True):
+        fd = _libc.open(os.fsencode(fifo), os.O_RDONLY)
     os.waitpid(pid, 0)
     return fd < 0
 
@@ -106,6 +102,7 @@ def ways(folder: Path) -> list[Way]:
     root = os.open(folder, os.O_RDONLY)
     os.mkfifo(fifo)
     path, how = os.fsencode(file), struct.pack("=QQQ", 0, 0, 0)
+    isdir = errno.EISDIR
     enoent, both = errno.ENOENT, {"failed": _AGAIN}
     made = [
         Way("open", partial(_call, "open", path, os.O_RDONLY)),
@@ -120,6 +117,9 @@ def ways(folder: Path) -> list[Way]:
             unseen="malformed",
         ),
         Way("a path that cannot be read", partial(_call, "open", 1, 0, error=errno.EFAULT), **both),
+        Way("O_PATH", partial(_call, "open", path, os.O_PATH)),
+        Way("O_TMPFILE", partial(_call, "open", os.fsencode(folder), os.O_TMPFILE | os.O_RDWR)),
+        Way("a folder, to write", partial(_call, "open", b"/", os.O_WRONLY, error=isdir), **both),
         Way("restarted", partial(_restarted, fifo), 1),
         Way("by handle", partial(_by_handle, folder, root), unseen="by a handle"),
         Way("io_uring", partial(_by_uring, lambda r: r.openat(path)), unseen="io_uring"),

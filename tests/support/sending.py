@@ -8,12 +8,13 @@ import os
 import socket
 import struct
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from tests.support import uring
+from tests.support import calls, uring
 from tests.support.events import NO_ROUTE
 
 _MPTCP, _UDP_LITE, _SOL_UDP_LITE = 262, 136, 136
@@ -113,6 +114,30 @@ def _to(stack: ExitStack, host: str, by: int = 0, proto: int = 0) -> socket.sock
     s = stack.enter_context(socket.socket(by or family, socket.SOCK_DGRAM, proto))
     s.connect((host, inbox.getsockname()[1]))
     return s
+
+
+def restarted(seconds: float = 0.03) -> tuple[dict[str, int], dict[str, int]]:
+    """What is counted of filling a connection, and of a send that waits for room while signals
+    come whose handler lets it go on. In a process of its own; what it saw."""
+    filled = {"bytes": 0, "sends": 0, "failed": 0}
+    with ExitStack() as stack:
+        s, peer = _pair(stack)
+        if (reader := os.fork()) == 0:
+            time.sleep(seconds)
+            while peer.recv(1 << 20):
+                pass
+            os._exit(0)
+        while not filled["failed"]:
+            filled["sends"] += 1
+            try:
+                filled["bytes"] += s.send(b"x" * 65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                filled["failed"] += 1
+        with calls.alarms(restart=True):
+            assert s.send(DATA) == len(DATA)
+        s.shutdown(socket.SHUT_RDWR)
+        os.waitpid(reader, 0)
+    return filled, {"bytes": len(DATA), "sends": 1}
 
 
 def _encrypts(stack: ExitStack) -> socket.socket | None:
