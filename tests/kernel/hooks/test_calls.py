@@ -86,6 +86,18 @@ def test_calls_through_other_tables_are_never_given_this_ones_names(
 
 
 @pytest.mark.parametrize("rung", RUNGS)
+@on_x86
+def test_calls_of_x32_are_counted_with_what_they_give(modules: Modules, rung: str) -> None:
+    if not calls.has_x32():
+        pytest.skip("this kernel makes no x32 calls (syscall.x32=y)")
+    number = syscall_table.X32 | GETPGID
+    with attached(modules, "syscall-processes@x32 getpgid", rung) as attachment:
+        pid, given = calls.in_child(lambda: calls.failing(number, errno.ESRCH, 20))
+        assert given == 20
+        assert _row(attachment, pid=pid) == (20, 20)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("restart", [True, False])
 def test_a_call_that_is_restarted_is_one_without_an_error(
     modules: Modules, rung: str, restart: bool

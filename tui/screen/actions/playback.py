@@ -121,7 +121,8 @@ class Playback(Rewinding):
             return (str(wrong), "bad") if text else ("", "")
 
     def _meant(self, text: str) -> Meant:
-        return meant(text, self._reel, self._at)
+        here = self._at if self.player is None else self.player.number
+        return meant(text, self._reel, here)
 
     @property
     def _reel(self) -> Reel:
