@@ -160,6 +160,16 @@ def _never_written(host: str, port: int) -> None:
             s.connect((host, port))
 
 
+def _to_itself(host: str, port: int) -> None:
+    """Both sides begin: the one socket is both."""
+    for _ in range(_AGAIN):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
+            s.bind((host, port))
+            s.connect((host, port))
+
+
 def _while_connected(host: str, port: int) -> None:
     for _ in range(_AGAIN):
         with socket.create_connection((host, port)) as s:
@@ -201,6 +211,7 @@ def ways() -> Iterator[list[Way]]:
         Way(HERE, 221, _while_connected, there),
         Way(HOLE, 222, _interrupted, gave_up),
         Way(HERE, 223, _never_written, gave_up, "TCP_FASTOPEN_CONNECT", {"connects": n}),
+        Way(HERE, 225, _to_itself, there),
         Way(HERE, 224, _deferred_to_nobody, refused),
     ]
     with ExitStack() as stack:
@@ -225,7 +236,7 @@ def ways() -> Iterator[list[Way]]:
                 Way(NO_ROUTE, 252, partial(_plainly, errno.ENETUNREACH, proto=_MPTCP), nowhere),
             ]
         for way in made:
-            if way.counted.get("established"):
+            if way.counted.get("established") and way.make is not _to_itself:
                 stack.enter_context(server(way.host, way.port))
         yield made
 

@@ -366,8 +366,9 @@ int watch(struct bpf_sock_ops *ctx) {
     struct tcp_sock *tcp;
     struct bpf_sock *sk;
     u64 cookie;
+    /* A connection to itself, or begun by both sides, is established as one that came to us. */
     if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-        op != BPF_SOCK_OPS_STATE_CB)
+        op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_STATE_CB)
         return 1;
     cookie = SOCKET_COOKIE(ctx);
     attempt = pending.lookup(&cookie);
@@ -380,7 +381,7 @@ int watch(struct bpf_sock_ops *ctx) {
             attempt->deferred = 0;
         bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) |
                                        BPF_SOCK_OPS_STATE_CB_FLAG);
-    } else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+    } else if (op != BPF_SOCK_OPS_STATE_CB) {
         settle(cookie, 0);
     } else if (READ(ctx->args[1]) == TCP_CLOSE) {
         int error = 0;
