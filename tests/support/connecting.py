@@ -19,6 +19,8 @@ HERE, PROHIBITED, UNREACHABLE = "127.0.0.1", "198.51.100.8", "198.51.100.9"
 _MPTCP, _TCP_FASTOPEN_CONNECT, _MSG_FASTOPEN = 262, 30, 0x20000000
 _I386_CONNECT = 362
 _EVERY_LISTENER_WITHOUT_COOKIES = 1 | 2 | 4 | 0x200 | 0x400  # net.ipv4.tcp_fastopen
+ITSELF = 225
+"""The port that a socket connects to from the same."""
 _AGAIN = 2
 """How often each is done."""
 
@@ -211,7 +213,7 @@ def ways() -> Iterator[list[Way]]:
         Way(HERE, 221, _while_connected, there),
         Way(HOLE, 222, _interrupted, gave_up),
         Way(HERE, 223, _never_written, gave_up, "TCP_FASTOPEN_CONNECT", {"connects": n}),
-        Way(HERE, 225, _to_itself, there),
+        Way(HERE, ITSELF, _to_itself, there),
         Way(HERE, 224, _deferred_to_nobody, refused),
     ]
     with ExitStack() as stack:

@@ -21,7 +21,7 @@ from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId
 from tests.support import calls, opening, sending
-from tests.support.connecting import ways
+from tests.support.connecting import ITSELF, ways
 from tests.support.events import (
     connect,
     exhausted_ports,
@@ -195,6 +195,30 @@ def test_tcp_connects_by_every_way_there_is(modules: Modules) -> None:
                 if found != expected and not named:
                     wrong[name, way.host, way.port] = found, expected
         assert not wrong
+
+
+def test_lives_of_connections_by_every_way_there_is(modules: Modules) -> None:
+    """As many at both ends as were established, by whichever way they came to be."""
+    with ways() as made:
+        ours = {w.port: w for w in made if w.counted.get("established")}
+
+        def established(attachment: Attachment) -> Counter[tuple[int, str]]:
+            found: Counter[tuple[int, str]] = Counter()
+            for row in values(attachment):
+                if row["port"] in ours:
+                    found[row["port"], row["side"]] += row["established"]
+            return found
+
+        def tell(attachment: Attachment) -> list[Values]:
+            before = established(attachment)
+            for way in ours.values():
+                way.make(way.host, way.port)
+            return [{"added": established(attachment) - before}]
+
+        for name, (told,) in on_each_rung(modules, "tcp-life", tell).items():
+            expected = Counter({(w.port, "out"): w.counted["established"] for w in ours.values()})
+            expected += Counter({(p, "in"): n for (p, _), n in expected.items() if p != ITSELF})
+            assert told["added"] == expected, name
 
 
 @pytest.mark.parametrize("family", ["sock_ops", "tcp_probe"])
