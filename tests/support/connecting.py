@@ -19,8 +19,8 @@ HERE, PROHIBITED, UNREACHABLE = "127.0.0.1", "198.51.100.8", "198.51.100.9"
 _MPTCP, _TCP_FASTOPEN_CONNECT, _MSG_FASTOPEN = 262, 30, 0x20000000
 _I386_CONNECT = 362
 _EVERY_LISTENER_WITHOUT_COOKIES = 1 | 2 | 4 | 0x200 | 0x400  # net.ipv4.tcp_fastopen
-ITSELF = 225
-"""The port that a socket connects to from the same."""
+DEFERRED, ITSELF = 212, 225
+"""The port to which the SYN goes with the first write; that a socket connects to from the same."""
 _AGAIN = 2
 """How often each is done."""
 
@@ -201,7 +201,7 @@ def ways() -> Iterator[list[Way]]:
     made = [
         Way(PROHIBITED, 210, partial(_plainly, errno.EACCES), _other(n)),
         Way(UNREACHABLE, 211, partial(_plainly, errno.EHOSTUNREACH), nowhere),
-        Way(HERE, 212, _deferred, there | {"timed": 0}),
+        Way(HERE, DEFERRED, _deferred, there | {"timed": 0}),
         Way(HERE, 213, partial(_with_data, 0), there),
         Way(NO_ROUTE, 214, partial(_with_data, errno.ENETUNREACH), nowhere, "MSG_FASTOPEN"),
         Way(HERE, 215, _v6_only, nowhere),

@@ -21,7 +21,7 @@ from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId
 from tests.support import calls, opening, sending
-from tests.support.connecting import ITSELF, ways
+from tests.support.connecting import DEFERRED, ITSELF, ways
 from tests.support.events import (
     connect,
     exhausted_ports,
@@ -33,7 +33,7 @@ from tests.support.events import (
 )
 from tests.support.namespaces import FRAME, namespace, run, send, veth
 from tests.support.rungs import given, on_each_rung, pinned
-from tests.support.scenarios import Connects, Values, values
+from tests.support.scenarios import Connects, Values, log_of, rows_of, sample_of, values
 
 pytestmark = pytest.mark.kernel
 
@@ -175,7 +175,10 @@ def test_tcp_connects_by_every_way_there_is(modules: Modules) -> None:
                 way.make(way.host, way.port)
             if attachment.status.rung == "sock_ops":  # settled a second later
                 time.sleep(1.1)
-            return values(attachment)
+            sample = sample_of(attachment)
+            timed = {e["rport"]: e["ns"] is not None for e in log_of(attachment, sample)}
+            assert (timed[DEFERRED], timed[ITSELF]) == (False, True)
+            return rows_of(attachment, sample)
 
         for name, rows in on_each_rung(modules, hook.name, tell).items():
             (rung,) = [r for r in hook.ladder if r.name == name]
