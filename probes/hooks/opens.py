@@ -19,8 +19,10 @@ from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _NONE_SEES = (
-    "what io_uring opens, what is opened by a handle, and what seccomp refuses are not seen"
+    "what io_uring opens, what is opened by a handle, what seccomp refuses, and opens that a "
+    "signal ends (EINTR) are not seen"
 )
+_MALFORMED = "malformed calls of openat2() are not seen"
 _OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
 _TYPES = ("pt_regs",)
 
@@ -52,6 +54,10 @@ static inline void ended(s64 result) {
     u32 first = 0;
     if (!path)
         return;
+    if (result <= -512 && result >= -516) { /* ERESTART*: it is begun again */
+        calls.delete(&thread);
+        return;
+    }
     bpf_probe_read_user_str(event.path, sizeof(event.path), (void *)*path);
     calls.delete(&thread);
     this_name(event.comm);
@@ -185,7 +191,7 @@ HOOK = Hook(
                 Program("leave", Fexit("do_sys_openat2")),
                 Program("enter", Fentry("do_sys_openat2")),
             ),
-            misses=_NONE_SEES,
+            misses=f"{_MALFORMED}; {_NONE_SEES}",
         ),
         Rung(
             "kprobe",
@@ -197,7 +203,7 @@ HOOK = Hook(
                 Program("leave", Kretprobe("do_sys_openat2")),
                 Program("enter", Kprobe("do_sys_openat2")),
             ),
-            misses=f"{FEW_RETURNS}; {_NONE_SEES}",
+            misses=f"{FEW_RETURNS}; {_MALFORMED}; {_NONE_SEES}",
         ),
         # Only these calls run it; what follows runs at every system call.
         Rung(

@@ -40,24 +40,28 @@ class _Watch:
 
     def __init__(self) -> None:
         self.ticks, self.begun = 0, 1
-        self.walls = array("d")
+        self.times = array("d")
         self._counting: frozenset[tuple[HookId, int]] = frozenset()
 
     def take(self, snapshots: Sequence[Snapshot]) -> float:
-        """Another tick; its time in Unix seconds."""
+        """Another tick; when it was in Unix seconds."""
         self.ticks += 1
         counting = frozenset((s.id, s.sample.epoch) for s in snapshots)
         if counting != self._counting:
             self._counting, self.begun = counting, self.ticks
-        wall = max((s.sample.wall for s in snapshots), default=0.0)
-        self.walls.append(max(wall, self.walls[-1] if self.walls else 0.0))
-        if len(self.walls) > LENGTH + _SWEEP:
-            del self.walls[:_SWEEP]
-        return self.walls[-1]
+        last = self.times[-1] if self.times else 0.0
+        newest = max((s.sample for s in snapshots), key=lambda s: s.time, default=None)
+        time, wall = (newest.time, newest.wall) if newest is not None else (last, 0.0)
+        if time < last:  # that host has begun anew
+            self.times = array("d")
+        self.times.append(time)
+        if len(self.times) > LENGTH + _SWEEP:
+            del self.times[:_SWEEP]
+        return wall
 
-    def until(self, wall: float) -> int:
+    def until(self, time: float) -> int:
         """How many ticks there had been at that moment."""
-        return self.ticks - len(self.walls) + bisect_right(self.walls, wall)
+        return self.ticks - len(self.times) + bisect_right(self.times, time)
 
 
 class History:
@@ -80,9 +84,9 @@ class History:
         """How many ticks of each hook there were."""
         return {hook: watch.ticks for hook, watch in self._watches.items()}
 
-    def until(self, wall: float) -> dict[str, int]:
-        """How many there had been at that moment, in Unix seconds."""
-        return {hook: watch.until(wall) for hook, watch in self._watches.items()}
+    def until(self, time: float) -> dict[str, int]:
+        """How many there had been at that moment, in that host's monotonic seconds."""
+        return {hook: watch.until(time) for hook, watch in self._watches.items()}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
         watch = self._watches.setdefault(hook, _Watch())

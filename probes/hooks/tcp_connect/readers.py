@@ -20,6 +20,8 @@ from probes.units import DASH
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
 NEVER_SENT_NS = 1_000_000_000
 """An attempt whose SYN has not been sent for so long failed within the call."""
+NEVER_WRITTEN_NS = 60 * NEVER_SENT_NS
+"""The same where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT)."""
 _LATER = 2
 """In `sent`, as in C: not counted yet."""
 _RESULTS = {
@@ -59,7 +61,8 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
                 attempt["rport"],
             )
             late = attempt["sent"] == _LATER
-            if (attempt["sent"] and not late) or now - int(attempt["at"]) < NEVER_SENT_NS:
+            patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
+            if (attempt["sent"] and not late) or now - int(attempt["at"]) < patience:
                 waiting[caller] += 1
             elif pending.delete((attempt["key"],)):
                 never_sent[caller] += 1
@@ -101,7 +104,7 @@ def _log(opening: Opening) -> list[Row]:
             address(e[raddr]),
             e[rport],
             _result(int(e[error])),
-            e[ns],
+            e[ns] or None,
         )
         for e in queue.drain()
     ]

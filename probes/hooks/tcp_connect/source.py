@@ -33,7 +33,7 @@ struct slot {
     u64 connects, established, refused, unreachable, timed_out, gave_up, other, total_ns;
     u64 latency[40];
 };
-struct attempt { u64 at; u32 pid; u16 rport; u16 sent; char comm[16]; u8 raddr[24]; };
+struct attempt { u64 at; u32 pid; u16 rport; u8 sent, deferred; char comm[16]; u8 raddr[24]; };
 struct event { u64 ns; u32 pid; u16 rport; u16 unused; int error; u32 pad; char comm[16];
                u8 raddr[24]; };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
@@ -77,14 +77,16 @@ static inline void tally(struct attempt *attempt, int error) {
     struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
     u32 log = 1;
     u64 *missed;
-    event.ns = bpf_ktime_get_ns() - attempt->at;
+    event.ns = attempt->deferred ? 0 : bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
     __builtin_memcpy(event.raddr, attempt->raddr, 24);
     if (!error) {
         u64 bucket = bucket_of(event.ns, 40);
         TALLY(slot, all, established, 1);
-        TALLY(slot, all, total_ns, event.ns);
-        TALLY(slot, all, latency[bucket], 1);
+        if (!attempt->deferred) {
+            TALLY(slot, all, total_ns, event.ns);
+            TALLY(slot, all, latency[bucket], 1);
+        }
     } else if (error == ECONNREFUSED) {
         TALLY(slot, all, refused, 1);
     } else if (error == EHOSTUNREACH || error == ENETUNREACH) {
@@ -113,12 +115,6 @@ static inline void caller(struct attempt *attempt) {
     attempt->pid = this_pid();
     this_name(attempt->comm);
 }
-
-static inline int is_mapped(u8 *address) {
-    u32 words[3];
-    __builtin_memcpy(words, address, 12);
-    return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
-}
 """
 )
 
@@ -139,21 +135,27 @@ static inline void moved(u64 sk, int new, int error, u32 hash) {
 }
 """
 
-# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address. Mapped
-# addresses are left to tcp_v4_connect, which tcp_v6_connect calls for them.
+# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address. For a mapped
+# address tcp_v6_connect calls tcp_v4_connect, unless the socket is of IPv6 alone. A name of another
+# family or too short names no destination. A SYN that was made waits to be acknowledged, until the
+# call returns at least; where there is none it goes with the first write (TCP_FASTOPEN_CONNECT).
 _CALLS = """
-static inline int called(u64 sk, char *to, int v6) {
-    struct attempt attempt = {};
+static inline int called(u64 sk, char *to, int length, int v6) {
+    struct attempt attempt = {}, *outer = pending.lookup(&sk);
     u32 address = 0;
-    u16 port = 0;
+    u16 port = 0, family = 0;
+    bpf_probe_read_kernel(&family, sizeof(family), to);
+    if (family != (v6 ? AF_INET6 : AF_INET) || length < (v6 ? 24 : 16))
+        return 0;
+    if (!v6 && outer && !outer->sent)
+        return 0;
     bpf_probe_read_kernel(&port, sizeof(port), to + 2);
     attempt.rport = bpf_ntohs(port);
     if (v6) {
         u32 ifindex = 0, bound = 0, netns = 0;
         bpf_probe_read_kernel(attempt.raddr, 16, to + 8);
-        if (is_mapped(attempt.raddr))
-            return 0;
-        bpf_probe_read_kernel(&ifindex, sizeof(ifindex), to + 24);
+        if (length >= 28)
+            bpf_probe_read_kernel(&ifindex, sizeof(ifindex), to + 24);
         link_of((struct sock *)sk, &bound, &netns);
         on_link(attempt.raddr, ifindex ? ifindex : bound, netns);
     } else {
@@ -167,16 +169,20 @@ static inline int called(u64 sk, char *to, int v6) {
 
 static inline void returned(u64 sk, int result) {
     struct attempt *attempt = pending.lookup(&sk);
-    if (result < 0)
+    void *syn = 0;
+    if (result < 0) {
         settle(sk, -result);
-    else if (attempt)
+    } else if (attempt && !attempt->sent) {
+        bpf_probe_read_kernel(&syn, sizeof(syn), &((struct sock *)sk)->tcp_rtx_queue);
         attempt->sent = 1;
+        attempt->deferred = !syn;
+    }
 }
 """
 
 _FENTRY = """
-int connect4(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 0); return 0; }
-int connect6(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 1); return 0; }
+int connect4(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), ctx[2], 0); return 0; }
+int connect6(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), ctx[2], 1); return 0; }
 int connected4(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int connected6(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int settled(u64 *ctx) {
@@ -192,7 +198,7 @@ BPF_TABLE("lru_hash", u32, u64, calling, 8192);
 static inline int entering(struct pt_regs *ctx, int v6) {
     u32 thread = bpf_get_current_pid_tgid();
     u64 sk = PT_REGS_PARM1(ctx);
-    if (called(sk, (char *)PT_REGS_PARM2(ctx), v6))
+    if (called(sk, (char *)PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), v6))
         calling.update(&thread, &sk);
     return 0;
 }
@@ -266,8 +272,11 @@ int connect_leave(u64 *ctx) {
                        call->netns);
     calls.delete(&thread);
     if (sk) {
+        struct attempt *going = pending.lookup(&sk);
         if (failed)
             settle(sk, error > 0 && error < 512 ? error : GAVE_UP);
+        else if (going && !error) /* the SYN goes with the first write: TCP_FASTOPEN_CONNECT */
+            going->deferred = 1;
         return 0;
     }
     /* EINVAL: a blackhole. */
@@ -340,24 +349,27 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
 """
 
 # The socket's cookie stands for it. A connect that fails before the SYN is never called back: the
-# reader finds it unsent.
+# reader finds it unsent, later where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT).
 _SOCK_OPS = """
 static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
+    struct bpf_sock *sk = ctx->sk;
+    struct tcp_sock *tcp = sk ? (void *)bpf_skc_to_tcp_sock(sk) : 0;
     caller(attempt);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
+    attempt->deferred = tcp && tcp->fastopen_connect;
     begin(SOCKET_COOKIE(ctx), attempt);
     return 1;
 }
 int who4(struct bpf_sock_addr *ctx) {
     struct attempt attempt = {};
-    if (READ(ctx->protocol) != IPPROTO_TCP)
+    if (READ(ctx->protocol) != IPPROTO_TCP || READ(ctx->user_family) != AF_INET)
         return 1;
     asked4(ctx, attempt.raddr);
     return starts(ctx, &attempt);
 }
 int who6(struct bpf_sock_addr *ctx) {
     struct attempt attempt = {};
-    if (READ(ctx->protocol) != IPPROTO_TCP)
+    if (READ(ctx->protocol) != IPPROTO_TCP || READ(ctx->user_family) != AF_INET6)
         return 1;
     asked6(ctx, attempt.raddr);
     attempt.sent = of_link(attempt.raddr) ? LATER : 0;
@@ -369,8 +381,9 @@ int watch(struct bpf_sock_ops *ctx) {
     struct tcp_sock *tcp;
     struct bpf_sock *sk;
     u64 cookie;
+    /* A connection to itself, or begun by both sides, is established as one that came to us. */
     if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-        op != BPF_SOCK_OPS_STATE_CB)
+        op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_STATE_CB)
         return 1;
     cookie = SOCKET_COOKIE(ctx);
     attempt = pending.lookup(&cookie);
@@ -383,9 +396,12 @@ int watch(struct bpf_sock_ops *ctx) {
             TALLY(slot, all, connects, 1);
         }
         attempt->sent = 1;
+        sk = ctx->sk; /* without a cookie it asks for one, and does not wait */
+        if (sk && (tcp = (void *)bpf_skc_to_tcp_sock(sk)) && !tcp->fastopen_req)
+            attempt->deferred = 0;
         bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) |
                                        BPF_SOCK_OPS_STATE_CB_FLAG);
-    } else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+    } else if (op != BPF_SOCK_OPS_STATE_CB) {
         settle(cookie, 0);
     } else if (READ(ctx->args[1]) == TCP_CLOSE) {
         int error = 0;

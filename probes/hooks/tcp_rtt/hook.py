@@ -283,7 +283,7 @@ HOOK = Hook(
             "p50",
             Unit.US,
             Kind.DERIVED,
-            derive=quantile("rtt", 0.5),
+            derive=quantile("rtt", 0.5, least="min_us"),
             help="median, last 10 s, within a factor of two",
         ),
         Column(
@@ -291,7 +291,7 @@ HOOK = Hook(
             "p99",
             Unit.US,
             Kind.DERIVED,
-            derive=quantile("rtt", 0.99),
+            derive=quantile("rtt", 0.99, least="min_us"),
             help="99th percentile, last 10 s, within a factor of two",
         ),
         Column("samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples", help="RTT samples seen"),

@@ -550,6 +550,7 @@ class Script:
             "calls": int(calls),
             "errors": min(int(hurt * share), int(calls)),
             "top_errno": _most(s, hurt, since, time, calls / share),
+            "top_share": 100.0,
             "total_ns": int((calls - late) * s.mean_ns + late * s.mean_ns * 40),
             "latency": _histogram(NS_BUCKETS, (max(calls - late, 0), usual), (late, worst)),
         }
