@@ -24,6 +24,8 @@ _MAP_32BIT = 0x40
 _ON_X86 = platform.machine() == "x86_64"
 _GETPID, _I386_GETPID = 39, 20
 _kept: list[mmap.mmap] = []
+children: set[int] = set()
+"""All that `in_child` has made."""
 # push rbx; mov eax, edi; mov ebx, esi; xchg edx, ecx; int 0x80; pop rbx; ret
 _INT80 = bytes.fromhex("5389f889f387cacd805bc3")
 
@@ -31,6 +33,7 @@ _INT80 = bytes.fromhex("5389f889f387cacd805bc3")
 def in_child(work: Callable[[], int]) -> tuple[int, int]:
     """Run work in a process of its own; its pid and what it gave (below 256), -1 if killed."""
     pid = os.fork()
+    children.add(pid)
     if pid == 0:
         code = 255
         try:

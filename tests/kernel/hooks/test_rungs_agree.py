@@ -129,7 +129,9 @@ def test_tcp_connects_by_every_end_there_is(
     found = {(r["raddr"], r["rport"]): {c: r[c] for c in counters if r[c]} for r in rows}
     assert found == expected
     sent = {name: _sent(log) for name, log in logged.items()}
-    assert len({tuple(sorted(log.items())) for log in sent.values()}) == 1, sent
+    first, *others = sent.values()
+    for other in others:
+        assert (first - other, other - first) == ({}, {}), list(sent)
 
 
 def _sent(log: Counter[Any]) -> Counter[Any]:
@@ -176,9 +178,10 @@ def test_tcp_connects_by_every_way_there_is(modules: Modules) -> None:
             if attachment.status.rung == "sock_ops":  # settled a second later
                 time.sleep(1.1)
             sample = sample_of(attachment)
-            timed = {e["rport"]: e["ns"] is not None for e in log_of(attachment, sample)}
+            log = [e for e in log_of(attachment, sample) if e["pid"] == os.getpid()]
+            timed = {e["rport"]: e["ns"] is not None for e in log}
             assert (timed[DEFERRED], timed[ITSELF]) == (False, True)
-            return rows_of(attachment, sample)
+            return [r for r in rows_of(attachment, sample) if r["pid"] in callers()]
 
         for name, rows in on_each_rung(modules, hook.name, tell).items():
             (rung,) = [r for r in hook.ladder if r.name == name]
@@ -208,7 +211,8 @@ def test_lives_of_connections_by_every_way_there_is(modules: Modules) -> None:
         def established(attachment: Attachment) -> Counter[tuple[int, str]]:
             found: Counter[tuple[int, str]] = Counter()
             for row in values(attachment):
-                if row["port"] in ours:
+                # Who comes to us is nobody's row: others on this host may be in it, too.
+                if row["port"] in ours and (row["side"] == "in" or row["caller"] in callers()):
                     found[row["port"], row["side"]] += row["established"]
             return found
 
@@ -219,9 +223,15 @@ def test_lives_of_connections_by_every_way_there_is(modules: Modules) -> None:
             return [{"added": established(attachment) - before}]
 
         for name, (told,) in on_each_rung(modules, "tcp-life", tell).items():
-            expected = Counter({(w.port, "out"): w.counted["established"] for w in ours.values()})
-            expected += Counter({(p, "in"): n for (p, _), n in expected.items() if p != ITSELF})
-            assert told["added"] == expected, name
+            for way in ours.values():
+                made_there, added = way.counted["established"], told["added"]
+                assert added[way.port, "out"] == made_there, (name, way)
+                assert way.port == ITSELF or added[way.port, "in"] >= made_there, (name, way)
+
+
+def callers() -> set[int]:
+    """This process, and those that it had make calls."""
+    return {os.getpid(), *calls.children}
 
 
 @pytest.mark.parametrize("family", ["sock_ops", "tcp_probe"])
