@@ -71,7 +71,8 @@ def _of_day(text: str, reel: Reel) -> Meant:
     number, *later = list(islice(reel.all_near(wall), 2)) or [reel.first]
     if len(there) > 1 and there[1].timestamp() - wall < _HALF_A_DAY:
         first, other = there[0].tzname(), there[1].tzname()
-        return Meant(number, f"{clock} comes twice: this is the first, of {first}, not {other}")
+        note = f"{clock} comes twice: this is the first, of {first}; the other is '{clock} {other}'"
+        return Meant(number, note)
     if later:
         return Meant(number, f"{clock} comes twice, the clock was put back: this is the first")
     return Meant(number)

@@ -31,7 +31,7 @@ def _night(begin: float) -> list[float]:
 
 def test_of_an_hour_that_comes_twice_it_is_the_first_and_said_so() -> None:
     reel = clocks.tape(_night(AUTUMN))
-    first = Meant(30, "02:30 comes twice: this is the first, of CEST, not CET")
+    first = Meant(30, "02:30 comes twice: this is the first, of CEST; the other is '02:30 CET'")
     assert meant("02:30", reel, now=100) == first
     assert meant("02:30 CEST", reel, now=0) == Meant(30)
     assert meant(" 02:30:00 cet ", reel, now=0) == Meant(90)
