@@ -576,6 +576,7 @@ class Script:
             if not refused + timed_out + good:
                 continue
             ns = c.mean_us * 1000
+            timed = _histogram(NS_BUCKETS, (good, _distribution(ns, NS_BUCKETS)))
             waiting = c.troubled and silent(int(time) % LAP) > 0
             yield {
                 "pid": c.pid, "comm": c.comm, "raddr": c.raddr, "rport": c.rport,
@@ -583,8 +584,7 @@ class Script:
                 "failed": refused + timed_out, "refused": refused, "unreachable": 0,
                 "timed_out": timed_out, "gave_up": 0, "other": 0,
                 "pending": int(c.rate * 3) if waiting else 0,
-                "total_ns": int(good * ns),
-                "latency": _histogram(NS_BUCKETS, (good, _distribution(ns, NS_BUCKETS))),
+                "total_ns": int(sum(timed) * ns), "latency": timed,
             }  # fmt: skip
 
     def _tcp_rtt(self, _: str | None, since: float, time: float) -> Iterator[Values]:
