@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from probes.ladder.row_limit import RowLimit
+from probes.units import quoted
 
 DEFAULT = 200_000_000
 """Bytes."""
@@ -83,7 +84,9 @@ def parse(text: str) -> int:
     """Megabytes, as "200" or "200M", in bytes. Raises ValueError with a sentence."""
     number = text.strip().upper().removesuffix("B").removesuffix("M").strip()
     if not (number.isascii() and number.isdecimal() and 100 <= int(number[:9]) <= 1_000_000):
-        raise ValueError(f"{text!r} is no bound on memory: write megabytes, from 100 on, as 200")
+        raise ValueError(
+            f"{quoted(text)} is no bound on memory: write megabytes, from 100 on, as 200"
+        )
     return int(number) * 1_000_000
 
 
