@@ -1,4 +1,4 @@
-"""Ways in that others take apart: activated sockets, UNIX sockets, jumps, sessions that are gone."""
+"""Ways in that others take apart: activated sockets, UNIX sockets, jumps, sessions that went."""
 
 from __future__ import annotations
 
