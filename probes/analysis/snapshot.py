@@ -197,6 +197,15 @@ def _cost(
     return runs / interval, run_ns / runs if runs else None, run_ns / interval / 1e9 * 100
 
 
+class Room:
+    """What several trails keep together at most: rows of all their samples."""
+
+    MOST_ROWS = 1 << 18
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+
 class Trail:
     """The samples of the last WINDOW seconds of each hook and target, and snapshots made of them.
 
@@ -206,13 +215,14 @@ class Trail:
 
     WINDOW = 10.0
     """Seconds that mean and p99 look back; long enough to hold rare events still to be read."""
-    MOST_SAMPLES, MOST_ROWS = 512, 1 << 18
-    """What is kept of one hook and target, whatever its clock says; with more, every other sample
-    between the oldest and the newest goes."""
+    MOST_SAMPLES = 512
+    """What is kept of one hook and target, whatever its clock says; with more, or where there is no
+    room, every other sample between the oldest and the newest goes."""
 
-    def __init__(self, hook: Hook, window: float = WINDOW) -> None:
+    def __init__(self, hook: Hook, window: float = WINDOW, room: Room | None = None) -> None:
         self._hook = hook
         self._window = window
+        self._room = room or Room()
         self._samples: dict[HookId, deque[Sample]] = {}
 
     def snapshot(self, sample: Sample) -> Snapshot:
@@ -234,15 +244,24 @@ class Trail:
             self._keep(self._upto(sample), sample)
 
     def forget(self, id: HookId) -> None:
-        self._samples.pop(id, None)
+        self._let_go(self._samples.pop(id, ()))
+
+    def _let_go(self, gone: Iterable[Sample]) -> None:
+        self._room.rows -= sum([len(sample.rows) for sample in gone])
 
     def _keep(self, kept: deque[Sample], sample: Sample) -> None:
         kept.append(sample)
-        most = self.MOST_ROWS // max(len(sample.rows), 1)
-        if len(kept) > max(min(most, self.MOST_SAMPLES), 3):
-            first, *between, last = kept
-            kept.clear()
-            kept.extend((first, *between[1::2], last))
+        self._room.rows += len(sample.rows)
+        if len(kept) > self.MOST_SAMPLES:
+            self._thin_out(kept)
+        while self._room.rows > Room.MOST_ROWS and len(kept) > 3:
+            self._thin_out(kept)
+
+    def _thin_out(self, kept: deque[Sample]) -> None:
+        first, *between, last = kept
+        self._let_go(between[::2])
+        kept.clear()
+        kept.extend((first, *between[1::2], last))
 
     def _those(self, samples: Iterable[Sample]) -> Iterable[Sample]:
         there = {s.status.id: s for s in samples}
@@ -254,7 +273,8 @@ class Trail:
         """What is kept of those before a sample."""
         kept = self._samples.setdefault(sample.status.id, deque())
         if kept and kept[-1].epoch != sample.epoch:
+            self._let_go(kept)
             kept.clear()
         while len(kept) > 1 and kept[1].time <= sample.time - self._window:
-            kept.popleft()
+            self._let_go((kept.popleft(),))
         return kept

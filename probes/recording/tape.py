@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from probes.analysis.flows import Since
 from probes.analysis.funnel import remember
-from probes.analysis.snapshot import Snapshot, Trail
+from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.model import Enforced, Hook, HookId, Sample, Status
 from probes.recording.bookmarks import Mark, Moment, Noticing, marks
 from probes.recording.codec import MOST_CELLS, Malformed
@@ -282,9 +282,10 @@ class Reel(ABC):
         trails: dict[str, Trail] = {}
         last: dict[str, tuple[Sample, ...]] = {}
         before: Tick | None = None
+        room = Room()
         for _, tick in self.window(number):
             for hook, samples in tick.fresh(before).items():
-                trail = trails.setdefault(hook, Trail(self.hooks[hook]))
+                trail = trails.setdefault(hook, Trail(self.hooks[hook], room=room))
                 if hook in last:
                     trail.feed(last[hook])
                 last[hook] = samples

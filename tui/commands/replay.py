@@ -10,7 +10,7 @@ from pathlib import Path
 
 from probes.analysis.funnel import remember
 from probes.analysis.hit_rates import Hits
-from probes.analysis.snapshot import Snapshot, Trail
+from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.custom import builder
 from probes.custom.catalogue import Catalogue
 from probes.model import HookId, Sample
@@ -72,6 +72,7 @@ def replay(path: Path, at: str | None, speed: float) -> Replay:
 
 def moment_at(played: Recording, text: str) -> int:
     """The moment that is meant; says which where there are several. Raises TimeError."""
+    played.look_on(to_end=True)
     number, note = meant(text, played, now=0)
     say([note] if note else [])
     return number
@@ -123,6 +124,7 @@ def _shown(
 ) -> Iterator[Shown]:
     """Each moment; hits gets to know what drop rules had dropped before the first."""
     trails: dict[str, Trail] = {}
+    room = Room()
     since: dict[HookId, Sample] = {}
     snapshots: dict[HookId, Snapshot] = {}
     before: Tick | None = None
@@ -142,7 +144,7 @@ def _shown(
             continue
         for hook, samples in tick.fresh(before).items():
             remember(since, samples)
-            trail = trails.setdefault(hook, Trail(played.hooks[hook]))
+            trail = trails.setdefault(hook, Trail(played.hooks[hook], room=room))
             for id in [i for i in snapshots if i.hook == hook]:
                 del snapshots[id]
             snapshots |= {s.id: s for s in trail.snapshots(samples)}
@@ -163,6 +165,7 @@ def _print_moments(path: Path, form: str, at: str | None, count: int | None) -> 
     read), TimeError, BrokenPipeError.
     """
     with closing(Recording(path, Catalogue(), builder.recalled)) as played:
+        played.look_on(to_end=True)
         first = 0 if at is None else moment_at(played, at)
         last = played.end if count is None else min(first + count, played.end)
         hits, unread, printed = Hits(), _Unread(played.note), False

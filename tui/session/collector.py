@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from probes.analysis.funnel import remember
-from probes.analysis.snapshot import Snapshot, Trail
+from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.errors import as_refusal
 from probes.model import HookId, Sample, Status
 from probes.recording.tape import MOST_BYTES, Frame, Gathering, Reel, Tape
@@ -51,6 +51,8 @@ class Collector:
         reel = getattr(source, "reel", None)
         self.tape: Reel = reel if isinstance(reel, Reel) else _tape(source, limit)
         self._trails: dict[str, Trail] = {}
+        # What comes from elsewhere has one for all.
+        self._room = Room() if self.tape is reel or hasattr(source, "feed") else None
         self.keep: Callable[[Frame], None] | None = None
         self._gathering = Gathering()
         self._there: dict[str, dict[HookId, Snapshot]] = {}
@@ -87,7 +89,7 @@ class Collector:
     def _trail(self, hook: str) -> Trail:
         """Made when it is needed: a catalogue may grow by hooks of the user's own."""
         if hook not in self._trails:
-            self._trails[hook] = Trail(self._source.catalogue[hook])
+            self._trails[hook] = Trail(self._source.catalogue[hook], room=self._room)
         return self._trails[hook]
 
     def go_to(self, reel: Reel, number: int) -> None:

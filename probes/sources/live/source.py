@@ -80,7 +80,10 @@ class Live:
         self._pins = dict(pins or {})
         self._observe_only = observe_only
         self._compiler = Compiler(
-            self._hooks.values(), cached=True, at_once=memory.compiles_for(limit)
+            self._hooks.values(),
+            cached=True,
+            at_once=memory.compiles_for(limit),
+            room=lambda: self._bound.make_room(),
         )
         self._rows = RowLimit(memory.rows_for(limit - memory.COMPILER))
         self._bound = memory.Bound(limit, self._rows, used, lambda: self._compiler.there)
@@ -98,6 +101,7 @@ class Live:
         self._said: set[str] = set()
 
     def _start_threads(self) -> None:
+        memory.share_heaps()
         # Climbs may block for seconds each; readers must never wait behind them. With more
         # climbers the first numbers come later: one interpreter runs them all.
         self._climbers = ThreadPoolExecutor(THREADS, "climb")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Protocol, runtime_checkable
 
-from probes.analysis.snapshot import Trail
+from probes.analysis.snapshot import Room, Trail
 from probes.model import HookId
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
@@ -221,7 +221,7 @@ async def recall(
 
     until: the moment, which may go on meanwhile; None: nobody wants it any more.
     """
-    history, trails = History(figures), dict[str, Trail]()
+    history, trails, room = History(figures), dict[str, Trail](), Room()
     decided: dict[str, deque[Decided]] = {}
     before: Tick | None = None
     number = max((until() or 0) - History.LENGTH, reel.first)
@@ -234,7 +234,7 @@ async def recall(
             number += 1
             continue
         for hook, samples in tick.fresh(before).items():
-            trail = trails.setdefault(hook, Trail(reel.hooks[hook]))
+            trail = trails.setdefault(hook, Trail(reel.hooks[hook], room=room))
             history.add(hook, trail.snapshots(samples))
             for sample in samples:
                 if sample.log:
