@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import add, sub
 
-from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value
+from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value, same_totals
 from probes.units import Unit, printable
 
 STAY = 300.0
@@ -183,7 +183,7 @@ class Totals:
 
     def _seen(self, before: Sample | None, sample: Sample) -> dict[Labels, _Seen]:
         shape, target = self._shape, sample.status.id.target
-        anew = before is not None and before.epoch != sample.epoch
+        anew = before is not None and not same_totals(before.epoch, sample.epoch)
         known: Mapping[Key, Row] = {} if before is None or anew else before.rows
         # What was counted before this program looked on is no news, but at the very beginning.
         old = anew and not sample.from_zero
@@ -211,10 +211,12 @@ class Totals:
         ]
 
     def _take_cost(self, before: Sample | None, sample: Sample) -> None:
-        if before is not None and before.epoch != sample.epoch:
-            before = None  # another rung counts its own cost from zero
+        if before is not None and not same_totals(before.epoch, sample.epoch):
+            before = None
         self.lost += _grown(sample.lost, before.lost if before else 0)
         self.unlogged += _grown(sample.unlogged, before.unlogged if before else 0)
+        if before is not None and before.epoch != sample.epoch:
+            before = None  # other programs, whose runs begin at zero
         if sample.cost is not None:
             was = before.cost if before else None
             self.runs += _grown(sample.cost.runs, was.runs if was else 0)

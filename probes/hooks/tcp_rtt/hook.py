@@ -335,5 +335,6 @@ HOOK = Hook(
         Rung("sock_diag", "nothing; other users' processes take root", _open("sock_diag")),
     ),
     order=80,
+    rows_go=True,
     reads_with=privilege.PROCESSES,
 )
