@@ -16,7 +16,7 @@ from pathlib import Path
 
 from probes.custom import columns as own_columns
 from probes.custom import spec
-from probes.custom.source import REGISTERS, Reading, source
+from probes.custom.source import REGISTERS, UNDER_WAY, Reading, source
 from probes.custom.spec import FUNCTIONS, USER, Spec, SpecError
 from probes.errors import Gone, Unsupported
 from probes.kernel import btf, cgroups, kallsyms, tracefs
@@ -58,7 +58,9 @@ def hook(text: str) -> Hook:
     groups = {str(c.value): _cgroup(str(c.value)) for c in wanted.where if c.name == "cgroup"}
     _known(wanted)
     written = partial(source, wanted, fields=fields, cgroups=groups)
-    open = by_stack() if "stack" in wanted.by else by_columns()
+    open = (
+        by_stack(under_way=UNDER_WAY) if "stack" in wanted.by else by_columns(under_way=UNDER_WAY)
+    )
     return Hook(
         name=str(wanted),
         title=wanted.point,

@@ -16,6 +16,7 @@ from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.toolkit.decode import packet_protocol
+from probes.toolkit.others import OTHERS
 from probes.toolkit.readers import name_or_number
 from probes.toolkit.tick_cache import once
 from probes.units import DASH, Unit
@@ -35,10 +36,12 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         own = procfs.netns()
         kallsyms.prepare()
         untraced = Untraced(own, known_reasons() if reasons else None, traced=True)
-        holders = Holders()
+        holders, everything, others = Holders(), opening.tables["everything"], 0
 
         def read() -> Reading:
+            nonlocal others
             untraced.read()
+            counted = everything.row((0,))
             found = [row for table in tables for row in table.rows()]
             places = kallsyms.resolve({int(row[0]) for row in found})
             where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
@@ -67,6 +70,10 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                 packets_row((*key[:3], n, *key[3:]), holders.of(ports.get(key)))
                 for key, n in rows.items()
             ]
+            # What the map threw out. Those that are no drops are among them.
+            others = max(others, (counted[1] if counted else 0) - sum(row[-1] for row in found))
+            if others:
+                traced.append(packets_row((DASH, OTHERS, DASH, others, DASH, None, DASH)))
             return Reading(traced + untraced.rows(seen))
 
         return read

@@ -7,7 +7,7 @@ An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 
 from __future__ import annotations
 
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
 
 TYPES = (
@@ -40,6 +40,7 @@ BPF_TABLE("array", u32, u64, lost, 2); /* attempts, and entries of the log */
 BPF_QUEUE(events, struct event, 1024);
 """
     + everything()
+    + UNCOUNTED
     + """
 #define GAVE_UP -1
 
@@ -177,13 +178,15 @@ int settled(u64 *ctx) {
 """
 
 _KPROBE = """
-BPF_TABLE("lru_hash", u32, u64, calling, 8192);
+BPF_TABLE("hash", u32, u64, calling, 8192);
 
 static inline int entering(struct pt_regs *ctx, int v6) {
     u32 thread = bpf_get_current_pid_tgid();
     u64 sk = PT_REGS_PARM1(ctx);
-    if (called(sk, (char *)PT_REGS_PARM2(ctx), v6))
-        calling.update(&thread, &sk);
+    if (called(sk, (char *)PT_REGS_PARM2(ctx), v6) && calling.update(&thread, &sk)) {
+        not_counted(); /* unless its socket's state tells how it ends */
+        returned(sk, 0);
+    }
     return 0;
 }
 static inline int leaving(struct pt_regs *ctx) {
@@ -216,7 +219,7 @@ int settled(u64 *ctx) {
 # call, without an error of the socket's, never sent a SYN: no port was left, or it was refused.
 _CALLING = """
 struct calling { u64 to, sk; u32 length, failed; };
-BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
+BPF_TABLE("hash", u32, struct calling, calls, 4096);
 
 static inline int undecided(u64 sk) {
     u32 thread = bpf_get_current_pid_tgid();
@@ -236,7 +239,8 @@ int connect_enter(u64 *ctx) {
     bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
     u32 protocol = protocol_of(socket);
     if (state == 1 /* SS_UNCONNECTED */ && (protocol == IPPROTO_TCP || protocol == 262 /* MPTCP */))
-        calls.update(&thread, &call);
+        if (calls.update(&thread, &call))
+            not_counted();
     return 0;
 }
 
