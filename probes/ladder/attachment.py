@@ -31,8 +31,9 @@ from probes.errors import (
     passing,
 )
 from probes.kernel import bpf, objects
-from probes.ladder import carried, features
+from probes.ladder import carried, features, replaced_files
 from probes.ladder.carried import Counted
+from probes.ladder.replaced_files import ReplacedFile
 from probes.ladder.row_limit import RowLimit
 from probes.model import (
     SERIES,
@@ -101,8 +102,9 @@ class _Standing:
 
     failures: readings that failed since the latest good one, `last`. calm: the status's note
     before them; trouble: the one that tells of them. one_in, map_memory: as in Status and Cost.
-    since: when it was attached (monotonic). resting: only until a better one stands. base: what is
-    added to what it counts; opened: what it had counted when its successor was opened.
+    since: when it was attached (monotonic). files: programs and libraries that it probes; said:
+    what is to be said of these. resting: only until a better one stands. base: what is added to
+    what it counts; opened: what it had counted when its successor was opened.
     """
 
     rung: Rung
@@ -115,6 +117,8 @@ class _Standing:
     map_memory: int | None = None
     note: str = ""
     epoch: int = 0
+    files: list[ReplacedFile] = field(default_factory=list)
+    said: str = ""
     resting: bool = False
     base: Counted | None = None
     opened: Counted | None = None
@@ -365,8 +369,18 @@ class Attachment:
             if self.kept:
                 notes.insert(0, KEPT)
             note = "; ".join(dict.fromkeys(notes))
+            files = replaced_files.probed(rung.programs, functions, attach, following)
             return _Standing(
-                rung, read, stack.pop_all(), programs, held, source, one_in, memory, note
+                rung,
+                read,
+                stack.pop_all(),
+                programs,
+                held,
+                source,
+                one_in,
+                memory,
+                note,
+                files=files,
             )
 
     def _take(
@@ -566,7 +580,16 @@ class Attachment:
 
     def _read(self, standing: _Standing) -> Sample:
         reading, cost = _reading(standing)
+        self._tell(standing, [file.look() for file in standing.files])
         return self._sample(standing, reading, cost)
+
+    def _tell(self, standing: _Standing, sentences: Iterable[str]) -> None:
+        """Puts what is to be said at the end of the status's note, in place of what was said."""
+        said = "; ".join(filter(None, sentences))
+        if said != standing.said:
+            note = self._status.note.removesuffix(standing.said).removesuffix("; ")
+            self._status = replace(self._status, note="; ".join(filter(None, (note, said))))
+            standing.said = said
 
     def unread(self) -> Sample:
         """The sample before, where no thread could be had to read: for the event loop, as it
