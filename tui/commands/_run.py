@@ -143,6 +143,9 @@ def verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
     statuses = [s.status for s in samples]
     fallen = (State.FAILED, State.DETACHED)
     failed = [s for s in statuses if s.id.hook in named and s.state in fallen]
+    there = {s.id.hook for s in statuses}
+    gone = [id for id in arguments.hooks or () if id.hook not in there]
+    say(f"{id} is not attached any more: there is no {id.target}" for id in gone)
     for status in failed:
         if status.state is State.DETACHED:
             say([f"{status.id} is {status.state}: {status.note}"])
@@ -152,4 +155,4 @@ def verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
                 f"ebpftop: {status.id} on {refusal.rung}: {refusal.error}: {refusal.why}.{remedy}",
                 file=sys.stderr,
             )
-    return NOT_ATTACHED if failed else DONE
+    return NOT_ATTACHED if failed or gone else DONE
