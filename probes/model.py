@@ -185,7 +185,8 @@ class Rung:
     from_zero: every row starts at zero when it appears, so a new row's count is its increase.
     requires: the refusal of a kernel that this rung is not for, where loading would not tell.
     reach: where it reaches further than its hook, it is taken only where a person pins it.
-    misses: what it cannot see of what better rungs do, said while it stands.
+    misses: what it cannot see of what better rungs do, said while it stands. changed: asked at each
+    reading for a sentence, "" if there is none, on what it was told to look at and is not so now.
     samples: its C counts one event in ONE_IN, chosen at random, where that is defined.
 
     A rung without programs that has a source, or requires something, follows: it attaches in
@@ -204,6 +205,7 @@ class Rung:
     reach: Reach | None = None
     misses: str = ""
     samples: bool = False
+    changed: Callable[[], str] | None = None
 
     @property
     def passive(self) -> bool:

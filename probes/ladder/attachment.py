@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,7 +33,6 @@ from probes.errors import (
 from probes.kernel import bpf, objects
 from probes.ladder import carried, features, replaced_files
 from probes.ladder.carried import Counted
-from probes.ladder.replaced_files import ReplacedFile
 from probes.ladder.row_limit import RowLimit
 from probes.model import (
     SERIES,
@@ -102,9 +101,9 @@ class _Standing:
 
     failures: readings that failed since the latest good one, `last`. calm: the status's note
     before them; trouble: the one that tells of them. one_in, map_memory: as in Status and Cost.
-    since: when it was attached (monotonic). files: programs and libraries that it probes; said:
-    what is to be said of these. resting: only until a better one stands. base: what is added to
-    what it counts; opened: what it had counted when its successor was opened.
+    since: when it was attached (monotonic). changed: asked at each reading for what is to be said;
+    said: the latest. resting: only until a better one stands. base: what is added to what it
+    counts; opened: what it had counted when its successor was opened.
     """
 
     rung: Rung
@@ -117,7 +116,7 @@ class _Standing:
     map_memory: int | None = None
     note: str = ""
     epoch: int = 0
-    files: list[ReplacedFile] = field(default_factory=list)
+    changed: Sequence[Callable[[], str]] = ()
     said: str = ""
     resting: bool = False
     base: Counted | None = None
@@ -370,6 +369,10 @@ class Attachment:
                 notes.insert(0, KEPT)
             note = "; ".join(dict.fromkeys(notes))
             files = replaced_files.probed(rung.programs, functions, attach, following)
+            changed = [
+                *(file.look for file in files),
+                *(f for f in (rung.changed,) if f is not None),
+            ]
             return _Standing(
                 rung,
                 read,
@@ -380,7 +383,7 @@ class Attachment:
                 one_in,
                 memory,
                 note,
-                files=files,
+                changed=changed,
             )
 
     def _take(
@@ -580,7 +583,7 @@ class Attachment:
 
     def _read(self, standing: _Standing) -> Sample:
         reading, cost = _reading(standing)
-        self._tell(standing, [file.look() for file in standing.files])
+        self._tell(standing, [say() for say in standing.changed])
         return self._sample(standing, reading, cost)
 
     def _tell(self, standing: _Standing, sentences: Iterable[str]) -> None:
