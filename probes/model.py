@@ -383,6 +383,9 @@ class Cost:
     map_memory: int | None = None
 
 
+OTHERS = "(others)"
+"""The name of a row for all that a full map threw out before anybody had read it."""
+
 SERIES = 1 << 16
 """Epochs whose multiple of this is the same have totals that go on from one to the next. Below it,
 and in recordings from before that was so, each epoch began at zero."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import sub
 
+from probes.analysis.moved import bases
 from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
 
 Derive = Callable[[Mapping[str, Value]], Value]
@@ -117,11 +118,16 @@ class Snapshot:
         elapsed = sample.time - previous.time if previous is not None else 0.0
         interval = elapsed if elapsed > 0 else None
         names, _, counters, sums, derived = hook.places
+        from_zero = sample.from_zero and not (previous is not None and previous.forgotten)
+        old: Mapping[Key, Row] = {} if previous is None else previous.rows
+        if interval is not None and old:
+            taken, _ = bases(hook, old, sample.rows)
+            old = {**old, **taken} if taken else old
         rows = []
         for key, row in sample.rows.items():
-            before = previous.rows.get(key) if previous is not None else None
+            before = old.get(key)
             values: dict[str, Value] = dict(zip(names, row, strict=True))
-            rates = _rates(counters, row, before, interval, sample.from_zero)
+            rates = _rates(counters, row, before, interval, from_zero)
             later = None
             if derived:
                 base = window.rows.get(key) if window is not None else None

@@ -55,7 +55,7 @@ def total(hook: Hook, base: Counted, now: Counted) -> Counted:
     """Return all that was counted. A row that is not there now is there still, unless rows go with
     what they are of."""
     kept = {} if hook.rows_go else base.rows
-    rows = {**now.rows, **{key: row for key, row in kept.items() if key not in now.rows}}
+    rows = {key: row for key, row in kept.items() if key not in now.rows}
     rows |= _each(hook, now.rows, base.rows, add)
     return Counted(rows, now.lost + base.lost, now.unlogged + base.unlogged)
 

@@ -13,10 +13,9 @@ from probes.hooks.drops.holders import Holders, Port, received
 from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, privilege, procfs
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
+from probes.model import OTHERS, Column, Hook, Kind, Opening, Program, Reading, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.toolkit.decode import packet_protocol
-from probes.toolkit.others import OTHERS
 from probes.toolkit.readers import name_or_number
 from probes.toolkit.tick_cache import once
 from probes.units import DASH, Unit
@@ -72,9 +71,8 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             ]
             # What the map threw out. Those that are no drops are among them.
             others = max(others, (counted[1] if counted else 0) - sum(row[-1] for row in found))
-            if others:
-                traced.append(packets_row((DASH, OTHERS, DASH, others, DASH, None, DASH)))
-            return Reading(traced + untraced.rows(seen))
+            last = [packets_row((DASH, OTHERS, DASH, others, DASH, None, DASH))] * bool(others)
+            return Reading([*traced, *untraced.rows(seen), *last])
 
         return read
 
