@@ -109,12 +109,14 @@ def listener(protocol: int, groups: int) -> socket.socket | None:
     return told
 
 
-def heard(told: socket.socket) -> bool:
-    """Whether a `listener` has been told anything since it was asked last."""
+def heard(told: socket.socket, each: Callable[[bytes], None] | None = None) -> bool:
+    """Whether a `listener` has been told anything since it was asked last. each: gets it."""
     any_of_it = False
     while True:
         try:
-            told.recv(_BUFFER)
+            message = told.recv(_BUFFER)
+            if each is not None:
+                each(message)
         except BlockingIOError:
             return any_of_it
         except OSError as lost:

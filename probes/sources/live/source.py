@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import lru_cache
@@ -388,12 +388,17 @@ class Live:
             while True:
                 await asyncio.sleep(self.interval)
                 if changes.seen():
-                    await self._keep_up()
+                    await self._keep_up(changes.gone())
 
-    async def _keep_up(self) -> None:
+    async def _keep_up(self, went: Collection[int] = ()) -> None:
+        """went: numbers of interfaces that have gone; another one may have it."""
         loop, before = asyncio.get_running_loop(), self._list_interfaces()
         now = self._interfaces
-        gone, new = before.keys() - now.keys(), now.keys() - before.keys()
+        again = now.keys() & before.keys() & {*went}
+        gone, new = before.keys() - now.keys(), (now.keys() - before.keys()) | again
+        for key in [k for k in self._attachments if k[1] in again]:
+            attachment = self._attachments.pop(key)
+            await loop.run_in_executor(self._climbers, attachment.detach)
         for (_, index), attachment in list(self._attachments.items()):
             name = now.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:

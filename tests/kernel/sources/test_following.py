@@ -14,7 +14,7 @@ from probes.drop_rule import parse
 from probes.model import HookId, Sample, State
 from probes.sources.live.source import Live
 from tests.support.commands import COMMAND, ROOT, ebpftop, held
-from tests.support.namespaces import namespace, run, send, veth
+from tests.support.namespaces import await_running, namespace, run, send, veth
 
 pytestmark = pytest.mark.kernel
 OTHER = "a-name-longer-than-fifteen-characters"
@@ -90,6 +90,32 @@ async def test_an_interface_that_was_named_is_followed_when_it_comes_again() -> 
         found = await _until(live, _counts(id))
         assert _packets(found[id]) == 5
         assert other not in found, "only what was named"
+
+
+async def test_an_interface_that_was_made_again_with_the_same_number_begins_anew() -> None:
+    """And between two looks at what there is."""
+    id = HookId("tc-ingress", "v0")
+    index, _ = veth()
+    async with _watching(id) as live:
+        send("v1", 3)
+        first = (await _until(live, _counts(id)))[id]
+        if first.status.state is not State.ATTACHED:
+            pytest.skip("it stands on its counters here")
+        run("ip", "link", "del", "v0")
+        run("ip", "link", "add", "v0", "index", str(index), "type", "veth", "peer", "name", "v1")
+        run("ip", "link", "set", "v0", "up")
+        run("ip", "link", "set", "v1", "up")
+        await _until(
+            live,
+            lambda found: (
+                id in found
+                and found[id].status.state is State.ATTACHED
+                and found[id].epoch != first.epoch
+            ),
+        )
+        await_running("v1")
+        send("v1", 5)
+        assert _packets((await _until(live, _counts(id)))[id]) == 5
 
 
 async def test_what_gets_its_name_later_is_followed() -> None:
