@@ -423,12 +423,13 @@ class Attachment:
         with self._lock:
             self._status = Status(self._status.id, state, None, tuple(refused), note, pinned)
 
-    def _drop(self) -> None:
+    def _drop(self, *, going_on: bool = True) -> None:
         if self._rows is not None:
             self._rows.forget(self._status.id)
         with self._lock:
             standing, self._standing = self._standing, None
-            self._remember(standing)
+            if going_on:
+                self._remember(standing)
         if standing is not None:
             standing.stack.close()
 
@@ -505,7 +506,7 @@ class Attachment:
         """Lets go of everything, in reverse order. note: why, where nobody asked for it."""
         with self._climbing:
             self._again_at = self._broke = None
-            self._drop()
+            self._drop(going_on=bool(note))
             if not note:
                 self._past = None  # whoever wants to begin at zero detaches and attaches it
             self._cut = bool(note)
