@@ -52,7 +52,8 @@ class Column:
     neither on the screen nor in JSON. help: one line with unit and source. label: whether it names
     the row where metrics are exported (a level such as the interface's name), or does not (a key
     that means nothing later, such as a pid); None: keys do. total: of a histogram, the counter
-    that has the sum of what is in it.
+    that has the sum of what is in it. stays: False for a key that may be another one later while
+    the row is the same, as an interface's name; what tells such rows apart are the other keys.
     """
 
     name: str
@@ -67,6 +68,11 @@ class Column:
     help: str = ""
     label: bool | None = None
     total: str = ""
+    stays: bool = True
+
+    @property
+    def identifies(self) -> bool:
+        return self.kind is Kind.KEY and self.stays
 
 
 class Reach(StrEnum):
@@ -244,7 +250,7 @@ class Places(NamedTuple):
         histogram = {Kind.COUNTER: False, Kind.HISTOGRAM: True}
         return cls(
             tuple(c.name for c in stored),
-            tuple(i for i, c in numbered if c.kind is Kind.KEY),
+            tuple(i for i, c in numbered if c.identifies),
             tuple((i, c.name) for i, c in numbered if c.kind is Kind.COUNTER),
             tuple((i, c.name, histogram[c.kind]) for i, c in numbered if c.kind in histogram),
             tuple((c.name, c.derive) for c in columns if c.derive is not None),

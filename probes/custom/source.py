@@ -14,6 +14,7 @@ from probes.custom.spec import USER, Condition, Spec
 from probes.kernel.tracefs import Field
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.stacks import MAP
+from probes.toolkit.who_c import WHO
 
 TEXT = 32
 """Bytes of a field that is text; the last is zero."""
@@ -21,7 +22,7 @@ DEEPEST = 8
 """Calls of one thread in one another that are timed; further ones are counted only."""
 
 _TASK = {
-    "pid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
+    "pid": "this_pid()",
     "uid": "(u32)bpf_get_current_uid_gid()",
     "cpu": "bpf_get_smp_processor_id()",
     "cgroup": "bpf_get_current_cgroup_id()",
@@ -36,8 +37,8 @@ _PARTS = {
     "none": "u64 all;",
 }
 _FILLED = {
-    "pid": f"key->pid = {_TASK['pid']}; bpf_get_current_comm(key->comm, 16);",
-    "comm": "bpf_get_current_comm(key->comm, 16);",
+    "pid": f"key->pid = {_TASK['pid']}; this_name(key->comm);",
+    "comm": "this_name(key->comm);",
     "cgroup": f"key->cgroup = {_TASK['cgroup']};",
     "cpu": f"key->cpu = {_TASK['cpu']};",
     "stack": f"key->pid = {_TASK['pid']};",
@@ -167,7 +168,7 @@ def source(
             " TALLY(slot, all, timed, 1); TALLY(slot, all, total_ns, took);"
             " TALLY(slot, all, latency[bucket], 1); }"
         ]
-    parts = [_tables(spec, known), _RESULT if spec.reads_result else ""]
+    parts = [WHO, _tables(spec, known), _RESULT if spec.reads_result else ""]
     if spec.latency:
         parts += [
             UNCOUNTED,
@@ -254,6 +255,6 @@ def _same_name(comm: str) -> str:
     raw = comm.encode().ljust(16, b"\0")
     first, second = (int.from_bytes(half, sys.byteorder) for half in (raw[:8], raw[8:]))
     return (
-        "({ u64 _name[2] = {}; bpf_get_current_comm(_name, 16); "
+        "({ u64 _name[2] = {}; this_name((char *)_name); "
         f"_name[0] == {first:#x}ULL && _name[1] == {second:#x}ULL; }})"
     )

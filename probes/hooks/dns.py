@@ -12,12 +12,14 @@ from probes.toolkit.columns import latency
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.libraries import LIBC, Probed, following, own_libc
 from probes.toolkit.readers import logged, thread_of
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 # A call is under way once for each thread: where two programs run at one function, the second
 # finds it begun, or counted already.
 _SOURCE = (
-    """
+    WHO
+    + """
 struct who { u64 pid; char comm[16]; char host[64]; };
 struct slot { u64 lookups, failed, error, total_ns, latency[40]; };
 struct asked { u64 at; char host[64]; };
@@ -44,8 +46,8 @@ int lookup(struct pt_regs *ctx) {
 int answer(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid(), *missed;
     struct asked *asked = under_way.lookup(&thread);
-    struct event event = {.pid = thread >> 32, .error = -(s64)(int)PT_REGS_RC(ctx)};
-    struct who key = {.pid = thread >> 32};
+    struct event event = {.error = -(s64)(int)PT_REGS_RC(ctx)};
+    struct who key = {};
     struct slot *slot, *zero, *all = sum_of_all();
     u32 first = 0;
     if (!asked)
@@ -54,7 +56,8 @@ int answer(struct pt_regs *ctx) {
     __builtin_memcpy(event.host, asked->host, 64);
     __builtin_memcpy(key.host, asked->host, 64);
     under_way.delete(&thread);
-    bpf_get_current_comm(event.comm, 16);
+    event.pid = key.pid = this_pid();
+    this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
     slot = rows.lookup(&key);
     if (!slot && (zero = blank.lookup(&first))) {

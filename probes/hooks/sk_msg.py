@@ -20,7 +20,7 @@ from probes.units import Unit
 _SOURCE = (
     sockets_c.MAPPED
     + """
-struct pair { u8 laddr[16], raddr[16]; u32 lport, rport; };
+struct pair { u8 laddr[24], raddr[24]; u32 lport, rport; };
 struct slot { u64 messages, bytes; };
 BPF_SOCKHASH(sockets, struct pair, 16384);
 BPF_TABLE("lru_hash", struct pair, struct slot, rows, 8192);
@@ -59,7 +59,7 @@ int message(struct sk_msg_md *ctx) {
 def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
     return Rung(
         name,
-        f"{least}, cgroup v2, CAP_BPF, CAP_NET_ADMIN",
+        f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         by_columns("rows"),
         source=_SOURCE,
         programs=(
@@ -92,7 +92,7 @@ HOOK = Hook(
     ),
     ladder=(
         _rung("sk_msg-link", "Linux 6.12", SkMsgLink("sockets")),
-        _rung("sk_msg-attach", "Linux 5.7", SkMsgAttach("sockets")),
+        _rung("sk_msg-attach", "Linux 5.9", SkMsgAttach("sockets")),
     ),
     reach=Reach.DATA_PATH,
     risk="what is sent over new connections takes another way",

@@ -12,6 +12,7 @@ from probes.toolkit.columns import latency
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.libraries import Probed, following, own_libc
 from probes.toolkit.readers import logged, thread_of
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 # A handshake may take several calls: it begins with the first one on a session, and each call
@@ -19,7 +20,8 @@ from probes.units import Unit
 # a session that is freed before that was given up. A call within another one (SSL_connect calls
 # SSL_do_handshake) is of the same session, and decides it once.
 _SOURCE = (
-    """
+    WHO
+    + """
 #define OPENSSL 1
 #define GNUTLS 2
 #define GIVEN_UP 4096
@@ -42,9 +44,9 @@ BPF_QUEUE(events, struct event, 1024);
     + """
 
 static inline void who_is(struct who *who, u64 library) {
-    who->pid = bpf_get_current_pid_tgid() >> 32;
+    who->pid = this_pid();
     who->library = library;
-    bpf_get_current_comm(who->comm, 16);
+    this_name(who->comm);
 }
 
 static inline void called(u64 object) {
@@ -58,7 +60,7 @@ static inline void called(u64 object) {
 
 static inline void decided(struct session *session, u64 library, u64 error) {
     struct begin *begun = under_way.lookup(session);
-    struct event event = {.pid = session->pid, .library = library, .error = error};
+    struct event event = {.library = library, .error = error};
     struct who key = {};
     struct slot *slot, *zero, *all = sum_of_all();
     u32 first = 0;
@@ -68,6 +70,7 @@ static inline void decided(struct session *session, u64 library, u64 error) {
     event.ns = bpf_ktime_get_ns() - begun->at;
     under_way.delete(session);
     who_is(&key, library);
+    event.pid = key.pid;
     __builtin_memcpy(event.comm, key.comm, 16);
     slot = rows.lookup(&key);
     if (!slot && (zero = blank.lookup(&first))) {

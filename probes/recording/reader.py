@@ -15,8 +15,9 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from probes.recording.codec import Malformed, Reader
 from probes.recording.compat import Fitting
 from probes.recording.decoder import LATEST, MOST_COUNT, MOST_HOOKS, NAME
 from probes.recording.encoder import Layout, Tick
-from probes.recording.tape import MOST_FRAME, Frame, Reel
+from probes.recording.tape import MOST_FRAME, Frame, Reel, between
 from probes.recording.writer import (
     END,
     HEAD,
@@ -54,6 +55,9 @@ _NAMED, _LETTERS = 5, 60
 _HEADER, _MOST_HEADER, _TORN = 256, 1 << 17, 64
 """Bytes of a frame that tell of its moment, usually and at most; frames at the end that may be
 torn."""
+_JUMP, _MOST_JUMPS = 2.0, 16
+"""Seconds beyond what is usual between two moments from which the clock may have been set; such
+places that are looked at: more are taken as they are."""
 _PATIENCE = 0.5
 """Seconds in which moments are looked for where there is no index."""
 
@@ -162,6 +166,7 @@ class Recording(Reel):
         super().__init__(known)
         self._fitting = Fitting(known)
         self._moments: list[Moment] = []
+        self._clocks = array("d")
         unknown = [name for name in names if name not in known]
         if unknown:
             more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
@@ -200,6 +205,27 @@ class Recording(Reel):
 
     def wall(self, number: int) -> float:
         return self._frames.walls[number]
+
+    def clock(self, number: int) -> float:
+        if not self._clocks:
+            self._clocks = self._run()
+        return self._clocks[number]
+
+    def _run(self) -> array[float]:
+        """Each moment's: by the index, and where that jumps, by what the two moments have read."""
+        walls = self._frames.walls
+        gaps = [after - before for before, after in pairwise(walls)]
+        usual = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
+        looked = 0
+        for number, gap in enumerate(gaps):
+            if 0 <= gap <= 3 * usual + _JUMP:
+                continue
+            gaps[number] = max(gap, 0.0)
+            looked += 1
+            if looked <= _MOST_JUMPS:
+                with suppress(Malformed):
+                    gaps[number] = between(self.at(number), self.at(number + 1))
+        return array("d", accumulate(gaps, initial=0.0))
 
     def anew(self, number: int) -> bool:
         return self._frames.flags[number] & 2 != 0

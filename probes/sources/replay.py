@@ -109,8 +109,8 @@ class Replay:
 
     def _gap(self) -> float:
         """Seconds to the next moment."""
-        here, there = self.reel.moment(self.number), self.reel.moment(self.number + 1)
-        return min(max(there.wall - here.wall, 0.01), _LONGEST)
+        passed = self.reel.clock(self.number + 1) - self.reel.clock(self.number)
+        return min(max(passed, 0.01), _LONGEST)
 
     def step(self) -> None:
         """A moment on."""

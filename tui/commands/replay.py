@@ -71,9 +71,10 @@ def replay(path: Path, at: str | None, speed: float) -> Replay:
 
 
 def moment_at(played: Recording, text: str) -> int:
-    """The moment that is meant. Raises TimeError."""
-    begin, end = played.moment(0).wall, played.moment(played.end - 1).wall
-    return played.near(meant(text, begin, end, now=begin))
+    """The moment that is meant; says which where there are several. Raises TimeError."""
+    number, note = meant(text, played, now=0)
+    say([note] if note else [])
+    return number
 
 
 class _Unread:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from probes.kernel import btf, syscall_table
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.syscalls_c import compat, number_field
+from probes.toolkit.who_c import WHO
 
 TYPES = ("file", "sockaddr", "pt_regs", "task_struct", "thread_info")
 NOTHING = 255
@@ -60,7 +61,8 @@ CHECKS = (
 NAMES = tuple(check.name for check in CHECKS)
 
 _CORE = (
-    """
+    WHO
+    + """
 struct who { u32 pid, uid, op, what; char comm[16]; };
 struct slot { u64 asked, refused, checked, denied; };
 struct event { u32 pid, uid, op, what; int error; u32 unused; char comm[16]; };
@@ -73,9 +75,9 @@ BPF_QUEUE(events, struct event, 1024);
 
 static inline struct slot *slot_of(struct who *who) {
     struct slot zero = {};
-    who->pid = bpf_get_current_pid_tgid() >> 32;
+    who->pid = this_pid();
     who->uid = bpf_get_current_uid_gid();
-    bpf_get_current_comm(who->comm, sizeof(who->comm));
+    this_name(who->comm);
     return rows.lookup_or_try_init(who, &zero);
 }
 

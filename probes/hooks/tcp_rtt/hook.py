@@ -29,7 +29,7 @@ _CORE = (
     + f"""
 #define BUCKETS {_BUCKETS}
 struct slot {{
-    u8 laddr[16], raddr[16];
+    u8 laddr[24], raddr[24];
     u32 lport, rport, srtt_us, min_us, last_us, unused;
     u64 samples, retransmits, rtt[BUCKETS];
 }};
@@ -293,7 +293,7 @@ HOOK = Hook(
             "p50",
             Unit.US,
             Kind.DERIVED,
-            derive=quantile("rtt", 0.5),
+            derive=quantile("rtt", 0.5, least="min_us"),
             help="median, last 10 s, within a factor of two",
         ),
         Column(
@@ -301,7 +301,7 @@ HOOK = Hook(
             "p99",
             Unit.US,
             Kind.DERIVED,
-            derive=quantile("rtt", 0.99),
+            derive=quantile("rtt", 0.99, least="min_us"),
             help="99th percentile, last 10 s, within a factor of two",
         ),
         Column("samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples", help="RTT samples seen"),
@@ -316,8 +316,8 @@ HOOK = Hook(
         Column("from", "From", width=9, label=False, help="where the round trip comes from"),
     ),
     ladder=(
-        _sock_ops("sock_ops-link", "Linux 5.7", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
-        _sock_ops("sock_ops-multi", "Linux 5.3", CgroupAttach(AttachType.CGROUP_SOCK_OPS)),
+        _sock_ops("sock_ops-link", "Linux 5.9", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
+        _sock_ops("sock_ops-multi", "Linux 5.9", CgroupAttach(AttachType.CGROUP_SOCK_OPS)),
         Rung(
             "btf-tracepoint",
             "Linux 5.12, BTF, CAP_BPF, CAP_PERFMON",

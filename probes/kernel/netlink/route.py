@@ -14,9 +14,7 @@ from typing import NamedTuple
 from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes, chosen, text
 
-_RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 18, 22, 38, 46
-_RTM_DELLINK = 17
-_HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_RTM_DELLINK, _RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 17, 18, 22, 38, 46
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _IFADDR = Struct("=BBBBI")  # struct ifaddrmsg: family, prefix's length, flags, scope, index
 _TCMSG = Struct("=BxxxiIII")  # struct tcmsg: family, ifindex, handle, parent, info
@@ -137,27 +135,30 @@ class Changes:
 
     def __init__(self) -> None:
         self._told = nlsocket.listener(nlsocket.ROUTE, _RTMGRP_LINK)
-        self._first = True
+        self._changed = True
         self._gone: set[int] = set()
 
     def seen(self) -> bool:
         """Whether any has since this was called last; true at first, and where nobody tells."""
-        first, self._first = self._first, False
-        return self._told is None or nlsocket.heard(self._told, self._note) or first
+        self._look()
+        changed, self._changed = self._changed, False
+        return changed
 
-    def gone(self) -> set[int]:
-        """The numbers of those that went meanwhile; another one may have such a number by now."""
-        gone, self._gone = self._gone, set()
+    def gone(self) -> frozenset[int]:
+        """The numbers of those that have gone since this was called last, or were moved to another
+        network namespace; other interfaces may have these numbers by now."""
+        self._look()
+        gone, self._gone = frozenset(self._gone), set()
         return gone
 
-    def _note(self, message: bytes) -> None:
-        """One message each: how long it is, its type and flags, and what else a header has."""
-        if len(message) < _HEADER.size + _IFINFO.size:
-            return
-        _, kind, *_ = _HEADER.unpack_from(message)
-        family, _, ifindex, *_ = _IFINFO.unpack_from(message, _HEADER.size)
-        if kind == _RTM_DELLINK and family == socket.AF_UNSPEC:  # others leave a bridge
-            self._gone.add(ifindex)
+    def _look(self) -> None:
+        told = nlsocket.heard(self._told) if self._told is not None else None
+        for kind, message in told or ():
+            if kind == _RTM_DELLINK and len(message) >= _IFINFO.size:
+                family, _, ifindex, _, _ = _IFINFO.unpack_from(message)
+                if family == socket.AF_UNSPEC:  # else it left a bridge
+                    self._gone.add(ifindex)
+        self._changed |= told is None or bool(told)
 
     def close(self) -> None:
         if self._told is not None:

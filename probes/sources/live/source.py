@@ -391,23 +391,30 @@ class Live:
                     await self._keep_up(changes.gone())
 
     async def _keep_up(self, went: Collection[int] = ()) -> None:
-        """went: numbers of interfaces that have gone; another one may have it."""
+        """went: interfaces whose numbers may be those of others by now."""
         loop, before = asyncio.get_running_loop(), self._list_interfaces()
         now = self._interfaces
-        again = now.keys() & before.keys() & {*went}
-        gone, new = before.keys() - now.keys(), (now.keys() - before.keys()) | again
-        for key in [k for k in self._attachments if k[1] in again]:
-            attachment = self._attachments.pop(key)
-            await loop.run_in_executor(self._climbers, attachment.detach)
+        gone = before.keys() - (now.keys() - {*went})
+        new = now.keys() - (before.keys() - gone)
+        left = {key: a for key, a in self._attachments.items() if key[1] in gone}
+        for key in left:
+            del self._attachments[key]
         for (_, index), attachment in list(self._attachments.items()):
             name = now.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:
                 attachment.rename(name)
         renamed = {index for index, name in now.items() if before.get(index, name) != name}
         self._attach_new(new | renamed)  # before anything is waited for: none is seen as not wanted
-        await loop.run_in_executor(self._climbers, self._rules.follow, now)
-        for key in [k for k in self._attachments if k[1] in gone]:
-            attachment = self._attachments.pop(key)
+        for (hook, index), attachment in left.items():
+            if not isinstance(index, int) or index not in now or not attachment.epoch:
+                continue
+            if (hook, index) not in self._attachments:
+                again = self._attachment(HookId(hook, now[index]))
+                again.rest()
+                self._spawn(self._climb(again))
+        there = {index: name for index, name in now.items() if index not in gone}
+        await loop.run_in_executor(self._climbers, self._rules.follow, there)
+        for attachment in left.values():
             await loop.run_in_executor(self._climbers, attachment.detach)
 
     def _attach_new(self, new: Iterable[int]) -> None:
