@@ -397,18 +397,20 @@ class Live:
         gone = before.keys() - (now.keys() - {*went})
         new = now.keys() - (before.keys() - gone)
         left = {key: a for key, a in self._attachments.items() if key[1] in gone}
+        stood = {key for key, attachment in left.items() if attachment.epoch}
         for key in left:
             del self._attachments[key]
+        for (_, index), attachment in left.items():
+            if index in now:  # it has a row in the same map as the one that comes
+                await loop.run_in_executor(self._climbers, attachment.detach)
         for (_, index), attachment in list(self._attachments.items()):
             name = now.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:
                 attachment.rename(name)
         renamed = {index for index, name in now.items() if before.get(index, name) != name}
         self._attach_new(new | renamed)  # before anything is waited for: none is seen as not wanted
-        for (hook, index), attachment in left.items():
-            if not isinstance(index, int) or index not in now or not attachment.epoch:
-                continue
-            if (hook, index) not in self._attachments:
+        for hook, index in stood - self._attachments.keys():
+            if isinstance(index, int) and index in now:
                 again = self._attachment(HookId(hook, now[index]))
                 again.rest()
                 self._spawn(self._climb(again))

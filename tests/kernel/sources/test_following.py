@@ -103,8 +103,8 @@ async def test_an_interface_that_was_made_again_with_the_same_number_begins_anew
             pytest.skip("it stands on its counters here")
         run("ip", "link", "del", "v0")
         run("ip", "link", "add", "v0", "index", str(index), "type", "veth", "peer", "name", "v1")
-        run("ip", "link", "set", "v0", "up")
-        run("ip", "link", "set", "v1", "up")
+        for end in ("v0", "v1"):
+            run("ip", "link", "set", end, "addrgenmode", "none", "up")
         await _until(
             live,
             lambda found: (
