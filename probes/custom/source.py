@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from probes.custom.spec import USER, Condition, Spec
 from probes.kernel.tracefs import Field
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.stacks import MAP
 from probes.toolkit.who_c import WHO
 
@@ -77,8 +77,8 @@ static inline __attribute__((always_inline)) s64 returned(u64 raw) {
 """
 
 _TIMING = """
-struct calls {{ u64 depth, at[{deepest}]; }};
-BPF_TABLE("lru_hash", u64, struct calls, under_way, 10240);
+struct calls {{ u64 number, depth, at[{deepest}]; }};
+BPF_TABLE("hash", u64, struct calls, under_way, 10240);
 
 /* The task: an execve() by a thread returns under another number than it was called by. */
 static inline __attribute__((always_inline)) u64 this_thread(void) {{
@@ -91,9 +91,12 @@ static inline __attribute__((always_inline)) void begun(void) {{
     if (!mine) {{
         under_way.update(&thread, &none);
         mine = under_way.lookup(&thread);
-        if (!mine)
+        if (!mine) {{
+            not_counted();
             return;
+        }}
     }}
+    mine->number = bpf_get_current_pid_tgid();
     if (mine->depth < {deepest})
         mine->at[mine->depth & {mask}] = now;
     mine->depth++;
@@ -111,6 +114,9 @@ static inline __attribute__((always_inline)) u64 ended(void) {{
     return bpf_ktime_get_ns() - mine->at[mine->depth & {mask}] + 2;
 }}
 """
+
+UNDER_WAY = {"under_way": lambda entry: int(entry[1]) & 0xFFFFFFFF}
+"""Where the number of a thread stands among calls that are timed (`readers.Uncounted`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +171,7 @@ def source(
     parts = [WHO, _tables(spec, known), _RESULT if spec.reads_result else ""]
     if spec.latency:
         parts += [
+            UNCOUNTED,
             _TIMING.format(deepest=DEEPEST, mask=DEEPEST - 1),
             _function("enter", how, [*wanted, "begun();"]),
         ]

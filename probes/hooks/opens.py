@@ -11,8 +11,8 @@ from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fentry, Fexit, Kprobe, Kretprobe, Tracepoint
 from probes.toolkit import decode
-from probes.toolkit.counters_c import everything
-from probes.toolkit.readers import logged
+from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit.readers import logged, thread_of
 from probes.toolkit.syscalls_c import compat
 from probes.toolkit.who_c import WHO
 from probes.units import Unit
@@ -34,16 +34,18 @@ struct who { u64 pid; char comm[16]; };
 struct slot { u64 opens, failed, error; };
 struct event { u64 pid; s64 result; char comm[16], path[240]; };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
-BPF_TABLE("lru_hash", u64, u64, calls, 8192);
+BPF_TABLE("hash", u64, u64, calls, 8192);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 8192);
 """
     + everything()
+    + UNCOUNTED
     + """
 
 static inline void begun(u64 path) {
     u64 thread = bpf_get_current_pid_tgid();
-    calls.update(&thread, &path);
+    if (calls.update(&thread, &path))
+        not_counted();
 }
 
 static inline void ended(s64 result) {
@@ -162,7 +164,7 @@ def _error(number: Any) -> str:
     return decode.errno_name(number) if number else "-"
 
 
-_OPEN = logged(_entry)
+_OPEN = logged(_entry, under_way={"calls": thread_of})
 
 HOOK = Hook(
     name="opens",

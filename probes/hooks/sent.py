@@ -6,7 +6,7 @@ from typing import Any
 
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import comm, packet_protocol
 from probes.toolkit.readers import by_columns
 from probes.toolkit.who_c import WHO
@@ -71,8 +71,10 @@ int udp6_sent(u64 *ctx) {
     return 0;
 }
 """
-_KPROBE = """
-BPF_TABLE("lru_hash", u64, u64, inside, 8192);
+_KPROBE = (
+    UNCOUNTED
+    + """
+BPF_TABLE("hash", u64, u64, inside, 8192);
 
 int tcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int tcp_page_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
@@ -88,7 +90,8 @@ int udp_sent(struct pt_regs *ctx) {
 }
 int udp6_begins(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid(), yes = 1;
-    inside.update(&thread, &yes);
+    if (inside.update(&thread, &yes))
+        not_counted();
     return 0;
 }
 int udp6_sent(struct pt_regs *ctx) {
@@ -98,6 +101,7 @@ int udp6_sent(struct pt_regs *ctx) {
     return 0;
 }
 """
+)
 _TYPED = """
 int any_sent(u64 *ctx) {
     struct sock *sk = ARG(ctx, 0, struct sock *);

@@ -8,7 +8,7 @@ from operator import sub
 from typing import NamedTuple
 
 from probes.analysis.snapshot import Snapshot
-from probes.model import HookId, Key, Sample
+from probes.model import HookId, Key, Sample, same_totals
 
 SECONDS, SLOTS = 5, 180
 """Of a slot; slots that are kept: 15 minutes."""
@@ -91,12 +91,13 @@ class Heat:
         self._set = ahead - self._base if abs(ahead - self._base) > 1 else 0.0
         slot = self._slot(sample.time)
         known = self._hooks.get(id)
-        if known is None or known.epoch != sample.epoch:
+        if known is None or not same_totals(known.epoch, sample.epoch):
             known = self._hooks[id] = _Counted(sample.epoch, slot)
             for key, row in sample.rows.items():
                 for place, name in places:
                     if isinstance(buckets := row[place], tuple):
                         known.rows[name, key] = _Row(buckets)
+        known.epoch = sample.epoch
         if slot == known.slot:
             return
         for key, row in sample.rows.items():

@@ -14,7 +14,7 @@ from probes.hooks.drops.holders import Holders, Port, received
 from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, privilege, procfs
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
+from probes.model import OTHERS, Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.toolkit.decode import packet_protocol
 from probes.toolkit.links import Made
@@ -36,9 +36,12 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         kallsyms.prepare()
         untraced = Untraced(own, known_reasons() if reasons else None, traced=True)
         holders, devices = Holders(), Devices(opening, own)
+        everything, others = opening.tables["everything"], 0
 
         def read() -> Reading:
+            nonlocal others
             untraced.read()
+            counted = everything.row((0,))
             found = [row for table in tables for row in table.rows()]
             places = kallsyms.resolve({int(row[0]) for row in found})
             devices.look({(int(r[3]), int(r[1])) for r in found if r[4] == own})
@@ -73,7 +76,11 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                 packets_row((*key[:3], n, *key[3:6]), key[6:], holders.of(ports.get(key)))
                 for key, n in rows.items()
             ]
-            return Reading(traced + untraced.rows(seen))
+            # What the map threw out. Those that are no drops are among them.
+            others = max(others, (counted[1] if counted else 0) - sum(row[-1] for row in found))
+            rest: Row = (DASH, OTHERS, DASH, others, DASH, None, DASH)
+            last = [packets_row(rest, (None, 0, 0))] * bool(others)
+            return Reading([*traced, *untraced.rows(seen), *last])
 
         return read
 

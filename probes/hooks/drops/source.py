@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from probes.kernel import privilege
+from probes.toolkit.counters_c import everything
 
 MAP_ENTRIES = 4096
 
@@ -19,6 +20,7 @@ _CORE = """
 struct where { u64 location, device; u32 reason, ifindex, netns, protocol, port, trait; };
 enum trait { NOTHING, CLOSED, RST, GROUP };
 struct slot { u64 packets; };
+EVERYTHING
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
 BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
 
@@ -28,7 +30,9 @@ BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
 #define LEFT_OUT (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
 
 INLINE void count(struct where *key) {
-    struct slot one = {.packets = 1}, *slot;
+    struct slot one = {.packets = 1}, *slot, *all = sum_of_all();
+    if (all)
+        all->packets++;
     if (key->port) {
         slot = ports.lookup(key);
         if (slot) {
@@ -284,5 +288,6 @@ def _of(how: str, text: str) -> str:
 
 
 def _made(*parts: str) -> str:
-    *source, reason = (_CORE.replace("MAP_ENTRIES", str(MAP_ENTRIES)), *parts)
+    core = _CORE.replace("MAP_ENTRIES", str(MAP_ENTRIES)).replace("EVERYTHING", everything())
+    *source, reason = (core, *parts)
     return "".join(source).replace("REASON", reason)

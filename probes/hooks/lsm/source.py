@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from probes.kernel import btf, syscall_table
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.syscalls_c import compat, number_field
 from probes.toolkit.who_c import WHO
 
@@ -158,7 +158,8 @@ def _probed(n: int, check: Check, what: str) -> str:
 int {program(check.name, "asked")}(struct pt_regs *ctx) {{
     u64 id = bpf_get_current_pid_tgid() << 8 | {n};
     u32 what = {what};
-    calling.update(&id, &what);
+    if (calling.update(&id, &what))
+        not_counted();
     return 0;
 }}
 int {program(check.name, "done")}(struct pt_regs *ctx) {{
@@ -175,13 +176,14 @@ int {program(check.name, "done")}(struct pt_regs *ctx) {{
 
 PROBED = (
     _CORE
+    + UNCOUNTED
     + """
 #define FIELD(read) PROBE(read)
 #define ARGUMENT(n, type) ((type)PARAMETER_##n(ctx))
 #define PARAMETER_0 PT_REGS_PARM1
 #define PARAMETER_1 PT_REGS_PARM2
 #define PARAMETER_2 PT_REGS_PARM3
-BPF_TABLE("lru_hash", u64, u32, calling, 8192);
+BPF_TABLE("hash", u64, u32, calling, 8192);
 """
     + _each(_probed)
 )

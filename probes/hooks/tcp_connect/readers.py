@@ -14,7 +14,7 @@ from probes.model import Opening, Reading, Row, Value
 from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
-from probes.toolkit.readers import record, row_from, row_of
+from probes.toolkit.readers import Uncounted, record, row_from, row_of, thread_of
 from probes.units import DASH
 
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
@@ -44,6 +44,7 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
     rows, pending = opening.tables["rows"], opening.tables["pending"]
     columns = opening.hook.stored
     row, others = row_of(columns, rows), Others(opening)
+    full = Uncounted(opening, {"calls": thread_of, "calling": thread_of})
     at = {c.name: i for i, c in enumerate(columns)}
     never_sent: Counter[Who] = Counter()
     uncounted: Counter[Who] = Counter()
@@ -82,7 +83,7 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
             made.append(tuple(values))
         missed = map(opening.tables["lost"].row, [(0,), (1,)])
         undecided, unlogged = (int(found[1]) if found else 0 for found in missed)
-        return Reading(made, undecided, log, unlogged)
+        return Reading(made, undecided + full.read(), log, unlogged)
 
     return read
 

@@ -7,7 +7,7 @@ An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 
 from __future__ import annotations
 
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
@@ -43,6 +43,7 @@ BPF_TABLE("array", u32, u64, lost, 2); /* attempts, and entries of the log */
 BPF_QUEUE(events, struct event, 1024);
 """
     + everything()
+    + UNCOUNTED
     + """
 #define GAVE_UP -1
 /* in `sent`: nothing is, and it is counted when the link of its address is known */
@@ -193,13 +194,16 @@ int settled(u64 *ctx) {
 """
 
 _KPROBE = """
-BPF_TABLE("lru_hash", u32, u64, calling, 8192);
+BPF_TABLE("hash", u32, u64, calling, 8192);
 
 static inline int entering(struct pt_regs *ctx, int v6) {
     u32 thread = bpf_get_current_pid_tgid();
     u64 sk = PT_REGS_PARM1(ctx);
-    if (called(sk, (char *)PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), v6))
-        calling.update(&thread, &sk);
+    int begun = called(sk, (char *)PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), v6);
+    if (begun && calling.update(&thread, &sk)) {
+        not_counted(); /* unless its socket's state tells how it ends */
+        returned(sk, 0);
+    }
     return 0;
 }
 static inline int leaving(struct pt_regs *ctx) {
@@ -232,7 +236,7 @@ int settled(u64 *ctx) {
 # call, without an error of the socket's, never sent a SYN: no port was left, or it was refused.
 _CALLING = """
 struct calling { u64 to, sk; u32 length, failed, ifindex, netns; };
-BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
+BPF_TABLE("hash", u32, struct calling, calls, 4096);
 
 static inline int undecided(u64 sk) {
     u32 thread = bpf_get_current_pid_tgid();
@@ -253,7 +257,8 @@ int connect_enter(u64 *ctx) {
     u32 protocol = protocol_of(socket);
     link_of(follow(&socket->sk), &call.ifindex, &call.netns);
     if (state == 1 /* SS_UNCONNECTED */ && (protocol == IPPROTO_TCP || protocol == 262 /* MPTCP */))
-        calls.update(&thread, &call);
+        if (calls.update(&thread, &call))
+            not_counted();
     return 0;
 }
 

@@ -6,6 +6,7 @@ by the two steps that a process takes itself: it connects, and it closes.
 
 from __future__ import annotations
 
+from probes.toolkit.counters_c import everything
 from probes.toolkit.sockets_c import MAPPED, OF_SOCK, OF_SOCK_OPS
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
@@ -31,6 +32,10 @@ struct slot {{
     u32 owner, zero_owner;
     char owner_name[16];
 }};
+struct sums {{
+    u64 established, closed, aborted, closed_there, retransmits, rx, tx, total_ns, total_srtt;
+    u64 latency[40];
+}};
 struct connection {{
     u64 at;
     u32 caller, inward, lport, rport, retransmits, owner;
@@ -50,6 +55,7 @@ BPF_TABLE("array", u32, struct slot, blank, 1);
 BPF_ARRAY(lost, u64, 2); /* connections, and entries of the log */
 BPF_QUEUE(events, struct event, 1024);
 """
+    + everything("struct sums")
     + """
 static inline void miss(u32 what) {
     u64 *missed = lost.lookup(&what);
@@ -92,19 +98,22 @@ static inline struct connection *opening(u64 id, u32 inward) {
 
 static inline void established(struct connection *c) {
     struct slot *slot = slot_of(c);
+    struct sums *all = sum_of_all();
     c->at = bpf_ktime_get_ns();
-    if (slot)
-        ADD(&slot->established, 1);
+    TALLY(slot, all, established, 1);
 }
 
 static inline void resent(struct connection *c, struct slot *slot, u32 total) {
-    if (slot && total > c->retransmits)
-        ADD(&slot->retransmits, total - c->retransmits);
+    struct sums *all = sum_of_all();
+    if (total > c->retransmits)
+        TALLY(slot, all, retransmits, total - c->retransmits);
     c->retransmits = total;
 }
 
 static inline void ended(u64 id, struct connection *c, u32 old, struct figures *now) {
     struct slot *slot = slot_of(c);
+    struct sums *all = sum_of_all();
+    u64 bucket;
     struct event e = {.ns = bpf_ktime_get_ns() - c->at};
     resent(c, slot, now->retransmits);
     e.rx = now->rx;
@@ -120,18 +129,17 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
     __builtin_memcpy(e.comm, c->inward ? c->owner_name : c->name, 16);
     __builtin_memcpy(e.laddr, c->laddr, 24);
     __builtin_memcpy(e.raddr, c->raddr, 24);
-    if (slot) {
-        ADD(&slot->closed, 1);
-        ADD(&slot->aborted, e.aborted);
-        ADD(&slot->rx, e.rx);
-        ADD(&slot->tx, e.tx);
-        ADD(&slot->total_ns, e.ns);
-        ADD(&slot->total_srtt, e.srtt_us);
-        ADD(&slot->latency[bucket_of(e.ns, 40)], 1);
-        if (c->inward && c->owner) {
-            slot->owner = c->owner;
-            __builtin_memcpy(slot->owner_name, c->owner_name, 16);
-        }
+    bucket = bucket_of(e.ns, 40);
+    TALLY(slot, all, closed, 1);
+    TALLY(slot, all, aborted, e.aborted);
+    TALLY(slot, all, rx, e.rx);
+    TALLY(slot, all, tx, e.tx);
+    TALLY(slot, all, total_ns, e.ns);
+    TALLY(slot, all, total_srtt, e.srtt_us);
+    TALLY(slot, all, latency[bucket], 1);
+    if (slot && c->inward && c->owner) {
+        slot->owner = c->owner;
+        __builtin_memcpy(slot->owner_name, c->owner_name, 16);
     }
     if (events.push(&e, 0))
         miss(1);
@@ -144,8 +152,8 @@ static inline void moved(u64 id, struct connection *c, u32 old, u32 new, struct 
         this_name(c->owner_name);
     } else if (new == TCP_CLOSE_WAIT) {
         struct slot *slot = slot_of(c);
-        if (slot)
-            ADD(&slot->closed_there, 1);
+        struct sums *all = sum_of_all();
+        TALLY(slot, all, closed_there, 1);
     } else if (new == TCP_CLOSE) {
         if (c->at)
             ended(id, c, old, now);

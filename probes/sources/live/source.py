@@ -93,6 +93,7 @@ class Live:
         self._tending = False
         self._attachments: dict[tuple[str, int | str | None], Attachment] = {}
         self._interfaces: dict[int, str] = {}
+        self._altnames: dict[str, str] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._asked: list[tuple[list[Attachment], Reads]] = []
         self._start_threads()
@@ -170,6 +171,7 @@ class Live:
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
         await asyncio.gather(*map(self._climb_all, self._by_source()))
+        self.follow()
         self._watch_over()
 
     def _watch_over(self) -> None:
@@ -222,7 +224,8 @@ class Live:
     def _needed(self) -> frozenset[int]:
         """To read and to detach what stands, and to attach to interfaces that come."""
         needed = {privilege.BPF}
-        if self._wanted is None or self.rules():
+        follows = self._wanted is None or any(self._interfaces_named())
+        if follows or self.rules():
             needed |= {privilege.NET_ADMIN, privilege.PERFMON}
         if self.rules():
             needed |= {*privilege.PROCESSES}  # whose connections no rule may match
@@ -257,7 +260,9 @@ class Live:
             )  # else glibc aborts where memory is short and a thread ends
         self.notices += persistent.sweep()
         headers.sweep()
-        self._interfaces = _interfaces()
+        self._list_interfaces()
+        if self._wanted is None and (more := len(self._interfaces) - MOST_INTERFACES) > 0:
+            self.notices.append(f"hooks of {more} interfaces more are attached only if named")
         bpf.raise_memlock()
         bpf.raise_nofile()
         try:
@@ -311,8 +316,32 @@ class Live:
         task.add_done_callback(self._background.discard)
 
     def _by_name(self) -> tuple[HookId, ...]:
-        """What a person asked for at the start."""
-        return *(self._wanted or ()), *self._also
+        """What a person asked for at the start; by the name too that an interface has now."""
+        asked = *(self._wanted or ()), *self._also
+        named = [
+            id._replace(target=self._altnames[id.target])
+            for id in asked
+            if id.target in self._altnames
+        ]
+        return *asked, *named
+
+    def _interfaces_named(self) -> set[str]:
+        """Those that a person wants hooks on."""
+        asked = *(self._wanted or ()), *self._also
+        hooks = {id: self._hooks.get(id.hook) for id in asked}
+        return {
+            id.target or ""
+            for id, hook in hooks.items()
+            if hook is not None and hook.target is TargetKind.INTERFACE
+        }
+
+    def _list_interfaces(self) -> dict[int, str]:
+        """What they were before. Raises ProbeError."""
+        before, self._interfaces = self._interfaces, _interfaces()
+        if self._interfaces_named() - {*self._interfaces.values()}:
+            with suppress(ProbeError):  # no netlink: they have the names that they have
+                self._altnames = {n: link.name for link in route.links() for n in link.altnames}
+        return before
 
     async def _climb(self, attachment: Attachment) -> None:
         asked = attachment.status.id in self._by_name()
@@ -331,6 +360,8 @@ class Live:
         if hook.name != id.hook:
             id = HookId(hook.name)  # one of the user's own, in its one form
         key, ifindex = self._key(hook, id)
+        if ifindex:
+            id = HookId(hook.name, self._interfaces[ifindex])
         attachment = self._attachments.get(key)
         if attachment is None:
             attachment = Attachment(
@@ -350,11 +381,9 @@ class Live:
             raise Gone(f"the hook {hook.name} {wants}")
         if hook.target is not TargetKind.INTERFACE:
             return (hook.name, id.target), 0
-        for index, name in _interfaces().items():
-            if name == id.target:
-                self._interfaces.setdefault(index, name)
-                return (hook.name, index), index
-        raise Gone(f"there is no interface {id.target}")
+        index, name = _interface(id.target or "")
+        self._interfaces[index] = name
+        return (hook.name, index), index
 
     # -- following interfaces ------------------------------------------------------------------
 
@@ -367,23 +396,25 @@ class Live:
 
     async def _keep_up(self, went: Collection[int] = ()) -> None:
         """went: interfaces whose numbers may be those of others by now."""
-        loop, now = asyncio.get_running_loop(), _interfaces()
-        gone = self._interfaces.keys() - (now.keys() - went)
-        new = now.keys() - (self._interfaces.keys() - gone)
+        loop, before = asyncio.get_running_loop(), self._list_interfaces()
+        now = self._interfaces
+        gone = before.keys() - (now.keys() - {*went})
+        new = now.keys() - (before.keys() - gone)
         left = {key: a for key, a in self._attachments.items() if key[1] in gone}
+        stood = {key for key, attachment in left.items() if attachment.epoch}
         for key in left:
             del self._attachments[key]
+        for (_, index), attachment in left.items():
+            if index in now:  # it has a row in the same map as the one that comes
+                await loop.run_in_executor(self._climbers, attachment.detach)
         for (_, index), attachment in list(self._attachments.items()):
             name = now.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:
                 attachment.rename(name)
-        self._interfaces = now
-        if self._wanted is None:
-            self._attach_new(new)  # before anything is waited for: none is seen as not wanted
-        for (hook, index), attachment in left.items():
-            if not isinstance(index, int) or index not in now or not attachment.epoch:
-                continue
-            if (hook, index) not in self._attachments:
+        renamed = {index for index, name in now.items() if before.get(index, name) != name}
+        self._attach_new(new | renamed)  # before anything is waited for: none is seen as not wanted
+        for hook, index in stood - self._attachments.keys():
+            if isinstance(index, int) and index in now:
                 again = self._attachment(HookId(hook, now[index]))
                 again.rest()
                 self._spawn(self._climb(again))
@@ -395,12 +426,9 @@ class Live:
     def _attach_new(self, new: Iterable[int]) -> None:
         for index in new:
             for hook in self._hooks.values():
-                if (
-                    hook.target is TargetKind.INTERFACE
-                    and hook.reach is Reach.LOOKS_ON
-                    and not hook.on_demand
-                    and len(self._interfaces) <= MOST_INTERFACES
-                ):
+                if (hook.name, index) in self._attachments:
+                    continue
+                if hook.target is TargetKind.INTERFACE and self._is_wanted(hook, index):
                     try:
                         attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
                     except ProbeError:  # or renamed since it was listed: it is new then
@@ -408,6 +436,13 @@ class Live:
                         break
                     attachment.rest()
                     self._spawn(self._climb(attachment))
+
+    def _is_wanted(self, hook: Hook, index: int) -> bool:
+        """Whether a hook is attached by itself to an interface that has come."""
+        if HookId(hook.name, self._interfaces[index]) in self._by_name():
+            return True
+        safe = hook.reach is Reach.LOOKS_ON and not hook.on_demand
+        return self._wanted is None and safe and len(self._interfaces) <= MOST_INTERFACES
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -632,6 +667,17 @@ def _interfaces() -> dict[int, str]:
         return route.names()
     except OSError as failed:
         raise as_refusal(failed, "listing interfaces") from None
+
+
+def _interface(name: str) -> tuple[int, str]:
+    """Its number, and its name where another one of its names is given. Raises ProbeError."""
+    for index, known in _interfaces().items():
+        if known == name:
+            return index, known
+    link = route.named(name)
+    if link is None:
+        raise Gone(f"there is no interface {name}")
+    return link.ifindex, link.name
 
 
 def _failure(status: Status) -> ProbeError:
