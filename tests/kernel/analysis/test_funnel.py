@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,14 +27,16 @@ from tests.support.namespaces import (
     as_json,
     await_running,
     namespace,
+    pair,
     run,
     send,
     veth,
 )
+from tests.support.offload import switch
 
 pytestmark = pytest.mark.kernel
 
-N = 25
+N, SENT = 25, 1_000_000
 HOOKS = ("interfaces", "drops", "qdiscs")
 Lost = dict[str, int]
 
@@ -86,7 +90,9 @@ def watch(modules: Modules) -> Iterator[Callable[..., Watch]]:
         def begin(*more: str) -> Watch:
             attachments = []
             for name in (*HOOKS, *more):
-                attachments.append(Attachment(catalogue()[name], modules))
+                id = HookId.parse(name)
+                index = socket.if_nametoindex(id.target) if id.target else 0
+                attachments.append(Attachment(catalogue()[id.hook], modules, id, index))
                 stack.callback(attachments[-1].detach)
                 status = attachments[-1].climb()
                 assert status.state in (State.ATTACHED, State.PASSIVE), status
@@ -370,3 +376,77 @@ def test_what_a_full_queue_drops_is_no_loss_of_the_device(watch: Callable[[], Wa
 def _tx_dropped(interface: str) -> int:
     (link,) = as_json("ip", "-j", "-s", "link", "show", "dev", interface)
     return int(link["stats64"]["tx"]["dropped"])
+
+
+@pytest.mark.parametrize("joined", ["whole", "cut, then joined"])
+def test_a_packet_of_several_segments_is_one_at_every_stage(
+    watch: Callable[..., Watch], joined: str
+) -> None:
+    """Case 11. A veth hands GSO packets on as they are. Where it may not it counts segments, which
+    GRO joins for TC: then what the device counts stands apart."""
+    with pair() as beside:
+        silent = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 >$f; done"
+        run("ip", "netns", "exec", beside, "sh", "-c", silent)
+        if joined != "whole":
+            command = (sys.executable, "-m", "tests.support.offload", "v1", "tso", "off")
+            run("ip", "netns", "exec", beside, *command)
+            switch("v0", "gro", "on")
+        watching = watch("tc-ingress@v0", "tc-egress@v0")
+        before = _received("v0")
+        _sent_from(beside, SENT)
+        stages = {s.name: s for s in watching.funnel("v0")}
+        received = _received("v0") - before
+    lost = {n: (s.lost.total, s.causes) for n, s in stages.items() if s.lost and s.lost.total}
+    assert not lost
+    came = {n: s.came.total for n, s in stages.items() if s.came is not None}
+    segments = {n: s.segments.total for n, s in stages.items() if s.segments is not None}
+    assert abs(came["nic"] - received) <= 2
+    assert came["nic"] == came["xdp"]
+    assert came["tc-ingress"] == came["stack"]
+    assert segments["tc-ingress"] > SENT // 1500
+    if joined == "whole":
+        assert came["tc-ingress"] == came["nic"] < segments["tc-ingress"]
+    else:
+        assert came["tc-ingress"] < came["nic"] == segments["tc-ingress"]
+    assert came["tc-egress"] == came["qdisc"] == came["wire"]
+
+
+def test_what_tc_cannot_tell_where_packets_are_joined_is_not_said(
+    watch: Callable[..., Watch],
+) -> None:
+    """Without a program of ours there."""
+    veth()
+    switch("v0", "gro", "on")
+    watching = watch()
+    send("v1", N)
+    came = {s.name: s.came for s in watching.funnel("v0")}
+    assert came["nic"] is not None
+    assert came["nic"].total == N
+    assert came["tc-ingress"] is came["stack"] is None
+
+
+def _received(interface: str) -> int:
+    (link,) = as_json("ip", "-j", "-s", "link", "show", "dev", interface)
+    return int(link["stats64"]["rx"]["packets"])
+
+
+_SENDER = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+s.sendall(b"x" * int(sys.argv[3]))
+s.shutdown(socket.SHUT_WR)
+s.recv(1)
+"""
+
+
+def _sent_from(beside: str, size: int) -> None:
+    """So many bytes by TCP, from the namespace beside to here."""
+    with socket.create_server((HERE, 0)) as server:
+        port = str(server.getsockname()[1])
+        command = ["ip", "netns", "exec", beside, sys.executable, "-c", _SENDER, HERE, port]
+        with subprocess.Popen([*command, str(size)]) as sender:
+            connection, _ = server.accept()
+            with connection:
+                while size:
+                    size -= len(connection.recv(1 << 20))
+            assert sender.wait(20) == 0

@@ -38,15 +38,19 @@ _HOOKS = (
 
 
 def way(view: View, interface: str, width: int) -> list[Line]:
-    """The funnel: what came to each stage and what was lost there, and most by whom."""
+    """The funnel: what came to each stage and what was lost there, in skbs, and most by whom.
+    segments: what came, as it is on the wire (GSO, GRO)."""
     snapshots = {hook: view.of(hook) for hook in _HOOKS}
     stages = funnel(snapshots, interface, view.since, by_stage(view.dropping, interface))
-    head = f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{'lost':>8}{'ordinary':>9}  most by"
+    head = (
+        f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{'segments':>9}{'lost':>8}{'ordinary':>9}"
+        "  most by"
+    )
     lines = [
         *heading("The way of its packets: each second, and since start"),
         line((head, "header")),
     ]
-    lines += [_stage(stage, max(width - 62, 8)) for stage in stages]
+    lines += [_stage(stage, max(width - 71, 8)) for stage in stages]
     every = sum_of(s.lost for s in stages if s.lost is not None)
     known = [s.ordinary for s in stages if s.ordinary is not None]
     ordinary = sum_of(known) if known else None
@@ -64,6 +68,7 @@ def _stage(stage: Stage, room: int) -> Line:
         (f"{units.count(came.per_s) if known else '':>8}", ""),
         (f"{units.count(lost.per_s):>8}", role),
         (f"{units.count(came.total) if known else '':>9}", "muted"),
+        (f"{units.count(stage.segments.total) if stage.segments else '':>9}", "muted"),
         (f"{units.count(lost.total if stage.lost else None):>8}", role or "muted"),
         (f"{units.count(stage.ordinary.total if stage.ordinary else None):>9}", "muted"),
         "  ", (fit(label(stage.why), room).rstrip(), role or "muted"),
