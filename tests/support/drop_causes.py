@@ -19,6 +19,7 @@ INGRESS, EGRESS = 0x88B6, 0x88B7
 """EtherTypes that TC filters drop."""
 BEYOND, BIG, NOWHERE = "198.51.100.9", "198.51.101.9", "203.0.113.77"
 _FROM, _ELSEWHERE = bytes.fromhex("020000000002"), bytes.fromhex("0200000000ee")
+_TTL = "nstat IpInHdrErrors less IpExtInCsumErrors"
 _RULES = """
 table ip t {
   counter prerouting {}
@@ -50,6 +51,7 @@ class Cause:
 def counters() -> dict[str, int]:
     """What nstat, `ip -s`, `tc -s` and nft count in this namespace."""
     found = {f"nstat {k}": v for k, v in as_json("nstat", "-aszj")["kernel"].items()}
+    found[_TTL] = found["nstat IpInHdrErrors"] - found["nstat IpExtInCsumErrors"]
     for link in as_json("ip", "-j", "-s", "link"):
         for way in ("rx", "tx"):
             found[f"ip {link['ifname']} {way}_dropped"] = link["stats64"][way]["dropped"]
@@ -176,7 +178,7 @@ def _causes(mac: bytes) -> Iterator[Cause]:
     yield received(
         "wrong IP checksum", "stack", "nstat IpExtInCsumErrors", ipv4(HERE, udp(9), broken=5)
     )
-    yield received("TTL over", "stack", "nstat IpInHdrErrors", ipv4(BEYOND, udp(9), ttl=1))
+    yield received("TTL over", "stack", _TTL, ipv4(BEYOND, udp(9), ttl=1))
     yield received("no route in", "stack", "nstat IpExtInNoRoutes", ipv4(NOWHERE, udp(9)))
     yield received(
         "too big, not to be cut", "stack", "nstat IpFragFails",
