@@ -335,16 +335,34 @@ def _of_place(reason: str, function: str) -> Meaning | None:
     return (_WITHOUT_REASON if reason == "-" else _WITH_REASONS).get(function)
 
 
+def meaning_of(values: Mapping[str, object]) -> Meaning:
+    """Return what a row of `drops` means."""
+    return meaning(str(values["reason"]), str(values["location"]), _trait(values))
+
+
 def class_of(values: Mapping[str, object]) -> DropClass:
     """Return the class of a row of `drops`."""
-    return meaning(str(values["reason"]), str(values["location"]), _trait(values)).drop_class
+    return meaning_of(values).drop_class
+
+
+def sentence_of(values: Mapping[str, object]) -> str:
+    """Return why a row of `drops` is of its class."""
+    return meaning_of(values).sentence
 
 
 def is_lost(values: Mapping[str, object]) -> bool:
     """Return whether somebody waited for the packets of a row of `drops`."""
-    if values.get("counts") not in (None, "packets"):
-        return False  # in another row, or no packets; recordings of before do not say
-    return class_of(values) is not DropClass.ORDINARY
+    return _packets(values) and class_of(values) is not DropClass.ORDINARY
+
+
+def is_ordinary(values: Mapping[str, object]) -> bool:
+    """Return whether a row of `drops` has packets that nobody waited for."""
+    return _packets(values) and class_of(values) is DropClass.ORDINARY
+
+
+def _packets(values: Mapping[str, object]) -> bool:
+    """Not what is in another row, or events; recordings of before do not say."""
+    return values.get("counts") in (None, "packets")
 
 
 def _trait(values: Mapping[str, object]) -> str | None:

@@ -227,6 +227,15 @@ HOOK = Hook(
             label=False,
             help="tells it from another that has its number later; 0: not known",
         ),
+        Column(
+            "meaning",
+            "Meaning",
+            kind=Kind.DERIVED,
+            derive=classes.sentence_of,
+            label=False,
+            width=40,
+            help="what the reason says, in a sentence",
+        ),
     ),
     ladder=(
         _rung("btf-tracepoint", f"Linux 5.17, BTF, {_LOADS}", drop_source.typed, _BTF),

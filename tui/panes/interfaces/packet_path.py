@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from probes import units
-from probes.analysis.classes import is_lost
+from probes.analysis.classes import is_lost, meaning_of
 from probes.analysis.flows import Flow, sum_of
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
@@ -167,7 +167,7 @@ def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
 
 
 def reasons(view: View, interface: str, width: int) -> list[Line]:
-    """What the kernel itself dropped: how fast, why, where, and of what."""
+    """What the kernel itself dropped: how fast, why, where, of what, and what that means."""
     rows = view.rows("drops")
     found = kernel_drops(rows).get(interface, [])
     lines = [*heading("Lost by the kernel"), *_reasons(found, width)]
@@ -180,6 +180,7 @@ def reasons(view: View, interface: str, width: int) -> list[Line]:
 
 def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
     lines: list[Line] = []
+    explained = set[str]()
     for rate, row in found[:MOST_REASONS]:
         bad = rate >= BAD and is_lost(row.stored)
         lines.append(
@@ -191,6 +192,11 @@ def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
                 (fit(label(row["location"]), max(width - 66, 12)).rstrip(), "muted"),
             )
         )  # fmt: skip
+        what, sentence = meaning_of(row.stored)
+        if sentence not in explained:
+            explained.add(sentence)
+            text = f"{what}: {sentence}"
+            lines += [line((f"{'':12}{part}", "muted")) for part in wrap(text, max(width - 14, 20))]
     if len(found) > MOST_REASONS:
         lines.append(line((f"  and {len(found) - MOST_REASONS} more", "muted")))
     return lines if found else [line(("  nothing", "muted"))]
