@@ -166,6 +166,10 @@ class Counted:
         """Whether the interface has 1 in this column."""
         return "1" in self.level("interfaces", column)
 
+    def silent(self) -> bool:
+        """Whether an XDP program sits there of which nobody knows what it sends elsewhere."""
+        return any(row["tx"] is None for _, row in self.rows("xdp-programs"))
+
     def comes_back(self) -> bool:
         """Whether some of what XDP redirected may have come back to TC, by another CPU."""
         return any(

@@ -214,7 +214,7 @@ class _Funnel:
         unseen = None if not counted.traced else Flow()
         lost = {
             "nic": nic if counted.link("rx_packets") else None,
-            "xdp": self._known(xdp, "xdp-programs", "xdp", "xdp-errors"),
+            "xdp": self._lost_at_xdp(xdp),
             "tc-ingress": self._known(ingress, "tc-programs"),
             "stack": unseen and self._kernel("stack"),
             "socket": unseen and self._kernel("socket"),
@@ -246,7 +246,7 @@ class _Funnel:
         rx = counted.link("rx_packets")
         joined = counted.says("joins")
         behind = rx and rx.less(xdp.plus(passed_by))
-        if counted.comes_back():
+        if counted.silent() or counted.comes_back():
             behind = None
         generic = "generic" in counted.level("interfaces", "xdp_mode")
         to_tc = counted.seen("tc-ingress", "skbs") or (None if joined else behind)
@@ -290,6 +290,14 @@ class _Funnel:
         """None where neither the kernel's drops nor one of these hooks is looked at."""
         seen = self._counted.traced or self._ours or any(map(self._counted.rows, hooks))
         return lost if seen else None
+
+    def _lost_at_xdp(self, lost: Flow) -> Flow | None:
+        """None where a driver runs a program that nobody counts: only a veth's drops are freed."""
+        counted = self._counted
+        native = "native" in counted.level("interfaces", "xdp_mode")
+        if native and counted.silent() and not lost.total:
+            return lost if "veth" in counted.level("interfaces", "kind") else None
+        return self._known(lost, "xdp-programs", "xdp", "xdp-errors")
 
     def _ordered(self, stage: str) -> tuple[Cause, ...]:
         by = sorted(self._causes[stage], key=lambda c: (c.lost.per_s or 0, c.lost.total))
