@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +286,7 @@ def listeners(modules: Modules) -> Played:
     port = 1031
     with namespace(), listening.listening(port), _standing(modules, "drops") as ours:
         before = _nstat("TcpExtListenDrops")["TcpExtListenDrops"]
-        with listening.connecting(port, 12), ExitStack():
+        with listening.connecting(port, 12):
             for _ in range(50):  # until nothing came between the two readings
                 theirs = _nstat("TcpExtListenDrops")["TcpExtListenDrops"] - before
                 rows = [r for r in values(ours) if r["dport"] == port and is_lost(r)]
@@ -295,6 +295,20 @@ def listeners(modules: Modules) -> Played:
                 time.sleep(0.1)
     lost = sum(r["packets"] for r in rows)
     yield Row("a full accept queue", "SYNs", None, "nstat ListenDrops", theirs, lost)
+    with ExitStack() as stack:
+        stack.enter_context(namespace())
+        peer = stack.enter_context(closing(listening.Peer()))
+        stack.enter_context(listening.listening(port, 4, listening.MINE))
+        ours = stack.enter_context(_standing(modules, "drops"))
+        before = _nstat("TcpExtListenDrops")["TcpExtListenDrops"]
+        waiting = peer.syn(port, 4)
+        for _ in range(3):
+            peer.ack(port, peer.syn(port, 1))
+        peer.ack(port, waiting)
+        theirs = _nstat("TcpExtListenDrops")["TcpExtListenDrops"] - before
+        rows = [r for r in values(ours) if r["dport"] == port]
+    lost = sum(r["packets"] for r in rows if is_lost(r))
+    yield Row("", "SYNs and ACKs", None, "nstat ListenDrops", theirs, lost)
 
 
 def programs(modules: Modules) -> Played:
