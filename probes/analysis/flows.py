@@ -162,9 +162,9 @@ class Counted:
             if row["direction"] == direction
         ]
 
-    def says(self, column: str) -> bool:
-        """Whether the interface has 1 in this column."""
-        return "1" in self.level("interfaces", column)
+    def says(self, column: str, value: int = 1) -> bool:
+        """Whether the interface has this number in this column."""
+        return str(value) in self.level("interfaces", column)
 
     def silent(self) -> bool:
         """Whether an XDP program sits there of which nobody knows what it sends elsewhere."""

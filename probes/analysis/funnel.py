@@ -252,7 +252,7 @@ class _Funnel:
         to_tc = counted.seen("tc-ingress", "skbs") or (None if joined else behind)
         gone = ingress.plus(counted.redirected())
         in_segments = counted.seen("tc-ingress", "packets")
-        frames = counted.says("cuts") and counted.says("joins")  # it counts what is on the wire
+        frames = counted.says("frames")
         came = {
             "nic": rx and rx.plus(nic),
             "xdp": None if joined and generic else rx,
@@ -266,25 +266,28 @@ class _Funnel:
         }
 
     def _out(self, egress: Flow, queue: Flow, wire: Flow) -> tuple[Came, Came]:
-        """The same on the way out, where GSO cuts what a device does not take whole."""
+        """The same on the way out, where GSO cuts what a device does not take whole, or the device
+        does it and counts frames."""
         counted = self._counted
         tx = counted.link("tx_packets")
-        cut = counted.says("cuts")
+        frames, cut = counted.says("frames"), counted.says("whole", 0)
         sent = tx and tx.plus(wire)
         by_stack = sent and sent.less(counted.sent_by_xdp())
+        if frames or cut or counted.silent():
+            by_stack = None
         to_egress = counted.seen("tc-egress", "skbs")
         if to_egress is not None:
             to_queue: Flow | None = to_egress.less(egress)
         else:
-            to_queue = None if cut or by_stack is None else by_stack.plus(queue)
+            to_queue = by_stack and by_stack.plus(queue)
             to_egress = to_queue and to_queue.plus(egress)
         came = {
             "tc-egress": to_egress,
             "qdisc": to_queue,
-            "wire": None if cut else sent,
+            "wire": None if frames and not cut else sent,
         }
         out_segments = counted.seen("tc-egress", "packets")
-        return came, {"tc-egress": out_segments, "wire": sent if cut else None}
+        return came, {"tc-egress": out_segments, "wire": sent if frames or cut else None}
 
     def _known(self, lost: Flow, *hooks: str) -> Flow | None:
         """None where neither the kernel's drops nor one of these hooks is looked at."""

@@ -33,7 +33,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         known["made"] = made.of(link.ifindex)
         known["xdp_program"] = programs_on(link, names)
         known["addresses"] = " ".join(addresses)
-        known["cuts"], known["joins"] = joining.of(link, drivers[link.ifindex])
+        known |= joining.of(link, drivers[link.ifindex])
         return row_from(opening.hook.stored, known)
 
     def read() -> Reading:
@@ -73,20 +73,22 @@ _WHOLE = frozenset({"virtio_net", "xen_netfront", "hv_netvsc", "netvsc", "vif"})
 
 
 class _Joining:
-    """Whether a device cuts what it sends before it counts, and whether what it received is joined
-    after it counted: asked again every few seconds."""
+    """What a device's counters mean where packets are joined: asked again every few seconds."""
 
     REST = 5.0
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[float, tuple[int, int]]] = {}
+        self._known: dict[int, tuple[float, dict[str, Value]]] = {}
 
-    def of(self, link: route.Interface, driver: str) -> tuple[int, int]:
-        asked, answer = self._known.get(link.ifindex, (-math.inf, (0, 0)))
+    def of(self, link: route.Interface, driver: str) -> Mapping[str, Value]:
+        asked, answer = self._known.get(link.ifindex, (-math.inf, {}))
         if monotonic() - asked > self.REST:
             told = ethtool.joining(link.name)
-            frames = link.kind == "physical" and driver not in _WHOLE
-            answer = int(frames or told.tso is False), int(bool(told.gro) and link.kind in _JOIN)
+            answer = {
+                "frames": int(link.kind == "physical" and driver not in _WHOLE),
+                "whole": int(told.tso is not False),
+                "joins": int(bool(told.gro) and link.kind in _JOIN),
+            }
             self._known[link.ifindex] = monotonic(), answer
         return answer
 
@@ -140,7 +142,8 @@ HOOK = Hook(
         Column("xdp_program", "XDP program", width=18, help="name#id of the program, whoever's"),
         Column("driver", "Driver", hidden=True, help="of a physical device; for the funnel"),
         Column("addresses", "Addresses", hidden=True, help="IPv4 and IPv6; whose connections"),
-        Column("cuts", "Cuts", Unit.NUMBER, hidden=True, help="1: GSO packets count as segments"),
+        Column("frames", "Frames", Unit.NUMBER, hidden=True, help="1: it counts what is on a wire"),
+        Column("whole", "Whole", Unit.NUMBER, hidden=True, help="0: GSO packets are cut before it"),
         Column("joins", "Joins", Unit.NUMBER, hidden=True, help="1: GRO joins what it counted"),
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),

@@ -335,7 +335,7 @@ class Script:
                 "ifindex": i.ifindex, "made": 0, "interface": i.name, "kind": i.kind, "mtu": i.mtu,
                 "state": "unknown" if i.name == "lo" else "up",
                 "driver": "ixgbe" if i.kind == "physical" else i.kind,
-                "addresses": ADDRESSES.get(i.name, ""), "cuts": 0, "joins": 0,
+                "addresses": ADDRESSES.get(i.name, ""), "frames": 0, "whole": 1, "joins": 0,
                 "rx_packets": int(rx), "tx_packets": int(tx),
                 "rx_bytes": int(rx * i.rx_size), "tx_bytes": int(tx * i.tx_size),
                 "rx_dropped": int(missed * 0.15), "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0,

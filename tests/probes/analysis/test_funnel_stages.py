@@ -167,7 +167,7 @@ def test_skbs_are_the_unit_and_segments_stand_beside() -> None:
     """A physical device counts frames, which GRO joins before TC and of which TSO makes one."""
     seen: Values = {"ifindex": 2, "interface": "eth0", "packets": 2000, "skbs": 80}
     told: Told = {
-        "interfaces": _link(rx_packets=2000, tx_packets=900, cuts=1, joins=1),
+        "interfaces": _link(rx_packets=2000, tx_packets=900, frames=1, whole=1, joins=1),
         "drops": [_drop(5, "TC_INGRESS")],
     }
     stages = {s.name: s for s in _stages(told)}

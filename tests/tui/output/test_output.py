@@ -52,7 +52,9 @@ def test_a_drop_s_class_and_what_it_means_are_in_json() -> None:
 
 
 def test_the_funnel_says_its_unit() -> None:
-    rows = [{"ifindex": 2, "interface": "eth0", "rx_packets": 9, "cuts": 1, "joins": 1}]
+    rows = [
+        {"ifindex": 2, "interface": "eth0", "rx_packets": 9, "frames": 1, "whole": 1, "joins": 1}
+    ]
     link = _snapshot(HookId("interfaces"), *rows)
     (told,) = json.loads(document(HOST, 1.0, 2.0, [link]))["funnel"]
     nic, xdp, ingress = told["stages"][:3]

@@ -42,33 +42,37 @@ def way(view: View, interface: str, width: int) -> list[Line]:
     segments: what came, as it is on the wire (GSO, GRO)."""
     snapshots = {hook: view.of(hook) for hook in _HOOKS}
     stages = funnel(snapshots, interface, view.since, by_stage(view.dropping, interface))
+    wire = any(s.segments is not None for s in stages)
+    segments = f"{'segments':>9}" if wire else ""
     head = (
-        f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{'segments':>9}{'lost':>8}{'ordinary':>9}"
-        "  most by"
+        f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{segments}{'lost':>8}{'ordinary':>9}  most by"
     )
     lines = [
         *heading("The way of its packets: each second, and since start"),
         line((head, "header")),
     ]
-    lines += [_stage(stage, max(width - 71, 8)) for stage in stages]
+    room = max(width - len(head) + 7, 8)
+    lines += [_stage(stage, room, wire) for stage in stages]
     every = sum_of(s.lost for s in stages if s.lost is not None)
     known = [s.ordinary for s in stages if s.ordinary is not None]
     ordinary = sum_of(known) if known else None
-    return [*lines, _stage(Stage("lost in all", None, every, ordinary=ordinary), 8)]
+    return [*lines, _stage(Stage("lost in all", None, every, ordinary=ordinary), 8, wire)]
 
 
-def _stage(stage: Stage, room: int) -> Line:
+def _stage(stage: Stage, room: int, wire: bool) -> Line:
+    """wire: with a column for segments."""
     lost = stage.lost or Flow(0, None)
     bad = (lost.per_s or 0) >= BAD
     role = "bad" if bad else "warn" if lost.per_s else "" if lost.total else "muted"
     came = stage.came or Flow(0, None)
     known = stage.came is not None
+    segments = f"{units.count(stage.segments.total) if stage.segments else '':>9}" if wire else ""
     return line(
         ("! " if bad else "  ", role), fit(_TITLES.get(stage.name, stage.name), 16),
         (f"{units.count(came.per_s) if known else '':>8}", ""),
         (f"{units.count(lost.per_s):>8}", role),
         (f"{units.count(came.total) if known else '':>9}", "muted"),
-        (f"{units.count(stage.segments.total) if stage.segments else '':>9}", "muted"),
+        (segments, "muted"),
         (f"{units.count(lost.total if stage.lost else None):>8}", role or "muted"),
         (f"{units.count(stage.ordinary.total if stage.ordinary else None):>9}", "muted"),
         "  ", (fit(label(stage.why), room).rstrip(), role or "muted"),
