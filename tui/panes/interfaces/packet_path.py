@@ -39,10 +39,10 @@ _HOOKS = (
 
 def way(view: View, interface: str, width: int) -> list[Line]:
     """The funnel: what came to each stage and what was lost there, in skbs, and most by whom.
-    segments: what came, as it is on the wire (GSO, GRO)."""
+    segments: what came, as it is on the wire, where that is another number (GSO, GRO)."""
     snapshots = {hook: view.of(hook) for hook in _HOOKS}
     stages = funnel(snapshots, interface, view.since, by_stage(view.dropping, interface))
-    wire = any(s.segments is not None for s in stages)
+    wire = any(s.segments not in (None, s.came) for s in stages)
     segments = f"{'segments':>9}" if wire else ""
     head = (
         f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{segments}{'lost':>8}{'ordinary':>9}  most by"
