@@ -68,17 +68,6 @@ def _sum(attachment: Attachment, column: str, **wanted: object) -> int:
     return sum(r[column] or 0 for r in rows if all(r[k] == v for k, v in wanted.items()))
 
 
-def _settled(read: Callable[[], int], seconds: float = 3) -> int:
-    """A number when it does not change any more."""
-    last, deadline = read(), time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        time.sleep(0.2)
-        if (now := read()) == last:
-            break
-        last = now
-    return last
-
-
 @contextmanager
 def _bpftrace(program: str) -> Iterator[Mapping[str, int]]:
     """What it counted, when it has ended; nothing where there is none, or it does not start."""
@@ -211,10 +200,13 @@ def drops(modules: Modules) -> Played:
     """Each cause alone: at its stage, and at no other of its interface."""
     number = 30
     with namespace(), drop_causes.ready() as causes, watching(modules) as watch:
+        after = drop_causes.counters()
         for i, cause in enumerate(causes):
-            before, was = drop_causes.counters(), _stages(watch, cause)
+            before, was = after, _stages(watch, cause)
             cause.drop(number + i)
-            _settled(lambda c=cause: sum(_stages(watch, c).values()), 2)  # type: ignore[misc]
+            wanted, deadline = sum(was.values()) + number + i, time.monotonic() + 2
+            while sum(_stages(watch, cause).values()) < wanted and time.monotonic() < deadline:
+                time.sleep(0.05)  # a veth's CPU comes to it
             now, after = _stages(watch, cause), drop_causes.counters()
             grown = {k: n - was.get(k, 0) for k, n in now.items() if n != was.get(k, 0)}
             ours = grown.pop(cause.stage, 0) + sum(grown.values())
