@@ -106,6 +106,13 @@ def funnel(
     return _Funnel(Counted(snapshots, interface, since or {}), ours or {}).stages()
 
 
+def _is_sending(reason: str, function: str) -> bool:
+    """Whether it was freed where packets are handed to a queue, or to a device that has none."""
+    if function == SENDING:
+        return not reason.startswith("TC_")
+    return reason == "QDISC_DROP"  # before Linux 6.3 the place is that of freeing whole lists
+
+
 class _Funnel:
     """Puts every drop at one stage."""
 
@@ -146,7 +153,7 @@ class _Funnel:
                 self._ordinary[stage] = self._ordinary[stage].plus(lost)
                 continue
             why = f"{reason} at {function}" if reason != DASH else function
-            if function == SENDING and not reason.startswith("TC_"):
+            if _is_sending(reason, function):
                 stage, lost = self._sending(stage, reason, why, lost)
             if stage == "wire":
                 self._sent_in_vain(lost)

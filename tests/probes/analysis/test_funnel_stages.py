@@ -354,6 +354,22 @@ def test_what_is_freed_where_packets_are_sent_is_lost_once(
     assert _lost(told) == lost
 
 
+@pytest.mark.parametrize(
+    ("kind", "tx_dropped", "lost"),
+    [("noqueue", 0, {"wire": 6}), ("noqueue", 6, {"wire": 6}), ("pfifo", 0, {"qdisc": 6})],
+)
+def test_where_whole_lists_are_freed_the_queue_s_kind_tells_whose_it_was(
+    kind: str, tx_dropped: int, lost: dict[str, int]
+) -> None:
+    """Linux 6.1, without a carrier: no link counts it there."""
+    told: Told = {
+        "interfaces": _link(tx_packets=50, tx_dropped=tx_dropped),
+        "drops": [_drop(6, "QDISC_DROP", "kfree_skb_list_reason+0x2e")],
+        "qdiscs": [{"interface": "eth0", "kind": kind, "handle": "0:", "parent": "root"}],
+    }
+    assert _lost(told) == lost
+
+
 def test_what_a_driver_frees_is_not_an_error_once_more() -> None:
     """A tunnel without a route counts tx_errors for what it frees."""
     told: Told = {
