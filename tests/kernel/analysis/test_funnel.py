@@ -15,7 +15,8 @@ import pytest
 
 from probes.hooks import catalogue
 from probes.ladder.attachment import Modules
-from tests.support.devices import tun
+from tests.support.devices import quiet, tun
+from tests.support.drop_causes import counters
 from tests.support.foreign import LONG, Somebody, somebody
 from tests.support.funnels import Watch, watching
 from tests.support.namespaces import (
@@ -35,6 +36,7 @@ from tests.support.offload import switch
 pytestmark = pytest.mark.kernel
 
 N, SENT = 25, 1_000_000
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6  # include/linux/socket.h, include/uapi/linux/if_packet.h
 
 
 @pytest.fixture
@@ -392,3 +394,66 @@ def _sent_from(beside: str, size: int) -> None:
                 while size:
                     size -= len(connection.recv(1 << 20))
             assert sender.wait(20) == 0
+
+
+def test_a_capture_that_is_full_loses_its_copies_and_no_packet(watch: Callable[[], Watch]) -> None:
+    """As the capture counts them itself; who listens has them all."""
+    veth()
+    mac = _addressed()
+    with (
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as capture,
+        socket.socket(type=socket.SOCK_DGRAM) as reader,
+    ):
+        reader.bind((HERE, 0))
+        capture.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        capture.bind(("v0", 0x0800))
+        began = watch()
+        send("v1", N, _datagram(mac, HERE, reader.getsockname()[1]))
+        reader.settimeout(5)
+        assert all(reader.recv(100) for _ in range(N))
+        told = capture.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        _, dropped = struct.unpack("=II", told)
+        assert dropped > 0
+        assert began.lost("v0") == {"socket": dropped}
+
+
+def test_of_multicast_only_the_copies_that_were_not_taken_are_lost(
+    watch: Callable[[], Watch],
+) -> None:
+    """Two receivers, of which one does not read."""
+    veth()
+    _addressed()
+    group, port = "239.1.2.3", 4747
+    joining = socket.inet_aton(group) + socket.inet_aton(HERE)
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        for s in (one, other):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((group, port))
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joining)
+        began, before = watch(), counters()["nstat UdpRcvbufErrors"]
+        send("v1", N, _datagram(bytes.fromhex("01005e010203"), group, port))
+        one.settimeout(5)
+        assert all(one.recv(100) for _ in range(N))
+        full = counters()["nstat UdpRcvbufErrors"] - before
+        assert full > 0
+        assert began.lost("v0") == {"socket": full}
+
+
+def test_what_a_macvlan_drops_is_not_lost_below_it(watch: Callable[[], Watch]) -> None:
+    veth()
+    made = ("ip", "link", "add", "m0", "link", "v0", "type", "macvlan", "mode", "bridge")
+    if subprocess.run(made, capture_output=True, check=False).returncode:
+        pytest.skip("this kernel makes no macvlan")
+    quiet("m0")
+    run("ip", "link", "set", "m0", "up")
+    await_running("m0")
+    mac = _addressed("m0")
+    began = watch()
+    send("v1", N, _datagram(mac, HERE, 9))
+    assert began.lost("m0") == {"socket": N}
+    assert began.lost("v0") == {}
+    came = {s.name: s.came for s in began.funnel("m0")}
+    assert came["stack"] is not None
+    assert came["stack"].total == N
