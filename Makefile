@@ -7,8 +7,8 @@ MAKEFLAGS += --silent --no-print-directory --no-builtin-rules
 
 # Distribution packages; A|B means whichever the distribution has.
 RUN_PACKAGES := python3-bpfcc 'libbpf1|libbpf0'
-TEST_PACKAGES := iproute2 iputils-ping kmod linux-libc-dev 'bpftool|linux-tools-generic' prometheus openssh-server
-BENCH_PACKAGES := iproute2 btop htop bpftrace bpfcc-tools
+TEST_PACKAGES := iproute2 iputils-ping kmod linux-libc-dev 'bpftool|linux-tools-generic' nftables prometheus openssh-server
+BENCH_PACKAGES := iproute2 nftables 'bpftool|linux-tools-generic' btop htop bpftrace bpfcc-tools
 MATRIX_PACKAGES := qemu-system-x86 busybox-static debootstrap kmod zstd iproute2 iputils-ping 'bpftool|linux-tools-generic'
 
 # Stamps. Packages: per user, since what a user may not install, root may.
@@ -69,7 +69,7 @@ matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERN
 	$(MAKE) $(MATRIX_READY)
 	exec .venv/bin/python -m tests.support.guest.matrix $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)') $(if $(MINUTES),--minutes $(MINUTES))
 
-bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=recording, hooks, leave
+bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=recording, hooks, leave, truth
 	.ci/packages $(BENCH_PACKAGES)
 	exec .venv/bin/python -m bench.$(or $(BENCH),screen) $(ARGS)
 

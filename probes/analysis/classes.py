@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from probes.analysis.drop_stages import function_of
+from probes.units import DASH
 
 
 class DropClass(StrEnum):
@@ -212,7 +213,7 @@ _SILENT = frozenset({"-", "NOT_SPECIFIED", PURGE})
 _PURGED = Meaning(
     DropClass.ORDINARY, "The socket was closed; what was in its queue has done its work."
 )
-_TIME_WAIT = Meaning(DropClass.ORDINARY, "A late segment of a connection that was closed in order.")
+_LATE = Meaning(DropClass.ORDINARY, "A late segment of a connection that was closed in order.")
 _MEMBERSHIP = Meaning(DropClass.ORDINARY, "A multicast membership message that was acted on.")
 _NO_MEMBER = Meaning(DropClass.ORDINARY, "Multicast for a group that nobody here has joined.")
 _TO_ALL = Meaning(DropClass.ORDINARY, "A broadcast or multicast that nobody here listens for.")
@@ -262,8 +263,8 @@ _WITHOUT_REASON = {
 }
 """On kernels that give no reasons (before 5.17): what is freed there nearly always."""
 _WITH_REASONS = {
-    "tcp_v4_rcv": _TIME_WAIT,
-    "tcp_v6_rcv": _TIME_WAIT,
+    "tcp_v4_rcv": _LATE,
+    "tcp_v6_rcv": _LATE,
     "__udp4_lib_rcv": _TO_ALL,
     "__udp6_lib_rcv": _TO_ALL,
 }
@@ -277,9 +278,11 @@ _AT = {("NO_SOCKET", "ping_rcv"): _ECHO_REPLY, ("-", "ping_rcv"): _ECHO_REPLY}
 """By reason and function, where the reason means something else there."""
 _LATE_RST = Meaning(DropClass.ORDINARY, "A RST for a connection that is gone already.")
 
-CLOSED, RST, GROUP = "closed", "rst", "group"
+CLOSED, RST, GROUP, SYN = "closed", "rst", "group", "syn"
 """What else is known of a packet: its socket had been closed; it is a TCP segment with RST; it is
-to a multicast group."""
+to a multicast group; it asks for a connection (told with TIME_WAIT only)."""
+TIME_WAIT = "TCP_RFC7323_TW_PAWS"
+"""A segment of before, or a SYN of after, comes to a connection in TIME_WAIT."""
 _ROUTING = ("ip_rcv_finish_core", "ip_rcv_finish", "ip_mc_input", "ip_route_input")
 """How functions begin that free what is for nobody here."""
 _ANY_QUEUE = "skb_queue_purge"
@@ -318,6 +321,8 @@ def meaning(reason: str, location: str, trait: str | None = None) -> Meaning:
         return COUNTERS[function]
     if trait == CLOSED and function.startswith(_ANY_QUEUE):
         return _PURGED
+    if reason == TIME_WAIT and trait == DASH:
+        return _LATE
     if trait == GROUP and reason in _SILENT and function.startswith(_ROUTING):
         return _NO_MEMBER
     found = _of_place(reason, function) or REASONS.get(reason, _UNKNOWN)
@@ -335,16 +340,34 @@ def _of_place(reason: str, function: str) -> Meaning | None:
     return (_WITHOUT_REASON if reason == "-" else _WITH_REASONS).get(function)
 
 
+def meaning_of(values: Mapping[str, object]) -> Meaning:
+    """Return what a row of `drops` means."""
+    return meaning(str(values["reason"]), str(values["location"]), _trait(values))
+
+
 def class_of(values: Mapping[str, object]) -> DropClass:
     """Return the class of a row of `drops`."""
-    return meaning(str(values["reason"]), str(values["location"]), _trait(values)).drop_class
+    return meaning_of(values).drop_class
+
+
+def sentence_of(values: Mapping[str, object]) -> str:
+    """Return why a row of `drops` is of its class."""
+    return meaning_of(values).sentence
 
 
 def is_lost(values: Mapping[str, object]) -> bool:
     """Return whether somebody waited for the packets of a row of `drops`."""
-    if values.get("counts") not in (None, "packets"):
-        return False  # in another row, or no packets; recordings of before do not say
-    return class_of(values) is not DropClass.ORDINARY
+    return _packets(values) and class_of(values) is not DropClass.ORDINARY
+
+
+def is_ordinary(values: Mapping[str, object]) -> bool:
+    """Return whether a row of `drops` has packets that nobody waited for."""
+    return _packets(values) and class_of(values) is DropClass.ORDINARY
+
+
+def _packets(values: Mapping[str, object]) -> bool:
+    """Not what is in another row, or events; recordings of before do not say."""
+    return values.get("counts") in (None, "packets")
 
 
 def _trait(values: Mapping[str, object]) -> str | None:

@@ -141,6 +141,49 @@ class Counted:
             if not direction or row["direction"] == direction
         ]
 
+    def tc_drops(self, direction: str) -> list[Cause]:
+        """What each TC program dropped, in skbs where that is known."""
+        return self._tc("drop", direction)
+
+    def redirected(self) -> Flow:
+        """What TC programs sent elsewhere on the way in."""
+        return sum_of(c.lost for c in self._tc("redirect", "ingress"))
+
+    def _tc(self, verdict: str, direction: str) -> list[Cause]:
+        return [
+            Cause(
+                f"{row['program']}#{row['program_id']}",
+                self.flow(
+                    snapshot,
+                    row,
+                    verdict if row.values.get(f"{verdict}_skbs") is None else f"{verdict}_skbs",
+                ),
+            )
+            for snapshot, row in self.rows("tc-programs")
+            if row["direction"] == direction
+        ]
+
+    def says(self, column: str, value: int = 1) -> bool:
+        """Whether the interface has this number in this column."""
+        return str(value) in self.level("interfaces", column)
+
+    def silent(self) -> bool:
+        """Whether an XDP program sits there of which nobody knows what it sends elsewhere."""
+        return any(row["tx"] is None for _, row in self.rows("xdp-programs"))
+
+    def comes_back(self) -> bool:
+        """Whether some of what XDP redirected may have come back to TC, by another CPU."""
+        return any(
+            row.values.get("to_cpus") == 1 and self.flow(snapshot, row, "redirect") != Flow()
+            for snapshot, row in self.rows("xdp-programs")
+        )
+
+    def sent_by_xdp(self) -> Flow:
+        """What XDP programs sent back, past TC and the queue."""
+        hooks = ("xdp-programs", "xdp")
+        sent = sum_of(c.lost for hook in hooks for c in self.programs(hook, ("tx",)))
+        return sent.less(sum_of(c.lost for c in self.astray("tx")))
+
     def aborted(self) -> list[Cause]:
         """What XDP programs aborted; nothing where what they drop is known: it is among that."""
         hooks = ("xdp-programs", "xdp")
@@ -195,10 +238,12 @@ class Counted:
             2 * fastest * (_apart(now) + _apart(before)) / self._interval,
         )
 
-    def seen(self, hook: str) -> Flow | None:
-        """The packets that a program of ours at the head of TC counted."""
+    def seen(self, hook: str, column: str) -> Flow | None:
+        """What a program of ours at the head of TC counted: "skbs", or "packets" (segments)."""
         active = [(s, row) for s, row in self.rows(hook) if s.sample.from_zero]
-        return sum_of(self.flow(*found, "packets") for found in active) if active else None
+        if not active or any(row[column] is None for _, row in active):
+            return None  # recordings of before have no skbs
+        return sum_of(self.flow(*found, column) for found in active)
 
 
 def _failed(row: SnapshotRow) -> str:

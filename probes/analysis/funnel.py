@@ -2,8 +2,13 @@
 
     nic -> xdp -> tc-ingress -> stack -> socket        tc-egress -> qdisc -> wire
 
-Pure: snapshots in, stages out. A packet that is dropped is seen by several counters; which of them
-mean the same packets is written here once:
+Pure: snapshots in, stages out. One unit for all stages: skbs, what the kernel handles as one
+packet there. GRO joins some of them between XDP and TC, and GSO cuts some between TC and the
+wire: where a device does that its counters tell nothing of the stages beyond, unless a program of
+ours sits there. What they are on the wire (segments) stands beside, where it is known.
+
+A packet that is dropped is seen by several counters; which of them mean the same packets is written
+here once:
 
 - kfree_skb (hook `drops`) has every packet that was an skb by then, with the reason or the place.
 - A link's rx_dropped has the device's own drops and, of the kernel's, those of `IN_RX_DROPPED`.
@@ -38,16 +43,18 @@ from probes.model import HookId, Sample, same_totals
 from probes.units import DASH
 
 Ours = Mapping[str, Sequence[Cause]]
+Came = dict[str, Flow | None]
 _COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
 """Kinds of interface and drivers whose rx_dropped has what XDP drops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """came: packets that came to it; lost: those lost there; None: nobody counts them.
+    """came: skbs that came to it; lost: those lost there; None: nobody counts them.
 
     causes: why they were lost, the most frequent first; their sum may be less than `lost`.
-    ordinary: packets that were freed there and that nobody waits for: they are in no other number.
+    ordinary: skbs that were freed there and that nobody waits for: they are in no other number.
+    segments: what came, in packets as they are on the wire.
     """
 
     name: str
@@ -55,11 +62,12 @@ class Stage:
     lost: Flow | None
     causes: tuple[Cause, ...] = ()
     ordinary: Flow | None = None
+    segments: Flow | None = None
 
     @property
     def flows(self) -> tuple[Flow | None, ...]:
         """All that is counted of it."""
-        return self.came, self.lost, self.ordinary
+        return self.came, self.lost, self.ordinary, self.segments
 
     @property
     def why(self) -> str:
@@ -96,6 +104,13 @@ def funnel(
     counts from its own start. ours: what our own rules drop, by stage: that is in no hook.
     """
     return _Funnel(Counted(snapshots, interface, since or {}), ours or {}).stages()
+
+
+def _is_sending(reason: str, function: str) -> bool:
+    """Whether it was freed where packets are handed to a queue, or to a device that has none."""
+    if function == SENDING:
+        return not reason.startswith("TC_")
+    return reason == "QDISC_DROP"  # before Linux 6.3 the place is that of freeing whole lists
 
 
 class _Funnel:
@@ -138,7 +153,7 @@ class _Funnel:
                 self._ordinary[stage] = self._ordinary[stage].plus(lost)
                 continue
             why = f"{reason} at {function}" if reason != DASH else function
-            if function == SENDING and not reason.startswith("TC_"):
+            if _is_sending(reason, function):
                 stage, lost = self._sending(stage, reason, why, lost)
             if stage == "wire":
                 self._sent_in_vain(lost)
@@ -199,47 +214,100 @@ class _Funnel:
         egress = self._programs("tc-egress", "egress")
         queue = self._most("qdisc", self._queue)
         nic, wire = self._nic(xdp), self._wire()
-        rx, tx = counted.link("rx_packets"), counted.link("tx_packets")
-        to_tc = counted.seen("tc-ingress") or (rx and rx.less(xdp.plus(passed_by)))
-        redirected = sum_of(
-            c.lost for c in counted.programs("tc-programs", ("redirect",), "ingress")
-        )
-        to_wire = tx and tx.plus(wire)
-        to_queue = to_wire and to_wire.plus(queue)
-        to_egress = counted.seen("tc-egress") or (to_queue and to_queue.plus(egress))
+        came, segments = self._in(nic, xdp, passed_by, ingress)
+        out = self._out(egress, queue, wire)
+        came, segments = came | out[0], segments | out[1]
         untold = self._kernel(UNTOLD)
-        came = {
-            "nic": rx and rx.plus(nic),
-            "xdp": rx,
-            "tc-ingress": to_tc,
-            "stack": to_tc and to_tc.less(ingress.plus(redirected)),
-            "tc-egress": to_egress,
-            "qdisc": to_queue,
-            "wire": to_wire,
-        }
         unseen = None if not counted.traced else Flow()
         lost = {
-            "nic": nic if rx else None,
-            "xdp": self._known(xdp, "xdp-programs", "xdp", "xdp-errors"),
+            "nic": nic if counted.link("rx_packets") else None,
+            "xdp": self._lost_at_xdp(xdp),
             "tc-ingress": self._known(ingress, "tc-programs"),
             "stack": unseen and self._kernel("stack"),
             "socket": unseen and self._kernel("socket"),
             UNTOLD: unseen and untold,
             "tc-egress": self._known(egress, "tc-programs"),
             "qdisc": self._known(queue, "qdiscs"),
-            "wire": wire if tx else None,
+            "wire": wire if counted.link("tx_packets") else None,
         }
         some = (untold, self._ordinary[UNTOLD])
         names = [n for n in lost if n != UNTOLD or any(f.total or f.per_s for f in some)]
         return tuple(
-            Stage(n, came.get(n), lost[n], self._ordered(n), unseen and self._ordinary[n])
-            for n in names
+            Stage(
+                name,
+                came.get(name),
+                lost[name],
+                self._ordered(name),
+                unseen and self._ordinary[name],
+                segments.get(name),
+            )
+            for name in names
         )
+
+    def _in(self, nic: Flow, xdp: Flow, passed_by: Flow, ingress: Flow) -> tuple[Came, Came]:
+        """What came to the stages on the way in: skbs, and segments.
+
+        A device counts what it received before GRO joins it; XDP in generic mode sits behind that.
+        """
+        counted = self._counted
+        rx = counted.link("rx_packets")
+        joined = counted.says("joins")
+        behind = rx and rx.less(xdp.plus(passed_by))
+        if counted.silent() or counted.comes_back():
+            behind = None
+        generic = "generic" in counted.level("interfaces", "xdp_mode")
+        to_tc = counted.seen("tc-ingress", "skbs") or (None if joined else behind)
+        gone = ingress.plus(counted.redirected())
+        in_segments = counted.seen("tc-ingress", "packets")
+        frames = counted.says("frames")
+        came = {
+            "nic": rx and rx.plus(nic),
+            "xdp": None if joined and generic else rx,
+            "tc-ingress": to_tc,
+            "stack": to_tc and to_tc.less(gone),
+        }
+        return came, {
+            "nic": came["nic"] if frames else None,
+            "xdp": rx if frames else None,
+            "tc-ingress": in_segments or (behind if frames else None),
+        }
+
+    def _out(self, egress: Flow, queue: Flow, wire: Flow) -> tuple[Came, Came]:
+        """The same on the way out, where GSO cuts what a device does not take whole, or the device
+        does it and counts frames."""
+        counted = self._counted
+        tx = counted.link("tx_packets")
+        frames, cut = counted.says("frames"), counted.says("whole", 0)
+        sent = tx and tx.plus(wire)
+        by_stack = sent and sent.less(counted.sent_by_xdp())
+        if frames or cut or counted.silent():
+            by_stack = None
+        to_egress = counted.seen("tc-egress", "skbs")
+        if to_egress is not None:
+            to_queue: Flow | None = to_egress.less(egress)
+        else:
+            to_queue = by_stack and by_stack.plus(queue)
+            to_egress = to_queue and to_queue.plus(egress)
+        came = {
+            "tc-egress": to_egress,
+            "qdisc": to_queue,
+            "wire": None if frames and not cut else sent,
+        }
+        out_segments = counted.seen("tc-egress", "packets")
+        return came, {"tc-egress": out_segments, "wire": sent if frames or cut else None}
 
     def _known(self, lost: Flow, *hooks: str) -> Flow | None:
         """None where neither the kernel's drops nor one of these hooks is looked at."""
         seen = self._counted.traced or self._ours or any(map(self._counted.rows, hooks))
         return lost if seen else None
+
+    def _lost_at_xdp(self, lost: Flow) -> Flow | None:
+        """None where a driver runs a program that nobody counts: only a veth's drops are freed."""
+        counted = self._counted
+        native = "native" in counted.level("interfaces", "xdp_mode")
+        if native and counted.silent() and not lost.total:
+            return lost if "veth" in counted.level("interfaces", "kind") else None
+        return self._known(lost, "xdp-programs", "xdp", "xdp-errors")
 
     def _ordered(self, stage: str) -> tuple[Cause, ...]:
         by = sorted(self._causes[stage], key=lambda c: (c.lost.per_s or 0, c.lost.total))
@@ -273,8 +341,14 @@ class _Funnel:
         return named.plus(sum_of(c.lost for c in astray)), sent
 
     def _programs(self, stage: str, direction: str) -> Flow:
-        programs = self._counted.programs("tc-programs", ("drop",), direction)
-        return self._named(stage, [*self._ours.get(stage, ()), *programs])
+        programs = self._counted.tc_drops(direction)
+        rules = list(self._ours.get(stage, ()))
+        if self._counted.traced and rules:  # they count segments
+            left = self._kernel(stage).less(sum_of(c.lost for c in programs))
+            for i, rule in enumerate(rules):
+                rules[i] = Cause(rule.why, rule.lost.shared(left))
+                left = left.less(rules[i].lost)
+        return self._named(stage, [*rules, *programs])
 
     def _named(self, stage: str, programs: Sequence[Cause]) -> Flow:
         """As `_most`; whoever is known to have dropped is named, also when all were freed."""

@@ -18,7 +18,7 @@ _IDENTITY = 0x45425046544F5031
 # none (bpf_xdp_get_buff_len: Linux 5.18) or hides its memory (lockdown).
 _MAPS = """
 struct where { u32 program; u32 ifindex; u32 egress; u32 unused; };
-struct answers { u64 packets[16]; u64 bytes[16]; };
+struct answers { u64 packets[16]; u64 bytes[16]; u64 skbs[16]; };
 BPF_TABLE("percpu_hash", struct where, struct answers, verdicts, 1024);
 BPF_TABLE("percpu_array", u32, u64, uncounted, 1);
 
@@ -44,6 +44,7 @@ static inline void add(struct where *key, u32 verdict, u64 n, u64 length) {
     }
     slot->packets[verdict & 15] += n;
     slot->bytes[verdict & 15] += length;
+    slot->skbs[verdict & 15]++;
 }
 """.replace("IDENTITY", hex(_IDENTITY))
 _COUNT = (
@@ -157,13 +158,14 @@ def made_for(insns: bytes, program: int, what: int) -> bytes:
 
 
 class Answers(NamedTuple):
-    """Packets and bytes by verdict, as SOURCE numbers them."""
+    """Packets and bytes by verdict, as SOURCE numbers them. skbs: a GSO packet counts as one."""
 
     packets: Sequence[int]
     bytes: Sequence[int]
+    skbs: Sequence[int]
 
 
-NO_ANSWERS = Answers((0,) * 16, (0,) * 16)
+NO_ANSWERS = Answers((0,) * 16, (0,) * 16, (0,) * 16)
 
 
 class Verdicts:
@@ -178,16 +180,14 @@ class Verdicts:
         """To be called before places are listed: what is then found to have gone, has gone."""
         at = self._table.fields
         where = [_place(at, name) for name in ("program", "ifindex", "egress")]
-        packets, octets = _places(at, "packets"), _places(at, "bytes")
         return {
-            Place(*(int(row[i]) for i in where)): Answers(row[packets], row[octets])
-            for row in self._table.rows()
+            Place(*(int(row[i]) for i in where)): _answers(at, row) for row in self._table.rows()
         }
 
     def of(self, place: Place) -> Answers | None:
         """One place, now."""
         at, row = self._table.fields, self._table.row((*place, 0))
-        return Answers(row[_places(at, "packets")], row[_places(at, "bytes")]) if row else None
+        return _answers(at, row) if row else None
 
     def forget(self, gone: Iterable[Place]) -> None:
         """So that they start at zero where they come back."""
@@ -198,6 +198,10 @@ class Verdicts:
         """Packets that were not counted because there are too many places."""
         row = self._uncounted.row((0,))
         return int(row[1]) if row is not None else 0
+
+
+def _answers(fields: Mapping[str, int | slice], row: Sequence[int]) -> Answers:
+    return Answers(*(row[_places(fields, name)] for name in Answers._fields))
 
 
 def _place(fields: Mapping[str, int | slice], name: str) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
-from probes.kernel import bpf
+from probes.kernel import bpf, ethtool
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.toolkit.links import MADE, Made
@@ -19,7 +20,7 @@ def _packets(name: str, title: str, help: str) -> Column:
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    addresses, made = _Addresses(), Made(opening)
+    addresses, made, joining = _Addresses(), Made(opening), _Joining()
     names: dict[int, str] = {}
     drivers: dict[int, str] = {}
 
@@ -32,6 +33,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         known["made"] = made.of(link.ifindex)
         known["xdp_program"] = programs_on(link, names)
         known["addresses"] = " ".join(addresses)
+        known |= joining.of(link, drivers[link.ifindex])
         return row_from(opening.hook.stored, known)
 
     def read() -> Reading:
@@ -59,6 +61,36 @@ class _Addresses:
         if there != self._there or monotonic() - self._asked > self.REST:
             self._known, self._there, self._asked = route.addresses(), there, monotonic()
         return self._known
+
+
+_TUNNELS = frozenset(
+    {"vxlan", "geneve", "gre", "gretap", "ip6gre", "ip6gretap", "ipip", "sit", "ip6tnl", "bareudp"}
+)
+_JOIN = _TUNNELS | {"physical", "veth", "bond", "team", "macsec", "wireguard", "netdevsim"}
+"""Kinds whose packets GRO joins behind the device's counters (NAPI, or cells of their own)."""
+_WHOLE = frozenset({"virtio_net", "xen_netfront", "hv_netvsc", "netvsc", "vif"})
+"""Drivers that send and count a GSO packet as one. Others count what is on the wire."""
+
+
+class _Joining:
+    """What a device's counters mean where packets are joined: asked again every few seconds."""
+
+    REST = 5.0
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[float, dict[str, Value]]] = {}
+
+    def of(self, link: route.Interface, driver: str) -> Mapping[str, Value]:
+        asked, answer = self._known.get(link.ifindex, (-math.inf, {}))
+        if monotonic() - asked > self.REST:
+            told = ethtool.joining(link.name)
+            answer = {
+                "frames": int(link.kind == "physical" and driver not in _WHOLE),
+                "whole": int(told.tso is not False),
+                "joins": int(bool(told.gro) and link.kind in _JOIN),
+            }
+            self._known[link.ifindex] = monotonic(), answer
+        return answer
 
 
 def _driver(name: str) -> str:
@@ -110,6 +142,9 @@ HOOK = Hook(
         Column("xdp_program", "XDP program", width=18, help="name#id of the program, whoever's"),
         Column("driver", "Driver", hidden=True, help="of a physical device; for the funnel"),
         Column("addresses", "Addresses", hidden=True, help="IPv4 and IPv6; whose connections"),
+        Column("frames", "Frames", Unit.NUMBER, hidden=True, help="1: it counts what is on a wire"),
+        Column("whole", "Whole", Unit.NUMBER, hidden=True, help="0: GSO packets are cut before it"),
+        Column("joins", "Joins", Unit.NUMBER, hidden=True, help="1: GRO joins what it counted"),
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
     order=10,

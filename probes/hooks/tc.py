@@ -15,9 +15,9 @@ from probes.toolkit.readers import interface_name, of_interface, row_from
 from probes.toolkit.tick_cache import once
 from probes.units import Unit
 
-# A packet that stands for several (GSO) counts as those, as it does in `tc -s`.
+# A packet that stands for several (GSO) counts as those, as in `tc -s`; in `skbs` it counts once.
 SOURCE = """
-struct slot { u64 packets, bytes; };
+struct slot { u64 packets, bytes, skbs; };
 BPF_TABLE("percpu_hash", u32, struct slot, rows, 1024);
 
 int DIRECTION(struct __sk_buff *skb) {
@@ -31,6 +31,7 @@ int DIRECTION(struct __sk_buff *skb) {
     }
     slot->packets += segments ? segments : 1;
     slot->bytes += skb->len;
+    slot->skbs++;
     return -1;
 }
 """
@@ -38,6 +39,7 @@ _COLUMNS = (
     Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="its number"),
     Column("interface", "Interface", width=15, help="the interface's name"),
     Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="seen at TC"),
+    Column("skbs", "Skbs", Unit.PACKETS, Kind.COUNTER, "skbs", help="those, joined by GSO or GRO"),
     Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="bytes of those packets"),
     Column("dropped", "Dropped", Unit.PACKETS, Kind.COUNTER, help="dropped by the qdisc (netlink)"),
 )
@@ -107,6 +109,7 @@ def _from_netlink(direction: str) -> Callable[[Opening], Callable[[], Reading]]:
                 "ifindex": opening.ifindex,
                 "interface": interface_name(opening.ifindex),
                 "packets": packets,
+                "skbs": None,
                 "bytes": octets,
                 "dropped": drops,
             }

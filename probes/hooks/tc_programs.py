@@ -142,7 +142,7 @@ def _once(counted: dict[str, Value], why: str, places: int) -> dict[str, Value]:
 
 
 def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> dict[str, Value]:
-    packets, octets = answers or NO_ANSWERS
+    packets, octets, skbs = answers or NO_ANSWERS
     known: dict[str, Value] = {"packets": sum(packets), "bytes": sum(octets)}
     if not one.direct:
         return known | {"why": _and(followed.why, NOT_DIRECT)}
@@ -152,6 +152,8 @@ def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> di
         "pass": sum(packets) - gone,
         "drop": packets[_SHOT],
         "redirect": packets[_REDIRECT],
+        "drop_skbs": skbs[_SHOT],
+        "redirect_skbs": skbs[_REDIRECT],
         "other": other,
     }
 
@@ -174,6 +176,11 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
 
 def _packets(name: str, title: str, help: str) -> Column:
     return Column(name, title, Unit.PACKETS, Kind.COUNTER, help=help)
+
+
+def _skbs(verdict: str, help: str) -> Column:
+    name = f"{verdict}_skbs"
+    return Column(name, f"{verdict} skbs", Unit.PACKETS, Kind.COUNTER, hidden=True, help=help)
 
 
 HOOK = Hook(
@@ -219,6 +226,8 @@ HOOK = Hook(
         _packets("redirect", "Redirect", "sent to another interface"),
         _packets("other", "Other", "stolen or trapped"),
         _packets("ended", "Ended", "seen by around: did not go on; why is not known"),
+        _skbs("drop", "dropped, a GSO packet as one; for the funnel"),
+        _skbs("redirect", "sent elsewhere, a GSO packet as one; for the funnel"),
     ),
     ladder=(
         Rung(

@@ -9,7 +9,7 @@ from probes.foreign import counters_c
 from probes.foreign import followers as foreign
 from probes.foreign.counters_c import NO_ANSWERS, Answers, Place, Verdicts
 from probes.foreign.followers import Followed, Followers
-from probes.kernel import bpf, ethtool
+from probes.kernel import bpf, ethtool, objects
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.point import PROGRAM_PREFIX
@@ -52,7 +52,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
     def open(opening: Opening) -> Callable[[], Reading]:
         followers, drivers = Followers(opening, ways), ethtool.Since()
         verdicts = Verdicts(opening) if ways else None
-        sitting = _sitting()
+        sitting, to_cpus = _sitting(), dict[int, int]()
         held = followers.keep([place for *_, place in sitting])
         for one in sitting:
             _by_driver(drivers, one, held.get(one[2].program))  # from now on
@@ -74,6 +74,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
                 known = _known(link, mode, place, followed.name)
                 known["by"] = "link" if followers.by_link(place) else "netlink"
                 known["parts"] = followers.parts(place.program)
+                known["to_cpus"] = _to_cpus(followed, to_cpus)
                 known |= _counted(followed, answers.get(place), here[place.program])
                 known |= _by_driver(drivers, (link, mode, place), followed)
                 rows.append(row_from(opening.hook.stored, known))
@@ -84,10 +85,19 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
     return open
 
 
+def _to_cpus(followed: Followed, known: dict[int, int]) -> int | None:
+    """Whether what it redirects may come back, on another CPU; asked once for each program."""
+    if followed.fd is None:
+        return None
+    if followed.id not in known:
+        known[followed.id] = int(objects.uses(followed.fd, "cpumap"))
+    return known[followed.id]
+
+
 def _counted(followed: Followed, answers: Answers | None, interfaces: int) -> dict[str, Value]:
     known: dict[str, Value] = {"seen": followed.seen, "why": followed.why}
     if followed.seen == foreign.FEXIT:
-        packets, octets = answers or NO_ANSWERS
+        packets, octets, _ = answers or NO_ANSWERS
         known |= zip(VERDICTS, packets, strict=False)
         known |= zip((f"{v}_bytes" for v in VERDICTS), octets, strict=False)
         return known | {"packets": sum(packets), "bytes": sum(octets)}
@@ -176,6 +186,7 @@ HOOK = Hook(
         Column("seen", "Seen", width=5, help="how it is counted: fexit, driver, runs or none"),
         Column("why", "Why", width=30, help="what is missing in the count, and why"),
         Column("parts", "Parts", width=20, help="programs behind a dispatcher (libxdp), name#id"),
+        Column("to_cpus", "CPUs", Unit.NUMBER, hidden=True, help="1: it has a map of CPUs"),
         _counter("packets", "Packets", Unit.PACKETS, "packets it was given"),
         *(_counter(v, v.capitalize(), Unit.PACKETS, f"packets, verdict {v}") for v in VERDICTS),
         *(

@@ -13,9 +13,11 @@ import struct
 from collections.abc import Container, Hashable, Mapping
 from errno import EOPNOTSUPP
 from fcntl import ioctl
+from typing import NamedTuple
 
 _SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
 _GSTRINGS, _GSTATS, _GSSET_INFO = 0x1B, 0x1D, 0x37  # include/uapi/linux/ethtool.h: ETHTOOL_*
+_GTSO, _GGRO = 0x1E, 0x2B
 _SS_STATS, _STRING = 1, 32  # ETH_SS_STATS, ETH_GSTRING_LEN
 _ROOM = 4096
 """Counters more than there are that fit: the kernel writes as many as the driver has by then."""
@@ -44,6 +46,28 @@ def statistics(interface: str) -> dict[str, int]:
     text = (names.raw[12 + _STRING * i :][:_STRING] for i in range(there))
     numbers = struct.unpack_from(f"={there}Q", values, 8)
     return {os.fsdecode(n.split(b"\0")[0]): v for n, v in zip(text, numbers, strict=True)}
+
+
+class Joining(NamedTuple):
+    """Whether packets stay joined on the way out to the device (TSO), and become joined behind it
+    on the way in (GRO). None: the device does not tell."""
+
+    tso: bool | None
+    gro: bool | None
+
+
+def joining(interface: str) -> Joining:
+    """What `ethtool -k` says. Any Linux."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
+        return Joining(*(_flag(any_socket, interface, command) for command in (_GTSO, _GGRO)))
+
+
+def _flag(any_socket: socket.socket, interface: str, command: int) -> bool | None:
+    try:
+        answer = _asked(any_socket, interface, struct.pack("=II", command, 0), 0)
+    except OSError:
+        return None
+    return bool(struct.unpack_from("=I", answer, 4)[0])
 
 
 def _asked(

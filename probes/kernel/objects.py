@@ -128,6 +128,11 @@ def maps(ids: Iterable[int]) -> dict[int, Map]:
     return found
 
 
+def uses(fd: int, type: str) -> bool:
+    """Whether a program that is held has a map of a type."""
+    return any(one.type == type for one in maps(_map_ids(fd)).values())
+
+
 def links() -> list[Link]:
     """All links; none before Linux 5.8, where they have no ids."""
     try:

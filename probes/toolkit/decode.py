@@ -34,10 +34,10 @@ def address(raw: Any) -> str:
     Of 24 bytes the rest is the link of a link-local one: interface and network namespace.
     """
     raw = bytes(raw)
+    if len(raw) != _SCOPED.size:
+        return _address(raw)
     text = _address(raw[:16])
-    if len(raw) == _SCOPED.size and links.of_link(text):
-        return links.scoped(text, *_SCOPED.unpack(raw))
-    return text
+    return links.scoped(text, *_SCOPED.unpack(raw)) if links.of_link(text) else text
 
 
 @lru_cache(1 << 16)

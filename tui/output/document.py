@@ -46,7 +46,7 @@ def document(
             "rules": [_enforced(rule) for rule in rules],
             "programs": _programs(hooks),
             "funnel": [
-                {"interface": name, "stages": [_stage(s) for s in stages]}
+                {"interface": name, "unit": "skbs", "stages": [_stage(s) for s in stages]}
                 for name, stages in _funnels(hooks, since, (hits or Hits()).take(rules))
             ],
         }
@@ -92,11 +92,13 @@ def _place(snapshot: Snapshot, row: SnapshotRow) -> str:
 
 
 def _stage(stage: Stage) -> dict[str, object]:
-    came, lost, ordinary = stage.came, stage.lost, stage.ordinary
+    came, lost, ordinary, segments = stage.flows
     return {
         "stage": stage.name,
         "in": came.total if came else None,
         "in_per_s": _number(came.per_s) if came else None,
+        "segments": segments.total if segments else None,
+        "segments_per_s": _number(segments.per_s) if segments else None,
         "lost": lost.total if lost else None,
         "lost_per_s": _number(lost.per_s) if lost else None,
         "ordinary": ordinary.total if ordinary else None,

@@ -62,7 +62,9 @@ def schema(hooks: Mapping[str, Hook]) -> Schema:
             ),
             "rule": _rule(),
             "programs": _programs(hooks),
-            "funnel": _object({"interface": _TEXT, "stages": _array(_stage())}),
+            "funnel": _object(
+                {"interface": _TEXT, "unit": {"const": "skbs"}, "stages": _array(_stage())}
+            ),
         },
     }
 
@@ -149,11 +151,14 @@ def _rule() -> Schema:
 
 
 def _stage() -> Schema:
+    """in, lost, ordinary: skbs. segments: what came, as it is on the wire."""
     return _object(
         {
             "stage": _TEXT,
             "in": _COUNT_OR_NULL,
             "in_per_s": _NUMBER_OR_NULL,
+            "segments": _COUNT_OR_NULL,
+            "segments_per_s": _NUMBER_OR_NULL,
             "lost": _COUNT_OR_NULL,
             "lost_per_s": _NUMBER_OR_NULL,
             "ordinary": _COUNT_OR_NULL,

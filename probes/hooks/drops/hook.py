@@ -61,7 +61,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     places[int(location)],
                     packet_protocol(int(protocol)),
                     int(port) or None,
-                    _TRAITS.get(int(trait), DASH),
+                    _trait(int(trait), why),
                     None if netns == own else int(netns),
                     ifindex,
                     device,
@@ -139,8 +139,16 @@ def _rung(
     )
 
 
-_TRAITS = {1: classes.CLOSED, 2: classes.RST, 3: classes.GROUP}
+_TRAITS = {1: classes.CLOSED, 2: classes.RST, 3: classes.GROUP, 4: classes.SYN}
 """By the number in C."""
+
+
+def _trait(number: int, reason: str) -> str:
+    """A SYN has a row of its own only where that makes another class of it."""
+    trait = _TRAITS.get(number, DASH)
+    return DASH if trait == classes.SYN and reason != classes.TIME_WAIT else trait
+
+
 _BTF, _TRACE = BtfTracepoint("kfree_skb"), Tracepoint("skb", "kfree_skb")
 _LOADS = "CAP_BPF, CAP_PERFMON"
 
@@ -188,7 +196,7 @@ HOOK = Hook(
             "Trait",
             kind=Kind.KEY,
             hidden=True,
-            help="closed: the socket was closed; rst: TCP with RST; group: multicast; or -",
+            help="closed: the socket was closed; rst, syn: TCP with it; group: multicast; or -",
         ),
         Column(
             "class",
@@ -233,6 +241,15 @@ HOOK = Hook(
             hidden=True,
             label=False,
             help="tells it from another that has its number later; 0: not known",
+        ),
+        Column(
+            "meaning",
+            "Meaning",
+            kind=Kind.DERIVED,
+            derive=classes.sentence_of,
+            label=False,
+            width=40,
+            help="what the reason says, in a sentence",
         ),
     ),
     ladder=(

@@ -18,7 +18,7 @@ MAP_ENTRIES = 4096
 _CORE = """
 #define INLINE static inline __attribute__((always_inline))
 struct where { u64 location, device; u32 reason, ifindex, netns, protocol, port, trait; };
-enum trait { NOTHING, CLOSED, RST, GROUP };
+enum trait { NOTHING, CLOSED, RST, GROUP, SYN };
 struct slot { u64 packets; };
 EVERYTHING
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
@@ -116,6 +116,8 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
         bpf_probe_read_kernel(&flags, sizeof(flags), head + at + 13);
         if (flags & 4)
             key->trait = RST;
+        else if (flags & 2)
+            key->trait = SYN;
     }
 }
 

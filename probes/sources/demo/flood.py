@@ -146,7 +146,7 @@ def xdp_values(f: Foreign, packets: float, dropped: float, size: int) -> Values:
     """A row of the hook xdp-programs; dropped: of the packets."""
     known: Values = {
         "ifindex": f.ifindex, "interface": f.interface, "program_id": f.id, "program": f.program,
-        "mode": f.mode, "by": f.by, "seen": f.seen, "why": f.why, "parts": None,
+        "mode": f.mode, "by": f.by, "seen": f.seen, "why": f.why, "parts": None, "to_cpus": 0,
         "packets": int(packets), "bytes": int(packets) * size if f.seen == "fexit" else None,
     }  # fmt: skip
     counted = {"drop": int(dropped), "pass": int(packets) - int(dropped)}
@@ -166,4 +166,5 @@ def tc_values(f: Foreign, packets: float, size: int) -> Values:
     }  # fmt: skip
     dropped = int(packets * f.drop)
     counted = {"pass": int(packets) - dropped, "drop": dropped, "redirect": 0, "other": 0}
+    counted |= {"drop_skbs": dropped, "redirect_skbs": 0}
     return known | {v: n if f.seen == "fexit" else None for v, n in counted.items()}

@@ -335,7 +335,7 @@ class Script:
                 "ifindex": i.ifindex, "made": 0, "interface": i.name, "kind": i.kind, "mtu": i.mtu,
                 "state": "unknown" if i.name == "lo" else "up",
                 "driver": "ixgbe" if i.kind == "physical" else i.kind,
-                "addresses": ADDRESSES.get(i.name, ""),
+                "addresses": ADDRESSES.get(i.name, ""), "frames": 0, "whole": 1, "joins": 0,
                 "rx_packets": int(rx), "tx_packets": int(tx),
                 "rx_bytes": int(rx * i.rx_size), "tx_bytes": int(tx * i.tx_size),
                 "rx_dropped": int(missed * 0.15), "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0,
@@ -395,7 +395,7 @@ class Script:
     def _tc(i: Interface, packets: float, size: int) -> Values:
         return {
             "ifindex": i.ifindex, "interface": i.name, "packets": int(packets),
-            "bytes": int(packets * size), "dropped": 0,
+            "skbs": int(packets), "bytes": int(packets * size), "dropped": 0,
         }  # fmt: skip
 
     def _drop(self, d: Drop, since: float, time: float) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from probes.analysis.funnel import Stage, funnel
-from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
-from probes.ladder.attachment import Attachment, Modules
-from probes.model import HookId, Sample, State
-from tests.support.devices import tun
+from probes.ladder.attachment import Modules
+from tests.support.devices import quiet, tun
+from tests.support.drop_causes import counters
 from tests.support.foreign import LONG, Somebody, somebody
+from tests.support.funnels import Watch, watching
 from tests.support.namespaces import (
     FRAME,
     HERE,
@@ -25,74 +26,23 @@ from tests.support.namespaces import (
     as_json,
     await_running,
     namespace,
+    pair,
     run,
     send,
     veth,
 )
+from tests.support.offload import switch
 
 pytestmark = pytest.mark.kernel
 
-N = 25
-HOOKS = ("interfaces", "drops", "qdiscs")
-Lost = dict[str, int]
-
-
-class Watch:
-    """What the hooks told before; `funnel` is what has come since."""
-
-    def __init__(self, attachments: list[Attachment]) -> None:
-        self._attachments = attachments
-        self._before = {a.status.id: a.read() for a in attachments}
-
-    @property
-    def reasons(self) -> bool:
-        return not any("no-reason" in str(a.status.rung) for a in self._attachments)
-
-    def funnel(self, interface: str) -> tuple[Stage, ...]:
-        snapshots = {}
-        for attachment in self._attachments:
-            sample = attachment.read()
-            snapshots[attachment.hook.name] = (
-                Snapshot.between(attachment.hook, self._before[attachment.status.id], sample),
-            )
-        since: dict[HookId, Sample] = self._before
-        stages = funnel(snapshots, interface, since)
-        for stage in stages:
-            self._adds_up(stage, snapshots)
-        return stages
-
-    @staticmethod
-    def _adds_up(stage: Stage, snapshots: dict[str, tuple[Snapshot]]) -> None:
-        """A second's share is what was lost since the reading before; it was caused by somebody."""
-        assert stage.lost is not None, stage
-        intervals = [s.interval for (s,) in snapshots.values() if s.interval]
-        assert stage.lost.per_s is not None
-        shares = [stage.lost.per_s * interval for interval in intervals]
-        assert min(shares) - 0.5 <= stage.lost.total <= max(shares) + 0.5, stage
-        assert sum(c.lost.total for c in stage.causes) == stage.lost.total, stage
-        if stage.came is not None and stage.name != "stack":
-            assert stage.came.total >= stage.lost.total, stage
-
-    def lost(self, interface: str) -> Lost:
-        """What was lost by stage, where anything was."""
-        stages = self.funnel(interface)
-        return {s.name: s.lost.total for s in stages if s.lost is not None and s.lost.total}
+N, SENT = 25, 1_000_000
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6  # include/linux/socket.h, include/uapi/linux/if_packet.h
 
 
 @pytest.fixture
 def watch(modules: Modules) -> Iterator[Callable[..., Watch]]:
     with ExitStack() as stack:
-
-        def begin(*more: str) -> Watch:
-            attachments = []
-            for name in (*HOOKS, *more):
-                attachments.append(Attachment(catalogue()[name], modules))
-                stack.callback(attachments[-1].detach)
-                status = attachments[-1].climb()
-                assert status.state in (State.ATTACHED, State.PASSIVE), status
-            return Watch(attachments)
-
-        yield begin
+        yield lambda *more: stack.enter_context(watching(modules, *more))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -178,8 +128,8 @@ def test_what_an_xdp_program_aborts_or_cannot_send_on(
     while (told := began.lost("v0")) != {"xdp": lost, "stack": 3}:
         assert time.monotonic() < deadline, told
     stages = {s.name: s for s in began.funnel("v0")}
-    assert stages["tc-ingress"].came is not None
-    assert stages["tc-ingress"].came.total == 3
+    came = stages["tc-ingress"].came
+    assert came is None or came.total == 3, "None: what it sends is not known on this rung"
     whys = [cause.why for cause in stages["xdp"].causes]
     assert any(why.startswith("acme_xdp#") for why in whys)
     assert any(": redirect: E" in why for why in whys)
@@ -370,3 +320,140 @@ def test_what_a_full_queue_drops_is_no_loss_of_the_device(watch: Callable[[], Wa
 def _tx_dropped(interface: str) -> int:
     (link,) = as_json("ip", "-j", "-s", "link", "show", "dev", interface)
     return int(link["stats64"]["tx"]["dropped"])
+
+
+@pytest.mark.parametrize("joined", ["whole", "cut, then joined"])
+def test_a_packet_of_several_segments_is_one_at_every_stage(
+    watch: Callable[..., Watch], joined: str
+) -> None:
+    """Case 11. A veth hands GSO packets on as they are. Where it may not it counts segments, which
+    GRO joins for TC: then what the device counts stands apart."""
+    with pair() as beside:
+        silent = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 >$f; done"
+        run("ip", "netns", "exec", beside, "sh", "-c", silent)
+        if joined != "whole":
+            command = (sys.executable, "-m", "tests.support.offload", "v1", "tso", "off")
+            run("ip", "netns", "exec", beside, *command)
+            switch("v0", "gro", "on")
+        watching = watch("tc-ingress@v0", "tc-egress@v0")
+        before = _received("v0")
+        _sent_from(beside, SENT)
+        stages = {s.name: s for s in watching.funnel("v0")}
+        received = _received("v0") - before
+    lost = {n: (s.lost.total, s.causes) for n, s in stages.items() if s.lost and s.lost.total}
+    assert not lost
+    came = {n: s.came.total for n, s in stages.items() if s.came is not None}
+    segments = {n: s.segments.total for n, s in stages.items() if s.segments is not None}
+    assert abs(came["nic"] - received) <= 2
+    assert came["nic"] == came["xdp"]
+    assert came["tc-ingress"] == came["stack"]
+    assert segments["tc-ingress"] > SENT // 1500
+    if joined == "whole":
+        assert came["tc-ingress"] == came["nic"] < segments["tc-ingress"]
+    else:
+        assert came["tc-ingress"] < came["nic"] == segments["tc-ingress"]
+    assert came["tc-egress"] == came["qdisc"] == came["wire"]
+
+
+def test_what_tc_cannot_tell_where_packets_are_joined_is_not_said(
+    watch: Callable[..., Watch],
+) -> None:
+    """Without a program of ours there."""
+    veth()
+    switch("v0", "gro", "on")
+    watching = watch()
+    send("v1", N)
+    came = {s.name: s.came for s in watching.funnel("v0")}
+    assert came["nic"] is not None
+    assert came["nic"].total == N
+    assert came["tc-ingress"] is came["stack"] is None
+
+
+def _received(interface: str) -> int:
+    (link,) = as_json("ip", "-j", "-s", "link", "show", "dev", interface)
+    return int(link["stats64"]["rx"]["packets"])
+
+
+_SENDER = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+s.sendall(b"x" * int(sys.argv[3]))
+s.shutdown(socket.SHUT_WR)
+s.recv(1)
+"""
+
+
+def _sent_from(beside: str, size: int) -> None:
+    """So many bytes by TCP, from the namespace beside to here."""
+    with socket.create_server((HERE, 0)) as server:
+        port = str(server.getsockname()[1])
+        command = ["ip", "netns", "exec", beside, sys.executable, "-c", _SENDER, HERE, port]
+        with subprocess.Popen([*command, str(size)]) as sender:
+            connection, _ = server.accept()
+            with connection:
+                while size:
+                    size -= len(connection.recv(1 << 20))
+            assert sender.wait(20) == 0
+
+
+def test_a_capture_that_is_full_loses_its_copies_and_no_packet(watch: Callable[[], Watch]) -> None:
+    """As the capture counts them itself; who listens has them all."""
+    veth()
+    mac = _addressed()
+    with (
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as capture,
+        socket.socket(type=socket.SOCK_DGRAM) as reader,
+    ):
+        reader.bind((HERE, 0))
+        capture.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        capture.bind(("v0", 0x0800))
+        began = watch()
+        send("v1", N, _datagram(mac, HERE, reader.getsockname()[1]))
+        reader.settimeout(5)
+        assert all(reader.recv(100) for _ in range(N))
+        told = capture.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        _, dropped = struct.unpack("=II", told)
+        assert dropped > 0
+        assert began.lost("v0") == {"socket": dropped}
+
+
+def test_of_multicast_only_the_copies_that_were_not_taken_are_lost(
+    watch: Callable[[], Watch],
+) -> None:
+    """Two receivers, of which one does not read."""
+    veth()
+    _addressed()
+    group, port = "239.1.2.3", 4747
+    joining = socket.inet_aton(group) + socket.inet_aton(HERE)
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        for s in (one, other):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind((group, port))
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joining)
+        began, before = watch(), counters()["nstat UdpRcvbufErrors"]
+        send("v1", N, _datagram(bytes.fromhex("01005e010203"), group, port))
+        one.settimeout(5)
+        assert all(one.recv(100) for _ in range(N))
+        full = counters()["nstat UdpRcvbufErrors"] - before
+        assert full > 0
+        assert began.lost("v0") == {"socket": full}
+
+
+def test_what_a_macvlan_drops_is_not_lost_below_it(watch: Callable[[], Watch]) -> None:
+    veth()
+    made = ("ip", "link", "add", "m0", "link", "v0", "type", "macvlan", "mode", "bridge")
+    if subprocess.run(made, capture_output=True, check=False).returncode:
+        pytest.skip("this kernel makes no macvlan")
+    quiet("m0")
+    run("ip", "link", "set", "m0", "up")
+    await_running("m0")
+    mac = _addressed("m0")
+    began = watch()
+    send("v1", N, _datagram(mac, HERE, 9))
+    assert began.lost("m0") == {"socket": N}
+    assert began.lost("v0") == {}
+    came = {s.name: s.came for s in began.funnel("m0")}
+    assert came["stack"] is not None
+    assert came["stack"].total == N

@@ -123,16 +123,16 @@ REDIRECTED: Values = {**ERROR, "answer": "redirect", "error": "ENXIO", "to": "et
 @pytest.mark.parametrize(
     ("program", "lost", "behind"),
     [
-        ({"seen": "runs"}, 4 + 5, 91),  # its verdicts are not known
+        ({"seen": "runs"}, 4 + 5, None),  # its verdicts are not known
         ({"seen": "driver", "drop": 6, "redirect": 10}, 6 + 5, 100 - 6 - 5 - 10),  # those it sent
         ({"seen": "fexit", "drop": 2, "aborted": 4, "redirect": 15}, 6 + 5, 100 - 6 - 15),
     ],
 )
 def test_what_xdp_could_not_send_on_is_lost_and_what_it_aborted_is_counted_once(
-    program: Values, lost: int, behind: int
+    program: Values, lost: int, behind: int | None
 ) -> None:
     sitting: Values = {"ifindex": 2, "interface": "eth0", "program_id": 3, "program": "p"}
-    unknown = {} if "drop" in program else {"drop": None, "aborted": None}
+    unknown = {} if "drop" in program else dict.fromkeys(("drop", "aborted", "tx", "redirect"))
     told: Told = {
         "interfaces": _link(rx_packets=100, xdp_mode="native"),
         "drops": [],
@@ -141,8 +141,52 @@ def test_what_xdp_could_not_send_on_is_lost_and_what_it_aborted_is_counted_once(
     }
     stages = {s.name: s for s in _stages(told)}
     assert _lost(told) == {"xdp": lost}
-    assert stages["tc-ingress"].came == Flow(behind, behind / 2)
+    came = None if behind is None else Flow(behind, behind / 2)
+    assert stages["tc-ingress"].came == came
     assert "p#3: redirect to eth1: ENXIO" in [c.why for c in stages["xdp"].causes]
+
+
+def test_what_nobody_counts_is_null_and_not_zero() -> None:
+    """A program in a driver, whose verdicts no rung tells; what a map of CPUs gives back."""
+    sitting: Values = {"ifindex": 2, "interface": "eth0", "program_id": 3, "program": "p"}
+    verdicts = dict.fromkeys(("aborted", "drop", "pass", "tx", "redirect"))
+    told: Told = {
+        "interfaces": _link(rx_packets=100, xdp_mode="native"),
+        "drops": [],
+        "xdp-programs": [{**sitting, **verdicts}],
+    }
+    stages = {s.name: s for s in _stages(told)}
+    assert stages["xdp"].lost is stages["tc-ingress"].came is stages["stack"].came is None
+    for to_cpus, behind in ((1, None), (0, Flow(60, 30.0))):
+        told["xdp-programs"] = [{**sitting, "redirect": 40, "to_cpus": to_cpus}]
+        stages = {s.name: s for s in _stages(told)}
+        assert stages["tc-ingress"].came == stages["stack"].came == behind
+
+
+def test_skbs_are_the_unit_and_segments_stand_beside() -> None:
+    """A physical device counts frames, which GRO joins before TC and of which TSO makes one."""
+    seen: Values = {"ifindex": 2, "interface": "eth0", "packets": 2000, "skbs": 80}
+    told: Told = {
+        "interfaces": _link(rx_packets=2000, tx_packets=900, frames=1, whole=1, joins=1),
+        "drops": [_drop(5, "TC_INGRESS")],
+    }
+    stages = {s.name: s for s in _stages(told)}
+    none = ("tc-ingress", "stack", "tc-egress", "qdisc", "wire")
+    assert [stages[n].came for n in none] == [None] * 5
+    assert stages["nic"].came == stages["nic"].segments == Flow(2000, 1000.0)
+    assert stages["wire"].segments == Flow(900, 450.0)
+    told |= {"tc-ingress": [seen], "tc-egress": [seen]}
+    program: Values = {"ifindex": 2, "interface": "eth0", "program_id": 3, "program": "p"}
+    told["tc-programs"] = [{**program, "direction": "ingress", "drop": 100, "drop_skbs": 5}]
+    stages = {s.name: s for s in _stages(told)}
+    assert stages["tc-ingress"].came == Flow(80, 40.0)
+    assert stages["tc-ingress"].segments == Flow(2000, 1000.0)
+    assert stages["tc-ingress"].lost == Flow(5, 2.5)
+    assert stages["stack"].came == Flow(75, 37.5)
+    assert stages["qdisc"].came == Flow(80, 40.0)
+    told["tc-programs"] = []
+    rule = {"tc-ingress": [Cause("rule udp", Flow(100, 50.0))]}
+    assert _lost(told, rule) == {"tc-ingress": 5}, "a rule counts segments"
 
 
 def test_in_generic_mode_the_kernel_frees_what_could_not_be_sent_on() -> None:
@@ -306,6 +350,22 @@ def test_what_is_freed_where_packets_are_sent_is_lost_once(
             {"interface": "eth0", "kind": kind, "handle": "0:", "parent": "root", "dropped": 0}
             for kind in queues
         ],
+    }
+    assert _lost(told) == lost
+
+
+@pytest.mark.parametrize(
+    ("kind", "tx_dropped", "lost"),
+    [("noqueue", 0, {"wire": 6}), ("noqueue", 6, {"wire": 6}), ("pfifo", 0, {"qdisc": 6})],
+)
+def test_where_whole_lists_are_freed_the_queue_s_kind_tells_whose_it_was(
+    kind: str, tx_dropped: int, lost: dict[str, int]
+) -> None:
+    """Linux 6.1, without a carrier: no link counts it there."""
+    told: Told = {
+        "interfaces": _link(tx_packets=50, tx_dropped=tx_dropped),
+        "drops": [_drop(6, "QDISC_DROP", "kfree_skb_list_reason+0x2e")],
+        "qdiscs": [{"interface": "eth0", "kind": kind, "handle": "0:", "parent": "root"}],
     }
     assert _lost(told) == lost
 

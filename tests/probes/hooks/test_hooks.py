@@ -52,8 +52,8 @@ LEAST = {
         "redirect": P,
         "bytes": B,
     },
-    "tc-ingress": {"interface": T, "packets": P, "bytes": B, "dropped": P},
-    "tc-egress": {"interface": T, "packets": P, "bytes": B, "dropped": P},
+    "tc-ingress": {"interface": T, "packets": P, "skbs": P, "bytes": B, "dropped": P},
+    "tc-egress": {"interface": T, "packets": P, "skbs": P, "bytes": B, "dropped": P},
     "qdiscs": {
         "interface": T,
         "kind": T,

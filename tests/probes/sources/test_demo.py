@@ -31,10 +31,10 @@ async def test_rows_have_the_hooks_columns() -> None:
         seen.add(hook.name)
         for key, row in sample.rows.items():
             assert len(row) == len(hook.stored)
-            kinds = [c.kind for c in hook.stored]
-            assert key == tuple(v for v, k in zip(row, kinds, strict=True) if k is Kind.KEY)
-            for value, kind in zip(row, kinds, strict=True):
-                assert isinstance(value, tuple) == (kind is Kind.HISTOGRAM)
+            pairs = list(zip(row, hook.stored, strict=True))
+            assert key == tuple(v for v, c in pairs if c.identifies)
+            for value, column in pairs:
+                assert isinstance(value, tuple) == (column.kind is Kind.HISTOGRAM)
     assert {"interfaces", "drops", "syscalls", "tcp-connect", "tcp-rtt", "tc-ingress"} <= seen
 
 

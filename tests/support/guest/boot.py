@@ -170,12 +170,23 @@ def _path(test: str) -> str:
     return f"{place.relative_to(ROOT)}{colons}{name}"
 
 
-def run(
-    boot: Boot, image: Image, folder: Path, pytest_arguments: list[str], seconds: float
-) -> int | None:
-    """Boots the kernel and runs the tests; pytest's exit status, None where time ran out.
+def tests(boot: Boot, pytest_arguments: list[str]) -> list[str]:
+    """pytest with what a kernel is booted for, as `run` takes it.
 
-    folder: the guest may write here; gets junit.xml, log and vng.log. There is no udev and no
+    Left out: what is about the program rather than the kernel.
+    """
+    asked_for = bool(pytest_arguments) and not boot.parameters
+    chosen = ["tests/kernel"] if asked_for else [_path(name) for name in boot.tests]
+    report = ("-o", "junit_family=xunit1", f"--junitxml={FOLDER}/junit.xml", "-m", "not anywhere")
+    return ["pytest", "-v", "-p", "no:cacheprovider", *report, *pytest_arguments, *chosen]
+
+
+def run(
+    boot: Boot, image: Image, folder: Path, module: Sequence[str], seconds: float
+) -> int | None:
+    """Boots the kernel and runs a module (python -m); its exit status, None where time ran out.
+
+    folder: the guest may write here, at FOLDER; gets log and vng.log. There is no udev and no
     systemd in the guest, only this script. Raises Missing where the userland cannot be had.
     """
     pack(folder / "environment.tar", library=not boot.userland)
@@ -188,9 +199,7 @@ def run(
     sources = image.place / "usr/src"
     if sources.is_dir():
         _pack_headers(sources, folder / "headers.tar")
-    asked_for = bool(pytest_arguments) and not boot.parameters
-    tests = ["tests/kernel"] if asked_for else [_path(name) for name in boot.tests]
-    script = ["bash", f"{FOLDER}/in_guest.sh", FOLDER, str(python), *pytest_arguments, *tests]
+    script = ["bash", f"{FOLDER}/in_guest.sh", FOLDER, str(python), *module]
     programs = Path(sys.executable).parent
     command: list[str | Path] = [
         *(programs / "vng", "--disable-kvm", "--force-9p", "--verbose", *root),

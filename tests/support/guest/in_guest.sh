@@ -1,16 +1,15 @@
 #!/bin/bash
-# Runs the kernel tests inside a guest, as root there.
+# Runs a module, as a rule pytest with the kernel tests, inside a guest, as root there.
 #
-#   in_guest.sh FOLDER PYTHON PYTEST-ARGUMENT...
+#   in_guest.sh FOLDER PYTHON MODULE ARGUMENT...
 #
-# FOLDER is the one that the guest may write to: it holds environment.tar and gets log, junit.xml.
+# FOLDER is the one that the guest may write to: it holds environment.tar and gets the log.
 # Where they are there, headers.tar are the kernel's headers, in compile/ somebody compiles, and
 # /run/kernel has the kernel's modules.
 folder=$1 python=$2
 shift 2
 readonly environment=/run/environment
 
-# Left out: what is about the program rather than the kernel.
 run() {
     mkdir -p $environment && tar xf "$folder/environment.tar" -C $environment || return
     if [[ -d $environment/library ]]; then
@@ -40,8 +39,7 @@ run() {
     mkdir -p "$HOME"
     cd $environment/project || return
     unshare -n bash -c 'ip link set lo up && exec "$@"' - \
-        "$python" -m pytest -v -p no:cacheprovider -o junit_family=xunit1 \
-        --junitxml="$folder/junit.xml" -m 'not anywhere' "$@"
+        "$python" -m "$@"
 }
 
 run "$@" >"$folder/log" 2>&1 </dev/null

@@ -143,7 +143,7 @@ def _guest(name: str, folder: Path, word: str, left: float) -> tuple[str, int | 
     wanted = next(b for b in boot.BOOTS if b.name == name)
     image = kernels.image(wanted.kernel)
     _say(f"{name}: booting {image.release}; its tests are logged to {folder / 'log'}")
-    return image.release, boot.run(wanted, image, folder, _filter(word), left)
+    return image.release, boot.run(wanted, image, folder, boot.tests(wanted, _filter(word)), left)
 
 
 def _local(folder: Path, word: str, left: float) -> tuple[str, int | None]:

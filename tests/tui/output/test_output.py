@@ -39,6 +39,30 @@ def _tc(name: str, index: int, packets: int = 5, **more: object) -> Snapshot:
     return _snapshot(HookId("tc-ingress", name), row, **more)  # type: ignore[arg-type]
 
 
+def _drop(reason: str, counts: str = "packets", **more: Value) -> dict[str, Value]:
+    place: Value = "f+0x1" if counts == "packets" else reason
+    row: dict[str, Value] = {"interface": "-", "reason": reason, "location": place, "packets": 5}
+    return row | {"protocol": "-", "trait": "-", "counts": counts, **more}
+
+
+def test_a_drop_s_class_and_what_it_means_are_in_json() -> None:
+    told = json.loads(document(HOST, 1.0, 2.0, [_snapshot(HookId("drops"), _drop("NO_SOCKET"))]))
+    (row,) = told["hooks"][0]["rows"]
+    assert (row["class"], row["meaning"]) == ("refusal", "Nobody listens on the port.")
+
+
+def test_the_funnel_says_its_unit() -> None:
+    rows = [
+        {"ifindex": 2, "interface": "eth0", "rx_packets": 9, "frames": 1, "whole": 1, "joins": 1}
+    ]
+    link = _snapshot(HookId("interfaces"), *rows)
+    (told,) = json.loads(document(HOST, 1.0, 2.0, [link]))["funnel"]
+    nic, xdp, ingress = told["stages"][:3]
+    assert told["unit"] == "skbs"
+    assert (nic["in"], nic["segments"], xdp["in"]) == (9, 9, 9)
+    assert (ingress["in"], ingress["segments"]) == (None, 9), "GRO joins them before TC"
+
+
 def test_interfaces_of_one_hook_share_one_table() -> None:
     lines = report(HOST, [_tc("lo", 1), _tc("eth0", 2, 9)]).splitlines()
     assert lines[0] == "tc-ingress (2 interfaces): attached on tcx"

@@ -103,6 +103,15 @@ async def test_enter_shows_the_funnel_and_everybodys_programs_in_order() -> None
         assert "udp:514" in shown
 
 
+async def test_under_a_reason_stands_what_it_means() -> None:
+    """Its class and a sentence, once for all places of it."""
+    async with playing(size=(120, 80)) as (app, pilot):
+        await _press(pilot, "enter")
+        shown = text(app)
+        assert shown.count("harm: The receive buffer of the socket was full.") == 1
+        assert shown.index("SOCKET_RCVBUFF") < shown.index("harm: The receive buffer")
+
+
 async def test_the_stages_of_the_funnel_add_up() -> None:
     """What is lost is lost at one stage: the kernel's own, and the program's, each once."""
     async with playing(size=(120, 60)) as (app, pilot):

@@ -7,7 +7,7 @@ from functools import lru_cache
 from heapq import nlargest
 from typing import NamedTuple
 
-from probes.analysis.classes import is_lost
+from probes.analysis.classes import is_lost, is_ordinary
 from probes.analysis.drop_stages import function_of, stage_of
 from probes.analysis.snapshot import SnapshotRow
 from probes.model import State
@@ -92,7 +92,7 @@ def kernel_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
 
 def ordinary_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
     """What it freed of them that nobody waits for."""
-    return _by_rate(row for row in rows if not is_lost(row.stored))
+    return _by_rate(row for row in rows if is_ordinary(row.stored))
 
 
 def _by_rate(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from probes import units
-from probes.analysis.classes import is_lost
+from probes.analysis.classes import is_lost, meaning_of
 from probes.analysis.flows import Flow, sum_of
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
@@ -38,32 +38,41 @@ _HOOKS = (
 
 
 def way(view: View, interface: str, width: int) -> list[Line]:
-    """The funnel: what came to each stage and what was lost there, and most by whom."""
+    """The funnel: what came to each stage and what was lost there, in skbs, and most by whom.
+    segments: what came, as it is on the wire, where that is another number (GSO, GRO)."""
     snapshots = {hook: view.of(hook) for hook in _HOOKS}
     stages = funnel(snapshots, interface, view.since, by_stage(view.dropping, interface))
-    head = f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{'lost':>8}{'ordinary':>9}  most by"
+    wire = any(s.segments not in (None, s.came) for s in stages)
+    segments = f"{'segments':>9}" if wire else ""
+    head = (
+        f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{segments}{'lost':>8}{'ordinary':>9}  most by"
+    )
     lines = [
         *heading("The way of its packets: each second, and since start"),
         line((head, "header")),
     ]
-    lines += [_stage(stage, max(width - 62, 8)) for stage in stages]
+    room = max(width - len(head) + 7, 8)
+    lines += [_stage(stage, room, wire) for stage in stages]
     every = sum_of(s.lost for s in stages if s.lost is not None)
     known = [s.ordinary for s in stages if s.ordinary is not None]
     ordinary = sum_of(known) if known else None
-    return [*lines, _stage(Stage("lost in all", None, every, ordinary=ordinary), 8)]
+    return [*lines, _stage(Stage("lost in all", None, every, ordinary=ordinary), 8, wire)]
 
 
-def _stage(stage: Stage, room: int) -> Line:
+def _stage(stage: Stage, room: int, wire: bool) -> Line:
+    """wire: with a column for segments."""
     lost = stage.lost or Flow(0, None)
     bad = (lost.per_s or 0) >= BAD
     role = "bad" if bad else "warn" if lost.per_s else "" if lost.total else "muted"
     came = stage.came or Flow(0, None)
     known = stage.came is not None
+    segments = f"{units.count(stage.segments.total) if stage.segments else '':>9}" if wire else ""
     return line(
         ("! " if bad else "  ", role), fit(_TITLES.get(stage.name, stage.name), 16),
         (f"{units.count(came.per_s) if known else '':>8}", ""),
         (f"{units.count(lost.per_s):>8}", role),
         (f"{units.count(came.total) if known else '':>9}", "muted"),
+        (segments, "muted"),
         (f"{units.count(lost.total if stage.lost else None):>8}", role or "muted"),
         (f"{units.count(stage.ordinary.total if stage.ordinary else None):>9}", "muted"),
         "  ", (fit(label(stage.why), room).rstrip(), role or "muted"),
@@ -162,7 +171,7 @@ def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
 
 
 def reasons(view: View, interface: str, width: int) -> list[Line]:
-    """What the kernel itself dropped: how fast, why, where, and of what."""
+    """What the kernel itself dropped: how fast, why, where, of what, and what that means."""
     rows = view.rows("drops")
     found = kernel_drops(rows).get(interface, [])
     lines = [*heading("Lost by the kernel"), *_reasons(found, width)]
@@ -175,6 +184,7 @@ def reasons(view: View, interface: str, width: int) -> list[Line]:
 
 def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
     lines: list[Line] = []
+    explained = set[str]()
     for rate, row in found[:MOST_REASONS]:
         bad = rate >= BAD and is_lost(row.stored)
         lines.append(
@@ -186,6 +196,11 @@ def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
                 (fit(label(row["location"]), max(width - 66, 12)).rstrip(), "muted"),
             )
         )  # fmt: skip
+        what, sentence = meaning_of(row.stored)
+        if sentence not in explained:
+            explained.add(sentence)
+            text = f"{what}: {sentence}"
+            lines += [line((f"{'':12}{part}", "muted")) for part in wrap(text, max(width - 14, 20))]
     if len(found) > MOST_REASONS:
         lines.append(line((f"  and {len(found) - MOST_REASONS} more", "muted")))
     return lines if found else [line(("  nothing", "muted"))]
