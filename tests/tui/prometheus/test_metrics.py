@@ -159,8 +159,8 @@ HOSTILE = (
 def test_no_name_that_somebody_chose_breaks_the_format() -> None:
     """Processes, interfaces and reasons may be called anything."""
     rows = {
-        (name, "r", "l", None, None): (name, "r", "l", 1, "udp", 53, "-", "", None, "packets", None)
-        for name in HOSTILE
+        (n,): (name, "r", "l", 1, "udp", 53, "-", "", None, "packets", None, n, 0)
+        for n, name in enumerate(HOSTILE)
     }
     status = Status(
         HookId("drops"), State.ATTACHED, 'r"', (Refusal("x", "EPERM", 'a "b"\nc'),), note="n\nm"
