@@ -118,7 +118,6 @@ def ways(folder: Path) -> list[Way]:
         ),
         Way("a path that cannot be read", partial(_call, "open", 1, 0, error=errno.EFAULT), **both),
         Way("O_PATH", partial(_call, "open", path, os.O_PATH)),
-        Way("O_TMPFILE", partial(_call, "open", os.fsencode(folder), os.O_TMPFILE | os.O_RDWR)),
         Way("a folder, to write", partial(_call, "open", b"/", os.O_WRONLY, error=isdir), **both),
         Way("restarted", partial(_restarted, fifo), 1),
         Way("by handle", partial(_by_handle, folder, root), unseen="by a handle"),
