@@ -103,10 +103,10 @@ def connect(fd: int, name: bytes) -> int:
 
 @contextmanager
 def alarms(*, restart: bool) -> Iterator[None]:
-    """A signal every 5 ms, whose handler lets calls that it interrupts go on, or does not."""
+    """A signal every 10 ms, whose handler lets calls that it interrupts go on, or does not."""
     before = signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, not restart)
-    signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     try:
         yield
     finally:

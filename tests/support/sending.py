@@ -116,7 +116,7 @@ def _to(stack: ExitStack, host: str, by: int = 0, proto: int = 0) -> socket.sock
     return s
 
 
-def restarted(seconds: float = 0.03) -> tuple[dict[str, int], dict[str, int]]:
+def restarted(seconds: float = 0.05) -> tuple[dict[str, int], dict[str, int]]:
     """What is counted of filling a connection, and of a send that waits for room while signals
     come whose handler lets it go on. In a process of its own; what it saw."""
     filled = {"bytes": 0, "sends": 0, "failed": 0}
