@@ -74,7 +74,6 @@ HOOK = Hook(
             label=False,
             help="the interface's number",
         ),
-        MADE,
         Column("interface", "Interface", width=15, label=True, help="the interface's name"),
         Column(
             "kind", "Kind", width=8, label=True, help="the discipline: fq_codel, mq, clsact, ..."
@@ -88,6 +87,7 @@ HOOK = Hook(
         _counter("requeues", "Requeues", Unit.COUNT, "times that the device was busy"),
         Column("backlog", "Backlog", Unit.BYTES, help="bytes that wait now"),
         Column("queued", "Queued", Unit.PACKETS, help="packets that wait now"),
+        MADE,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),
     order=45,
