@@ -26,6 +26,7 @@ from probes.compile import cache, headers
 from probes.errors import Denied, LoadFailed, ProbeError, Unsupported
 from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.kernel.maps import ROWS, BpfTable
+from probes.kernel.threads import Task
 from probes.model import Hook
 
 _CHILD = Path(__file__).with_name("bcc_worker.py")
@@ -129,7 +130,7 @@ class Compiler:
         self._slots = threading.BoundedSemaphore(min(_cores(), at_once))
         self._child: _Child | None = None
         self._busy = 0
-        self._retirement: threading.Timer | None = None
+        self._retirement: tuple[threading.Event, Task] | None = None
         self._closed = False
 
     @property
@@ -182,7 +183,7 @@ class Compiler:
         waiting = self._retirement
         self._retire()
         if waiting is not None:
-            waiting.join()
+            waiting[1].join(IDLE_SECONDS)
 
     @contextmanager
     def _working(self) -> Iterator[_Child]:
@@ -190,7 +191,7 @@ class Compiler:
             if self._closed:
                 raise LoadFailed("the compiler has been closed")
             if self._retirement is not None:
-                self._retirement.cancel()
+                self._retirement[0].set()
             if self._child is None or not self._child.alive():
                 self._dismiss()
                 self._child = _Child()
@@ -202,9 +203,20 @@ class Compiler:
             with self._lock:
                 self._busy -= 1
                 if not self._busy and not self._closed:
-                    self._retirement = threading.Timer(IDLE_SECONDS, self._retire)
-                    self._retirement.daemon = True
-                    self._retirement.start()
+                    self._retire_later()
+
+    def _retire_later(self) -> None:
+        busy = threading.Event()
+        try:
+            work = Task(lambda: self._retire_unless(busy))
+        except RuntimeError:  # no thread to wait in: now, then
+            self._dismiss()
+        else:
+            self._retirement = busy, work
+
+    def _retire_unless(self, busy: threading.Event) -> None:
+        if not busy.wait(IDLE_SECONDS):
+            self._retire()
 
     def _retire(self) -> None:
         with self._lock:
@@ -213,7 +225,7 @@ class Compiler:
 
     def _dismiss(self) -> None:
         if self._retirement is not None:
-            self._retirement.cancel()
+            self._retirement[0].set()
             self._retirement = None
         if self._child is not None:
             self._child.close()
