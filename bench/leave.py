@@ -75,7 +75,8 @@ class Case:
     def __str__(self) -> str:
         stalled = "" if self.reads else ", nobody reads the terminal"
         what = "+".join(self.signals)
-        return f"{self.under} {self.command} {self.moment} {self.after:.2f} s: {what}, {self.apart:.3f} s{stalled}"
+        doing = f"{self.under} {self.command} {self.moment} {self.after:.2f} s"
+        return f"{doing}: {what}, {self.apart:.3f} s{stalled}"
 
 
 @dataclass(slots=True)
@@ -242,7 +243,8 @@ def _wrong(case: Case, child: Child, held: tuple[set[int], set[int]], result: Re
     early = {-getattr(signal, f"SIG{n}") for n in ENDING} if case.moment == "attaching" else set()
     if result.status is not None and result.status not in wanted | early:
         wrong.append(f"status {result.status}")
-    if b"Traceback" in child.output or b"internal error" in child.output:
+    before_us = b"KeyboardInterrupt" in child.output and b"launcher.py" not in child.output
+    if (b"Traceback" in child.output and not before_us) or b"internal error" in child.output:
         wrong.append("traceback")
     wrong += child.left_on_terminal()
     if result.status is not None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-ROOM = 112
+ROOM = 144
 """MB of memory that must be there to begin with: of address space, as most of it is not used."""
 
 

@@ -294,7 +294,7 @@ class _Child:
         """End of file is what ends it; a compile that still runs then is killed with it."""
         self._control.close()
         try:
-            self._process.wait(5)
+            self._process.wait(1)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

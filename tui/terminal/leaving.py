@@ -32,7 +32,9 @@ from probes.errors import as_refusal
 
 LIMIT = 2.2
 """Seconds from the wish to leave to the end of the process."""
-ORDERLY = 1.1
+LAST = 2.7
+"""Seconds to the end of the process where what outlives it is just being let go of."""
+ORDERLY = 0.9
 """Seconds after which what outlives the process is let go of, whoever else is busy."""
 TOGETHER = 0.02
 """Seconds in which signals count as one event."""
@@ -74,6 +76,7 @@ class Watch:
         self._may_stop = not _ignored(signal.SIGTSTP)
         self._began = 0.0
         self._releasing = self._stopping = False
+        self._under_way: list[Act] = []
         self._read, self._write = _pipe()
         self._modes = _Modes()
         self._turn = 0
@@ -183,9 +186,16 @@ class Watch:
             self._releasing = True
             for release in self.releases:
                 with suppress(RuntimeError, MemoryError):  # no thread to be had
-                    _thread.start_new_thread(release, ())
-        if passed > LIMIT:
+                    _thread.start_new_thread(self._release, (release,))
+        if passed > (LAST if self._under_way else LIMIT):
             self.abandon(status)
+
+    def _release(self, release: Act) -> None:
+        self._under_way.append(release)
+        try:
+            release()
+        finally:
+            self._under_way.remove(release)
 
     def abandon(self, status: int) -> NoReturn:
         """The end, now."""

@@ -535,22 +535,29 @@ class Live:
         self._closer.close(0.0)
 
     def close_now(self) -> None:
-        """Detaches everything, last attached first."""
+        """Detaches everything, last attached first; what would outlive us before all else."""
+        for attachment in reversed(self._standing()):
+            rung = attachment.hook.rung(attachment.status.rung or "")
+            if rung is not None and rung.lasting:
+                self._detach(attachment)
         self._compiler.close()  # what is being attached ends the sooner
         self._climbers.close()
         try:
             self._rules.close()
         except Exception as failed:
             self._tell("ending drop rules", failed)
-        for attachment in reversed(list(self._attachments.values())):
-            try:
-                attachment.detach()
-            except Exception as failed:  # the others are still to be let go of
-                self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
+        for attachment in reversed(self._standing()):
+            self._detach(attachment)
         self._readers.close()
         if self._stats is not None:
             os.close(self._stats)
             self._stats = None
+
+    def _detach(self, attachment: Attachment) -> None:
+        try:
+            attachment.detach()
+        except Exception as failed:  # the others are still to be let go of
+            self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
 
     def release(self) -> None:
         """Detach what would outlive the process or delay its end, also while `close_now` hangs."""
