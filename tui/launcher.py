@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 ROOM = 144
@@ -23,6 +21,8 @@ def main() -> NoReturn:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `leaving` acts on it: no traceback
     _need_room()
+    from pathlib import Path  # only now: it takes its time
+
     for place in (Path(__file__).parent, *map(Path, sys.path)):
         if (place / "tui" / "launcher.py").is_file() and (place / "probes").is_dir():
             sys.path.insert(0, str(place))
@@ -37,10 +37,11 @@ def _need_room() -> None:
     try:
         bytes(ROOM << 20)
     except MemoryError:
-        with suppress(OSError):
+        try:
             os.write(2, b"ebpftop: there is too little memory: %d MB are needed" % ROOM)
             os.write(2, b" (ulimit -v, vm.overcommit_memory)\n")
-        os._exit(1)
+        finally:
+            os._exit(1)
 
 
 def _main() -> int:

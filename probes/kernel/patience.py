@@ -8,6 +8,7 @@ ours and is left behind where it takes too long. A child that has nothing to do 
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -72,6 +73,9 @@ class Worker:
             self.control.settimeout(START)
             if self.control.recv(1) != _READY:
                 raise OSError(0, "the child that looks at files has ended")
+        except RuntimeError as none:  # no thread to wait for its end in
+            self.end()
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from none
         except BaseException:
             self.end()
             raise
