@@ -20,7 +20,7 @@ from probes.attach import clsact, journal, xdp
 from probes.attach.journal import RUN, Record
 from probes.errors import Denied, ProbeError
 from probes.kernel import bpf
-from probes.kernel.netlink import route
+from probes.kernel.netlink import changes, route
 from probes.kernel.procfs import netns
 from probes.units import printable
 
@@ -102,6 +102,7 @@ class Register:
         self, record: Record, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
         """Records, then attaches; what it returns detaches, then strikes the record out."""
+        changes.prepare()  # now, as we may be leaving by the time that it is there
         self._not_over()
         self._add(record)
         try:
