@@ -45,8 +45,10 @@ run: $(RUN_INSTALLED) $(RUN_READY) ## the monitor; other commands: make run ARGS
 # What needs no kernel runs side by side; the kernel's tests share one machine, so one by one.
 # Exit status 5 is "no test of that name": an error only where neither part has one.
 PYTEST := .venv/bin/python -m pytest
-# Half as many again as there are cores: many tests wait.
-QUICK := $(PYTEST) -m 'not kernel' -n $(shell echo $$(($$(nproc) * 3 / 2)))
+# Half as many workers again as there are cores: many tests wait. Each begins with whole files, of
+# which much is made once.
+QUICK := $(PYTEST) -m 'not kernel' --ignore tests/kernel --dist worksteal \
+  -n $(shell echo $$(($$(nproc) * 3 / 2)))
 
 test: $(RUN_INSTALLED) $(DEV_READY) ## all tests, those of the kernel as root; ARGS="-k word"
 	.ci/packages $(TEST_PACKAGES) || [[ $$? -eq 3 ]]

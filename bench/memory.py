@@ -3,8 +3,8 @@
     python -m bench.memory [--memory MB] [--seconds N] [--connections N] [COMMAND...]
 
 As root, in a network namespace of its own. COMMAND: of ebpftop (`stream`, `record FILE`, `export`);
-none: the screen, at 160x50. Prints PSS of it and its children, with the memory of its maps, each
-ten seconds, the highest, and what the screen says of its own. Asserts nothing.
+none: the screen, at 160x50. Prints RSS of it and its children, with the memory of its maps, each
+ten seconds, and the highest of all moments. Asserts nothing. --cold: nothing was compiled before.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.terminal import Terminal
 
@@ -31,13 +33,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--connections", type=int, default=10_000)
     parser.add_argument("--cgroup", type=int, metavar="MB", help="run it in one of that size")
+    parser.add_argument("--cold", action="store_true", help="with an empty cache")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("command", nargs="*")
     arguments = parser.parse_args()
     if not arguments.inside:
         again = [sys.executable, "-m", "bench.memory", "--inside", *sys.argv[1:]]
-        up = 'ip link set lo up && exec "$@"'
-        raise SystemExit(subprocess.call(["unshare", "-n", "sh", "-c", up, "-", *again]))
+        with tempfile.TemporaryDirectory() as empty:
+            up = "ip link set lo up"
+            if arguments.cold:
+                up += f" && mount --bind {empty} /var/cache"
+            inside = ["unshare", "-nm", "sh", "-c", f'{up} && exec "$@"', "-", *again]
+            raise SystemExit(subprocess.call(inside))
     _measure(arguments)
 
 
@@ -50,25 +57,21 @@ def _measure(arguments: argparse.Namespace) -> None:
         command = [*_confined(arguments.cgroup), *command]
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     terminal = Terminal(command, environment, 50, 160)
-    highest = 0
+    highest = _Used(0, 0, 0)
     try:
         for second in range(arguments.seconds):
             while time.monotonic() < terminal.started + second + 1:
-                terminal.read(0.2, draw=False)
-            used = _used(terminal.pid)
-            highest = max(highest, used)
+                terminal.read(0.02, draw=False)
+                used = _used(terminal.pid)
+                highest = max(highest, used, key=sum)
             if second % 10 == 9:
-                maps = _maps(terminal.pid)
-                print(
-                    f"{second + 1:4} s  {used / 1e6:6.1f} MB, of it maps {maps / 1e6:.1f}",
-                    flush=True,
-                )
+                print(f"{second + 1:4} s  {used}", flush=True)
     finally:
         for load in loads:
             os.kill(load, signal.SIGKILL)
             os.waitpid(load, 0)
     alive = Path(f"/proc/{terminal.pid}/exe").exists()
-    print(f"highest {highest / 1e6:6.1f} MB; {'it lives' if alive else 'it was killed'}")
+    print(f"highest {highest}; {'it lives' if alive else 'it was killed'}")
     terminal.close()
 
 
@@ -88,18 +91,27 @@ def _confined(megabytes: int) -> list[str]:
     raise SystemExit("there is no memory controller here")
 
 
-def _used(pid: int) -> int:
-    """PSS of a process and what it started, and the maps that it holds (proc_pid_fdinfo(5))."""
-    return sum(map(_proportional, (pid, *_children(pid)))) + _maps(pid)
+class _Used(NamedTuple):
+    """Bytes: of the process, of those that it started, and of the maps that it holds."""
+
+    own: int
+    children: int
+    maps: int
+
+    def __str__(self) -> str:
+        own, children, maps = (part / 1e6 for part in self)
+        return f"{sum(self) / 1e6:6.1f} MB: {own:.1f}, its children {children:.1f}, maps {maps:.1f}"
 
 
-def _proportional(pid: int) -> int:
-    """The forks of the compiler share most of what they have: it is counted once."""
+def _used(pid: int) -> _Used:
+    return _Used(_resident(pid), sum(map(_resident, _children(pid))), _maps(pid))
+
+
+def _resident(pid: int) -> int:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def _children(pid: int) -> list[int]:

@@ -52,7 +52,8 @@ class Column:
     neither on the screen nor in JSON. help: one line with unit and source. label: whether it names
     the row where metrics are exported (a level such as the interface's name), or does not (a key
     that means nothing later, such as a pid); None: keys do. total: of a histogram, the counter
-    that has the sum of what is in it.
+    that has the sum of what is in it. stays: False for a key that may be another one later while
+    the row is the same, as an interface's name; what tells such rows apart are the other keys.
     """
 
     name: str
@@ -67,6 +68,11 @@ class Column:
     help: str = ""
     label: bool | None = None
     total: str = ""
+    stays: bool = True
+
+    @property
+    def identifies(self) -> bool:
+        return self.kind is Kind.KEY and self.stays
 
 
 class Reach(StrEnum):
@@ -185,7 +191,8 @@ class Rung:
     from_zero: every row starts at zero when it appears, so a new row's count is its increase.
     requires: the refusal of a kernel that this rung is not for, where loading would not tell.
     reach: where it reaches further than its hook, it is taken only where a person pins it.
-    misses: what it cannot see of what better rungs do, said while it stands.
+    misses: what it cannot see of what better rungs do, said while it stands. changed: asked at each
+    reading for a sentence, "" if there is none, on what it was told to look at and is not so now.
     samples: its C counts one event in ONE_IN, chosen at random, where that is defined.
 
     A rung without programs that has a source, or requires something, follows: it attaches in
@@ -204,6 +211,7 @@ class Rung:
     reach: Reach | None = None
     misses: str = ""
     samples: bool = False
+    changed: Callable[[], str] | None = None
 
     @property
     def passive(self) -> bool:
@@ -242,7 +250,7 @@ class Places(NamedTuple):
         histogram = {Kind.COUNTER: False, Kind.HISTOGRAM: True}
         return cls(
             tuple(c.name for c in stored),
-            tuple(i for i, c in numbered if c.kind is Kind.KEY),
+            tuple(i for i, c in numbered if c.identifies),
             tuple((i, c.name) for i, c in numbered if c.kind is Kind.COUNTER),
             tuple((i, c.name, histogram[c.kind]) for i, c in numbered if c.kind in histogram),
             tuple((c.name, c.derive) for c in columns if c.derive is not None),
@@ -257,7 +265,8 @@ class Hook:
     on_demand: not attached at start; a pane or a person asks for it, with a target if it has one.
     risk: what a person should know before it is put into a data path.
     reads_with: the capabilities that it has use for once it is attached, beside CAP_BPF for its
-    maps; None: any that ebpftop uses.
+    maps; None: any that ebpftop uses. rows_go: its rows are of sockets or programs, and go with
+    them; elsewhere what was counted stays.
     """
 
     name: str
@@ -272,6 +281,7 @@ class Hook:
     risk: str = ""
     log: tuple[Column, ...] = ()
     reads_with: tuple[int, ...] | None = None
+    rows_go: bool = False
     stored: tuple[Column, ...] = field(init=False)
     """The columns of a sample's rows: all but the derived ones."""
     places: Places = field(init=False, repr=False, compare=False)
@@ -379,14 +389,28 @@ class Cost:
     map_memory: int | None = None
 
 
+OTHERS = "(others)"
+"""The name of a row for all that a full map threw out before anybody had read it."""
+
+SERIES = 1 << 16
+"""Epochs whose multiple of this is the same have totals that go on from one to the next. Below it,
+and in recordings from before that was so, each epoch began at zero."""
+
+
+def same_totals(epoch: int, later: int) -> bool:
+    """Whether the counters of a sample go on from those of an earlier one: none began anew."""
+    series = later // SERIES
+    return epoch == later or (epoch // SERIES == series and series % SERIES != 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What one reading gave, raw and cumulative.
 
-    time: monotonic seconds. wall: Unix seconds. epoch: changes when counting starts anew (another
-    rung, attached again), so that no rate is made across it. rows: key -> row by `Hook.stored`.
-    log: the events since the sample before. forgotten: rows that there are beside these, which were
-    left out to stay within the bound on memory. lost, unlogged: as in `Reading`.
+    time: monotonic seconds. wall: Unix seconds. epoch: changes when another rung counts, or the
+    same was attached again, so that no rate is made across it (`same_totals`). rows: key -> row by
+    `Hook.stored`. log: the events since the sample before. forgotten: rows that there are beside
+    these, which were left out to stay within the bound on memory. lost, unlogged: as in `Reading`.
     """
 
     status: Status

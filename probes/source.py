@@ -26,7 +26,7 @@ class Feed:
     """How another host's numbers come here.
 
     latency: seconds there and back, None: not known. trouble: why nothing comes, or "". since: from
-    when on, again: when it is tried again (Unix seconds; 0: it is being tried).
+    when on, again: when it is tried again (monotonic seconds; 0: it is being tried).
     """
 
     latency: float | None = None

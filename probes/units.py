@@ -148,3 +148,8 @@ def did_you_mean(name: str, names: Collection[str]) -> str:
     ]
     close = difflib.get_close_matches(name, some, 3, 0.6)
     return f"; spelled alike: {', '.join(map(printable, close))}" if close else ""
+
+
+def quoted(text: str, most: int = 40) -> str:
+    """What somebody wrote, to be said in a sentence: no more than so many characters of it."""
+    return repr(text if len(text) <= most else f"{text[:most]}...")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from probes.analysis.classes import is_lost
 from probes.analysis.drop_stages import function_of
 from probes.analysis.snapshot import Snapshot, SnapshotRow
-from probes.model import HookId, Sample
+from probes.model import HookId, Sample, same_totals
 from probes.units import DASH
 
 Snapshots = Mapping[str, Sequence[Snapshot]]
@@ -97,7 +97,8 @@ class Counted:
             return Flow()
         first = self._since.get(snapshot.id)
         before = first.rows.get(row.key) if first is not None else None
-        if first is not None and before is not None and first.epoch == snapshot.sample.epoch:
+        here = snapshot.sample.epoch
+        if first is not None and before is not None and same_totals(first.epoch, here):
             start = before[snapshot.hook.places.names.index(column)]
             value -= start if isinstance(start, int) and start <= value else 0
         rate = row.rates.get(column)

@@ -34,7 +34,7 @@ from probes.analysis.drop_stages import (
     stage_of,
 )
 from probes.analysis.flows import Cause, Counted, Flow, Since, Snapshots, sum_of
-from probes.model import HookId, Sample
+from probes.model import HookId, Sample, same_totals
 from probes.units import DASH
 
 Ours = Mapping[str, Sequence[Cause]]
@@ -71,7 +71,7 @@ def remember(since: MutableMapping[HookId, Sample], samples: Iterable[Sample]) -
     """Keeps the first sample of each hook, anew whenever its counting starts anew (epoch)."""
     for sample in samples:
         known = since.get(sample.status.id)
-        if known is None or known.epoch != sample.epoch:
+        if known is None or not same_totals(known.epoch, sample.epoch):
             since[sample.status.id] = sample
 
 

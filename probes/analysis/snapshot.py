@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from operator import sub
 
-from probes.model import Hook, HookId, Key, Row, Sample, Status, Value
+from probes.analysis.moved import bases
+from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
 
 Derive = Callable[[Mapping[str, Value]], Value]
 """Of what a window added."""
@@ -107,26 +108,40 @@ class Snapshot:
         previous: the sample before (rates are per second since then). window: an older sample;
         derived columns (mean, p99) look back to it, or to the beginning where it is None.
         A counter that went back, and a new row whose start is not known to be zero, has no rate:
-        None. So has everything across a change of epoch.
+        None. So has everything across a change of epoch, but where the same rung was attached again
+        and its totals go on.
         """
-        if previous is not None and previous.epoch != sample.epoch:
+        if previous is not None and not _comparable(previous, sample):
             previous = None
-        if window is not None and window.epoch != sample.epoch:
+        if window is not None and not same_totals(window.epoch, sample.epoch):
             window = None
         elapsed = sample.time - previous.time if previous is not None else 0.0
         interval = elapsed if elapsed > 0 else None
         names, _, counters, sums, derived = hook.places
+        from_zero = sample.from_zero and not (previous is not None and previous.forgotten)
+        old: Mapping[Key, Row] = {} if previous is None else previous.rows
+        if interval is not None and old:
+            taken, _ = bases(hook, old, sample.rows)
+            old = {**old, **taken} if taken else old
         rows = []
         for key, row in sample.rows.items():
-            before = previous.rows.get(key) if previous is not None else None
+            before = old.get(key)
             values: dict[str, Value] = dict(zip(names, row, strict=True))
-            rates = _rates(counters, row, before, interval, sample.from_zero)
+            rates = _rates(counters, row, before, interval, from_zero)
             later = None
             if derived:
                 base = window.rows.get(key) if window is not None else None
                 later = partial(_derive, derived, values, row, base, sums)
             rows.append(SnapshotRow(key, values, rates, later))
         return cls(hook, sample, interval, tuple(rows), *_cost(previous, sample, interval))
+
+
+def _comparable(previous: Sample, sample: Sample) -> bool:
+    """Whether what came between two samples was counted in one way, and without a gap."""
+    if previous.epoch == sample.epoch:
+        return True
+    same = previous.status.rung == sample.status.rung
+    return same and same_totals(previous.epoch, sample.epoch)
 
 
 def _rates(
@@ -190,11 +205,22 @@ def _cost(
 ) -> tuple[float | None, float | None, float | None]:
     if interval is None or previous is None or previous.cost is None or sample.cost is None:
         return None, None, None
+    if previous.epoch != sample.epoch:
+        return None, None, None  # other programs, whose runs begin at zero
     runs = sample.cost.runs - previous.cost.runs
     run_ns = sample.cost.run_ns - previous.cost.run_ns
     if runs < 0 or run_ns < 0:
         return None, None, None
     return runs / interval, run_ns / runs if runs else None, run_ns / interval / 1e9 * 100
+
+
+class Room:
+    """What several trails keep together at most: rows of all their samples."""
+
+    MOST_ROWS = 1 << 18
+
+    def __init__(self) -> None:
+        self.rows = 0
 
 
 class Trail:
@@ -206,13 +232,14 @@ class Trail:
 
     WINDOW = 10.0
     """Seconds that mean and p99 look back; long enough to hold rare events still to be read."""
-    MOST_SAMPLES, MOST_ROWS = 512, 1 << 18
-    """What is kept of one hook and target, whatever its clock says; with more, every other sample
-    between the oldest and the newest goes."""
+    MOST_SAMPLES = 512
+    """What is kept of one hook and target, whatever its clock says; with more, or where there is no
+    room, every other sample between the oldest and the newest goes."""
 
-    def __init__(self, hook: Hook, window: float = WINDOW) -> None:
+    def __init__(self, hook: Hook, window: float = WINDOW, room: Room | None = None) -> None:
         self._hook = hook
         self._window = window
+        self._room = room or Room()
         self._samples: dict[HookId, deque[Sample]] = {}
 
     def snapshot(self, sample: Sample) -> Snapshot:
@@ -234,15 +261,24 @@ class Trail:
             self._keep(self._upto(sample), sample)
 
     def forget(self, id: HookId) -> None:
-        self._samples.pop(id, None)
+        self._let_go(self._samples.pop(id, ()))
+
+    def _let_go(self, gone: Iterable[Sample]) -> None:
+        self._room.rows -= sum([len(sample.rows) for sample in gone])
 
     def _keep(self, kept: deque[Sample], sample: Sample) -> None:
         kept.append(sample)
-        most = self.MOST_ROWS // max(len(sample.rows), 1)
-        if len(kept) > max(min(most, self.MOST_SAMPLES), 3):
-            first, *between, last = kept
-            kept.clear()
-            kept.extend((first, *between[1::2], last))
+        self._room.rows += len(sample.rows)
+        if len(kept) > self.MOST_SAMPLES:
+            self._thin_out(kept)
+        while self._room.rows > Room.MOST_ROWS and len(kept) > 3:
+            self._thin_out(kept)
+
+    def _thin_out(self, kept: deque[Sample]) -> None:
+        first, *between, last = kept
+        self._let_go(between[::2])
+        kept.clear()
+        kept.extend((first, *between[1::2], last))
 
     def _those(self, samples: Iterable[Sample]) -> Iterable[Sample]:
         there = {s.status.id: s for s in samples}
@@ -253,8 +289,9 @@ class Trail:
     def _upto(self, sample: Sample) -> deque[Sample]:
         """What is kept of those before a sample."""
         kept = self._samples.setdefault(sample.status.id, deque())
-        if kept and kept[-1].epoch != sample.epoch:
+        if kept and not same_totals(kept[-1].epoch, sample.epoch):
+            self._let_go(kept)
             kept.clear()
         while len(kept) > 1 and kept[1].time <= sample.time - self._window:
-            kept.popleft()
+            self._let_go((kept.popleft(),))
         return kept

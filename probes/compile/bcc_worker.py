@@ -3,9 +3,9 @@
 Not imported: run by path (`python -P bcc_worker.py FD`) with nothing but the standard library
 and the distribution's bcc. FD is a socket; each message on it carries another socket, on which
 one request comes in (JSON up to end of file) and one answer goes out (JSON, with the maps' fds),
-and a file for what the compiler says meanwhile. Each request is served by a fork, so that modules
-compile side by side, that bcc's chdir() and noise on fds 1 and 2 stay in there, that the 130 MB
-of a compile go with it, and that LLVM may exit() over an error, which it does.
+and a file for what the compiler says meanwhile. Requests are served one after the other, and not by
+forks: bcc's pages would count in each. 90 MB while something compiles, 25 MB while nothing does.
+LLVM may exit() over an error, which it does; another process takes this one's place then.
 
 request: {"source", "cflags", "kernel_source": directory or null}
 answer:  {"functions": {name: instructions in hex}, "maps": [{"name", "fd", "type", ...}]} where
@@ -22,10 +22,12 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,12 @@ FOREIGN = (
     "CPATH",
     "C_INCLUDE_PATH",
 )
-PR_SET_PDEATHSIG = 1
+Part = tuple[int, int]
+"""Of memory: where it begins, and bytes."""
+PACE = 20
+"""Milliseconds."""
+MADV_DONTNEED = 4
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def find_bcc() -> Any:
@@ -90,53 +97,102 @@ def _import(spec: ModuleSpec) -> Any:
 
 
 def serve(control: socket.socket) -> None:
-    """Forks for each request until the other side closes."""
+    """Answers request after request until the other side closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies, and nobody to wait for
+    libc = ctypes.CDLL(None)
+    _give_back_what_is_freed(libc)
     bcc, missing = None, ""
     try:
         bcc = find_bcc()
     except ImportError as why:
         missing = str(why)
+    own = [os.dup(noisy) for noisy in (1, 2)]
+    unchanged = tuple(_unchanged())
+    threading.Thread(target=_watch, args=(control, libc, unchanged), daemon=True).start()
     while True:
+        _trim(libc)
+        _drop(libc, unchanged)
         _, fds, _, _ = socket.recv_fds(control, 1, 2)
         if not fds:
             return
         with socket.socket(fileno=fds[0]) as request, os.fdopen(fds[1]) as log:
-            if os.fork() == 0:
-                control.close()
-                _die_with_parent()
-                for noisy in (1, 2):
-                    os.dup2(log.fileno(), noisy)
-                _answer(bcc, missing, request)
-                os._exit(0)
+            for noisy in (1, 2):
+                os.dup2(log.fileno(), noisy)
+            _answer(bcc, missing, request)
+            for noisy, before in zip((1, 2), own, strict=True):
+                os.dup2(before, noisy)
 
 
-def _die_with_parent() -> None:
-    """Ends a compile whose asker has gone. By prctl, as clang does not look at sockets."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
+def _watch(control: socket.socket, libc: ctypes.CDLL, unchanged: Sequence[Part]) -> None:
+    """End with the other side, also amid a compile, as clang does not look at sockets.
+
+    Meanwhile let go of the libraries' pages again and again: a compile needs a third at a time.
+    """
+    waiting = select.poll()
+    waiting.register(control, 0)
+    while not waiting.poll(PACE):
+        _drop(libc, unchanged)
+    os._exit(0)
+
+
+def _drop(libc: ctypes.CDLL, unchanged: Sequence[Part]) -> None:
+    """Let go of pages. They stay in the page cache, and come back as they are needed."""
+    for begin, size in unchanged:
+        libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), MADV_DONTNEED)
+
+
+def _give_back_what_is_freed(libc: ctypes.CDLL) -> None:
+    """To the kernel, at once, where the C library has a word for it."""
+    set_option = getattr(libc, "mallopt", None)
+    if set_option is not None:
+        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            set_option(option, 1 << 16)
+
+
+def _trim(libc: ctypes.CDLL) -> None:
+    trim = getattr(libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _unchanged() -> Iterator[Part]:
+    """Where files are mapped and nothing was written to: none of it gets lost."""
+    try:
+        lines = Path("/proc/self/smaps").read_text(errors="replace").splitlines()
+    except OSError:
+        return
+    place, mode, named = "", "", False
+    for line in lines:
+        first, *rest = line.split()
+        if not first.endswith(":"):
+            place, mode, named = first, rest[0], len(rest) > 4 and rest[4].startswith("/")
+        elif first == "Anonymous:" and rest[0] == "0" and named and mode in ("r-xp", "r--p"):
+            begin, end = (int(at, 16) for at in place.split("-"))
+            yield begin, end - begin
 
 
 def _answer(bcc: Any, missing: str, request: socket.socket) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    used, (_, hard) = os.times(), resource.getrlimit(resource.RLIMIT_CPU)
+    until = int(used.user + used.system) + CPU_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (until if hard < 0 else min(until, hard), hard))
     signal.alarm(WALL_SECONDS)
     wanted = json.loads(request.makefile("rb").read())
     if bcc is None:
         _send(request, {"error": "no-bcc", "why": missing, "remedy": PACKAGES})
         return
-    fds: list[int] = []
+    module = None
     try:
-        reply, fds = _compile(bcc, wanted)
+        module = _module(bcc, wanted)
+        reply, fds = _made(bcc, module)
     except Exception as failed:  # bcc raises bare Exception; what it means stands in the log
-        reply, fds = _failure(str(failed), _text(2)), fds
+        reply, fds = _failure(str(failed), _text(2)), []
     _send(request, reply, fds)
+    if module is not None:
+        module.cleanup()
+    signal.alarm(0)
 
 
-def _compile(bcc: Any, wanted: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+def _module(bcc: Any, wanted: dict[str, Any]) -> Any:
     for name in FOREIGN:
         os.environ.pop(name, None)
     # bcc puts the working directory first on the include path, so it has to be a harmless one
@@ -149,7 +205,10 @@ def _compile(bcc: Any, wanted: dict[str, Any]) -> tuple[dict[str, Any], list[int
         def _trace_autoload(self) -> None:
             """Attaches nothing, whatever the functions are called."""
 
-    module = Module(text=wanted["source"].encode(), cflags=wanted["cflags"])
+    return Module(text=wanted["source"].encode(), cflags=wanted["cflags"])
+
+
+def _made(bcc: Any, module: Any) -> tuple[dict[str, Any], list[int]]:
     maps = _maps(bcc.lib, ctypes.c_void_p(module.module))
     names = [
         bcc.lib.bpf_function_name(module.module, i)

@@ -1,6 +1,6 @@
 """Compiling: C in, instructions and maps out. What ebpftop knows of bcc, together with its child.
 
-bcc itself lives in a process of its own (bcc_compiler.py), started when something is to be
+bcc itself lives in a process of its own (bcc_worker.py), started when something is to be
 compiled and ended when nothing was for a while. What comes back are the programs' instructions
 and the maps' file descriptors; loading, attaching and reading need no bcc.
 """
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ from probes.model import Hook
 _CHILD = Path(__file__).with_name("bcc_worker.py")
 IDLE_SECONDS = 5.0
 _MAX_FDS = 253  # SCM_MAX_FD
-_MOST = 8  # compiles at once: 45 MB each, beside the child they are forked from
+ROOM_SECONDS, ROOM_PAUSE = 5.0, 0.1
+"""For which a child is not started while there is no room for it, and between two looks."""
+_MOST = 8  # children at once: 90 MB each
 
 
 class Module:
@@ -108,9 +110,9 @@ class Compiler:
     """Compiles C sources with bcc, several at once from several threads.
 
     hooks, types: their kernel types make up the one header tree that all sources share. cached:
-    what was compiled before is taken from disk. at_once: how many are compiled side by side. The
-    child is started by the first `compile` that
-    needs it, and goes after IDLE_SECONDS without work.
+    what was compiled before is taken from disk. at_once: how many are compiled side by side, each
+    by a child of its own. They are started as they are needed, once there is room (makes some, and
+    says whether it is enough) or after ROOM_SECONDS; they go after IDLE_SECONDS without work.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Compiler:
         *,
         cached: bool = False,
         at_once: int = _MOST,
+        room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._cached = cached
         of_hooks = (type for hook in hooks for rung in hook.ladder for type in rung.types)
@@ -128,15 +131,16 @@ class Compiler:
         self._tree_lock = threading.Lock()
         self._tree: headers.Tree | None = None
         self._slots = threading.BoundedSemaphore(min(_cores(), at_once))
-        self._child: _Child | None = None
-        self._busy = 0
+        self._room = room
+        self._children: set[_Child] = set()
+        self._idle: list[_Child] = []
         self._retirement: tuple[threading.Event, Task] | None = None
         self._closed = False
 
     @property
     def there(self) -> bool:
-        """Whether the child is there, which takes a hundred megabytes."""
-        return self._child is not None
+        """Whether a child is there, which takes a hundred megabytes."""
+        return bool(self._children)
 
     def compile(self, source: str) -> Module:
         """Blocks for some 0.2 s. Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with
@@ -154,8 +158,10 @@ class Compiler:
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
         """What the child makes of a request, and the maps' fds. Raises as `compile` does."""
         try:
-            with self._slots, self._working() as child:
-                return child.ask(request)
+            with self._slots:
+                self._wait_for_room()
+                with self._working() as child:
+                    return child.ask(request)
         except OSError as why:  # no memory, process or file descriptor to be had
             raise LoadFailed(f"the compiler cannot be run: {why}", errno=why.errno or 0) from why
 
@@ -172,37 +178,40 @@ class Compiler:
             return self._tree
 
     def close(self) -> None:
-        """Ends the child; what is being compiled fails."""
+        """Ends the children; what is being compiled fails."""
         with self._lock:
             self._closed = True
-            self._dismiss()
+            self._dismiss(self._children)
 
     def rest(self) -> None:
-        """Ends the child where nothing is being compiled, and the thread that waits for it; the
+        """Ends the children where nothing is being compiled, and the thread that waits for it; the
         next compile starts another."""
         waiting = self._retirement
         self._retire()
         if waiting is not None:
             waiting[1].join(IDLE_SECONDS)
 
+    def _wait_for_room(self) -> None:
+        until = time.monotonic() + ROOM_SECONDS
+        while not (self._idle or self._closed or self._room()) and time.monotonic() < until:
+            time.sleep(ROOM_PAUSE)
+
     @contextmanager
     def _working(self) -> Iterator[_Child]:
         with self._lock:
             if self._closed:
                 raise LoadFailed("the compiler has been closed")
-            if self._retirement is not None:
-                self._retirement[0].set()
-            if self._child is None or not self._child.alive():
-                self._dismiss()
-                self._child = _Child()
-            self._busy += 1
-            child = self._child
+            self._dismiss([child for child in self._idle if not child.alive()])
+            child = self._idle.pop() if self._idle else self._started()
         try:
             yield child
         finally:
             with self._lock:
-                self._busy -= 1
-                if not self._busy and not self._closed:
+                if child.broken:
+                    self._dismiss([child])
+                elif child in self._children:
+                    self._idle.append(child)
+                if self._children and len(self._idle) == len(self._children):
                     self._retire_later()
 
     def _retire_later(self) -> None:
@@ -210,7 +219,7 @@ class Compiler:
         try:
             work = Task(lambda: self._retire_unless(busy))
         except RuntimeError:  # no thread to wait in: now, then
-            self._dismiss()
+            self._dismiss(self._children)
         else:
             self._retirement = busy, work
 
@@ -218,24 +227,33 @@ class Compiler:
         if not busy.wait(IDLE_SECONDS):
             self._retire()
 
+    def _started(self) -> _Child:
+        child = _Child()
+        self._children.add(child)
+        return child
+
     def _retire(self) -> None:
         with self._lock:
-            if not self._busy:
-                self._dismiss()
+            if len(self._idle) == len(self._children):
+                self._dismiss(self._children)
 
-    def _dismiss(self) -> None:
+    def _dismiss(self, children: Iterable[_Child]) -> None:
+        """Ends them, if any; none retires meanwhile."""
         if self._retirement is not None:
             self._retirement[0].set()
             self._retirement = None
-        if self._child is not None:
-            self._child.close()
-            self._child = None
+        for child in tuple(children):
+            self._children.discard(child)
+            if child in self._idle:
+                self._idle.remove(child)
+            child.close()
 
 
 class _Child:
-    """The process with bcc in it."""
+    """A process with bcc in it, which compiles one source at a time. broken: it gave no answer."""
 
     def __init__(self) -> None:
+        self.broken = False
         self._control, theirs = socket.socketpair()
         self._words = os.fdopen(os.memfd_create("bcc_compiler"), "rb")
         with theirs:
@@ -260,6 +278,7 @@ class _Child:
             try:
                 answer, fds = self._exchange(request, log.fileno())
             except (OSError, ValueError) as broken:
+                self.broken = True
                 log.seek(0)
                 words = log.read().decode(errors="replace") or self._said()
                 raise _no_answer(words, time.monotonic() - begun) from broken
@@ -291,13 +310,10 @@ class _Child:
         return os.pread(self._words.fileno(), 1 << 16, 0).decode(errors="replace")
 
     def close(self) -> None:
-        """End of file is what ends it; a compile that still runs then is killed with it."""
+        """Also while it compiles: there is nothing that it would have to put away."""
         self._control.close()
-        try:
-            self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
+        self._process.wait()
         self._words.close()
 
 

@@ -24,7 +24,7 @@ from typing import Literal
 
 from probes.compile.tree_cache import Files, TreeCache
 from probes.errors import Unsupported
-from probes.kernel import btf_dump, tracefs
+from probes.kernel import btf, btf_dump, privilege, procfs, tracefs
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 MODULES = Path("/lib/modules")
@@ -49,7 +49,8 @@ _UAPI_TYPES = """
 """
 UAPI_TYPES = frozenset(_UAPI_TYPES.split())
 # Always there: what the PT_REGS macros read (arm64 casts to the second).
-BASE_TYPES = frozenset({"pt_regs", "user_pt_regs"})
+# And those by which a process is named (`who_c`).
+BASE_TYPES = frozenset({"pt_regs", "user_pt_regs", "task_struct", "pid", "upid", "pid_namespace"})
 
 CONSTANTS = """
     AF_UNSPEC 0 AF_UNIX 1 AF_INET 2 AF_INET6 10
@@ -78,6 +79,7 @@ DISTRIBUTION = {
     "files_struct": "linux/fdtable.h",
     "net": "net/net_namespace.h",
     "net_device": "linux/netdevice.h",
+    "pid_namespace": "linux/pid_namespace.h",
     "pt_regs": "linux/ptrace.h",
     "sk_buff": "linux/skbuff.h",
     "sock": "net/sock.h",
@@ -128,7 +130,8 @@ def tree(types: Collection[str]) -> Tree:
 
 
 def _from_btf(wanted: tuple[str, ...]) -> Tree:
-    place = _kept((*kernel(), *_generator(), *wanted), lambda: _btf_files(wanted))
+    identity = (*kernel(), *_situation(), *_generator(), *wanted)
+    place = _kept(identity, lambda: _btf_files(wanted))
     missing = (place / "missing").read_text().split()
     hooks = _include(place / "include" / "ebpftop" / "hooks.h")
     return Tree(place, (*TYPE_FLAGS, *hooks), "btf", frozenset(missing))
@@ -165,7 +168,7 @@ def _btf_files(wanted: tuple[str, ...]) -> Files:
         **_skeleton(),
         "include/ebpftop/kernel_types.h": text,
         "include/ebpftop/hooks.h": _text("hooks.h"),
-        "include/ebpftop/constants.h": _constants(),
+        "include/ebpftop/constants.h": _constants(have_btf=True),
         "missing": "\n".join(sorted(missing)) + "\n",
     }
 
@@ -285,11 +288,30 @@ def _version() -> tuple[str, str, str]:
     return major, minor, patch
 
 
-def _constants() -> str:
+def _constants(*, have_btf: bool = False) -> str:
     """Macros that BTF has no names for, unless the distribution's headers brought them."""
     words = [*CONSTANTS.split(), *(str(w) for pair in _errnos() for w in pair)]
+    words += [*_situation(), *(("HAVE_BTF", "1", *_task_helper()) if have_btf else ())]
     pairs = zip(words[::2], words[1::2], strict=True)
     return "".join(f"#ifndef {name}\n#define {name} {value}\n#endif\n" for name, value in pairs)
+
+
+def _task_helper() -> tuple[str, ...]:
+    """The number of the helper that gives a task with its type. Linux 5.11, BTF."""
+    named = btf.enum("bpf_func_id").items()
+    return next(
+        (("TASK_BTF", str(n)) for n, name in named if name == "BPF_FUNC_get_current_task_btf"), ()
+    )
+
+
+def _situation() -> tuple[str, ...]:
+    """What else C has to know, and may be another when the same kernel is asked again."""
+    locked = ("LOCKED_DOWN", "1") if privilege.lockdown() == "confidentiality" else ()
+    namespace = procfs.pid_namespace()
+    if namespace is None:
+        return locked
+    device, inode = namespace
+    return (*locked, "PIDNS", f"{inode}u", "PIDNS_DEV", f"{device}ull")
 
 
 def _errnos() -> list[tuple[str, int]]:

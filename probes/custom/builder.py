@@ -11,15 +11,16 @@ refused here already, with the names that are spelled alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
 from probes.custom import columns as own_columns
 from probes.custom import spec
-from probes.custom.source import REGISTERS, Reading, source
+from probes.custom.source import REGISTERS, UNDER_WAY, Reading, source
 from probes.custom.spec import FUNCTIONS, USER, Spec, SpecError
 from probes.errors import Gone, Unsupported
-from probes.kernel import btf, cgroups, kallsyms, tracefs
+from probes.kernel import btf, cgroups, kallsyms, pid_namespaces, tracefs
 from probes.kernel.tracefs import Field
 from probes.model import Hook, Program, Rung
 from probes.point import (
@@ -57,14 +58,21 @@ def hook(text: str) -> Hook:
     fields = _fields(wanted)
     groups = {str(c.value): _cgroup(str(c.value)) for c in wanted.where if c.name == "cgroup"}
     _known(wanted)
-    written = partial(source, wanted, fields=fields, cgroups=groups)
-    open = by_stack() if "stack" in wanted.by else by_columns()
+
+    def written(how: Reading) -> str:
+        groups.update({path: _cgroup(path) for path in groups})
+        return source(wanted, how, fields, groups)
+
+    changed = partial(_changed, groups, wanted.pid)
+    open = (
+        by_stack(under_way=UNDER_WAY) if "stack" in wanted.by else by_columns(under_way=UNDER_WAY)
+    )
     return Hook(
         name=str(wanted),
         title=wanted.point,
         answers=_answers(wanted),
         columns=own_columns.columns(wanted, fields),
-        ladder=_ladder(wanted, written, open),
+        ladder=tuple([replace(r, changed=changed) for r in _ladder(wanted, written, open)]),
         order=_ORDER,
         on_demand=True,
     )
@@ -134,6 +142,25 @@ def _cgroup(path: str) -> int:
         raise Gone(f"there is no cgroup {path} below {top}") from None
 
 
+def _changed(groups: dict[str, int], pid: int | None) -> str:
+    """What a condition names is a number: what comes later under the same name has another.
+
+    It is what the next program is made for.
+    """
+    said = [f"there is no process {pid} any more"] * (pid is not None and not _there(pid))
+    for path, id in groups.items():
+        try:
+            if _cgroup(path) != id:
+                said.append(f"{path} is another cgroup by now: detach it and attach it again")
+        except (Gone, Unsupported):
+            said.append(f"there is no cgroup {path} any more")
+    return "; ".join(said)
+
+
+def _there(pid: int) -> bool:
+    return Path(pid_namespaces.outermost(), str(pid)).exists()
+
+
 def _fields(wanted: Spec) -> Mapping[str, Field]:
     """The record's fields that are named. Raises Gone or Unsupported."""
     named = (*wanted.fields, *(c.name for c in wanted.where if c.name not in spec.OF_TASK))
@@ -191,7 +218,7 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
             "kprobe-multi",
             f"Linux 5.18, CONFIG_FPROBE, {_LOADS}",
             open,
-            source=written(REGISTERS),
+            source=lambda _: written(REGISTERS),
             programs=_programs(linked),
             misses=FEW_RETURNS if ends else "",
         ),
@@ -199,7 +226,7 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
             "kprobe",
             f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
             open,
-            source=written(REGISTERS),
+            source=lambda _: written(REGISTERS),
             programs=_programs(probed),
             misses=FEW_RETURNS if ends else "",
         ),
@@ -236,7 +263,13 @@ def _of_tracepoint(wanted: Spec, written: Callable[..., str], open: Open) -> tup
         tracefs = Tracepoint(wanted.category, wanted.place)
         kinds.append(("tracepoint", "Linux 4.7, tracefs", tracefs))
     return tuple(
-        Rung(name, f"{least}, {_LOADS}", open, source=written(Reading()), programs=_programs([at]))
+        Rung(
+            name,
+            f"{least}, {_LOADS}",
+            open,
+            source=lambda _: written(Reading()),
+            programs=_programs([at]),
+        )
         for name, least, at in kinds
     )
 
@@ -254,6 +287,6 @@ def _of_file(wanted: Spec, written: Callable[..., str], open: Open) -> Rung:
         "uprobe",
         "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
         open,
-        source=written(REGISTERS),
+        source=lambda _: written(REGISTERS),
         programs=_programs(at),
     )

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from probes.custom.spec import USER, Condition, Spec
 from probes.kernel.tracefs import Field
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.stacks import MAP
+from probes.toolkit.who_c import WHO
 
 TEXT = 32
 """Bytes of a field that is text; the last is zero."""
@@ -21,7 +22,7 @@ DEEPEST = 8
 """Calls of one thread in one another that are timed; further ones are counted only."""
 
 _TASK = {
-    "pid": "(u32)(bpf_get_current_pid_tgid() >> 32)",
+    "pid": "this_pid()",
     "uid": "(u32)bpf_get_current_uid_gid()",
     "cpu": "bpf_get_smp_processor_id()",
     "cgroup": "bpf_get_current_cgroup_id()",
@@ -36,8 +37,8 @@ _PARTS = {
     "none": "u64 all;",
 }
 _FILLED = {
-    "pid": f"key->pid = {_TASK['pid']}; bpf_get_current_comm(key->comm, 16);",
-    "comm": "bpf_get_current_comm(key->comm, 16);",
+    "pid": f"key->pid = {_TASK['pid']}; this_name(key->comm);",
+    "comm": "this_name(key->comm);",
     "cgroup": f"key->cgroup = {_TASK['cgroup']};",
     "cpu": f"key->cpu = {_TASK['cpu']};",
     "stack": f"key->pid = {_TASK['pid']};",
@@ -76,8 +77,8 @@ static inline __attribute__((always_inline)) s64 returned(u64 raw) {
 """
 
 _TIMING = """
-struct calls {{ u64 depth, at[{deepest}]; }};
-BPF_TABLE("lru_hash", u64, struct calls, under_way, 10240);
+struct calls {{ u64 number, depth, at[{deepest}]; }};
+BPF_TABLE("hash", u64, struct calls, under_way, 10240);
 
 /* The task: an execve() by a thread returns under another number than it was called by. */
 static inline __attribute__((always_inline)) u64 this_thread(void) {{
@@ -90,9 +91,12 @@ static inline __attribute__((always_inline)) void begun(void) {{
     if (!mine) {{
         under_way.update(&thread, &none);
         mine = under_way.lookup(&thread);
-        if (!mine)
+        if (!mine) {{
+            not_counted();
             return;
+        }}
     }}
+    mine->number = bpf_get_current_pid_tgid();
     if (mine->depth < {deepest})
         mine->at[mine->depth & {mask}] = now;
     mine->depth++;
@@ -110,6 +114,9 @@ static inline __attribute__((always_inline)) u64 ended(void) {{
     return bpf_ktime_get_ns() - mine->at[mine->depth & {mask}] + 2;
 }}
 """
+
+UNDER_WAY = {"under_way": lambda entry: int(entry[1]) & 0xFFFFFFFF}
+"""Where the number of a thread stands among calls that are timed (`readers.Uncounted`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +168,10 @@ def source(
             " TALLY(slot, all, timed, 1); TALLY(slot, all, total_ns, took);"
             " TALLY(slot, all, latency[bucket], 1); }"
         ]
-    parts = [_tables(spec, known), _RESULT if spec.reads_result else ""]
+    parts = [WHO, _tables(spec, known), _RESULT if spec.reads_result else ""]
     if spec.latency:
         parts += [
+            UNCOUNTED,
             _TIMING.format(deepest=DEEPEST, mask=DEEPEST - 1),
             _function("enter", how, [*wanted, "begun();"]),
         ]
@@ -247,6 +255,6 @@ def _same_name(comm: str) -> str:
     raw = comm.encode().ljust(16, b"\0")
     first, second = (int.from_bytes(half, sys.byteorder) for half in (raw[:8], raw[8:]))
     return (
-        "({ u64 _name[2] = {}; bpf_get_current_comm(_name, 16); "
+        "({ u64 _name[2] = {}; this_name((char *)_name); "
         f"_name[0] == {first:#x}ULL && _name[1] == {second:#x}ULL; }})"
     )

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
@@ -249,23 +250,26 @@ class Rules:
 
     def add(self, interface: str, rule: Rule) -> Enforced:
         """Raises ProbeError."""
-        ifindex = self.check(interface)
+        link = self._link(interface)
         with self._lock:
-            made = Enforcement(self._compiler, interface, ifindex, self._tell)
-            enforcement = self._by_index.setdefault(ifindex, made)
+            made = Enforcement(self._compiler, link.name, link.ifindex, self._tell)
+            enforcement = self._by_index.setdefault(link.ifindex, made)
         self._refused.pop((interface, rule.what), None)
         return enforcement.add(rule)
 
     def check(self, interface: str) -> int:
         """The number of an interface that may have rules. Raises ProbeError where none may be."""
+        return self._link(interface).ifindex
+
+    def _link(self, interface: str) -> route.Interface:
         if self._observe_only:
             raise Denied("--observe-only: nothing is dropped, and nothing attached in a data path")
-        link = next((link for link in route.links() if link.name == interface), None)
+        link = route.named(interface)
         if link is None:
             raise Gone(f"there is no interface {printable(interface)}")
         if link.kind == "loopback":
             raise Unsupported("the loopback takes no drop rules: this host talks to itself on it")
-        return link.ifindex
+        return link
 
     def cautions(self, interface: str, rule: Rule) -> Cautions:
         """What to know before it is added. Raises ProbeError where it may not be."""
@@ -277,8 +281,11 @@ class Rules:
 
     def remove(self, interface: str, rule: Rule) -> None:
         self._refused.pop((interface, rule.what), None)
+        names = {interface}
+        with suppress(ProbeError):
+            names |= {link.name} if (link := route.named(interface)) else set()
         for enforcement in self._all():
-            if any(e.interface == interface for e in enforcement.shown()):
+            if any(e.interface in names for e in enforcement.shown()):
                 enforcement.remove(rule)
 
     def shown(self) -> tuple[Enforced, ...]:

@@ -8,8 +8,8 @@ show a terminal to somebody (sshd and the like by name, others by the terminals 
   terminals open, to the sshd of each,
 - from who shows a terminal over UNIX sockets to its clients (dtach, an X server),
 - from a connection that comes from this host itself to the process at its other end, a proxy
-  before sshd or `ssh -R`, in a container as well, and what that has started (ProxyCommand); and so
-  on to the connection that comes from outside.
+  before sshd or `ssh -R`, in a container as well, what that has started (ProxyCommand), and what it
+  is joined to by a UNIX socket; and so on to the connection that comes from outside.
 
 All connections of these processes are spared, so rather too many than one too few.
 """
@@ -246,8 +246,10 @@ class _Look:
 
     def _clients(self, p: Process) -> Iterable[int]:
         """Of who shows a terminal: those that it shows it to over UNIX sockets."""
-        inodes = p.sockets if p.masters else ()
-        peers = (self._unix[inode] for inode in inodes if inode in self._unix)
+        return self._at_unix_ends(p) if p.masters else ()
+
+    def _at_unix_ends(self, p: Process) -> Iterable[int]:
+        peers = (self._unix[inode] for inode in p.sockets if inode in self._unix)
         return (pid for peer in peers for pid in self._processes.holders(peer))
 
     @cached_property
@@ -264,6 +266,8 @@ class _Look:
             began = set(self._processes.children(p.pid))
             self._in_containers |= began if p.pid in self._in_containers else set()
             found |= began
+            if all(self._within(s) for s in self._held(p)):  # it is come to otherwise: two socats
+                found.update(self._at_unix_ends(p))
         self._proxies |= {pid for pid in found if not _daemon(self._processes.by_pid[pid])}
         return found
 

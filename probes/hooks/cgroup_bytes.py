@@ -19,11 +19,13 @@ from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm
 from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, row_of
+from probes.toolkit.who_c import WHO_AT_CGROUP
 from probes.units import DASH, Unit
 
 # A socket's owner is who makes it. What accept() makes has none at first: it is looked up.
 _SOURCE = (
-    """
+    WHO_AT_CGROUP
+    + """
 struct who { u64 cgroup; u32 pid, unused; char comm[16]; };
 struct slot { u64 tx_packets, tx_bytes, rx_packets, rx_bytes; };
 struct owner { u32 pid; char comm[16]; };
@@ -35,9 +37,9 @@ BPF_TABLE("lru_hash", u64, struct owner, owners, 16384);
 BPF_TABLE("lru_hash", u64, u32, strangers, 1024);
 
 int created(struct bpf_sock *ctx) {
-    struct owner owner = {.pid = bpf_get_current_pid_tgid() >> 32};
+    struct owner owner = {.pid = this_pid()};
     u64 cookie = SOCKET_COOKIE(ctx);
-    bpf_get_current_comm(owner.comm, sizeof(owner.comm));
+    this_name(owner.comm);
     owners.update(&cookie, &owner);
     return 1;
 }

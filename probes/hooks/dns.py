@@ -9,41 +9,45 @@ from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.point import Uprobe, Uretprobe
 from probes.toolkit import decode
 from probes.toolkit.columns import latency
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.libraries import LIBC, Probed, following, own_libc
-from probes.toolkit.readers import logged
+from probes.toolkit.readers import logged, thread_of
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 # A call is under way once for each thread: where two programs run at one function, the second
 # finds it begun, or counted already.
 _SOURCE = (
-    """
+    WHO
+    + """
 struct who { u64 pid; char comm[16]; char host[64]; };
 struct slot { u64 lookups, failed, error, total_ns, latency[40]; };
 struct asked { u64 at; char host[64]; };
 struct event { u64 ns, pid, error; char comm[16]; char host[64]; };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
-BPF_TABLE("lru_hash", u64, struct asked, under_way, 4096);
+BPF_TABLE("hash", u64, struct asked, under_way, 4096);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 1024);
 """
     + everything()
+    + UNCOUNTED
     + """
 
 int lookup(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     struct asked asked = {.at = bpf_ktime_get_ns()};
     bpf_probe_read_user_str(asked.host, sizeof(asked.host), (void *)PT_REGS_PARM1(ctx));
-    under_way.update(&thread, &asked);
+    if (under_way.update(&thread, &asked))
+        not_counted();
     return 0;
 }
 
 int answer(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid(), *missed;
     struct asked *asked = under_way.lookup(&thread);
-    struct event event = {.pid = thread >> 32, .error = -(s64)(int)PT_REGS_RC(ctx)};
-    struct who key = {.pid = thread >> 32};
+    struct event event = {.error = -(s64)(int)PT_REGS_RC(ctx)};
+    struct who key = {};
     struct slot *slot, *zero, *all = sum_of_all();
     u32 first = 0;
     if (!asked)
@@ -52,7 +56,8 @@ int answer(struct pt_regs *ctx) {
     __builtin_memcpy(event.host, asked->host, 64);
     __builtin_memcpy(key.host, asked->host, 64);
     under_way.delete(&thread);
-    bpf_get_current_comm(event.comm, 16);
+    event.pid = key.pid = this_pid();
+    this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
     slot = rows.lookup(&key);
     if (!slot && (zero = blank.lookup(&first))) {
@@ -97,6 +102,7 @@ def _entry(e: Mapping[str, Any]) -> Row:
 
 _PROGRAMS = (Probed("lookup", "getaddrinfo"), Probed("answer", "getaddrinfo", returns=True))
 _PID = "process that asked"
+_UNDER_WAY = {"under_way": thread_of}
 
 HOOK = Hook(
     name="dns",
@@ -124,7 +130,7 @@ HOOK = Hook(
         Rung(
             "uprobe",
             "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
-            following(logged(_entry), {LIBC: _PROGRAMS}),
+            following(logged(_entry, under_way=_UNDER_WAY), {LIBC: _PROGRAMS}),
             source=_SOURCE,
             programs=(
                 Program("answer", Uretprobe(own_libc(), "getaddrinfo")),

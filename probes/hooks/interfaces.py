@@ -9,8 +9,8 @@ from time import monotonic
 from probes.kernel import bpf
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.toolkit.links import MADE, Made
 from probes.toolkit.readers import row_from
-from probes.toolkit.tick_cache import once
 from probes.units import Unit
 
 
@@ -19,7 +19,7 @@ def _packets(name: str, title: str, help: str) -> Column:
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    addresses = _Addresses()
+    addresses, made = _Addresses(), Made(opening)
     names: dict[int, str] = {}
     drivers: dict[int, str] = {}
 
@@ -29,12 +29,15 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         if link.ifindex not in drivers:
             drivers[link.ifindex] = _driver(link.name) if link.kind == "physical" else ""
         known["driver"] = drivers[link.ifindex]
+        known["made"] = made.of(link.ifindex)
         known["xdp_program"] = programs_on(link, names)
         known["addresses"] = " ".join(addresses)
         return row_from(opening.hook.stored, known)
 
     def read() -> Reading:
-        links = once(route.links)
+        links = made.asked(route.links)
+        for ifindex in made.anew:
+            drivers.pop(ifindex, None)
         known = addresses.of(links)
         return Reading([row(link, known.get(link.ifindex, ())) for link in links])
 
@@ -89,6 +92,7 @@ HOOK = Hook(
             label=False,
             help="number; stays when renamed",
         ),
+        MADE,
         Column("interface", "Interface", width=15, label=True, help="the interface's name"),
         Column("kind", "Kind", width=8, help="loopback, physical, or the virtual device's type"),
         Column("state", "State", width=7, help="operational state (IFLA_OPERSTATE)"),

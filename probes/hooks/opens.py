@@ -11,48 +11,58 @@ from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fentry, Fexit, Kprobe, Kretprobe, Tracepoint
 from probes.toolkit import decode
-from probes.toolkit.counters_c import everything
-from probes.toolkit.readers import logged
+from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit.readers import logged, thread_of
 from probes.toolkit.syscalls_c import compat
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _NONE_SEES = (
-    "what io_uring opens, what is opened by a handle, and what seccomp refuses are not seen"
+    "what io_uring opens, what is opened by a handle, what seccomp refuses, and opens that a "
+    "signal ends (EINTR) are not seen"
 )
+_MALFORMED = "malformed calls of openat2() are not seen"
 _OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
 _TYPES = ("pt_regs",)
 
 # The name is read when the call returns: the kernel has read it by then, so that it is in memory.
 _COUNT = (
-    """
+    WHO
+    + """
 struct who { u64 pid; char comm[16]; };
 struct slot { u64 opens, failed, error; };
 struct event { u64 pid; s64 result; char comm[16], path[240]; };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
-BPF_TABLE("lru_hash", u64, u64, calls, 8192);
+BPF_TABLE("hash", u64, u64, calls, 8192);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 8192);
 """
     + everything()
+    + UNCOUNTED
     + """
 
 static inline void begun(u64 path) {
     u64 thread = bpf_get_current_pid_tgid();
-    calls.update(&thread, &path);
+    if (calls.update(&thread, &path))
+        not_counted();
 }
 
 static inline void ended(s64 result) {
     u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread), *missed;
-    struct event event = {.pid = thread >> 32, .result = result};
-    struct who key = {.pid = thread >> 32};
+    struct event event = {.pid = this_pid(), .result = result};
+    struct who key = {.pid = event.pid};
     struct slot none = {}, *slot, *all = sum_of_all();
     u32 first = 0;
     if (!path)
         return;
+    if (result <= -512 && result >= -516) { /* ERESTART*: it is begun again */
+        calls.delete(&thread);
+        return;
+    }
     bpf_probe_read_user_str(event.path, sizeof(event.path), (void *)*path);
     calls.delete(&thread);
-    bpf_get_current_comm(event.comm, 16);
+    this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
     slot = rows.lookup(&key);
     if (!slot) {
@@ -154,7 +164,7 @@ def _error(number: Any) -> str:
     return decode.errno_name(number) if number else "-"
 
 
-_OPEN = logged(_entry)
+_OPEN = logged(_entry, under_way={"calls": thread_of})
 
 HOOK = Hook(
     name="opens",
@@ -183,7 +193,7 @@ HOOK = Hook(
                 Program("leave", Fexit("do_sys_openat2")),
                 Program("enter", Fentry("do_sys_openat2")),
             ),
-            misses=_NONE_SEES,
+            misses=f"{_MALFORMED}; {_NONE_SEES}",
         ),
         Rung(
             "kprobe",
@@ -195,7 +205,7 @@ HOOK = Hook(
                 Program("leave", Kretprobe("do_sys_openat2")),
                 Program("enter", Kprobe("do_sys_openat2")),
             ),
-            misses=f"{FEW_RETURNS}; {_NONE_SEES}",
+            misses=f"{FEW_RETURNS}; {_MALFORMED}; {_NONE_SEES}",
         ),
         # Only these calls run it; what follows runs at every system call.
         Rung(

@@ -8,6 +8,7 @@ from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import Samples
 from probes.toolkit import decode
 from probes.toolkit.stacks import MAP, by_stack
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 HERTZ = 49
@@ -15,7 +16,8 @@ HERTZ = 49
 
 # In an interrupt that nothing holds off: no map that allocates or evicts. What has no room is lost.
 _SOURCE = (
-    """
+    WHO
+    + """
 struct who { u64 pid; s64 kernel, user; char comm[16]; };
 struct slot { u64 samples; };
 BPF_TABLE("percpu_hash", struct who, struct slot, rows, 16384);
@@ -24,15 +26,15 @@ BPF_TABLE("percpu_array", u32, u64, lost, 1);
     + MAP
     + """
 int sample(u64 *ctx) {
-    struct who key = {.pid = bpf_get_current_pid_tgid() >> 32};
+    struct who key = {.pid = this_pid()};
     struct slot once = {.samples = 1}, *slot;
     u32 first = 0;
     u64 *missed;
-    if (!key.pid)
+    if (!(u32)bpf_get_current_pid_tgid())
         return 0; /* idle */
     key.kernel = stacks.get_stackid(ctx, 0);
     key.user = stacks.get_stackid(ctx, BPF_F_USER_STACK);
-    bpf_get_current_comm(key.comm, 16);
+    this_name(key.comm);
     slot = rows.lookup(&key);
     if (slot)
         slot->samples++;

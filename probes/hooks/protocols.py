@@ -27,7 +27,7 @@ APPLICATIONS = ("-", "dns", "quic")
 _COUNT = """
 struct kind { u32 ifindex; u16 ethertype; u8 protocol, application; u32 outward; };
 struct slot { u64 packets, bytes, looked_at; };
-struct total { u64 seen; };
+struct total { u64 seen, uncounted; };
 struct one { u32 factor; };
 BPF_TABLE("percpu_hash", struct kind, struct slot, rows, 4096);
 BPF_TABLE("percpu_hash", u32, struct total, totals, 1024);
@@ -66,8 +66,11 @@ static inline void look(CONTEXT, u32 outward) {
     kind.protocol = packet.family ? packet.protocol : 0;
     kind.application = application(ctx, &packet);
     slot = rows.lookup_or_try_init(&kind, &none);
-    if (!slot)
+    if (!slot) {
+        if (total)
+            total->uncounted += segments * factor;
         return;
+    }
     slot->packets += segments * factor;
     slot->bytes += LENGTH * factor;
     slot->looked_at += segments;
@@ -106,7 +109,8 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     # The maps are shared by all targets, and this one may have been counted before.
     for entry in _mine(opening):
         rows.delete(entry[:-3])  # what is not its three counters
-    totals.delete((opening.ifindex,))
+    totals.update((opening.ifindex,), (0, 0))
+    opening.stack.callback(totals.delete, (opening.ifindex,))
     factors.update((opening.ifindex,), (1,))
     before, factor = (monotonic(), 0), 1
 
@@ -122,7 +126,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
                 factors.update((opening.ifindex,), (wanted,))
                 factor = wanted
         before = now
-        return Reading(found)
+        return Reading(found, int(total[2]) if total else 0)
 
     return read
 

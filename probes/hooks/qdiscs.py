@@ -7,8 +7,8 @@ from collections.abc import Callable
 from probes.errors import Gone
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.toolkit.links import MADE, Made
 from probes.toolkit.readers import interface_name, row_from
-from probes.toolkit.tick_cache import once
 from probes.units import Unit
 
 _SPECIAL = {route.ROOT: "root", route.CLSACT: "ingress"}
@@ -21,19 +21,23 @@ def _number(handle: int) -> str:
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
+    made = Made(opening)
+
     def rows() -> list[Row]:
-        return [row for qdisc in once(route.qdiscs) if (row := _row(opening, qdisc)) is not None]
+        found = made.asked(route.qdiscs)
+        return [row for qdisc in found if (row := _row(opening, qdisc, made)) is not None]
 
     return lambda: Reading(rows())
 
 
-def _row(opening: Opening, qdisc: route.Qdisc) -> Row | None:
+def _row(opening: Opening, qdisc: route.Qdisc, made: Made) -> Row | None:
     try:
         name = interface_name(qdisc.ifindex)
     except Gone:
         return None  # since the list was made
     known: dict[str, Value] = {
         "ifindex": qdisc.ifindex,
+        "made": made.of(qdisc.ifindex),
         "interface": name,
         "kind": qdisc.kind,
         "handle": _number(qdisc.handle),
@@ -70,6 +74,7 @@ HOOK = Hook(
             label=False,
             help="the interface's number",
         ),
+        MADE,
         Column("interface", "Interface", width=15, label=True, help="the interface's name"),
         Column(
             "kind", "Kind", width=8, label=True, help="the discipline: fq_codel, mq, clsact, ..."

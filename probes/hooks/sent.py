@@ -6,15 +6,17 @@ from typing import Any
 
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import comm, packet_protocol
 from probes.toolkit.readers import by_columns
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _TYPES = ("sock",)
 _COUNT = (
-    """
+    WHO
+    + """
 struct who { u64 pid, protocol; char comm[16]; };
 struct slot { u64 bytes, sends, failed; };
 BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
@@ -23,9 +25,11 @@ BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
     + """
 
 static inline void sent(u64 protocol, int result) {
-    struct who key = {.pid = bpf_get_current_pid_tgid() >> 32, .protocol = protocol};
+    if (result <= -512 && result >= -516) /* ERESTART*: a signal came, it is begun again */
+        return;
+    struct who key = {.pid = this_pid(), .protocol = protocol};
     struct slot none = {}, *slot, *all = sum_of_all();
-    bpf_get_current_comm(key.comm, 16);
+    this_name(key.comm);
     slot = rows.lookup(&key);
     if (!slot) {
         rows.insert(&key, &none);
@@ -53,21 +57,30 @@ int tcp_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
 int tcp_page_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[5]); return 0; }
 int tcp_bpf_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
 int tls_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
+int tls_page_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[5]); return 0; }
 int mptcp_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
 int udp_sent(u64 *ctx) {
-    if (ARG(ctx, 0, struct sock *)->__sk_common.skc_family == AF_INET)
+    struct sock *sk = ARG(ctx, 0, struct sock *);
+    if (sk->__sk_common.skc_family == AF_INET && sk->sk_protocol == IPPROTO_UDP)
         sent(IPPROTO_UDP, ctx[3]);
     return 0;
 }
-int udp6_sent(u64 *ctx) { sent(IPPROTO_UDP, ctx[3]); return 0; }
+int udp6_sent(u64 *ctx) {
+    if (ARG(ctx, 0, struct sock *)->sk_protocol == IPPROTO_UDP)
+        sent(IPPROTO_UDP, ctx[3]);
+    return 0;
+}
 """
-_KPROBE = """
-BPF_TABLE("lru_hash", u64, u64, inside, 8192);
+_KPROBE = (
+    UNCOUNTED
+    + """
+BPF_TABLE("hash", u64, u64, inside, 8192);
 
 int tcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int tcp_page_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int tcp_bpf_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int tls_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
+int tls_page_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int mptcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
 int udp_sent(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
@@ -77,7 +90,8 @@ int udp_sent(struct pt_regs *ctx) {
 }
 int udp6_begins(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid(), yes = 1;
-    inside.update(&thread, &yes);
+    if (inside.update(&thread, &yes))
+        not_counted();
     return 0;
 }
 int udp6_sent(struct pt_regs *ctx) {
@@ -87,6 +101,7 @@ int udp6_sent(struct pt_regs *ctx) {
     return 0;
 }
 """
+)
 _TYPED = """
 int any_sent(u64 *ctx) {
     struct sock *sk = ARG(ctx, 0, struct sock *);
@@ -99,6 +114,11 @@ int any_sent(u64 *ctx) {
 _MAPPED = "what goes through programs on messages (sk_msg) is not seen"
 _PAGES = "what sendfile() sends by a way of its own (before Linux 6.5) is not seen"
 _TLS = "what the kernel encrypts (kTLS) is not seen"
+_TLS_PAGES = (
+    "what sendfile() has encrypted (kTLS) by a way of its own (before Linux 6.5) is not seen"
+)
+_CARD = "what a network card encrypts (kTLS) is not seen"
+_LITE = "UDP-Lite is counted as UDP"
 _MPTCP = "what is sent by MPTCP is not seen"
 
 
@@ -125,7 +145,10 @@ HOOK = Hook(
             help="payload that the kernel took from its calls",
         ),
         Column("sends", "Sends", Unit.COUNT, Kind.COUNTER, "sends", help="calls that send"),
-        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="that gave an errno"),
+        Column(
+            "failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed",
+            help="that gave an errno; not what a signal ended",
+        ),
     ),
     ladder=(
         Rung(
@@ -141,8 +164,10 @@ HOOK = Hook(
                 Program("tcp_bpf_sent", Fexit("tcp_bpf_sendmsg"), True, _MAPPED),
                 Program("tcp_page_sent", Fexit("tcp_sendpage"), True, _PAGES),
                 Program("tls_sent", Fexit("tls_sw_sendmsg"), True, _TLS),
+                Program("tls_page_sent", Fexit("tls_sw_sendpage"), True, _TLS_PAGES),
                 Program("mptcp_sent", Fexit("mptcp_sendmsg"), True, _MPTCP),
             ),
+            misses=_CARD,
         ),
         Rung(
             "kprobe",
@@ -158,9 +183,10 @@ HOOK = Hook(
                 Program("tcp_bpf_sent", Kretprobe("tcp_bpf_sendmsg"), True, _MAPPED),
                 Program("tcp_page_sent", Kretprobe("tcp_sendpage"), True, _PAGES),
                 Program("tls_sent", Kretprobe("tls_sw_sendmsg"), True, _TLS),
+                Program("tls_page_sent", Kretprobe("tls_sw_sendpage"), True, _TLS_PAGES),
                 Program("mptcp_sent", Kretprobe("mptcp_sendmsg"), True, _MPTCP),
             ),
-            misses=FEW_RETURNS,
+            misses=f"{FEW_RETURNS}; {_CARD}; {_LITE}",
         ),
         Rung(
             "btf-tracepoint",
@@ -169,6 +195,7 @@ HOOK = Hook(
             source=_COUNT + _TYPED,
             types=_TYPES,
             programs=(Program("any_sent", BtfTracepoint("sock_send_length")),),
+            misses=_PAGES,
         ),
     ),
     order=72,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from probes.model import Column, Hook, Kind, Program, Reach, Rung
 from probes.point import AttachType, CgroupLink, SkMsgAttach, SkMsgLink
 from probes.toolkit import sockets_c
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import address
 from probes.toolkit.readers import by_columns
 from probes.units import Unit
@@ -20,12 +20,13 @@ from probes.units import Unit
 _SOURCE = (
     sockets_c.MAPPED
     + """
-struct pair { u8 laddr[16], raddr[16]; u32 lport, rport; };
+struct pair { u8 laddr[24], raddr[24]; u32 lport, rport; };
 struct slot { u64 messages, bytes; };
 BPF_SOCKHASH(sockets, struct pair, 16384);
 BPF_TABLE("lru_hash", struct pair, struct slot, rows, 8192);
 """
     + everything()
+    + UNCOUNTED
     + sockets_c.OF_SOCK_OPS.replace("ends_of", "ends_of_socket")
     + sockets_c.OF_SK_MSG
     + """
@@ -35,7 +36,9 @@ int established(struct bpf_sock_ops *ctx) {
     if (op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
         return 1;
     ends_of_socket(ctx, pair.laddr, pair.raddr, &pair.lport, &pair.rport);
-    sockets.sock_hash_update(ctx, &pair, BPF_ANY);
+    long full = sockets.sock_hash_update(ctx, &pair, BPF_ANY); /* bcc makes a statement of it */
+    if (full)
+        not_counted(); /* none of its messages is seen */
     return 1;
 }
 
@@ -56,7 +59,7 @@ int message(struct sk_msg_md *ctx) {
 def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
     return Rung(
         name,
-        f"{least}, cgroup v2, CAP_BPF, CAP_NET_ADMIN",
+        f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         by_columns("rows"),
         source=_SOURCE,
         programs=(
@@ -89,7 +92,7 @@ HOOK = Hook(
     ),
     ladder=(
         _rung("sk_msg-link", "Linux 6.12", SkMsgLink("sockets")),
-        _rung("sk_msg-attach", "Linux 5.7", SkMsgAttach("sockets")),
+        _rung("sk_msg-attach", "Linux 5.9", SkMsgAttach("sockets")),
     ),
     reach=Reach.DATA_PATH,
     risk="what is sent over new connections takes another way",

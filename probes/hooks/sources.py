@@ -125,7 +125,8 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     for entry in rows.rows():
         if entry[mine] == opening.ifindex:
             rows.delete(entry[:-3])  # what is not its three counters
-    totals.delete((opening.ifindex,))
+    totals.update((opening.ifindex,), (0,))
+    opening.stack.callback(totals.delete, (opening.ifindex,))
     lost = 0
 
     def read() -> Reading:

@@ -13,11 +13,13 @@ from probes.toolkit.columns import latency
 from probes.toolkit.counters_c import everything
 from probes.toolkit.readers import by_columns
 from probes.toolkit.syscalls_c import rungs, source
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 # The name is that of the latest call: a process may exec() in between.
 _COUNT = (
-    """
+    WHO
+    + """
 struct slot { u64 calls, errors, total_ns; char comm[16]; u64 latency[40]; };
 struct sum { u64 calls, errors, total_ns, latency[40]; };
 BPF_TABLE("lru_hash", u32, struct slot, rows, 4096);
@@ -25,7 +27,7 @@ BPF_TABLE("lru_hash", u32, struct slot, rows, 4096);
     + everything("struct sum")
     + """
 static inline void count(u32 id, u64 ns, long result, int timed) {
-    u32 pid = bpf_get_current_pid_tgid() >> 32;
+    u32 pid = this_pid();
     struct slot zero = {}, *slot = rows.lookup(&pid);
     struct sum *all = sum_of_all();
     if (!slot) {
@@ -33,7 +35,7 @@ static inline void count(u32 id, u64 ns, long result, int timed) {
         slot = rows.lookup(&pid);
     }
     if (slot)
-        bpf_get_current_comm(slot->comm, sizeof(slot->comm));
+        this_name(slot->comm);
     TALLY(slot, all, calls, 1);
     if (timed) {
         u64 bucket = bucket_of(ns, 40);

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
 from functools import partial
+from math import inf
 
+from probes.analysis.snapshot import Trail
 from probes.kernel import privilege, procfs, syscall_table
 from probes.model import Column, Hook, Kind, Opening, Reading, Rung
 from probes.toolkit import decode
@@ -64,30 +67,58 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     tables = [opening.tables[name] for name in ("rows", "foreign")]
     columns = opening.hook.stored
     readers = [(table, row_of(columns, table), table.fields["calls"]) for table in tables]
-    errnos, mostly = opening.tables["errnos"], [c.name for c in columns].index("top_errno")
+    errnos, names = opening.tables["errnos"], [c.name for c in columns]
+    mostly, share, recent = names.index("top_errno"), names.index("top_share"), Recent()
 
     def read() -> Reading:
-        most = _most(errnos.rows())
+        seen = {(int(id), int(error)): int(n) for id, error, n in errnos.rows()}
+        most = most_frequent(recent.added(seen, time.monotonic()))
         made = []
         for table, row, calls in readers:
             for entry in table.used():
                 if entry[calls]:
                     plain = list(row(entry))
-                    plain[mostly] = most.get(int(entry[0]))
+                    plain[mostly], plain[share] = most.get(int(entry[0]), (None, None))
                     made.append(tuple(plain))
         return Reading(made)
 
     return read
 
 
-def _most(failures: list[tuple[int | bytes, ...]]) -> dict[int, str]:
-    """The most frequent errno of each system call that failed."""
+Failures = Mapping[tuple[int, int], int]
+"""How often each system call gave each errno."""
+
+
+class Recent:
+    """What was added in the last ten seconds, of counts that are read now and then."""
+
+    _LEAST = 0.9
+    """Seconds between two that are kept."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[float, Failures]] = deque([(-inf, {})])
+
+    def added(self, seen: Failures, now: float) -> dict[tuple[int, int], int]:
+        """Of these counts, at that moment (seconds). One that went back began anew."""
+        kept = self._kept
+        while len(kept) > 1 and kept[1][0] <= now - Trail.WINDOW:
+            kept.popleft()
+        base = kept[0][1]
+        if now - kept[-1][0] >= self._LEAST:
+            kept.append((now, seen))
+        added = {what: n - base.get(what, 0) for what, n in seen.items()}
+        return {what: n if n >= 0 else seen[what] for what, n in added.items() if n}
+
+
+def most_frequent(failures: Failures) -> dict[int, tuple[str, float]]:
+    """Of each system call that failed its most frequent errno, and how many percent have it."""
     by_call: dict[int, dict[int, int]] = defaultdict(dict)
-    for id, error, times in failures:
-        by_call[int(id)][int(error)] = int(times)
+    for (id, error), times in failures.items():
+        by_call[id][error] = times
+    most = {id: max(errors, key=lambda e: (errors[e], -e)) for id, errors in by_call.items()}
     return {
-        id: decode.errno_name(max(errors, key=lambda e: (errors[e], -e)))
-        for id, errors in by_call.items()
+        id: (decode.errno_name(error), 100 * by_call[id][error] / sum(by_call[id].values()))
+        for id, error in most.items()
     }
 
 
@@ -121,7 +152,8 @@ HOOK = Hook(
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
         Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
-        Column("top_errno", "Mostly", width=10, help="the most frequent errno since attach"),
+        Column("top_errno", "Mostly", width=10, help="the most frequent errno of the last 10 s"),
+        Column("top_share", "Share", Unit.PERCENT, help="its share of the errors of the last 10 s"),
         *latency("latency", "time in the call"),
     ),
     ladder=(

@@ -241,4 +241,5 @@ HOOK = Hook(
         Rung("netlink", "nothing (TCX: CAP_NET_ADMIN)", _from_netlink, from_zero=False),
     ),
     order=42,
+    rows_go=True,
 )

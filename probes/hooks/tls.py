@@ -9,9 +9,10 @@ from probes.model import Column, Hook, Kind, Opening, Program, Row, Rung, Value
 from probes.point import Uprobe
 from probes.toolkit import decode
 from probes.toolkit.columns import latency
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.libraries import Probed, following, own_libc
-from probes.toolkit.readers import logged
+from probes.toolkit.readers import logged, thread_of
+from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 # A handshake may take several calls: it begins with the first one on a session, and each call
@@ -19,7 +20,8 @@ from probes.units import Unit
 # a session that is freed before that was given up. A call within another one (SSL_connect calls
 # SSL_do_handshake) is of the same session, and decides it once.
 _SOURCE = (
-    """
+    WHO
+    + """
 #define OPENSSL 1
 #define GNUTLS 2
 #define GIVEN_UP 4096
@@ -29,21 +31,22 @@ struct session { u64 pid, object; };
 struct begin { u64 at, undecided; };
 struct event { u64 ns, pid, library, error; char comm[16]; };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
-BPF_TABLE("lru_hash", struct session, struct begin, under_way, 8192);
-BPF_TABLE("lru_hash", u64, u64, calls, 4096);
-BPF_TABLE("lru_hash", u64, u64, questions, 4096);
+BPF_TABLE("hash", struct session, struct begin, under_way, 8192);
+BPF_TABLE("hash", u64, u64, calls, 4096);
+BPF_TABLE("hash", u64, u64, questions, 4096);
 BPF_TABLE("lru_hash", struct who, u64, versions, 4096);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
 BPF_TABLE("array", u32, u64, lost, 1);
 BPF_QUEUE(events, struct event, 1024);
 """
     + everything()
+    + UNCOUNTED
     + """
 
 static inline void who_is(struct who *who, u64 library) {
-    who->pid = bpf_get_current_pid_tgid() >> 32;
+    who->pid = this_pid();
     who->library = library;
-    bpf_get_current_comm(who->comm, 16);
+    this_name(who->comm);
 }
 
 static inline void called(u64 object) {
@@ -51,12 +54,13 @@ static inline void called(u64 object) {
     struct session session = {.pid = thread >> 32, .object = object};
     struct begin now = {.at = bpf_ktime_get_ns()};
     under_way.insert(&session, &now);
-    calls.update(&thread, &object);
+    if (!under_way.lookup(&session) || calls.update(&thread, &object))
+        not_counted();
 }
 
 static inline void decided(struct session *session, u64 library, u64 error) {
     struct begin *begun = under_way.lookup(session);
-    struct event event = {.pid = session->pid, .library = library, .error = error};
+    struct event event = {.library = library, .error = error};
     struct who key = {};
     struct slot *slot, *zero, *all = sum_of_all();
     u32 first = 0;
@@ -66,6 +70,7 @@ static inline void decided(struct session *session, u64 library, u64 error) {
     event.ns = bpf_ktime_get_ns() - begun->at;
     under_way.delete(session);
     who_is(&key, library);
+    event.pid = key.pid;
     __builtin_memcpy(event.comm, key.comm, 16);
     slot = rows.lookup(&key);
     if (!slot && (zero = blank.lookup(&first))) {
@@ -116,8 +121,8 @@ int openssl_why(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     struct session session = {.pid = thread >> 32, .object = PT_REGS_PARM1(ctx)};
     struct begin *begun = under_way.lookup(&session);
-    if (begun && begun->undecided)
-        questions.update(&thread, &session.object);
+    if (begun && begun->undecided && questions.update(&thread, &session.object))
+        not_counted();
     return 0;
 }
 int openssl_because(struct pt_regs *ctx) {
@@ -221,6 +226,7 @@ def _versions(opening: Opening) -> Callable[[], Callable[[Row], Mapping[str, Val
 
 
 _PID = "process that shakes hands"
+_UNDER_WAY = {"under_way": lambda entry: int(entry[0]), "calls": thread_of, "questions": thread_of}
 
 HOOK = Hook(
     name="tls",
@@ -254,7 +260,7 @@ HOOK = Hook(
         Rung(
             "uprobe",
             "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
-            following(logged(_entry, _versions), _FOLLOWED),
+            following(logged(_entry, _versions, _UNDER_WAY), _FOLLOWED),
             source=_SOURCE,
             # Shows whether uprobes can be had; nothing calls this function.
             programs=(Program("idle", Uprobe(own_libc(), "lcong48")),),

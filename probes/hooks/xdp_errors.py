@@ -14,7 +14,8 @@ from probes.kernel.procfs import netns
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung
 from probes.point import BtfTracepoint, Point, RawTracepoint
 from probes.toolkit.decode import errno_name
-from probes.toolkit.readers import name_or_number, record
+from probes.toolkit.links import interface_in
+from probes.toolkit.readers import record
 from probes.toolkit.tick_cache import once
 from probes.units import DASH, Unit
 
@@ -27,7 +28,7 @@ MOST = 1024
 # trace_xdp_devmap_xmit(from, to, sent, lost, err), and trace_xdp_bulk_tx(dev, sent, lost, err) for
 # those sent back (include/trace/events/xdp.h, as it is since Linux 5.6).
 _CORE = """
-struct what { u32 ifindex, to, act, error; };
+struct what { u32 ifindex, to, to_netns, act, error; };
 struct slot { u64 packets; };
 BPF_TABLE("percpu_hash", struct what, struct slot, rows, MOST);
 BPF_TABLE("percpu_array", u32, u64, uncounted, 1);
@@ -63,6 +64,7 @@ int redirect_err(u64 *ctx) {
 
 int devmap_xmit(u64 *ctx) {
     struct what key = {.ifindex = INDEX(ctx), .to = TO(ctx), .act = XDP_REDIRECT};
+    key.to_netns = TO_NETNS(ctx);
     key.error = -(int)ctx[4];
     return count(NETNS(ctx), &key, (u32)ctx[3]);
 }
@@ -76,12 +78,14 @@ _TYPED = """
 #define DEVICE(ctx) ARG(ctx, 0, struct net_device *)
 #define INDEX(ctx) DEVICE(ctx)->ifindex
 #define TO(ctx) ARG(ctx, 1, struct net_device *)->ifindex
+#define TO_NETNS(ctx) ARG(ctx, 1, struct net_device *)->nd_net.net->ns.inum
 #define NETNS(ctx) DEVICE(ctx)->nd_net.net->ns.inum
 """
 _READ = """
 #define DEVICE(ctx) ARG(ctx, 0, struct net_device *)
 #define INDEX(ctx) PROBE(DEVICE(ctx)->ifindex)
 #define TO(ctx) PROBE(ARG(ctx, 1, struct net_device *)->ifindex)
+#define TO_NETNS(ctx) PROBE(PROBE(ARG(ctx, 1, struct net_device *)->nd_net.net)->ns.inum)
 #define NETNS(ctx) PROBE(PROBE(DEVICE(ctx)->nd_net.net)->ns.inum)
 """
 _PROGRAMS = ("exception", "redirect_err", "devmap_xmit", "bulk_tx")
@@ -92,6 +96,8 @@ def _open(opening: Opening) -> Callable[[], Reading]:
     table, uncounted = opening.tables["rows"], opening.tables["uncounted"]
     opening.tables["home"].update((0,), (netns(),))
     names: dict[int, str] = {}
+    changes = route.Changes()
+    opening.stack.callback(changes.close)
 
     def row(entry: Flat, here: Mapping[int, route.Interface]) -> Row:
         what = record(table, entry)
@@ -101,12 +107,17 @@ def _open(opening: Opening) -> Callable[[], Reading]:
             programs_on(link, names) if link else None,
             _VERDICTS.get(what["act"], f"verdict {what['act']}"),
             errno_name(what["error"]) if what["error"] else DASH,
-            name_or_number(what["to"]) if what["to"] else DASH,
+            interface_in(what["to"], what["to_netns"]) if what["to"] else DASH,
             what["packets"],
         )
 
     def read() -> Reading:
-        entries, lost = table.rows(), uncounted.row((0,))
+        entries, lost, gone = table.rows(), uncounted.row((0,)), changes.gone()
+        for entry in entries if gone else ():
+            what = record(table, entry)
+            if what["ifindex"] in gone:  # what has its number now begins anew
+                table.delete(entry[: table.keys])
+                entries = [e for e in entries if e is not entry]
         here = {link.ifindex: link for link in once(route.links)} if entries else {}
         return Reading([row(entry, here) for entry in entries], lost[1] if lost else 0)
 

@@ -198,4 +198,5 @@ HOOK = Hook(
         Rung("netlink", "nothing", _from_netlink, from_zero=False),
     ),
     order=22,
+    rows_go=True,
 )

@@ -124,8 +124,16 @@ class StackReader(NamedTuple):
 
 
 _GO_SECTION = re.compile(rb"gopclntab|^\.note\.go\.|^\.go\.buildinfo|^\.gosymtab")
-_GO_CODE, _ALIGNED = re.compile(rb"\xff Go buildinf:"), 16
-"""What `go version` looks for: where sections have other names."""
+_GO_TEXTS = re.compile(rb"\xff Go buildinf:"), re.compile(rb"goroutines are asleep - deadlock!")
+"""What `go version` looks for, and what its runtime says: where sections have other names."""
+_GO_TABLE = {
+    "<": (re.compile(rb"\xff\xff\xff\0\0[\1\2\4][\4\x08]"), 1),
+    ">": (re.compile(rb"\xff\xff\xff[\xf0\xf1\xfa\xfb]\0\0[\1\2\4][\4\x08]"), 0),
+}
+"""Its table of functions (pclntab), by byte order: a number for the version, two zeros, the least
+instruction and a pointer in bytes. How much of it is before that: a pattern that begins with one
+byte of several would be slow."""
+_GO_VERSIONS, _MOST_FUNCTIONS = range(0xFFFFFFF0, 0xFFFFFFFC), 1 << 26
 _SIGNS = {
     Stacks.GO: rb"runtime\.morestack|runtime\.goexit",
     Stacks.UNWINDS: rb"__cxa_throw|__cxa_rethrow|_Unwind_RaiseException|_Unwind_Resume_or_Rethrow"
@@ -328,13 +336,20 @@ class Elf:
         signs = self._signs(file)
         if Stacks.GO in signs:
             return StackReader(Stacks.GO, signs[Stacks.GO])
-        whole = Span(0, min(file.size, _MOST_CODE))
-        if any(at % _ALIGNED == 0 for at, _ in file.search(_GO_CODE, whole)):
+        if self._has_go_code(file):
             return StackReader(Stacks.GO, "what Go's linker writes")
         if self._mentions(file, _SWITCHES_FOR_OTHERS):
             signs.pop(Stacks.SWITCHES, None)
         first = next((StackReader(kind, signs[kind]) for kind in Stacks if kind in signs), None)
         return first or self._unwinds_without_a_name(file)
+
+    def _has_go_code(self, file: _File) -> bool:
+        """Also where sections have other names, and there is no build id."""
+        whole, order = Span(0, min(file.size, _MOST_CODE)), self._layout[0]
+        if any(True for text in _GO_TEXTS for _ in file.search(text, whole)):
+            return True
+        pattern, before = _GO_TABLE[order]
+        return any(_is_go_table(file, at - before, order) for at, _ in file.search(pattern, whole))
 
     def _signs(self, file: _File) -> dict[Stacks, str]:
         """The first of each kind."""
@@ -510,6 +525,18 @@ def _named_sections(
 
 _GO_NOTE = re.compile(rb"\x04\0\0\0....\x04\0\0\0Go\0\0|\0\0\0\x04....\0\0\0\x04Go\0\0", re.DOTALL)
 """Lengths of the owner's name and of the note, its type (the build id), its owner."""
+
+
+def _is_go_table(file: _File, at: int, order: str) -> bool:
+    """Whether it begins there, and has a number of functions that can be."""
+    if at < 0 or at % 8:
+        return False
+    raw = file.part(at, 16)
+    pointer = "IQ"[raw[7] == 8] if len(raw) == 16 else ""
+    if not pointer:
+        return False
+    version, functions = struct.unpack_from(f"{order}I4x{pointer}", raw)
+    return version in _GO_VERSIONS and 0 < functions <= _MOST_FUNCTIONS
 
 
 def _whole_name(file: _File, at: int, found: bytes) -> bytes:

@@ -132,7 +132,7 @@ class FileCalls:
         if before is not None:
             self._grow(before, now)
         self._known = {
-            pid: (_parent(pid) if before is None or pid not in before else before[pid][0], calls)
+            pid: (parent(pid) if before is None or pid not in before else before[pid][0], calls)
             for pid, calls in now.items()
         }
         return [("read*", self._sums[0]), ("write*", self._sums[1])]
@@ -186,13 +186,14 @@ def started(pid: int) -> int | None:
 def ancestors(pid: int) -> list[int]:
     """A process's parent, its parent's parent and so on; without pid 1, which is everybody's."""
     found: list[int] = []
-    while (parent := _parent(pid)) > 1 and parent not in found:
-        found.append(parent)
-        pid = parent
+    while (above := parent(pid)) > 1 and above not in found:
+        found.append(above)
+        pid = above
     return found
 
 
-def _parent(pid: int) -> int:
+def parent(pid: int) -> int:
+    """A process's parent; 0 for none, and where it has gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             return int(f.read().rpartition(b")")[2].split()[1])
@@ -203,6 +204,20 @@ def _parent(pid: int) -> int:
 def netns() -> int:
     """This thread's network namespace, by its inode: interface numbers mean nothing without it."""
     return Path("/proc/thread-self/ns/net").stat().st_ino
+
+
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO
+
+
+def pid_namespace() -> tuple[int, int] | None:
+    """The PID namespace whose numbers /proc has, by device and inode; None for the first one."""
+    for of in ("1", "self"):  # of the former: where /proc is that of a namespace above ours
+        try:
+            found = Path(f"/proc/{of}/ns/pid").stat()
+        except OSError:
+            continue
+        return None if found.st_ino == _FIRST_PID_NAMESPACE else (found.st_dev, found.st_ino)
+    return None
 
 
 def mounts(kind: str) -> list[Path]:

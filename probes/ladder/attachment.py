@@ -10,10 +10,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
+from typing import TypeGuard
 
 from probes import point as points
 from probes.attach import program as bpf_program
@@ -30,9 +31,11 @@ from probes.errors import (
     passing,
 )
 from probes.kernel import bpf, objects
-from probes.ladder import features
+from probes.ladder import carried, features, replaced_files
+from probes.ladder.carried import Counted
 from probes.ladder.row_limit import RowLimit
 from probes.model import (
+    SERIES,
     UNREAD,
     Attach,
     Cost,
@@ -50,8 +53,10 @@ from probes.model import (
     Table,
 )
 
-_epochs = count(1)
+_series = count(1)
 
+ANEW = "the kernel's own totals, without those before, since "
+"""How a note says that totals could not be carried over, and when."""
 KEPT = "kept by a person whatever it costs: the budget does not touch it"
 MOST_FAILURES = 10
 """Readings that may fail one after the other before an attachment is given up; any number of them
@@ -92,11 +97,13 @@ class Modules:
 
 @dataclass(slots=True)
 class _Standing:
-    """A rung that stands: how it is read, what it costs to let go.
+    """A rung that stands: how it is read, what it costs to let go. source: the C of its maps.
 
     failures: readings that failed since the latest good one, `last`. calm: the status's note
     before them; trouble: the one that tells of them. one_in, map_memory: as in Status and Cost.
-    since: when it was attached (monotonic).
+    since: when it was attached (monotonic). changed: asked at each reading for what is to be said;
+    said: the latest. resting: only until a better one stands. base: what is added to what it
+    counts; opened: what it had counted when its successor was opened.
     """
 
     rung: Rung
@@ -104,10 +111,16 @@ class _Standing:
     stack: ExitStack
     programs: list[int]
     held: list[Attached]
-    epoch: int
+    source: str
     one_in: int = 1
     map_memory: int | None = None
     note: str = ""
+    epoch: int = 0
+    changed: Sequence[Callable[[], str]] = ()
+    said: str = ""
+    resting: bool = False
+    base: Counted | None = None
+    opened: Counted | None = None
     failures: int = 0
     last: Sample | None = None
     calm: str = ""
@@ -145,6 +158,9 @@ class Attachment:
         self._broke: Refusal | None = None
         self._again_at: float | None = None
         self._pause = FIRST_PAUSE
+        self._past: Counted | None = None
+        self._epoch = 0
+        self._unsaid: list[Row] = []
 
     @property
     def status(self) -> Status:
@@ -158,7 +174,13 @@ class Attachment:
     # -- attaching -----------------------------------------------------------------------------
 
     def rest(self) -> None:
-        """Stands on the first passive rung at once, if there is one, until `climb` has ended."""
+        """Stands on the first passive rung at once, if there is one, until `climb` has ended.
+
+        What stands already goes on, unless it is where a better rung may want to be.
+        """
+        standing = self._standing
+        if standing is not None and not standing.resting and not _seats(standing.rung):
+            return
         passive = next((r for r in self.hook.ladder if r.passive), None)
         note = "attaching"
         if passive is not None:
@@ -190,7 +212,7 @@ class Attachment:
                 continue
             try:
                 self._allow(rung, taken, asked=asked, pinned=pinned is not None)
-                standing = self._resting_on(rung, again=again) or self._stand(rung)
+                standing = self._standing_on(rung, again=again) or self._stand(rung)
             except Exception as raised:
                 refusal = self._refusal_of(f"attaching {rung.name} of", raised)
                 refused.append(_refusal(rung, refusal))
@@ -270,13 +292,23 @@ class Attachment:
         if (veto := features.veto(rung, self.ifindex)) is not None:
             raise veto
 
-    def _resting_on(self, rung: Rung, *, again: bool) -> _Standing | None:
-        """What `rest` took, or stands already when it is tried again, if the ladder ends there:
-        its numbers, and so its rates, go on."""
+    def _standing_on(self, rung: Rung, *, again: bool) -> _Standing | None:
+        """What stands already, if the ladder ends there: its numbers, and so its rates, go on.
+
+        Where another rung, or the same one anew, would count into the same maps, it makes way.
+        """
         standing = self._standing
-        if standing is None or not (again or self._status.state is State.ATTACHING):
+        if standing is None:
             return None
-        return standing if standing.rung is rung else None
+        one_in = self._one_in if rung.samples else 1
+        if standing.rung is rung:
+            as_wanted = standing.one_in == one_in and not _taken(standing)
+            if again or standing.resting or as_wanted:
+                return standing
+        target = self._status.id.target
+        if rung.source and rung.source_for(target, one_in) == standing.source:
+            self._drop()
+        return None
 
     def _stand(self, rung: Rung) -> _Standing:
         """Attaches a rung whole, or not at all."""
@@ -289,6 +321,7 @@ class Attachment:
             maps: Mapping[str, int] = {}
             iterators: dict[str, Callable[[], bytes]] = {}
             one_in = self._one_in if rung.samples else 1
+            source = ""
             if rung.source:
                 source = rung.source_for(self._status.id.target, one_in)
                 module = self._modules.take(source, stack)
@@ -316,6 +349,7 @@ class Attachment:
             ids = tuple(bpf.prog_info(fd).id for fd in programs)
             attach = _attaching(programs)
             following = stack.enter_context(ExitStack())
+            self._note_opening()
             read = rung.open(
                 Opening(
                     self.hook,
@@ -334,8 +368,22 @@ class Attachment:
             if self.kept:
                 notes.insert(0, KEPT)
             note = "; ".join(dict.fromkeys(notes))
+            files = replaced_files.probed(rung.programs, functions, attach, following)
+            changed = [
+                *(file.look for file in files),
+                *(f for f in (rung.changed,) if f is not None),
+            ]
             return _Standing(
-                rung, read, stack.pop_all(), programs, held, next(_epochs), one_in, memory, note
+                rung,
+                read,
+                stack.pop_all(),
+                programs,
+                held,
+                source,
+                one_in,
+                memory,
+                note,
+                changed=changed,
             )
 
     def _take(
@@ -348,7 +396,10 @@ class Attachment:
         pinned: bool = False,
     ) -> None:
         with self._lock:
-            before, self._standing = self._standing, standing
+            before = self._standing
+            if before is not standing:
+                note = "; ".join(filter(None, (note, self._follow(before, standing))))
+            self._standing, standing.resting = standing, state is State.ATTACHING
             self._status = Status(
                 self._status.id,
                 state,
@@ -372,13 +423,73 @@ class Attachment:
         with self._lock:
             self._status = Status(self._status.id, state, None, tuple(refused), note, pinned)
 
-    def _drop(self) -> None:
+    def _drop(self, *, going_on: bool = True) -> None:
         if self._rows is not None:
             self._rows.forget(self._status.id)
         with self._lock:
             standing, self._standing = self._standing, None
+            if going_on:
+                self._remember(standing)
         if standing is not None:
             standing.stack.close()
+
+    # -- totals of what stood before -----------------------------------------------------------
+
+    def _note_opening(self) -> None:
+        """What stands has counted so much before its successor is opened."""
+        with self._lock:
+            standing = self._standing
+            if _goes_on(standing):
+                with suppress(Exception):  # what was read last will do
+                    standing.opened = self._counted(standing)
+
+    def _remember(self, standing: _Standing | None) -> None:
+        """What it has counted until now, when it is let go of."""
+        if not _goes_on(standing):
+            return
+        try:
+            now = self._counted(standing)
+        except Exception:
+            if (last := standing.last) is None:
+                return
+            now = Counted(last.rows, last.lost, last.unlogged)
+        self._past = carried.ended(self.hook, standing.opened, now)
+
+    def _follow(self, before: _Standing | None, standing: _Standing) -> str:
+        """Adds what was counted before to what it will count; else returns since when it counts."""
+        some = self._begun(standing) if _goes_on(before) else Counted()
+        self._remember(before)
+        past = self._past
+        if past is not None and standing.rung.from_zero and (self._epoch + 1) % SERIES:
+            first = carried.halfway(self.hook, some, self._begun(standing))
+            self._epoch += 1
+            standing.epoch = self._epoch
+            standing.base = carried.base(self.hook, past, first)
+            return ""
+        standing.epoch = next(_series) * SERIES
+        if standing.rung.from_zero:
+            self._epoch = standing.epoch
+        return f"{ANEW}{time.strftime('%H:%M:%S')}" if past is not None and past.rows else ""
+
+    def _begun(self, standing: _Standing) -> Counted:
+        """What it has counted already, beside the one before it."""
+        with suppress(Exception):
+            return self._counted(standing)
+        return Counted()
+
+    def _counted(self, standing: _Standing) -> Counted:
+        """Its totals now. What its log has comes with the next sample."""
+        reading, _ = _reading(standing)
+        self._unsaid += reading.log
+        return self._total(standing, reading)
+
+    def _total(self, standing: _Standing, reading: Reading) -> Counted:
+        keys, found = self.hook.places.keys, reading.rows
+        if standing.one_in > 1:
+            found = [_scaled(self.hook, row, standing.one_in) for row in found]
+        rows = {tuple([row[i] for i in keys]): row for row in found}
+        now = Counted(rows, reading.lost, reading.unlogged)
+        return now if standing.base is None else carried.total(self.hook, standing.base, now)
 
     def _let_go(self, standing: _Standing | None, refused: list[Refusal]) -> None:
         """Drops what stood; what cannot be undone just now is one refusal more."""
@@ -395,7 +506,9 @@ class Attachment:
         """Lets go of everything, in reverse order. note: why, where nobody asked for it."""
         with self._climbing:
             self._again_at = self._broke = None
-            self._drop()
+            self._drop(going_on=bool(note))
+            if not note:
+                self._past = None  # whoever wants to begin at zero detaches and attaches it
             self._cut = bool(note)
             self._say(State.DETACHED, note=note)
             return self._status
@@ -414,7 +527,7 @@ class Attachment:
             return None if self._standing is None else _cost(self._standing)[0]
 
     def slow(self, one_in: int, note: str) -> Status:
-        """Attaches the same again, to count one event in so many; counting starts anew.
+        """Attaches the same again, to count one event in so many; its totals go on.
 
         one_in: 1 is all. note: why, while not all are counted.
         """
@@ -470,10 +583,17 @@ class Attachment:
         return self._robbed(standing, problem) if taken else self._end(standing, problem)
 
     def _read(self, standing: _Standing) -> Sample:
-        reading, (cost, missed) = standing.read(), _cost(standing)
-        if missed:
-            reading = replace(reading, lost=reading.lost + missed)
+        reading, cost = _reading(standing)
+        self._tell(standing, [say() for say in standing.changed])
         return self._sample(standing, reading, cost)
+
+    def _tell(self, standing: _Standing, sentences: Iterable[str]) -> None:
+        """Puts what is to be said at the end of the status's note, in place of what was said."""
+        said = "; ".join(filter(None, sentences))
+        if said != standing.said:
+            note = self._status.note.removesuffix(standing.said).removesuffix("; ")
+            self._status = replace(self._status, note="; ".join(filter(None, (note, said))))
+            standing.said = said
 
     def unread(self) -> Sample:
         """The sample before, where no thread could be had to read: for the event loop, as it
@@ -531,27 +651,45 @@ class Attachment:
             self._climbing.release()
 
     def _sample(self, standing: _Standing | None, reading: Reading, cost: Cost | None) -> Sample:
-        now, keys = time.monotonic(), self.hook.places.keys
-        found: Sequence[Row] = list(reading.rows)
-        there = len(found)
+        now, log = time.monotonic(), (*self._unsaid, *reading.log)
+        self._unsaid = []
+        counted = self._total(standing, reading) if standing is not None else Counted()
+        rows, there = counted.rows, len(counted.rows)
         if self._rows is not None:
-            found = self._rows.fit(self._status.id, self.hook, found)
-        if standing is not None and standing.one_in > 1:
-            found = [_scaled(self.hook, row, standing.one_in) for row in found]
-        rows = {tuple([row[i] for i in keys]): row for row in found}
+            found = self._rows.fit(self._status.id, self.hook, list(rows.values()))
+            if len(found) < there:
+                keys = self.hook.places.keys
+                rows = {tuple([row[i] for i in keys]): row for row in found}
         return Sample(
             status=self._status,
             time=now,
             wall=time.time(),
             epoch=standing.epoch if standing is not None else 0,
             rows=rows,
-            lost=reading.lost,
-            unlogged=reading.unlogged,
+            lost=counted.lost,
+            unlogged=counted.unlogged,
             cost=cost,
-            log=tuple(reading.log),
+            log=log,
             from_zero=standing.rung.from_zero if standing is not None else True,
-            forgotten=there - len(found),
+            forgotten=there - len(rows),
         )
+
+
+def _goes_on(standing: _Standing | None) -> TypeGuard[_Standing]:
+    """Whether what follows it adds its totals to its own."""
+    return standing is not None and not standing.resting and standing.rung.from_zero
+
+
+def _taken(standing: _Standing) -> bool:
+    """Whether somebody else undid it, as far as the kernel tells just now."""
+    with suppress(OSError, ProbeError):
+        return any(held.taken() for held in standing.held)
+    return False
+
+
+def _reading(standing: _Standing) -> tuple[Reading, Cost | None]:
+    reading, (cost, missed) = standing.read(), _cost(standing)
+    return replace(reading, lost=reading.lost + missed) if missed else reading, cost
 
 
 def _attaching(programs: list[int]) -> Attach:

@@ -42,6 +42,7 @@ class Fitting:
         self._hooks = hooks
         self._layouts = {name: Layout.of(hook) for name, hook in hooks.items()}
         self._stored = {n: [(c.name, _types(h, c)) for c in h.stored] for n, h in hooks.items()}
+        self._keys = {n: {c.name for c in h.stored if c.identifies} for n, h in hooks.items()}
         self._logged = {n: [(c.name, _types(h, c)) for c in h.log] for n, h in hooks.items()}
         self._statuses: tuple[tuple[Status, ...], tuple[Status, ...]] = (), ()
         self._known: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}
@@ -81,9 +82,12 @@ class Fitting:
     def _sample(self, sample: Sample, layout: Layout) -> Sample:
         name = sample.status.id.hook
         rows = _fitted(list(sample.rows.values()), layout.names, self._stored[name])
-        key = key_of(self._layouts[name].keys)
+        key, keys = key_of(self._layouts[name].keys), self._keys[name]
         log = _fitted(sample.log, layout.log, self._logged[name])
-        return replace(sample, rows={key(row): row for row in rows}, log=tuple(log))
+        if keys <= {*layout.names}:
+            return replace(sample, rows={key(row): row for row in rows}, log=tuple(log))
+        # What tells rows apart here was not written: they are told apart as they were there.
+        return replace(sample, rows=dict(zip(sample.rows, rows, strict=False)), log=tuple(log))
 
 
 def _fitted(

@@ -28,6 +28,11 @@ class Tick:
     statuses: tuple[Status, ...] = ()
     rules: tuple[Enforced, ...] = ()
 
+    @property
+    def time(self) -> float:
+        """When the newest was read, in that host's monotonic seconds; 0: nothing was."""
+        return max((s.time for samples in self.samples.values() for s in samples), default=0.0)
+
     def fresh(self, before: Tick | None) -> Mapping[str, tuple[Sample, ...]]:
         """What was read since the moment before."""
         if before is None:

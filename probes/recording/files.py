@@ -65,9 +65,9 @@ class NewFile:
         self.fd = self._folder = -1
 
 
-def write_new(path: Path, text: str) -> None:
-    """A new file with that text, for its owner only. Raises OSError, FileExistsError too."""
-    with _made(NewFile(path), text):
+def write_new(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """A new file with that text. Raises OSError, FileExistsError too."""
+    with _made(NewFile(path, mode=mode), text):
         pass
 
 

@@ -2,7 +2,7 @@
 no recording is a RecordingError, what is damaged in one is Malformed, moment by moment.
 
 To open one takes no longer than a second and less than 200 MB, whatever is in it: moments are kept
-column by column, and what takes longer to be found is left out and said.
+column by column, and those that take longer to be found are looked for while it plays (`look_on`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from probes.recording.codec import Malformed, Reader
 from probes.recording.compat import Fitting
 from probes.recording.decoder import LATEST, MOST_COUNT, MOST_HOOKS, NAME
 from probes.recording.encoder import Layout, Tick
-from probes.recording.tape import MOST_FRAME, Frame, Reel
+from probes.recording.tape import MOST_FRAME, Frame, Reel, between
 from probes.recording.writer import (
     END,
     HEAD,
@@ -54,8 +55,12 @@ _NAMED, _LETTERS = 5, 60
 _HEADER, _MOST_HEADER, _TORN = 256, 1 << 17, 64
 """Bytes of a frame that tell of its moment, usually and at most; frames at the end that may be
 torn."""
-_PATIENCE = 0.5
-"""Seconds in which moments are looked for where there is no index."""
+_JUMP, _MOST_JUMPS = 2.0, 16
+"""Seconds beyond what is usual between two moments from which the clock may have been set; such
+places that are looked at: more are taken as they are."""
+_PATIENCE, _A_LITTLE, _FEW = 0.4, 0.02, 16
+"""Seconds in which moments are looked for where there is no index: when it is opened (36,000 of
+them on an idle machine), and at each moment that is played then; so many at least."""
 
 
 class _Placed(NamedTuple):
@@ -145,6 +150,7 @@ class Recording(Reel):
         try:
             self.host, names = self._begin()
             self.note, begin = "", time.monotonic()
+            self._unseen = self._size
             self._frames = self._indexed() or self._found(begin + _PATIENCE)
         except Malformed:
             self.close()
@@ -162,6 +168,7 @@ class Recording(Reel):
         super().__init__(known)
         self._fitting = Fitting(known)
         self._moments: list[Moment] = []
+        self._clocks = array("d")
         unknown = [name for name in names if name not in known]
         if unknown:
             more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
@@ -175,6 +182,7 @@ class Recording(Reel):
         Reel.__init__(twin, self.hooks)
         twin._fitting = Fitting(self.hooks)
         twin._fd = os.dup(self._fd)
+        twin._unseen = self._size  # what is found is found for both
         return twin
 
     def close(self) -> None:
@@ -194,12 +202,33 @@ class Recording(Reel):
         return self._frames.moment(number)
 
     def moments(self) -> list[Moment]:
-        if not self._moments:
+        if len(self._moments) != self.end:
             self._moments = [self._frames.moment(n) for n in range(self.end)]
         return self._moments
 
     def wall(self, number: int) -> float:
         return self._frames.walls[number]
+
+    def clock(self, number: int) -> float:
+        if number >= len(self._clocks):  # further moments may have been found
+            self._clocks = self._run()
+        return self._clocks[number]
+
+    def _run(self) -> array[float]:
+        """Each moment's: by the index, and where that jumps, by what the two moments have read."""
+        walls = self._frames.walls
+        gaps = [after - before for before, after in pairwise(walls)]
+        usual = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
+        looked = 0
+        for number, gap in enumerate(gaps):
+            if 0 <= gap <= 3 * usual + _JUMP:
+                continue
+            gaps[number] = max(gap, 0.0)
+            looked += 1
+            if looked <= _MOST_JUMPS:
+                with suppress(Malformed):
+                    gaps[number] = between(self.at(number), self.at(number + 1))
+        return array("d", accumulate(gaps, initial=0.0))
 
     def anew(self, number: int) -> bool:
         return self._frames.flags[number] & 2 != 0
@@ -263,27 +292,45 @@ class Recording(Reel):
 
     def _found(self, end: float) -> _Moments:
         """By the head of each frame, up to the last whole moment, or as far as one gets in time."""
-        index, end = _Moments(), max(end, time.monotonic() + _PATIENCE / 4)
-        place, late = self._start, False
-        while place < self._size and not late:
+        index, self._unseen = _Moments(), self._start
+        self._look(index, max(end, time.monotonic() + _PATIENCE / 4))
+        return index
+
+    def look_on(self, *, to_end: bool = False) -> None:
+        """Look for further moments where there is no index, for a little or (seconds) for all."""
+        while self._unseen < self._size:
+            self._look(self._frames, time.monotonic() + _A_LITTLE)
+            if not to_end:
+                break
+
+    def _look(self, index: _Moments, end: float) -> None:
+        tried = 0
+        while self._unseen < self._size and (tried < _FEW or time.monotonic() < end):
+            tried += 1
             try:
-                length, frame = self._head_of_frame(place)
+                length, frame = self._head_of_frame(self._unseen)
             except Malformed:
+                self._unseen = self._size
                 break
             if index or frame.key:
-                index.add(place, length, frame)
-            place += length
-            late = len(index) >= MOST_MOMENTS or time.monotonic() > end
+                index.add(self._unseen, length, frame)
+            self._unseen += length
+            if len(index) >= MOST_MOMENTS:
+                break
+        last = time.strftime("%H:%M:%S", time.localtime(index.walls[-1])) if index else ""
+        if self._unseen < self._size:
+            self.note = f"It has no index: moments after {last} are found while it plays."
+            if len(index) >= MOST_MOMENTS:
+                self._unseen = self._size
+                self.note = f"It has no index, and is too long: what is after {last} is left out."
+            return
         for _ in range(_TORN):  # the last may be there in part
             if index and not self._is_whole(index):
                 index.pop()
         if index:
             why = "It is still being recorded" if self._locked() else "It was not ended properly"
-            if late and place < self._size:
-                why = "It is too long to be looked through without an index"
             last = time.strftime("%H:%M:%S", time.localtime(index.walls[-1]))
             self.note = f"{why}: its last whole moment is {last}."
-        return index
 
     def _head_of_frame(self, place: int) -> tuple[int, Frame]:
         """The length of a frame's record, and the frame without its data, which is not looked at.

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from probes.analysis.flows import Since
 from probes.analysis.funnel import remember
-from probes.analysis.snapshot import Snapshot, Trail
+from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.model import Enforced, Hook, HookId, Sample, Status
 from probes.recording.bookmarks import Mark, Moment, Noticing, marks
 from probes.recording.codec import MOST_CELLS, Malformed
@@ -123,10 +123,39 @@ class Reel(ABC):
         """Where something begins: drops, failures, hooks and rules that come and go."""
         return list(marks(self.moments(), self.first))
 
+    @abstractmethod
+    def clock(self, number: int) -> float:
+        """Seconds that only grow, whatever is done to the host's clock; from anywhere."""
+
     def near(self, wall: float) -> int:
-        """The moment that was current at that time (Unix seconds); the oldest where none was."""
-        numbers = range(self.first, self.end)
-        return self.first + max(bisect_right(numbers, wall, key=self.wall), 1) - 1
+        """The moment that was current at that time (Unix seconds), the first where the clock was
+        put back and it came again; the oldest where none was."""
+        return next(self.all_near(wall), self.first) if len(self) else self.first
+
+    def all_near(self, wall: float) -> Iterator[int]:
+        """Each moment that was current when the clock said so; where none was, the one before."""
+        found, latest, begin = False, (-inf, -1), self.wall(self.first)
+        for number in range(self.first, self.end - 1):
+            if begin <= wall:
+                latest = max(latest, (begin, number))
+            end = self.wall(number + 1)
+            if begin <= wall < end or (
+                end < begin <= wall < begin + self.clock(number + 1) - self.clock(number)
+            ):
+                found = True
+                yield number
+            begin = end
+        if begin <= wall:
+            latest = max(latest, (begin, self.end - 1))
+        if not found and latest[1] >= 0:
+            yield latest[1]
+
+    def away(self, number: int, seconds: float) -> int:
+        """The moment that was current so many seconds after that one, or before it (< 0); the
+        oldest where none was."""
+        there = self.clock(number) + seconds
+        found = bisect_right(range(self.first, self.end), there, key=self.clock)
+        return self.first + max(found, 1) - 1
 
     def at(self, number: int) -> Tick:
         """A moment whole. The next and the last few are cheap; any other decodes from its key."""
@@ -206,7 +235,7 @@ class Reel(ABC):
     def window(self, number: int, seconds: float = Trail.WINDOW) -> Iterator[tuple[int, Tick]]:
         """The moments that reach so far back before one, and that one, oldest first."""
         last = self.at(number)
-        begin = self.near(self.wall(number) - seconds - last.interval)
+        begin = self.away(number, -seconds - last.interval)
         begin, work = min(max(begin, number - _MOST_WINDOW), number), self._work
         for n, tick in self.readable(begin, number):
             yield n, tick
@@ -253,9 +282,10 @@ class Reel(ABC):
         trails: dict[str, Trail] = {}
         last: dict[str, tuple[Sample, ...]] = {}
         before: Tick | None = None
+        room = Room()
         for _, tick in self.window(number):
             for hook, samples in tick.fresh(before).items():
-                trail = trails.setdefault(hook, Trail(self.hooks[hook]))
+                trail = trails.setdefault(hook, Trail(self.hooks[hook], room=room))
                 if hook in last:
                     trail.feed(last[hook])
                 last[hook] = samples
@@ -292,6 +322,8 @@ class Tape(Reel):
         self._encoder, self._noticing = Encoder(hooks), Noticing(hooks)
         self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
         self._frames: deque[Frame] = deque()
+        self._clocks: deque[float] = deque()
+        self._latest: Tick | None = None
         self._keys: deque[int] = deque()
         self._first = 0
         self._group = 0
@@ -344,19 +376,26 @@ class Tape(Reel):
         data = self._deflate.compress(raw) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         frame = Frame(self._noticing.moment(tick), key, len(raw), data)
         self._frames.append(frame)
+        before, self._latest = self._latest, tick
+        passed = between(before, tick) if before is not None else 0.0
+        self._clocks.append(self._clocks[-1] + passed if self._clocks else 0.0)
         self._group += len(raw)
         self.bytes += len(data)
-        self._forget(tick.wall)
+        self._forget(self._clocks[-1])
         return frame
+
+    def clock(self, number: int) -> float:
+        return self._clocks[number - self._first]
 
     def _forget(self, now: float) -> None:
         """Whole groups that nothing needs any more; never the newest."""
         while len(self._keys) > 1:
-            old = now - self.moment(self._keys[1]).wall >= self._seconds
+            old = now - self.clock(self._keys[1]) >= self._seconds
             if not old and self.bytes <= self._most:
                 return
             for _ in range(self._keys[1] - self._keys[0]):
                 self.bytes -= len(self._frames.popleft().data)
+                self._clocks.popleft()
                 if (gone := self._decoded.pop(self._first, None)) is not None:
                     self._rows -= _rows(gone)
                 self._first += 1
@@ -395,6 +434,14 @@ class Gathering:
         self._came.clear()
         wall = max((s.wall for kept in self._samples.values() for s in kept), default=0.0)
         return Tick(wall, interval, dict(self._samples), statuses, rules)
+
+
+def between(before: Tick, tick: Tick) -> float:
+    """Seconds from one moment to a later one: by the host's monotonic clock, as long as it runs
+    on (it began anew where the host did)."""
+    passed = tick.time - before.time
+    known = before.samples and tick.samples and passed >= 0
+    return passed if known else max(tick.wall - before.wall, 0.0)
 
 
 def _rows(tick: Tick) -> Any:

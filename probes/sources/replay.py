@@ -109,8 +109,8 @@ class Replay:
 
     def _gap(self) -> float:
         """Seconds to the next moment."""
-        here, there = self.reel.moment(self.number), self.reel.moment(self.number + 1)
-        return min(max(there.wall - here.wall, 0.01), _LONGEST)
+        passed = self.reel.clock(self.number + 1) - self.reel.clock(self.number)
+        return min(max(passed, 0.01), _LONGEST)
 
     def step(self) -> None:
         """A moment on."""
@@ -138,7 +138,10 @@ class Replay:
 
     def _to(self, number: int) -> None:
         """There, or where anything can be read."""
-        self.skipped = ""
+        self.skipped, end = "", self.reel.end
+        self.reel.look_on()
+        self._end = self.reel.end if self._end == end else min(self._end, self.reel.end)
+        number = min(number, self.reel.end - 1)
         self.number, self._tick = self._readable(number) or (self.number, self._tick)
 
     def _readable(self, number: int) -> tuple[int, Tick] | None:

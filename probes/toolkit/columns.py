@@ -39,7 +39,7 @@ def latency(counted: str, what: str) -> tuple[Column, ...]:
             "p99",
             Unit.NS,
             Kind.DERIVED,
-            derive=quantile("latency", 0.99),
+            derive=quantile("latency", 0.99, total="total_ns"),
             help="99th percentile, last 10 s, within a factor of two",
         ),
     )
@@ -61,23 +61,38 @@ def mean(total: str, number: str) -> Callable[[Mapping[str, Value]], Value]:
     return derive
 
 
-def quantile(histogram: str, q: float) -> Callable[[Mapping[str, Value]], Value]:
+def quantile(
+    histogram: str, q: float, *, total: str = "", least: str = ""
+) -> Callable[[Mapping[str, Value]], Value]:
     """Derives the q-quantile of a log2 histogram over the window, in the histogram's unit.
 
     Interpolated within its bucket, so it is true to a factor of two at worst. None where
-    nothing happened in the window.
+    nothing happened in the window. total: the column with the sum of what is in the histogram: the
+    greatest is never said to be below the mean, nor one alone to be another than it is. least: the
+    column with the least value that there can be.
     """
 
     def derive(added: Mapping[str, Value]) -> Value:
         buckets = added[histogram]
-        if not isinstance(buckets, tuple) or not (total := sum(buckets)):
+        if not isinstance(buckets, tuple) or not (number := sum(buckets)):
             return None
-        rank = q * total
-        for power, hits in enumerate(buckets):
-            if hits and rank <= hits:
-                low = 2.0**power if power else 0.0
-                return low + (2.0 ** (power + 1) - low) * rank / hits
-            rank -= hits
-        return float(2 ** len(buckets))
+        found = _interpolated(buckets, q * number)
+        bounds = [found]
+        if isinstance(whole := added.get(total), int | float) and q * number > number - 1:
+            if number == 1:
+                return float(whole)
+            bounds.append(whole / number)
+        if isinstance(floor := added.get(least), int | float):
+            bounds.append(floor)
+        return float(max(bounds))
 
     return derive
+
+
+def _interpolated(buckets: tuple[int, ...], rank: float) -> float:
+    for power, hits in enumerate(buckets):
+        if hits and rank <= hits:
+            low = 2.0**power if power else 0.0
+            return low + (2.0 ** (power + 1) - low) * rank / hits
+        rank -= hits
+    return float(2 ** len(buckets))

@@ -19,6 +19,19 @@ static inline SUM *sum_of_all(void) {
 } while (0)
 """
 
+UNCOUNTED = """
+BPF_TABLE("percpu_array", u32, u64, uncounted, 1);
+
+/* An event that is in no row, as a map was full (`readers.Uncounted`). */
+static inline void not_counted(void) {
+    u32 first = 0;
+    u64 *events = uncounted.lookup(&first);
+    if (events)
+        *events += 1;
+}
+"""
+"""For maps of what is under way: they throw nothing out, as it would be what waits longest."""
+
 
 def everything(sum: str = "struct slot") -> str:
     """Return the C, for a hook whose rows have the counters of this struct."""

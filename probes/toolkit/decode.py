@@ -6,8 +6,12 @@ import errno
 import socket
 from collections.abc import Sequence
 from functools import lru_cache
+from struct import Struct
 from typing import Any
 
+from probes.toolkit import links
+
+_SCOPED = Struct("=16xII")
 _RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART"}
 
 
@@ -25,8 +29,15 @@ def _comm(raw: bytes) -> str:
 
 
 def address(raw: Any) -> str:
-    """16 bytes of IPv6 address as text; an IPv4-mapped one (::ffff:a.b.c.d) as IPv4."""
-    return _address(bytes(raw))
+    """16 bytes of IPv6 address as text; an IPv4-mapped one (::ffff:a.b.c.d) as IPv4.
+
+    Of 24 bytes the rest is the link of a link-local one: interface and network namespace.
+    """
+    raw = bytes(raw)
+    text = _address(raw[:16])
+    if len(raw) == _SCOPED.size and links.of_link(text):
+        return links.scoped(text, *_SCOPED.unpack(raw))
+    return text
 
 
 @lru_cache(1 << 16)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -35,7 +35,10 @@ from probes.toolkit.readers import Open
 REST = 20.0
 """Durations of the last look at all processes before the next: 5 % of one CPU at the most."""
 SECONDS = 2.0
-"""The least time between two."""
+"""The least time between two, and between looks at young processes only."""
+YOUNG = 20.0
+"""Seconds since a process was first seen in which it is looked at again soon: it may be about to
+load what it needs."""
 AT_ONCE, SLOWLY = 0.5, 4.0
 """Seconds that a look may take in one go; and how many times as long it rests between beyond."""
 FIRST = 5.0
@@ -66,15 +69,23 @@ class Loaded(NamedTuple):
     uid: int
 
 
-def loaded(patterns: Sequence[str], stuck: set[tuple[int, int]]) -> Iterator[Loaded]:
+Process = tuple[int, int]
+"""Its number, and when it began."""
+
+
+def loaded(
+    patterns: Sequence[str],
+    stuck: set[Process],
+    processes: Iterable[Process] | None = None,
+) -> Iterator[Loaded]:
     """Every file of such names that a process has mapped, once for each process that has it.
 
-    stuck: processes that did not let themselves be looked at, with when they began; they are left
-    out, and grow in number.
+    stuck: processes that did not let themselves be looked at; they are left out, and grow in
+    number. processes: only these; None: all.
     """
     lines = [(p, _line(p)) for p in patterns]
-    for pid in pids():
-        who = (pid, started(pid) or 0)
+    for who in _there() if processes is None else processes:
+        pid = who[0]
         if who in stuck:
             continue
         try:
@@ -85,22 +96,28 @@ def loaded(patterns: Sequence[str], stuck: set[tuple[int, int]]) -> Iterator[Loa
         except OSError:
             continue  # it has gone, or may not be looked at
         for (pattern, id), path in found.items():
-            yield Loaded(pattern, id, f"/proc/{pid}/root{os.fsdecode(path)}", uid)
+            yield Loaded(pattern, id, f"/proc/{pid}/{path}", uid)
+
+
+def _there() -> Iterator[Process]:
+    return ((pid, started(pid) or 0) for pid in pids())
 
 
 def _line(pattern: str) -> re.Pattern[bytes]:
     return re.compile(
-        rb"^[0-9a-f]+-[0-9a-f]+ ..x. [0-9a-f]+ (\S+) (\d+) +(/(?:[^\n]*/)?(?:"
+        rb"^([0-9a-f]+)-([0-9a-f]+) ..x. [0-9a-f]+ (\S+) (\d+) +(/(?:[^\n]*/)?(?:"
         + pattern.encode()
-        + rb"))\n",
+        + rb"))( \(deleted\))?\n",
         re.MULTILINE,
     )
 
 
 def _mapped(
     pid: int, lines: Sequence[tuple[str, re.Pattern[bytes]]]
-) -> tuple[dict[tuple[str, Identity], bytes], int]:
-    found: dict[tuple[str, Identity], bytes] = {}
+) -> tuple[dict[tuple[str, Identity], str], int]:
+    """Files by where they are found below the process's folder. One that an upgrade deleted is
+    there as long as it is mapped."""
+    found: dict[tuple[str, Identity], str] = {}
     folder, until = Path("/proc", str(pid)), monotonic() + OF_PROCESS
     uid = folder.stat().st_uid
     with (folder / "maps").open("rb", buffering=0) as maps:
@@ -109,9 +126,12 @@ def _mapped(
             read += len(part)
             whole, newline, rest = (rest + part).rpartition(b"\n")
             for pattern, line in lines:
-                for device, inode, path in line.findall(whole + newline):
+                for begin, end, device, inode, path, deleted in line.findall(whole + newline):
+                    where = f"root{os.fsdecode(path)}"
+                    if deleted:
+                        where = f"map_files/{int(begin, 16):x}-{int(end, 16):x}"
                     if len(found) < MOST_FILES:
-                        found.setdefault((pattern, (device, inode)), path)
+                        found.setdefault((pattern, (device, inode)), where)
     return found, uid
 
 
@@ -152,13 +172,15 @@ class Following:
         self._users: dict[Key, int] = {}
         self._let_go: list[ExitStack] = []
         """What the thread that reads closes, since it asks what programs cost."""
-        self._stuck: set[tuple[int, int]] = set()
+        self._stuck: set[Process] = set()
+        self._seen: dict[Process, float] = {}
+        """When each process was seen first."""
         self._late: set[int] = set()
         """Users whose files took too long."""
         self._looking: Task | None = None
         self._failed: Exception | None = None
         self._left = threading.Event()
-        self._next = 0.0
+        self._next = self._next_whole = 0.0
         opening.stack.callback(self._leave)
 
     def look(self, wait: float = 0.0) -> None:
@@ -179,16 +201,26 @@ class Following:
 
     def _look(self) -> None:
         begin, pace = monotonic(), _Pace(self._left)
+        whole = begin >= self._next_whole
         try:
-            self._walk(pace)
+            young = self._young(begin)
+            self._walk(pace, None if whole else young)
         except Exception as failed:
             self._failed = failed
         end = monotonic()
-        self._next = end + max(SECONDS, REST * (end - begin - pace.rested))
+        pause = max(SECONDS, REST * (end - begin - pace.rested))
+        if whole:
+            self._next_whole, pause = end + pause, SECONDS
+        self._next = end + pause
 
-    def _walk(self, pace: _Pace) -> None:
+    def _young(self, now: float) -> list[Process]:
+        self._seen = {who: self._seen.get(who, now) for who in _there()}
+        return [who for who, since in self._seen.items() if now - since < YOUNG]
+
+    def _walk(self, pace: _Pace, processes: Iterable[Process] | None) -> None:
+        """Only all processes tell what nobody has any more."""
         there: set[Key] = set()
-        for one in loaded(tuple(self._wanted), self._stuck):
+        for one in loaded(tuple(self._wanted), self._stuck, processes):
             key = (one.pattern, one.id)
             there.add(key)
             if key not in self._held and self._may(one):
@@ -196,6 +228,8 @@ class Following:
             pace.keep()
             if self._left.is_set():
                 return
+        if processes is not None:
+            return
         with self._lock:
             for key in self._held.keys() - there:
                 self._let_go.append(self._held.pop(key))

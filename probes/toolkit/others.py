@@ -12,11 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from operator import add, sub
 
-from probes.model import Column, Flat, Kind, Opening, Row, Table
+from probes.model import OTHERS, Column, Flat, Kind, Opening, Row, Table
 from probes.units import Unit
 
-OTHERS = "(others)"
-"""The name of what nobody has read before it was thrown out."""
 MAX_GROUPS = 1024
 """Rows of processes that have gone; what would be in others beside these is among the others."""
 

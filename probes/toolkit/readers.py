@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from errno import ENODEV
 from fcntl import ioctl
+from pathlib import Path
 from typing import Any
 
 from probes.errors import Gone, ProbeError
+from probes.kernel import pid_namespaces
 from probes.kernel.netlink import route
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.others import Others
@@ -26,24 +28,61 @@ Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
 """Called once opened; what it gives, once for each reading; what that gives, for each row."""
 
 
-def by_columns(name: str = "rows") -> Open:
+def by_columns(
+    name: str = "rows", under_way: Mapping[str, Callable[[Flat], int]] | None = None
+) -> Open:
     """Every entry of one map, a row each: each stored column from the C field it names.
 
-    With a row of others, where the C counts `everything`.
+    With a row of others, where the C counts `everything`. under_way: as in `logged`.
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
         table, others = opening.tables[name], Others(opening, name)
-        row = row_of(opening.hook.stored, table)
+        row, uncounted = row_of(opening.hook.stored, table), Uncounted(opening, under_way or {})
 
         def read() -> Reading:
             others.before()
             entries = table.rows()
-            return Reading(others.rows(entries, row))
+            return Reading(others.rows(entries, row), uncounted.read())
 
         return read
 
     return open
+
+
+class Uncounted:
+    """Events that are in no row, as a map of what is under way was full (`counters_c.UNCOUNTED`).
+
+    Where that happens, entries go whose thread ended without an end that was seen. maps: each with
+    how the number of a thread (or process) is made of an entry's key.
+    """
+
+    def __init__(self, opening: Opening, maps: Mapping[str, Callable[[Flat], int]]) -> None:
+        self._events = opening.tables.get("uncounted")
+        self._maps = [(opening.tables[m], of) for m, of in maps.items() if m in opening.tables]
+        self._before = 0
+
+    def read(self) -> int:
+        """How many there were so far."""
+        found = self._events.row((0,)) if self._events is not None else None
+        now = int(found[-1]) if found else 0
+        if now > self._before and pid_namespaces.all_seen(pid_namespaces.outermost()):
+            for table, thread in self._maps:
+                _forget_ended(table, thread)
+        self._before = now
+        return now
+
+
+def _forget_ended(table: Table, thread: Callable[[Flat], int]) -> None:
+    processes = Path(pid_namespaces.outermost())
+    for entry in table.rows():
+        if not (processes / str(thread(entry))).exists():
+            table.delete(entry[: table.keys])
+
+
+def thread_of(entry: Flat) -> int:
+    """The thread of an entry whose key is what bpf_get_current_pid_tgid() gives."""
+    return int(entry[0]) & 0xFFFFFFFF
 
 
 def counting_lost(opening: Opening, shown: str, seen: str = "seen") -> Callable[[list[Flat]], int]:
@@ -68,12 +107,16 @@ def counting_lost(opening: Opening, shown: str, seen: str = "seen") -> Callable[
     return update
 
 
-def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None) -> Open:
+def logged(
+    entry: Callable[[Mapping[str, Any]], Row],
+    extra: Extra | None = None,
+    under_way: Mapping[str, Callable[[Flat], int]] | None = None,
+) -> Open:
     """Every entry of the map `rows`, and a log entry of each in the queue `events`.
 
     entry: the hook's log row of a queue's entry, by C field. extra: what another map knows of a
     row, by column. Events that the queue had no room for, so that no log has them, are those in
-    the array `lost`.
+    the array `lost`. under_way: maps that are watched for room (`Uncounted`).
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
@@ -81,6 +124,7 @@ def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None
         rows, events, lost = tables["rows"], tables["events"], tables["lost"]
         row = row_of(columns, rows)
         known, others = extra(opening) if extra is not None else None, Others(opening)
+        uncounted = Uncounted(opening, under_way or {})
 
         def read() -> Reading:
             log = [entry(record(events, e)) for e in events.drain()]
@@ -91,7 +135,7 @@ def logged(entry: Callable[[Mapping[str, Any]], Row], extra: Extra | None = None
                 of_row = known()
                 made = [filled(columns, r, of_row(r)) for r in made]
             missed = lost.row((0,))
-            return Reading(made, 0, log, int(missed[1]) if missed else 0)
+            return Reading(made, uncounted.read(), log, int(missed[1]) if missed else 0)
 
         return read
 
@@ -106,8 +150,9 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
 
     def open(opening: Opening) -> Callable[[], Reading]:
         table, columns = opening.tables[name], opening.hook.stored
-        # The map is shared by all targets and this one may have been counted before.
-        table.delete((opening.ifindex,))
+        # The map is shared by all targets; where it has no room for this one, that is refused here.
+        table.update((opening.ifindex,), (0,) * (_columns(table) - table.keys))
+        opening.stack.callback(table.delete, (opening.ifindex,))
         row, whole = row_of(columns, table), _Whole(table)
         empty = tuple(0 if c.kind is Kind.COUNTER and c.field else None for c in columns)
 
@@ -125,6 +170,12 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
         return read
 
     return open
+
+
+def _columns(table: Table) -> int:
+    """How many values a row of the table has."""
+    places = table.fields.values()
+    return sum([p.stop - p.start if isinstance(p, slice) else 1 for p in places])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The C that sources about sockets share: who is at both ends, as a program of each kind sees it.
 
-An address is 16 bytes, an IPv4 one as ::ffff:a.b.c.d, so that every end has one form. What is
-written to must be zero before. Ports are in the host's order.
+An address is 16 bytes, an IPv4 one as ::ffff:a.b.c.d, so that every end has one form, and 8 for
+the link of one that is link-local: interface and network namespace, 0 where that is not known
+(`decode.address`). What is written to must be zero before. Ports are in the host's order.
 """
 
 from __future__ import annotations
@@ -11,10 +12,46 @@ static inline void mapped(u8 *to, u32 v4) {
     to[10] = to[11] = 0xff;
     __builtin_memcpy(to + 12, &v4, 4);
 }
+static inline int of_link(u8 *a) {
+    return (a[0] == 0xfe && (a[1] & 0xc0) == 0x80) ||
+           (a[0] == 0xff && ((a[1] & 15) == 1 || (a[1] & 15) == 2));
+}
+static inline void on_link(u8 *to, u32 ifindex, u32 netns) {
+    if (!of_link(to))
+        return;
+    __builtin_memcpy(to + 16, &ifindex, 4);
+    __builtin_memcpy(to + 20, &netns, 4);
+}
 """
 
-# struct bpf_sock_addr: what a process asks for, before the kernel has looked at it.
-OF_SOCK_ADDR = """
+# A socket as programs at sockets and cgroups have it. In which namespace it is only the kernel's
+# own struct tells, to programs that may read it by its type.
+_BOUND = """
+static inline u32 netns_of(struct bpf_sock *sk, u32 protocol) {
+#ifdef HAVE_BTF
+    if (protocol == IPPROTO_TCP) {
+        struct tcp_sock *tcp = (void *)bpf_skc_to_tcp_sock(sk);
+        if (tcp)
+            return tcp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ns.inum;
+    } else if (protocol == IPPROTO_UDP) {
+        struct udp6_sock *udp = (void *)bpf_skc_to_udp6_sock(sk);
+        if (udp)
+            return udp->udp.inet.sk.__sk_common.skc_net.net->ns.inum;
+    }
+#endif
+    return 0;
+}
+static inline void bound(struct bpf_sock *sk, u32 protocol, u8 *to) {
+    if (sk && of_link(to))
+        on_link(to, sk->bound_dev_if, netns_of(sk, protocol));
+}
+"""
+
+# struct bpf_sock_addr: what a process asks for, before the kernel has looked at it. It has no link,
+# so only that of a socket which was bound to one before is known.
+OF_SOCK_ADDR = (
+    _BOUND
+    + """
 static inline void asked4(struct bpf_sock_addr *ctx, u8 *to) {
     mapped(to, READ(ctx->user_ip4));
 }
@@ -24,8 +61,10 @@ static inline void asked6(struct bpf_sock_addr *ctx, u8 *to) {
     words[1] = READ(ctx->user_ip6[1]);
     words[2] = READ(ctx->user_ip6[2]);
     words[3] = READ(ctx->user_ip6[3]);
+    bound(ctx->sk, READ(ctx->protocol), to);
 }
 """
+)
 
 
 def _ends(context: str) -> str:
@@ -42,15 +81,17 @@ static inline void ends_of(struct {context} *ctx, u8 *laddr, u8 *raddr, u32 *lpo
         mapped(laddr, READ(ctx->local_ip4));
         mapped(raddr, READ(ctx->remote_ip4));
     }} else {{
-{words}    }}
+{words}        bound(ctx->sk, IPPROTO_TCP, laddr);
+        bound(ctx->sk, IPPROTO_TCP, raddr);
+    }}
     *lport = READ(ctx->local_port);
     *rport = bpf_ntohl(READ(ctx->remote_port));
 }}
 """
 
 
-OF_SOCK_OPS = _ends("bpf_sock_ops")
-OF_SK_MSG = _ends("sk_msg_md")
+OF_SOCK_OPS = _BOUND + _ends("bpf_sock_ops")
+OF_SK_MSG = _ends("sk_msg_md")  # behind the one before
 
 # A struct sock that the verifier knows the type of.
 OF_SOCK = """
@@ -69,6 +110,11 @@ static inline void ends_of_sock(struct sock *sk, u8 *laddr, u8 *raddr, u32 *lpor
         remote[1] = common->skc_v6_daddr.in6_u.u6_addr32[1];
         remote[2] = common->skc_v6_daddr.in6_u.u6_addr32[2];
         remote[3] = common->skc_v6_daddr.in6_u.u6_addr32[3];
+        if (of_link(laddr) || of_link(raddr)) {
+            u32 ifindex = common->skc_bound_dev_if, netns = common->skc_net.net->ns.inum;
+            on_link(laddr, ifindex, netns);
+            on_link(raddr, ifindex, netns);
+        }
     }
     *lport = common->skc_num;
     *rport = bpf_ntohs(common->skc_dport);
@@ -89,6 +135,11 @@ static inline struct socket *socket_of(u32 fd) {
     struct file **fds = follow(&table->fd), *file = follow(&fds[fd]);
     return follow(&file->private_data);
 }
+static inline void link_of(struct sock *sk, u32 *ifindex, u32 *netns) {
+    struct net *net = follow(&sk->__sk_common.skc_net.net);
+    bpf_probe_read_kernel(ifindex, 4, &sk->__sk_common.skc_bound_dev_if);
+    bpf_probe_read_kernel(netns, 4, &net->ns.inum);
+}
 static inline u32 protocol_of(struct socket *socket) {
     struct sock *sk = follow(&socket->sk);
     u16 protocol = 0;
@@ -96,19 +147,24 @@ static inline u32 protocol_of(struct socket *socket) {
     return protocol;
 }
 """
-OF_FD_TYPES = ("task_struct", "files_struct", "fdtable", "file", "socket", "sock")
+OF_FD_TYPES = ("task_struct", "files_struct", "fdtable", "file", "socket", "sock", "net")
 
-# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address. `name` is
-# 28 bytes, taken from the user's memory; 0 where it is neither of both.
+# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address, link. `name`
+# is 28 bytes, taken from the user's memory; 0 where it is neither of both. ifindex, netns: what the
+# socket is bound to, and where it is.
 OF_NAME = """
-static inline u16 named(char *name, u64 from, u32 length, u8 *to, u16 *port) {
-    bpf_probe_read_user(name, length < 28 ? 16 : 28, (void *)from);
+static inline u16 named(char *name, u64 from, u32 length, u8 *to, u16 *port, u32 ifindex,
+                        u32 netns) {
+    bpf_probe_read_user(name, length < 24 ? 16 : length < 28 ? 24 : 28, (void *)from);
     *port = bpf_ntohs(*(u16 *)(name + 2));
-    if (*(u16 *)name == AF_INET)
+    if (*(u16 *)name == AF_INET && length >= 16)
         mapped(to, *(u32 *)(name + 4));
-    else if (*(u16 *)name == AF_INET6 && length >= 28)
+    else if (*(u16 *)name == AF_INET6 && length >= 24) {
         __builtin_memcpy(to, name + 8, 16);
-    else
+        if (length >= 28 && *(u32 *)(name + 24))
+            ifindex = *(u32 *)(name + 24);
+        on_link(to, ifindex, netns);
+    } else
         return 0;
     return *(u16 *)name;
 }

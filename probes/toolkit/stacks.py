@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import add
 from typing import Any
 
 from probes.kernel import kallsyms
 from probes.model import Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.others import Others
-from probes.toolkit.readers import row_of
+from probes.toolkit.readers import Uncounted, row_of
 from probes.toolkit.user_symbols import UserSymbols
 
 MAP = """
@@ -90,11 +90,13 @@ def _without_us(names: list[str]) -> list[str]:
     return names[:end]
 
 
-def by_stack(name: str = "rows") -> Callable[[Opening], Callable[[], Reading]]:
+def by_stack(
+    name: str = "rows", under_way: Mapping[str, Callable[[Flat], int]] | None = None
+) -> Callable[[Opening], Callable[[], Reading]]:
     """Every entry of a map whose key has `kernel`, `user` and `pid`: its stack in `stack`.
 
     Stacks that differ only in places within functions are one row. The array `lost`, where the
-    rung has one, holds how many events had no room.
+    rung has one, holds how many events had no room. under_way: as in `readers.logged`.
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
@@ -106,6 +108,7 @@ def by_stack(name: str = "rows") -> Callable[[Opening], Callable[[], Reading]]:
         summed = [i for i, c in enumerate(columns) if c.kind in (Kind.COUNTER, Kind.HISTOGRAM)]
 
         lost, others = opening.tables.get("lost"), Others(opening, name, by_process=False)
+        uncounted = Uncounted(opening, under_way or {})
 
         def of(entry: Flat) -> Row:
             kernel, user, pid = (int(entry[p]) for p in places)
@@ -117,7 +120,8 @@ def by_stack(name: str = "rows") -> Callable[[Opening], Callable[[], Reading]]:
             others.before()
             made = others.rows(table.rows(), of)
             missed = lost.row((0,)) if lost is not None else None
-            return Reading(merged(made, keys, summed), int(missed[1]) if missed else 0)
+            unseen = uncounted.read() + (int(missed[1]) if missed else 0)
+            return Reading(merged(made, keys, summed), unseen)
 
         return read
 

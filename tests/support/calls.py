@@ -5,19 +5,27 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import platform
 import signal
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from probes.kernel import syscall_table
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000  # include/uapi/linux/seccomp.h
 _P_PID, _WEXITED = 1, 4
 _MAP_32BIT = 0x40
+_ON_X86 = platform.machine() == "x86_64"
+_GETPID, _I386_GETPID = 39, 20
 _kept: list[mmap.mmap] = []
+children: set[int] = set()
+"""All that `in_child` has made."""
 # push rbx; mov eax, edi; mov ebx, esi; xchg edx, ecx; int 0x80; pop rbx; ret
 _INT80 = bytes.fromhex("5389f889f387cacd805bc3")
 
@@ -25,6 +33,7 @@ _INT80 = bytes.fromhex("5389f889f387cacd805bc3")
 def in_child(work: Callable[[], int]) -> tuple[int, int]:
     """Run work in a process of its own; its pid and what it gave (below 256), -1 if killed."""
     pid = os.fork()
+    children.add(pid)
     if pid == 0:
         code = 255
         try:
@@ -69,12 +78,40 @@ def through_int80(number: int, times: int, *arguments: bytes | int) -> int:
     return result
 
 
+def has_i386() -> bool:
+    """Whether a call of i386's table is made; a kernel without them kills who tries."""
+    return _ON_X86 and in_child(lambda: through_int80(_I386_GETPID, 1) != os.getpid())[1] == 0
+
+
+def has_x32() -> bool:
+    """Whether calls of x32 are made, which takes `syscall.x32=y` on the kernel's command line."""
+    return _ON_X86 and _libc.syscall(syscall_table.X32 | _GETPID) == os.getpid()
+
+
 def _below_4g(text: bytes) -> int:
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_32BIT
     low = mmap.mmap(-1, mmap.PAGESIZE, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     low.write(text + b"\0")
     _kept.append(low)
     return ctypes.addressof(ctypes.c_char.from_buffer(low))
+
+
+def connect(fd: int, name: bytes) -> int:
+    """Connect to a name as it is; the errno, 0 for none."""
+    return ctypes.get_errno() if _libc.connect(fd, name, len(name)) else 0
+
+
+@contextmanager
+def alarms(*, restart: bool) -> Iterator[None]:
+    """A signal every 5 ms, whose handler lets calls that it interrupts go on, or does not."""
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, not restart)
+    signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def interrupted(*, restart: bool) -> int:

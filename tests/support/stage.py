@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from probes.sources.demo.scenario import Script, Values
 from probes.sources.demo.source import Demo
+from tests.support.prepared import Prepared
 from tui.screen.app import Monitor
 from tui.toolkit.detail import figure_lines
 
@@ -86,6 +87,12 @@ class Steps:
             await self._more.wait()
         await asyncio.sleep(0)
 
+    async def resume(self) -> None:
+        """Wait, as a worker that has taken all its steps."""
+        self._reached = max(self._reached, self._steps)
+        self._taken[asyncio.current_task()] = self._steps - 1
+        await self(0)
+
     def go(self, steps: int) -> None:
         """So many more."""
         self._steps += steps
@@ -103,7 +110,10 @@ def stage(
     pane: str | None = "interfaces",
     **options: Any,
 ) -> Monitor:
-    """The app at that second, having seen so many ticks, on that pane (None: the first)."""
+    """The app at that second, having seen so many ticks, on that pane (None: the first).
+
+    A source whose class says `prepared` is told by its class: it may begin with what is kept.
+    """
     pace = Steps(ticks)
     demo = source(begin=until - ticks + 1, pace=pace)
     demo._script = demo._rules._script = Played(seed=0)
@@ -113,7 +123,28 @@ def stage(
     app.pace = pace  # type: ignore[attr-defined]
     pace.reached = app.collector.note_rules  # hit rates are made of when rules were looked at
     app.tend = lambda: None  # type: ignore[method-assign]  # it is tried where a test says so
+    if getattr(source, "prepared", source is Demo) and "settled" not in options:
+        key = (source, until, ticks, pane)
+        if Prepared.restore(key, app):
+            demo.start, demo.samples = _nothing, _from_there(demo, until + 1)  # type: ignore[method-assign]
+        else:
+            app.prepared_as = key  # type: ignore[attr-defined]
     return app
+
+
+async def _nothing() -> None: ...
+
+
+def _from_there(demo: Demo, begin: float) -> Any:
+    """What the demo gives from that second on, to workers that have had what was before."""
+
+    async def samples(hook: str) -> Any:
+        await demo._pace.resume()  # type: ignore[attr-defined]
+        demo._begin = begin
+        async for read in type(demo).samples(demo, hook):
+            yield read
+
+    return samples
 
 
 async def settle(pilot: Pilot[Any]) -> None:
@@ -123,6 +154,8 @@ async def settle(pilot: Pilot[Any]) -> None:
         app.live.history.ticks.get(hook, 0) >= app.pace.steps for hook in app.source.catalogue
     ):
         await asyncio.sleep(0.001)
+    if "prepared_as" in vars(app):
+        Prepared.keep(vars(app).pop("prepared_as"), app)
     for _ in range(2):
         await pilot.pause()
         app.collector.note_statuses()

@@ -13,6 +13,7 @@ from probes.doctor import checks
 from probes.doctor.checks import Fact, Finding
 from probes.doctor.program_types import Found
 from probes.errors import Gone, ProbeError
+from probes.kernel.netlink import route
 from probes.ladder.attachment import Modules
 from probes.model import Hook, HookId, TargetKind
 from probes.units import printable
@@ -61,10 +62,10 @@ def _ifindex(id: HookId) -> int:
     hook = Catalogue().get(id.hook)
     if hook is None or hook.target is not TargetKind.INTERFACE:
         return 0
-    try:
-        return socket.if_nametoindex(id.target or "")
-    except OSError:
-        raise Gone(f"there is no interface {printable(id.target or '')}") from None
+    link = route.named(id.target or "")
+    if link is None:
+        raise Gone(f"there is no interface {printable(id.target or '')}")
+    return link.ifindex
 
 
 def as_json(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from probes.custom import spec
@@ -11,7 +12,7 @@ from probes.drop_rule import Rule, RuleError, parse_on
 from probes.model import HookId, TargetKind
 from probes.recording import files
 from probes.sources.live import budget, memory
-from probes.units import printable
+from probes.units import printable, quoted
 from tui.output.formats import FORMATS
 
 
@@ -208,27 +209,32 @@ def _budget(text: str) -> float | None:
 
 
 def seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
+    value = _number(text)
     if not 0 <= value <= 86400 * 365:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of seconds")
     return value
 
 
 def _interval(text: str) -> float:
-    value = seconds(text)
+    value = _number(text)
     if not 0.1 <= value <= 3600:
         raise argparse.ArgumentTypeError("an interval is from 0.1 to 3600 seconds")
     return value
 
 
 def speed(text: str) -> float:
-    value = seconds(text)
+    value = _number(text)
     if not 0.1 <= value <= 60:
         raise argparse.ArgumentTypeError("a speed is from 0.1 to 60 times as fast")
     return value
+
+
+def _number(text: str) -> float:
+    """As Python reads it; what is none is not a number (NaN), which is within no bounds."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def address(text: str) -> tuple[str, int]:
@@ -241,6 +247,15 @@ def address(text: str) -> tuple[str, int]:
 
 
 def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return _whole(text, 1, "a number above 0")
+
+
+def seed(text: str) -> int:
+    return _whole(text, 0, "a whole number")
+
+
+def _whole(text: str, least: int, what: str) -> int:
+    """With no more than nine digits: nothing is counted further."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not {what}")
     return int(text)

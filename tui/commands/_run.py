@@ -139,15 +139,21 @@ def say(sentences: Iterable[str], who: str = "ebpftop: ") -> None:
 
 
 def verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
-    """1 when a hook or a rung that was asked for by name did not stand; says what refused it."""
+    """1 when a hook or a rung that was asked for by name does not stand (any more); says why."""
     named = {id.hook for id in arguments.hooks or ()} | {hook for hook, _ in arguments.rungs}
     statuses = [s.status for s in samples]
-    failed = [s for s in statuses if s.id.hook in named and s.state is State.FAILED]
+    fallen = (State.FAILED, State.DETACHED)
+    failed = [s for s in statuses if s.id.hook in named and s.state in fallen]
+    there = {s.id.hook for s in statuses}
+    gone = [id for id in arguments.hooks or () if id.hook not in there]
+    say(f"{id} is not attached any more: there is no {id.target}" for id in gone)
     for status in failed:
+        if status.state is State.DETACHED:
+            say([f"{status.id} is {status.state}: {status.note}"])
         for refusal in status.refused:
             remedy = f" {refusal.remedy}" if refusal.remedy else ""
             print(
                 f"ebpftop: {status.id} on {refusal.rung}: {refusal.error}: {refusal.why}.{remedy}",
                 file=sys.stderr,
             )
-    return NOT_ATTACHED if failed else DONE
+    return NOT_ATTACHED if failed or gone else DONE

@@ -14,7 +14,9 @@ ORDER = 85
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="another incident (default 0)")
+    parser.add_argument(
+        "--seed", type=_options.seed, default=0, help="another incident (default 0)"
+    )
     _options.screen_options(parser)
     _options.memory_option(parser)
     _options.interval_option(parser, None)

@@ -50,8 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
             return status
         live.shed()
         leaving.renew()
-        if arguments.hooks is None:
-            live.follow()
         exported = Exported(live.host, live.catalogue, version(), arguments.most)
         exported.take(samples, live.rules())
         server.serve(exported)

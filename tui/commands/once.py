@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         since: dict[HookId, Sample] = {}
         remember(since, before)
         remember(since, after)
-        shown = Shown(live.host, time.time(), arguments.seconds, snapshots, live.rules(), since)
+        wall = max((s.wall for s in after), default=time.time())
+        shown = Shown(live.host, wall, arguments.seconds, snapshots, live.rules(), since)
         hooks = asked(arguments, live.catalogue)
         show = printer(arguments.format, hooks, several=False, hits=hits)
         print(show(shown))

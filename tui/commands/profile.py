@@ -13,7 +13,7 @@ from probes.model import HookId, State
 from probes.recording import files
 from probes.units import printable
 from tui.commands import _options
-from tui.commands._run import batch, make_live, verdict
+from tui.commands._run import UsageError, batch, make_live, verdict
 from tui.output import flamegraph
 from tui.output import profile as profiles
 from tui.output.streams import CannotPrint
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--svg", metavar="FILE", type=_options.writable, help="a flame graph into that file"
     )
+    parser.add_argument("--force", action="store_true", help="overwrite an older picture")
     parser.set_defaults(hooks=[HookId("profile")], drops=[], drop_anyway=False, observe_only=False)
     _options.rung_option(parser)
     _options.budget_option(parser)
@@ -46,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.force and not arguments.svg:
+        raise UsageError("--force means something with --svg FILE only")
+    if arguments.svg:
+        _check_older(arguments.svg, force=arguments.force)
 
     async def watch(live: Live) -> int:
         """Reads each second: what a stack is called is known while its process lives."""
@@ -61,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
                 print(profiles.folded(profile), end="")
             elif arguments.svg:
                 title = f"{live.host.name}: CPU, {arguments.seconds:g} s ({sample.status.rung})"
-                _write(arguments.svg, flamegraph.svg(profile, title))
+                picture = flamegraph.svg(profile, title)
+                _write(arguments.svg, picture, force=arguments.force)
             else:
                 print(profiles.text(profile, arguments.seconds))
         return verdict(arguments, [sample])
@@ -69,11 +75,29 @@ def run(arguments: argparse.Namespace) -> int:
     return batch(make_live(arguments), watch)
 
 
-def _write(path: Path, picture: str) -> None:
+def _check_older(path: Path, *, force: bool) -> None:
+    """As with a recording: nothing is overwritten by a slip, and nothing but a picture."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as refused:
+        wrong = f"{printable(str(path))} cannot be written: {refused.strerror}"
+        raise UsageError(wrong) from None
+    begin = os.read(fd, len(flamegraph.BEGIN))
+    os.close(fd)
+    if not force:
+        raise UsageError(f"{printable(str(path))} is there already; --force overwrites it")
+    if begin not in (b"", flamegraph.BEGIN.encode()):
+        raise UsageError(f"{printable(str(path))} is no flame graph, and is not overwritten")
+
+
+def _write(path: Path, picture: str, *, force: bool) -> None:
     """Readable for whoever may read the folder's other files. Raises CannotPrint."""
     umask = os.umask(0o077)
     os.umask(umask)
+    write = files.replace if force else files.write_new
     try:
-        files.replace(path, picture, mode=0o666 & ~umask)
+        write(path, picture, mode=0o666 & ~umask)
     except OSError as refused:
         raise CannotPrint(f"{printable(str(path))} cannot be written: {refused.strerror}") from None

@@ -68,7 +68,8 @@ def tick_of(source: Source, samples: Iterable[Sample]) -> Tick:
     for sample in samples:
         hook = sample.status.id.hook
         by_hook[hook] = (*by_hook.get(hook, ()), sample)
-    return Tick(time.time(), source.interval, by_hook, source.statuses(), source.rules())
+    wall = max((s.wall for read in by_hook.values() for s in read), default=time.time())
+    return Tick(wall, source.interval, by_hook, source.statuses(), source.rules())
 
 
 async def _write(live: Live, file: RecordingFile, seconds: float | None) -> tuple[Sample, ...]:

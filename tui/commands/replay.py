@@ -10,7 +10,7 @@ from pathlib import Path
 
 from probes.analysis.funnel import remember
 from probes.analysis.hit_rates import Hits
-from probes.analysis.snapshot import Snapshot, Trail
+from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.custom import builder
 from probes.custom.catalogue import Catalogue
 from probes.model import HookId, Sample
@@ -71,9 +71,11 @@ def replay(path: Path, at: str | None, speed: float) -> Replay:
 
 
 def moment_at(played: Recording, text: str) -> int:
-    """The moment that is meant. Raises TimeError."""
-    begin, end = played.moment(0).wall, played.moment(played.end - 1).wall
-    return played.near(meant(text, begin, end, now=begin))
+    """The moment that is meant; says which where there are several. Raises TimeError."""
+    played.look_on(to_end=True)
+    number, note = meant(text, played, now=0)
+    say([note] if note else [])
+    return number
 
 
 class _Unread:
@@ -122,6 +124,7 @@ def _shown(
 ) -> Iterator[Shown]:
     """Each moment; hits gets to know what drop rules had dropped before the first."""
     trails: dict[str, Trail] = {}
+    room = Room()
     since: dict[HookId, Sample] = {}
     snapshots: dict[HookId, Snapshot] = {}
     before: Tick | None = None
@@ -141,7 +144,7 @@ def _shown(
             continue
         for hook, samples in tick.fresh(before).items():
             remember(since, samples)
-            trail = trails.setdefault(hook, Trail(played.hooks[hook]))
+            trail = trails.setdefault(hook, Trail(played.hooks[hook], room=room))
             for id in [i for i in snapshots if i.hook == hook]:
                 del snapshots[id]
             snapshots |= {s.id: s for s in trail.snapshots(samples)}
@@ -162,6 +165,7 @@ def _print_moments(path: Path, form: str, at: str | None, count: int | None) -> 
     read), TimeError, BrokenPipeError.
     """
     with closing(Recording(path, Catalogue(), builder.recalled)) as played:
+        played.look_on(to_end=True)
         first = 0 if at is None else moment_at(played, at)
         last = played.end if count is None else min(first + count, played.end)
         hits, unread, printed = Hits(), _Unread(played.note), False

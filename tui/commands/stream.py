@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
             samples = await live.read()
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
             remember(since, samples)
-            wall, rules = time.time(), live.rules()
+            wall, rules = max((s.wall for s in samples), default=time.time()), live.rules()
             shown = Shown(live.host, wall, live.interval, snapshots, rules, since)
             print(show(shown), flush=True)
             left = None if left is None else left - 1

@@ -154,6 +154,7 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
             "cpu_percent": _number(snapshot.cpu_percent),
             "map_memory": sample.cost.map_memory,
         },
+        "time": round(sample.wall, 3),
         "lost": sample.lost,
         "forgotten": sample.forgotten,
         "columns": [{"name": c.name, "unit": str(c.unit), "kind": str(c.kind)} for c in columns],

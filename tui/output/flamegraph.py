@@ -9,6 +9,7 @@ from zlib import crc32
 
 from probes.units import printable
 
+BEGIN = "<svg"
 WIDTH, ROW, SIDE, TOP = 1200, 17, 10, 44
 _CHARACTER = 6.6
 """Pixels of a character of the font, about."""
@@ -49,7 +50,7 @@ def svg(stacks: Iterable[tuple[str, int]], title: str) -> str:
         root.add(stack.split(";"), samples)
     height = TOP + (root.depth() + 1) * ROW + SIDE
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'{BEGIN} xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" font-family="monospace" font-size="11">\n'
         f'<rect width="100%" height="100%" fill="#fbfaf7"/>\n'
         f'<text x="{SIDE}" y="24" font-size="15">{escape(printable(title))}</text>\n'

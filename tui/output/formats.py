@@ -28,7 +28,8 @@ BEFORE = ("time", "host", "hook", "target")
 
 
 class Shown(NamedTuple):
-    """A moment to print. wall: Unix seconds. interval: seconds since the one before."""
+    """A moment to print. wall: when its newest was read, Unix seconds. interval: seconds since the
+    one before."""
 
     host: Host
     wall: float
@@ -91,7 +92,7 @@ class _Csv:
             self._begun = True
         for snapshot in shown.snapshots:
             before = {
-                "time": f"{shown.wall:.3f}",
+                "time": f"{snapshot.sample.wall:.3f}",
                 "host": printable(shown.host.name),
                 "hook": snapshot.id.hook,
                 "target": printable(snapshot.id.target or ""),

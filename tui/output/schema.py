@@ -33,7 +33,10 @@ def schema(hooks: Mapping[str, Hook]) -> Schema:
         **_object(
             {
                 "format": {"const": FORMAT},
-                "time": {"type": "number", "description": "Unix seconds"},
+                "time": {
+                    "type": "number",
+                    "description": "when the newest of it was read, Unix seconds",
+                },
                 "host": _TEXT,
                 "kernel": _TEXT,
                 "interval": {**_NUMBER_OR_NULL, "description": "seconds that rates are made of"},
@@ -90,6 +93,7 @@ def _hook() -> Schema:
             "refused": _array({"$ref": "#/$defs/refusal"}),
             "note": _TEXT_OR_NULL,
             "cost": {"anyOf": [{"type": "null"}, cost]},
+            "time": {"type": "number", "description": "when it was read, Unix seconds"},
             "lost": {**_COUNT, "description": "events that were not seen"},
             "forgotten": {**_COUNT, "description": "rows left out to stay within --memory"},
             "columns": _array(column),

@@ -39,7 +39,7 @@ def _packets(row: SnapshotRow) -> int:
 
 
 def _where(row: SnapshotRow) -> str:
-    return DASH if row["netns"] is None else f"netns {row['netns']}"
+    return DASH if row["netns"] is None else f"netns {row['netns'] or '?'}"
 
 
 def _why(row: SnapshotRow) -> str:

@@ -149,8 +149,8 @@ def _callers(rows: Iterable[SnapshotRow]) -> str:
 
 def _last_failure(view: View, place: _Place) -> float:
     log = view.decided.get("tcp-connect", ())
-    failed = (d for d in log if d.row[2:4] == place and d.row[4] != "established")
-    return max((d.wall for d in failed), default=0.0)
+    failed = [d for d in log if d.row[2:4] == place and d.row[4] != "established"]
+    return failed[-1].wall if failed else 0.0
 
 
 def _trouble(view: View) -> Trouble | None:

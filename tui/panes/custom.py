@@ -138,8 +138,8 @@ def _below(view: View, width: int, height: int) -> list[Line]:
         if hook not in elsewhere
         for decided in list(log)[-height:]
     ]
-    entries.sort(key=lambda entry: entry[0].wall, reverse=True)
-    return [_entry(view.catalogue[hook], *decided, width) for decided, hook in entries[:height]]
+    entries.sort(key=lambda entry: entry[0].time, reverse=True)
+    return [_entry(view.catalogue[hook], d.wall, d.row, width) for d, hook in entries[:height]]
 
 
 def _entry(hook: Hook, wall: float, row: Sequence[object], width: int) -> Line:

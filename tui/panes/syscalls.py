@@ -79,6 +79,7 @@ def _record(view: View, row: SnapshotRow) -> Record:
     values = values_of(row)
     calls = row.rate("calls")
     values["share"] = row.rate("errors") / calls * 100 if calls else None
+    values["mostly"] = _mostly(row) / calls * 100 if calls else None
     failing, slow = _verdicts(view, row)
     mark = _mark(row, failing) or ("warn" if slow.since is not None else "")
     instead = ("much of it fails", "much fails") if mark == "bad" else ("", "")
@@ -95,6 +96,12 @@ def _mark(row: SnapshotRow, failing: Verdict) -> str:
     return "warn" if row["top_errno"] in _COMMON else "bad"
 
 
+def _mostly(row: SnapshotRow) -> float:
+    """Errors a second of the errno that is named; all where its share is not known."""
+    share = row["top_share"]
+    return row.rate("errors") * (share / 100 if isinstance(share, int | float) else 1)
+
+
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
     """Of its errors, and of the time that it takes."""
     slow = CALM if row["syscall"] in _WAIT else view.verdict(_SLOW, row.key)
@@ -103,7 +110,7 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
 
 def _grave(row: SnapshotRow) -> bool:
     """Much of it fails, and in a way that is never harmless."""
-    errors = row.rate("errors")
+    errors = _mostly(row)
     return errors >= _LEAST and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
 
 
@@ -127,7 +134,7 @@ def _failing(view: View, row: SnapshotRow) -> Finding:
     verdict, record = view.verdict(_FAILURES, row.key), _record(view, row)
     errors = row.rate("errors")
     record = replace(record, mark=_mark(row, verdict))
-    why = f"{row['top_errno']}: {units.percent(record.number('share'))} of its calls fail"
+    why = f"{row['top_errno']}: {units.percent(record.number('mostly'))} of its calls fail"
     callers = _callers(view, record.name)
     why += f", by {callers}" if callers else ""
     now = f"{units.count(errors)}/s"
@@ -160,7 +167,7 @@ def _trouble(view: View) -> Trouble | None:
         return Trouble("warn", f"{took}, {worst[0].text('unusual_words')}")
     words = [
         f"{label(r.name)}: {units.count(r.number(_ERRORS))} errors/s "
-        f"({units.percent(r.number('share'))}), mostly {label(r.text('top_errno'))}"
+        f"({units.percent(r.number('share'))}), {_named(r)}"
         for r in worst[:2]
         if r.number("share") >= 100 * _SHARE
     ]
@@ -173,7 +180,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
             ("Calls", f"{units.count(record.number(_CALLS))}/s"),
             (
                 "Errors",
-                f"{units.count(record.number(_ERRORS))}/s, mostly {record.text('top_errno')}",
+                f"{units.count(record.number(_ERRORS))}/s, {_named(record)}",
             ),
             ("Mean, p99", f"{_time(record, 'mean_ns')}, {_time(record, 'p99_ns')} (last 10 s)"),
             *said(record),
@@ -184,6 +191,14 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines += graphs(PANE, view, record, width)
     lines += spread("Time in the call", "syscalls", record, "latency", width, units.duration, view)
     return lines
+
+
+def _named(record: Record) -> str:
+    """The most frequent errno of the last ten seconds, with its share where there are others."""
+    errno, share = label(record.text("top_errno")), record.values.get("top_share")
+    if not isinstance(share, int | float) or share >= 100:
+        return f"mostly {errno}"
+    return f"mostly {errno} ({units.percent(share)} of them)"
 
 
 def _time(record: Record, name: str) -> str:

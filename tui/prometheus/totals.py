@@ -17,11 +17,14 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from operator import add, sub
 
-from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value
+from probes.analysis.moved import bases
+from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value, same_totals
 from probes.units import Unit, printable
 
 STAY = 300.0
 """Seconds that the place of a row is kept which is not there: as long as Prometheus looks back."""
+MAX_LEFT_OUT = 8192
+"""Rows of which it is known what they had counted when they were there last."""
 HALF_LIFE = 60.0
 """Seconds after which what a row did counts half, where several did the same since."""
 OTHER = "other"
@@ -44,6 +47,7 @@ class Shape:
     """
 
     def __init__(self, hook: Hook) -> None:
+        self.hook = hook
         self.target = str(hook.target) if hook.target is not TargetKind.NONE else ""
         places = [(i, c) for i, c in enumerate(hook.stored) if c.name != self.target]
         self._named = tuple(i for i, c in places if _names(c))
@@ -128,6 +132,7 @@ class Totals:
         self._shape, self._most = shape, most
         self._before: Sample | None = None
         self._waiting: dict[Labels, Busy] = {}
+        self._left_out: dict[Key, Row] = {}
         self.rows: dict[Labels, Place] = {}
         self.rests: dict[Labels, Place] = {}
         if not shape.derived:
@@ -183,10 +188,13 @@ class Totals:
 
     def _seen(self, before: Sample | None, sample: Sample) -> dict[Labels, _Seen]:
         shape, target = self._shape, sample.status.id.target
-        anew = before is not None and before.epoch != sample.epoch
+        anew = before is not None and not same_totals(before.epoch, sample.epoch)
         known: Mapping[Key, Row] = {} if before is None or anew else before.rows
         # What was counted before this program looked on is no news, but at the very beginning.
         old = anew and not sample.from_zero
+        if anew:
+            self._left_out.clear()
+        known = self._compared(known, sample)
         seen: dict[Labels, _Seen] = {}
         for key, row in sample.rows.items():
             was = row if old else known.get(key)
@@ -201,6 +209,20 @@ class Totals:
                 same.levels = self._merged(same.levels, levels)
         return seen
 
+    def _compared(self, known: Mapping[Key, Row], sample: Sample) -> Mapping[Key, Row]:
+        """What rows are compared with: also those that were left out of some samples to save
+        memory, and what rows of others took over."""
+        taken, over = bases(self._shape.hook, known, sample.rows)
+        if sample.forgotten or self._left_out:
+            gone = known.keys() - sample.rows.keys() - over if sample.forgotten else ()
+            left = {key: known[key] for key in gone}
+            back = {k: self._left_out.pop(k) for k in self._left_out.keys() & sample.rows.keys()}
+            self._left_out |= left
+            while len(self._left_out) > MAX_LEFT_OUT:
+                del self._left_out[next(iter(self._left_out))]
+            taken = {**back, **taken}
+        return {**known, **taken} if taken else known
+
     def _merged(self, some: Sequence[Value], more: Sequence[Value]) -> list[Value]:
         """Levels of two rows that are exported as one: times are the greater one."""
         if not some:
@@ -211,10 +233,12 @@ class Totals:
         ]
 
     def _take_cost(self, before: Sample | None, sample: Sample) -> None:
-        if before is not None and before.epoch != sample.epoch:
-            before = None  # another rung counts its own cost from zero
+        if before is not None and not same_totals(before.epoch, sample.epoch):
+            before = None
         self.lost += _grown(sample.lost, before.lost if before else 0)
         self.unlogged += _grown(sample.unlogged, before.unlogged if before else 0)
+        if before is not None and before.epoch != sample.epoch:
+            before = None  # other programs, whose runs begin at zero
         if sample.cost is not None:
             was = before.cost if before else None
             self.runs += _grown(sample.cost.runs, was.runs if was else 0)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from probes.analysis.funnel import remember
-from probes.analysis.snapshot import Snapshot, Trail
+from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.errors import as_refusal
 from probes.model import HookId, Sample, Status
 from probes.recording.tape import MOST_BYTES, Frame, Gathering, Reel, Tape
@@ -21,6 +21,8 @@ TAPE = 0.12
 """The part of the bound on memory that the last minutes may take."""
 KEPT = 500
 """Entries of a hook's own log."""
+_ANEW = 60.0
+"""Seconds that a reading may be older than another before its host is taken to have begun anew."""
 
 
 class Collector:
@@ -42,19 +44,25 @@ class Collector:
     ) -> None:
         self._source, self._changed, self.figures = source, changed, figures
         self.view = View(source.catalogue, History(figures))
-        self.control = Control(source, tell, lambda: self.view.wall or time.time())
+        self.control = Control(source, tell, self._now)
         self.view.events = self.control.events
         self._logs: dict[str, deque[Decided]] = {}
         self.view.decided = self._logs
         reel = getattr(source, "reel", None)
         self.tape: Reel = reel if isinstance(reel, Reel) else _tape(source, limit)
         self._trails: dict[str, Trail] = {}
+        # What comes from elsewhere has one for all.
+        self._room = Room() if self.tape is reel or hasattr(source, "feed") else None
         self.keep: Callable[[Frame], None] | None = None
         self._gathering = Gathering()
         self._there: dict[str, dict[HookId, Snapshot]] = {}
         self._stood: dict[HookId, Status] = {}
         self._hits = Hits()
         self._said: set[str] = set()
+
+    def _now(self) -> tuple[float, float]:
+        """For the log: Unix and monotonic seconds."""
+        return self.view.wall or time.time(), self.view.time
 
     async def follow(self, hook: str) -> None:
         """A hook's worker: whatever becomes of one reading, it goes on with the next."""
@@ -81,18 +89,18 @@ class Collector:
     def _trail(self, hook: str) -> Trail:
         """Made when it is needed: a catalogue may grow by hooks of the user's own."""
         if hook not in self._trails:
-            self._trails[hook] = Trail(self._source.catalogue[hook])
+            self._trails[hook] = Trail(self._source.catalogue[hook], room=self._room)
         return self._trails[hook]
 
     def go_to(self, reel: Reel, number: int) -> None:
         """On from another moment of a recording, as if what was before it had been seen."""
         view, tick, known = self.view, reel.at(number), self.view.history
-        back = tick.wall <= view.wall
+        back = tick.time <= view.time
         view.snapshots.clear()
         self._logs = {}
         view.decided, view.history = self._logs, History(self.figures)
         view.ticks = None
-        view.since, view.wall = dict(reel.since(number)), 0.0
+        view.since = dict(reel.since(number))
         view.statuses, self._stood = tick.statuses, {s.id: s for s in tick.statuses}
         self._hits = Hits()
         for _, before in reel.window(number, Hits.BACK):
@@ -102,7 +110,8 @@ class Collector:
             self._trails[hook] = trail
             self._take(hook, trail.snapshots(samples))
         if back:  # what it was before that moment is known already
-            view.history, view.ticks = known, known.until(tick.wall)
+            view.history, view.ticks = known, known.until(tick.time)
+        view.wall, view.time = tick.wall, tick.time
 
     def recall(self, history: History, logs: dict[str, deque[Decided]]) -> None:
         """What was before the moment that was gone to."""
@@ -128,10 +137,11 @@ class Collector:
         self._there[hook] = there
         for snapshot in snapshots:
             sample = snapshot.sample
-            view.wall = max(view.wall, sample.wall)
+            if not view.time - _ANEW < sample.time < view.time:
+                view.wall, view.time = sample.wall, sample.time
             if sample.log:
                 log = self._logs.setdefault(hook, deque(maxlen=KEPT))
-                log.extend(Decided(sample.wall, row) for row in sample.log)
+                log.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()
         view.history.add(hook, snapshots)

@@ -25,15 +25,18 @@ STANDS = (State.ATTACHED, State.PASSIVE)
 
 
 class Control:
-    """tell: shows a toast. wall: the time for the log."""
+    """tell: shows a toast. now: the time for the log, in Unix and in monotonic seconds."""
 
     KEPT = 300
     """Log entries."""
 
     def __init__(
-        self, source: Source, tell: Callable[[str, Severity], None], wall: Callable[[], float]
+        self,
+        source: Source,
+        tell: Callable[[str, Severity], None],
+        now: Callable[[], tuple[float, float]],
     ) -> None:
-        self._source, self._tell, self._wall = source, tell, wall
+        self._source, self._tell, self._now = source, tell, now
         self.events: deque[Event] = deque(maxlen=self.KEPT)
         self._known: dict[HookId, Status] = {}
         self._rules: dict[Identity, Enforced] = {}
@@ -190,7 +193,8 @@ class Control:
         self._tell(text + remedy, "error")
 
     def _log(self, text: str, role: str) -> None:
-        self.events.append(Event(self._wall(), text, role))
+        wall, time = self._now()
+        self.events.append(Event(wall, text, role, time))
 
 
 def _stand(status: Status) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from operator import sub
 from typing import NamedTuple
 
 from probes.analysis.snapshot import Snapshot
-from probes.model import HookId, Key, Sample
+from probes.model import HookId, Key, Sample, same_totals
 
 SECONDS, SLOTS = 5, 180
 """Of a slot; slots that are kept: 15 minutes."""
@@ -18,7 +18,8 @@ _SPARE = 64  # cells that may be too old before they are taken away
 
 
 class Slot(NamedTuple):
-    """What a histogram got in a slot. wall: its beginning in Unix seconds. hits: by bucket."""
+    """What a histogram got in a slot. wall: its beginning in Unix seconds, by the clock as it is
+    now. hits: by bucket."""
 
     wall: float
     hits: Mapping[int, int]
@@ -70,6 +71,12 @@ class Heat:
 
     def __init__(self) -> None:
         self._hooks: dict[HookId, _Counted] = {}
+        self._base: float | None = None
+        self._set = 0.0
+
+    def _slot(self, time: float) -> int:
+        """Counted by the monotonic clock, from where the other one stood at first."""
+        return int((time + (self._base or 0.0)) // SECONDS)
 
     def add(self, snapshots: Sequence[Snapshot]) -> None:
         for snapshot in snapshots:
@@ -78,14 +85,19 @@ class Heat:
                 self._take(snapshot.id, snapshot.sample, places)
 
     def _take(self, id: HookId, sample: Sample, places: Sequence[tuple[int, str]]) -> None:
-        slot = int(sample.wall // SECONDS)
+        ahead = sample.wall - sample.time
+        if self._base is None:
+            self._base = ahead
+        self._set = ahead - self._base if abs(ahead - self._base) > 1 else 0.0
+        slot = self._slot(sample.time)
         known = self._hooks.get(id)
-        if known is None or known.epoch != sample.epoch:
+        if known is None or not same_totals(known.epoch, sample.epoch):
             known = self._hooks[id] = _Counted(sample.epoch, slot)
             for key, row in sample.rows.items():
                 for place, name in places:
                     if isinstance(buckets := row[place], tuple):
                         known.rows[name, key] = _Row(buckets)
+        known.epoch = sample.epoch
         if slot == known.slot:
             return
         for key, row in sample.rows.items():
@@ -101,10 +113,11 @@ class Heat:
         _sweep(known.rows, sample, slot)
 
     def of(self, id: HookId, column: str, key: Key, until: float) -> list[Slot]:
-        """The slots that had ended by a moment, oldest first, also those that got nothing."""
+        """The slots that had ended by a moment (monotonic seconds), oldest first, also those that
+        got nothing."""
         known = self._hooks.get(id)
         row = known.rows.get((column, key)) if known is not None else None
-        end = min(int(until // SECONDS), known.slot) if known is not None else 0
+        end = min(self._slot(until), known.slot) if known is not None else 0
         if row is None or not row.cells:
             return []
         hits: dict[int, dict[int, int]] = {}
@@ -113,7 +126,7 @@ class Heat:
                 hits.setdefault(slot, {})[bucket] = count
         if not hits:
             return []
-        return [Slot(float(s * SECONDS), hits.get(s, {})) for s in range(min(hits), end)]
+        return [Slot(s * SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)]
 
 
 def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:

@@ -16,12 +16,14 @@ from tui.session.heat import Heat
 MOST = 4000
 """Rows of a figure that are kept although they have gone."""
 _SWEEP = 64
+_MOST_NAMES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A number whose history is kept for each row. values: a hook's snapshots -> key -> number.
-    hook: whose, "*" for each hook's own. wrong: other than 0 is bad. rule: when it is unusual."""
+    hook: whose, "*" for each hook's own. wrong: other than 0 is bad. rule: when it is unusual.
+    named_by: the hook that tells when what a key names is another thing."""
 
     name: str
     title: str
@@ -30,6 +32,7 @@ class Figure:
     values: Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
     wrong: bool = False
     rule: Rule | None = None
+    named_by: str = ""
 
 
 class _Watch:
@@ -37,24 +40,28 @@ class _Watch:
 
     def __init__(self) -> None:
         self.ticks, self.begun = 0, 1
-        self.walls = array("d")
+        self.times = array("d")
         self._counting: frozenset[tuple[HookId, int]] = frozenset()
 
     def take(self, snapshots: Sequence[Snapshot]) -> float:
-        """Another tick; its time in Unix seconds."""
+        """Another tick; when it was in Unix seconds."""
         self.ticks += 1
         counting = frozenset((s.id, s.sample.epoch) for s in snapshots)
         if counting != self._counting:
             self._counting, self.begun = counting, self.ticks
-        wall = max((s.sample.wall for s in snapshots), default=0.0)
-        self.walls.append(max(wall, self.walls[-1] if self.walls else 0.0))
-        if len(self.walls) > LENGTH + _SWEEP:
-            del self.walls[:_SWEEP]
-        return self.walls[-1]
+        last = self.times[-1] if self.times else 0.0
+        newest = max((s.sample for s in snapshots), key=lambda s: s.time, default=None)
+        time, wall = (newest.time, newest.wall) if newest is not None else (last, 0.0)
+        if time < last:  # that host has begun anew
+            self.times = array("d")
+        self.times.append(time)
+        if len(self.times) > LENGTH + _SWEEP:
+            del self.times[:_SWEEP]
+        return wall
 
-    def until(self, wall: float) -> int:
+    def until(self, time: float) -> int:
         """How many ticks there had been at that moment."""
-        return self.ticks - len(self.walls) + bisect_right(self.walls, wall)
+        return self.ticks - len(self.times) + bisect_right(self.times, time)
 
 
 class History:
@@ -69,6 +76,7 @@ class History:
         self._kept: dict[tuple[str, str], dict[Hashable, Course]] = {}
         self._unusual: dict[str, set[Hashable]] = {}
         self._watches: dict[str, _Watch] = {}
+        self._named: dict[str, Hashable] = {}
         self.heat = Heat()
 
     @property
@@ -76,13 +84,14 @@ class History:
         """How many ticks of each hook there were."""
         return {hook: watch.ticks for hook, watch in self._watches.items()}
 
-    def until(self, wall: float) -> dict[str, int]:
-        """How many there had been at that moment, in Unix seconds."""
-        return {hook: watch.until(wall) for hook, watch in self._watches.items()}
+    def until(self, time: float) -> dict[str, int]:
+        """How many there had been at that moment, in that host's monotonic seconds."""
+        return {hook: watch.until(time) for hook, watch in self._watches.items()}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
         watch = self._watches.setdefault(hook, _Watch())
         wall, tick = watch.take(snapshots), watch.ticks
+        self._part(hook, snapshots)
         self.heat.add(snapshots)
         for figure in (*self._figures.get(hook, ()), *self._figures.get("*", ())):
             kept = self._kept.setdefault((figure.name, hook), {})
@@ -98,6 +107,20 @@ class History:
             if tick % _SWEEP == 0:
                 _sweep(kept, tick)
                 unusual &= kept.keys()
+
+    def _part(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
+        """Forget figures by a name that is another thing's now: of an interface that was made
+        again."""
+        figures = [f for kept in self._figures.values() for f in kept if f.named_by == hook]
+        if not figures:
+            return
+        named: dict[str, Hashable] = {str(r["interface"]): r.key for s in snapshots for r in s.rows}
+        for name in named.keys() & self._named.keys():
+            if named[name] != self._named[name]:
+                for figure in figures:
+                    self._kept.get((figure.name, figure.hook), {}).pop(name, None)
+                    self._unusual.get(figure.name, set()).discard(name)
+        self._named = {**self._named, **named} if len(self._named) < _MOST_NAMES else named
 
     def series(
         self,

@@ -21,8 +21,8 @@ def cpu_seconds() -> float:
 
 
 def memory() -> int:
-    """Bytes in RAM now, of all of them. The compiler's forks share most of theirs: once."""
-    return _resident(os.getpid()) + sum(map(_proportional, _descendants(os.getpid())))
+    """Bytes in RAM now, of all of them (RSS)."""
+    return sum(map(_resident, (os.getpid(), *_descendants(os.getpid()))))
 
 
 def _descendants(pid: int) -> Iterator[int]:
@@ -53,14 +53,6 @@ def _seconds(pid: int) -> float:
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     places = (_UTIME, _STIME, _CUTIME, _CSTIME) if fields else ()
     return sum(int(fields[place]) for place in places) / _TICKS
-
-
-def _proportional(pid: int) -> int:
-    """PSS (Linux 4.14): of what several processes share, this one's part."""
-    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return _resident(pid)
 
 
 def _resident(pid: int) -> int:

@@ -17,11 +17,12 @@ T = TypeVar("T")
 
 
 class Event(NamedTuple):
-    """Something that was done to a hook, for the log. wall: Unix seconds."""
+    """Something that was done to a hook, for the log. wall: Unix seconds. time: monotonic."""
 
     wall: float
     text: str
     role: str
+    time: float = 0.0
 
 
 class Decided(NamedTuple):
@@ -29,6 +30,7 @@ class Decided(NamedTuple):
 
     wall: float
     row: Row
+    time: float = 0.0
 
 
 @dataclass(slots=True)
@@ -36,7 +38,8 @@ class View:
     """Everything a pane may look at. A frozen screen has a view of its own.
 
     ticks: how many ticks of each hook this view has seen, None: all there are.
-    wall: when the newest sample was taken, in Unix seconds. dropping: the rules that stand.
+    wall, time: when the newest sample was taken, in Unix and in monotonic seconds, which the clock
+    does not disturb. dropping: the rules that stand.
     about: the interface that an inner pane is about. since: the first sample of each hook.
     version: grows with each reading that comes into it.
     """
@@ -48,6 +51,7 @@ class View:
     events: Sequence[Event] = ()
     decided: Mapping[str, Sequence[Decided]] = field(default_factory=dict)
     wall: float = 0.0
+    time: float = 0.0
     ticks: dict[str, int] | None = None
     bits: bool = False
     ascii: bool = False

@@ -74,7 +74,7 @@ def spread(
     buckets, row = record.values.get(column), record.row
     if not isinstance(buckets, tuple) or row is None:
         return []
-    slots = view.history.heat.of(HookId(hook), column, row.key, view.wall)
+    slots = view.history.heat.of(HookId(hook), column, row.key, view.time)
     lines = [*heading(f"{title}, over time"), *heat_map(slots, width, unit, ascii=view.ascii)]
     body = histogram(buckets, width, unit, ascii=view.ascii)
     return [*lines, *heading(f"{title}, since attach"), *body]

@@ -9,15 +9,15 @@ from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
 from probes.hooks.drops.counters import known_reasons
+from probes.hooks.drops.devices import Devices
 from probes.hooks.drops.holders import Holders, Port, received
 from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, privilege, procfs
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
+from probes.model import OTHERS, Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.toolkit.decode import packet_protocol
-from probes.toolkit.readers import name_or_number
-from probes.toolkit.tick_cache import once
+from probes.toolkit.links import Made
 from probes.units import DASH, Unit
 
 
@@ -35,27 +35,36 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         own = procfs.netns()
         kallsyms.prepare()
         untraced = Untraced(own, known_reasons() if reasons else None, traced=True)
-        holders = Holders()
+        holders, devices = Holders(), Devices(opening, own)
+        everything, others = opening.tables["everything"], 0
 
         def read() -> Reading:
+            nonlocal others
             untraced.read()
+            counted = everything.row((0,))
             found = [row for table in tables for row in table.rows()]
             places = kallsyms.resolve({int(row[0]) for row in found})
-            where = {at: _interface(*at, own) for at in {(int(r[2]), int(r[3])) for r in found}}
+            devices.look({(int(r[3]), int(r[1])) for r in found if r[4] == own})
+            where = {
+                at: devices.name(*at) for at in {(int(r[3]), int(r[1]), int(r[4])) for r in found}
+            }
             rows: dict[tuple[Value, ...], int] = {}
             seen: dict[tuple[int, str, str, int | None], int] = {}
             ports: dict[tuple[Value, ...], Port] = {}
-            for location, reason, ifindex, netns, protocol, port, trait, packets in found:
+            for location, device, reason, ifindex, netns, protocol, port, trait, packets in found:
                 why = name_of(int(reason))
                 if why in drop_reasons.NOT_DROPPED:
                     continue
                 key = (
-                    where[ifindex, netns],
+                    where[ifindex, device, netns],
                     why,
                     places[int(location)],
                     packet_protocol(int(protocol)),
                     int(port) or None,
                     _TRAITS.get(int(trait), DASH),
+                    None if netns == own else int(netns),
+                    ifindex,
+                    device,
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
                 at = int(netns) or own, why, places[int(location)], int(port) or None
@@ -64,10 +73,14 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                     ports[key] = packet_protocol(int(protocol)), int(port)
             holders.look(_by_port(rows, ports))
             traced = [
-                packets_row((*key[:3], n, *key[3:]), holders.of(ports.get(key)))
+                packets_row((*key[:3], n, *key[3:6]), key[6:], holders.of(ports.get(key)))
                 for key, n in rows.items()
             ]
-            return Reading(traced + untraced.rows(seen))
+            # What the map threw out. Those that are no drops are among them.
+            others = max(others, (counted[1] if counted else 0) - sum(row[-1] for row in found))
+            rest: Row = (DASH, OTHERS, DASH, others, DASH, None, DASH)
+            last = [packets_row(rest, (None, 0, 0))] * bool(others)
+            return Reading([*traced, *untraced.rows(seen), *last])
 
         return read
 
@@ -85,27 +98,23 @@ def _by_port(
     return found
 
 
-def _interface(ifindex: int, netns: int, own: int) -> str:
-    if not ifindex:
-        return DASH
-    if netns not in (0, own):
-        return f"if{ifindex} (netns {netns})"
-    return name_or_number(ifindex)
-
-
-def _counters(_: Opening) -> Callable[[], Reading]:
+def _counters(opening: Opening) -> Callable[[], Reading]:
     """What netlink and procfs count: no place in the code, and no reason but the counter."""
-    untraced = Untraced(procfs.netns(), None, traced=False)
+    untraced, made = Untraced(procfs.netns(), None, traced=False), Made(opening)
 
     def read() -> Reading:
         untraced.read()
-        links = [
-            packets_row((link.name, name, "netlink", packets, DASH, None, DASH))
-            for link in once(route.links)
+        links = made.asked(route.links)
+        dropped = [
+            packets_row(
+                (link.name, name, "netlink", packets, DASH, None, DASH),
+                (None, link.ifindex, made.of(link.ifindex)),
+            )
+            for link in links
             for name, packets in (("rx_dropped", link.rx_dropped), ("tx_dropped", link.tx_dropped))
             if packets
         ]
-        return Reading(untraced.rows({}) + links)
+        return Reading(untraced.rows({}) + dropped)
 
     return read
 
@@ -141,7 +150,12 @@ HOOK = Hook(
     answers="Which packets the kernel itself drops: on which interface, why and where.",
     columns=(
         Column(
-            "interface", "Interface", kind=Kind.KEY, width=15, help="where the packet was, or -"
+            "interface",
+            "Interface",
+            kind=Kind.KEY,
+            stays=False,
+            width=15,
+            help="where the packet was, or -",
         ),
         Column(
             "reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason, or in words"
@@ -200,7 +214,25 @@ HOOK = Hook(
             Unit.NUMBER,
             Kind.KEY,
             width=10,
-            help="of a counter: another network namespace than this, by its inode",
+            help="another network namespace than this, by its inode; 0: not known which",
+        ),
+        Column(
+            "ifindex",
+            "Index",
+            Unit.NUMBER,
+            Kind.KEY,
+            hidden=True,
+            label=False,
+            help="the interface's number; stays when renamed",
+        ),
+        Column(
+            "device",
+            "Device",
+            Unit.NUMBER,
+            Kind.KEY,
+            hidden=True,
+            label=False,
+            help="tells it from another that has its number later; 0: not known",
         ),
     ),
     ladder=(

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from probes.kernel import privilege
+from probes.toolkit.counters_c import everything
 
 MAP_ENTRIES = 4096
 
 # trace_kfree_skb(skb, location, reason): the reason came with Linux 5.17. A received packet that
-# is queued at a socket has no device any more, but remembers the number of the one it came by.
+# is queued at a socket has no device any more, but remembers the number of the one it came by. What
+# the own output firewall drops has none yet, but a route. The device that stands for those that are
+# gone has the number 0 and the first namespace, whoever's they were. What tells a device from the
+# one that has its number later is that of its folder in sysfs.
 #
 # Who scans ports makes a row for each. They have a map of their own that throws nothing out: when
 # it is full, further ports are counted together, as 0, and no count is lost.
 _CORE = """
 #define INLINE static inline __attribute__((always_inline))
-struct where { u64 location; u32 reason, ifindex, netns, protocol, port, trait; };
+struct where { u64 location, device; u32 reason, ifindex, netns, protocol, port, trait; };
 enum trait { NOTHING, CLOSED, RST, GROUP };
 struct slot { u64 packets; };
+EVERYTHING
 BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
 BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
 
@@ -25,7 +30,9 @@ BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
 #define LEFT_OUT (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
 
 INLINE void count(struct where *key) {
-    struct slot one = {.packets = 1}, *slot;
+    struct slot one = {.packets = 1}, *slot, *all = sum_of_all();
+    if (all)
+        all->packets++;
     if (key->port) {
         slot = ports.lookup(key);
         if (slot) {
@@ -112,10 +119,12 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
     }
 }
 
-INLINE u32 netns_of_route(struct sk_buff *skb) {
+INLINE u32 netns_of_route(struct sk_buff *skb, u32 *ifindex) {
     struct dst_entry *route = (void *)(SKB(_skb_refdst) & ~1UL);
     struct net_device *dev = (long)route < 0 ? PROBE(route->dev) : 0;
-    return (long)dev < 0 ? netns_probed(PROBE(dev->nd_net.net)) : 0;
+    u32 netns = (long)dev < 0 ? netns_probed(PROBE(dev->nd_net.net)) : 0;
+    *ifindex = netns ? PROBE(dev->ifindex) : 0;
+    return *ifindex ? netns : 0;
 }
 """
 
@@ -159,16 +168,22 @@ INLINE int closed(struct sk_buff *skb) {
 INLINE void place(struct where *key, struct sk_buff *skb) {
     struct net_device *dev = GET_SUFFIX(skb->dev);
     int came_by = GET_SUFFIX(skb->skb_iif);
-    if ((long)dev < 0)
-        key->netns = netns_SUFFIX(GET_SUFFIX(dev->nd_net.net));
-    if (key->netns) {
+    u32 goes_by = 0, netns = (long)dev < 0 ? netns_SUFFIX(GET_SUFFIX(dev->nd_net.net)) : 0;
+    if (netns && GET_SUFFIX(dev->ifindex)) {
+        struct kernfs_node *node = GET_SUFFIX(dev->dev.kobj.sd);
         key->ifindex = GET_SUFFIX(dev->ifindex);
-    } else if (came_by > 0) {
-        key->ifindex = came_by;
-        key->netns = netns_of_socket(skb);
-        if (!key->netns)
-            key->netns = netns_of_route(skb);
+        key->netns = netns;
+        key->device = node ? GET_SUFFIX(node->id) : 0;
+        return;
     }
+    netns = netns_of_route(skb, &goes_by);
+    key->netns = netns_of_socket(skb);
+    if (!key->netns)
+        key->netns = netns;
+    if (came_by > 0)
+        key->ifindex = came_by;
+    else if (netns == key->netns)
+        key->ifindex = goes_by;
 }
 """
 _PROBED = "#define SKB(field) PROBE(skb->field)\n#define GET_probed(field) PROBE(field)\n"
@@ -181,7 +196,7 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
     key->protocol = (u32)bpf_ntohs(skb->protocol) << 8;
 }
 
-INLINE u32 netns_of_route(struct sk_buff *skb) {
+INLINE u32 netns_of_route(struct sk_buff *skb, u32 *ifindex) {
     return 0;
 }
 """
@@ -229,6 +244,7 @@ int dropped(struct trace_event_raw_kfree_skb *ctx) {
 TYPES = (
     "sk_buff",
     "net_device",
+    "kernfs_node",
     "net",
     "ns_common",
     "sock",
@@ -272,5 +288,6 @@ def _of(how: str, text: str) -> str:
 
 
 def _made(*parts: str) -> str:
-    *source, reason = (_CORE.replace("MAP_ENTRIES", str(MAP_ENTRIES)), *parts)
+    core = _CORE.replace("MAP_ENTRIES", str(MAP_ENTRIES)).replace("EVERYTHING", everything())
+    *source, reason = (core, *parts)
     return "".join(source).replace("REASON", reason)

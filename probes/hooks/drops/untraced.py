@@ -68,7 +68,8 @@ class Untraced:
     def _left_out(self) -> Row:
         """Says how many namespaces are not read: there were more than can be, at a time."""
         why, number = "namespaces not followed", self._namespaces.left_out
-        return (DASH, why, "procfs", number, DASH, None, DASH, "", None, str(Counts.EVENTS), None)
+        counts = str(Counts.EVENTS)
+        return (DASH, why, "procfs", number, DASH, None, DASH, "", None, counts, None, 0, 0)
 
     def _of_ports(self, seen: Seen) -> Iterable[Row]:
         left: dict[tuple[int, str], Counter[int]] = {}
@@ -111,12 +112,18 @@ class Untraced:
             *_named(owner),
             str(counts),
             None if told.netns == self._own else told.netns,
+            0,
+            0,
         )
 
 
-def packets_row(row: Row, owner: Owner | None = None) -> Row:
-    """The same columns for what was seen packet by packet. owner: of the socket it came to."""
-    return (*row, *_named(owner), str(Counts.PACKETS), None)
+def packets_row(row: Row, of: Row, owner: Owner | None = None) -> Row:
+    """The same columns for what was seen packet by packet.
+
+    of: the network namespace, the interface's number, the device. owner: of the socket that it
+    came to.
+    """
+    return (*row, *_named(owner), str(Counts.PACKETS), *of)
 
 
 def _named(owner: Owner | None) -> tuple[str, int | None]:

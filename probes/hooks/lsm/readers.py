@@ -12,7 +12,7 @@ from probes.kernel import btf
 from probes.model import Flat, Opening, Reading, Row
 from probes.toolkit.decode import comm, errno_name, family, named
 from probes.toolkit.others import Others
-from probes.toolkit.readers import filled, record, row_of
+from probes.toolkit.readers import Uncounted, filled, record, row_of
 from probes.units import DASH
 
 _LIST = Path("/sys/kernel/security/lsm")
@@ -58,6 +58,7 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
     """
     table, columns = opening.tables["rows"], opening.hook.stored
     row, lost, others = row_of(columns, table), opening.tables["lost"], Others(opening)
+    uncounted = Uncounted(opening, {"calling": lambda entry: int(entry[0]) >> 8 & 0xFFFFFFFF})
 
     def made(entry: Flat) -> Row:
         e = record(table, entry)
@@ -76,7 +77,7 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
         entries = table.rows()
         rows = others.rows(entries, made)
         missed = lost.row((0,))
-        return Reading(rows, 0, log, int(missed[-1]) if missed else 0)
+        return Reading(rows, uncounted.read(), log, int(missed[-1]) if missed else 0)
 
     return read
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from probes.kernel import btf, syscall_table
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.syscalls_c import compat, number_field
+from probes.toolkit.who_c import WHO
 
 TYPES = ("file", "sockaddr", "pt_regs", "task_struct", "thread_info")
 NOTHING = 255
@@ -60,7 +61,8 @@ CHECKS = (
 NAMES = tuple(check.name for check in CHECKS)
 
 _CORE = (
-    """
+    WHO
+    + """
 struct who { u32 pid, uid, op, what; char comm[16]; };
 struct slot { u64 asked, refused, checked, denied; };
 struct event { u32 pid, uid, op, what; int error; u32 unused; char comm[16]; };
@@ -73,9 +75,9 @@ BPF_QUEUE(events, struct event, 1024);
 
 static inline struct slot *slot_of(struct who *who) {
     struct slot zero = {};
-    who->pid = bpf_get_current_pid_tgid() >> 32;
+    who->pid = this_pid();
     who->uid = bpf_get_current_uid_gid();
-    bpf_get_current_comm(who->comm, sizeof(who->comm));
+    this_name(who->comm);
     return rows.lookup_or_try_init(who, &zero);
 }
 
@@ -156,7 +158,8 @@ def _probed(n: int, check: Check, what: str) -> str:
 int {program(check.name, "asked")}(struct pt_regs *ctx) {{
     u64 id = bpf_get_current_pid_tgid() << 8 | {n};
     u32 what = {what};
-    calling.update(&id, &what);
+    if (calling.update(&id, &what))
+        not_counted();
     return 0;
 }}
 int {program(check.name, "done")}(struct pt_regs *ctx) {{
@@ -173,13 +176,14 @@ int {program(check.name, "done")}(struct pt_regs *ctx) {{
 
 PROBED = (
     _CORE
+    + UNCOUNTED
     + """
 #define FIELD(read) PROBE(read)
 #define ARGUMENT(n, type) ((type)PARAMETER_##n(ctx))
 #define PARAMETER_0 PT_REGS_PARM1
 #define PARAMETER_1 PT_REGS_PARM2
 #define PARAMETER_2 PT_REGS_PARM3
-BPF_TABLE("lru_hash", u64, u32, calling, 8192);
+BPF_TABLE("hash", u64, u32, calling, 8192);
 """
     + _each(_probed)
 )

@@ -167,7 +167,7 @@ def _linked(
             if not ifindex:
                 return f"{link.type} of an interface that is gone"
             if link.type == "netkit":
-                return f"{attach_name(link.word(4))} {name_or_number(ifindex)}"
+                return f"{attach_name(link.word(4))} {_of_netkit(link, ifindex)}"
             return f"{link.type} if{ifindex} of another network namespace"
         case "raw_tracepoint" | "iter":
             return f"{link.type} {name}"
@@ -196,6 +196,15 @@ def _linked(
             return f"netfilter {family} {hook} prio {link.word(8, '<i')}"
         case _:
             return link.type
+
+
+def _of_netkit(link: Link, ifindex: int) -> str:
+    """The number may be one of another network namespace: whose it is this one's list tells."""
+    try:
+        here = link.program in bpf.prog_query(ifindex, link.word(4))
+    except OSError:  # no such interface, or no netkit
+        here = False
+    return name_or_number(ifindex) if here else f"if{ifindex} of another network namespace"
 
 
 def _tracing(link: Link, programs: Mapping[int, Program]) -> str:

@@ -195,5 +195,6 @@ HOOK = Hook(
         Rung("own", "nothing: the programs of ebpftop itself", _own),
     ),
     order=75,
+    rows_go=True,
     on_demand=True,
 )

@@ -28,6 +28,7 @@ def _at_cgroup(name: str, least: str, point: type[CgroupLink] | type[CgroupAttac
         f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         open_addresses,
         source=source.AT_CGROUP,
+        types=TYPES,
         programs=tuple(
             Program(function, point(kind), kind in optional, _NO_PEERNAME * (kind in optional))
             for function, kind in PLACES.items()

@@ -12,6 +12,7 @@ from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_socke
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Value
 from probes.toolkit.decode import ip_protocol, named
+from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, row_from, row_of
 from probes.units import DASH
@@ -66,6 +67,7 @@ class _Poll:
             pid, comm = (owner.pid, owner.comm) if owner is not None else (None, DASH)
             cgroup = cgroups.of_process(pid) if pid is not None else DASH
             address, port = (s.laddr, s.lport) if op == "bind" else (s.raddr, s.rport)
+            address = scoped_here(address, s.ifindex)
             family = "ipv6" if ":" in address else "ipv4"
             named = (cgroup, pid, comm, op, family, ip_protocol(protocol), address, port)
             self.counts[named] += 1

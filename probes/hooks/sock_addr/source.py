@@ -9,9 +9,10 @@ from probes.kernel import syscall_table
 from probes.point import AttachType
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_FD_TYPES, OF_NAME, OF_SOCK_ADDR
 from probes.toolkit.syscalls_c import compat
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 OPERATIONS = ("connect", "bind", "sendmsg", "recvmsg", "getpeername")
-TYPES = (*OF_FD_TYPES, "pt_regs", "thread_info")
+TYPES = (*OF_FD_TYPES, "tcp_sock", "udp6_sock", "pt_regs", "thread_info")
 MOST = 8192
 
 _CORE = (
@@ -23,7 +24,7 @@ struct who {{
     u16 port, family;
     u32 op;
     char comm[16];
-    u8 address[16];
+    u8 address[24];
 }};
 BPF_TABLE("lru_hash", struct who, u64, rows, {MOST});
 BPF_TABLE("percpu_array", u32, u64, everything, 1);
@@ -31,8 +32,8 @@ BPF_TABLE("percpu_array", u32, u64, everything, 1);
 static inline void count(struct who *who) {{
     u32 first = 0;
     u64 *calls, *all = everything.lookup(&first), zero = 0;
-    who->pid = bpf_get_current_pid_tgid() >> 32;
-    bpf_get_current_comm(who->comm, sizeof(who->comm));
+    who->pid = this_pid();
+    this_name(who->comm);
     who->cgroup = bpf_get_current_cgroup_id();
     calls = rows.lookup_or_try_init(who, &zero);
     if (calls)
@@ -58,7 +59,8 @@ PLACES = {
 """Each program at a cgroup, and where it sits."""
 
 AT_CGROUP = (
-    _CORE
+    WHO_AT_CGROUP
+    + _CORE
     + OF_SOCK_ADDR
     + """
 static inline int seen_at(struct bpf_sock_addr *ctx, struct who *who, u32 op) {
@@ -89,10 +91,13 @@ static inline void called(u32 op, u32 fd, u64 to, u32 length) {
     char name[28] = {};
     if (!to || length < 16)
         return;
-    who.family = named(name, to, length, who.address, &who.port);
+    struct socket *socket = socket_of(fd);
+    u32 ifindex = 0, netns = 0;
+    link_of(follow(&socket->sk), &ifindex, &netns);
+    who.family = named(name, to, length, who.address, &who.port, ifindex, netns);
     if (!who.family)
         return;
-    who.protocol = protocol_of(socket_of(fd));
+    who.protocol = protocol_of(socket);
     count(&who);
 }
 static inline void called_with(u32 fd, u64 message) {
@@ -104,7 +109,8 @@ static inline void called_with(u32 fd, u64 message) {
 )
 
 AT_CALLS = (
-    _CORE
+    WHO
+    + _CORE
     + _CALLED
     + """
 int connect(u64 *ctx) { called(0, ctx[2], ctx[3], ctx[4]); return 0; }
@@ -138,4 +144,4 @@ int enter(u64 *ctx) {{
 
 
 def at_every_call(_: str = "") -> str:
-    return _CORE + _CALLED + compat(typed=True) + _EVERY_CALL
+    return WHO + _CORE + _CALLED + compat(typed=True) + _EVERY_CALL

@@ -23,10 +23,18 @@ from probes.toolkit.decode import address, comm
 from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
-_AT_ONCE = "connects without a route are not seen"
-_BEFORE_TCP = "connects that a cgroup's program or a security module refuses are not seen"
-_NO_CALL = "connects without a route by io_uring or of 32-bit and x32 programs are not seen"
-_WHY_AT_ONCE = "how a connect failed that sent nothing (no route, no port) is not seen"
+_AT_ONCE = "connects that fail at once (no route, no port) are not seen"
+_BEFORE_TCP = "connects that a cgroup's program, a security module or seccomp refuses are not seen"
+_NO_CALL = (
+    "connects that fail at once by io_uring, by sendto(MSG_FASTOPEN), of 32-bit and x32 programs "
+    "and of the kernel itself are not seen, nor what seccomp refuses; where io_uring or these "
+    "programs defer the SYN (TCP_FASTOPEN_CONNECT), the wait for their first write is in the time"
+)
+_WHY_AT_ONCE = (
+    "how a connect failed that sent nothing (no route, no port) is not seen, with "
+    "TCP_FASTOPEN_CONNECT not before a minute; connects that a security module or seccomp "
+    "refuses, and those of the kernel itself, are not seen"
+)
 _SYSCALL = (
     Program("connect_enter", Tracepoint("syscalls", "sys_enter_connect"), True, _AT_ONCE),
     Program("connect_leave", Tracepoint("syscalls", "sys_exit_connect"), True, _AT_ONCE),
@@ -177,7 +185,8 @@ HOOK = Hook(
             "other", "Other", Unit.COUNT, Kind.COUNTER, "other", help="failed with another errno"
         ),
         Column("pending", "Pending", Unit.COUNT, help="begun and not yet decided"),
-        *latency("established", "time to establish"),
+        # An attempt whose SYN waited for the first write (TCP_FASTOPEN_CONNECT) has no time.
+        *latency("latency", "time to establish"),
     ),
     ladder=LADDER,
     order=70,
@@ -190,6 +199,11 @@ HOOK = Hook(
         Column(
             "result", "Result", width=12, help="established, refused, unreachable, timed out..."
         ),
-        Column("ns", "Took", Unit.NS, help="from connect() to the result"),
+        Column(
+            "ns",
+            "Took",
+            Unit.NS,
+            help="from connect() to the result; none where the SYN waited for the first write",
+        ),
     ),
 )

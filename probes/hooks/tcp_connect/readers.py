@@ -12,13 +12,18 @@ from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_socke
 from probes.kernel.procfs import SocketOwners
 from probes.model import Opening, Reading, Row, Value
 from probes.toolkit.decode import address, comm, errno_name
+from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
-from probes.toolkit.readers import record, row_from, row_of
+from probes.toolkit.readers import Uncounted, record, row_from, row_of, thread_of
 from probes.units import DASH
 
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
 NEVER_SENT_NS = 1_000_000_000
 """An attempt whose SYN has not been sent for so long failed within the call."""
+NEVER_WRITTEN_NS = 60 * NEVER_SENT_NS
+"""The same where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT)."""
+_LATER = 2
+"""In `sent`, as in C: not counted yet."""
 _RESULTS = {
     0: "established",
     111: "refused",
@@ -39,8 +44,10 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
     rows, pending = opening.tables["rows"], opening.tables["pending"]
     columns = opening.hook.stored
     row, others = row_of(columns, rows), Others(opening)
+    full = Uncounted(opening, {"calls": thread_of, "calling": thread_of})
     at = {c.name: i for i, c in enumerate(columns)}
     never_sent: Counter[Who] = Counter()
+    uncounted: Counter[Who] = Counter()
 
     def read() -> Reading:
         log = _log(opening)
@@ -54,23 +61,29 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
                 address(attempt["raddr"]),
                 attempt["rport"],
             )
-            if attempt["sent"] or now - int(attempt["at"]) < NEVER_SENT_NS:
+            late = attempt["sent"] == _LATER
+            patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
+            if (attempt["sent"] and not late) or now - int(attempt["at"]) < patience:
                 waiting[caller] += 1
             elif pending.delete((attempt["key"],)):
                 never_sent[caller] += 1
+                uncounted[caller] += late
         made = []
         others.before()
         entries = rows.rows()
         for found in others.rows(entries, row):
             values = list(found)
             key = tuple(values[:4])
+            values[at["connects"]] = _whole(values[at["connects"]]) + uncounted[key]
+            if not values[at["connects"]] and not waiting[key]:
+                continue  # of an address whose link was not known at first
             values[at["other"]] = _whole(values[at["other"]]) + never_sent[key]
             values[at["failed"]] = sum(_whole(values[at[f]]) for f in FAILURES)
             values[at["pending"]] = waiting[key]
             made.append(tuple(values))
         missed = map(opening.tables["lost"].row, [(0,), (1,)])
         undecided, unlogged = (int(found[1]) if found else 0 for found in missed)
-        return Reading(made, undecided, log, unlogged)
+        return Reading(made, undecided + full.read(), log, unlogged)
 
     return read
 
@@ -92,7 +105,7 @@ def _log(opening: Opening) -> list[Row]:
             address(e[raddr]),
             e[rport],
             _result(int(e[error])),
-            e[ns],
+            e[ns] or None,
         )
         for e in queue.drain()
     ]
@@ -158,7 +171,11 @@ def _outgoing() -> dict[Flow, TcpSocket]:
     """The sockets whose local port nobody listens on: those that connected from here."""
     everything = tcp_sockets(mask(*TcpState) & ~mask(TcpState.CLOSE))
     listening = {s.lport for s in everything if s.state == TcpState.LISTEN}
-    return {(s.laddr, s.lport, s.raddr, s.rport): s for s in everything if s.lport not in listening}
+    return {
+        (scoped_here(s.laddr, s.ifindex), s.lport, scoped_here(s.raddr, s.ifindex), s.rport): s
+        for s in everything
+        if s.lport not in listening
+    }
 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:

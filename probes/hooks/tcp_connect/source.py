@@ -7,12 +7,15 @@ An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 
 from __future__ import annotations
 
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 TYPES = (
     "sock",
     "sock_common",
+    "udp6_sock",
+    "net",
     "socket",
     "tcp_sock",
     "task_struct",
@@ -25,14 +28,14 @@ TYPES = (
 _CORE = (
     MAPPED
     + """
-struct who { u32 pid; u16 rport; u16 unused; char comm[16]; u8 raddr[16]; };
+struct who { u32 pid; u16 rport; u16 unused; char comm[16]; u8 raddr[24]; };
 struct slot {
     u64 connects, established, refused, unreachable, timed_out, gave_up, other, total_ns;
     u64 latency[40];
 };
-struct attempt { u64 at; u32 pid; u16 rport; u16 sent; char comm[16]; u8 raddr[16]; };
+struct attempt { u64 at; u32 pid; u16 rport; u8 sent, deferred; char comm[16]; u8 raddr[24]; };
 struct event { u64 ns; u32 pid; u16 rport; u16 unused; int error; u32 pad; char comm[16];
-               u8 raddr[16]; };
+               u8 raddr[24]; };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
 BPF_TABLE("hash", u64, struct attempt, pending, 16384);
 BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
@@ -40,15 +43,18 @@ BPF_TABLE("array", u32, u64, lost, 2); /* attempts, and entries of the log */
 BPF_QUEUE(events, struct event, 1024);
 """
     + everything()
+    + UNCOUNTED
     + """
 #define GAVE_UP -1
+/* in `sent`: nothing is, and it is counted when the link of its address is known */
+#define LATER 2
 
 static inline struct slot *slot_of(struct attempt *attempt) {
     u32 first = 0;
     struct who key = {.pid = attempt->pid, .rport = attempt->rport};
     struct slot *zero = blank.lookup(&first), *slot;
     __builtin_memcpy(key.comm, attempt->comm, 16);
-    __builtin_memcpy(key.raddr, attempt->raddr, 16);
+    __builtin_memcpy(key.raddr, attempt->raddr, 24);
     slot = rows.lookup(&key);
     if (slot || !zero)
         return slot;
@@ -61,7 +67,8 @@ static inline void begin(u64 id, struct attempt *attempt) {
     u32 first = 0;
     u64 *missed;
     attempt->at = bpf_ktime_get_ns();
-    TALLY(slot, all, connects, 1);
+    if (attempt->sent != LATER)
+        TALLY(slot, all, connects, 1);
     if (pending.update(&id, attempt) && (missed = lost.lookup(&first)))
         ADD(missed, 1);
 }
@@ -71,14 +78,16 @@ static inline void tally(struct attempt *attempt, int error) {
     struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
     u32 log = 1;
     u64 *missed;
-    event.ns = bpf_ktime_get_ns() - attempt->at;
+    event.ns = attempt->deferred ? 0 : bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
-    __builtin_memcpy(event.raddr, attempt->raddr, 16);
+    __builtin_memcpy(event.raddr, attempt->raddr, 24);
     if (!error) {
         u64 bucket = bucket_of(event.ns, 40);
         TALLY(slot, all, established, 1);
-        TALLY(slot, all, total_ns, event.ns);
-        TALLY(slot, all, latency[bucket], 1);
+        if (!attempt->deferred) {
+            TALLY(slot, all, total_ns, event.ns);
+            TALLY(slot, all, latency[bucket], 1);
+        }
     } else if (error == ECONNREFUSED) {
         TALLY(slot, all, refused, 1);
     } else if (error == EHOSTUNREACH || error == ENETUNREACH) {
@@ -104,14 +113,8 @@ static inline void settle(u64 id, int error) {
 }
 
 static inline void caller(struct attempt *attempt) {
-    attempt->pid = bpf_get_current_pid_tgid() >> 32;
-    bpf_get_current_comm(attempt->comm, sizeof(attempt->comm));
-}
-
-static inline int is_mapped(u8 *address) {
-    u32 words[3];
-    __builtin_memcpy(words, address, 12);
-    return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+    attempt->pid = this_pid();
+    this_name(attempt->comm);
 }
 """
 )
@@ -133,19 +136,29 @@ static inline void moved(u64 sk, int new, int error, u32 hash) {
 }
 """
 
-# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address. Mapped
-# addresses are left to tcp_v4_connect, which tcp_v6_connect calls for them.
+# struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address. For a mapped
+# address tcp_v6_connect calls tcp_v4_connect, unless the socket is of IPv6 alone. A name of another
+# family or too short names no destination. A SYN that was made waits to be acknowledged, until the
+# call returns at least; where there is none it goes with the first write (TCP_FASTOPEN_CONNECT).
 _CALLS = """
-static inline int called(u64 sk, char *to, int v6) {
-    struct attempt attempt = {};
+static inline int called(u64 sk, char *to, int length, int v6) {
+    struct attempt attempt = {}, *outer = pending.lookup(&sk);
     u32 address = 0;
-    u16 port = 0;
+    u16 port = 0, family = 0;
+    bpf_probe_read_kernel(&family, sizeof(family), to);
+    if (family != (v6 ? AF_INET6 : AF_INET) || length < (v6 ? 24 : 16))
+        return 0;
+    if (!v6 && outer && !outer->sent)
+        return 0;
     bpf_probe_read_kernel(&port, sizeof(port), to + 2);
     attempt.rport = bpf_ntohs(port);
     if (v6) {
-        bpf_probe_read_kernel(attempt.raddr, sizeof(attempt.raddr), to + 8);
-        if (is_mapped(attempt.raddr))
-            return 0;
+        u32 ifindex = 0, bound = 0, netns = 0;
+        bpf_probe_read_kernel(attempt.raddr, 16, to + 8);
+        if (length >= 28)
+            bpf_probe_read_kernel(&ifindex, sizeof(ifindex), to + 24);
+        link_of((struct sock *)sk, &bound, &netns);
+        on_link(attempt.raddr, ifindex ? ifindex : bound, netns);
     } else {
         bpf_probe_read_kernel(&address, sizeof(address), to + 4);
         mapped(attempt.raddr, address);
@@ -157,16 +170,20 @@ static inline int called(u64 sk, char *to, int v6) {
 
 static inline void returned(u64 sk, int result) {
     struct attempt *attempt = pending.lookup(&sk);
-    if (result < 0)
+    void *syn = 0;
+    if (result < 0) {
         settle(sk, -result);
-    else if (attempt)
+    } else if (attempt && !attempt->sent) {
+        bpf_probe_read_kernel(&syn, sizeof(syn), &((struct sock *)sk)->tcp_rtx_queue);
         attempt->sent = 1;
+        attempt->deferred = !syn;
+    }
 }
 """
 
 _FENTRY = """
-int connect4(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 0); return 0; }
-int connect6(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), 1); return 0; }
+int connect4(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), ctx[2], 0); return 0; }
+int connect6(u64 *ctx) { called(ctx[0], ARG(ctx, 1, char *), ctx[2], 1); return 0; }
 int connected4(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int connected6(u64 *ctx) { returned(ctx[0], ctx[3]); return 0; }
 int settled(u64 *ctx) {
@@ -177,13 +194,16 @@ int settled(u64 *ctx) {
 """
 
 _KPROBE = """
-BPF_TABLE("lru_hash", u32, u64, calling, 8192);
+BPF_TABLE("hash", u32, u64, calling, 8192);
 
 static inline int entering(struct pt_regs *ctx, int v6) {
     u32 thread = bpf_get_current_pid_tgid();
     u64 sk = PT_REGS_PARM1(ctx);
-    if (called(sk, (char *)PT_REGS_PARM2(ctx), v6))
-        calling.update(&thread, &sk);
+    int begun = called(sk, (char *)PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), v6);
+    if (begun && calling.update(&thread, &sk)) {
+        not_counted(); /* unless its socket's state tells how it ends */
+        returned(sk, 0);
+    }
     return 0;
 }
 static inline int leaving(struct pt_regs *ctx) {
@@ -215,8 +235,8 @@ int settled(u64 *ctx) {
 # attempt that was counted before. What gets as far as SYN_SENT (`sk`) and is closed within the
 # call, without an error of the socket's, never sent a SYN: no port was left, or it was refused.
 _CALLING = """
-struct calling { u64 to, sk; u32 length, failed; };
-BPF_TABLE("lru_hash", u32, struct calling, calls, 4096);
+struct calling { u64 to, sk; u32 length, failed, ifindex, netns; };
+BPF_TABLE("hash", u32, struct calling, calls, 4096);
 
 static inline int undecided(u64 sk) {
     u32 thread = bpf_get_current_pid_tgid();
@@ -235,8 +255,10 @@ int connect_enter(u64 *ctx) {
     int state = 0;
     bpf_probe_read_kernel(&state, sizeof(state), &socket->state);
     u32 protocol = protocol_of(socket);
+    link_of(follow(&socket->sk), &call.ifindex, &call.netns);
     if (state == 1 /* SS_UNCONNECTED */ && (protocol == IPPROTO_TCP || protocol == 262 /* MPTCP */))
-        calls.update(&thread, &call);
+        if (calls.update(&thread, &call))
+            not_counted();
     return 0;
 }
 
@@ -251,11 +273,15 @@ int connect_leave(u64 *ctx) {
         return 0;
     u64 sk = call->sk;
     u32 failed = call->failed;
-    u16 family = named(to, call->to, call->length, attempt.raddr, &attempt.rport);
+    u16 family = named(to, call->to, call->length, attempt.raddr, &attempt.rport, call->ifindex,
+                       call->netns);
     calls.delete(&thread);
     if (sk) {
+        struct attempt *going = pending.lookup(&sk);
         if (failed)
             settle(sk, error > 0 && error < 512 ? error : GAVE_UP);
+        else if (going && !error) /* the SYN goes with the first write: TCP_FASTOPEN_CONNECT */
+            going->deferred = 1;
         return 0;
     }
     /* EINVAL: a blackhole. */
@@ -293,7 +319,7 @@ int settled(u64 *ctx) {
         moved(ctx[0], ctx[2], sk->sk_err, sk->sk_txhash);
         return 0;
     }
-    u8 laddr[16] = {};
+    u8 laddr[24] = {};
     u32 lport, rport;
     ends_of_sock(sk, laddr, attempt.raddr, &lport, &rport);
     attempt.rport = rport;
@@ -318,35 +344,40 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
     }
     attempt.rport = ctx->dport;
     /* daddr_v6 holds the mapped form for IPv4 */
-    bpf_probe_read_kernel(attempt.raddr, sizeof(attempt.raddr), ctx->daddr_v6);
+    bpf_probe_read_kernel(attempt.raddr, 16, ctx->daddr_v6);
+    u32 ifindex = 0, netns = 0;
+    link_of(sk, &ifindex, &netns);
+    on_link(attempt.raddr, ifindex, netns);
     started((u64)sk, &attempt);
     return 0;
 }
 """
 
 # The socket's cookie stands for it. A connect that fails before the SYN is never called back: the
-# reader finds it unsent.
+# reader finds it unsent, later where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT).
 _SOCK_OPS = """
 static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
-    struct task_struct *task = (void *)bpf_get_current_task();
-    PROBE_KERNEL(&attempt->pid, sizeof(attempt->pid), &task->tgid);
-    PROBE_KERNEL(attempt->comm, sizeof(attempt->comm), &task->comm);
+    struct bpf_sock *sk = ctx->sk;
+    struct tcp_sock *tcp = sk ? (void *)bpf_skc_to_tcp_sock(sk) : 0;
+    caller(attempt);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
+    attempt->deferred = tcp && tcp->fastopen_connect;
     begin(SOCKET_COOKIE(ctx), attempt);
     return 1;
 }
 int who4(struct bpf_sock_addr *ctx) {
     struct attempt attempt = {};
-    if (READ(ctx->protocol) != IPPROTO_TCP)
+    if (READ(ctx->protocol) != IPPROTO_TCP || READ(ctx->user_family) != AF_INET)
         return 1;
     asked4(ctx, attempt.raddr);
     return starts(ctx, &attempt);
 }
 int who6(struct bpf_sock_addr *ctx) {
     struct attempt attempt = {};
-    if (READ(ctx->protocol) != IPPROTO_TCP)
+    if (READ(ctx->protocol) != IPPROTO_TCP || READ(ctx->user_family) != AF_INET6)
         return 1;
     asked6(ctx, attempt.raddr);
+    attempt.sent = of_link(attempt.raddr) ? LATER : 0;
     return starts(ctx, &attempt);
 }
 int watch(struct bpf_sock_ops *ctx) {
@@ -355,18 +386,27 @@ int watch(struct bpf_sock_ops *ctx) {
     struct tcp_sock *tcp;
     struct bpf_sock *sk;
     u64 cookie;
+    /* A connection to itself, or begun by both sides, is established as one that came to us. */
     if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-        op != BPF_SOCK_OPS_STATE_CB)
+        op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_STATE_CB)
         return 1;
     cookie = SOCKET_COOKIE(ctx);
     attempt = pending.lookup(&cookie);
     if (!attempt)
         return 1;
     if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
+        if (attempt->sent == LATER) {
+            bound(ctx->sk, IPPROTO_TCP, attempt->raddr);
+            struct slot *slot = slot_of(attempt), *all = sum_of_all();
+            TALLY(slot, all, connects, 1);
+        }
         attempt->sent = 1;
+        sk = ctx->sk; /* without a cookie it asks for one, and does not wait */
+        if (sk && (tcp = (void *)bpf_skc_to_tcp_sock(sk)) && !tcp->fastopen_req)
+            attempt->deferred = 0;
         bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) |
                                        BPF_SOCK_OPS_STATE_CB_FLAG);
-    } else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+    } else if (op != BPF_SOCK_OPS_STATE_CB) {
         settle(cookie, 0);
     } else if (READ(ctx->args[1]) == TCP_CLOSE) {
         int error = 0;
@@ -384,9 +424,9 @@ static inline int undecided(u64 sk) { return 0; }
 """
 _CALL = _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
 SOURCES = {
-    "fentry": _CORE + _NO_CALLS + _STATES + _CALLS + _FENTRY,
-    "kprobe": _CORE + _NO_CALLS + _STATES + _CALLS + _KPROBE,
-    "typed": _CORE + _CALL + OF_SOCK + _TYPED,
-    "tracefs": _CORE + _CALL + _TRACEFS,
-    "sock_ops": _CORE + OF_SOCK_ADDR + _SOCK_OPS,
+    "fentry": WHO + _CORE + OF_FD + _NO_CALLS + _STATES + _CALLS + _FENTRY,
+    "kprobe": WHO + _CORE + OF_FD + _NO_CALLS + _STATES + _CALLS + _KPROBE,
+    "typed": WHO + _CORE + _CALL + OF_SOCK + _TYPED,
+    "tracefs": WHO + _CORE + _CALL + _TRACEFS,
+    "sock_ops": WHO_AT_CGROUP + _CORE + OF_SOCK_ADDR + _SOCK_OPS,
 }

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from probes.kernel.netlink.sock_diag import SYNCHRONIZED, TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import Owner, SocketOwners
-from probes.model import Opening, Reading, Row
+from probes.model import Flat, Opening, Reading, Row
 from probes.toolkit.decode import address, comm, named
+from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, record, row_from, row_of
 from probes.units import DASH
 
@@ -23,23 +24,24 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
     """
     table, columns = opening.tables["rows"], opening.hook.stored
     row, lost = row_of(columns, table), opening.tables["lost"]
-    listeners = _Listeners()
+    listeners, others = _Listeners(), Others(opening, by_process=False)
+    listening: dict[int, Owner] = {}
+
+    def made(entry: Flat) -> Row:
+        e = record(table, entry)
+        pid, name = (e["caller"], e["name"]) if not e["inward"] else (e["owner"], e["owner_name"])
+        who = Owner(pid, comm(name)) if pid else listening.get(e["port"], _NOBODY)
+        known = {"pid": who.pid or None, "comm": who.comm}
+        return filled(columns, row(entry), {**known, "open": e["established"] - e["closed"]})
 
     def read() -> Reading:
+        nonlocal listening
         log = _log(opening)
-        entries = [(entry, record(table, entry)) for entry in table.rows()]
-        idle = {e["port"] for _, e in entries if e["inward"] and not e["owner"]}
-        listening = listeners.find(idle)
-        rows = []
-        for entry, e in entries:
-            pid, name = (
-                (e["caller"], e["name"]) if not e["inward"] else (e["owner"], e["owner_name"])
-            )
-            who = Owner(pid, comm(name)) if pid else listening.get(e["port"], _NOBODY)
-            known = {"pid": who.pid or None, "comm": who.comm}
-            rows.append(
-                filled(columns, row(entry), {**known, "open": e["established"] - e["closed"]})
-            )
+        others.before()
+        entries = table.rows()
+        found = [record(table, entry) for entry in entries]
+        listening = listeners.find({e["port"] for e in found if e["inward"] and not e["owner"]})
+        rows = others.rows(entries, made)
         unseen, unlogged = (int(found[-1]) if found else 0 for found in map(lost.row, [(0,), (1,)]))
         return Reading(rows, unseen, log, unlogged)
 

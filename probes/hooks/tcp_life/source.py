@@ -6,9 +6,18 @@ by the two steps that a process takes itself: it connects, and it closes.
 
 from __future__ import annotations
 
+from probes.toolkit.counters_c import everything
 from probes.toolkit.sockets_c import MAPPED, OF_SOCK, OF_SOCK_OPS
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
-TYPES = ("sock", "sock_common", "tcp_sock", "task_struct", "trace_event_raw_inet_sock_set_state")
+TYPES = (
+    "sock",
+    "sock_common",
+    "tcp_sock",
+    "udp6_sock",
+    "net",
+    "trace_event_raw_inet_sock_set_state",
+)
 MOST = 4096
 
 # A row is a remote port and who connects to it, or a local port that others connect to (`inward`;
@@ -23,17 +32,21 @@ struct slot {{
     u32 owner, zero_owner;
     char owner_name[16];
 }};
+struct sums {{
+    u64 established, closed, aborted, closed_there, retransmits, rx, tx, total_ns, total_srtt;
+    u64 latency[40];
+}};
 struct connection {{
     u64 at;
     u32 caller, inward, lport, rport, retransmits, owner;
     char name[16], owner_name[16];
-    u8 laddr[16], raddr[16];
+    u8 laddr[24], raddr[24];
 }};
 struct event {{
     u64 ns, rx, tx;
     u32 pid, inward, lport, rport, retransmits, srtt_us, aborted, unused;
     char comm[16];
-    u8 laddr[16], raddr[16];
+    u8 laddr[24], raddr[24];
 }};
 struct figures {{ u64 rx, tx; u32 srtt_us, retransmits; }};
 BPF_TABLE("lru_hash", struct side, struct slot, rows, {MOST});
@@ -42,6 +55,7 @@ BPF_TABLE("array", u32, struct slot, blank, 1);
 BPF_ARRAY(lost, u64, 2); /* connections, and entries of the log */
 BPF_QUEUE(events, struct event, 1024);
 """
+    + everything("struct sums")
     + """
 static inline void miss(u32 what) {
     u64 *missed = lost.lookup(&what);
@@ -67,7 +81,8 @@ static inline struct slot *slot_of(struct connection *c) {
 
 static inline void connects(u64 id) {
     struct connection c = {};
-    CALLER(c.caller, c.name);
+    c.caller = this_pid();
+    this_name(c.name);
     if (open.update(&id, &c))
         miss(0);
 }
@@ -83,19 +98,22 @@ static inline struct connection *opening(u64 id, u32 inward) {
 
 static inline void established(struct connection *c) {
     struct slot *slot = slot_of(c);
+    struct sums *all = sum_of_all();
     c->at = bpf_ktime_get_ns();
-    if (slot)
-        ADD(&slot->established, 1);
+    TALLY(slot, all, established, 1);
 }
 
 static inline void resent(struct connection *c, struct slot *slot, u32 total) {
-    if (slot && total > c->retransmits)
-        ADD(&slot->retransmits, total - c->retransmits);
+    struct sums *all = sum_of_all();
+    if (total > c->retransmits)
+        TALLY(slot, all, retransmits, total - c->retransmits);
     c->retransmits = total;
 }
 
 static inline void ended(u64 id, struct connection *c, u32 old, struct figures *now) {
     struct slot *slot = slot_of(c);
+    struct sums *all = sum_of_all();
+    u64 bucket;
     struct event e = {.ns = bpf_ktime_get_ns() - c->at};
     resent(c, slot, now->retransmits);
     e.rx = now->rx;
@@ -109,20 +127,19 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
     e.rport = c->rport;
     e.pid = c->inward ? c->owner : c->caller;
     __builtin_memcpy(e.comm, c->inward ? c->owner_name : c->name, 16);
-    __builtin_memcpy(e.laddr, c->laddr, 16);
-    __builtin_memcpy(e.raddr, c->raddr, 16);
-    if (slot) {
-        ADD(&slot->closed, 1);
-        ADD(&slot->aborted, e.aborted);
-        ADD(&slot->rx, e.rx);
-        ADD(&slot->tx, e.tx);
-        ADD(&slot->total_ns, e.ns);
-        ADD(&slot->total_srtt, e.srtt_us);
-        ADD(&slot->latency[bucket_of(e.ns, 40)], 1);
-        if (c->inward && c->owner) {
-            slot->owner = c->owner;
-            __builtin_memcpy(slot->owner_name, c->owner_name, 16);
-        }
+    __builtin_memcpy(e.laddr, c->laddr, 24);
+    __builtin_memcpy(e.raddr, c->raddr, 24);
+    bucket = bucket_of(e.ns, 40);
+    TALLY(slot, all, closed, 1);
+    TALLY(slot, all, aborted, e.aborted);
+    TALLY(slot, all, rx, e.rx);
+    TALLY(slot, all, tx, e.tx);
+    TALLY(slot, all, total_ns, e.ns);
+    TALLY(slot, all, total_srtt, e.srtt_us);
+    TALLY(slot, all, latency[bucket], 1);
+    if (slot && c->inward && c->owner) {
+        slot->owner = c->owner;
+        __builtin_memcpy(slot->owner_name, c->owner_name, 16);
     }
     if (events.push(&e, 0))
         miss(1);
@@ -131,11 +148,12 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
 /* A step of a connection that is followed. FIN_WAIT1 and LAST_ACK are taken by close(). */
 static inline void moved(u64 id, struct connection *c, u32 old, u32 new, struct figures *now) {
     if (new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK) {
-        CALLER(c->owner, c->owner_name);
+        c->owner = this_pid();
+        this_name(c->owner_name);
     } else if (new == TCP_CLOSE_WAIT) {
         struct slot *slot = slot_of(c);
-        if (slot)
-            ADD(&slot->closed_there, 1);
+        struct sums *all = sum_of_all();
+        TALLY(slot, all, closed_there, 1);
     } else if (new == TCP_CLOSE) {
         if (c->at)
             ended(id, c, old, now);
@@ -157,23 +175,9 @@ static inline void figures_of(struct tcp_sock *tcp, struct figures *now) {
 }
 """
 _DIRECT = "#define GET(field) (field)\n"
-_BY_HELPER = """
-#define CALLER(pid, name) do { \\
-    (pid) = bpf_get_current_pid_tgid() >> 32; \\
-    bpf_get_current_comm((name), 16); \\
-} while (0)
-"""
-# These have no helper of their own that tells who is at work.
-_BY_TASK = """
-#define CALLER(pid, name) do { \\
-    struct task_struct *_task = (void *)bpf_get_current_task(); \\
-    PROBE_KERNEL(&(pid), 4, &_task->tgid); \\
-    PROBE_KERNEL((name), 16, &_task->comm); \\
-} while (0)
-"""
 
 AT_SOCK_OPS = (
-    _BY_TASK
+    WHO_AT_CGROUP
     + _DIRECT
     + _CORE
     + _FIGURES
@@ -220,7 +224,7 @@ int watch(struct bpf_sock_ops *ctx) {
 )
 
 TYPED = (
-    _BY_HELPER
+    WHO
     + _DIRECT
     + _CORE
     + _FIGURES
@@ -267,7 +271,7 @@ int again(u64 *ctx) {
 )
 
 TRACEFS = (
-    _BY_HELPER
+    WHO
     + "#define GET(field) PROBE(field)\n"
     + _CORE
     + _FIGURES
@@ -290,6 +294,13 @@ int state(struct trace_event_raw_inet_sock_set_state *ctx) {
         /* these hold the mapped form for IPv4 */
         __builtin_memcpy(c->laddr, ctx->saddr_v6, 16);
         __builtin_memcpy(c->raddr, ctx->daddr_v6, 16);
+        if (of_link(c->laddr) || of_link(c->raddr)) {
+            u32 ifindex = PROBE(((struct sock *)id)->__sk_common.skc_bound_dev_if);
+            struct net *net = PROBE(((struct sock *)id)->__sk_common.skc_net.net);
+            u32 netns = PROBE(net->ns.inum);
+            on_link(c->laddr, ifindex, netns);
+            on_link(c->raddr, ifindex, netns);
+        }
         c->lport = ctx->sport;
         c->rport = ctx->dport;
         established(c);

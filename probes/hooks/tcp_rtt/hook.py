@@ -14,10 +14,10 @@ from probes.kernel import privilege
 from probes.kernel.procfs import SocketOwners
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
 from probes.point import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
-from probes.toolkit import sockets_c
+from probes.toolkit import counters_c, sockets_c
 from probes.toolkit.columns import quantile
 from probes.toolkit.decode import address
-from probes.toolkit.readers import row_of
+from probes.toolkit.readers import Uncounted, row_of
 from probes.units import Unit
 
 _BUCKETS = 32
@@ -25,14 +25,15 @@ _BUCKETS = 32
 # The row is keyed by the socket's cookie, which sock_diag knows as well.
 _CORE = (
     sockets_c.MAPPED
+    + counters_c.UNCOUNTED
     + f"""
 #define BUCKETS {_BUCKETS}
 struct slot {{
-    u8 laddr[16], raddr[16];
+    u8 laddr[24], raddr[24];
     u32 lport, rport, srtt_us, min_us, last_us, unused;
     u64 samples, retransmits, rtt[BUCKETS];
 }};
-BPF_TABLE("lru_hash", u64, struct slot, rows, 16384);
+BPF_TABLE("hash", u64, struct slot, rows, 16384); /* until they are closed */
 
 static inline void sampled(struct slot *slot, u32 us) {{
     slot->last_us = us;
@@ -73,8 +74,10 @@ int watch(struct bpf_sock_ops *ctx) {
         return 1;
     }
     slot = rows.lookup(&cookie);
-    if (!slot && !(slot = add(ctx, cookie)))
+    if (!slot && !(slot = add(ctx, cookie))) {
+        not_counted();
         return 1;
+    }
     srtt = READ(ctx->srtt_us) >> 3;
     sample = READ(ctx->args[0]);
     slot->retransmits = READ(ctx->total_retrans);
@@ -104,8 +107,12 @@ int received(u64 *ctx) {
     struct tcp_sock *tcp = (void *)bpf_skc_to_tcp_sock((void *)sk);
     u64 cookie = SOCKET_COOKIE(sk);
     struct slot *slot = rows.lookup(&cookie);
-    if (!tcp || (!slot && !(slot = add(sk, cookie))))
+    if (!tcp)
         return 0;
+    if (!slot && !(slot = add(sk, cookie))) {
+        not_counted();
+        return 0;
+    }
     slot->srtt_us = tcp->srtt_us >> 3;
     slot->min_us = tcp->rtt_min.s[0].v;
     slot->retransmits = tcp->total_retrans;
@@ -151,8 +158,10 @@ int received(struct trace_event_raw_tcp_probe *ctx) {
         new.rport = ctx->dport;
         rows.insert(&cookie, &new);
         slot = rows.lookup(&cookie);
-        if (!slot)
+        if (!slot) {
+            not_counted();
             return 0;
+        }
     }
     slot->srtt_us = ctx->srtt;
     sampled(slot, slot->srtt_us);
@@ -189,6 +198,7 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
         known = [at[name] for name in OpenSocket._fields[:-1]]
         pid, comm, origin = at["pid"], at["comm"], at["from"]
         owners, sockets = SocketOwners(), OpenSockets(opening)
+        uncounted = Uncounted(opening, {})
 
         def read() -> Reading:
             seen: dict[int, list[Value]] = {}
@@ -208,7 +218,7 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
                 owner = whose.get(socket.inode)
                 if owner is not None:
                     found[pid], found[comm] = owner.pid, owner.comm
-            return Reading([tuple(values) for values in seen.values()])
+            return Reading([tuple(values) for values in seen.values()], uncounted.read())
 
         return read
 
@@ -283,7 +293,7 @@ HOOK = Hook(
             "p50",
             Unit.US,
             Kind.DERIVED,
-            derive=quantile("rtt", 0.5),
+            derive=quantile("rtt", 0.5, least="min_us"),
             help="median, last 10 s, within a factor of two",
         ),
         Column(
@@ -291,7 +301,7 @@ HOOK = Hook(
             "p99",
             Unit.US,
             Kind.DERIVED,
-            derive=quantile("rtt", 0.99),
+            derive=quantile("rtt", 0.99, least="min_us"),
             help="99th percentile, last 10 s, within a factor of two",
         ),
         Column("samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples", help="RTT samples seen"),
@@ -306,8 +316,8 @@ HOOK = Hook(
         Column("from", "From", width=9, label=False, help="where the round trip comes from"),
     ),
     ladder=(
-        _sock_ops("sock_ops-link", "Linux 5.7", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
-        _sock_ops("sock_ops-multi", "Linux 5.3", CgroupAttach(AttachType.CGROUP_SOCK_OPS)),
+        _sock_ops("sock_ops-link", "Linux 5.9", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
+        _sock_ops("sock_ops-multi", "Linux 5.9", CgroupAttach(AttachType.CGROUP_SOCK_OPS)),
         Rung(
             "btf-tracepoint",
             "Linux 5.12, BTF, CAP_BPF, CAP_PERFMON",
@@ -335,5 +345,6 @@ HOOK = Hook(
         Rung("sock_diag", "nothing; other users' processes take root", _open("sock_diag")),
     ),
     order=80,
+    rows_go=True,
     reads_with=privilege.PROCESSES,
 )

@@ -15,6 +15,7 @@ from probes import point as points
 from probes.kernel.netlink import sock_diag
 from probes.model import Opening, Program
 from probes.toolkit import decode
+from probes.toolkit.links import scoped_here
 from probes.toolkit.sockets_c import OF_SOCK
 
 MANY = 400
@@ -22,7 +23,16 @@ MANY = 400
 _NO_SAMPLE = 2**32 - 1
 """What the kernel's minimum holds before the first."""
 
-TYPES = ("sock", "sock_common", "tcp_sock", "socket", "socket_alloc", "inode")
+TYPES = (
+    "sock",
+    "sock_common",
+    "tcp_sock",
+    "udp6_sock",
+    "net",
+    "socket",
+    "socket_alloc",
+    "inode",
+)
 PROGRAM = Program(
     "iterated",
     points.Iterator("tcp"),
@@ -36,7 +46,7 @@ SOURCE = (
     + f"""
 struct iteration {{ void *file; }};
 struct iterated {{
-    u8 laddr[16], raddr[16];
+    u8 laddr[24], raddr[24];
     u32 lport, rport, srtt_us, min_us, retransmits, unused;
     u64 cookie, inode;
 }};
@@ -63,7 +73,7 @@ int iterated(u64 *ctx) {{
 }}
 """
 )
-_ITERATED = Struct("=16s16sIIIII4xQQ")
+_ITERATED = Struct("=24s24sIIIII4xQQ")
 
 
 class OpenSocket(NamedTuple):
@@ -122,6 +132,7 @@ def _told() -> Iterator[OpenSocket]:
     for s in sock_diag.tcp_sockets(sock_diag.SYNCHRONIZED):
         if (i := s.info) is not None:
             yield OpenSocket(
-                s.cookie, s.laddr, s.lport, s.raddr, s.rport,
+                s.cookie, scoped_here(s.laddr, s.ifindex), s.lport,
+                scoped_here(s.raddr, s.ifindex), s.rport,
                 i.rtt_us, i.min_rtt_us, i.total_retrans, s.inode,
             )  # fmt: skip

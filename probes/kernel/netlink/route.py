@@ -14,7 +14,7 @@ from typing import NamedTuple
 from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes, chosen, text
 
-_RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 18, 22, 38, 46
+_RTM_DELLINK, _RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 17, 18, 22, 38, 46
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _IFADDR = Struct("=BBBBI")  # struct ifaddrmsg: family, prefix's length, flags, scope, index
 _TCMSG = Struct("=BxxxiIII")  # struct tcmsg: family, ifindex, handle, parent, info
@@ -30,8 +30,10 @@ _NO_NETLINK = (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENOSYS)
 """What a filter on system calls answers for good."""
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
 _IFLA_STATS64, _IFLA_XDP = 23, 43
+_IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 52, 53
 _OF_INTERFACE = frozenset({
     _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_STATS64, _IFLA_XDP,
+    _IFLA_PROP_LIST,
 })  # fmt: skip
 _IFLA_INFO_KIND = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -75,6 +77,7 @@ class Interface(NamedTuple):
     rx_missed: int
     xdp_mode: str
     xdp_programs: tuple[tuple[str, int], ...]
+    altnames: tuple[str, ...] = ()
 
     @property
     def xdp_ids(self) -> tuple[int, ...]:
@@ -132,12 +135,30 @@ class Changes:
 
     def __init__(self) -> None:
         self._told = nlsocket.listener(nlsocket.ROUTE, _RTMGRP_LINK)
-        self._first = True
+        self._changed = True
+        self._gone: set[int] = set()
 
     def seen(self) -> bool:
         """Whether any has since this was called last; true at first, and where nobody tells."""
-        first, self._first = self._first, False
-        return self._told is None or nlsocket.heard(self._told) or first
+        self._look()
+        changed, self._changed = self._changed, False
+        return changed
+
+    def gone(self) -> frozenset[int]:
+        """The numbers of those that have gone since this was called last, or were moved to another
+        network namespace; other interfaces may have these numbers by now."""
+        self._look()
+        gone, self._gone = frozenset(self._gone), set()
+        return gone
+
+    def _look(self) -> None:
+        told = nlsocket.heard(self._told) if self._told is not None else None
+        for kind, message in told or ():
+            if kind == _RTM_DELLINK and len(message) >= _IFINFO.size:
+                family, _, ifindex, _, _ = _IFINFO.unpack_from(message)
+                if family == socket.AF_UNSPEC:  # else it left a bridge
+                    self._gone.add(ifindex)
+        self._changed |= told is None or bool(told)
 
     def close(self) -> None:
         if self._told is not None:
@@ -183,6 +204,16 @@ def link(ifindex: int) -> Interface | None:
     return nlsocket.get(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
 
 
+def named(name: str) -> Interface | None:
+    """The interface of a name, or of an alternative one (`ip link property`, Linux 5.5), or None.
+
+    Raises ProbeError.
+    """
+    there = links()
+    by_name = (link for link in there if link.name == name)
+    return next(by_name, None) or next((x for x in there if name in x.altnames), None)
+
+
 def qdiscs() -> list[Qdisc]:
     """Every qdisc of this network namespace but the built-in default ones. Raises ProbeError."""
     return nlsocket.dump(nlsocket.ROUTE, _RTM_GETQDISC, _TCMSG.pack(0, 0, 0, 0, 0), _qdisc)
@@ -210,7 +241,15 @@ def _interface(data: bytes, start: int, end: int) -> Interface:
     if _IFLA_STATS64 in found:
         stats = _LINK_STATS.unpack_from(data, found[_IFLA_STATS64][0])
     mode, programs = _xdp(data, *found[_IFLA_XDP]) if _IFLA_XDP in found else ("none", ())
-    return Interface._make((ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs))
+    known = (ifindex, name, kind, _state(state, flags), mtu, *stats, mode, programs)
+    return Interface._make((*known, _altnames(data, found.get(_IFLA_PROP_LIST))))
+
+
+def _altnames(data: bytes, properties: tuple[int, int] | None) -> tuple[str, ...]:
+    if properties is None:
+        return ()
+    listed = attributes(data, *properties)
+    return tuple([text(data, at, to) for kind, at, to in listed if kind == _IFLA_ALT_IFNAME])
 
 
 def _address(data: bytes, start: int, end: int) -> tuple[int, str] | None:

@@ -20,8 +20,8 @@ _INET_DIAG_INFO, _INET_DIAG_SKMEMINFO = 2, 7
 _REQUEST = Struct("=BBBxI48x")
 # struct inet_diag_req: family and lengths (any), ext, a struct inet_diag_sockid, states, dbs
 _BOTH = Struct("=3xB48xI4x")
-# struct inet_diag_msg: family, state, ports, addresses, cookie, uid, inode
-_MESSAGE = Struct("=BBxxHH16s16s4xII12xII")
+# struct inet_diag_msg: family, state, ports, addresses, interface, cookie, uid, inode
+_MESSAGE = Struct("=BBxxHH16s16sIII12xII")
 # struct tcp_info: rtt, rttvar, snd_cwnd, total_retrans, bytes_acked, bytes_received, segs_out,
 # segs_in, min_rtt, data_segs_in, data_segs_out, and delivered
 _INFO = Struct("=68xII4xI16xI16xQQII4xIII32xI")
@@ -92,7 +92,8 @@ class TcpInfo(NamedTuple):
 class TcpSocket(NamedTuple):
     """A TCP socket. Addresses as text, IPv4-mapped ones as IPv4. inode: 0 where no process holds
     it any more, or not yet. cookie: what bpf_get_socket_cookie() gives. info: None for sockets
-    in TIME_WAIT and for connection requests.
+    in TIME_WAIT and for connection requests. ifindex: of the interface that it is bound to, as one
+    with a link-local address is; 0 for none.
     """
 
     state: int
@@ -104,6 +105,7 @@ class TcpSocket(NamedTuple):
     inode: int
     cookie: int
     info: TcpInfo | None
+    ifindex: int
 
 
 def tcp_sockets(states: int = ALL) -> list[TcpSocket]:
@@ -183,7 +185,7 @@ def _receivers(protocol: int, states: int) -> list[Receiver]:
 
 
 def _receiver(data: bytes, start: int, end: int) -> Receiver:
-    family, state, port, _, _, _, low, high, _, inode = _MESSAGE.unpack_from(data, start)
+    family, state, port, _, _, _, _, low, high, _, inode = _MESSAGE.unpack_from(data, start)
     drops = 0
     for attribute, at, to in attributes(data, start + _MESSAGE.size, end):
         place = at + 4 * _SK_MEMINFO_DROPS
@@ -216,8 +218,8 @@ def _unix_peer(data: bytes, start: int, end: int) -> tuple[int, int] | None:
 
 
 def _tcp_socket(data: bytes, start: int, end: int) -> TcpSocket:
-    family, state, lport, rport, laddr, raddr, low, high, uid, inode = _MESSAGE.unpack_from(
-        data, start
+    family, state, lport, rport, laddr, raddr, ifindex, low, high, uid, inode = (
+        _MESSAGE.unpack_from(data, start)
     )
     info = None
     for attribute, at, to in attributes(data, start + _MESSAGE.size, end):
@@ -233,6 +235,7 @@ def _tcp_socket(data: bytes, start: int, end: int) -> TcpSocket:
         inode,
         high << 32 | low,
         info,
+        ifindex,
     )
 
 

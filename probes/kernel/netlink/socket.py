@@ -109,18 +109,30 @@ def listener(protocol: int, groups: int) -> socket.socket | None:
     return told
 
 
-def heard(told: socket.socket) -> bool:
-    """Whether a `listener` has been told anything since it was asked last."""
-    any_of_it = False
+def heard(told: socket.socket) -> list[tuple[int, bytes]] | None:
+    """The messages that a `listener` has been told since it was asked last: type and payload.
+
+    None where some were lost, as there were so many.
+    """
+    found: list[tuple[int, bytes]] = []
+    whole = True
     while True:
         try:
-            told.recv(_BUFFER)
+            data = told.recv(_BUFFER)
         except BlockingIOError:
-            return any_of_it
+            return found if whole else None
         except OSError as lost:
-            if lost.errno != ENOBUFS:  # so much that some of it was lost
-                return True
-        any_of_it = True
+            if lost.errno != ENOBUFS:
+                return None
+            whole = False
+            continue
+        at = 0
+        while at + _HEADER.size <= len(data):
+            length, kind, *_ = _HEADER.unpack_from(data, at)
+            if length < _HEADER.size:
+                break
+            found.append((kind, data[at + _HEADER.size : at + length]))
+            at += (length + 3) & ~3
 
 
 def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:

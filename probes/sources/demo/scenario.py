@@ -44,6 +44,7 @@ INTERFACES = (
     Interface(5, "veth3f2a1c", "veth", 1500, 320, 300, 520, 470),
     Interface(6, "veth90b7de", "veth", 1500, 190, 210, 430, 560),
 )
+_NUMBERS = {i.name: i.ifindex for i in INTERFACES}
 NO_NATIVE = frozenset({"eth0", "lo", "br0"})
 REFUSED: dict[str, ProbeError] = {
     f"xdp@{f.interface}": Busy(
@@ -331,7 +332,7 @@ class Script:
             missed = self._missed(i, time)
             theirs = flood.xdp_on(i.name)
             yield {
-                "ifindex": i.ifindex, "interface": i.name, "kind": i.kind, "mtu": i.mtu,
+                "ifindex": i.ifindex, "made": 0, "interface": i.name, "kind": i.kind, "mtu": i.mtu,
                 "state": "unknown" if i.name == "lo" else "up",
                 "driver": "ixgbe" if i.kind == "physical" else i.kind,
                 "addresses": ADDRESSES.get(i.name, ""),
@@ -452,7 +453,8 @@ class Script:
                 _rx, tx = self._traffic(i, -9000, time)
                 full = self._sum(f"queue {i.name}", lambda _: 0.4, -9000, time)
                 yield {
-                    "ifindex": i.ifindex, "interface": i.name, "kind": "fq_codel", "handle": "0:",
+                    "ifindex": i.ifindex, "made": 0, "interface": i.name, "kind": "fq_codel",
+                    "handle": "0:",
                     "parent": "root", "packets": int(tx), "bytes": int(tx * i.tx_size),
                     "dropped": int(full), "overlimits": 0, "requeues": int(full / 3),
                     "backlog": 0, "queued": 0,
@@ -490,6 +492,7 @@ class Script:
                     "interface": d.interface, "reason": d.reason, "location": d.location,
                     "packets": packets, "protocol": d.protocol, "dport": d.port,
                     "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
+                    "ifindex": _NUMBERS.get(d.interface, 0), "device": 0,
                 }  # fmt: skip
         yield from self._at_tc(since, time)
 
@@ -512,6 +515,7 @@ class Script:
                     "location": "__netif_receive_skb_core+0x8d4", "packets": int(packets),
                     "protocol": protocol, "dport": port,
                     "trait": "-", "comm": "", "pid": None, "counts": "packets", "netns": None,
+                    "ifindex": _NUMBERS.get(interface, 0), "device": 0,
                 }  # fmt: skip
 
     def _syscalls(self, _: str | None, since: float, time: float) -> Iterator[Values]:
@@ -546,6 +550,7 @@ class Script:
             "calls": int(calls),
             "errors": min(int(hurt * share), int(calls)),
             "top_errno": _most(s, hurt, since, time, calls / share),
+            "top_share": 100.0,
             "total_ns": int((calls - late) * s.mean_ns + late * s.mean_ns * 40),
             "latency": _histogram(NS_BUCKETS, (max(calls - late, 0), usual), (late, worst)),
         }
@@ -571,6 +576,7 @@ class Script:
             if not refused + timed_out + good:
                 continue
             ns = c.mean_us * 1000
+            timed = _histogram(NS_BUCKETS, (good, _distribution(ns, NS_BUCKETS)))
             waiting = c.troubled and silent(int(time) % LAP) > 0
             yield {
                 "pid": c.pid, "comm": c.comm, "raddr": c.raddr, "rport": c.rport,
@@ -578,8 +584,7 @@ class Script:
                 "failed": refused + timed_out, "refused": refused, "unreachable": 0,
                 "timed_out": timed_out, "gave_up": 0, "other": 0,
                 "pending": int(c.rate * 3) if waiting else 0,
-                "total_ns": int(good * ns),
-                "latency": _histogram(NS_BUCKETS, (good, _distribution(ns, NS_BUCKETS))),
+                "total_ns": int(sum(timed) * ns), "latency": timed,
             }  # fmt: skip
 
     def _tcp_rtt(self, _: str | None, since: float, time: float) -> Iterator[Values]:

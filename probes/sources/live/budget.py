@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from probes.model import HookId
+from probes.units import quoted
 
 DEFAULT = 5.0
 """Percent of one CPU."""
@@ -169,5 +170,5 @@ def parse(text: str) -> float | None:
     except ValueError:
         percent = -1
     if not 0 < percent <= 10_000:
-        raise ValueError(f"{text!r} is no budget: write a share of one CPU, as 2%, or off")
+        raise ValueError(f"{quoted(text)} is no budget: write a share of one CPU, as 2%, or off")
     return percent

@@ -6,8 +6,8 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import closing, suppress
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -76,7 +76,10 @@ class Live:
         self._pins = dict(pins or {})
         self._observe_only = observe_only
         self._compiler = Compiler(
-            self._hooks.values(), cached=True, at_once=memory.compiles_for(limit)
+            self._hooks.values(),
+            cached=True,
+            at_once=memory.compiles_for(limit),
+            room=lambda: self._bound.make_room(),
         )
         self._rows = RowLimit(memory.rows_for(limit - memory.COMPILER))
         self._bound = memory.Bound(limit, self._rows, used, lambda: self._compiler.there)
@@ -86,6 +89,7 @@ class Live:
         self._tending = False
         self._attachments: dict[tuple[str, int | str | None], Attachment] = {}
         self._interfaces: dict[int, str] = {}
+        self._altnames: dict[str, str] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._asked: list[tuple[list[Attachment], Reads]] = []
         self._make_workers()
@@ -94,6 +98,7 @@ class Live:
         self._said: set[str] = set()
 
     def _make_workers(self) -> None:
+        memory.share_heaps()
         # Climbs may block for seconds each; readers must never wait behind them. With more
         # climbers the first numbers come later: one interpreter runs them all.
         self._climbers, self._readers = Workers(THREADS), Workers(THREADS)
@@ -154,6 +159,7 @@ class Live:
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
         await asyncio.gather(*map(self._climb_all, self._by_source()))
+        self.follow()
         self._watch_over()
 
     def _watch_over(self) -> None:
@@ -207,7 +213,8 @@ class Live:
     def _needed(self) -> frozenset[int]:
         """To read and to detach what stands, and to attach to interfaces that come."""
         needed = {privilege.BPF}
-        if self._wanted is None or self.rules():
+        follows = self._wanted is None or any(self._interfaces_named())
+        if follows or self.rules():
             needed |= {privilege.NET_ADMIN, privilege.PERFMON}
         if self.rules():
             needed |= {*privilege.PROCESSES}  # whose connections no rule may match
@@ -234,7 +241,9 @@ class Live:
         """What comes before any attachment: sweep what a killed process left, switch stats on."""
         self.notices += persistent.sweep()
         headers.sweep()
-        self._interfaces = _interfaces()
+        self._list_interfaces()
+        if self._wanted is None and (more := len(self._interfaces) - MOST_INTERFACES) > 0:
+            self.notices.append(f"hooks of {more} interfaces more are attached only if named")
         bpf.raise_memlock()
         bpf.raise_nofile()
         try:
@@ -288,8 +297,32 @@ class Live:
         task.add_done_callback(self._background.discard)
 
     def _by_name(self) -> tuple[HookId, ...]:
-        """What a person asked for at the start."""
-        return *(self._wanted or ()), *self._also
+        """What a person asked for at the start; by the name too that an interface has now."""
+        asked = *(self._wanted or ()), *self._also
+        named = [
+            id._replace(target=self._altnames[id.target])
+            for id in asked
+            if id.target in self._altnames
+        ]
+        return *asked, *named
+
+    def _interfaces_named(self) -> set[str]:
+        """Those that a person wants hooks on."""
+        asked = *(self._wanted or ()), *self._also
+        hooks = {id: self._hooks.get(id.hook) for id in asked}
+        return {
+            id.target or ""
+            for id, hook in hooks.items()
+            if hook is not None and hook.target is TargetKind.INTERFACE
+        }
+
+    def _list_interfaces(self) -> dict[int, str]:
+        """What they were before. Raises ProbeError."""
+        before, self._interfaces = self._interfaces, _interfaces()
+        if self._interfaces_named() - {*self._interfaces.values()}:
+            with suppress(ProbeError):  # no netlink: they have the names that they have
+                self._altnames = {n: link.name for link in route.links() for n in link.altnames}
+        return before
 
     async def _climb(self, attachment: Attachment) -> None:
         asked = attachment.status.id in self._by_name()
@@ -305,6 +338,8 @@ class Live:
         if hook.name != id.hook:
             id = HookId(hook.name)  # one of the user's own, in its one form
         key, ifindex = self._key(hook, id)
+        if ifindex:
+            id = HookId(hook.name, self._interfaces[ifindex])
         attachment = self._attachments.get(key)
         if attachment is None:
             attachment = Attachment(
@@ -324,11 +359,9 @@ class Live:
             raise Gone(f"the hook {hook.name} {wants}")
         if hook.target is not TargetKind.INTERFACE:
             return (hook.name, id.target), 0
-        for index, name in _interfaces().items():
-            if name == id.target:
-                self._interfaces.setdefault(index, name)
-                return (hook.name, index), index
-        raise Gone(f"there is no interface {id.target}")
+        index, name = _interface(id.target or "")
+        self._interfaces[index] = name
+        return (hook.name, index), index
 
     # -- following interfaces ------------------------------------------------------------------
 
@@ -337,33 +370,43 @@ class Live:
             while True:
                 await asyncio.sleep(self.interval)
                 if changes.seen():
-                    await self._keep_up()
+                    await self._keep_up(changes.gone())
 
-    async def _keep_up(self) -> None:
-        now = _interfaces()
-        gone = self._interfaces.keys() - now.keys()
-        new = now.keys() - self._interfaces.keys()
+    async def _keep_up(self, went: Collection[int] = ()) -> None:
+        """went: interfaces whose numbers may be those of others by now."""
+        before = self._list_interfaces()
+        now = self._interfaces
+        gone = before.keys() - (now.keys() - {*went})
+        new = now.keys() - (before.keys() - gone)
+        left = {key: a for key, a in self._attachments.items() if key[1] in gone}
+        stood = {key for key, attachment in left.items() if attachment.epoch}
+        for key in left:
+            del self._attachments[key]
+        for (_, index), attachment in left.items():
+            if index in now:  # it has a row in the same map as the one that comes
+                await self._climbers.run(attachment.detach)
         for (_, index), attachment in list(self._attachments.items()):
             name = now.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:
                 attachment.rename(name)
-        self._interfaces = now
-        if self._wanted is None:
-            self._attach_new(new)  # before anything is waited for: none is seen as not wanted
-        await self._climbers.run(partial(self._rules.follow, now))
-        for key in [k for k in self._attachments if k[1] in gone]:
-            attachment = self._attachments.pop(key)
+        renamed = {index for index, name in now.items() if before.get(index, name) != name}
+        self._attach_new(new | renamed)  # before anything is waited for: none is seen as not wanted
+        for hook, index in stood - self._attachments.keys():
+            if isinstance(index, int) and index in now:
+                again = self._attachment(HookId(hook, now[index]))
+                again.rest()
+                self._spawn(self._climb(again))
+        there = {index: name for index, name in now.items() if index not in gone}
+        await self._climbers.run(partial(self._rules.follow, there))
+        for attachment in left.values():
             await self._climbers.run(attachment.detach)
 
     def _attach_new(self, new: Iterable[int]) -> None:
         for index in new:
             for hook in self._hooks.values():
-                if (
-                    hook.target is TargetKind.INTERFACE
-                    and hook.reach is Reach.LOOKS_ON
-                    and not hook.on_demand
-                    and len(self._interfaces) <= MOST_INTERFACES
-                ):
+                if (hook.name, index) in self._attachments:
+                    continue
+                if hook.target is TargetKind.INTERFACE and self._is_wanted(hook, index):
                     try:
                         attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
                     except ProbeError:  # or renamed since it was listed: it is new then
@@ -371,6 +414,13 @@ class Live:
                         break
                     attachment.rest()
                     self._spawn(self._climb(attachment))
+
+    def _is_wanted(self, hook: Hook, index: int) -> bool:
+        """Whether a hook is attached by itself to an interface that has come."""
+        if HookId(hook.name, self._interfaces[index]) in self._by_name():
+            return True
+        safe = hook.reach is Reach.LOOKS_ON and not hook.on_demand
+        return self._wanted is None and safe and len(self._interfaces) <= MOST_INTERFACES
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -599,6 +649,17 @@ def _interfaces() -> dict[int, str]:
         return route.names()
     except OSError as failed:
         raise as_refusal(failed, "listing interfaces") from None
+
+
+def _interface(name: str) -> tuple[int, str]:
+    """Its number, and its name where another one of its names is given. Raises ProbeError."""
+    for index, known in _interfaces().items():
+        if known == name:
+            return index, known
+    link = route.named(name)
+    if link is None:
+        raise Gone(f"there is no interface {name}")
+    return link.ifindex, link.name
 
 
 def _failure(status: Status) -> ProbeError:

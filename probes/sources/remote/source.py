@@ -158,13 +158,13 @@ class Remote:
     async def _lost(self, cut: ProbeError) -> None:
         """Until it is there again."""
         call, self._call = self._call, None
-        since = time.time()
+        since = time.monotonic()
         self.feed = Feed(None, cut.why, since)
         if call is not None:
             await call.end()
         for tries in count():
             pause = self._pauses[min(tries, len(self._pauses) - 1)]
-            self.feed = Feed(None, self.feed.trouble, since, time.time() + pause)
+            self.feed = Feed(None, self.feed.trouble, since, time.monotonic() + pause)
             await asyncio.sleep(pause)
             self.feed = replace(self.feed, again=0.0)
             try:

@@ -22,6 +22,7 @@ from probes.errors import LoadFailed
 from probes.hooks import catalogue
 from probes.kernel import bpf, btf
 from probes.point import AttachType, ProgType
+from probes.sources.live import memory
 
 pytestmark = [
     pytest.mark.kernel,
@@ -339,7 +340,7 @@ def test_the_child_goes_when_idle_and_comes_back(monkeypatch: pytest.MonkeyPatch
     compiler = Compiler()
     try:
         compiler.compile("int f(void *ctx) { return 0; }").close()
-        assert until(lambda: compiler._child is None)
+        assert until(lambda: not compiler.there)
         compiler.compile("int f(void *ctx) { return 0; }").close()
     finally:
         compiler.close()
@@ -350,8 +351,8 @@ def test_a_compiler_that_is_killed_is_said_and_the_next_compile_works() -> None:
     compiler = Compiler()
     try:
         compiler.compile("int f(void *ctx) { return 0; }").close()
-        assert compiler._child is not None
-        killer = threading.Timer(0.1, os.kill, (compiler._child._process.pid, signal.SIGKILL))
+        (child,) = compiler._children
+        killer = threading.Timer(0.1, os.kill, (child._process.pid, signal.SIGKILL))
         killer.start()
         try:
             with pytest.raises(LoadFailed, match="without an answer"):
@@ -361,6 +362,26 @@ def test_a_compiler_that_is_killed_is_said_and_the_next_compile_works() -> None:
         compiler.compile("int f(void *ctx) { return 0; }").close()
     finally:
         compiler.close()
+
+
+@pytest.mark.anywhere
+def test_one_child_compiles_all_and_lets_go_of_what_it_took() -> None:
+    """`sources.live.memory` counts on it, and on bcc's pages being there once."""
+    compiler = Compiler(types=TYPES)
+    try:
+        for n in range(4):
+            compiler.compile(f"int f{n}(void *ctx) {{ return 0; }}").close()
+        (child,) = compiler._children
+        said = Path(f"/proc/{child._process.pid}/status")
+        assert until(lambda: _kilobytes(said, "VmRSS") < 50_000)
+        assert _kilobytes(said, "VmHWM") * 1024 < memory.COMPILER
+    finally:
+        compiler.close()
+
+
+def _kilobytes(status: Path, field: str) -> int:
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1])
 
 
 @pytest.mark.anywhere
@@ -374,13 +395,15 @@ def test_a_closed_compiler_says_so_and_closing_it_again_is_harmless() -> None:
 
 @pytest.mark.anywhere
 def test_the_child_does_not_outlive_a_killed_parent() -> None:
+    """Not even while it compiles."""
     code = """
-        import time
         from probes.compile.compiler import Compiler
         compiler = Compiler()
         compiler.compile("int f(void *ctx) { return 0; }")
-        print(compiler._child._process.pid, flush=True)
-        time.sleep(600)
+        (child,) = compiler._children
+        print(child._process.pid, flush=True)
+        from tests.kernel.compile.test_compile import LONG
+        compiler.compile(LONG)
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:

@@ -20,7 +20,7 @@ import pytest
 from probes.analysis.snapshot import Snapshot
 from probes.custom import builder, source, spec
 from probes.errors import Gone, Unsupported
-from probes.kernel import syscall_table
+from probes.kernel import cgroups, syscall_table
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
 from probes.sources.live.source import Live
@@ -417,3 +417,36 @@ async def test_those_that_stand_are_saved_and_attached_at_the_next_start(
         app.save_settings()
     await live.close()
     assert settings.load(settings.path()).hooks == (stands, missing)
+
+
+def test_what_a_condition_names_may_go_and_that_is_said(
+    attached: Callable[..., Attachment],
+) -> None:
+    """A process that has ended, a cgroup that was made again."""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        of_process = attached(f"uprobe:{LIBC}:getpgid,where=pid=={child.pid}", "uprobe")
+        assert of_process.read().status.note == ""
+        child.kill()
+    assert of_process.read().status.note == f"there is no process {child.pid} any more"
+    top = cgroups.root()
+    if top is None:
+        pytest.skip("cgroup v2 is not mounted here")
+    folder = top / "ebpftop-follow"
+    folder.mkdir()
+    try:
+        within = attached(f"uprobe:{LIBC}:getpgid,where=cgroup==/{folder.name}", "uprobe")
+        assert within.read().status.note == ""
+        folder.rmdir()
+        assert within.read().status.note == f"there is no cgroup /{folder.name} any more"
+        folder.mkdir()
+        assert (
+            "is another cgroup by now: detach it and attach it again" in within.read().status.note
+        )
+        within.detach()
+        within.climb(asked=True)
+        assert within.read().status.note == ""
+        call = f"exec {sys.executable} -c 'import os; os.getpgid(0)'"
+        subprocess.run(["sh", "-c", f"echo $$ > {folder}/cgroup.procs; {call}"], check=True)
+        assert sum(row["events"] for row in values(within)) >= 1
+    finally:
+        folder.rmdir()

@@ -12,7 +12,8 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -85,6 +86,18 @@ def test_calls_through_other_tables_are_never_given_this_ones_names(
 
 
 @pytest.mark.parametrize("rung", RUNGS)
+@on_x86
+def test_calls_of_x32_are_counted_with_what_they_give(modules: Modules, rung: str) -> None:
+    if not calls.has_x32():
+        pytest.skip("this kernel makes no x32 calls (syscall.x32=y)")
+    number = syscall_table.X32 | GETPGID
+    with attached(modules, "syscall-processes@x32 getpgid", rung) as attachment:
+        pid, given = calls.in_child(lambda: calls.failing(number, errno.ESRCH, 20))
+        assert given == 20
+        assert _row(attachment, pid=pid) == (20, 20)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("restart", [True, False])
 def test_a_call_that_is_restarted_is_one_without_an_error(
     modules: Modules, rung: str, restart: bool
@@ -110,6 +123,36 @@ def test_an_execve_by_a_second_thread_is_counted_once_and_nothing_is_made_up(
         assert [_row(attachment, pid=pid) for pid in made] == [(1, 0)] * 5
         if calls.have_number(threads[-1]):
             assert _row(attachment, pid=threads[-1]) == (0, 0)
+
+
+def _threads(times: int) -> int:
+    for _ in range(times):
+        thread = threading.Thread(target=lambda: None)
+        thread.start()
+        thread.join()
+    return 0
+
+
+def _programs(times: int) -> int:
+    for _ in range(times):
+        subprocess.run(["/bin/true"], check=True)
+    return 0
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize(("call", "make"), [("clone3", _threads), ("vfork", _programs)])
+def test_a_call_that_returns_twice_is_one(
+    modules: Modules, rung: str, call: str, make: Callable[[int], int]
+) -> None:
+    """Once to who made it, and once to the new thread, or the process that borrows its memory."""
+    with attached(modules, f"syscall-processes@{call}", rung) as attachment:
+        pid, code = calls.in_child(lambda: make(7))
+        assert code == 0
+        found = _row(attachment, pid=pid)
+        if found == (0, 0):
+            pytest.skip(f"this libc makes them otherwise than by {call}()")
+        assert found == (7, 0)
+        assert sum(r["calls"] for r in values(attachment) if r["pid"] == pid) == 7
 
 
 @on_x86

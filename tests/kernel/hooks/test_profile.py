@@ -98,3 +98,29 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured() -> 
     done = ebpftop("profile", "--svg", "/nowhere/graph.svg")
     assert done.returncode == 2
     assert "/nowhere/graph.svg cannot be written: No such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("there", "force", "why"),
+    [
+        ("<svg/>", (), "is there already; --force overwrites it"),
+        ("my words", ("--force",), "is no flame graph, and is not overwritten"),
+    ],
+)
+def test_nothing_is_overwritten_by_a_slip(
+    there: str, force: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    graph = tmp_path / "graph.svg"
+    graph.write_text(there)
+    done = ebpftop("profile", "--for", "0", "--svg", str(graph), *force)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert graph.read_text() == there
+
+
+def test_a_graph_takes_an_older_one_s_place_by_force(tmp_path: Path) -> None:
+    graph = tmp_path / "graph.svg"
+    graph.write_text("<svg/>")
+    done = ebpftop("profile", "--for", "0.1", "--svg", str(graph), "--force")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert graph.read_text().startswith("<svg xmlns")

@@ -11,17 +11,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from probes.hooks import catalogue
-from probes.ladder import features
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import Hook, HookId, Rung, State
+from probes.model import HookId
+from tests.support import calls, opening, sending
+from tests.support.connecting import DEFERRED, ITSELF, ways
 from tests.support.events import (
     connect,
     exhausted_ports,
@@ -32,13 +32,18 @@ from tests.support.events import (
     talk,
 )
 from tests.support.namespaces import FRAME, namespace, run, send, veth
-from tests.support.scenarios import Connects, Values, values
+from tests.support.rungs import given, on_each_rung, pinned
+from tests.support.scenarios import Connects, Values, log_of, rows_of, sample_of, values
 
 pytestmark = pytest.mark.kernel
 
 FRAMES, LONG_FRAMES, CALLS, FAILING = 25, 7, 40, 13
 MEASURED = {"total_ns", "latency", "ns"}
 """Columns of time, which no two runs have alike."""
+
+FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
+COUNTED = ("connects", "established", "failed", *FAILURES, "timed")
+"""Counters of an attempt; `timed` are those that have a time."""
 
 # What a rung does not tell as its hook's others do: (hook, rung) -> the change to their rows.
 DIFFERENCES: dict[tuple[str, str], Callable[[Values], Values]] = {
@@ -58,32 +63,6 @@ DIFFERENCES: dict[tuple[str, str], Callable[[Values], Values]] = {
 def _inside() -> Iterator[None]:
     with namespace():
         yield
-
-
-def _given(hook: Hook, index: int) -> list[Rung]:
-    """The rungs with programs that this kernel gives, as far as it tells beforehand."""
-    return [r for r in hook.ladder if not r.passive and features.veto(r, index) is None]
-
-
-@contextmanager
-def _compiled(modules: Modules, rungs: list[Rung], target: str | None) -> Iterator[None]:
-    """Their sources, compiled side by side and kept until the end."""
-    with ExitStack() as stack, ThreadPoolExecutor(2) as threads:
-        sources = dict.fromkeys(r.source_for(target) for r in rungs)
-        list(threads.map(lambda source: modules.take(source, stack), sources))
-        yield
-
-
-@contextmanager
-def _pinned(modules: Modules, id: HookId, rung: str, index: int) -> Iterator[Attachment | None]:
-    """A hook on one rung; None where this kernel or device does not give it after all."""
-    attachment = Attachment(catalogue()[id.hook], modules, id.target, index)
-    try:
-        status = attachment.climb(pinned=rung, asked=True)
-        assert not any(refusal.log for refusal in status.refused), status
-        yield attachment if status.state is State.ATTACHED else None
-    finally:
-        attachment.detach()
 
 
 def _counted(rows: list[Values]) -> Counter[tuple[tuple[str, Any], ...]]:
@@ -110,18 +89,11 @@ def _agree(
     tell: causes the events on what is attached, and gives the rows that they made. without:
     columns that say which rung it is. keep: told of each source that was compiled.
     """
-    id = HookId.parse(spec)
-    told: dict[str, list[Values]] = {}
-    rungs = _given(catalogue()[id.hook], index)
-    with _compiled(modules, rungs, id.target):
-        for rung in rungs:
-            keep(rung.source_for(id.target))
-            with _pinned(modules, id, rung.name, index) as attachment:
-                if attachment is not None:
-                    told[rung.name] = [
-                        {k: v for k, v in row.items() if k not in MEASURED | without}
-                        for row in tell(attachment)
-                    ]
+    id, unlike = HookId.parse(spec), MEASURED | without
+    told = {
+        name: [{k: v for k, v in row.items() if k not in unlike} for row in rows]
+        for name, rows in on_each_rung(modules, spec, tell, index=index, keep=keep).items()
+    }
     record_property("agree", ", ".join(told))
     if len(told) < 2:
         pytest.skip(f"this kernel gives {', '.join(told) or 'no rung'} of {spec}: none to compare")
@@ -157,7 +129,9 @@ def test_tcp_connects_by_every_end_there_is(
     found = {(r["raddr"], r["rport"]): {c: r[c] for c in counters if r[c]} for r in rows}
     assert found == expected
     sent = {name: _sent(log) for name, log in logged.items()}
-    assert len({tuple(sorted(log.items())) for log in sent.values()}) == 1, sent
+    first, *others = sent.values()
+    for other in others:
+        assert (first - other, other - first) == ({}, {}), list(sent)
 
 
 def _sent(log: Counter[Any]) -> Counter[Any]:
@@ -193,18 +167,85 @@ def test_tcp_connects_that_fail_within_the_call(
     assert found == {195: (7, 4, 0, 3), 196: (3, 1, 0, 2), 197: (4, 0, 0, 4)}
 
 
+def test_tcp_connects_by_every_way_there_is(modules: Modules) -> None:
+    """As the process sees each, whatever the rung; what it does not see, its `misses` names."""
+    hook, wrong = catalogue()["tcp-connect"], {}
+    with ways() as made:
+
+        def tell(attachment: Attachment) -> list[Values]:
+            for way in made:
+                way.make(way.host, way.port)
+            if attachment.status.rung == "sock_ops":  # settled a second later
+                time.sleep(1.1)
+            sample = sample_of(attachment)
+            log = [e for e in log_of(attachment, sample) if e["pid"] == os.getpid()]
+            timed = {e["rport"]: e["ns"] is not None for e in log}
+            assert (timed[DEFERRED], timed[ITSELF]) == (False, True)
+            return [r for r in rows_of(attachment, sample) if r["pid"] in callers()]
+
+        for name, rows in on_each_rung(modules, hook.name, tell).items():
+            (rung,) = [r for r in hook.ladder if r.name == name]
+            change = DIFFERENCES.get((hook.name, name), dict)
+            for way in made:
+                mine = [r for r in rows if (r["raddr"], r["rport"]) == (way.host, way.port)]
+                found: Counter[str] = Counter()
+                for row in mine:
+                    row["timed"] = sum(row["latency"])
+                    found.update({c: row[c] for c in COUNTED if row[c]})
+                expected = {
+                    c: n
+                    for c, n in change(dict.fromkeys(COUNTED, 0) | dict(way.counted)).items()
+                    if n
+                }
+                named = way.unseen and way.unseen in rung.misses and found == way.instead
+                if found != expected and not named:
+                    wrong[name, way.host, way.port] = found, expected
+        assert not wrong
+
+
+def test_lives_of_connections_by_every_way_there_is(modules: Modules) -> None:
+    """As many at both ends as were established, by whichever way they came to be."""
+    with ways() as made:
+        ours = {w.port: w for w in made if w.counted.get("established")}
+
+        def established(attachment: Attachment) -> Counter[tuple[int, str]]:
+            found: Counter[tuple[int, str]] = Counter()
+            for row in values(attachment):
+                # Who comes to us is nobody's row: others on this host may be in it, too.
+                if row["port"] in ours and (row["side"] == "in" or row["caller"] in callers()):
+                    found[row["port"], row["side"]] += row["established"]
+            return found
+
+        def tell(attachment: Attachment) -> list[Values]:
+            before = established(attachment)
+            for way in ours.values():
+                way.make(way.host, way.port)
+            return [{"added": established(attachment) - before}]
+
+        for name, (told,) in on_each_rung(modules, "tcp-life", tell).items():
+            for way in ours.values():
+                made_there, added = way.counted["established"], told["added"]
+                assert added[way.port, "out"] == made_there, (name, way)
+                assert way.port == ITSELF or added[way.port, "in"] >= made_there, (name, way)
+
+
+def callers() -> set[int]:
+    """This process, and those that it had make calls."""
+    return {os.getpid(), *calls.children}
+
+
 @pytest.mark.parametrize("family", ["sock_ops", "tcp_probe"])
 def test_round_trip_samples_of_one_connection(modules: Modules, family: str) -> None:
     """At once, for how many segments go over a connection is a matter of time. A callback and a
     tracepoint see different things, so each kind is compared with its own."""
     hook = catalogue()["tcp-rtt"]
     columns = ("laddr", "lport", "raddr", "rport", "pid", "comm", "samples", "retransmits", "from")
-    wanted = [r for r in _given(hook, 0) if r.name.startswith("sock_ops") == (family == "sock_ops")]
+    wanted = [r for r in given(hook, 0) if r.name.startswith("sock_ops") == (family == "sock_ops")]
     with ExitStack() as stack, server("127.0.0.1") as port:
         # Rungs of one source would share a module, and with it the maps.
         apart = [Modules(modules._compiler) for _ in wanted]
         found = [
-            stack.enter_context(_pinned(own, HookId(hook.name), rung.name, 0))
+            stack.enter_context(pinned(own, HookId(hook.name), rung.name, 0))
             for own, rung in zip(apart, wanted, strict=True)
         ]
         standing = [a for a in found if a is not None]
@@ -240,6 +281,99 @@ def test_system_calls_with_their_errors(
 
     (row,) = _agree(modules, record_property, spec, tell)
     assert (row["calls"], row["errors"]) == (CALLS + FAILING, FAILING)
+
+
+def test_files_are_opened_by_every_way_there_is(modules: Modules, tmp_path: Path) -> None:
+    """Each in a process of its own. As the process sees it, or `misses` names it."""
+    hook, wrong = catalogue()["opens"], {}
+    made = opening.ways(tmp_path)
+
+    def tell(attachment: Attachment) -> list[Values]:
+        rows = []
+        for way in made:
+            pid, code = calls.in_child(way.make)
+            assert code in (0, opening.MISSING), f"{way.name}: {code}"
+            if code != opening.MISSING:
+                found = [r for r in values(attachment) if r["pid"] == pid]
+                rows.append({"way": way, "counted": tuple(_sum(found, "opens", "failed"))})
+        return rows
+
+    for name, rows in on_each_rung(modules, hook.name, tell).items():
+        (rung,) = [r for r in hook.ladder if r.name == name]
+        for row in rows:
+            way, counted = row["way"], row["counted"]
+            if counted != (way.opens, way.failed) and not (
+                counted == (0, 0) and way.unseen and way.unseen in rung.misses
+            ):
+                wrong[name, way.name] = counted, rung.misses
+    assert not wrong
+
+
+def _sum(rows: list[Values], *columns: str) -> list[int]:
+    return [sum(int(r[c]) for r in rows) for c in columns]
+
+
+# -- what is sent ----------------------------------------------------------------------------
+
+
+def test_bytes_are_sent_by_every_way_there_is(modules: Modules) -> None:
+    """As many as the process handed over, by as many calls; or what is missing is named."""
+    run("ip", "link", "set", "lo", "up")
+    hook, wrong = catalogue()["sent"], {}
+    notes: dict[str, str] = {}
+
+    def ours(attachment: Attachment) -> Counter[tuple[str, str]]:
+        found: Counter[tuple[str, str]] = Counter()
+        for row in values(attachment):
+            if row["pid"] == os.getpid():
+                found.update({(row["protocol"], c): row[c] for c in ("bytes", "sends", "failed")})
+        return found
+
+    def tell(attachment: Attachment) -> list[Values]:
+        notes[str(attachment.status.rung)] = attachment.status.note
+        rows, before = [], ours(attachment)
+        for way in made:
+            way.make()
+            now = ours(attachment)
+            rows.append({"way": way, "counted": +(now - before)})
+            before = now
+        return rows
+
+    with sending.ways() as made:
+        for name, rows in on_each_rung(modules, hook.name, tell).items():
+            for row in rows:
+                way, counted = row["way"], row["counted"]
+                sends = counted[way.protocol, "sends"] if way.sends is None else way.sends
+                told = {"bytes": way.octets, "sends": sends, "failed": way.failed}
+                expected = {(way.protocol, c): n for c, n in told.items() if n and way.protocol}
+                if counted != expected and not (
+                    counted in ({}, way.instead) and way.unseen and way.unseen in notes[name]
+                ):
+                    wrong[name, way.name] = dict(counted), expected
+    assert not wrong
+
+
+def test_a_send_that_is_restarted_is_one(modules: Modules) -> None:
+    """Also where signals come while it waits for room."""
+    run("ip", "link", "set", "lo", "up")
+    seen: Counter[str] = Counter()
+
+    def tell(attachment: Attachment) -> list[Values]:
+        before = _sum(_ours(attachment), "bytes", "sends", "failed")
+        seen.clear()
+        for part in sending.restarted():
+            seen.update(part)
+        now = _sum(_ours(attachment), "bytes", "sends", "failed")
+        assert [a - b for a, b in zip(now, before, strict=True)] == [
+            seen[c] for c in ("bytes", "sends", "failed")
+        ]
+        return []
+
+    on_each_rung(modules, "sent", tell)
+
+
+def _ours(attachment: Attachment) -> list[Values]:
+    return [r for r in values(attachment) if r["pid"] == os.getpid()]
 
 
 # -- packets ---------------------------------------------------------------------------------

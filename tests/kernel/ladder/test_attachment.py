@@ -12,7 +12,19 @@ from probes.compile.compiler import Compiler, Module
 from probes.errors import ProbeError
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Rung, Sample, State
+from probes.model import (
+    Column,
+    Hook,
+    Kind,
+    Opening,
+    Program,
+    Reach,
+    Reading,
+    Rung,
+    Sample,
+    State,
+    same_totals,
+)
 from probes.point import RawTracepoint
 from tests.support.commands import held, left_of
 from tests.support.events import getpgid
@@ -134,8 +146,8 @@ def test_an_interface_that_vanishes_ends_the_attachment_with_a_sentence(
 
 
 @pytest.mark.anywhere
-def test_numbers_begin_anew_when_attached_again(make: Callable[..., Attachment]) -> None:
-    """And the epoch says so, so that no rate is made across it."""
+def test_numbers_go_on_when_attached_again(make: Callable[..., Attachment]) -> None:
+    """And begin at zero only where somebody detached it before."""
     index, peer = veth()
     attachment = make("tc-ingress", "v0", index)
     other = make("tc-ingress", "v1", peer)  # keeps the shared map
@@ -145,9 +157,18 @@ def test_numbers_begin_anew_when_attached_again(make: Callable[..., Attachment])
     before = attachment.read()
     assert _row(before, attachment.hook)["packets"] == 7
     attachment.climb(asked=True)
+    assert attachment.read().epoch == before.epoch, "it stands there already"
+    attachment.climb(asked=True, pinned="clsact")  # it would count into the same map
+    send("v1", 2)
     after = attachment.read()
-    assert _row(after, attachment.hook)["packets"] == 0
+    assert _row(after, attachment.hook)["packets"] == 9
     assert after.epoch != before.epoch
+    assert same_totals(before.epoch, after.epoch)
+    attachment.detach()
+    attachment.climb(asked=True)
+    anew = attachment.read()
+    assert _row(anew, attachment.hook)["packets"] == 0
+    assert not same_totals(after.epoch, anew.epoch)
 
 
 def test_a_passive_rung_gives_numbers_until_the_ladder_has_been_walked(
@@ -172,7 +193,7 @@ def test_a_ladder_that_ends_where_it_rested_goes_on_counting(
     assert attachment.climb().state is State.PASSIVE
     assert attachment.read().epoch == first.epoch
     attachment.climb()
-    assert attachment.read().epoch != first.epoch, "attached again, it begins anew"
+    assert attachment.read().epoch == first.epoch, "nothing has changed"
 
 
 @pytest.mark.anywhere

@@ -13,7 +13,7 @@ from probes.analysis.snapshot import Trail
 from probes.attach import program as bpf_program
 from probes.hooks import catalogue
 from probes.kernel import bpf, cgroups
-from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.attachment import ANEW, Attachment, Modules
 from probes.model import HookId, State
 from probes.point import ProgType
 from tests.support.commands import held
@@ -176,7 +176,9 @@ def test_without_a_pin_the_hook_steps_down_to_its_counters(
         run("tc", "qdisc", "del", "dev", "v0", "clsact")
     sample = attachment.read()
     assert (sample.status.state, sample.status.rung) == (State.PASSIVE, "netlink")
-    assert sample.status.note == sample.status.refused[-1].why
+    said, _, since = sample.status.note.partition("; ")
+    assert said == sample.status.refused[-1].why
+    assert since.startswith(ANEW)
     assert "somebody else detached it" in sample.status.note
     assert sample.epoch != epoch
     assert attachment.read().status == sample.status

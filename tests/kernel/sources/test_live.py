@@ -75,6 +75,45 @@ async def test_the_safe_set_is_attached_and_xdp_waits_for_a_person() -> None:
         assert (await live.detach(HookId("xdp", "v0"))).state is State.DETACHED
 
 
+@pytest.mark.parametrize("wanted", [None, [HookId("tc-ingress", "v0")]])
+async def test_an_interface_that_is_made_again_between_two_looks_is_attached_to(
+    wanted: list[HookId] | None,
+) -> None:
+    """Its number stayed: nothing but the kernel's message tells."""
+    _numbered()
+    async with _started(wanted=wanted) as live:
+        await _until(lambda: _statuses(live, "tc-ingress")["v0"].state is State.ATTACHED)
+        await _until(lambda: _settled(live))
+        send("v1", 7)
+        (old,) = [s for s in await live.read() if s.status.id == HookId("tc-ingress", "v0")]
+        run("ip", "link", "del", "v0")
+        _numbered()
+
+        async def counted() -> int | None:
+            samples = [s for s in await live.read() if s.status.id == HookId("tc-ingress", "v0")]
+            standing = [s for s in samples if s.status.state is State.ATTACHED]
+            if not standing or standing[0].epoch == old.epoch or not standing[0].rows:
+                return None
+            packets = live.catalogue["tc-ingress"].places.names.index("packets")
+            return int(str(next(iter(samples[0].rows.values()))[packets] or 0))
+
+        await _until(lambda: _statuses(live, "tc-ingress")["v0"].state is State.ATTACHED)
+        async with asyncio.timeout(30):
+            while await counted() is None:
+                await asyncio.sleep(0.02)
+        assert await counted() == 0
+        send("v1", 3)
+        assert await counted() == 3
+
+
+def _numbered() -> None:
+    run("ip", "link", "add", "name", "v0", "index", "77", "type", "veth", "peer", "v1")
+    for name in ("v0", "v1"):
+        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+        run("ip", "link", "set", name, "up")
+    await_running("v1")
+
+
 async def test_interfaces_that_come_go_and_are_renamed_are_followed() -> None:
     async with _started() as live:
         await _until(lambda: _settled(live))
@@ -107,7 +146,7 @@ async def test_samples_come_each_tick_and_make_rates() -> None:
             if len(snapshots) == 2:
                 break
             send("v1", 20)
-        (row,) = (r for r in snapshots[1].rows if r.key == (index,))
+        (row,) = (r for r in snapshots[1].rows if r["ifindex"] == index)
         assert row.rates["rx_packets"] == pytest.approx(20 / (snapshots[1].interval or 0))
 
 

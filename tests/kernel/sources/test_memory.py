@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from tests.support.commands import ebpftop
+from probes.sources.live import memory
+from tests.support.commands import ROOT, ebpftop
 from tests.support.namespaces import namespace, run
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
@@ -29,10 +34,10 @@ def _connections() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_connections")
 def test_connections_beyond_it_are_counted_as_left_out() -> None:
-    """The least bound keeps 500 rows in all."""
+    """The least bound keeps fewer rows than these are."""
     asked = ("once", "--for", "0.5", "--hook", "tcp-rtt", "--memory", "100")
     (hook,) = json.loads(ebpftop(*asked, "--json").stdout)["hooks"]
-    assert len(hook["rows"]) <= 500
+    assert len(hook["rows"]) <= memory.rows_for(100_000_000)
     assert len(hook["rows"]) + hook["forgotten"] >= 2 * PAIRS
     assert "more rows were left out: the least active (--memory)" in ebpftop(*asked).stdout
 
@@ -50,3 +55,49 @@ def test_a_bound_that_is_none_is_a_usage_error(wrong: str) -> None:
     done = ebpftop("once", "--memory", wrong)
     assert done.returncode == 2
     assert "is no bound on memory: write megabytes, from 100 on, as 200" in done.stderr
+
+
+HOOKS = ("drops", "tcp-connect")
+CGROUPS = (
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+    (
+        Path("/sys/fs/cgroup"),
+        "memory.max",
+    ),
+)
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A memory cgroup (version 1 or 2) of the bound's size."""
+    for root, limit in CGROUPS:
+        place = root / f"ebpftop-bounds-{os.getpid()}"
+        try:
+            place.mkdir()
+        except OSError:
+            continue
+        try:
+            if (place / limit).exists():
+                (place / limit).write_text(str(memory.DEFAULT))
+                yield place
+                return
+        finally:
+            place.rmdir()
+    pytest.skip("there is no memory controller here")
+
+
+def test_in_a_cgroup_of_that_size_the_first_start_attaches_all(
+    cgroup: Path, tmp_path: Path
+) -> None:
+    """Nothing was compiled before: the compiler is in there, too."""
+    wanted = (word for hook in HOOKS for word in ("--hook", hook))
+    inside = (
+        f"echo $$ >{cgroup}/cgroup.procs && mount --bind {tmp_path} /var/cache && "
+        f'exec {sys.executable} -m tui.cli once --for 0.1 --json "$@"'
+    )
+    command = ["unshare", "-m", "sh", "-c", inside, "sh", *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    states = {hook["hook"]: hook["state"] for hook in json.loads(done.stdout)["hooks"]}
+    assert states == dict.fromkeys(HOOKS, "attached")
+    assert any(tmp_path.iterdir())

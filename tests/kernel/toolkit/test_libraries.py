@@ -139,6 +139,34 @@ def test_a_container_s_own_library_is_followed(
         assert _lookups(attachment, child.pid) == before + FOUND
 
 
+@pytest.mark.parametrize("attach_first", [True, False])
+def test_a_library_that_an_upgrade_deleted_is_followed_while_somebody_has_it(
+    attached: Callable[[str], Attachment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    attach_first: bool,
+) -> None:
+    monkeypatch.setattr(libraries, "SECONDS", 0.0)
+    monkeypatch.setattr(libraries, "REST", 0.0)
+    with _container(tmp_path) as child:
+        if attach_first:
+            attachment = attached("dns")
+            _ask(child, 3)
+            assert _lookups(attachment, child.pid) == 3
+        (tmp_path / "libc.copy").unlink()
+        if not attach_first:
+            attachment = attached("dns")
+            _ask(child, 3)
+        end = time.monotonic() + 20
+        for _ in range(3):  # looks that begin after it was deleted, to their end
+            values(attachment)
+            while any(t.name == "libraries" for t in threading.enumerate()):
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        _ask(child, 4)
+        assert _lookups(attachment, child.pid) == 7
+
+
 def test_two_programs_at_one_function_count_a_call_once(
     attached: Callable[[str], Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:

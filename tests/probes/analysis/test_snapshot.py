@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probes.analysis.snapshot import Snapshot, SnapshotRow, Trail
-from probes.model import Column, Cost, Hook, HookId, Key, Kind, Row, Sample, State, Status
+from probes.model import OTHERS, Column, Cost, Hook, HookId, Key, Kind, Row, Sample, State, Status
 from probes.toolkit.columns import mean, quantile
 
 ID = HookId("made-up")
@@ -247,3 +247,17 @@ def test_a_trail_keeps_targets_apart_and_forgets_when_told() -> None:
     assert trail.snapshot(sample(3, row(calls=9), status=one)).interval is None
     assert trail.snapshot(sample(3, row(calls=9), status=other)).interval == 2
     trail.forget(HookId("never seen"))
+
+
+def test_what_a_row_of_others_took_over_is_no_rate_of_its() -> None:
+    before = sample(10, row(calls=10), row("b", calls=3))
+    now = sample(12, row("b", calls=5), row(OTHERS, calls=14))
+    rates = {r.key[0]: r.rates["calls"] for r in Snapshot.between(HOOK, before, now).rows}
+    assert rates == {"b": 1, OTHERS: 2}
+
+
+def test_a_row_that_had_been_left_out_has_no_rate() -> None:
+    """It is not known what it had counted before."""
+    before = sample(10, row("b", calls=3), forgotten=1)
+    made = Snapshot.between(HOOK, before, sample(12, row(calls=900), row("b", calls=5)))
+    assert {r.key[0]: r.rates["calls"] for r in made.rows} == {"a": None, "b": 1}

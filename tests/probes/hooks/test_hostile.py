@@ -31,7 +31,7 @@ LITTLE = 200 << 20
 def test_bytes_at_random_in_whole_frames_and_in_files() -> None:
     """In a process of little memory; through rates, JSON, text and every pane."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.hostile", "0", "40"],
+        [sys.executable, "-m", "tests.support.hostile", "0", "16"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -155,6 +155,13 @@ def test_a_file_that_never_comes_is_left_behind(
 # -- what reads its return addresses ---------------------------------------------------------
 
 
+def _go_table(version: int, functions: int = 1400, pointer: str = "Q") -> bytes:
+    """At a place that is aligned: behind as many bytes as `crafted` puts before it."""
+    names = len(b"\0\0probed\0") + struct.calcsize("<IBBHQQ")
+    head = struct.pack("<IBBBB", version, 0, 0, 1, struct.calcsize(pointer))
+    return bytes(-names % 8) + head + struct.pack(f"<{pointer}", functions)[:8]
+
+
 @pytest.mark.parametrize(
     ("names", "sections", "stacks"),
     [
@@ -175,6 +182,15 @@ def test_a_file_that_never_comes_is_left_behind(
         ("", {".note.go.buildid": b"x"}, Stacks.GO),
         ("", {".go.buildinfo": b"x"}, Stacks.GO),
         ("", {".gcc_except_table": b"x", ".note.go.buildid": b"x"}, Stacks.GO),
+        # sections of other names
+        ("", {".a": b"\xff Go buildinf:\x08\2"}, Stacks.GO),
+        ("", {".a": b"fatal error: all goroutines are asleep - deadlock!"}, Stacks.GO),
+        ("", {".a": _go_table(0xFFFFFFFB)}, Stacks.GO),
+        ("", {".a": _go_table(0xFFFFFFF1, pointer="I")}, Stacks.GO),
+        ("", {".a": _go_table(0xFFFFFFF1, functions=0)}, None),
+        ("", {".a": _go_table(0xFFFFFFF1, functions=1 << 40)}, None),
+        ("", {".a": _go_table(0xFFFFFFFF)}, None),
+        ("", {".a": _go_table(0xFFFFFFF1)[:12]}, None),
         # C that cleans up when a thread is cancelled, and parts of the C library
         ("__gcc_personality_v0", {".gcc_except_table": b"x"}, None),
         ("GLIBC_PRIVATE", {".gcc_except_table": b"x"}, None),
@@ -230,6 +246,27 @@ def test_what_compilers_make_is_told_apart(
 ) -> None:
     reader = elf.read(files.built(tmp_path, source, suffix, compiler, *options)).stack_reader
     assert (reader.stacks if reader else None) is stacks
+
+
+def test_go_code_is_known_by_each_thing_that_is_left_in_it(tmp_path: Path) -> None:
+    """Nothing else is: a packer (UPX) and garble -tiny leave none, which the README says."""
+    options = ("-trimpath", "-ldflags=-s -w -buildid=")
+    built = files.built(tmp_path, files.GO, "go", "go", *options).read_bytes()
+    table = re.search(rb"[\xf0\xf1\xfa\xfb]\xff\xff\xff\0\0[\1\2\4][\4\x08]", built)
+    assert table is not None
+    signs = (b"gopclntab", b"gosymtab", b"go.buildinfo", b" Go buildinf:", b"goroutines are asleep")
+    every = (*signs, table[0])
+    for left in (*every, b""):
+        file = tmp_path / "wiped"
+        file.write_bytes(_without(built, [sign for sign in every if sign != left]))
+        reader = elf.read(file).stack_reader
+        assert (reader.stacks if reader else None) is (Stacks.GO if left else None)
+
+
+def _without(whole: bytes, signs: list[bytes]) -> bytes:
+    for sign in signs:
+        whole = whole.replace(sign, b"x" * len(sign))
+    return whole
 
 
 @pytest.mark.parametrize(

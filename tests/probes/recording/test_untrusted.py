@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from probes.analysis.snapshot import Trail
+from probes.analysis.snapshot import Room, Trail
 from probes.hooks import catalogue
 from probes.model import Hook, HookId, Sample, State, Status
-from probes.recording import compat
+from probes.recording import compat, reader
 from probes.recording.codec import MOST_CELLS, Malformed, Reader
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
@@ -214,6 +214,54 @@ def test_a_trail_is_bounded_whatever_the_clock_says() -> None:
     (kept,) = trail._samples.values()
     assert len(kept) <= Trail.MOST_SAMPLES
     assert trail.snapshot(Sample(status, 2.0, 2.0)).interval == 1.0
+
+
+def test_trails_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hooks a recording has: rows of all windows together, and no longer than that."""
+    monkeypatch.setattr(Room, "MOST_ROWS", 1000)
+    room, hooks = Room(), list(catalogue().values())
+    trails = [Trail(hook, room=room) for hook in hooks]
+    rows = {(n,): (n,) for n in range(20)}
+    for time in range(40):
+        for hook, trail in zip(hooks, trails, strict=True):
+            status = Status(HookId(hook.name), State.ATTACHED, "best")
+            trail.feed([Sample(status, time / 10, 1.0, rows=rows)])  # type: ignore[arg-type]
+        assert room.rows <= max(1000, 4 * 20 * len(hooks))
+    there = sum(len(s.rows) for t in trails for kept in t._samples.values() for s in kept)
+    assert there == room.rows
+    for trail in trails:
+        assert [s.time for kept in trail._samples.values() for s in (kept[0], kept[-1])] == [0, 3.9]
+        trail.feed([])
+    assert room.rows == 0
+
+
+@pytest.mark.parametrize("torn", [0, 3])
+def test_a_recording_that_was_killed_is_found_whole_while_it_plays(
+    torn: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an index, on a machine that is too slow to look through it at once."""
+    ticks = asyncio.run(demo_ticks(1, hooks=("interfaces",)))
+    ticks = [replace(ticks[0], wall=ticks[0].wall + n) for n in range(100)]
+    path = record(tmp_path / "a", ticks)
+    whole = Recording(path, catalogue())
+    places, lengths = whole._frames.places, whole._frames.lengths
+    path.write_bytes(path.read_bytes()[: places[-1] + lengths[-1] - torn])
+    number = 100 - (torn > 0)
+    assert Recording(path, catalogue()).end == number
+    for patience in ("_PATIENCE", "_A_LITTLE"):
+        monkeypatch.setattr(reader, patience, 0.0)
+    played = Recording(path, catalogue())
+    assert played.end < 50
+    assert "are found while it plays" in played.note
+    source = Replay(played)
+    while not source.ended:
+        source.step()
+    assert source.number == number - 1
+    assert played.moments() == whole.moments()[:number]
+    assert played.note.startswith("It was not ended properly")
+    asked = Recording(path, catalogue())
+    asked.look_on(to_end=True)
+    assert asked.end == number
 
 
 SPECS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probes.hooks import catalogue
-from probes.model import Kind
+from probes.model import Kind, Value
 from probes.toolkit.columns import latency, mean, quantile
 
 
@@ -56,3 +56,27 @@ def test_hooks_that_time_something_have_the_same_columns() -> None:
         mine = [c.name for c in hook.columns if c.name in names]
         assert mine in ([], names), hook.name
     assert [c.kind for c in latency("calls", "time") if not c.hidden] == [Kind.DERIVED] * 2
+
+
+@pytest.mark.parametrize("values", [[1023], [1000] * 5, [900, 1000, 1023], [3, 1000], [1] * 200])
+def test_quantiles_are_within_what_was_seen(values: list[int]) -> None:
+    """Beside the least and the mean on the same row, whatever the bucket makes of them."""
+    buckets = tuple(sum(v.bit_length() - 1 == power for v in values) for power in range(11))
+    row: dict[str, Value] = {"h": buckets, "least": min(values), "total": sum(values)}
+    p50, p99 = (quantile("h", q, total="total", least="least")(row) for q in (0.5, 0.99))
+    assert isinstance(p50, float)
+    assert isinstance(p99, float)
+    assert min(values) <= p50 <= p99
+    assert p99 >= sum(values) / len(values) or len(values) >= 100
+    if len(values) == 1:
+        assert p99 == values[0]
+
+
+def test_round_trips_are_not_below_the_kernel_s_own_least() -> None:
+    hook = catalogue()["tcp-rtt"]
+    row: dict[str, Value] = {"rtt": (0,) * 9 + (10,), "min_us": 1000}
+    found = {c.name: c.derive(row) for c in hook.columns if c.derive is not None}
+    assert found["p50_us"] == 1000
+    assert float(str(found["p99_us"])) >= 1000
+    row["min_us"] = None
+    assert {c.name: c.derive(row) for c in hook.columns if c.derive is not None}["p50_us"] == 768

@@ -68,6 +68,11 @@ _OTHERS = ("own.py", "seeds.py", "foreign.py", "compile.py")
 _NEWEST = ("programs.py", "foreign_programs.py", "drop_reasons.py", "carried.py")
 _LOCKED = ("obstacles.py::test_lockdown_leaves_what_reads_no_kernel_memory",)
 _LAST = ("killed.py",)
+_X32 = (
+    "calls.py::test_calls_through_other_tables_are_never_given_this_ones_names",
+    "calls.py::test_calls_of_x32_are_counted_with_what_they_give",
+    "rungs_agree.py::test_files_are_opened_by_every_way_there_is",
+)
 BOOTS = (
     Boot(
         "5.10",
@@ -90,6 +95,7 @@ BOOTS = (
         ),
     ),
     Boot("debian13", "newest", userland="trixie", tests=("compile.py", "rungs_agree.py")),
+    Boot("x32", "newest", "syscall.x32=y", tests=_X32),
     Boot("integrity", "newest", "lockdown=integrity", tests=_LOCKED),
     Boot("confidentiality", "newest", "lockdown=confidentiality", tests=_LOCKED),
 )

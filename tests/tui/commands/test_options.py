@@ -122,3 +122,42 @@ def test_what_is_wrong_is_one_sentence_and_status_2(argv: list[str], said: str) 
     assert said in done.stderr
     assert done.stderr.startswith("ebpftop: ")
     assert done.stderr.count("\n") == 1
+
+
+NUMBERS = {
+    "--interval": ("stream", "an interval is from 0.1 to 3600 seconds"),
+    "--for": ("once", "is not a number of seconds"),
+    "--budget": ("once", "write a share of one CPU"),
+    "--memory": ("once", "is no bound on memory: write megabytes"),
+    "--count": ("stream", "is not a number above 0"),
+    "--speed": ("replay", "a speed is from 0.1 to 60 times as fast"),
+    "--seed": ("demo", "is not a whole number"),
+    "--most": ("export", "is not a number above 0"),
+}
+"""Of which command, and what is said of a number that it cannot have."""
+WRONG = ("nan", "inf", "-inf", "-1", "", " ", "abc", "1e308", "9" * 5000, "0x10", "10 s", "1,5")
+"""With a few that one option or another takes."""
+
+
+@pytest.mark.parametrize("option", NUMBERS)
+@pytest.mark.parametrize("value", WRONG, ids=lambda text: text[:8] or "empty")
+def test_a_number_that_cannot_be_is_one_sentence(option: str, value: str) -> None:
+    command, said = NUMBERS[option]
+    wrong = _meant([command, *NEEDS.get(command, []), f"{option}={value}"])
+    assert isinstance(wrong, str), wrong
+    assert said in wrong
+    assert wrong.count("\n") == 0
+    assert len(wrong) < 200
+
+
+def test_every_option_that_takes_a_number_is_among_them() -> None:
+    words = {"SECONDS", "PERCENT", "MB", "N", "TIMES", "COUNT"}
+    taken = {
+        flag
+        for parser in PARSERS.values()
+        for action in parser._actions
+        for flag in action.option_strings
+        if action.metavar in words
+        or (isinstance(action.default, int | float) and action.nargs != 0)
+    }
+    assert taken <= NUMBERS.keys()

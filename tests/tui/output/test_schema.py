@@ -30,8 +30,8 @@ def test_it_is_made_of_the_catalogue() -> None:
 
 
 async def test_what_a_recording_holds_is_of_the_format(holds: Any, tmp_path: Path) -> None:
-    """A minute of the demo: every hook, rules, a funnel, a log."""
-    path = record(tmp_path / "a", await demo_ticks(62))
+    """The demo's incident: every hook, rules, a funnel, a log."""
+    path = record(tmp_path / "a", await demo_ticks(14, 36))
     said = [json.loads(line) for line in ebpftop("replay", str(path), "--json").stdout.splitlines()]
     for one in said:
         holds(one)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 
-from probes.model import Column, Hook, HookId, Kind, Sample, State, Status
+from probes.model import OTHERS, Column, Hook, HookId, Kind, Sample, State, Status
 from probes.units import Unit
 from tui.prometheus.totals import OTHER, STAY, Shape, Totals
 
@@ -218,3 +218,29 @@ def test_the_rest_is_counted_by_class() -> None:
 
 def _is_capital(values: Mapping[str, object]) -> str:
     return "capital" if str(values["reason"]).isupper() else "small"
+
+
+def test_what_a_row_of_others_took_over_is_not_counted_again() -> None:
+    """Rows that a full map threw out go on in one without a pid, and in that of all others."""
+    totals = Totals(SHAPE, 9)
+
+    def take(time: float, *rows: tuple[int | None, str, int]) -> None:
+        made = {(p, r): (p, r, n, (n, 0), None, None, "") for p, r, n in rows}
+        status = Status(HookId("drops"), State.ATTACHED, "best")
+        totals.take(Sample(status, time, time, 1, made))
+
+    take(0, (1, "a", 10), (2, "a", 5), (3, "b", 7))
+    take(1, (2, "a", 6), (3, "b", 7), (None, "a", 12))  # 1 has gone; two more came before
+    assert _packets(totals) == {"a": 18, "b": 7}
+    take(2, (2, "a", 1), (None, "a", 18), (None, OTHERS, 9))  # 2 has come again, 3 has gone
+    assert _packets(totals) == {"a": 19, "b": 7, OTHERS: 2}
+    take(3, (2, "a", 4), (None, "a", 18), (None, OTHERS, 10))
+    assert _packets(totals) == {"a": 22, "b": 7, OTHERS: 3}
+
+
+def test_a_row_that_was_left_out_to_save_memory_is_counted_once() -> None:
+    totals = Totals(SHAPE, 5)
+    totals.take(_sample(0, {(1, "a"): 10, (2, "b"): 5}))
+    totals.take(replace(_sample(1, {(2, "b"): 6}), forgotten=1))
+    totals.take(_sample(2, {(1, "a"): 11, (2, "b"): 6}))
+    assert _packets(totals) == {"a": 11, "b": 6}

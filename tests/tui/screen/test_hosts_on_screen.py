@@ -26,8 +26,8 @@ class Far(Demo):
 
 
 def _staged(*names: str) -> tuple[Any, list[Far]]:
-    app: Any = stage()
-    others = [Far(name, begin=21, pace=app.pace) for name in names]
+    app: Any = stage(ticks=12)
+    others = [Far(name, begin=39, pace=app.pace) for name in names]
     app.join(others)
     return app, others
 

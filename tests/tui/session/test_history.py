@@ -61,7 +61,7 @@ def test_a_thousand_rows_for_longer_than_the_history_are_bounded() -> None:
     course = history._kept["rtt", "tcp-rtt"][(7,)]
     assert len(course._values) <= LENGTH + 64
     assert sys.getsizeof(course._values) < 6 * LENGTH
-    assert len(history._watches["tcp-rtt"].walls) <= LENGTH + 64
+    assert len(history._watches["tcp-rtt"].times) <= LENGTH + 64
 
 
 def test_counting_anew_is_no_proof_that_nothing_was_there() -> None:

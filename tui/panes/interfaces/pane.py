@@ -72,16 +72,36 @@ def _by_link(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     }
 
 
+def _bytes(way: str) -> Figure:
+    values = _rates(f"{way}_bytes")
+    name = f"interface-{way}"
+    return Figure(name, way.upper(), Unit.BYTES, "interfaces", values, named_by="interfaces")
+
+
 _RULE = Rule(WARN, alarm=BAD)
 _KERNEL = Figure(
-    "interface-drops", "kernel drops/s", Unit.PACKETS, "drops", _dropped, wrong=True, rule=_RULE
+    "interface-drops",
+    "kernel drops/s",
+    Unit.PACKETS,
+    "drops",
+    _dropped,
+    wrong=True,
+    rule=_RULE,
+    named_by="interfaces",
 )
 _XDP = Figure(
     "interface-xdp", "drops/s by XDP", Unit.PACKETS, "xdp-programs", _by_programs, wrong=True,
-    rule=_RULE,
+    rule=_RULE, named_by="interfaces",
 )  # fmt: skip
 _LINK = Figure(
-    "interface-link", "link drops/s", Unit.PACKETS, "interfaces", _by_link, wrong=True, rule=_RULE
+    "interface-link",
+    "link drops/s",
+    Unit.PACKETS,
+    "interfaces",
+    _by_link,
+    wrong=True,
+    rule=_RULE,
+    named_by="interfaces",
 )
 
 
@@ -318,10 +338,10 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(
-        Figure("interface-rx", "RX", Unit.BYTES, "interfaces", _rates("rx_bytes")),
+        _bytes("rx"),
         _KERNEL,
         _XDP,
-        Figure("interface-tx", "TX", Unit.BYTES, "interfaces", _rates("tx_bytes")),
+        _bytes("tx"),
     ),
     figure_key=lambda record: record.name,
     kept=(_LINK,),

@@ -166,7 +166,7 @@ class Hosts(Palette):
         feed = feed_of(self.source)
         if feed is None or not feed.trouble or self.frozen:
             return super()._verdict()
-        return line((f" ! {cut_words(feed, time.time())}", "bad"))
+        return line((f" ! {cut_words(feed, time.monotonic())}", "bad"))
 
     def _standing(self) -> Standing:
         standing = super()._standing()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Protocol, runtime_checkable
 
-from probes.analysis.snapshot import Trail
+from probes.analysis.snapshot import Room, Trail
 from probes.model import HookId
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
@@ -24,7 +24,7 @@ from tui.session.history import Figure, History
 from tui.session.view import Decided, clock
 from tui.table.fields import label
 from tui.table.lines import Line, line, width_of
-from tui.time_expr import TimeError, meant
+from tui.time_expr import Meant, TimeError, meant
 from tui.widgets.prompt import Question
 from tui.widgets.time_bar import time_bar
 
@@ -110,18 +110,19 @@ class Playback(Rewinding):
 
     def _to_time(self, text: str | None) -> None:
         if text and self._in_past():
-            self._go(self._meant(text))
+            self._go(self._meant(text).number)
 
     def _time_note(self, text: str) -> tuple[str, str]:
         try:
-            return (f"the moment of {clock(self._reel.moment(self._meant(text)).wall)}", "muted")
+            number, note = self._meant(text)
+            moment = f"the moment of {clock(self._reel.wall(number))}"
+            return (f"{moment}: {note}" if note else moment, "muted")
         except TimeError as wrong:
             return (str(wrong), "bad") if text else ("", "")
 
-    def _meant(self, text: str) -> int:
-        reel = self._reel
-        begin, end = reel.moment(reel.first).wall, reel.moment(reel.end - 1).wall
-        return reel.near(meant(text, begin, end, now=self.view.wall))
+    def _meant(self, text: str) -> Meant:
+        here = self._at if self.player is None else self.player.number
+        return meant(text, self._reel, here)
 
     @property
     def _reel(self) -> Reel:
@@ -220,7 +221,7 @@ async def recall(
 
     until: the moment, which may go on meanwhile; None: nobody wants it any more.
     """
-    history, trails = History(figures), dict[str, Trail]()
+    history, trails, room = History(figures), dict[str, Trail](), Room()
     decided: dict[str, deque[Decided]] = {}
     before: Tick | None = None
     number = max((until() or 0) - History.LENGTH, reel.first)
@@ -233,12 +234,12 @@ async def recall(
             number += 1
             continue
         for hook, samples in tick.fresh(before).items():
-            trail = trails.setdefault(hook, Trail(reel.hooks[hook]))
+            trail = trails.setdefault(hook, Trail(reel.hooks[hook], room=room))
             history.add(hook, trail.snapshots(samples))
             for sample in samples:
                 if sample.log:
                     kept = decided.setdefault(hook, deque(maxlen=KEPT))
-                    kept.extend(Decided(sample.wall, row) for row in sample.log)
+                    kept.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
         before = tick
         number += 1
         await asyncio.sleep(0)

@@ -31,10 +31,11 @@ def past_view(live: View, reel: Reel, number: int) -> View:
         live,
         snapshots=reel.snapshots(number),
         statuses=tick.statuses,
-        events=tuple([e for e in live.events if e.wall <= tick.wall]),
+        events=tuple([e for e in live.events if e.time <= tick.time]),
         decided=Logs(reel, number),
         wall=tick.wall,
-        ticks=live.history.until(tick.wall),
+        time=tick.time,
+        ticks=live.history.until(tick.time),
         dropping=_dropping(reel, number),
         since=dict(live.since),  # where counting began; what began later has another epoch
     )
@@ -63,7 +64,7 @@ class Logs(Mapping[str, Sequence[Decided]]):
         before: Tick | None = None
         for _, tick in self._reel.readable(self._number - _LOGGED, self._number + 1):
             for hook, samples in tick.fresh(before).items():
-                logs[hook].extend(Decided(s.wall, row) for s in samples for row in s.log)
+                logs[hook].extend(Decided(s.wall, row, s.time) for s in samples for row in s.log)
             before = tick
         return dict(logs)
 
@@ -129,7 +130,7 @@ class Rewinding(Ruling):
     def action_rewind_minutes(self, minutes: int) -> None:
         if self._in_past():
             reel = self.collector.tape
-            there = reel.near(reel.moment(self._at).wall + 60 * minutes)
+            there = reel.away(self._at, 60 * minutes)
             self._go(max(there, self._at) if minutes > 0 else min(there, self._at))
 
     def action_to_mark(self, step: int) -> None:
@@ -169,7 +170,7 @@ class Rewinding(Ruling):
         return [head, time_bar(reel.moments(), self._marks(), reel.first, self._at, width)]
 
     def _head(self, width: int) -> Line:
-        ago = max(self.live.wall - self.view.wall, 0)
+        ago = max(self.live.time - self.view.time, 0)
         text = f" FROZEN at {clock(self.view.wall)}, {int(ago) // 60}:{int(ago) % 60:02} ago"
         began = [m.text for m in self._marks() if m.number == self._at]
         if began:

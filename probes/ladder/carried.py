@@ -1,0 +1,111 @@
+"""What a hook counted before it was attached again, so that no total goes back.
+
+What takes over is read before and after the one before it is read for the last time: what both of
+them counted while they stood side by side is counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import add
+
+from probes.model import Hook, Key, Kind, Row, Value
+from probes.units import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Totals at one moment: rows by key, and what was lost and not logged."""
+
+    rows: Mapping[Key, Row] = field(default_factory=dict)
+    lost: int = 0
+    unlogged: int = 0
+
+
+Combine = Callable[[int, int], int]
+
+
+def ended(hook: Hook, before: Counted | None, now: Counted) -> Counted:
+    """Return the totals of what ends. before: when what takes over was opened.
+
+    To open it may empty a map that both share: what is less than before was counted since.
+    """
+    if before is None:
+        return now
+    kept = {} if hook.rows_go else before.rows
+    rows = {**kept, **_each(hook, now.rows, before.rows, _grown)}
+    return Counted(rows, _grown(now.lost, before.lost), _grown(now.unlogged, before.unlogged))
+
+
+def base(hook: Hook, past: Counted, first: Counted) -> Counted:
+    """Return what is to be added from now on. first: what has been counted again already."""
+    rows = {**past.rows, **_each(hook, past.rows, first.rows, _less)}
+    kept = {key: _at_rest(hook, row) for key, row in rows.items() if _counts(hook, row)}
+    return Counted(kept, _less(past.lost, first.lost), _less(past.unlogged, first.unlogged))
+
+
+def halfway(hook: Hook, some: Counted, later: Counted) -> Counted:
+    """Return what had been counted in the middle between two readings."""
+    rows = {**later.rows, **_each(hook, later.rows, some.rows, _mean)}
+    return Counted(rows, _mean(some.lost, later.lost), _mean(some.unlogged, later.unlogged))
+
+
+def total(hook: Hook, base: Counted, now: Counted) -> Counted:
+    """Return all that was counted. A row that is not there now is there still, unless rows go with
+    what they are of."""
+    kept = {} if hook.rows_go else base.rows
+    rows = {key: row for key, row in kept.items() if key not in now.rows}
+    rows |= _each(hook, now.rows, base.rows, add)
+    return Counted(rows, now.lost + base.lost, now.unlogged + base.unlogged)
+
+
+def _grown(now: int, before: int) -> int:
+    return now if now >= before else now + before
+
+
+def _mean(some: int, other: int) -> int:
+    return (some + other) // 2
+
+
+def _less(now: int, before: int) -> int:
+    return max(0, now - before)
+
+
+def _each(
+    hook: Hook, some: Mapping[Key, Row], others: Mapping[Key, Row], combine: Combine
+) -> dict[Key, Row]:
+    """Rows of `some`; what adds up is combined with that of the others."""
+    return {
+        key: _combined(hook, row, others[key], combine) if key in others else row
+        for key, row in some.items()
+    }
+
+
+def _combined(hook: Hook, row: Row, other: Row, combine: Combine) -> Row:
+    made = list(row)
+    for place, _, _ in hook.places.sums:
+        made[place] = _both(row[place], other[place], combine)
+    return tuple(made)
+
+
+def _both(value: Value, other: Value, combine: Combine) -> Value:
+    """One that is not known leaves the other, where it is added."""
+    if isinstance(value, tuple) and isinstance(other, tuple):
+        return tuple(map(combine, value, other))
+    if isinstance(value, int) and isinstance(other, int):
+        return combine(value, other)
+    return other if value is None and combine is add else value
+
+
+def _counts(hook: Hook, row: Row) -> bool:
+    return any(
+        any(value) if isinstance(value, tuple) else value
+        for value in (row[place] for place, _, _ in hook.places.sums)
+    )
+
+
+def _at_rest(hook: Hook, row: Row) -> Row:
+    """A row of what nobody counts now: how much there is of something is not known."""
+    levels = [c.kind is Kind.LEVEL and c.unit not in (Unit.TEXT, Unit.NUMBER) for c in hook.stored]
+    return tuple([None if level else value for level, value in zip(levels, row, strict=True)])

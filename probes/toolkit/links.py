@@ -1,0 +1,80 @@
+"""Interfaces and link-local addresses by name: those of this network namespace, and no others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+from probes.kernel import procfs
+from probes.kernel.netlink import route
+from probes.model import Column, Kind, Opening
+from probes.toolkit.readers import name_or_number
+from probes.toolkit.tick_cache import once
+from probes.units import Unit
+
+T = TypeVar("T")
+MADE = Column(
+    "made", "Made", Unit.NUMBER, Kind.KEY, hidden=True, label=False,
+    help="how many interfaces with this number have gone while we watched",
+)  # fmt: skip
+"""The key that lets an interface which is made again with the same number begin anew."""
+
+
+def interface_in(ifindex: int, netns: int, own: int | None = None) -> str:
+    """The name that an interface has now: only of this network namespace.
+
+    "if7 (netns 4026532218)" of another one, "if7 (netns ?)" where nobody knows which (0), and
+    "if7" where it is gone. own: this thread's, where that is known.
+    """
+    if netns and netns == (once(_own) if own is None else own):
+        return name_or_number(ifindex)
+    return f"if{ifindex} (netns {netns or '?'})"
+
+
+def scoped(address: str, ifindex: int, netns: int) -> str:
+    """A link-local address with its link: "fe80::1%eth0"; "fe80::1%?" where that is not known."""
+    return f"{address}%{interface_in(ifindex, netns) if ifindex else '?'}"
+
+
+def scoped_here(address: str, ifindex: int) -> str:
+    """The same of a socket of this network namespace; any other address as it is."""
+    return scoped(address, ifindex, once(_own)) if of_link(address) else address
+
+
+def of_link(address: str) -> bool:
+    """Whether an address means something on one link only: fe80::/10, ff01::/16 and ff02::/16."""
+    begin = address[:4]
+    return begin[:3] in ("fe8", "fe9", "fea", "feb") or begin in ("ff01", "ff02")
+
+
+class Made:
+    """Which of the interfaces that had a number one after the other is there, for `MADE`.
+
+    anew: the numbers of those that went since the reading before.
+    """
+
+    def __init__(self, opening: Opening) -> None:
+        self._changes = route.Changes()
+        opening.stack.callback(self._changes.close)
+        self._gone: Counter[int] = Counter()
+        self.anew: set[int] = set()
+
+    def of(self, ifindex: int) -> int:
+        return self._gone[ifindex]
+
+    def asked(self, ask: Callable[[], T]) -> T:
+        """What `ask` gives (`once`) of the interfaces that `of` and `anew` tell of then."""
+        found, self.anew = once(ask), set()
+        while gone := self._changes.gone():  # meanwhile or before: nobody knows
+            self.anew |= gone
+            self._gone.update(gone)
+            found = ask()
+        return found
+
+
+def _own() -> int:
+    try:
+        return procfs.netns()
+    except OSError:  # no /proc
+        return 0

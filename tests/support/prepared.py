@@ -1,0 +1,84 @@
+"""What a screen has seen of the demo, kept once and given to every screen that begins there.
+
+Thirty ticks through the collector take ten times as long as the rest of a screen's beginning. What
+they leave behind is pickled: what never changes (samples, figures, frames) is shared.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Hashable
+from dataclasses import fields
+from types import FunctionType, MappingProxyType
+from typing import Any
+
+from probes.analysis.snapshot import Snapshot
+from probes.model import Column, Hook, Rung, Sample, Status
+from probes.recording.tape import Frame
+from tui.session.history import Figure
+from tui.session.view import View
+
+SHARED = (Snapshot, Column, Hook, Rung, Sample, Status, Frame, Figure)
+SHARED += (FunctionType, MappingProxyType)
+"""Frozen, or without anything that a screen changes."""
+VIEW = [f.name for f in fields(View) if f.init]
+CONTROL = ("events", "_known", "_rules", "_detached")
+COLLECTOR = ("_logs", "_trails", "_gathering", "_there", "_stood", "_hits", "_said")
+DEMO = ("_statuses", "_since", "_epochs", "_rules", "_script", "_now")
+
+
+class Prepared:
+    """The state of a screen that has settled and was touched by nothing but readings."""
+
+    _KEPT: dict[Hashable, Prepared] = {}
+
+    def __init__(self, app: Any) -> None:
+        self._shared: list[Any] = []
+        self._places: dict[int, int] = {}
+        file = io.BytesIO()
+        pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
+        pickler.persistent_id = self._share  # type: ignore[method-assign]
+        pickler.dump([{n: getattr(o, n) for n in names} for o, names in _parts(app)])
+        self._data = file.getvalue()
+
+    @classmethod
+    def keep(cls, key: Hashable, app: Any) -> None:
+        cls._KEPT.setdefault(key, cls(app))
+
+    @classmethod
+    def restore(cls, key: Hashable, app: Any) -> bool:
+        """Whether there was anything for that key."""
+        if key in cls._KEPT:
+            cls._KEPT[key]._restore(app)
+        return key in cls._KEPT
+
+    def _share(self, value: Any) -> int | None:
+        if not isinstance(value, SHARED) and not hasattr(value, "flush"):  # zlib's
+            return None
+        if id(value) not in self._places:
+            self._places[id(value)] = len(self._shared)
+            self._shared.append(value.copy() if hasattr(value, "flush") else value)
+        return self._places[id(value)]
+
+    def _restore(self, app: Any) -> None:
+        unpickler = pickle.Unpickler(io.BytesIO(self._data))
+        unpickler.persistent_load = self._shared_at  # type: ignore[method-assign]
+        for (object, _), state in zip(_parts(app), unpickler.load(), strict=True):
+            for name, value in state.items():
+                setattr(object, name, value)
+
+    def _shared_at(self, place: int) -> Any:
+        value = self._shared[place]
+        return value.copy() if hasattr(value, "flush") else value
+
+
+def _parts(app: Any) -> list[tuple[Any, Any]]:
+    collector, source = app.collector, app.source
+    return [
+        (collector.view, [n for n in VIEW if n not in ("catalogue", "bits", "ascii", "about")]),
+        (collector.control, CONTROL),
+        (collector, COLLECTOR),
+        (collector.tape, [n for n in vars(collector.tape) if n != "hooks"]),
+        (source, DEMO),
+    ]

@@ -1,0 +1,60 @@
+"""Rungs, pinned one after the other, and what each tells of the same events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+from probes.hooks import catalogue
+from probes.ladder import features
+from probes.ladder.attachment import Attachment, Modules
+from probes.model import Hook, HookId, Rung, State
+from tests.support.scenarios import Values
+
+
+def given(hook: Hook, index: int) -> list[Rung]:
+    """The rungs with programs that this kernel gives, as far as it tells beforehand."""
+    return [r for r in hook.ladder if not r.passive and features.veto(r, index) is None]
+
+
+@contextmanager
+def compiled(modules: Modules, rungs: list[Rung], target: str | None) -> Iterator[None]:
+    """Their sources, compiled side by side and kept until the end."""
+    with ExitStack() as stack, ThreadPoolExecutor(2) as threads:
+        sources = dict.fromkeys(r.source_for(target) for r in rungs)
+        list(threads.map(lambda source: modules.take(source, stack), sources))
+        yield
+
+
+@contextmanager
+def pinned(modules: Modules, id: HookId, rung: str, index: int) -> Iterator[Attachment | None]:
+    """A hook on one rung; None where this kernel or device does not give it after all."""
+    attachment = Attachment(catalogue()[id.hook], modules, id.target, index)
+    try:
+        status = attachment.climb(pinned=rung, asked=True)
+        assert not any(refusal.log for refusal in status.refused), status
+        yield attachment if status.state is State.ATTACHED else None
+    finally:
+        attachment.detach()
+
+
+def on_each_rung(
+    modules: Modules,
+    spec: str,
+    tell: Callable[[Attachment], list[Values]],
+    *,
+    index: int = 0,
+    keep: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[Values]]:
+    """What `tell` gives on each rung that this kernel gives, one after the other."""
+    id = HookId.parse(spec)
+    told: dict[str, list[Values]] = {}
+    rungs = given(catalogue()[id.hook], index)
+    with compiled(modules, rungs, id.target):
+        for rung in rungs:
+            keep(rung.source_for(id.target))
+            with pinned(modules, id, rung.name, index) as attachment:
+                if attachment is not None:
+                    told[rung.name] = tell(attachment)
+    return told
