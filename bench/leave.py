@@ -48,6 +48,12 @@ COMMANDS = {
 SCREENS = ("demo", "live")
 ENDING = ("TERM", "HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "XCPU")
 OTHERS = ("CONT", "TSTP")
+UNDER = {
+    "": (),
+    "timeout": ("timeout", "60"),
+    "nohup": ("sh", "-c", 'trap "" HUP; exec "$@"', "sh"),  # nohup(1) would write a file
+}
+"""What runs it, of the commands without a screen."""
 MODES = {"25": True, "7": True}
 """What is on before; everything else is off."""
 _CLONE_NEWNET = 0x40000000
@@ -55,7 +61,8 @@ _CLONE_NEWNET = 0x40000000
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """command: of COMMANDS. moment: what it is doing. signals: so many seconds apart."""
+    """command: of COMMANDS. moment: what it is doing. signals: so many seconds apart. under: of
+    UNDER."""
 
     command: str
     moment: str
@@ -63,13 +70,13 @@ class Case:
     signals: tuple[str, ...]
     apart: float
     reads: bool
+    under: str = ""
 
     def __str__(self) -> str:
         stalled = "" if self.reads else ", nobody reads the terminal"
         what = "+".join(self.signals)
-        return (
-            f"{self.command} {self.moment} {self.after:.2f} s: {what}, {self.apart:.3f} s{stalled}"
-        )
+        doing = f"{self.under} {self.command} {self.moment} {self.after:.2f} s"
+        return f"{doing}: {what}, {self.apart:.3f} s{stalled}"
 
 
 @dataclass(slots=True)
@@ -95,7 +102,17 @@ def cases(count: int, seed: int) -> Iterator[Case]:
         after = chance.uniform(0.02, 1.5) if moment == "attaching" else chance.uniform(2.0, 4.0)
         apart = chance.choice((0.0, 0.0, 0.002, 0.02, 0.2))
         reads = command not in SCREENS or moment != "painting" or chance.random() < 0.7
-        yield Case(command, moment, after, tuple(signals), apart, reads)
+        under = "" if command in SCREENS else chance.choice(("", "", *UNDER))
+        yield Case(command, moment, after, _for(under, signals), apart, reads, under)
+
+
+def _for(under: str, signals: Sequence[str]) -> tuple[str, ...]:
+    """Those that mean the same there: timeout(1) hands on a few only, nohup takes HUP away."""
+    if under == "timeout":
+        return tuple(s if s in ("TERM", "INT", "HUP", "QUIT") else "TERM" for s in signals)
+    if under == "nohup" and not {*signals} - {"HUP", *OTHERS}:
+        return (*signals, "TERM")
+    return tuple(signals)
 
 
 class Child:
@@ -108,7 +125,7 @@ class Child:
         self.before = termios.tcgetattr(theirs)
         self._theirs = theirs  # open, so that what is set last can be seen
         self._process = subprocess.Popen(
-            ["setsid", "--ctty", *COMMAND, *COMMANDS[case.command]],
+            ["setsid", "--ctty", *UNDER[case.under], *COMMAND, *COMMANDS[case.command]],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -134,6 +151,14 @@ class Child:
             os.kill(self.pid, getattr(signal, f"SIG{name}"))
         except ProcessLookupError:
             pass  # it has ended already
+
+    @property
+    def worker(self) -> int:
+        """What runs within it, if anything does yet."""
+        try:
+            return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()[0])
+        except (OSError, IndexError):
+            return self.pid
 
     def ended(self) -> int | None:
         return self._process.poll()
@@ -167,7 +192,7 @@ def leave(case: Case) -> Result:
     result, child = Result(case), Child(case)
     try:
         _bring_to(case, child)
-        held = _held(child.pid)
+        held = _held(child.worker if case.under == "timeout" else child.pid)
         begun = time.monotonic()
         for name in case.signals:
             child.send(name)
@@ -209,6 +234,8 @@ def _wake(case: Case, child: Child) -> None:
 def _wrong(case: Case, child: Child, held: tuple[set[int], set[int]], result: Result) -> list[str]:
     wrong = []
     wanted = {128 + getattr(signal, f"SIG{name}") for name in case.signals if name in ENDING}
+    if case.under == "nohup":
+        wanted -= {128 + signal.SIGHUP}
     if result.status is None:
         wrong.append("HUNG")
     elif result.seconds > LIMIT:
@@ -216,7 +243,8 @@ def _wrong(case: Case, child: Child, held: tuple[set[int], set[int]], result: Re
     early = {-getattr(signal, f"SIG{n}") for n in ENDING} if case.moment == "attaching" else set()
     if result.status is not None and result.status not in wanted | early:
         wrong.append(f"status {result.status}")
-    if b"Traceback" in child.output or b"internal error" in child.output:
+    before_us = b"KeyboardInterrupt" in child.output and b"launcher.py" not in child.output
+    if (b"Traceback" in child.output and not before_us) or b"internal error" in child.output:
         wrong.append("traceback")
     wrong += child.left_on_terminal()
     if result.status is not None:
@@ -329,6 +357,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
+    for name in (*ENDING, *OTHERS):  # a shell ignores some for what it starts in the background
+        signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_DFL)
     done: list[Result] = []
     waiting, lock = cases(arguments.count, arguments.seed), threading.Lock()
     jobs = [Job(waiting, lock, done) for _ in range(arguments.jobs)]

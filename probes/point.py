@@ -58,6 +58,7 @@ class AttachType(IntEnum):
     XDP = 37
     PERF_EVENT = 41
     TRACE_KPROBE_MULTI = 42
+    TRACE_UPROBE_MULTI = 48
     TCX_INGRESS = 46
     TCX_EGRESS = 47
 

@@ -20,14 +20,15 @@ from tui.commands import MONITOR, commands
 from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
 from tui.output import streams
 from tui.output.streams import CannotPrint
-from tui.terminal import crash, leaving
+from tui.terminal import crash, leaving, little_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point `ebpftop`. Returns the exit status."""
     streams.make_ready()
     threading.stack_size(1 << 20)  # 8 MB each are had by nobody whose address space is bounded
-    threading.excepthook = _told
+    little_memory.prepare()
+    threading.excepthook, sys.unraisablehook = _told, little_memory.unraisable
     try:
         status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()  # here, where a closed pipe is understood
@@ -49,16 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NOT_ATTACHED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except MemoryError:
+        leaving.give_up(little_memory.SENTENCE)
+        return NOT_ATTACHED
     except Exception as error:  # one sentence; the report has the rest
         leaving.be_quiet()
-        if not leaving.signalled():
+        if not leaving.given_up():
             print(f"ebpftop: {crash.sentence(error)}", file=sys.stderr)
         return NOT_ATTACHED
 
 
 def _told(ended: threading.ExceptHookArgs) -> None:
     """What ended a thread: one sentence, and the report."""
-    if ended.exc_value is not None and ended.exc_type is not SystemExit:
+    if ended.exc_type is MemoryError:
+        leaving.give_up(little_memory.SENTENCE)
+    elif ended.exc_value is not None and ended.exc_type is not SystemExit:
         print(f"ebpftop: {crash.sentence(ended.exc_value)}", file=sys.stderr)
 
 

@@ -9,13 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from probes import point as points
-from probes.attach import uprobe as uprobes
 from probes.attach.handle import Attached, several
 from probes.attach.refusals import perf_refused
 from probes.errors import Denied, Unsupported
 from probes.kernel import bpf, kallsyms, privilege, tracefs
 from probes.point import Point
-from probes.units import printable
 
 MOUNT_TRACEFS = "As root: mount -t tracefs tracefs /sys/kernel/tracing"
 
@@ -72,17 +70,6 @@ def _perf(
         os.close(fd)
         raise perf_refused(refused.errno or 0, what, point) from None
     return Attached(lambda: os.close(fd))
-
-
-def uprobe(prog_fd: int, point: points.Uprobe | points.Uretprobe) -> Attached:
-    pmu, offsets = uprobes.pmu(), uprobes.offsets(point)
-    config = uprobes.RETURNS if isinstance(point, points.Uretprobe) else 0
-    path = os.fsencode(point.path)
-    what = f"{point.symbol} of {printable(point.path)}"
-    return several(
-        partial(_perf, prog_fd, point, what, pmu, config, path, config2=offset)
-        for offset in offsets
-    )
 
 
 _COUNTERS = {"cycles": (0, 0), "cpu-clock": (1, 0)}

@@ -20,7 +20,7 @@ from probes.attach import clsact, journal, xdp
 from probes.attach.journal import RUN, Record
 from probes.errors import Denied, ProbeError
 from probes.kernel import bpf
-from probes.kernel.netlink import route
+from probes.kernel.netlink import changes, route
 from probes.kernel.procfs import netns
 from probes.units import printable
 
@@ -45,6 +45,7 @@ class Register:
         self._fd = -1
         self._lock = Lock()
         self._undo: list[Detach] = []
+        self._over = False
 
     def attach_xdp(self, ifindex: int, prog_fd: int, mode: str) -> Detach:
         """`xdp.xdp_attach`, recorded."""
@@ -101,6 +102,8 @@ class Register:
         self, record: Record, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
         """Records, then attaches; what it returns detaches, then strikes the record out."""
+        changes.prepare()  # now, as we may be leaving by the time that it is there
+        self._not_over()
         self._add(record)
         try:
             attached = [attach()]
@@ -116,13 +119,21 @@ class Register:
                 self._undo.remove(undo)
 
         self._undo.append(undo)
+        if self._over:
+            undo()
+            self._not_over()
         return undo
+
+    def _not_over(self) -> None:
+        if self._over:
+            raise ProbeError("ebpftop is leaving: nothing that would outlive it is attached")
 
     def release(self) -> None:
         """Detach everything, the last first, although others are about to do so or are stuck.
 
-        What cannot be detached stays recorded, for the next start.
+        What cannot be detached stays recorded, for the next start. Nothing is attached any more.
         """
+        self._over = True
         for undo in reversed(list(self._undo)):
             with suppress(ProbeError, OSError, LookupError, ValueError):  # it is gone already
                 undo()

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 
 from probes import point as points
-from probes.attach import perf_event, persistent
+from probes.attach import perf_event, persistent, uprobe
 from probes.attach.handle import Attached
 from probes.attach.refusals import attach_refused, load_refused
 from probes.errors import Unsupported
@@ -77,8 +77,10 @@ def kind(point: Point) -> tuple[int, int, int]:
             return ProgType.TRACING, AttachType.TRACE_FEXIT, id
         case points.Tracepoint():
             return ProgType.TRACEPOINT, 0, 0
-        case points.Kprobe() | points.Kretprobe() | points.Uprobe() | points.Uretprobe():
+        case points.Kprobe() | points.Kretprobe():
             return ProgType.KPROBE, 0, 0
+        case points.Uprobe() | points.Uretprobe():
+            return ProgType.KPROBE, AttachType.TRACE_UPROBE_MULTI if uprobe.by_link() else 0, 0
         case points.KprobeMulti() | points.KretprobeMulti():
             return ProgType.KPROBE, AttachType.TRACE_KPROBE_MULTI, 0
         case points.Samples():
@@ -154,7 +156,7 @@ def attach(
                 point,
             )
         case points.Uprobe() | points.Uretprobe():
-            return perf_event.uprobe(prog_fd, point)
+            return uprobe.attach(prog_fd, point)
         case points.Samples():
             return perf_event.samples(prog_fd, point)
         case points.XdpLink(mode):

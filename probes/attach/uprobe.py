@@ -1,14 +1,25 @@
-"""Where in a file a uprobe goes, and what it is attached through."""
+"""Uprobes: where in a file one goes, and what it is attached through."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import os
+from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from probes import point as points
+from probes.attach import slow_closing
+from probes.attach.handle import Attached
+from probes.attach.refusals import perf_refused
 from probes.errors import Gone, Unsupported
-from probes.kernel import elf
+from probes.kernel import bpf, elf, patience
+from probes.point import AttachType, ProgType
 from probes.units import did_you_mean, printable
+
+SECONDS = 5.0
+"""That a file is waited for: to be opened, and its code to be read by the kernel."""
 
 RETURNS = 1
 """The uprobe PMU's config for the return of a function (format/retprobe: config:0)."""
@@ -20,6 +31,68 @@ def pmu() -> int:
         return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except FileNotFoundError:
         raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
+
+
+@cache
+def by_link() -> bool:
+    """Whether a link holds uprobes: letting go is then waited for side by side. Linux 6.6."""
+    try:
+        multi = AttachType.TRACE_UPROBE_MULTI
+        prog = bpf.prog_load(ProgType.KPROBE, bpf.exit_with(0), expected_attach_type=multi)
+    except OSError:
+        return False
+    try:
+        os.close(bpf.link_create_uprobe(prog, multi, b"/", (0,), returns=False))
+    except OSError as refused:
+        return refused.errno == errno.EBADF  # what it says of a folder
+    finally:
+        os.close(prog)
+    return True
+
+
+def attach(prog_fd: int, point: points.Uprobe | points.Uretprobe) -> Attached:
+    """Raises Gone, Unsupported or Denied."""
+    opened = partial(_opened, point, by_link=by_link())
+    try:
+        fds = patience.within(SECONDS, opened, (prog_fd,))
+    except patience.TookTooLong as late:
+        raise Unsupported(f"{printable(point.path)} is not to be had: {late.strerror}") from None
+    slow_closing.hold(fds)
+    return Attached(partial(slow_closing.close, fds))
+
+
+def _opened(
+    point: points.Uprobe | points.Uretprobe, prog_fd: int, *, by_link: bool
+) -> patience.Files:
+    """What holds the program there. The file may be anybody's: called with patience."""
+    returns, path = isinstance(point, points.Uretprobe), os.fsencode(point.path)
+    number, places = pmu(), offsets(point)
+    try:
+        if by_link:
+            multi = AttachType.TRACE_UPROBE_MULTI
+            link = bpf.link_create_uprobe(prog_fd, multi, path, places, returns=returns)
+            return patience.Files((link,))
+        return _events(prog_fd, number, path, places, RETURNS if returns else 0)
+    except OSError as refused:
+        what = f"{point.symbol} of {printable(point.path)}"
+        raise perf_refused(refused.errno or 0, what, point) from None
+
+
+def _events(
+    prog_fd: int, number: int, path: bytes, places: Sequence[int], config: int
+) -> patience.Files:
+    """One for each place, or none."""
+    name, fds = ctypes.create_string_buffer(path), list[int]()
+    try:
+        for place in places:
+            where = {"config1": ctypes.addressof(name), "config2": place}
+            fds.append(bpf.perf_event_open(number, config, **where))
+            bpf.perf_event_attach(fds[-1], prog_fd)
+    except OSError:
+        for fd in fds:
+            os.close(fd)
+        raise
+    return patience.Files(fds)
 
 
 MOST_PLACES = 8

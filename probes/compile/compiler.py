@@ -26,6 +26,7 @@ from probes.compile import cache, headers
 from probes.errors import Denied, LoadFailed, ProbeError, Unsupported
 from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.kernel.maps import ROWS, BpfTable
+from probes.kernel.threads import Task
 from probes.model import Hook
 
 _CHILD = Path(__file__).with_name("bcc_worker.py")
@@ -133,7 +134,7 @@ class Compiler:
         self._room = room
         self._children: set[_Child] = set()
         self._idle: list[_Child] = []
-        self._retirement: threading.Timer | None = None
+        self._retirement: tuple[threading.Event, Task] | None = None
         self._closed = False
 
     @property
@@ -188,7 +189,7 @@ class Compiler:
         waiting = self._retirement
         self._retire()
         if waiting is not None:
-            waiting.join()
+            waiting[1].join(IDLE_SECONDS)
 
     def _wait_for_room(self) -> None:
         until = time.monotonic() + ROOM_SECONDS
@@ -211,9 +212,20 @@ class Compiler:
                 elif child in self._children:
                     self._idle.append(child)
                 if self._children and len(self._idle) == len(self._children):
-                    self._retirement = threading.Timer(IDLE_SECONDS, self._retire)
-                    self._retirement.daemon = True
-                    self._retirement.start()
+                    self._retire_later()
+
+    def _retire_later(self) -> None:
+        busy = threading.Event()
+        try:
+            work = Task(lambda: self._retire_unless(busy))
+        except RuntimeError:  # no thread to wait in: now, then
+            self._dismiss(self._children)
+        else:
+            self._retirement = busy, work
+
+    def _retire_unless(self, busy: threading.Event) -> None:
+        if not busy.wait(IDLE_SECONDS):
+            self._retire()
 
     def _started(self) -> _Child:
         child = _Child()
@@ -228,7 +240,7 @@ class Compiler:
     def _dismiss(self, children: Iterable[_Child]) -> None:
         """Ends them, if any; none retires meanwhile."""
         if self._retirement is not None:
-            self._retirement.cancel()
+            self._retirement[0].set()
             self._retirement = None
         for child in tuple(children):
             self._children.discard(child)

@@ -15,7 +15,7 @@ import os
 import platform
 import resource
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,6 +55,7 @@ F_ALLOW_MULTI = 2
 F_BEFORE = 1 << 3  # TCX: before the program that is named, or before all
 F_AFTER, F_ID = 1 << 4, 1 << 5  # behind it; it is named by its id
 _QUERY_EFFECTIVE = 1
+_UPROBE_MULTI_RETURN = 1
 _KPROBE_MULTI_RETURN = 1
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_ATTR_FREQ = 1 << 10
@@ -364,6 +365,20 @@ def link_create_kprobe(prog_fd: int, attach_type: int, function: str, *, returns
         struct.pack("<IIII", prog_fd, 0, attach_type, 0)
         + how
         + struct.pack("<QQQ", _address(names), 0, 0),
+    )
+
+
+def link_create_uprobe(
+    prog_fd: int, attach_type: int, path: bytes, offsets: Sequence[int], *, returns: bool
+) -> int:
+    """A bpf_link on places in a file, or on the returns of what begins there. Linux 6.6."""
+    name = ctypes.create_string_buffer(path)
+    places = ctypes.create_string_buffer(struct.pack(f"<{len(offsets)}Q", *offsets))
+    return _bpf(
+        _LINK_CREATE,
+        struct.pack("<IIII", prog_fd, 0, attach_type, 0)
+        + struct.pack("<QQQQ", _address(name), _address(places), 0, 0)
+        + struct.pack("<III", len(offsets), _UPROBE_MULTI_RETURN if returns else 0, 0),
     )
 
 

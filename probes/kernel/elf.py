@@ -20,9 +20,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from probes.errors import Gone, Unsupported
 from probes.kernel import patience
@@ -163,7 +164,7 @@ class Elf:
         self.path, self._seconds = str(path), seconds
         self._reader: list[StackReader | None] = []
         self._identity: tuple[int, ...] = ()
-        self._look(self._headers)
+        vars(self).update(self._look(self._headers))
 
     # -- the file --------------------------------------------------------------------------------
 
@@ -171,7 +172,7 @@ class Elf:
         """Opens the file for a moment. Raises Gone and Unsupported."""
         shown = printable(self.path)
         try:
-            return patience.within(self._seconds, lambda: self._opened(what))
+            return patience.within(self._seconds, partial(self._opened, what))
         except FileNotFoundError:
             raise Gone(f"there is no file {shown}") from None
         except OSError as refused:
@@ -187,13 +188,14 @@ class Elf:
             self._identity = file.identity
             return what(file)
 
-    def _headers(self, file: _File) -> None:
+    def _headers(self, file: _File) -> dict[str, Any]:
+        """What is known of it from now on."""
         magic = file.part(0, 16).ljust(16, b"\0")
         if magic[:4] != b"\x7fELF" or magic[4] not in _CLASSES or magic[5] not in (1, 2):
             raise ValueError("no ELF")
         self._wide, layout = magic[4] == 2, _CLASSES[magic[4]]
         order = "<" if magic[5] == 1 else ">"
-        self._symbol = struct.Struct(order + layout.symbol)
+        self._layout = order + layout.symbol
         header = struct.Struct(order + layout.header)
         _, _, _, _, segments_at, sections_at, _, _, each, count, size, sections, names = (
             header.unpack(file.part(16, header.size))
@@ -207,6 +209,7 @@ class Elf:
         described = list(file.records(order + layout.section, sections_at, size, sections))
         self._tables = tuple(_tables(described))
         self._sections = dict(_named_sections(file, described, names))
+        return vars(self)
 
     def _segment(self, p: tuple[int, ...]) -> Segment:
         """64 bits: type, flags, offset, address...; 32: type, offset, address..."""
@@ -219,9 +222,12 @@ class Elf:
 
         A library may have several versions of a function under one name.
         """
-        found = self._look(lambda file: {s.address: s for s in self._called(file, name)})
+        found = self._look(partial(self._called_so, name))
         visible = [s for s in found.values() if s.visible]
         return visible or list(found.values())
+
+    def _called_so(self, name: str, file: _File) -> dict[int, Symbol]:
+        return {s.address: s for s in self._called(file, name)}
 
     def _called(self, file: _File, name: str) -> Iterator[Symbol]:
         # Some linkers write a symbol's version behind it.
@@ -257,12 +263,13 @@ class Elf:
                     yield symbol._replace(name=name)
 
     def _entries(self, file: _File, table: Table) -> Iterator[tuple[int, ...]]:
-        each = self._symbol.size
+        symbol = struct.Struct(self._layout)
+        each = symbol.size
         size = min(table.symbols.size // each, MOST_SYMBOLS) * each
         chunk = _CHUNK // each * each
         for done in range(0, size, chunk):
             raw = file.part(table.symbols.at + done, min(chunk, size - done))
-            yield from self._symbol.iter_unpack(raw[: len(raw) // each * each])
+            yield from symbol.iter_unpack(raw[: len(raw) // each * each])
 
     def _made(self, entry: tuple[int, ...], name: str) -> Symbol | None:
         if self._wide:
@@ -338,7 +345,7 @@ class Elf:
 
     def _has_go_code(self, file: _File) -> bool:
         """Also where sections have other names, and there is no build id."""
-        whole, order = Span(0, min(file.size, _MOST_CODE)), self._symbol.format[0]
+        whole, order = Span(0, min(file.size, _MOST_CODE)), self._layout[0]
         if any(True for text in _GO_TEXTS for _ in file.search(text, whole)):
             return True
         pattern, before = _GO_TABLE[order]
@@ -580,7 +587,7 @@ def read(path: Path | str, seconds: float = SECONDS) -> Elf:
     seconds: after which a look at it is given up, now and later.
     """
     try:
-        about = patience.within(seconds, Path(path).stat)
+        about = patience.within(seconds, partial(os.stat, path))
     except patience.TookTooLong as late:
         raise Unsupported(f"{printable(str(path))} cannot be read: {late.strerror}") from None
     except OSError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import monotonic
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 from probes.errors import Denied, Gone, ProbeError
 from probes.kernel import capabilities, privilege, procfs
+from probes.kernel.threads import in_own_thread
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
@@ -90,25 +90,15 @@ def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
     """
     if not _may_enter():
         raise Denied("to enter a network namespace takes CAP_SYS_ADMIN")
-    answers: list[T] = []
-    raised: list[BaseException] = []
 
-    def work() -> None:
-        try:
-            _enter(pid, namespace)
-            answers.append(ask())
-        except BaseException as e:  # goes on in who asked
-            raised.append(e)
+    def work() -> T:
+        _enter(pid, namespace)
+        return ask()
 
-    thread = threading.Thread(target=work, name="netns", daemon=True)
     try:
-        thread.start()
+        return in_own_thread(work)
     except RuntimeError as e:  # as many as this user may have
         raise ProbeError(f"network namespace {namespace}: {e}") from e
-    thread.join()
-    if raised:
-        raise raised[0]
-    return answers[0]
 
 
 def _may_enter() -> bool:

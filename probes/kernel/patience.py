@@ -1,99 +1,233 @@
 """Calls that may never come back (files and processes of others), with an end to the waiting.
 
 open(2) of a file on somebody's FUSE, or /proc/PID/maps of a process that is stuck with its memory
-locked, takes as long as its owner likes. Such a call is made by a thread of its own, which is left
-behind where it takes too long: it is a daemon, so it keeps no program from ending.
+locked, takes as long as its owner likes, and not even SIGKILL ends a thread that waits so: no
+process ends before all of its threads have. Such a call is made by a child, which holds nothing of
+ours and is left behind where it takes too long. A child that has nothing to do goes by itself.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
-from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from probes.kernel.threads import Task
 
 T = TypeVar("T")
-MOST_LEFT = 64
-"""Threads of the whole process that are left behind; then nothing more is begun until one ends."""
+MOST_LEFT = 16
+"""Children that are left behind; then nothing more is begun until one ends."""
+START = 20.0
+"""Seconds for a child to begin, on a busy host."""
+IDLE = 5.0
+"""Seconds without a call after which a child ends."""
+_MOST_FDS, _MOST_BYTES = 64, 1 << 28
+_HEADER = struct.Struct("=QI")
+_READY = b"r"
+_ROOT = str(Path(__file__).parents[2])
+_CODE = "import sys; sys.path.insert(0, {!r}); from probes.kernel.patience import serve; serve({})"
 
-_left: set[threading.Thread] = set()
+_lock = threading.Lock()
+_left: set[Worker] = set()
+_idle: list[Worker] = []
+_in_child = False
 
 
 class TookTooLong(OSError):
     """The call has not come back in time, or too many before it have not."""
 
 
-class _Answer(Generic[T]):
-    """What came of a call. given_up: nobody waits for it any more."""
+class Files(tuple[int, ...]):
+    """What a call gives that gives open files: their numbers here."""
 
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.result: list[T] = []
-        self.raised: BaseException | None = None
+    __slots__ = ()
 
 
 class Worker:
-    """A thread that makes calls for another one, and is left behind by the first that is late.
-
-    It has the capabilities of the thread that makes it, so it is kept no longer than a task takes.
-    """
+    """A child that makes calls, one after the other."""
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[tuple[Callable[[], Any], _Answer[Any]] | None] | None = None
-        self._thread: threading.Thread | None = None
-
-    def call(self, function: Callable[[], T], seconds: float) -> T:
-        """Returns or raises what the function does. Raises TookTooLong."""
-        answer: _Answer[T] = _Answer()
-        self._begin().put((function, answer))
-        if not answer.done.wait(seconds):
-            self._leave_behind()
-            raise TookTooLong(0, f"it took longer than {seconds:g} s")
-        if answer.raised is not None:
-            raise answer.raised
-        return answer.result[0]
-
-    def close(self) -> None:
-        if self._calls is not None:
-            self._calls.put(None)
-        self._calls = self._thread = None
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _begin(self) -> SimpleQueue[tuple[Callable[[], Any], _Answer[Any]] | None]:
-        if self._calls is None:
-            _left.difference_update([t for t in _left if not t.is_alive()])
-            if len(_left) >= MOST_LEFT:
-                raise TookTooLong(0, f"{MOST_LEFT} others have not been answered")
-            self._calls = SimpleQueue()
-            self._thread = threading.Thread(
-                target=_work, args=(self._calls,), name="patience", daemon=True
+        self.control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _CODE.format(_ROOT, theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
-            self._thread.start()
-        return self._calls
-
-    def _leave_behind(self) -> None:
-        if self._thread is not None:
-            _left.add(self._thread)
-        self.close()
-
-
-def within(seconds: float, function: Callable[[], T]) -> T:
-    """One call. Returns or raises what the function does. Raises TookTooLong."""
-    with Worker() as worker:
-        return worker.call(function, seconds)
-
-
-def _work(calls: SimpleQueue[tuple[Callable[[], Any], _Answer[Any]] | None]) -> None:
-    while (call := calls.get()) is not None:
-        function, answer = call
         try:
-            answer.result.append(function())
+            self.reaping = Task(self._process.wait)  # it may be in no hurry
+            self.control.settimeout(START)
+            if self.control.recv(1) != _READY:
+                raise OSError(0, "the child that looks at files has ended")
+        except RuntimeError as none:  # no thread to wait for its end in
+            self.end()
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from none
+        except BaseException:
+            self.end()
+            raise
+
+    def call(self, function: Callable[..., T], seconds: float, fds: Sequence[int]) -> T:
+        """Raises what the function does, TimeoutError, and EOFError where the child has gone."""
+        until = monotonic() + seconds
+        try:
+            self.control.settimeout(seconds)
+            _send(self.control, pickle.dumps(function), fds)
+            data, files = _receive(self.control, until)
+        except (BrokenPipeError, ConnectionResetError):
+            raise EOFError from None
+        given, raised = pickle.loads(data)
+        if raised is not None:
+            raise raised
+        return Files(files) if isinstance(given, Files) else given  # type: ignore[return-value]
+
+    def end(self) -> None:
+        """Nobody waits for it."""
+        self.control.close()
+        self._process.kill()
+
+
+def within(seconds: float, function: Callable[..., T], fds: Sequence[int] = ()) -> T:
+    """One call. Returns or raises what the function does, in a child: all of it is pickled.
+
+    fds: open files that the function gets, in its own numbers, as what comes after its arguments.
+    Raises TookTooLong, or OSError where no child can be had.
+    """
+    if _in_child:
+        return function(*fds)
+    while True:
+        with _lock:
+            worker = _idle.pop() if _idle else None
+        used = worker is not None
+        if worker is None:
+            _look_after_the_left()
+            worker = Worker()
+        try:
+            made = worker.call(function, seconds, fds)
+        except TimeoutError:
+            worker.end()
+            with _lock:
+                _left.add(worker)
+            raise TookTooLong(0, f"it took longer than {seconds:g} s") from None
+        except EOFError:
+            worker.end()
+            if used:
+                continue  # it had waited for long enough, and went
+            raise OSError(0, "the child that looks at files has ended") from None
         except BaseException as raised:
-            answer.raised = raised
-        answer.done.set()
-        del call, function, answer
+            _give_back(worker, whole=isinstance(raised, Exception))
+            raise
+        _give_back(worker, whole=True)
+        return made
+
+
+def rest() -> None:
+    """End all children that have nothing to do: they have the capabilities that we had."""
+    with _lock:
+        workers = _idle[:]
+        _idle.clear()
+    for worker in workers:
+        worker.end()
+
+
+def _give_back(worker: Worker, *, whole: bool) -> None:
+    if whole:
+        with _lock:
+            _idle.append(worker)
+    else:
+        worker.end()
+
+
+def _look_after_the_left() -> None:
+    with _lock:
+        _left.difference_update([w for w in _left if not w.reaping.alive])
+        if len(_left) >= MOST_LEFT:
+            raise TookTooLong(0, f"{MOST_LEFT} others have not been answered")
+
+
+# -- messages ----------------------------------------------------------------------------------
+
+
+def _send(to: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+    socket.send_fds(to, [_HEADER.pack(len(data), len(fds))], list(fds))
+    to.sendall(data)
+
+
+def _receive(of: socket.socket, until: float | None) -> tuple[bytes, list[int]]:
+    """Raises EOFError, and TimeoutError."""
+    found = array("i")
+    space = socket.CMSG_SPACE(_MOST_FDS * found.itemsize)
+    header, messages, _, _ = of.recvmsg(_HEADER.size, space, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, data in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    if len(header) < _HEADER.size:
+        raise EOFError
+    size, _ = _HEADER.unpack(header)
+    if size > _MOST_BYTES:
+        raise EOFError
+    parts = bytearray()
+    while len(parts) < size:
+        if until is not None:
+            of.settimeout(max(until - monotonic(), 0.001))
+        part = of.recv(min(size - len(parts), 1 << 20))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts), found.tolist()
+
+
+# -- the child ---------------------------------------------------------------------------------
+
+
+def serve(fd: int) -> None:
+    """Make calls until there is none for a while, or nobody is there any more."""
+    global _in_child
+    _in_child = True
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it goes with the other end
+    with socket.socket(fileno=fd) as control:
+        control.sendall(_READY)
+        while True:
+            control.settimeout(IDLE)
+            try:
+                data, fds = _receive(control, None)
+            except (EOFError, OSError):
+                return
+            given: Any = None
+            raised: BaseException | None = None
+            try:
+                given = pickle.loads(data)(*fds)
+            except Exception as e:
+                raised = e.with_traceback(None)
+            finally:
+                for each in fds:
+                    os.close(each)
+            control.settimeout(None)
+            files = given if isinstance(given, Files) else ()
+            _send(control, _pickled(given, raised), files)
+            for each in files:
+                os.close(each)
+
+
+def _pickled(given: object, raised: BaseException | None) -> bytes:
+    try:
+        data = pickle.dumps((given, raised))
+        if raised is not None:
+            pickle.loads(data)  # not every error can be made again
+    except Exception as e:
+        data = pickle.dumps((None, RuntimeError(f"{type(raised or e).__name__}: {raised or e}")))
+    return data

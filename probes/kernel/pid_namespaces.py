@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+
+from probes.kernel.threads import in_own_thread
 
 OWN = "/proc"
 _INITIAL = 0xEFFFFFFC  # PROC_PID_INIT_INO: the inode of the first PID namespace
@@ -88,9 +89,7 @@ def _hidden() -> list[str]:
     above = _mounted().count(OWN) - 1
     found: list[str] = []
     if above > 0:
-        thread = threading.Thread(target=lambda: found.extend(_uncovered(above)))
-        thread.start()
-        thread.join()
+        in_own_thread(lambda: found.extend(_uncovered(above)))
     return found
 
 

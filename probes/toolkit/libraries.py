@@ -22,9 +22,12 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from probes.attach import uprobe
 from probes.errors import ProbeError
-from probes.kernel.patience import TookTooLong, Worker
+from probes.kernel import patience
+from probes.kernel.patience import TookTooLong
 from probes.kernel.procfs import pids, started
+from probes.kernel.threads import Task, close_all
 from probes.model import Opening, Reading
 from probes.point import Uprobe, Uretprobe
 from probes.toolkit.readers import Open
@@ -48,8 +51,9 @@ MOST_BYTES = 1 << 26
 """Of one process's maps."""
 MOST_FILES, MOST_OF_USER = 256, 8
 """Files of one name that are followed at once; and those of a user other than root."""
-CLOSING = 8
-"""Files that are let go of at once: the kernel waits for each probe, up to 0.2 s."""
+CLOSING, CLOSED = (8, 64), 60.0
+"""Files that are let go of at once, as the kernel waits for each probe: where it waits for one
+after the other, and where it does not (links). And seconds for all."""
 LIBC = r"libc\.so\.6|libc-2\.\d+\.so|ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1"
 
 Identity = tuple[bytes, bytes]
@@ -71,7 +75,6 @@ Process = tuple[int, int]
 
 def loaded(
     patterns: Sequence[str],
-    worker: Worker,
     stuck: set[Process],
     processes: Iterable[Process] | None = None,
 ) -> Iterator[Loaded]:
@@ -86,7 +89,7 @@ def loaded(
         if who in stuck:
             continue
         try:
-            found, uid = worker.call(partial(_mapped, pid, lines), 2 * OF_PROCESS)
+            found, uid = patience.within(2 * OF_PROCESS, partial(_mapped, pid, lines))
         except TookTooLong:
             stuck.add(who)
             continue
@@ -172,7 +175,9 @@ class Following:
         self._stuck: set[Process] = set()
         self._seen: dict[Process, float] = {}
         """When each process was seen first."""
-        self._looking: threading.Thread | None = None
+        self._late: set[int] = set()
+        """Users whose files took too long."""
+        self._looking: Task | None = None
         self._failed: Exception | None = None
         self._left = threading.Event()
         self._next = self._next_whole = 0.0
@@ -183,12 +188,11 @@ class Following:
 
         wait: seconds for what there is to be attached. Raises what the last look ended with.
         """
-        if self._looking is None or not self._looking.is_alive():
+        if self._looking is None or not self._looking.alive:
             if monotonic() < self._next:
                 return
             # A new thread each time: it has the capabilities that this one has by now.
-            self._looking = threading.Thread(target=self._look, name="libraries", daemon=True)
-            self._looking.start()
+            self._looking = Task(self._look)
         self._looking.join(wait)
         self._close()
         failed, self._failed = self._failed, None
@@ -216,15 +220,14 @@ class Following:
     def _walk(self, pace: _Pace, processes: Iterable[Process] | None) -> None:
         """Only all processes tell what nobody has any more."""
         there: set[Key] = set()
-        with Worker() as worker:
-            for one in loaded(tuple(self._wanted), worker, self._stuck, processes):
-                key = (one.pattern, one.id)
-                there.add(key)
-                if key not in self._held and self._may(one):
-                    self._follow(key, one, worker)
-                pace.keep()
-                if self._left.is_set():
-                    return
+        for one in loaded(tuple(self._wanted), self._stuck, processes):
+            key = (one.pattern, one.id)
+            there.add(key)
+            if key not in self._held and self._may(one):
+                self._follow(key, one)
+            pace.keep()
+            if self._left.is_set():
+                return
         if processes is not None:
             return
         with self._lock:
@@ -234,15 +237,19 @@ class Following:
 
     def _may(self, one: Loaded) -> bool:
         uids = [uid for (pattern, _), uid in self._users.items() if pattern == one.pattern]
-        return len(uids) < MOST_FILES and (one.uid == 0 or uids.count(one.uid) < MOST_OF_USER)
+        return len(uids) < MOST_FILES and (
+            one.uid == 0 or (one.uid not in self._late and uids.count(one.uid) < MOST_OF_USER)
+        )
 
-    def _follow(self, key: Key, one: Loaded, worker: Worker) -> None:
+    def _follow(self, key: Key, one: Loaded) -> None:
         """It is not tried again while it is there, however it ends."""
         stack = ExitStack()
         with self._lock:
             self._held[key], self._users[key] = stack, one.uid
-        with suppress(TookTooLong):
-            worker.call(partial(self._attach, key, one.path, stack), OF_FILE)
+        begin = monotonic()
+        self._attach(key, one.path, stack)
+        if monotonic() - begin > OF_FILE:
+            self._late.add(one.uid)  # one of theirs is enough
 
     def _attach(self, key: Key, path: str, stack: ExitStack) -> None:
         made, opening = ExitStack(), self._opening
@@ -274,16 +281,7 @@ class Following:
     def _close(self) -> None:
         with self._lock:
             closing, self._let_go = self._let_go, []
-        n = min(CLOSING, len(closing))
-        threads = [
-            threading.Thread(target=_close_all, args=(closing[i::n],), daemon=True)
-            for i in range(1, n)
-        ]
-        for thread in threads:
-            thread.start()
-        _close_all(closing[:: n or 1])
-        for thread in threads:
-            thread.join()
+        close_all([stack.close for stack in closing], CLOSING[uprobe.by_link()], CLOSED)
 
     def _leave(self) -> None:
         self._left.set()
@@ -293,11 +291,6 @@ class Following:
             self._let_go += self._held.values()
             self._held.clear()
         self._close()
-
-
-def _close_all(stacks: Sequence[ExitStack]) -> None:
-    for stack in stacks:
-        stack.close()
 
 
 class _Pace:

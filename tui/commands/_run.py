@@ -14,7 +14,7 @@ from probes.errors import Denied
 from probes.model import Enforced, Hook, Sample, State
 from probes.units import printable
 from tui.session import own_usage
-from tui.terminal import leaving
+from tui.terminal import crash, leaving
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live  # bpf and netlink are not needed for `hooks`
@@ -108,6 +108,7 @@ def in_order(live: Live, running: Coroutine[None, None, int]) -> int:
 async def until_signal(running: Coroutine[None, None, int]) -> int:
     """Its exit status, or that of the signal that came first."""
     work, loop = asyncio.ensure_future(running), asyncio.get_running_loop()
+    loop.set_exception_handler(crash.unhandled)
     came: list[int] = []
 
     def cancel(status: int) -> None:

@@ -21,6 +21,7 @@ from tui.screen.actions.hosts import Hosts
 from tui.screen.help import help_lines
 from tui.table.fields import label
 from tui.table.filters import complete, reading
+from tui.terminal import leaving
 from tui.terminal.app_base import until_left
 from tui.widgets.live_table import LiveTable
 from tui.widgets.prompt import Question
@@ -65,6 +66,8 @@ class Monitor(Hosts):
         self.call_later(self._lay_out)  # when Textual has taken note of the size
 
     def on_live_table_selected(self) -> None:
+        if leaving.begun():
+            return
         self.chosen_anew()
         if self._mode == "pane":
             with self.drawing():
@@ -82,6 +85,8 @@ class Monitor(Hosts):
 
     async def on_event(self, event: Event) -> None:
         typed = isinstance(event, KeyEvent | Paste) and not event.is_forwarded
+        if typed and leaving.begun():
+            return  # what is still to be answered keeps nobody from leaving
         if typed and len(self.screen_stack) == 1:
             await self._take(event)
         elif isinstance(event, CursorPosition):

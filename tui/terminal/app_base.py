@@ -255,7 +255,9 @@ async def until_left(app: Running, *, mouse: bool) -> int:
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     """
-    soon = asyncio.get_running_loop().call_soon_threadsafe
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(crash.unhandled)
+    soon = loop.call_soon_threadsafe
 
     def leave(status: int) -> None:
         app.hurry()  # at once: the loop itself may be waiting for the terminal

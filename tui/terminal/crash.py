@@ -8,9 +8,11 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from probes.errors import as_refusal
 from probes.units import printable
+from tui.terminal import leaving, little_memory
 from tui.terminal.files import write_new
 
 _KEEP_FRAMES = 30
@@ -44,6 +46,18 @@ def sentence(error: BaseException) -> str:
     if refusal.errno:  # no memory, no thread
         return f"{refusal.why}; {where}"
     return f"an internal error ({type(error).__name__}); {where}"
+
+
+def unhandled(_loop: object, context: Mapping[str, Any]) -> None:
+    """For an event loop, of what nobody awaits: the report is written, and it goes on.
+
+    Where there was no memory, somebody may wait for what was lost.
+    """
+    error = context.get("exception")
+    if isinstance(error, MemoryError):
+        leaving.give_up(little_memory.SENTENCE)
+    elif isinstance(error, Exception) and not leaving.begun():
+        write(error)
 
 
 def write(error: BaseException, environ: Mapping[str, str] = os.environ) -> Path | None:

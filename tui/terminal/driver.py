@@ -27,12 +27,15 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Paste
 from textual.strip import Strip
 
 from tui.terminal import leaving
 
 ESCAPE_MS = 50
 """How often to look whether an Escape was the key alone."""
+MOST_WAITING, ANSWERING = 64, 0.01
+"""Keys that wait to be answered, and seconds between two looks whether there are fewer."""
 PATIENCE = 0.6
 """Seconds that a stuck terminal is waited for once we are leaving."""
 GIVE_BACK = (
@@ -177,6 +180,37 @@ class _Exit(threading.Event):
             pass  # it was not set
 
 
+class Pasted:
+    """Tells text that was pasted from what was typed, where the terminal does not say which.
+
+    So much at once nobody types: as keys it would do whatever the letters mean.
+    """
+
+    LEAST, PAUSE = 256, 0.1
+    """Characters at once; and seconds within which more of it comes."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._bracketed = False
+
+    def take(self, text: str, *, unfinished: bool) -> str | None:
+        """Such text, of which no more than the first piece; None: it was typed.
+
+        unfinished: the beginning of a sequence came before it.
+        """
+        if "\x1b" in text or unfinished or self._bracketed:
+            begin, end = text.rfind("\x1b[200~"), text.rfind("\x1b[201~")
+            if begin != end:
+                self._bracketed = begin > end
+            return None
+        now = time.monotonic()
+        goes_on = bool(text) and now <= self._until
+        if len(text) < self.LEAST and not goes_on:
+            return None
+        self._until = now + self.PAUSE
+        return "" if goes_on else text
+
+
 class Driver(LinuxDriver):
     """Textual's driver on an `Output`, which also notices when the terminal hangs up."""
 
@@ -188,6 +222,7 @@ class Driver(LinuxDriver):
         self._file = self.output  # type: ignore[assignment]  # as much of a file as is used
         self.exit_event = _Exit()
         self._up = False
+        self._pasted = Pasted()
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """The terminal's own word. (Textual believes COLUMNS and LINES, which do not resize.)"""
@@ -278,8 +313,23 @@ class Driver(LinuxDriver):
                 self._gone()
                 return
             text = decode(typed)
-            for message in (*(parser.feed(text) if text else ()), *parser.tick()):
+            pasted = self._pasted.take(text, unfinished=unfinished)
+            if pasted is not None:
+                if pasted:
+                    self.process_message(Paste(pasted))
+                continue
+            messages = (*(parser.feed(text) if text else ()), *parser.tick())
+            for number, message in enumerate(messages, 1):
                 self.process_message(message)
+                if number % MOST_WAITING == 0:
+                    self._wait_for_the_app()
+
+    def _wait_for_the_app(self) -> None:
+        """What is typed faster than it is answered waits in the terminal: else who leaves would
+        have to wait for all of it."""
+        while not self.exit_event.wait(ANSWERING):
+            if self._app._message_queue.qsize() < MOST_WAITING:
+                return
 
     def _read(self) -> bytes:
         """What was typed; nothing: nobody will ever type again."""

@@ -12,6 +12,7 @@ what they start in the background, and which scripts end it by. Of several, the 
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import fcntl
 import os
@@ -31,7 +32,9 @@ from probes.errors import as_refusal
 
 LIMIT = 2.2
 """Seconds from the wish to leave to the end of the process."""
-ORDERLY = 1.1
+LAST = 2.7
+"""Seconds to the end of the process where what outlives it is just being let go of."""
+ORDERLY = 0.9
 """Seconds after which what outlives the process is let go of, whoever else is busy."""
 TOGETHER = 0.02
 """Seconds in which signals count as one event."""
@@ -57,7 +60,7 @@ class Watch:
     status. releases: let go of what outlives the process. give_back: the terminal. stops,
     continues: before SIGTSTP stops us and after SIGCONT. wakes: after any signal, so that the
     main thread gets to its own handlers. ordered: somebody is at it already. signalled: a signal
-    was the reason.
+    was the reason. why: a sentence, where something else was.
     """
 
     def __init__(self) -> None:
@@ -69,9 +72,11 @@ class Watch:
         self.continues: list[Act] = []
         self.wakes: list[Act] = []
         self.ordered = self.signalled = False
+        self.why = ""
         self._may_stop = not _ignored(signal.SIGTSTP)
         self._began = 0.0
         self._releasing = self._stopping = False
+        self._under_way: list[Act] = []
         self._read, self._write = _pipe()
         self._modes = _Modes()
         self._turn = 0
@@ -90,6 +95,13 @@ class Watch:
     def stay(self) -> None:
         """What had begun is done, and nothing else has to be."""
         self.status, self.ordered = None, False
+
+    def give_up(self, why: str) -> None:
+        """Leave in order, since it cannot go on."""
+        if self.status is None:
+            self.why = why
+            self.begin(FAILED)
+            _each(self.leave, FAILED)
 
     def stop(self) -> None:
         """End the watch, not what it has begun."""
@@ -125,12 +137,18 @@ class Watch:
         with suppress(OSError):  # a filter on system calls
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU, signal.SIGTTIN})
         while turn == self._turn and (not self._over or self.status is not None):
-            timeout = None if self.status is None else 0.05
-            if select.select([self._read], [], [], timeout)[0]:
-                self._take(os.read(self._read, 4096))
-                _each(self.wakes)
-            if self.status is not None:
-                self._look_at_the_clock(self.status, time.monotonic() - self._began)
+            try:
+                self._look()
+            except MemoryError:  # the end is what counts: it is looked for all the same
+                time.sleep(TOGETHER)
+
+    def _look(self) -> None:
+        timeout = None if self.status is None else 0.05
+        if select.select([self._read], [], [], timeout)[0]:
+            self._take(os.read(self._read, 4096))
+            _each(self.wakes)
+        if self.status is not None:
+            self._look_at_the_clock(self.status, time.monotonic() - self._began)
 
     def _take(self, numbers: bytes) -> None:
         """Signals that come together may come in any order: to leave is before to stop."""
@@ -167,18 +185,25 @@ class Watch:
         if passed > ORDERLY and not self._releasing:
             self._releasing = True
             for release in self.releases:
-                with suppress(
-                    RuntimeError, MemoryError
-                ):  # no thread to be had: the end is what counts
-                    threading.Thread(target=release, name="release", daemon=True).start()
-        if passed > LIMIT:
+                with suppress(RuntimeError, MemoryError):  # no thread to be had
+                    _thread.start_new_thread(self._release, (release,))
+        if passed > (LAST if self._under_way else LIMIT):
             self.abandon(status)
+
+    def _release(self, release: Act) -> None:
+        self._under_way.append(release)
+        try:
+            release()
+        finally:
+            self._under_way.remove(release)
 
     def abandon(self, status: int) -> NoReturn:
         """The end, now."""
         try:
             _each(self.give_back)
             self._modes.restore()
+            if self.why:
+                _say(f"ebpftop: {self.why}")
         finally:
             os._exit(status)
 
@@ -313,9 +338,21 @@ def renew() -> None:
         _watch.renew()
 
 
+def give_up(why: str) -> None:
+    """It cannot go on: leave in order, and say why in a sentence. From any thread."""
+    if _watch is not None:
+        be_quiet()
+        _watch.give_up(why)
+
+
 def signalled() -> bool:
     """Whether a signal ends it: what is raised then comes of that."""
     return _watch is not None and _watch.signalled
+
+
+def given_up() -> bool:
+    """Whether what is raised comes of what ends it: a signal, or too little memory."""
+    return _watch is not None and (_watch.signalled or bool(_watch.why))
 
 
 def begun() -> bool:
@@ -334,13 +371,19 @@ def run(main: Callable[[], int]) -> NoReturn:
             status = main()
         except SystemExit as left:  # --help, or a signal
             status = _status(left)
+        except MemoryError:  # also where what it raised was to be said
+            watch.give_up("there is too little memory")
+            status = FAILED
         except Exception:
             # Python makes another error of a SystemExit in some places, as in __set_name__.
             if not watch.signalled:
                 raise
             status = FAILED
-        if watch.signalled and watch.status is not None:
+        if (watch.signalled or watch.why) and watch.status is not None:
             status = watch.status
+        if watch.why:
+            _say(f"ebpftop: {watch.why}")
+            watch.why = ""
     end(status)
 
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def prepare() -> None:
+    """Import what `change` takes, which on a busy host is seconds."""
+    import pyroute2.netlink.exceptions  # noqa: F401 - for later
+
+
 def change(method: str, *args: object, **what: object) -> tuple[int, str]:
     """Calls `pyroute2.IPRoute`'s method; the kernel's errno (0: done) and its own words.
 

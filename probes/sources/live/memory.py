@@ -105,14 +105,14 @@ def maps() -> int:
 
 
 def share_heaps() -> None:
-    """Let threads share two heaps, and large pieces go back to the kernel when they are freed.
+    """Let threads share one heap, and large pieces go back to the kernel when they are freed.
 
     As it is otherwise, glibc holds 30 MB back after reading 20,000 sockets. Other C libraries have
     no word for it.
     """
     option = getattr(ctypes.CDLL(None), "mallopt", None)
     if option is not None:
-        option(_M_ARENA_MAX, 2)
+        option(_M_ARENA_MAX, 1)
         option(_M_MMAP_THRESHOLD, 1 << 17)
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
-from probes.attach import persistent
+from probes.attach import persistent, slow_closing
 from probes.compile import headers
 from probes.compile.compiler import Compiler
 from probes.custom import completion
@@ -23,13 +20,14 @@ from probes.drop_rule import Rule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal
-from probes.kernel import bpf, capabilities, privilege
+from probes.kernel import bpf, capabilities, patience, privilege
 from probes.kernel.netlink import route
 from probes.ladder.attachment import Attachment, Modules
 from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status, TargetKind
 from probes.source import Host, next_tick
 from probes.sources.live import budget, memory, spending
+from probes.sources.live.workers import Workers
 from probes.toolkit.tick_cache import reading
 
 MOST_INTERFACES = 64
@@ -37,8 +35,6 @@ MOST_INTERFACES = 64
 REVIVE_SECONDS = 1.0
 """How often it is looked whether something that failed is to be attached again."""
 THREADS = 4
-PATIENCE = 10.0
-"""Seconds that a thread waits for the others to be there."""
 MOST_NOTICES = 100
 """Different sentences about what went wrong in the background, that a run tells."""
 TEND_SECONDS = 0.25
@@ -96,33 +92,25 @@ class Live:
         self._altnames: dict[str, str] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._asked: list[tuple[list[Attachment], Reads]] = []
-        self._start_threads()
+        self._make_workers()
         self._stats: int | None = None
         self._started = time.monotonic()
         self._said: set[str] = set()
 
-    def _start_threads(self) -> None:
+    def _make_workers(self) -> None:
         memory.share_heaps()
         # Climbs may block for seconds each; readers must never wait behind them. With more
         # climbers the first numbers come later: one interpreter runs them all.
-        self._climbers = ThreadPoolExecutor(THREADS, "climb")
-        self._readers = ThreadPoolExecutor(THREADS, "read")
-        self._closer = ThreadPoolExecutor(1, "close")
+        self._climbers, self._readers = Workers(THREADS), Workers(THREADS)
+        self._closer = Workers(1)
 
-    def _warm(self) -> None:
-        """Starts all threads while there is memory for them.
-
-        Where there is none, Python waits for ever for a thread that died before it had begun.
-        """
-        for pool in (self._climbers, self._readers):
-            met = threading.Barrier(THREADS)
-            try:
-                for _ in range(THREADS):
-                    pool.submit(met.wait, PATIENCE)
-            except RuntimeError:  # there is none already: nobody waits for those that cannot come
-                met.abort()
-        with suppress(RuntimeError):
-            self._closer.submit(int)
+    def _start_workers(self) -> None:
+        """All at the beginning, while there is memory for them. Raises ProbeError."""
+        try:
+            for workers in (self._climbers, self._readers, self._closer):
+                workers.start()
+        except RuntimeError as none:
+            raise as_refusal(none, "starting") from none
 
     @property
     def catalogue(self) -> Catalogue:
@@ -150,8 +138,8 @@ class Live:
     # -- starting ------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._warm()
-        await self._in_a_thread(self._prepare)
+        self._start_workers()
+        await self._climbers.run(self._prepare)
         self._spawn(self._always("the bound on memory", self._hold_memory))
         self.follow()
         self._watch_over()
@@ -165,8 +153,8 @@ class Live:
 
         Raises ProbeError where a rule to begin with cannot be enforced.
         """
-        self._warm()
-        await self._in_a_thread(self._prepare)
+        self._start_workers()
+        await self._climbers.run(self._prepare)
         self._spawn(self._always("the bound on memory", self._hold_memory))
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
@@ -204,7 +192,7 @@ class Live:
         while True:
             await asyncio.sleep(REVIVE_SECONDS)
             for attachment in [a for a in self._standing() if a.due]:
-                await self._in_a_thread(attachment.climb_again)
+                await self._climbers.run(attachment.climb_again)
 
     def shed(self) -> frozenset[int]:
         """Give up, for good, the capabilities that what stands has no use for. Returns the others.
@@ -213,12 +201,13 @@ class Live:
         now on, the compiler too, has what this thread has. Raises OSError.
         """
         self._compiler.rest()
+        patience.rest()
         for pool in (self._climbers, self._readers, self._closer):
-            pool.shutdown()
-        self._start_threads()
+            pool.close()
+        self._make_workers()
         kept = self._needed()
         capabilities.keep(kept)
-        self._warm()
+        self._start_workers()
         return kept
 
     def _needed(self) -> frozenset[int]:
@@ -240,10 +229,6 @@ class Live:
                 needed |= {privilege.NET_ADMIN} if rung.lasting else set()
         return frozenset(needed)
 
-    async def _in_a_thread(self, work: Callable[[], object]) -> None:
-        """One of ours: those of the event loop itself would not end in `shed`."""
-        await asyncio.get_running_loop().run_in_executor(self._climbers, work)
-
     def check(self) -> None:
         """Raises Gone where a hook that was asked for by name has no such target, or what else
         is known beforehand to be refused."""
@@ -254,10 +239,6 @@ class Live:
 
     def _prepare(self) -> None:
         """What comes before any attachment: sweep what a killed process left, switch stats on."""
-        with suppress(OSError):
-            ctypes.CDLL(
-                "libgcc_s.so.1"
-            )  # else glibc aborts where memory is short and a thread ends
         self.notices += persistent.sweep()
         headers.sweep()
         self._list_interfaces()
@@ -346,11 +327,8 @@ class Live:
     async def _climb(self, attachment: Attachment) -> None:
         asked = attachment.status.id in self._by_name()
         pinned = self._pins.get(attachment.hook.name)
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(
-                self._climbers, lambda: attachment.climb(pinned=pinned, asked=asked)
-            )
+            await self._climbers.run(lambda: attachment.climb(pinned=pinned, asked=asked))
         except Exception as raised:  # no thread to be had
             attachment.fail(raised)
 
@@ -396,7 +374,7 @@ class Live:
 
     async def _keep_up(self, went: Collection[int] = ()) -> None:
         """went: interfaces whose numbers may be those of others by now."""
-        loop, before = asyncio.get_running_loop(), self._list_interfaces()
+        before = self._list_interfaces()
         now = self._interfaces
         gone = before.keys() - (now.keys() - {*went})
         new = now.keys() - (before.keys() - gone)
@@ -406,7 +384,7 @@ class Live:
             del self._attachments[key]
         for (_, index), attachment in left.items():
             if index in now:  # it has a row in the same map as the one that comes
-                await loop.run_in_executor(self._climbers, attachment.detach)
+                await self._climbers.run(attachment.detach)
         for (_, index), attachment in list(self._attachments.items()):
             name = now.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:
@@ -419,9 +397,9 @@ class Live:
                 again.rest()
                 self._spawn(self._climb(again))
         there = {index: name for index, name in now.items() if index not in gone}
-        await loop.run_in_executor(self._climbers, self._rules.follow, there)
+        await self._climbers.run(partial(self._rules.follow, there))
         for attachment in left.values():
-            await loop.run_in_executor(self._climbers, attachment.detach)
+            await self._climbers.run(attachment.detach)
 
     def _attach_new(self, new: Iterable[int]) -> None:
         for index in new:
@@ -468,10 +446,9 @@ class Live:
         # Always in one order, so that what is asked once is as old in each reading as in the last.
         asked.sort(key=lambda one: one[0][0].hook.order)
         try:
-            work = asyncio.get_running_loop().run_in_executor(
-                self._readers, _read_all, [standing for standing, _ in asked]
-            )
-        except Exception as raised:  # no thread to be had
+            standing = [standing for standing, _ in asked]
+            work = self._readers.submit(partial(_read_all, standing))
+        except Exception as raised:  # no memory
             self._tell("reading", raised)
             _answer(asked, None)
         else:
@@ -489,29 +466,28 @@ class Live:
     # -- the budget ----------------------------------------------------------------------------
 
     async def _hold_memory(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            await loop.run_in_executor(self._readers, self._bound.hold)
+            await self._readers.run(self._bound.hold)
             await asyncio.sleep(memory.EVERY)
 
     async def _hold_budget(self) -> None:
         """Each window: cut what takes too much, or try again what was cut (`budget.Ledger`)."""
-        loop = asyncio.get_running_loop()
         if self._percent is None:
             return
         ledger = budget.Ledger(self._percent)
         while self._stats is not None:
-            before = await loop.run_in_executor(self._readers, spending.costs, self._standing())
+            before = await self._readers.run(self._costs)
             begin = time.monotonic()
             await asyncio.sleep(budget.WINDOW)
-            after = await loop.run_in_executor(self._readers, spending.costs, self._standing())
+            after = await self._readers.run(self._costs)
             now, there = time.monotonic(), self._standing()
             spent = spending.between(before, after, now - begin)
             done = ledger.decide(spent, now, spending.cut(there))
             if done is not None:
-                self.notices += await loop.run_in_executor(
-                    self._climbers, spending.carry_out, done, there
-                )
+                self.notices += await self._climbers.run(partial(spending.carry_out, done, there))
+
+    def _costs(self) -> spending.Costs:
+        return spending.costs(self._standing())
 
     def _standing(self) -> list[Attachment]:
         return list(self._attachments.values())
@@ -521,7 +497,7 @@ class Live:
     async def _asked_for(self, doing: str, work: Callable[[], T]) -> T:
         """Work that a person asked for, in a thread. Raises ProbeError and nothing else."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._climbers, work)
+            return await self._climbers.run(work)
         except Exception as raised:
             raise as_refusal(raised, doing) from raised
 
@@ -563,8 +539,7 @@ class Live:
         return made
 
     async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._climbers, self._rules.cautions, interface, rule)
+        found = await self._climbers.run(partial(self._rules.cautions, interface, rule))
         return found.sentences
 
     async def remove_rule(self, interface: str, rule: Rule) -> None:
@@ -593,11 +568,10 @@ class Live:
             self._rules.refuse(interface, rule, refused)
 
     async def _tend(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TEND_SECONDS)
             try:
-                await loop.run_in_executor(self._climbers, self._rules.tend)
+                await self._climbers.run(self._rules.tend)
             except Exception as raised:
                 self._tell("tending drop rules", raised)
 
@@ -605,31 +579,39 @@ class Live:
         for task in self._background:
             task.cancel()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._closer, self.close_now)
+            await self._closer.run(self.close_now)
         except RuntimeError:  # no thread to be had: here, then
             self.close_now()
-        self._closer.shutdown(wait=False)
+        self._closer.close(0.0)
 
     def close_now(self) -> None:
-        """Detaches everything, last attached first."""
+        """Detaches everything, last attached first; what would outlive us before all else."""
+        for attachment in reversed(self._standing()):
+            rung = attachment.hook.rung(attachment.status.rung or "")
+            if rung is not None and rung.lasting:
+                self._detach(attachment)
         self._compiler.close()  # what is being attached ends the sooner
-        self._climbers.shutdown(wait=True, cancel_futures=True)
+        self._climbers.close()
         try:
             self._rules.close()
         except Exception as failed:
             self._tell("ending drop rules", failed)
-        for attachment in reversed(list(self._attachments.values())):
-            try:
-                attachment.detach()
-            except Exception as failed:  # the others are still to be let go of
-                self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
-        self._readers.shutdown(wait=True, cancel_futures=True)
+        for attachment in reversed(self._standing()):
+            self._detach(attachment)
+        self._readers.close()
         if self._stats is not None:
             os.close(self._stats)
             self._stats = None
 
+    def _detach(self, attachment: Attachment) -> None:
+        try:
+            attachment.detach()
+        except Exception as failed:  # the others are still to be let go of
+            self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
+
     def release(self) -> None:
-        """Detach what would outlive the process, also while `close_now` hangs."""
+        """Detach what would outlive the process or delay its end, also while `close_now` hangs."""
+        slow_closing.hand_over()
         persistent.register().release()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.attach import uprobe
 from probes.custom import builder
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
@@ -137,3 +140,21 @@ def test_calls_of_setjmp_are_counted(attached: Attach, tmp_path: Path) -> None:
         counted = attached(hook)
         assert call() == str(CALLS)
         assert sum(r["events"] for r in values(counted) if r["comm"] == program.name) == CALLS
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["link", "event"])
+def test_a_link_and_an_event_count_the_same(
+    links: bool, attached: Attach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function and its return; what is let go of counts no more."""
+    if links and not uprobe.by_link():
+        pytest.skip("this kernel has no links for uprobes")
+    monkeypatch.setattr(uprobe, "by_link", lambda: links)
+    where = f"{libraries.own_libc()}:getaddrinfo"
+    hooks = [builder.hook(f"uprobe:{where},by=pid{how}") for how in ("", ",latency")]
+    standing = [attached(hook) for hook in hooks]
+    for _ in range(CALLS):
+        socket.getaddrinfo("127.0.0.75", 80)
+    for attachment in standing:
+        (row,) = (r for r in values(attachment) if r["pid"] == os.getpid())
+        assert row["events"] == CALLS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support.commands import NOBODY, ROOT, ebpftop, nobody_can_run
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 ONCE = ("once", "--for", "0.2", "--json")
+LAUNCHER = "from tui.launcher import main; main()"
 NO_THREADS = ("setpriv", "--reuid=54399", *NOBODY[2:])
 """A user who has no other process, so that a limit on processes is about this one."""
 
@@ -117,3 +119,18 @@ def test_few_file_descriptors_are_no_traceback(most: int) -> None:
     done = ebpftop(*ONCE, before=("prlimit", f"--nofile={most}"))
     assert "Traceback" not in done.stderr
     assert done.returncode in (0, 1)
+
+
+@pytest.mark.parametrize("megabytes", [40, 120, 170, 200, 280, 380])
+def test_little_memory_is_no_traceback(megabytes: int) -> None:
+    """Of address space: too little to begin with is a sentence, and with more there are numbers."""
+    limited = ("prlimit", f"--as={megabytes << 20}", sys.executable, "-c", LAUNCHER)
+    done = subprocess.run(
+        [*limited, *ONCE], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1), done.stderr
+    if done.returncode == 0:
+        assert json.loads(done.stdout)["hooks"]
+    else:
+        assert done.stderr.startswith("ebpftop: ")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from probes.errors import Gone, Unsupported
-from probes.kernel import elf
+from probes.kernel import elf, patience
 from probes.kernel.elf import Stacks
 from probes.toolkit.user_symbols import UserSymbols, maps
 from tests.support import elf_files as files
@@ -142,8 +142,12 @@ def test_a_huge_file_with_nothing_in_it_costs_nothing(tmp_path: Path) -> None:
 def test_a_file_that_never_comes_is_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a FUSE whose daemon does not answer: the call is in a thread that nobody waits for."""
-    monkeypatch.setattr(elf, "_opened", lambda _: time.sleep(30))
+    """As on a FUSE whose daemon does not answer: the call is in a child that nobody waits for."""
+
+    def late(seconds: float, *_: object) -> None:
+        raise patience.TookTooLong(0, f"it took longer than {seconds:g} s")
+
+    monkeypatch.setattr(patience, "within", late)
     with pytest.raises(Unsupported, match=r"cannot be read: it took longer than 0\.2 s"):
         elf.Elf(tmp_path, 0.2)
 

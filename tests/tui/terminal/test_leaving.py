@@ -312,3 +312,41 @@ def test_a_command_can_be_stopped_and_goes_on() -> None:
     child.send_signal(signal.SIGTERM)
     assert said(child) == "closed\n"
     assert child.returncode == 143
+
+
+SHORT = """
+import asyncio, sys, threading, time
+from probes.sources.live.source import Live
+from tui import cli
+from tui.commands import _run, once
+from tui.terminal import leaving
+def none(*_):
+    raise MemoryError
+async def watch(live):
+    {lost}
+    await asyncio.Event().wait()  # of what was lost
+async def nothing(self): pass
+Live.attach_all = Live.close = nothing
+once.run = lambda arguments: _run.batch(Live(), watch)
+sys.argv[1:] = ["once"]
+leaving.run(cli.main)
+"""
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "asyncio.get_running_loop().call_soon(none)",
+        "threading.Thread(target=none).start()",
+        "import _thread; _thread.start_new_thread(none, ())",
+        "none()",
+    ],
+    ids=["loop", "thread", "bare-thread", "command"],
+)
+def test_what_is_lost_for_want_of_memory_is_not_waited_for(lost: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT.format(lost=lost)],
+        cwd=ROOT, capture_output=True, text=True, timeout=SOON, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "ebpftop: there is too little memory to go on\n"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.terminals import ALTERNATE, BACK, Terminal, restored, terminal
+from tui.terminal.driver import Pasted
 
 DEMO = """
 from probes.sources.demo.source import Demo
@@ -266,3 +267,24 @@ def test_the_command_takes_the_settings(
         os.write(child.fd, b"q")
         assert child.leave() == 0
     assert (folder / "settings.toml").read_text() == written
+
+
+def test_what_is_pasted_without_brackets_is_told_from_what_is_typed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    pasted = Pasted()
+
+    def take(text: str, *, unfinished: bool = False) -> str | None:
+        return pasted.take(text, unfinished=unfinished)
+
+    assert take("q") is None
+    assert take("x" * 4095) == "x" * 4095
+    assert take("x" * 4095) == take("rest") == ""  # of which no more than the beginning is taken
+    now[0] += 1
+    assert take("q") is None
+    assert take("\x1b[B" * 500) is None  # keys that are held down
+    assert take("\x1b[200~" + "x" * 4000) is take("x" * 4000) is take("x\x1b[201~") is None
+    assert take("x" * 4000, unfinished=True) is None
+    assert take("x" * 4000) == "x" * 4000

@@ -1,0 +1,93 @@
+"""Threads where memory may be short: starting one never waits for ever.
+
+threading.Thread.start waits for the new thread to say that it is there. Where memory ends before
+it can, it never does.
+"""
+
+from __future__ import annotations
+
+import _thread
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+BEGINNING = 5.0
+"""Seconds after which a thread that has not begun never will."""
+
+
+class Task:
+    """A function in a daemon thread of its own. Raises RuntimeError where none can be had."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
+        self._over = _thread.allocate_lock()
+        self._over.acquire()
+        self._begun, self._since = False, time.monotonic()
+        _thread.start_new_thread(self._run, ())
+
+    def _run(self) -> None:
+        self._begun = True
+        try:
+            self._function()
+        finally:
+            self._over.release()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended, and may yet begin."""
+        begins = self._begun or time.monotonic() < self._since + BEGINNING
+        return self._over.locked() and begins
+
+    def join(self, seconds: float) -> bool:
+        """Wait for its end, so long at most. Returns whether it has ended."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and self.alive:
+            if self._over.acquire(timeout=left if self._begun else min(left, 0.05)):
+                self._over.release()
+        return not self.alive
+
+
+def in_own_thread(function: Callable[[], T]) -> T:
+    """What it gives or raises, of a thread that ends with it: it may change what a thread has."""
+    answers: list[T] = []
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            answers.append(function())
+        except BaseException as e:  # goes on in who asked
+            raised.append(e)
+
+    task = Task(work)
+    while not task.join(BEGINNING):
+        pass
+    if raised:
+        raise raised[0]
+    if not answers:
+        raise MemoryError
+    return answers[0]
+
+
+def close_all(closes: Sequence[Callable[[], object]], at_once: int, seconds: float) -> None:
+    """Call them all, so many at a time, and wait so long at most."""
+    waiting = SimpleQueue[Callable[[], object]]()
+    for close in closes:
+        waiting.put(close)
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                waiting.get_nowait()()
+
+    tasks: list[Task] = []
+    with suppress(RuntimeError):
+        for _ in range(min(at_once, len(closes))):
+            tasks.append(Task(work))  # noqa: PERF401 - keep those that started
+    if not tasks:
+        work()
+    end = time.monotonic() + seconds
+    for task in tasks:
+        task.join(max(end - time.monotonic(), 0.001))

@@ -1,0 +1,124 @@
+"""Threads that work for an event loop, of which no answer is lost where memory is short.
+
+ThreadPoolExecutor loses what a call gave where there is no memory to say so: whoever awaits it
+waits for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from probes.kernel.threads import BEGINNING, Task
+
+T = TypeVar("T")
+RETRY = 0.02
+"""Seconds between two attempts to give an answer that there is no memory for."""
+
+
+class _Call(Generic[T]):
+    """What is to be done, and who awaits it in which loop."""
+
+    __slots__ = ("function", "future", "loop", "raised", "result")
+
+    def __init__(self, function: Callable[[], T], loop: asyncio.AbstractEventLoop) -> None:
+        self.function, self.loop = function, loop
+        self.future: asyncio.Future[T] = loop.create_future()
+        self.result: list[T] = []
+        self.raised: BaseException | None = None
+
+    def answer(self) -> None:
+        """In the loop."""
+        if self.future.done():
+            return  # nobody waits for it any more
+        if self.result:
+            self.future.set_result(self.result[0])
+        elif self.raised is None:
+            self.future.cancel()  # it was not even begun
+        elif isinstance(self.raised, StopIteration):  # which no future takes
+            self.future.set_exception(RuntimeError("StopIteration"))
+        else:
+            self.future.set_exception(self.raised)
+
+
+class Workers:
+    """Threads that work for an event loop: so many, from the first call on, or from `start`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
+        self._tasks: list[Task] = []
+        self._there: SimpleQueue[None] = SimpleQueue()
+        self._closed = False
+
+    def start(self) -> None:
+        """As many as can be had. Raises RuntimeError where not one can."""
+        with suppress(RuntimeError):
+            for _ in range(self._most):
+                self._tasks.append(Task(self._work))
+        there = 0
+        with suppress(Empty):
+            while there < len(self._tasks):
+                self._there.get(timeout=BEGINNING)
+                there += 1
+        if not there:
+            self._tasks.clear()
+            raise RuntimeError("can't start new thread")
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """What the function gives or raises. Raises RuntimeError where no thread can be had."""
+        return await self.submit(function)
+
+    def submit(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """The same, as a future."""
+        if self._closed:
+            raise RuntimeError("closed")
+        if not self._tasks:
+            self.start()
+        call = _Call(function, asyncio.get_running_loop())
+        self._calls.put(call)
+        return call.future
+
+    def close(self, seconds: float | None = None) -> None:
+        """Cancel what has not begun; wait for what has, so long at most."""
+        self._closed = True
+        with suppress(Empty):
+            while True:
+                if (call := self._calls.get_nowait()) is not None:
+                    _give(call)
+        for _ in self._tasks:
+            self._calls.put(None)
+        for task in self._tasks:
+            while not task.join(BEGINNING if seconds is None else seconds) and seconds is None:
+                pass
+
+    def _work(self) -> None:
+        self._there.put(None)
+        call: _Call[Any] | None = None
+        while True:
+            try:
+                call = self._calls.get()
+                if call is None:
+                    return
+                call.result.append(call.function())
+            except BaseException as raised:
+                if call is not None:
+                    call.raised = raised
+            _give(call)
+            call = None
+
+
+def _give(call: _Call[Any] | None) -> None:
+    """Say in its loop what came of it, for as long as there is no memory for that."""
+    while call is not None:
+        try:
+            call.loop.call_soon_threadsafe(call.answer)
+            return
+        except MemoryError:
+            time.sleep(RETRY)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits

@@ -1,0 +1,77 @@
+"""Files that never answer: whoever looks at one cannot be ended, and so that is not us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from probes.kernel import elf, patience
+from probes.toolkit.libraries import own_libc
+from tests.support import fuse
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+HURRIED = (
+    "from probes.kernel import elf\n"
+    "from probes.toolkit import libraries\n"
+    "elf.read.__defaults__, libraries.FIRST = (0.3,), 0.3\n"
+    "from tui.launcher import main\n"
+    "main()"
+)
+
+
+@pytest.fixture(scope="module")
+def silent() -> Iterator[str]:
+    if not Path("/dev/fuse").exists():
+        pytest.skip("no FUSE here")
+    with fuse.silent(Path(own_libc())) as path:
+        yield path
+
+
+def test_a_look_at_one_is_left_behind_and_the_others_go_on(silent: str) -> None:
+    with pytest.raises(patience.TookTooLong):
+        patience.within(0.2, partial(os.stat, silent))
+    with pytest.raises(Exception, match="it took longer than"):
+        elf.read(silent, 0.2)
+    assert elf.read(own_libc()).named("getaddrinfo")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("stream", "--hook", "dns"), ("stream", "--hook", "dns", "--hook", "uprobe:{}:malloc")],
+    ids=["library", "uprobe"],
+)
+def test_the_program_ends_all_the_same(silent: str, words: tuple[str, ...]) -> None:
+    command = [word.format(silent) for word in words]
+    with subprocess.Popen(
+        [sys.executable, "-c", HURRIED, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline()
+        deadline = time.monotonic() + 10
+        while not _stuck() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert _stuck(), "nobody has looked at it"
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert b"Traceback" not in said
+
+
+def _stuck() -> list[str]:
+    """Processes that wait for an answer."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if "request_wait_answer" in (folder / "wchan").read_text():
+                found.append(folder.name)
+        except OSError:
+            continue
+    return found

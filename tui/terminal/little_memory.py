@@ -1,0 +1,33 @@
+"""Little memory: what it breaks ends the program in order, and nothing is waited for for ever.
+
+What fails for want of memory in code that expects it is a refusal and is tried again. Elsewhere, in
+an event loop or in a thread's own machinery, something has been lost that somebody may wait for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from contextlib import suppress
+
+from tui.terminal import leaving
+
+SENTENCE = "there is too little memory to go on"
+_M_ARENA_MAX = -8  # malloc.h of glibc
+
+
+def prepare() -> None:
+    """Before threads are started: take no more address space than is used.
+
+    glibc gives each thread 64 MB of it to allocate from, and it ends the process where a thread
+    ends and there is no memory to load libgcc_s with. Other C libraries do neither.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        ctypes.CDLL("libgcc_s.so.1")
+
+
+def unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """For sys.unraisablehook. Other mistakes end nothing, and nobody there can mend them."""
+    if isinstance(lost.exc_value, MemoryError) or lost.exc_type is MemoryError:
+        leaving.give_up(SENTENCE)
