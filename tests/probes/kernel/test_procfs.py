@@ -110,7 +110,7 @@ def test_what_others_lose_by_ending_hides_nobody_s_growth(monkeypatch: pytest.Mo
     now: dict[int, tuple[int, int]] = {}
     monkeypatch.setattr(procfs, "pids", lambda: sorted(now))
     monkeypatch.setattr(procfs, "_io", now.get)
-    monkeypatch.setattr(procfs, "_parent", parents.__getitem__)
+    monkeypatch.setattr(procfs, "parent", parents.__getitem__)
     calls = procfs.FileCalls()
 
     def read(**changed: tuple[int, int] | None) -> list[int]:

@@ -221,9 +221,8 @@ def test_a_program_that_starts_is_no_incident(
     errno: str, errors: float, unusual: bool, mark: str
 ) -> None:
     """More calls with their usual share of errors are only unusual; much that fails is wrong."""
-    row = SnapshotRow(
-        ("openat",), {"syscall": "openat", "top_errno": errno}, {"calls": 100.0, "errors": errors}
-    )
+    values = {"syscall": "openat", "top_errno": errno, "top_share": 100.0}
+    row = SnapshotRow(("openat",), values, {"calls": 100.0, "errors": errors})
     verdict = Verdict(100.0, errors, 1.0) if unusual else CALM
     assert syscalls._mark(row, verdict) == mark
 
