@@ -11,7 +11,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,9 +76,13 @@ class Terminal:
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
     def until_state(self, state: str) -> None:
+        self.until(lambda: self.state() == state)
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Read on until it holds. Fails when it does not in time."""
         limit = time.monotonic() + PATIENCE
-        while self.state() != state:
-            assert time.monotonic() < limit, f"it is {self.state()}, not {state}"
+        while not holds():
+            assert time.monotonic() < limit, f"it did not come to that; it is {self.state()}"
             self.take()
 
     def close(self) -> None:

@@ -79,10 +79,10 @@ async def test_a_slow_link_loses_moments_but_no_log_entry(monkeypatch: pytest.Mo
     demo = Demo(interval=0.05, begin=50)
     async with _served(demo) as (listener, _):
         listener.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.sleep(4)
+        await asyncio.sleep(1.5)
         listener.reader._transport.resume_reading()  # type: ignore[attr-defined]
         reading = asyncio.create_task(listener.moments())
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.3)
         listener.writer.close()
         moments = await reading
     got, times, before = [], [], None

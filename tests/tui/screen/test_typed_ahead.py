@@ -36,7 +36,7 @@ def _screen(child: Terminal) -> str:
     return screen.text()
 
 
-def _settle(child: Terminal, seconds: float = 1.0) -> None:
+def _settle(child: Terminal, seconds: float = 0.5) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         child.take()

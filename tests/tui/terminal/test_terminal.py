@@ -160,9 +160,9 @@ def test_a_terminal_that_takes_nothing_costs_no_cpu(tmp_path: Path) -> None:
     """Minutes of a stalled connection: it waits. When it goes on, the screen is the latest."""
     with terminal(DEMO.replace("Demo(", "Demo(interval=0.1,"), tmp_path, size=(200, 50)) as child:
         child.read_until(b"SOCKET_RCVBUFF")
-        time.sleep(2)  # until the pseudo-terminal's buffer is full
+        time.sleep(1)  # until the pseudo-terminal's buffer is full
         before, begin = _cpu(child), time.monotonic()
-        time.sleep(2)
+        time.sleep(1)
         assert _cpu(child) - before < (time.monotonic() - begin) / 2, "it spins"
         child.output = b""
         child.read_until(b"CPU")
