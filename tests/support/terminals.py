@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pty
 import select
 import signal
 import struct
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.warm import ROOT, Started, start
+
 ALTERNATE, BACK, CURSOR = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25h"
 PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured here
 
@@ -23,8 +22,8 @@ PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured here
 class Terminal:
     """A child on a pseudo-terminal of its own, and everything it wrote."""
 
-    def __init__(self, pid: int, fd: int) -> None:
-        self.pid, self.fd, self.output = pid, fd, b""
+    def __init__(self, child: Started, fd: int) -> None:
+        self._child, self.pid, self.fd, self.output = child, child.pid, fd, b""
         self.status: int | None = None
 
     def read_until(self, wanted: bytes) -> None:
@@ -43,9 +42,7 @@ class Terminal:
                 self.take()
             else:
                 time.sleep(0.05)
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
+            self.status = self._child.status()
         while read and self.take():
             pass  # a terminal gives 4 kB at a time
         assert b"\x1b[-" not in self.output, "it drew above the screen"
@@ -72,8 +69,11 @@ class Terminal:
             os.kill(self.pid, signal.Signals[f"SIG{name}"])
 
     def state(self) -> str:
-        """As ps has it: R, S, T..."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        """As ps has it: R, S, T...; "" where it has gone."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return ""
 
     def until_state(self, state: str) -> None:
         self.until(lambda: self.state() == state)
@@ -84,6 +84,12 @@ class Terminal:
         while not holds():
             assert time.monotonic() < limit, f"it did not come to that; it is {self.state()}"
             self.take()
+
+    def end(self) -> None:
+        """Kill it, if it still runs, and wait for it."""
+        if self.state() not in ("Z", ""):
+            os.kill(self.pid, signal.SIGKILL)
+        self.status = self._child.status(wait=True)
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -96,24 +102,16 @@ def terminal(
     code: str, state: Path, *, nohup: bool = False, size: tuple[int, int] = (80, 24), **env: str
 ) -> Iterator[Terminal]:
     """Python code on a terminal; killed at the end if it still runs. state: its XDG_STATE_HOME."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(size), 0, 0))
-        os.chdir(ROOT)
-        os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
-        os.environ["XDG_STATE_HOME"] = str(state)
-        os.environ |= env
-        if nohup:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        os.execv(sys.executable, [sys.executable, "-c", code])
-    child = Terminal(pid, fd)
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(size), 0, 0))
+    env = {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(state), **env}
+    child = Terminal(start(code, (theirs, theirs, theirs), tty=True, nohup=nohup, **env), ours)
+    os.close(theirs)
     try:
         yield child
     finally:
         child.close()
-        if child.status is None:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        child.end()
 
 
 def restored(child: Terminal) -> bool:

@@ -12,7 +12,9 @@ import pytest
 
 from probes.hooks import catalogue
 from probes.model import Reach
-from tests.support.commands import COMMAND, ROOT, ebpftop, in_terminal
+from tests.support import commands
+from tests.support.commands import COMMAND, ROOT, in_terminal
+from tests.support.warm import ebpftop
 
 
 @pytest.mark.parametrize("command", [[], ["once"], ["stream"], ["doctor"], ["hooks"], ["demo"]])
@@ -114,7 +116,7 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 
 
 def test_what_the_terminal_s_encoding_lacks_is_no_error() -> None:
-    done = ebpftop("hooks", PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
+    done = commands.ebpftop("hooks", PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
     assert done.returncode == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.commands import ebpftop
+from tests.support.warm import ebpftop
 from tui import cli
 from tui.commands import MONITOR
 from tui.commands._run import UsageError

@@ -17,8 +17,9 @@ from probes.hooks import catalogue
 from probes.model import HookId, Sample
 from probes.recording.tape import Tape
 from probes.sources.replay import Replay
-from tests.support.commands import COMMAND, ROOT, ebpftop, in_terminal
+from tests.support.commands import COMMAND, ROOT, in_terminal
 from tests.support.recordings import HOST, demo_ticks, record
+from tests.support.warm import ebpftop
 from tui.output.document import document
 from tui.output.formats import Shown, printer
 

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 
 from probes.hooks import catalogue
-from tests.support.commands import ROOT, ebpftop
 from tests.support.recordings import demo_ticks, record
+from tests.support.warm import ROOT, ebpftop
 from tui.output.schema import schema
 
 SCHEMA = ROOT / "docs" / "format.schema.json"
