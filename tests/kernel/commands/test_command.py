@@ -117,14 +117,15 @@ def test_the_funnel_says_where_an_interface_lost_packets() -> None:
     assert {"v0", "v1"} <= names
     assert not names & {"w0", "w1"}
     (told,) = [f for f in second["funnel"] if f["interface"] == "v0"]
-    assert list(told) == ["interface", "stages"]
+    assert list(told) == ["interface", "unit", "stages"]
     stages = {s["stage"]: s for s in told["stages"]}
     assert list(stages) == [
         "nic", "xdp", "tc-ingress", "stack", "socket", "tc-egress", "qdisc", "wire",
     ]  # fmt: skip
     for stage in stages.values():
         lost = ["lost", "lost_per_s", "ordinary", "ordinary_per_s"]
-        assert list(stage) == ["stage", "in", "in_per_s", *lost, "why"]
+        came = ["in", "in_per_s", "segments", "segments_per_s"]
+        assert list(stage) == ["stage", *came, *lost, "why"]
         assert stage["lost"] == (25 if stage["stage"] == "stack" else 0)
         assert bool(stage["why"]) is bool(stage["lost"])
     assert stages["nic"]["in"] == stages["xdp"]["in"] == stages["stack"]["in"] == 25
