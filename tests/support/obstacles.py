@@ -43,6 +43,7 @@ class Others:
     """No point, but as good as one to miss: others' programs by their ids (CAP_SYS_ADMIN)."""
 
 
+LINUX = tuple(map(int, os.uname().release.split(".")[:2]))
 Kinds = tuple[type[Any], ...]
 Words = tuple[str, ...]
 XDP_TC: Kinds = (XdpLink, XdpNetlink, TcxLink, Clsact)
@@ -55,6 +56,9 @@ OPENED: Kinds = (*PERF, *UPROBES, Samples)
 """What perf_event_open gives."""
 LINKS: Kinds = (XdpLink, TcxLink, CgroupLink, SkMsgLink)
 TRACING: Kinds = (*THROUGH_RAW, *OPENED)
+PERF_UPROBES: Kinds = () if LINUX >= (6, 6) else UPROBES
+"""Those that perf_event_open gives: newer kernels have links for them."""
+WITHOUT_PERF: Kinds = (*THROUGH_RAW, *PERF, *PERF_UPROBES, Samples)
 LASTING: Kinds = (XdpNetlink, Clsact, CgroupAttach)
 ANY: Kinds = (*XDP_TC, *CGROUP, *TRACING, PacketSocket)
 
@@ -338,7 +342,7 @@ SITUATIONS = (
     Situation(
         "no raw tracepoints, no perf",
         _refused("bpf:17=EINVAL", "perf_event_open=EPERM"),
-        lacks=TRACING,
+        lacks=WITHOUT_PERF,
         says={OPENED: _FILTERED},
     ),
     Situation(
@@ -350,9 +354,9 @@ SITUATIONS = (
     Situation(
         "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         _user("bpf", "perfmon", "net_admin"),
-        lacks=(Others, Tracepoint, PacketSocket, *UPROBES, *LASTING),
+        lacks=(Others, Tracepoint, PacketSocket, *PERF_UPROBES, *LASTING),
         says={
-            (Others, *UPROBES): _BY_ID,
+            (Others, *PERF_UPROBES): _BY_ID,
             (Tracepoint,): _UNREADABLE,
             (PacketSocket,): ("CAP_NET_RAW",),
             LASTING: ("root",),
