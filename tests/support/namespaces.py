@@ -98,6 +98,8 @@ def await_running(interface: str, *, running: bool = True) -> None:
     """Waits for the kernel's link watcher: until it has run, frames go nowhere."""
     for _ in range(1000):
         if bool(_flags(interface) & _IFF_RUNNING) is running:
+            if running:  # the queue is there a moment later: under the same lock, which this takes
+                _up(interface)
             return
         time.sleep(0.01)
     raise AssertionError(f"{interface} does not become {'up' if running else 'down'}")
