@@ -16,6 +16,9 @@ from errno import ENOBUFS
 from pathlib import Path
 from typing import Any
 
+from probes.kernel.netlink import socket as nlsocket
+from probes.kernel.netlink.socket import attributes, text
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914  # include/uapi/linux/{sockios,if}.h
@@ -95,14 +98,28 @@ def pair() -> Iterator[str]:
 
 
 def await_running(interface: str, *, running: bool = True) -> None:
-    """Waits for the kernel's link watcher: until it has run, frames go nowhere."""
-    for _ in range(1000):
-        if bool(_flags(interface) & _IFF_RUNNING) is running:
-            if running:  # the queue is there a moment later: under the same lock, which this takes
+    """Waits for the kernel's link watcher: until it has run, frames go nowhere.
+
+    Before its first run the state is unknown, which counts as running; of some devices it stays so.
+    """
+    for attempt in range(1000):
+        known = attempt > 30 or _has_a_state(interface)
+        if known and bool(_flags(interface) & _IFF_RUNNING) is running:
+            if running:  # its queue is begun a moment later, under the lock that this takes
                 _up(interface)
             return
         time.sleep(0.01)
     raise AssertionError(f"{interface} does not become {'up' if running else 'down'}")
+
+
+def _has_a_state(interface: str) -> bool:
+    """Whether its IFLA_OPERSTATE is other than unknown."""
+
+    def state(data: bytes, start: int, end: int) -> tuple[str, int]:
+        found = {kind: (first, last) for kind, first, last in attributes(data, start + 16, end)}
+        return text(data, *found[3]), data[found[16][0]]
+
+    return dict(nlsocket.dump(nlsocket.ROUTE, 18, bytes(16), state))[interface] != 0
 
 
 def _up(interface: str) -> None:
