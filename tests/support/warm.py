@@ -8,6 +8,7 @@ does; the keeper tells its status. `python -m tests.support.warm FD` is that pro
 from __future__ import annotations
 
 import atexit
+import ctypes
 import fcntl
 import gc
 import json
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+NETNS = Path("/proc/thread-self/ns/net")
 MOST = 1 << 20
 """Bytes of a request."""
 
@@ -53,7 +55,8 @@ def start(
     ours, theirs = os.pipe()
     asked = {"code": code, "env": {**os.environ, **env}, "tty": tty, "nohup": nohup}
     server = _server()
-    socket.send_fds(server, [json.dumps(asked).encode()], [*fds, theirs])
+    with NETNS.open() as namespace:
+        socket.send_fds(server, [json.dumps(asked).encode()], [*fds, theirs, namespace.fileno()])
     os.close(theirs)
     return Started(int(server.recv(16)), ours)
 
@@ -92,18 +95,19 @@ def _server() -> socket.socket:
 def _serve(server: socket.socket) -> str:
     """Fork for each request; in a child, returns the code that it is to run."""
     while True:
-        octets, fds, _, _ = socket.recv_fds(server, MOST, 4)
+        octets, fds, _, _ = socket.recv_fds(server, MOST, 5)
         if not octets:
             os._exit(0)
         pid = os.fork()
         if not pid:
             asked = json.loads(octets)
-            *streams, told = fds
+            *streams, told, namespace = fds
             child = os.fork()
             if child:
                 _keep(server, child, told)
             server.close()
             os.close(told)
+            _enter(namespace)
             _become(asked, streams)
             code: str = asked["code"]
             return code
@@ -122,6 +126,14 @@ def _keep(server: socket.socket, child: int, told: int) -> None:
     _, status = os.waitpid(child, 0)
     os.write(told, str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
+
+
+def _enter(namespace: int) -> None:
+    """That network namespace, where it is another: a test may have one of its own."""
+    same = os.fstat(namespace).st_ino == NETNS.stat().st_ino
+    if not same and ctypes.CDLL(None, use_errno=True).setns(namespace, 0):
+        raise OSError(ctypes.get_errno(), "setns")
+    os.close(namespace)
 
 
 def _become(asked: dict[str, Any], streams: list[int]) -> None:
