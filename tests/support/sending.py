@@ -134,10 +134,10 @@ def restarted(seconds: float = 0.05) -> tuple[dict[str, int], dict[str, int]]:
             except BlockingIOError:
                 filled["failed"] += 1
         with calls.alarms(restart=True):
-            assert s.send(DATA) == len(DATA)
+            sent = s.send(DATA)  # a part, where there was room for one before a signal came
         s.shutdown(socket.SHUT_RDWR)
         os.waitpid(reader, 0)
-    return filled, {"bytes": len(DATA), "sends": 1}
+    return filled, {"bytes": sent, "sends": 1}
 
 
 def _encrypts(stack: ExitStack) -> socket.socket | None:
