@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import Rule
 from probes.errors import Denied
-from probes.model import Enforced, Hook, Sample, State
+from probes.model import Enforced, Hook, HookId, Sample, State
 from probes.units import printable
 from tui.session import own_usage
 from tui.terminal import crash, leaving
@@ -138,14 +139,13 @@ def say(sentences: Iterable[str], who: str = "ebpftop: ") -> None:
         print(f"{who}{printable(sentence)}", file=sys.stderr)
 
 
-def verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
+def verdict(live: Live, arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
     """1 when a hook or a rung that was asked for by name does not stand (any more); says why."""
     named = {id.hook for id in arguments.hooks or ()} | {hook for hook, _ in arguments.rungs}
     statuses = [s.status for s in samples]
     fallen = (State.FAILED, State.DETACHED)
     failed = [s for s in statuses if s.id.hook in named and s.state in fallen]
-    there = {s.id.hook for s in statuses}
-    gone = [id for id in arguments.hooks or () if id.hook not in there]
+    gone = _gone(list(map(live.named, arguments.hooks or ())), [s.id for s in statuses])
     say(f"{id} is not attached any more: there is no {id.target}" for id in gone)
     for status in failed:
         if status.state is State.DETACHED:
@@ -157,3 +157,9 @@ def verdict(arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
                 file=sys.stderr,
             )
     return NOT_ATTACHED if failed or gone else DONE
+
+
+def _gone(asked: Sequence[HookId], there: Sequence[HookId]) -> list[HookId]:
+    """What was asked for and is not there; under another name (renamed meanwhile) it is."""
+    wanted, found = (Counter(id.hook for id in {*ids}) for ids in (asked, there))
+    return [id for id in asked if id not in there and found[id.hook] < wanted[id.hook]]

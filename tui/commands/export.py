@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     async def watch(live: Live) -> int:
         samples = await live.read()
-        if status := verdict(arguments, samples):
+        if status := verdict(live, arguments, samples):
             return status
         live.shed()
         leaving.renew()

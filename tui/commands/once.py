@@ -55,6 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         hooks = asked(arguments, live.catalogue)
         show = printer(arguments.format, hooks, several=False, hits=hits)
         print(show(shown))
-        return verdict(arguments, after)
+        return verdict(live, arguments, after)
 
     return batch(make_live(arguments), watch)

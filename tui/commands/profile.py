@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
                 _write(arguments.svg, picture, force=arguments.force)
             else:
                 print(profiles.text(profile, arguments.seconds))
-        return verdict(arguments, [sample])
+        return verdict(live, arguments, [sample])
 
     return batch(make_live(arguments), watch)
 

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         return NOT_ATTACHED
 
     async def watch(live: Live) -> int:
-        return verdict(arguments, await _write(live, file, arguments.seconds))
+        return verdict(live, arguments, await _write(live, file, arguments.seconds))
 
     try:
         return batch(live, watch)

@@ -46,6 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
             left = None if left is None else left - 1
             if left != 0:
                 await asyncio.sleep(live.until_next())
-        return verdict(arguments, samples)
+        return verdict(live, arguments, samples)
 
     return batch(make_live(arguments), watch)

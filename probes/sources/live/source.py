@@ -296,15 +296,14 @@ class Live:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
+    def named(self, id: HookId) -> HookId:
+        """A hook on an interface's other name, by its own; as it is where that is not known."""
+        return id._replace(target=self._altnames.get(id.target or "", id.target))
+
     def _by_name(self) -> tuple[HookId, ...]:
-        """What a person asked for at the start; by the name too that an interface has now."""
+        """What a person asked for at the start; by the interface's own name, too."""
         asked = *(self._wanted or ()), *self._also
-        named = [
-            id._replace(target=self._altnames[id.target])
-            for id in asked
-            if id.target in self._altnames
-        ]
-        return *asked, *named
+        return *asked, *map(self.named, asked)
 
     def _interfaces_named(self) -> set[str]:
         """Those that a person wants hooks on."""

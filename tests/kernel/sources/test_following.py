@@ -157,14 +157,24 @@ def test_another_name_is_taken_on_the_command_line() -> None:
     assert ebpftop("once", "--for", "0", "--hook", "tc-ingress@nobody").returncode == 1
 
 
-def test_a_stream_fails_where_what_was_named_is_not_there_in_the_end() -> None:
+@pytest.mark.parametrize("beside", [(), ("--hook", "tc-ingress@w1")], ids=["alone", "of two"])
+def test_a_stream_fails_where_what_was_named_is_not_there_in_the_end(
+    beside: tuple[str, ...],
+) -> None:
     veth()
-    command = [*COMMAND, "stream", "--interval", "0.1", "--count", "8", "--hook", "tc-ingress@v0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+    veth("w0", "w1")
+    command = [*COMMAND, "stream", "--interval", "0.1", "--count", "30", "--hook", "tc-ingress@v0"]
+    with subprocess.Popen(
+        [*command, *beside], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdout is not None
         first = json.loads(child.stdout.readline())
         run("ip", "link", "del", "v0")
         last = json.loads(child.stdout.readlines()[-1])
-    assert [hook["target"] for hook in first["hooks"]] == ["v0"]
-    assert last["hooks"] == []
+        assert child.stderr is not None
+        said = child.stderr.read()
+    names = [name.partition("@")[2] for name in beside[1:]]
+    assert [hook["target"] for hook in first["hooks"]] == ["v0", *names]
+    assert [hook["target"] for hook in last["hooks"]] == names
+    assert "tc-ingress@v0 is not attached any more: there is no v0" in said
     assert child.returncode == 1
