@@ -87,9 +87,10 @@ class Terminal:
 
     def end(self) -> None:
         """Kill it, if it still runs, and wait for it."""
-        if self.state() not in ("Z", ""):
+        self.status = self._child.status()
+        if self.status is None:
             os.kill(self.pid, signal.SIGKILL)
-        self.status = self._child.status(wait=True)
+            self.status = self._child.status(wait=True)
 
     def close(self) -> None:
         if self.fd >= 0:

@@ -44,6 +44,7 @@ class Started:
             except BlockingIOError:
                 return None
             os.close(self._told)
+            assert status, "its keeper has ended"
             self._status = int(status)
         return self._status
 
@@ -94,12 +95,14 @@ def _server() -> socket.socket:
 
 def _serve(server: socket.socket) -> str:
     """Fork for each request; in a child, returns the code that it is to run."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers end when they like
     while True:
         octets, fds, _, _ = socket.recv_fds(server, MOST, 5)
         if not octets:
             os._exit(0)
         pid = os.fork()
         if not pid:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             asked = json.loads(octets)
             *streams, told, namespace = fds
             child = os.fork()
@@ -113,12 +116,9 @@ def _serve(server: socket.socket) -> str:
             return code
         for fd in fds:
             os.close(fd)
-        os.waitpid(pid, os.WNOHANG)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers end when they like
 
 
 def _keep(server: socket.socket, child: int, told: int) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     server.send(str(child).encode())
     server.close()
     for fd in range(3):
@@ -137,7 +137,6 @@ def _enter(namespace: int) -> None:
 
 
 def _become(asked: dict[str, Any], streams: list[int]) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     for place, fd in enumerate(streams):
         os.dup2(fd, place)
@@ -160,4 +159,5 @@ if __name__ == "__main__":
 
     gc.collect()
     gc.freeze()
-    exec(compile(_serve(socket.socket(fileno=int(sys.argv[1]))), "<string>", "exec"))
+    code = _serve(socket.socket(fileno=int(sys.argv[1])))
+    exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})

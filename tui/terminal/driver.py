@@ -180,6 +180,10 @@ class _Exit(threading.Event):
             pass  # it was not set
 
 
+BEGIN, END = "\x1b[200~", "\x1b[201~"
+"""Around what is pasted, where the terminal says so."""
+
+
 class Pasted:
     """Tells text that was pasted from what was typed, where the terminal does not say which.
 
@@ -191,17 +195,19 @@ class Pasted:
 
     def __init__(self) -> None:
         self._until = 0.0
-        self._bracketed = False
+        self._bracketed, self._tail = False, ""
 
     def take(self, text: str, *, unfinished: bool) -> str | None:
         """Such text, of which no more than the first piece; None: it was typed.
 
         unfinished: the beginning of a sequence came before it.
         """
-        if "\x1b" in text or unfinished or self._bracketed:
-            begin, end = text.rfind("\x1b[200~"), text.rfind("\x1b[201~")
-            if begin != end:
-                self._bracketed = begin > end
+        seen = self._tail + text
+        self._tail = seen[1 - len(BEGIN) :]  # a marker may come in two parts
+        begin, end, before = seen.rfind(BEGIN), seen.rfind(END), self._bracketed
+        if begin != end:
+            self._bracketed = begin > end
+        if "\x1b" in text or unfinished or before or self._bracketed:
             return None
         now = time.monotonic()
         goes_on = bool(text) and now <= self._until

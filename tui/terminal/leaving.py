@@ -194,6 +194,11 @@ class Watch:
         self._under_way.append(release)
         try:
             release()
+        except Exception as failed:
+            kind = type(failed).__name__
+            self.why = (
+                self.why or f"letting go failed ({kind}): the next start removes what is left"
+            )
         finally:
             self._under_way.remove(release)
 

@@ -52,7 +52,7 @@ class Live:
     def rules(self):
         return ()
     def release(self):
-        print("released", flush=True)
+        {release}
     async def close(self):
         {close}
         print("closed", flush=True)
@@ -229,10 +229,12 @@ def test_suspended_and_continued_at_once_it_goes_on(tmp_path: Path) -> None:
         assert restored(child)
 
 
-def run(close: str, watch: str) -> subprocess.Popen[str]:
+def run(
+    close: str, watch: str, release: str = 'print("released", flush=True)'
+) -> subprocess.Popen[str]:
     """A command without a screen, of which everything but its source is real."""
     child = subprocess.Popen(
-        [sys.executable, "-c", BATCH.format(close=close, watch=watch)],
+        [sys.executable, "-c", BATCH.format(close=close, watch=watch, release=release)],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -273,6 +275,13 @@ def test_commands_that_are_stuck_let_go_of_what_would_outlive_them(close: str, w
     words = said(child)
     assert child.returncode == 143
     assert "released" in words or "closed" in words
+
+
+def test_what_cannot_be_let_go_of_is_said() -> None:
+    child = run(HANGS, WAITS, "{}['nothing']")
+    child.send_signal(signal.SIGTERM)
+    assert "letting go failed (KeyError): the next start removes what is left" in said(child)
+    assert child.returncode == 143
 
 
 def test_a_source_that_does_not_close_does_not_hold_what_was_done() -> None:

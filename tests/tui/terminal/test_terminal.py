@@ -286,5 +286,7 @@ def test_what_is_pasted_without_brackets_is_told_from_what_is_typed(
     assert take("q") is None
     assert take("\x1b[B" * 500) is None  # keys that are held down
     assert take("\x1b[200~" + "x" * 4000) is take("x" * 4000) is take("x\x1b[201~") is None
+    assert take("ab\x1b[20") is take("0~" + "x" * 4000) is take("y" * 4096) is None  # cut markers
+    assert take("z\x1b[20") is take("1~") is None
     assert take("x" * 4000, unfinished=True) is None
     assert take("x" * 4000) == "x" * 4000
