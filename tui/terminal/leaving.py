@@ -196,9 +196,7 @@ class Watch:
             release()
         except Exception as failed:
             kind = type(failed).__name__
-            self.why = (
-                self.why or f"letting go failed ({kind}): the next start removes what is left"
-            )
+            self.why = self.why or f"letting go failed ({kind}): the next start removes the rest"
         finally:
             self._under_way.remove(release)
 
