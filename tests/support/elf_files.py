@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,7 +91,8 @@ def built(folder: Path, source: str, suffix: str, compiler: str, *options: str) 
     file.write_text(source)
     before, out = {"go": (["build"], ["-o"])}.get(compiler, ([], ["-o"]))
     command = [compiler, *before, *options, *out, str(made), str(file)]
-    cache = Path("/root/.cache/go-build")  # each library anew for each test takes half a minute
+    # Each library anew for each test takes half a minute.
+    cache = Path(tempfile.gettempdir(), f"ebpftop-go-{os.getuid()}")
     caches = {"GOCACHE": str(cache), "GOPATH": str(folder / "path"), "GOFLAGS": ""}
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=folder,

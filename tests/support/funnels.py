@@ -11,6 +11,7 @@ from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, Sample, State
+from tests.support.scenarios import Values, values
 
 HOOKS = ("interfaces", "drops", "qdiscs")
 Lost = dict[str, int]
@@ -51,6 +52,10 @@ class Watch:
         assert sum(c.lost.total for c in stage.causes) == stage.lost.total, stage
         if stage.came is not None and stage.name != "stack":
             assert stage.came.total >= stage.lost.total, stage
+
+    def rows(self, hook: str) -> list[Values]:
+        """What a hook tells now."""
+        return values(next(a for a in self._attachments if a.hook.name == hook))
 
     def lost(self, interface: str) -> Lost:
         """What was lost by stage, where anything was."""

@@ -86,9 +86,11 @@ def _by_handle(folder: Path, root: int) -> int:
 def _restarted(fifo: Path) -> int:
     """Waits for who writes, while signals come whose handlers let it go on."""
     if (pid := os.fork()) == 0:
-        time.sleep(0.05)
-        os.open(fifo, os.O_WRONLY)
-        os._exit(0)
+        try:
+            time.sleep(0.05)
+            os.open(fifo, os.O_WRONLY)
+        finally:
+            os._exit(0)
     with calls.alarms(restart=True):
         fd = _libc.open(os.fsencode(fifo), os.O_RDONLY)
     os.waitpid(pid, 0)

@@ -122,21 +122,26 @@ def restarted(seconds: float = 0.05) -> tuple[dict[str, int], dict[str, int]]:
     filled = {"bytes": 0, "sends": 0, "failed": 0}
     with ExitStack() as stack:
         s, peer = _pair(stack)
-        if (reader := os.fork()) == 0:
-            time.sleep(seconds)
-            while peer.recv(1 << 20):
-                pass
-            os._exit(0)
         while not filled["failed"]:
             filled["sends"] += 1
             try:
                 filled["bytes"] += s.send(b"x" * 65536, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 filled["failed"] += 1
-        with calls.alarms(restart=True):
-            sent = s.send(DATA)  # a part, where there was room for one before a signal came
-        s.shutdown(socket.SHUT_RDWR)
-        os.waitpid(reader, 0)
+        if (reader := os.fork()) == 0:
+            try:
+                s.close()
+                time.sleep(seconds)
+                while peer.recv(1 << 20):
+                    pass
+            finally:
+                os._exit(0)
+        try:
+            with calls.alarms(restart=True):
+                sent = s.send(DATA)  # a part, where there was room for one before a signal came
+        finally:
+            s.shutdown(socket.SHUT_RDWR)
+            os.waitpid(reader, 0)
     return filled, {"bytes": sent, "sends": 1}
 
 

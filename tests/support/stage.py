@@ -123,8 +123,9 @@ def stage(
     app.pace = pace  # type: ignore[attr-defined]
     pace.reached = app.collector.note_rules  # hit rates are made of when rules were looked at
     app.tend = lambda: None  # type: ignore[method-assign]  # it is tried where a test says so
-    if getattr(source, "prepared", source is Demo) and "settled" not in options:
-        key = (source, until, ticks, pane)
+    only_looks = not options.keys() - {"theme_name", "ascii", "mouse"}
+    if getattr(source, "prepared", source is Demo) and only_looks:
+        key = (source, until, ticks)
         if Prepared.restore(key, app):
             demo.start, demo.samples = _nothing, _from_there(demo, until + 1)  # type: ignore[method-assign]
         else:

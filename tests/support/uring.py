@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SETUP, _ENTER, _GETEVENTS = 425, 426, 1
+_SETUP, _ENTER, _GETEVENTS, _WAKEUP, _SQPOLL = 425, 426, 1, 2, 2
 _RINGS, _ENTRIES = 0, 0x10000000  # offsets for mmap: both rings, the entries
 ASYNC = 1 << 4
 """IOSQE_ASYNC: a worker thread does it from the beginning."""
@@ -19,10 +19,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Ring:
-    """Raises OSError where this kernel has none, or does not allow it."""
+    """Raises OSError where this kernel has none, or does not allow it.
 
-    def __init__(self) -> None:
+    polled: a thread of the kernel's looks for requests, and makes them.
+    """
+
+    def __init__(self, *, polled: bool = False) -> None:
         params = ctypes.create_string_buffer(120)
+        struct.pack_into("=I", params, 8, _SQPOLL * polled)
+        self._enter = _GETEVENTS | _WAKEUP * polled
         self._fd = _libc.syscall(_SETUP, 4, params)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "io_uring_setup")
@@ -67,7 +72,7 @@ class Ring:
         self.requests += 1
         while self._word(self._cq[0]) == self._word(self._cq[1]):
             submitted = int(self._word(self._sq[0]) != self._word(self._sq[1]))
-            if _libc.syscall(_ENTER, self._fd, submitted, 1, _GETEVENTS, None, 0) < 0:
+            if _libc.syscall(_ENTER, self._fd, submitted, 1, self._enter, None, 0) < 0:
                 raise OSError(ctypes.get_errno(), "io_uring_enter")
         head = self._word(self._cq[0])
         at = self._cq[5] + (head & self._word(self._cq[2])) * 16
@@ -83,10 +88,10 @@ class Ring:
 
 
 @contextmanager
-def ring() -> Iterator[Ring | None]:
+def ring(*, polled: bool = False) -> Iterator[Ring | None]:
     """One of this process's own; None where there is none."""
     try:
-        made = Ring()
+        made = Ring(polled=polled)
     except OSError:
         yield None
         return

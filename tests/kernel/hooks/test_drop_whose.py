@@ -55,22 +55,19 @@ class _Watch:
         self._rungs = {rung: Attachment(hook, modules) for rung in LADDER}
 
     def __enter__(self) -> _Watch:
-        with self._place():
+        with ExitStack() as stack, self._place():
             for rung, attachment in self._rungs.items():
+                stack.callback(attachment.detach)
                 status = attachment.climb(pinned=rung)
                 assert not any(refusal.log for refusal in status.refused), status
-        standing = {
-            rung: attachment
-            for rung, attachment in self._rungs.items()
-            if attachment.status.state is State.ATTACHED
-        }
-        assert standing
-        self._rungs = standing
+            attached = State.ATTACHED
+            self._rungs = {r: a for r, a in self._rungs.items() if a.status.state is attached}
+            assert self._rungs
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for attachment in self._rungs.values():
-            attachment.detach()
+        self._stack.close()
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -212,20 +209,22 @@ def test_what_a_cgroup_s_program_does_not_let_out(modules: Modules, *, beside: b
     port = _port()
     refuse_all = struct.pack("<BBhi", 0xB7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
     place = root / f"whose-{os.getpid()}"
-    with _scene(beside=beside) as called, _Watch(modules, beside=beside) as watch:
+    with (
+        _scene(beside=beside) as called,
+        _Watch(modules, beside=beside) as watch,
+        ExitStack() as stack,
+    ):
         place.mkdir()
+        stack.callback(place.rmdir)
         folder = os.open(place, os.O_RDONLY)
+        stack.callback(os.close, folder)
         program = bpf.prog_load(8, refuse_all, name="refuse_all", expected_attach_type=1)
-        link = bpf.link_create(program, folder, 1)
-        try:
-            sender = f"echo $$ > {place}/cgroup.procs; for i in $(seq {N})\n"
-            sender += f"do echo x > /dev/udp/{THERE}/{port}; done 2> /dev/null"
-            subprocess.run(("bash", "-c", sender), check=False)
-            assert watch.by_interface(dport=port) == {called("v0"): N}
-        finally:
-            for fd in (link, program, folder):
-                os.close(fd)
-            place.rmdir()
+        stack.callback(os.close, program)
+        stack.callback(os.close, bpf.link_create(program, folder, 1))
+        sender = f"echo $$ > {place}/cgroup.procs; for i in $(seq {N})\n"
+        sender += f"do echo x > /dev/udp/{THERE}/{port}; done 2> /dev/null"
+        subprocess.run(("bash", "-c", sender), check=False)
+        assert watch.by_interface(dport=port) == {called("v0"): N}
 
 
 @BESIDE
@@ -264,10 +263,11 @@ def test_a_fragment_whose_device_is_forgotten(modules: Modules) -> None:
         for at in range(1, N + 1):  # the first one never comes
             packet = _packet(NOBODY, 253, b"x" * 8, fragment=0x2000 | at * 2)
             send("w1", 1, mac + b"\x02" * 6 + IPV4 + packet)
-        time.sleep(1.2)
-        found = watch.by_interface(protocol="ip 253")
-        assert found.keys() <= {"w0", f"if{number} (netns ?)"}
-        assert found[f"if{number} (netns ?)"] > 0
+        unknown, end = f"if{number} (netns ?)", time.monotonic() + 5
+        while not (found := watch.by_interface(protocol="ip 253"))[unknown]:
+            assert time.monotonic() < end, found
+            time.sleep(0.1)
+        assert found.keys() <= {"w0", unknown}
 
 
 def test_a_device_that_is_moved_and_renamed_while_it_drops(modules: Modules) -> None:

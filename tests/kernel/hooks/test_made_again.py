@@ -52,8 +52,8 @@ def test_its_counters_are_its_own(modules: Modules, hook: str, number: int, name
         _make()
         run("tc", "qdisc", "add", "dev", "v0", "root", "handle", "1:", "pfifo")
         attachment = Attachment(catalogue()[hook], modules)
-        attachment.climb()
         try:
+            attachment.climb()
             send("v0", N)
             before = sample_of(attachment)
             _again(number, name)
@@ -117,11 +117,13 @@ def test_its_history_is_its_own(modules: Modules, number: int, name: str) -> Non
     with namespace():
         _make()
         attachment = Attachment(catalogue()["interfaces"], modules)
-        attachment.climb()
-        seen = [sample_of(attachment) for _ in range(3)]
-        _again(number, name)
-        seen += [sample_of(attachment) for _ in range(2)]
-        attachment.detach()
+        try:
+            attachment.climb()
+            seen = [sample_of(attachment) for _ in range(3)]
+            _again(number, name)
+            seen += [sample_of(attachment) for _ in range(2)]
+        finally:
+            attachment.detach()
     for previous, sample in pairwise(seen):
         history.add("interfaces", [Snapshot.between(attachment.hook, previous, sample)])
     known = history.series(figure, name)

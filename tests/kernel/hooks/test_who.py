@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from probes.hooks import catalogue
 from probes.kernel import procfs
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import Hook, HookId, State
-from tests.support import io_uring
+from tests.support import connecting, uring
 from tests.support.events import free_port
 from tests.support.scenarios import log_of, rows_of, sample_of, values
 from tests.support.threaded import GETPGIDS, LEADER, Threaded, threaded
@@ -150,11 +152,17 @@ def test_what_io_uring_does_is_its_process_s(
     modules: Modules, spec: str, rung: str, *, polled: bool
 ) -> None:
     port = free_port("127.0.0.1")
-    with _attached(modules, catalogue()[spec], None, rung) as attachment:
-        try:
-            assert io_uring.connect(port, 3, polled=polled) == 3
-        except OSError as refused:
-            pytest.skip(str(refused))
+    how = 0 if polled else uring.ASYNC
+    with (
+        uring.ring(polled=polled) as ring,
+        _attached(modules, catalogue()[spec], None, rung) as attachment,
+    ):
+        if ring is None:
+            pytest.skip("no io_uring here")
+        for _ in range(3):
+            with socket.socket() as s:
+                name = connecting.name4("127.0.0.1", port)
+                assert ring.connect(s.fileno(), name, how) == -errno.ECONNREFUSED
         (row,) = [r for r in values(attachment) if r["rport"] == port]
     comm = Path("/proc/self/comm").read_text().removesuffix("\n")
     assert (row["pid"], row["comm"], row["refused"]) == (os.getpid(), comm, 3)

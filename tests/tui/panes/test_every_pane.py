@@ -145,9 +145,9 @@ async def test_stands_whatever_comes(source: type[Demo]) -> None:
 @pytest.mark.parametrize("pane", [*PANES, *INNER])
 async def test_stands_in_any_size(pane: str) -> None:
     """From a corner of a screen upwards nothing is refused, and resizing live is no matter."""
-    async with playing(size=(80, 24)) as (app, pilot):
-        await _open(pilot, pane)
-        for size in SIZES:
+    for size in SIZES:
+        async with playing(size=(80, 24)) as (app, pilot):
+            await _open(pilot, pane)
             await pilot.resize_terminal(*size)
             await pilot.press("end", "enter", "pagedown", "escape", "z", "s", "enter", "a", "n")
             await pilot.press("D", "x", "enter", "escape", "less_than_sign", "I")
