@@ -248,6 +248,9 @@ PLACES: Mapping[str, Meaning] = {
     ),
     **dict.fromkeys(("__udp4_lib_mcast_deliver", "__udp6_lib_mcast_deliver"), _TO_ALL),
     "ip6_mc_input": _NO_MEMBER,
+    "skb_release_data": Meaning(
+        DropClass.ORDINARY, "A part of a packet that GRO had joined, which was freed as one."
+    ),
     "tcp_rcv_state_process": Meaning(
         DropClass.ORDINARY, "It had no data, and the connection was closing: it was acted on."
     ),

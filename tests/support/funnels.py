@@ -73,6 +73,6 @@ def watching(modules: Modules, *more: str) -> Iterator[Watch]:
             index = socket.if_nametoindex(id.target) if id.target else 0
             attachments.append(Attachment(catalogue()[id.hook], modules, id, index))
             stack.callback(attachments[-1].detach)
-            status = attachments[-1].climb()
+            status = attachments[-1].climb(asked=name in more)
             assert status.state in (State.ATTACHED, State.PASSIVE), status
         yield Watch(attachments)

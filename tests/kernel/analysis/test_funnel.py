@@ -31,6 +31,7 @@ from tests.support.namespaces import (
     send,
     veth,
 )
+from tests.support.obstacles import LINUX
 from tests.support.offload import switch
 
 pytestmark = pytest.mark.kernel
@@ -297,7 +298,8 @@ def test_what_a_device_without_a_carrier_drops_is_lost_once(watch: Callable[[], 
         for _ in range(N):
             s.sendto(b"x", (THERE, 9))
     time.sleep(0.1)
-    assert _tx_dropped("v0") - before == N
+    counted = _tx_dropped("v0") - before
+    assert counted == N or (counted == 0 and LINUX < (6, 18)), "not all kernels count it"
     stages = {s.name: s for s in watching.funnel("v0")}
     assert {s.name: s.lost.total for s in stages.values() if s.lost and s.lost.total} == {"wire": N}
     for name in ("tc-egress", "qdisc", "wire"):

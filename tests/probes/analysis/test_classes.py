@@ -40,6 +40,7 @@ DROPS = catalogue()["drops"]
         ("TCP_RFC7323_TW_PAWS", "tcp_v4_rcv+0x300", None, HARM),
         ("TCP_OLD_SEQUENCE", "tcp_validate_incoming+0x1", "-", ORDINARY),
         ("QUEUE_PURGE", "sk_stream_kill_queues+0x57", "-", ORDINARY),
+        ("NOT_SPECIFIED", "skb_release_data+0xf1", "-", ORDINARY),
         ("QUEUE_PURGE", "skb_queue_purge_reason+0xdf", CLOSED, ORDINARY),
         ("QUEUE_PURGE", "skb_queue_purge_reason.part.0+0xdf", "-", HARM),
         ("QUEUE_PURGE", "neigh_destroy+0x3", CLOSED, HARM),
