@@ -41,6 +41,7 @@ from probes.model import (
     Cost,
     Hook,
     HookId,
+    Key,
     Opening,
     Reach,
     Reading,
@@ -312,6 +313,13 @@ class Attachment:
 
     def _stand(self, rung: Rung) -> _Standing:
         """Attaches a rung whole, or not at all."""
+        try:
+            return self._attached(rung)
+        except BaseException:
+            self._forget_opening()
+            raise
+
+    def _attached(self, rung: Rung) -> _Standing:
         with ExitStack() as stack:
             programs: list[int] = []
             held: list[Attached] = []
@@ -400,6 +408,7 @@ class Attachment:
             if before is not standing:
                 note = "; ".join(filter(None, (note, self._follow(before, standing))))
             self._standing, standing.resting = standing, state is State.ATTACHING
+            standing.said = ""  # it is not in the new note
             self._status = Status(
                 self._status.id,
                 state,
@@ -440,20 +449,27 @@ class Attachment:
         with self._lock:
             standing = self._standing
             if _goes_on(standing):
-                with suppress(Exception):  # what was read last will do
-                    standing.opened = self._counted(standing)
+                standing.opened = self._counted_last(standing)
+
+    def _forget_opening(self) -> None:
+        """Nothing follows it: what it counts from now on is its own."""
+        with self._lock:
+            if self._standing is not None:
+                self._standing.opened = None
 
     def _remember(self, standing: _Standing | None) -> None:
         """What it has counted until now, when it is let go of."""
-        if not _goes_on(standing):
-            return
-        try:
-            now = self._counted(standing)
-        except Exception:
-            if (last := standing.last) is None:
-                return
-            now = Counted(last.rows, last.lost, last.unlogged)
-        self._past = carried.ended(self.hook, standing.opened, now)
+        if _goes_on(standing) and (now := self._counted_last(standing)) is not None:
+            self._past = carried.ended(self.hook, standing.opened, now)
+
+    def _counted_last(self, standing: _Standing) -> Counted | None:
+        """Its totals now, or when it was read last; None where it never was."""
+        with suppress(Exception):
+            return self._counted(standing)
+        last = standing.last
+        if last is None:
+            return None
+        return Counted(last.rows, last.lost, last.unlogged, last.forgotten)
 
     def _follow(self, before: _Standing | None, standing: _Standing) -> str:
         """Adds what was counted before to what it will count; else returns since when it counts."""
@@ -484,12 +500,16 @@ class Attachment:
         return self._total(standing, reading)
 
     def _total(self, standing: _Standing, reading: Reading) -> Counted:
+        now = self._own(standing, reading)
+        return now if standing.base is None else carried.total(self.hook, standing.base, now)
+
+    def _own(self, standing: _Standing, reading: Reading) -> Counted:
+        """What it has counted itself, without what went before."""
         keys, found = self.hook.places.keys, reading.rows
         if standing.one_in > 1:
             found = [_scaled(self.hook, row, standing.one_in) for row in found]
         rows = {tuple([row[i] for i in keys]): row for row in found}
-        now = Counted(rows, reading.lost, reading.unlogged)
-        return now if standing.base is None else carried.total(self.hook, standing.base, now)
+        return Counted(rows, reading.lost, reading.unlogged)
 
     def _let_go(self, standing: _Standing | None, refused: list[Refusal]) -> None:
         """Drops what stood; what cannot be undone just now is one refusal more."""
@@ -566,8 +586,10 @@ class Attachment:
             if standing is None:
                 return self._sample(None, Reading(), None)
             try:
-                sample = self._read(standing)
+                reading, cost = _reading(standing)
+                said = [say() for say in standing.changed]
                 taken = any(held.taken() for held in standing.held)
+                sample = self._sample(standing, reading, cost)
             except Exception as raised:
                 problem = self._refusal_of("reading", raised)
                 standing.failures += 1
@@ -576,16 +598,12 @@ class Attachment:
                 taken = False
             else:
                 if not taken:
-                    self._calm(standing)
+                    self._calm(standing)  # first: it puts back the note that `said` is a part of
+                    self._tell(standing, said)
                     standing.last = replace(sample, status=self._status)
                     return standing.last
                 problem = Gone("somebody else detached it or took its place")
         return self._robbed(standing, problem) if taken else self._end(standing, problem)
-
-    def _read(self, standing: _Standing) -> Sample:
-        reading, cost = _reading(standing)
-        self._tell(standing, [say() for say in standing.changed])
-        return self._sample(standing, reading, cost)
 
     def _tell(self, standing: _Standing, sentences: Iterable[str]) -> None:
         """Puts what is to be said at the end of the status's note, in place of what was said."""
@@ -606,7 +624,7 @@ class Attachment:
 
     def _once_more(self, standing: _Standing, failed: ProbeError) -> Sample:
         """The sample before, as old as it is, so that no rate is made of what was not read."""
-        if standing.failures == 1:
+        if standing.failures == 1 or self._status.note != standing.trouble:
             standing.calm = self._status.note
             said = f"{UNREAD}{time.strftime('%H:%M:%S')}: {failed.why}"
             standing.trouble = "; ".join(filter(None, (standing.note, said)))
@@ -653,13 +671,12 @@ class Attachment:
     def _sample(self, standing: _Standing | None, reading: Reading, cost: Cost | None) -> Sample:
         now, log = time.monotonic(), (*self._unsaid, *reading.log)
         self._unsaid = []
-        counted = self._total(standing, reading) if standing is not None else Counted()
-        rows, there = counted.rows, len(counted.rows)
-        if self._rows is not None:
-            found = self._rows.fit(self._status.id, self.hook, list(rows.values()))
-            if len(found) < there:
-                keys = self.hook.places.keys
-                rows = {tuple([row[i] for i in keys]): row for row in found}
+        counted = own = Counted() if standing is None else self._own(standing, reading)
+        if standing is not None and standing.base is not None:
+            counted = carried.total(self.hook, standing.base, own)
+        rows = self._fitting(counted.rows)
+        if len(rows) < len(counted.rows) and standing is not None and standing.base is not None:
+            standing.base = carried.left_out(self.hook, standing.base, own.rows, rows)
         return Sample(
             status=self._status,
             time=now,
@@ -671,8 +688,18 @@ class Attachment:
             cost=cost,
             log=log,
             from_zero=standing.rung.from_zero if standing is not None else True,
-            forgotten=there - len(rows),
+            forgotten=counted.forgotten + len(counted.rows) - len(rows),
         )
+
+    def _fitting(self, rows: Mapping[Key, Row]) -> Mapping[Key, Row]:
+        """Those that there is memory for."""
+        if self._rows is None:
+            return rows
+        found = self._rows.fit(self._status.id, self.hook, list(rows.values()))
+        if len(found) == len(rows):
+            return rows
+        keys = self.hook.places.keys
+        return {tuple([row[i] for i in keys]): row for row in found}
 
 
 def _goes_on(standing: _Standing | None) -> TypeGuard[_Standing]:
