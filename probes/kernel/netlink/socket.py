@@ -110,8 +110,10 @@ def listener(protocol: int, groups: int) -> socket.socket | None:
 
 
 def heard(told: socket.socket) -> tuple[list[tuple[int, bytes]], bool]:
-    """The messages that a `listener` has been told since it was asked last, type and payload of each;
-    and whether that is all, as the kernel leaves some out where there are too many."""
+    """The messages that a `listener` has been told since it was asked last: type and payload.
+
+    And whether that is all, as the kernel leaves some out where there are too many.
+    """
     found: list[tuple[int, bytes]] = []
     whole = True
     while True:

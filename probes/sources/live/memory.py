@@ -26,7 +26,6 @@ COMPILER = 90 << 20
 _ROW = 8 << 10
 """Bytes that a row takes in all: as read, its rates, its window of ten seconds, its history."""
 _FEWEST = 500
-_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 _TIGHT, _EASY = 0.85, 0.7
 """Shares of the bound: above, fewer rows are kept; below, more again, up to what once was tight."""
 
@@ -102,18 +101,6 @@ def maps() -> int:
             fields = dict(line.split(b":\t", 1) for line in said.splitlines() if b":\t" in line)
             charged[fields[b"map_id"]] = int(fields.get(b"memlock", b"0"))
     return sum(charged.values())
-
-
-def share_heaps() -> None:
-    """Let threads share one heap, and large pieces go back to the kernel when they are freed.
-
-    As it is otherwise, glibc holds 30 MB back after reading 20,000 sockets. Other C libraries have
-    no word for it.
-    """
-    option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if option is not None:
-        option(_M_ARENA_MAX, 1)
-        option(_M_MMAP_THRESHOLD, 1 << 17)
 
 
 def _give_back() -> None:

@@ -98,7 +98,6 @@ class Live:
         self._said: set[str] = set()
 
     def _make_workers(self) -> None:
-        memory.share_heaps()
         # Climbs may block for seconds each; readers must never wait behind them. With more
         # climbers the first numbers come later: one interpreter runs them all.
         self._climbers, self._readers = Workers(THREADS), Workers(THREADS)
