@@ -194,15 +194,17 @@ class Live:
                 await self._climbers.run(attachment.climb_again)
 
     def shed(self) -> frozenset[int]:
-        """Give up, for good, the capabilities that what stands has no use for. Returns the others.
+        """Give up for good the capabilities that are of no more use. Return those that are kept.
 
-        Capabilities are a thread's: those that attached end here, and whatever is started from
-        now on, the compiler too, has what this thread has. Raises OSError.
+        A thread has capabilities of its own, and gives them to what it starts. So the workers end,
+        after all that waits for them, and others begin: with what the calling thread keeps, as the
+        compiler does when it is started next. Background work goes on. Blocks meanwhile. Raises
+        OSError.
         """
-        self._compiler.rest()
-        patience.rest()
         for pool in (self._climbers, self._readers, self._closer):
-            pool.close()
+            pool.close(cancel=False)
+        self._compiler.rest()  # after the workers, which may have started another
+        patience.rest()
         self._make_workers()
         kept = self._needed()
         capabilities.keep(kept)
