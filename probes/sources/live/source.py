@@ -90,6 +90,12 @@ class Live:
         self._attachments: dict[tuple[str, int | str | None], Attachment] = {}
         self._interfaces: dict[int, str] = {}
         self._altnames: dict[str, str] = {}
+        # Of interfaces that went and came: what is yet to be done, also where it failed once.
+        self._went: set[int] = set()
+        self._ended: set[int] = set()
+        self._coming: set[int] = set()
+        self._left: list[Attachment] = []
+        self._stood: set[tuple[str, int]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._asked: list[tuple[list[Attachment], Reads]] = []
         self._make_workers()
@@ -262,6 +268,7 @@ class Live:
                 if id in self._by_name():
                     raise
                 self._tell(f"attaching {id}", raised)
+                self._coming |= {i for i, name in self._interfaces.items() if name == id.target}
                 continue
             first[-1].rest()
         return first
@@ -369,51 +376,80 @@ class Live:
         with closing(route.Changes()) as changes:
             while True:
                 await asyncio.sleep(self.interval)
-                if changes.seen():
+                if changes.seen() or self._coming or self._left:
                     await self._keep_up(changes.gone())
 
     async def _keep_up(self, went: Collection[int] = ()) -> None:
-        """went: interfaces whose numbers may be those of others by now."""
+        """went: interfaces whose numbers may be those of others by now.
+
+        What fails is done the next time.
+        """
+        self._went |= {*went}
         before = self._list_interfaces()
         now = self._interfaces
-        gone = before.keys() - (now.keys() - {*went})
-        new = now.keys() - (before.keys() - gone)
-        left = {key: a for key, a in self._attachments.items() if key[1] in gone}
-        stood = {key for key, attachment in left.items() if attachment.epoch}
-        for key in left:
-            del self._attachments[key]
-        for (_, index), attachment in left.items():
-            if index in now:  # it has a row in the same map as the one that comes
-                await self._climbers.run(attachment.detach)
+        gone = before.keys() - (now.keys() - self._went)
+        self._went.clear()
+        self._ended |= gone
+        self._coming = self._coming & now.keys() | now.keys() - (before.keys() - gone)
+        self._coming |= {index for index, name in now.items() if before.get(index, name) != name}
+        self._leave(gone)
+        for attachment in self._left[:]:
+            if attachment.ifindex in now:  # it has a row in the same map as the one that comes
+                await self._let_go(attachment)
         for (_, index), attachment in list(self._attachments.items()):
             name = now.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:
                 attachment.rename(name)
-        renamed = {index for index, name in now.items() if before.get(index, name) != name}
-        self._attach_new(new | renamed)  # before anything is waited for: none is seen as not wanted
-        for hook, index in stood - self._attachments.keys():
-            if isinstance(index, int) and index in now:
-                again = self._attachment(HookId(hook, now[index]))
-                again.rest()
-                self._spawn(self._climb(again))
-        there = {index: name for index, name in now.items() if index not in gone}
+        self._attach_new()  # before anything is waited for: none is seen as not wanted
+        there = {index: name for index, name in now.items() if index not in self._ended}
         await self._climbers.run(partial(self._rules.follow, there))
-        for attachment in left.values():
-            await self._climbers.run(attachment.detach)
+        self._ended.clear()
+        for attachment in self._left[:]:
+            await self._let_go(attachment)
 
-    def _attach_new(self, new: Iterable[int]) -> None:
-        for index in new:
-            for hook in self._hooks.values():
-                if (hook.name, index) in self._attachments:
-                    continue
-                if hook.target is TargetKind.INTERFACE and self._is_wanted(hook, index):
-                    try:
-                        attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
-                    except ProbeError:  # or renamed since it was listed: it is new then
-                        del self._interfaces[index]
-                        break
-                    attachment.rest()
-                    self._spawn(self._climb(attachment))
+    def _leave(self, gone: Collection[int]) -> None:
+        """What was attached to these is to be let go of, and what stood there to be attached again
+        where there is another interface with the number."""
+        for key in [key for key in self._attachments if key[1] in gone]:
+            attachment = self._attachments.pop(key)
+            self._left.append(attachment)
+            if attachment.epoch:
+                self._stood.add((attachment.hook.name, attachment.ifindex))
+
+    async def _let_go(self, attachment: Attachment) -> None:
+        try:
+            await self._climbers.run(attachment.detach)
+        except Exception as raised:  # no thread to be had
+            self._tell(f"detaching {attachment.status.id}", raised)
+        else:
+            self._left.remove(attachment)
+
+    def _attach_new(self) -> None:
+        """What is wanted on those that have come, and what stood on one that was made again."""
+        waiting = {attachment.ifindex for attachment in self._left}
+        for index in sorted(self._coming - waiting):
+            begun = [self._attach_at(hook, index) for hook in self._wanted_on(index)]
+            if all(begun):
+                self._coming.discard(index)
+        self._stood = {(hook, index) for hook, index in self._stood if index in self._coming}
+
+    def _wanted_on(self, index: int) -> list[Hook]:
+        hooks = [h for h in self._hooks.values() if h.target is TargetKind.INTERFACE]
+        return [h for h in hooks if (h.name, index) in self._stood or self._is_wanted(h, index)]
+
+    def _attach_at(self, hook: Hook, index: int) -> bool:
+        """Whether that has been begun; else it is tried the next time."""
+        if (hook.name, index) in self._attachments:
+            return True
+        try:
+            attachment = self._attachment(HookId(hook.name, self._interfaces[index]))
+        except Exception as raised:
+            if not isinstance(raised, Gone):  # or renamed since it was listed
+                self._tell(f"attaching {hook.name}", raised)
+            return False
+        attachment.rest()
+        self._spawn(self._climb(attachment))
+        return True
 
     def _is_wanted(self, hook: Hook, index: int) -> bool:
         """Whether a hook is attached by itself to an interface that has come."""
@@ -586,7 +622,7 @@ class Live:
 
     def close_now(self) -> None:
         """Detaches everything, last attached first; what would outlive us before all else."""
-        for attachment in reversed(self._standing()):
+        for attachment in reversed([*self._left, *self._standing()]):
             rung = attachment.hook.rung(attachment.status.rung or "")
             if rung is not None and rung.lasting:
                 self._detach(attachment)
@@ -596,7 +632,7 @@ class Live:
             self._rules.close()
         except Exception as failed:
             self._tell("ending drop rules", failed)
-        for attachment in reversed(self._standing()):
+        for attachment in reversed([*self._left, *self._standing()]):
             self._detach(attachment)
         self._readers.close()
         if self._stats is not None:
