@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from probes.attach import persistent, slow_closing
 from probes.compile import headers
-from probes.compile.compiler import Compiler
 from probes.custom import completion
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import Rule
@@ -26,7 +25,8 @@ from probes.ladder.attachment import Attachment, Modules
 from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status, TargetKind
 from probes.source import Host, next_tick
-from probes.sources.live import budget, memory, spending
+from probes.sources.live import budget, memory, spending, usage
+from probes.sources.live.room import COMPILER, CountedCompiler
 from probes.sources.live.workers import Workers
 from probes.toolkit.tick_cache import reading
 
@@ -64,7 +64,7 @@ class Live:
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
         limit: int = memory.DEFAULT,
-        used: Callable[[], int] = memory.resident,
+        used: Callable[[], int] = usage.resident,
     ) -> None:
         self.interval = interval
         self._percent = percent
@@ -75,14 +75,14 @@ class Live:
         self._also = tuple(also)
         self._pins = dict(pins or {})
         self._observe_only = observe_only
-        self._compiler = Compiler(
+        self._compiler = CountedCompiler(
             self._hooks.values(),
             cached=True,
             at_once=memory.compiles_for(limit),
-            room=lambda: self._bound.make_room(),
+            room=lambda: self._bound.room.make(),
         )
-        self._rows = RowLimit(memory.rows_for(limit - memory.COMPILER))
-        self._bound = memory.Bound(limit, self._rows, used, lambda: self._compiler.there)
+        self._rows = RowLimit(memory.rows_for(limit - COMPILER))
+        self._bound = memory.Bound(limit, self._rows, used, self._compiler.growth)
         self._modules = Modules(self._compiler)
         self._drops = tuple(drops)
         self._rules = Rules(self._compiler, observe_only=observe_only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -13,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from probes.sources.live import memory
+from probes.compile import cache, headers
+from probes.ladder import attachment
+from probes.model import HookId, State
+from probes.sources.live import memory, room
+from probes.sources.live.source import Live
 from tests.support.commands import ROOT, ebpftop
 from tests.support.namespaces import namespace, run
 
@@ -101,3 +106,30 @@ def test_in_a_cgroup_of_that_size_the_first_start_attaches_all(
     states = {hook["hook"]: hook["state"] for hook in json.loads(done.stdout)["hooks"]}
     assert states == dict.fromkeys(HOOKS, "attached")
     assert any(tmp_path.iterdir())
+
+
+async def test_without_room_for_the_compiler_hooks_stand_on_their_counters_until_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing was compiled before. Meanwhile the compiler is never started."""
+    monkeypatch.setattr(headers, "cache_base", lambda: tmp_path / "ebpftop")
+    monkeypatch.setattr(attachment, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(room, "PATIENCE", 0.2)
+    cache._cache.cache_clear()
+    used, ids = [memory.DEFAULT - room.COMPILER + 1], [HookId(hook) for hook in HOOKS]
+    live = Live(interval=0.1, wanted=ids, used=lambda: used[0])
+    try:
+        await live.attach_all()
+        for status in [status for status in live.statuses() if status.id in ids]:
+            refusal = next(r for r in status.refused if r.error == "ENOMEM")
+            assert status.state is State.PASSIVE
+            assert refusal.why.startswith("there is no room for the compiler: 106 MB are used")
+            assert refusal.remedy == "Allow more: --memory 300."
+        assert not live._compiler.there
+        used[0] = 0
+        async with asyncio.timeout(60):
+            while {s.state for s in live.statuses() if s.id in ids} != {State.ATTACHED}:
+                await asyncio.sleep(0.05)
+    finally:
+        await live.close()
+        cache._cache.cache_clear()
