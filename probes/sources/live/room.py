@@ -8,28 +8,19 @@ import time
 from collections.abc import Callable
 from math import inf
 
-from probes.compile.compiler import Compiler
 from probes.errors import ProbeError
-from probes.sources.live.usage import resident
 
-COMPILER = 90 << 20
+COMPILER = 90_000_000
 """Bytes of a child of the compiler's, at most (87.6 MB measured)."""
 PATIENCE = 4.0
 """Seconds for which room is waited for; less than `compiler.ROOM_SECONDS`, after which it would be
 started all the same."""
 LATELY = 60.0
-"""Seconds after a refusal in which room is still wanted, and nobody waits for it again."""
+"""Seconds after a refusal in which nobody waits for room again."""
+WANTED, REST = 60.0, 600.0
+"""Seconds for which it is still wanted after a refusal, and until it is so once more."""
 _ABANDONED = 1.0
 _STEP = 100_000_000
-
-
-class CountedCompiler(Compiler):
-    """A compiler that says what its children may yet take."""
-
-    def growth(self) -> int:
-        """Bytes beyond what they take now."""
-        pids = [child._process.pid for child in tuple(self._children)]
-        return sum(max(COMPILER - resident(pid), 0) for pid in pids)
 
 
 class Room:
@@ -44,13 +35,13 @@ class Room:
     ) -> None:
         self._limit, self._taken, self._give_back = limit, taken, give_back
         self._lock = threading.Lock()
-        self._waiting_since = self._asked = self._refused = -inf
+        self._waiting_since = self._asked = self._refused = self._wanted = -inf
 
     @property
     def wanted(self) -> bool:
         """Whether somebody waits for it, or was refused it lately."""
         now = time.monotonic()
-        return now < self._asked + _ABANDONED or now < self._refused + LATELY
+        return now < self._asked + _ABANDONED or now < self._wanted + WANTED
 
     def make(self) -> bool:
         """Whether a child may be started now; if not, it is to be asked again.
@@ -60,7 +51,7 @@ class Room:
         with self._lock:
             now = time.monotonic()
             if (taken := self._taken()) + COMPILER <= self._limit:
-                self._asked = self._refused = -inf
+                self._asked = self._refused = self._wanted = -inf
                 return True
             if now >= self._asked + _ABANDONED:
                 self._waiting_since = now
@@ -68,6 +59,8 @@ class Room:
             self._give_back()
             if now < self._refused + LATELY or now >= self._waiting_since + PATIENCE:
                 self._refused, self._asked = now, -inf
+                if now >= self._wanted + WANTED + REST:  # in vain so far: rows come before it
+                    self._wanted = now
                 raise self._refusal(taken)
             return False
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from probes.compile import cache, headers
-from probes.ladder import attachment
+from probes.ladder import retry
 from probes.model import HookId, State
 from probes.sources.live import memory, room
 from probes.sources.live.source import Live
@@ -113,7 +113,7 @@ async def test_without_room_for_the_compiler_hooks_stand_on_their_counters_until
 ) -> None:
     """Nothing was compiled before. Meanwhile the compiler is never started."""
     monkeypatch.setattr(headers, "cache_base", lambda: tmp_path / "ebpftop")
-    monkeypatch.setattr(attachment, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.1)
     monkeypatch.setattr(room, "PATIENCE", 0.2)
     cache._cache.cache_clear()
     used, ids = [memory.DEFAULT - room.COMPILER + 1], [HookId(hook) for hook in HOOKS]
@@ -123,7 +123,7 @@ async def test_without_room_for_the_compiler_hooks_stand_on_their_counters_until
         for status in [status for status in live.statuses() if status.id in ids]:
             refusal = next(r for r in status.refused if r.error == "ENOMEM")
             assert status.state is State.PASSIVE
-            assert refusal.why.startswith("there is no room for the compiler: 106 MB are used")
+            assert refusal.why.startswith("there is no room for the compiler: 110 MB are used")
             assert refusal.remedy == "Allow more: --memory 300."
         assert not live._compiler.there
         used[0] = 0

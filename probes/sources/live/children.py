@@ -1,0 +1,16 @@
+"""The compiler's children: what they may yet take of the bound on memory."""
+
+from __future__ import annotations
+
+from probes.compile.compiler import Compiler
+from probes.sources.live.room import COMPILER
+from probes.sources.live.usage import resident
+
+
+class CountedCompiler(Compiler):
+    """A compiler that says what its children may yet take."""
+
+    def growth(self) -> int:
+        """Bytes beyond what they take now."""
+        pids = [child._process.pid for child in tuple(self._children)]
+        return sum(max(COMPILER - resident(pid), 0) for pid in pids)
