@@ -21,12 +21,14 @@ from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal
 from probes.kernel import bpf, capabilities, patience, privilege
 from probes.kernel.netlink import route
-from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.attachment import Attachment
+from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status, TargetKind
 from probes.source import Host, next_tick
 from probes.sources.live import budget, memory, spending, usage
-from probes.sources.live.room import COMPILER, CountedCompiler
+from probes.sources.live.children import CountedCompiler
+from probes.sources.live.room import COMPILER
 from probes.sources.live.workers import Workers
 from probes.toolkit.tick_cache import reading
 
@@ -270,7 +272,7 @@ class Live:
                 self._tell(f"attaching {id}", raised)
                 self._coming |= {i for i, name in self._interfaces.items() if name == id.target}
                 continue
-            first[-1].rest()
+            first[-1].stand_passive()
         return first
 
     def _by_source(self) -> list[list[Attachment]]:
@@ -447,7 +449,7 @@ class Live:
             if not isinstance(raised, Gone):  # or renamed since it was listed
                 self._tell(f"attaching {hook.name}", raised)
             return False
-        attachment.rest()
+        attachment.stand_passive()
         self._spawn(self._climb(attachment))
         return True
 
@@ -546,7 +548,7 @@ class Live:
             raise Gone(f"the hook {id.hook} has no rung {rung}; it has {names}")
         if attachment.cut:
             attachment.keep()
-        attachment.rest()
+        attachment.stand_passive()
         pinned = rung or self._pins.get(id.hook)
         status = await self._asked_for(
             f"attaching {id}", lambda: attachment.climb(pinned=pinned, asked=True)

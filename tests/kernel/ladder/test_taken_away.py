@@ -13,7 +13,9 @@ from probes.analysis.snapshot import Trail
 from probes.attach import program as bpf_program
 from probes.hooks import catalogue
 from probes.kernel import bpf, cgroups
-from probes.ladder.attachment import ANEW, Attachment, Modules
+from probes.ladder.attachment import Attachment
+from probes.ladder.modules import Modules
+from probes.ladder.totals import ANEW
 from probes.model import HookId, State
 from probes.point import ProgType
 from tests.support.commands import held

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from probes.compile.compiler import Compiler
-from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.attachment import Attachment
+from probes.ladder.modules import Modules
 from probes.model import Column, Hook, Kind, Opening, Reading, Rung, Status
 
 GONE = "the process has ended"

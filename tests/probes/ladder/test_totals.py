@@ -10,7 +10,8 @@ import pytest
 from probes.compile.compiler import Compiler
 from probes.errors import Unsupported
 from probes.ladder import carried
-from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.attachment import Attachment
+from probes.ladder.modules import Modules
 from probes.ladder.row_limit import LEAST, RowLimit
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Sample
 from probes.units import Unit
