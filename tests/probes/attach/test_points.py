@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import inspect
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,8 @@ def test_a_kind_says_all_that_is_asked_of_it(kind: type[Point]) -> None:
     assert set(point.needs) <= set(range(64))
     assert "Linux" in (kind.__doc__ or "") or "Outlives" in (kind.__doc__ or "")
     assert {*vars(kind)} & {"attach"} or kind.attach is not Point.attach
-    try:
-        loading = point.loading()
-    except ProbeError as refused:  # the kernel has no such function, or no BTF
-        assert refused.why
-    else:
-        assert isinstance(loading.prog_type, ProgType)
+    with suppress(ProbeError):  # the kernel has no such function, or no BTF
+        assert isinstance(point.loading().prog_type, ProgType)
 
 
 @pytest.mark.parametrize("kind", KINDS)
