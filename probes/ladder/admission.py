@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from probes import point as points
 from probes.errors import Busy, Denied
 from probes.ladder import features
 from probes.model import Hook, Reach, Rung
@@ -44,11 +43,4 @@ def check(
 
 def seats(rung: Rung) -> set[str]:
     """The places that only one program can take, among those the rung wants."""
-    seats = set()
-    for program in rung.programs:
-        match program.point:
-            case points.XdpLink() | points.XdpNetlink():
-                seats.add("xdp")
-            case points.CgroupLink() | points.CgroupAttach():
-                seats.add("cgroup")
-    return seats
+    return {p.point.seat for p in rung.programs if p.point.seat}

@@ -8,15 +8,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from probes import point as points
 from probes.attach import program as bpf_program
-from probes.attach.handle import Attached
 from probes.errors import ProbeError
 from probes.kernel import bpf
 from probes.ladder import replaced_files
 from probes.ladder.modules import Modules
 from probes.ladder.standing import Standing, charged
 from probes.model import Attach, Hook, Opening, Program, Rung, Table
+from probes.point import Held, Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class _Made:
     """What there is of a rung so far."""
 
     programs: list[int] = field(default_factory=list)
-    held: list[Attached] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     iterators: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     source: str = ""
@@ -86,7 +85,7 @@ def _attach(program: Program, ifindex: int, made: _Made, stack: ExitStack) -> No
         with ExitStack() as attaching:
             fd = bpf_program.load(program.point, insns, program.function)
             attaching.callback(os.close, fd)
-            attached = bpf_program.attach(program.point, fd, ifindex, made.maps)
+            attached = program.point.attach(fd, ifindex, made.maps)
             attaching.callback(attached)
             stack.push(attaching.pop_all())
     except ProbeError as refusal:
@@ -96,7 +95,7 @@ def _attach(program: Program, ifindex: int, made: _Made, stack: ExitStack) -> No
         return
     made.programs.append(fd)
     made.held.append(attached)
-    if isinstance(program.point, points.Iterator) and attached.link is not None:
+    if program.point.iterates and attached.link is not None:
         made.iterators[program.function] = partial(bpf.iterate, attached.link)
 
 
@@ -117,11 +116,11 @@ def _opening(place: Place, made: _Made, attach: Attach, following: ExitStack) ->
 def _attaching(programs: list[int]) -> Attach:
     """What a rung attaches by itself counts among its programs while it is there."""
 
-    def attach(point: points.Point, insns: bytes, name: str, stack: ExitStack) -> int:
+    def attach(point: Point, insns: bytes, name: str, stack: ExitStack) -> int:
         with ExitStack() as attaching:
             fd = bpf_program.load(point, insns, name)
             attaching.callback(os.close, fd)
-            attaching.callback(bpf_program.attach(point, fd, 0))
+            attaching.callback(point.attach(fd, 0, {}))
             programs.append(fd)
             attaching.callback(programs.remove, fd)
             id = bpf.prog_info(fd).id

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from probes.attach.handle import Attached
 from probes.errors import ProbeError
 from probes.kernel import bpf, objects
 from probes.ladder.carried import Counted
 from probes.model import Cost, Hook, Reading, Row, Rung, Sample
+from probes.point import Held
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Standing:
     read: Callable[[], Reading]
     stack: ExitStack
     programs: list[int]
-    held: list[Attached]
+    held: list[Held]
     source: str
     one_in: int = 1
     map_memory: int | None = None
