@@ -15,8 +15,9 @@ from probes.drop_rule import parse
 from probes.errors import as_refusal
 from probes.ladder.attachment import Attachment
 from probes.model import HookId, Sample, State
-from probes.sources.live import source
+from probes.sources.live import interfaces
 from probes.sources.live.source import Live
+from probes.sources.live.wanted import Wanted
 from tests.support.commands import COMMAND, ROOT, ebpftop, held
 from tests.support.namespaces import await_running, namespace, run, send, veth
 
@@ -63,7 +64,7 @@ def _packets(sample: Sample) -> object:
 async def test_an_interface_that_comes_later_gets_the_hooks_that_all_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Live, "_initial", lambda _: [HookId("interfaces")])  # soon begun
+    monkeypatch.setattr(Wanted, "initial", lambda _: [HookId("interfaces")])  # soon begun
     id = HookId("tc-ingress", "late0")
     async with _watching() as live:
         veth("late0", "late1")
@@ -167,13 +168,13 @@ async def test_what_was_not_let_go_of_when_it_ends_is_then(monkeypatch: pytest.M
             begun.set()
             await asyncio.sleep(60)
 
-        monkeypatch.setattr(live, "_let_go", hangs)
+        monkeypatch.setattr(live._following, "_let_go", hangs)
         run("ip", "link", "del", "v0")
         async with asyncio.timeout(30):
             await begun.wait()
 
 
-@pytest.mark.parametrize("fails", ["_interfaces", "_interface"])
+@pytest.mark.parametrize("fails", ["listed", "found"])
 async def test_what_could_not_be_attached_at_once_is_the_next_time(
     monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
@@ -182,7 +183,7 @@ async def test_what_could_not_be_attached_at_once_is_the_next_time(
     async with _watching(id) as live:
         if (await _until(live, _counts(id)))[id].status.state is not State.ATTACHED:
             pytest.skip("it stands on its counters here")
-        raised = _once(monkeypatch, source, fails)
+        raised = _once(monkeypatch, interfaces, fails)
         run("ip", "link", "del", "v0")
         run("ip", "link", "add", "v0", "index", str(index), "type", "veth", "peer", "name", "v1")
         for end in ("v0", "v1"):

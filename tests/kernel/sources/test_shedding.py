@@ -27,7 +27,7 @@ async def main():
         await live.attach_all()
         while len(looks) < 3:
             await asyncio.sleep(0.01)
-        loops = set(live._background)
+        loops = set(live._background.tasks)
         for _ in range(source.THREADS):
             live._readers.submit(lambda: time.sleep(0.5))
         waiting = asyncio.ensure_future(live.read())
@@ -36,7 +36,7 @@ async def main():
         rows = len((await waiting)[0].rows)
         while looks[-1] < shed_at + 0.1:
             await asyncio.sleep(0.01)
-        print(json.dumps([sorted(kept), rows, len(loops), len(loops & live._background)]))
+        print(json.dumps([sorted(kept), rows, len(loops), len(loops & live._background.tasks)]))
     finally:
         await live.close()
 
