@@ -24,7 +24,7 @@ from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Sample, State, Status
 from probes.source import Host, next_tick
-from probes.sources.live import budget, memory, spending, usage
+from probes.sources.live import budget, memory, needs, spending, usage
 from probes.sources.live.attachments import Attachments
 from probes.sources.live.background import Background
 from probes.sources.live.children import CountedCompiler
@@ -193,29 +193,15 @@ class Live:
         self._compiler.rest()  # after the workers, which may have started another
         patience.rest()
         self._make_workers()
-        kept = self._needed()
+        kept = needs.capabilities(
+            self._attachments.all(),
+            follows=self._wanted.safe_set or any(self._wanted.interfaces()),
+            rules=bool(self.rules()),
+            budget=self._percent is not None,
+        )
         capabilities.keep(kept)
         self._start_workers()
         return kept
-
-    def _needed(self) -> frozenset[int]:
-        """To read and to detach what stands, and to attach to interfaces that come."""
-        needed = {privilege.BPF}
-        follows = self._wanted.safe_set or any(self._wanted.interfaces())
-        if follows or self.rules():
-            needed |= {privilege.NET_ADMIN, privilege.PERFMON}
-        if self.rules():
-            needed |= {*privilege.PROCESSES}  # whose connections no rule may match
-        states = {a.status.state for a in self._attachments.all()}
-        if self._percent is not None and State.ATTACHED in states:
-            needed |= {privilege.NET_ADMIN, privilege.PERFMON}  # what is cut is attached again
-        for attachment in self._attachments.all():
-            hook = attachment.hook
-            rung = hook.rung(attachment.status.rung or "")
-            if rung is not None:
-                needed |= privilege.USED if hook.reads_with is None else {*hook.reads_with}
-                needed |= {privilege.NET_ADMIN} if rung.lasting else set()
-        return frozenset(needed)
 
     def check(self) -> None:
         """Raises Gone where a hook that was asked for by name has no such target, or what else
@@ -452,8 +438,9 @@ class Live:
 
 
 def _failure(status: Status) -> ProbeError:
-    """The refusal that says most: the first that is not about a lower rung's own limits."""
+    """The refusal that says most: want of memory, else the first, which is not about a lower
+    rung's own limits."""
     if not status.refused:
         return ProbeError(f"{status.id} could not be attached")
-    first = status.refused[0]
+    first = next((r for r in status.refused if r.error == "ENOMEM"), status.refused[0])
     return ProbeError(f"{status.id}: {first.rung}: {first.why}", remedy=first.remedy)

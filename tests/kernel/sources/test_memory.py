@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from probes.compile import cache, headers
+from probes.errors import ProbeError
 from probes.ladder import retry
 from probes.model import HookId, State
 from probes.sources.live import memory, room
@@ -125,6 +126,8 @@ async def test_without_room_for_the_compiler_hooks_stand_on_their_counters_until
             assert status.state is State.PASSIVE
             assert refusal.why.startswith("there is no room for the compiler: 110 MB are used")
             assert refusal.remedy == "Allow more: --memory 300."
+        with pytest.raises(ProbeError, match="there is no room for the compiler"):
+            await live.attach(HookId("opens"))  # which has no counters
         assert not live._compiler.there
         used[0] = 0
         async with asyncio.timeout(60):
