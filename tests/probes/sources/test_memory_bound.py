@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+from pathlib import Path
 
 import pytest
 
+import tui.commands
 from probes.compile import compiler
 from probes.compile.compiler import Compiler
 from probes.errors import ProbeError, passing
@@ -164,3 +167,12 @@ def test_one_compile_at_a_time_by_default_and_more_where_there_is_more() -> None
 
 def test_what_is_counted_is_resident_memory_of_all_processes() -> None:
     assert own_usage.memory() >= own_usage._resident(os.getpid()) > 1 << 20
+
+
+def test_every_command_counts_what_its_children_take() -> None:
+    """Else the compiler would have room that is not there."""
+    made = re.compile(r"Live\(\n(.*?)\n\s*\)\n", re.DOTALL)
+    commands = Path(tui.commands.__file__).parent
+    found = [call for file in commands.glob("*.py") for call in made.findall(file.read_text())]
+    assert len(found) >= 3
+    assert all("used=own_usage.memory" in call for call in found)
