@@ -197,6 +197,18 @@ async def test_what_could_not_be_attached_at_once_is_the_next_time(
         assert _packets((await _until(live, _counts(id)))[id]) == 5
 
 
+async def test_what_could_not_be_attached_at_the_start_is_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    id = HookId("tc-ingress", "v0")
+    veth()
+    monkeypatch.setattr(Wanted, "initial", lambda _: [id])
+    raised = _once(monkeypatch, interfaces, "found")
+    async with _watching() as live:
+        await _until(live, _counts(id))
+        assert raised
+
+
 async def test_what_gets_its_name_later_is_followed() -> None:
     """As udev gives it."""
     id = HookId("tc-ingress", "v0")
