@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from probes.errors import (
@@ -120,6 +121,20 @@ class Attachment:
             self._broke = None
             self.retry.begin()
             return self._climb(pinned, asked)
+
+    def compile_ahead(self, *, pinned: str | None = None, asked: bool = False) -> None:
+        """Compile what that climb will take, so that it is on disk by then. Raises nothing: what is
+        refused is so again."""
+        with self._climbing:
+            self._asked, self._pinned = asked, pinned
+            for rung in self.hook.ladder:
+                if rung.passive or (pinned is not None and rung.name != pinned):
+                    continue
+                with suppress(Exception), ExitStack() as stack:
+                    self._admit(rung, set())
+                    if rung.source:
+                        self._modules.take(rung.source_for(self._status.id.target), stack)
+                    return
 
     def climb_again(self) -> Status:
         """The same climb once more where it is `due`; what stands on the same rung stays."""

@@ -56,6 +56,10 @@ class Bound:
         self._collected = -inf
         self.room = Room(limit, self._taken, self._leave_room)
 
+    def is_narrow(self, maps: int) -> bool:
+        """Whether the compiler will have no room beside so many bytes of maps."""
+        return self._used() + maps + COMPILER > self._limit
+
     def hold(self) -> None:
         """Called again and again."""
         _give_back()

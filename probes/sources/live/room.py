@@ -43,6 +43,10 @@ class Room:
         now = time.monotonic()
         return now < self._asked + _ABANDONED or now < self._wanted + WANTED
 
+    def fits(self) -> bool:
+        """Whether all that children may yet take is there."""
+        return self._taken() <= self._limit
+
     def make(self) -> bool:
         """Whether a child may be started now; if not, it is to be asked again.
 

@@ -85,6 +85,7 @@ class Live:
         )
         self._rows = RowLimit(memory.rows_for(limit - COMPILER))
         self._bound = memory.Bound(limit, self._rows, used, self._compiler.growth)
+        self._compiler.fits = self._bound.room.fits
         self._modules = Modules(self._compiler)
         self._drops = tuple(drops)
         self._rules = Rules(self._compiler, observe_only=observe_only)
@@ -145,8 +146,7 @@ class Live:
         self._watch_over()
         for interface, rule in self._drops:
             self._background.spawn(self._begin_rule(interface, rule))
-        for attachments in self._by_source():
-            self._background.spawn(self._climb_all(attachments))
+        self._background.spawn(self._climb_first(self._by_source()))
 
     async def attach_all(self) -> None:
         """The same, for whoever wants no screen: returns once every ladder has been walked.
@@ -158,7 +158,7 @@ class Live:
         self._background.keep("the bound on memory", self._hold_memory)
         for interface, rule in self._drops:
             await self.add_rule(interface, rule)
-        await asyncio.gather(*map(self._climb_all, self._by_source()))
+        await self._climb_first(self._by_source())
         self.follow()
         self._watch_over()
 
@@ -248,6 +248,13 @@ class Live:
             by.setdefault(attachment.hook.name, []).append(attachment)
         return sorted(by.values(), key=lambda attachments: attachments[0].ifindex != 0)
 
+    async def _climb_first(self, groups: list[list[Attachment]]) -> None:
+        """Compile all of them before any maps take the room for that, where there is little."""
+        if self._bound.is_narrow(self._wanted.maps):
+            for attachments in groups:
+                await self._with_climber(attachments[0], Attachment.compile_ahead)
+        await asyncio.gather(*map(self._climb_all, groups))
+
     async def _climb_all(self, attachments: Iterable[Attachment]) -> None:
         for attachment in attachments:
             await self._climb(attachment)
@@ -261,10 +268,14 @@ class Live:
         self._background.spawn(self._climb(attachment))
 
     async def _climb(self, attachment: Attachment) -> None:
+        await self._with_climber(attachment, Attachment.climb)
+
+    async def _with_climber(self, attachment: Attachment, work: Callable[..., object]) -> None:
+        """As it was asked for at the start."""
         asked = attachment.status.id in self._wanted.by_name()
         pinned = self._pins.get(attachment.hook.name)
         try:
-            await self._climbers.run(lambda: attachment.climb(pinned=pinned, asked=asked))
+            await self._climbers.run(partial(work, attachment, pinned=pinned, asked=asked))
         except Exception as raised:  # no thread to be had
             attachment.fail(raised)
 
