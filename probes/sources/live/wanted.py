@@ -42,7 +42,11 @@ class Wanted:
     @property
     def maps(self) -> int:
         """Bytes that the maps of all these will take, about."""
-        return _MAPS + _MAPS_OF_A_CPU * possible_cpus()
+        try:
+            cpus = possible_cpus()
+        except (OSError, ValueError):  # no sysfs: no rung with maps stands there
+            cpus = 0
+        return _MAPS + _MAPS_OF_A_CPU * cpus
 
     def by_name(self) -> tuple[HookId, ...]:
         """What a person asked for at the start; by the interface's own name, too."""
