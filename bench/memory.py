@@ -4,8 +4,8 @@
 
 As root, in a network namespace of its own. COMMAND: of ebpftop (`stream`, `record FILE`, `export`);
 none: the screen, at 160x50. Prints RSS of it and its children, with the memory of its maps, each
-ten seconds, and the highest of all moments. Asserts nothing. --cold: nothing was compiled before. --quiet: nothing
-else goes on.
+ten seconds, and the highest of all moments. Asserts nothing. --cold: nothing was compiled before.
+--quiet: nothing else goes on.
 """
 
 from __future__ import annotations

@@ -56,9 +56,9 @@ class Bound:
         self._collected = -inf
         self.room = Room(limit, self._taken, self._leave_room)
 
-    def is_narrow(self, maps: int) -> bool:
-        """Whether the compiler will have no room beside so many bytes of maps."""
-        return self._used() + maps + COMPILER > self._limit
+    def is_narrow(self, expected: int) -> bool:
+        """Whether the compiler will have no room once so many bytes more are used."""
+        return self._used() + expected + COMPILER > self._limit
 
     def hold(self) -> None:
         """Called again and again."""

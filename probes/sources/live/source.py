@@ -24,7 +24,7 @@ from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Sample, State, Status
 from probes.source import Host, next_tick
-from probes.sources.live import budget, memory, needs, spending, usage
+from probes.sources.live import budget, expected, memory, needs, spending, usage
 from probes.sources.live.attachments import Attachments
 from probes.sources.live.background import Background
 from probes.sources.live.children import CountedCompiler
@@ -250,7 +250,7 @@ class Live:
 
     async def _climb_first(self, groups: list[list[Attachment]]) -> None:
         """Compile all of them before any maps take the room for that, where there is little."""
-        if self._bound.is_narrow(self._wanted.maps):
+        if self._bound.is_narrow(expected.memory()):
             for attachments in groups:
                 await self._with_climber(attachments[0], Attachment.compile_ahead)
         await asyncio.gather(*map(self._climb_all, groups))

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from probes.custom.catalogue import Catalogue
-from probes.kernel.maps import possible_cpus
 from probes.model import Hook, HookId, Reach, TargetKind
 from probes.sources.live.interfaces import Interfaces
 
 MOST_INTERFACES = 64
 """How many interfaces get a targeted hook by themselves; a person can attach any other."""
-
-_MAPS, _MAPS_OF_A_CPU = 15_000_000, 2_000_000
-"""Bytes of the safe set's maps, as measured."""
 
 
 class Wanted:
@@ -38,15 +34,6 @@ class Wanted:
     def too_many(self) -> int:
         """Interfaces that get no hook by themselves."""
         return len(self._interfaces.names) - MOST_INTERFACES if self.safe_set else 0
-
-    @property
-    def maps(self) -> int:
-        """Bytes that the maps of all these will take, about."""
-        try:
-            cpus = possible_cpus()
-        except (OSError, ValueError):  # no sysfs: no rung with maps stands there
-            cpus = 0
-        return _MAPS + _MAPS_OF_A_CPU * cpus
 
     def by_name(self) -> tuple[HookId, ...]:
         """What a person asked for at the start; by the interface's own name, too."""
