@@ -15,7 +15,7 @@ from probes.attach import slow_closing
 from probes.attach.handle import Handle
 from probes.attach.refusals import perf_refused
 from probes.errors import Gone, ProbeError, Unsupported
-from probes.kernel import bpf, elf, patience, privilege
+from probes.kernel import bpf, elf, patience, perf_event, privilege
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
 
@@ -143,8 +143,8 @@ def _events(
     try:
         for place in places:
             where = {"config1": ctypes.addressof(name), "config2": place}
-            fds.append(bpf.perf_event_open(number, config, **where))
-            bpf.perf_event_attach(fds[-1], prog_fd)
+            fds.append(perf_event.open_event(number, config, **where))
+            perf_event.attach_program(fds[-1], prog_fd)
     except OSError:
         for fd in fds:
             os.close(fd)

@@ -20,7 +20,7 @@ from probes.drop_rule import Rule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal
-from probes.kernel import bpf, capabilities, patience, privilege
+from probes.kernel import bpf, capabilities, patience, privilege, rlimits
 from probes.kernel.netlink import route
 from probes.ladder.attachment import Attachment, Modules
 from probes.ladder.row_limit import RowLimit
@@ -244,8 +244,8 @@ class Live:
         self._list_interfaces()
         if self._wanted is None and (more := len(self._interfaces) - MOST_INTERFACES) > 0:
             self.notices.append(f"hooks of {more} interfaces more are attached only if named")
-        bpf.raise_memlock()
-        bpf.raise_nofile()
+        rlimits.raise_memlock()
+        rlimits.raise_nofile()
         try:
             self._stats = bpf.enable_stats()
         except OSError:

@@ -20,7 +20,7 @@ from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler, Module
 from probes.errors import LoadFailed
 from probes.hooks import catalogue
-from probes.kernel import bpf, btf
+from probes.kernel import bpf, btf, rlimits
 from probes.point import AttachType, ProgType
 from probes.sources.live import memory
 
@@ -89,7 +89,7 @@ LONG = "int f(u64 *ctx) { u64 n = 0; " + "n += ctx[n & 1] * 3; " * 20_000 + "ret
 
 @pytest.fixture(scope="module")
 def compiler() -> Iterator[Compiler]:
-    bpf.raise_memlock()  # before Linux 5.11 maps and programs are charged against it
+    rlimits.raise_memlock()  # before Linux 5.11 maps and programs are charged against it
     with ExitStack() as stack:
         compiler = Compiler(types=TYPES)
         stack.callback(compiler.close)
