@@ -19,7 +19,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 from typing import NamedTuple
 
 from probes.attach import uprobe
@@ -33,7 +33,7 @@ from probes.model import Opening, Reading
 from probes.toolkit.readers import Open
 
 REST = 20.0
-"""Durations of the last look at all processes before the next: 5 % of one CPU at the most."""
+"""How often the CPU time of a look at all processes passes before the next: 5 % of one CPU."""
 SECONDS = 2.0
 """The least time between two, and between looks at young processes only."""
 YOUNG = 20.0
@@ -200,7 +200,7 @@ class Following:
             raise failed
 
     def _look(self) -> None:
-        begin, pace = monotonic(), _Pace(self._left)
+        begin, cpu, pace = monotonic(), thread_time(), _Pace(self._left)
         whole = begin >= self._next_whole
         try:
             young = self._young(begin)
@@ -208,7 +208,7 @@ class Following:
         except Exception as failed:
             self._failed = failed
         end = monotonic()
-        pause = max(SECONDS, REST * (end - begin - pace.rested))
+        pause = max(SECONDS, REST * (thread_time() - cpu))
         if whole:
             self._next_whole, pause = end + pause, SECONDS
         self._next = end + pause
@@ -298,15 +298,12 @@ class _Pace:
 
     def __init__(self, end: threading.Event) -> None:
         self._end, self._since = end, monotonic()
-        self.rested = 0.0
 
     def keep(self) -> None:
         worked = monotonic() - self._since
         if worked > AT_ONCE:
-            begin = monotonic()
             self._end.wait(SLOWLY * worked)
             self._since = monotonic()
-            self.rested += self._since - begin
 
 
 def following(open: Open, wanted: Mapping[str, Sequence[Probed]]) -> Open:
