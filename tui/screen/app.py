@@ -97,12 +97,12 @@ class Monitor(Hosts):
     async def _take(self, event: Event) -> None:
         if isinstance(event, Paste):
             self.prompt.paste(event.text)
-        elif isinstance(event, KeyEvent) and not await self._check_bindings(event.key, True):
+        elif isinstance(event, KeyEvent) and not await self.run_binding(event.key, anywhere=True):
             self.key_pressed(event.key, event.time)
             if self.prompt.question is not None:
                 await self.prompt.take(event)
             else:
-                await self._check_bindings(event.key)
+                await self.run_binding(event.key)
 
     # What keys do
 

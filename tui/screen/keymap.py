@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from textual.binding import Binding, BindingType
-from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key
+
+from tui.terminal.key_names import named, people
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,37 +192,3 @@ class Keymap:
 def _letter(key: str) -> str:
     """shift+g and G are one key; terminals send the one or the other."""
     return key[-1].upper() if key.startswith("shift+") and len(key) == 7 else key
-
-
-_NAMES = {k.value for k in Keys} | set(KEY_NAME_REPLACEMENTS.values())
-_SHOWN = {
-    "escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "delete": "Del", "shift+tab": "S-Tab",
-    "slash": "/", "backslash": "\\", "plus": "+", "minus": "-", "underscore": "_", "at": "@",
-}  # fmt: skip
-
-
-def named(key: str) -> str | None:
-    """A key as Textual names it: "/" is slash, "^o" is ctrl+o; None where there is none such."""
-    if len(key) == 1:
-        return _character_to_key(key) if key.isprintable() and not key.isspace() else None
-    text = re.sub(r"^\^(?=.$)", "ctrl+", key.strip().lower())
-    *modifiers, last = text.split("+")
-    if len(last) == 1 and modifiers:
-        last = _character_to_key(last)
-        return "+".join((*modifiers, last)) if set(modifiers) <= {"ctrl", "shift", "alt"} else None
-    known = text in _NAMES or (last in _NAMES and set(modifiers) <= {"ctrl", "shift", "alt"})
-    return text if known or _named_character(text) else None
-
-
-def _named_character(text: str) -> bool:
-    return any(_character_to_key(c) == text for c in map(chr, range(33, 127)))
-
-
-def people(key: str) -> str:
-    """Textual's name of a key as people know it: ctrl+o is ^O."""
-    if key in _SHOWN:
-        return _SHOWN[key]
-    if key.startswith("ctrl+"):
-        return f"^{people(key.removeprefix('ctrl+')).upper()}"
-    character = next((c for c in map(chr, range(33, 127)) if _character_to_key(c) == key), "")
-    return character or (key.upper() if re.fullmatch(r"f\d+", key) else key.capitalize())

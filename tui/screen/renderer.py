@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from rich.color import ColorSystem
 from textual.app import ComposeResult
-from textual.binding import BindingsMap
 
 from probes.model import HookId
 from probes.source import Source
@@ -76,7 +74,7 @@ class Painting(Running):
         self.look = self._first_look(theme_name)
         super().__init__(source)
         self.keymap = keymap.Keymap(settled.keys)
-        self._bindings = BindingsMap(self.keymap.bindings())
+        self.bind_keys(self.keymap.bindings())
         self.problems += self.keymap.problems
         self.panes = self._chosen(panes(source.catalogue))
         self.inner = inner_panes(source.catalogue)
@@ -90,8 +88,7 @@ class Painting(Running):
         self.live.ascii = _either(ascii, settled.ascii, usual=False)
         self._slow = _either(slow_link, settled.slow_link, usual=False)
         self.mouse = _either(mouse, settled.mouse, usual=not self._slow)
-        self._colours = self.console._color_system
-        self._fewer_colours()
+        self.use_fewer_colours(self._slow)
         self._own = Own(cpu_seconds, memory)
         self._first = self._named(settled.pane, "pane") or self.panes[0]
         self._pane = self._tab = self._first
@@ -382,13 +379,9 @@ class Painting(Running):
 
     def action_slow_link(self) -> None:
         self._slow = not self._slow
-        self._fewer_colours()
+        self.use_fewer_colours(self._slow)
         self._lay_out()
         self.redraw()
-
-    def _fewer_colours(self) -> None:
-        few = self._slow and self._colours is ColorSystem.TRUECOLOR
-        self.console._color_system = ColorSystem.EIGHT_BIT if few else self._colours
 
     def _plain(self, ascii: bool) -> None:
         for table in self.screen_stack[0].query(LiveTable):

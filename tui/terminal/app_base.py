@@ -6,12 +6,14 @@ import asyncio
 import signal
 import sys
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from rich.color import ColorSystem
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
+from textual.binding import BindingsMap, BindingType
 from textual.driver import Driver as AnyDriver
 from textual.filter import Monochrome, NoColor
 from textual.widgets._toast import ToastRack
@@ -80,6 +82,8 @@ class Running(App[None]):
         self.answers = False
         self._to_show: list[Shown] = []
         self._asked: deque[Shown] = deque()
+        self._before_exit: list[Callable[[], object]] = []
+        self._colours = self.console._color_system
 
     # Tasks: one that fails ends the app
 
@@ -142,12 +146,41 @@ class Running(App[None]):
     def terminal_gone(self) -> None:
         self.leave(128 + signal.SIGHUP)
 
+    def before_exit(self, call: Callable[[], object]) -> None:
+        """Have this called when the app ends, whatever the reason."""
+        self._before_exit.append(call)
+
     async def _on_exit_app(self) -> None:
+        for call in self._before_exit:
+            call()
         for task in self._tasks:
             task.cancel()
         await super()._on_exit_app()
 
+    # Keys
+
+    def bind_keys(self, bindings: Iterable[BindingType]) -> None:
+        """Have these bindings and no others."""
+        self._bindings = BindingsMap(bindings)
+
+    async def run_binding(self, key: str, *, anywhere: bool = False) -> bool:
+        """Run what the key is bound to; return whether that did anything.
+
+        anywhere: only bindings that hold also while something is typed.
+        """
+        return await self._check_bindings(key, anywhere)
+
     # The terminal
+
+    def write(self, sequence: str) -> None:
+        """Send a control sequence to the terminal, if there is one."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+
+    def use_fewer_colours(self, fewer: bool) -> None:
+        """Send 256 colours to a terminal that could show more: they take fewer bytes."""
+        few = fewer and self._colours is ColorSystem.TRUECOLOR
+        self.console._color_system = ColorSystem.EIGHT_BIT if few else self._colours
 
     def on_driver_signal_resume(self) -> None:
         """Back from the shell, which has drawn over us."""

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.stage import playing, settle, text
 from tui.config.settings import Settings
-from tui.screen.keymap import KEYS, Keymap, named, people
+from tui.screen.keymap import KEYS, Keymap
+from tui.terminal.key_names import named, people
 
 
 def test_no_key_means_two_things() -> None:

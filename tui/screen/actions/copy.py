@@ -32,8 +32,8 @@ class Taking(Choosing):
 
     def _copy(self, text: str, what: str) -> None:
         way = clipboard.way(text, os.environ)
-        if way.sequence and self._driver is not None:
-            self._driver.write(way.sequence)
+        if way.sequence:
+            self.write(way.sequence)
         if way.sure:
             self._tell(f"{what}: {way.says}", "information")
         else:

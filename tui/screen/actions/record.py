@@ -7,10 +7,11 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from probes.recording.tape import Frame, Tape
 from probes.recording.writer import RecordingError, RecordingFile
-from probes.source import Host
+from probes.source import Host, Source
 from probes.units import octets, printable
 from tui.screen.actions.playback import Playback
 from tui.session.view import clock
@@ -64,6 +65,10 @@ class Recording(Playback):
     """The keys that keep."""
 
     recorder: Recorder | None = None
+
+    def __init__(self, source: Source, **options: Any) -> None:
+        super().__init__(source, **options)
+        self.before_exit(self.stop_recording)
 
     def action_save(self) -> None:
         tape = self._tape()
@@ -131,10 +136,6 @@ class Recording(Playback):
     def _note(self) -> Span:
         text, role = super()._note()
         return (f"{self.recorder.text}  {text}", "bad") if self.recorder else (text, role)
-
-    async def _on_exit_app(self) -> None:
-        self.stop_recording()
-        await super()._on_exit_app()
 
 
 class PathError(Exception):
