@@ -74,7 +74,7 @@ class Prepared:
 
 
 def _parts(app: Any) -> list[tuple[Any, Any]]:
-    collector, source = app.collector, app.source
+    collector, source = app.session.collector, app.session.source
     return [
         (collector.view, [n for n in VIEW if n not in ("catalogue", "bits", "ascii", "about")]),
         (collector.control, CONTROL),

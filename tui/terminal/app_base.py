@@ -52,8 +52,12 @@ class Shown:
     def given(self, when: float) -> None:
         self._given = when
 
+    def was_drawn(self) -> None:
+        """Take note that the terminal has drawn it."""
+        self.drawn = True
+
     def before(self, typed: float, *, answers: bool) -> bool:
-        """Whether it stood there when something was typed. answers: the terminal does."""
+        """Return whether it stood there when something was typed. answers: the terminal does."""
         if self.drawn or self._given is None:
             return self.drawn
         return typed > self._given + (self.ANSWER if answers else 0.0)
@@ -64,18 +68,18 @@ class Shown:
         return self.drawn or self._given is not None
 
 
-class Running(App[None]):
-    """An app on a source, which `run` closes (and others beside it). crashed: what it died of.
+class TerminalApp(App[None]):
+    """An app that ends properly, and writes changed cells alone. crashed: what it died of.
 
-    brush: while cells may go straight to the terminal, what collects them.
+    brush: while cells may go straight to the terminal, what collects them. mouse: whether the
+    terminal tells of it.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, *, mouse: bool = True) -> None:
         super().__init__(driver_class=Driver)
         # NO_COLOR chooses a theme (theme.default_name); Textual takes it too when it is empty.
         self._filters = [f for f in self._filters if not isinstance(f, NoColor | Monochrome)]
-        self.source = source
-        self.sources: tuple[Source, ...] = (source,)
+        self.mouse = mouse
         self.crashed: BaseException | None = None
         self.brush: Brush | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,12 +105,16 @@ class Running(App[None]):
     def _handle_exception(self, error: Exception) -> None:
         """Leave; `run` writes the report. (Textual would print locals.)"""
         leaving.begin(leaving.FAILED)
-        self.crashed = self.crashed or getattr(error, "error", error)
+        self.died_of(getattr(error, "error", error))
         self._return_code = 1
         if self._exception is None:
             self._exception = error
             self._exception_event.set()
         self._close_messages_no_wait()
+
+    def died_of(self, error: BaseException) -> None:
+        """Keep the first error, for the report."""
+        self.crashed = self.crashed or error
 
     # Leaving
 
@@ -170,6 +178,21 @@ class Running(App[None]):
         """
         return await self._check_bindings(key, anywhere)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Have a key that does nothing here be as if it were not there. All are bound to `do`."""
+        return action != "do" or self.does(str(*parameters))
+
+    def action_do(self, id: str) -> None:
+        self.do(id)
+
+    def does(self, id: str, /) -> bool:
+        """Return whether the key with this id does something here."""
+        raise NotImplementedError
+
+    def do(self, id: str, /) -> None:
+        """Do what the key with this id does."""
+        raise NotImplementedError
+
     # The terminal
 
     def write(self, sequence: str) -> None:
@@ -197,7 +220,7 @@ class Running(App[None]):
     def show_mark(self, shown: Shown) -> None:
         """What is being drawn now is what this is about."""
         if self._own_driver is None:
-            shown.drawn = True  # nobody looks at it
+            shown.was_drawn()  # nobody looks at it
         else:
             self._to_show.append(shown)
 
@@ -215,7 +238,7 @@ class Running(App[None]):
         """It has drawn what was before the question; the first one only shows that it answers."""
         self.answers = True
         if self._asked:
-            self._asked.popleft().drawn = True
+            self._asked.popleft().was_drawn()
 
     async def was_shown(self, shown: Shown, typed: float) -> bool:
         """Whether that stood on the terminal when a key was typed. The writer may be about to say
@@ -226,16 +249,21 @@ class Running(App[None]):
             await asyncio.sleep(0.005)
         return shown.before(typed, answers=self.answers)
 
-    mouse = True
-    """Whether the terminal tells of the mouse."""
-
-    def action_mouse(self) -> None:
-        self.mouse = not self.mouse
+    def want_mouse(self, wanted: bool) -> None:
+        self.mouse = wanted
         if isinstance(self._driver, Driver):
-            self._driver.want_mouse(self.mouse)
+            self._driver.want_mouse(wanted)
+
+    def to_shell(self) -> None:
+        """Give the terminal back to the shell; `fg` comes back."""
+        self.action_suspend_process()
+
+    def picture(self) -> str:
+        """Return the screen as SVG."""
+        return self.export_screenshot(title=self.TITLE)
 
     def redraw(self) -> None:
-        """All of it, whatever the terminal shows by now."""
+        """Draw all of it, whatever the terminal shows by now."""
         if self._driver is not None:
             self._driver.write("\x1b[0m\x1b[2J")
         self.screen.refresh(layout=True)
@@ -283,8 +311,8 @@ class Running(App[None]):
         return not toasts and not screen._layout_required
 
 
-async def until_left(app: Running, *, mouse: bool) -> int:
-    """Run it, then close its sources. Returns the exit status.
+async def until_left(app: TerminalApp, sources: Iterable[Source]) -> int:
+    """Run the app, then close its sources; return the exit status.
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     """
@@ -306,12 +334,12 @@ async def until_left(app: Running, *, mouse: bool) -> int:
         ):
             stack.enter_context(leaving.calling(calls, call))
         try:
-            await app.run_async(mouse=mouse)
+            await app.run_async(mouse=app.mouse)
         except Exception as error:  # whatever it was, the report has it
-            app.crashed = app.crashed or error
+            app.died_of(error)
         finally:
             leaving.begin(leaving.FAILED if app.crashed else app.return_code or 0)
-            await asyncio.gather(*(source.close() for source in app.sources))
+            await asyncio.gather(*(source.close() for source in sources))
     if app.crashed is None:
         return app.return_code or 0
     _say(app.crashed)

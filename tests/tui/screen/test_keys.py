@@ -89,7 +89,7 @@ async def test_the_help_is_searched() -> None:
         await settle(pilot)
         assert "freeze the screen" in text(app)
         await pilot.press("escape")
-        assert app._mode == "pane"
+        assert app.place.mode == "pane"
 
 
 async def test_the_help_has_only_what_does_something_here() -> None:
