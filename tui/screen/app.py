@@ -22,10 +22,8 @@ from probes.model import HookId
 from probes.source import Source
 from tui.config.settings import Settings
 from tui.config.theme import Theme
-from tui.panes import inner_panes, panes
-from tui.screen.actions import groups
 from tui.screen.appearance import Appearance, first_look
-from tui.screen.context import Actions
+from tui.screen.groups import Groups
 from tui.screen.help import HelpMode
 from tui.screen.key import Key
 from tui.screen.keymap import Keymap
@@ -33,9 +31,8 @@ from tui.screen.leases import Leases
 from tui.screen.menu import Choice, MenuMode
 from tui.screen.navigation import Navigation
 from tui.screen.parts import Parts
-from tui.screen.place import Place
 from tui.screen.renderer import Renderer
-from tui.screen.settled import first_sorts, shown_panes, wanted_pane
+from tui.screen.settled import either, first_place, first_sorts
 from tui.screen.time_control import time_control
 from tui.screen.troubles import Troubles
 from tui.session import own_usage
@@ -89,13 +86,13 @@ class Monitor(TerminalApp):
     ) -> None:
         self.settled = settled = settled or Settings()
         self.problems = list(settled.problems)
-        slow = _either(slow_link, settled.slow_link, usual=False)
+        slow = either(slow_link, settled.slow_link, usual=False)
         look = first_look(theme_name, settled, self.problems.append)
-        super().__init__(mouse=_either(mouse, settled.mouse, usual=not slow))
+        super().__init__(mouse=either(mouse, settled.mouse, usual=not slow))
         self.appearance = Appearance(look, self, slow=slow)
         self.keymap = Keymap(settled.keys)
         self.problems += self.keymap.problems
-        self.place = self._first_place(source)
+        self.place = first_place(source.catalogue, settled, self.problems.append)
         every = self.place.every
         self.fields: Mapping[str, Sequence[Field]] = {
             p.name: p.fields(source.catalogue) for p in every
@@ -103,7 +100,7 @@ class Monitor(TerminalApp):
         figures = [f for p in every for f in (*p.figures, *p.kept)]
         self.session = Session(source, figures, self._was_read, self.toast, limit=limit)
         self.session.use_bits(settled.units == "bits")
-        self.session.use_ascii(_either(ascii, settled.ascii, usual=False))
+        self.session.use_ascii(either(ascii, settled.ascii, usual=False))
         sorts = first_sorts(every, self.fields, settled, self.problems.append)
         self.parts = Parts(every, self.fields, sorts, ascii=self.session.live.ascii)
         self._troubles = Troubles(self.session, self.place.panes)
@@ -112,8 +109,7 @@ class Monitor(TerminalApp):
             start=self.start, carry_out=self.carry_out, changed=self.control_changed,
         )  # fmt: skip
         self.menu, self.help, self.time = MenuMode(self), HelpMode(self), time_control(self)
-        self.groups: Sequence[Actions] = [group(self) for group in groups()]
-        self._keys = {k.id: (k, group) for group in self.groups for k in group.keys}
+        self.groups = Groups(self)
         self.renderer = Renderer(
             self, self.session, self.place, self.parts, self.appearance, self._troubles,
             self.keymap, self.groups, Own(cpu_seconds, memory),
@@ -124,11 +120,6 @@ class Monitor(TerminalApp):
         )
         self.bind_keys(self.keymap.bindings())
         self.before_exit(self.session.stop_recording)
-
-    def _first_place(self, source: Source) -> Place:
-        problem, catalogue = self.problems.append, source.catalogue
-        shown = shown_panes(panes(catalogue), self.settled, problem)
-        return Place(shown, inner_panes(catalogue), wanted_pane(shown, self.settled, problem))
 
     def compose(self) -> ComposeResult:
         yield from self.parts
@@ -148,8 +139,7 @@ class Monitor(TerminalApp):
             await source.start()
         self.start(self._watch())
         self._follow_new()
-        for group in self.groups:
-            group.begin()
+        self.groups.begin()
         self.start(self._attach_settled())
         self.time.begin()
         self.repaint_soon()
@@ -184,8 +174,7 @@ class Monitor(TerminalApp):
     def on_live_table_selected(self) -> None:
         if leaving.begun():
             return
-        for group in self.groups:
-            group.selection_changed()
+        self.groups.selection_changed()
         if self.place.mode == "pane":
             with self.drawing():
                 self.row_selected()
@@ -218,15 +207,14 @@ class Monitor(TerminalApp):
         if isinstance(event, Paste):
             self.prompt.paste(event.text)
         elif isinstance(event, KeyEvent) and not await self.run_binding(event.key, anywhere=True):
-            for group in self.groups:
-                group.key_pressed(event.key, event.time)
+            self.groups.key_pressed(event.key, event.time)
             if self.prompt.question is not None:
                 await self.prompt.take(event)
             else:
                 await self.run_binding(event.key)
 
     def does(self, id: str, /) -> bool:
-        return self.offered(self._keys[id][0])
+        return self.offered(self.groups.key(id))
 
     def offered(self, key: Key) -> bool:
         """Return whether a key does something here."""
@@ -234,16 +222,14 @@ class Monitor(TerminalApp):
             return True
         if self.prompt.question is not None or self.place.mode not in key.modes:
             return False
-        return self._keys[key.id][1].offers(key.action)
+        return self.groups.offer(key)
 
     def do(self, id: str, /) -> None:
         """Do what a key does, at once."""
-        key, group = self._keys[id]
-        getattr(group, key.action)(*(() if key.given is None else (key.given,)))
+        self.groups.do(id)
 
     def commands(self) -> Iterator[Choice]:
-        for group in self.groups:
-            yield from group.commands()
+        return self.groups.commands()
 
     # What actions may touch: `Context`
 
@@ -318,11 +304,6 @@ class Monitor(TerminalApp):
 
     def forget_troubles(self) -> None:
         self._troubles.forget()
-
-
-def _either(flag: bool | None, settled: bool | None, *, usual: bool) -> bool:
-    """Return a flag, which wins over the settings."""
-    return flag if flag is not None else settled if settled is not None else usual
 
 
 def _collect_seldom() -> None:

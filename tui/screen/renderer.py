@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tui.screen.appearance import Appearance
-from tui.screen.context import Actions
+from tui.screen.groups import Groups
 from tui.screen.keymap import Keymap
 from tui.screen.layout import Heights, graph_block, heights
 from tui.screen.parts import Parts
@@ -47,7 +47,7 @@ class Renderer:
         appearance: Appearance,
         troubles: Troubles,
         keymap: Keymap,
-        groups: Sequence[Actions],
+        groups: Groups,
         own: Own,
         advise: Callable[[str], None],
     ) -> None:

@@ -1,26 +1,32 @@
-"""What the settings say of panes; what of it is not there is a problem to be told."""
+"""What the screen begins with by the settings; what of it is not there is a problem to tell."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from probes.model import Hook
 from tui.config.presets import sorting
 from tui.config.settings import Settings
+from tui.panes import inner_panes, panes
+from tui.screen.place import Place
 from tui.table.fields import Field
 from tui.toolkit.pane import Pane
 
 Problem = Callable[[str], None]
 
 
-def shown_panes(there: tuple[Pane, ...], settled: Settings, problem: Problem) -> tuple[Pane, ...]:
-    """Return the panes that get a tab, in their order."""
+def either(flag: bool | None, settled: bool | None, *, usual: bool) -> bool:
+    """Return a flag, which wins over the settings."""
+    return flag if flag is not None else settled if settled is not None else usual
+
+
+def first_place(catalogue: Mapping[str, Hook], settled: Settings, problem: Problem) -> Place:
+    """Return the place to begin with: the panes that get a tab, and the first of them."""
+    there = panes(catalogue)
     chosen = [p for name in settled.panes if (p := _named(name, there, "panes", problem))]
-    return tuple(dict.fromkeys(chosen)) or there
-
-
-def wanted_pane(shown: tuple[Pane, ...], settled: Settings, problem: Problem) -> Pane | None:
-    """Return the pane to begin with, if there is a wish."""
-    return _named(settled.pane, shown, "pane", problem) if settled.pane is not None else None
+    shown = tuple(dict.fromkeys(chosen)) or there
+    first = _named(settled.pane, shown, "pane", problem) if settled.pane is not None else None
+    return Place(shown, inner_panes(catalogue), first)
 
 
 def _named(name: str, panes: Sequence[Pane], setting: str, problem: Problem) -> Pane | None:

@@ -21,6 +21,7 @@ from textual.widgets._toast import ToastRack
 from probes.source import Source
 from tui.terminal import crash, leaving
 from tui.terminal.driver import WHERE, Brush, Driver, Mark, smallest, whole
+from tui.terminal.shown import Shown
 
 
 class _Drawn(CompositorUpdate):
@@ -33,39 +34,6 @@ class _Drawn(CompositorUpdate):
         if isinstance(self._update, LayoutUpdate):
             return whole(self._update, console)
         return smallest(self._update, console)
-
-
-class Shown:
-    """Whether something stands on the terminal: the question that somebody is about to answer.
-
-    A terminal that answers (`WHERE`) says when it has drawn it, in order with what is typed; of
-    another it is known when it was given it.
-    """
-
-    ANSWER = 2.0
-    """Seconds after which a terminal is taken for having drawn it, although it does not say so."""
-
-    def __init__(self) -> None:
-        self.drawn = False
-        self._given: float | None = None
-
-    def given(self, when: float) -> None:
-        self._given = when
-
-    def was_drawn(self) -> None:
-        """Take note that the terminal has drawn it."""
-        self.drawn = True
-
-    def before(self, typed: float, *, answers: bool) -> bool:
-        """Return whether it stood there when something was typed. answers: the terminal does."""
-        if self.drawn or self._given is None:
-            return self.drawn
-        return typed > self._given + (self.ANSWER if answers else 0.0)
-
-    @property
-    def known(self) -> bool:
-        """It is known when the terminal was given it, or that it has drawn it."""
-        return self.drawn or self._given is not None
 
 
 class TerminalApp(App[None]):
@@ -119,19 +87,19 @@ class TerminalApp(App[None]):
     # Leaving
 
     def leave(self, status: int) -> None:
-        """Out, with this exit status, however slow the terminal is; the first one counts."""
+        """Leave with this exit status, however slow the terminal is; the first one counts."""
         if not self._exit:
             leaving.begin(status)
             self.hurry()
             self.exit(return_code=status)
 
     def hurry(self) -> None:
-        """A stuck terminal is not waited for any more. From any thread."""
+        """Wait no more for a stuck terminal. From any thread."""
         if (driver := self._own_driver) is not None:
             driver.output.leaving.set()
 
     def give_back(self) -> None:
-        """The terminal, at once. From any thread."""
+        """Give the terminal back, at once. From any thread."""
         if (driver := self._own_driver) is not None:
             driver.give_back()
 
@@ -218,7 +186,7 @@ class TerminalApp(App[None]):
     # What is asked, and whether it was to be seen when the answer was typed
 
     def show_mark(self, shown: Shown) -> None:
-        """What is being drawn now is what this is about."""
+        """Take note that this is about what is being drawn now."""
         if self._own_driver is None:
             shown.was_drawn()  # nobody looks at it
         else:
@@ -235,14 +203,16 @@ class TerminalApp(App[None]):
                     self._asked.append(one)
 
     def terminal_answered(self) -> None:
-        """It has drawn what was before the question; the first one only shows that it answers."""
+        """Take note that what was before the question is drawn; the first shows that it answers."""
         self.answers = True
         if self._asked:
             self._asked.popleft().was_drawn()
 
     async def was_shown(self, shown: Shown, typed: float) -> bool:
-        """Whether that stood on the terminal when a key was typed. The writer may be about to say
-        so; a terminal that takes nothing is not waited for."""
+        """Return whether that stood on the terminal when a key was typed.
+
+        The writer may be about to say so; a terminal that takes nothing is not waited for.
+        """
         for _ in range(20):
             if shown.known or shown in self._to_show:
                 break
@@ -276,8 +246,10 @@ class TerminalApp(App[None]):
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """What is repainted meanwhile is on its way to the terminal at the end of it; else Textual
-        shows it within 50 ms."""
+        """Have what is repainted meanwhile on its way to the terminal at the end of it.
+
+        Textual would show it within 50 ms.
+        """
         if self.brush is not None:  # within another
             yield
             return

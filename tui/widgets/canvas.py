@@ -13,8 +13,8 @@ from textual.widget import Widget
 
 from tui.config.theme import Theme
 from tui.table.lines import BLANK, Line, changes, pieces
-from tui.terminal.app_base import Shown
 from tui.terminal.driver import Brush
+from tui.terminal.shown import Shown
 
 
 class Canvases(Protocol):

@@ -12,8 +12,8 @@ from textual.strip import Strip
 
 from probes.units import printable
 from tui.table.lines import BLANK, Line, Span, line, width_of, wrap
-from tui.terminal.app_base import Shown
 from tui.terminal.driver import Brush
+from tui.terminal.shown import Shown
 from tui.widgets.canvas import Canvas
 
 T = TypeVar("T")
