@@ -10,6 +10,7 @@ from tui.screen.renderer import Renderer
 from tui.session.session import Session
 from tui.table.fields import Field, Record
 from tui.table.filters import parse_so_far
+from tui.toolkit import related
 from tui.toolkit.pane import Pane
 
 
@@ -106,10 +107,15 @@ class Navigation:
 
     # Rows
 
+    def altnames(self) -> Mapping[str, str]:
+        """Return the interfaces' alternative names that filters may use, with their names."""
+        return self._session.view.once(related.altnames)
+
     def set_filter(self, text: str) -> None:
         """Filter the pane's rows; what is no condition yet leaves them as they are."""
         self._place.set_filter(text)
         table = self._renderer.table
-        table.filter(parse_so_far(text, self._fields[self._place.pane.name]))
+        fields = self._fields[self._place.pane.name]
+        table.filter(parse_so_far(text, fields, self.altnames))
         table.sort_rows()
         self._renderer.paint()

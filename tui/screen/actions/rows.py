@@ -62,7 +62,7 @@ class RowActions(Actions):
                 typed=self.screen.navigation.set_filter,
                 answer=place.filter,
                 past=tuple(self._past),
-                note=lambda text: reading(text, fields),
+                note=lambda text: reading(text, fields, self.screen.navigation.altnames),
                 complete=lambda text: complete(text, fields),
             )
         )
