@@ -87,7 +87,13 @@ class LiveTime:
     def __init__(self, screen: Context) -> None:
         self._screen = screen
         self._marks = _Marks()
-        self.at = 0
+        self._at = 0
+
+    @property
+    def at(self) -> int:
+        """The moment that is looked at; live, the newest on the tape."""
+        frozen, reel = self._screen.session.frozen, self._reel
+        return self._at if frozen else max(reel.end - 1, reel.first)
 
     @property
     def _reel(self) -> Reel:
@@ -107,7 +113,7 @@ class LiveTime:
         """Freeze what is seen now."""
         session = self._screen.session
         session.collector.close_tick()
-        self.at = self._reel.end - 1
+        self._at = self._reel.end - 1
         self._look_at(session.live.still())
 
     def back_to_live(self) -> None:
@@ -121,13 +127,13 @@ class LiveTime:
     def enter_past(self) -> bool:
         if not self._screen.session.frozen:
             self._stand_still()
-        self.at = max(self.at, self._reel.first)  # what one looked at may have fallen off
+        self._at = max(self._at, self._reel.first)  # what one looked at may have fallen off
         return len(self._reel) > 0
 
     def go(self, number: int) -> None:
         reel = self._reel
-        self.at = min(max(number, reel.first), reel.end - 1)
-        self._look_at(past_view(self._screen.session.live, reel, self.at))
+        self._at = min(max(number, reel.first), reel.end - 1)
+        self._look_at(past_view(self._screen.session.live, reel, self._at))
 
     def rewind(self, moments: int) -> None:
         if self.enter_past():

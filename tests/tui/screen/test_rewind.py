@@ -45,6 +45,15 @@ async def test_freeze_rewind_step_to_a_mark_return_to_live() -> None:
         assert len(tape) == 56 - 1, "the moment that is being read is not on it yet"
 
 
+async def test_seconds_back_are_counted_from_now_while_the_screen_is_live() -> None:
+    """Also in what the prompt says; the moment that is being read is not on the tape yet."""
+    async with playing(size=(100, 30), ticks=45) as (app, pilot):
+        await _press(pilot, "J", *"-10")
+        assert "the moment of 00:00:39" in text(app)
+        await _press(pilot, "enter")
+        assert "FROZEN at 00:00:40, 0:10 ago" in text(app)
+
+
 @pytest.mark.parametrize("pane", ["overview", "interfaces", "syscalls", "connects", "rtt", "hooks"])
 async def test_the_past_is_what_the_screen_was(pane: str) -> None:
     """At every pane: tables, graphs, words and logs of a moment, to the last digit."""
