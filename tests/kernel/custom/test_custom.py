@@ -413,8 +413,8 @@ async def test_those_that_stand_are_saved_and_attached_at_the_next_start(
             await pilot.pause(0.05)
         states = {s.id.hook: s.state for s in live.statuses()}
         assert (states[stands], states[missing]) == (State.ATTACHED, State.FAILED)
-        await app.collector.control.detach(HookId(ends))
-        app.save_settings()
+        await app.session.collector.control.detach(HookId(ends))
+        await pilot.press("f2", "1")  # save settings
     await live.close()
     assert settings.load(settings.path()).hooks == (stands, missing)
 
