@@ -20,7 +20,7 @@ def fail(kind: type[Exception]) -> None:
 
 def spoil(said: bytes) -> None:
     """Answer in place of the child with something else, or with nothing, and end."""
-    for fd in map(int, os.listdir("/proc/self/fd")):
+    for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         try:
             control = socket.socket(fileno=fd)
         except OSError:

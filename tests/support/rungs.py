@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+import pytest
+
 from probes.hooks import catalogue
 from probes.ladder import features
 from probes.ladder.attachment import Attachment, Modules
@@ -35,6 +37,38 @@ def pinned(modules: Modules, id: HookId, rung: str, index: int) -> Iterator[Atta
         status = attachment.climb(pinned=rung, asked=True)
         assert not any(refusal.log for refusal in status.refused), status
         yield attachment if status.state is State.ATTACHED else None
+    finally:
+        attachment.detach()
+
+
+@contextmanager
+def standing(
+    modules: Modules,
+    hook: Hook | str,
+    target: str | None = None,
+    index: int = 0,
+    *,
+    rung: str | None = None,
+    passive: bool = True,
+) -> Iterator[Attachment]:
+    """A hook that stands, on one rung or on the best; let go of at the end.
+
+    Skips where the kernel refuses it, and fails where the compiler or the verifier does: they
+    refuse what is ours. passive: whether to stand on a rung without programs will do.
+    """
+    attachment = Attachment(
+        catalogue()[hook] if isinstance(hook, str) else hook, modules, target, index
+    )
+    try:
+        status = attachment.climb(pinned=rung, asked=True)
+        stands = status.state is State.ATTACHED or (passive and status.state is State.PASSIVE)
+        broken = [refusal for refusal in status.refused if refusal.log]
+        assert not broken, broken
+        if not stands:
+            pytest.skip(
+                "; ".join(f"{r.rung}: {r.error}: {r.why}" for r in status.refused) or "passive"
+            )
+        yield attachment
     finally:
         attachment.detach()
 

@@ -108,7 +108,7 @@ def test_one_whose_answer_is_none_is_not_asked_again(said: bytes) -> None:
 
 
 def _open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len([*Path("/proc/self/fd").iterdir()])
 
 
 def test_files_of_an_answer_that_is_cut_or_names_others_are_closed() -> None:
