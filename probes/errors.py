@@ -76,7 +76,12 @@ _MOST_TEXT = 200
 
 def passing(refusal: ProbeError) -> bool:
     """Whether it is the host's want of something (files, memory) that may be over soon."""
-    return refusal.errno in _PASSING
+    return short(refusal.errno)
+
+
+def short(code: int | None) -> bool:
+    """Whether an errno says that the host is short of something, and nothing of what was asked."""
+    return code in _PASSING
 
 
 def as_refusal(raised: BaseException, doing: str) -> ProbeError:

@@ -35,8 +35,8 @@ _OF_CGROUPS = {
 def load(point: Point, insns: bytes, name: str) -> int:
     """Loads a program for its point; returns its fd.
 
-    Raises Unsupported (no such type, function or tracepoint here), Denied, or LoadFailed with
-    the verifier's words.
+    Raises Unsupported (no such type, function or tracepoint here), Denied, LoadFailed with the
+    verifier's words, or another ProbeError where the host is short of something.
     """
     prog_type, expected, btf_id = kind(point)
     other = point.program if isinstance(point, points.FexitOf) else 0
@@ -126,7 +126,8 @@ def attach(
     """Attaches a loaded program; returns what detaches it.
 
     maps: fds of the maps of the program's source, for points that are at one. Raises Unsupported,
-    Denied, Busy (somebody else's program is there) or Gone.
+    Denied, Busy (somebody else's program is there), Gone, or another ProbeError where the host is
+    short of something.
     """
     match point:
         case points.RawTracepoint(name):

@@ -11,14 +11,13 @@ import re
 
 from probes import point as points
 from probes.attach.tcx import NO_TCX
-from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported, short
 from probes.kernel import bpf, cgroups, privilege
 from probes.kernel.netlink import route
 from probes.point import Point, ProgType
 from probes.units import printable
 
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
-_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 _BY_FTRACE = points.KprobeMulti | points.KretprobeMulti
 _TRAMPOLINES = points.Fentry | points.Fexit | points.FexitOf | points.Lsm
 
@@ -46,7 +45,7 @@ def needs(point: Point) -> tuple[int, ...]:
 
 
 def load_refused(point: Point, code: int, log: str) -> ProbeError:
-    if code in _SHORT:
+    if short(code):
         return ProbeError(f"the kernel cannot load it just now: {os.strerror(code)}", errno=code)
     if code in (errno.EPERM, errno.EACCES) and not log:
         if isinstance(point, _TRAMPOLINES) and _loads_others():
@@ -152,6 +151,10 @@ def attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> Prob
             return Unsupported(f"this kernel has several times the {what}", errno=code)
         case _ if isinstance(point, points.XdpLink) and code in _XDP_REFUSED:
             return _xdp_refused(code, what, ifindex)
+    if short(code):
+        return ProbeError(
+            f"the kernel cannot attach to {what} just now: {os.strerror(code)}", errno=code
+        )
     if code in (errno.EPERM, errno.EACCES):
         why, remedy = privilege.why_not(*needs(point))
         return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=remedy)

@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from probes.errors import Gone, Unsupported
+from probes.errors import Gone, Unsupported, in_words
 from probes.kernel import patience
 from probes.units import printable
 
@@ -176,7 +176,7 @@ class Elf:
         except FileNotFoundError:
             raise Gone(f"there is no file {shown}") from None
         except OSError as refused:
-            why = f"{shown} cannot be read: {refused.strerror}"
+            why = f"{shown} cannot be read: {in_words(refused)}"
             raise Unsupported(why, errno=refused.errno or 0) from None
         except (struct.error, ValueError, OverflowError):
             raise Unsupported(f"{shown} is no program or library (ELF)") from None
@@ -589,7 +589,7 @@ def read(path: Path | str, seconds: float = SECONDS) -> Elf:
     try:
         about = patience.within(seconds, partial(os.stat, path))
     except patience.TookTooLong as late:
-        raise Unsupported(f"{printable(str(path))} cannot be read: {late.strerror}") from None
+        raise Unsupported(f"{printable(str(path))} cannot be read: {in_words(late)}") from None
     except OSError:
         return Elf(path, seconds)  # which says what is wrong
     identity = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)

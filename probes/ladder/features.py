@@ -26,7 +26,7 @@ from probes.attach import (
 from probes.attach import (
     program as bpf_program,
 )
-from probes.errors import ProbeError, Unsupported, as_refusal
+from probes.errors import ProbeError, Unsupported, as_refusal, in_words
 from probes.kernel import bpf, cgroups
 from probes.model import Program, Rung
 from probes.point import AttachType, Point
@@ -181,7 +181,7 @@ def _sockhash(point: points.SkMsgLink | points.SkMsgAttach, name: str) -> None:
         try:
             sockets = bpf.map_create(bpf.SOCKHASH, 4, 4, 1)
         except OSError as refused:
-            why = f"a sockhash could not be created: {os.strerror(refused.errno or 0)}"
+            why = f"a sockhash could not be created: {in_words(refused)}"
             raise Unsupported(why, errno=refused.errno or 0) from None
         stack.callback(os.close, sockets)
         bpf_program.attach(point, fd, 0, {name: sockets})()
