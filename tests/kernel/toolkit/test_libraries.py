@@ -20,9 +20,9 @@ import pytest
 
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
 from probes.toolkit import libraries
 from tests.support.elf_files import crafted
+from tests.support.rungs import stood
 from tests.support.scenarios import Values, find, log_of, rows_of, values
 
 pytestmark = pytest.mark.kernel
@@ -39,12 +39,7 @@ def attached(modules: Modules, record_property: Record) -> Iterator[Callable[[st
         record_property("rung", "uprobe")
         attachment = Attachment(catalogue()[name], modules)
         held.append(attachment)
-        status = attachment.climb(asked=True)
-        if status.state is State.FAILED:
-            refusal = status.refused[0]
-            record_property("refused", f"{refusal.error}: {refusal.why}")
-            assert refusal.error != "LoadFailed", f"{refusal.why}: {refusal.log[-2000:]}"
-            pytest.skip(f"{refusal.error}: {refusal.why}")
+        stood(attachment.climb(asked=True), record_property)
         return attachment
 
     yield attach
