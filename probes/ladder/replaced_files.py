@@ -15,6 +15,7 @@ from typing import NamedTuple
 from probes.attach.background import Background
 from probes.errors import ProbeError, as_refusal, in_words, passing
 from probes.kernel import patience
+from probes.kernel.cached_stat import cached
 from probes.model import Attach, Program
 from probes.point import Point, Uprobe, Uretprobe
 from probes.units import printable
@@ -141,8 +142,12 @@ def _written(name: str) -> str:
 
 
 def _look(path: str) -> tuple[FileId, Contents]:
-    """Raises OSError, also where the file system does not answer."""
-    found = patience.within(PATIENCE, Path(path).stat)
+    """Raises OSError, also where the file system does not answer.
+
+    It is asked only where the kernel has not got it at hand: that takes a child, which would never
+    end as long as it is asked again and again.
+    """
+    found = cached(path) or patience.within(PATIENCE, Path(path).stat)
     return FileId(found.st_dev, found.st_ino), Contents(found.st_size, found.st_mtime_ns)
 
 

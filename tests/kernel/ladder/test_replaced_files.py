@@ -20,6 +20,8 @@ from probes.attach import background, program
 from probes.attach.background import Background
 from probes.custom import builder
 from probes.errors import ProbeError
+from probes.kernel import patience
+from probes.kernel.cached_stat import cached
 from probes.kernel.patience import TookTooLong
 from probes.kernel.threads import Task
 from probes.ladder import replaced_files
@@ -243,6 +245,22 @@ def test_a_reading_does_not_wait_for_a_look(
     end = time.monotonic() + LONG
     while "its file system does not answer" not in attachment.read().status.note:
         assert time.monotonic() < end
+
+
+def test_looks_at_a_file_that_the_kernel_knows_keep_no_child(
+    attachment: Attachment, library: Path
+) -> None:
+    """One that is asked every two seconds would never end."""
+    if cached(str(library)) is None:
+        pytest.skip("this kernel does not tell what it has in its caches")
+    for there in (True, False):
+        if not there:
+            library.unlink()
+        sample_of(attachment)
+        patience.end_idle()
+        for _ in range(3):
+            assert ("is not there any more" in sample_of(attachment).status.note) != there
+        assert patience._idle == []
 
 
 def test_only_so_many_files_of_one_name_are_held(
