@@ -298,4 +298,4 @@ class _Loading:
 
 
 def _insn(code: int, registers: int, offset: int, immediate: int) -> bytes:
-    return struct.pack("<BBhi", code, registers, offset, immediate)
+    return struct.pack("=BBhi", code, registers, offset, immediate)
