@@ -71,6 +71,7 @@ class Unexpected(ProbeError):
 _PASSING = frozenset({
     _errno.EMFILE, _errno.ENFILE, _errno.ENOMEM, _errno.ENOBUFS, _errno.EAGAIN, _errno.EINTR,
 })  # fmt: skip
+_NO_FILE = frozenset({_errno.ENOENT, _errno.ENOTDIR, _errno.ESTALE})
 _MOST_TEXT = 200
 
 
@@ -82,6 +83,11 @@ def passing(refusal: ProbeError) -> bool:
 def short(code: int | None) -> bool:
     """Whether an errno says that the host is short of something, and nothing of what was asked."""
     return code in _PASSING
+
+
+def no_such_file(code: int | None) -> bool:
+    """Whether an errno says that there is no file of a name; any other says nothing of that."""
+    return code in _NO_FILE
 
 
 def as_refusal(raised: BaseException, doing: str) -> ProbeError:

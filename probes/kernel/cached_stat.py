@@ -6,10 +6,11 @@ Nobody waits for that, whoever made the file; stat(2) waits for as long as a FUS
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import struct
 from typing import NamedTuple
+
+from probes.errors import no_such_file
 
 _OPENAT2 = 437
 """Its number on every architecture that Debian is made for."""
@@ -32,7 +33,7 @@ class FileState(NamedTuple):
 def cached(path: str) -> FileState | None:
     """What is known of the file of that name; None where its file system would have to be asked.
 
-    Raises FileNotFoundError and NotADirectoryError. Linux 5.12, glibc 2.28; else always None.
+    Raises OSError where there is none. Linux 5.12, glibc 2.28; else always None.
     """
     if not hasattr(_libc, "statx"):
         return None
@@ -42,7 +43,7 @@ def cached(path: str) -> FileState | None:
     )
     if fd < 0:
         code = ctypes.get_errno()
-        if code in (errno.ENOENT, errno.ENOTDIR):
+        if no_such_file(code):
             raise OSError(code, os.strerror(code))
         return None
     try:

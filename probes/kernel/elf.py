@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from probes.errors import Gone, Unsupported, in_words
+from probes.errors import Gone, Unsupported, in_words, no_such_file
 from probes.kernel import patience
 from probes.units import printable
 
@@ -173,9 +173,9 @@ class Elf:
         shown = printable(self.path)
         try:
             return patience.within(self._seconds, partial(self._opened, what))
-        except FileNotFoundError:
-            raise Gone(f"there is no file {shown}") from None
         except OSError as refused:
+            if no_such_file(refused.errno):
+                raise Gone(f"there is no file {shown}") from None
             why = f"{shown} cannot be read: {in_words(refused)}"
             raise Unsupported(why, errno=refused.errno or 0) from None
         except (struct.error, ValueError, OverflowError):

@@ -6,14 +6,13 @@ as they have; those that begin later have the new one, so the same programs go t
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from probes.attach.background import Background
-from probes.errors import ProbeError, as_refusal, in_words, passing
+from probes.errors import ProbeError, as_refusal, in_words, no_such_file, passing
 from probes.kernel import patience
 from probes.kernel.cached_stat import cached
 from probes.model import Attach, Program
@@ -26,8 +25,6 @@ PATIENCE = 1.0
 """Seconds that are waited for the file system."""
 MAX_FILES = 8
 """Files of one name that are probed at once, the first one beside them; the oldest goes."""
-GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
-"""What is answered where there is no such file; anything else says nothing of it."""
 
 
 class LoadedProgram(NamedTuple):
@@ -81,7 +78,7 @@ class ReplacedFile:
         try:
             self._found_first(*_look(path))
         except OSError as refused:  # gone since it was attached to: whatever comes is new
-            self._first_is_known = refused.errno in GONE
+            self._first_is_known = no_such_file(refused.errno)
         self._background = Background[FileId](self._look, stack)
         self._background.pause = SECONDS
 
@@ -100,7 +97,7 @@ class ReplacedFile:
         except patience.TookTooLong:
             return f"it is not known whether {name} was replaced: its file system does not answer"
         except OSError as refused:
-            if refused.errno in GONE:
+            if no_such_file(refused.errno):
                 return (
                     f"{name} is not there any more: only processes that have it still are counted"
                 )

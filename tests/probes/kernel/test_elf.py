@@ -152,6 +152,13 @@ def test_a_file_that_never_comes_is_left_behind(
         elf.Elf(tmp_path, 0.2)
 
 
+def test_a_file_that_is_not_there_is_gone_whatever_its_folder_is(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "none", tmp_path / "file" / "none"):
+        with pytest.raises(Gone, match="there is no file"):
+            elf.read(path)
+
+
 # -- what reads its return addresses ---------------------------------------------------------
 
 
