@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from probes.compile import cache, headers
-from probes.errors import Denied, LoadFailed, ProbeError, Unsupported
+from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, short
 from probes.kernel import open_files
 from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.kernel.maps import ROWS, BpfTable
@@ -279,6 +279,8 @@ class _Child:
             except open_files.FilesLost as lost:
                 raise _map_lost() from lost
             except (OSError, ValueError) as broken:
+                if short(getattr(broken, "errno", None)):
+                    raise  # for want of files or memory: the child goes on
                 self.broken = True
                 log.seek(0)
                 words = log.read().decode(errors="replace") or self._said()
