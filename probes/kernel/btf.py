@@ -80,6 +80,15 @@ def missing() -> Unsupported:
     return Unsupported(why, errno=ENOENT, remedy=remedy)
 
 
+def required(id: int | None, what: str) -> int:
+    """Return an id that was found. Raises Unsupported where it was not. what: in words."""
+    if id is not None:
+        return id
+    if not available():
+        raise missing()
+    raise Unsupported(f"this kernel has no {what}", errno=ENOENT)
+
+
 @cache
 def find(name: str, kind: int) -> int | None:
     """The id of a type in the kernel's BTF, None where it is not there."""

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from probes.attach.background import Background
+from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.errors import ProbeError, as_refusal, in_words, no_such_file, passing
 from probes.kernel import patience
 from probes.kernel.cached_stat import cached
 from probes.model import Attach, Program
-from probes.point import Point, Uprobe, Uretprobe
+from probes.point import Point
 from probes.units import printable
 
 SECONDS = 2.0

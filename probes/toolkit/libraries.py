@@ -23,12 +23,12 @@ from time import monotonic
 from typing import NamedTuple
 
 from probes.attach.background import Background
+from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.errors import ProbeError, as_refusal, passing
 from probes.kernel import patience
 from probes.kernel.patience import TookTooLong
 from probes.kernel.procfs import pids, started
 from probes.model import Opening, Reading
-from probes.point import Uprobe, Uretprobe
 from probes.toolkit.readers import Open
 
 REST = 20.0

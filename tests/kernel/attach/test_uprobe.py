@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from probes.attach import slow_closing, uprobe
+from probes.attach.uprobe import Uprobe
 from probes.errors import ProbeError, Unsupported
 from probes.kernel import bpf, patience
-from probes.point import AttachType, ProgType, Uprobe
+from probes.point import AttachType, ProgType
 from probes.toolkit.libraries import own_libc
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]

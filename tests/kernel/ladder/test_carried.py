@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from probes.attach import program as bpf_program
+from probes.attach import handle
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State, same_totals
 from tests.support.commands import ROOT, held
@@ -100,7 +100,7 @@ def test_a_step_down_goes_on_from_what_was_counted(
     stand: Callable[..., Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody detaches our programs at the cgroup: polling goes on with the row."""
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     before = held()[1]
     attachment = stand("sock-addr")
     with server("127.0.0.1") as port:
