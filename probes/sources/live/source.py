@@ -200,13 +200,13 @@ class Live:
         Capabilities are a thread's: those that attached end here, and whatever is started from
         now on, the compiler too, has what this thread has. Raises OSError.
         """
-        self._compiler.rest()
-        patience.rest()
         for pool in (self._climbers, self._readers, self._closer):
             pool.close()
         self._make_workers()
         kept = self._needed()
         capabilities.keep(kept)
+        self._compiler.end_idle()  # only now: the pools may have started children until they ended
+        patience.end_idle()
         self._start_workers()
         return kept
 
