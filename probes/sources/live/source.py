@@ -18,7 +18,7 @@ from probes.drop_rule import Rule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal
-from probes.kernel import bpf, capabilities, patience, privilege
+from probes.kernel import bpf, capabilities, patience, privilege, rlimits
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
@@ -190,8 +190,8 @@ class Live:
         """
         for pool in (self._climbers, self._readers, self._closer):
             pool.close(cancel=False)
-        self._compiler.rest()  # after the workers, which may have started another
-        patience.rest()
+        self._compiler.end_idle()  # after the workers, which may have started another
+        patience.end_idle()
         self._make_workers()
         kept = needs.capabilities(
             self._attachments.all(),
@@ -218,8 +218,8 @@ class Live:
         self._interfaces.list(self._wanted.interfaces())
         if (more := self._wanted.too_many) > 0:
             self.notices.append(f"hooks of {more} interfaces more are attached only if named")
-        bpf.raise_memlock()
-        bpf.raise_nofile()
+        rlimits.raise_memlock()
+        rlimits.raise_nofile()
         try:
             self._stats = bpf.enable_stats()
         except OSError:
