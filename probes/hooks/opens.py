@@ -13,6 +13,7 @@ from probes.point import FEW_RETURNS, BtfTracepoint, Fentry, Fexit, Kprobe, Kret
 from probes.toolkit import decode
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.readers import logged, thread_of
+from probes.toolkit.restarts import RESTARTS
 from probes.toolkit.syscalls_c import compat
 from probes.toolkit.who_c import WHO
 from probes.units import Unit
@@ -29,6 +30,7 @@ _TYPES = ("pt_regs",)
 # The name is read when the call returns: the kernel has read it by then, so that it is in memory.
 _COUNT = (
     WHO
+    + RESTARTS
     + """
 struct who { u64 pid; char comm[16]; };
 struct slot { u64 opens, failed, error; };
@@ -56,7 +58,7 @@ static inline void ended(s64 result) {
     u32 first = 0;
     if (!path)
         return;
-    if (result <= -512 && result >= -516) { /* ERESTART*: it is begun again */
+    if (restarts(result)) { /* it is begun again */
         calls.delete(&thread);
         return;
     }

@@ -9,6 +9,7 @@ from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import comm, packet_protocol
 from probes.toolkit.readers import by_columns
+from probes.toolkit.restarts import RESTARTS
 from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
@@ -16,6 +17,7 @@ _LOADS = "CAP_BPF, CAP_PERFMON"
 _TYPES = ("sock",)
 _COUNT = (
     WHO
+    + RESTARTS
     + """
 struct who { u64 pid, protocol; char comm[16]; };
 struct slot { u64 bytes, sends, failed; };
@@ -25,7 +27,7 @@ BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
     + """
 
 static inline void sent(u64 protocol, int result) {
-    if (result <= -512 && result >= -516) /* ERESTART*: a signal came, it is begun again */
+    if (restarts(result)) /* a signal came, it is begun again */
         return;
     struct who key = {.pid = this_pid(), .protocol = protocol};
     struct slot none = {}, *slot, *all = sum_of_all();

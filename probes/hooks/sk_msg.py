@@ -62,7 +62,7 @@ def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
         f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         by_columns("rows"),
         source=_SOURCE,
-        types=("tcp_sock", "udp6_sock"),
+        types=sockets_c.OF_SOCK_TYPES,
         programs=(
             Program("message", point),  # first: no socket is in the map before it
             Program("established", CgroupLink(AttachType.CGROUP_SOCK_OPS)),

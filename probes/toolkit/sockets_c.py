@@ -91,6 +91,8 @@ static inline void ends_of(struct {context} *ctx, u8 *laddr, u8 *raddr, u32 *lpo
 
 
 OF_SOCK_OPS = _BOUND + _ends("bpf_sock_ops")
+OF_SOCK_TYPES = ("sock", "sock_common", "tcp_sock", "udp6_sock", "net")
+"""The kernel types that a program at sockets or cgroups reads of one, or by `OF_SOCK`."""
 OF_SK_MSG = _ends("sk_msg_md")  # behind the one before
 
 # A struct sock that the verifier knows the type of.
@@ -147,7 +149,7 @@ static inline u32 protocol_of(struct socket *socket) {
     return protocol;
 }
 """
-OF_FD_TYPES = ("task_struct", "files_struct", "fdtable", "file", "socket", "sock", "net")
+OF_FD_TYPES = ("task_struct", "files_struct", "fdtable", "file", "socket", *OF_SOCK_TYPES)
 
 # struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address, link. `name`
 # is 28 bytes, taken from the user's memory; 0 where it is neither of both. ifindex, netns: what the

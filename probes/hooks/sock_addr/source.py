@@ -12,7 +12,7 @@ from probes.toolkit.syscalls_c import compat
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 OPERATIONS = ("connect", "bind", "sendmsg", "recvmsg", "getpeername")
-TYPES = (*OF_FD_TYPES, "tcp_sock", "udp6_sock", "pt_regs", "thread_info")
+TYPES = (*OF_FD_TYPES, "pt_regs", "thread_info")
 MOST = 8192
 
 _CORE = (

@@ -8,22 +8,11 @@ An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 from __future__ import annotations
 
 from probes.toolkit.counters_c import UNCOUNTED, everything
-from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
+from probes.toolkit.restarts import RESTARTS
+from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_FD_TYPES, OF_NAME, OF_SOCK, OF_SOCK_ADDR
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
-TYPES = (
-    "sock",
-    "sock_common",
-    "udp6_sock",
-    "net",
-    "socket",
-    "tcp_sock",
-    "task_struct",
-    "files_struct",
-    "fdtable",
-    "file",
-    "trace_event_raw_inet_sock_set_state",
-)
+TYPES = (*OF_FD_TYPES, "trace_event_raw_inet_sock_set_state")
 
 _CORE = (
     MAPPED
@@ -279,7 +268,7 @@ int connect_leave(u64 *ctx) {
     if (sk) {
         struct attempt *going = pending.lookup(&sk);
         if (failed)
-            settle(sk, error > 0 && error < 512 ? error : GAVE_UP);
+            settle(sk, error > 0 && !restarts(-error) ? error : GAVE_UP);
         else if (going && !error) /* the SYN goes with the first write: TCP_FASTOPEN_CONNECT */
             going->deferred = 1;
         return 0;
@@ -422,7 +411,7 @@ int watch(struct bpf_sock_ops *ctx) {
 _NO_CALLS = """
 static inline int undecided(u64 sk) { return 0; }
 """
-_CALL = _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
+_CALL = RESTARTS + _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
 SOURCES = {
     "fentry": WHO + _CORE + OF_FD + _NO_CALLS + _STATES + _CALLS + _FENTRY,
     "kprobe": WHO + _CORE + OF_FD + _NO_CALLS + _STATES + _CALLS + _KPROBE,
