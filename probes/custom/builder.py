@@ -201,6 +201,12 @@ def _ladder(wanted: Spec, written: Callable[..., str], open: Open) -> tuple[Rung
     return _of_tracepoint(wanted, written, open)
 
 
+def _since(wanted: Spec, minor: int) -> str:
+    """Linux 4.`minor`, or 4.18, which tells programs what cgroup they run in."""
+    by_cgroup = "cgroup" in wanted.by or any(c.name == "cgroup" for c in wanted.where)
+    return f"Linux 4.{max(minor, 18) if by_cgroup else minor}"
+
+
 def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple[Rung, ...]:
     name, result = wanted.place, wanted.reads_result
     ends = wanted.of_return
@@ -231,7 +237,7 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
         ),
         Rung(
             "kprobe",
-            f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+            f"{_since(wanted, 17)}, CONFIG_KPROBES, {_LOADS}",
             open,
             source=lambda _: written(REGISTERS),
             programs=_programs(probed),
@@ -264,11 +270,11 @@ def _of_tracepoint(wanted: Spec, written: Callable[..., str], open: Open) -> tup
     if plain and wanted.category != "syscalls":
         kinds += [
             ("btf-tracepoint", "Linux 5.5, BTF", BtfTracepoint(wanted.place)),
-            ("raw-tracepoint", "Linux 4.17", RawTracepoint(wanted.place)),
+            ("raw-tracepoint", _since(wanted, 17), RawTracepoint(wanted.place)),
         ]
     if wanted.category:
         tracefs = Tracepoint(wanted.category, wanted.place)
-        kinds.append(("tracepoint", "Linux 4.7, tracefs", tracefs))
+        kinds.append(("tracepoint", f"{_since(wanted, 10)}, tracefs", tracefs))
     return tuple(
         Rung(
             name,
@@ -292,7 +298,7 @@ def _of_file(wanted: Spec, written: Callable[..., str], open: Open) -> Rung:
         at.append(Uprobe(path, symbol))
     return Rung(
         "uprobe",
-        "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+        f"{_since(wanted, 17)}, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
         open,
         source=lambda _: written(REGISTERS),
         programs=_programs(at),

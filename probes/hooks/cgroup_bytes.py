@@ -124,7 +124,7 @@ def _count(name: str, title: str, unit: Unit, help: str) -> Column:
 def _rung(name: str, point: type[CgroupLink] | type[CgroupAttach]) -> Rung:
     return Rung(
         name,
-        "Linux 5.7, cgroup v2, CAP_BPF, CAP_NET_ADMIN; for processes CAP_PERFMON",
+        "Linux 5.8, cgroup v2, CAP_BPF, CAP_NET_ADMIN; for processes CAP_PERFMON",
         _open,
         source=_SOURCE,
         programs=(

@@ -129,7 +129,7 @@ HOOK = Hook(
     ladder=(
         Rung(
             "uprobe",
-            "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+            "Linux 4.20, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
             following(logged(_entry, under_way=_UNDER_WAY), {LIBC: _PROGRAMS}),
             source=_SOURCE,
             programs=(

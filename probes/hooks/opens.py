@@ -212,7 +212,7 @@ HOOK = Hook(
         # Only these calls run it; what follows runs at every system call.
         Rung(
             "tracepoint",
-            f"Linux 4.7, tracefs, {_LOADS}",
+            f"Linux 4.20, tracefs, {_LOADS}",
             _OPEN,
             source=_COUNT + _TRACEFS,
             programs=_calls(),

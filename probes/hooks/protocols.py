@@ -213,7 +213,7 @@ HOOK = Hook(
     ladder=(
         Rung(
             "packet-socket",
-            "Linux 5.0, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON",
+            "Linux 5.1, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON",
             _open,
             source=_AT_SOCKET,
             programs=(Program("protocols", PacketSocket()),),

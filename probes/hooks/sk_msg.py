@@ -93,7 +93,7 @@ HOOK = Hook(
     ),
     ladder=(
         _rung("sk_msg-link", "Linux 6.12", SkMsgLink("sockets")),
-        _rung("sk_msg-attach", "Linux 5.9", SkMsgAttach("sockets")),
+        _rung("sk_msg-attach", "Linux 5.10", SkMsgAttach("sockets")),
     ),
     reach=Reach.DATA_PATH,
     risk="what is sent over new connections takes another way",

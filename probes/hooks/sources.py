@@ -185,7 +185,7 @@ def _rung(
 
 # Before 6.9 the verifier takes part of a number on the stack for a pointer's, where CAP_PERFMON is
 # missing, and refuses it. (6.1 was seen to, 6.18 not.)
-_SOCKET_LEAST = "Linux 5.0, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON"
+_SOCKET_LEAST = "Linux 5.1, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON"
 # Without CAP_PERFMON the verifier lets no program subtract pointers: no length.
 _XDP_LEAST = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN; pinned only"
 
@@ -223,7 +223,7 @@ HOOK = Hook(
         _rung("packet-socket", _SOCKET_LEAST, _AT_SOCKET, PacketSocket()),
         _rung(
             "clsact",
-            "Linux 5.0, CAP_BPF, CAP_NET_ADMIN",
+            "Linux 5.1, CAP_BPF, CAP_NET_ADMIN",
             _AT_TC,
             Clsact("ingress"),
             lasting=True,

@@ -259,7 +259,7 @@ HOOK = Hook(
     ladder=(
         Rung(
             "uprobe",
-            "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+            "Linux 4.20, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
             following(logged(_entry, _versions, _UNDER_WAY), _FOLLOWED),
             source=_SOURCE,
             # Shows whether uprobes can be had; nothing calls this function.

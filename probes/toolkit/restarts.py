@@ -1,4 +1,4 @@
-"""Results of system calls that no process sees: the kernel begins the call again, or a signal ends it.
+"""Results of calls that no process sees: the kernel begins the call again, or a signal ends it.
 
 From include/linux/errno.h. 515 (ENOIOCTLCMD) stands among them and is none: it is an error, which
 becomes ENOTTY on its way to the process.

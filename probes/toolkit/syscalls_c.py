@@ -263,7 +263,7 @@ def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tupl
     kinds = (
         ("btf-tracepoint", "Linux 5.5, BTF", "typed", BtfTracepoint, BtfTracepoint, BtfTracepoint),
         ("raw-tracepoint", "Linux 4.17", "raw", RawTracepoint, RawTracepoint, RawTracepoint),
-        ("tracepoint", "Linux 4.7, tracefs", "tracefs", _tracefs, _signal, _sched),
+        ("tracepoint", "Linux 4.10, tracefs", "tracefs", _tracefs, _signal, _sched),
     )
     return tuple(
         Rung(

@@ -270,7 +270,7 @@ HOOK = Hook(
         ),
         _rung(
             "tracepoint-no-reason",
-            f"Linux 4.7, tracefs, {_LOADS}",
+            f"Linux 5.5, tracefs, {_LOADS}",
             drop_source.tracefs(reasons=False),
             _TRACE,
             reasons=False,

@@ -103,7 +103,7 @@ HOOK = Hook(
         ),
         Rung(
             "kprobe",
-            f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+            f"Linux 4.20, CONFIG_KPROBES, {_LOADS}",
             open_checks,
             source=source.PROBED,
             types=TYPES,
@@ -111,7 +111,7 @@ HOOK = Hook(
         ),
         Rung(
             "tracepoint",
-            f"Linux 4.17, tracefs, {_LOADS}",
+            f"Linux 4.20, tracefs, {_LOADS}",
             open_checks,
             source=source.AT_CALLS,
             types=TYPES,

@@ -98,8 +98,8 @@ HOOK = Hook(
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "value", help="how often"),
     ),
     ladder=(
-        _at_cgroup("cgroup-link", "Linux 5.7", CgroupLink),
-        _at_cgroup("cgroup-multi", "Linux 5.7", CgroupAttach),
+        _at_cgroup("cgroup-link", "Linux 5.10", CgroupLink),
+        _at_cgroup("cgroup-multi", "Linux 5.10", CgroupAttach),
         Rung(
             "tracepoint",
             "Linux 4.18, tracefs, CAP_BPF, CAP_PERFMON",
