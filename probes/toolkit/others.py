@@ -9,10 +9,10 @@ counters goes back, and no sum does.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import add, sub
 
-from probes.model import OTHERS, Column, Flat, Kind, Opening, Row, Table
+from probes.model import OTHERS, Column, Flat, Kind, Opening, Row, Table, Value
 from probes.units import Unit
 
 MAX_GROUPS = 1024
@@ -37,10 +37,14 @@ class Others:
         self._keys = table.keys if self._all is not None else 0
         self._places = _shared(table, self._all, self._columns)
         self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
+        self._fields = {name: at for name, at in table.fields.items() if isinstance(at, int)}
         self._counted: Flat | None = None
         self._known: dict[Flat, Flat] = {}
         self._gone: dict[Flat, Lanes] = defaultdict(self._nothing)
         self._gone_all, self._left = self._nothing(), self._nothing()
+        self._added: dict[Flat, Lanes] = defaultdict(self._nothing)
+        self._added_all, self._weighed = self._nothing(), self._nothing()
+        self._mains: dict[Flat, int] = {}
 
     def _nothing(self) -> Lanes:
         return [0] * len(self._places)
@@ -49,11 +53,26 @@ class Others:
         """Note how much has been counted so far."""
         self._counted = self._all.row((0,)) if self._all is not None else None
 
+    @property
+    def full(self) -> bool:
+        """Whether the map has thrown out anything that was counted."""
+        return bool(self._gone) or any(self._left)
+
+    def add(self, key: Flat, field: str) -> None:
+        """Count an event that no program sees, in the row of this key, as one would.
+
+        The row may have gone, or never come: then the event is where such are.
+        """
+        lane = [place for place, _ in self._places].index(self._fields[field])
+        self._added[key][lane] += 1
+        self._added_all[lane] += 1
+
     def rows(self, entries: list[Flat], row: Callable[[Flat], Row]) -> list[Row]:
         """Return a row for each entry, and those of what is in none of them."""
-        made = list(map(row, entries))
         if self._counted is None or not entries:
-            return made
+            return list(map(row, entries))
+        entries = self._completed(entries)
+        made = list(map(row, entries))
         self._follow(entries)
         self._weigh(entries, self._counted)
         like = entries[0]
@@ -62,6 +81,23 @@ class Others:
         if any(self._left):
             made.append(self._named(row(self._entry(like, self._left))))
         return made
+
+    def _completed(self, entries: list[Flat]) -> list[Flat]:
+        """Return them with what was added: for as long as the row is the one that was there."""
+        if not self._added:
+            return entries
+        keys, main = self._keys, self._places[0][0]
+        mains = {entry[:keys]: entry[main] for entry in entries if entry[:keys] in self._added}
+        for key in [k for k in self._added if mains.get(k, -1) < self._mains.get(k, 0)]:
+            del self._added[key]
+        self._mains = {key: mains[key] for key in self._added}
+        return [self._with_added(entry) for entry in entries]
+
+    def _with_added(self, entry: Flat) -> Flat:
+        key = entry[: self._keys]
+        if key not in self._added:
+            return entry
+        return self._entry(entry, list(map(add, self._lanes(entry), self._added[key])), entry)
 
     def _follow(self, entries: list[Flat]) -> None:
         """Take over what has gone since the reading before, as far as it was in that."""
@@ -82,10 +118,13 @@ class Others:
     def _weigh(self, entries: list[Flat], counted: Flat) -> None:
         main, all = self._places[0]
         here = sum([entry[main] for entry in entries])
-        if counted[all] - here - self._gone_all[0] <= self._left[0]:
+        events = counted[all] + self._added_all[0]
+        if events - here - self._gone_all[0] <= self._left[0] and self._weighed == self._added_all:
             return
+        self._weighed = list(self._added_all)
         sums = map(sum, zip(*map(self._lanes, entries), strict=True))
-        left = map(sub, map(sub, [counted[at] for _, at in self._places], sums), self._gone_all)
+        seen = map(add, [counted[at] for _, at in self._places], self._added_all)
+        left = map(sub, map(sub, seen, sums), self._gone_all)
         self._left = list(map(max, self._left, left))
 
     def _lanes(self, entry: Flat) -> Lanes:
@@ -106,13 +145,24 @@ class Others:
         )
 
     def _named(self, row: Row) -> Row:
-        """Return a row that is identified by its name only."""
-        keys = [column for column in self._columns if _identifies(column)]
-        text = next((column for column in keys if column.unit is Unit.TEXT), None)
-        return tuple(
-            (OTHERS if column is text else None) if column in keys else value
-            for column, value in zip(self._columns, row, strict=True)
-        )
+        return named_others(self._columns, row)
+
+
+def named_others(columns: Iterable[Column], row: Row) -> Row:
+    """Return a row that is identified by its name only."""
+    columns = list(columns)
+    keys = [column for column in columns if _identifies(column)]
+    text = next((column for column in keys if column.unit is Unit.TEXT), None)
+    return tuple(
+        (OTHERS if column is text else None) if column in keys else value
+        for column, value in zip(columns, row, strict=True)
+    )
+
+
+def row_of_others(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
+    """Return the same of what is known, by column."""
+    columns = list(columns)
+    return named_others(columns, tuple(known.get(column.name) for column in columns))
 
 
 def _identifies(column: Column) -> bool:

@@ -77,7 +77,17 @@ def _forget_ended(table: Table, thread: Callable[[Flat], int]) -> None:
     processes = Path(pid_namespaces.outermost())
     for entry in table.rows():
         if not (processes / str(thread(entry))).exists():
-            table.delete(entry[: table.keys])
+            take(table, entry)
+
+
+def take(table: Table, entry: Flat) -> bool:
+    """Delete an entry, unless a program has changed it since it was read; whether it is gone.
+
+    What a program does with an entry while it is deleted would be lost: it must be one that none
+    has a use for.
+    """
+    key = entry[: table.keys]
+    return table.row(key) == entry and table.delete(key)
 
 
 def thread_of(entry: Flat) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from probes.errors import ProbeError
@@ -13,8 +12,9 @@ from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Value
 from probes.toolkit.decode import ip_protocol, named
 from probes.toolkit.links import scoped_here
-from probes.toolkit.others import Others
+from probes.toolkit.others import Others, row_of_others
 from probes.toolkit.readers import filled, row_from, row_of
+from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
 _TCP, _UDP = 6, 17
@@ -54,7 +54,7 @@ class _Poll:
     """
 
     def __init__(self) -> None:
-        self.counts: Counter[tuple[Value, ...]] = Counter()
+        self.counts: Tallies[tuple[Value, ...]] = Tallies()
         self._owners = SocketOwners()
         self._known: set[int] | None = None
 
@@ -70,7 +70,7 @@ class _Poll:
             address = scoped_here(address, s.ifindex)
             family = "ipv6" if ":" in address else "ipv4"
             named = (cgroup, pid, comm, op, family, ip_protocol(protocol), address, port)
-            self.counts[named] += 1
+            self.counts.add(named, {"calls": 1})
         self._known = set(found)
 
 
@@ -96,16 +96,16 @@ NAMES = ("cgroup", "pid", "comm", "operation", "family", "protocol", "address", 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     """What polls have shown so far, from the moment of opening on."""
-    poll = _Poll()
+    poll, columns = _Poll(), opening.hook.stored
     poll.look()
+
+    def row(named: tuple[Value, ...], calls: int) -> Row:
+        return row_from(columns, {**dict(zip(NAMES, named, strict=True)), "calls": calls})
 
     def read() -> Reading:
         poll.look()
-        return Reading([_row(opening, named, calls) for named, calls in poll.counts.items()])
+        found = [row(named, counts["calls"]) for named, counts in poll.counts.rows()]
+        others = [row_of_others(columns, poll.counts.others)] * bool(poll.counts.others)
+        return Reading(found + others)
 
     return read
-
-
-def _row(opening: Opening, named: tuple[Value, ...], calls: int) -> Row:
-    known = dict(zip(NAMES, named, strict=True))
-    return row_from(opening.hook.stored, {**known, "calls": calls})

@@ -345,13 +345,23 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
 # The socket's cookie stands for it. A connect that fails before the SYN is never called back: the
 # reader finds it unsent, later where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT).
 _SOCK_OPS = """
+static inline void never_sent(struct attempt *attempt) {
+    struct slot *slot = slot_of(attempt), *all = sum_of_all();
+    if (attempt->sent == LATER)
+        TALLY(slot, all, connects, 1);
+    TALLY(slot, all, other, 1);
+}
 static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
     struct bpf_sock *sk = ctx->sk;
     struct tcp_sock *tcp = sk ? (void *)bpf_skc_to_tcp_sock(sk) : 0;
+    u64 cookie = SOCKET_COOKIE(ctx);
+    struct attempt *before = pending.lookup(&cookie);
+    if (before && before->sent != 1)
+        never_sent(before); /* the socket tries again: nothing came of it */
     caller(attempt);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
     attempt->deferred = tcp && tcp->fastopen_connect;
-    begin(SOCKET_COOKIE(ctx), attempt);
+    begin(cookie, attempt);
     return 1;
 }
 int who4(struct bpf_sock_addr *ctx) {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from probes.custom import builder
 from probes.hooks import catalogue
+from probes.hooks.tcp_connect.readers import NEVER_SENT_NS
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import Hook, State
 from probes.toolkit.libraries import own_libc
@@ -100,6 +103,49 @@ def test_lives_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None
     assert seen[-1] - before >= 120, "both ends of 60"
     assert _sum(attachment, "closed") >= 60
     assert _sum(attachment, "established", name="(others)") > 0
+
+
+def test_no_more_are_closed_than_were_open(stand: Stand) -> None:
+    """A row that begins anew knows nothing of those that were established before."""
+    attachment = stand(small(catalogue()["tcp-life"], "btf-tracepoint", rows=8))
+    with ExitStack() as listening:
+        at = [listening.enter_context(server("127.0.0.1")) for _ in range(30)]
+        with ExitStack() as open:
+            for port in at:
+                open.enter_context(socket.create_connection(("127.0.0.1", port)))
+            assert _sum(attachment, "open") >= 60, "both ends"
+        found = [r["open"] for r in rows_of(attachment, sample_of(attachment))]
+    assert min(found) >= 0
+
+
+def _fail_at_once(hosts: range) -> None:
+    for host in hosts:
+        with socket.socket() as s:
+            assert s.connect_ex((f"192.0.2.{host}", 9)) == errno.ENETUNREACH
+
+
+def test_attempts_that_no_program_sees_fail_are_counted_once(stand: Stand) -> None:
+    """Other processes' may be among the others."""
+    attachment = stand(small(catalogue()["tcp-connect"], "sock_ops", rows=8))
+    seen = []
+    for turn in range(3):
+        _fail_at_once(range(1, 41))
+        sample_of(attachment)
+        time.sleep(NEVER_SENT_NS / 1e9)
+        seen.append((_sum(attachment, "connects"), _sum(attachment, "failed")))
+        assert seen[-1][1] >= 40 * (turn + 1)
+        assert seen[-1][0] >= seen[-1][1]
+    assert seen == sorted(seen)
+
+
+def test_an_attempt_on_the_same_socket_is_one_more(stand: Stand) -> None:
+    attachment = stand(small(catalogue()["tcp-connect"], "sock_ops"))
+    with socket.socket() as s:
+        for host in range(1, 6):
+            assert s.connect_ex((f"192.0.2.{host}", 9)) == errno.ENETUNREACH
+    time.sleep(NEVER_SENT_NS / 1e9)
+    rows = [r for r in rows_of(attachment, sample_of(attachment)) if r["pid"] == os.getpid()]
+    assert {(r["connects"], r["failed"]) for r in rows if r["raddr"] != "127.0.0.1"} == {(1, 1)}
 
 
 def test_calls_that_block_longest_are_not_the_first_to_go(stand: Stand, tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""What a passive rung counts by itself: as a map that throws out what was not counted longest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+
+class Tallies(Generic[K]):
+    """Counts by key and column. Of more than MOST keys those that were not counted for longest are
+    together `others`, so that no sum goes back."""
+
+    MOST = 8192
+
+    def __init__(self) -> None:
+        self._rows: dict[K, Counter[str]] = {}
+        self.others: Counter[str] = Counter()
+
+    def add(self, key: K, counts: Mapping[str, int]) -> None:
+        """Count so much more."""
+        row = self._rows.pop(key, None)
+        self._rows[key] = row = Counter() if row is None else row
+        row.update(counts)
+        while len(self._rows) > self.MOST:
+            self.others.update(self._rows.pop(next(iter(self._rows))))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def rows(self) -> Iterator[tuple[K, Counter[str]]]:
+        return iter(self._rows.items())
