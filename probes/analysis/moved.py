@@ -1,9 +1,10 @@
 """What rows took over from others that a full map threw out: it was counted before.
 
 The rows that a hook makes of those (`toolkit.others`) are the last of a sample: of processes that
-were alike, without a pid, and one that is called OTHERS. A row that is not there has been thrown
-out, unless the limit on memory hides some (`Sample.forgotten`): then nobody can tell, and only as
-much is taken for thrown out as such rows grew by. So nothing is counted twice.
+were alike, without a pid, and those called OTHERS, of all that are alike in what else they say. A
+row that is not there has been thrown out, unless the limit on memory hides some
+(`Sample.forgotten`): then nobody can tell, and only as much is taken for thrown out as such rows
+grew by. So nothing is counted twice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from math import inf
 from operator import add
 
 from probes.model import OTHERS, Hook, Key, Row, Value
+from probes.units import DASH
+
+_ANY = (OTHERS, None, DASH, "", 0)
+"""What the key of a row of others has for what it does not tell apart."""
 
 
 def bases(
@@ -31,7 +36,7 @@ def bases(
     left = _Left(hook, before, now)
     found: dict[Key, Row] = {}
     taken: set[Key] = set()
-    for key in sorted(takers, key=lambda key: OTHERS in key):
+    for key in sorted(takers, key=lambda key: (OTHERS in key, sum([v in _ANY for v in key]))):
         own = [before[key]] if key in before else []
         alike = left.of(key)
         if hidden:
@@ -74,18 +79,35 @@ class _Left:
         self._pid = _pid(hook)
         self._before, self._now = before, now
         self._main = hook.places.counters[0][0] if hook.places.counters else None
-        self._alike: dict[Key, list[Key]] = defaultdict(list)
-        for key in before:
-            if (key not in now or self._less(key)) and not _takes(key, self._pid):
-                self._alike[self._group(key)].append(key)
+        self._keys = dict.fromkeys(k for k in before if self._has_gone(k))
+        self._alike: dict[tuple[int, ...], dict[Key, list[Key]]] = {}
+
+    def _has_gone(self, key: Key) -> bool:
+        return (key not in self._now or self._less(key)) and not _takes(key, self._pid)
 
     def of(self, taker: Key) -> list[Key]:
-        """Take those that are alike but for the process; all that are left, for OTHERS."""
-        if OTHERS not in taker:
-            return self._alike.pop(self._group(taker), [])
-        rest = [key for keys in self._alike.values() for key in keys]
-        self._alike.clear()
-        return rest
+        """Take those that it may have taken over."""
+        places = tuple(self._told_apart(taker))
+        if places not in self._alike:
+            self._alike[places] = self._grouped(places)
+        alike = self._alike[places].pop(tuple(taker[i] for i in places), [])
+        found = [key for key in alike if key in self._keys]
+        for key in found:
+            del self._keys[key]
+        return found
+
+    def _told_apart(self, taker: Key) -> Iterator[int]:
+        """Return what those have in common with it."""
+        others = OTHERS in taker
+        for place, value in enumerate(taker):
+            if (value not in _ANY) if others else place != self._pid:
+                yield place
+
+    def _grouped(self, places: tuple[int, ...]) -> dict[Key, list[Key]]:
+        groups: dict[Key, list[Key]] = defaultdict(list)
+        for key in self._keys:
+            groups[tuple([key[i] for i in places])].append(key)
+        return groups
 
     def as_many(self, keys: list[Key], now: Row, own: list[Row]) -> list[Key]:
         """Return those that have gone for sure, and more as long as the taker grew by them."""
@@ -99,9 +121,6 @@ class _Left:
                 found.append(key)
                 grown -= self._count(self._before[key])
         return found
-
-    def _group(self, key: Key) -> Key:
-        return () if self._pid is None else key[: self._pid] + key[self._pid + 1 :]
 
     def _less(self, key: Key) -> bool:
         return self._count(self._now[key]) < self._count(self._before[key])

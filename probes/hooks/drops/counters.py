@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
+from typing import Generic, Protocol, TypeVar
 
 from probes.hooks.drops import reasons as drop_reasons
 from probes.kernel import btf, procfs, tracefs
@@ -201,6 +202,8 @@ class Namespaces:
         self._others = NetNamespaces()
         self._last: dict[int, dict[str, int]] = {}
         self._turn: list[int] = []
+        self.there: Collection[int] = frozenset()
+        """Those that are known to be there, by inode."""
         self.left_out = 0
         """How many others were not followed, at the most."""
 
@@ -209,6 +212,7 @@ class Namespaces:
         counters = procfs.net_counters() | {"SoftnetDropped": procfs.softnet_dropped()}
         yield own, None, self.grown(own, counters)
         others = self._others.find()
+        self.there = {own, *others}
         others.pop(own, None)
         self.left_out = max(self.left_out, len(others) - self.MOST)
         begin = monotonic()
@@ -245,12 +249,31 @@ class Namespaces:
         return {n: v - last[n] if v >= last.get(n, 0) else v for n, v in now.items() if n in last}
 
 
-class Rest:
+class InNamespace(Protocol):
+    """A counter of a network namespace."""
+
+    @property
+    def netns(self) -> int: ...
+    @property
+    def counter(self) -> str: ...
+
+
+T = TypeVar("T", bound=InNamespace)
+
+
+class Rest(Generic[T]):
     """What of a counter no row of the tracepoint has; never goes back."""
 
     def __init__(self) -> None:
-        self._shown: dict[object, int] = defaultdict(int)
+        self._shown: dict[T, int] = defaultdict(int)
 
-    def of(self, key: object, counted: int, seen: int) -> int:
+    def of(self, key: T, counted: int, seen: int) -> int:
         self._shown[key] = max(self._shown[key], counted - seen)
         return self._shown[key]
+
+    def forget(self, netns: int) -> Mapping[str, int]:
+        """Return what it was of a namespace, by counter."""
+        found: dict[str, int] = defaultdict(int)
+        for key in [key for key in self._shown if key.netns == netns]:
+            found[key.counter] += self._shown.pop(key)
+        return found

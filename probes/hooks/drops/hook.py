@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from probes.analysis import classes
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
 from probes.hooks.drops.counters import known_reasons
-from probes.hooks.drops.devices import Devices
+from probes.hooks.drops.devices import Device, Devices
 from probes.hooks.drops.holders import Holders, Port, received
+from probes.hooks.drops.seen import Place, Seen
 from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, privilege, procfs
 from probes.kernel.netlink import route
-from probes.model import OTHERS, Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
+from probes.model import (
+    OTHERS,
+    Column,
+    Flat,
+    Hook,
+    Kind,
+    Opening,
+    Program,
+    Reading,
+    Row,
+    Rung,
+    Value,
+)
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
 from probes.toolkit.decode import packet_protocol
 from probes.toolkit.links import Made
@@ -34,7 +47,8 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         name_of: Callable[[int], str] = drop_reasons.Names() if reasons else lambda _: DASH
         own = procfs.netns()
         kallsyms.prepare()
-        untraced = Untraced(own, known_reasons() if reasons else None, traced=True)
+        told, kept = known_reasons() if reasons else None, Seen()
+        untraced = Untraced(own, told, traced=True, forget=kept.forget)
         holders, devices = Holders(), Devices(opening, own)
         everything, others = opening.tables["everything"], 0
 
@@ -44,12 +58,12 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             counted = everything.row((0,))
             found = [row for table in tables for row in table.rows()]
             places = kallsyms.resolve({int(row[0]) for row in found})
-            devices.look({(int(r[3]), int(r[1])) for r in found if r[4] == own})
+            devices.look(_by_device(found, own))
             where = {
                 at: devices.name(*at) for at in {(int(r[3]), int(r[1]), int(r[4])) for r in found}
             }
             rows: dict[tuple[Value, ...], int] = {}
-            seen: dict[tuple[int, str, str, int | None], int] = {}
+            seen: dict[Flat, tuple[Place, int]] = {}
             ports: dict[tuple[Value, ...], Port] = {}
             for location, device, reason, ifindex, netns, protocol, port, trait, packets in found:
                 why = name_of(int(reason))
@@ -68,7 +82,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
                 at = int(netns) or own, why, places[int(location)], int(port) or None
-                seen[at] = seen.get(at, 0) + int(packets)
+                seen[location, device, reason, ifindex, netns, protocol, port, trait] = at, packets
                 if int(netns) == own and port and received(why):
                     ports[key] = packet_protocol(int(protocol)), int(port)
             holders.look(_by_port(rows, ports))
@@ -80,11 +94,20 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             others = max(others, (counted[1] if counted else 0) - sum(row[-1] for row in found))
             rest: Row = (DASH, OTHERS, DASH, others, DASH, None, DASH)
             last = [packets_row(rest, (None, 0, 0))] * bool(others)
-            return Reading([*traced, *untraced.rows(seen), *last])
+            return Reading([*traced, *untraced.rows(kept.of(seen)), *last])
 
         return read
 
     return open
+
+
+def _by_device(found: Iterable[Flat], own: int) -> dict[Device, int]:
+    """What was dropped at each device of this namespace."""
+    packets: dict[Device, int] = {}
+    for _, device, _, ifindex, netns, *_, n in found:
+        if netns == own:
+            packets[ifindex, device] = packets.get((ifindex, device), 0) + n
+    return packets
 
 
 def _by_port(

@@ -68,6 +68,14 @@ class Shares:
         left = {} if first else {c: min(n, new[c]) for c, n in more.items() if min(n, new[c])}
         self._late[netns] = left
 
+    def forget(self, netns: int) -> None:
+        """Let go of a namespace that has gone."""
+        self._last.pop(netns, None)
+        self._late.pop(netns, None)
+        for share in [share for share in self.counted if share.netns == netns]:
+            del self.counted[share]
+            self._owned.pop(share, None)
+
     def owner(self, share: Share) -> Owner | None:
         """The process behind a port; None where there are several, or nobody knows."""
         owners = {o for o in self._owned.get(share, {}).values() if o is not None}

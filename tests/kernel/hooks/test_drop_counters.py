@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
+from probes.analysis.snapshot import Snapshot
+from probes.hooks import catalogue
 from probes.hooks.drops import counters
+from probes.hooks.drops.untraced import Untraced
 from probes.kernel import procfs
+from probes.ladder.attachment import Attachment, Modules
+from probes.model import OTHERS
 from tests.support.namespaces import as_json, namespace
+from tests.support.scenarios import sample_of
 
 pytestmark = [
     pytest.mark.kernel,
@@ -51,3 +59,39 @@ def test_datagrams_that_find_the_buffer_full_are_counted() -> None:
     found = procfs.net_counters()
     assert 0 < read < 200
     assert found["UdpRcvbufErrors"] == found["UdpInErrors"] == 200 - read
+
+
+# -- namespaces that come and go ---------------------------------------------------------------
+
+_ONE = "ip link set lo up && echo x >/dev/udp/127.0.0.1/9 && echo && read"
+
+
+def test_namespaces_that_have_gone_are_not_kept_for_good(
+    modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they had goes on in a row for each counter: no sum goes back, none of it is news."""
+    monkeypatch.setattr(Untraced, "MOST", 2)
+    attachment = Attachment(catalogue()["drops"], modules)
+    seen, gone, rates = [], [], set()
+    with namespace():
+        attachment.climb(pinned="counters")
+        samples = [sample_of(attachment)]
+        for _ in range(6):
+            command = ("unshare", "-n", "bash", "-c", _ONE)
+            with subprocess.Popen(command, stdin=-1, stdout=-1) as one:
+                assert one.stdout is not None
+                one.stdout.readline()
+                samples.append(sample_of(attachment))
+        samples += [sample_of(attachment) for _ in range(3)]
+        attachment.detach()
+    for before, sample in pairwise(samples):
+        made = Snapshot.between(attachment.hook, before, sample)
+        rows = [r for r in made.rows if r["location"] == "UdpNoPorts"]
+        seen.append(sum(r.number("packets") for r in rows))
+        others = [r for r in rows if r["reason"] == OTHERS]
+        gone += [r["packets"] for r in others]
+        rates |= {r.rates["packets"] for r in others}
+    assert seen == sorted(seen)
+    assert seen[-1] - seen[0] >= 5
+    assert gone[-1] >= 4, "put together"
+    assert rates == {0}

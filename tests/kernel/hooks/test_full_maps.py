@@ -18,12 +18,14 @@ import pytest
 from probes.custom import builder
 from probes.hooks import catalogue
 from probes.hooks.tcp_connect.readers import NEVER_SENT_NS
+from probes.kernel.procfs import net_counters as nstat_counters
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import Hook, State
 from probes.toolkit.libraries import own_libc
+from tests.support.drop_causes import ipv4
 from tests.support.events import connect, exchange, server
 from tests.support.maps import small
-from tests.support.namespaces import namespace, send, veth
+from tests.support.namespaces import HERE, namespace, run, send, veth
 from tests.support.scenarios import rows_of, sample_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
@@ -87,6 +89,21 @@ def test_drops_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None
     assert seen == sorted(seen)
     assert seen[-1] >= 3 * 120
     assert _sum(attachment, "packets", reason="(others)") > 0
+
+
+def test_what_was_thrown_out_is_not_shown_by_its_counter_as_well(stand: Stand) -> None:
+    """Both count them: kfree_skb with a reason, and the kernel's own counter (nstat)."""
+    veth()
+    run("ip", "addr", "add", f"{HERE}/24", "dev", "v0")
+    attachment = stand(small(catalogue()["drops"], "btf-tracepoint", rows=16))
+    wrong = struct.pack("!BBHI", 8, 0, 1, 0)  # an echo request's sum is not that
+    send("v1", 9, b"\xff" * 6 + b"\x02" * 6 + ipv4(HERE, wrong, 1))
+    assert nstat_counters()["IcmpInErrors"] == 9
+    assert _sum(attachment, "packets", reason="ICMP_CSUM") == 9
+    for _ in range(3):
+        _ethertypes("v1", 60, 2)
+        assert _sum(attachment, "packets", location="IcmpInErrors") == 0
+    assert _sum(attachment, "packets", reason="ICMP_CSUM") == 0, "it was thrown out"
 
 
 def test_lives_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None:

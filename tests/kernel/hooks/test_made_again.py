@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +13,8 @@ import pytest
 
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.hooks import catalogue
+from probes.kernel import procfs
+from probes.kernel.net_namespaces import of_process
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State
 from tests.support.namespaces import as_json, await_running, namespace, run, send
@@ -104,6 +110,46 @@ def test_its_drops_are_its_own(modules: Modules, rung: str, number: int, name: s
     }
     calm = Snapshot.between(attachment.hook, after, last)
     assert not any(r.rate("packets") for r in calm.rows if _is_mine(r))
+
+
+def _away_and_back() -> None:
+    with subprocess.Popen(["unshare", "-n", "sleep", "60"]) as there:
+        while of_process(there.pid) in (0, procfs.netns(), of_process(os.getpid())):
+            time.sleep(0.01)
+        run("ip", "link", "set", "v0", "netns", str(there.pid))
+        back = ("ip", "link", "set", "v0", "netns", str(threading.get_native_id()))
+        run("nsenter", "-t", str(there.pid), "-n", *back)
+        there.kill()
+    run("ip", "link", "set", "v0", "up")
+    await_running("p0")
+
+
+@pytest.mark.parametrize("rung", LADDER)
+def test_a_device_that_comes_back_has_its_name_again(modules: Modules, rung: str) -> None:
+    """Where sysfs is not that of its namespace, it is known by what it drops from then on."""
+    with namespace():
+        _make()
+        attachment = Attachment(catalogue()["drops"], modules)
+        try:
+            status = attachment.climb(pinned=rung)
+            if status.state is State.FAILED:
+                pytest.skip(status.refused[0].why)
+            send("p0", N)
+            names = [_names(attachment)]
+            _away_and_back()
+            names += [_names(attachment), _names(attachment)]
+            Path("/proc/sys/net/ipv6/conf/v0/disable_ipv6").write_text("1")
+            send("p0", MORE)
+            names.append(_names(attachment))
+        finally:
+            attachment.detach()
+    assert names == [{"v0": N}, {"if77": N}, {"if77": N}, {"v0": N + MORE}]
+
+
+def _names(attachment: Attachment) -> dict[str, int]:
+    sample = sample_of(attachment)
+    rows = Snapshot.between(attachment.hook, None, sample).rows
+    return {r["interface"]: r["packets"] for r in rows if _is_mine(r)}
 
 
 def _is_mine(row: SnapshotRow) -> bool:
