@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
@@ -17,7 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 from probes.hooks.drops import reasons as drop_reasons
 from probes.kernel import btf, procfs, tracefs
-from probes.kernel.net_namespaces import NetNamespaces, of_process
+from probes.kernel.net_namespaces import NetNamespaces, cookie, of_process
 
 
 class Counts(StrEnum):
@@ -201,8 +202,10 @@ class Namespaces:
         self._from_now = from_now
         self._others = NetNamespaces()
         self._last: dict[int, dict[str, int]] = {}
+        self._cookies: dict[int, int] = {}
+        self._unmet: set[int] = set()
         self._turn: list[int] = []
-        self.there: Collection[int] = frozenset()
+        self.there: AbstractSet[int] = frozenset()
         """Those that are known to be there, by inode."""
         self.left_out = 0
         """How many others were not followed, at the most."""
@@ -212,6 +215,7 @@ class Namespaces:
         counters = procfs.net_counters() | {"SoftnetDropped": procfs.softnet_dropped()}
         yield own, None, self.grown(own, counters)
         others = self._others.find()
+        self._unmet = self._unmet & others.keys() | (others.keys() - self.there)
         self.there = {own, *others}
         others.pop(own, None)
         self.left_out = max(self.left_out, len(others) - self.MOST)
@@ -222,7 +226,19 @@ class Namespaces:
             self._turn.append(namespace)
             counters = procfs.net_counters(f"/proc/{others[namespace]}/net/")
             if counters and of_process(others[namespace]) == namespace:
+                if namespace in self._unmet:
+                    self._meet(namespace, others[namespace])
                 yield namespace, others[namespace], self.grown(namespace, counters)
+
+    def _meet(self, namespace: int, pid: int) -> None:
+        """Numbers are used again, soon: one that nobody was in meanwhile may be another."""
+        self._unmet.discard(namespace)
+        known = self._cookies.pop(namespace, 0)
+        self._cookies[namespace] = now = cookie(pid, namespace)
+        if known and now and known != now:
+            self._last[namespace] = dict.fromkeys(ALL, 0)
+        if len(self._cookies) > self.REMEMBERED:
+            del self._cookies[next(iter(self._cookies))]
 
     def ever(self, namespace: int, name: str) -> bool:
         """Whether the kernel has counted anything there, since it made the namespace."""
