@@ -26,13 +26,22 @@ class Others:
     """The rows beside those that are in the map, made anew at each reading.
 
     `before` is called before the map is read, and `rows` with its entries: what is counted
-    meanwhile is then in no row of others. Without an array `everything` that counts all events
-    (`counters_c`) there are no others. by_process: whether rows of processes may become one.
+    meanwhile is then in no row of others. Without a map `sums` that counts all events
+    (`counters_c`) there are no others. of: its key. by_process: whether rows of processes may
+    become one.
     """
 
-    def __init__(self, opening: Opening, rows: str = "rows", *, by_process: bool = True) -> None:
+    def __init__(
+        self,
+        opening: Opening,
+        rows: str = "rows",
+        *,
+        sums: str = "everything",
+        of: Flat = (0,),
+        by_process: bool = True,
+    ) -> None:
         table = opening.tables[rows]
-        self._all = opening.tables.get("everything")
+        self._all, self._of = opening.tables.get(sums), of
         self._columns = opening.hook.stored
         self._keys = table.keys if self._all is not None else 0
         self._places = _shared(table, self._all, self._columns)
@@ -51,7 +60,7 @@ class Others:
 
     def before(self) -> None:
         """Note how much has been counted so far."""
-        self._counted = self._all.row((0,)) if self._all is not None else None
+        self._counted = self._all.row(self._of) if self._all is not None else None
 
     @property
     def full(self) -> bool:

@@ -78,6 +78,21 @@ def test_kinds_of_packets_beyond_what_fits_are_counted(stand: Stand) -> None:
     assert _sum(attachment, "packets", direction="in") + sample.lost == sent
 
 
+def test_an_interface_that_is_let_go_of_leaves_its_room_to_others(
+    stand: Stand,
+) -> None:
+    index, _ = veth()
+    other, _ = veth("w0", "w1")
+    hook = small(catalogue()["protocols"], "packet-socket", rows=16)
+    first, second = stand(hook, "v0", index), stand(hook, "w0", other)
+    assert _ethertypes("v1", 16, 1)
+    assert _sum(first, "packets") == 16
+    first.detach()
+    sent = _ethertypes("w1", 16, 1)
+    assert _sum(second, "packets", direction="in") == sent
+    assert sample_of(second).lost == 0
+
+
 def test_drops_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None:
     """Other namespaces' drops are among them."""
     veth()
@@ -149,7 +164,8 @@ def test_attempts_that_no_program_sees_fail_are_counted_once(stand: Stand) -> No
         _fail_at_once(range(1, 41))
         sample_of(attachment)
         time.sleep(NEVER_SENT_NS / 1e9)
-        seen.append((_sum(attachment, "connects"), _sum(attachment, "failed")))
+        rows = rows_of(attachment, sample_of(attachment))
+        seen.append(tuple(sum(r[column] for r in rows) for column in ("connects", "failed")))
         assert seen[-1][1] >= 40 * (turn + 1)
         assert seen[-1][0] >= seen[-1][1]
     assert seen == sorted(seen)
