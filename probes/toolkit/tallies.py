@@ -10,12 +10,11 @@ K = TypeVar("K")
 
 
 class Tallies(Generic[K]):
-    """Counts by key and column. Of more than MOST keys those that were not counted for longest are
-    together `others`, so that no sum goes back."""
+    """Counts by key and column. Of more than `most` keys those that were not counted for longest
+    are together `others`, so that no sum goes back."""
 
-    MOST = 8192
-
-    def __init__(self) -> None:
+    def __init__(self, most: int = 8192) -> None:
+        self._most = most
         self._rows: dict[K, Counter[str]] = {}
         self.others: Counter[str] = Counter()
 
@@ -24,7 +23,7 @@ class Tallies(Generic[K]):
         row = self._rows.pop(key, None)
         self._rows[key] = row = Counter() if row is None else row
         row.update(counts)
-        while len(self._rows) > self.MOST:
+        while len(self._rows) > self._most:
             self.others.update(self._rows.pop(next(iter(self._rows))))
 
     def __contains__(self, key: object) -> bool:

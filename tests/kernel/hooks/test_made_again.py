@@ -17,7 +17,8 @@ from probes.kernel import procfs
 from probes.kernel.net_namespaces import of_process
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State
-from tests.support.namespaces import as_json, await_running, namespace, run, send
+from tests.support.foreign import somebody
+from tests.support.namespaces import FRAME, as_json, await_running, namespace, run, send
 from tests.support.scenarios import sample_of
 from tui.panes.interfaces.pane import PANE
 from tui.session.history import History
@@ -110,6 +111,46 @@ def test_its_drops_are_its_own(modules: Modules, rung: str, number: int, name: s
     }
     calm = Snapshot.between(attachment.hook, after, last)
     assert not any(r.rate("packets") for r in calm.rows if _is_mine(r))
+
+
+@AGAIN
+@pytest.mark.parametrize("rung", ["btf-tracepoint", "raw-tracepoint"])
+def test_its_xdp_errors_are_its_own(
+    modules: Modules, rung: str, number: int, name: str, tmp_path: Path
+) -> None:
+    """Also those that nobody had read when it went."""
+    aborted = FRAME[:14] + b"\0" + FRAME[15:]
+    with namespace(), somebody(tmp_path) as them:
+        _make()
+        program = them.load("xdp by byte", "acme_xdp")
+        them.put(program, 77, "native")
+        attachment = Attachment(catalogue()["xdp-errors"], modules)
+        try:
+            status = attachment.climb(pinned=rung)
+            if status.state is State.FAILED:
+                pytest.skip(status.refused[0].why)
+            send("p0", N, aborted)
+            before = sample_of(attachment)
+            send("p0", 1, aborted)
+            _again(number, name)
+            them.put(program, number, "native")
+            send("p0", MORE, aborted)
+            after = sample_of(attachment)
+            send("p0", 2, aborted)
+            last = sample_of(attachment)
+        finally:
+            attachment.detach()
+    added = [
+        {
+            (r["interface"], r["packets"], round(r.rate("packets") * (some.time - other.time)))
+            for r in Snapshot.between(attachment.hook, other, some).rows
+        }
+        for other, some in ((before, after), (after, last))
+    ]
+    # What came between two readings may be either's where the number is the same.
+    one, more = (N + 1, MORE) if number != 77 else (N + 1 + MORE, 0)
+    assert added[0] == {("if77", one, one - N), *[(name, more, more)] * bool(more)}
+    assert added[1] == {("if77", one, 0), (name, more + 2, 2)}
 
 
 def _away_and_back() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from probes.toolkit.tallies import Tallies
 
 
-def test_what_has_no_room_is_among_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tallies, "MOST", 3)
-    tallies: Tallies[int] = Tallies()
+def test_what_has_no_room_is_among_the_others() -> None:
+    tallies: Tallies[int] = Tallies(3)
     for key in range(20):
         tallies.add(key, {"calls": 1, "failed": key % 2})
         tallies.add(0, {"calls": 1})
