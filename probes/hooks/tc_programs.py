@@ -13,6 +13,7 @@ from probes.foreign.tcx_neighbours import Around
 from probes.kernel import bpf
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.point import PROGRAM_PREFIX
+from probes.toolkit.bounded import Bounded
 from probes.toolkit.readers import row_from
 from probes.units import Unit
 
@@ -160,7 +161,7 @@ def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> di
 
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """Who sits where; a name takes the privilege to look at programs."""
-    names: dict[int, str | None] = {}
+    names: dict[int, str | None] = Bounded()
     chains = Chains()
 
     def told(one: Sitting) -> dict[str, Value] | None:

@@ -13,6 +13,7 @@ from probes.kernel.netlink import route
 from probes.kernel.procfs import netns
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint
+from probes.toolkit.bounded import Bounded
 from probes.toolkit.decode import errno_name
 from probes.toolkit.links import MADE, Made, interface_in
 from probes.toolkit.others import row_of_others
@@ -102,7 +103,7 @@ class _Errors:
 
     def __init__(self, opening: Opening) -> None:
         self._opening, self._table = opening, opening.tables["rows"]
-        self._made, self._names = Made(opening), dict[int, str]()
+        self._made, self._names = Made(opening), Bounded[int, str]()
         self._before: dict[Flat, int] = {}
         """By key, what of the entry's count is of an interface that had the number before."""
         self._past: Tallies[tuple[Value, ...]] = Tallies(MOST)
@@ -167,7 +168,7 @@ _COUNTERS = {"aborted": "aborted", "tx": "tx_errors", "redirect": "redirect_erro
 
 def _from_drivers(opening: Opening) -> Callable[[], Reading]:
     """What drivers count by themselves where they have an XDP program."""
-    names: dict[int, str] = {}
+    names: dict[int, str] = Bounded()
     made = Made(opening)
 
     def rows(link: route.Interface) -> Iterator[Row]:

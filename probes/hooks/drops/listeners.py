@@ -20,9 +20,12 @@ from probes.kernel.net_namespaces import inside
 from probes.kernel.netlink import sock_diag
 from probes.kernel.netlink.sock_diag import Receiver
 from probes.kernel.procfs import Owner, SocketOwners
+from probes.toolkit.bounded import Bounded
 
 POOLS = {LISTEN: "tcp", **dict.fromkeys(UDP.values(), "udp")}
 """Counters that sockets have a share in, and the protocol."""
+_MOST_SOCKETS = 64
+"""Of a share, as many as are looked for."""
 _WORDS = {
     "TcpExtListenOverflows": "accept queue full",
     "TcpExtTCPReqQFullDrop": "request queue full",
@@ -106,7 +109,8 @@ class Shares:
                 more[s.cookie] -= part
                 share = Share(netns, pool, why, s.port)
                 self.counted[share] += part
-                self._owned.setdefault(share, {}).setdefault(s.inode, None)
+                owned = self._owned.setdefault(share, Bounded(_MOST_SOCKETS))
+                owned[s.inode] = owned.get(s.inode)
         if left:
             self.counted[Share(netns, pool, why, 0)] += left
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from probes.analysis.drop_stages import function_of
+from probes.hooks.drops.counters import ALL, Freed
 from probes.model import Flat
 
 Place = tuple[int, str, str, int | None]
 """Network namespace, reason, place in the code, destination port."""
+
+
+def _counted(place: Place) -> bool:
+    """Whether a counter that is shown has such packets, beside others."""
+    _, reason, location, _ = place
+    function = function_of(location)
+    some = (counter for counter in ALL.values() if counter.freed is Freed.SOME)
+    return any(counter.told_by(reason, function) for counter in some)
 
 
 class Seen:
@@ -25,7 +35,7 @@ class Seen:
         """rows: of the map, by key, each with its place and packets."""
         for key, (place, packets) in self._known.items():
             now = rows.get(key)
-            if now is None or now[1] < packets:
+            if (now is None or now[1] < packets) and _counted(place):
                 self._gone[place] += packets
         self._known = rows
         seen = Counter(self._gone)
