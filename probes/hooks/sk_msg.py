@@ -7,7 +7,9 @@ are as they were; what was open before is left alone.
 
 from __future__ import annotations
 
-from probes.model import Column, Hook, Kind, Program, Reach, Rung
+from collections.abc import Callable
+
+from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Rung
 from probes.point import AttachType, CgroupLink, SkMsgAttach, SkMsgLink
 from probes.toolkit import sockets_c
 from probes.toolkit.counters_c import UNCOUNTED, everything
@@ -27,6 +29,17 @@ BPF_TABLE("lru_hash", struct pair, struct slot, rows, 8192);
 """
     + everything()
     + UNCOUNTED
+    + """
+BPF_TABLE("percpu_array", u32, u64, taken, 1);
+
+/* Another sockhash with a program on messages has the socket. */
+static inline void already_taken(void) {
+    u32 first = 0;
+    u64 *sockets = taken.lookup(&first);
+    if (sockets)
+        *sockets += 1;
+}
+"""
     + sockets_c.OF_SOCK_OPS.replace("ends_of", "ends_of_socket")
     + sockets_c.OF_SK_MSG
     + """
@@ -39,6 +52,8 @@ int established(struct bpf_sock_ops *ctx) {
     long full = sockets.sock_hash_update(ctx, &pair, BPF_ANY); /* bcc makes a statement of it */
     if (full)
         not_counted(); /* none of its messages is seen */
+    if (full == -EBUSY)
+        already_taken();
     return 1;
 }
 
@@ -56,11 +71,37 @@ int message(struct sk_msg_md *ctx) {
 )
 
 
+class _Messages:
+    """Reads the rows, and says so where another program has the messages of new sockets."""
+
+    def __init__(self) -> None:
+        self.said = ""
+
+    def open(self, opening: Opening) -> Callable[[], Reading]:
+        rows, taken = by_columns("rows")(opening), opening.tables["taken"]
+        self.said = ""
+
+        def read() -> Reading:
+            found = taken.row((0,))
+            sockets = int(found[-1]) if found else 0
+            self.said = f"not seen: {sockets} {_TAKEN}" if sockets else ""
+            return rows()
+
+        return read
+
+
+_TAKEN = (
+    "sockets whose messages another program has (a second ebpftop, or a proxy): the kernel gives a "
+    "socket's messages to one only"
+)
+
+
 def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
+    messages = _Messages()
     return Rung(
         name,
         f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
-        by_columns("rows"),
+        messages.open,
         source=_SOURCE,
         types=sockets_c.OF_SOCK_TYPES,
         programs=(
@@ -68,6 +109,7 @@ def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
             Program("established", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
         ),
         misses="connections that were open before are not seen",
+        changed=lambda: messages.said,
     )
 
 
