@@ -15,6 +15,10 @@ from probes.toolkit.decode import address, comm, family, ip_protocol
 from probes.units import Unit
 
 _NO_PEERNAME = "getpeername() is not seen"
+_NO_LINK = (
+    "the link of a link-local address is not known where io_uring, sendmmsg() or a 32-bit program "
+    "names it to a socket that is not bound to it"
+)
 _BY_CALLS = (
     "calls of 32-bit and x32 programs, io_uring and sendmmsg() are not seen, "
     "nor recvmsg() and getpeername()"
@@ -34,6 +38,7 @@ def _at_cgroup(name: str, least: str, point: type[CgroupLink] | type[CgroupAttac
             for function, kind in PLACES.items()
         ),
         lasting=point is CgroupAttach,
+        misses=_NO_LINK,
     )
 
 

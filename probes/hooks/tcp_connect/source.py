@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.restarts import RESTARTS
-from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_FD_TYPES, OF_NAME, OF_SOCK, OF_SOCK_ADDR
+from probes.toolkit.sockets_c import (
+    MAPPED,
+    OF_FD,
+    OF_FD_TYPES,
+    OF_NAME,
+    OF_SOCK,
+    OF_SOCK_ADDR,
+    OF_SOCK_ADDR_TYPES,
+)
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
-TYPES = (*OF_FD_TYPES, "trace_event_raw_inet_sock_set_state")
+TYPES = (*OF_FD_TYPES, *OF_SOCK_ADDR_TYPES, "trace_event_raw_inet_sock_set_state")
 
 _CORE = (
     MAPPED
