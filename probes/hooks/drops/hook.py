@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from probes.analysis import classes
+from probes.analysis import classes, drop_stages
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
@@ -58,6 +58,7 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
             counted = everything.row((0,))
             found = [row for table in tables for row in table.rows()]
             places = kallsyms.resolve({int(row[0]) for row in found})
+            found = [_placed(row, places) for row in found]
             devices.look(_by_device(found, own))
             where = {
                 at: devices.name(*at) for at in {(int(r[3]), int(r[1]), int(r[4])) for r in found}
@@ -82,7 +83,8 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
                 )
                 rows[key] = rows.get(key, 0) + int(packets)
                 at = int(netns) or own, why, places[int(location)], int(port) or None
-                seen[location, device, reason, ifindex, netns, protocol, port, trait] = at, packets
+                entry = location, device, reason, ifindex, netns, protocol, port, trait
+                seen[entry] = at, packets + (seen[entry][1] if entry in seen else 0)
                 if int(netns) == own and port and received(why):
                     ports[key] = packet_protocol(int(protocol)), int(port)
             holders.look(_by_port(rows, ports))
@@ -99,6 +101,16 @@ def _open(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         return read
 
     return open
+
+
+_LOOPBACK = 1  # LOOPBACK_IFINDEX
+
+
+def _placed(row: Flat, places: Mapping[int, str]) -> Flat:
+    """What has nowhere to go is on its way to the loopback, and was meant for another interface."""
+    if drop_stages.function_of(places[row[0]]) != "dst_discard_out" or row[1]:
+        return row
+    return (*row[:3], 0, *row[4:]) if row[3] == _LOOPBACK else row
 
 
 def _by_device(found: Iterable[Flat], own: int) -> dict[Device, int]:
@@ -219,7 +231,7 @@ HOOK = Hook(
             "Trait",
             kind=Kind.KEY,
             hidden=True,
-            help="closed: the socket was closed; rst, syn: TCP with it; group: multicast; or -",
+            help="closed: the socket was closed; rst, syn: TCP with it; group: to many; or -",
         ),
         Column(
             "class",
