@@ -15,6 +15,7 @@ from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Table
 from probes.point import AttachType, CgroupAttach, CgroupLink
+from probes.toolkit import columns
 from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm
 from probes.toolkit.others import Others
@@ -146,10 +147,7 @@ HOOK = Hook(
     title="Cgroup bytes",
     answers="How much the sockets of each cgroup and process send and receive.",
     columns=(
-        Column(
-            "cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="the cgroup's"
-        ),
-        Column("cgroup", "Cgroup", width=30, help="its path below the mount of cgroup v2"),
+        *columns.cgroup(),
         Column(
             "pid",
             "Pid",

@@ -10,7 +10,7 @@ from typing import Any
 from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fentry, Fexit, Kprobe, Kretprobe, Tracepoint
-from probes.toolkit import decode
+from probes.toolkit import columns, decode
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.readers import logged, thread_of
 from probes.toolkit.restarts import RESTARTS
@@ -173,11 +173,7 @@ HOOK = Hook(
     title="Files opened",
     answers="Which files processes open, and which they cannot.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that opens"),
-        Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
-            help="the thread's name at that moment",
-        ),
+        *columns.process("process that opens"),
         Column("opens", "Opens", Unit.COUNT, Kind.COUNTER, "opens", help="calls that returned"),
         Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="that gave an errno"),
         Column(

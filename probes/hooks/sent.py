@@ -6,8 +6,9 @@ from typing import Any
 
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
+from probes.toolkit import columns
 from probes.toolkit.counters_c import UNCOUNTED, everything
-from probes.toolkit.decode import comm, packet_protocol
+from probes.toolkit.decode import packet_protocol
 from probes.toolkit.readers import by_columns
 from probes.toolkit.restarts import RESTARTS
 from probes.toolkit.who_c import WHO
@@ -133,11 +134,7 @@ HOOK = Hook(
     title="Bytes sent",
     answers="How many bytes each process sends by TCP and UDP.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that sends"),
-        Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16,
-            help="the thread's name at that moment",
-        ),
+        *columns.process("process that sends"),
         Column(
             "protocol", "Proto", kind=Kind.KEY, field="protocol", decode=_protocol, width=6,
             help="tcp or udp",

@@ -5,6 +5,7 @@ The kernel tells of these by tracepoints, whoever's program it was. It loses the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from probes.hooks.interfaces import programs_on
@@ -13,10 +14,10 @@ from probes.kernel.netlink import route
 from probes.kernel.procfs import netns
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
 from probes.point import BtfTracepoint, Point, RawTracepoint
+from probes.toolkit import columns
 from probes.toolkit.bounded import Bounded
 from probes.toolkit.decode import errno_name
 from probes.toolkit.links import MADE, Made, interface_in
-from probes.toolkit.others import row_of_others
 from probes.toolkit.readers import row_from, take
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH, Unit
@@ -103,6 +104,7 @@ class _Errors:
 
     def __init__(self, opening: Opening) -> None:
         self._opening, self._table = opening, opening.tables["rows"]
+        self._columns = opening.hook.stored
         self._made, self._names = Made(opening), Bounded[int, str]()
         self._before: dict[Flat, int] = {}
         """By key, what of the entry's count is of an interface that had the number before."""
@@ -114,12 +116,11 @@ class _Errors:
         known = {entry[0]: self._made.of(entry[0]) for entry in entries}
         links = {x.ifindex: x for x in self._made.asked(route.links)} if entries else {}
         rows = [self._row(what, n, links) for what, n in self._counted(entries, known, links)]
-        columns = self._opening.hook.stored
-        for key, counts in self._past.rows():
-            rows.append(row_from(columns, {**dict(zip(_KEYS, key, strict=True)), **counts}))
-        if self._past.others:
-            rows.append(row_of_others(columns, self._past.others))
-        return Reading(rows, lost[1] if lost else 0)
+        past = self._past.made(self._columns, self._gone)
+        return Reading(rows + past, lost[1] if lost else 0)
+
+    def _gone(self, key: tuple[Value, ...], counts: Counter[str]) -> Row:
+        return row_from(self._columns, {**dict(zip(_KEYS, key, strict=True)), **counts})
 
     def _counted(
         self, entries: list[Flat], known: Mapping[int, int], links: Mapping[int, route.Interface]
@@ -151,8 +152,7 @@ class _Errors:
         key = self._key(entry, self._made.of(entry[0]), link.name)
         known = dict(zip(_KEYS, key, strict=True))
         program = programs_on(link, self._names)
-        columns = self._opening.hook.stored
-        return row_from(columns, {**known, "program": program, "packets": packets})
+        return row_from(self._columns, {**known, "program": program, "packets": packets})
 
 
 _KEYS = ("ifindex", "made", "interface", "answer", "error", "to")
@@ -224,15 +224,7 @@ HOOK = Hook(
         Column("error", "Error", kind=Kind.KEY, width=10, help="why it could not go there, or -"),
         Column("to", "To", kind=Kind.KEY, width=15, help="the interface it could not go to, or -"),
         Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="that were lost"),
-        Column(
-            "ifindex",
-            "Index",
-            Unit.NUMBER,
-            Kind.KEY,
-            hidden=True,
-            label=False,
-            help="the interface's number; stays when renamed",
-        ),
+        columns.INDEX,
         MADE,
     ),
     # A tracepoint through tracefs has the interface's number only, and that means nothing without

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
+
+from probes.model import Column, Row, Value
+from probes.toolkit.others import row_of_others
 
 K = TypeVar("K")
 
@@ -31,3 +34,13 @@ class Tallies(Generic[K]):
 
     def rows(self) -> Iterator[tuple[K, Counter[str]]]:
         return iter(self._rows.items())
+
+    def made(
+        self,
+        columns: Iterable[Column],
+        row: Callable[[K, Counter[str]], Row],
+        told: Callable[[Counter[str]], Mapping[str, Value]] = dict,
+    ) -> list[Row]:
+        """Return a row for each key, and one of others. told: what of counts is in a row."""
+        found = [row(key, counts) for key, counts in self._rows.items()]
+        return found + [row_of_others(columns, told(self.others))] * bool(self.others)

@@ -29,6 +29,7 @@ from probes.model import (
     Value,
 )
 from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
+from probes.toolkit import columns
 from probes.toolkit.decode import packet_protocol
 from probes.toolkit.links import Made
 from probes.units import DASH, Unit
@@ -259,15 +260,7 @@ HOOK = Hook(
             width=10,
             help="another network namespace than this, by its inode; 0: not known which",
         ),
-        Column(
-            "ifindex",
-            "Index",
-            Unit.NUMBER,
-            Kind.KEY,
-            hidden=True,
-            label=False,
-            help="the interface's number; stays when renamed",
-        ),
+        columns.INDEX,
         Column(
             "device",
             "Device",

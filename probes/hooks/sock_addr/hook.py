@@ -11,6 +11,7 @@ from probes.hooks.sock_addr.readers import from_sock_diag, open_addresses, opera
 from probes.hooks.sock_addr.source import PLACES, TYPES
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
+from probes.toolkit import columns
 from probes.toolkit.decode import address, comm, family, ip_protocol
 from probes.units import Unit
 
@@ -47,10 +48,7 @@ HOOK = Hook(
     title="Addresses",
     answers="Which process of which cgroup connects, binds and sends to which address.",
     columns=(
-        Column(
-            "cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="the cgroup's"
-        ),
-        Column("cgroup", "Cgroup", width=30, help="its path below the mount of cgroup v2"),
+        *columns.cgroup(),
         Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that asks"),
         Column(
             "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16, help="its name"

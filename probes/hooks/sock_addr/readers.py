@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from probes.errors import ProbeError
@@ -12,7 +13,7 @@ from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Value
 from probes.toolkit.decode import ip_protocol, named
 from probes.toolkit.links import scoped_here
-from probes.toolkit.others import Others, row_of_others
+from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, row_from, row_of
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH
@@ -99,13 +100,11 @@ def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     poll, columns = _Poll(), opening.hook.stored
     poll.look()
 
-    def row(named: tuple[Value, ...], calls: int) -> Row:
-        return row_from(columns, {**dict(zip(NAMES, named, strict=True)), "calls": calls})
+    def row(named: tuple[Value, ...], counts: Counter[str]) -> Row:
+        return row_from(columns, {**dict(zip(NAMES, named, strict=True)), **counts})
 
     def read() -> Reading:
         poll.look()
-        found = [row(named, counts["calls"]) for named, counts in poll.counts.rows()]
-        others = [row_of_others(columns, poll.counts.others)] * bool(poll.counts.others)
-        return Reading(found + others)
+        return Reading(poll.counts.made(columns, row))
 
     return read

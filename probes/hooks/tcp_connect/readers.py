@@ -12,7 +12,7 @@ from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.links import scoped_here
-from probes.toolkit.others import Others, row_of_others
+from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, record, row_from, row_of, take, thread_of
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH
@@ -179,9 +179,7 @@ def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
 
     def read() -> Reading:
         poll.look()
-        found = [row(*one) for one in poll.tallies.rows()]
-        others = [row_of_others(columns, _told(poll.tallies.others))] * bool(poll.tallies.others)
-        return Reading(found + others)
+        return Reading(poll.tallies.made(columns, row, _told))
 
     return read
 

@@ -10,7 +10,7 @@ from probes.kernel.netlink.sock_diag import SYNCHRONIZED, TcpSocket, TcpState, m
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.model import Column, Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.decode import address, comm, named
-from probes.toolkit.others import Others, row_of_others
+from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, record, row_from, row_of
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH
@@ -190,9 +190,7 @@ def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
 
     def read() -> Reading:
         poll.look()
-        found = [row(*one) for one in poll.tallies.rows()]
-        others = [row_of_others(columns, _told(poll.tallies.others))] * bool(poll.tallies.others)
-        return Reading(found + others)
+        return Reading(poll.tallies.made(columns, row, _told))
 
     return read
 
