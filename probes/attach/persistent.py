@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from probes.attach import clsact, journal, xdp
+from probes.attach import journal
 from probes.attach.journal import RUN, Record
 from probes.errors import Denied, ProbeError
 from probes.kernel import bpf
-from probes.kernel.netlink import changes, route
+from probes.kernel.netlink import changes, clsact, route, xdp
 from probes.kernel.procfs import netns
 from probes.units import printable
 

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes.attach import perf_event
 from probes.attach import program as bpf_program
+from probes.attach.tracepoint import MOUNT_TRACEFS
 from probes.errors import ProbeError
 from probes.kernel import bpf, btf, cgroups, privilege, tracefs
 from probes.ladder import features
@@ -152,4 +152,4 @@ def _tracefs() -> Fact:
         except PermissionError:  # it is for root alone, and so is what it is mounted on
             remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
             return Fact("tracefs", "may not be read by this user", False, remedy)
-    return Fact("tracefs", "not mounted", False, perf_event.MOUNT_TRACEFS)
+    return Fact("tracefs", "not mounted", False, MOUNT_TRACEFS)

@@ -13,11 +13,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from probes.attach.trampoline import FexitOf
 from probes.errors import Denied, ProbeError, Unsupported
 from probes.foreign.counters_c import Place, made_for
 from probes.kernel import bpf, privilege, procfs
 from probes.model import Opening
-from probes.point import PROGRAM_PREFIX, FexitOf
+from probes.point import PROGRAM_PREFIX
 
 FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
 """How a program is counted, as the column `seen` says it."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from probes.attach.cgroup import CgroupLink
+from probes.attach.sk_msg import SkMsgAttach, SkMsgLink
 from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Rung
-from probes.point import AttachType, CgroupLink, SkMsgAttach, SkMsgLink
+from probes.point import AttachType
 from probes.toolkit import sockets_c
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import address

@@ -13,10 +13,11 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.errors import ProbeError
 from probes.kernel import patience
 from probes.model import Attach, Program
-from probes.point import Point, Uprobe, Uretprobe
+from probes.point import Point
 from probes.units import printable
 
 SECONDS = 2.0

@@ -23,13 +23,13 @@ from time import monotonic
 from typing import NamedTuple
 
 from probes.attach import uprobe
+from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.errors import ProbeError
 from probes.kernel import patience
 from probes.kernel.patience import TookTooLong
 from probes.kernel.procfs import pids, started
 from probes.kernel.threads import Task, close_all
 from probes.model import Opening, Reading
-from probes.point import Uprobe, Uretprobe
 from probes.toolkit.readers import Open
 
 REST = 20.0

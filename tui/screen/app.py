@@ -251,7 +251,7 @@ class Monitor(Hosts):
                 typed=self._set_filter,
                 answer=self._filter_text.get(self._pane.name, ""),
                 past=tuple(self._past_filters),
-                note=lambda text: reading(text, fields),
+                note=lambda text: reading(text, fields, self._altnames),
                 complete=lambda text: complete(text, fields),
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.color import ColorSystem
@@ -26,6 +26,7 @@ from tui.session.drop_rules import banner
 from tui.table.fields import Field, Record, label
 from tui.table.lines import Line, Span, fit, line, width_of, wrap
 from tui.terminal.app_base import Running
+from tui.toolkit import related
 from tui.toolkit.pane import EVERY, Pane, Trouble
 from tui.widgets.block import Block
 from tui.widgets.live_table import LiveTable
@@ -340,6 +341,9 @@ class Painting(Running):
             trouble = self._trouble(pane) if pane.leads is None else None
             tabs.append(Tab(pane.title, pane is self._tab, trouble.role if trouble else ""))
         self.screen_stack[0].query_one("#tabs", Tabs).show(tabs, self._note())
+
+    def _altnames(self) -> Mapping[str, str]:
+        return self.view.once(related.altnames)
 
     def _note(self) -> Span:
         """The filter, and which row of how many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from probes.analysis import classes, drop_stages
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
@@ -28,7 +29,7 @@ from probes.model import (
     Rung,
     Value,
 )
-from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
+from probes.point import Point
 from probes.toolkit import columns
 from probes.toolkit.decode import packet_protocol
 from probes.toolkit.links import Made

@@ -449,7 +449,7 @@ def test_what_a_condition_names_may_go_and_that_is_said(
     top = cgroups.root()
     if top is None:
         pytest.skip("cgroup v2 is not mounted here")
-    folder = top / "ebpftop-follow"
+    folder = top / f"ebpftop-follow-{os.getpid()}"
     folder.mkdir()
     try:
         within = attached(f"uprobe:{LIBC}:getpgid,where=cgroup==/{folder.name}", "uprobe")

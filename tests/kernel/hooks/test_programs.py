@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from probes.analysis.snapshot import Snapshot
-from probes.attach import perf_event
+from probes.attach.tracepoint import tracepoint_id
 from probes.hooks import catalogue
 from probes.kernel import bpf, objects
 from probes.ladder.attachment import Attachment, Modules
@@ -233,7 +233,7 @@ def test_cgroups_are_told_by_path_as_bpftool_cgroup_tree_tells_them(
 
 def test_raw_tracepoints_and_perf_events_are_told(watched: Callable[[], Attachment]) -> None:
     """A link's name is the kernel's; what a perf event runs without a link, its holder's."""
-    number = perf_event.tracepoint_id("raw_syscalls", "sys_enter")
+    number = tracepoint_id("raw_syscalls", "sys_enter")
     raw = bpf.prog_load(ProgType.RAW_TRACEPOINT, bpf.exit_with(0), name="ebpftop_raw")
     link = bpf.raw_tracepoint_open(raw, "sys_exit")
     traced = bpf.prog_load(ProgType.TRACEPOINT, bpf.exit_with(0), name="ebpftop_traced")

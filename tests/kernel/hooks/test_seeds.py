@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from probes.attach.kprobe import FEW_RETURNS
 from probes.hooks import catalogue
 from probes.kernel import syscall_table
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State
-from probes.point import FEW_RETURNS
 from tests.support.commands import running
 from tests.support.scenarios import Values, find, log_of, rows_of, sample_of, values
 

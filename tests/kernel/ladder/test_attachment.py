@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.attach.tracepoint import RawTracepoint
 from probes.compile.compiler import Compiler, Module
 from probes.errors import ProbeError
 from probes.hooks import catalogue
@@ -25,7 +26,6 @@ from probes.model import (
     State,
     same_totals,
 )
-from probes.point import RawTracepoint
 from tests.support.commands import held, left_of
 from tests.support.events import getpgid
 from tests.support.namespaces import as_json, namespace, run, send, veth

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from probes.attach import program as bpf_program
+from probes.attach import handle
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State, same_totals
@@ -110,7 +110,7 @@ def test_a_step_down_goes_on_from_what_was_counted(
     stand: Callable[..., Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody detaches our programs at the cgroup: polling goes on with the row."""
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     before = held()[1]
     attachment = stand("sock-addr")
     with server("127.0.0.1") as port:

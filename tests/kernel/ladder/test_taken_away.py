@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from probes.analysis.snapshot import Trail
-from probes.attach import program as bpf_program
+from probes.attach import handle
 from probes.hooks import catalogue
 from probes.kernel import bpf, cgroups
 from probes.ladder.attachment import ANEW, Attachment, Modules
@@ -166,7 +166,7 @@ def test_without_a_pin_the_hook_steps_down_to_its_counters(
     stand: Callable[..., Attachment], interface: int, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And does not attach again by itself: somebody wanted it gone."""
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     before = held()[1]
     attachment = stand(spec, interface)
     epoch = attachment.read().epoch
@@ -189,7 +189,7 @@ def test_without_a_pin_the_hook_steps_down_to_its_counters(
 def test_a_filter_that_was_deleted_is_noticed(
     stand: Callable[..., Attachment], interface: int, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     attachment = stand("tc-ingress@v0", interface, "clsact")
     assert attachment.read().status.state is State.ATTACHED
     if what == "qdisc":
@@ -204,7 +204,7 @@ def test_a_filter_that_was_deleted_is_noticed(
 def test_an_xdp_program_that_was_replaced_is_noticed_and_the_other_left_alone(
     stand: Callable[..., Attachment], interface: int, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     attachment = stand("xdp@v0", interface, f"netlink-{mode}")
     send("v1", 5)
     assert [row["pass"] for row in values(attachment)] == [5]
@@ -221,7 +221,7 @@ def test_an_xdp_program_that_was_replaced_is_noticed_and_the_other_left_alone(
 def test_a_cgroup_program_that_was_detached_is_noticed(
     stand: Callable[..., Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     before = held()[0]
     attachment = stand("tcp-rtt", rung="sock_ops-multi")
     first = min(held()[0] - before)

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from probes.attach.cgroup import CgroupAttach, CgroupLink
+from probes.attach.tracepoint import BtfTracepoint
+from probes.attach.trampoline import Fentry, Fexit
 from probes.custom import builder
 from probes.hooks import catalogue
 from probes.model import Hook, Rung
-from probes.point import BtfTracepoint, CgroupAttach, CgroupLink, Fentry, Fexit
 
 Version = tuple[int, int]
 ASKS: tuple[tuple[str, Version], ...] = (

@@ -30,7 +30,8 @@ class Choosing(Menus):
 
     def _set_filter(self, text: str) -> None:
         """What is no condition yet leaves the rows as they are; the prompt says what is wrong."""
-        self.table.keep = parse_so_far(text, self.fields[self._pane.name])
+        fields = self.fields[self._pane.name]
+        self.table.keep = parse_so_far(text, fields, self._altnames)
         self._filter_text[self._pane.name] = text
         self.table.sort_rows()
         self.paint()
