@@ -78,7 +78,8 @@ class _Left:
     def __init__(self, hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row]) -> None:
         self._pid = _pid(hook)
         self._before, self._now = before, now
-        self._main = hook.places.counters[0][0] if hook.places.counters else None
+        self._counters = [place for place, _ in hook.places.counters]
+        self._main = self._counters[0] if self._counters else None
         self._keys = dict.fromkeys(k for k in before if self._has_gone(k))
         self._alike: dict[tuple[int, ...], dict[Key, list[Key]]] = {}
 
@@ -123,11 +124,16 @@ class _Left:
         return found
 
     def _less(self, key: Key) -> bool:
-        return self._count(self._now[key]) < self._count(self._before[key])
+        now, before = self._now[key], self._before[key]
+        return now != before and any(_below(now[i], before[i]) for i in self._counters)
 
     def _count(self, row: Row) -> int:
         value = row[self._main] if self._main is not None else None
         return value if isinstance(value, int) else 0
+
+
+def _below(value: Value, other: Value) -> bool:
+    return isinstance(value, int) and isinstance(other, int) and value < other
 
 
 def _pid(hook: Hook) -> int | None:

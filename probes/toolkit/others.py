@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from operator import add, sub
+from operator import add, itemgetter, sub
 
 from probes.model import OTHERS, Column, Flat, Kind, Opening, Row, Table, Value
 from probes.units import Unit
@@ -45,6 +45,8 @@ class Others:
         self._columns = opening.hook.stored
         self._keys = table.keys if self._all is not None else 0
         self._places = _shared(table, self._all, self._columns)
+        self._single = [n for n, (at, _) in enumerate(self._places) if at in table.fields.values()]
+        """Lanes that are no bucket of a histogram."""
         self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
         self._fields = {name: at for name, at in table.fields.items() if isinstance(at, int)}
         self._counted: Flat | None = None
@@ -52,8 +54,8 @@ class Others:
         self._gone: dict[Flat, Lanes] = defaultdict(self._nothing)
         self._gone_all, self._left = self._nothing(), self._nothing()
         self._added: dict[Flat, Lanes] = defaultdict(self._nothing)
-        self._added_all, self._weighed = self._nothing(), self._nothing()
-        self._mains: dict[Flat, int] = {}
+        self._added_all = self._nothing()
+        self._added_to: dict[Flat, Flat] = {}
 
     def _nothing(self) -> Lanes:
         return [0] * len(self._places)
@@ -95,12 +97,18 @@ class Others:
         """Return them with what was added: for as long as the row is the one that was there."""
         if not self._added:
             return entries
-        keys, main = self._keys, self._places[0][0]
-        mains = {entry[:keys]: entry[main] for entry in entries if entry[:keys] in self._added}
-        for key in [k for k in self._added if mains.get(k, -1) < self._mains.get(k, 0)]:
-            del self._added[key]
-        self._mains = {key: mains[key] for key in self._added}
+        found = {key: e for e in entries if (key := e[: self._keys]) in self._added}
+        for key, before in self._added_to.items():
+            if key in found and self._begins_anew(before, found[key]):
+                del found[key]
+        self._added = defaultdict(self._nothing, {key: self._added[key] for key in found})
+        self._added_to = found
         return [self._with_added(entry) for entry in entries]
+
+    def _begins_anew(self, before: Flat, now: Flat) -> bool:
+        """Whether it was thrown out and made again since."""
+        places = self._places
+        return before != now and any(now[places[n][0]] < before[places[n][0]] for n in self._single)
 
     def _with_added(self, entry: Flat) -> Flat:
         key = entry[: self._keys]
@@ -112,11 +120,10 @@ class Others:
         """Take over what has gone since the reading before, as far as it was in that."""
         before, keys = self._known, self._keys
         self._known = now = {entry[:keys]: entry for entry in entries}
-        main = self._places[0][0]
-        gone = before.keys() - now.keys()
-        gone |= {k for k in before.keys() & now.keys() if now[k][main] < before[k][main]}
         if self._pid is None:
             return  # nothing is alike: they are among the others
+        gone = before.keys() - now.keys()
+        gone |= {k for k in before.keys() & now.keys() if self._begins_anew(before[k], now[k])}
         for key in gone:
             group = (*key[: self._pid], 0, *key[self._pid + 1 :])
             if group in self._gone or len(self._gone) < MAX_GROUPS:
@@ -125,16 +132,19 @@ class Others:
                 self._gone_all = list(map(add, self._gone_all, lanes))
 
     def _weigh(self, entries: list[Flat], counted: Flat) -> None:
-        main, all = self._places[0]
-        here = sum([entry[main] for entry in entries])
-        events = counted[all] + self._added_all[0]
-        if events - here - self._gone_all[0] <= self._left[0] and self._weighed == self._added_all:
+        if not any(self._unseen(n, entries, counted) > self._left[n] for n in self._single):
             return
-        self._weighed = list(self._added_all)
         sums = map(sum, zip(*map(self._lanes, entries), strict=True))
         seen = map(add, [counted[at] for _, at in self._places], self._added_all)
         left = map(sub, map(sub, seen, sums), self._gone_all)
         self._left = list(map(max, self._left, left))
+
+    def _unseen(self, lane: int, entries: list[Flat], counted: Flat) -> int:
+        """Return how much of a lane is in no row."""
+        place, all = self._places[lane]
+        here: int = sum(map(itemgetter(place), entries))
+        seen: int = counted[all] + self._added_all[lane]
+        return seen - here - self._gone_all[lane]
 
     def _lanes(self, entry: Flat) -> Lanes:
         return [entry[place] for place, _ in self._places]

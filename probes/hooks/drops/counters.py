@@ -203,7 +203,8 @@ class Namespaces:
         self._others = NetNamespaces()
         self._last: dict[int, dict[str, int]] = {}
         self._cookies: dict[int, int] = {}
-        self._unmet: set[int] = set()
+        self._met: dict[int, int] = {}
+        """By namespace, the process that it was met by."""
         self._turn: list[int] = []
         self.there: AbstractSet[int] = frozenset()
         """Those that are known to be there, by inode."""
@@ -215,7 +216,7 @@ class Namespaces:
         counters = procfs.net_counters() | {"SoftnetDropped": procfs.softnet_dropped()}
         yield own, None, self.grown(own, counters)
         others = self._others.find()
-        self._unmet = self._unmet & others.keys() | (others.keys() - self.there)
+        self._met = {n: pid for n, pid in self._met.items() if others.get(n) == pid}
         self.there = {own, *others}
         others.pop(own, None)
         self.left_out = max(self.left_out, len(others) - self.MOST)
@@ -226,13 +227,13 @@ class Namespaces:
             self._turn.append(namespace)
             counters = procfs.net_counters(f"/proc/{others[namespace]}/net/")
             if counters and of_process(others[namespace]) == namespace:
-                if namespace in self._unmet:
+                if namespace not in self._met:
                     self._meet(namespace, others[namespace])
                 yield namespace, others[namespace], self.grown(namespace, counters)
 
     def _meet(self, namespace: int, pid: int) -> None:
-        """Numbers are used again, soon: one that nobody was in meanwhile may be another."""
-        self._unmet.discard(namespace)
+        """Numbers are used again, soon: where other processes are in it, it may be another."""
+        self._met[namespace] = pid
         known = self._cookies.pop(namespace, 0)
         self._cookies[namespace] = now = cookie(pid, namespace)
         if known and now and known != now:

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -135,6 +136,19 @@ def test_lives_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None
     assert seen[-1] - before >= 120, "both ends of 60"
     assert _sum(attachment, "closed") >= 60
     assert _sum(attachment, "established", name="(others)") > 0
+
+
+def test_checks_that_were_thrown_out_are_among_the_others(stand: Stand) -> None:
+    """Also where a rung counts into some of a row's counters only."""
+    attachment = stand(small(catalogue()["lsm"], "tracepoint", rows=8))
+    seen = []
+    for _ in range(4):
+        for _ in range(15):
+            subprocess.run(["true"], check=True)
+        seen.append(_sum(attachment, "checks"))
+    assert seen == sorted(seen)
+    assert seen[-1] >= 60 * 3, "it is executed, and opens its libraries"
+    assert _sum(attachment, "checks", comm="(others)") > 0
 
 
 def test_no_more_are_closed_than_were_open(stand: Stand) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from probes.analysis.moved import bases, unknown
 from probes.model import OTHERS, Column, Hook, Key, Kind, Row
-from probes.units import Unit
+from probes.units import DASH, Unit
 
 HOOK = Hook(
     name="made-up",
@@ -37,6 +38,21 @@ def test_rows_that_are_not_there_are_in_those_that_are_alike() -> None:
     found, taken = bases(HOOK, BEFORE, now)
     assert found == _rows((None, "a", 10), (None, OTHERS, 7))
     assert taken == {(1, "a"), (3, "b")}
+
+
+def test_others_of_a_kind_take_over_what_is_of_that_kind() -> None:
+    hook = replace(HOOK, columns=(*HOOK.columns, Column("place", "Place", kind=Kind.KEY)))
+    before: dict[Key, Row] = {
+        (pid, name, place): (pid, name, calls, place)
+        for pid, name, calls, place in ((1, "a", 10, "x"), (2, "b", 5, "y"), (3, "c", 7, "x"))
+    }
+    now: dict[Key, Row] = {
+        (0, OTHERS, "x"): (0, OTHERS, 18, "x"),
+        (None, OTHERS, DASH): (None, OTHERS, 5, DASH),
+    }
+    found, taken = bases(hook, before, now)
+    assert {key: row[2] for key, row in found.items()} == dict(zip(now, (17, 5), strict=True))
+    assert taken == before.keys()
 
 
 def test_rows_of_others_are_never_taken_for_thrown_out() -> None:
