@@ -17,6 +17,8 @@ from probes.units import Unit
 
 MAX_GROUPS = 1024
 """Rows of processes that have gone; what would be in others beside these is among the others."""
+MAX_STAYING = 4096
+"""Rows that are not in the map any more, where those stay."""
 
 Lanes = list[int]
 """A row's counters, one after the other, each bucket of a histogram as well."""
@@ -28,7 +30,7 @@ class Others:
     `before` is called before the map is read, and `rows` with its entries: what is counted
     meanwhile is then in no row of others. Without a map `sums` that counts all events
     (`counters_c`) there are no others. of: its key. by_process: whether rows of processes may
-    become one.
+    become one. stay: rows that are thrown out stay rows, as their reader makes one of several.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Others:
         sums: str = "everything",
         of: Flat = (0,),
         by_process: bool = True,
+        stay: bool = False,
     ) -> None:
         table = opening.tables[rows]
         self._all, self._of = opening.tables.get(sums), of
@@ -48,6 +51,7 @@ class Others:
         self._single = [n for n, (at, _) in enumerate(self._places) if at in table.fields.values()]
         """Lanes that are no bucket of a histogram."""
         self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
+        self._stay = stay
         self._fields = {name: at for name, at in table.fields.items() if isinstance(at, int)}
         self._counted: Flat | None = None
         self._known: dict[Flat, Flat] = {}
@@ -88,7 +92,8 @@ class Others:
         self._weigh(entries, self._counted)
         like = entries[0]
         for group, lanes in self._gone.items():
-            made.append(self._without_pid(row(self._entry(like, lanes, group))))
+            gone = row(self._entry(like, lanes, group))
+            made.append(gone if self._stay else self._without_pid(gone))
         if any(self._left):
             made.append(self._named(row(self._entry(like, self._left))))
         return made
@@ -120,16 +125,21 @@ class Others:
         """Take over what has gone since the reading before, as far as it was in that."""
         before, keys = self._known, self._keys
         self._known = now = {entry[:keys]: entry for entry in entries}
-        if self._pid is None:
+        if self._pid is None and not self._stay:
             return  # nothing is alike: they are among the others
         gone = before.keys() - now.keys()
         gone |= {k for k in before.keys() & now.keys() if self._begins_anew(before[k], now[k])}
         for key in gone:
-            group = (*key[: self._pid], 0, *key[self._pid + 1 :])
-            if group in self._gone or len(self._gone) < MAX_GROUPS:
+            group = self._group(key)
+            if group in self._gone or len(self._gone) < (MAX_STAYING if self._stay else MAX_GROUPS):
                 lanes = self._lanes(before[key])
                 self._gone[group] = list(map(add, self._gone[group], lanes))
                 self._gone_all = list(map(add, self._gone_all, lanes))
+
+    def _group(self, key: Flat) -> Flat:
+        if self._pid is None or self._stay:
+            return key
+        return (*key[: self._pid], 0, *key[self._pid + 1 :])
 
     def _weigh(self, entries: list[Flat], counted: Flat) -> None:
         if not any(self._unseen(n, entries, counted) > self._left[n] for n in self._single):
