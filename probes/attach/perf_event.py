@@ -13,7 +13,8 @@ from pathlib import Path
 from probes.attach.handle import Handle, several
 from probes.attach.refusals import perf_refused
 from probes.errors import ProbeError, Unsupported
-from probes.kernel import bpf, privilege
+from probes.kernel import perf_event as events
+from probes.kernel import privilege
 from probes.point import Loading, Point, ProgType
 
 TRACEPOINT = 2  # PERF_TYPE_TRACEPOINT
@@ -30,15 +31,15 @@ def attach(
     place: bytes | None = None,
     **how: int,
 ) -> Handle:
-    """Attach a program to an event. place: the function's name. how: see `bpf.perf_event_open`."""
+    """Attach a program to an event. place: the function's name. how: as `events.open_event`."""
     name = ctypes.create_string_buffer(place) if place is not None else None
     try:
         config1 = ctypes.addressof(name) if name else 0
-        fd = bpf.perf_event_open(kind, config, config1=config1, **how)
+        fd = events.open_event(kind, config, config1=config1, **how)
     except OSError as refused:
         raise perf_refused(refused.errno or 0, what, point) from None
     try:
-        bpf.perf_event_attach(fd, prog_fd)
+        events.attach_program(fd, prog_fd)
     except OSError as refused:
         os.close(fd)
         raise perf_refused(refused.errno or 0, what, point) from None

@@ -13,8 +13,8 @@ _LOG, MOST_LOG = 1 << 20, 16384
 def load(point: Point, insns: bytes, name: str) -> int:
     """Load a program for its point; return its fd.
 
-    Raises Unsupported (no such type, function or tracepoint here), Denied, or LoadFailed with
-    the verifier's words.
+    Raises Unsupported (no such type, function or tracepoint here), Denied, LoadFailed with the
+    verifier's words, or another ProbeError where the host is short of something.
     """
     prog_type, attach_type, btf_id, other = point.loading()
 

@@ -10,12 +10,11 @@ import errno
 import os
 import re
 
-from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported, short
 from probes.kernel import bpf, privilege
 from probes.point import AttachType, Point
 
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
-_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 # -- loading ---------------------------------------------------------------------------------
@@ -23,7 +22,7 @@ _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 def load_refused(point: Point, code: int, log: str) -> ProbeError:
     """Return what a refusal to load means."""
-    if code in _SHORT:
+    if short(code):
         return ProbeError(f"the kernel cannot load it just now: {os.strerror(code)}", errno=code)
     return (
         point.explain_load(code, log)
@@ -98,6 +97,9 @@ def _always(code: int, what: str, point: Point) -> ProbeError:
             return Gone("the interface is not there any more", errno=code)
         case errno.ENOENT:
             return Unsupported(f"this kernel has no {what}", errno=code)
+        case _ if short(code):
+            why = f"the kernel cannot attach to {what} just now: {os.strerror(code)}"
+            return ProbeError(why, errno=code)
         case errno.EPERM | errno.EACCES:
             why, remedy = privilege.why_not(*point.needs)
             return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=remedy)

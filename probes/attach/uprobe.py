@@ -7,15 +7,15 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from probes.attach import slow_closing
 from probes.attach.handle import Handle
 from probes.attach.refusals import perf_refused
-from probes.errors import Gone, ProbeError, Unsupported
-from probes.kernel import bpf, elf, patience, privilege
+from probes.errors import Gone, ProbeError, Unsupported, in_words, short
+from probes.kernel import bpf, elf, open_files, patience, perf_event, privilege
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
 
@@ -39,6 +39,10 @@ class AtFile(Point):
 
     needs = privilege.BPF, privilege.PERFMON, privilege.SYS_ADMIN
     returns: ClassVar[bool]
+
+    @property
+    def file(self) -> str:
+        return self.path
 
     def loading(self) -> Loading:
         return Loading(ProgType.KPROBE, AttachType.TRACE_UPROBE_MULTI if by_link() else 0)
@@ -90,19 +94,42 @@ def pmu() -> int:
         return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except FileNotFoundError:
         raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
+    except OSError as refused:
+        raise _cannot("it cannot be told whether uprobes are there", refused) from None
 
 
-@cache
+_by_link: list[bool] = []
+"""What the kernel answered, once it has."""
+
+
 def by_link() -> bool:
-    """Whether a link holds uprobes: letting go is then waited for side by side. Linux 6.6."""
+    """Whether a link holds uprobes: letting go is then waited for side by side. Linux 6.6.
+
+    Raises ProbeError where it cannot be told just now, for want of files or memory: a program is
+    loaded for one way or the other.
+    """
+    if not _by_link:
+        try:
+            _by_link.append(_takes_links())
+        except OSError as refused:
+            raise _cannot("it cannot be told what holds uprobes here", refused) from None
+    return _by_link[0]
+
+
+def _takes_links() -> bool:
+    """Raises OSError where the kernel has not decided."""
+    multi = AttachType.TRACE_UPROBE_MULTI
     try:
-        multi = AttachType.TRACE_UPROBE_MULTI
         prog = bpf.prog_load(ProgType.KPROBE, bpf.exit_with(0), expected_attach_type=multi)
-    except OSError:
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         return False
     try:
         os.close(bpf.link_create_uprobe(prog, multi, b"/", (0,), returns=False))
     except OSError as refused:
+        if short(refused.errno):
+            raise
         return refused.errno == errno.EBADF  # what it says of a folder
     finally:
         os.close(prog)
@@ -110,14 +137,20 @@ def by_link() -> bool:
 
 
 def attach(prog_fd: int, point: AtFile) -> Handle:
-    """Raises Gone, Unsupported or Denied."""
-    opened = partial(_opened, point, by_link=by_link())
+    """Raises ProbeError: Gone, Unsupported or Denied, or what may be over soon."""
+    opened, path = partial(_opened, point, by_link=by_link()), printable(point.path)
     try:
         fds = patience.within(SECONDS, opened, (prog_fd,))
     except patience.TookTooLong as late:
-        raise Unsupported(f"{printable(point.path)} is not to be had: {late.strerror}") from None
+        raise Unsupported(f"{path} is not to be had: {in_words(late)}") from None
+    except OSError as refused:
+        raise _cannot(f"{path} cannot be probed", refused) from None
     slow_closing.hold(fds)
     return Handle(partial(slow_closing.close, fds))
+
+
+def _cannot(what: str, refused: OSError) -> ProbeError:
+    return ProbeError(f"{what}: {in_words(refused)}", errno=refused.errno or 0)
 
 
 def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
@@ -143,11 +176,10 @@ def _events(
     try:
         for place in places:
             where = {"config1": ctypes.addressof(name), "config2": place}
-            fds.append(bpf.perf_event_open(number, config, **where))
-            bpf.perf_event_attach(fds[-1], prog_fd)
+            fds.append(perf_event.open_event(number, config, **where))
+            perf_event.attach_program(fds[-1], prog_fd)
     except OSError:
-        for fd in fds:
-            os.close(fd)
+        open_files.close_each(fds)
         raise
     return patience.Files(fds)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from probes.attach import program as bpf_program
 from probes.attach.tracepoint import MOUNT_TRACEFS
 from probes.errors import ProbeError
-from probes.kernel import bpf, btf, cgroups, privilege, tracefs
+from probes.kernel import btf, cgroups, privilege, rlimits, tracefs
 from probes.ladder import features
 from probes.ladder.attachment import Modules
 from probes.ladder.features import Answer, Word
@@ -68,7 +68,7 @@ def examine(
 
     asked: a person names it (lasting rungs too). compiler: why nothing can be compiled here.
     """
-    bpf.raise_memlock()  # as for the real run: before Linux 5.11 programs count against it
+    rlimits.raise_memlock()  # as for the real run: before Linux 5.11 programs count against it
     answers: list[tuple[Rung, Answer]] = []
     predicted: str | None = None
     for rung in hook.ladder:

@@ -23,7 +23,7 @@ from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.attach.trampoline import Fentry, Fexit, Lsm
 from probes.attach.xdp import XdpLink
 from probes.errors import ProbeError, Unsupported
-from probes.kernel import bpf, btf
+from probes.kernel import bpf, btf, rlimits
 from probes.point import AttachType, Point, ProgType
 
 _LDX_MEM, _CALL, _EXIT = 0x61, 0x85, 0x95
@@ -212,7 +212,7 @@ NAMES = tuple(kind.name for kind in KINDS)
 
 def examine(names: tuple[str, ...] = ()) -> Iterator[Found]:
     """Asks the kernel about these types, or about all. Takes about a second for all of them."""
-    bpf.raise_memlock()
+    rlimits.raise_memlock()
     helpers = helper_names()
     for kind in KINDS:
         if not names or kind.name in names:

@@ -1,4 +1,4 @@
-"""bpf(2) and perf_event_open(2): the few commands ebpftop needs, straight from the kernel's ABI.
+"""bpf(2): the few commands ebpftop needs, straight from the kernel's ABI.
 
 Every function raises OSError with the kernel's errno; turning that into a sentence is `attach`'s
 and `compile`'s work. The structs are in `uapi`: an older kernel answers E2BIG or EINVAL to members
@@ -12,7 +12,6 @@ import errno
 import mmap
 import os
 import platform
-import resource
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,8 @@ from typing import NamedTuple
 from probes.kernel import uapi
 from probes.kernel.uapi import address
 
-_CALLS = {  # bpf, perf_event_open
-    "x86_64": (321, 298),
-    "ppc64le": (361, 319),
-    "s390x": (351, 331),
-}
-_BPF, _PERF_EVENT_OPEN = _CALLS.get(platform.machine(), (280, 241))  # asm-generic: arm64, riscv64
+_BPF = {"x86_64": 321, "ppc64le": 361, "s390x": 351}.get(platform.machine(), 280)
+"""The number of bpf(2); 280: asm-generic, as arm64 and riscv64 have it."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _CHAR = ctypes.c_char
 MOST_MAPS = 64
@@ -56,10 +51,6 @@ F_AFTER, F_ID = 1 << 4, 1 << 5  # behind it; it is named by its id
 _QUERY_EFFECTIVE = 1
 _UPROBE_MULTI_RETURN = 1
 _KPROBE_MULTI_RETURN = 1
-_PERF_FLAG_FD_CLOEXEC = 8
-_PERF_ATTR_FREQ = 1 << 10
-_PERF_EVENT_IOC_ENABLE = 0x2400
-_PERF_EVENT_IOC_SET_BPF = 0x40042408
 
 
 def exit_with(value: int) -> bytes:
@@ -387,64 +378,6 @@ def prog_query(target: int, attach_type: int, *, effective: bool = False) -> lis
     attr = uapi.Query(target, attach_type, flags, 0, address(ids), len(ids))
     _bpf(_PROG_QUERY, attr)
     return ids[: attr.prog_cnt]
-
-
-def perf_event_open(
-    kind: int,
-    config: int,
-    *,
-    config1: int = 0,
-    config2: int = 0,
-    cpu: int = 0,
-    hertz: int = 0,
-) -> int:
-    """A perf event on every process of one CPU: what a program is attached through.
-
-    kind: the PMU's number (2 tracepoint, or a dynamic one such as kprobe). config1/2: the kprobe
-    PMU's function name or the uprobe PMU's path (addresses), and the offset. hertz: so many times
-    a second, for counters; else at each event.
-    """
-    attr = uapi.PerfEventAttr(
-        type=kind,
-        size=ctypes.sizeof(uapi.PerfEventAttr),
-        config=config,
-        sample_period=hertz or 1,
-        bits=_PERF_ATTR_FREQ if hertz else 0,
-        wakeup_events=1,
-        config1=config1,
-        config2=config2,
-    )
-    given = ctypes.byref(attr)
-    fd = int(_libc.syscall(_PERF_EVENT_OPEN, given, -1, cpu, -1, _PERF_FLAG_FD_CLOEXEC))
-    if fd < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return fd
-
-
-def perf_event_attach(event_fd: int, prog_fd: int) -> None:
-    """Runs the program at the event (on every CPU, for tracepoints and kprobes), from now on."""
-    for request, argument in ((_PERF_EVENT_IOC_SET_BPF, prog_fd), (_PERF_EVENT_IOC_ENABLE, 0)):
-        if _libc.ioctl(event_fd, ctypes.c_ulong(request), argument) < 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-
-
-def raise_memlock() -> None:
-    """Lifts the limit that maps and programs are charged against before Linux 5.11, if we may."""
-    try:
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
-    except (ValueError, OSError):
-        return
-
-
-def raise_nofile() -> None:
-    """Open as many files as may be: each map, program and link of each interface is one."""
-    try:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    except (ValueError, OSError):
-        return
 
 
 def enable_stats() -> int:

@@ -699,9 +699,9 @@ def _attaching(programs: list[int]) -> Attach:
             fd = bpf_program.load(point, insns, name)
             attaching.callback(os.close, fd)
             attaching.callback(point.attach(fd, 0, {}))
-            programs.append(fd)
-            attaching.callback(programs.remove, fd)
             id = bpf.prog_info(fd).id
+            programs.append(fd)  # last: from now on, only the thread that reads may let go of it
+            attaching.callback(programs.remove, fd)
             stack.push(attaching.pop_all())
             return id
 

@@ -24,7 +24,7 @@ def _sock_ops(name: str, point: CgroupLink | CgroupAttach) -> Rung:
         source=source.AT_SOCK_OPS,
         types=TYPES,
         programs=(Program("watch", point),),
-        lasting=isinstance(point, CgroupAttach),
+        lasting=point.lasting,
     )
 
 

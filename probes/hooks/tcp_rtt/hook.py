@@ -235,7 +235,7 @@ def _sock_ops(name: str, least: str, point: CgroupLink | CgroupAttach) -> Rung:
         source=_SOCK_OPS,
         types=_TYPES,
         programs=(Program("watch", point), open_sockets.PROGRAM),
-        lasting=isinstance(point, CgroupAttach),
+        lasting=point.lasting,
     )
 
 

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from probes.errors import Gone, Unsupported
+from probes.errors import Gone, Unsupported, in_words, no_such_file
 from probes.kernel import patience
 from probes.kernel.elf.file import (
     CHUNK,
@@ -96,10 +96,10 @@ class Elf:
         shown = printable(self.path)
         try:
             return patience.within(self._seconds, partial(self._opened, what))
-        except FileNotFoundError:
-            raise Gone(f"there is no file {shown}") from None
         except OSError as refused:
-            why = f"{shown} cannot be read: {refused.strerror}"
+            if no_such_file(refused.errno):
+                raise Gone(f"there is no file {shown}") from None
+            why = f"{shown} cannot be read: {in_words(refused)}"
             raise Unsupported(why, errno=refused.errno or 0) from None
         except (struct.error, ValueError, OverflowError):
             raise Unsupported(f"{shown} is no program or library (ELF)") from None
@@ -290,7 +290,7 @@ def read(path: Path | str, seconds: float = SECONDS) -> Elf:
     try:
         about = patience.within(seconds, partial(os.stat, path))
     except patience.TookTooLong as late:
-        raise Unsupported(f"{printable(str(path))} cannot be read: {late.strerror}") from None
+        raise Unsupported(f"{printable(str(path))} cannot be read: {in_words(late)}") from None
     except OSError:
         return Elf(path, seconds)  # which says what is wrong
     identity = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from probes.hooks import catalogue
 from probes.hooks.drops import counters
 from probes.hooks.drops.untraced import Untraced
 from probes.kernel import procfs
-from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.attachment import Modules
 from probes.model import OTHERS
 from tests.support.namespaces import as_json, namespace
+from tests.support.rungs import standing
 from tests.support.scenarios import rows_of, sample_of
 
 pytestmark = [
@@ -69,10 +69,8 @@ def test_namespaces_that_have_gone_are_not_kept_for_good(
 ) -> None:
     """What they had goes on in a row for each counter: no sum goes back."""
     monkeypatch.setattr(Untraced, "MOST", 2)
-    attachment = Attachment(catalogue()["drops"], modules)
     seen, gone = [], []
-    with namespace():
-        attachment.climb(pinned="counters")
+    with namespace(), standing(modules, "drops", rung="counters") as attachment:
         samples = [sample_of(attachment)]
         for _ in range(6):
             command = ("unshare", "-n", "bash", "-c", _ONE)
@@ -81,7 +79,6 @@ def test_namespaces_that_have_gone_are_not_kept_for_good(
                 one.stdout.readline()
                 samples.append(sample_of(attachment))
         samples += [sample_of(attachment) for _ in range(3)]
-        attachment.detach()
     for sample in samples:
         rows = [r for r in rows_of(attachment, sample) if r["location"] == "UdpNoPorts"]
         seen.append(sum(r["packets"] for r in rows))

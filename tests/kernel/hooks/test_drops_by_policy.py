@@ -17,10 +17,10 @@ import pytest
 
 from probes.analysis.classes import class_of
 from probes.hooks import catalogue
-from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
+from probes.ladder.attachment import Modules
 from tests.support.drop_causes import ipv4, udp
 from tests.support.namespaces import HERE, THERE, as_json, namespace, run, send, veth
+from tests.support.rungs import standing
 from tests.support.scenarios import values
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
@@ -44,24 +44,20 @@ def added(modules: Modules, request: pytest.FixtureRequest) -> Iterator[Added]:
         veth()
         run("ip", "addr", "add", f"{HERE}/24", "dev", "v0")
         run("ip", "neigh", "add", THERE, "lladdr", FROM.hex(":"), "dev", "v0")
-        attachment = Attachment(catalogue()["drops"], modules)
-        status = attachment.climb(pinned=request.param)
-        if status.state is not State.ATTACHED:
-            pytest.skip(status.refused[-1].why)
-        before: Found = Counter()
+        with standing(modules, "drops", rung=request.param) as attachment:
+            before: Found = Counter()
 
-        def read() -> Found:
-            nonlocal before
-            now: Found = Counter()
-            for r in values(attachment):
-                if r["netns"] is None and r["counts"] == "packets" and r["protocol"] != "igmp":
-                    now[r["interface"], str(class_of(r))] += r["packets"]
-            before, more = now, now - before
-            return more
+            def read() -> Found:
+                nonlocal before
+                now: Found = Counter()
+                for r in values(attachment):
+                    if r["netns"] is None and r["counts"] == "packets" and r["protocol"] != "igmp":
+                        now[r["interface"], str(class_of(r))] += r["packets"]
+                before, more = now, now - before
+                return more
 
-        read()
-        yield read
-        attachment.detach()
+            read()
+            yield read
 
 
 def _frame(packet: bytes) -> bytes:

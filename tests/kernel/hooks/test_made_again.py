@@ -16,9 +16,9 @@ from probes.hooks import catalogue
 from probes.kernel import procfs
 from probes.kernel.net_namespaces import of_process
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
 from tests.support.foreign import somebody
 from tests.support.namespaces import FRAME, as_json, await_running, namespace, run, send
+from tests.support.rungs import standing
 from tests.support.scenarios import sample_of
 from tui.panes.interfaces.pane import PANE
 from tui.session.history import History
@@ -58,9 +58,7 @@ def test_its_counters_are_its_own(modules: Modules, hook: str, number: int, name
     with namespace():
         _make()
         run("tc", "qdisc", "add", "dev", "v0", "root", "handle", "1:", "pfifo")
-        attachment = Attachment(catalogue()[hook], modules)
-        try:
-            attachment.climb()
+        with standing(modules, hook) as attachment:
             send("v0", N)
             before = sample_of(attachment)
             _again(number, name)
@@ -69,8 +67,6 @@ def test_its_counters_are_its_own(modules: Modules, hook: str, number: int, name
             after = sample_of(attachment)
             send(name, N)
             last = sample_of(attachment)
-        finally:
-            attachment.detach()
         counter = "packets" if hook == "qdiscs" else "tx_packets"
         (link,) = as_json("ip", "-s", "-j", "link", "show", name)
         assert link["stats64"]["tx"]["packets"] == MORE + N
@@ -86,11 +82,7 @@ def test_its_counters_are_its_own(modules: Modules, hook: str, number: int, name
 def test_its_drops_are_its_own(modules: Modules, rung: str, number: int, name: str) -> None:
     with namespace():
         _make()
-        attachment = Attachment(catalogue()["drops"], modules)
-        try:
-            status = attachment.climb(pinned=rung)
-            if status.state is State.FAILED:
-                pytest.skip(status.refused[0].why)
+        with standing(modules, "drops", rung=rung) as attachment:
             send("p0", N)
             before = sample_of(attachment)
             send("p0", 1)
@@ -98,8 +90,6 @@ def test_its_drops_are_its_own(modules: Modules, rung: str, number: int, name: s
             send("p0", MORE)
             after = sample_of(attachment)
             last = sample_of(attachment)
-        finally:
-            attachment.detach()
         (link,) = as_json("ip", "-s", "-j", "link", "show", name)
         assert link["stats64"]["rx"]["packets"] == MORE
     snapshot = Snapshot.between(attachment.hook, before, after)
@@ -124,11 +114,7 @@ def test_its_xdp_errors_are_its_own(
         _make()
         program = them.load("xdp by byte", "acme_xdp")
         them.put(program, 77, "native")
-        attachment = Attachment(catalogue()["xdp-errors"], modules)
-        try:
-            status = attachment.climb(pinned=rung)
-            if status.state is State.FAILED:
-                pytest.skip(status.refused[0].why)
+        with standing(modules, "xdp-errors", rung=rung) as attachment:
             send("p0", N, aborted)
             before = sample_of(attachment)
             send("p0", 1, aborted)
@@ -138,8 +124,6 @@ def test_its_xdp_errors_are_its_own(
             after = sample_of(attachment)
             send("p0", 2, aborted)
             last = sample_of(attachment)
-        finally:
-            attachment.detach()
     added = [
         {
             (r["interface"], r["packets"], round(r.rate("packets") * (some.time - other.time)))
@@ -170,11 +154,7 @@ def test_a_device_that_comes_back_has_its_name_again(modules: Modules, rung: str
     """Where sysfs is not that of its namespace, it is known by what it drops from then on."""
     with namespace():
         _make()
-        attachment = Attachment(catalogue()["drops"], modules)
-        try:
-            status = attachment.climb(pinned=rung)
-            if status.state is State.FAILED:
-                pytest.skip(status.refused[0].why)
+        with standing(modules, "drops", rung=rung) as attachment:
             send("p0", N)
             names = [_names(attachment)]
             _away_and_back()
@@ -182,8 +162,6 @@ def test_a_device_that_comes_back_has_its_name_again(modules: Modules, rung: str
             Path("/proc/sys/net/ipv6/conf/v0/disable_ipv6").write_text("1")
             send("p0", MORE)
             names.append(_names(attachment))
-        finally:
-            attachment.detach()
     assert names == [{"v0": N}, {"if77": N}, {"if77": N}, {"v0": N + MORE}]
 
 

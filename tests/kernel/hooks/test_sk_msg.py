@@ -8,10 +8,10 @@ import pytest
 
 from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
-from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
+from probes.ladder.attachment import Modules
 from tests.support.events import exchange, server
 from tests.support.namespaces import bpftool, namespace
+from tests.support.rungs import standing
 from tests.support.scenarios import rows_of, sample_of
 
 pytestmark = pytest.mark.kernel
@@ -25,22 +25,17 @@ def test_the_second_is_told_that_the_first_has_the_messages(
     """Its rows cannot have them; it stands all the same."""
     if any(program["type"] == "sk_msg" for program in bpftool("prog", "list")):
         pytest.skip("somebody else's program has the messages of each new socket")
-    first, second = Attachment(HOOK, modules), Attachment(HOOK, Modules(of_hooks))
-    try:
-        status = first.climb(pinned=rung, asked=True)
-        if status.state is not State.ATTACHED:
-            pytest.skip(status.refused[-1].why)
-        assert second.climb(pinned=rung, asked=True).state is State.ATTACHED
+    with (
+        standing(modules, HOOK, rung=rung) as first,
+        standing(Modules(of_hooks), HOOK, rung=rung) as second,
+        namespace(),
+        server("127.0.0.1") as port,
+    ):
         assert "another program" not in sample_of(second).status.note
-        with namespace(), server("127.0.0.1") as port:
-            with socket.create_connection(("127.0.0.1", port)) as talking:
-                exchange(talking, 10)
-            seen = rows_of(first, sample_of(first))
-        assert [r for r in seen if r["rport"] == port]
+        with socket.create_connection(("127.0.0.1", port)) as talking:
+            exchange(talking, 10)
+        assert [r for r in rows_of(first, sample_of(first)) if r["rport"] == port]
         sample = sample_of(second)
         assert not [r for r in rows_of(second, sample) if r["rport"] == port]
-        assert sample.lost >= 2, "both ends"
-        assert "messages another program has (a second ebpftop, or a proxy)" in sample.status.note
-    finally:
-        second.detach()
-        first.detach()
+    assert sample.lost >= 2, "both ends"
+    assert "messages another program has (a second ebpftop, or a proxy)" in sample.status.note

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from probes.analysis.snapshot import Trail
 from probes.attach import handle
-from probes.hooks import catalogue
 from probes.kernel import bpf, cgroups
 from probes.ladder.attachment import ANEW, Attachment, Modules
-from probes.model import HookId, State
+from probes.model import State
 from probes.point import ProgType
 from tests.support.commands import held
 from tests.support.namespaces import as_json, namespace, run, send, veth
+from tests.support.rungs import standing
 from tests.support.scenarios import values
 
 pytestmark = pytest.mark.kernel
@@ -37,20 +37,10 @@ def interface() -> int:
 
 @pytest.fixture
 def stand(modules: Modules) -> Iterator[Callable[..., Attachment]]:
-    made: list[Attachment] = []
-
-    def on(spec: str, index: int = 0, rung: str | None = None) -> Attachment:
-        id = HookId.parse(spec)
-        attachment = Attachment(catalogue()[id.hook], modules, id.target, index)
-        made.append(attachment)
-        status = attachment.climb(pinned=rung, asked=True)
-        if status.state is State.FAILED:
-            pytest.skip(f"{status.refused[0].error}: {status.refused[0].why}")
-        return attachment
-
-    yield on
-    for attachment in made:
-        attachment.detach()
+    with ExitStack() as stack:
+        yield lambda spec, index=0, rung=None: stack.enter_context(
+            standing(modules, spec, index=index, rung=rung)
+        )
 
 
 # -- for a moment ------------------------------------------------------------------------------
