@@ -1,7 +1,7 @@
 """The catalogue: one file or one folder per hook, found by being there.
 
 A file has a `HOOK` (or `HOOKS`); a folder has them in its `hook.py`, beside its readers and its C.
-Hooks are data: they import what stands before `hooks`, nothing that attaches, and no bcc.
+Hooks are data: they import only the packages below `hooks`, nothing that attaches, and no bcc.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from probes.model import Hook
 
 @cache
 def catalogue() -> Mapping[str, Hook]:
-    """Every hook by name, in the order of the screen."""
+    """Return every hook by name, in the order in which the screen shows them."""
     hooks = sorted(_found(), key=lambda h: (h.order, h.name))
     return MappingProxyType({h.name: h for h in hooks})
 

@@ -1,7 +1,8 @@
 """Bytes by cgroup: what the sockets of each cgroup and process send and receive.
 
-Counted where the kernel asks cgroups whether a packet may pass; it looks on and says yes. Sizes
-are those from the IP header on; a large packet that a device cuts into segments later has one.
+Counted where the kernel asks cgroup programs whether a packet may pass; ours only observe and
+always allow it. Sizes count from the IP header on; a large packet that a device splits into
+segments later has one header.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
 
 def _introduce(held: SocketOwners, owners: Table, strangers: Table) -> None:
-    """Tells the programs who holds the sockets of this network namespace that they do not know."""
+    """Tell the programs who holds those sockets of this network namespace that they do not know."""
     unknown = {int(entry[0]) for entry in strangers.rows()}
     if not unknown:
         return
@@ -134,7 +135,7 @@ def _rung(name: str, point: type[CgroupLink] | type[CgroupAttach]) -> Rung:
                 "created",
                 point(AttachType.CGROUP_INET_SOCK_CREATE),
                 True,
-                "a socket's process is known only after a while",
+                "sockets that were open before get a process only after a while",
             ),
             Program("egress", point(AttachType.CGROUP_INET_EGRESS)),
             Program("ingress", point(AttachType.CGROUP_INET_INGRESS)),
@@ -157,7 +158,7 @@ HOOK = Hook(
             "pid",
             decode=_pid,
             width=7,
-            help="who made or holds the socket; none: not known (yet), or nobody",
+            help="process that made or holds the socket; none: not known (yet), or no process",
         ),
         Column(
             "comm",
@@ -169,9 +170,9 @@ HOOK = Hook(
             help="its name",
         ),
         _count("tx_packets", "TX packets", Unit.PACKETS, "sent"),
-        _count("tx_bytes", "TX bytes", Unit.BYTES, "of them, from the IP header on"),
+        _count("tx_bytes", "TX bytes", Unit.BYTES, "size of these packets, IP header included"),
         _count("rx_packets", "RX packets", Unit.PACKETS, "received"),
-        _count("rx_bytes", "RX bytes", Unit.BYTES, "of them, from the IP header on"),
+        _count("rx_bytes", "RX bytes", Unit.BYTES, "size of these packets, IP header included"),
     ),
     ladder=(_rung("cgroup-link", CgroupLink), _rung("cgroup-multi", CgroupAttach)),
     order=110,

@@ -1,4 +1,4 @@
-"""DNS: look-ups of names by getaddrinfo, as programs ask for them."""
+"""DNS: name look-ups by getaddrinfo, as programs request them."""
 
 from __future__ import annotations
 
@@ -112,13 +112,16 @@ HOOK = Hook(
         *columns.process(_PID),
         Column(
             "host", "Host", kind=Kind.KEY, field="host", decode=_host, width=32,
-            help="what was looked up; its first 63 bytes",
+            help="name that was looked up; its first 63 bytes",
         ),
         Column("lookups", "Look-ups", Unit.COUNT, Kind.COUNTER, "lookups", help="that returned"),
-        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="without an answer"),
+        Column(
+            "failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed",
+            help="look-ups without an answer",
+        ),
         Column(
             "error", "Error", field="error", decode=_error, width=10,
-            help="how the latest that failed did (EAI_...)",
+            help="error of the latest failure (EAI_...)",
         ),
         *latency("lookups", "time to answer"),
     ),
@@ -138,8 +141,8 @@ HOOK = Hook(
     on_demand=True,
     log=(
         Column("pid", "Pid", Unit.NUMBER, width=7, help=_PID),
-        Column("comm", "Command", width=16, help="its name at that moment"),
-        Column("host", "Host", width=32, help="what was looked up"),
+        Column("comm", "Command", width=16, help="the process's name at that moment"),
+        Column("host", "Host", width=32, help="name that was looked up"),
         Column("result", "Result", width=10, help="found, or the error (EAI_...)"),
         Column("ns", "Took", Unit.NS, help="from the call to its return"),
     ),

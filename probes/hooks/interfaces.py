@@ -1,4 +1,4 @@
-"""Interfaces: every network interface with the kernel's own counters. Needs no privilege."""
+"""Interfaces: every network interface with the kernel's own counters. No privilege needed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
 
 class _Addresses:
-    """Interfaces' addresses, asked for again every few seconds, and when one comes or goes."""
+    """Addresses of interfaces, reread every few seconds and whenever one is added or removed."""
 
     REST = 5.0
 
@@ -69,13 +69,13 @@ _TUNNELS = frozenset(
     {"vxlan", "geneve", "gre", "gretap", "ip6gre", "ip6gretap", "ipip", "sit", "ip6tnl", "bareudp"}
 )
 _JOIN = _TUNNELS | {"physical", "veth", "bond", "team", "macsec", "wireguard", "netdevsim"}
-"""Kinds whose packets GRO joins behind the device's counters (NAPI, or cells of their own)."""
+"""Kinds whose packets GRO joins after the device counted them (NAPI, or GRO cells of their own)."""
 _WHOLE = frozenset({"virtio_net", "xen_netfront", "hv_netvsc", "netvsc", "vif"})
-"""Drivers that send and count a GSO packet as one. Others count what is on the wire."""
+"""Drivers that send and count a GSO packet as one packet. Others count what is on the wire."""
 
 
 class _Joining:
-    """What a device's counters mean where packets are joined: asked again every few seconds."""
+    """What a device's counters mean where packets are joined; read again every few seconds."""
 
     REST = 5.0
 
@@ -96,7 +96,10 @@ class _Joining:
 
 
 def _driver(name: str) -> str:
-    """The driver of a device; "" where sysfs shows none. (It shows those of its own mount.)"""
+    """Return the driver of a device, "" where sysfs shows none.
+
+    (It shows those of its own mount.)
+    """
     try:
         return Path("/sys/class/net", name, "device/driver").readlink().name
     except OSError:
@@ -104,8 +107,10 @@ def _driver(name: str) -> str:
 
 
 def programs_on(link: route.Interface, names: dict[int, str]) -> str:
-    """name#id of its XDP programs. names: those known; ids are never used again, so each is
-    asked for once."""
+    """Return name#id of the XDP programs on an interface.
+
+    names: those already known; ids are never used again, so each is looked up once.
+    """
     for id in link.xdp_ids:
         if id not in names:
             names[id] = bpf.prog_name(id) or "?"
@@ -115,7 +120,10 @@ def programs_on(link: route.Interface, names: dict[int, str]) -> str:
 HOOK = Hook(
     name="interfaces",
     title="Interfaces",
-    answers="Which interfaces carry traffic, which drop or err, and what XDP program sits there.",
+    answers=(
+        "Which interfaces carry traffic, drop packets or have errors, and which XDP program is "
+        "attached."
+    ),
     columns=(
         Column(
             "ifindex",
@@ -124,29 +132,62 @@ HOOK = Hook(
             Kind.KEY,
             width=5,
             label=False,
-            help="number; stays when renamed",
+            help="interface number; unchanged by renaming",
         ),
         Column("interface", "Interface", width=15, label=True, help="the interface's name"),
         Column("kind", "Kind", width=8, help="loopback, physical, or the virtual device's type"),
         Column("state", "State", width=7, help="operational state (IFLA_OPERSTATE)"),
-        Column("mtu", "MTU", Unit.NUMBER, width=5, help="largest packet in bytes"),
+        Column("mtu", "MTU", Unit.NUMBER, width=5, help="largest packet, in bytes"),
         _packets("rx_packets", "RX pkt", "packets received"),
         _packets("tx_packets", "TX pkt", "packets sent"),
         Column("rx_bytes", "RX", Unit.BYTES, Kind.COUNTER, help="bytes received"),
         Column("tx_bytes", "TX", Unit.BYTES, Kind.COUNTER, help="bytes sent"),
-        _packets("rx_dropped", "RX drop", "received, then dropped by device or stack"),
-        _packets("tx_dropped", "TX drop", "dropped on the way out"),
-        _packets("rx_errors", "RX err", "received broken (CRC, length, FIFO)"),
+        _packets("rx_dropped", "RX drop", "received, then dropped by the device or the stack"),
+        _packets("tx_dropped", "TX drop", "dropped while sending"),
+        _packets("rx_errors", "RX err", "received with errors (CRC, length, FIFO)"),
         _packets("tx_errors", "TX err", "not sent because of an error"),
-        _packets("rx_missed", "Missed", "lost by the device for want of buffers"),
+        _packets("rx_missed", "Missed", "dropped by the device because it had no buffer"),
         Column("xdp_mode", "XDP", width=8, help="native, generic, offload, several or none"),
-        Column("xdp_program", "XDP program", width=18, help="name#id of the program, whoever's"),
-        Column("altnames", "Altnames", width=14, help="alternative names, apart by spaces"),
-        Column("driver", "Driver", hidden=True, help="of a physical device; for the funnel"),
-        Column("addresses", "Addresses", hidden=True, help="IPv4 and IPv6; whose connections"),
-        Column("frames", "Frames", Unit.NUMBER, hidden=True, help="1: it counts what is on a wire"),
-        Column("whole", "Whole", Unit.NUMBER, hidden=True, help="0: GSO packets are cut before it"),
-        Column("joins", "Joins", Unit.NUMBER, hidden=True, help="1: GRO joins what it counted"),
+        Column(
+            "xdp_program",
+            "XDP program",
+            width=18,
+            help="name#id of the XDP program, whoever loaded it",
+        ),
+        Column("altnames", "Altnames", width=14, help="alternative names, separated by spaces"),
+        Column(
+            "driver",
+            "Driver",
+            hidden=True,
+            help="driver of a physical device; used by the funnel",
+        ),
+        Column(
+            "addresses",
+            "Addresses",
+            hidden=True,
+            help="IPv4 and IPv6 addresses; used to find its connections",
+        ),
+        Column(
+            "frames",
+            "Frames",
+            Unit.NUMBER,
+            hidden=True,
+            help="1: the device counts frames as they are on the wire",
+        ),
+        Column(
+            "whole",
+            "Whole",
+            Unit.NUMBER,
+            hidden=True,
+            help="0: GSO packets are split before they reach the device",
+        ),
+        Column(
+            "joins",
+            "Joins",
+            Unit.NUMBER,
+            hidden=True,
+            help="1: GRO joins packets after the device has counted them",
+        ),
         MADE,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),

@@ -1,4 +1,4 @@
-"""Opens: every file that is opened, by which process, and how it fails; a log of all of them."""
+"""Opens: which process opens which file, and why it fails; with a log of every call."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _NONE_SEES = (
-    "what io_uring opens, what is opened by a handle, what seccomp refuses, and opens that a "
-    "signal ends (EINTR) are not seen"
+    "opens by io_uring, opens by handle, calls that seccomp refuses and calls that a signal "
+    "interrupts (EINTR) are not seen"
 )
 _MALFORMED = "malformed calls of openat2() are not seen"
 _OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
@@ -140,7 +140,7 @@ def _typed(_: str = "") -> str:
 
 
 def _calls() -> tuple[Program, ...]:
-    """Each call's own tracepoints; some architectures have only the newer calls."""
+    """Return the tracepoints of each call; some architectures have only the newer calls."""
     made = [
         Program(function, Tracepoint("syscalls", f"sys_{side}_openat"))
         for function, side in (("leave", "exit"), ("enter", "enter"))
@@ -173,14 +173,16 @@ _OPEN = logged(_entry, under_way={"calls": thread_of})
 HOOK = Hook(
     name="opens",
     title="Files opened",
-    answers="Which files processes open, and which they cannot.",
+    answers="Which files processes open, and which they fail to open.",
     columns=(
-        *columns.process("process that opens"),
+        *columns.process("process that opens the file"),
         Column("opens", "Opens", Unit.COUNT, Kind.COUNTER, "opens", help="calls that returned"),
-        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="that gave an errno"),
+        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help=(
+            "calls that returned an error"
+        )),
         Column(
             "error", "Error", field="error", decode=_error, width=10,
-            help="of the latest that failed",
+            help="errno of the latest failure",
         ),
     ),
     ladder=(
@@ -232,9 +234,9 @@ HOOK = Hook(
     order=62,
     on_demand=True,
     log=(
-        Column("pid", "Pid", Unit.NUMBER, width=7, help="process that opened it"),
-        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column("pid", "Pid", Unit.NUMBER, width=7, help="process that opened the file"),
+        Column("comm", "Command", width=16, help="the process's name at that moment"),
         Column("result", "Result", width=10, help="the file descriptor, or the errno"),
-        Column("path", "Path", width=60, help="as the process wrote it; its first 239 bytes"),
+        Column("path", "Path", width=60, help="path as the process gave it; its first 239 bytes"),
     ),
 )  # fmt: skip

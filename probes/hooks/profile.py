@@ -12,7 +12,7 @@ from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
 HERTZ = 49
-"""No divisor of what others do a hundred or a thousand times a second: in step with nothing."""
+"""Samples a second on each CPU. No divisor of 100 or 1000, so as not to be in step with timers."""
 
 # In an interrupt that nothing holds off: no map that allocates or evicts. What has no room is lost.
 _SOURCE = (
@@ -63,20 +63,20 @@ def _rung(name: str, least: str) -> Rung:
 HOOK = Hook(
     name="profile",
     title="CPU profile",
-    answers="Which processes are on the CPUs, and in which code, kernel's and their own.",
+    answers="Which processes run on the CPUs, and in which kernel and user code.",
     columns=(
         *columns.process("process id (tgid)"),
         Column(
             "samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples",
-            help=f"times it was found on a CPU: {HERTZ} a second are a whole CPU",
+            help=f"samples taken of it: {HERTZ} a second are one whole CPU",
         ),
         Column(
             "cpu_ns", "CPU", Unit.NS, Kind.COUNTER, "samples", decode=_time,
-            help="time on CPUs, as far as so many samples tell",
+            help="CPU time, estimated from the samples",
         ),
         Column(
             "stack", "Stack", kind=Kind.KEY, width=40,
-            help="callers, outermost first; _[k]: of the kernel",
+            help="callers, outermost first; _[k] marks kernel functions",
         ),
     ),
     ladder=(

@@ -1,7 +1,7 @@
-"""Protocols: what an interface's packets are, from EtherType to DNS and QUIC, both ways.
+"""Protocols: what an interface's packets are, from EtherType to DNS and QUIC, in both directions.
 
-At high rates only a part of the packets is looked at, by chance; then `factor` says one of how
-many, and packets and bytes are estimates: what was looked at, times the factor of its time.
+At high rates only a random part of the packets is examined; `factor` then says one of how many, and
+packets and bytes are estimates: the number examined times the factor at that time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from probes.toolkit.readers import interface_name, row_from, target_in
 from probes.units import Unit
 
 MOST_LOOKED_AT = 50_000
-"""Packets a second that are looked at; above it, a part of them is."""
+"""Packets a second that are examined at the most; above it, a random part of them is."""
 MOST_FACTOR = 1024
 APPLICATIONS = ("-", "dns", "quic")
 
@@ -98,7 +98,7 @@ int protocols_out(struct __sk_buff *ctx) { look(ctx, 1); return -1; }
 
 
 def factor_for(rate: float) -> int:
-    """The power of two that brings so many packets a second below MOST_LOOKED_AT."""
+    """Return the power of two that brings this many packets a second below MOST_LOOKED_AT."""
     factor = 1
     while rate / factor > MOST_LOOKED_AT and factor < MOST_FACTOR:
         factor *= 2
@@ -143,7 +143,7 @@ def _row(opening: Opening, interface: str, entry: Flat, factor: int) -> Row:
 
 
 def _from_proc(opening: Opening) -> Callable[[], Reading]:
-    """The counters of the IP layer, since the moment of opening."""
+    """Read the counters of the IP layer, counted from the moment of opening."""
     start = protocol_counters()
 
     def read() -> Reading:
@@ -170,24 +170,24 @@ def _from_proc(opening: Opening) -> Callable[[], Reading]:
 HOOK = Hook(
     name="protocols",
     title="Protocols",
-    answers="Which protocols an interface's packets are of, how many and how large.",
+    answers="Which protocols an interface's packets belong to, how many there are, and how large.",
     columns=(
-        Column("interface", "Interface", width=15, help="all: of the network namespace"),
+        Column("interface", "Interface", width=15, help="all: the whole network namespace"),
         Column("direction", "Way", kind=Kind.KEY, width=4, help="in, or out"),
-        Column("link", "Link", kind=Kind.KEY, width=8, help="EtherType, below VLAN tags"),
+        Column("link", "Link", kind=Kind.KEY, width=8, help="EtherType, behind any VLAN tags"),
         Column(
             "protocol",
             "Proto",
             kind=Kind.KEY,
             width=8,
-            help="of what IP carries; all: whatever it is",
+            help="protocol above IP; all: any protocol",
         ),
         Column(
             "application",
             "App",
             kind=Kind.KEY,
             width=6,
-            help="dns: port 53; quic: UDP port 443 with its header's fixed bit",
+            help="dns: port 53; quic: UDP port 443 and the header's fixed bit",
         ),
         Column(
             "packets",
@@ -195,11 +195,18 @@ HOOK = Hook(
             Unit.PACKETS,
             Kind.COUNTER,
             "packets",
-            help="as on the wire; estimated where a part was looked at",
+            help="packets on the wire; an estimate where only a part was examined",
         ),
-        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of them, likewise"),
+        Column(
+            "bytes",
+            "Bytes",
+            Unit.BYTES,
+            Kind.COUNTER,
+            "bytes",
+            help="size of these packets; an estimate where only a part was examined",
+        ),
         Column("looked_at", "Looked at", Unit.PACKETS, Kind.COUNTER, "looked_at", help="of them"),
-        Column("factor", "1 of", Unit.COUNT, help="one of so many packets is looked at now"),
+        Column("factor", "1 of", Unit.COUNT, help="one of this many packets is examined now"),
     ),
     ladder=(
         Rung(
@@ -223,7 +230,9 @@ HOOK = Hook(
             "proc",
             "nothing",
             _from_proc,
-            misses="these are the whole namespace's, without bytes; 'all' has the others in it",
+            misses=(
+                "counts the whole network namespace, without bytes; 'all' includes the other rows"
+            ),
         ),
     ),
     order=62,

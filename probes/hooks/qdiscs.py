@@ -16,7 +16,7 @@ _SPECIAL = {route.ROOT: "root", route.CLSACT: "ingress"}
 
 
 def _number(handle: int) -> str:
-    """As tc writes them: major:minor, in hexadecimal; major: of a qdisc itself."""
+    """Return a handle as tc writes it: major:minor, in hexadecimal; major: for a qdisc itself."""
     minor = handle & 0xFFFF
     return f"{handle >> 16:x}:{minor:x}" if minor else f"{handle >> 16:x}:"
 
@@ -64,21 +64,29 @@ def _counter(name: str, title: str, unit: Unit, help: str) -> Column:
 HOOK = Hook(
     name="qdiscs",
     title="Queues",
-    answers="Which queue of which interface drops, is over its limit or holds packets back.",
+    answers=(
+        "Which queue of which interface drops packets, is over its limit or holds packets back."
+    ),
     columns=(
         *columns.interface(),
         Column(
-            "kind", "Kind", width=8, label=True, help="the discipline: fq_codel, mq, clsact, ..."
+            "kind",
+            "Kind",
+            width=8,
+            label=True,
+            help="queueing discipline: fq_codel, mq, clsact, ...",
         ),
         Column("handle", "Handle", kind=Kind.KEY, width=7, help="as tc shows it"),
         Column("parent", "Parent", kind=Kind.KEY, width=8, help="root, ingress, or a class"),
-        _counter("packets", "Packets", Unit.PACKETS, "sent on; of clsact: seen by its filters"),
-        _counter("bytes", "Bytes", Unit.BYTES, "bytes of those"),
-        _counter("dropped", "Dropped", Unit.PACKETS, "with what the queues below it dropped"),
-        _counter("overlimits", "Overlimits", Unit.COUNT, "times that it had to hold back"),
+        _counter(
+            "packets", "Packets", Unit.PACKETS, ("packets sent; for clsact: seen by its filters")
+        ),
+        _counter("bytes", "Bytes", Unit.BYTES, "size of these packets"),
+        _counter("dropped", "Dropped", Unit.PACKETS, "dropped here and in the queues below"),
+        _counter("overlimits", "Overlimits", Unit.COUNT, "times that a packet had to be held back"),
         _counter("requeues", "Requeues", Unit.COUNT, "times that the device was busy"),
-        Column("backlog", "Backlog", Unit.BYTES, help="bytes that wait now"),
-        Column("queued", "Queued", Unit.PACKETS, help="packets that wait now"),
+        Column("backlog", "Backlog", Unit.BYTES, help="bytes in the queue now"),
+        Column("queued", "Queued", Unit.PACKETS, help="packets in the queue now"),
         MADE,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),

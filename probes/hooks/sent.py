@@ -1,4 +1,4 @@
-"""Sent: bytes that processes send by TCP and UDP, as their calls hand them to the kernel."""
+"""Sent: bytes that processes send by TCP and UDP, as their calls pass them to the kernel."""
 
 from __future__ import annotations
 
@@ -116,15 +116,13 @@ int any_sent(u64 *ctx) {
     return 0;
 }
 """
-_MAPPED = "what goes through programs on messages (sk_msg) is not seen"
-_PAGES = "what sendfile() sends by a way of its own (before Linux 6.5) is not seen"
-_TLS = "what the kernel encrypts (kTLS) is not seen"
-_TLS_PAGES = (
-    "what sendfile() has encrypted (kTLS) by a way of its own (before Linux 6.5) is not seen"
-)
-_CARD = "what a network card encrypts (kTLS) is not seen"
+_MAPPED = "messages that pass sk_msg programs are not seen"
+_PAGES = "data that sendfile() sends without copying (before Linux 6.5) is not seen"
+_TLS = "data that the kernel encrypts (kTLS) is not seen"
+_TLS_PAGES = "kTLS data that sendfile() sends without copying (before Linux 6.5) is not seen"
+_CARD = "data that a network card encrypts (kTLS) is not seen"
 _LITE = "UDP-Lite is counted as UDP"
-_MPTCP = "what is sent by MPTCP is not seen"
+_MPTCP = "data sent by MPTCP is not seen"
 
 
 def _protocol(number: Any) -> str:
@@ -143,12 +141,12 @@ HOOK = Hook(
         ),
         Column(
             "bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes",
-            help="payload that the kernel took from its calls",
+            help="payload that the kernel accepted from these calls",
         ),
         Column("sends", "Sends", Unit.COUNT, Kind.COUNTER, "sends", help="calls that send"),
         Column(
             "failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed",
-            help="that gave an errno; not what a signal ended",
+            help="calls that returned an error; those that a signal interrupted do not count",
         ),
     ),
     ladder=(

@@ -1,8 +1,8 @@
-"""Messages: what processes hand to each local TCP socket, and how much, before TCP cuts it up.
+"""Messages: what processes pass to each local TCP socket, and how much, before TCP segments it.
 
-Intrusive: every connection that is established meanwhile is put into a sockhash, whose program
-every message passes on its way. It lets all of them pass. When the hook is detached the sockets
-are as they were; what was open before is left alone.
+Intrusive: every connection established meanwhile is put into a sockhash, whose program every
+message passes. It lets all of them pass. When the hook is detached the sockets are as they were;
+connections that were open before are left alone.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ int message(struct sk_msg_md *ctx) {
 
 
 class _Messages:
-    """Reads the rows, and says so where another program has the messages of new sockets."""
+    """The reader of the rows; it reports new sockets whose messages belong to another program."""
 
     def __init__(self) -> None:
         self.said = ""
@@ -93,8 +93,8 @@ class _Messages:
 
 
 _TAKEN = (
-    "sockets whose messages another program has (a second ebpftop, or a proxy): the kernel gives a "
-    "socket's messages to one only"
+    "sockets whose messages another program has (a second ebpftop, or a proxy): the kernel "
+    "gives a socket's messages to one program only"
 )
 
 
@@ -126,21 +126,23 @@ def _address(name: str, title: str, help: str) -> Column:
 HOOK = Hook(
     name="sk-msg",
     title="Messages",
-    answers="How many messages of what size are sent over each local TCP socket.",
+    answers="How many messages are sent over each local TCP socket, and how large they are.",
     columns=(
         _address("laddr", "Local", "the sender's address"),
         _port("lport", "LPort", "its port"),
         _address("raddr", "Remote", "the receiver's address"),
         _port("rport", "RPort", "its port"),
         Column("messages", "Messages", Unit.COUNT, Kind.COUNTER, "messages", help="handed over"),
-        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of payload in them"),
+        Column(
+            "bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="payload of these messages"
+        ),
     ),
     ladder=(
         _rung("sk_msg-link", "Linux 6.12", SkMsgLink("sockets")),
         _rung("sk_msg-attach", "Linux 5.10", SkMsgAttach("sockets")),
     ),
     reach=Reach.DATA_PATH,
-    risk="what is sent over new connections takes another way",
+    risk="messages of new connections take another path through the kernel",
     order=120,
     on_demand=True,
 )

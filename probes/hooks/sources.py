@@ -1,7 +1,7 @@
-"""Sources: who sends how much to which port of an interface. Asked for, one interface at a time.
+"""Sources: who sends how much to which port of one interface. Attached on request only.
 
-Every packet is let on to the next program. What came through a device or kernel that had taken a
-VLAN tag off is counted with it.
+Every packet goes on to the next program. Where the device or the kernel removed a VLAN tag before,
+the tag is counted as well.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from probes.toolkit.readers import interface_name, is_ethernet, target_in
 from probes.units import Unit
 
 MOST = 4096
-"""Rows that are kept, of all interfaces together. The longest unseen make room for new ones."""
+"""Rows kept, of all interfaces together. The ones unseen for longest make room for new ones."""
 
 # What is not IP has its sender's MAC address and its EtherType. `totals` counts all packets of a
 # target, also those whose row had to make room.
@@ -127,7 +127,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
 
 def _open_ethernet(opening: Opening) -> Callable[[], Reading]:
-    """At XDP nothing tells the program whether there is an Ethernet header."""
+    """Refuse interfaces without Ethernet headers: at XDP the program itself cannot tell."""
     if not is_ethernet(opening.ifindex):
         raise Unsupported("this interface's packets have no Ethernet header")
     return _open(opening)
@@ -147,7 +147,10 @@ def _row(interface: str, entry: Flat) -> Row:
 
 @lru_cache(MOST)
 def _who(raw: bytes, family: int, protocol: int) -> tuple[str, str]:
-    """Address and protocol in words; of a packet that is not IP, MAC address and EtherType."""
+    """Return address and protocol in words.
+
+    These are MAC address and EtherType if the packet is not IP.
+    """
     if family:
         return address(raw), protocol_name(protocol)
     return raw[:6].hex(":"), _ETHERTYPES.get(protocol, f"0x{protocol:04x}")
@@ -178,20 +181,29 @@ HOOK = Hook(
     title="Sources",
     answers="Who sends how many packets to which port of an interface.",
     columns=(
-        Column("interface", "Interface", width=15, help="the interface that they came in by"),
-        Column("saddr", "Source", kind=Kind.KEY, width=26, help="IP address; not IP: MAC address"),
-        Column("protocol", "Proto", kind=Kind.KEY, width=7, help="IP protocol; not IP: EtherType"),
+        Column("interface", "Interface", width=15, help="interface that received the packets"),
+        Column(
+            "saddr", "Source", kind=Kind.KEY, width=26, help="IP address; MAC address if not IP"
+        ),
+        Column(
+            "protocol", "Proto", kind=Kind.KEY, width=7, help="IP protocol; EtherType if not IP"
+        ),
         Column(
             "dport",
             "Port",
             Unit.NUMBER,
             Kind.KEY,
             width=6,
-            help="destination's; none: the protocol has no ports, or a later fragment",
+            help="destination port; none: a protocol without ports, or a later fragment",
         ),
         Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="received"),
         Column(
-            "bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of them, headers included"
+            "bytes",
+            "Bytes",
+            Unit.BYTES,
+            Kind.COUNTER,
+            "bytes",
+            help="size of these packets, headers included",
         ),
         Column(
             "fragments",
@@ -199,7 +211,7 @@ HOOK = Hook(
             Unit.PACKETS,
             Kind.COUNTER,
             "fragments",
-            help="of the packets, pieces of larger ones; only the first has a port",
+            help="packets that are fragments; only the first fragment has a port",
         ),
     ),
     ladder=(

@@ -62,7 +62,7 @@ def _source(how: str) -> Callable[[str], str]:
 HOOK = Hook(
     name="syscall-processes",
     title="Syscall by process",
-    answers="Which processes make one system call, and how it goes for each.",
+    answers="Which processes make one system call, how often, with which errors and latency.",
     columns=(
         Column(
             "pid",
@@ -84,7 +84,14 @@ HOOK = Hook(
             help="the process's name at its latest call",
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
-        Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
+        Column(
+            "errors",
+            "Errors",
+            Unit.COUNT,
+            Kind.COUNTER,
+            "errors",
+            help="calls that returned an error",
+        ),
         *latency("latency", "time in the call"),
     ),
     ladder=rungs(_source, by_columns()),

@@ -86,20 +86,23 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
 
 Failures = Mapping[tuple[int, int], int]
-"""How often each system call gave each errno."""
+"""Number of failures by system call and errno."""
 
 
 class Recent:
-    """What was added in the last ten seconds, of counts that are read now and then."""
+    """Growth of counts over the last ten seconds, where the counts are read now and then."""
 
     _LEAST = 0.9
-    """Seconds between two that are kept."""
+    """Seconds between two kept readings, at least."""
 
     def __init__(self) -> None:
         self._kept: deque[tuple[float, Failures]] = deque([(-inf, {})])
 
     def added(self, seen: Failures, now: float) -> dict[tuple[int, int], int]:
-        """Of these counts, at that moment (seconds). One that went back began anew."""
+        """Return what was added to these counts; now: seconds.
+
+        One that went back has started again.
+        """
         kept = self._kept
         while len(kept) > 1 and kept[1][0] <= now - Trail.WINDOW:
             kept.popleft()
@@ -111,7 +114,7 @@ class Recent:
 
 
 def most_frequent(failures: Failures) -> dict[int, tuple[str, float]]:
-    """Of each system call that failed its most frequent errno, and how many percent have it."""
+    """Return each failing system call's most frequent errno, and its share in percent."""
     by_call: dict[int, dict[int, int]] = defaultdict(dict)
     for (id, error), times in failures.items():
         by_call[id][error] = times
@@ -123,7 +126,7 @@ def most_frequent(failures: Failures) -> dict[int, tuple[str, float]]:
 
 
 def _proc(opening: Opening) -> Callable[[], Reading]:
-    """What /proc counts: calls that read and write, by the processes one may look at."""
+    """Read what /proc counts: read and write calls, by the processes that are visible."""
     calls = procfs.FileCalls()
     columns = opening.hook.stored
     return lambda: Reading(
@@ -139,7 +142,7 @@ def _name(number: object) -> str:
 HOOK = Hook(
     name="syscalls",
     title="Syscalls",
-    answers="Which system calls are made, which fail and how, and which stall.",
+    answers="Which system calls are made, which fail and why, and which stall.",
     columns=(
         Column(
             "syscall",
@@ -148,17 +151,29 @@ HOOK = Hook(
             field="key",
             decode=_name,
             width=18,
-            help="by the architecture's table, or by that of 32-bit or x32 calls",
+            help="name from the architecture's table, or from that of 32-bit or x32 calls",
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
-        Column("errors", "Errors", Unit.COUNT, Kind.COUNTER, "errors", help="that gave an errno"),
-        Column("top_errno", "Mostly", width=10, help="the most frequent errno of the last 10 s"),
-        Column("top_share", "Share", Unit.PERCENT, help="its share of the errors of the last 10 s"),
+        Column(
+            "errors",
+            "Errors",
+            Unit.COUNT,
+            Kind.COUNTER,
+            "errors",
+            help="calls that returned an error",
+        ),
+        Column("top_errno", "Mostly", width=10, help="most frequent errno, last 10 s"),
+        Column(
+            "top_share",
+            "Share",
+            Unit.PERCENT,
+            help="share of that errno in all errors, last 10 s",
+        ),
         *latency("latency", "time in the call"),
     ),
     ladder=(
         *rungs(partial(source, _COUNT), _open),
-        Rung("proc", "nothing; other users' processes take root", _proc),
+        Rung("proc", "nothing; other users' processes need root", _proc),
     ),
     order=60,
     reads_with=privilege.PROCESSES,

@@ -1,7 +1,7 @@
 """TC ingress and egress: one counting program for both directions.
 
-It lets every packet go on to the next program of the chain (TCX_NEXT, TC_ACT_UNSPEC), and comes
-first there, so that it counts also what somebody's program then drops.
+It lets every packet go on to the next program of the chain (TCX_NEXT, TC_ACT_UNSPEC), and runs
+first, so that it also counts what another program then drops.
 """
 
 from __future__ import annotations
@@ -40,14 +40,21 @@ _COLUMNS = (
     Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="its number"),
     Column("interface", "Interface", width=15, help="the interface's name"),
     Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="seen at TC"),
-    Column("skbs", "Skbs", Unit.PACKETS, Kind.COUNTER, "skbs", help="those, joined by GSO or GRO"),
-    Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="bytes of those packets"),
+    Column(
+        "skbs",
+        "Skbs",
+        Unit.PACKETS,
+        Kind.COUNTER,
+        "skbs",
+        help="the same packets, as joined by GSO or GRO",
+    ),
+    Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="size of these packets"),
     Column("dropped", "Dropped", Unit.PACKETS, Kind.COUNTER, help="dropped by the qdisc (netlink)"),
 )
 
 
 def _hook(direction: str, order: int) -> Hook:
-    """The hook for "ingress" or "egress"."""
+    """Return the hook for "ingress" or "egress"."""
     source = SOURCE.replace("DIRECTION", direction)
     drops = _drops(direction)
     return Hook(
@@ -87,7 +94,7 @@ def _drops(direction: str) -> Callable[[Opening], Mapping[str, Value]]:
 
 
 def _qdisc(ifindex: int, direction: str) -> tuple[int | None, int | None, int | None]:
-    """(packets, bytes, drops) that the interface's qdisc counts; None where it has none.
+    """Return (packets, bytes, drops) as the interface's qdisc counts them; None where it has none.
 
     Egress: the root qdisc. Ingress: the clsact or ingress qdisc, whose own counters are those of
     packets its filters saw.
@@ -98,7 +105,10 @@ def _qdisc(ifindex: int, direction: str) -> tuple[int | None, int | None, int | 
 
 
 def _counting() -> dict[tuple[int, int], route.Qdisc]:
-    """Qdiscs by interface and parent. noqueue counts nothing: its zeros are no numbers."""
+    """Return qdiscs by interface and parent, but no noqueue.
+
+    It counts nothing: its zeros mean nothing.
+    """
     return {(q.ifindex, q.parent): q for q in once(route.qdiscs) if q.kind != "noqueue"}
 
 

@@ -1,4 +1,4 @@
-"""TC programs: what other people's TCX programs and clsact filters answer, in their order."""
+"""TC programs: verdicts of other people's TCX programs and clsact filters, in running order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from probes.toolkit.readers import row_from
 from probes.units import Unit
 
 _SHOT, _REDIRECT, _STOLEN, _TRAP = 2, 7, 4, 8  # TC_ACT_*; TCX knows the first two only
-NOT_DIRECT = "what it answers is a class, not a verdict: it is not direct-action"
+NOT_DIRECT = "it returns a class, not a verdict: the filter is not direct-action"
 
 
 def _rows(
@@ -27,7 +27,10 @@ def _rows(
     sitting: Sequence[Sitting],
     told: Callable[[Sitting], dict[str, Value] | None],
 ) -> list[Row]:
-    """One for each place, numbered by chain; told gives the rest, None for what is left out."""
+    """Return a row for each place, numbered by chain.
+
+    told: gives the other columns, None for a place that is left out.
+    """
     rows: list[Row] = []
     numbers: Counter[tuple[int, str]] = Counter()
     for one in sitting:
@@ -53,7 +56,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
 
 
 class _Followed:
-    """The programs of all chains, each counted as well as can be."""
+    """The programs of all chains, each counted as precisely as possible."""
 
     def __init__(self, opening: Opening, ways: Sequence[str]) -> None:
         self._opening = opening
@@ -62,7 +65,7 @@ class _Followed:
         self._look()
 
     def _look(self) -> list[Sitting]:
-        """Where programs sit now; follows those that are new."""
+        """Return where programs are attached now; follow those that are new."""
         if self._counts is not None:
             self._counts.read()
         sitting = self._chains.list()
@@ -104,7 +107,7 @@ def _and(*sentences: str) -> str:
 
 
 class _Counts:
-    """What our programs have counted: at the exits of others, or around them in TCX chains."""
+    """The counts of our programs: at the exits of others, or around them in TCX chains."""
 
     def __init__(self, opening: Opening) -> None:
         self._verdicts = Verdicts(opening)
@@ -113,11 +116,11 @@ class _Counts:
         self.answers: Mapping[Place, Answers] = {}
 
     def read(self) -> None:
-        """To be called before places are listed; see `Verdicts`."""
+        """Read all counts. Call before listing places; see `Verdicts`."""
         self.answers = self._verdicts.read()
 
     def keep(self, sitting: Sequence[Sitting], held: Mapping[int, Followed]) -> None:
-        """Puts ours around what has no fexit, and lets go of what has gone."""
+        """Put our programs around those without fexit, and release those that have gone."""
         places = [one.place for one in sitting]
         self._verdicts.forget(self.answers.keys() - set(places))
         chained = [one.place for one in sitting if one.at == TCX]
@@ -130,17 +133,17 @@ class _Counts:
         self._around.keep(chained, wanted, ours, self.answers)
 
     def around(self, one: Sitting) -> tuple[dict[str, Value] | None, str]:
-        """What programs of ours around it know, None where there are none; what is missing."""
+        """Return what our programs around it counted (None: there are none) and what is missing."""
         if one.at != TCX:
             return None, ""
         return self._around.counted(one.place, self.answers)
 
 
 def _once(counted: dict[str, Value], why: str, places: int) -> dict[str, Value]:
-    """What was counted, unless it is of several places, which are not told apart."""
+    """Return the count; None for a program in several places, which it does not distinguish."""
     if places == 1:
         return {"why": why} | counted
-    return {"why": _and(why, f"it sits in {places} places, which are not told apart")}
+    return {"why": _and(why, f"attached in {places} places, which its count does not distinguish")}
 
 
 def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> dict[str, Value]:
@@ -161,7 +164,7 @@ def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> di
 
 
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
-    """Who sits where; a name takes the privilege to look at programs."""
+    """List who is attached where; names need the privilege to read programs."""
     names: dict[int, str | None] = Bounded()
     chains = Chains()
 
@@ -188,24 +191,38 @@ def _skbs(verdict: str, help: str) -> Column:
 HOOK = Hook(
     name="tc-programs",
     title="TC programs",
-    answers="Whose programs packets pass at TC, in which order, and which of them drops.",
+    answers="Whose programs packets pass at TC, in which order, and which of them drop packets.",
     columns=(
         *columns.interface(),
         Column("direction", "Direction", kind=Kind.KEY, width=9, help="ingress or egress"),
-        Column("position", "Pos", Unit.NUMBER, width=3, help="1 runs first; ours do not count"),
+        Column(
+            "position",
+            "Pos",
+            Unit.NUMBER,
+            width=3,
+            help="1 runs first; programs of ebpftop are not counted",
+        ),
         *columns.program(),
         Column("at", "At", kind=Kind.KEY, width=16, help="tcx, or the filter's prio and handle"),
         Column("seen", "Seen", width=5, help="how it is counted: fexit, around, runs or none"),
-        Column("why", "Why", width=30, help="what is missing in the count, and why"),
-        _packets("packets", "Packets", "packets it was given"),
-        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, help="of those, as it left them"),
-        _packets("pass", "Pass", "let on, to the next program or behind TC"),
+        Column("why", "Why", width=30, help="what the count lacks, and why"),
+        _packets("packets", "Packets", "packets the program received"),
+        Column(
+            "bytes",
+            "Bytes",
+            Unit.BYTES,
+            Kind.COUNTER,
+            help="size of these packets when they left the program",
+        ),
+        _packets("pass", "Pass", "passed, to the next program or on from TC"),
         _packets("drop", "Drop", "dropped (TC_ACT_SHOT)"),
         _packets("redirect", "Redirect", "sent to another interface"),
         _packets("other", "Other", "stolen or trapped"),
-        _packets("ended", "Ended", "seen by around: did not go on; why is not known"),
-        _skbs("drop", "dropped, a GSO packet as one; for the funnel"),
-        _skbs("redirect", "sent elsewhere, a GSO packet as one; for the funnel"),
+        _packets(
+            "ended", "Ended", ("seen by around: packets that did not go on, for an unknown reason")
+        ),
+        _skbs("drop", "dropped, counting a GSO packet as one; used by the funnel"),
+        _skbs("redirect", "sent elsewhere, counting a GSO packet as one; used by the funnel"),
     ),
     ladder=(
         Rung(

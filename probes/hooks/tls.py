@@ -197,7 +197,7 @@ _ERRORS = {
     (2, 9): "packet", (2, 12): "alert", (2, 43): "certificate", (2, 53): "connection",
     (2, 54): "connection", (2, 87): "no cipher", (2, 110): "closed",
 }  # fmt: skip
-"""SSL_ERROR_... and GNUTLS_E_..., by library and number."""
+"""SSL_ERROR_... and GNUTLS_E_... names, by library and number."""
 
 
 def _library(number: Any) -> str:
@@ -212,7 +212,7 @@ def _entry(e: Mapping[str, Any]) -> Row:
 
 
 def _versions(opening: Opening) -> Callable[[], Callable[[Row], Mapping[str, Value]]]:
-    """The version that a process was told last; many never ask."""
+    """Return a reader of the version that each process was last told; many never ask."""
     table, columns = opening.tables["versions"], [c.name for c in opening.hook.stored]
     pid, comm, library = (columns.index(name) for name in ("pid", "comm", "library"))
 
@@ -225,7 +225,7 @@ def _versions(opening: Opening) -> Callable[[], Callable[[Row], Mapping[str, Val
     return known
 
 
-_PID = "process that shakes hands"
+_PID = "process that makes the handshake"
 _UNDER_WAY = {"under_way": lambda entry: int(entry[0]), "calls": thread_of, "questions": thread_of}
 
 HOOK = Hook(
@@ -240,13 +240,15 @@ HOOK = Hook(
         ),
         Column(
             "version", "Version", width=8,
-            help="of its latest connection, where the process asked for it",
+            help="version of its latest connection, if the process asked for it",
         ),
         Column(
             "handshakes", "Handshakes", Unit.COUNT, Kind.COUNTER, "handshakes",
-            help="that came to an end",
+            help="handshakes that ended",
         ),
-        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="that failed, any way"),
+        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help=(
+            "handshakes that failed, for any reason"
+        )),
         Column(
             "completed", "Completed", Unit.COUNT, Kind.COUNTER, "completed", help="that succeeded"
         ),
@@ -266,9 +268,9 @@ HOOK = Hook(
     on_demand=True,
     log=(
         Column("pid", "Pid", Unit.NUMBER, width=7, help=_PID),
-        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column("comm", "Command", width=16, help="the process's name at that moment"),
         Column("library", "Library", width=8, help="openssl or gnutls"),
         Column("result", "Result", width=12, help="done, or why it failed"),
-        Column("ns", "Took", Unit.NS, help="from the first call to its end"),
+        Column("ns", "Took", Unit.NS, help="from the first call to the end"),
     ),
 )  # fmt: skip

@@ -1,6 +1,6 @@
-"""XDP: a counting program of our own on one interface. Attached on a person's word only.
+"""XDP: a counting program of our own on one interface. Attached only when the user asks.
 
-It passes every packet. A native attach can reset the NIC for a moment, hence the person.
+It passes every packet. A native attach can reset the NIC for a moment, so the user has to ask.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ def _rung(name: str, least: str, point: Point, *, lasting: bool = False) -> Rung
 
 
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
-    """No verdicts, but whose program sits there, and the link's bytes."""
+    """Read the attached program's name and the link's bytes; there are no verdicts."""
 
     def read() -> Reading:
         link = route.link(opening.ifindex)
         if link is None:
-            raise Gone("the interface is not there any more")
+            raise Gone("the interface is gone")
         id = link.xdp_programs[0][1] if link.xdp_programs else None
         known: dict[str, Value] = {
             "ifindex": link.ifindex,
@@ -98,14 +98,16 @@ _LOADS = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN"
 HOOK = Hook(
     name="xdp",
     title="XDP",
-    answers="How many packets and bytes XDP lets pass, drops, sends back or redirects.",
+    answers="How many packets and bytes XDP passes, drops, sends back or redirects.",
     columns=(
         Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="its number"),
         Column("interface", "Interface", width=15, help="the interface's name"),
-        Column("program", "Program", width=16, help="the XDP program that was counted"),
+        Column("program", "Program", width=16, help="the XDP program that is counted"),
         Column("program_id", "Id", Unit.NUMBER, width=6, help="its id, as bpftool shows it"),
         *(
-            Column(v, v.capitalize(), Unit.PACKETS, Kind.COUNTER, v, help=f"packets, verdict {v}")
+            Column(
+                v, v.capitalize(), Unit.PACKETS, Kind.COUNTER, v, help=(f"packets with verdict {v}")
+            )
             for v in VERDICTS
         ),
         *(
@@ -115,11 +117,11 @@ HOOK = Hook(
                 Unit.BYTES,
                 Kind.COUNTER,
                 f"{v}_bytes",
-                help=f"bytes of packets with verdict {v}",
+                help=f"size of packets with verdict {v}",
             )
             for v in VERDICTS
         ),
-        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="of all packets seen"),
+        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="size of all packets"),
     ),
     ladder=(
         _rung("link-native", f"Linux 5.9, a driver with XDP, {_LOADS}", XdpLink("native")),

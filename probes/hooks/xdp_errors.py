@@ -1,6 +1,6 @@
-"""XDP errors: packets that a program aborted or that could not go where it sent them.
+"""XDP errors: packets that a program aborted, or that could not be sent where it directed them.
 
-The kernel tells of these by tracepoints, whoever's program it was. It loses the packets.
+The kernel reports these by tracepoints, for every program. The packets are lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from probes.toolkit.tallies import Tallies
 from probes.units import DASH, Unit
 
 MOST = 1024
-"""Rows that are kept: interfaces x programs x answers x errors."""
+"""Rows kept: interfaces x programs x answers x errors."""
 
 # trace_xdp_exception(dev, xdp, act): a program answered XDP_ABORTED, or what is no verdict, or its
 # packet could not be sent back. trace_xdp_redirect_err(dev, xdp, to, err, ...): it could not be
@@ -97,10 +97,10 @@ _VERDICTS = {0: "aborted", 3: "tx", 4: "redirect"}  # enum xdp_action
 
 
 class _Errors:
-    """What was counted at the interfaces that are there, and at those that have gone.
+    """Counts of the interfaces that exist, and of those that are gone.
 
-    A number may be another interface's by now, so what was counted until its interface went is kept
-    apart. What no interface has is taken out of the map, which would be full of such.
+    A number may be another interface's by now, so the count up to the point where its interface
+    went is kept apart. Entries of no interface are deleted, as the map would fill up with them.
     """
 
     def __init__(self, opening: Opening) -> None:
@@ -108,7 +108,8 @@ class _Errors:
         self._columns = opening.hook.stored
         self._made, self._names = Made(opening), Bounded[int, str]()
         self._before: dict[Flat, int] = {}
-        """By key, what of the entry's count is of an interface that had the number before."""
+        "By key, the part of the entry's count that belongs to an earlier interface of that "
+        "number."
         self._past: Tallies[tuple[Value, ...]] = Tallies(MOST)
 
     def read(self) -> Reading:
@@ -126,7 +127,7 @@ class _Errors:
     def _counted(
         self, entries: list[Flat], known: Mapping[int, int], links: Mapping[int, route.Interface]
     ) -> Iterator[tuple[Flat, int]]:
-        """Each that is of an interface that is there, without what was counted before it was."""
+        """Return the counts of interfaces that exist, without those of earlier interfaces."""
         for entry in entries:
             key, packets = entry[:-1], entry[-1]
             if entry[0] in self._made.anew or entry[0] not in links:
@@ -168,7 +169,7 @@ _COUNTERS = {"aborted": "aborted", "tx": "tx_errors", "redirect": "redirect_erro
 
 
 def _from_drivers(opening: Opening) -> Callable[[], Reading]:
-    """What drivers count by themselves where they have an XDP program."""
+    """Read what drivers themselves count while they run an XDP program."""
     names: dict[int, str] = Bounded()
     made = Made(opening)
 
@@ -218,13 +219,21 @@ HOOK = Hook(
             kind=Kind.KEY,
             stays=False,
             width=15,
-            help="where the packet came in",
+            help="interface that received the packet",
         ),
-        Column("program", "Program", width=18, help="name#id of the XDP program there now"),
+        Column(
+            "program", "Program", width=18, help="name#id of the XDP program that is attached now"
+        ),
         Column("answer", "Answer", kind=Kind.KEY, width=9, help="aborted, tx or redirect"),
-        Column("error", "Error", kind=Kind.KEY, width=10, help="why it could not go there, or -"),
-        Column("to", "To", kind=Kind.KEY, width=15, help="the interface it could not go to, or -"),
-        Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="that were lost"),
+        Column(
+            "error",
+            "Error",
+            kind=Kind.KEY,
+            width=10,
+            help="why the packet could not be sent there, or -",
+        ),
+        Column("to", "To", kind=Kind.KEY, width=15, help="interface it could not be sent to, or -"),
+        Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="packets lost"),
         columns.INDEX,
         MADE,
     ),

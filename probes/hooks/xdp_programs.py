@@ -1,4 +1,4 @@
-"""XDP programs: what other people's XDP programs answer, by interface and program."""
+"""XDP programs: verdicts of other people's XDP programs, by interface and program."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from probes.units import Unit
 
 VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
 _DRIVERS = ("packets", *VERDICTS)
-"""What drivers may count of it."""
+"""Verdicts that drivers may count themselves."""
 Sitting = tuple[route.Interface, str, Place]
-"""An interface, the mode of the XDP program on it, and which that is."""
+"""An interface, the mode of its XDP program, and the program."""
 
 
 def _sitting(counted: Collection[Place] = ()) -> list[Sitting]:
-    """counted: places that a map knows: all of them are older than the list."""
+    """Return where XDP programs are attached.
+
+    counted: places that a map knows: all of them are older than the list.
+    """
     sitting = _on(once(route.links))
     if not {place for *_, place in sitting}.issuperset(counted):
         return _on(route.links())
@@ -88,7 +91,10 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
 
 
 def _to_cpus(followed: Followed, known: dict[int, int]) -> int | None:
-    """Whether what it redirects may come back, on another CPU; asked once for each program."""
+    """Return whether packets it redirects may come back on another CPU.
+
+    Asked once for each program.
+    """
     if followed.fd is None:
         return None
     if followed.id not in known:
@@ -105,12 +111,12 @@ def _counted(followed: Followed, answers: Answers | None, interfaces: int) -> di
         return known | {"packets": sum(packets), "bytes": sum(octets)}
     if interfaces == 1:
         return known | {"packets": followed.runs()}
-    several = f"it runs on {interfaces} interfaces, which its runs do not tell apart"
+    several = f"attached to {interfaces} interfaces, which its runs do not distinguish"
     return known | {"why": f"{followed.why}; {several}"}
 
 
 def _by_driver(drivers: ethtool.Since, one: Sitting, followed: Followed | None) -> dict[str, Value]:
-    """What the driver counts by verdict, where its program's answers are not seen themselves."""
+    """Return what the driver counts by verdict, where the program's own verdicts are not seen."""
     link, mode, place = one
     if mode != "native" or (followed is not None and followed.seen == foreign.FEXIT):
         return {}
@@ -124,7 +130,7 @@ def _by_driver(drivers: ethtool.Since, one: Sitting, followed: Followed | None) 
 
 
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
-    """Who sits where; a name takes the privilege to look at programs."""
+    """List who is attached where; names need the privilege to read programs."""
     names: dict[int, str | None] = Bounded()
     drivers = ethtool.Since()
     for one in _sitting():
@@ -155,23 +161,30 @@ def _counter(name: str, title: str, unit: Unit, help: str) -> Column:
 HOOK = Hook(
     name="xdp-programs",
     title="XDP programs",
-    answers="Which interfaces carry somebody's XDP program, and what it drops.",
+    answers="Which interfaces run another owner's XDP program, and what it drops.",
     columns=(
         *columns.interface(),
         *columns.program(),
         Column("mode", "Mode", width=7, help="native, generic or offload"),
         Column("by", "By", width=7, help="attached by link or netlink"),
         Column("seen", "Seen", width=5, help="how it is counted: fexit, driver, runs or none"),
-        Column("why", "Why", width=30, help="what is missing in the count, and why"),
-        Column("parts", "Parts", width=20, help="programs behind a dispatcher (libxdp), name#id"),
-        Column("to_cpus", "CPUs", Unit.NUMBER, hidden=True, help="1: it has a map of CPUs"),
-        _counter("packets", "Packets", Unit.PACKETS, "packets it was given"),
-        *(_counter(v, v.capitalize(), Unit.PACKETS, f"packets, verdict {v}") for v in VERDICTS),
+        Column("why", "Why", width=30, help="what the count lacks, and why"),
+        Column(
+            "parts", "Parts", width=20, help="programs behind a dispatcher (libxdp), as name#id"
+        ),
+        Column("to_cpus", "CPUs", Unit.NUMBER, hidden=True, help="1: the program has a CPU map"),
+        _counter("packets", "Packets", Unit.PACKETS, "packets the program received"),
+        *(_counter(v, v.capitalize(), Unit.PACKETS, f"packets with verdict {v}") for v in VERDICTS),
         *(
-            _counter(f"{v}_bytes", f"{v.capitalize()} B", Unit.BYTES, f"their bytes, verdict {v}")
+            _counter(
+                f"{v}_bytes",
+                f"{v.capitalize()} B",
+                Unit.BYTES,
+                (f"size of packets with verdict {v}"),
+            )
             for v in VERDICTS
         ),
-        _counter("bytes", "Bytes", Unit.BYTES, "of all packets, as it left them"),
+        _counter("bytes", "Bytes", Unit.BYTES, "size of all packets when they left the program"),
     ),
     ladder=(
         Rung(

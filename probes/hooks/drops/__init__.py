@@ -1,1 +1,1 @@
-"""Hook: drops. Why the kernel frees packets, by reason and place."""
+"""Hook `drops`: why the kernel frees packets, by reason and place."""

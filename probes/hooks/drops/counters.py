@@ -1,9 +1,9 @@
-"""What the kernel counts and frees no packet for, by nstat's names: data, and how it is read.
+"""Losses that the kernel counts without freeing a packet, by nstat's names, and how they are read.
 
-kfree_skb does not tell everything. A connection request that a listener has no room for is consumed
-like one that was taken; where memory is short or nothing leads to an address, there was never a
-packet. Such things have counters, of each network namespace. Which of the others a tracepoint has
-as well, and under which reasons, stands here, so that nothing is shown as lost twice.
+kfree_skb does not report everything. A connection request that a listener has no room for is
+consumed like one that was accepted; where memory is short or no route leads to an address, there
+was never a packet. Such losses have counters, in each network namespace. The table below says which
+counters a tracepoint covers as well, and under which reasons, so that nothing is shown twice.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Counts(StrEnum):
     PACKETS = "packets"
     """Packets that no other row has."""
     AGAIN = "again"
-    """Packets that another row has, too: this one tells more of them."""
+    """Packets that another row has as well: this one says more about them."""
     EVENTS = "events"
-    """What happened and lost no packet."""
+    """Events that lost no packet."""
 
 
 class Freed(StrEnum):
@@ -42,9 +42,12 @@ class Freed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """why: in words. freed: as the tracepoint sees it, under these `reasons` where the kernel has
-    them, or "REASON@function". within: the counter that has all of it as well. event: it counts
-    no packets."""
+    """A counter and what the tracepoint sees of it.
+
+    why: in words. freed: as the tracepoint sees it, under these `reasons` where the kernel has
+    them, or "REASON@function". within: the counter that includes all of this one. event: it does
+    not count packets.
+    """
 
     name: str
     why: str
@@ -54,7 +57,7 @@ class Counter:
     event: bool = False
 
     def told_by(self, reason: str, function: str) -> bool:
-        """Whether what is freed so is among what this counts."""
+        """Return whether this counter includes packets freed with this reason in this function."""
         return reason in self.reasons or f"{reason}@{function}" in self.reasons
 
 
@@ -63,7 +66,7 @@ UDP = {"4": "UdpInErrors", "6": "Udp6InErrors"}
 
 
 def _both(name: str, why: str, *reasons: str, freed: Freed = Freed.ALL) -> tuple[Counter, ...]:
-    """Of IPv4 and IPv6, named alike."""
+    """Return the counter for IPv4 and for IPv6, which differ in the prefix only."""
     return tuple(Counter(f"{ip}{name}", why, freed, reasons) for ip in ("Ip", "Ip6"))
 
 
@@ -148,14 +151,14 @@ ALL: Mapping[str, Counter] = {
 
 
 def known_reasons() -> frozenset[str]:
-    """The names of reasons that this kernel has."""
+    """Return the names of the reasons that this kernel has."""
     names = btf.enum("skb_drop_reason") if btf.available() else None
     names = names or tracefs.symbols(*drop_reasons.FIELD) or {}
     return frozenset(name.removeprefix("SKB_DROP_REASON_") for name in names.values())
 
 
 def shown(reasons: Collection[str] | None, *, traced: bool = True) -> dict[str, Counts]:
-    """What a rung shows of `ALL`, and what the number is there.
+    """Return what a rung shows of `ALL`, and what each number counts there.
 
     traced: whether it has kfree_skb. reasons: those that the kernel gives, None: the rung has none.
     """
@@ -184,19 +187,19 @@ def _told(counter: Counter, reasons: Collection[str] | None) -> bool:
 
 
 Growth = Mapping[str, int]
-"""What was added to each counter since it was read before."""
+"""Growth of each counter since the previous reading."""
 
 
 class Namespaces:
-    """The counters of this network namespace and of those that other processes live in.
+    """Counters of this network namespace and of those that other processes live in.
 
-    At most `MOST` others are followed, for `SLICE` seconds at once: what is left comes first in the
-    next reading. from_now: count from the first reading, not from the kernel's zero.
+    At most `MOST` others are followed, for `SLICE` seconds at once: the remaining ones come first
+    in the next reading. from_now: count from the first reading, not from the kernel's zero.
     """
 
     MOST, SLICE = 64, 0.03
     REMEMBERED = 1024
-    """Namespaces whose last counters are kept, those that have gone as well."""
+    """Namespaces whose last counters are kept, including those that are gone."""
 
     def __init__(self, *, from_now: bool) -> None:
         self._from_now = from_now
@@ -204,15 +207,15 @@ class Namespaces:
         self._last: dict[int, dict[str, int]] = {}
         self._cookies: dict[int, int] = {}
         self._met: dict[int, int] = {}
-        """By namespace, the process that it was met by."""
+        "For each namespace, the process through which it was found."
         self._turn: list[int] = []
         self.there: AbstractSet[int] = frozenset()
-        """Those that are known to be there, by inode."""
+        "Namespaces known to exist, by inode."
         self.left_out = 0
-        """How many others were not followed, at the most."""
+        "The greatest number of others that were not followed."
 
     def read(self, own: int) -> Iterator[tuple[int, int | None, Growth]]:
-        """Each namespace's inode, a process in it (None: this one), and what was added."""
+        """Return each namespace's inode, a process in it (None: this one), and what was added."""
         counters = procfs.net_counters() | {"SoftnetDropped": procfs.softnet_dropped()}
         yield own, None, self.grown(own, counters)
         others = self._others.find()
@@ -232,7 +235,11 @@ class Namespaces:
                 yield namespace, others[namespace], self.grown(namespace, counters)
 
     def _meet(self, namespace: int, pid: int) -> None:
-        """Numbers are used again, soon: where other processes are in it, it may be another."""
+        """Note a namespace found through a process.
+
+        Inode numbers are soon used again: if other processes are in it, it may be another
+        namespace.
+        """
         self._met[namespace] = pid
         known = self._cookies.pop(namespace, 0)
         self._cookies[namespace] = now = cookie(pid, namespace)
@@ -242,11 +249,11 @@ class Namespaces:
             del self._cookies[next(iter(self._cookies))]
 
     def ever(self, namespace: int, name: str) -> bool:
-        """Whether the kernel has counted anything there, since it made the namespace."""
+        """Return whether the kernel has counted anything there since it made the namespace."""
         return bool(self._last.get(namespace, {}).get(name))
 
     def _in_turn(self, others: Collection[int]) -> list[int]:
-        """Who has waited longest first."""
+        """Return the namespaces, the one that has waited longest first."""
         known = [n for n in dict.fromkeys(reversed(self._turn)) if n in others][: self.MOST]
         known.reverse()
         self._turn = list(known)
@@ -254,7 +261,10 @@ class Namespaces:
         return [*new[: self.MOST - len(known)], *known]
 
     def grown(self, namespace: int, counters: Mapping[str, int]) -> Growth:
-        """A counter that went back is another namespace's, which has the number now."""
+        """Return the growth since the previous reading.
+
+        A counter that went back belongs to another namespace, which now has the number.
+        """
         now = {name: counters[name] for name in ALL if name in counters}
         last = self._last.pop(namespace, None)
         self._last[namespace] = now
@@ -279,7 +289,7 @@ T = TypeVar("T", bound=InNamespace)
 
 
 class Rest(Generic[T]):
-    """What of a counter no row of the tracepoint has; never goes back."""
+    """The part of a counter that no row of the tracepoint has; never goes back."""
 
     def __init__(self) -> None:
         self._shown: dict[T, int] = defaultdict(int)
@@ -289,7 +299,7 @@ class Rest(Generic[T]):
         return self._shown[key]
 
     def forget(self, netns: int) -> Mapping[str, int]:
-        """Return what it was of a namespace, by counter."""
+        """Forget a namespace; return what the rest was there, by counter."""
         found: dict[str, int] = defaultdict(int)
         for key in [key for key in self._shown if key.netns == netns]:
             found[key.counter] += self._shown.pop(key)

@@ -1,4 +1,4 @@
-"""The interfaces that packets were dropped at: by name, as long as it is still the same device."""
+"""Interfaces that packets were dropped at: by name, as long as it is still the same device."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from probes.toolkit.readers import interface_name
 from probes.units import DASH
 
 Device = tuple[int, int]
-"""Its number, and what tells it from the next that has it (0: not known)."""
+"""A device's number, and an identity that tells it from the next with that number (0.
+
+Not known).
+"""
 
 
 class Devices:
-    """What devices of this network namespace are called, one after the other under a number.
+    """Names of this network namespace's devices, in the order in which they had a number.
 
-    Of those that have gone nobody knows the name. One that was in another namespace and is back is
-    the same device.
+    The names of those that are gone are not known. A device that moved to another namespace and
+    came back is the same device.
     """
 
     def __init__(self, opening: Opening, own: int) -> None:
@@ -31,8 +34,11 @@ class Devices:
         self._gone: dict[Device, int | None] = {}
 
     def look(self, found: Mapping[Device, int]) -> None:
-        """found: what was dropped at each device. One that is new now is what has the number,
-        whatever went before."""
+        """Update the devices.
+
+        found: drops at each device. One that is new now is the device that has the number at
+        present.
+        """
         # What was dropped before it went may be read after: it counts from the next reading on.
         self._gone = {
             at: packets if before is None else before
@@ -53,7 +59,7 @@ class Devices:
 
 
 def _is_there(at: Device) -> bool:
-    """Whether sysfs shows this very device, by the number of its folder."""
+    """Return whether sysfs shows this very device, by the inode of its folder."""
     ifindex, device = at
     try:
         return Path("/sys/class/net", interface_name(ifindex)).stat().st_ino == device

@@ -1,4 +1,4 @@
-"""Who holds the port that a packet was freed at, where it had come as far as a socket."""
+"""Processes that hold the port at which a packet was freed, if it had reached a socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RECEIVING = frozenset(
 
 
 def received(reason: str) -> bool:
-    """Whether a socket was about to receive it: then its destination port is one of ours."""
+    """Return whether a socket was about to receive it: then its destination port is a local one."""
     return reason in _RECEIVING or reason.startswith("TCP_")
 
 
@@ -40,7 +40,7 @@ class Holders:
         self._owners = SocketOwners()
 
     def look(self, packets: Mapping[Port, int]) -> None:
-        """packets: freed at each port until now."""
+        """Find the holders of ports at which more was freed; packets: the total at each port."""
         new = {port for port, n in packets.items() if n != self._packets.get(port)}
         self._packets = dict(packets)
         for protocol in {protocol for protocol, _ in new}:
@@ -52,7 +52,10 @@ class Holders:
                 self._held[port] = found.pop() if len(found) == 1 else None
 
     def of(self, port: Port | None) -> Owner | None:
-        """The one process that holds it, or held it last; None: several, or nobody known."""
+        """Return the one process that holds the port, or held it last.
+
+        None: several, or not known.
+        """
         return self._held.get(port) if port is not None else None
 
     def _list(self, protocol: str, ports: Collection[int]) -> None:

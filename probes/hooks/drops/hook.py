@@ -1,4 +1,4 @@
-"""Drops: every packet the kernel frees as dropped, by interface, reason, place and kind."""
+"""Drops: every packet that the kernel frees as dropped, by interface, reason, place and kind."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from probes.units import Unit
 
 
 def _reasons() -> Unsupported | None:
-    """The refusal of a kernel that does not say why it drops; None also where nobody can tell."""
+    """Return the refusal of a kernel that gives no reasons.
+
+    None if it does, or if that is not known.
+    """
     if drop_reasons.told() is not False:
         return None
-    return Unsupported("reasons for drops came with Linux 5.17: this kernel gives none")
+    return Unsupported("drop reasons came with Linux 5.17: this kernel gives none")
 
 
 def _rung(
@@ -58,7 +61,7 @@ HOOK = Hook(
             kind=Kind.KEY,
             stays=False,
             width=15,
-            help="where the packet was, or -",
+            help="interface the packet was at, or -",
         ),
         Column(
             "reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason, or in words"
@@ -76,7 +79,7 @@ HOOK = Hook(
             "Protocol",
             kind=Kind.KEY,
             width=8,
-            help="what of IP, or the EtherType, or -",
+            help="IP protocol, or the EtherType, or -",
         ),
         Column(
             "dport",
@@ -84,14 +87,18 @@ HOOK = Hook(
             Unit.NUMBER,
             Kind.KEY,
             width=5,
-            help=f"destination port; none: not to be read, or over {drop_source.MAP_ENTRIES} rows",
+            help=(
+                f"destination port; none: unreadable, or more than {drop_source.MAP_ENTRIES} rows"
+            ),
         ),
         Column(
             "trait",
             "Trait",
             kind=Kind.KEY,
             hidden=True,
-            help="closed: the socket was closed; rst, syn: TCP with it; group: to many; or -",
+            help=(
+                "closed: the socket was closed; rst, syn: TCP flags; group: to a group or all; or -"
+            ),
         ),
         Column(
             "class",
@@ -100,16 +107,25 @@ HOOK = Hook(
             derive=classes.class_of,
             label=True,
             width=8,
-            help="harm, refusal (a rule, a closed port), or ordinary: it had done its work",
+            help=(
+                "harm, refusal (a rule, a closed port), or ordinary (the packet had served its "
+                "purpose)"
+            ),
         ),
-        Column("comm", "Command", width=16, label=False, help="who holds the socket, if only one"),
+        Column(
+            "comm",
+            "Command",
+            width=16,
+            label=False,
+            help="process that holds the socket, if there is only one",
+        ),
         Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="its id"),
         Column(
             "counts",
             "Counts",
             width=7,
             label=True,
-            help="packets; again: in other rows, too; events: no packets",
+            help="packets; again: counted in other rows as well; events: no packets",
         ),
         Column(
             "netns",
@@ -117,7 +133,7 @@ HOOK = Hook(
             Unit.NUMBER,
             Kind.KEY,
             width=10,
-            help="another network namespace than this, by its inode; 0: not known which",
+            help="inode of another network namespace; 0: not known which",
         ),
         columns.INDEX,
         Column(
@@ -127,7 +143,7 @@ HOOK = Hook(
             Kind.KEY,
             hidden=True,
             label=False,
-            help="tells it from another that has its number later; 0: not known",
+            help="tells a device from a later one with the same number; 0: not known",
         ),
         Column(
             "meaning",
@@ -136,7 +152,7 @@ HOOK = Hook(
             derive=classes.sentence_of,
             label=False,
             width=40,
-            help="what the reason says, in a sentence",
+            help="meaning of the reason, in a sentence",
         ),
     ),
     ladder=(

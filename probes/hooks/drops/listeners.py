@@ -1,8 +1,8 @@
-"""Whose socket it was: what counters have, by the listener's or receiver's port and process.
+"""Sockets behind counters: the port and process of the listener or receiver that dropped.
 
-Every socket counts what it drops (sk_drops), with what kfree_skb tells of a listener beside. So a
-socket is given no more than its namespace's counter grew meanwhile: whose accept queue is full
-comes first.
+Every socket counts its own drops (sk_drops), including those of a listener that kfree_skb reports.
+So a socket is assigned no more than the growth of its namespace's counter; sockets with a full
+accept queue come first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from probes.toolkit.bounded import Bounded
 POOLS = {LISTEN: "tcp", **dict.fromkeys(UDP.values(), "udp")}
 """Counters that sockets have a share in, and the protocol."""
 _MOST_SOCKETS = 64
-"""Of a share, as many as are looked for."""
+"""Sockets that are looked for, of each share."""
 _WORDS = {
     "TcpExtListenOverflows": "accept queue full",
     "TcpExtTCPReqQFullDrop": "request queue full",
@@ -33,7 +33,10 @@ _WORDS = {
 
 
 class Share(NamedTuple):
-    """Of a counter, in a namespace. why: "" as the counter says. port: 0: of no known socket."""
+    """A part of a counter, in a namespace.
+
+    why: "" if as the counter says. port: 0 if the socket is not known.
+    """
 
     netns: int
     counter: str
@@ -42,7 +45,7 @@ class Share(NamedTuple):
 
 
 class Shares:
-    """What of a counter each port has; adds up, never goes back."""
+    """Parts of counters by port; they add up, and never go back."""
 
     def __init__(self) -> None:
         self._last: dict[int, dict[int, int]] = {}
@@ -52,9 +55,9 @@ class Shares:
         self.counted: dict[Share, int] = defaultdict(int)
 
     def add(self, netns: int, pid: int | None, grown: Growth, pools: Iterable[str]) -> None:
-        """Divides what was added to these counters of a namespace among its sockets.
+        """Divide the growth of a namespace's counters among its sockets.
 
-        Sockets of other namespaces are looked at first, and when there is something to divide.
+        Sockets of other namespaces are read only once there is something to divide.
         """
         wanted = [p for p in pools if p in grown]
         if not wanted or (pid and netns in self._last and not any(grown[p] for p in wanted)):
@@ -72,7 +75,7 @@ class Shares:
         self._late[netns] = left
 
     def forget(self, netns: int) -> None:
-        """Let go of a namespace that has gone."""
+        """Forget a namespace that is gone."""
         self._last.pop(netns, None)
         self._late.pop(netns, None)
         for share in [share for share in self.counted if share.netns == netns]:
@@ -80,19 +83,19 @@ class Shares:
             self._owned.pop(share, None)
 
     def owner(self, share: Share) -> Owner | None:
-        """The process behind a port; None where there are several, or nobody knows."""
+        """Return the process behind a port; None where there are several, or it is not known."""
         owners = {o for o in self._owned.get(share, {}).values() if o is not None}
         return owners.pop() if len(owners) == 1 else None
 
     def name(self) -> None:
-        """Looks for the processes of all sockets that have a share."""
+        """Find the processes of all sockets that have a share."""
         wanted = {inode for found in self._owned.values() for inode in found if inode}
         known = self._owners.find(wanted)
         for found in self._owned.values():
             found.update({inode: known[inode] for inode in found if inode in known})
 
     def _new(self, netns: int, sockets: list[Receiver]) -> dict[int, int]:
-        """What each socket, by its cookie, dropped since it was looked at."""
+        """Return what each socket, by its cookie, dropped since the previous look."""
         last = self._last.get(netns, {})
         self._last[netns] = {s.cookie: s.drops for s in sockets}
         # 32 bits in the kernel's message
@@ -116,13 +119,13 @@ class Shares:
 
 
 def _order(pool: str, s: Receiver, dropped: int) -> tuple[bool, bool, int]:
-    """Which socket comes first: one of IPv6 may receive IPv4 as well."""
+    """Return the order of sockets: an IPv6 one may receive IPv4 as well."""
     other = pool != LISTEN and (s.family == AF_INET) is not (pool == UDP["4"])
     return other, not s.full, -dropped
 
 
 def _why(pool: str, grown: Growth) -> str:
-    """What all of it was, where one of the counters within has all of it; else ""."""
+    """Return the one cause of all of it, if a single counter within accounts for it; else ""."""
     within = (why for name, why in _WORDS.items() if grown.get(name) == grown[pool])
     return next(within, "") if pool == LISTEN else ""
 
@@ -134,7 +137,7 @@ _LISTS: Mapping[str, Callable[[], list[Receiver]]] = {
 
 
 def _sockets(netns: int, pid: int | None, protocols: tuple[str, ...]) -> dict[str, list[Receiver]]:
-    """None where this kernel lists none, or the namespace may not be entered."""
+    """Return the sockets; None where this kernel lists none, or the namespace cannot be entered."""
     found: dict[str, list[Receiver]] = {p: [] for p in protocols}
     with suppress(ProbeError):
         ask = partial(_list, found)

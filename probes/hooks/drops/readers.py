@@ -1,4 +1,4 @@
-"""How the rungs of drops read: what was traced, beside what the kernel counts."""
+"""Readers of the rungs of drops: what was traced, beside the kernel's own counters."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ _LOOPBACK = 1  # LOOPBACK_IFINDEX
 
 
 def _placed(row: Flat, places: Mapping[int, str]) -> Flat:
-    """What has nowhere to go is on its way to the loopback, and was meant for another interface."""
+    """Return the row, without the loopback if a packet without a route was meant for elsewhere."""
     if drop_stages.function_of(places[row[0]]) != "dst_discard_out" or row[1]:
         return row
     return (*row[:3], 0, *row[4:]) if row[3] == _LOOPBACK else row
 
 
 def _by_device(found: Iterable[Flat], own: int) -> dict[Device, int]:
-    """What was dropped at each device of this namespace."""
+    """Return the drops at each device of this namespace."""
     packets: dict[Device, int] = {}
     for _, device, _, ifindex, netns, *_, n in found:
         if netns == own:
@@ -103,7 +103,7 @@ def _by_device(found: Iterable[Flat], own: int) -> dict[Device, int]:
 def _by_port(
     rows: Mapping[tuple[Value, ...], int], ports: Mapping[tuple[Value, ...], Port]
 ) -> dict[Port, int]:
-    """What sockets of this namespace were to receive, by the port."""
+    """Return the packets that sockets of this namespace were to receive, by port."""
     found: dict[Port, int] = {}
     for key, port in ports.items():
         if port[0] in ("tcp", "udp"):
@@ -112,7 +112,7 @@ def _by_port(
 
 
 def from_counters(opening: Opening) -> Callable[[], Reading]:
-    """What netlink and procfs count: no place in the code, and no reason but the counter."""
+    """Read counters of netlink and procfs: no place in the code, and no reason but the counter."""
     untraced, made = Untraced(procfs.netns(), None, traced=False), Made(opening)
 
     def read() -> Reading:
@@ -133,10 +133,10 @@ def from_counters(opening: Opening) -> Callable[[], Reading]:
 
 
 _TRAITS = {1: classes.CLOSED, 2: classes.RST, 3: classes.GROUP, 4: classes.SYN}
-"""By the number in C."""
+"""Traits by their number in C."""
 
 
 def _trait(number: int, reason: str) -> str:
-    """A SYN has a row of its own only where that makes another class of it."""
+    """Return a row's trait; a SYN has a row of its own only where it changes the class."""
     trait = _TRAITS.get(number, DASH)
     return DASH if trait == classes.SYN and reason != classes.TIME_WAIT else trait

@@ -1,7 +1,7 @@
-"""Why the kernel drops: reasons by name from the kernel itself, and what is no drop.
+"""Drop reasons by name, read from the kernel itself, and those that are no drops.
 
-Numbers are other ones on every kernel, so no table of them stands here. A reason's high 16 bits
-are its subsystem (Linux 6.4), whose reasons are an enum of its own.
+The numbers differ between kernels, so there is no table of them here. A reason's high 16 bits are
+its subsystem (Linux 6.4), whose reasons are an enum of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from probes.kernel import btf, tracefs
 
 FIELD = ("skb", "kfree_skb", "reason")
 NOT_DROPPED = frozenset({"SKB_NOT_DROPPED_YET", "SKB_CONSUMED"})
-"""Names in the enum that are no reasons to drop: what was taken in is freed, too."""
+"""Names in the enum that are no reasons to drop: accepted packets are freed as well."""
 
 _PREFIX, _SUBSYSTEM = "SKB_DROP_REASON_", "SKB_DROP_REASON_SUBSYS_"
 _MODULES = {
@@ -20,17 +20,17 @@ _MODULES = {
     "OPENVSWITCH": ("openvswitch", "ovs_drop_reason"),
     "QDISC": ("", "qdisc_drop_reason"),
 }
-"""How a subsystem's name begins -> the module ("": the kernel) and the enum of its reasons."""
+"""Prefix of a subsystem's name -> the module ("": the kernel) and the enum of its reasons."""
 
 
 def told() -> bool | None:
-    """Whether this kernel says why it drops (Linux 5.17); None where nobody can tell."""
+    """Return whether this kernel gives drop reasons (Linux 5.17); None where that is not known."""
     names = tracefs.symbols(*FIELD) if not btf.available() else btf.enum("skb_drop_reason")
     return None if names is None else bool(names)
 
 
 class Names:
-    """Names by number. A module's are looked up when it has dropped something: it is there then."""
+    """Names by number. A module's are read once it has dropped something: it is loaded by then."""
 
     def __init__(self) -> None:
         core = btf.enum("skb_drop_reason") if btf.available() else tracefs.symbols(*FIELD) or {}
@@ -43,7 +43,7 @@ class Names:
         }
 
     def __call__(self, reason: int) -> str:
-        """A reason's name, or its subsystem's and its number there, or its number."""
+        """Return a reason's name, or its subsystem's name and its number there, or its number."""
         if reason not in self._known:
             self._known |= _of_subsystem(self._subsystems.get(reason >> 16, "") if reason else "")
             self._known.setdefault(reason, self._number(reason))

@@ -1,4 +1,4 @@
-"""What the tracepoint has, as counters are held against it: never less than it had."""
+"""Packets that the tracepoint has seen, for comparison with counters: never fewer than it saw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Place = tuple[int, str, str, int | None]
 
 
 def _counted(place: Place) -> bool:
-    """Whether a counter that is shown has such packets, beside others."""
+    """Return whether a counter that is shown includes such packets."""
     _, reason, location, _ = place
     function = function_of(location)
     some = (counter for counter in ALL.values() if counter.freed is Freed.SOME)
@@ -22,9 +22,9 @@ def _counted(place: Place) -> bool:
 
 
 class Seen:
-    """Packets by place, with those of rows that the map has thrown out since they were read.
+    """Packets by place, including those of rows that the map evicted since the last reading.
 
-    Those are among the others. Without them here, counters would show them once more.
+    Evicted packets are in the row of others. Without them here, counters would show them again.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Seen:
         self._gone: Counter[Place] = Counter()
 
     def of(self, rows: Mapping[Flat, tuple[Place, int]]) -> Counter[Place]:
-        """rows: of the map, by key, each with its place and packets."""
+        """Return packets by place, from the map's rows by key: each its place and packets."""
         for key, (place, packets) in self._known.items():
             now = rows.get(key)
             if (now is None or now[1] < packets) and _counted(place):
@@ -44,6 +44,6 @@ class Seen:
         return seen
 
     def forget(self, netns: int) -> None:
-        """A namespace has gone, and what its counters had is settled."""
+        """Forget a namespace that is gone, once its counters are settled."""
         for place in [place for place in self._gone if place[0] == netns]:
             del self._gone[place]

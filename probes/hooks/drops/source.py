@@ -266,7 +266,7 @@ TYPES = (
 
 
 def typed(_target: str = "", *, reasons: bool = True) -> str:
-    """For a BTF-typed tracepoint: what needs no helper is read without."""
+    """Return the source for a BTF-typed tracepoint, which avoids helpers where it can."""
     headers: tuple[str, ...] = (_BLIND,)
     if privilege.lockdown() != "confidentiality":
         helped = "#define SKB(field) skb->field\n#define GET_probed(field) PROBE(field)\n"
@@ -276,17 +276,17 @@ def typed(_target: str = "", *, reasons: bool = True) -> str:
 
 
 def typed_without_reason(_target: str = "") -> str:
-    """The same for kernels that give no reason."""
+    """Return the same for kernels that give no reason."""
     return typed(reasons=False)
 
 
 def raw() -> str:
-    """For a raw tracepoint."""
+    """Return the source for a raw tracepoint."""
     return _made(*_probed(), _RAW, "(u32)ctx[2]")
 
 
 def tracefs(*, reasons: bool = True) -> str:
-    """For a tracepoint through tracefs."""
+    """Return the source for a tracepoint through tracefs."""
     return _made(*_probed(), _TRACEFS, "ctx->reason" if reasons else "0")
 
 
@@ -295,7 +295,7 @@ def _probed() -> tuple[str, ...]:
 
 
 def _of(how: str, text: str) -> str:
-    """The C for reading "direct", where the verifier knows the types, or "probed", by a helper."""
+    """Return C that reads "direct" where the verifier knows the types, or "probed" by a helper."""
     return text.replace("SUFFIX", how)
 
 

@@ -1,4 +1,4 @@
-"""Rows of what no tracepoint has: counters that nstat shows, and the sockets behind them."""
+"""Rows of what no tracepoint sees: counters that nstat shows, and the sockets behind them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Seen = Mapping[tuple[int, str, str, int | None], int]
 
 
 class _Told(NamedTuple):
-    """A row's beginning without its number. why: "" for the counter's own."""
+    """The beginning of a row, without its number. why: "" for the counter's own."""
 
     netns: int
     counter: str
@@ -27,14 +27,15 @@ class _Told(NamedTuple):
 
 
 class Untraced:
-    """Counters beside a rung. reasons: those that the kernel gives there, None: it gives none.
+    """Counters beside a rung.
 
-    traced: whether the rung has kfree_skb; then counting begins now, as it does there. forget: told
-    of a namespace that has gone and is let go of.
+    reasons: those that the kernel gives there, None: it gives none. traced: whether the rung has
+    kfree_skb; then counting begins now, as it does there. forget: called with a namespace that is
+    gone and released.
     """
 
     MOST = 1024
-    """Namespaces that have rows; of those that have gone beyond, each counter has one."""
+    """Namespaces that have rows; those that are gone beyond this number share one row a counter."""
 
     def __init__(
         self,
@@ -57,8 +58,10 @@ class Untraced:
             self.read()
 
     def read(self) -> None:
-        """Reads them. To be called before what the tracepoint has is read: so that no packet is
-        taken for untraced because it came between."""
+        """Read the counters. Call before reading what the tracepoint has.
+
+        Otherwise a packet that comes in between would be taken for untraced.
+        """
         for netns, pid, grown in self._namespaces.read(self._own):
             for name in grown.keys() & self._shown.keys() - POOLS.keys():
                 if grown[name]:
@@ -69,7 +72,7 @@ class Untraced:
         self._shares.name()
 
     def rows(self, seen: Seen) -> list[Row]:
-        """What was read, without what the tracepoint has of it."""
+        """Return what was read, less what the tracepoint has of it."""
         found = [
             self._row(told, packets)
             for told, counted in self._counted.items()
@@ -83,7 +86,7 @@ class Untraced:
         return found
 
     def _let_go(self) -> None:
-        """Put together what namespaces had that have gone, so that they are not kept for good."""
+        """Merge the counts of namespaces that are gone, so that they are not kept for ever."""
         known = {one.netns: None for of in (self._counted, self._shares.counted) for one in of}
         there = self._namespaces.there
         for netns in [n for n in known if n not in there][: max(0, len(known) - self.MOST)]:
@@ -94,7 +97,10 @@ class Untraced:
             self._gone.update(self._rest.forget(netns))
 
     def _left_out(self) -> Row:
-        """Says how many namespaces are not read: there were more than can be, at a time."""
+        """Return a row with the number of namespaces that are not read.
+
+        There were more at a time than can be followed.
+        """
         why, number = "namespaces not followed", self._namespaces.left_out
         counts = str(Counts.EVENTS)
         return (DASH, why, "procfs", number, DASH, None, DASH, "", None, counts, None, 0, 0)
@@ -114,7 +120,7 @@ class Untraced:
         return self._rest.of(told, counted, seen)
 
     def _ports(self, told: _Told, seen: Seen) -> Counter[int]:
-        """What the tracepoint has of a counter, by port."""
+        """Return what the tracepoint has of a counter, by port."""
         ports: Counter[int] = Counter()
         if self._subtract and ALL[told.counter].freed is Freed.SOME:
             for (netns, reason, place, port), packets in seen.items():
@@ -146,10 +152,10 @@ class Untraced:
 
 
 def packets_row(row: Row, of: Row, owner: Owner | None = None) -> Row:
-    """The same columns for what was seen packet by packet.
+    """Return the same columns for packets that were seen one by one.
 
     of: the network namespace, the interface's number, the device. owner: of the socket that it
-    came to.
+    reached.
     """
     return (*row, *_named(owner), str(Counts.PACKETS), *of)
 

@@ -1,1 +1,1 @@
-"""Hook: lsm. Security decisions, by process."""
+"""Hook `lsm`: security decisions, by process."""

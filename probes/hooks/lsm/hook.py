@@ -1,6 +1,6 @@
-"""Security checks: what the kernel asks its security modules, by whom, and what is denied.
+"""Security checks: what the kernel asks its security modules, for whom, and what is denied.
 
-It looks on: a program at a security hook answers what it got from those before it.
+It only observes: a program at a security hook returns the verdict of those before it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _LOADS = "CAP_BPF, CAP_PERFMON"
 _ALWAYS = {"exec", "open", "connect"}
 """Checks that every kernel with security modules has."""
 _UNKNOWN = (
-    "capabilities, requests for modules and what exactly is asked for are not seen; "
-    "what file modes and seccomp refuse counts as denied; "
-    "calls of 32-bit and x32 programs, and of io_uring, are not seen"
+    "capabilities, module requests and the object of each check are not seen; denials by file "
+    "modes and seccomp count as denied; calls of 32-bit and x32 programs, and of io_uring, are "
+    "not seen"
 )
 
 
@@ -42,9 +42,12 @@ def _program(function: str, point: Point, name: str) -> Program:
 
 
 def _denials() -> list[Program]:
-    """First, so that whatever a hook is asked for is counted at the exit, too."""
+    """Return the programs at exits.
+
+    They come first, so that every check is counted at the exit as well.
+    """
     return [
-        Program(p.function, p.point, True, "what other modules deny is not seen")
+        Program(p.function, p.point, True, "denials by other modules are not seen")
         for p in _programs("done", Fexit)
     ]
 
@@ -81,10 +84,10 @@ HOOK = Hook(
             "What",
             kind=Kind.KEY,
             width=18,
-            help="asked for: capability, command, mode, family",
+            help="object of the check: capability, command, mode, family",
         ),
         Column("checks", "Checks", Unit.COUNT, Kind.COUNTER, help="how often"),
-        Column("denied", "Denied", Unit.COUNT, Kind.COUNTER, help="of them, those with an error"),
+        Column("denied", "Denied", Unit.COUNT, Kind.COUNTER, help="checks that returned an error"),
     ),
     ladder=(
         Rung(
@@ -138,10 +141,10 @@ HOOK = Hook(
     on_demand=True,
     log=(
         Column("pid", "Pid", Unit.NUMBER, width=7, help="process that was denied"),
-        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column("comm", "Command", width=16, help="the process's name at that moment"),
         Column("uid", "Uid", Unit.NUMBER, width=6, help="its user"),
-        Column("check", "Check", width=10, help="what was checked"),
+        Column("check", "Check", width=10, help="check that was denied"),
         Column("what", "What", width=18, help="asked for"),
-        Column("error", "Error", width=10, help="errno that it got"),
+        Column("error", "Error", width=10, help="errno that the process got"),
     ),
 )

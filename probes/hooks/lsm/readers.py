@@ -1,4 +1,4 @@
-"""How the rungs of lsm read, and what was asked for in words."""
+"""Readers of the rungs of lsm, and the objects of checks in words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ perfmon bpf checkpoint_restore"""
 
 
 def unlisted() -> ProbeError | None:
-    """The refusal where the kernel's list of security modules can be read and bpf is not in it."""
+    """Return the refusal where the kernel's list of security modules is readable and lacks bpf."""
     try:
         listed = _LIST.read_text().strip().split(",")
     except OSError:
@@ -43,7 +43,10 @@ def _never_asked() -> Unsupported:
 
 
 def open_hooks(opening: Opening) -> Callable[[], Reading]:
-    """Attached is not the same as seeing: a file is opened, which the programs have to see."""
+    """Open the programs at hooks, and check that they see a file being opened.
+
+    An attached program is not necessarily called.
+    """
     rows = opening.tables["rows"]
     os.close(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
     if not any(record(rows, entry)["asked"] for entry in rows.rows()):
@@ -52,9 +55,10 @@ def open_hooks(opening: Opening) -> Callable[[], Reading]:
 
 
 def open_checks(opening: Opening) -> Callable[[], Reading]:
-    """Rows from `rows`, denials from `events`.
+    """Return a reader of rows from `rows`, denials from `events`.
 
-    Of programs at a hook and at the exit of the function that asks it, the latter see more.
+    Programs at the exit of the function that calls a hook see more than programs at the hook
+    itself.
     """
     table, columns = opening.tables["rows"], opening.hook.stored
     row, lost, others = row_of(columns, table), opening.tables["lost"], Others(opening)
@@ -88,7 +92,10 @@ def check(number: object) -> str:
 
 
 def what(op: int, number: int) -> str:
-    """What a check was about: a capability, a command of bpf(2), a family, a mode."""
+    """Return the object of a check in words.
+
+    A capability, a command of bpf(2), a family, a mode.
+    """
     if number == NOTHING:
         return DASH
     match named(NAMES, op):

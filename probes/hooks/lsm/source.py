@@ -1,7 +1,7 @@
 """The C that counts security checks: as modules are asked, or as they or system calls answer.
 
-Programs at security hooks hear of a check only when its turn comes: what a module before them
-denies they never see. The exits of the functions that ask them all have the answer.
+A program at a security hook is called in its turn only: a check that an earlier module denies never
+reaches it. The exits of the functions that call the hooks all have the answer.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from probes.toolkit.who_c import WHO
 
 TYPES = ("file", "sockaddr", "pt_regs", "task_struct", "thread_info")
 NOTHING = 255
-"""No more is known about what was asked for."""
+"""Nothing more is known about the object of the check."""
 
 
 class Check(NamedTuple):
-    """A security hook: what people call it, its name among the hooks, the function that asks.
+    """A security hook: its common name, its name among the hooks, the function that calls it.
 
-    arguments: as many as where BTF does not tell. what: C for what is asked for, in which ARGUMENT
-    (n, type) is the nth; "" for nothing more.
+    arguments: their number where BTF does not give it. what: C for the object of the check, in
+    which ARGUMENT(n, type) is the nth; "" for nothing more.
     """
 
     name: str
@@ -115,12 +115,12 @@ def _each(one: Callable[[int, Check, str], str]) -> str:
 
 
 def program(name: str, of: str) -> str:
-    """The C function for a check or call. of: asked, done, left."""
+    """Return the C function for a check or call. of: asked, done, left."""
     return f"{name.replace('-', '_')}_{of}"
 
 
 def _result(function: str, otherwise: int) -> int:
-    """Where the answer stands, behind the arguments: newer kernels give some functions more."""
+    """Return the position of the result, behind the arguments: newer kernels add some arguments."""
     found = btf.parameters(function)
     return otherwise if found is None else found
 
@@ -145,7 +145,7 @@ def _at_exit(n: int, check: Check, what: str) -> str:
 
 
 def at_hooks(_: str = "") -> str:
-    """Programs at the hooks (asked), and at the exits of the functions (done)."""
+    """Return the programs at the hooks (asked), and at the exits of the functions (done)."""
     return _CORE + _TYPED + _each(_at_hook) + _each(_at_exit)
 
 
@@ -216,7 +216,7 @@ int executed(u64 *ctx) {{ answered(0, {NOTHING}, 0); return 0; }}
 
 
 def here() -> list[str]:
-    """Those of CALLS that this machine has."""
+    """Return those of CALLS that this machine has."""
     return [call for call in CALLS if syscall_table.number(call) is not None]
 
 

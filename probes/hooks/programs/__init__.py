@@ -1,1 +1,1 @@
-"""Hook: programs. Every BPF program on this host: runs, cost, where attached, who holds it."""
+"""Hook `programs`: every BPF program on this host: runs, cost, attach points, holders."""

@@ -1,7 +1,7 @@
-"""Where every BPF program is attached, as one would say it: "xdp eth0 native", "fentry do_exit".
+"""Attach points of every BPF program, in words: "xdp eth0 native", "fentry do_exit".
 
-From links, netlink, TCX chains and cgroups. Other network namespaces' devices and netlink
-attachments are not seen from here; their links are, with the interface's number.
+From links, netlink, TCX chains and cgroups. Devices and netlink attachments of other network
+namespaces are not visible from here; their links are, with the interface's number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from probes.toolkit.tick_cache import once
 from probes.units import printable
 
 Where = dict[int, tuple[str, ...]]
-"""A program's id -> where it is attached, in a steady order."""
+"""A program's id -> its attach points, in a stable order."""
 _FLOW_DISSECTOR = 17  # enum bpf_attach_type
 _TRACING = {"trace_fentry": "fentry", "trace_fexit": "fexit", "modify_return": "fmod_ret"}
 _PERF = (
@@ -33,7 +33,7 @@ _EVENTS = {0: "hardware", 1: "software", 2: "tracepoint", 3: "cache", 4: "raw", 
 
 
 def where(programs: Mapping[int, Program], maps: Mapping[int, Map]) -> Where:
-    """Where each program is attached. Raises OSError (EPERM), ProbeError."""
+    """Return where each program is attached. Raises OSError (EPERM), ProbeError."""
     found: dict[int, list[str]] = {}
     on_device: set[tuple[int, int]] = set()
     for program, ifindex, text in _on_devices():
@@ -55,7 +55,7 @@ def where(programs: Mapping[int, Program], maps: Mapping[int, Map]) -> Where:
 
 
 def _on_devices() -> Iterator[tuple[int, int, str]]:
-    """(program, interface's number, where) of this network namespace."""
+    """Return (program, interface's number, attach point) of this network namespace."""
     for link in once(route.links):
         for mode, program in link.xdp_programs:
             yield program, link.ifindex, f"xdp {printable(link.name)} {mode}"
@@ -83,8 +83,11 @@ def _in_netns() -> Iterator[tuple[int, str]]:
 
 
 class Cgroups:
-    """The tree of cgroups as far as it is needed. kinds: the types of program there are; ids:
-    the cgroups whose paths will be asked for. attached: (program, where)."""
+    """The cgroup tree as far as it is needed.
+
+    kinds: the types of the programs that exist; ids: the cgroups whose paths will be needed.
+    attached: (program, attach point).
+    """
 
     def __init__(self, kinds: Iterable[str], ids: Iterable[int]) -> None:
         types = [t for kind in sorted(kinds) for t in _cgroup_types().get(kind, ())]
@@ -123,7 +126,7 @@ class Cgroups:
 
 @cache
 def _cgroup_types() -> Mapping[str, tuple[int, ...]]:
-    """Type of program -> the attach types at cgroups that it may have."""
+    """Return type of program -> the attach types at cgroups that it may have."""
     kinds = {
         "inet_ingress": "cgroup_skb",
         "inet_egress": "cgroup_skb",
@@ -157,7 +160,7 @@ def _linked(
     cgroups: Cgroups,
     on_device: set[tuple[int, int]],
 ) -> str:
-    """Where a link attaches its program; "" where it is said already, or not known."""
+    """Return where a link attaches its program; "" where that was said already, or is not known."""
     name, info = printable(link.name), link.info
     match link.type:
         case "xdp" | "tcx" | "netkit":
@@ -200,7 +203,7 @@ def _linked(
 
 
 def _of_netkit(link: Link, ifindex: int) -> str:
-    """The number may be one of another network namespace: whose it is this one's list tells."""
+    """Name a netkit device, whose number may belong to another network namespace."""
     try:
         here = link.program in bpf.prog_query(ifindex, link.info.netkit.attach_type)
     except OSError:  # no such interface, or no netkit
@@ -209,7 +212,10 @@ def _of_netkit(link: Link, ifindex: int) -> str:
 
 
 def _tracing(link: Link, programs: Mapping[int, Program]) -> str:
-    """The kernel tells a BTF object and a type in it, or a program and a type in its own."""
+    """Name a tracing target.
+
+    The kernel gives a BTF object or a program, and the id of a type in it.
+    """
     info = link.info.tracing
     attached, target, type = attach_name(info.attach_type), info.target_obj_id, info.target_btf_id
     own = programs.get(link.program)

@@ -1,6 +1,6 @@
-"""Who holds BPF programs: processes by their file descriptors, and pins in bpffs.
+"""Holders of BPF programs: processes by their file descriptors, and pins in bpffs.
 
-To look at every file descriptor on the host takes long: it is done rarely, see `Rarely`.
+Reading every file descriptor on the host takes long: it is done rarely, see `Rarely`.
 """
 
 # Thousands of links are read in one go here: pathlib would take longer than the kernel.
@@ -23,15 +23,16 @@ T = TypeVar("T")
 _PROGRAM, _LINKS = "anon_inode:bpf-prog", ("anon_inode:bpf_link", "anon_inode:bpf-link")
 _EVENT = "anon_inode:[perf_event]"
 MOST_PINS = 10_000
-"""Files and folders below one bpffs that are looked at."""
+"""Files and folders below one bpffs that are read, at the most."""
 SECONDS = 2.0
-"""For all file descriptors, and for each bpffs."""
+"""Time limit for all file descriptors, and for each bpffs."""
 
 
 class Held(NamedTuple):
-    """What was found. by: program's id -> who, as "comm(pid)" and "pin PATH", in a steady order.
+    """Holders that were found.
 
-    events: program's id -> where perf events run it that are no link.
+    by: program's id -> holders, as "comm(pid)" and "pin PATH", in a stable order. events: program's
+    id -> where perf events run it that are no link.
     """
 
     by: dict[int, tuple[str, ...]]
@@ -39,14 +40,16 @@ class Held(NamedTuple):
 
 
 class Rarely(Generic[T]):
-    """Something dear, found anew when it has become old: at most 5 % of one CPU goes into it.
+    """A costly value, computed again once it is old: it takes at most 5 % of one CPU.
 
-    soon: there is something new, so not only when it has become old.
+    soon: there is something new, so do not wait until it is old.
     """
 
     REST, AGE = 20.0, 15.0
-    """How often the CPU time of the last one passes before the next; seconds until it is done
-    anyway."""
+    """Pause as a multiple of the last look's CPU time.
+
+    And seconds after which it is done anyway.
+    """
 
     def __init__(self, find: Callable[[], T]) -> None:
         self._find = find
@@ -67,7 +70,7 @@ class Rarely(Generic[T]):
 
 
 def held() -> Held:
-    """Who holds which program now; other users' processes and pins as root only."""
+    """Return who holds which program now; other users' processes and pins as root only."""
     by: dict[int, list[str]] = {}
     events: dict[int, list[str]] = {}
     until = monotonic() + SECONDS
@@ -91,7 +94,10 @@ def _steady(found: dict[int, list[str]]) -> dict[int, tuple[str, ...]]:
 
 
 def _of_process(pid: int) -> Iterator[tuple[int, str]]:
-    """Programs that a process holds, by themselves, a link or a perf event ("" for the others)."""
+    """Return the programs that a process holds: directly, by a link or by a perf event ("".
+
+    By others).
+    """
     for fd, kind in procfs.fds(pid):
         if kind == _PROGRAM or kind in _LINKS:
             program = fd_field(f"/proc/{pid}/fdinfo/{fd}", "prog_id")
@@ -116,7 +122,7 @@ def _at_event(pid: int, fd: int) -> Iterator[tuple[int, str]]:
 
 
 def _pins() -> Iterator[tuple[int, str]]:
-    """(program, path) of what is pinned: programs, and links of programs."""
+    """Return (program, path) of pinned programs and pinned links of programs."""
     for mount in procfs.mounts("bpf"):
         for path in _files(mount):
             try:

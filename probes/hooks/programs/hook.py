@@ -1,4 +1,4 @@
-"""Programs: every BPF program on the host, whose it is, where it is attached, and what it costs."""
+"""Programs: every BPF program on the host, its owner, attach points and cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN_MAPS = 16
 
 
 class _Seen:
-    """The programs that are known, and what each had counted when it was first seen."""
+    """Programs that are known, and each one's counts when it was first seen."""
 
     def __init__(self, now: Callable[..., Iterator[tuple[Program, Counts]]]) -> None:
         self._now = now
@@ -33,7 +33,7 @@ class _Seen:
         self._last: int | None = None
 
     def read(self) -> list[tuple[Program, Counts, Counts, int]]:
-        """Program, its counts, those since it is watched, and for how many nanoseconds it is."""
+        """Return program, counts, counts while watched, and nanoseconds since it is watched."""
         at = monotonic_ns()
         found = list(self._now(self.known))
         known = {program.id: program for program, _ in found}
@@ -54,7 +54,7 @@ class _Seen:
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    """Statistics are on while this stands, and off when it goes."""
+    """Keep the kernel's run statistics on while this rung is attached."""
     opening.stack.callback(os.close, bpf.enable_stats())
     seen = _Seen(objects.programs)
     maps = Rarely(lambda: objects.maps(_map_ids(seen.known.values())))
@@ -76,7 +76,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
 
 def _own(opening: Opening) -> Callable[[], Reading]:
-    """What one may see without privilege: the programs of this process."""
+    """Read what is visible without privilege: the programs of this process."""
     seen = _Seen(objects.own_programs)
 
     def read() -> Reading:
@@ -93,7 +93,7 @@ def _map_ids(programs: Iterable[Program]) -> set[int]:
 
 
 class _About:
-    """What is known beside the programs themselves."""
+    """What is known about programs besides their counts."""
 
     def __init__(
         self, maps: Mapping[int, Map], at: attach_points.Where, held: Held, mine: set[int]
@@ -142,7 +142,7 @@ def _maps(maps: list[Map], there: int) -> str:
 
 
 def _share(added: Mapping[str, Value]) -> Value:
-    """Nanoseconds that it ran, of those that it was watched, as a percentage of one CPU."""
+    """Return the time that it ran, of the time that it was watched, as a percentage of one CPU."""
     ran, watched = added["run_ns"], added["watched_ns"]
     if not isinstance(ran, int | float) or not isinstance(watched, int | float) or not watched:
         return None
@@ -152,25 +152,61 @@ def _share(added: Mapping[str, Value]) -> Value:
 HOOK = Hook(
     name="programs",
     title="Programs",
-    answers="Which BPF programs there are, whose, where they are attached, and what each costs.",
+    answers=(
+        "Which BPF programs exist, whose they are, where they are attached, and what each costs."
+    ),
     columns=(
-        Column("id", "Id", Unit.NUMBER, Kind.KEY, width=6, help="as bpftool shows it"),
+        Column("id", "Id", Unit.NUMBER, Kind.KEY, width=6, help="program id, as bpftool shows it"),
         Column("type", "Type", width=16, help="enum bpf_prog_type, as bpftool names it"),
-        Column("name", "Name", width=20, help="whole, from its BTF; without: 15 characters"),
-        Column("tag", "Tag", width=16, help="the hash of its instructions"),
-        Column("uid", "Uid", Unit.NUMBER, width=6, help="the user who loaded it"),
-        Column("age", "Age", Unit.NS, width=7, help="since it was loaded"),
-        Column("attached_to", "Attached to", width=24, help="every place that is known"),
+        Column("name", "Name", width=20, help="full name from its BTF; without BTF, 15 characters"),
+        Column("tag", "Tag", width=16, help="hash of the program's instructions"),
+        Column("uid", "Uid", Unit.NUMBER, width=6, help="user who loaded the program"),
+        Column("age", "Age", Unit.NS, width=7, help="time since it was loaded"),
+        Column("attached_to", "Attached to", width=24, help="every attach point that is known"),
         Column("held_by", "Held by", width=20, help="processes with their pids, and pins in bpffs"),
-        Column("ours", "Ours", width=5, help=f"{OURS}: of this process; {ANOTHERS}; or nothing"),
+        Column(
+            "ours",
+            "Ours",
+            width=5,
+            help=(f"{OURS}: loaded by this process; {ANOTHERS}; or nothing"),
+        ),
         Column("maps", "Maps", width=20, help="name#id, type and size of its maps"),
-        Column("map_memory", "Maps' mem", Unit.BYTES, help="of its maps; a shared one is in each"),
-        Column("memory", "Memory", Unit.BYTES, help="of the program itself"),
-        Column("jited", "Jited", Unit.BYTES, help="machine code; 0: interpreted, or not told"),
-        Column("instructions", "Insns", Unit.NUMBER, help="behind the verifier"),
-        Column("runs", "Runs", Unit.COUNT, Kind.COUNTER, help="since it was loaded, while counted"),
-        Column("missed", "Missed", Unit.COUNT, Kind.COUNTER, help="runs left out: it was running"),
-        Column("run_ns", "Ran", Unit.NS, Kind.COUNTER, hidden=True, help="time in it, watched"),
+        Column(
+            "map_memory",
+            "Maps' mem",
+            Unit.BYTES,
+            help="memory of its maps; a shared map counts for each program",
+        ),
+        Column("memory", "Memory", Unit.BYTES, help="memory of the program itself"),
+        Column(
+            "jited",
+            "Jited",
+            Unit.BYTES,
+            help="size of its machine code; 0: interpreted, or not known",
+        ),
+        Column("instructions", "Insns", Unit.NUMBER, help="instructions after the verifier"),
+        Column(
+            "runs",
+            "Runs",
+            Unit.COUNT,
+            Kind.COUNTER,
+            help="runs since it was loaded, while counted",
+        ),
+        Column(
+            "missed",
+            "Missed",
+            Unit.COUNT,
+            Kind.COUNTER,
+            help="runs skipped, as it was running already",
+        ),
+        Column(
+            "run_ns",
+            "Ran",
+            Unit.NS,
+            Kind.COUNTER,
+            hidden=True,
+            help="time spent in the program while watched",
+        ),
         Column("watched_runs", "Seen", Unit.COUNT, Kind.COUNTER, hidden=True, help="runs, watched"),
         Column("watched_ns", "Watched", Unit.NS, Kind.COUNTER, hidden=True, help="since when"),
         Column(

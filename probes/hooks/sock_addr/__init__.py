@@ -1,1 +1,1 @@
-"""Hook: sock-addr. Calls of connect, bind and sendto, by cgroup address programs."""
+"""Hook `sock-addr`: calls of connect, bind and sendto, by cgroup address programs."""

@@ -1,7 +1,7 @@
 """Socket addresses: which process of which cgroup connects, binds and sends where.
 
-Counted as it is asked for, so also what then fails. It looks on: every program answers that the
-address stands.
+Counted when the call is made, so calls that fail later count as well. It only observes: every
+program leaves the address as it is.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from probes.units import Unit
 
 _NO_PEERNAME = "getpeername() is not seen"
 _NO_LINK = (
-    "the link of a link-local address is not known where io_uring, sendmmsg() or a 32-bit program "
-    "names it to a socket that is not bound to it"
+    "the interface of a link-local address is not known where io_uring, sendmmsg() or a 32-bit "
+    "program gives it to a socket that is not bound to that interface"
 )
 _BY_CALLS = (
-    "calls of 32-bit and x32 programs, io_uring and sendmmsg() are not seen, "
-    "nor recvmsg() and getpeername()"
+    "calls of 32-bit and x32 programs, io_uring and sendmmsg() are not seen, nor are recvmsg() "
+    "and getpeername()"
 )
 
 
@@ -51,7 +51,15 @@ HOOK = Hook(
     answers="Which process of which cgroup connects, binds and sends to which address.",
     columns=(
         *columns.cgroup(),
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that asks"),
+        Column(
+            "pid",
+            "Pid",
+            Unit.NUMBER,
+            Kind.KEY,
+            "pid",
+            width=7,
+            help="process that makes the call",
+        ),
         Column(
             "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16, help="its name"
         ),
@@ -62,7 +70,7 @@ HOOK = Hook(
             field="op",
             decode=operation,
             width=11,
-            help="connect, bind, sendmsg, recvmsg (where from), getpeername",
+            help="connect, bind, sendmsg, recvmsg (the sender's address), getpeername",
         ),
         Column(
             "family",
@@ -71,7 +79,7 @@ HOOK = Hook(
             field="family",
             decode=family,
             width=6,
-            help="of the socket",
+            help="address family of the socket",
         ),
         Column(
             "protocol",
@@ -89,7 +97,7 @@ HOOK = Hook(
             field="address",
             decode=address,
             width=26,
-            help="IPv4 or IPv6 address that is named",
+            help="IPv4 or IPv6 address in the call",
         ),
         Column(
             "port",
@@ -98,7 +106,7 @@ HOOK = Hook(
             Kind.KEY,
             "port",
             width=5,
-            help="0: any, for bind; recvmsg and getpeername: all",
+            help="0: any, for bind; all, for recvmsg and getpeername",
         ),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "value", help="how often"),
     ),
@@ -128,9 +136,11 @@ HOOK = Hook(
         ),
         Rung(
             "sock_diag",
-            "nothing; other users' processes take root",
+            "nothing; other users' processes need root",
             from_sock_diag,
-            misses="sockets that live for less than an interval are not seen, nor what they send",
+            misses=(
+                "sockets that live for less than an interval are not seen, nor is what they send"
+            ),
         ),
     ),
     order=72,

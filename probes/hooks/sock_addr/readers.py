@@ -1,4 +1,4 @@
-"""How the rungs of sock-addr read: from the programs' map, or by polling sock_diag."""
+"""Readers of the rungs of sock-addr: from the programs' map, or by polling sock_diag."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TCP, _UDP = 6, 17
 
 
 def open_addresses(opening: Opening) -> Callable[[], Reading]:
-    """Rows from `rows`, each with its cgroup's path."""
+    """Return a reader of rows from `rows`, each with its cgroup's path."""
     table, columns, paths = opening.tables["rows"], opening.hook.stored, cgroups.Paths()
     row, id = row_of(columns, table), table.fields["cgroup"]
     assert isinstance(id, int)
@@ -48,9 +48,9 @@ def operation(number: object) -> str:
 
 
 class _Poll:
-    """Sockets that came to be connected or bound between two looks, by who holds them.
+    """Sockets that were connected or bound between two polls, by holder.
 
-    What comes and goes between two looks is not seen, nor is what a socket sends to without being
+    What comes and goes between two polls is not seen, nor is what a socket sends without being
     connected. This network namespace only.
     """
 
@@ -76,7 +76,10 @@ class _Poll:
 
 
 def _named() -> Iterator[tuple[int, str, TcpSocket]]:
-    """Sockets with a peer that was asked for, and those that wait for one: protocol, operation."""
+    """Return sockets with a peer that was asked for, and those that wait for one.
+
+    Protocol, operation.
+    """
     tcp = tcp_sockets(mask(*TcpState) & ~mask(TcpState.CLOSE, TcpState.TIME_WAIT))
     listening = {s.lport for s in tcp if s.state == TcpState.LISTEN}
     for s in tcp:
@@ -96,7 +99,7 @@ NAMES = ("cgroup", "pid", "comm", "operation", "family", "protocol", "address", 
 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
-    """What polls have shown so far, from the moment of opening on."""
+    """Return a reader of what polls have shown since the moment of opening."""
     poll, columns = _Poll(), opening.hook.stored
     poll.look()
 

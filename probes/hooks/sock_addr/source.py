@@ -1,6 +1,6 @@
-"""The C that counts which addresses processes name to the kernel: connect, bind, sendmsg.
+"""The C that counts the addresses that processes pass to the kernel: connect, bind, sendmsg.
 
-Programs at cgroups see every way to ask. Those at system calls see the usual ones.
+Programs at cgroups see every kind of call. Those at system calls see the usual ones.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ PLACES = {
     for op, names in _PLACES.items()
     for version, name in zip((4, 6), names, strict=True)
 }
-"""Each program at a cgroup, and where it sits."""
+"""Each program at a cgroup, and its attach point."""
 
 AT_CGROUP = (
     WHO_AT_CGROUP

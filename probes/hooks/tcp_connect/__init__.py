@@ -1,1 +1,1 @@
-"""Hook: tcp-connect. Connection attempts: made, failed, how long they took."""
+"""Hook `tcp-connect`: connection attempts, made and failed, and how long they took."""

@@ -1,4 +1,4 @@
-"""TCP connects: who connects where, how long it takes, and how it fails."""
+"""TCP connects: which process connects where, how long it takes, and how it fails."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _AT_ONCE = "connects that fail at once (no route, no port) are not seen"
-_BEFORE_TCP = "connects that a cgroup's program, a security module or seccomp refuses are not seen"
+_BEFORE_TCP = "connects that a cgroup program, a security module or seccomp refuses are not seen"
 _NO_CALL = (
-    "connects that fail at once by io_uring, by sendto(MSG_FASTOPEN), of 32-bit and x32 programs "
-    "and of the kernel itself are not seen, nor what seccomp refuses; where io_uring or these "
-    "programs defer the SYN (TCP_FASTOPEN_CONNECT), the wait for their first write is in the time"
+    "connects that fail at once are not seen from io_uring, sendto(MSG_FASTOPEN), 32-bit and "
+    "x32 programs and the kernel itself, nor are those that seccomp refuses; where io_uring or "
+    "these programs defer the SYN (TCP_FASTOPEN_CONNECT), the time includes the wait for their "
+    "first write"
 )
 _WHY_AT_ONCE = (
-    "how a connect failed that sent nothing (no route, no port) is not seen, with "
-    "TCP_FASTOPEN_CONNECT not before a minute; connects that a security module or seccomp "
-    "refuses, and those of the kernel itself, are not seen"
+    "the error of a connect that sent nothing (no route, no port) is not seen, and with "
+    "TCP_FASTOPEN_CONNECT the failure only after a minute; connects that a security module or "
+    "seccomp refuses, and those of the kernel itself, are not seen"
 )
 _SYSCALL = (
     Program("connect_enter", Tracepoint("syscalls", "sys_enter_connect"), True, _AT_ONCE),
@@ -95,7 +96,7 @@ LADDER = (
         ),
         misses=_WHY_AT_ONCE,
     ),
-    Rung("sock_diag", "nothing; other users' processes take root", from_sock_diag),
+    Rung("sock_diag", "nothing; other users' processes need root", from_sock_diag),
 )
 
 HOOK = Hook(
@@ -120,7 +121,7 @@ HOOK = Hook(
             field="comm",
             decode=comm,
             width=16,
-            help="its name at that moment",
+            help="the process's name at that moment",
         ),
         Column(
             "raddr",
@@ -141,14 +142,20 @@ HOOK = Hook(
             "established",
             help="attempts that succeeded",
         ),
-        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, help="attempts that did not, any way"),
+        Column(
+            "failed",
+            "Failed",
+            Unit.COUNT,
+            Kind.COUNTER,
+            help="attempts that failed, for any reason",
+        ),
         Column(
             "refused",
             "Refused",
             Unit.COUNT,
             Kind.COUNTER,
             "refused",
-            help="ECONNREFUSED: a reset came",
+            help="ECONNREFUSED: the peer sent a reset",
         ),
         Column(
             "unreachable",
@@ -164,7 +171,7 @@ HOOK = Hook(
             Unit.COUNT,
             Kind.COUNTER,
             "timed_out",
-            help="ETIMEDOUT: no answer at all",
+            help="ETIMEDOUT: the peer did not answer",
         ),
         Column(
             "gave_up",
@@ -172,12 +179,12 @@ HOOK = Hook(
             Unit.COUNT,
             Kind.COUNTER,
             "gave_up",
-            help="closed by the process itself",
+            help="closed by the process before an answer",
         ),
         Column(
             "other", "Other", Unit.COUNT, Kind.COUNTER, "other", help="failed with another errno"
         ),
-        Column("pending", "Pending", Unit.COUNT, help="begun and not yet decided"),
+        Column("pending", "Pending", Unit.COUNT, help="attempts still under way"),
         # An attempt whose SYN waited for the first write (TCP_FASTOPEN_CONNECT) has no time.
         *latency("latency", "time to establish"),
     ),
@@ -186,7 +193,7 @@ HOOK = Hook(
     reads_with=privilege.PROCESSES,
     log=(
         Column("pid", "Pid", Unit.NUMBER, width=7, help="process that called connect()"),
-        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column("comm", "Command", width=16, help="the process's name at that moment"),
         Column("raddr", "Destination", width=22, help="IPv4 or IPv6 address"),
         Column("rport", "Port", Unit.NUMBER, width=5, help="TCP port"),
         Column(

@@ -1,4 +1,4 @@
-"""How the rungs of tcp-connect read: from the programs' maps, or by polling sock_diag."""
+"""Readers of the rungs of tcp-connect: from the programs' maps, or by polling sock_diag."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from probes.units import DASH
 
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
 NEVER_SENT_NS = 1_000_000_000
-"""An attempt whose SYN has not been sent for so long failed within the call."""
+"""An attempt whose SYN was not sent within these nanoseconds failed within the call."""
 NEVER_WRITTEN_NS = 60 * NEVER_SENT_NS
 """The same where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT)."""
 _LATER = 2
@@ -40,7 +40,7 @@ Flow = tuple[str, int, str, int]
 
 
 def open_connects(opening: Opening) -> Callable[[], Reading]:
-    """Rows from `rows`, those under way from `pending`, the log from `events`."""
+    """Return a reader: rows from `rows`, those under way from `pending`, the log from `events`."""
     rows, pending = opening.tables["rows"], opening.tables["pending"]
     columns = opening.hook.stored
     row, others = row_of(columns, rows), Others(opening)
@@ -94,7 +94,7 @@ def _whole(value: Value) -> int:
 
 
 def _log(opening: Opening) -> list[Row]:
-    """What was decided since the reading before, laid out as the hook's log."""
+    """Return the attempts decided since the previous reading, laid out as the hook's log."""
     queue = opening.tables["events"]
     places: Mapping[str, Any] = queue.fields
     names = ("pid", "comm", "raddr", "rport", "error", "ns")
@@ -120,10 +120,10 @@ def _result(error: int) -> str:
 
 
 class _Poll:
-    """What polls of sock_diag have shown so far.
+    """Connects that polls of sock_diag have shown so far.
 
-    What begins and ends between two polls leaves at most a TIME_WAIT socket, which has no owner.
-    Why an attempt failed is not to be seen, nor how long one took.
+    An attempt that begins and ends between two polls leaves at most a TIME_WAIT socket, which has
+    no owner. Neither the reason of a failure nor how long an attempt took is visible.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class _Poll:
 
 
 def _outgoing() -> dict[Flow, TcpSocket]:
-    """The sockets whose local port nobody listens on: those that connected from here."""
+    """Return the sockets whose local port has no listener: those that connected from here."""
     everything = tcp_sockets(mask(*TcpState) & ~mask(TcpState.CLOSE))
     listening = {s.lport for s in everything if s.state == TcpState.LISTEN}
     return {
@@ -169,7 +169,7 @@ def _outgoing() -> dict[Flow, TcpSocket]:
 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
-    """Connects as polls of sock_diag show them: this network namespace only, no reasons."""
+    """Return a reader of connects by polling sock_diag: this network namespace only, no reasons."""
     poll, columns = _Poll(), opening.hook.stored
 
     def row(caller: Who, tally: Counter[str]) -> Row:

@@ -1,8 +1,8 @@
 """The C that follows a TCP connect from the call to its end, one source for each kind of rung.
 
-All count alike: an attempt begins in the process that calls connect(), under its pid and name;
-it is settled when the socket leaves SYN_SENT (or the call itself fails), wherever that happens.
-An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
+All count alike: an attempt begins in the process that calls connect(), under its pid and name; it
+is settled when the socket leaves SYN_SENT (or the call itself fails), wherever that happens. An
+IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Hook: tcp-life. TCP connections from their beginning to their end."""
+"""Hook `tcp-life`: TCP connections from their beginning to their end."""

@@ -13,7 +13,7 @@ from probes.toolkit.columns import latency, mean
 from probes.toolkit.decode import comm
 from probes.units import Unit
 
-_NO_RETRANSMITS = "retransmits are counted when a connection ends only"
+_NO_RETRANSMITS = "retransmits are counted only when a connection ends"
 
 
 def _sock_ops(name: str, point: CgroupLink | CgroupAttach) -> Rung:
@@ -40,7 +40,10 @@ def _count(name: str, title: str, help: str, unit: Unit = Unit.COUNT) -> Column:
 HOOK = Hook(
     name="tcp-life",
     title="TCP lives",
-    answers="Which TCP connections begin and end, whose, how long they live and what they carry.",
+    answers=(
+        "Which TCP connections begin and end, whose they are, how long they live and what they "
+        "carry."
+    ),
     columns=(
         Column(
             "caller", "Caller", Unit.NUMBER, Kind.KEY, "caller", hidden=True, help="who connects"
@@ -58,22 +61,40 @@ HOOK = Hook(
             help="out: we connect to this port; in: others connect to ours",
         ),
         Column(
-            "port", "Port", Unit.NUMBER, Kind.KEY, "port", width=5, help="out: remote; in: local"
+            "port",
+            "Port",
+            Unit.NUMBER,
+            Kind.KEY,
+            "port",
+            width=5,
+            help="out: remote port; in: local port",
         ),
         Column(
-            "pid", "Pid", Unit.NUMBER, width=7, help="who connects; in: who closed last, or listens"
+            "pid",
+            "Pid",
+            Unit.NUMBER,
+            width=7,
+            help="out: process that connects; in: process that closed last, or listens",
         ),
         Column("comm", "Command", width=16, help="its name"),
         _count("established", "Estab", "connections that were established"),
-        _count("closed", "Closed", "of them, those that have ended"),
-        Column("open", "Open", Unit.COUNT, help="of them, those that have not"),
-        _count("aborted", "Aborted", "ended before both sides had closed: a reset, or an error"),
+        _count("closed", "Closed", "connections that have ended"),
+        Column("open", "Open", Unit.COUNT, help="connections that have not ended"),
+        _count("aborted", "Aborted", "ended by a reset or an error before both sides had closed"),
         _count("closed_there", "By peer", "the peer closed first"),
-        _count("retransmits", "Retrans", "segments sent again"),
+        _count("retransmits", "Retrans", "segments retransmitted"),
         _count(
-            "tx", "Sent", "payload sent by those that ended; sock_diag: as it is sent", Unit.BYTES
+            "tx",
+            "Sent",
+            "payload sent by connections that ended; with sock_diag, as it is sent",
+            Unit.BYTES,
         ),
-        _count("rx", "Received", "payload received, likewise", Unit.BYTES),
+        _count(
+            "rx",
+            "Received",
+            ("payload received by connections that ended; with sock_diag, as it arrives"),
+            Unit.BYTES,
+        ),
         *latency("closed", "time from establishment to end"),
         Column(
             "total_srtt",
@@ -82,7 +103,7 @@ HOOK = Hook(
             Kind.COUNTER,
             "total_srtt",
             hidden=True,
-            help="at the end",
+            help="sum of smoothed round trips at the end",
         ),
         Column(
             "srtt_us",
@@ -120,17 +141,26 @@ HOOK = Hook(
         ),
         Rung(
             "sock_diag",
-            "nothing; other users' processes take root",
+            "nothing; other users' processes need root",
             from_sock_diag,
-            misses="what lives for less than an interval is not seen, nor how connections end",
+            misses=(
+                "connections that live for less than an interval are not seen, nor is how "
+                "connections end"
+            ),
         ),
     ),
     order=82,
     on_demand=True,
     log=(
         Column("side", "Side", width=4, help="out: we connected; in: the other side did"),
-        Column("pid", "Pid", Unit.NUMBER, width=7, help="who connected; in: who closed"),
-        Column("comm", "Command", width=16, help="its name at that moment"),
+        Column(
+            "pid",
+            "Pid",
+            Unit.NUMBER,
+            width=7,
+            help="out: process that connected; in: process that closed",
+        ),
+        Column("comm", "Command", width=16, help="the process's name at that moment"),
         Column("laddr", "Local", width=22, help="local address"),
         Column("lport", "LPort", Unit.NUMBER, width=5, help="local port"),
         Column("raddr", "Remote", width=22, help="remote address"),
@@ -138,8 +168,8 @@ HOOK = Hook(
         Column("ns", "Lived", Unit.NS, help="from establishment to end"),
         Column("tx", "Sent", Unit.BYTES, help="payload"),
         Column("rx", "Received", Unit.BYTES, help="payload"),
-        Column("retransmits", "Retrans", Unit.COUNT, help="segments sent again"),
+        Column("retransmits", "Retrans", Unit.COUNT, help="segments retransmitted"),
         Column("srtt_us", "SRTT", Unit.US, help="smoothed round trip at the end"),
-        Column("end", "End", width=7, help="closed, or aborted: by a reset or an error"),
+        Column("end", "End", width=7, help="closed, or aborted by a reset or an error"),
     ),
 )

@@ -1,4 +1,4 @@
-"""How the rungs of tcp-life read: from the programs' maps, or by polling sock_diag."""
+"""Readers of the rungs of tcp-life: from the programs' maps, or by polling sock_diag."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ SIDES = ("out", "in")
 
 
 def open_lives(opening: Opening) -> Callable[[], Reading]:
-    """Rows from `rows`, the log of what ended from `events`.
+    """Return a reader: rows from `rows`, the log of ended connections from `events`.
 
-    A local port's owner is who closed last there; until somebody did, who listens on it.
+    A local port's owner is the process that closed last there; before the first close, its
+    listener.
     """
     table, columns = opening.tables["rows"], opening.hook.stored
     row, lost = row_of(columns, table), opening.tables["lost"]
@@ -54,7 +55,7 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
 def _with_open(
     columns: Iterable[Column], rows: list[Row], entries: list[dict[str, Any]], table: Table
 ) -> list[Row]:
-    """Return the rows with how many are open as they are counted one by one.
+    """Return the rows with the number of open connections, as they are counted one by one.
 
     rows: one for each entry, and then that of others, which has what is in none of them.
     """
@@ -65,7 +66,7 @@ def _with_open(
 
 
 def _key(connection: dict[str, Any]) -> tuple[int, int, int, bytes]:
-    """Return that of a connection's row."""
+    """Return the key of a connection's row."""
     if connection["inward"]:
         return 0, connection["lport"], 1, bytes(16)
     return connection["caller"], connection["rport"], 0, connection["name"]
@@ -75,7 +76,7 @@ _NOBODY = Owner(0, DASH)
 
 
 class _Listeners:
-    """Who listens on a port, in this network namespace."""
+    """Listeners by port, in this network namespace."""
 
     def __init__(self) -> None:
         self._owners = SocketOwners()
@@ -126,7 +127,7 @@ class _Poll:
         self.tallies: Tallies[Side] = Tallies()
         self.open: Counter[Side] = Counter()
         self.owners: dict[Side, Owner] = {}
-        """Of those that are open: who holds the latest."""
+        "For open connections, the holder of the latest."
         self._owners = SocketOwners()
         self._known: dict[int, tuple[Side, TcpSocket]] = {}
         self._first = True
@@ -172,7 +173,7 @@ def _side(s: TcpSocket, owner: Owner, *, inward: bool) -> Side:
 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
-    """This network namespace as polls see it, from the moment of opening on."""
+    """Return a reader of this network namespace by polls, counted from the moment of opening."""
     poll, columns = _Poll(), opening.hook.stored
     poll.look()
 

@@ -1,7 +1,7 @@
 """The C that follows a TCP connection from its establishment to its end, by any kind of program.
 
-What was open before is not followed: when it began is not known. Who holds a connection is told
-by the two steps that a process takes itself: it connects, and it closes.
+Connections that were open before are not followed: their beginning is not known. The holder of a
+connection is known from the two steps that a process takes itself: connecting and closing.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Hook: tcp-rtt. The round-trip times of TCP connections."""
+"""Hook `tcp-rtt`: round-trip times of TCP connections."""

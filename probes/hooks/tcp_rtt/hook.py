@@ -1,7 +1,8 @@
 """TCP round trips: every connection's RTT as the kernel estimates it, and its retransmits.
 
-sock_ops and tcp_probe see samples as they are made; what was open before, and what no program
-may see, comes from an iterator or sock_diag in the same rows, marked in the column `from`.
+sock_ops and tcp_probe see samples as they are made; connections that were open before, and those
+that no program can see, come from an iterator or sock_diag in the same rows, marked in the column
+`from`.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ _TYPES = (
 
 
 def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
-    """Rows of the map (if there is one), completed by sock_diag and by who holds the socket."""
+    """Return a reader of the map's rows (if any), completed by sock_diag and by the holders."""
 
     def open(opening: Opening) -> Callable[[], Reading]:
         columns = opening.hook.stored
@@ -280,7 +281,7 @@ HOOK = Hook(
             decode=minimum,
             help="the kernel's windowed minimum",
         ),
-        Column("last_us", "Last", Unit.US, field="last_us", help="the latest sample"),
+        Column("last_us", "Last", Unit.US, field="last_us", help="latest sample of the round trip"),
         Column(
             "rtt",
             "RTT",
@@ -313,9 +314,9 @@ HOOK = Hook(
             Unit.COUNT,
             Kind.COUNTER,
             "retransmits",
-            help="segments sent again since the connection was opened",
+            help="segments retransmitted since the connection was opened",
         ),
-        Column("from", "From", width=9, label=False, help="where the round trip comes from"),
+        Column("from", "From", width=9, label=False, help="source of the round trip"),
     ),
     ladder=(
         _sock_ops("sock_ops-link", "Linux 5.10", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
@@ -344,7 +345,7 @@ HOOK = Hook(
                 open_sockets.PROGRAM,
             ),
         ),
-        Rung("sock_diag", "nothing; other users' processes take root", _open("sock_diag")),
+        Rung("sock_diag", "nothing; other users' processes need root", _open("sock_diag")),
     ),
     order=80,
     rows_go=True,

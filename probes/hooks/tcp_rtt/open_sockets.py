@@ -1,7 +1,7 @@
-"""The TCP connections that are open now, by a BPF iterator where there are many, else by sock_diag.
+"""TCP connections that are open now, by a BPF iterator if there are many, else by sock_diag.
 
-The kernel writes 80 bytes for each into a buffer, where sock_diag makes a message of 400; but it
-takes ten times as long for a table of sockets that is empty. Linux 5.12, where the program of an
+The kernel writes 80 bytes for each into a buffer, where sock_diag makes a message of 400; but an
+iterator takes ten times as long over an empty table of sockets. Linux 5.12, where the program of an
 iterator may ask for a socket's cookie.
 """
 
@@ -19,16 +19,19 @@ from probes.toolkit.links import scoped_here
 from probes.toolkit.sockets_c import OF_SOCK, OF_SOCK_TYPES
 
 MANY = 400
-"""Connections from which on the iterator is the faster one."""
+"""Connections from which on the iterator is faster."""
 _NO_SAMPLE = 2**32 - 1
-"""What the kernel's minimum holds before the first."""
+"""The kernel's minimum before the first sample."""
 
 TYPES = (*OF_SOCK_TYPES, "socket", "socket_alloc", "inode")
 PROGRAM = Program(
     "iterated",
     iterator.Iterator("tcp"),
     optional=True,
-    without="connections that were open before come from sock_diag, however many they are",
+    without=(
+        "connections that were open before always come from sock_diag, which is slow if there "
+        "are many"
+    ),
 )
 # The context is a struct bpf_iter__tcp: what the iteration is about, the socket, its user. The
 # first begins with the file; kernels before 5.8 have no type of it.
@@ -68,8 +71,11 @@ _ITERATED = Struct("=24s24sIIIII4xQQ")
 
 
 class OpenSocket(NamedTuple):
-    """A connection. Round trips in microseconds, smoothed and the windowed minimum (None: no sample
-    yet); segments sent again since it was opened. inode: 0 where no process holds it."""
+    """A connection.
+
+    Round trips in microseconds, smoothed and the windowed minimum (None: no sample yet); segments
+    retransmitted since it was opened. inode: 0 where no process holds it.
+    """
 
     cookie: int
     laddr: str
@@ -87,7 +93,7 @@ def minimum(us: object) -> int | None:
 
 
 class OpenSockets:
-    """What is open, again and again. origin: who told it the latest time."""
+    """Open connections, read again and again. origin: the source of the latest reading."""
 
     def __init__(self, opening: Opening) -> None:
         self._iterate: Callable[[], bytes] | None = opening.iterators.get(PROGRAM.function)
@@ -95,7 +101,7 @@ class OpenSockets:
         self.origin = "sock_diag"
 
     def read(self) -> list[OpenSocket]:
-        """Raises ProbeError, OSError."""
+        """Return the open connections. Raises ProbeError, OSError."""
         iterate = self._iterate if self._many else None
         self.origin = "sock_diag" if iterate is None else "iterator"
         found = list(_told() if iterate is None else _iterated(iterate()))
