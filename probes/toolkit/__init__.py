@@ -1,8 +1,8 @@
-"""What hook files are written with: THE import for hook files, ours and users'.
+"""The toolkit for hook files: the only import that hook files need, ours and users'.
 
     from probes.toolkit import Column, Hook, Kind, Program, RawTracepoint, Rung, Unit, by_columns
 
-Imports `attach`, `kernel`, `model` and what stands before them.
+Imports `attach`, `kernel`, `model` and the packages below them.
 """
 
 from probes.attach.cgroup import CgroupAttach, CgroupLink

@@ -1,4 +1,4 @@
-"""What a reader remembers of things that come and go for good: programs, interfaces."""
+"""Bounded memory of things that come and go for good: programs, interfaces."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ V = TypeVar("V")
 
 
 class Bounded(dict[K, V]):
-    """A dictionary of `most` entries at the most: the first to be set is the first to go.
+    """A dictionary of at most `most` entries: the first to be set is the first to go.
 
-    By then it is asked for again, or has gone.
+    An entry that has gone is simply asked for again.
     """
 
     def __init__(self, most: int = 4096) -> None:

@@ -1,4 +1,4 @@
-"""Columns that several hooks have alike, and what derives them from the window's numbers."""
+"""Columns that several hooks share, and functions that derive values over the window."""
 
 from __future__ import annotations
 
@@ -10,65 +10,67 @@ from probes.units import Unit
 
 INDEX = Column(
     "ifindex", "Index", Unit.NUMBER, Kind.KEY, hidden=True, label=False,
-    help="the interface's number; stays when renamed",
+    help="interface number; unchanged by renaming",
 )  # fmt: skip
-"""The key beside an interface's name that may be another one later."""
+"""The key beside an interface's name, which may belong to another interface later."""
 
 
 def process(who: str) -> tuple[Column, ...]:
-    """Whose it is, as `who_c` has it: the process that does something, and its name. who: in words.
+    """Return pid and command of the process that does something, as `who_c` names it.
 
-    From the C fields `pid` and `comm`.
+    From the C fields `pid` and `comm`. who: what the process does, in words.
     """
     return (
         Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help=who),
         Column(
             "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
-            help="its name at that moment",
+            help="the process's name at that moment",
         ),
     )  # fmt: skip
 
 
 def interface() -> tuple[Column, ...]:
-    """Which interface, by number and by the name it has now."""
+    """Return the columns of an interface: its number and its present name."""
     return (
         Column(
             "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False,
-            help="the interface's number",
+            help="interface number",
         ),
-        Column("interface", "Interface", width=15, label=True, help="the interface's name"),
+        Column("interface", "Interface", width=15, label=True, help="interface name"),
     )  # fmt: skip
 
 
 def program() -> tuple[Column, ...]:
-    """Which BPF program, by number and by name."""
+    """Return the columns of a BPF program: its id and its name."""
     return (
         Column(
             "program_id", "Id", Unit.NUMBER, Kind.KEY, width=6, label=False,
-            help="as bpftool shows it",
+            help="program id, as bpftool shows it",
         ),
         Column(
             "program", "Program", width=16, label=True,
-            help="its name; the kernel keeps 15 characters",
+            help="program name; the kernel keeps 15 characters",
         ),
     )  # fmt: skip
 
 
 def cgroup() -> tuple[Column, ...]:
-    """Which cgroup, by number (the C field `cgroup`) and by path."""
+    """Return the columns of a cgroup: its id (the C field `cgroup`) and its path."""
     return (
         Column(
             "cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="the cgroup's"
         ),
-        Column("cgroup", "Cgroup", width=30, help="its path below the mount of cgroup v2"),
+        Column("cgroup", "Cgroup", width=30, help="path below the mount of cgroup v2"),
     )
 
 
 def latency(counted: str, what: str) -> tuple[Column, ...]:
-    """How long something took: `total_ns` and `latency` of the map, mean and p99 made of them.
+    """Return the columns of a duration.
 
-    counted: the column that says how many were timed; "latency" itself where it counts fewer
-    than any other. what: the time, in words.
+    The map's `total_ns` and `latency`, and mean and p99 of them.
+
+    counted: the column with the number of timed events; "latency" itself where it counts fewer than
+    any other. what: the time, in words.
     """
     return (
         Column("total_ns", "Total", Unit.NS, Kind.COUNTER, "total_ns", hidden=True, help=what),
@@ -102,7 +104,7 @@ def latency(counted: str, what: str) -> tuple[Column, ...]:
 
 
 def mean(total: str, number: str) -> Callable[[Mapping[str, Value]], Value]:
-    """Derives total / number over the window; None where nothing happened in it.
+    """Return a function that derives total / number over the window; None without events.
 
     number: a counter, or a histogram of what is counted.
     """
@@ -120,12 +122,12 @@ def mean(total: str, number: str) -> Callable[[Mapping[str, Value]], Value]:
 def quantile(
     histogram: str, q: float, *, total: str = "", least: str = ""
 ) -> Callable[[Mapping[str, Value]], Value]:
-    """Derives the q-quantile of a log2 histogram over the window, in the histogram's unit.
+    """Return a function that derives the q-quantile of a log2 histogram over the window.
 
-    Interpolated within its bucket, so it is true to a factor of two at worst. None where
-    nothing happened in the window. total: the column with the sum of what is in the histogram: the
-    greatest is never said to be below the mean, nor one alone to be another than it is. least: the
-    column with the least value that there can be.
+    In the histogram's unit, interpolated within its bucket, so it is right within a factor of two.
+    None if nothing happened in the window. total: the column with the sum of what is in the
+    histogram: the greatest value is never below the mean, and a single value is exact. least: the
+    column with the lowest possible value.
     """
 
     def derive(added: Mapping[str, Value]) -> Value:

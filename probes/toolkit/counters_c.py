@@ -1,4 +1,4 @@
-"""The C that counts in a row and in the sum of all rows, so that nothing thrown out is missed."""
+"""The C that counts in a row and in the sum of all rows, so that evicted rows are not lost."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ static inline void not_counted(void) {
         *events += 1;
 }
 """
-"""For maps of what is under way: they throw nothing out, as it would be what waits longest."""
+"""For maps of pending events: they evict nothing, as that would be the event that waits longest."""
 
 
 def everything(sum: str = "struct slot") -> str:
-    """Return the C, for a hook whose rows have the counters of this struct."""
+    """Return the C for a hook whose rows have the counters of this struct."""
     return EVERYTHING.replace("SUM", sum)

@@ -1,4 +1,4 @@
-"""C fields to values: what `Column.decode` names. Bytes in, value out; nothing else."""
+"""C fields to values, as named by `Column.decode`: bytes in, value out; nothing else."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _KERNEL_S_OWN = {**restarts.NAMES, 515: "ENOIOCTLCMD"}
 
 
 def comm(raw: Any) -> str:
-    """A task's name: up to 15 bytes that its owner chose, so not always UTF-8.
+    """Return a task's name: up to 15 bytes that its owner chose, so not always UTF-8.
 
-    Like every name here it keeps its bytes (`os.fsdecode`); `units.printable` is for what is shown.
+    Like every name here it keeps its bytes (`os.fsdecode`); `units.printable` is for display.
     """
     return _comm(bytes(raw))
 
@@ -29,9 +29,9 @@ def _comm(raw: bytes) -> str:
 
 
 def address(raw: Any) -> str:
-    """16 bytes of IPv6 address as text; an IPv4-mapped one (::ffff:a.b.c.d) as IPv4.
+    """Return 16 bytes of IPv6 address as text; an IPv4-mapped one (::ffff:a.b.c.d) as IPv4.
 
-    Of 24 bytes the rest is the link of a link-local one: interface and network namespace.
+    Of 24 bytes the rest is the link of a link-local address: interface and network namespace.
     """
     raw = bytes(raw)
     if len(raw) != _SCOPED.size:
@@ -48,12 +48,12 @@ def _address(raw: bytes) -> str:
 
 
 def named(names: Sequence[str], number: int) -> str:
-    """names[number]; "?7" for a number that has no name, whatever a map may hold."""
+    """Return names[number]; "?7" for a number without a name, as a map may hold any."""
     return names[number] if 0 <= number < len(names) else f"?{number}"
 
 
 def errno_name(number: int) -> str:
-    """ENOENT for 2; the kernel's own, which no process ever sees, by name too."""
+    """Return ENOENT for 2, and names for the kernel's own, which no process ever sees."""
     return errno.errorcode.get(number) or _KERNEL_S_OWN.get(number, f"errno {number}")
 
 
@@ -68,12 +68,15 @@ _ETHERTYPES = {
 
 
 def ip_protocol(number: Any) -> str:
-    """6 -> "tcp"; one without a common name by its number."""
+    """Return "tcp" for 6; a protocol without a common name by its number."""
     return _IP.get(number, f"ip {number}")
 
 
 def packet_protocol(number: int) -> str:
-    """EtherType << 8 | protocol of IP -> "tcp", "arp", "0x88b5"; "-" where there is no packet."""
+    """Return "tcp", "arp" or "0x88b5" for EtherType << 8 | protocol of IP.
+
+    "-" if there is no packet.
+    """
     ethertype, ip = number >> 8, number & 0xFF
     if not ethertype:
         return "-"
@@ -83,7 +86,7 @@ def packet_protocol(number: int) -> str:
 
 
 def ethertype_name(number: Any) -> str:
-    """0x0806 -> "arp"; what is no EtherType but a length is a frame of LLC."""
+    """Return "arp" for 0x0806; a value that is a length, not an EtherType, is an LLC frame."""
     if number < 0x600:
         return "llc"
     return _ETHERTYPES.get(number, f"0x{number:04x}")
@@ -93,5 +96,5 @@ _FAMILIES = {1: "unix", 2: "ipv4", 10: "ipv6", 16: "netlink", 17: "packet", 40: 
 
 
 def family(number: Any) -> str:
-    """AF_INET -> "ipv4"; a family that is seldom seen by its number."""
+    """Return "ipv4" for AF_INET; an uncommon family by its number."""
     return _FAMILIES.get(number, f"af {number}")

@@ -1,12 +1,12 @@
-"""Libraries that processes have loaded, each file once, and following them with uprobes.
+"""Libraries that processes have loaded, each file once, followed with uprobes.
 
 In a container a library is another file, found through the root of a process that has it. One file
-may be seen under two names (layers of an overlay): programs that follow must count a call once
-even where two of them run at it.
+may be seen under two names (layers of an overlay): programs that follow must count a call once even
+if two of them run at it.
 
-Whoever runs a process here can have any file under such a name, many of them, and on a file system
-that never answers. So looking is done beside the readings, which never wait for it, and what takes
-too long is left out.
+Any user can give a file such a name, make many of them, and put them on a file system that never
+answers. So the search runs beside the readings, which never wait for it, and skips what takes too
+long.
 """
 
 from __future__ import annotations
@@ -32,30 +32,29 @@ from probes.model import Opening, Reading
 from probes.toolkit.readers import Open
 
 REST = 20.0
-"""How often the CPU time of a look at all processes passes before the next: 5 % of one CPU."""
+"""Pause as a multiple of the CPU time of a look at all processes: 5 % of one CPU."""
 SECONDS = 2.0
-"""The least time between two, and between looks at young processes only."""
+"""Least seconds between two looks, and between looks at young processes only."""
 YOUNG = 20.0
-"""Seconds since a process was first seen in which it is looked at again soon: it may be about to
-load what it needs."""
+"""Seconds for which a new process is looked at often: it may still load what it needs."""
 AT_ONCE, SLOWLY = 0.5, 4.0
-"""Seconds that a look may take in one go; and how many times as long it rests between beyond."""
+"""Seconds that a look may take in one go; and the pause after that, as a multiple of them."""
 FIRST = 5.0
-"""Seconds that are waited for the first look, so that what is there is counted from the start."""
+"""Seconds to wait for the first look, so that existing libraries are counted from the start."""
 OF_PROCESS, OF_FILE = 1.0, 5.0
 """Seconds for one process's maps, and for attaching to one file."""
 MOST_BYTES = 1 << 26
-"""Of one process's maps."""
+"""Bytes of one process's maps that are read, at the most."""
 MOST_FILES, MOST_OF_USER = 256, 8
 """Files of one name that are followed at once; and those of a user other than root."""
 LIBC = r"libc\.so\.6|libc-2\.\d+\.so|ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1"
 
 MappedFile = tuple[bytes, bytes]
-"""Which file is mapped: device and inode, as /proc/PID/maps shows them."""
+"""The device and inode of a mapped file, as /proc/PID/maps shows them."""
 
 
 class Loaded(NamedTuple):
-    """A file of a name (the regular expression `pattern`) that a process of `uid` has mapped."""
+    """A file whose name matches the regular expression `pattern`, mapped by a process of `uid`."""
 
     pattern: str
     id: MappedFile
@@ -64,7 +63,7 @@ class Loaded(NamedTuple):
 
 
 Process = tuple[int, int]
-"""Its number, and when it began."""
+"""A process's number, and when it began."""
 
 
 def loaded(
@@ -72,10 +71,10 @@ def loaded(
     stuck: set[Process],
     processes: Iterable[Process] | None = None,
 ) -> Iterator[Loaded]:
-    """Every file of such names that a process has mapped, once for each process that has it.
+    """Yield every mapped file with such a name, once for each process that has it.
 
-    stuck: processes that did not let themselves be looked at; they are left out, and grow in
-    number. processes: only these; None: all.
+    stuck: processes that could not be read in time; they are skipped, and more may be added.
+    processes: only these; None: all.
     """
     lines = [(p, _line(p)) for p in patterns]
     for who in _there() if processes is None else processes:
@@ -109,8 +108,10 @@ def _line(pattern: str) -> re.Pattern[bytes]:
 def _mapped(
     pid: int, lines: Sequence[tuple[str, re.Pattern[bytes]]]
 ) -> tuple[dict[tuple[str, MappedFile], str], int]:
-    """Files by where they are found below the process's folder. One that an upgrade deleted is
-    there as long as it is mapped."""
+    """Return files by where they are found below the process's folder.
+
+    A file that an upgrade deleted counts as long as it is mapped.
+    """
     found: dict[tuple[str, MappedFile], str] = {}
     folder, until = Path("/proc", str(pid)), monotonic() + OF_PROCESS
     uid = folder.stat().st_uid
@@ -131,7 +132,7 @@ def _mapped(
 
 @cache
 def own_libc() -> str:
-    """The C library of this process: what shows whether uprobes can be had at all."""
+    """Return this process's C library, to test whether uprobes are available at all."""
     with suppress(OSError):
         for line in Path("/proc/self/maps").read_bytes().split(b"\n"):
             path = os.fsdecode(line.split(maxsplit=5)[-1]) if line else ""
@@ -142,7 +143,7 @@ def own_libc() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A C function of the rung and where it goes in the library."""
+    """A C function of the rung and its place in the library."""
 
     function: str
     symbol: str
@@ -153,28 +154,28 @@ Key = tuple[str, MappedFile]
 
 
 class Following:
-    """Keeps programs attached to every file of a name that some process has loaded by now.
+    """Programs kept attached to every file of a name that some process has loaded by now.
 
-    pattern -> what goes there. A file that lacks a function is left alone as a whole: half of what
-    is counted would be wrong. Nothing is raised for one that is refused.
+    pattern -> programs and their places. A file that lacks a function is left alone as a whole:
+    half of the counts would be wrong. Nothing is raised for a file that is refused.
     """
 
     def __init__(self, opening: Opening, wanted: Mapping[str, Sequence[Probed]]) -> None:
         self._opening, self._wanted = opening, wanted
         self._users: dict[Key, int] = {}
-        """Whose each file is that is followed, or was refused, and still there."""
+        "The user of each file that is followed, or was refused, and still exists."
         self._stuck: set[Process] = set()
         self._seen: dict[Process, float] = {}
-        """When each process was seen first."""
+        "When each process was seen first."
         self._late: set[int] = set()
-        """Users whose files took too long."""
+        "Users whose files took too long."
         self._next_whole = 0.0
         self._background = Background[Key](self._look, opening.stack)
 
     def look(self, wait: float = 0.0) -> None:
-        """Look for what is new and what no process has any more: at its pace, and beside.
+        """Follow new files and release those that no process has any more, in the background.
 
-        wait: seconds for what there is to be attached. Raises what the last look ended with.
+        wait: seconds for existing files to be attached. Raises what the last look ended with.
         """
         self._background.keep_up(wait)
 
@@ -197,7 +198,10 @@ class Following:
         return [who for who, since in self._seen.items() if now - since < YOUNG]
 
     def _walk(self, pace: _Pace, processes: Iterable[Process] | None) -> None:
-        """Only all processes tell what nobody has any more."""
+        """Walk over processes.
+
+        Only a walk over all of them tells which files no process has any more.
+        """
         there: set[Key] = set()
         for one in loaded(tuple(self._wanted), self._stuck, processes):
             key = (one.pattern, one.id)
@@ -220,7 +224,10 @@ class Following:
         )
 
     def _follow(self, key: Key, one: Loaded) -> None:
-        """It is not tried again while it is there, unless the host was short of something."""
+        """Follow a file.
+
+        It is not tried again while it exists, unless the host was short of something.
+        """
         self._users[key] = one.uid
         begin = monotonic()
         refused = self._attach(key, one.path)
@@ -230,7 +237,7 @@ class Following:
             del self._users[key]
 
     def _attach(self, key: Key, path: str) -> ProbeError | None:
-        """Return why not."""
+        """Attach to a file; return why not."""
         made, opening = ExitStack(), self._opening
         try:
             for p in self._wanted[key[0]]:
@@ -247,7 +254,7 @@ class Following:
 
 
 class _Pace:
-    """A look that takes long rests between, until `end`: other threads have work, too."""
+    """Pauses within a look that takes long, until `end`, as other threads have work too."""
 
     def __init__(self, end: threading.Event) -> None:
         self._end, self._since = end, monotonic()
@@ -260,7 +267,7 @@ class _Pace:
 
 
 def following(open: Open, wanted: Mapping[str, Sequence[Probed]]) -> Open:
-    """Reads as `open` does, and follows libraries before each reading."""
+    """Return `open`, with libraries followed before each reading."""
 
     def opened(opening: Opening) -> Callable[[], Reading]:
         follow, read = Following(opening, wanted), open(opening)

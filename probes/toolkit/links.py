@@ -16,16 +16,16 @@ from probes.units import Unit
 T = TypeVar("T")
 MADE = Column(
     "made", "Made", Unit.NUMBER, Kind.KEY, hidden=True, label=False,
-    help="how many interfaces with this number have gone while we watched",
+    help="number of earlier interfaces with this number",
 )  # fmt: skip
-"""The key that lets an interface which is made again with the same number begin anew."""
+"""The key that gives a new interface with an old number a row of its own."""
 
 
 def interface_in(ifindex: int, netns: int, own: int | None = None) -> str:
-    """The name that an interface has now: only of this network namespace.
+    """Return the name that an interface has now, if it is of this network namespace.
 
-    "if7 (netns 4026532218)" of another one, "if7 (netns ?)" where nobody knows which (0), and
-    "if7" where it is gone. own: this thread's, where that is known.
+    "if7 (netns 4026532218)" for another one, "if7 (netns ?)" where that is not known (0), and "if7"
+    where the interface is gone. own: this thread's namespace, where that is known.
     """
     if netns and netns == (once(_own) if own is None else own):
         return name_or_number(ifindex)
@@ -33,25 +33,28 @@ def interface_in(ifindex: int, netns: int, own: int | None = None) -> str:
 
 
 def scoped(address: str, ifindex: int, netns: int) -> str:
-    """A link-local address with its link: "fe80::1%eth0"; "fe80::1%?" where that is not known."""
+    """Return a link-local address with its link: "fe80::1%eth0".
+
+    "fe80::1%?" if that is not known.
+    """
     return f"{address}%{interface_in(ifindex, netns) if ifindex else '?'}"
 
 
 def scoped_here(address: str, ifindex: int) -> str:
-    """The same of a socket of this network namespace; any other address as it is."""
+    """Return the same for a socket of this network namespace; any other address as it is."""
     return scoped(address, ifindex, once(_own)) if of_link(address) else address
 
 
 def of_link(address: str) -> bool:
-    """Whether an address means something on one link only: fe80::/10, ff01::/16 and ff02::/16."""
+    """Return whether an address is valid on one link only: fe80::/10, ff01::/16 and ff02::/16."""
     begin = address[:4]
     return begin[:3] in ("fe8", "fe9", "fea", "feb") or begin in ("ff01", "ff02")
 
 
 class Made:
-    """Which of the interfaces that had a number one after the other is there, for `MADE`.
+    """Which of the interfaces that successively had a number exists now, for `MADE`.
 
-    anew: the numbers of those that went since the reading before.
+    anew: the numbers of those that went since the previous reading.
     """
 
     def __init__(self, opening: Opening) -> None:
@@ -64,7 +67,10 @@ class Made:
         return self._gone.get(ifindex, 0)
 
     def asked(self, ask: Callable[[], T]) -> T:
-        """What `ask` gives (`once`) of the interfaces that `of` and `anew` tell of then."""
+        """Return the result of `ask` (`once`).
+
+        `of` and `anew` then describe the same interfaces.
+        """
         found, self.anew = once(ask), set()
         while gone := self._changes.gone():  # meanwhile or before: nobody knows
             self.anew |= gone

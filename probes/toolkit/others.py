@@ -1,9 +1,9 @@
-"""What a map threw out when it was full: rows without a process, and a row of others.
+"""Rows that a full map evicted: rows without a process, and a row of others.
 
-A map of rows (LRU) throws out what was not counted for longest. What such a row had when it was
-last read goes on in one row for all processes that were alike but for their number; what nobody has
-read in time is in one row more, as the sum of all events less what is in rows. So none of these
-counters goes back, and no sum does.
+A map of rows (LRU) evicts the row that was not counted for longest. The counts that such a row had
+when it was last read live on in one row for all processes that differed in their number only;
+events that were evicted before they were read are in one further row, as the sum of all events less
+those in rows. So none of these counters goes back, and no sum does.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from probes.model import OTHERS, Column, Flat, Kind, Opening, Row, Table, Value
 from probes.units import Unit
 
 MAX_GROUPS = 1024
-"""Rows of processes that have gone; what would be in others beside these is among the others."""
+"""Rows of processes that are gone; any beyond are among the others."""
 MAX_STAYING = 4096
-"""Rows that are not in the map any more, where those stay."""
+"""Evicted rows that are kept, for readers whose rows stay."""
 
 Lanes = list[int]
 """A row's counters, one after the other, each bucket of a histogram as well."""
 
 
 class Others:
-    """The rows beside those that are in the map, made anew at each reading.
+    """The rows beside those in the map, made again at each reading.
 
-    `before` is called before the map is read, and `rows` with its entries: what is counted
-    meanwhile is then in no row of others. Without a map `sums` that counts all events
-    (`counters_c`) there are no others. of: its key. by_process: whether rows of processes may
-    become one. stay: rows that are thrown out stay rows, as their reader makes one of several.
+    `before` is called before the map is read, and `rows` with its entries: events counted meanwhile
+    are then in no row of others. Without a map `sums` that counts all events (`counters_c`) there
+    are no others. of: its key. by_process: whether rows of processes may be merged. stay: evicted
+    rows remain rows, as their reader merges several into one.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Others:
         self._keys = table.keys if self._all is not None else 0
         self._places = _shared(table, self._all, self._columns)
         self._single = [n for n, (at, _) in enumerate(self._places) if at in table.fields.values()]
-        """Lanes that are no bucket of a histogram."""
+        "Lanes that are no bucket of a histogram."
         self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
         self._stay = stay
         self._fields = {name: at for name, at in table.fields.items() if isinstance(at, int)}
@@ -70,20 +70,20 @@ class Others:
 
     @property
     def full(self) -> bool:
-        """Whether the map has thrown out anything that was counted."""
+        """Return whether the map has evicted anything that was counted."""
         return bool(self._gone) or any(self._left)
 
     def add(self, key: Flat, field: str) -> None:
-        """Count an event that no program sees, in the row of this key, as one would.
+        """Count an event that no program sees, in the row of this key, as a program would.
 
-        The row may have gone, or never come: then the event is where such are.
+        The row may be gone, or never come: then the event is where such events are.
         """
         lane = [place for place, _ in self._places].index(self._fields[field])
         self._added[key][lane] += 1
         self._added_all[lane] += 1
 
     def rows(self, entries: list[Flat], row: Callable[[Flat], Row]) -> list[Row]:
-        """Return a row for each entry, and those of what is in none of them."""
+        """Return a row for each entry, and the rows of what is in none of them."""
         if self._counted is None or not entries:
             return list(map(row, entries))
         entries = self._completed(entries)
@@ -99,7 +99,7 @@ class Others:
         return made
 
     def _completed(self, entries: list[Flat]) -> list[Flat]:
-        """Return them with what was added: for as long as the row is the one that was there."""
+        """Return the rows with what was added, for as long as a row is the same."""
         if not self._added:
             return entries
         found = {key: e for e in entries if (key := e[: self._keys]) in self._added}
@@ -111,7 +111,7 @@ class Others:
         return [self._with_added(entry) for entry in entries]
 
     def _begins_anew(self, before: Flat, now: Flat) -> bool:
-        """Whether it was thrown out and made again since."""
+        """Return whether the row was evicted and made again since."""
         places = self._places
         return before != now and any(now[places[n][0]] < before[places[n][0]] for n in self._single)
 
@@ -122,7 +122,7 @@ class Others:
         return self._entry(entry, list(map(add, self._lanes(entry), self._added[key])), entry)
 
     def _follow(self, entries: list[Flat]) -> None:
-        """Take over what has gone since the reading before, as far as it was in that."""
+        """Take over what has gone since the previous reading, as far as that had it."""
         before, keys = self._known, self._keys
         self._known = now = {entry[:keys]: entry for entry in entries}
         if self._pid is None and not self._stay:
@@ -189,7 +189,7 @@ def named_others(columns: Iterable[Column], row: Row) -> Row:
 
 
 def row_of_others(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
-    """Return the same of what is known, by column."""
+    """Return a row of others from what is known, by column."""
     columns = list(columns)
     return named_others(columns, tuple(known.get(column.name) for column in columns))
 
@@ -201,7 +201,7 @@ def _identifies(column: Column) -> bool:
 def _shared(
     rows: Table, everything: Table | None, columns: Iterable[Column]
 ) -> list[tuple[int, int]]:
-    """Return where each counter stands in an entry of the rows, and in that of the sum."""
+    """Return the position of each counter in an entry of the rows, and in that of the sum."""
     if everything is None:
         return []
     no_sum = {c.field for c in columns if c.kind in (Kind.KEY, Kind.LEVEL)} | {"key"}

@@ -1,7 +1,7 @@
-"""The C that programs share which look into packets: who it is from, what it is, where to.
+"""The C shared by programs that parse packets: the sender, the protocol, the destination.
 
-`AT_XDP` and `OF_SKB` are the same parser for the two kinds of context. An address is 16 bytes,
-an IPv4 one as ::ffff:a.b.c.d.
+`AT_XDP` and `OF_SKB` are the same parser for the two kinds of context. An address is 16 bytes, an
+IPv4 one as ::ffff:a.b.c.d.
 """
 
 _PARSER = """

@@ -1,4 +1,4 @@
-"""How rungs read: the functions that hooks hand over as `Rung.open`."""
+"""Readers of rungs: the functions that hooks pass as `Rung.open`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel
 _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 Open = Callable[[Opening], Callable[[], Reading]]
 Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
-"""Called once opened; what it gives, once for each reading; what that gives, for each row."""
+"""Called once when opened; its result once for each reading; the result of that for each row."""
 
 
 def by_columns(
     name: str = "rows", under_way: Mapping[str, Callable[[Flat], int]] | None = None
 ) -> Open:
-    """Every entry of one map, a row each: each stored column from the C field it names.
+    """Return an `open` for one map, a row for each entry: each stored column from its C field.
 
     With a row of others, where the C counts `everything`. under_way: as in `logged`.
     """
@@ -51,10 +51,10 @@ def by_columns(
 
 
 class Uncounted:
-    """Events that are in no row, as a map of what is under way was full (`counters_c.UNCOUNTED`).
+    """Events that are in no row, because a map of pending events was full (`counters_c.UNCOUNTED`).
 
-    Where that happens, entries go whose thread ended without an end that was seen. maps: each with
-    how the number of a thread (or process) is made of an entry's key.
+    Where that happens, entries are deleted whose thread ended without an end that was seen. maps:
+    each with the function from an entry's key to the number of the thread (or process).
     """
 
     def __init__(self, opening: Opening, maps: Mapping[str, Callable[[Flat], int]]) -> None:
@@ -63,7 +63,7 @@ class Uncounted:
         self._before = 0
 
     def read(self) -> int:
-        """How many there were so far."""
+        """Return the number of such events so far."""
         found = self._events.row((0,)) if self._events is not None else None
         now = int(found[-1]) if found else 0
         if now > self._before and pid_namespaces.all_seen(pid_namespaces.outermost()):
@@ -81,25 +81,25 @@ def _forget_ended(table: Table, thread: Callable[[Flat], int]) -> None:
 
 
 def take(table: Table, entry: Flat) -> bool:
-    """Delete an entry, unless a program has changed it since it was read; whether it is gone.
+    """Delete an entry, unless a program changed it since it was read; return whether it is gone.
 
-    What a program does with an entry while it is deleted would be lost: it must be one that none
-    has a use for.
+    What a program does with an entry while it is deleted would be lost: delete only entries that no
+    program needs.
     """
     key = entry[: table.keys]
     return table.row(key) == entry and table.delete(key)
 
 
 def thread_of(entry: Flat) -> int:
-    """The thread of an entry whose key is what bpf_get_current_pid_tgid() gives."""
+    """Return the thread of an entry whose key is the value of bpf_get_current_pid_tgid()."""
     return int(entry[0]) & 0xFFFFFFFF
 
 
 def counting_lost(opening: Opening, shown: str, seen: str = "seen") -> Callable[[list[Flat]], int]:
-    """What a map that throws the oldest out has lost: all events less those in its rows.
+    """Return a function that tells what an LRU map has lost: all events less those in its rows.
 
-    shown: the field of `rows` that counts them. seen: an array that counts all of them. Gives the
-    function to call with the rows; it never goes back.
+    shown: the field of `rows` that counts them. seen: an array that counts all of them. Call the
+    function with the rows; its result never goes back.
     """
     place, total = opening.tables["rows"].fields[shown], opening.tables[seen]
     assert isinstance(place, int)
@@ -122,11 +122,11 @@ def logged(
     extra: Extra | None = None,
     under_way: Mapping[str, Callable[[Flat], int]] | None = None,
 ) -> Open:
-    """Every entry of the map `rows`, and a log entry of each in the queue `events`.
+    """Return an `open` for the map `rows`, with a log entry for each event in the queue `events`.
 
     entry: the hook's log row of a queue's entry, by C field. extra: what another map knows of a
-    row, by column. Events that the queue had no room for, so that no log has them, are those in
-    the array `lost`. under_way: maps that are watched for room (`Uncounted`).
+    row, by column. Events that the queue had no room for, so that no log has them, are those in the
+    array `lost`. under_way: maps that are watched for room (`Uncounted`).
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
@@ -153,10 +153,10 @@ def logged(
 
 
 def target_in(opening: Opening, sums: str, *others: str) -> Callable[[], list[Flat]]:
-    """Begin to count the target in maps that all targets share, and end it with the rung.
+    """Count the target in maps that all targets share, until the rung ends.
 
     sums: a map with an entry for each target, by its number: programs count only where there is
-    one. others: maps by such numbers as well. Gives what reads the target's entries of `rows`,
+    one. others: maps by such numbers as well. Return a reader of the target's entries of `rows`,
     whose keys have its number in `ifindex`.
     """
     here, rows, total = opening.ifindex, opening.tables["rows"], opening.tables[sums]
@@ -178,9 +178,9 @@ def target_in(opening: Opening, sums: str, *others: str) -> Callable[[], list[Fl
 
 
 def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "rows") -> Open:
-    """The target's entry of a map that is keyed by interface number, as the only row.
+    """Return an `open` for the target's entry of a map keyed by interface number, as the only row.
 
-    extra: what no map knows, by column; asked for at each reading.
+    extra: values that no map has, by column; called at each reading.
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
@@ -208,7 +208,7 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
 
 
 def _columns(table: Table) -> int:
-    """How many values a row of the table has."""
+    """Return how many values a row of the table has."""
     places = table.fields.values()
     return sum([p.stop - p.start if isinstance(p, slice) else 1 for p in places])
 
@@ -224,9 +224,9 @@ class _Whole:
 
 
 def interface_name(ifindex: int) -> str:
-    """The name an interface has now. Raises Gone, or OSError where it could not be asked.
+    """Return the name an interface has now. Raises Gone, or OSError where it could not be asked.
 
-    Any number will do: one that no interface can have is of one that is not there.
+    Any number is allowed: one that no interface can have belongs to none that exists.
     """
     if not 0 < ifindex <= _MOST_IFINDEX:
         raise Gone(f"no interface can have the number {ifindex}")
@@ -243,12 +243,12 @@ def interface_name(ifindex: int) -> str:
         except OSError as failed:
             if failed.errno != ENODEV:
                 raise
-            raise Gone("the interface is not there any more") from None
+            raise Gone("the interface is gone") from None
     return os.fsdecode(answer[:16].split(b"\0")[0])
 
 
 def name_or_number(ifindex: int) -> str:
-    """The name an interface has now, or if7 where that one is gone."""
+    """Return the name an interface has now, or if7 where it is gone."""
     try:
         return interface_name(ifindex)
     except Gone:
@@ -256,7 +256,10 @@ def name_or_number(ifindex: int) -> str:
 
 
 def is_ethernet(ifindex: int) -> bool:
-    """Whether an interface's packets begin with an Ethernet header, as the loopback's do, too."""
+    """Return whether an interface's packets begin with an Ethernet header.
+
+    The loopback's do as well.
+    """
     request = struct.pack("=16s24x", os.fsencode(interface_name(ifindex)))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
         answer = ioctl(any_socket, _SIOCGIFHWADDR, request)
@@ -264,17 +267,17 @@ def is_ethernet(ifindex: int) -> bool:
 
 
 def filled(columns: Iterable[Column], row: Row, known: Mapping[str, Value]) -> Row:
-    """A row with the columns in `known` set to what is known."""
+    """Return a row with the columns in `known` set to their values."""
     return tuple(known.get(c.name, value) for c, value in zip(columns, row, strict=True))
 
 
 def row_from(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
-    """A row of what is known; None for the rest."""
+    """Return a row of known values; None for the rest."""
     return tuple(known.get(c.name) for c in columns)
 
 
 def row_of(columns: Iterable[Column], table: Table) -> Callable[[Flat], Row]:
-    """The function that makes a stored row of a map's flat row. A column without field is None."""
+    """Return a function from a map's flat row to a stored row. A column without field is None."""
     getters = [_getter(c, table) for c in columns]
     return lambda entry: tuple([get(entry) for get in getters])
 
@@ -298,12 +301,12 @@ def _getter(column: Column, table: Table) -> Callable[[Flat], Any]:
 
 
 def _odd(column: Column, raw: Any) -> Value:
-    """What stands for a value that cannot be decoded."""
+    """Return a substitute for a value that cannot be decoded."""
     if column.unit is not Unit.TEXT:
         return None
     return f"?{raw.hex() if isinstance(raw, bytes) else raw}"
 
 
 def record(table: Table, entry: Flat) -> dict[str, Any]:
-    """A map entry by its C fields' names."""
+    """Return a map entry by its C fields' names."""
     return {name: entry[place] for name, place in table.fields.items()}

@@ -1,7 +1,7 @@
-"""Results of calls that no process sees: the kernel begins the call again, or a signal ends it.
+"""Results of calls that no process sees: the kernel restarts the call, or a signal ends it.
 
-From include/linux/errno.h. 515 (ENOIOCTLCMD) stands among them and is none: it is an error, which
-becomes ENOTTY on its way to the process.
+From include/linux/errno.h. 515 (ENOIOCTLCMD) lies between them and is not one: it is an error,
+which becomes ENOTTY on its way to the process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ NAMES = {
     514: "ERESTARTNOHAND",
     516: "ERESTART_RESTARTBLOCK",
 }
-"""By number. Not ERESTART for the last: that is an errno of its own (85)."""
+"""Names by number. The last is not ERESTART: that is an errno of its own (85)."""
 
 RESTARTS = (
     "".join(f"#define {name} {number}\n" for number, name in NAMES.items())

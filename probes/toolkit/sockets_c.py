@@ -1,14 +1,14 @@
-"""The C that sources about sockets share: who is at both ends, as a program of each kind sees it.
+"""The C shared by sources about sockets: both ends, as a program of each kind sees them.
 
-An address is 16 bytes, an IPv4 one as ::ffff:a.b.c.d, so that every end has one form, and 8 for
-the link of one that is link-local: interface and network namespace, 0 where that is not known
-(`decode.address`). What is written to must be zero before. Ports are in the host's order.
+An address is 16 bytes, an IPv4 one as ::ffff:a.b.c.d, so that every end has one form, and 8 for the
+link of a link-local one: interface and network namespace, 0 where that is not known
+(`decode.address`). The destination must be zero before it is written. Ports are in host order.
 """
 
 from __future__ import annotations
 
 OF_SOCK_TYPES = ("sock", "sock_common", "tcp_sock", "udp6_sock", "net")
-"""The kernel types that a program at sockets or cgroups reads of one, or by `OF_SOCK`."""
+"""Kernel types that a program at sockets or cgroups reads of a socket, or through `OF_SOCK`."""
 
 MAPPED = """
 static inline void mapped(u8 *to, u32 v4) {
@@ -119,7 +119,10 @@ OF_SOCK_ADDR_TYPES = (*OF_SOCK_TYPES, "task_struct", "pt_regs")
 
 
 def _ends(context: str) -> str:
-    """struct bpf_sock_ops and struct sk_msg_md have the same fields for this."""
+    """Return the C for both ends.
+
+    Struct bpf_sock_ops and struct sk_msg_md have the same fields here.
+    """
     words = "".join(
         f"        {side}[{i}] = READ(ctx->{side}_ip6[{i}]);\n"
         for side in ("local", "remote")

@@ -18,7 +18,7 @@ BPF_TABLE("stacktrace", int, struct bpf_stacktrace, stacks, 16384);
 """
 """The map that `by_stack` reads. It takes 16 MB."""
 KERNEL = "_[k]"
-"""Behind each function of the kernel, as in what flame graphs are usually made of."""
+"""Suffix of kernel functions, as in most input of flame graphs."""
 _OURS = (
     "0x", "bpf_prog_", "bpf_trace_run", "bpf_get_stackid", "__bpf_trace_", "__traceiter_",
     "trace_call_bpf", "perf_trace_", "bpf_overflow_handler", "__perf_event_overflow",
@@ -29,7 +29,7 @@ _LOST = -errno.EEXIST
 
 
 class Stacks:
-    """The texts of stacks; a stack is looked up once, while its process lives.
+    """Texts of stacks; a stack is looked up once, while its process lives.
 
     table: the stack map. A failed look-up has a negative errno for an id.
     """
@@ -41,7 +41,7 @@ class Stacks:
         self._size = 0
 
     def text(self, kernel: int, user: int, pid: int) -> str:
-        """Kernel and user stack as one, the user's first as it called the kernel's."""
+        """Return kernel and user stack as one, the user's first as it called the kernel's."""
         key = (kernel, user, pid)
         known = self._texts.get(key)
         if known is None:
@@ -63,7 +63,10 @@ class Stacks:
         return ";".join(name.replace(";", ":") for name in names) or "[no stack]"
 
     def _addresses(self, id: int) -> list[int]:
-        """Outermost first. Callers' are those behind the call, so one less is in it."""
+        """Return addresses, outermost first.
+
+        Callers' are those after the call, so one is subtracted.
+        """
         entry = self._table.row((id,)) if id >= 0 else None
         found: list[int] = []
         for address in (entry or ())[1:]:
@@ -74,7 +77,7 @@ class Stacks:
 
 
 def _once(names: list[str]) -> list[str]:
-    """What has no name is there once, however many calls deep."""
+    """Return the names, with a run of the same unnamed entry as one, however many calls deep."""
     return [n for i, n in enumerate(names) if not (n.startswith("[") and names[i - 1 : i] == [n])]
 
 
@@ -83,7 +86,7 @@ def _plain(name: str) -> str:
 
 
 def _without_us(names: list[str]) -> list[str]:
-    """Without what runs our program, which is innermost: its code has no name, or bpf's."""
+    """Return the names without our program, which is innermost: its code has no name, or bpf's."""
     end = len(names)
     while end and names[end - 1].startswith(_OURS):
         end -= 1
@@ -93,10 +96,10 @@ def _without_us(names: list[str]) -> list[str]:
 def by_stack(
     name: str = "rows", under_way: Mapping[str, Callable[[Flat], int]] | None = None
 ) -> Callable[[Opening], Callable[[], Reading]]:
-    """Every entry of a map whose key has `kernel`, `user` and `pid`: its stack in `stack`.
+    """Return an `open` for a map whose key has `kernel`, `user` and `pid`: the stack is in `stack`.
 
-    Stacks that differ only in places within functions are one row. The array `lost`, where the
-    rung has one, holds how many events had no room. under_way: as in `readers.logged`.
+    Stacks that differ only in places within functions are one row. The array `lost`, where the rung
+    has one, holds how many events had no room. under_way: as in `readers.logged`.
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
@@ -129,7 +132,7 @@ def by_stack(
 
 
 def merged(rows: Iterable[Row], keys: Sequence[int], summed: Sequence[int]) -> list[Row]:
-    """Rows with the same key as one: what adds up is added."""
+    """Return rows with the same key as one; counters and histograms are added."""
     found: dict[tuple[Value, ...], list[Value]] = {}
     for row in rows:
         key = tuple([row[i] for i in keys])

@@ -1,10 +1,11 @@
-"""What hooks that count system calls share: the C that times them, and the rungs that run it.
+"""Shared parts of hooks that count system calls: the C that times calls, and the rungs that run it.
 
 A call is counted when it has returned to its process; exit and exit_group, which never do, when
-they begin. Its time is known if it began while we watched, so neither what was under way before
-nor what seccomp refuses (which never begins) has one. A child's return from fork is no call.
+they begin. Its time is known if it began while we watched, so there is none for calls that were
+under way before, nor for those that seccomp refuses (which never begin). A child's return from fork
+is no call.
 
-What a signal interrupts has not returned: the kernel begins it again, and it is still the same
+A call that a signal interrupts has not returned: the kernel restarts it, and it is still the same
 call, unless a handler is called that makes it end with EINTR (`signal_deliver` tells).
 """
 
@@ -21,9 +22,9 @@ from probes.toolkit.readers import Open
 from probes.toolkit.restarts import RESTARTS
 
 SLOTS = 513
-"""Numbers that are told apart, and one for those beyond; the highest in use is below 480."""
+"""Call numbers kept apart, and one for those beyond; the highest in use is below 480."""
 OTHER = SLOTS - 1
-"""The number that stands for all that no table has, of any kind."""
+"""The number for all calls that no table has, of any kind."""
 TYPES = ("pt_regs", "task_struct", "thread_info", "k_sigaction")
 _TASK_BTF = "BPF_FUNC_get_current_task_btf"
 
@@ -199,10 +200,10 @@ int finish(u64 *ctx) { return ended(); }
 
 
 def compat(*, typed: bool) -> str:
-    """Return C for is_compat(): whether the call under way is of the table of 32-bit programs.
+    """Return C for is_compat(): whether the current call is of the table of 32-bit programs.
 
-    typed: for programs with BTF, which read the task directly where the kernel lets them
-    (Linux 5.11); elsewhere it is read by a helper.
+    typed: for programs with BTF, which read the task directly where the kernel lets them (Linux
+    5.11); elsewhere it is read by a helper.
     """
     field, test = _COMPAT_FIELD.get(platform.machine(), ("", ""))
     if not field:
@@ -223,7 +224,7 @@ def _helper(name: str) -> int | None:
 
 
 def number_field() -> str:
-    """Return the field of struct pt_regs that has the number of the call under way."""
+    """Return the field of struct pt_regs that holds the number of the current call."""
     return _NUMBER_FIELD.get(platform.machine(), "orig_ax")
 
 
@@ -259,7 +260,7 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
 
 
 def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tuple[Rung, ...]:
-    """Return the ways to see every system call, cheapest first. made: the source for one."""
+    """Return the rungs that see every system call, cheapest first. made: the source for one."""
     kinds = (
         ("btf-tracepoint", "Linux 5.5, BTF", "typed", BtfTracepoint, BtfTracepoint, BtfTracepoint),
         ("raw-tracepoint", "Linux 4.17", "raw", RawTracepoint, RawTracepoint, RawTracepoint),

@@ -1,4 +1,4 @@
-"""What a passive rung counts by itself: as a map that throws out what was not counted longest."""
+"""Counts that a passive rung keeps itself, like a map that evicts the least recently counted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ K = TypeVar("K")
 
 
 class Tallies(Generic[K]):
-    """Counts by key and column. Of more than `most` keys those that were not counted for longest
-    are together `others`, so that no sum goes back."""
+    """Counts by key and column.
+
+    Beyond `most` keys, those that were not counted for longest are merged as `others`, so that no
+    sum goes back.
+    """
 
     def __init__(self, most: int = 8192) -> None:
         self._most = most
@@ -22,7 +25,7 @@ class Tallies(Generic[K]):
         self.others: Counter[str] = Counter()
 
     def add(self, key: K, counts: Mapping[str, int]) -> None:
-        """Count so much more."""
+        """Add to the counts of a key."""
         row = self._rows.pop(key, None)
         self._rows[key] = row = Counter() if row is None else row
         row.update(counts)
@@ -41,6 +44,6 @@ class Tallies(Generic[K]):
         row: Callable[[K, Counter[str]], Row],
         told: Callable[[Counter[str]], Mapping[str, Value]] = dict,
     ) -> list[Row]:
-        """Return a row for each key, and one of others. told: what of counts is in a row."""
+        """Return a row for each key, and one of others. told: the counts that a row shows."""
         found = [row(key, counts) for key, counts in self._rows.items()]
         return found + [row_of_others(columns, told(self.others))] * bool(self.others)

@@ -1,4 +1,4 @@
-"""What several hooks ask of the kernel in one reading is asked once."""
+"""One question to the kernel for several hooks in one reading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _reading = threading.local()
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """What this thread asks by `once` until the `with` ends, is asked for the first time only."""
+    """Let `once` ask each question one time only in this thread, until the `with` ends."""
     _reading.answers = {}
     try:
         yield
@@ -23,15 +23,15 @@ def reading() -> Iterator[None]:
 
 
 def shared() -> bool:
-    """Whether this thread is in a `reading`."""
+    """Return whether this thread is in a `reading`."""
     return hasattr(_reading, "answers")
 
 
 def once(ask: Callable[[], T]) -> T:
-    """What `ask` gives: in a `reading` as old as that is at most, else what is there now.
+    """Return the result of `ask`: in a `reading` at most as old as that, else a fresh one.
 
-    Whoever asks in the same reading gets the same object, so nobody may change it. What `ask`
-    raises is not kept.
+    All callers in the same reading get the same object, so none may change it. An exception of
+    `ask` is not kept.
     """
     if not shared():
         return ask()

@@ -1,8 +1,8 @@
-"""What code in a process is called: places in its memory to functions of the files behind them.
+"""Symbols of code in processes: addresses in memory to functions of the files mapped there.
 
-A process is looked at while it lives; what its stacks mean cannot be told afterwards. Its files
-are those that it sees itself, so a container's are found as well. Root, or the same user. Whoever
-runs it may have made them so that they cost, or never come: each is tried once.
+A process is read while it lives; its stacks cannot be resolved afterwards. Its files are looked up
+as it sees them, so a container's are found as well. Needs root, or the same user. The process's
+owner may have made the files expensive or endless to read: each is tried once.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from probes.errors import ProbeError
 from probes.kernel import elf, patience
 
 _MOST_PROCESSES, _MOST_FILES = 256, 1024
-"""Whose maps are kept; each has some kilobytes. And files, of which little is kept."""
+"""Processes whose maps are kept (some kilobytes each), and files (little is kept of them)."""
 MOST_MAPS, MOST_BYTES, SECONDS = 1 << 14, 1 << 25, 2.0
-"""Parts of one process's memory that hold code, bytes of its list, and time to read it."""
+"""Mappings of one process that hold code, bytes of its list, and seconds to read it."""
 
 MOST_LOST, HURRIED = 10.0, 0.2
-"""Seconds that slow files may take in all, and then each: stacks are read between two readings."""
+"""Seconds for all slow files together, and then for each: stacks are read between two readings."""
 
 
 class Mapping(NamedTuple):
-    """A part of a process's memory. offset: where it is in the file `path`, "" for no file's.
+    """A part of a process's memory.
 
-    file: device and inode.
+    offset: its position in the file `path`, "" without a file. file: device and inode.
     """
 
     start: int
@@ -41,16 +41,16 @@ class Mapping(NamedTuple):
 
 
 class UserSymbols:
-    """Names of places in processes. Their maps are read once each, and again for what is new."""
+    """Names of addresses in processes. Maps are read once each, and again for new addresses."""
 
     def __init__(self) -> None:
         self._maps: OrderedDict[int, tuple[Mapping, ...]] = OrderedDict()
         self._lost = 0.0
-        """Seconds that files took which are not where files usually are."""
+        "Seconds spent on slow files so far."
         self._files: OrderedDict[tuple[str, tuple[bytes, bytes]], elf.Elf | None] = OrderedDict()
 
     def name(self, pid: int, address: int) -> str:
-        """A function, or the file's name in brackets where it names none there."""
+        """Return a function, or the file's name in brackets if it names none there."""
         place = self._place(pid, address)
         if place is None:
             return "[unknown]" if self._maps.get(pid) else "[process gone]"
@@ -62,7 +62,7 @@ class UserSymbols:
         return function or f"[{name}]"
 
     def _file(self, pid: int, place: Mapping) -> elf.Elf | None:
-        """A file that is mapped is the same for as long as it is."""
+        """Return the symbols of a file; a mapped file stays the same while it is mapped."""
         key = (place.path, place.file)
         if key not in self._files:
             begin = monotonic()
@@ -98,7 +98,10 @@ def _read(pid: int, place: Mapping, seconds: float) -> elf.Elf | None:
 
 
 def maps(pid: int) -> tuple[Mapping, ...]:
-    """The parts of a process's memory that may hold code; empty where it cannot be seen."""
+    """Return the parts of a process's memory that may hold code.
+
+    Empty where that is not visible.
+    """
     try:
         return patience.within(SECONDS, partial(_executable, pid))
     except OSError:

@@ -1,8 +1,8 @@
-"""The C that says who is at work: the process, by one pid and one name wherever it is shown.
+"""The C that identifies the current process, by one pid and one name wherever it is shown.
 
-The pid is the one that this process's /proc has for it: inside a PID namespace that of the
-namespace, and 0 for who has none there. The name is the group leader's, as in /proc/PID/comm, also
-where a thread with a name of its own (io_uring's workers have) is at work.
+The pid is the one in this process's /proc: inside a PID namespace that of the namespace, and 0 for
+a process that has none there. The name is the group leader's, as in /proc/PID/comm, also for a
+thread with a name of its own (io_uring's workers have one).
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def ways(folder: Path) -> list[Way]:
         Way("O_PATH", partial(_call, "open", path, os.O_PATH)),
         Way("a folder, to write", partial(_call, "open", b"/", os.O_WRONLY, error=isdir), **both),
         Way("restarted", partial(_restarted, fifo), 1),
-        Way("by handle", partial(_by_handle, folder, root), unseen="by a handle"),
+        Way("by handle", partial(_by_handle, folder, root), unseen="by handle"),
         Way("io_uring", partial(_by_uring, lambda r: r.openat(path)), unseen="io_uring"),
         Way("io_uring, openat2", partial(_by_uring, lambda r: r.openat2(path)), unseen="io_uring"),
         Way(
