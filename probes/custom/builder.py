@@ -1,11 +1,11 @@
-"""A hook of the user's own: what is written (`spec`) as a `Hook`, with its ladder and columns.
+"""A user's own hook: from what is written (`spec`) to a `Hook`, with its ladder and columns.
 
     kernel function      fentry -> kprobe-multi -> kprobe
     tracepoint           BTF -> raw -> tracefs; with fields: tracefs, whose record has them
     program or library   uprobe
 
 None has a passive rung: nothing else counts these. What this kernel or file does not have is
-refused here already, with the names that are spelled alike.
+refused here already, with names that are spelled alike.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from probes.units import did_you_mean
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _ORDER = 200
-"""Behind all that is there by itself."""
+"""Position on the screen, after all hooks of the catalogue."""
 
 
 @cache
 def hook(text: str) -> Hook:
-    """The hook that is written there. Its name is the text in its one form (`spec.Spec`).
+    """Return the hook of a spec. Its name is the text in its canonical form (`spec.Spec`).
 
     Raises Gone where there is no such function, tracepoint, field, file or cgroup, Unsupported
-    where it cannot be had, and SpecError where what is written cannot be meant.
+    where it is not available here, and SpecError where the text is not a valid spec.
     """
     wanted = spec.parse(text)
     fields = _fields(wanted)
@@ -71,10 +71,10 @@ def hook(text: str) -> Hook:
 
 
 def recalled(text: str) -> Hook | None:
-    """The hook that a recording or another host has; None where it is no such text.
+    """Return the hook that a recording or another host has; None where the text is not a spec.
 
-    Nothing of this kernel, nor of its files, is asked: they are another's, and what names them may
-    be anybody's. Which fields of a tracepoint are numbers is seen by their values (`compat`).
+    Neither this kernel nor its files are asked: the spec is about another host, and its names are
+    untrusted. Which fields of a tracepoint are numbers is inferred from their values (`compat`).
     """
     try:
         wanted = spec.parse(text)
@@ -99,7 +99,7 @@ def _answers(wanted: Spec) -> str:
 
 
 def _known(wanted: Spec) -> None:
-    """Raises Gone for what is known not to be there; where nobody tells, the ladder will."""
+    """Raise Gone for what certainly does not exist; where that is not known, the ladder will."""
     if wanted.kind in FUNCTIONS:
         if kallsyms.copies(wanted.place) == ():
             near = did_you_mean(wanted.place, kallsyms.functions())
@@ -115,12 +115,12 @@ def _known(wanted: Spec) -> None:
 
 
 def _file(wanted: Spec) -> str:
-    """The file as this process sees it: a condition on one process means that process's."""
+    """Return the file as seen from here: a condition on one process means that process's file."""
     if wanted.pid is None:
         return wanted.place
     root = Path("/proc", str(wanted.pid), "root")
     if not root.exists():
-        raise Gone(f"there is no process {wanted.pid}, or it may not be looked at")
+        raise Gone(f"there is no process {wanted.pid}, or you may not read it")
     return f"{root}{wanted.place}"
 
 
@@ -135,31 +135,32 @@ def _cgroup(path: str) -> int:
 
 
 def _changed(groups: dict[str, int], began: dict[int, int | None]) -> str:
-    """What a condition names is a number: what comes later under the same name has another.
+    """Return why a condition's target is not what the programs were made for; "" if it still is.
 
-    It is what the next program is made for. began: when each process did, None: it was not there.
-    A pid is that of this process's own /proc, as in the program (`who_c`).
+    A condition holds a number: a later process or cgroup of the same name has another. began: when
+    each process began, None: it did not exist. A pid is the one in this process's own /proc, as in
+    the program (`who_c`).
     """
     said = [s for pid, then in began.items() if (s := _gone(pid, procfs.started(pid), then))]
     for path, id in groups.items():
         try:
             if _cgroup(path) != id:
-                said.append(f"{path} is another cgroup by now: detach it and attach it again")
+                said.append(f"{path} is another cgroup now: detach and attach again")
         except (Gone, Unsupported):
-            said.append(f"there is no cgroup {path} any more")
+            said.append(f"the cgroup {path} has gone")
     return "; ".join(said)
 
 
 def _gone(pid: int, now: int | None, began: int | None) -> str:
     if now is None:
-        return f"there is no process {pid} any more"
+        return f"the process {pid} has gone"
     if began is None or now == began:
         return ""
-    return f"{pid} is another process by now: detach it and attach it again"
+    return f"{pid} is another process now: detach and attach again"
 
 
 def _fields(wanted: Spec) -> Mapping[str, Field]:
-    """The record's fields that are named. Raises Gone or Unsupported."""
+    """Return the record's fields that the spec names. Raises Gone or Unsupported."""
     named = (*wanted.fields, *(c.name for c in wanted.where if c.name not in spec.OF_TASK))
     if not named:
         return {}
@@ -167,7 +168,7 @@ def _fields(wanted: Spec) -> Mapping[str, Field]:
     if not known:
         _known(wanted)
         raise Unsupported(
-            "the fields of a tracepoint stand in tracefs, which cannot be read here",
+            "a tracepoint's fields are listed in tracefs, which cannot be read here",
             remedy="As root: mount -t tracefs tracefs /sys/kernel/tracing.",
         )
     for name in named:
@@ -176,7 +177,7 @@ def _fields(wanted: Spec) -> Mapping[str, Field]:
             raise Gone(f"{wanted.point} has no field {name}{near}")
         if not known[name].number and not (known[name].text and name in wanted.fields):
             kind = "number or text" if name in wanted.fields else "number"
-            raise Unsupported(f"the field {name} of {wanted.point} is no {kind}")
+            raise Unsupported(f"the field {name} of {wanted.point} is not a {kind}")
     return {name: known[name] for name in named}
 
 
@@ -192,7 +193,7 @@ def _ladder(wanted: Spec, written: Callable[..., str], open: Open) -> tuple[Rung
 
 
 def _since(wanted: Spec, minor: int) -> str:
-    """Linux 4.`minor`, or 4.18, which tells programs what cgroup they run in."""
+    """Return Linux 4.`minor`, or 4.18, where programs can ask for their task's cgroup."""
     by_cgroup = "cgroup" in wanted.by or any(c.name == "cgroup" for c in wanted.where)
     return f"Linux 4.{max(minor, 18) if by_cgroup else minor}"
 
@@ -237,19 +238,25 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
 
 
 def _typed(wanted: Spec) -> Reading:
-    """At a function's exit its result stands behind its arguments. Raises Unsupported."""
+    """Return the function's types; at its exit the result follows the arguments.
+
+    Raises Unsupported.
+    """
     if not wanted.reads_result:
         return Reading()
     prototype = btf.prototype(wanted.place)
     if prototype is None:
-        raise Unsupported(f"this kernel has no type information on the function {wanted.place}")
+        raise Unsupported(f"this kernel has no type information for the function {wanted.place}")
     if not prototype.returns:
         raise Unsupported(f"{wanted.place} returns nothing")
     return Reading(result=f"ctx[{prototype.words}]")
 
 
 def _programs(points: list[Point]) -> tuple[Program, ...]:
-    """What ends is there before what begins: nothing is begun that nobody would end."""
+    """Return the programs.
+
+    An end is attached before its beginning, so that every call that begins ends.
+    """
     return tuple(map(Program, ("hit", "enter"), points))
 
 

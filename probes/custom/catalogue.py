@@ -1,5 +1,7 @@
-"""The catalogue of one run: our hooks, those of the user's files, and the user's own as they are
-asked for."""
+"""The catalogue of one run.
+
+Our hooks, those of the user's files, and specs as they are asked for.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from probes.units import printable
 
 
 class Catalogue(Mapping[str, Hook]):
-    """Every hook by name, in the order of the screen; one more when `find` makes it.
+    """Every hook by name, in the order of the screen; `find` adds hooks of specs.
 
     complaints: a sentence for each of the user's files that could not be loaded.
     """
@@ -34,9 +36,9 @@ class Catalogue(Mapping[str, Hook]):
         return len(self._hooks)
 
     def find(self, name: str) -> Hook:
-        """The hook of that name; one of the user's own is made, and is there from then on.
+        """Return the hook of that name; a spec's hook is made, and kept from then on.
 
-        Raises ProbeError where there is none: Gone, or what `builder.hook` says.
+        Raises ProbeError where there is none: Gone, or the errors of `builder.hook`.
         """
         known = self._hooks.get(name)
         if known is not None:

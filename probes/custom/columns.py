@@ -1,4 +1,4 @@
-"""The columns of a hook of the user's own: what it tells apart, and what it counts."""
+"""The columns of a user's own hook: its keys and its counters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ UNKNOWN = Field("", "", 0, 8, True, False, False)
 
 
 def columns(wanted: Spec, fields: Mapping[str, Field]) -> tuple[Column, ...]:
-    """Keys first, but for a stack. fields: those of the tracepoint's record that are told apart."""
+    """Return the columns, keys first but for a stack.
+
+    Fields: the keys among the record's fields.
+    """
     made = (*_keys(wanted, fields), *_counted(wanted))
     # A stack may be as wide as it likes: nothing stands behind it.
     return tuple(sorted(made, key=lambda column: column.name == "stack"))
@@ -31,7 +34,11 @@ _COMM = Column(
     help="the process's name at that moment",
 )  # fmt: skip
 _STACK = Column(
-    "stack", "Stack", kind=Kind.KEY, width=40, help="callers, outermost first; _[k]: of the kernel"
+    "stack",
+    "Stack",
+    kind=Kind.KEY,
+    width=40,
+    help=("callers, outermost first; _[k] marks kernel functions"),
 )
 
 
@@ -55,10 +62,10 @@ def _key(name: str, wanted: Spec) -> tuple[Column, ...]:
         case "cgroup":
             of: Callable[[Any], str] = cgroups.Paths().of
             how = Column("cgroup", "Cgroup", kind=Kind.KEY, field="cgroup", decode=of, width=24,
-                         help="of the process, below the mount of cgroup v2")  # fmt: skip
+                         help="path of the process's cgroup below the mount")  # fmt: skip
             return (how,)
         case "cpu":
-            return (Column("cpu", "CPU", Unit.NUMBER, Kind.KEY, "cpu", width=4, help="its number"),)
+            return (Column("cpu", "CPU", Unit.NUMBER, Kind.KEY, "cpu", width=4, help="CPU number"),)
         case "stack":
             return _PID, _STACK
         case "ret":
@@ -68,7 +75,7 @@ def _key(name: str, wanted: Spec) -> tuple[Column, ...]:
         case _:
             point = wanted.point
             return (Column("point", "Point", kind=Kind.KEY, field="all", decode=lambda _: point,
-                           width=24, help="where it is counted"),)  # fmt: skip
+                           width=24, help="where the events are counted"),)  # fmt: skip
 
 
 def _result(value: Any) -> str:
@@ -97,7 +104,10 @@ def _field_column(title: str, i: int, field: Field, wanted: Spec) -> Column:
 
 
 def _device(value: Any) -> str:
-    """As the kernel keeps it: 12 bits of major number, 20 of minor."""
+    """Return major:minor of a device as the kernel keeps it.
+
+    12 bits of major number, 20 of minor.
+    """
     return f"{value >> 20}:{value & (1 << 20) - 1}"
 
 
@@ -110,21 +120,23 @@ def _named(names: Mapping[int, str], value: Any) -> str:
 
 
 def _counted(wanted: Spec) -> tuple[Column, ...]:
-    what = "calls that returned" if wanted.of_return else "times it was passed"
+    what = "calls that returned" if wanted.of_return else "times the point was hit"
     made = [Column("events", "Events", Unit.COUNT, Kind.COUNTER, "events", help=what)]
     if wanted.ret:
         made += [
             Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed",
-                   help="that returned an errno (-1 to -4095)"),
+                   help="calls that returned an errno (-1 to -4095)"),
             Column("returned", "Returned", Unit.COUNT, Kind.COUNTER, "returned",
-                   help="sum of what the others returned, pointers left out"),
+                   help="sum of the other returned values, pointers excluded"),
             Column("plain", "Plain", Unit.COUNT, Kind.COUNTER, "plain", hidden=True,
-                   help="that returned a number from 0 to 2**40"),
+                   help="calls that returned a number from 0 to 2**40"),
             Column("mean_ret", "Mean ret", Unit.COUNT, Kind.DERIVED,
-                   derive=mean("returned", "plain"), help="mean of what these returned, last 10 s"),
+                   derive=mean("returned", "plain"), help=(
+                       "mean of these returned values, last 10 s"
+                   )),
         ]  # fmt: skip
     if wanted.latency:
-        help = "those whose time is known"
+        help = "calls whose duration is known"
         made.append(Column("timed", "Timed", Unit.COUNT, Kind.COUNTER, "timed", hidden=True,
                            help=help))  # fmt: skip
         made += latency("timed", "time from call to return")

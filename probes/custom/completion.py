@@ -1,4 +1,4 @@
-"""What a hook of the user's own that is being written could go on with, on this kernel."""
+"""Completion of a hook's spec while it is typed, as far as this kernel has such names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from probes.kernel import btf, elf, kallsyms, patience, tracefs
 from probes.units import printable
 
 MOST = 6
-"""Possibilities that are named."""
+"""Possibilities that are listed."""
 MOST_FILES, SECONDS = 10_000, 1.0
-"""Of a folder that are looked at; and how long a key may wait for somebody's file system."""
+"""Files of a folder that are read; and seconds that a key may wait for a file system."""
 
 
 def complete(text: str) -> tuple[str, str]:
-    """The text as far as there is only one way to go on, and what could follow, in words."""
+    """Return the text, extended as far as it is unambiguous, and what could follow, in words."""
     kind, colon, rest = text.partition(":")
     if not colon:
         return _grown("", text, [f"{k}:" for k in spec.KINDS])
@@ -29,7 +29,7 @@ def complete(text: str) -> tuple[str, str]:
     if kind == "tracepoint" and not tracefs.events():
         return (
             text,
-            "tracepoints stand in tracefs, which cannot be read here; rawtracepoint: can be",
+            "tracepoints are listed in tracefs, which cannot be read here; use rawtracepoint:",
         )
     return _grown(f"{kind}:", rest, _places(kind, rest))
 
@@ -67,7 +67,7 @@ def _functions(path: str) -> Iterable[str]:
 
 
 def _files(typed: str) -> Iterable[str]:
-    """Folders end with /, files with the : that a function follows."""
+    """Return folders, with / at the end, and files, with the : that a function follows."""
     folder = typed if typed.endswith("/") else os.path.dirname(typed) or "/"  # noqa: PTH120
     try:
         return patience.within(SECONDS, partial(_listed, folder))

@@ -1,9 +1,9 @@
 """A user's own hook files: `hooks/*.py` in the configuration directory, each with a HOOK as ours.
 
-What is in them runs with all that this process may do. So a file is loaded only where it and
-every folder on the way belong to this process's user or to root, and nobody else may write them:
-not a user's files in a process that sudo started, unless they are root's. A broken file costs
-nothing but itself: neither when it is loaded nor when its hook is attached and read.
+Their code runs with all rights of this process. So a file is loaded only where it and every folder
+on the way belong to this process's user or to root, and nobody else may write them: not a user's
+files in a process that sudo started, unless they are root's. A broken file costs nothing but
+itself: neither when it is loaded nor when its hook is attached and read.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class _Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """hooks: of the files that could be loaded. complaints: a sentence for each that could not."""
+    """Hooks of the files that were loaded; in `complaints`, a sentence for each that was not."""
 
     hooks: tuple[Hook, ...] = ()
     complaints: tuple[str, ...] = ()
 
 
 def folder() -> Path | None:
-    """Where they are, whether there are any or not; None for a user without a home."""
+    """Return the folder of hook files, whether it exists or not; None for a user without a home."""
     config = os.environ.get("XDG_CONFIG_HOME", "")
     try:
         base = Path(config) if config.startswith("/") else Path.home() / ".config"
@@ -53,7 +53,7 @@ def folder() -> Path | None:
 
 @cache
 def load(place: Path | None, taken: frozenset[str]) -> Loaded:
-    """The hooks of all files there. taken: names that are ours. Never raises."""
+    """Return the hooks of all files there. taken: names that are ours. Never raises."""
     try:
         if place is None or not place.is_dir():
             return Loaded()
@@ -70,7 +70,7 @@ def load(place: Path | None, taken: frozenset[str]) -> Loaded:
         try:
             hook = _loaded(file)
             if hook.name in taken or hook.name in hooks:
-                raise _Refused(f"there is a hook {hook.name} already")
+                raise _Refused(f"a hook {hook.name} exists already")
             hooks[hook.name] = hook
         except (_Refused, OSError) as refused:
             complaints.append(f"hook file not loaded: {printable(f'{file}: {refused}')}")
@@ -81,7 +81,7 @@ def load(place: Path | None, taken: frozenset[str]) -> Loaded:
 
 
 def _trust(path: Path) -> None:
-    """Raises _Refused where somebody else may change what is at a resolved path."""
+    """Raise _Refused where somebody else may change what is at a resolved path."""
     for place in (path, *path.parents):
         _trusted(place, place.lstat())
 
@@ -93,7 +93,7 @@ def _trusted(place: Path, about: os.stat_result) -> None:
     # In a sticky folder (/tmp) everybody may make files, but not touch others'.
     sticky = stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_ISVTX
     if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
-        raise _Refused(f"others may write {place}: chmod go-w {place}")
+        raise _Refused(f"others may write to {place}: run chmod go-w {place}")
 
 
 def _user(uid: int) -> str:
@@ -106,7 +106,7 @@ def _user(uid: int) -> str:
 
 
 def _loaded(file: Path) -> Hook:
-    """Raises _Refused with what is wrong with it."""
+    """Return the hooks of a file. Raises _Refused with what is wrong with it."""
     path = file.resolve()
     _trust(path)
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -114,7 +114,7 @@ def _loaded(file: Path) -> Hook:
         about = os.fstat(fd)  # of what is read, whatever has its name by now
         _trusted(path, about)
         if not stat.S_ISREG(about.st_mode) or about.st_size > _MOST_BYTES:
-            raise _Refused("it is no file of a hook")
+            raise _Refused("it is not a regular file, or it is too large")
         text = opened.read()
     names: dict[str, Any] = {"__name__": f"ebpftop_hook_{path.stem}", "__file__": str(path)}
     try:
@@ -133,7 +133,7 @@ def _words(broken: BaseException) -> str:
 
 
 def _checked(hook: object) -> Hook:
-    """The hook, where all that others rely on is of the right type. Raises _Refused."""
+    """Return the hook, if all that others rely on is of the right type. Raises _Refused."""
     if not isinstance(hook, Hook):
         raise _Refused("it has no HOOK = Hook(...)")
     for wrong in _wrong(hook):
@@ -143,20 +143,20 @@ def _checked(hook: object) -> Hook:
 
 def _wrong(hook: Hook) -> Iterator[str]:
     if not (isinstance(hook.name, str) and re.fullmatch(r"[a-z]+(-[a-z]+)*", hook.name)):
-        yield "the hook's name is lower-case words with - between them"
+        yield "the hook's name must be lower-case words joined by -"
     yield from _mistyped("HOOK", hook, {"title": str, "answers": str, "columns": tuple,
                          "ladder": tuple, "log": tuple, "target": TargetKind, "reach": Reach,
                          "order": int, "on_demand": bool})  # fmt: skip
     for column in (*hook.columns, *hook.log):
         if not isinstance(column, Column):
-            yield "columns and log hold Column(...) only"
+            yield "columns and log may hold Column(...) only"
         types = {"name": str, "title": str, "unit": Unit, "kind": Kind, "field": str | None}
         yield from _mistyped("a column", column, {**types, "width": int, "help": str})
     if not hook.ladder or not any(c.kind is Kind.KEY for c in hook.columns):
-        yield "a hook has at least one rung, and one column of Kind.KEY"
+        yield "a hook needs at least one rung, and one column of Kind.KEY"
     for rung in hook.ladder:
         if not isinstance(rung, Rung):
-            yield "a ladder holds Rung(...) only"
+            yield "a ladder may hold Rung(...) only"
         yield from _mistyped("a rung", rung, {"name": str, "least": str, "programs": tuple,
                              "types": tuple})  # fmt: skip
         if not callable(rung.open) or not (isinstance(rung.source, str) or callable(rung.source)):
@@ -164,7 +164,7 @@ def _wrong(hook: Hook) -> Iterator[str]:
         for program in rung.programs:
             right = isinstance(program, Program) and isinstance(program.function, str)
             if not right or not isinstance(program.point, Point):
-                yield f"programs of the rung {rung.name} are Program(function, point)"
+                yield f"programs of the rung {rung.name} must be Program(function, point)"
 
 
 def _mistyped(what: str, value: object, types: Mapping[str, Any]) -> Iterator[str]:
@@ -179,7 +179,10 @@ def _mistyped(what: str, value: object, types: Mapping[str, Any]) -> Iterator[st
 
 
 def _guarded(hook: Hook, file: str) -> Hook:
-    """The same hook; whatever its functions raise is a refusal of its rung, or no value."""
+    """Return the same hook.
+
+    Any exception of its functions becomes a refusal of its rung, or no value.
+    """
     return replace(
         hook,
         columns=tuple(_guarded_column(c) for c in hook.columns),
@@ -217,8 +220,11 @@ def _guarded_rung(rung: Rung, file: str) -> Rung:
 
 
 def _whole(hook: Hook, reading: Reading) -> Reading:
-    """The same, made here, where it may fail: rows of as many values as there are columns, each
-    of its column's type, on which all that comes after relies."""
+    """Return the same reading, checked here, where it may fail.
+
+    Rows have as many values as there are columns, each of its column's type: later code relies on
+    it.
+    """
     return Reading(
         _rows(reading.rows, hook.stored),
         int(reading.lost),
@@ -235,7 +241,7 @@ def _rows(given: Iterable[Row], wanted: Sequence[Column]) -> list[Row]:
             raise ValueError(f"a row has {len(row)} values for {len(wanted)} columns")
         for column, right, value in zip(wanted, types, row, strict=True):
             if type(value) not in right:
-                raise TypeError(f"the column {column.name} has a {type(value).__name__} in it")
+                raise TypeError(f"the column {column.name} holds a {type(value).__name__}")
         hash(row)  # TypeError for a list in a histogram
     return rows
 

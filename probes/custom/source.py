@@ -1,7 +1,7 @@
-"""The C of a hook of the user's own. Nothing that a person wrote is in it but numbers.
+"""The C of a user's own hook. Of the user's text it holds nothing but numbers.
 
-A row is kept for each key, made of what the spec tells apart; every part of a key is 8 bytes or a
-multiple of it, so that no gap between two has anything in it that was not written.
+A row is kept for each key, made of the keys that the spec asks for; every part of a key is 8 bytes
+or a multiple of it, so that there are no unwritten gaps between them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from probes.toolkit.stacks import MAP
 from probes.toolkit.who_c import WHO
 
 TEXT = 32
-"""Bytes of a field that is text; the last is zero."""
+"""Bytes of a text field; the last is zero."""
 DEEPEST = 8
-"""Calls of one thread in one another that are timed; further ones are counted only."""
+"""Nested calls of one thread that are timed; deeper ones are only counted."""
 
 _TASK = {
     "pid": "this_pid()",
@@ -116,12 +116,12 @@ static inline __attribute__((always_inline)) u64 ended(void) {{
 """
 
 UNDER_WAY = {"under_way": lambda entry: int(entry[1]) & 0xFFFFFFFF}
-"""Where the number of a thread stands among calls that are timed (`readers.Uncounted`)."""
+"""The thread's number in the key of a timed call (`readers.Uncounted`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a kind of program gets at what it is told.
+    """How a kind of program reads its arguments.
 
     context: its argument's type. result: the returned value, as C.
     """
@@ -139,7 +139,7 @@ def source(
     fields: Mapping[str, Field] | None = None,
     cgroups: Mapping[str, int] | None = None,
 ) -> str:
-    """The module: `hit` counts, and `enter` begins what `hit` ends, where calls are timed.
+    """Return the module: `hit` counts, and `enter` begins what `hit` ends, where calls are timed.
 
     fields: those of the tracepoint's record. cgroups: ids of those in conditions, by path.
     """
@@ -212,7 +212,7 @@ def _tables(spec: Spec, fields: Mapping[str, Field]) -> str:
 
 
 def _number(field: Field) -> str:
-    """A number in the record; offset and size are the kernel's own words."""
+    """Return C that reads a number in the record; offset and size are as the kernel gives them."""
     return f"*({'s' if field.signed else 'u'}{field.size * 8} *)((char *)ctx + {field.offset})"
 
 
@@ -245,13 +245,13 @@ def _condition(c: Condition, fields: Mapping[str, Field], cgroups: Mapping[str, 
 
 
 def _literal(value: int) -> str:
-    """As a signed number of 64 bits; the least has no literal of its own."""
+    """Return a signed number of 64 bits as C; the lowest has no literal of its own."""
     value = value - (1 << 64) if value >= 1 << 63 else value
     return f"(s64){value & (1 << 64) - 1:#x}ULL"
 
 
 def _same_name(comm: str) -> str:
-    """Whether the task has this name: its 16 bytes as two numbers."""
+    """Return C that tells whether the task has this name: its 16 bytes as two numbers."""
     raw = comm.encode().ljust(16, b"\0")
     first, second = (int.from_bytes(half, sys.byteorder) for half in (raw[:8], raw[8:]))
     return (

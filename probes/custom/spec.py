@@ -1,4 +1,4 @@
-"""A hook of the user's own, as it is written: `kprobe:vfs_read,by=comm,latency`.
+"""A user's own hook, as it is written: `kprobe:vfs_read,by=comm,latency`.
 
     KIND:PLACE[,OPTION]...
 
@@ -7,14 +7,14 @@
     rawtracepoint:NAME                       the same without fields
     uprobe:PATH:SYMBOL[+OFFSET] uretprobe:   a function of a program or library
 
-    by=pid|comm|cgroup|cpu|stack|ret|none    what is told apart; several with +, pid if not said
+    by=pid|comm|cgroup|cpu|stack|ret|none    keys of the rows; several with +, pid by default
     latency                                  time from call to return
     ret                                      returned values: failures, mean
     unsafe                                   return probes also where exceptions are thrown
     where=pid==123                           pid, uid, cpu, comm, cgroup, a tracepoint's field
-    fields=dev,rwbs                          fields of a tracepoint to tell apart
+    fields=dev,rwbs                          fields of a tracepoint as further keys
 
-Here is what is written, and nothing of what this kernel has: that is `builder`.
+This module holds the text only, and nothing of what this kernel has: that is `builder`.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ RUNGS = {
     "tracepoint": (*_OF_TRACEPOINT, "tracepoint"),
     "rawtracepoint": _OF_TRACEPOINT,
 }
-"""The names of the rungs that such a hook may have, best first."""
+"""Names of the rungs that such a hook may have, best first."""
 
 
 class SpecError(ValueError):
-    """What is written cannot be meant; one sentence."""
+    """An invalid spec; one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A hook of the user's own. Its text is the hook's name; two ways to write it have one text.
+    """A user's own hook. Its text is the hook's name; two ways to write it have one text.
 
-    place: a function, a tracepoint's name, or a path. category: a tracepoint's. symbol, offset:
-    where in the file at `place`.
+    place: a function, a tracepoint's name, or a path. category: a tracepoint's. symbol, offset: the
+    place within the file at `place`.
     """
 
     kind: str
@@ -87,7 +87,7 @@ class Spec:
 
     @property
     def point(self) -> str:
-        """Where it is, as written."""
+        """The attach point, as written."""
         offset = f"+0x{self.offset:x}" if self.offset else ""
         parts = (self.kind, self.category, self.place, self.symbol + offset)
         return ":".join(filter(None, parts))
@@ -103,7 +103,7 @@ class Spec:
 
     @property
     def pid(self) -> int | None:
-        """The one process that it is for, where it says so."""
+        """The only process that it is for, if the spec names one."""
         return next(
             (
                 c.value
@@ -123,20 +123,23 @@ class Spec:
 
 
 def is_spec(text: str) -> bool:
-    """Whether it is written like one, right or wrong: no hook of the catalogue has a colon."""
+    """Return whether it is written like a spec, right or wrong.
+
+    No hook of the catalogue has a colon.
+    """
     return ":" in text.partition("@")[0]
 
 
 def parse(text: str) -> Spec:
-    """Reads one. Raises SpecError with a sentence that says what to write."""
+    """Return the spec of a text. Raises SpecError with a sentence that says what to write."""
     if not text.isprintable():
-        raise SpecError("a hook is written in printable characters")
+        raise SpecError("a spec must consist of printable characters")
     point, *options = text.split(",")
     kind, colon, rest = point.partition(":")
     if not colon or kind not in KINDS:
         raise SpecError(
-            f"{kind!r} is no kind of hook: write {', '.join(KINDS[:-1])} or {KINDS[-1]}, "
-            "such as kprobe:vfs_read"
+            f"{kind!r} is not a kind of hook: write {', '.join(KINDS[:-1])} or {KINDS[-1]}, such "
+            "as kprobe:vfs_read"
         )
     where = _place(kind, rest)
     return _checked(Spec(kind=kind, **where, **_options(kind, options)))  # type: ignore[arg-type]
@@ -145,11 +148,11 @@ def parse(text: str) -> Spec:
 def _place(kind: str, rest: str) -> dict[str, object]:
     if kind in FUNCTIONS:
         if not _FUNCTION.fullmatch(rest):
-            raise SpecError(f"{kind}: takes the name of a kernel function, such as {kind}:vfs_read")
+            raise SpecError(f"{kind}: needs the name of a kernel function, such as {kind}:vfs_read")
         return {"place": rest}
     if kind == "rawtracepoint":
         if not _NAME.fullmatch(rest):
-            raise SpecError("rawtracepoint: takes a tracepoint's name: rawtracepoint:sched_switch")
+            raise SpecError("rawtracepoint: needs a tracepoint's name: rawtracepoint:sched_switch")
         return {"place": rest}
     if kind == "tracepoint":
         category, _, name = rest.partition(":")
@@ -160,16 +163,17 @@ def _place(kind: str, rest: str) -> dict[str, object]:
     symbol, plus, offset = symbol.partition("+")
     if not path.startswith("/") or not _SYMBOL.fullmatch(symbol):
         raise SpecError(
-            f"write {kind}:/PATH:SYMBOL with the whole path, such as {kind}:/usr/bin/bash:readline"
+            f"write {kind}:/PATH:SYMBOL with the absolute path, such as "
+            f"{kind}:/usr/bin/bash:readline"
         )
     try:
         number = int(offset, 0) if plus else 0
     except ValueError:
         number = -1
     if number < 0:
-        raise SpecError(f"{offset!r} is no offset: write it as +16 or +0x10")
+        raise SpecError(f"{offset!r} is not an offset: write it as +16 or +0x10")
     if number and kind == "uretprobe":
-        raise SpecError("a return has no offset: leave it out, or write uprobe")
+        raise SpecError("a return probe has no offset: leave it out, or write uprobe")
     return {"place": path, "symbol": symbol, "offset": number}
 
 
@@ -192,7 +196,7 @@ def _options(kind: str, words: list[str]) -> dict[str, object]:
             where.append(_condition(kind, value))
         else:
             raise SpecError(
-                f"{word!r} is no option: there are by=, latency, ret, unsafe, where= and fields="
+                f"{word!r} is not an option: use by=, latency, ret, unsafe, where= or fields="
             )
     return {"by": by, **flags, "where": tuple(where), "fields": tuple(dict.fromkeys(fields))}
 
@@ -202,57 +206,57 @@ def _by(value: str) -> tuple[str, ...]:
     if wrong := [name for name in asked if name not in BY]:
         raise SpecError(f"by={wrong[0]} is not known: write {', '.join(BY[:-1])} or {BY[-1]}")
     if "none" in asked and len(asked) > 1:
-        raise SpecError("by=none stands alone: it tells nothing apart")
+        raise SpecError("by=none cannot be combined with other keys")
     return asked
 
 
 def _field(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise SpecError(f"{name!r} is no field's name: write fields=dev,rwbs")
+        raise SpecError(f"{name!r} is not a field name: write fields=dev,rwbs")
     return name
 
 
 def _condition(kind: str, text: str) -> Condition:
     parts = _CONDITION.fullmatch(text)
     if parts is None:
-        raise SpecError(f"{text!r} is no condition: write where=pid==123 or where=comm==nginx")
+        raise SpecError(f"{text!r} is not a condition: write where=pid==123 or where=comm==nginx")
     name, operator, value = parts.groups()
     if name not in OF_TASK and kind != "tracepoint":
-        raise SpecError(f"where= knows {', '.join(OF_TASK)}; fields are those of tracepoint: only")
+        raise SpecError(f"where= takes {', '.join(OF_TASK)}; only tracepoint: has fields")
     if name in _TEXTS:
         if operator not in ("==", "!="):
-            raise SpecError(f"{name} can be compared by == and != only")
+            raise SpecError(f"{name} can be compared with == and != only")
         return Condition(name, operator, _text(name, value))
     try:
         number = int(value, 0)
     except ValueError:
         raise SpecError(f"{name} is compared with a number, not with {value!r}") from None
     if not -(2**63) <= number < 2**64:
-        raise SpecError(f"{value} is no number of 64 bits")
+        raise SpecError(f"{value} is not a 64-bit number")
     return Condition(name, operator, number)
 
 
 def _text(name: str, value: str) -> str:
     if name == "comm" and not 0 < len(value.encode()) <= 15:
-        raise SpecError("a process's name has 1 to 15 bytes: the kernel keeps no more of it")
+        raise SpecError("a process's name has 1 to 15 bytes: the kernel keeps no more")
     if name == "cgroup" and not value.startswith("/"):
-        raise SpecError("a cgroup is written as its path below the mount: /system.slice/x.service")
+        raise SpecError("write a cgroup as its path below the mount: /system.slice/x.service")
     return value
 
 
 def _checked(spec: Spec) -> Spec:
-    """Raises SpecError where options do not go together."""
+    """Return the spec. Raises SpecError where options do not go together."""
     calls = spec.kind in FUNCTIONS | USER
     if not calls and (spec.latency or spec.reads_result):
-        raise SpecError("a tracepoint has no return: latency and ret are for functions")
+        raise SpecError("a tracepoint has no return: latency and ret are for functions only")
     if spec.unsafe and not (spec.kind in USER and spec.of_return):
-        raise SpecError("unsafe is for the returns of a program's functions: leave it out")
+        raise SpecError("unsafe is for return probes on programs and libraries only: leave it out")
     if spec.offset and spec.of_return:
-        raise SpecError("latency and ret are those of a whole function: leave the offset out")
+        raise SpecError("latency and ret need a whole function: leave the offset out")
     if spec.fields and spec.kind != "tracepoint":
-        raise SpecError("fields= are those of a tracepoint's record: write tracepoint:")
+        raise SpecError("fields= needs a tracepoint with a record: write tracepoint:")
     if len(spec.fields) > MOST_FIELDS:
-        raise SpecError(f"at most {MOST_FIELDS} fields can be told apart at once")
+        raise SpecError(f"at most {MOST_FIELDS} fields can be used at once")
     if spec.latency and any(c.name == "cpu" for c in spec.where):
-        raise SpecError("a call may end on another CPU than it began on: no where=cpu with latency")
+        raise SpecError("where=cpu cannot be used with latency: a call may end on another CPU")
     return spec

@@ -167,7 +167,7 @@ HOOK = Hook(
             field="comm",
             decode=lambda raw: comm(raw) or DASH,
             width=16,
-            help="its name",
+            help="the process's name",
         ),
         _count("tx_packets", "TX packets", Unit.PACKETS, "sent"),
         _count("tx_bytes", "TX bytes", Unit.BYTES, "size of these packets, IP header included"),

@@ -114,7 +114,10 @@ HOOK = Hook(
             "host", "Host", kind=Kind.KEY, field="host", decode=_host, width=32,
             help="name that was looked up; its first 63 bytes",
         ),
-        Column("lookups", "Look-ups", Unit.COUNT, Kind.COUNTER, "lookups", help="that returned"),
+        Column(
+            "lookups", "Look-ups", Unit.COUNT, Kind.COUNTER, "lookups",
+            help="look-ups that returned",
+        ),
         Column(
             "failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed",
             help="look-ups without an answer",

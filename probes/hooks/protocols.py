@@ -205,7 +205,14 @@ HOOK = Hook(
             "bytes",
             help="size of these packets; an estimate where only a part was examined",
         ),
-        Column("looked_at", "Looked at", Unit.PACKETS, Kind.COUNTER, "looked_at", help="of them"),
+        Column(
+            "looked_at",
+            "Looked at",
+            Unit.PACKETS,
+            Kind.COUNTER,
+            "looked_at",
+            help="packets examined",
+        ),
         Column("factor", "1 of", Unit.COUNT, help="one of this many packets is examined now"),
     ),
     ladder=(

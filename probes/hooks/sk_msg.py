@@ -132,7 +132,7 @@ HOOK = Hook(
         _port("lport", "LPort", "its port"),
         _address("raddr", "Remote", "the receiver's address"),
         _port("rport", "RPort", "its port"),
-        Column("messages", "Messages", Unit.COUNT, Kind.COUNTER, "messages", help="handed over"),
+        Column("messages", "Messages", Unit.COUNT, Kind.COUNTER, "messages", help="messages sent"),
         Column(
             "bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="payload of these messages"
         ),

@@ -196,7 +196,9 @@ HOOK = Hook(
             width=6,
             help="destination port; none: a protocol without ports, or a later fragment",
         ),
-        Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="received"),
+        Column(
+            "packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="packets received"
+        ),
         Column(
             "bytes",
             "Bytes",

@@ -37,7 +37,9 @@ int DIRECTION(struct __sk_buff *skb) {
 }
 """
 _COLUMNS = (
-    Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="its number"),
+    Column(
+        "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="interface number"
+    ),
     Column("interface", "Interface", width=15, help="the interface's name"),
     Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="seen at TC"),
     Column(

@@ -250,7 +250,8 @@ HOOK = Hook(
             "handshakes that failed, for any reason"
         )),
         Column(
-            "completed", "Completed", Unit.COUNT, Kind.COUNTER, "completed", help="that succeeded"
+            "completed", "Completed", Unit.COUNT, Kind.COUNTER, "completed",
+            help="handshakes that succeeded",
         ),
         *latency("completed", "time to complete, from the first call"),
     ),

@@ -78,7 +78,7 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     def read() -> Reading:
         link = route.link(opening.ifindex)
         if link is None:
-            raise Gone("the interface is gone")
+            raise Gone("the interface has gone")
         id = link.xdp_programs[0][1] if link.xdp_programs else None
         known: dict[str, Value] = {
             "ifindex": link.ifindex,
@@ -100,7 +100,9 @@ HOOK = Hook(
     title="XDP",
     answers="How many packets and bytes XDP passes, drops, sends back or redirects.",
     columns=(
-        Column("ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="its number"),
+        Column(
+            "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="interface number"
+        ),
         Column("interface", "Interface", width=15, help="the interface's name"),
         Column("program", "Program", width=16, help="the XDP program that is counted"),
         Column("program_id", "Id", Unit.NUMBER, width=6, help="its id, as bpftool shows it"),

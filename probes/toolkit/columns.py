@@ -57,9 +57,7 @@ def program() -> tuple[Column, ...]:
 def cgroup() -> tuple[Column, ...]:
     """Return the columns of a cgroup: its id (the C field `cgroup`) and its path."""
     return (
-        Column(
-            "cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="the cgroup's"
-        ),
+        Column("cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="cgroup id"),
         Column("cgroup", "Cgroup", width=30, help="path below the mount of cgroup v2"),
     )
 

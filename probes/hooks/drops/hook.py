@@ -73,7 +73,7 @@ HOOK = Hook(
             width=28,
             help="kernel symbol+offset, or nstat's counter",
         ),
-        Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="dropped"),
+        Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="packets dropped"),
         Column(
             "protocol",
             "Protocol",
@@ -119,7 +119,7 @@ HOOK = Hook(
             label=False,
             help="process that holds the socket, if there is only one",
         ),
-        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="its id"),
+        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="id of that process"),
         Column(
             "counts",
             "Counts",

@@ -66,9 +66,15 @@ HOOK = Hook(
     columns=(
         Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that is checked"),
         Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16, help="its name"
+            "comm",
+            "Command",
+            kind=Kind.KEY,
+            field="comm",
+            decode=comm,
+            width=16,
+            help="the process's name",
         ),
-        Column("uid", "Uid", Unit.NUMBER, Kind.KEY, "uid", width=6, help="its user"),
+        Column("uid", "Uid", Unit.NUMBER, Kind.KEY, "uid", width=6, help="the process's user"),
         Column(
             "check",
             "Check",
@@ -86,7 +92,7 @@ HOOK = Hook(
             width=18,
             help="object of the check: capability, command, mode, family",
         ),
-        Column("checks", "Checks", Unit.COUNT, Kind.COUNTER, help="how often"),
+        Column("checks", "Checks", Unit.COUNT, Kind.COUNTER, help="number of checks"),
         Column("denied", "Denied", Unit.COUNT, Kind.COUNTER, help="checks that returned an error"),
     ),
     ladder=(
@@ -142,9 +148,9 @@ HOOK = Hook(
     log=(
         Column("pid", "Pid", Unit.NUMBER, width=7, help="process that was denied"),
         Column("comm", "Command", width=16, help="the process's name at that moment"),
-        Column("uid", "Uid", Unit.NUMBER, width=6, help="its user"),
+        Column("uid", "Uid", Unit.NUMBER, width=6, help="the process's user"),
         Column("check", "Check", width=10, help="check that was denied"),
-        Column("what", "What", width=18, help="asked for"),
+        Column("what", "What", width=18, help="object of the check"),
         Column("error", "Error", width=10, help="errno that the process got"),
     ),
 )

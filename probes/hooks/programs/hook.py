@@ -207,8 +207,12 @@ HOOK = Hook(
             hidden=True,
             help="time spent in the program while watched",
         ),
-        Column("watched_runs", "Seen", Unit.COUNT, Kind.COUNTER, hidden=True, help="runs, watched"),
-        Column("watched_ns", "Watched", Unit.NS, Kind.COUNTER, hidden=True, help="since when"),
+        Column(
+            "watched_runs", "Seen", Unit.COUNT, Kind.COUNTER, hidden=True, help="runs while watched"
+        ),
+        Column(
+            "watched_ns", "Watched", Unit.NS, Kind.COUNTER, hidden=True, help="time watched so far"
+        ),
         Column(
             "ns_per_run",
             "ns/run",

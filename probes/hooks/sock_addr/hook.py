@@ -61,7 +61,13 @@ HOOK = Hook(
             help="process that makes the call",
         ),
         Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16, help="its name"
+            "comm",
+            "Command",
+            kind=Kind.KEY,
+            field="comm",
+            decode=comm,
+            width=16,
+            help="the process's name",
         ),
         Column(
             "operation",
@@ -108,7 +114,7 @@ HOOK = Hook(
             width=5,
             help="0: any, for bind; all, for recvmsg and getpeername",
         ),
-        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "value", help="how often"),
+        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "value", help="number of calls"),
     ),
     ladder=(
         _at_cgroup("cgroup-link", "Linux 5.10", CgroupLink),

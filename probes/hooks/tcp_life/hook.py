@@ -46,10 +46,22 @@ HOOK = Hook(
     ),
     columns=(
         Column(
-            "caller", "Caller", Unit.NUMBER, Kind.KEY, "caller", hidden=True, help="who connects"
+            "caller",
+            "Caller",
+            Unit.NUMBER,
+            Kind.KEY,
+            "caller",
+            hidden=True,
+            help="process that connects",
         ),
         Column(
-            "name", "Name", kind=Kind.KEY, field="name", decode=comm, hidden=True, help="its name"
+            "name",
+            "Name",
+            kind=Kind.KEY,
+            field="name",
+            decode=comm,
+            hidden=True,
+            help="that process's name",
         ),
         Column(
             "side",
@@ -76,7 +88,7 @@ HOOK = Hook(
             width=7,
             help="out: process that connects; in: process that closed last, or listens",
         ),
-        Column("comm", "Command", width=16, help="its name"),
+        Column("comm", "Command", width=16, help="the process's name"),
         _count("established", "Estab", "connections that were established"),
         _count("closed", "Closed", "connections that have ended"),
         Column("open", "Open", Unit.COUNT, help="connections that have not ended"),
@@ -166,8 +178,8 @@ HOOK = Hook(
         Column("raddr", "Remote", width=22, help="remote address"),
         Column("rport", "RPort", Unit.NUMBER, width=5, help="remote port"),
         Column("ns", "Lived", Unit.NS, help="from establishment to end"),
-        Column("tx", "Sent", Unit.BYTES, help="payload"),
-        Column("rx", "Received", Unit.BYTES, help="payload"),
+        Column("tx", "Sent", Unit.BYTES, help="payload sent"),
+        Column("rx", "Received", Unit.BYTES, help="payload received"),
         Column("retransmits", "Retrans", Unit.COUNT, help="segments retransmitted"),
         Column("srtt_us", "SRTT", Unit.US, help="smoothed round trip at the end"),
         Column("end", "End", width=7, help="closed, or aborted by a reset or an error"),

@@ -245,7 +245,15 @@ HOOK = Hook(
     title="RTT",
     answers="Which TCP connections have a bad round trip or retransmit, and whose they are.",
     columns=(
-        Column("cookie", "Cookie", Unit.NUMBER, Kind.KEY, "key", hidden=True, help="the socket's"),
+        Column(
+            "cookie",
+            "Cookie",
+            Unit.NUMBER,
+            Kind.KEY,
+            "key",
+            hidden=True,
+            help="the socket's cookie",
+        ),
         Column(
             "laddr",
             "Local",
@@ -271,7 +279,7 @@ HOOK = Hook(
             "rport", "RPort", Unit.NUMBER, field="rport", width=5, label=False, help="remote port"
         ),
         Column("comm", "Command", width=16, label=True, help="the process that holds the socket"),
-        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="its id"),
+        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="id of that process"),
         Column("srtt_us", "SRTT", Unit.US, field="srtt_us", help="smoothed round trip"),
         Column(
             "min_us",

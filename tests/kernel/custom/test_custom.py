@@ -337,7 +337,7 @@ def test_the_command_takes_specs_like_hooks() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (("--hook", "kprobe:"), 2, "kprobe: takes the name"),
+        (("--hook", "kprobe:"), 2, "kprobe: needs the name"),
         (("--hook", "kprobe:vfs_raed"), 1, "spelled alike"),
         (("--hook", "kprobe:vfs_read", "--rung", "kprobe:vfs_read=tcx"), 2, "has no rung 'tcx'"),
     ],
@@ -430,7 +430,7 @@ def test_a_process_of_a_pid_namespace_is_looked_for_there() -> None:
     """Its number is another process's outside, whose /proc lies below the one that is mounted."""
     command = ("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", _CHILD_ENDS)
     said = subprocess.run((*command, LIBC), capture_output=True, text=True, check=True).stdout
-    assert said == "\nthere is no process PID any more\n"
+    assert said == "\nthe process PID has gone\n"
 
 
 def test_what_a_condition_names_may_go_and_that_is_said(
@@ -441,7 +441,7 @@ def test_what_a_condition_names_may_go_and_that_is_said(
         of_process = attached(f"uprobe:{LIBC}:getpgid,where=pid=={child.pid}", "uprobe")
         assert of_process.read().status.note == ""
         child.kill()
-    assert of_process.read().status.note == f"there is no process {child.pid} any more"
+    assert of_process.read().status.note == f"the process {child.pid} has gone"
     top = cgroups.root()
     if top is None:
         pytest.skip("cgroup v2 is not mounted here")
@@ -451,10 +451,10 @@ def test_what_a_condition_names_may_go_and_that_is_said(
         within = attached(f"uprobe:{LIBC}:getpgid,where=cgroup==/{folder.name}", "uprobe")
         assert within.read().status.note == ""
         folder.rmdir()
-        assert within.read().status.note == f"there is no cgroup /{folder.name} any more"
+        assert within.read().status.note == f"the cgroup /{folder.name} has gone"
         folder.mkdir()
         assert (
-            "is another cgroup by now: detach it and attach it again" in within.read().status.note
+            "is another cgroup now: detach and attach again" in within.read().status.note
         )
         within.detach()
         within.climb(asked=True)

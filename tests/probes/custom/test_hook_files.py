@@ -124,7 +124,7 @@ def test_a_link_is_judged_by_what_it_leads_to(folder: Path, tmp_path: Path) -> N
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("import nothing.like.it", "ModuleNotFoundError"),
         (GOOD.replace('"mine"', '"My Hook"'), "lower-case words"),
-        (GOOD.replace('"mine"', '"syscalls"'), "a hook syscalls already"),
+        (GOOD.replace('"mine"', '"syscalls"'), "a hook syscalls exists already"),
         (GOOD.replace('title="Mine"', "title=3"), "title of HOOK is int, not str"),
         (GOOD.replace("kind=Kind.KEY, ", ""), "one column of Kind.KEY"),
         (GOOD.replace("Unit.COUNT, Kind.COUNTER", '"count", Kind.COUNTER'), "unit of a column"),
@@ -151,7 +151,7 @@ def test_two_files_with_one_name_are_one_hook(folder: Path) -> None:
     _put(folder, GOOD, "b.py")
     loaded = _load(folder)
     assert len(loaded.hooks) == 1
-    assert "b.py: there is a hook mine already" in loaded.complaints[0]
+    assert "b.py: a hook mine exists already" in loaded.complaints[0]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_two_files_with_one_name_are_one_hook(folder: Path) -> None:
     [
         ("READ = None\n", "TypeError"),
         ("READ = lambda: Reading([('a',)])\n", "1 values for 2 columns"),
-        ("READ = lambda: Reading([(['a'], 1)])\n", "has a list in it"),
+        ("READ = lambda: Reading([(['a'], 1)])\n", "holds a list"),
         ("def READ():\n    raise KeyError('x')\n", "KeyError: 'x'"),
         ("READ = lambda: 3\n", "AttributeError"),
     ],
