@@ -1,4 +1,4 @@
-"""Pure: samples in, answers out; the same for the screen, JSON, export and recordings.
+"""Pure analysis: samples in, answers out; the same for the screen, JSON, export and recordings.
 
-Imports `model` and what stands before it; never the kernel side.
+Imports `model` and the packages below it; never the kernel side.
 """

@@ -1,8 +1,8 @@
-"""What a drop means: one class and one sentence for each reason, and for places that tell more.
+"""Classes of drops: one class and one sentence for each reason, and for places that tell more.
 
-`lost` is harm and refusal: what somebody waited for. What was received and has done its work is
-ordinary. Pure data and one function: a class follows from reason and place, so it is not stored,
-and recordings of any age have it.
+`lost` is harm and refusal: packets that somebody waited for. Packets that were received and have
+served their purpose are ordinary. Pure data and one function: a class follows from reason and
+place, so it is not stored, and recordings of any age have it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from probes.units import DASH
 
 
 class DropClass(StrEnum):
-    """What it means that a packet was freed."""
+    """The meaning of a freed packet."""
 
     HARM = "harm"
-    """It was meant to arrive, and did not. So is everything that nobody knows."""
+    """Meant to arrive, and did not. The default where nothing is known."""
     REFUSAL = "refusal"
-    """It was turned away on purpose: by a rule, a program, or because nobody listens."""
+    """Turned away on purpose: by a rule, a program, or for lack of a listener."""
     ORDINARY = "ordinary"
-    """It has done its work, or there was none to do: nobody waits for it."""
+    """Served its purpose, or had none: nobody waits for it."""
 
 
 class Meaning(NamedTuple):
-    """A class, and why in one sentence."""
+    """A class, and the reason in one sentence."""
 
     drop_class: DropClass
     sentence: str
@@ -44,10 +44,10 @@ REASONS: Mapping[str, Meaning] = {
         {
             "NOT_SPECIFIED": "The kernel gives no reason; the place may tell more.",
             "SOCKET_RCVBUFF": "The receive buffer of the socket was full.",
-            "SOCKET_BACKLOG": "Too much waited for a socket that was in use.",
-            "PROTO_MEM": "The memory that all sockets of the protocol may use was spent.",
-            "NOMEM": "There was no memory.",
-            "PFMEMALLOC": "Memory was so short that only packets that free some were taken.",
+            "SOCKET_BACKLOG": "Too many packets waited for a socket that was in use.",
+            "PROTO_MEM": "The memory limit of all sockets of this protocol was reached.",
+            "NOMEM": "The kernel was out of memory.",
+            "PFMEMALLOC": "Memory was so short that only packets that free memory were accepted.",
             "PKT_TOO_SMALL": "The packet is shorter than its headers say.",
             "PKT_TOO_BIG": "The packet is larger than the MTU or the receiver allows.",
             "HDR_TRUNC": "A header could not be read from the packet.",
@@ -64,54 +64,56 @@ REASONS: Mapping[str, Meaning] = {
             "IPV6_NDISC_BAD_CODE": "Neighbour discovery has an invalid ICMPv6 code.",
             "IPV6_NDISC_BAD_OPTIONS": "Neighbour discovery has malformed options.",
             "IP_INADDRERRORS": "The destination host cannot be reached.",
-            "IP_INNOROUTES": "There is no route for a packet that came in.",
-            "IP_OUTNOROUTES": "There is no route for a packet that goes out.",
+            "IP_INNOROUTES": "There is no route for an incoming packet.",
+            "IP_OUTNOROUTES": "There is no route for an outgoing packet.",
             "NEIGH_CREATEFAIL": "No entry could be made for the next hop.",
             "NEIGH_FAILED": "The next hop does not answer.",
             "NEIGH_QUEUEFULL": "Too many packets waited for the next hop's link address.",
-            "NEIGH_DEAD": "The entry of the next hop was being removed.",
+            "NEIGH_DEAD": "The next hop's entry was being removed.",
             "NEIGH_HH_FILLFAIL": "The link header could not be written.",
             "FRAG_REASM_TIMEOUT": "The other fragments did not come in time.",
             "FRAG_TOO_FAR": "The fragments of this sender are too far out of order.",
             "TCP_FLAGS": "The TCP flags make no sense here.",
-            "TCP_ABORT_ON_DATA": "Data came for a connection that its process had closed.",
-            "TCP_ZEROWINDOW": "Data came although the receive window was closed.",
-            "TCP_OVERWINDOW": "Data came from beyond the receive window.",
+            "TCP_ABORT_ON_DATA": "Data arrived for a connection that its process had closed.",
+            "TCP_ZEROWINDOW": "Data arrived although the receive window was closed.",
+            "TCP_OVERWINDOW": "Data beyond the receive window arrived.",
             "TCP_RFC7323_PAWS": "The timestamp is older than the last one of this connection.",
-            "TCP_RFC7323_TW_PAWS": "A new connection's timestamp is older than the former one's.",
+            "TCP_RFC7323_TW_PAWS": (
+                "A new connection's timestamp is older than that of the previous one."
+            ),
             "TCP_RFC7323_TSECR": "The echoed timestamp was never sent.",
             "TCP_INVALID_SEQUENCE": "The sequence number is outside the window.",
-            "TCP_INVALID_END_SEQUENCE": "The segment reaches beyond the window.",
-            "TCP_INVALID_ACK_SEQUENCE": "It acknowledges what this connection has not sent.",
+            "TCP_INVALID_END_SEQUENCE": "The segment extends beyond the window.",
+            "TCP_INVALID_ACK_SEQUENCE": "It acknowledges data that this connection never sent.",
             "TCP_ACK_UNSENT_DATA": "It acknowledges data that were not sent yet.",
-            "TCP_INVALID_SYN": "A SYN came in the middle of a connection.",
-            "TCP_FASTOPEN": "A connection in TCP Fast Open could not take the segment.",
+            "TCP_INVALID_SYN": "A SYN arrived in the middle of a connection.",
+            "TCP_FASTOPEN": "A TCP Fast Open connection could not accept the segment.",
             "TCP_LISTEN_OVERFLOW": "The queue of connections to be accepted was full.",
-            "TCP_OFO_QUEUE_PRUNE": "Out-of-order data were thrown away for want of buffer.",
-            "QDISC_DROP": "The queueing discipline could not take the packet.",
+            "TCP_OFO_QUEUE_PRUNE": "Out-of-order data were discarded for lack of buffer.",
+            "QDISC_DROP": "The queueing discipline could not accept the packet.",
             "QDISC_OVERLIMIT": "The queue was full.",
             "QDISC_CONGESTED": "The queue dropped it early, to signal congestion.",
-            "CAKE_FLOOD": "CAKE's protection against floods dropped it.",
+            "CAKE_FLOOD": "CAKE's flood protection dropped it.",
             "FQ_BAND_LIMIT": "The band of the fq queue was full.",
-            "FQ_HORIZON_LIMIT": "The packet was to be sent too far in the future.",
-            "FQ_FLOW_LIMIT": "The flow's part of the fq queue was full.",
+            "FQ_HORIZON_LIMIT": "Its send time is too far in the future.",
+            "FQ_FLOW_LIMIT": "The flow's share of the fq queue was full.",
             "DUALPI2_STEP_DROP": "DualPI2 dropped it, to signal congestion.",
             "CPU_BACKLOG": "The CPU's backlog was full (net.core.netdev_max_backlog).",
-            "SKB_GSO_SEG": "A large packet could not be cut into segments.",
+            "SKB_GSO_SEG": "A large packet could not be split into segments.",
             "SKB_UCOPY_FAULT": "The data could not be copied from the process.",
             "DEV_HDR": "The driver's own header is invalid.",
             "DEV_READY": "The device was down or not ready.",
             "FULL_RING": "The device's ring was full.",
-            "NO_TX_TARGET": "There is no device to send it by.",
-            "RECURSION_LIMIT": "Devices send to each other in a circle.",
+            "NO_TX_TARGET": "There is no device to send it through.",
+            "RECURSION_LIMIT": "Devices forward to each other in a loop.",
             "TC_COOKIE_ERROR": "A TC extension failed.",
-            "TC_CHAIN_NOTFOUND": "The TC chain to go on with does not exist.",
-            "TC_RECLASSIFY_LOOP": "TC classified it over and over.",
-            "PACKET_SOCK_ERROR": "A packet socket (a capture) could not take its copy.",
+            "TC_CHAIN_NOTFOUND": "The TC chain to continue with does not exist.",
+            "TC_RECLASSIFY_LOOP": "TC reclassified it too many times.",
+            "PACKET_SOCK_ERROR": "A packet socket (a capture) had no room for its copy.",
             "VXLAN_INVALID_HDR": "The VXLAN header is invalid.",
-            "VXLAN_VNI_NOT_FOUND": "No device has the VXLAN network identifier.",
-            "IP_TUNNEL_ECN": "The ECN marks inside and outside a tunnel contradict each other.",
-            "TUNNEL_TXINFO": "A tunnel was not told where to send it.",
+            "VXLAN_VNI_NOT_FOUND": "No device has this VXLAN network identifier.",
+            "IP_TUNNEL_ECN": "The inner and outer ECN marks of a tunnel contradict each other.",
+            "TUNNEL_TXINFO": "A tunnel had no destination for it.",
             "CAN_RX_INVALID_FRAME": "The CAN frame is malformed.",
             "CANFD_RX_INVALID_FRAME": "The CAN FD frame is malformed.",
             "CANXL_RX_INVALID_FRAME": "The CAN XL frame is malformed.",
@@ -133,11 +135,11 @@ REASONS: Mapping[str, Meaning] = {
             "UdpNoPorts": "Nobody listens on the UDP port.",
             "Udp6NoPorts": "Nobody listens on the UDP port.",
             "UdpLiteNoPorts": "Nobody listens on the UDP-Lite port.",
-            "IpInUnknownProtos": "Nothing here takes this IP protocol.",
-            "Ip6InUnknownProtos": "Nothing here takes this IP protocol.",
-            "TcpExtIPReversePathFilter": "The answer would leave by another interface (rp_filter).",
+            "IpInUnknownProtos": "Nothing here handles this IP protocol.",
+            "Ip6InUnknownProtos": "Nothing here handles this IP protocol.",
+            "TcpExtIPReversePathFilter": "The reply would leave by another interface (rp_filter).",
             "TcpExtTCPMinTTLDrop": "It came from further away than the socket allows (IP_MINTTL).",
-            "SOCKET_FILTER": "The socket's own filter did not want it.",
+            "SOCKET_FILTER": "The socket's own filter rejected it.",
             "NETFILTER_DROP": "A netfilter rule dropped it.",
             "XFRM_POLICY": "An IPsec policy does not allow it.",
             "SECURITY_HOOK": "A security module did not allow it.",
@@ -147,74 +149,84 @@ REASONS: Mapping[str, Meaning] = {
             "TC_EGRESS": "A TC program or filter dropped it on the way out.",
             "TAP_FILTER": "The filter of a tun or tap device dropped it.",
             "TAP_TXFILTER": "The address filter of a tap device dropped it.",
-            "IP_RPFILTER": "The answer would leave by another interface (rp_filter).",
-            "IP_NOPROTO": "Nothing here takes this IP protocol.",
-            "UNHANDLED_PROTO": "Nothing here takes this kind of frame.",
+            "IP_RPFILTER": "The reply would leave by another interface (rp_filter).",
+            "IP_NOPROTO": "Nothing here handles this IP protocol.",
+            "UNHANDLED_PROTO": "Nothing here handles this kind of frame.",
             "IPV6DISABLED": "IPv6 is disabled on the interface.",
             "UNICAST_IN_L2_MULTICAST": "A unicast packet came in a multicast frame.",
             "IP_LOCAL_SOURCE": "It claims to come from an address of this host.",
-            "IP_INVALID_SOURCE": "The source address cannot be one.",
-            "IP_LOCALNET": "A loopback address came from outside.",
-            "IP_INVALID_DEST": "The destination address cannot be one.",
+            "IP_INVALID_SOURCE": "The source address is not valid.",
+            "IP_LOCALNET": "A loopback address arrived from outside.",
+            "IP_INVALID_DEST": "The destination address is not valid.",
             "BLACKHOLE": "The route says to drop it.",
             "TCP_MINTTL": "It came from further away than the socket allows (IP_MINTTL).",
-            "TCP_AUTH_HDR": "Its TCP-MD5 or TCP-AO option is invalid or stands there twice.",
-            "TCP_MD5NOTFOUND": "The connection wants an MD5 signature, and it has none.",
-            "TCP_MD5UNEXPECTED": "It has an MD5 signature that the connection does not want.",
+            "TCP_AUTH_HDR": "Its TCP-MD5 or TCP-AO option is invalid or present twice.",
+            "TCP_MD5NOTFOUND": "The connection requires an MD5 signature, and it has none.",
+            "TCP_MD5UNEXPECTED": "It has an MD5 signature that the connection does not expect.",
             "TCP_MD5FAILURE": "Its MD5 signature is wrong.",
-            "TCP_AONOTFOUND": "The connection wants a TCP-AO signature, and it has none.",
-            "TCP_AOUNEXPECTED": "It has a TCP-AO signature that the connection does not want.",
+            "TCP_AONOTFOUND": "The connection requires a TCP-AO signature, and it has none.",
+            "TCP_AOUNEXPECTED": "It has a TCP-AO signature that the connection does not expect.",
             "TCP_AOKEYNOTFOUND": "Its TCP-AO key is not known.",
             "TCP_AOFAILURE": "Its TCP-AO signature is wrong.",
-            "PSP_INPUT": "It lacks the PSP encryption that the connection wants.",
-            "PSP_OUTPUT": "It could not be sent as PSP wants.",
-            "MAC_INVALID_SOURCE": "The source link address cannot be one.",
-            "VXLAN_ENTRY_EXISTS": "VXLAN knows the sender elsewhere and may not learn it anew.",
-            "LOCAL_MAC": "It claims to come from this interface's link address.",
+            "PSP_INPUT": "It lacks the PSP encryption that the connection requires.",
+            "PSP_OUTPUT": "It could not be sent as PSP requires.",
+            "MAC_INVALID_SOURCE": "The source link address is not valid.",
+            "VXLAN_ENTRY_EXISTS": (
+                "VXLAN knows the sender elsewhere and may not learn its new place."
+            ),
+            "LOCAL_MAC": "It claims to come from this interface's own link address.",
             "ARP_PVLAN_DISABLE": "Proxy ARP for private VLANs is disabled.",
             "MAC_IEEE_MAC_CONTROL": "Frames to this reserved link address are not forwarded.",
-            "BRIDGE_INGRESS_STP_STATE": "Spanning tree does not let this port forward.",
-            "OVS_DROP_LAST_ACTION": "No Open vSwitch rule sends it on.",
+            "BRIDGE_INGRESS_STP_STATE": "Spanning tree does not allow this port to forward.",
+            "OVS_DROP_LAST_ACTION": "No Open vSwitch rule forwards it.",
             "OVS_DROP_EXPLICIT": "An Open vSwitch rule dropped it.",
             "OVS_DROP_METER": "An Open vSwitch meter's limit was reached.",
-            "OVS_DROP_IP_TTL": "Its TTL ended in Open vSwitch.",
+            "OVS_DROP_IP_TTL": "Its TTL expired in Open vSwitch.",
         },
     ),
     **_all(
         DropClass.ORDINARY,
         {
             "SOCKET_CLOSE": "The socket was closed; nobody reads what was queued there.",
-            "UNIX_DISCONNECT": "The socket turned to another peer; what the former sent is void.",
-            "UNIX_SKIP_OOB": "The reader passed over urgent data.",
-            "OTHERHOST": "The frame is for another host and seen by a promiscuous interface only.",
+            "UNIX_DISCONNECT": (
+                "The socket was connected to another peer; earlier data no longer count."
+            ),
+            "UNIX_SKIP_OOB": "The reader skipped urgent data.",
+            "OTHERHOST": (
+                "The frame is for another host and was seen only because the interface is "
+                "promiscuous."
+            ),
             "IPV6_NDISC_NS_OTHERHOST": "The neighbour solicitation asks for another host.",
             "DUP_FRAG": "The fragment was received before.",
             "TCP_OLD_DATA": "All of its data were received before.",
             "TCP_OLD_SEQUENCE": "All of it was received before: a duplicate, or a keepalive probe.",
-            "TCP_OFOMERGE": "Its data wait already among what came out of order.",
+            "TCP_OFOMERGE": "Its data were already queued as out of order.",
             "TCP_OFO_DROP": "Its data have arrived in order meanwhile.",
             "TCP_OLD_ACK": "A later acknowledgement came before it.",
             "TCP_TOO_OLD_ACK": "Much later acknowledgements came before it.",
-            "TCP_RFC7323_PAWS_ACK": "An old acknowledgement, told by its timestamp.",
+            "TCP_RFC7323_PAWS_ACK": "An old acknowledgement, recognised by its timestamp.",
             "TCP_RESET": "A RST that had nothing to reset.",
-            "TCP_CLOSE": "The connection had ended already.",
+            "TCP_CLOSE": "The connection had already ended.",
             "TcpExtTCPDeferAcceptDrop": "An ACK without data, where the listener waits for data.",
             "RX_DROP_U_DUP": "The wireless frame was received before.",
         },
     ),
 }
-"""By the reason's name, from the kernel's own descriptions in include/net/dropreason-core.h and
-the subsystems' headers. What is not here is harm."""
+"""Meaning by the reason's name.
+
+From the kernel's own descriptions in include/net/dropreason-core.h and the subsystems' headers. A
+reason that is not listed is harm.
+"""
 
 PURGE = "QUEUE_PURGE"
 """A whole queue is freed: the place tells whose."""
 _SILENT = frozenset({"-", "NOT_SPECIFIED", PURGE})
-"""Reasons that leave it to the place."""
+"""Reasons that leave the meaning to the place."""
 _PURGED = Meaning(
-    DropClass.ORDINARY, "The socket was closed; what was in its queue has done its work."
+    DropClass.ORDINARY, "The socket was closed; what was in its queue has served its purpose."
 )
-_LATE = Meaning(DropClass.ORDINARY, "A late segment of a connection that was closed in order.")
-_MEMBERSHIP = Meaning(DropClass.ORDINARY, "A multicast membership message that was acted on.")
+_LATE = Meaning(DropClass.ORDINARY, "A late segment of a connection that was closed properly.")
+_MEMBERSHIP = Meaning(DropClass.ORDINARY, "A multicast membership message that was processed.")
 _NO_MEMBER = Meaning(DropClass.ORDINARY, "Multicast for a group that nobody here has joined.")
 _TO_ALL = Meaning(DropClass.ORDINARY, "A broadcast or multicast that nobody here listens for.")
 _NOBODY = Meaning(DropClass.REFUSAL, "Nobody listens on the port, or the segment came too late.")
@@ -252,13 +264,14 @@ PLACES: Mapping[str, Meaning] = {
         DropClass.ORDINARY, "A part of a packet that GRO had joined, which was freed as one."
     ),
     "dst_discard_out": Meaning(
-        DropClass.HARM, "It could not be sent: its device went, or IPsec has no key (SA) for it."
+        DropClass.HARM,
+        ("It could not be sent: its device is gone, or IPsec has no key (SA) for it."),
     ),
     "tcp_rcv_state_process": Meaning(
-        DropClass.ORDINARY, "It had no data, and the connection was closing: it was acted on."
+        DropClass.ORDINARY, "It had no data, and the connection was closing: it was processed."
     ),
 }
-"""By function, where the reason is silent."""
+"""Meaning by function, where the reason is silent."""
 _WITHOUT_REASON = {
     "tcp_v4_rcv": _NOBODY,
     "tcp_v6_rcv": _NOBODY,
@@ -267,34 +280,36 @@ _WITHOUT_REASON = {
     "__netif_receive_skb_core": REASONS["UNHANDLED_PROTO"],
     "nf_hook_slow": REASONS["NETFILTER_DROP"],
 }
-"""On kernels that give no reasons (before 5.17): what is freed there nearly always."""
+"""Functions on kernels that give no reasons (before 5.17): what is freed there nearly always."""
 _WITH_REASONS = {
     "tcp_v4_rcv": _LATE,
     "tcp_v6_rcv": _LATE,
     "__udp4_lib_rcv": _TO_ALL,
     "__udp6_lib_rcv": _TO_ALL,
 }
-"""On those that do: what has none there came to a connection in TIME_WAIT, or is to all."""
+"""Functions on kernels that do: a packet without a reason came to TIME_WAIT, or is to all."""
 _TO_ONE = {"__udp4_lib_rcv": REASONS["XFRM_POLICY"], "__udp6_lib_rcv": REASONS["XFRM_POLICY"]}
-"""The same of packets that are known not to be to all: nobody listens, nor may it come in."""
-_UNKNOWN = Meaning(DropClass.HARM, "Nothing is known of this reason: it counts as lost.")
-_QUEUE = Meaning(DropClass.HARM, "A queue was freed with what was in it.")
+"""The same for packets that are known not to be to all: no listener, or not allowed in."""
+_UNKNOWN = Meaning(DropClass.HARM, "This reason is not known: it counts as lost.")
+_QUEUE = Meaning(DropClass.HARM, "A queue was freed with everything in it.")
 _ECHO_REPLY = Meaning(
-    DropClass.ORDINARY, "An echo reply: raw sockets, which ping uses, have a copy already."
+    DropClass.ORDINARY, "An echo reply: raw sockets, as used by ping, already have a copy."
 )
 _AT = {("NO_SOCKET", "ping_rcv"): _ECHO_REPLY, ("-", "ping_rcv"): _ECHO_REPLY}
-"""By reason and function, where the reason means something else there."""
-_LATE_RST = Meaning(DropClass.ORDINARY, "A RST for a connection that is gone already.")
+"""Meaning by reason and function, where the reason means something else there."""
+_LATE_RST = Meaning(DropClass.ORDINARY, "A RST for a connection that has already ended.")
 
 CLOSED, RST, GROUP, SYN = "closed", "rst", "group", "syn"
-"""What else is known of a packet: its socket had been closed; it is a TCP segment with RST; it is
-to a multicast group, or a broadcast; it asks for a connection (told with TIME_WAIT only)."""
+"""Traits of a packet: its socket had been closed; it is a TCP segment with RST; it is to a group.
+
+GROUP is a multicast group, or a broadcast; SYN asks for a connection (given with TIME_WAIT only).
+"""
 TIME_WAIT = "TCP_RFC7323_TW_PAWS"
-"""A segment of before, or a SYN of after, comes to a connection in TIME_WAIT."""
+"""The reason of an old segment, or of a new SYN, that comes to a connection in TIME_WAIT."""
 _ROUTING = ("ip_rcv_finish_core", "ip_rcv_finish", "ip_mc_input", "ip_route_input")
-"""How functions begin that free what is for nobody here."""
+"""Prefixes of functions that free packets addressed to nobody here."""
 _ANY_QUEUE = "skb_queue_purge"
-"""How functions begin that free queues for whoever calls them: the socket tells more."""
+"""Prefixes of functions that free queues for any caller: the socket tells more."""
 
 
 COUNTERS: Mapping[str, Meaning] = {
@@ -302,28 +317,31 @@ COUNTERS: Mapping[str, Meaning] = {
     **_all(
         DropClass.REFUSAL,
         {
-            "TcpExtIPReversePathFilter": "It came from where no answer would go to.",
+            "TcpExtIPReversePathFilter": "It came from an address that no reply would be sent to.",
             "TcpExtTCPMinTTLDrop": "It came from further away than the socket allows.",
-            "TcpExtSyncookiesFailed": "It completes no connection that was asked for.",
+            "TcpExtSyncookiesFailed": "It completes no connection that was requested.",
         },
     ),
     **_all(
         DropClass.ORDINARY,
         {
-            "TcpExtTCPDeferAcceptDrop": "The socket waits for data, which come again.",
-            "TcpExtOutOfWindowIcmps": "An ICMP error about what was acknowledged long ago.",
-            "TcpExtSyncookiesSent": "The request was answered by a cookie.",
-            "TcpExtSyncookiesRecv": "A cookie came back: the connection stands.",
-            "TcpExtTCPReqQFullDoCookies": "The request was answered by a cookie.",
+            "TcpExtTCPDeferAcceptDrop": "The socket waits for data, which will be sent again.",
+            "TcpExtOutOfWindowIcmps": "An ICMP error about data acknowledged long ago.",
+            "TcpExtSyncookiesSent": "The request was answered with a SYN cookie.",
+            "TcpExtSyncookiesRecv": "A SYN cookie came back: the connection is established.",
+            "TcpExtTCPReqQFullDoCookies": "The request was answered with a SYN cookie.",
         },
     ),
 }
-"""By nstat's name, which rows of counters have for a place; others are harm."""
+"""Meaning by nstat's name, which rows of counters have for a place; others are harm."""
 
 
 @lru_cache(4096)
 def meaning(reason: str, location: str, trait: str | None = None) -> Meaning:
-    """Return the class of a drop and why. location: as rows have it. trait: what else is known."""
+    """Return the class of a drop and why.
+
+    location: as in rows. trait: what else is known of the packet.
+    """
     function = function_of(location)
     if function in COUNTERS:
         return COUNTERS[function]
@@ -342,7 +360,7 @@ def meaning(reason: str, location: str, trait: str | None = None) -> Meaning:
 
 
 def _of_place(reason: str, function: str) -> Meaning | None:
-    """What the place tells where the reason does not."""
+    """Return what the place tells, where the reason tells nothing."""
     if (reason, function) in _AT or reason not in _SILENT:
         return _AT.get((reason, function))
     if function in PLACES or reason == PURGE:
@@ -376,7 +394,10 @@ def is_ordinary(values: Mapping[str, object]) -> bool:
 
 
 def _packets(values: Mapping[str, object]) -> bool:
-    """Not what is in another row, or events; recordings of before do not say."""
+    """Return whether the row counts packets of its own: not events, nor what another row has.
+
+    Rows of old recordings do not tell, and count.
+    """
     return values.get("counts") in (None, "packets")
 
 

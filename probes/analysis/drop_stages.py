@@ -1,12 +1,12 @@
-"""Where in the funnel a drop of the kernel's belongs, by its reason or by the function: data."""
+"""Stages of the funnel for the kernel's drops, by reason or function: data."""
 
 from __future__ import annotations
 
 STAGES = ("nic", "xdp", "tc-ingress", "stack", "socket", "tc-egress", "qdisc", "wire")
 UNTOLD = "stack-or-socket"
-"""The stage of drops whose reason and place do not tell which of the two it was."""
+"""The stage of drops whose reason and place do not tell which of two stages it was."""
 RECEIVING, ANYWHERE = "receiving", "anywhere"
-"""Not stages: places that several stages have in common, told apart by other counters."""
+"""Not stages: places that several stages share, told apart by other counters."""
 
 _REASONS = {
     "XDP": "xdp",
@@ -33,7 +33,7 @@ _REASON_BEGINS = {
     "SFB_": "qdisc",
 }
 _SILENT = frozenset({"-", "NOT_SPECIFIED"})
-"""Reasons that say nothing: the place has to."""
+"""Reasons that tell nothing: the place decides."""
 
 _DRIVERS = {
     "tun_get_user": "nic",
@@ -54,11 +54,11 @@ _DRIVERS = {
     "__dev_direct_xmit": "wire",
     "validate_xmit_skb": "wire",
 }
-"""Drivers' functions: where they drop is the device, whatever the reason."""
+"""Functions of drivers: what they drop is lost at the device, whatever the reason."""
 SENDING = "__dev_queue_xmit"
 """Frees what TC drops on the way out, what a queue drops, and what the device cannot send."""
 _DRIVER_ENDS = ("_start_xmit", "_dev_xmit", "_net_xmit", "_tunnel_xmit", "_tx_drop")
-"""How functions end by which drivers send: where these drop is the device as well."""
+"""Suffixes of functions by which drivers send: what these drop is lost at the device as well."""
 _FUNCTIONS = {
     "__netif_receive_skb_core": RECEIVING,
     "do_xdp_generic": "xdp",
@@ -85,11 +85,11 @@ _FUNCTION_BEGINS = (
 IN_RX_DROPPED = frozenset(
     {"UNHANDLED_PROTO", "CPU_BACKLOG", "PFMEMALLOC", ("-", "enqueue_to_backlog")}
 )
-"""Reasons, or reason and function, of drops that the core counts in the link's rx_dropped, too."""
+"""Reasons, or reason and function, of drops that the core also counts in the link's rx_dropped."""
 
 
 def stage_of(reason: str, function: str) -> str:
-    """One of STAGES, UNTOLD, RECEIVING or ANYWHERE."""
+    """Return one of STAGES, UNTOLD, RECEIVING or ANYWHERE."""
     if function in _DRIVERS:
         return _DRIVERS[function]
     if function.endswith(_DRIVER_ENDS):
@@ -107,5 +107,5 @@ def stage_of(reason: str, function: str) -> str:
 
 
 def function_of(location: str) -> str:
-    """A place's function, without the offset and what the compiler appends to its copies."""
+    """Return a place's function, without the offset and the compiler's suffixes for its copies."""
     return location.partition("+")[0].partition(".")[0]

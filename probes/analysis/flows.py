@@ -1,4 +1,4 @@
-"""Counters of one interface as flows: packets since the start and per second, by what they mean."""
+"""One interface's counters as flows: packets since the start and per second, by their meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from probes.units import DASH
 Snapshots = Mapping[str, Sequence[Snapshot]]
 """The latest snapshots by hook: one for each target."""
 Since = Mapping[HookId, Sample]
-"""The samples that counting starts from; see `remember`."""
+"""Samples that counting starts from; see `remember`."""
 
 _ASTRAY = ("tx", "redirect")
 _READ_APART = ("interfaces", "drops", "qdiscs", "xdp-errors")
@@ -32,17 +32,17 @@ class Flow(NamedTuple):
         return Flow(self.total + other.total, _both(self.per_s, other.per_s, 1))
 
     def less(self, other: Flow) -> Flow:
-        """What is left, nothing at least: two counters are not read at the same moment."""
+        """Return the difference, never below zero: two counters are not read at the same moment."""
         rate = _both(self.per_s, other.per_s, -1)
         return Flow(max(0, self.total - other.total), None if rate is None else max(0.0, rate))
 
     def most(self, other: Flow) -> Flow:
-        """Of two counters of the same packets, one of which may not see all."""
+        """Return the greater of two counters of the same packets, one of which may not see all."""
         rates = [r for r in (self.per_s, other.per_s) if r is not None]
         return Flow(max(self.total, other.total), max(rates, default=None))
 
     def shared(self, other: Flow) -> Flow:
-        """The part of one counter that another explains."""
+        """Return the part of one counter that another explains."""
         return self.less(self.less(other))
 
 
@@ -58,7 +58,7 @@ def sum_of(flows: Iterable[Flow]) -> Flow:
 
 
 class Cause(NamedTuple):
-    """Why, or by whom, packets were lost."""
+    """Why, or by which program or rule, packets were lost."""
 
     why: str
     lost: Flow
@@ -73,7 +73,7 @@ class Freed(NamedTuple):
 
 
 class Counted:
-    """The counters of one interface as flows."""
+    """Counters of one interface as flows."""
 
     def __init__(self, snapshots: Snapshots, interface: str, since: Since) -> None:
         self._snapshots, self._interface, self._since = snapshots, interface, since
@@ -108,21 +108,21 @@ class Counted:
         return Flow(value, None if rate is None else rate * share)
 
     def link(self, *columns: str) -> Flow | None:
-        """Counters of the interface itself; None where they are not known."""
+        """Return a counter of the interface itself; None where it is not known."""
         rows = self.rows("interfaces")
         return sum_of(self.flow(*found, *columns) for found in rows) if rows else None
 
     def level(self, hook: str, *columns: str) -> set[str]:
-        """What these columns have in a hook's rows."""
+        """Return the values of these columns in a hook's rows."""
         return {str(row.values.get(name)) for _, row in self.rows(hook) for name in columns}
 
     @property
     def traced(self) -> bool:
-        """Whether the kernel's own drops are seen one by one, not as sums of counters."""
+        """Return whether the kernel's own drops are seen one by one, not as sums of counters."""
         return any(s.sample.from_zero and s.status.rung for s in self._snapshots.get("drops", ()))
 
     def drops(self) -> Mapping[Freed, Flow]:
-        """The kernel's own."""
+        """Return the kernel's own drops."""
         found: dict[Freed, Flow] = defaultdict(Flow)
         for snapshot, row in self.rows("drops") if self.traced else ():
             function = function_of(str(row["location"]))
@@ -131,7 +131,7 @@ class Counted:
         return found
 
     def programs(self, hook: str, verdicts: Sequence[str], direction: str = "") -> list[Cause]:
-        """What each program (not ours, and ours) did with packets in one of these ways."""
+        """Return what each program (others' and ours) did with packets in one of these ways."""
         return [
             Cause(
                 f"{row['program']}#{row['program_id']}",
@@ -142,11 +142,11 @@ class Counted:
         ]
 
     def tc_drops(self, direction: str) -> list[Cause]:
-        """What each TC program dropped, in skbs where that is known."""
+        """Return what each TC program dropped, in skbs where that is known."""
         return self._tc("drop", direction)
 
     def redirected(self) -> Flow:
-        """What TC programs sent elsewhere on the way in."""
+        """Return what TC programs sent elsewhere on the way in."""
         return sum_of(c.lost for c in self._tc("redirect", "ingress"))
 
     def _tc(self, verdict: str, direction: str) -> list[Cause]:
@@ -164,28 +164,31 @@ class Counted:
         ]
 
     def says(self, column: str, value: int = 1) -> bool:
-        """Whether the interface has this number in this column."""
+        """Return whether the interface has this number in this column."""
         return str(value) in self.level("interfaces", column)
 
     def silent(self) -> bool:
-        """Whether an XDP program sits there of which nobody knows what it sends elsewhere."""
+        """Return whether it has an XDP program whose redirects are not counted."""
         return any(row["tx"] is None for _, row in self.rows("xdp-programs"))
 
     def comes_back(self) -> bool:
-        """Whether some of what XDP redirected may have come back to TC, by another CPU."""
+        """Return whether some of what XDP redirected may have come back to TC, by another CPU."""
         return any(
             row.values.get("to_cpus") == 1 and self.flow(snapshot, row, "redirect") != Flow()
             for snapshot, row in self.rows("xdp-programs")
         )
 
     def sent_by_xdp(self) -> Flow:
-        """What XDP programs sent back, past TC and the queue."""
+        """Return what XDP programs sent back, past TC and the queue."""
         hooks = ("xdp-programs", "xdp")
         sent = sum_of(c.lost for hook in hooks for c in self.programs(hook, ("tx",)))
         return sent.less(sum_of(c.lost for c in self.astray("tx")))
 
     def aborted(self) -> list[Cause]:
-        """What XDP programs aborted; nothing where what they drop is known: it is among that."""
+        """Return what XDP programs aborted.
+
+        Empty where their drops are known, as these include aborted packets.
+        """
         hooks = ("xdp-programs", "xdp")
         if any(row["drop"] is not None for hook in hooks for _, row in self.rows(hook)):
             return []
@@ -196,7 +199,7 @@ class Counted:
         ]
 
     def astray(self, *answers: str) -> list[Cause]:
-        """What XDP could not send back ("tx") or to where it was redirected ("redirect")."""
+        """Return what XDP could not send back ("tx") or to where it was redirected ("redirect")."""
         return [
             Cause(_failed(row), self.flow(snapshot, row, "packets"))
             for snapshot, row in self.rows("xdp-errors")
@@ -204,7 +207,7 @@ class Counted:
         ]
 
     def refused(self) -> Flow:
-        """What others' XDP programs redirected here, and was not taken."""
+        """Return what others' XDP programs redirected here, and was not accepted."""
         return sum_of(
             self.flow(snapshot, row, "packets")
             for snapshot in self._snapshots.get("xdp-errors", ())
@@ -213,7 +216,7 @@ class Counted:
         )
 
     def queue(self) -> list[Cause]:
-        """What the root qdisc says was dropped, below it as well."""
+        """Return the drops of the root qdisc, including those of the qdiscs below it."""
         return [
             Cause(f"{row['kind']} {row['handle']}", self.flow(snapshot, row, "dropped"))
             for snapshot, row in self.rows("qdiscs")
@@ -221,12 +224,15 @@ class Counted:
         ]
 
     def queue_kinds(self) -> set[str]:
-        """Of the root qdiscs; none where they are not looked at."""
+        """Return the kinds of the root qdiscs; empty where they are not read."""
         return {str(row["kind"]) for _, row in self.rows("qdiscs") if row["parent"] == "root"}
 
     def doubt(self, of: Flow) -> Flow:
-        """How far two counters of these packets may be apart because two hooks read them, one
-        after the other, now and before: packets that came in between, twice as many."""
+        """Return how far two counters of these packets may differ only because two hooks read them.
+
+        They are read one after the other, now and before: packets that came in between, twice as
+        many.
+        """
         read = [s for hook in _READ_APART for s in self._snapshots.get(hook, ())]
         now = [s.sample.time for s in read]
         before = [s.sample.time - s.interval for s in read if s.interval]
@@ -239,7 +245,10 @@ class Counted:
         )
 
     def seen(self, hook: str, column: str) -> Flow | None:
-        """What a program of ours at the head of TC counted: "skbs", or "packets" (segments)."""
+        """Return what a program of ours at the head of TC counted.
+
+        "skbs", or "packets" (segments).
+        """
         active = [(s, row) for s, row in self.rows(hook) if s.sample.from_zero]
         if not active or any(row[column] is None for _, row in active):
             return None  # recordings of before have no skbs
@@ -247,7 +256,7 @@ class Counted:
 
 
 def _failed(row: SnapshotRow) -> str:
-    """xdp_lb#7: redirect to eth2: ENETDOWN"""
+    """Return a failed redirect in words: xdp_lb#7: redirect to eth2: ENETDOWN."""
     to = f" to {row['to']}" if row["to"] != DASH else ""
     error = f": {row['error']}" if row["error"] != DASH else " failed"
     return f"{row['program'] or 'an XDP program'}: {row['answer']}{to}{error}"

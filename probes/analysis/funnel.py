@@ -1,11 +1,13 @@
-"""The funnel of an interface: what came to each stage, and what was lost there and nowhere else.
+"""The funnel of an interface.
+
+Packets that reached each stage, and packets lost there, counted once.
 
     nic -> xdp -> tc-ingress -> stack -> socket        tc-egress -> qdisc -> wire
 
-Pure: snapshots in, stages out. One unit for all stages: skbs, what the kernel handles as one
-packet there. GRO joins some of them between XDP and TC, and GSO cuts some between TC and the
+Pure: snapshots in, stages out. All stages have one unit: skbs, what the kernel handles as one
+packet there. GRO joins some of them between XDP and TC, and GSO splits some between TC and the
 wire: where a device does that its counters tell nothing of the stages beyond, unless a program of
-ours sits there. What they are on the wire (segments) stands beside, where it is known.
+ours is attached there. Their number on the wire (segments) is given beside, where it is known.
 
 A packet that is dropped is seen by several counters; which of them mean the same packets is written
 here once:
@@ -14,10 +16,10 @@ here once:
 - A link's rx_dropped has the device's own drops and, of the kernel's, those of `IN_RX_DROPPED`.
   So the device's own are what is left of it. With tx_dropped it is the same.
 - An XDP program's verdicts have all drops; kfree_skb only those in generic mode (and of packets
-  that one veth hands to the other). Some drivers count them as rx_dropped, too.
+  that one veth passes to the other). Some drivers count them as rx_dropped, too.
 - What it sends back or redirects and cannot go there is lost as well (hook `xdp-errors`): its
   verdict does not tell. A veth counts such packets as its own drops, on both of its ends.
-- What is freed where a packet is handed to the device (`SENDING`) is a queue's drop, or, where
+- What is freed where a packet is passed to the device (`SENDING`) is a queue's drop, or, where
   there is no queue, the device's, which counts it in tx_dropped. What a driver frees while sending
   is in tx_dropped or tx_errors.
 - A qdisc's drops are in those of all qdiscs above it, so the root's are all; nearly all of them
@@ -45,16 +47,17 @@ from probes.units import DASH
 Ours = Mapping[str, Sequence[Cause]]
 Came = dict[str, Flow | None]
 _COUNT_XDP_DROPS = frozenset({"tun", "virtio_net"})
-"""Kinds of interface and drivers whose rx_dropped has what XDP drops."""
+"""Kinds of interface and drivers whose rx_dropped includes XDP's drops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """came: skbs that came to it; lost: those lost there; None: nobody counts them.
+    """A stage of the funnel.
 
-    causes: why they were lost, the most frequent first; their sum may be less than `lost`.
-    ordinary: skbs that were freed there and that nobody waits for: they are in no other number.
-    segments: what came, in packets as they are on the wire.
+    came: skbs that reached it; lost: those lost there; None: nothing counts them. causes: why they
+    were lost, the most frequent first; their sum may be less than `lost`. ordinary: skbs that were
+    freed there and that nobody waits for: they are in no other number. segments: what came, in
+    packets as they are on the wire.
     """
 
     name: str
@@ -66,7 +69,7 @@ class Stage:
 
     @property
     def flows(self) -> tuple[Flow | None, ...]:
-        """All that is counted of it."""
+        """All numbers of the stage."""
         return self.came, self.lost, self.ordinary, self.segments
 
     @property
@@ -76,7 +79,7 @@ class Stage:
 
 
 def remember(since: MutableMapping[HookId, Sample], samples: Iterable[Sample]) -> None:
-    """Keeps the first sample of each hook, anew whenever its counting starts anew (epoch)."""
+    """Keep the first sample of each hook, replaced whenever its counting starts again (epoch)."""
     for sample in samples:
         known = since.get(sample.status.id)
         if known is None or not same_totals(known.epoch, sample.epoch):
@@ -84,8 +87,11 @@ def remember(since: MutableMapping[HookId, Sample], samples: Iterable[Sample]) -
 
 
 def interfaces(snapshots: Snapshots) -> tuple[str, ...]:
-    """Every interface there is a funnel for: those there are, then others that something was
-    dropped on (of other network namespaces, or gone)."""
+    """Return every interface with a funnel.
+
+    Existing ones first, then others that something was dropped on (of other network namespaces, or
+    gone).
+    """
     hooks = (*snapshots.get("interfaces", ()), *snapshots.get("drops", ()))
     names = (str(row["interface"]) for snapshot in hooks for row in snapshot.rows)
     return tuple(dict.fromkeys(name for name in names if name != DASH))
@@ -97,24 +103,25 @@ def funnel(
     since: Since | None = None,
     ours: Ours | None = None,
 ) -> tuple[Stage, ...]:
-    """The stages in order. A ninth, UNTOLD, is there where the kernel does not tell which it was.
+    """Return the stages in order.
 
-    Reads the hooks interfaces, drops, qdiscs, xdp, xdp-programs, xdp-errors, tc-ingress, tc-egress
-    and tc-programs, as far as they are there. since: where counting starts; without it each counter
-    counts from its own start. ours: what our own rules drop, by stage: that is in no hook.
+    A ninth, UNTOLD, is added where the kernel does not tell which stage it was. Reads the hooks
+    interfaces, drops, qdiscs, xdp, xdp-programs, xdp-errors, tc-ingress, tc-egress and tc-programs,
+    as far as they are attached. since: where counting starts; without it each counter counts from
+    its own start. ours: what our own rules drop, by stage: that is in no hook.
     """
     return _Funnel(Counted(snapshots, interface, since or {}), ours or {}).stages()
 
 
 def _is_sending(reason: str, function: str) -> bool:
-    """Whether it was freed where packets are handed to a queue, or to a device that has none."""
+    """Return whether it was freed while passed to a queue, or to a device without one."""
     if function == SENDING:
         return not reason.startswith("TC_")
     return reason == "QDISC_DROP"  # before Linux 6.3 the place is that of freeing whole lists
 
 
 class _Funnel:
-    """Puts every drop at one stage."""
+    """An assignment of every drop to one stage."""
 
     def __init__(self, counted: Counted, ours: Ours) -> None:
         self._counted, self._ours = counted, ours
@@ -142,7 +149,7 @@ class _Funnel:
         return sum_of(cause.lost for cause in self._causes[stage])
 
     def _place(self) -> None:
-        """The kernel's own drops, each at its stage; then those of which the place tells little."""
+        """Put the kernel's own drops at their stages; last those whose place tells little."""
         unsure = []
         for (reason, function, waited_for), lost in sorted(self._counted.drops().items()):
             stage = stage_of(reason, function)
@@ -174,9 +181,11 @@ class _Funnel:
             self._add(UNTOLD, why, lost)
 
     def _sending(self, stage: str, reason: str, why: str, lost: Flow) -> tuple[str, Flow]:
-        """The stage of what is freed where packets are handed to a queue or to the device, and what
-        is left for it. Without a queue it was the device, which has no carrier, say, and counts it
-        as well; where that is not known, its counter tells."""
+        """Return the stage of what is freed on its way to the device, and what is left for it.
+
+        Without a queue it was the device, which has no carrier, say, and counts it as well; where
+        that is not known, its counter tells.
+        """
         kinds = self._counted.queue_kinds()
         if reason != DASH and kinds:
             return ("wire" if kinds == {"noqueue"} else stage), lost
@@ -185,20 +194,23 @@ class _Funnel:
         return stage, lost
 
     def _sent_in_vain(self, lost: Flow) -> None:
-        """Takes what a driver freed out of what the link counts: as dropped, or as an error."""
+        """Subtract what a driver freed from what the link counts as dropped, or as an error."""
         beyond = lost.less(self._tx_dropped)
         self._tx_dropped = self._left(self._tx_dropped, lost)
         self._tx_errors = self._left(self._tx_errors, beyond)
 
     def _explained(self, stage: str, why: str, lost: Flow, counter: Flow) -> tuple[Flow, Flow]:
-        """Puts what a counter explains of a drop at a stage; what is left of both."""
+        """Put the part of a drop that a counter explains at a stage.
+
+        Return what is left of both.
+        """
         left = self._left(lost, counter) if counter.total else lost
         part = lost.less(left)
         self._add(stage, why, part)
         return self._left(counter, part), left
 
     def _left(self, counter: Flow, known: Flow) -> Flow:
-        """What a counter has beyond packets that are known; nothing where that is in doubt."""
+        """Return what a counter has beyond packets that are known; zero where that is in doubt."""
         return self._sure(counter.less(known), counter.shared(known))
 
     def _sure(self, left: Flow, explained: Flow) -> Flow:
@@ -245,9 +257,9 @@ class _Funnel:
         )
 
     def _in(self, nic: Flow, xdp: Flow, passed_by: Flow, ingress: Flow) -> tuple[Came, Came]:
-        """What came to the stages on the way in: skbs, and segments.
+        """Return what came to the stages on the way in: skbs, and segments.
 
-        A device counts what it received before GRO joins it; XDP in generic mode sits behind that.
+        A device counts what it received before GRO joins it; XDP in generic mode runs after GRO.
         """
         counted = self._counted
         rx = counted.link("rx_packets")
@@ -273,8 +285,10 @@ class _Funnel:
         }
 
     def _out(self, egress: Flow, queue: Flow, wire: Flow) -> tuple[Came, Came]:
-        """The same on the way out, where GSO cuts what a device does not take whole, or the device
-        does it and counts frames."""
+        """Return the same on the way out.
+
+        GSO splits what a device does not take whole, or the device splits it and counts frames.
+        """
         counted = self._counted
         tx = counted.link("tx_packets")
         frames, cut = counted.says("frames"), counted.says("whole", 0)
@@ -297,12 +311,18 @@ class _Funnel:
         return came, {"tc-egress": out_segments, "wire": sent if frames or cut else None}
 
     def _known(self, lost: Flow, *hooks: str) -> Flow | None:
-        """None where neither the kernel's drops nor one of these hooks is looked at."""
+        """Return the sum.
+
+        None where neither the kernel's drops nor any of these hooks is attached.
+        """
         seen = self._counted.traced or self._ours or any(map(self._counted.rows, hooks))
         return lost if seen else None
 
     def _lost_at_xdp(self, lost: Flow) -> Flow | None:
-        """None where a driver runs a program that nobody counts: only a veth's drops are freed."""
+        """Return the loss at XDP; None where a driver runs a program that nothing counts.
+
+        Of those only a veth's drops are freed.
+        """
         counted = self._counted
         native = "native" in counted.level("interfaces", "xdp_mode")
         if native and counted.silent() and not lost.total:
@@ -314,7 +334,7 @@ class _Funnel:
         return tuple(reversed(by))
 
     def _most(self, stage: str, counters: Sequence[Cause]) -> Flow:
-        """The greater of what kfree_skb and other counters say of the same packets."""
+        """Return the greater of what kfree_skb and other counters say of the same packets."""
         freed, counted = self._kernel(stage), sum_of(c.lost for c in counters)
         if counted.total > freed.total or (counted.per_s or 0) > (freed.per_s or 0):
             self._causes[stage] = []  # who did it tells more than where it was freed
@@ -323,7 +343,7 @@ class _Funnel:
         return freed.most(counted)
 
     def _xdp(self) -> tuple[Flow, Flow]:
-        """What XDP dropped or could not send on, and what it did send elsewhere."""
+        """Return what XDP dropped or could not send on, and what it did send elsewhere."""
         counted = self._counted
         lost, elsewhere = ("drop", "aborted"), ("tx", "redirect")
         hooks = ("xdp-programs", "xdp")
@@ -351,7 +371,10 @@ class _Funnel:
         return self._named(stage, [*rules, *programs])
 
     def _named(self, stage: str, programs: Sequence[Cause]) -> Flow:
-        """As `_most`; whoever is known to have dropped is named, also when all were freed."""
+        """Return the same as `_most`.
+
+        Every known dropper is named, even when all packets were freed.
+        """
         freed, known = self._kernel(stage), sum_of(c.lost for c in programs)
         if any(c.lost.total for c in programs):
             places, self._causes[stage] = self._ordered(stage), []
@@ -363,7 +386,10 @@ class _Funnel:
         return lost if known.per_s is not None else Flow(lost.total, None)
 
     def _nic(self, xdp: Flow) -> Flow:
-        """Lost by the device and its driver: what rx_dropped has beyond the kernel's own."""
+        """Return the loss in the device and its driver.
+
+        What rx_dropped has beyond the kernel's own drops.
+        """
         own = self._own("rx_dropped", self._rx_dropped)
         if self._counted.level("interfaces", "kind", "driver") & _COUNT_XDP_DROPS:
             own = own.less(xdp)
@@ -375,7 +401,7 @@ class _Funnel:
         return self._device("wire", own, "tx_dropped", {"tx_errors": self._tx_errors})
 
     def _own(self, name: str, left: Flow) -> Flow:
-        """What is left of a link's counter, if it is more than all that was explained may hide."""
+        """Return the rest of a link's counter, if it exceeds the doubt in what was explained."""
         return self._sure(left, (self._counted.link(name) or Flow()).less(left))
 
     def _device(self, stage: str, own: Flow, name: str, others: Mapping[str, Flow | None]) -> Flow:

@@ -1,4 +1,4 @@
-"""Drop rules and how fast they drop; what they take out of the way of an interface's packets."""
+"""Drop rules and their rates: what they take from an interface's packets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from probes.analysis.flows import Cause, Flow
 from probes.model import Enforced
 
 Identity = tuple[str, str]
-"""What a rule is known by: the interface, and what it matches."""
+"""A rule's identity: the interface, and what it matches."""
 
 
 class Dropping(NamedTuple):
-    """A rule that stands, and the packets a second that it drops, None until known."""
+    """An active rule and the packets a second that it drops, None until known."""
 
     enforced: Enforced
     per_s: float | None = None
@@ -26,25 +26,25 @@ class Dropping(NamedTuple):
     @property
     def place(self) -> str:
         """The rung that enforces it."""
-        return self.enforced.rung or "nothing enforces it"
+        return self.enforced.rung or "not enforced"
 
     @property
     def stage(self) -> str:
-        """Of the funnel: where its packets are lost."""
+        """The stage of the funnel where its packets are lost."""
         return "xdp" if self.place.startswith("xdp") else "tc-ingress"
 
 
 class Hits:
-    """How fast each rule drops, by its own age: so it is right on every source's clock."""
+    """Rates of rules, by each rule's own age: so they are right on every source's clock."""
 
     BACK, STEP = 3.0, 0.9
-    """Seconds that a rate looks back, and between two looks."""
+    """Seconds that a rate looks back, and seconds between two readings."""
 
     def __init__(self) -> None:
         self._seen: dict[Identity, deque[tuple[float, int]]] = {}
 
     def take(self, rules: Sequence[Enforced]) -> tuple[Dropping, ...]:
-        """The rules with their rates; those that are gone are forgotten."""
+        """Return the rules with their rates; rules that are gone are forgotten."""
         known = {(e.interface, e.rule.what) for e in rules}
         for gone in self._seen.keys() - known:
             del self._seen[gone]
@@ -64,7 +64,7 @@ class Hits:
 
 
 def by_stage(dropping: Iterable[Dropping], interface: str) -> dict[str, list[Cause]]:
-    """What rules drop on an interface, by stage of its funnel, the fastest first."""
+    """Return what rules drop on an interface, by stage of its funnel, the fastest first."""
     found: dict[str, list[Cause]] = {}
     for d in sorted(dropping, key=lambda d: -(d.per_s or 0)):
         if d.enforced.interface == interface:

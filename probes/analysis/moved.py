@@ -1,10 +1,9 @@
-"""What rows took over from others that a full map threw out: it was counted before.
+"""Counts that rows took over from others that a full map evicted: they were counted before.
 
-The rows that a hook makes of those (`toolkit.others`) are the last of a sample: of processes that
-were alike, without a pid, and those called OTHERS, of all that are alike in what else they say. A
-row that is not there has been thrown out, unless the limit on memory hides some
-(`Sample.forgotten`): then nobody can tell, and only as much is taken for thrown out as such rows
-grew by. So nothing is counted twice.
+Rows of evicted ones (`toolkit.others`) are the last of a sample: rows of processes that were alike,
+without a pid, and rows called OTHERS, for all that have the other keys in common. A row that is
+missing has been evicted, unless the limit on memory hides some (`Sample.forgotten`): then that is
+not known, and only as much is taken for evicted as such rows grew by. So nothing is counted twice.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from probes.model import OTHERS, Hook, Key, Row, Value
 from probes.units import DASH
 
 _ANY = (OTHERS, None, DASH, "", 0)
-"""What the key of a row of others has for what it does not tell apart."""
+"""The value of a key in a row of others that covers all of them."""
 
 
 def bases(
     hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row], *, hidden: bool = False
 ) -> tuple[Mapping[Key, Row], set[Key]]:
-    """Return what such rows are to be compared with, and the rows that they took over.
+    """Return the values that such rows are to be compared with, and the rows that they took over.
 
-    before, now: the rows of two samples that follow each other. hidden: whether there are rows
-    beside those of `now`.
+    before, now: the rows of two consecutive samples. hidden: whether there are rows beside those of
+    `now`.
     """
     takers = list(_takers(hook, now))
     if not takers:
@@ -48,7 +47,7 @@ def bases(
 
 
 def unknown(hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row]) -> Mapping[Key, Row]:
-    """Return the same where rows were hidden before: what grew may have taken any of them over.
+    """Return the same where rows were hidden before: any growth may come from one of them.
 
     Compared with it no counter has a rate.
     """
@@ -62,7 +61,7 @@ def _grew(before: Row, now: Row, places: Iterable[int]) -> bool:
 
 
 def _takers(hook: Hook, now: Mapping[Key, Row]) -> Iterator[Key]:
-    """The last row is the first."""
+    """Return the rows that take over; the last row is the first."""
     pid = _pid(hook)
     keys = reversed(now if isinstance(now, dict) else dict(now))
     return takewhile(lambda key: _takes(key, pid), keys)
@@ -73,7 +72,7 @@ def _takes(key: Key, pid: int | None) -> bool:
 
 
 class _Left:
-    """Rows that are not there, and those that are there again and count from zero."""
+    """Rows that are missing, and those that are back and count from zero."""
 
     def __init__(self, hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row]) -> None:
         self._pid = _pid(hook)
@@ -87,7 +86,7 @@ class _Left:
         return (key not in self._now or self._less(key)) and not _takes(key, self._pid)
 
     def of(self, taker: Key) -> list[Key]:
-        """Take those that it may have taken over."""
+        """Return those that it may have taken over."""
         places = tuple(self._told_apart(taker))
         if places not in self._alike:
             self._alike[places] = self._grouped(places)
@@ -98,7 +97,7 @@ class _Left:
         return found
 
     def _told_apart(self, taker: Key) -> Iterator[int]:
-        """Return what those have in common with it."""
+        """Yield the places of the keys that those have in common with it."""
         others = OTHERS in taker
         for place, value in enumerate(taker):
             if (value not in _ANY) if others else place != self._pid:
@@ -111,7 +110,7 @@ class _Left:
         return groups
 
     def as_many(self, keys: list[Key], now: Row, own: list[Row]) -> list[Key]:
-        """Return those that have gone for sure, and more as long as the taker grew by them."""
+        """Return those that are gone for certain, and more as long as the taker grew by them."""
         grown = self._count(now) - sum(map(self._count, own))
         found = [key for key in keys if key in self._now]
         grown -= sum(self._count(self._before[key]) for key in found)
@@ -142,7 +141,7 @@ def _pid(hook: Hook) -> int | None:
 
 
 def _base(hook: Hook, now: Row, rows: list[Row]) -> Row:
-    """Their sums, as far as they are in the row by now."""
+    """Return their sums, as far as they are in the row by now."""
     made = list(now)
     for place, _, _ in hook.places.sums:
         there = [row[place] for row in rows if row[place] is not None]

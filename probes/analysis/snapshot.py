@@ -1,4 +1,4 @@
-"""What is shown: a `Snapshot` is made from two samples, here and nowhere else.
+"""Snapshots for display: a `Snapshot` is made from two samples, here and nowhere else.
 
 So live, replayed and remote numbers come from one calculation.
 """
@@ -15,14 +15,13 @@ from probes.analysis.moved import bases, unknown
 from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
 
 Derive = Callable[[Mapping[str, Value]], Value]
-"""Of what a window added."""
+"""The function of a derived column, called with what the window added."""
 
 
 class SnapshotRow:
-    """One row for the screen: values by column name, and each counter's rate per second.
+    """A row for display: values by column name, and each counter's rate per second.
 
-    derived: gives the values that are made of others; called when one is asked for, as most rows
-    are not looked at.
+    derived: returns the derived values; called when one is needed, as most rows are not shown.
     """
 
     __slots__ = ("_derived", "_values", "key", "rates")
@@ -39,12 +38,12 @@ class SnapshotRow:
 
     @property
     def stored(self) -> Mapping[str, Value]:
-        """What was read, at least: without what is derived of it."""
+        """The values that were read, without the derived ones."""
         return self._values
 
     @property
     def values(self) -> Mapping[str, Value]:
-        """All of them."""
+        """All values, by column."""
         if self._derived is not None:
             self._values = {**self._values, **self._derived()}
             self._derived = None
@@ -55,13 +54,13 @@ class SnapshotRow:
         return known[name] if name in known else self.values[name]
 
     def number(self, name: str) -> float:
-        """A column as a number for sums and sorting; what is unknown counts as 0."""
+        """Return a column as a number for sums and sorting; an unknown value counts as 0."""
         known = self._values
         value = known[name] if name in known else self.values.get(name)
         return value if isinstance(value, int | float) else 0
 
     def rate(self, name: str) -> float:
-        """A counter's rate as a number for sums and sorting; what is unknown counts as 0."""
+        """Return a counter's rate as a number for sums and sorting; an unknown rate counts as 0."""
         return self.rates.get(name) or 0
 
     def __eq__(self, other: object) -> bool:
@@ -103,13 +102,13 @@ class Snapshot:
     def between(
         cls, hook: Hook, previous: Sample | None, sample: Sample, window: Sample | None = None
     ) -> Snapshot:
-        """The only place where rates are made.
+        """Return the snapshot of a sample. The only place where rates are calculated.
 
         previous: the sample before (rates are per second since then). window: an older sample;
-        derived columns (mean, p99) look back to it, or to the beginning where it is None.
-        A counter that went back, and a new row whose start is not known to be zero, has no rate:
-        None. So has everything across a change of epoch, but where the same rung was attached again
-        and its totals go on.
+        derived columns (mean, p99) look back to it, or to the beginning where it is None. The rate
+        is None for a counter that went back, for a new row whose start is not known to be zero, and
+        for everything across a change of epoch, unless the same rung was attached again and its
+        totals continue.
         """
         if previous is not None and not _comparable(previous, sample):
             previous = None
@@ -141,7 +140,7 @@ class Snapshot:
 def _with_taken(
     hook: Hook, before: Mapping[Key, Row], sample: Sample, *, hidden: bool = False
 ) -> Mapping[Key, Row]:
-    """Return rows from before as those of a sample are compared with them.
+    """Return earlier rows as those of a sample are compared with them.
 
     hidden: whether there were more, which the limit on memory left out.
     """
@@ -153,7 +152,7 @@ def _with_taken(
 
 
 def _comparable(previous: Sample, sample: Sample) -> bool:
-    """Whether what came between two samples was counted in one way, and without a gap."""
+    """Return whether everything between two samples was counted in one way, and without a gap."""
     if previous.epoch == sample.epoch:
         return True
     same = previous.status.rung == sample.status.rung
@@ -167,8 +166,10 @@ def _rates(
     interval: float | None,
     from_zero: bool,
 ) -> dict[str, float | None]:
-    """Each counter's, None where it cannot be known. (Called for each row of each tick: no calls
-    in it.)"""
+    """Return each counter's rate, None where it cannot be known.
+
+    Called for each row of each tick: no calls in it.
+    """
     rates: dict[str, float | None] = {}
     for i, name in counters:
         now = row[i]
@@ -194,7 +195,10 @@ def _derive(
 
 
 def _derived(derive: Derive, added: Mapping[str, Value]) -> Value:
-    """No value where there can be none: it is asked for while a screen is painted."""
+    """Return a derived value, None where there can be none.
+
+    It is called while a screen is painted.
+    """
     try:
         return derive(added)
     except (ArithmeticError, LookupError, TypeError, ValueError):
@@ -204,7 +208,10 @@ def _derived(derive: Derive, added: Mapping[str, Value]) -> Value:
 def _added(
     values: Mapping[str, Value], row: Row, base: Row, sums: Iterable[tuple[int, str, bool]]
 ) -> Mapping[str, Value]:
-    """What the window added; a counter that went back starts anew, so all of it was added."""
+    """Return what the window added.
+
+    A counter that went back started again, so all of it was added.
+    """
     added = dict(values)
     for i, name, histogram in sums:
         now, then = row[i], base[i]
@@ -231,7 +238,7 @@ def _cost(
 
 
 class Room:
-    """What several trails keep together at most: rows of all their samples."""
+    """The limit that several trails share: rows of all their samples."""
 
     MOST_ROWS = 1 << 18
 
@@ -240,17 +247,19 @@ class Room:
 
 
 class Trail:
-    """The samples of the last WINDOW seconds of each hook and target, and snapshots made of them.
+    """Samples of the last WINDOW seconds of each hook and target, and snapshots made of them.
 
-    Each source's consumer keeps one, so that rates and derived columns are the same whoever fed
-    it.
+    Each consumer of a source keeps one, so that rates and derived columns are the same for every
+    source.
     """
 
     WINDOW = 10.0
     """Seconds that mean and p99 look back; long enough to hold rare events still to be read."""
     MOST_SAMPLES = 512
-    """What is kept of one hook and target, whatever its clock says; with more, or where there is no
-    room, every other sample between the oldest and the newest goes."""
+    """Samples kept of one hook and target, whatever its clock says.
+
+    With more, or where there is no room, every other sample between the oldest and the newest goes.
+    """
 
     def __init__(self, hook: Hook, window: float = WINDOW, room: Room | None = None) -> None:
         self._hook = hook
@@ -259,7 +268,7 @@ class Trail:
         self._samples: dict[HookId, deque[Sample]] = {}
 
     def snapshot(self, sample: Sample) -> Snapshot:
-        """The snapshot of a sample that is newer than those before."""
+        """Return the snapshot of a sample that is newer than those before."""
         kept = self._upto(sample)
         previous = kept[-1] if kept else None
         # The window reaches back to the beginning until it is full.
@@ -268,11 +277,11 @@ class Trail:
         return Snapshot.between(self._hook, previous, sample, kept[0] if full else None)
 
     def snapshots(self, samples: Iterable[Sample]) -> tuple[Snapshot, ...]:
-        """Those of one reading: a target that is not in it is forgotten."""
+        """Return the snapshots of one reading: a target that is not in it is forgotten."""
         return tuple([self.snapshot(s) for s in self._those(samples)])
 
     def feed(self, samples: Iterable[Sample]) -> None:
-        """A reading that nobody looks at: what comes after it is as if somebody had."""
+        """Take in a reading that is not shown; later snapshots are the same as if it had been."""
         for sample in self._those(samples):
             self._keep(self._upto(sample), sample)
 
@@ -303,7 +312,7 @@ class Trail:
         return there.values()
 
     def _upto(self, sample: Sample) -> deque[Sample]:
-        """What is kept of those before a sample."""
+        """Return the kept samples up to a given one."""
         kept = self._samples.setdefault(sample.status.id, deque())
         if kept and not same_totals(kept[-1].epoch, sample.epoch):
             self._let_go(kept)
