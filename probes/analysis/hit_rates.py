@@ -26,7 +26,7 @@ class Dropping(NamedTuple):
     @property
     def place(self) -> str:
         """The rung that enforces it."""
-        return self.enforced.rung or "not enforced"
+        return self.enforced.rung or "nothing enforces it"
 
     @property
     def stage(self) -> str:

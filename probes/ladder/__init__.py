@@ -1,4 +1,4 @@
-"""Which rung stands: `Attachment` climbs a hook's ladder, reads, and lets go.
+"""The ladder of rungs: `Attachment` climbs a hook's ladder, reads, and releases.
 
-Imports `attach`, `compile`, `kernel`, `model` and what stands before them.
+Imports `attach`, `compile`, `kernel`, `model` and the packages below them.
 """

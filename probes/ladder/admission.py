@@ -1,4 +1,4 @@
-"""Which rungs are not even tried: a person's word is missing, or the seat is taken."""
+"""Rungs that are not even tried: the user has not asked for them, or the seat is taken."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def check(
         raise Denied("--observe-only: nothing is attached in a data path")
     if hook.only_pinned(rung) and not pinned:
         raise Denied(
-            "it would sit in the data path, so it is taken only where a person names it",
+            "it would run in the data path, so it is attached only when named",
             remedy=f"Pin it: --rung {hook.name}={rung.name}.",
         )
     if rung.lasting and not asked:
         raise Denied(
-            "it would outlive this process, so it is taken on a person's word only",
+            "it would outlive this process, so it is attached only when asked for",
             remedy="Attach it by key, or with --attach.",
         )
     if not seats(rung).isdisjoint(taken):
@@ -42,5 +42,5 @@ def check(
 
 
 def seats(rung: Rung) -> set[str]:
-    """The places that only one program can take, among those the rung wants."""
+    """Return the places that only one program can take, among those the rung wants."""
     return {p.point.seat for p in rung.programs if p.point.seat}

@@ -1,7 +1,7 @@
-"""The owner: walks a hook's ladder, keeps every refusal, reads, and lets go of everything.
+"""The owner of what is attached: walks a hook's ladder, keeps every refusal, reads, and releases.
 
-One `Attachment` holds what one hook on one target has attached. It releases in reverse order,
-and what was attached before an error in the middle goes at once.
+One `Attachment` holds what one hook on one target has attached. It releases in reverse order, and
+what was attached before an error in the middle goes at once.
 """
 
 from __future__ import annotations
@@ -39,10 +39,12 @@ from probes.model import (
     Status,
 )
 
-KEPT = "kept by a person whatever it costs: the budget does not touch it"
+KEPT = "kept by you whatever it costs: the budget leaves it alone"
 MOST_FAILURES = 10
-"""Readings that may fail one after the other before an attachment is given up; any number of them
-where the host is short of something (`errors.passing`)."""
+"""Consecutive failed readings until an attachment is given up.
+
+Unlimited where the host is short of something (`errors.passing`).
+"""
 
 
 class Attachment:
@@ -82,12 +84,12 @@ class Attachment:
 
     @property
     def epoch(self) -> int:
-        """Of what stands now, 0 for nothing: see `Sample.epoch`."""
+        """The epoch of the present rung, 0 without one: see `Sample.epoch`."""
         standing = self._standing
         return standing.epoch if standing is not None else 0
 
     def rename(self, target: str) -> None:
-        """The interface has another name now; what is attached stays."""
+        """Take the interface's new name; what is attached stays."""
         with self._lock:
             self._status = replace(self._status, id=HookId(self.hook.name, target))
 
@@ -96,7 +98,7 @@ class Attachment:
     def stand_passive(self) -> None:
         """Stand on the first passive rung at once, if there is one, until `climb` has ended.
 
-        What stands already goes on, unless it is where a better rung may want to be.
+        A rung that is attached already stays, unless it is where a better rung may want to be.
         """
         standing = self._standing
         if standing is not None and not standing.resting and not admission.seats(standing.rung):
@@ -113,9 +115,9 @@ class Attachment:
     def climb(self, *, pinned: str | None = None, asked: bool = False) -> Status:
         """Walk the ladder from its best rung, or try only the pinned one.
 
-        asked: a person wants it, so rungs that outlive the process are allowed. Raises nothing:
-        what was refused, or raised by our own code, is in the status, whose state is FAILED if
-        nothing stood.
+        asked: the user wants it, so rungs that outlive the process are allowed. Raises nothing:
+        what was refused, or raised by our own code, is in the status, whose state is FAILED if no
+        rung could be attached.
         """
         with self._climbing:
             self._broke = None
@@ -123,8 +125,10 @@ class Attachment:
             return self._climb(pinned, asked)
 
     def compile_ahead(self, *, pinned: str | None = None, asked: bool = False) -> None:
-        """Compile what that climb will take, so that it is on disk by then. Raises nothing: what is
-        refused is so again."""
+        """Compile what `climb` will need, so that it is on disk by then.
+
+        Raises nothing: what is refused now will be refused again.
+        """
         with self._climbing:
             self._asked, self._pinned = asked, pinned
             for rung in self.hook.ladder:
@@ -137,17 +141,17 @@ class Attachment:
                     return
 
     def climb_again(self) -> Status:
-        """The same climb once more where it is `due`; what stands on the same rung stays."""
+        """Repeat the same climb where it is `due`; an unchanged rung stays."""
         with self._climbing:
             return self._climb(self._pinned, asked=False, again=True) if self.due else self._status
 
     @property
     def due(self) -> bool:
-        """Whether it failed by an exception, or for want of something, a while ago."""
+        """Return whether it failed by an exception, or for want of something, a while ago."""
         return self.retry.due
 
     def fail(self, raised: BaseException) -> None:
-        """Nothing could even be tried (no thread to climb in): say so, and try again later."""
+        """Report that nothing could even be tried (no thread to climb in), and try again later."""
         refused, resting = [_ended(None, self._refusal_of("attaching", raised))], self._standing
         if resting is None:
             self._set_status(State.FAILED, refused)
@@ -209,11 +213,14 @@ class Attachment:
         )
 
     def _refusal_of(self, doing: str, raised: BaseException) -> ProbeError:
-        """Return whatever was raised as a refusal: in one place, so that nothing gets past it."""
+        """Return any exception as a refusal: in one place, so that nothing gets past it."""
         return as_refusal(raised, f"{doing} {self.hook.name}")
 
     def _try_again_later(self) -> None:
-        """Never what sits in a data path or outlives the process: a person attaches that."""
+        """Schedule another try.
+
+        Never for what sits in a data path or outlives the process: only the user attaches that.
+        """
         rung = self.hook.rung(self._pinned or "")
         if rung is not None and (rung.lasting or self.hook.only_pinned(rung)):
             return
@@ -224,9 +231,9 @@ class Attachment:
         return next((r for r in self.hook.ladder if r.passive), None)
 
     def _standing_on(self, rung: Rung, *, again: bool) -> Standing | None:
-        """What stands already, if the ladder ends there: its numbers, and so its rates, go on.
+        """Return the present rung, if the ladder ends there: its numbers, and so its rates, go on.
 
-        Where another rung, or the same one anew, would count into the same maps, it makes way.
+        Where another rung, or the same one again, would count into the same maps, it makes way.
         """
         standing = self._standing
         if standing is None:
@@ -257,7 +264,7 @@ class Attachment:
             self._totals.note_opening(self._standing)
 
     def _forget_opening(self) -> None:
-        """Nothing follows it: what it counts from now on is its own."""
+        """Forget the opening, as nothing follows it: what it counts from now on is its own."""
         with self._lock:
             if self._standing is not None:
                 self._standing.opened = None
@@ -303,7 +310,7 @@ class Attachment:
     # -- letting go ----------------------------------------------------------------------------
 
     def detach(self, note: str = "") -> Status:
-        """Let go of everything, in reverse order. note: why, where nobody asked for it."""
+        """Release everything, in reverse order. note: why, where nobody asked for it."""
         with self._climbing:
             self._broke = None
             self.retry.never()
@@ -324,7 +331,7 @@ class Attachment:
             standing.stack.close()
 
     def _let_go(self, standing: Standing | None, refused: list[Refusal]) -> None:
-        """Drop what stood; what cannot be undone just now is one refusal more."""
+        """Release the present rung; what cannot be undone just now is one refusal more."""
         rung = self._status.rung
         try:
             if standing is self._standing:
@@ -338,12 +345,12 @@ class Attachment:
 
     @property
     def samples(self) -> bool:
-        """Whether the rung that it stands on can count one event in so many."""
+        """Whether the present rung can count one event in so many."""
         standing = self._standing
         return standing is not None and standing.rung.samples
 
     def cost(self) -> Cost | None:
-        """What its programs cost so far; None where it has none."""
+        """Return what its programs cost so far; None where it has none."""
         with self._lock:
             return None if self._standing is None else self._standing.cost()
 
@@ -363,18 +370,18 @@ class Attachment:
         return self._cut
 
     def keep(self) -> None:
-        """Whatever it costs, on a person's word: the next climb counts every event."""
+        """Keep it whatever it costs, as the user asks: the next climb counts every event."""
         self.kept, self._one_in, self._cut = True, 1, False
 
     # -- reading -------------------------------------------------------------------------------
 
     def read(self) -> Sample:
-        """One sample; without rows where nothing stands. Raises nothing.
+        """Return one sample; without rows if nothing is attached. Raises nothing.
 
-        On an error that may pass, return the sample before once more; the status says why. A target
-        that has gone, an exception that nobody foresaw, and too many failures in a row end the
-        attachment; a program that somebody else detached leaves the hook on its counters, if it has
-        some.
+        On a transient error, return the previous sample and report the error in the status. A
+        target that has gone, an unexpected exception, and too many failures in a row end the
+        attachment; if somebody else detaches a program, the hook falls back to its counters, if it
+        has any.
         """
         with self._lock:
             standing = self._standing
@@ -401,8 +408,10 @@ class Attachment:
         return self._fall_back(standing, problem) if taken else self._end(standing, problem)
 
     def unread(self) -> Sample:
-        """The sample before, where no thread could be had to read: for the event loop, as it
-        waits for nobody."""
+        """Return the previous sample, where no thread could be had to read.
+
+        The event loop never waits.
+        """
         standing = self._standing
         last = standing.last if standing is not None else None
         if last is None:
@@ -414,7 +423,7 @@ class Attachment:
             self._status = replace(self._status, note=note)
 
     def _once_more(self, standing: Standing, failed: ProbeError) -> Sample:
-        """The sample before, as old as it is, so that no rate is made of what was not read."""
+        """Return the previous sample with its time, so that no rate is made without a reading."""
         self._set_note(notes.warning(standing, self._status.note, failed))
         return self.unread()
 
@@ -436,7 +445,7 @@ class Attachment:
         return self._sampler.empty(self._status)
 
     def _fall_back(self, standing: Standing, problem: ProbeError) -> Sample:
-        """Let go of what is left of a rung, and stand on the counters, as when nothing stood."""
+        """Release what is left of a rung, and stand on the counters, as when nothing stood."""
         if not self._climbing.acquire(blocking=False):  # it is being attached anew
             return standing.last or self._sampler.empty(self._status)
         try:
@@ -459,12 +468,12 @@ def _refusal(rung: Rung, error: ProbeError) -> Refusal:
 
 
 def _ended(rung: str | None, problem: ProbeError) -> Refusal:
-    """Why something that stood does not stand any more."""
+    """Return why a rung that was attached is no longer attached."""
     return Refusal(rung or "", problem.code, problem.why, problem.remedy)
 
 
 def _bearable(problem: ProbeError, failures: int) -> bool:
-    """Whether a reading that failed, the so-manieth in a row, is only tried again."""
+    """Return whether a failed reading, the n-th in a row, is only tried again."""
     if passing(problem):
         return True
     return failures < MOST_FAILURES and not isinstance(problem, Gone | Unexpected)

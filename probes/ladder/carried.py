@@ -1,8 +1,8 @@
-"""What a hook counted before it was attached again, so that no total goes back.
+"""Counts of a hook from before it was attached again, so that no total goes back.
 
-What takes over is read before and after the one before it is read for the last time: what both of
-them counted while they stood side by side is counted once. Rows that nothing counts any more have a
-bound: `MOST` of them, and fewer where there is no memory (`RowLimit`).
+The successor is read before and after its predecessor is read for the last time: what both of them
+counted side by side is counted once. Rows that nothing counts any more are bounded: `MOST` of them,
+and fewer where there is no memory (`RowLimit`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from probes.model import Hook, Key, Kind, Row, Value
 from probes.units import Unit
 
 MOST = 16384
-"""Rows of what nothing counts now that one attachment keeps: as many as the largest maps have."""
+"""Rows without a counter that one attachment keeps: as many as the largest maps have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
     """Totals at one moment: rows by key, and what was lost and not logged.
 
-    forgotten: how many rows were thrown out for good, as there were too many.
+    forgotten: how many rows were discarded for good, as there were too many.
     """
 
     rows: Mapping[Key, Row] = field(default_factory=dict)
@@ -36,9 +36,9 @@ Combine = Callable[[int, int], int]
 
 
 def ended(hook: Hook, before: Counted | None, now: Counted) -> Counted:
-    """Return the totals of what ends. before: when what takes over was opened.
+    """Return the totals of what ends. before: its totals when the successor was opened.
 
-    To open it may empty a map that both share: what is less than before was counted since.
+    Opening the successor may empty a map that both share: a lower count was counted since.
     """
     if before is None:
         return now
@@ -57,10 +57,10 @@ def base(hook: Hook, past: Counted, first: Counted) -> Counted:
 
 
 def left_out(hook: Hook, base: Counted, now: Container[Key], kept: Container[Key]) -> Counted:
-    """Throw out the rows that nothing counts now and for which there is no memory.
+    """Discard the rows that nothing counts now and for which there is no memory.
 
-    now: what is counted now; kept: what there is memory for. Rows that go with what they are of
-    stay, as nobody knows which of them are there.
+    now: what is counted now; kept: what there is memory for. Rows that exist only as long as what
+    they are about stay, as it is not known which of them exist.
     """
     if hook.rows_go:
         return base
@@ -68,7 +68,7 @@ def left_out(hook: Hook, base: Counted, now: Container[Key], kept: Container[Key
 
 
 def _bounded(hook: Hook, base: Counted, now: Container[Key]) -> Counted:
-    """Throw out what counted least of the rows that nothing counts now, beyond `MOST`."""
+    """Discard the smallest of the rows that nothing counts now, beyond `MOST`."""
     if hook.rows_go or len(base.rows) <= MOST:
         return base
     idle = {key: row for key, row in base.rows.items() if key not in now}
@@ -93,14 +93,16 @@ def _least(hook: Hook, rows: Mapping[Key, Row], many: int) -> list[Key]:
 
 
 def halfway(hook: Hook, some: Counted, later: Counted) -> Counted:
-    """Return what had been counted in the middle between two readings."""
+    """Return what had been counted halfway between two readings."""
     rows = {**later.rows, **_each(hook, later.rows, some.rows, _mean)}
     return Counted(rows, _mean(some.lost, later.lost), _mean(some.unlogged, later.unlogged))
 
 
 def total(hook: Hook, base: Counted, now: Counted) -> Counted:
-    """Return all that was counted. A row that is not there now is there still, unless rows go with
-    what they are of."""
+    """Return all that was counted.
+
+    Missing rows are kept, unless rows go with what they are about.
+    """
     kept = {} if hook.rows_go else base.rows
     rows = {key: row for key, row in kept.items() if key not in now.rows}
     rows |= _each(hook, now.rows, base.rows, add)
@@ -122,7 +124,7 @@ def _less(now: int, before: int) -> int:
 def _each(
     hook: Hook, some: Mapping[Key, Row], others: Mapping[Key, Row], combine: Combine
 ) -> dict[Key, Row]:
-    """Rows of `some`; what adds up is combined with that of the others."""
+    """Return the rows of `some`; what adds up is combined with that of the others."""
     return {
         key: _combined(hook, row, others[key], combine) if key in others else row
         for key, row in some.items()
@@ -137,7 +139,7 @@ def _combined(hook: Hook, row: Row, other: Row, combine: Combine) -> Row:
 
 
 def _both(value: Value, other: Value, combine: Combine) -> Value:
-    """One that is not known leaves the other, where it is added."""
+    """Combine two values; where one is not known and values add up, the other is the result."""
     if isinstance(value, tuple) and isinstance(other, tuple):
         return tuple(map(combine, value, other))
     if isinstance(value, int) and isinstance(other, int):
@@ -153,6 +155,6 @@ def _counts(hook: Hook, row: Row) -> bool:
 
 
 def _at_rest(hook: Hook, row: Row) -> Row:
-    """A row of what nobody counts now: how much there is of something is not known."""
+    """Return a row that nothing counts now: levels in it are not known."""
     levels = [c.kind is Kind.LEVEL and c.unit not in (Unit.TEXT, Unit.NUMBER) for c in hook.stored]
     return tuple([None if level else value for level, value in zip(levels, row, strict=True)])

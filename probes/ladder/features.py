@@ -1,8 +1,8 @@
-"""Questions to the kernel: would this rung stand here? Yes, no, or cannot tell; with the reason.
+"""Questions to the kernel: would this rung work here? Yes, no, or cannot tell; with the reason.
 
 A question is asked with the smallest program there is, loaded (and, for `answer`, attached for a
-moment where that changes nothing) exactly as the real one would be. It may veto a rung, which
-saves compiling for nothing; only attaching the real one proves it.
+moment where that changes nothing) exactly as the real one would be. It may veto a rung, which saves
+useless compiling; only attaching the real one proves it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from probes.model import Program, Rung
 
 
 class Word(StrEnum):
-    """An answer."""
+    """An answer in one word."""
 
     YES = "yes"
     NO = "no"
@@ -30,7 +30,7 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the kernel says about a rung. error: errno's name or the kind of refusal, for NO."""
+    """The kernel's answer about a rung. error: errno's name or the kind of refusal, for NO."""
 
     word: Word
     why: str = ""
@@ -39,7 +39,7 @@ class Answer:
 
 
 def veto(rung: Rung, ifindex: int = 0) -> ProbeError | None:
-    """The refusal that makes it pointless to compile the rung's programs, if there is one."""
+    """Return the refusal that makes compiling the rung's programs pointless, if there is one."""
     if rung.requires is not None and (refusal := rung.requires()) is not None:
         return refusal
     for program in rung.programs:
@@ -53,7 +53,7 @@ def veto(rung: Rung, ifindex: int = 0) -> ProbeError | None:
 
 
 def answer(rung: Rung, ifindex: int = 0) -> Answer:
-    """Whether the rung would stand, as far as can be told without changing anything."""
+    """Return whether the rung would work, as far as can be told without changing anything."""
     try:
         return _answer(rung, ifindex)
     except Exception as raised:  # of this one; the others are still to be asked

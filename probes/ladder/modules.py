@@ -9,7 +9,7 @@ from probes.compile.compiler import Compiler, Module
 
 
 class Modules:
-    """What is compiled, for as long as somebody uses it."""
+    """Compiled modules, each kept as long as it is used."""
 
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler

@@ -1,4 +1,4 @@
-"""The note of a status: what is said of a rung that stands, and of readings that fail."""
+"""The note of a status: remarks of the present rung, and failing readings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def joined(*parts: str) -> str:
 
 
 def saying(standing: Standing, note: str, sentences: Iterable[str]) -> str:
-    """Put what is to be said at the end of a note, in place of what was said."""
+    """Replace the remark at the end of a note by another."""
     said = joined(*sentences)
     if said == standing.said:
         return note
@@ -25,7 +25,7 @@ def saying(standing: Standing, note: str, sentences: Iterable[str]) -> str:
 
 
 def warning(standing: Standing, note: str, failed: ProbeError) -> str:
-    """Say in a note that readings fail, and since when."""
+    """Add to a note that readings fail, and since when."""
     if standing.failures == 1 or note != standing.trouble:
         standing.calm = note
         said = f"{UNREAD}{time.strftime('%H:%M:%S')}: {failed.why}"
@@ -34,5 +34,5 @@ def warning(standing: Standing, note: str, failed: ProbeError) -> str:
 
 
 def without_warning(standing: Standing, note: str) -> str:
-    """Put back the note before readings failed."""
+    """Return the note from before readings failed."""
     return standing.calm if standing.failures and note == standing.trouble else note

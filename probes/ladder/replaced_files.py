@@ -1,7 +1,7 @@
 """Programs and libraries that are replaced while they are probed: an upgrade makes another file.
 
 A uprobe is at a file, not at its name. Processes that have the old one mapped are counted as long
-as they have; those that begin later have the new one, so the same programs go there as well.
+as they have it; those that begin later have the new one, so the same programs go there as well.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from probes.point import Point
 from probes.units import printable
 
 SECONDS = 2.0
-"""From the end of a look at a file to the next."""
+"""Seconds from the end of a look at a file to the next."""
 PATIENCE = 1.0
-"""Seconds that are waited for the file system."""
+"""Seconds to wait for the file system."""
 MAX_FILES = 8
-"""Files of one name that are probed at once, the first one beside them; the oldest goes."""
+"""Files of one name that are probed at once, besides the first; the oldest goes."""
 
 
 class LoadedProgram(NamedTuple):
-    """A program that is to be put at a file: where in it, its instructions, and its name."""
+    """A program to attach to a file: its place there, its instructions, and its name."""
 
     point: Point
     insns: bytes
@@ -36,42 +36,42 @@ class LoadedProgram(NamedTuple):
 
 
 class FileId(NamedTuple):
-    """Which file has a name."""
+    """The identity of the file that has a name."""
 
     device: int
     inode: int
 
 
 class Contents(NamedTuple):
-    """By what it is seen that a file was written to in its place."""
+    """The signs by which a write to a file in place is noticed."""
 
     size: int
     written: int
 
 
 class _Refused(NamedTuple):
-    """A new file that no program could be put at."""
+    """A new file to which no program could be attached."""
 
     id: FileId
     contents: Contents
     refusal: ProbeError
 
     def tried_again(self, id: FileId, contents: Contents) -> bool:
-        """Whether there is something else by now, or the host was only short of something."""
+        """Return whether the file is another by now, or the host was only short of something."""
         return (self.id, self.contents) != (id, contents) or passing(self.refusal)
 
 
 class ReplacedFile:
-    """Follows one name, beside the readings. stack: unwinds when the rung is let go of."""
+    """The follower of one name, beside the readings. stack: unwinds when the rung is released."""
 
     def __init__(
         self, path: str, programs: Sequence[LoadedProgram], attach: Attach, stack: ExitStack
     ) -> None:
         self._path, self._programs, self._attach = path, programs, attach
         self._probed: dict[FileId, Contents] = {}
-        """In the order in which they came."""
+        "In the order in which they came."
         self._first: FileId | None = None
-        """What the rung itself is attached to: it stays as long as the rung."""
+        "The rung's own files: they stay as long as the rung."
         self._first_is_known = True
         self._refused: _Refused | None = None
         self._said = ""
@@ -83,7 +83,7 @@ class ReplacedFile:
         self._background.pause = SECONDS
 
     def look(self) -> str:
-        """Keep up with what has the name. Return what is to be said of the latest look, or ""."""
+        """Keep up with the file of that name; return a remark on the latest look, or ""."""
         self._background.keep_up()
         return self._said
 
@@ -95,13 +95,11 @@ class ReplacedFile:
         try:
             id, contents = _look(self._path)
         except patience.TookTooLong:
-            return f"it is not known whether {name} was replaced: its file system does not answer"
+            return f"{name} may have been replaced: its file system does not answer"
         except OSError as refused:
             if no_such_file(refused.errno):
-                return (
-                    f"{name} is not there any more: only processes that have it still are counted"
-                )
-            return f"it is not known whether {name} was replaced: {in_words(refused)}"
+                return f"{name} was removed: only processes that still have it are counted"
+            return f"{name} may have been replaced: {in_words(refused)}"
         if not self._first_is_known:
             self._found_first(id, contents)
         if id in self._probed:
@@ -115,7 +113,7 @@ class ReplacedFile:
         self._first, self._probed[id], self._first_is_known = id, contents, True
 
     def _take(self, id: FileId, contents: Contents) -> _Refused | None:
-        """Attach to the file that has the name now. Return why not."""
+        """Attach to the file that has the name now; return why not."""
         made = ExitStack()
         try:
             for program in self._programs:
@@ -135,14 +133,14 @@ class ReplacedFile:
 
 
 def _written(name: str) -> str:
-    return f"{name} was written to in its place: what is counted there may be something else by now"
+    return f"{name} was overwritten in place: what is counted there may be something else now"
 
 
 def _look(path: str) -> tuple[FileId, Contents]:
-    """Raises OSError, also where the file system does not answer.
+    """Return the file's identity. Raises OSError, also where the file system does not answer.
 
-    It is asked only where the kernel has not got it at hand: that takes a child, which would never
-    end as long as it is asked again and again.
+    It is asked only where the kernel has not cached the answer: that takes a child, which would
+    never end if asked again and again.
     """
     found = cached(path) or patience.within(PATIENCE, Path(path).stat)
     return FileId(found.st_dev, found.st_ino), Contents(found.st_size, found.st_mtime_ns)
@@ -151,7 +149,7 @@ def _look(path: str) -> tuple[FileId, Contents]:
 def probed(
     programs: Sequence[Program], functions: Mapping[str, bytes], attach: Attach, stack: ExitStack
 ) -> list[ReplacedFile]:
-    """Return what follows each file that these programs are attached to."""
+    """Return the followers of each file that these programs are attached to."""
     by_path: dict[str, list[LoadedProgram]] = {}
     for program in programs:
         if path := program.point.file:

@@ -1,11 +1,11 @@
-"""When what failed is attached again: after a pause, each time a longer one."""
+"""Retries of what failed: after a pause, each time a longer one."""
 
 from __future__ import annotations
 
 import time
 
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
-"""Seconds until what failed by an exception is attached again; twice as many each time."""
+"""Seconds until what failed by an exception is attached again; doubled each time."""
 
 
 class Retry:
@@ -27,10 +27,13 @@ class Retry:
         self.at = None
 
     def begin(self) -> None:
-        """From the first pause again."""
+        """Start again from the first pause."""
         self.pause = FIRST_PAUSE
 
     def stood_since(self, since: float) -> None:
-        """It failed, and had stood since then (monotonic): well, if for long enough."""
+        """Note a failure.
+
+        Since: when it began to work (monotonic), which resets the pause if long ago.
+        """
         if time.monotonic() - since > 2 * self.pause:
             self.begin()

@@ -30,7 +30,7 @@ class Place:
 
 @dataclass(slots=True)
 class _Made:
-    """What there is of a rung so far."""
+    """The parts of a rung made so far."""
 
     programs: list[int] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
@@ -45,9 +45,9 @@ class _Made:
 def stand(
     rung: Rung, place: Place, modules: Modules, opening: Callable[[], object], *notes: str
 ) -> Standing:
-    """Attach a rung. opening: called before it is opened. notes: for its own, at the beginning.
+    """Attach a rung. opening: called before it is opened. notes: for its remarks at the beginning.
 
-    Raises ProbeError, and what the rung's own functions raise; then nothing is attached.
+    Raises ProbeError, and exceptions of the rung's own functions; then nothing is attached.
     """
     with ExitStack() as stack:
         made = _Made(notes=[*notes, rung.misses])
@@ -79,7 +79,7 @@ def stand(
 
 
 def _attach(program: Program, ifindex: int, made: _Made, stack: ExitStack) -> None:
-    """One program; what refuses an optional one is a note."""
+    """Attach one program; the refusal of an optional one becomes a note."""
     insns = made.functions[program.function]
     try:
         with ExitStack() as attaching:
@@ -114,7 +114,7 @@ def _opening(place: Place, made: _Made, attach: Attach, following: ExitStack) ->
 
 
 def _attaching(programs: list[int]) -> Attach:
-    """What a rung attaches by itself counts among its programs while it is there."""
+    """Count what a rung attaches by itself among its programs while it is there."""
 
     def attach(point: Point, insns: bytes, name: str, stack: ExitStack) -> int:
         with ExitStack() as attaching:

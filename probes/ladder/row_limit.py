@@ -1,4 +1,4 @@
-"""How many rows are kept of what all hooks count: memory has a bound, a busy host has none."""
+"""The limit on rows of all hooks: memory is bounded, the activity of a host is not."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LEAST = 20
 
 
 class RowLimit:
-    """`total` rows of all hooks and targets together, shared out so that the long lists pay.
+    """`total` rows of all hooks and targets together, shared out so that the long lists are cut.
 
-    Beyond it the least active rows of a reading are left out, and how many is in its sample. total:
-    may be set while it runs. Used from several threads.
+    Beyond it the least active rows of a reading are left out, and their number is in the sample.
+    total: may be set while it runs. Used from several threads.
     """
 
     def __init__(self, total: int) -> None:
@@ -24,7 +24,7 @@ class RowLimit:
         self._sums: dict[HookId, Mapping[Key, int]] = {}
 
     def fit(self, id: HookId, hook: Hook, rows: Sequence[Row]) -> Sequence[Row]:
-        """Those that are kept, in their order."""
+        """Return the rows that are kept, in their order."""
         self._counts[id] = len(rows)
         most = self._share()
         if len(rows) <= most:
@@ -43,12 +43,12 @@ class RowLimit:
         return [rows[place] for _, _, place in sorted(heapq.nlargest(most, active), key=_place)]
 
     def forget(self, id: HookId) -> None:
-        """Nothing stands there any more."""
+        """Forget a target on which nothing is attached any more."""
         self._counts.pop(id, None)
         self._sums.pop(id, None)
 
     def _share(self) -> int:
-        """Rows for one target: as many for each as there are, while there are enough."""
+        """Return the rows for one target: all of them, while there is enough for everyone."""
         counts = sorted(self._counts.values())
         left = self.total
         if sum(counts) <= left:

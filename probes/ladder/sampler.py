@@ -1,4 +1,4 @@
-"""Samples of what stands: its totals, as many rows as there is memory for."""
+"""Samples of a rung: its totals, with as many rows as there is memory for."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from probes.model import Cost, Hook, HookId, Key, Reading, Row, Sample, Status
 
 
 class Sampler:
-    """Makes the samples of one hook on one target. rows: what bounds them; None: nothing does."""
+    """A maker of one hook's samples on one target. rows: their limit; None: no limit."""
 
     def __init__(self, hook: Hook, totals: Totals, rows: RowLimit | None) -> None:
         self._hook, self._totals, self._rows = hook, totals, rows
 
     def forget(self, id: HookId) -> None:
-        """Nothing stands there any more."""
+        """Forget everything, as nothing is attached any more."""
         if self._rows is not None:
             self._rows.forget(id)
 
     def empty(self, status: Status) -> Sample:
-        """A sample where nothing stands, or nothing was read yet."""
+        """Return a sample where nothing is attached, or nothing was read yet."""
         rows = self._fitting(status.id, {})
         log = self._totals.log(Reading())
         return Sample(status, time.monotonic(), time.time(), rows=rows, log=log)
@@ -52,7 +52,7 @@ class Sampler:
         )
 
     def _fitting(self, id: HookId, rows: Mapping[Key, Row]) -> Mapping[Key, Row]:
-        """Those that there is memory for."""
+        """Return the rows that there is memory for."""
         if self._rows is None:
             return rows
         found = self._rows.fit(id, self._hook, list(rows.values()))
@@ -64,6 +64,6 @@ class Sampler:
     def _leave_out(
         self, standing: Standing, own: Counted, counted: Counted, rows: Mapping[Key, Row]
     ) -> None:
-        """What nothing counts now, and there is no memory for, goes for good."""
+        """Discard rows for good that nothing counts now and that there is no memory for."""
         if standing.base is not None and len(rows) < len(counted.rows):
             standing.base = carried.left_out(self._hook, standing.base, own.rows, rows)

@@ -1,4 +1,4 @@
-"""A rung that stands: how it is read, what its programs cost, how its counts are scaled."""
+"""The attached rung: how it is read, what its programs cost, how its counts are scaled."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from probes.point import Held
 
 @dataclass(slots=True)
 class Standing:
-    """A rung that stands, and what is known of it. source: the C of its maps.
+    """An attached rung, and what is known of it. source: the C of its maps.
 
     one_in, map_memory: as in Status and Cost. since: when it was attached (monotonic). changed:
-    asked at each reading for what is to be said; said: the latest. resting: only until a better one
-    stands. base: what is added to what it counts; opened: what it had counted when its successor
+    called at each reading for a remark; said: the latest. resting: only until a better rung is
+    attached. base: what is added to what it counts; opened: what it had counted when its successor
     was opened. failures: readings that failed since the latest good one, `last`. calm: the status's
-    note before them; trouble: the one that tells of them.
+    note before them; trouble: the note that reports them.
     """
 
     rung: Rung
@@ -48,30 +48,30 @@ class Standing:
 
     @property
     def goes_on(self) -> bool:
-        """Whether what follows it adds its totals to its own."""
+        """Whether its successor adds these totals to its own."""
         return not self.resting and self.rung.from_zero
 
     def taken(self) -> bool:
-        """Whether somebody else undid it. Raises OSError or ProbeError."""
+        """Return whether somebody else undid it. Raises OSError or ProbeError."""
         return any(held.taken() for held in self.held)
 
     def known_taken(self) -> bool:
-        """The same, as far as the kernel tells just now."""
+        """Return the same, as far as the kernel tells just now."""
         with suppress(OSError, ProbeError):
             return self.taken()
         return False
 
     def reading(self) -> tuple[Reading, Cost | None]:
-        """What it counted, with the events that its programs missed among those lost."""
+        """Return its reading; events that its programs missed are among those lost."""
         reading, (cost, missed) = self.read(), self._cost()
         return replace(reading, lost=reading.lost + missed) if missed else reading, cost
 
     def cost(self) -> Cost | None:
-        """What its programs cost so far; None for a rung that can have none."""
+        """Return what its programs cost so far; None for a rung that can have none."""
         return self._cost()[0]
 
     def counted(self, hook: Hook, reading: Reading) -> Counted:
-        """What it has counted itself, scaled, without what went before."""
+        """Return what it has counted itself, scaled, without what went before."""
         keys, found = hook.places.keys, reading.rows
         if self.one_in > 1:
             found = [_scaled(hook, row, self.one_in) for row in found]
@@ -79,7 +79,10 @@ class Standing:
         return Counted(rows, reading.lost, reading.unlogged)
 
     def _cost(self) -> tuple[Cost | None, int]:
-        """And how many events they missed. One that follows may have none at the moment."""
+        """Return the cost, and how many events were missed.
+
+        A rung that follows files may have no programs.
+        """
         if self.rung.passive:
             return None, 0
         run_ns = runs = missed = 0
@@ -90,13 +93,13 @@ class Standing:
 
 
 def charged(maps: Iterable[int]) -> int | None:
-    """Bytes that these maps are charged; None where the kernel does not tell."""
+    """Return the bytes that these maps are charged; None where the kernel does not tell."""
     told = [objects.fd_field(f"/proc/self/fdinfo/{fd}", "memlock") for fd in maps]
     return None if None in told else sum(size or 0 for size in told)
 
 
 def _scaled(hook: Hook, row: Row, factor: int) -> Row:
-    """A row of one event in `factor`: what adds up, times that."""
+    """Return a row of one event in `factor`, with what adds up multiplied by it."""
     scaled = list(row)
     for place, _, histogram in hook.places.sums:
         value = row[place]

@@ -1,4 +1,4 @@
-"""The totals of one hook on one target, as they go on from one rung to the next."""
+"""Totals of one hook on one target, as they go on from one rung to the next."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from probes.ladder.standing import Standing
 from probes.model import SERIES, Hook, Reading, Row
 
 ANEW = "the kernel's own totals, without those before, since "
-"""How a note says that totals could not be carried over, and when."""
+"""Prefix of the note that totals could not be carried over, and since when."""
 
 _series = count(1)
 
 
 class Totals:
-    """What was counted before, and what is added to it. Used under the attachment's lock.
+    """Counts from before, and what is added to them. Used under the attachment's lock.
 
-    unsaid: what logs had when totals were read, for the next sample.
+    unsaid: log entries found when totals were read, for the next sample.
     """
 
     def __init__(self, hook: Hook) -> None:
@@ -30,16 +30,16 @@ class Totals:
         self.unsaid: list[Row] = []
 
     def begin_at_zero(self) -> None:
-        """Forget what was counted: a person who detaches and attaches it wants that."""
+        """Forget what was counted: a user who detaches and attaches wants that."""
         self._past = None
 
     def note_opening(self, standing: Standing | None) -> None:
-        """Keep what stands has counted before its successor is opened."""
+        """Keep what the present rung has counted before its successor is opened."""
         if standing is not None and standing.goes_on:
             standing.opened = self._latest(standing)
 
     def remember(self, standing: Standing | None) -> None:
-        """Keep what it has counted until now, when it is let go of."""
+        """Keep what it has counted until now, when it is released."""
         if standing is None or not standing.goes_on:
             return
         if (now := self._latest(standing)) is not None:
@@ -68,13 +68,13 @@ class Totals:
         return now if standing.base is None else carried.total(self._hook, standing.base, now)
 
     def _begun(self, standing: Standing) -> Counted:
-        """What it has counted already, beside the one before it."""
+        """Return what it has counted already, beside its predecessor."""
         with suppress(Exception):
             return self._read(standing)
         return Counted()
 
     def _latest(self, standing: Standing) -> Counted | None:
-        """Its totals now, or when it was read last; None where it never was."""
+        """Return its totals now, or at its latest reading; None where it was never read."""
         with suppress(Exception):
             return self._read(standing)
         last = standing.last
@@ -88,6 +88,6 @@ class Totals:
         return self.of(standing, standing.counted(self._hook, reading))
 
     def log(self, reading: Reading) -> tuple[Row, ...]:
-        """Return the log's events since the sample before."""
+        """Return the log's events since the previous sample."""
         unsaid, self.unsaid = self.unsaid, []
         return (*unsaid, *reading.log)

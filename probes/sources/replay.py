@@ -17,15 +17,15 @@ from probes.recording.writer import RecordingError, name_of
 
 SLOWEST, FASTEST = 0.1, 60.0
 _LONGEST = 5.0
-"""Seconds that a moment is looked at, at most: nothing is in a recording of what lies between."""
+"""Seconds that a moment is shown, at most: a recording has nothing of a longer gap."""
 
 
 class Replay:
-    """A `model.Source`. recording: closed with it. begin: the first moment. speed: so many times
-    as fast. pace: waits for the given seconds; another than `asyncio.sleep` makes it go as asked.
+    """A `model.Source`. recording: closed with it. begin: the first moment. speed: a factor.
 
-    number: the moment that is played. What cannot be read is skipped, and `skipped` says so.
-    Raises RecordingError where nothing can be read.
+    pace: waits for the given seconds; another than `asyncio.sleep` sets the pace. number: the
+    moment that is played. Unreadable moments are skipped, and `skipped` says so. Raises
+    RecordingError where nothing can be read.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Replay:
 
     @interval.setter
     def interval(self, _: float) -> None:
-        """The recorded one stays; `speed` is for whoever is in a hurry."""
+        """Keep the recorded interval; `speed` makes it faster."""
 
     @property
     def ended(self) -> bool:
-        """Whether this is the last moment."""
+        """Return whether this is the last moment."""
         return self.number + 1 >= self._end
 
     def statuses(self) -> tuple[Status, ...]:
@@ -79,8 +79,10 @@ class Replay:
         self._player = asyncio.get_running_loop().create_task(self._play())
 
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
-        """Those of the moment that is played, then of each that follows. Not of one that `seek`
-        went to: whoever did that has them."""
+        """Yield the samples of the moment that is played, then of each that follows.
+
+        Not those of a moment that `seek` went to: its caller has them.
+        """
         queue = self._queues[hook] = asyncio.Queue()
         first = self._tick.samples.get(hook)
         if first is not None and not self._sought:
@@ -102,18 +104,18 @@ class Replay:
                 await asyncio.sleep(0)  # everything is taken before time goes on
 
     async def _sleep(self, seconds: float) -> None:
-        """Less long where somebody wants something else."""
+        """Sleep, or less if something else is asked for."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
 
     def _gap(self) -> float:
-        """Seconds to the next moment."""
+        """Return the seconds to the next moment."""
         passed = self.reel.clock(self.number + 1) - self.reel.clock(self.number)
         return min(max(passed, 0.01), _LONGEST)
 
     def step(self) -> None:
-        """A moment on."""
+        """Go a moment on."""
         if self.ended:
             return
         before = self._tick
@@ -123,7 +125,7 @@ class Replay:
                 queue.put_nowait(samples)
 
     def seek(self, number: int) -> None:
-        """To another moment, at once: nothing of it is given to those who follow `samples`."""
+        """Go to another moment, at once: nothing of it is given to consumers of `samples`."""
         for queue in self._queues.values():
             while not queue.empty():
                 queue.get_nowait()
@@ -137,7 +139,7 @@ class Replay:
         self._changed.set()
 
     def _to(self, number: int) -> None:
-        """There, or where anything can be read."""
+        """Go to that moment, or to one that can be read."""
         self.skipped, end = "", self.reel.end
         self.reel.look_on()
         self._end = self.reel.end if self._end == end else min(self._end, self.reel.end)
@@ -145,7 +147,7 @@ class Replay:
         self.number, self._tick = self._readable(number) or (self.number, self._tick)
 
     def _readable(self, number: int) -> tuple[int, Tick] | None:
-        """That moment, else the next that can be read, else the last before it."""
+        """Return that moment, else the next that can be read, else the last before it."""
         try:
             return number, self.reel.at(number)
         except Malformed as damaged:
@@ -157,18 +159,18 @@ class Replay:
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
         del id, rung
-        raise Unsupported("this is a recording: nothing can be attached to it")
+        raise Unsupported("this is a recording: nothing can be attached")
 
     async def complete(self, text: str) -> tuple[str, str]:
         return text, ""  # what could be attached there is not in a recording
 
     async def detach(self, id: HookId) -> Status:
         del id
-        raise Unsupported("this is a recording: nothing can be detached in it")
+        raise Unsupported("this is a recording: nothing can be detached")
 
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:
         del interface, rule
-        raise Unsupported("this is a recording: nothing can be dropped in it")
+        raise Unsupported("this is a recording: nothing can be dropped")
 
     async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
         del interface, rule

@@ -1,7 +1,7 @@
-"""The demo's flood as data: who sends it, whose programs meet it, and what rules take out of it.
+"""The demo's flood as data: its senders, the programs it meets, and what rules drop of it.
 
-eth1 gets twice its packets. Somebody's XDP program drops what comes from networks that it knows;
-the rest fills a socket's buffer, until a rule drops it.
+eth1 gets twice its packets. Another owner's XDP program drops what comes from networks that it
+knows; the rest fills a socket's buffer, until a rule drops it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ Values = dict[str, Value]
 FLOOD = 9800
 """Packets a second at its height, on eth1, to UDP port 514."""
 BLOCKED = 0.6
-"""The share of it that the XDP program drops."""
+"""Share of the flood that the XDP program drops."""
 SOCKET = 1250
 """Packets a second for which the socket has no space."""
 
 
 class Sender(NamedTuple):
-    """What stands at TC ingress: rate in packets a second; flood: of it only in the incident."""
+    """Senders at TC ingress: rate in packets a second.
+
+    Flood: the part of it only in the incident.
+    """
 
     interface: str
     saddr: str
@@ -59,11 +62,14 @@ SENDERS = (
 
 
 ANSWERED, ANSWER = 61, ("eth1", Rule(ip_network("203.0.113.66/32"), ttl=20.0))
-"""The second in which somebody sets a rule against the worst of them, where nobody did before."""
+"""The second in which a rule is set against the worst of them, unless there is one already."""
 
 
 class Foreign(NamedTuple):
-    """Somebody's program. mode: of XDP. direction, position, at: of TC. drop: share it drops."""
+    """Another owner's program. mode: of XDP. direction, position, at: of TC.
+
+    Drop: share it drops.
+    """
 
     ifindex: int
     interface: str
@@ -101,12 +107,12 @@ TC = (
 
 
 def xdp_on(interface: str) -> Foreign | None:
-    """Somebody's XDP program there."""
+    """Return another owner's XDP program there."""
     return next((f for f in XDP if f.interface == interface), None)
 
 
 def matches(rule: Rule, sender: Sender) -> bool:
-    """Whether the rule drops what this one sends."""
+    """Return whether the rule drops this sender's packets."""
     if rule.protocol is not None and PROTOCOLS.get(sender.protocol) != rule.protocol:
         return False
     if rule.port is not None and sender.dport != rule.port:
@@ -132,7 +138,10 @@ Span = tuple[float, float]
 
 
 def spans(lived: Iterable[Lived], sender: Sender, begin: float, end: float) -> Iterator[Span]:
-    """When this sender's packets were dropped between two moments: apart, oldest first."""
+    """Return when this sender's packets were dropped between two moments.
+
+    Separate, oldest first.
+    """
     at = begin
     for one in sorted(lived, key=lambda one: one.since):
         if one.interface == sender.interface and matches(one.rule, sender):
@@ -143,7 +152,7 @@ def spans(lived: Iterable[Lived], sender: Sender, begin: float, end: float) -> I
 
 
 def xdp_values(f: Foreign, packets: float, dropped: float, size: int) -> Values:
-    """A row of the hook xdp-programs; dropped: of the packets."""
+    """Return a row of the hook xdp-programs; dropped: of the packets."""
     known: Values = {
         "ifindex": f.ifindex, "interface": f.interface, "program_id": f.id, "program": f.program,
         "mode": f.mode, "by": f.by, "seen": f.seen, "why": f.why, "parts": None, "to_cpus": 0,
@@ -157,7 +166,7 @@ def xdp_values(f: Foreign, packets: float, dropped: float, size: int) -> Values:
 
 
 def tc_values(f: Foreign, packets: float, size: int) -> Values:
-    """A row of the hook tc-programs."""
+    """Return a row of the hook tc-programs."""
     known: Values = {
         "ifindex": f.ifindex, "interface": f.interface, "direction": f.direction,
         "position": f.position, "program_id": f.id, "program": f.program, "at": f.at,

@@ -1,4 +1,4 @@
-"""The demo's BPF programs as data: whose they are, where they sit, and what a run of each takes."""
+"""The demo's BPF programs as data: their owners, attach points, and the cost of a run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ DAY = 86_400_000_000_000
 
 
 class Played(NamedTuple):
-    """A program. follows: the interface and direction whose packets run it, "" for `rate` a second.
+    """A program.
 
-    rate: runs a second, beside the incident and in it. maps: as the hook shows them. days: its age.
+    follows: the interface and direction whose packets run it, "" for `rate` a second. rate: runs a
+    second, outside and in the incident. maps: as the hook shows them. days: its age.
     """
 
     id: int
@@ -89,7 +90,10 @@ PROGRAMS = (
 def rows(
     runs: Mapping[int, float], missed: Mapping[int, float], seconds: float
 ) -> Iterator[dict[str, Value]]:
-    """The rows: runs and missed are those since it is watched, by id; seconds: for how long."""
+    """Return the rows.
+
+    Runs and missed: since the programs are watched, by id; seconds: for how long.
+    """
     for p in PROGRAMS:
         before = int(p.days * 40_000_000) if p.ours == "" else 0
         yield {

@@ -1,4 +1,4 @@
-"""Drop rules of the demo: in memory, and what they have dropped by the script's time."""
+"""Drop rules of the demo: in memory, with what they have dropped by the script's time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class PlayedRules:
 
     def add(self, interface: str, rule: Rule, now: float) -> Enforced:
         if interface == "lo":
-            raise Unsupported("the loopback takes no drop rules: this host talks to itself on it")
+            raise Unsupported(
+                "the loopback takes no drop rules: this host uses it to talk to itself"
+            )
         if not any(i.name == interface for i in scenario.INTERFACES):
             raise Gone(f"there is no interface {interface}")
         rung, refused = _ladder(interface)
@@ -43,7 +45,7 @@ class PlayedRules:
             lived[lived.index(played[1])] = played[1]._replace(until=min(now, played[1].until))
 
     def at(self, now: float) -> tuple[Enforced, ...]:
-        """Those that live at that moment; the others are gone."""
+        """Return the rules that exist at that moment; forget the others."""
         for id in [id for id, (_, lived) in self._rules.items() if now >= lived.until]:
             self._end(id, now)
         return tuple(self._shown(made, lived, now) for made, lived in self._rules.values())
@@ -55,7 +57,7 @@ class PlayedRules:
 
 
 def _ladder(interface: str) -> tuple[str, tuple[Refusal, ...]]:
-    """The rung, and what the better ones answered."""
+    """Return the rung, and the refusals of the better ones."""
     theirs = flood.xdp_on(interface)
     if theirs is not None:
         why = f"{theirs.title} ({theirs.mode}) is attached to {interface} already"

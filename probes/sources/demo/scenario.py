@@ -1,7 +1,7 @@
-"""The demo's script as data: who is on the host, how busy they are, and what goes wrong when.
+"""The demo's script as data: processes on the host, how busy they are, and what goes wrong when.
 
 Every rate is a function of the second within a lap; `Script` adds them up, so that any moment's
-cumulative counters can be had without playing what was before.
+cumulative counters are known without playing what was before.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Rate = Callable[[int], float]
 
 
 class Interface(NamedTuple):
+    """An interface, its normal traffic and what the incident does to it."""
+
     ifindex: int
     name: str
     kind: str
@@ -57,6 +59,8 @@ REFUSED: dict[str, ProbeError] = {
 
 
 class Syscall(NamedTuple):
+    """A system call and how often it is made and fails."""
+
     name: str
     rate: float
     errors: float  # share that fails
@@ -103,10 +107,12 @@ CALLERS = (
 
 
 ADDRESSES = {"lo": "127.0.0.1 ::1", "eth0": "10.0.0.2 2001:db8::2", "eth1": "192.0.2.10"}
-"""Of interfaces; the connections of this script are eth0's."""
+"""Addresses of interfaces; the connections of this script are eth0's."""
 
 
 class Client(NamedTuple):
+    """A process that connects to a server. troubled: in the incident."""
+
     comm: str
     pid: int
     raddr: str
@@ -141,6 +147,8 @@ CLIENTS = (
 
 
 class Connection(NamedTuple):
+    """A TCP connection and its round trip."""
+
     cookie: int
     local: str
     lport: int
@@ -169,6 +177,8 @@ CONNECTIONS = tuple(_connections())
 
 
 class Drop(NamedTuple):
+    """Drops of the kernel at one place, in packets a second."""
+
     interface: str
     reason: str
     location: str
@@ -192,7 +202,7 @@ DROPS = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a hook stands in the demo. refusals: error, why and remedy of the ladder's first rungs.
+    """A hook's state in the demo. refusals: error, why and remedy of the ladder's first rungs.
 
     rungs: their names where the catalogue has none. on: the targets that were refused, None: all.
     runs, ns: program runs a second, and what one costs.
@@ -241,7 +251,7 @@ PLANS = {
 
 
 def swell(begin: float, top: float, fall: float, end: float) -> Rate:
-    """0 before begin, 1 between top and fall, 0 from end on, straight in between."""
+    """Return 0 before begin, 1 between top and fall, 0 from end on, linear in between."""
 
     def level(second: int) -> float:
         if second <= begin or second >= end:
@@ -265,7 +275,10 @@ Distribution = tuple[tuple[int, float], ...]
 
 @cache
 def _distribution(mean: float, buckets: int) -> Distribution:
-    """How events with this mean spread over log2 buckets: a hump, a little longer upwards."""
+    """Return how events with this mean spread over log2 buckets.
+
+    A hump, with a longer upper tail.
+    """
     centre = max(int(mean).bit_length() - 1, 2)
     spread = {-2: 0.06, -1: 0.24, 0: 0.45, 1: 0.19, 2: 0.045, 3: 0.015}
     hits = dict[int, float]()
@@ -276,7 +289,7 @@ def _distribution(mean: float, buckets: int) -> Distribution:
 
 
 class Script:
-    """Adds the rates up. Everything is from `since` to `time`, in seconds of virtual time."""
+    """A sum of rates. Everything is from `since` to `time`, in seconds of virtual time."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -289,7 +302,7 @@ class Script:
         return rows
 
     def cost(self, hook: str, target: str | None, since: float, time: float) -> tuple[float, float]:
-        """Program runs, and nanoseconds for each."""
+        """Return program runs, and nanoseconds for each."""
         plan = PLANS[hook]
         if target is None or not any(i.name == target for i in INTERFACES):
             runs = self._sum(f"runs {hook}@{target}", lambda _: plan.runs, since, time, 0.1)
@@ -299,7 +312,7 @@ class Script:
         return runs, plan.ns
 
     def log(self, since: float, time: float) -> list[Values]:
-        """Connects that were decided between the two moments, a few for each client."""
+        """Return connects that were decided between the two moments, a few for each client."""
         events: list[Values] = []
         for c in CLIENTS:
             before = self._client(c, 0, max(since, 0))
@@ -315,7 +328,7 @@ class Script:
         return events
 
     def _sum(self, name: str, rate: Rate, since: float, time: float, noise: float = 0.15) -> float:
-        """What a rate adds up to between two moments; `name` seeds its noise."""
+        """Return what a rate adds up to between two moments; `name` seeds its noise."""
         sums = self._sums.get(name)
         if sums is None:
             dice = random.Random(f"{self._seed} {name}")
@@ -326,7 +339,7 @@ class Script:
         return _until(sums, time) - _until(sums, since)
 
     def _interfaces(self, _: str | None, __: float, time: float) -> Iterator[Values]:
-        """The kernel's own counters go on from boot, whenever we came."""
+        """Return the kernel's own counters, which go on from boot."""
         for i in INTERFACES:
             rx, tx = self._traffic(i, -9000, time)
             missed = self._missed(i, time)
@@ -346,7 +359,7 @@ class Script:
             }  # fmt: skip
 
     def _missed(self, i: Interface, time: float) -> float:
-        """What its ring had no space for."""
+        """Return the packets for which its ring had no space."""
         if i.name != "eth1":
             return 0.0
         return self._sum("missed eth1", lambda s: 47 * dropping(s), -9000, time)
@@ -363,7 +376,7 @@ class Script:
     def _behind_xdp(
         self, target: str | None, since: float, time: float
     ) -> tuple[Interface, float, float]:
-        """As `_one`, without what somebody's XDP program drops."""
+        """Return the same as `_one`, without what the foreign XDP program drops."""
         i, rx, tx = self._one(target, since, time)
         return i, rx - self._filtered(i.name, since, time), tx
 
@@ -408,7 +421,7 @@ class Script:
         )
 
     def _socket(self, d: Drop, since: float, time: float) -> float:
-        """The kernel's drops, without what rules took out of the flood before it came so far."""
+        """Return the kernel's drops, without what rules dropped of the flood before."""
         spared = 0.0
         if d.troubled == flood.SOCKET and self.lived:
             senders = [s for s in flood.SENDERS if s.flood]
@@ -423,7 +436,7 @@ class Script:
         return self._sum(name, lambda t: s.rate * (dropping(t) if s.flood else 1), since, time)
 
     def hits(self, one: Lived, time: float) -> tuple[int, int]:
-        """Packets and bytes that a rule has dropped by that moment."""
+        """Return packets and bytes that a rule has dropped by that moment."""
         packets = octets = 0.0
         for s in flood.SENDERS:
             for begin, end in flood.spans([one], s, one.since, time):
@@ -498,7 +511,7 @@ class Script:
         yield from self._at_tc(since, time)
 
     def _at_tc(self, since: float, time: float) -> Iterator[Values]:
-        """What programs at TC drop, and our rules there, as the kernel frees it."""
+        """Return what programs at TC and our rules drop there, as the kernel frees it."""
         found: dict[tuple[str, str, int | None], float] = {}
         for f in flood.TC:
             if f.drop:
@@ -557,7 +570,7 @@ class Script:
         }
 
     def _client(self, c: Client, since: float, time: float) -> dict[str, float]:
-        """Attempts by how they ended."""
+        """Return attempts by how they ended."""
         name = f"{c.comm} {c.pid} {c.raddr}"
         hit = 1.0 if c.troubled else 0.0
 
@@ -613,14 +626,14 @@ class Script:
 
 
 def _most(s: Syscall, errors: float, since: float, time: float, calls: float) -> str:
-    """The most frequent errno: the usual one until the incident's have overtaken it."""
+    """Return the most frequent errno: the usual one until the incident's have overtaken it."""
     if s.name != "connect" or errors < 2 * s.errors * calls:
         return s.errno
     return "ECONNREFUSED" if time - since < 2 * LAP else "ETIMEDOUT"
 
 
 def _until(sums: list[float], time: float) -> float:
-    """What has been added up to by that moment, whole laps and all."""
+    """Return what has been added up to by that moment, whole laps included."""
     laps, rest = divmod(time, LAP)
     second = int(rest)
     part = sums[second] + (sums[second + 1] - sums[second]) * (rest - second)

@@ -1,10 +1,10 @@
 """The source that needs no kernel and no privilege: a scripted incident that repeats itself.
 
-Two minutes of virtual time: calm; then eth1 is flooded, of which somebody's XDP program drops a
-part and a full socket another; a database refuses connects and later does not answer at all,
-system calls fail with it, and one connection's round trip climbs; somebody drops the worst sender
-by a rule, and all of it recovers.
-The numbers depend on the seed and the virtual time only, never on the clock.
+Two minutes of virtual time: calm; then eth1 is flooded, of which another owner's XDP program drops
+a part and a full socket another; a database refuses connects and later does not answer at all,
+system calls fail with it, and one connection's round trip climbs; a rule drops the worst sender,
+and all of it recovers. The numbers depend on the seed and the virtual time only, never on the
+clock.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Demo:
     """A `Source` that plays the incident.
 
     seed: of the noise. interval: seconds of virtual time between two samples. hooks: what is
-    played. begin: virtual time of the first sample. pace: waits for the given seconds; another
-    than `asyncio.sleep` makes virtual time go as fast as it is asked for.
+    played. begin: virtual time of the first sample. pace: waits for the given seconds; another than
+    `asyncio.sleep` makes virtual time go as fast as it is asked for.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Demo:
             now += interval
 
     def _go_on(self, now: float) -> None:
-        """To that moment; where somebody sets the rule on the way, it stands from then on."""
+        """Go on to that moment; a rule that is set on the way applies from then on."""
         before, self._now = self._now, max(self._now, now)
         interface, rule = flood.ANSWER
         laps = self._now // scenario.LAP * scenario.LAP
@@ -115,12 +115,12 @@ class Demo:
         return [i for i, s in self._statuses.items() if i.hook == hook and s.state in standing]
 
     def at(self, time: float) -> tuple[Sample, ...]:
-        """The samples of everything that stands, at that second of virtual time."""
+        """Return the samples of everything that is attached, at that second of virtual time."""
         hooks = self._hooks
         return tuple(self.sample(id, time) for name in hooks for id in self._standing(name))
 
     def sample(self, id: HookId, time: float) -> Sample:
-        """One hook's sample at that second of virtual time; it counts from the attach on."""
+        """Return one hook's sample at that second of virtual time; it counts from the attach on."""
         hook = self._hooks[id.hook]
         since = self._since.get(id, self._begin)
         names, keys = hook.places.names, hook.places.keys
@@ -144,7 +144,7 @@ class Demo:
         )
 
     def _own(self, hook: str, values: scenario.Values) -> scenario.Values:
-        """The interface's row also says what we attached to it."""
+        """Return the interface's row with what we attached to it."""
         if hook != "interfaces":
             return values
         id = HookId("xdp", str(values["interface"]))

@@ -1,4 +1,4 @@
-"""The attachments that there are, by hook and target."""
+"""The attachments that exist, by hook and target."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from probes.model import Hook, HookId, Status, TargetKind
 from probes.sources.live.interfaces import Interfaces
 
 Make = Callable[[Hook, str | None, int], Attachment]
-"""A new one of a hook, its target, and the interface's number (0: it is on none)."""
+"""Makes an attachment of a hook, its target, and the interface's number (0: it is on none)."""
 
 
 class Attachments:
-    """One for each hook and target; interfaces are told apart by their numbers."""
+    """One attachment for each hook and target; interfaces are identified by their numbers."""
 
     def __init__(self, hooks: Catalogue, interfaces: Interfaces, make: Make) -> None:
         self._hooks, self._interfaces, self._make = hooks, interfaces, make
@@ -29,11 +29,11 @@ class Attachments:
         return [a for (hook, _), a in list(self._by_key.items()) if hook == name]
 
     def there(self, hook: str, index: int) -> bool:
-        """Whether there is one on an interface."""
+        """Return whether there is one on an interface."""
         return (hook, index) in self._by_key
 
     def get(self, id: HookId) -> Attachment:
-        """The attachment of an id, made if need be. Raises Gone for what does not exist."""
+        """Return the attachment of an id, made if need be. Raises Gone for what does not exist."""
         hook = self._hooks.find(id.hook)
         if hook.name != id.hook:
             id = HookId(hook.name)  # one of the user's own, in its one form
@@ -48,18 +48,18 @@ class Attachments:
         self._by_key = {k: a for k, a in self._by_key.items() if a is not attachment}
 
     def remove_on(self, gone: Collection[int]) -> list[Attachment]:
-        """Return those on these interfaces: they are not among the others any more."""
+        """Remove and return those on these interfaces."""
         return [self._by_key.pop(key) for key in list(self._by_key) if key[1] in gone]
 
     def rename(self) -> None:
-        """Interfaces may have other names by now."""
+        """Take the present names of interfaces."""
         for (_, index), attachment in list(self._by_key.items()):
             name = self._interfaces.names.get(index) if isinstance(index, int) else None
             if name is not None and name != attachment.status.id.target:
                 attachment.rename(name)
 
     def statuses(self) -> tuple[Status, ...]:
-        """Of all, and of what could be attached."""
+        """Return the statuses of all, and of what could be attached."""
         known = []
         standing: dict[str, list[Status]] = {}
         for (name, _), attachment in list(self._by_key.items()):
@@ -90,5 +90,5 @@ class Attachments:
 
 @lru_cache(4096)
 def _detached(hook: str, target: str | None = None) -> Status:
-    """One object for each, as there are hundreds and they are compared at each tick."""
+    """Return one object for each, as there are hundreds and they are compared at each tick."""
     return Status(HookId(hook, target))

@@ -1,4 +1,4 @@
-"""Work that goes on beside what is asked for, and what is told of what goes wrong in it."""
+"""Background work, and notices of what goes wrong in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from probes.errors import as_refusal
 
 MOST_NOTICES = 100
-"""Different sentences about what went wrong in the background, that a run tells."""
+"""Different sentences about background errors that one run reports."""
 
 Work = Coroutine[None, None, None]
 
@@ -16,7 +16,7 @@ Work = Coroutine[None, None, None]
 class Background:
     """Tasks of an event loop. pause: seconds until work that failed is begun again.
 
-    notices: sentences for people, the oldest first.
+    notices: sentences for the user, the oldest first.
     """
 
     def __init__(self, pause: Callable[[], float], notices: list[str]) -> None:
@@ -30,11 +30,11 @@ class Background:
         task.add_done_callback(self.tasks.discard)
 
     def keep(self, what: str, work: Callable[[], Work]) -> None:
-        """Work that goes on until the end: what it raises is told once, and it is begun again."""
+        """Run work until the end: an exception is reported once, and the work is begun again."""
         self.spawn(self._always(what, work))
 
     def tell(self, what: str, raised: BaseException) -> None:
-        """Say once what went wrong."""
+        """Report once what went wrong."""
         why = as_refusal(raised, what).why
         if why not in self._said and len(self._said) < MOST_NOTICES:
             self._said.add(why)

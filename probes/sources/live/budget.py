@@ -1,8 +1,8 @@
 """The budget: what all hooks' programs may take of one CPU together, and what happens beyond it.
 
-`Ledger.decide` is all there is to it, and pure; `spending` measures, and does what it says. Beyond
-the budget hooks are slowed first; only where that is not enough for two windows is one detached.
-When it is quiet again, what was cut is tried again, each time after a longer pause.
+`Ledger.decide` is the whole rule, and pure; `spending` measures, and carries it out. Beyond the
+budget hooks are slowed first; only where that is not enough for two windows is one detached. When
+it is quiet again, what was cut is tried again, each time after a longer pause.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ WINDOW = 3.0
 STEP, MOST = 8, 64
 """A hook that is slowed counts one event in STEP, then one in MOST."""
 WORTH = 0.1
-"""Share of the budget from which on it is worth to slow a hook: less would save nothing."""
+"""Share of the budget from which on it is worth slowing a hook: less would save nothing."""
 QUIET = 0.5
 """Share of the budget below which what was cut may be tried again."""
 PAUSE, LONGEST_PAUSE = 15.0, 600.0
-"""Seconds until what was cut is tried again; doubled each time that it is cut once more."""
+"""Seconds until what was cut is tried again; doubled each time that it is cut again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What one hook's programs took of a CPU in the window, in percent.
+    """CPU share of one hook's programs in the window, in percent.
 
-    one_in: it counts one event in so many. samples: it can be slowed. kept: a person wants it,
+    one_in: it counts one event in so many. samples: it can be slowed. kept: the user wants it,
     whatever it costs: it is no part of the sum.
     """
 
@@ -44,7 +44,7 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is done about a hook that takes much. one_in: slowed to that; None: detached."""
+    """A measure against a hook that takes much. one_in: slowed to that; None: detached."""
 
     id: HookId
     one_in: int | None
@@ -54,22 +54,22 @@ class Cut:
 
     @property
     def why(self) -> str:
-        """For the hook's status: what it took, and of what."""
+        """The reason for the hook's status: its share, and of what."""
         took = (
             f"its programs took {self.percent:.1f}% of a CPU, all hooks together "
             f"{self.total:.1f}%, and the budget is {self.budget:g}%"
         )
         if self.one_in is None:
             return (
-                f"detached to stay within the budget: {took}; it is tried again when it is quiet, "
-                "or attach it to keep it"
+                f"detached to stay within the budget: {took}; tried again when it is quiet "
+                "(attach it to keep it)"
             )
         return f"one event in {self.one_in} is counted, and counts are scaled: {took}"
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What was cut counts more again. one_in: one event in so many; 1: all."""
+    """Permission for a cut hook to count more again. one_in: one event in so many; 1: all."""
 
     id: HookId
     one_in: int
@@ -78,9 +78,12 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """One that was cut. one_in: as it counts now, None: it is detached. samples: it can be slowed.
-    again: when it may be tried again (monotonic seconds). pause: what it waits for that. tried: it
-    has been tried again, and not been cut since."""
+    """A hook that was cut.
+
+    one_in: as it counts now, None: it is detached. samples: it can be slowed. again: when it may be
+    tried again (monotonic seconds). pause: what it waits for that. tried: it has been tried again,
+    and not been cut since.
+    """
 
     one_in: int | None
     samples: bool
@@ -96,14 +99,14 @@ class Ledger:
         self._budget = budget
         self._held: dict[HookId, _Held] = {}
         self._windows = 0
-        """How many in a row were above the budget."""
+        "Windows in a row above the budget."
 
     def decide(
         self, spendings: Iterable[Spending], now: float, cut: Collection[HookId]
     ) -> Cut | Retry | None:
-        """At most one thing for a window, so that it is measured before the next.
+        """Decide at most one measure for a window, so that it is measured before the next.
 
-        now: monotonic seconds. cut: what is cut still; a person may have attached it, or not want
+        now: monotonic seconds. cut: what is still cut; the user may have attached it, or not want
         it any more.
         """
         counted = [s for s in spendings if not s.kept]
@@ -149,12 +152,18 @@ class Ledger:
         else:
             one_in = max(held.one_in // STEP, 1)
         self._held[id] = replace(held, one_in=one_in, again=now + held.pause, tried=True)
-        why = f"one event in {one_in} is counted, and counts are scaled; all again when it is quiet"
+        why = (
+            f"one event in {one_in} is counted, and counts are scaled; all events again when it "
+            "is quiet"
+        )
         return Retry(id, one_in, why if one_in > 1 else "")
 
 
 def _dearest(counted: list[Spending]) -> Spending:
-    """The dearest target of the dearest hook: a hook on many interfaces is dear as a whole."""
+    """Return the dearest target of the dearest hook.
+
+    A hook on many interfaces counts as a whole.
+    """
     by_hook: dict[str, float] = {}
     for s in counted:
         by_hook[s.id.hook] = by_hook.get(s.id.hook, 0.0) + s.percent
@@ -162,7 +171,10 @@ def _dearest(counted: list[Spending]) -> Spending:
 
 
 def parse(text: str) -> float | None:
-    """Percent of one CPU, as "2%", "0.5" or "off" (None). Raises ValueError with a sentence."""
+    """Return percent of one CPU, from "2%", "0.5" or "off" (None).
+
+    Raises ValueError with a sentence.
+    """
     if text.strip().lower() == "off":
         return None
     try:
@@ -170,5 +182,7 @@ def parse(text: str) -> float | None:
     except ValueError:
         percent = -1
     if not 0 < percent <= 10_000:
-        raise ValueError(f"{quoted(text)} is no budget: write a share of one CPU, as 2%, or off")
+        raise ValueError(
+            f"{quoted(text)} is not a budget: write a share of one CPU, such as 2%, or off"
+        )
     return percent

@@ -1,4 +1,4 @@
-"""The compiler's children: what they may yet take of the bound on memory."""
+"""The compiler's children, and how far they may grow within the bound on memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from probes.sources.live.usage import resident
 
 
 class CountedCompiler(Compiler):
-    """A compiler that says what its children may yet take, and keeps none for which there is no
-    room any more.
+    """A compiler that tells how far its children may grow, and keeps none without room.
 
-    fits: whether there is room for what is there.
+    fits: whether there is room for the existing ones.
     """
 
     fits: Callable[[], bool] = staticmethod(lambda: True)
@@ -24,6 +23,6 @@ class CountedCompiler(Compiler):
         super()._wait_for_room()
 
     def growth(self) -> int:
-        """Bytes beyond what they take now."""
+        """Return the bytes that they may take beyond what they take now."""
         pids = [child._process.pid for child in tuple(self._children)]
         return sum(max(COMPILER - resident(pid), 0) for pid in pids)

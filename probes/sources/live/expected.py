@@ -1,4 +1,4 @@
-"""What the safe set will take once it stands, as measured: before anything does."""
+"""The expected memory of the safe set, as measured, before anything is attached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAPS, _MAPS_OF_A_CPU, _SOCKET = 15_000_000, 2_000_000, 2_000
 
 
 def memory() -> int:
-    """Bytes of maps, and of what is read of sockets."""
+    """Return the bytes of maps, and of what is read of sockets."""
     return _MAPS + _MAPS_OF_A_CPU * _cpus() + _SOCKET * _sockets()
 
 
@@ -23,7 +23,7 @@ def _cpus() -> int:
 
 
 def _sockets() -> int:
-    """TCP sockets of this network namespace (proc_net(5): sockstat)."""
+    """Return the number of TCP sockets of this network namespace (proc_net(5): sockstat)."""
     try:
         lines = Path("/proc/thread-self/net/sockstat").read_text().splitlines()
         return next(int(line.split()[2]) for line in lines if line.startswith("TCP: inuse "))

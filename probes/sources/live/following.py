@@ -19,10 +19,12 @@ from probes.sources.live.wanted import Wanted
 
 
 class Following:
-    """What is yet to be done is kept, so that what fails is done the next time.
+    """The follower of interfaces.
 
-    run: has something done in a thread. begin: attaches. tell: says what went wrong. leaving: what
-    is yet to be let go of.
+    Unfinished work is kept, so that what fails is done the next time.
+
+    run: runs a call in a thread. begin: attaches. tell: reports what went wrong. leaving: what is
+    still to be released.
     """
 
     def __init__(
@@ -47,11 +49,11 @@ class Following:
         self._stood: set[tuple[str, int]] = set()
 
     def expect(self, name: str | None) -> None:
-        """Hooks could not be attached to the interface of this name: they are later."""
+        """Note that hooks could not be attached to the interface of this name, to do so later."""
         self._coming |= {i for i, known in self._interfaces.names.items() if known == name}
 
     async def follow(self, interval: Callable[[], float]) -> None:
-        """Until cancelled. interval: seconds between two looks."""
+        """Follow until cancelled. interval: seconds between two looks."""
         with closing(route.Changes()) as changes:
             while True:
                 await asyncio.sleep(interval())
@@ -59,7 +61,7 @@ class Following:
                     await self._keep_up(changes.gone())
 
     async def _keep_up(self, went: Collection[int]) -> None:
-        """went: interfaces whose numbers may be those of others by now."""
+        """Keep up once. went: interfaces whose numbers may be those of others by now."""
         self._went |= {*went}
         before = self._interfaces.list(self._wanted.interfaces())
         now = self._interfaces.names
@@ -81,8 +83,10 @@ class Following:
             await self._let_go(attachment)
 
     def _leave(self, gone: Collection[int]) -> None:
-        """What was attached to these is to be let go of, and what stood there to be attached again
-        where there is another interface with the number."""
+        """Note what is to be released on these interfaces.
+
+        Where another interface has the number now, what was attached is to be attached again.
+        """
         left = self._attachments.remove_on(gone)
         self.leaving += left
         self._stood |= {(a.hook.name, a.ifindex) for a in left if a.epoch}
@@ -96,7 +100,7 @@ class Following:
             self.leaving.remove(attachment)
 
     def _attach_new(self) -> None:
-        """What is wanted on those that have come, and what stood on one that was made again."""
+        """Attach what is wanted on new interfaces, and what was on one that was made again."""
         waiting = {attachment.ifindex for attachment in self.leaving}
         for index in sorted(self._coming - waiting):
             begun = [self._attach_at(hook, index) for hook in self._wanted_on(index)]
@@ -109,7 +113,7 @@ class Following:
         return [h for h in hooks if (h.name, index) in self._stood or self._wanted.on(h, index)]
 
     def _attach_at(self, hook: Hook, index: int) -> bool:
-        """Whether that has been begun; else it is tried the next time."""
+        """Return whether that has been begun; else it is tried the next time."""
         if self._attachments.there(hook.name, index):
             return True
         try:

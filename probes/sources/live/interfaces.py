@@ -1,4 +1,4 @@
-"""This network namespace's interfaces, as they were listed last."""
+"""Interfaces of this network namespace, as they were listed last."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from probes.model import HookId
 
 
 class Interfaces:
-    """names: by number."""
+    """The interfaces. names: by number."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
@@ -20,7 +20,7 @@ class Interfaces:
     def list(self, named: Collection[str]) -> dict[int, str]:
         """List them, and return what they were before. Raises ProbeError.
 
-        named: names that a person used, which may be alternative ones.
+        named: names that the user gave, which may be alternative ones.
         """
         before, self.names = self.names, listed()
         if {*named} - {*self.names.values()}:
@@ -35,12 +35,12 @@ class Interfaces:
         return index
 
     def own(self, id: HookId) -> HookId:
-        """A hook on an interface's other name, by its own; as it is where that is not known."""
+        """Return a hook with the interface's own name; unchanged where that is not known."""
         return id._replace(target=self._altnames.get(id.target or "", id.target))
 
 
 def listed() -> dict[int, str]:
-    """Raises ProbeError where nobody can be asked just now."""
+    """Return the interfaces. Raises ProbeError where the kernel cannot be asked just now."""
     try:
         return route.names()
     except OSError as failed:
@@ -48,7 +48,10 @@ def listed() -> dict[int, str]:
 
 
 def found(name: str) -> tuple[int, str]:
-    """Its number, and its name where another one of its names is given. Raises ProbeError."""
+    """Return the number and own name of an interface given by any of its names.
+
+    Raises ProbeError.
+    """
     for index, known in listed().items():
         if known == name:
             return index, known

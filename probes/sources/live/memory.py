@@ -1,8 +1,8 @@
-"""The bound on memory: how many rows fit into it, and what is done where it gets tight.
+"""The bound on memory: how many rows fit into it, and what is done when it gets tight.
 
 What is counted: RSS of this process and of those that it started (the compiler), and what its maps
-are charged. A half or so is taken before any row is there (Python,
-the screen, the maps), the rest is shared between rows, what is drawn of them, and the tape.
+are charged. About half is taken before there is any row (Python, the screen, the maps); the rest is
+shared between rows, what is drawn of them, and the tape.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _TIGHT, _EASY = 0.85, 0.7
 
 
 def rows_for(limit: int) -> int:
-    """How many rows fit into so many bytes."""
+    """Return how many rows fit into so many bytes."""
     return max((limit - _BASE) // _ROW, _FEWEST)
 
 
 def compiles_for(limit: int) -> int:
-    """How many sources may be compiled side by side within so many bytes."""
+    """Return how many sources may be compiled side by side within so many bytes."""
     return max((limit - _BASE) // COMPILER, 1)
 
 
 class Bound:
-    """Keeps `rows` such that no more than `limit` bytes are used.
+    """The keeper of `rows`, such that no more than `limit` bytes are used.
 
-    used: what is, without maps. growth: what the compiler's children may take beside that; 0: there
-    are none. room: asked before another one is started.
+    used: bytes in use, without maps. growth: what the compiler's children may take beside that; 0:
+    there are none. room: called before another one is started.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Bound:
         self.room = Room(limit, self._taken, self._leave_room)
 
     def is_narrow(self, expected: int) -> bool:
-        """Whether the compiler will have no room once so many bytes more are used."""
+        """Return whether the compiler will have no room once so many bytes more are used."""
         return self._used() + expected + COMPILER > self._limit
 
     def hold(self) -> None:
-        """Called again and again."""
+        """Adjust the rows. To be called again and again."""
         _give_back()
         used, growth, wanted = self._used() + maps(), self._growth(), self.room.wanted
         if used > self._limit * _TIGHT:
@@ -79,12 +79,12 @@ class Bound:
         return self._used() + maps() + self._growth()
 
     def _leave_room(self) -> None:
-        """Fewer rows from the next reading on."""
+        """Keep fewer rows from the next reading on."""
         self._rows.total = min(self._rows.total, rows_for(self._limit - COMPILER))
         self._collect()
 
     def _collect(self) -> None:
-        """Seldom: meanwhile nothing else runs, for a tenth of a second or more."""
+        """Collect garbage, seldom: nothing else runs meanwhile, for a tenth of a second or more."""
         if time.monotonic() >= self._collected + EVERY:
             gc.collect()
             _give_back()
@@ -92,17 +92,17 @@ class Bound:
 
 
 def parse(text: str) -> int:
-    """Megabytes, as "200" or "200M", in bytes. Raises ValueError with a sentence."""
+    """Return bytes, from megabytes as "200" or "200M". Raises ValueError with a sentence."""
     number = text.strip().upper().removesuffix("B").removesuffix("M").strip()
     if not (number.isascii() and number.isdecimal() and 100 <= int(number[:9]) <= 1_000_000):
         raise ValueError(
-            f"{quoted(text)} is no bound on memory: write megabytes, from 100 on, as 200"
+            f"{quoted(text)} is not a bound on memory: write megabytes, from 100 on, such as 200"
         )
     return int(number) * 1_000_000
 
 
 def _give_back() -> None:
-    """What the allocator holds back goes to the kernel, where the C library has a word for it."""
+    """Return unused memory of the allocator to the kernel, where the C library can do that."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

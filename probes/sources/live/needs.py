@@ -1,4 +1,4 @@
-"""Which capabilities are still of use, once all is attached."""
+"""Capabilities that are still of use once everything is attached."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from probes.model import State
 def capabilities(
     attachments: Iterable[Attachment], *, follows: bool, rules: bool, budget: bool
 ) -> frozenset[int]:
-    """To read and to detach what stands, and to attach to interfaces that come.
+    """Return those needed to read and detach what is attached, and to attach to new interfaces.
 
-    follows: hooks are attached to such. rules: packets are dropped. budget: what is cut for it is
-    attached again.
+    follows: hooks are attached to new interfaces. rules: packets are dropped. budget: what is cut
+    for it is attached again.
     """
     needed = {privilege.BPF}
     attaching = {privilege.NET_ADMIN, privilege.PERFMON}

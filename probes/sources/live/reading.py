@@ -1,4 +1,4 @@
-"""Readings: what is asked for at the same moment is read in one go."""
+"""Readings: everything asked for at the same moment is read in one go."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Read = Callable[[], list[Samples]]
 
 
 class Readings:
-    """submit: has something done in a thread. tell: says what went wrong."""
+    """The reader of attachments. submit: runs a call in a thread. tell: reports what went wrong."""
 
     def __init__(
         self,
@@ -27,8 +27,11 @@ class Readings:
         self._asked: list[tuple[list[Attachment], Reads]] = []
 
     def of(self, standing: list[Attachment]) -> Reads:
-        """Their samples. To wake a thread costs more than to read a map, so one reads for all that
-        ask at this moment."""
+        """Return their samples.
+
+        Waking a thread costs more than reading a map, so one thread reads for all that ask at this
+        moment.
+        """
         loop = asyncio.get_running_loop()
         if not self._asked:
             loop.call_soon(self._read_asked)
@@ -57,7 +60,10 @@ def _read_all(asked: Iterable[Iterable[Attachment]]) -> list[Samples]:
 def _answer(
     asked: list[tuple[list[Attachment], Reads]], done: asyncio.Future[list[Samples]] | None
 ) -> None:
-    """done: None, and what raised, where nothing was read: there are the samples before then."""
+    """Deliver the samples.
+
+    Done: None, and the exception, where nothing was read: the previous ones.
+    """
     whole = done is not None and not done.cancelled() and done.exception() is None
     for place, (standing, future) in enumerate(asked):
         if future.done():

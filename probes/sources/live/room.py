@@ -11,22 +11,24 @@ from math import inf
 from probes.errors import ProbeError
 
 COMPILER = 90_000_000
-"""Bytes of a child of the compiler's, at most (87.6 MB measured)."""
+"""Bytes of one child of the compiler, at most (87.6 MB measured)."""
 PATIENCE = 4.0
-"""Seconds for which room is waited for; less than `compiler.ROOM_SECONDS`, after which it would be
-started all the same."""
+"""Seconds to wait for room.
+
+Less than `compiler.ROOM_SECONDS`, after which the child would be started all the same.
+"""
 LATELY = 60.0
 """Seconds after a refusal in which nobody waits for room again."""
 WANTED, REST = 60.0, 600.0
-"""Seconds for which it is still wanted after a refusal, and until it is so once more."""
+"""Seconds for which it is still wanted after a refusal, and until it is wanted again."""
 _ABANDONED = 1.0
 _STEP = 100_000_000
 
 
 class Room:
-    """Whether there is room for a child, within `limit` bytes. Asked from several threads.
+    """Room for a child, within `limit` bytes. Asked from several threads.
 
-    taken: bytes that are used, and that children which are there may yet take. give_back: is done
+    taken: bytes in use, and those by which existing children may still grow. give_back: called
     while there is no room.
     """
 
@@ -39,16 +41,16 @@ class Room:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody waits for it, or was refused it lately."""
+        """Return whether somebody waits for it, or was refused it lately."""
         now = time.monotonic()
         return now < self._asked + _ABANDONED or now < self._wanted + WANTED
 
     def fits(self) -> bool:
-        """Whether all that children may yet take is there."""
+        """Return whether there is room for all that children may still take."""
         return self._taken() <= self._limit
 
     def make(self) -> bool:
-        """Whether a child may be started now; if not, it is to be asked again.
+        """Return whether a child may be started now; if not, ask again.
 
         Raises ProbeError (ENOMEM, as it may be there later) where it was asked for long enough.
         """
@@ -71,9 +73,9 @@ class Room:
     def _refusal(self, taken: int) -> ProbeError:
         needed = taken + COMPILER
         return ProbeError(
-            f"there is no room for the compiler: {_megabytes(taken)} are used, it takes "
-            f"{_megabytes(COMPILER)} more, and the bound is {_megabytes(self._limit)}; it is tried "
-            "again when there is room",
+            f"there is no room for the compiler: {_megabytes(taken)} are in use, it needs "
+            f"{_megabytes(COMPILER)} more, and the bound is {_megabytes(self._limit)}; it is "
+            "tried again when there is room",
             errno=errno.ENOMEM,
             remedy=f"Allow more: --memory {-(-needed // _STEP) * _STEP // 1_000_000}.",
         )

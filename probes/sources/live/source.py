@@ -36,10 +36,10 @@ from probes.sources.live.wanted import Wanted
 from probes.sources.live.workers import Workers
 
 REVIVE_SECONDS = 1.0
-"""How often it is looked whether something that failed is to be attached again."""
+"""Seconds between two checks for failed attachments that are to be attached again."""
 THREADS = 4
 TEND_SECONDS = 0.25
-"""How often drop rules are looked at; in the kernel they end at their deadline."""
+"""Seconds between two looks at drop rules; in the kernel they end at their deadline."""
 
 T = TypeVar("T")
 
@@ -47,10 +47,10 @@ T = TypeVar("T")
 class Live:
     """A `model.Source`. Attach and detach from the event loop; the kernel work runs in threads.
 
-    wanted: the hooks to attach at start (None: the safe set). also: those that a person asked for
-    beside it. pins: hook -> rung. drops: rules to begin with, by interface. percent: the budget,
-    of one CPU, for the programs of all hooks together; None: none. limit: bytes of memory; used:
-    how many are used but for maps.
+    wanted: the hooks to attach at start (None: the safe set). also: those that the user asked for
+    beside it. pins: hook -> rung. drops: rules to begin with, by interface. percent: the budget, of
+    one CPU, for the programs of all hooks together; None: none. limit: bytes of memory; used: how
+    many are in use, without maps.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Live:
         self._closer = Workers(1)
 
     def _start_workers(self) -> None:
-        """All at the beginning, while there is memory for them. Raises ProbeError."""
+        """Start all at the beginning, while there is memory for them. Raises ProbeError."""
         try:
             for workers in (self._climbers, self._readers, self._closer):
                 workers.start()
@@ -149,7 +149,7 @@ class Live:
         self._background.spawn(self._climb_first(self._by_source()))
 
     async def attach_all(self) -> None:
-        """The same, for whoever wants no screen: returns once every ladder has been walked.
+        """Attach as at start, without a screen: return once every ladder has been walked.
 
         Raises ProbeError where a rule to begin with cannot be enforced.
         """
@@ -173,19 +173,18 @@ class Live:
         )
 
     async def _revive(self) -> None:
-        """Attach again what failed by an exception, or for want of something that may be there
-        by now."""
+        """Attach again what failed by an exception, or for want of something passing."""
         while True:
             await asyncio.sleep(REVIVE_SECONDS)
             for attachment in [a for a in self._attachments.all() if a.due]:
                 await self._climbers.run(attachment.climb_again)
 
     def shed(self) -> frozenset[int]:
-        """Give up for good the capabilities that are of no more use. Return those that are kept.
+        """Give up for good the capabilities that are no longer of use. Return those that are kept.
 
-        A thread has capabilities of its own, and gives them to what it starts. So the workers end,
-        after all that waits for them, and others begin: with what the calling thread keeps, as the
-        compiler does when it is started next. Background work goes on. Blocks meanwhile. Raises
+        A thread has capabilities of its own, and passes them on to what it starts. So the workers
+        end, after all that waits for them, and others begin: with what the calling thread keeps, as
+        the compiler does when it is started next. Background work goes on. Blocks meanwhile. Raises
         OSError.
         """
         for pool in (self._climbers, self._readers, self._closer):
@@ -204,20 +203,22 @@ class Live:
         return kept
 
     def check(self) -> None:
-        """Raises Gone where a hook that was asked for by name has no such target, or what else
-        is known beforehand to be refused."""
+        """Raise Gone where a hook that was asked for by name has no such target.
+
+        Also raises what else is known beforehand to be refused.
+        """
         for interface, _ in self._drops:
             self.check_rule(interface)
         for id in self._wanted.by_name():
             self._attachments.get(id)
 
     def _prepare(self) -> None:
-        """What comes before any attachment: sweep what a killed process left, switch stats on."""
+        """Prepare for any attachment: sweep what a killed process left, switch stats on."""
         self.notices += persistent.sweep()
         headers.sweep()
         self._interfaces.list(self._wanted.interfaces())
         if (more := self._wanted.too_many) > 0:
-            self.notices.append(f"hooks of {more} interfaces more are attached only if named")
+            self.notices.append(f"hooks of {more} more interfaces are attached only if named")
         rlimits.raise_memlock()
         rlimits.raise_nofile()
         try:
@@ -226,7 +227,7 @@ class Live:
             self._stats = None  # no CAP_SYS_ADMIN, or Linux before 5.8: the cost is not known
 
     def _first(self) -> list[Attachment]:
-        """The attachments of the start, standing on their passive rungs already."""
+        """Return the attachments of the start, attached to their passive rungs already."""
         first = []
         for id in self._wanted.initial():
             try:
@@ -241,15 +242,18 @@ class Live:
         return first
 
     def _by_source(self) -> list[list[Attachment]]:
-        """What is to be climbed one after the other: targets of a hook wait for the same module,
-        and would wait in as many threads. What has no target comes first."""
+        """Group what is to be climbed one after the other.
+
+        Targets of a hook wait for the same module, and would wait in as many threads. Those without
+        a target come first.
+        """
         by: dict[str, list[Attachment]] = {}
         for attachment in self._first():
             by.setdefault(attachment.hook.name, []).append(attachment)
         return sorted(by.values(), key=lambda attachments: attachments[0].ifindex != 0)
 
     async def _climb_first(self, groups: list[list[Attachment]]) -> None:
-        """Compile all of them before any maps take the room for that, where there is little."""
+        """Compile all of them before any maps take the room for that, where memory is scarce."""
         if self._bound.is_narrow(expected.memory()):
             for attachments in groups:
                 await self._with_climber(attachments[0], Attachment.compile_ahead)
@@ -260,7 +264,7 @@ class Live:
             await self._climb(attachment)
 
     def named(self, id: HookId) -> HookId:
-        """A hook on an interface's other name, by its own; as it is where that is not known."""
+        """Return a hook with the interface's own name; unchanged where that is not known."""
         return self._interfaces.own(id)
 
     def _begin(self, attachment: Attachment) -> None:
@@ -271,7 +275,7 @@ class Live:
         await self._with_climber(attachment, Attachment.climb)
 
     async def _with_climber(self, attachment: Attachment, work: Callable[..., object]) -> None:
-        """As it was asked for at the start."""
+        """Climb as it was asked for at the start."""
         asked = attachment.status.id in self._wanted.by_name()
         pinned = self._pins.get(attachment.hook.name)
         try:
@@ -289,12 +293,15 @@ class Live:
             await asyncio.sleep(self.until_next())
 
     async def read(self) -> list[Sample]:
-        """One sample of everything that has been asked for or stands."""
+        """Return one sample of everything that has been asked for or is attached."""
         attachments = self._attachments.all()
         return list(await self._readings.of(attachments)) if attachments else []
 
     def until_next(self) -> float:
-        """Seconds to the next tick; all hooks tick together, so the screen wakes once."""
+        """Return the seconds to the next tick.
+
+        All hooks tick together, so the screen wakes once.
+        """
         return next_tick(self._started, self.interval)
 
     # -- the budget ----------------------------------------------------------------------------
@@ -305,7 +312,7 @@ class Live:
             await asyncio.sleep(memory.EVERY)
 
     async def _hold_budget(self) -> None:
-        """Each window: cut what takes too much, or try again what was cut (`budget.Ledger`)."""
+        """Cut, in each window, what takes too much, or try again what was cut (`budget.Ledger`)."""
         if self._percent is None:
             return
         ledger = budget.Ledger(self._percent)
@@ -326,7 +333,7 @@ class Live:
     # -- on a person's word --------------------------------------------------------------------
 
     async def _asked_for(self, doing: str, work: Callable[[], T]) -> T:
-        """Work that a person asked for, in a thread. Raises ProbeError and nothing else."""
+        """Run work that the user asked for, in a thread. Raises ProbeError and nothing else."""
         try:
             return await self._climbers.run(work)
         except Exception as raised:
@@ -380,16 +387,16 @@ class Live:
         return self._rules.shown()
 
     def check_rule(self, interface: str) -> None:
-        """Raises ProbeError where it is known beforehand that nothing may be dropped there."""
+        """Raise ProbeError where it is known beforehand that nothing may be dropped there."""
         self._rules.check(interface)
 
     def cautions_of(self, interface: str, rule: Rule) -> Cautions:
-        """As `cautions`, told apart, and before there is an event loop."""
+        """Return the same as `cautions`, one by one, and before there is an event loop."""
         return self._rules.cautions(interface, rule)
 
     @property
     def ended_rules(self) -> tuple[str, ...]:
-        """A sentence for each rule that has ended: how, and what it has dropped."""
+        """Return a sentence for each rule that has ended: how, and what it has dropped."""
         return tuple(self._rules.ended)
 
     async def _begin_rule(self, interface: str, rule: Rule) -> None:
@@ -415,7 +422,7 @@ class Live:
         self._closer.close(0.0)
 
     def close_now(self) -> None:
-        """Detaches everything, last attached first; what would outlive us before all else."""
+        """Detach everything, last attached first; what would outlive us before all else."""
         for attachment in reversed(self._to_let_go()):
             rung = attachment.hook.rung(attachment.status.rung or "")
             if rung is not None and rung.lasting:
@@ -449,8 +456,10 @@ class Live:
 
 
 def _failure(status: Status) -> ProbeError:
-    """The refusal that says most: want of memory, else the first, which is not about a lower
-    rung's own limits."""
+    """Return the most telling refusal.
+
+    That is want of memory, else the first that is not about a lower rung's own limits.
+    """
     if not status.refused:
         return ProbeError(f"{status.id} could not be attached")
     first = next((r for r in status.refused if r.error == "ENOMEM"), status.refused[0])

@@ -1,4 +1,4 @@
-"""What each attachment's programs take of a CPU, and how one is cut: the hands of `budget`."""
+"""CPU use of each attachment's programs, and cutting them: the hands of `budget`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from probes.model import HookId
 from probes.sources.live.budget import Cut, Retry, Spending
 
 Costs = Mapping[Attachment, tuple[int, int]]
-"""Of each attachment its epoch, and the nanoseconds that its programs ran in it."""
+"""For each attachment its epoch, and the nanoseconds that its programs ran in it."""
 
 
 def costs(attachments: Iterable[Attachment]) -> Costs:
-    """Without what cannot be asked just now: it is tried again in the next window."""
+    """Return the costs, without what cannot be read just now.
+
+    It is tried again in the next window.
+    """
     found = {}
     for attachment in attachments:
         try:
@@ -26,7 +29,7 @@ def costs(attachments: Iterable[Attachment]) -> Costs:
 
 
 def between(before: Costs, after: Costs, seconds: float) -> Iterable[Spending]:
-    """What stood on the same rung all the time; what did not is measured in the next window."""
+    """Return the use of what was on the same rung all the time; the rest is measured next time."""
     for attachment, (epoch, ns) in after.items():
         epoch_then, ns_then = before.get(attachment, (0, 0))
         if epoch == epoch_then and ns >= ns_then:
@@ -36,12 +39,12 @@ def between(before: Costs, after: Costs, seconds: float) -> Iterable[Spending]:
 
 
 def cut(attachments: Iterable[Attachment]) -> set[HookId]:
-    """What the budget has slowed or detached, and nobody attached again."""
+    """Return what the budget has slowed or detached, and nobody attached again."""
     return {a.status.id for a in attachments if a.cut and not a.kept}
 
 
 def carry_out(done: Cut | Retry, attachments: Iterable[Attachment]) -> list[str]:
-    """Slows, detaches or tries again; what was cut, in a sentence for each."""
+    """Slow, detach or try again; return what was cut, in a sentence for each."""
     said = []
     for attachment in attachments:
         if attachment.status.id != done.id or attachment.kept:

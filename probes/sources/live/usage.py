@@ -1,4 +1,4 @@
-"""What is used: memory of processes, and what their maps are charged."""
+"""Memory in use: memory of processes, and what their maps are charged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def resident(pid: int | str = "self") -> int:
-    """Bytes of a process in RAM; 0 where it has ended."""
+    """Return the bytes of a process in RAM; 0 where it has ended."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:
@@ -16,7 +16,7 @@ def resident(pid: int | str = "self") -> int:
 
 
 def maps() -> int:
-    """Bytes that the kernel charges for the maps that this process holds (proc_pid_fdinfo(5))."""
+    """Return the bytes that the kernel charges for this process's maps (proc_pid_fdinfo(5))."""
     charged: dict[bytes, int] = {}
     for file in Path("/proc/self/fdinfo").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""What is attached by itself: at the start, and to interfaces that come later."""
+"""Hooks that are attached by themselves: at the start, and to interfaces that come later."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from probes.model import Hook, HookId, Reach, TargetKind
 from probes.sources.live.interfaces import Interfaces
 
 MOST_INTERFACES = 64
-"""How many interfaces get a targeted hook by themselves; a person can attach any other."""
+"""Interfaces that get a targeted hook by themselves; the user can attach to any other."""
 
 
 class Wanted:
-    """wanted: the hooks to attach at start (None: the safe set). also: those beside it."""
+    """The hooks to attach. wanted: those at start (None: the safe set). also: those beside it."""
 
     def __init__(
         self,
@@ -32,16 +32,16 @@ class Wanted:
 
     @property
     def too_many(self) -> int:
-        """Interfaces that get no hook by themselves."""
+        """Return the interfaces that get no hook by themselves."""
         return len(self._interfaces.names) - MOST_INTERFACES if self.safe_set else 0
 
     def by_name(self) -> tuple[HookId, ...]:
-        """What a person asked for at the start; by the interface's own name, too."""
+        """Return what the user asked for at the start; by the interface's own name, too."""
         asked = *(self._wanted or ()), *self._also
         return *asked, *map(self._interfaces.own, asked)
 
     def interfaces(self) -> set[str]:
-        """The names of those that a person wants hooks on."""
+        """Return the names of the interfaces that the user wants hooks on."""
         asked = *(self._wanted or ()), *self._also
         hooks = {id: self._hooks.get(id.hook) for id in asked}
         return {
@@ -65,7 +65,7 @@ class Wanted:
         return list(dict.fromkeys(ids))
 
     def on(self, hook: Hook, index: int) -> bool:
-        """Whether a hook is attached by itself to an interface that has come."""
+        """Return whether a hook is attached by itself to a new interface."""
         if HookId(hook.name, self._interfaces.names[index]) in self.by_name():
             return True
         safe = hook.reach is Reach.LOOKS_ON and not hook.on_demand

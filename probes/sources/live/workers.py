@@ -1,6 +1,6 @@
-"""Threads that work for an event loop, of which no answer is lost where memory is short.
+"""Threads that work for an event loop and lose no answer where memory is short.
 
-ThreadPoolExecutor loses what a call gave where there is no memory to say so: whoever awaits it
+ThreadPoolExecutor loses the result of a call if there is no memory to deliver it: its caller then
 waits for ever.
 """
 
@@ -17,11 +17,11 @@ from probes.kernel.threads import BEGINNING, Task
 
 T = TypeVar("T")
 RETRY = 0.02
-"""Seconds between two attempts to give an answer that there is no memory for."""
+"""Seconds between two attempts to deliver an answer that there is no memory for."""
 
 
 class _Call(Generic[T]):
-    """What is to be done, and who awaits it in which loop."""
+    """A call, and the future and loop that wait for it."""
 
     __slots__ = ("function", "future", "loop", "raised", "result")
 
@@ -32,7 +32,7 @@ class _Call(Generic[T]):
         self.raised: BaseException | None = None
 
     def answer(self) -> None:
-        """In the loop."""
+        """Set the result; to be called in the loop."""
         if self.future.done():
             return  # nobody waits for it any more
         if self.result:
@@ -56,7 +56,7 @@ class Workers:
         self._closed = False
 
     def start(self) -> None:
-        """As many as can be had. Raises RuntimeError where not one can."""
+        """Start as many as possible. Raises RuntimeError if there is not even one."""
         with suppress(RuntimeError):
             for _ in range(self._most):
                 self._tasks.append(Task(self._work))
@@ -70,11 +70,14 @@ class Workers:
             raise RuntimeError("can't start new thread")
 
     async def run(self, function: Callable[[], T]) -> T:
-        """What the function gives or raises. Raises RuntimeError where no thread can be had."""
+        """Return or raise what the function does.
+
+        Raises RuntimeError where no thread can be had.
+        """
         return await self.submit(function)
 
     def submit(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """The same, as a future."""
+        """Return the same, as a future."""
         if self._closed:
             raise RuntimeError("closed")
         if not self._tasks:
@@ -84,10 +87,10 @@ class Workers:
         return call.future
 
     def close(self, seconds: float | None = None, *, cancel: bool = True) -> None:
-        """End the threads, and wait for them, so long at most.
+        """End the threads, and wait for them, up to a limit.
 
-        cancel: what has not begun is not done, and whoever awaits it is cancelled; otherwise it is
-        done first.
+        cancel: calls that have not begun are not made, and their futures are cancelled; otherwise
+        they are made first.
         """
         self._closed = True
         if cancel:
@@ -121,7 +124,7 @@ class Workers:
 
 
 def _give(call: _Call[Any] | None) -> None:
-    """Say in its loop what came of it, for as long as there is no memory for that."""
+    """Deliver the result in its loop, retrying as long as there is no memory for that."""
     while call is not None:
         try:
             call.loop.call_soon_threadsafe(call.answer)

@@ -453,9 +453,7 @@ def test_what_a_condition_names_may_go_and_that_is_said(
         folder.rmdir()
         assert within.read().status.note == f"the cgroup /{folder.name} has gone"
         folder.mkdir()
-        assert (
-            "is another cgroup now: detach and attach again" in within.read().status.note
-        )
+        assert "is another cgroup now: detach and attach again" in within.read().status.note
         within.detach()
         within.climb(asked=True)
         assert within.read().status.note == ""

@@ -137,7 +137,7 @@ def test_what_cannot_be_followed_is_said(attachment: Attachment, library: Path) 
     """A file that is not there, and one without the function; and that it is over."""
     contents = library.read_bytes()
     library.unlink()
-    assert "is not there any more: only processes that have it" in sample_of(attachment).status.note
+    assert "was removed: only processes that still have it" in sample_of(attachment).status.note
     library.write_bytes(Path("/bin/true").read_bytes())
     said = sample_of(attachment).status.note
     assert f"{library} was replaced: the new file is not counted: " in said
@@ -155,7 +155,7 @@ def test_a_file_that_was_written_to_in_its_place_is_said(
     with library.open("r+b") as file:
         file.write(file.read(16))
     os.utime(library, (0, 0))
-    assert "was written to in its place" in sample_of(attachment).status.note
+    assert "was overwritten in place" in sample_of(attachment).status.note
 
 
 def test_the_first_file_is_not_forgotten(
@@ -184,7 +184,7 @@ def test_a_look_that_fails_does_not_say_that_the_file_is_gone(
     with monkeypatch.context() as patched:
         patched.setattr(replaced_files, "_look", refused)
         said = sample_of(attachment).status.note
-    assert said == f"it is not known whether {library} was replaced: {os.strerror(code)}"
+    assert said == f"{library} may have been replaced: {os.strerror(code)}"
     assert sample_of(attachment).status.note == ""
 
 
@@ -259,7 +259,7 @@ def test_looks_at_a_file_that_the_kernel_knows_keep_no_child(
         sample_of(attachment)
         patience.end_idle()
         for _ in range(3):
-            assert ("is not there any more" in sample_of(attachment).status.note) != there
+            assert ("was removed" in sample_of(attachment).status.note) != there
         assert patience._idle == []
 
 

@@ -170,4 +170,4 @@ def test_what_is_sampled_is_scaled_and_says_so(modules: Modules, hook: str) -> N
 def test_a_budget_that_is_none_is_a_usage_error(wrong: str) -> None:
     done = ebpftop("once", "--budget", wrong)
     assert done.returncode == 2
-    assert "is no budget: write a share of one CPU, as 2%, or off" in done.stderr
+    assert "is not a budget: write a share of one CPU, such as 2%, or off" in done.stderr

@@ -147,7 +147,9 @@ def test_how_it_is_written(text: str, budget: float | None) -> None:
 
 @pytest.mark.parametrize("text", ["", "much", "0", "-1%", "nan", "inf", "2 of 3"])
 def test_what_is_none_is_refused_in_a_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match="is no budget: write a share of one CPU, as 2%, or off"):
+    with pytest.raises(
+        ValueError, match="is not a budget: write a share of one CPU, such as 2%, or off"
+    ):
         parse(text)
 
 

@@ -218,7 +218,7 @@ async def test_how_it_begins() -> None:
         assert told is not None
         assert told.percent == percent
     reader.feed_data(protocol.request(**(asked | {"budget": "much"})))
-    with pytest.raises(Malformed, match="is no budget"):
+    with pytest.raises(Malformed, match="is not a budget"):
         await server.begun(reader)
     reader.feed_data(protocol.request(**(asked | {"drops": ["nonsense"]})))
     with pytest.raises(RuleError):

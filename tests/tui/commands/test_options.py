@@ -128,7 +128,7 @@ NUMBERS = {
     "--interval": ("stream", "an interval is from 0.1 to 3600 seconds"),
     "--for": ("once", "is not a number of seconds"),
     "--budget": ("once", "write a share of one CPU"),
-    "--memory": ("once", "is no bound on memory: write megabytes"),
+    "--memory": ("once", "is not a bound on memory: write megabytes"),
     "--count": ("stream", "is not a number above 0"),
     "--speed": ("replay", "a speed is from 0.1 to 60 times as fast"),
     "--seed": ("demo", "is not a whole number"),
