@@ -224,9 +224,9 @@ _STATIC = ("-shared", "-fPIC", "-static-libstdc++", "-static-libgcc", "-Wl,--exc
         (files.THROWER, "cc", "g++", (*_STATIC, "-s"), Stacks.UNWINDS),
         (files.RUST_LIBRARY, "rs", "rustc", (_CDYLIB, "-O"), Stacks.UNWINDS),
         (files.RUST_LIBRARY, "rs", "rustc", (_CDYLIB, "-Cstrip=symbols"), Stacks.UNWINDS),
-        (files.GO, "go", "go", (), Stacks.GO),
-        (files.GO, "go", "go", ("-ldflags=-s -w",), Stacks.GO),
-        (files.GO, "go", "go", ("-buildmode=pie",), Stacks.GO),
+        (files.GO_ALONE, "go", "go", (), Stacks.GO),
+        (files.GO_ALONE, "go", "go", ("-ldflags=-s -w",), Stacks.GO),
+        (files.GO_ALONE, "go", "go", ("-buildmode=pie",), Stacks.GO),
         (files.GO_LIBRARY, "go", "go", ("-buildmode=c-shared", "-ldflags=-s -w"), Stacks.GO),
         (files.STACKS, "c", "gcc", ("-shared", "-fPIC"), Stacks.SWITCHES),
         (files.CLEANING, "c", "gcc", ("-shared", "-fPIC", "-fexceptions"), None),
@@ -250,8 +250,8 @@ def test_what_compilers_make_is_told_apart(
 
 def test_go_code_is_known_by_each_thing_that_is_left_in_it(tmp_path: Path) -> None:
     """Nothing else is: a packer (UPX) and garble -tiny leave none, which the README says."""
-    options = ("-trimpath", "-ldflags=-s -w -buildid=")
-    built = files.built(tmp_path, files.GO, "go", "go", *options).read_bytes()
+    options = "-ldflags=-s -w -buildid="
+    built = files.built(tmp_path, files.GO_ALONE, "go", "go", options).read_bytes()
     table = re.search(rb"[\xf0\xf1\xfa\xfb]\xff\xff\xff\0\0[\1\2\4][\4\x08]", built)
     assert table is not None
     signs = (b"gopclntab", b"gosymtab", b"go.buildinfo", b" Go buildinf:", b"goroutines are asleep")
