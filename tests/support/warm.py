@@ -65,7 +65,11 @@ def start(
 def ebpftop(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
     argv = ["ebpftop", *arguments]
-    code = f"import sys; sys.argv = {argv!r}\nfrom tui import cli\ncli.leaving.run(cli.main)"
+    return run(f"import sys; sys.argv = {argv!r}\nfrom tui import cli\ncli.leaving.run(cli.main)")
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python code to its end, with nothing to read."""
     with (
         Path(os.devnull).open() as nothing,
         tempfile.TemporaryFile("w+") as said,
@@ -75,7 +79,7 @@ def ebpftop(*arguments: str) -> subprocess.CompletedProcess[str]:
         status = child.status(wait=True)
         for file in (said, wrong):
             file.seek(0)
-        return subprocess.CompletedProcess(argv, status or 0, said.read(), wrong.read())
+        return subprocess.CompletedProcess(code, status or 0, said.read(), wrong.read())
 
 
 @cache

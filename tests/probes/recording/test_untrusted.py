@@ -24,6 +24,7 @@ from probes.recording.tape import Tape
 from probes.recording.writer import RecordingFile
 from probes.source import Host
 from probes.sources.replay import Replay
+from tests.support import warm
 from tests.support.hostile import HARM, bad_files, spoiled
 from tests.support.recordings import HOST, demo_ticks, record
 from tui import cli
@@ -117,10 +118,8 @@ def test_opening_a_file_is_quick_and_small(kind: str, tmp_path: Path) -> None:
     """Whatever is in it; in a process of its own."""
     path = tmp_path / "bad.rec"
     path.write_bytes(bad_files()[kind]())
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.hostile", "open", str(path)],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+    done = warm.run(f"from tests.support import hostile\nhostile.main(['open', {str(path)!r}])")
+    assert done.returncode == 0, done.stderr
     seconds, megabytes, _ = done.stdout.split(maxsplit=2)
     assert float(seconds) < SLOW
     assert int(megabytes) < LARGE

@@ -368,7 +368,7 @@ async def test_who_does_not_read_what_is_asked_is_cut() -> None:
     async with _connected(_saying(ANSWERS + "time.sleep(60)")) as remote:
         call = remote._call
         assert call is not None
-        for _ in range(100_000):
+        for _ in range(20_000):  # far more than may wait
             remote.interval = 0.2
         assert call._process is not None
         assert call._process.stdin is not None
@@ -388,11 +388,11 @@ while True:
     sys.stdout.buffer.write(out.moment(Tick(time.time(), 1.0, {})))
 """
     async with _connected(_saying(ANSWERS + flood)) as remote:
-        turns, end = 0, asyncio.get_running_loop().time() + 2
+        turns, end = 0, asyncio.get_running_loop().time() + 0.5
         while asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.01)
             turns += 1
-        assert turns > 50
+        assert turns > 12
         assert remote._call is not None
         assert all(q.qsize() <= 32 for q in remote._queues.values())
 

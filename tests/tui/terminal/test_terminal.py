@@ -19,7 +19,7 @@ from tui.terminal.driver import Pasted
 DEMO = """
 from probes.sources.demo.source import Demo
 from tui.screen.app import run
-raise SystemExit(run(Demo(begin=40)))
+raise SystemExit(run(Demo(interval=0.2, begin=40)))
 """
 CRASH = """
 from probes.sources.demo.source import Demo
@@ -76,7 +76,7 @@ def test_a_terminal_that_hangs_up_ends_the_process(nohup: bool, tmp_path: Path) 
 
 def test_a_terminal_that_takes_nothing_does_not_hold_it(tmp_path: Path) -> None:
     """The other side reads no more (a stalled connection): SIGTERM still ends it."""
-    with terminal(DEMO.replace("Demo(", "Demo(interval=0.05,"), tmp_path) as child:
+    with terminal(DEMO.replace("0.2", "0.05"), tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         time.sleep(2)  # until the pseudo-terminal's buffer is full
         os.kill(child.pid, signal.SIGTERM)
@@ -158,7 +158,7 @@ def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
 
 def test_a_terminal_that_takes_nothing_costs_no_cpu(tmp_path: Path) -> None:
     """Minutes of a stalled connection: it waits. When it goes on, the screen is the latest."""
-    with terminal(DEMO.replace("Demo(", "Demo(interval=0.1,"), tmp_path, size=(200, 50)) as child:
+    with terminal(DEMO.replace("0.2", "0.1"), tmp_path, size=(200, 50)) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         time.sleep(1)  # until the pseudo-terminal's buffer is full
         before, begin = _cpu(child), time.monotonic()
