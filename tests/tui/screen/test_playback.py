@@ -19,7 +19,7 @@ from probes.recording.tape import KEY_EVERY
 from probes.recording.writer import RecordingError
 from probes.sources.demo.source import Demo
 from probes.sources.replay import Replay
-from tests.support.recordings import demo_recording, demo_ticks
+from tests.support.recordings import demo_ticks, record
 from tests.support.stage import Steps, everything, text
 from tui.output.document import document
 from tui.screen.app import Monitor
@@ -32,10 +32,15 @@ def _ticks() -> list[Tick]:
     return asyncio.run(demo_ticks(110))
 
 
+_RECORDED: list[bytes] = []
+
+
 @pytest.fixture
 def recorded(tmp_path: Path) -> Path:
     path = tmp_path / "demo.rec"
-    path.write_bytes(demo_recording(110))
+    if not _RECORDED:
+        _RECORDED.append(record(path, _ticks()).read_bytes())
+    path.write_bytes(_RECORDED[0])
     return path
 
 
