@@ -75,7 +75,7 @@ class Prepared:
 
 
 def _parts(app: Any) -> list[tuple[Any, Any]]:
-    collector, source = app.collector, app.source
+    collector, source = app.session.collector, app.session.source
     return [
         (collector.view, VIEW),
         (collector.control, vars(collector.control).keys() - CONTROL),

@@ -105,7 +105,7 @@ async def _open(pilot: Any, pane: str) -> None:
     if pane in INNER:
         await pilot.press("2")
         await settle(pilot)
-        await pilot.app.source.add_rule("eth1", parse("src 203.0.113.0/24 ttl 10m"))
+        await pilot.app.session.source.add_rule("eth1", parse("src 203.0.113.0/24 ttl 10m"))
         await pilot.press(INNER[pane])
         await settle(pilot)
         await step(pilot, 2)
@@ -155,7 +155,7 @@ async def test_stands_in_any_size(pane: str) -> None:
             await settle(pilot)
             assert app.crashed is None, size
             await pilot.press(*["escape"] * 6)
-            assert not app.frozen, "as at the beginning"
+            assert not app.session.frozen, "as at the beginning"
 
 
 @pytest.mark.parametrize("pane", [*PANES, *INNER])

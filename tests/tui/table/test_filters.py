@@ -9,7 +9,7 @@ import pytest
 
 from probes.sources.demo.scenario import Script
 from probes.units import Unit
-from tests.support.stage import playing, settle, step, text
+from tests.support.stage import Played, playing, settle, step, text
 from tui.table.fields import Field, Record
 from tui.table.filters import FilterError, complete, parse, reading
 from tui.toolkit import related
@@ -194,10 +194,11 @@ async def test_alternative_names_come_from_the_interfaces_that_are_looked_at(
             yield {**values, "altnames": "WAN eth1" if values["interface"] == "eth0" else ""}
 
     monkeypatch.setattr(Script, "_interfaces", named)
+    monkeypatch.setattr(Played, "_PARTS", {})  # what other tests have calculated is without
     async with playing(size=(120, 40)) as (app, pilot):
         await step(pilot)
         await pilot.press("2", "slash", *"wan")
         await settle(pilot)
         assert '"wan" (eth0) anywhere' in text(app)
         assert [r.name for r in app.table.rows] == ["eth0"]
-        assert related.altnames(app.view) == {"wan": "eth0"}
+        assert related.altnames(app.session.view) == {"wan": "eth0"}
