@@ -121,18 +121,13 @@ class Reel(ABC):
 
     def marks(self) -> list[Mark]:
         """Where something begins: drops, failures, hooks and rules that come and go."""
-        return list(marks(self.moments(), self.first))
+        return marks(self.moments(), self.first)
 
     @abstractmethod
     def clock(self, number: int) -> float:
         """Seconds that only grow, whatever is done to the host's clock; from anywhere."""
 
-    def near(self, wall: float) -> int:
-        """The moment that was current at that time (Unix seconds), the first where the clock was
-        put back and it came again; the oldest where none was."""
-        return next(self.all_near(wall), self.first) if len(self) else self.first
-
-    def all_near(self, wall: float) -> Iterator[int]:
+    def near(self, wall: float) -> Iterator[int]:
         """Each moment that was current when the clock said so; where none was, the one before."""
         found, latest, begin = False, (-inf, -1), self.wall(self.first)
         for number in range(self.first, self.end - 1):

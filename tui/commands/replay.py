@@ -16,7 +16,7 @@ from probes.custom.catalogue import Catalogue
 from probes.model import HookId, Sample
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
-from probes.recording.reader import Recording
+from probes.recording.reader import MOST_MOMENTS, Recording
 from probes.recording.writer import RecordingError, name_of
 from probes.sources.replay import Replay
 from tui.commands import _options
@@ -72,7 +72,7 @@ def replay(path: Path, at: str | None, speed: float) -> Replay:
 
 def moment_at(played: Recording, text: str) -> int:
     """The moment that is meant; says which where there are several. Raises TimeError."""
-    played.look_on(to_end=True)
+    played.look_on(MOST_MOMENTS)
     number, note = meant(text, played, now=0)
     say([note] if note else [])
     return number
@@ -165,7 +165,7 @@ def _print_moments(path: Path, form: str, at: str | None, count: int | None) -> 
     read), TimeError, BrokenPipeError.
     """
     with closing(Recording(path, Catalogue(), builder.recalled)) as played:
-        played.look_on(to_end=True)
+        played.look_on(MOST_MOMENTS if count is None else count)
         first = 0 if at is None else moment_at(played, at)
         last = played.end if count is None else min(first + count, played.end)
         hits, unread, printed = Hits(), _Unread(played.note), False
