@@ -14,12 +14,12 @@ from typing import NamedTuple
 from probes.recording.bookmarks import LONGEST, MOST_EVENTS, Moment
 from probes.recording.codec import Malformed, Reader
 from probes.recording.decoder import LATEST, MOST_COUNT, NAME
-from probes.recording.tape import MOST_FRAME, Frame
+from probes.recording.tape import MOST_FRAME, Frame, most_compressed
 from probes.recording.writer import HEAD, INDEXED
 from probes.units import printable
 
-MOST_RECORD = MOST_FRAME + (MOST_FRAME >> 8) + (1 << 17)
-"""Bytes of a frame's record: what cannot be compressed grows a little, and its head."""
+MOST_RECORD = most_compressed(MOST_FRAME) + (1 << 17)
+"""Bytes of a frame's record, with its head."""
 _MOST_PHRASES = 1 << 16
 """What was attached, and the like, in all of an index."""
 _CELLS_INDEXED = 16

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from probes.model import Hook
 from probes.recording.bookmarks import Mark, Marker, Moment
-from probes.recording.codec import Malformed, Reader
+from probes.recording.codec import MOST_CELLS, Malformed, Reader
 from probes.recording.compat import Fitting
 from probes.recording.decoder import MOST_HOOKS, NAME
 from probes.recording.encoder import Layout, Tick
@@ -63,8 +63,9 @@ them on an idle machine), and at each moment that is played then; so many at lea
 class Recording(Reel):
     """A recording that can be looked at. Raises RecordingError where the file is none.
 
-    recall: what knows further hooks by name. host: whose it is. note: what is not whole about it,
-    or "". Moments that cannot be read raise Malformed, one by one.
+    recall: what knows further hooks by name. cells: that a moment may have. host: whose it is.
+    note: what is not whole about it, or "". Moments that cannot be read raise Malformed, each by
+    itself.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Recording(Reel):
         path: Path,
         hooks: Mapping[str, Hook],
         recall: Callable[[str], Hook | None] = lambda _: None,
+        cells: int = MOST_CELLS,
     ) -> None:
         self.path = path
         try:
@@ -96,7 +98,7 @@ class Recording(Reel):
         known = {name: hook for name, hook in hooks.items() if name in names}
         others = {name: recall(name) for name in names if name not in hooks}
         known |= {n: hook for n, hook in others.items() if hook is not None and hook.name == n}
-        super().__init__(known)
+        super().__init__(known, cells)
         self._fitting = Fitting(known)
         self._forget()
         unknown = [name for name in names if name not in known]
@@ -109,7 +111,7 @@ class Recording(Reel):
     def another(self) -> Recording:
         """The same, to be read elsewhere at the same time; to be closed, too."""
         twin = copy(self)
-        Reel.__init__(twin, self.hooks)
+        Reel.__init__(twin, self.hooks, self._most_cells)
         twin._fitting = Fitting(self.hooks)
         twin._fd = os.dup(self._fd)
         twin._heads = Heads(twin._fd, self._size, self._size)  # what is found is found for both
@@ -201,6 +203,10 @@ class Recording(Reel):
         if read_moment(data)._replace(data=b"") != frame:
             raise Malformed("a moment is not the one of the index")
         return frame._replace(data=data.rest())
+
+    def _begin_group(self) -> None:
+        super()._begin_group()
+        self._fitting = Fitting(self.hooks)
 
     def _adapted(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
         return self._fitting.tick(tick, layouts)

@@ -35,6 +35,8 @@ KEY_EVERY, KEY_BYTES = 45, 4 << 20
 LEVEL = 6
 MOST_FRAME = 1 << 25
 """Bytes of a frame before it is compressed."""
+_OURS = 1 << 30
+"""Cells of a moment that this program has read itself: as many as there are."""
 _FAR, _MOST_BEGUN = 2000, 200
 """Moments in which another is looked for that can be read; of those at which counting began anew,
 how many are looked at: nobody waits for more."""
@@ -50,27 +52,33 @@ _KEPT_ROWS, _KEPT, _NEAR = 30_000, 128, 12
 those that were only decoded on the way to another."""
 
 
+def most_compressed(size: int) -> int:
+    """Bytes that a frame of so many may have: with more, there is nothing in them."""
+    return size + (size >> 8) + 64
+
+
 class Frame(NamedTuple):
     """A moment, compressed with those since the last key frame. size: bytes before that."""
 
     moment: Moment
     key: bool
     size: int
-    data: bytes
+    data: bytes | memoryview
 
 
 class Reel(ABC):
     """Moments to be looked at in any order: a tape's or a file's. Raises Malformed where one
     cannot be read, IndexError where there is none (any more)."""
 
-    def __init__(self, hooks: Mapping[str, Hook]) -> None:
-        self.hooks = hooks
+    def __init__(self, hooks: Mapping[str, Hook], cells: int = MOST_CELLS) -> None:
+        """cells: that a moment may have."""
+        self.hooks, self._most_cells = hooks, cells
         self._decoded: dict[int, Tick] = {}
         self._rows = 0
         self._cursor = -2
         self._work = self._wasted = 0
         self._damaged: dict[int, tuple[int, str]] = {}
-        self._decoder, self._inflate = Decoder(), zlib.decompressobj(-15)
+        self._decoder, self._inflate = Decoder(cells), zlib.decompressobj(-15)
         self._since: dict[HookId, Sample] = {}
         self._since_until = -1
 
@@ -190,8 +198,10 @@ class Reel(ABC):
         """Bytes of the frames between the two, before they are compressed."""
 
     def _decode(self, frame: Frame) -> Tick:
+        while self._rows > _KEPT_ROWS:  # there is room for the one that is being made
+            self._drop_oldest()
         if frame.key:
-            self._decoder, self._inflate = Decoder(), zlib.decompressobj(-15)
+            self._begin_group()
         if not 0 < frame.size <= MOST_FRAME:
             raise Malformed("a moment is larger than any can be")
         before = self._work
@@ -204,7 +214,14 @@ class Reel(ABC):
         self._wasted = 0
         return tick
 
+    def _begin_group(self) -> None:
+        """From a key frame on: of what was before nothing is needed, and there is room for one."""
+        self._decoder = Decoder(self._most_cells)
+        self._inflate = zlib.decompressobj(-15)
+
     def _decompressed(self, frame: Frame) -> Tick:
+        if len(frame.data) > most_compressed(frame.size):
+            raise Malformed("a moment is of another length")
         try:
             raw = self._inflate.decompress(frame.data, frame.size + 1)
         except zlib.error:
@@ -223,9 +240,12 @@ class Reel(ABC):
     def _keep(self, number: int, tick: Tick) -> None:
         self._decoded[number] = tick
         self._rows += _rows(tick)
-        while len(self._decoded) > 2 and (self._rows > _KEPT_ROWS or len(self._decoded) > _KEPT):
-            oldest = next(iter(self._decoded))
-            self._rows -= _rows(self._decoded.pop(oldest))
+        while len(self._decoded) > 1 and (self._rows > _KEPT_ROWS or len(self._decoded) > _KEPT):
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        oldest = next(iter(self._decoded))
+        self._rows -= _rows(self._decoded.pop(oldest))
 
     def window(self, number: int, seconds: float = Trail.WINDOW) -> Iterator[tuple[int, Tick]]:
         """The moments that reach so far back before one, and that one, oldest first."""
@@ -312,7 +332,7 @@ class Tape(Reel):
     def __init__(
         self, hooks: Mapping[str, Hook], *, seconds: float = SECONDS, most: int = MOST_BYTES
     ) -> None:
-        super().__init__(hooks)
+        super().__init__(hooks, _OURS)
         self._seconds, self._most = seconds, most
         self._encoder, self._noticing = Encoder(hooks), Noticing(hooks)
         self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)

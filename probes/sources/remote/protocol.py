@@ -22,11 +22,11 @@ from probes import errors
 from probes.drop_rule import RuleError
 from probes.errors import ProbeError
 from probes.model import Hook, HookId
-from probes.recording.codec import Malformed
+from probes.recording.codec import MOST_CELLS, Malformed
 from probes.recording.compat import Fitting
 from probes.recording.decoder import MOST_HOOKS, Decoder
 from probes.recording.encoder import Encoder, Tick
-from probes.recording.tape import MOST_FRAME
+from probes.recording.tape import MOST_FRAME, most_compressed
 from probes.source import Host
 from probes.units import printable
 
@@ -107,17 +107,18 @@ async def sent(writer: asyncio.StreamWriter) -> None:
 
 class Incoming:
     """Messages as values. hooks: those that moments are wanted by; `recall` knows further ones by
-    name, which are put there."""
+    name, which are put there. cells: that a moment may have."""
 
     def __init__(
         self,
         hooks: MutableMapping[str, Hook],
         recall: Callable[[str], Hook | None] = lambda _: None,
+        cells: int = MOST_CELLS,
     ) -> None:
         self._hooks, self._recall = hooks, recall
         self._unknown: set[str] = set()
         self._recalled = 0
-        self._decoder, self._fitting = Decoder(), Fitting(hooks)
+        self._decoder, self._fitting = Decoder(cells), Fitting(hooks)
         self._inflate = zlib.decompressobj(-15)
 
     def moment(self, payload: bytes) -> Tick:
@@ -126,8 +127,11 @@ class Incoming:
         (size,) = _SIZE.unpack_from(payload)
         if not 0 < size <= MOST_FRAME:
             raise Malformed("a moment is larger than any can be")
+        data = memoryview(payload)[_SIZE.size :]
+        if len(data) > most_compressed(size):
+            raise Malformed("a moment is of another length")
         try:
-            raw = self._inflate.decompress(payload[_SIZE.size :], size + 1)
+            raw = self._inflate.decompress(data, size + 1)
         except zlib.error:
             raise Malformed("it cannot be uncompressed") from None
         if len(raw) != size:

@@ -17,7 +17,7 @@ from typing import Any
 
 from probes.errors import ProbeError, Unsupported
 from probes.model import Hook
-from probes.recording.codec import Malformed
+from probes.recording.codec import MOST_CELLS, Malformed
 from probes.recording.encoder import Tick
 from probes.source import Host
 from probes.sources.remote import protocol, ssh
@@ -51,9 +51,9 @@ class Cut(ProbeError):
 
 
 class Call:
-    """hooks, recall: as for `protocol.Incoming`. take: gets each moment. ask: whether the user may
-    be asked something on the terminal. words: gets what the process says on stderr before the
-    conversation begins."""
+    """hooks, recall, cells: as for `protocol.Incoming`. take: gets each moment. ask: whether the
+    user may be asked something on the terminal. words: gets what the process says on stderr before
+    the conversation begins."""
 
     def __init__(
         self,
@@ -63,12 +63,13 @@ class Call:
         recall: Callable[[str], Hook | None],
         take: Callable[[Tick], None],
         *,
+        cells: int = MOST_CELLS,
         ask: bool,
         words: Callable[[str], None],
     ) -> None:
         self._way, self._command, self._take = way, command, take
         self._ask, self._tell_words = ask, words
-        self._incoming = protocol.Incoming(hooks, recall)
+        self._incoming = protocol.Incoming(hooks, recall, cells)
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[tuple[str, ...]]] = {}
         self._process: asyncio.subprocess.Process | None = None

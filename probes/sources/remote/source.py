@@ -21,6 +21,7 @@ from probes.drop_rule import Rule
 from probes.errors import ProbeError
 from probes.hooks import catalogue
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status
+from probes.recording.codec import MOST_CELLS
 from probes.recording.encoder import Tick
 from probes.source import Feed, Host
 from probes.sources.live import budget
@@ -41,8 +42,8 @@ class Remote:
     """A `model.Source`. way: how to come there; name: what the user calls it. The rest: as for
     `Live`, but done there.
 
-    feed: how its numbers come here. notices: what was said there at the end. words: gets what ssh
-    says while it connects (a banner, a host key that is new).
+    cells: that a moment may have. feed: how its numbers come here. notices: what was said there at
+    the end. words: gets what ssh says while it connects (a banner, a host key that is new).
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Remote:
         drops: Iterable[tuple[str, Rule]] = (),
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
+        cells: int = MOST_CELLS,
         words: Callable[[str], None] = lambda _: None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> None:
@@ -63,6 +65,7 @@ class Remote:
         self.feed = Feed()
         self.notices: list[str] = []
         self._way, self._words, self._pauses = way, words, pauses
+        self._cells = cells
         self._hooks = dict(catalogue())
         self._interval = interval
         self._asked = {
@@ -124,6 +127,7 @@ class Remote:
             self._hooks,
             builder.recalled,
             self._take,
+            cells=self._cells,
             ask=ask,
             words=self._words,
         )

@@ -16,7 +16,7 @@ from probes.analysis.snapshot import Room, Trail
 from probes.hooks import catalogue
 from probes.model import Hook, HookId, Sample, State, Status
 from probes.recording import compat, reader
-from probes.recording.codec import MOST_CELLS, Malformed, Reader
+from probes.recording.codec import MOST_CELLS, Malformed, Reader, cells_for
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
 from probes.recording.reader import Recording
@@ -24,6 +24,7 @@ from probes.recording.tape import Tape
 from probes.recording.writer import RecordingFile
 from probes.source import Host
 from probes.sources.replay import Replay
+from tests.support import large_moments
 from tests.support.hostile import HARM, bad_files, spoiled
 from tests.support.recordings import HOST, demo_ticks, record
 from tui import cli
@@ -124,6 +125,30 @@ def test_opening_a_file_is_quick_and_small(kind: str, tmp_path: Path) -> None:
     seconds, megabytes, _ = done.stdout.split(maxsplit=2)
     assert float(seconds) < SLOW
     assert int(megabytes) < LARGE
+
+
+@pytest.mark.parametrize("kind", large_moments.KINDS)
+def test_playing_takes_little_memory(kind: str, tmp_path: Path) -> None:
+    """However large its moments are; what does not fit is not read."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.large_moments", kind, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    megabytes, played = map(int, done.stdout.split())
+    assert megabytes < LARGE
+    if "than fit" in kind or kind == "nothing between":
+        assert not played
+    else:
+        assert played
+
+
+def test_more_memory_holds_larger_moments(tmp_path: Path) -> None:
+    """--memory, as it was given where it was recorded."""
+    path = tmp_path / "large"
+    path.write_bytes(large_moments.KINDS["more histograms than fit"]())
+    with pytest.raises(Malformed, match="--memory"):
+        Recording(path, catalogue()).at(0)
+    assert Recording(path, catalogue(), cells=cells_for(1_000_000_000)).at(0).samples
 
 
 def test_what_cannot_be_read_at_all_is_one_sentence(
