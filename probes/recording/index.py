@@ -18,14 +18,14 @@ from probes.recording.tape import MOST_FRAME, Frame, most_compressed
 from probes.recording.writer import HEAD, INDEXED
 from probes.units import printable
 
-MOST_RECORD = most_compressed(MOST_FRAME) + (1 << 17)
+_HEADER, MOST_HEADER = 256, 1 << 17
+"""Bytes of a frame that tell of its moment, usually and at most."""
+MOST_RECORD = most_compressed(MOST_FRAME) + MOST_HEADER
 """Bytes of a frame's record, with its head."""
 _MOST_PHRASES = 1 << 16
 """What was attached, and the like, in all of an index."""
 _CELLS_INDEXED = 16
 """Cells that each moment of an index costs: five numbers, and a time."""
-_HEADER, _MOST_HEADER = 256, 1 << 17
-"""Bytes of a frame that tell of its moment, usually and at most."""
 _PLAIN, _PLAIN_MOST = struct.Struct("<cIId"), 32
 """How a frame's record begins, and its moment; bytes of both where, as in nearly all, nothing
 happened and no number has more than four bytes."""
@@ -168,7 +168,7 @@ class Heads:
         except Malformed:
             if length <= _HEADER:
                 raise
-            octets = octets_at(self._fd, place + HEAD.size, min(length, _MOST_HEADER))
+            octets = octets_at(self._fd, place + HEAD.size, min(length, MOST_HEADER))
             frame = read_moment(Reader(octets))
         return Placed(place, HEAD.size + length, frame)
 

@@ -22,12 +22,20 @@ from pathlib import Path
 
 from probes.model import Hook
 from probes.recording.bookmarks import Mark, Marker, Moment
-from probes.recording.codec import MOST_CELLS, Malformed, Reader
+from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader
 from probes.recording.compat import Fitting
 from probes.recording.decoder import MOST_HOOKS, NAME
 from probes.recording.encoder import Layout, Tick
-from probes.recording.index import Heads, Moments, octets_at, read_index, read_moment, record
-from probes.recording.tape import Frame, Reel, between
+from probes.recording.index import (
+    MOST_HEADER,
+    Heads,
+    Moments,
+    octets_at,
+    read_index,
+    read_moment,
+    record,
+)
+from probes.recording.tape import Frame, Reel, between, most_compressed, most_raw
 from probes.recording.writer import (
     END,
     HEAD,
@@ -196,6 +204,10 @@ class Recording(Reel):
 
     def _frame(self, number: int) -> Frame:
         place, length, frame = self._frames[number]
+        if frame.size > most_raw(self._most_cells):
+            raise Malformed(TOO_LARGE)
+        if length > most_compressed(frame.size) + MOST_HEADER:
+            raise Malformed("a moment is of another length")
         kind, payload = record(self._fd, place, place + length)
         if kind != b"F" or len(payload) != length - HEAD.size:
             raise Malformed("a moment is damaged")

@@ -24,7 +24,7 @@ from probes.analysis.funnel import remember
 from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.model import Enforced, Hook, HookId, Sample, Status
 from probes.recording.bookmarks import Mark, Moment, Noticing, marks
-from probes.recording.codec import MOST_CELLS, Malformed
+from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
 
@@ -50,6 +50,11 @@ _OCTETS = 16
 _KEPT_ROWS, _KEPT, _NEAR = 30_000, 128, 12
 """Decoded moments that are kept for a step back: rows in all of them, moments, and how many of
 those that were only decoded on the way to another."""
+
+
+def most_raw(cells: int) -> int:
+    """Bytes that a frame may have which makes no more than so many cells."""
+    return min(4 * cells, MOST_FRAME)
 
 
 def most_compressed(size: int) -> int:
@@ -202,8 +207,8 @@ class Reel(ABC):
             self._drop_oldest()
         if frame.key:
             self._begin_group()
-        if not 0 < frame.size <= MOST_FRAME:
-            raise Malformed("a moment is larger than any can be")
+        if not 0 < frame.size <= most_raw(self._most_cells):
+            raise Malformed(TOO_LARGE)
         before = self._work
         self._work += frame.size // _OCTETS
         try:

@@ -1,12 +1,15 @@
 """Recordings of moments as large as they may be, and larger, in few bytes.
 
-    python -m tests.support.large_moments KIND FOLDER   the MB that playing one takes at most
+    python -m tests.support.large_moments play|hear KIND FOLDER
+
+The MB that playing one takes at most, or hearing a host that says the same, and its moments.
 
 Run as a process of its own: what it took at most is known once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import zlib
@@ -18,12 +21,16 @@ from pathlib import Path
 from probes.hooks import catalogue
 from probes.model import Column
 from probes.recording.bookmarks import Moment
-from probes.recording.codec import Writer
+from probes.recording.codec import Reader, Writer
 from probes.recording.compat import types_of
-from probes.recording.encoder import Layout
+from probes.recording.encoder import Layout, Tick
+from probes.recording.index import read_moment
 from probes.recording.reader import Recording
 from probes.recording.tape import Frame
 from probes.recording.writer import HEAD, MAGIC, VERSION, RecordingError, _host, _write_moment
+from probes.sources.remote import protocol
+from probes.sources.remote.source import Remote
+from probes.sources.remote.ssh import Way
 from probes.sources.replay import Replay
 from tests.support.hostile import _empty, _peak, _status
 from tests.support.recordings import HOST
@@ -123,21 +130,72 @@ KINDS: dict[str, Callable[[], bytes]] = {
 }
 
 
-def main(kind: str, folder: Path) -> None:
-    path = folder / "large"
-    if (child := os.fork()) == 0:  # what making it takes does not count
-        path.write_bytes(KINDS[kind]())
-        os._exit(0)
-    os.waitpid(child, 0)
+def _said(recording: bytes, padding: bytes) -> bytes:
+    """By another host, in one stream: the same moments over and over."""
+    out, deflate = bytearray(protocol.Outgoing(catalogue()).hello(HOST, "1")), None
+    out += protocol.answer(1)
+    at = recording.index(b"\n") + 1
+    deflate, inflate = zlib.compressobj(1, zlib.DEFLATED, -15), zlib.decompressobj(-15)
+    frames = []
+    while at < len(recording):
+        kind, length, _ = HEAD.unpack_from(recording, at)
+        data, at = (
+            Reader(recording[at + HEAD.size : at + HEAD.size + length]),
+            at + length + HEAD.size,
+        )
+        if kind == b"F":
+            frame = read_moment(data)
+            if frame.key and frames:
+                break
+            frames.append(inflate.decompress(data.rest()))
+    for raw in frames[:1] + (frames[1:] or frames) * 12:
+        packed = deflate.compress(raw) + deflate.flush(zlib.Z_SYNC_FLUSH) + padding
+        out += protocol.HEAD.pack(protocol.MOMENT, 4 + len(packed)) + len(raw).to_bytes(4, "little")
+        out += packed
+    return bytes(out)
+
+
+def _play(path: Path) -> int:
     played = 0
     with suppress(RecordingError):
         source = Replay(Recording(path, catalogue()))
         while not source.ended and played < 12:
             source.step()
             played += 1
+    return played
+
+
+async def _hear(path: Path) -> int:
+    command = ("sh", "-c", 'cat "$0"; sleep 60', str(path))
+    remote, came = Remote(Way("web1", command, command), pauses=(1000.0,)), list[int]()
+    take = remote._take
+
+    def counted(tick: Tick) -> None:
+        came.append(len(tick.samples))
+        take(tick)
+
+    remote._take = counted  # type: ignore[method-assign]
+    await remote.connect()
+    await remote.start()
+    while len(came) < 8 and not remote.feed.trouble:
+        await asyncio.sleep(0.02)
+    await remote.close()
+    return len(came)
+
+
+def main(how: str, kind: str, folder: Path) -> None:
+    path = folder / "large"
+    if (child := os.fork()) == 0:  # what making it takes does not count
+        made = KINDS[kind]()
+        path.write_bytes(
+            made if how == "play" else _said(made, _PADDING if kind == "nothing between" else b"")
+        )
+        os._exit(0)
+    os.waitpid(child, 0)
+    played = _play(path) if how == "play" else asyncio.run(_hear(path))
     print(_peak(), played, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
     os._exit(0)

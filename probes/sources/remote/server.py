@@ -85,7 +85,9 @@ async def begun(reader: asyncio.StreamReader) -> Begin | None:
     try:
         async with asyncio.timeout(wire.SILENCE):
             line = await reader.readline()
-    except (TimeoutError, ValueError, ConnectionError):
+    except ValueError:
+        raise Malformed("it is longer than any request") from None
+    except (TimeoutError, ConnectionError):
         return None
     return Begin.read(wire.read_json(line)) if line else None
 

@@ -134,7 +134,7 @@ def test_opening_a_file_is_quick_and_small(kind: str, tmp_path: Path) -> None:
 def test_playing_takes_little_memory(kind: str, tmp_path: Path) -> None:
     """However large its moments are; what does not fit is not read."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.large_moments", kind, str(tmp_path)],
+        [sys.executable, "-m", "tests.support.large_moments", "play", kind, str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     megabytes, played = map(int, done.stdout.split())
@@ -143,6 +143,18 @@ def test_playing_takes_little_memory(kind: str, tmp_path: Path) -> None:
         assert not played
     else:
         assert played
+
+
+@pytest.mark.parametrize("kind", large_moments.KINDS)
+def test_another_host_takes_little_memory(kind: str, tmp_path: Path) -> None:
+    """Whatever it says, over and over."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.large_moments", "hear", kind, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    megabytes, came = map(int, done.stdout.split())
+    assert megabytes < LARGE
+    assert bool(came) is ("than fit" not in kind and kind != "nothing between")
 
 
 def test_more_memory_holds_larger_moments(tmp_path: Path) -> None:

@@ -230,6 +230,26 @@ async def test_the_other_side_ends_with_the_end_of_its_stdin_and_with_silence() 
     await process.stdin.wait_closed()
 
 
+async def test_what_ssh_leaves_behind_keeps_nobody(tmp_path: Path) -> None:
+    """A master connection (ControlPersist) holds stderr open, or whatever else: a cut is noticed
+    and mended, and leaving is leaving."""
+    serve = " ".join(SERVE)
+    script = f"sleep 1000 <&- >&- & echo $! >>{tmp_path}/left; exec {serve}"
+    try:
+        async with _connected(_shell(script)) as remote:
+            assert remote._call is not None
+            assert remote._call._process is not None
+            remote._call._process.kill()
+            await _until(lambda: remote.feed.trouble)
+            await _until(lambda: not remote.feed.trouble)
+            assert await _some(remote, "drops", 1)
+            async with asyncio.timeout(PATIENCE):
+                await remote.close()
+    finally:
+        for pid in (tmp_path / "left").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+
 # -- what answers is not what it should be -----------------------------------------------------
 
 
