@@ -34,6 +34,7 @@ from probes.sources.remote import protocol, server, session
 from probes.sources.remote.server import Begin, Serving
 from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import Way
+from probes.units import printable
 from tests.support.hostile import HARM, MEMORY, mutated, spoiled
 from tests.support.recordings import demo_ticks
 
@@ -207,7 +208,8 @@ def _answer(dice: random.Random, id: object) -> bytes:
 
 def conversation(dice: random.Random, sound: list[list[tuple[bytes, bytes]]]) -> bytes:
     """All that is said, whatever is asked."""
-    messages = [(protocol.HELLO, _hello(dice)), (protocol.ANSWER, b'{"id": 1, "result": []}')]
+    begun = _answer(dice, 1) if dice.random() < 0.1 else b'{"id": 1, "result": []}'
+    messages = [(protocol.HELLO, _hello(dice)), (protocol.ANSWER, begun)]
     for kind, raw in dice.choice(sound):
         messages.append((kind, mutated(raw, dice) if dice.random() < 0.15 else raw))
         ids = range(2, 2 + dice.randrange(3))
@@ -267,7 +269,7 @@ def texts(value: object) -> Iterator[str]:
 
 def _check(*values: object) -> None:
     for text in texts(list(values)):
-        assert text.isprintable(), f"{text!r} is for no terminal"
+        assert printable(text) == text, f"{text!r} is for no terminal"
 
 
 async def answers(seed: int, sound: list[list[tuple[bytes, bytes]]]) -> int:
@@ -303,12 +305,17 @@ async def answers(seed: int, sound: list[list[tuple[bytes, bytes]]]) -> int:
             ):  # fmt: skip
                 try:
                     _check(await asked)
-                except (ProbeError, RuleError) as refused:
-                    _check(str(refused), getattr(refused, "remedy", ""))
+                except ProbeError as refused:
+                    _check(str(refused), refused.remedy)
+                except RuleError as refused:
+                    assert "rule" in asked.__qualname__
+                    _check(str(refused))
         for _ in range(200):
             if remote.feed.trouble:
                 break
             await _SLEEP(0)
+        assert remote._keeper is not None
+        assert not remote._keeper.done(), "nobody connects again"
     except ProbeError as refused:
         _check(refused.why, refused.remedy)
     finally:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from probes.drop_rule import RuleError
 from probes.errors import ProbeError, Unsupported
 from probes.model import Hook
 from probes.recording.codec import MOST_CELLS, Malformed
@@ -116,7 +117,10 @@ class Call:
             raise ProbeError(f"{self._way.name} is not understood ({what})") from unexpected
         self._begun = True
         self._tasks.append(asyncio.create_task(self._listen()))
-        await self._answer(begun, PATIENCE)
+        try:
+            await self._answer(begun, PATIENCE)
+        except RuleError as wrong:
+            raise ProbeError(f"{self._way.name}: {wrong}") from None
         return host
 
     # -- reading -------------------------------------------------------------------------------
@@ -260,7 +264,12 @@ class Call:
 
     async def ask(self, **what: Any) -> tuple[str, ...]:
         """Once it has been done there: what it says. Raises what refused it, or Cut."""
-        return await self._answer(self._question(**what), PATIENCE)
+        try:
+            return await self._answer(self._question(**what), PATIENCE)
+        except RuleError as wrong:
+            if "rule" in what:
+                raise
+            raise ProbeError(str(wrong)) from None  # no rule was asked for
 
     def _question(self, **what: Any) -> asyncio.Future[tuple[str, ...]]:
         future: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()

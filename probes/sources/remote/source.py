@@ -34,6 +34,8 @@ PING = 2.0
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before each further try to connect again; the last one for all that follow."""
 
+STEADY = 20.0
+"""Seconds that a connection has to last for the pauses to begin anew."""
 _MOST_WAITING, _MOST_TIMES = 32, 1 << 14
 """Readings of a hook that wait to be taken; hooks and targets whose last reading is known."""
 
@@ -78,7 +80,8 @@ class Remote:
         self._calls = count()
         self._call: Call | None = None
         self._failed: ProbeError | None = None
-        self._generation = 0
+        self._generation = self._tries = 0
+        self._connected = time.monotonic()
         self._tick: Tick | None = None
         self._came = 0.0
         self._times: dict[HookId, float] = {}
@@ -147,10 +150,14 @@ class Remote:
                 if self._call is None:
                     raise self._failed or ProbeError(f"{self._way.name} is not connected")
                 await self._measure(self._call)
-            except ProbeError as cut:
-                await self._lost(cut)
+            except ProbeError as why:
+                cut = why
             except Exception as unexpected:  # what comes from there ends nothing here
-                await self._lost(ProbeError(f"an error in it ({type(unexpected).__name__})"))
+                cut = _unexpected(unexpected)
+            try:
+                await self._lost(cut)
+            except Exception as unexpected:
+                self._failed = _unexpected(unexpected)
 
     async def _measure(self, call: Call) -> None:
         while True:
@@ -166,8 +173,11 @@ class Remote:
         self.feed = Feed(None, cut.why, since)
         if call is not None:
             await call.end()
-        for tries in count():
-            pause = self._pauses[min(tries, len(self._pauses) - 1)]
+        if since - self._connected > STEADY:
+            self._tries = 0
+        while True:
+            pause = self._pauses[min(self._tries, len(self._pauses) - 1)]
+            self._tries += 1
             self.feed = Feed(None, self.feed.trouble, since, time.monotonic() + pause)
             await asyncio.sleep(pause)
             self.feed = replace(self.feed, again=0.0)
@@ -180,6 +190,7 @@ class Remote:
                 self.feed = Feed(None, failed.strerror or type(failed).__name__, since)
                 continue
             break
+        self._connected = time.monotonic()
         self.feed = Feed()
         for id, rung in tuple(self._again.items()):
             with suppress(ProbeError):
@@ -287,3 +298,7 @@ class Remote:
         call, self._call = self._call, None
         if call is not None:
             self.notices += await call.end()
+
+
+def _unexpected(error: Exception) -> ProbeError:
+    return ProbeError(f"an error in it ({type(error).__name__})")

@@ -383,6 +383,62 @@ async def test_an_error_that_nobody_thought_of_is_a_cut_too(
         assert await _some(remote, "drops", 1)
 
 
+async def test_an_error_that_cannot_be_of_a_request_is_one_that_can() -> None:
+    """Who asks for no rule expects no RuleError, at the beginning and later."""
+    wrong = b'{"id": %d, "error": "RuleError", "why": "so", "result": []}'
+    begin = f'message(b"A", {wrong % 1}); sys.stdin.read()'
+    with pytest.raises(ProbeError, match="web1: so"):
+        await Remote(_saying(begin)).connect()
+    later = "".join([f'message(b"A", {wrong % n})\n' for n in range(2, 9)])
+    async with _connected(
+        _saying(ANSWERS + "sys.stdin.readline()\n" + later + "sys.stdin.read()")
+    ) as remote:
+        with pytest.raises(ProbeError, match="so"):
+            await remote.attach(HookId("xdp", "eth0"))
+
+
+async def test_whatever_fails_while_it_connects_again_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[int] = []
+
+    async def broken(*_: Any, **__: Any) -> None:
+        tried.append(1)
+        raise ZeroDivisionError
+
+    async with _connected() as remote:
+        call = remote._call
+        assert call is not None
+        assert call._process is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(Remote, "_connect", broken)
+            call._process.kill()
+            await _until(lambda: len(tried) > 2)
+        await _until(lambda: not remote.feed.trouble)
+        assert await _some(remote, "drops", 1)
+
+
+async def test_who_is_cut_at_once_is_asked_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(min(seconds, 0.01))
+
+    pauses = (100.0, 200.0, 300.0, 400.0)
+    remote = Remote(_saying(ANSWERS), pauses=pauses)
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    await remote.connect()
+    await remote.start()
+    while 400.0 not in slept:
+        await sleep(0.02)
+    assert [s for s in slept if s >= 100][:4] == list(pauses)
+    await remote.close()
+
+
 async def test_who_does_not_read_what_is_asked_is_cut() -> None:
     """What waits for ssh to take it is bounded, also where nothing is ever answered."""
     async with _connected(_saying(ANSWERS + "time.sleep(60)")) as remote:
