@@ -26,7 +26,7 @@ from probes.analysis.snapshot import Trail
 from probes.drop_rule import RuleError, parse
 from probes.errors import ProbeError
 from probes.hooks import catalogue
-from probes.model import HookId
+from probes.model import HookId, Refusal
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Encoder, Tick
 from probes.sources.demo.source import Demo
@@ -262,6 +262,8 @@ def texts(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from texts(one)
+    elif isinstance(value, Refusal):  # a verifier's words keep their lines
+        yield from (value.rung, value.error, value.why, value.remedy, *value.log.splitlines())
     elif is_dataclass(value):
         for field in fields(value):
             yield from texts(getattr(value, field.name))

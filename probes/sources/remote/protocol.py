@@ -21,6 +21,7 @@ from typing import Any
 from probes import errors
 from probes.drop_rule import RuleError
 from probes.errors import ProbeError
+from probes.hooks import catalogue
 from probes.model import Hook, HookId
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed
 from probes.recording.compat import Fitting
@@ -38,9 +39,11 @@ MOST_TOLD = 1 << 20
 MOST_REQUEST = 1 << 16
 """Bytes of a request."""
 MOST_OWN = 64
-"""Hooks of the user's own that are recalled in one connection."""
+"""Hooks of the user's own there that are known here, whatever a host names."""
 SILENCE = 30.0
 """Seconds without a word after which the other side is taken as gone (a connection half open)."""
+LAST_WORDS = 2.0
+"""Seconds that the other side has for what is still on its way at the end."""
 _SIZE = struct.Struct("<I")
 _LONGEST, _LONGEST_ID = 4000, 100
 """Characters of a text that are taken, and of a request's id."""
@@ -98,7 +101,7 @@ def request(**what: object) -> bytes:
 async def sent(writer: asyncio.StreamWriter) -> None:
     """Once all is on its way, or nobody takes it."""
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LAST_WORDS):
             await writer.drain()
             while writer.transport.get_write_buffer_size():
                 await asyncio.sleep(0.01)
@@ -118,7 +121,7 @@ class Incoming:
     ) -> None:
         self._hooks, self._recall, self._cells = hooks, recall, cells
         self._unknown: set[str] = set()
-        self._recalled = 0
+        self._recalled = len(hooks.keys() - catalogue().keys())
         self._decoder, self._fitting = Decoder(cells), Fitting(hooks)
         self._inflate = zlib.decompressobj(-15)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator
@@ -32,6 +33,7 @@ from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import Way, by_ssh
 from tests.support.sshd import EBPFTOP, Sshd, sshd
 
+ROOT = Path(__file__).parents[3]
 PATIENCE = 120
 """Seconds until something is taken as never to come."""
 SERVE = (sys.executable, "-m", "tui.cli", "serve", "--demo")
@@ -455,14 +457,25 @@ async def test_who_does_not_read_what_is_asked_is_cut() -> None:
             await call.ask(do="ping")
 
 
-async def test_moments_that_come_without_a_pause_leave_time_for_everything_else() -> None:
-    """As fast as the pipe is: they wait there."""
-    flood = """
+MOMENTS = """
 from probes.recording.encoder import Tick
 out = protocol.Outgoing(catalogue())
 while True:
     sys.stdout.buffer.write(out.moment(Tick(time.time(), 1.0, {})))
 """
+ANSWERED = """
+while True:
+    message(b"A", b'{"id": 9, "result": [' + b'"x", ' * 150_000 + b'""]}')
+"""
+NONSENSE = """
+while True:
+    message(b"Z", b"x")
+"""
+
+
+@pytest.mark.parametrize("flood", [MOMENTS, ANSWERED, NONSENSE], ids=["F", "A", "Z"])
+async def test_what_comes_without_a_pause_leaves_time_for_everything_else(flood: str) -> None:
+    """As fast as the pipe is: it waits there."""
     async with _connected(_saying(ANSWERS + flood)) as remote:
         turns, end = 0, asyncio.get_running_loop().time() + 2
         while asyncio.get_running_loop().time() < end:
@@ -473,11 +486,27 @@ while True:
         assert all(q.qsize() <= 32 for q in remote._queues.values())
 
 
+def test_an_answer_says_no_more_than_anybody_reads() -> None:
+    told = {"id": 1, "result": ["x" * 10_000] * 10_000}
+    assert sum(map(len, protocol.read_result(told))) < 1 << 19
+
+
+@pytest.mark.parametrize("seed", [0, 1000])
+def test_whatever_is_said_is_a_cut_with_a_sentence(seed: int) -> None:
+    """Conversations of which something was changed: as values, in frames, and as bytes."""
+    words = "-m", "tests.support.hostile_remote", "answers", str(seed), str(seed + 80)
+    subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT, check=True, timeout=120,
+    )  # fmt: skip
+
+
 def test_hooks_of_the_users_own_there_are_bounded() -> None:
     """Each of them gets columns here; a host that names new ones all the time does not get more."""
     hooks, there = dict(catalogue()), dict(catalogue())
-    incoming, out = protocol.Incoming(hooks, builder.recalled), protocol.Outgoing(there)
     for n in range(20):
+        if n % 5 == 0:  # it is cut, and connected to again
+            incoming, out = protocol.Incoming(hooks, builder.recalled), protocol.Outgoing(there)
         named = [HookId(f"kprobe:f{n}_{k}") for k in range(100)]
         tick = Tick(1.0 + n, 1.0, {}, tuple(Status(id, State.ATTACHED, "kprobe") for id in named))
         incoming.moment(out.moment(tick)[protocol.HEAD.size :])
