@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from probes.errors import ProbeError
-from probes.recording.codec import cells_for
 from tui.commands import _options
 from tui.commands._run import UsageError, say
 from tui.commands._screen import need_terminal, show
@@ -89,7 +88,7 @@ def _remote(arguments: argparse.Namespace) -> int:
             drops=arguments.drops,
             observe_only=arguments.observe_only,
             percent=arguments.budget,
-            cells=cells_for(arguments.memory),
+            most=arguments.memory,
             words=lambda word: say([word], ""),
         )
         for way in ways

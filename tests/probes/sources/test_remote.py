@@ -26,6 +26,7 @@ from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.source import Host
 from probes.sources.demo.source import Demo
+from probes.sources.live.memory import rows_for
 from probes.sources.remote import protocol, ssh
 from probes.sources.remote import session as remote_session
 from probes.sources.remote.session import Cut
@@ -484,6 +485,38 @@ async def test_what_comes_without_a_pause_leaves_time_for_everything_else(flood:
         assert turns > 50
         assert remote._call is not None
         assert all(q.qsize() <= 32 for q in remote._queues.values())
+
+
+async def test_of_rows_that_are_more_than_memory_the_least_active_are_left_out() -> None:
+    """As of this kernel's; what was not read again is the same object."""
+    hook = catalogue()["syscalls"]
+    remote = Remote(PIPE, most=100_000_000)
+    samples, most = remote.samples(hook.name), rows_for(100_000_000)
+    waiting = asyncio.ensure_future(anext(samples))
+    await asyncio.sleep(0)
+
+    def tick(second: int) -> Tick:
+        width, status = len(hook.places.names), Status(HookId(hook.name), State.ATTACHED, "best")
+        rows = {}
+        for n in range(5000):
+            row = (n,) * (width - 1) + (second * n,)
+            rows[tuple([row[i] for i in hook.places.keys])] = row
+        sample = Sample(status, second, 1e9 + second, rows=rows)  # type: ignore[arg-type]
+        return Tick(1e9 + second, 1.0, {hook.name: (sample,)}, (status,))
+
+    first = tick(1)
+    remote._take(first)
+    (sample,) = await waiting
+    assert len(sample.rows) == most
+    assert sample.forgotten == 5000 - most
+    remote._take(first)
+    assert remote._queues[hook.name].empty(), "it was not read again"
+    remote._take(tick(2))
+    (sample,) = await anext(samples)
+    assert {row[-1] for row in sample.rows.values()} == {2 * n for n in range(5000 - most, 5000)}
+    assert remote._tick is not None
+    (held,) = remote._tick.samples[hook.name]
+    assert len(held.rows) == most
 
 
 def test_an_answer_says_no_more_than_anybody_reads() -> None:
