@@ -15,7 +15,6 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from copy import copy
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -35,7 +34,7 @@ from probes.recording.index import (
     read_moment,
     record,
 )
-from probes.recording.tape import Frame, Reel, between, most_compressed, most_raw
+from probes.recording.tape import MOST_SOUGHT, Frame, Reel, between, most_compressed, most_raw
 from probes.recording.writer import (
     END,
     HEAD,
@@ -129,7 +128,7 @@ class Recording(Reel):
     def _forget(self) -> None:
         """What was made of all moments."""
         self._moments: list[Moment] = []
-        self._clocks, self._jumps = array("d"), 0
+        self._clocks, self._jumps, self._jump_work = array("d"), 0, 0
         self._marker = Marker()
 
     def close(self) -> None:
@@ -183,10 +182,15 @@ class Recording(Reel):
     def _passed(self, number: int, gap: float) -> float:
         """Seconds from a moment to the next, where the clock may have been set."""
         self._jumps += 1
-        if self._jumps <= _MOST_JUMPS:
-            with suppress(Malformed):
-                return between(self.at(number), self.at(number + 1))
-        return gap
+        if self._jumps > _MOST_JUMPS or self._jump_work >= MOST_SOUGHT:
+            return gap
+        before = self._work
+        try:
+            return between(self.at(number), self.at(number + 1))
+        except Malformed:
+            return gap
+        finally:
+            self._jump_work += self._work - before
 
     def anew(self, number: int) -> bool:
         return self._frames.flags[number] & 2 != 0

@@ -42,7 +42,7 @@ _FAR, _MOST_BEGUN = 2000, 200
 how many are looked at: nobody waits for more."""
 _MOST_GROUP, _MOST_WINDOW = 4 * KEY_EVERY, 512
 """Moments from one key frame to the next, and in a window, that are read: no tape has as many."""
-_MOST_SOUGHT, _MOST_LOOKED = MOST_CELLS, 10 * MOST_CELLS
+MOST_SOUGHT, _MOST_LOOKED = MOST_CELLS, 10 * MOST_CELLS
 """Cells that may be made while a moment is looked for that can be read, and for a window: a second,
 and some. A cell is what `codec.Reader` counts."""
 _OCTETS = 16
@@ -278,7 +278,7 @@ class Reel(ABC):
 
     def readable_near(self, number: int) -> tuple[int, Tick] | None:
         """That moment or one near it: the next, else the last before; None: none is."""
-        enough = self._work + _MOST_SOUGHT - self._wasted
+        enough = self._work + MOST_SOUGHT - self._wasted
         for n, tick in self.readable(number, min(self.end, number + _FAR), enough):
             return n, tick
         end, least = number, number - _FAR

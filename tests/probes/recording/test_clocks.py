@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from probes.hooks import catalogue
+from probes.recording import reader
 from probes.recording.reader import Recording
 from probes.recording.tape import KEY_EVERY, Reel
 from tests.support import clocks
@@ -58,6 +59,21 @@ def test_a_clock_that_is_put_forth_throws_nothing_out() -> None:
     assert len(clocks.tape(STEPS["forth"])) == 150
     walls = [BEGIN + n - HOUR * (n >= 60) for n in range(600)]
     assert len(clocks.tape(walls, seconds=120)) <= 120 + 2 * KEY_EVERY
+
+
+def test_where_much_is_in_them_only_some_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock jumps at each moment, and to ask all takes long: then the index is believed."""
+    walls = [BEGIN + n * HOUR * (n % 2) for n in range(40)]
+    path = record(tmp_path / "r", clocks.moments(walls))
+    for most, asked in ((1, 2), (1 << 30, 2 * reader._MOST_JUMPS)):
+        monkeypatch.setattr(reader, "MOST_SOUGHT", most)
+        with closing(Recording(path, catalogue(), lambda _: None)) as played:
+            seen, at = set[int](), played.at
+            monkeypatch.setattr(played, "at", lambda n, at=at, seen=seen: (seen.add(n), at(n))[1])
+            assert played.clock(39) > 0
+            assert asked / 2 <= len(seen) <= asked
 
 
 def test_moments_far_apart_are_taken_for_what_they_are(tmp_path: Path) -> None:
