@@ -26,7 +26,7 @@ from typing import NoReturn
 
 from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
-from probes.kernel import bpf
+from probes.kernel import bpf, rlimits
 from probes.kernel.objects import fd_field
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
@@ -156,7 +156,7 @@ def main() -> int:
         parser.error("programs are attached: run it as root")
     if INSIDE not in os.environ:
         _again_inside()
-    bpf.raise_memlock()
+    rlimits.raise_memlock()
     compiler = Compiler(catalogue().values(), cached=True)
     with ExitStack() as stack:
         stack.callback(compiler.close)

@@ -146,6 +146,7 @@ class Told:
     kernel: str
     rows: Sequence[Row]
     trouble: str = ""
+    where: str = ""
 
 
 def in_guest(name: str) -> Told:
@@ -166,7 +167,7 @@ def in_guest(name: str) -> Told:
     if not (folder / "rows.json").exists():
         return Told(image.release, (), f"no rows, exit status {status}: see {folder / 'log'}")
     told = json.loads((folder / "rows.json").read_text())
-    return Told(image.release, [Row(**row) for row in told])
+    return Told(image.release, [Row(**row) for row in told], where=" (in a guest)")
 
 
 def page(told: Sequence[Told]) -> str:
@@ -174,7 +175,7 @@ def page(told: Sequence[Told]) -> str:
     lines = [BEGIN, f"\nMeasured on {time.strftime('%Y-%m-%d')}.\n"]
     for one in told:
         head = "| " + " | ".join(HEAD) + " |"
-        lines += [f"### Linux {one.kernel}\n", head, "|" + "---|" * len(HEAD)]
+        lines += [f"### Linux {one.kernel}{one.where}\n", head, "|" + "---|" * len(HEAD)]
         lines += ["| " + " | ".join(cells(row)) + " |" for row in one.rows]
         lines.append("")
     return "\n".join([*lines, END])

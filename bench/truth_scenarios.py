@@ -21,7 +21,7 @@ from probes.analysis.classes import is_lost
 from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
-from probes.kernel import bpf
+from probes.kernel import rlimits
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
 from tests.support import drop_causes, listening
@@ -38,7 +38,7 @@ Played = Iterator[Row]
 
 @contextmanager
 def modules() -> Iterator[Modules]:
-    bpf.raise_memlock()
+    rlimits.raise_memlock()
     bcc_compiler.IDLE_SECONDS = 60.0
     hooks = catalogue().values()
     place = os.environ.get("EBPFTOP_COMPILE")

@@ -6,10 +6,11 @@
 
 The rooms, ground first; each imports only what stands before it (tests/test_imports.py):
 
-    errors units drop_rule point    errors, text, and what is written: rules, attach points
+    errors units drop_rule          errors, text, and how a drop rule is written
+    point                           what an attach point is
     kernel                          how the kernel is asked: one file per interface
     model, source                   the frozen values, and the protocol of all sources
-    attach compile analysis         attach points; C in, instructions out; samples in, answers out
+    attach compile analysis         points, one file each; C in, instructions out; answers
     toolkit ladder recording        for hook files; which rung stands; moments as bytes
     foreign doctor droprules        other people's programs; what a host allows; rules at work
     hooks                           ONE FILE OR FOLDER PER HOOK

@@ -71,12 +71,23 @@ class Unexpected(ProbeError):
 _PASSING = frozenset({
     _errno.EMFILE, _errno.ENFILE, _errno.ENOMEM, _errno.ENOBUFS, _errno.EAGAIN, _errno.EINTR,
 })  # fmt: skip
+_NO_FILE = frozenset({_errno.ENOENT, _errno.ENOTDIR, _errno.ESTALE})
 _MOST_TEXT = 200
 
 
 def passing(refusal: ProbeError) -> bool:
     """Whether it is the host's want of something (files, memory) that may be over soon."""
-    return refusal.errno in _PASSING
+    return short(refusal.errno)
+
+
+def short(code: int | None) -> bool:
+    """Whether an errno says that the host is short of something, and nothing of what was asked."""
+    return code in _PASSING
+
+
+def no_such_file(code: int | None) -> bool:
+    """Whether an errno says that there is no file of a name; any other says nothing of that."""
+    return code in _NO_FILE
 
 
 def as_refusal(raised: BaseException, doing: str) -> ProbeError:
@@ -90,7 +101,7 @@ def as_refusal(raised: BaseException, doing: str) -> ProbeError:
         case MemoryError():
             code = _errno.ENOMEM
         case OSError(errno=int(code)):
-            pass
+            return ProbeError(f"{doing}: {in_words(raised)}", errno=code)
         case TimeoutError():
             code = _errno.EAGAIN
         case RuntimeError(args=("can't start new thread",)):
@@ -100,14 +111,25 @@ def as_refusal(raised: BaseException, doing: str) -> ProbeError:
     return ProbeError(f"{doing}: {_os.strerror(code)}", errno=code)
 
 
+def in_words(error: OSError) -> str:
+    """Return why, as the error says it itself; one that says nothing is no "Success"."""
+    said = error.strerror or (_os.strerror(error.errno) if error.errno else str(error))
+    return _one_line(said) if said not in ("", _os.strerror(0)) else "no reason was given"
+
+
+def _one_line(text: str) -> str:
+    said = " ".join(text.split())
+    if len(said) > _MOST_TEXT:
+        said = f"{said[:_MOST_TEXT]}..."
+    return "".join(c if c.isprintable() else "?" for c in said)
+
+
 def _described(raised: BaseException) -> str:
     """Type, message and place of what was raised, on one line and of a bounded length."""
     try:
-        said = " ".join(str(raised).split())
+        said = _one_line(str(raised))
     except Exception:  # somebody's own class, whose text cannot be had either
         said = ""
-    if len(said) > _MOST_TEXT:
-        said = f"{said[:_MOST_TEXT]}..."
     name = type(raised).__name__
     if type(raised).__module__ not in ("builtins", "__main__"):
         name = f"{type(raised).__module__}.{name}"

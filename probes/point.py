@@ -1,13 +1,15 @@
-"""Attach points as data: what a rung's program is loaded as and where it goes.
+"""What an attach point is: what a rung's program is loaded as, where it goes, and how.
 
-Hooks name these; `attach.program` turns each into a real attachment. Numbers are those of
-include/uapi/linux/bpf.h.
+Hooks name points; each kind is one file of `attach`. Numbers are those of include/uapi/linux/bpf.h.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import ClassVar, NamedTuple, Protocol
+
+from probes.errors import ProbeError
 
 PROGRAM_PREFIX = "ebpftop_"
 """Every program of ours starts like this, so that it is known in bpftool and after a crash."""
@@ -63,258 +65,79 @@ class AttachType(IntEnum):
     TCX_EGRESS = 47
 
 
-@dataclass(frozen=True, slots=True)
-class RawTracepoint:
-    """A tracepoint with its raw arguments. Linux 4.17; CAP_BPF and CAP_PERFMON."""
+class Loading(NamedTuple):
+    """How a program is loaded for a point. btf_id: of what it is attached to. prog_fd: of the
+    program that it is attached to."""
 
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class BtfTracepoint:
-    """A tracepoint with typed arguments that are read directly (tp_btf). Linux 5.5, BTF."""
-
-    name: str
+    prog_type: ProgType
+    attach_type: int = 0
+    btf_id: int = 0
+    prog_fd: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Tracepoint:
-    """A tracepoint through tracefs and perf_event_open. Linux 4.7; needs tracefs readable."""
+class Held(Protocol):
+    """What holds a program at its point. Calling it detaches; twice does no harm."""
 
-    category: str
-    name: str
+    link: int | None
+    """Its fd, where a bpf_link holds it."""
 
+    def __call__(self) -> None: ...
 
-@dataclass(frozen=True, slots=True)
-class Fentry:
-    """The entry of a kernel function, by trampoline. Linux 5.5 (arm64: 6.0), BTF."""
-
-    function: str
+    def taken(self) -> bool:
+        """Return whether somebody else has detached it. Raises OSError, ProbeError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fexit:
-    """The exit of a kernel function, with its arguments and result. Linux 5.5, BTF."""
+class Point:
+    """One place to attach a program to. Subclasses are frozen dataclasses: one kind each.
 
-    function: str
-
-
-@dataclass(frozen=True, slots=True)
-class FexitOf:
-    """The exit of somebody else's BPF program, with its context and verdict. Linux 5.6.
-
-    program: its fd. function: the id of its main function in its own BTF, 0 where it has none.
+    They raise Unsupported, Denied, Busy (somebody else's program is there) or Gone.
     """
 
-    program: int
-    function: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kprobe:
-    """The entry of a kernel function, by the kprobe PMU. Linux 4.17, CONFIG_KPROBES.
-
-    arguments: the program reads them. One that only counts can be attached to a copy that the
-    compiler made, where they are others.
-    """
-
-    function: str
-    arguments: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Kretprobe:
-    """The return of a kernel function, by the kprobe PMU. Linux 4.17, CONFIG_KPROBES.
-
-    result: the program reads it, or what the call got. See `Kprobe.arguments`.
-    """
-
-    function: str
-    result: bool = True
-
-
-FEW_RETURNS = (
-    "of calls that wait in the kernel some are not seen: there is room for few at a time (two for"
-    " each CPU; ten at least where the kernel is preemptible)"
-)
-"""What programs at the return of a function miss but for those on trampolines, untold."""
-
-
-@dataclass(frozen=True, slots=True)
-class KprobeMulti:
-    """The entry of a kernel function, by a bpf_link on ftrace. Linux 5.18, CONFIG_FPROBE.
-
-    arguments: see `Kprobe`.
-    """
-
-    function: str
-    arguments: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class KretprobeMulti:
-    """The return of a kernel function, by a bpf_link on ftrace. Linux 5.18, CONFIG_FPROBE."""
-
-    function: str
-    result: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Uprobe:
-    """A place in a program or library, in every process that has it. Linux 4.17.
-
-    path: as this process sees it (/proc/PID/root/... for a container's). offset: from the symbol.
-    """
-
-    path: str
-    symbol: str
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Uretprobe:
-    """The return of a function of a program or library, in every process. Linux 4.17.
-
-    unsafe: also where an exception that is thrown through it would end the process; never in Go.
-    """
-
-    path: str
-    symbol: str
-    unsafe: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """So many samples a second on each CPU, by a clock or by the processor's cycles. Linux 4.9.
-
-    event: cycles (a hardware counter, which guests rarely have) or cpu-clock.
-    """
-
-    event: str
-    hertz: int
-
-
-@dataclass(frozen=True, slots=True)
-class XdpLink:
-    """XDP on the target interface through a bpf_link. Linux 5.9. mode: native or generic."""
-
-    mode: str
-
-
-@dataclass(frozen=True, slots=True)
-class XdpNetlink:
-    """XDP on the target interface through netlink, never replacing. Outlives the process."""
-
-    mode: str
-
-
-@dataclass(frozen=True, slots=True)
-class TcxLink:
-    """TC on the target interface through a bpf_link. Linux 6.6. direction: ingress or egress."""
-
-    direction: str
-
-
-@dataclass(frozen=True, slots=True)
-class TcxBeside:
-    """TC through a bpf_link, right before or right behind a program of a TCX chain. Linux 6.6.
-
-    program: its id, on the interface of that number. direction: ingress or egress.
-    """
-
-    direction: str
-    ifindex: int
-    program: int
-    behind: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Clsact:
-    """TC on the target interface by a clsact qdisc and a direct-action filter. Outlives us."""
-
-    direction: str
-
-
-@dataclass(frozen=True, slots=True)
-class PacketSocket:
-    """A socket filter on a raw packet socket of ours on the target interface. Linux 3.19.
-
-    It is shown what passes and takes nothing (it keeps 0 bytes); before TC, behind XDP.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Lsm:
-    """A hook of the security modules ("file_open"), by trampoline. Linux 5.7, BTF, bpf in lsm=.
-
-    The program answers what it got from those before it: it looks on.
-    """
-
-    hook: str
-
-
-@dataclass(frozen=True, slots=True)
-class SkMsgLink:
-    """A verdict on what sockets in a sockhash of the rung's C send, by a bpf_link. Linux 6.12."""
-
-    map: str
-
-
-@dataclass(frozen=True, slots=True)
-class SkMsgAttach:
-    """The same attached to the map itself, with which it goes. Linux 4.18."""
-
-    map: str
-
-
-@dataclass(frozen=True, slots=True)
-class Iterator:
-    """Runs over all of the kernel's objects of a kind, when it is read. Linux 5.8, BTF.
-
-    kind: "tcp", the TCP sockets of the reader's network namespace, 5.9.
-    """
-
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class CgroupLink:
-    """A program on the root cgroup (v2) through a bpf_link. Linux 5.7."""
-
-    attach_type: AttachType
-
-
-@dataclass(frozen=True, slots=True)
-class CgroupAttach:
-    """A program on the root cgroup beside others (BPF_F_ALLOW_MULTI). Outlives the process."""
-
-    attach_type: AttachType
-
-
-Point = (
-    RawTracepoint
-    | BtfTracepoint
-    | Tracepoint
-    | Fentry
-    | Fexit
-    | FexitOf
-    | Kprobe
-    | Kretprobe
-    | KprobeMulti
-    | KretprobeMulti
-    | Uprobe
-    | Uretprobe
-    | Samples
-    | XdpLink
-    | XdpNetlink
-    | TcxLink
-    | TcxBeside
-    | Clsact
-    | PacketSocket
-    | Lsm
-    | SkMsgLink
-    | SkMsgAttach
-    | Iterator
-    | CgroupLink
-    | CgroupAttach
-)
+    __slots__ = ()
+
+    needs: ClassVar[tuple[int, ...]]
+    """The capabilities that loading and attaching take."""
+    neutral: ClassVar[int] = 0
+    """What a program returns that changes nothing: what a kernel is asked with."""
+    lasting: ClassVar[bool] = False
+    """It outlives the process, so that it is recorded before."""
+    seat: ClassVar[str] = ""
+    """The place that only one program can take, if it is such a one."""
+    iterates: ClassVar[bool] = False
+    """The program runs when its link is read."""
+
+    @property
+    def file(self) -> str:
+        """The file that it is a place in, if it is such a one."""
+        return ""
+
+    def loading(self) -> Loading:
+        """Return how a program for it is loaded."""
+        raise NotImplementedError
+
+    def check(self, ifindex: int) -> None:
+        """Raise what loading does not show: there is nothing to attach to."""
+
+    def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Held:
+        """Attach a loaded program. maps: fds of the maps of its source, by name."""
+        raise NotImplementedError
+
+    def rehearse(self, prog_fd: int, ifindex: int) -> str:
+        """Attach a neutral program for a moment, where that changes nothing.
+
+        Return why it is not known whether a real one would stand; "" where it is.
+        """
+        self.attach(prog_fd, ifindex, {})()
+        return ""
+
+    def explain_load(self, code: int, log: str) -> ProbeError | None:
+        """Return what a refusal to load means here, where it is not what it always means."""
+        return None
+
+    def explain_last(self, code: int, log: str) -> ProbeError | None:
+        """The same, where nothing else explains it."""
+        return None
+
+    def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
+        """Return what a refusal to attach means here, where it is not what it always means."""
+        return None

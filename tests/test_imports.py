@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 # Ground first. Those of one line do not see each other.
 PROBES = (
-    "errors units drop_rule point",
+    "errors units drop_rule",
+    "point",
     "kernel model",
     "source",
     "attach compile analysis owners",
@@ -169,8 +170,6 @@ def test_a_cycle_would_be_found() -> None:
 # -- what is loaded ---------------------------------------------------------------------------
 
 ATTACHES = {
-    "probes.attach.persistent",
-    "probes.attach.program",
     "probes.compile.compiler",
     "probes.compile.headers",
     "probes.droprules.enforcer",
@@ -179,7 +178,7 @@ ATTACHES = {
     "probes.ladder.features",
     "probes.sources.live.source",
 }
-"""What loads, attaches or reads maps: heavy, and not for who only wants to know what there is."""
+"""What compiles, climbs or reads maps: heavy, and not for who only wants to know what there is."""
 
 
 def _loaded(code: str) -> set[str]:
@@ -196,7 +195,7 @@ def _loaded(code: str) -> set[str]:
 
 def test_the_command_line_loads_neither_the_screen_nor_the_kernel_side() -> None:
     loaded = _loaded("from tui.cli import parse; parse(['--observe-only', 'once'])")
-    assert not loaded & {"textual", "rich", "pyroute2", "bcc", "probes.kernel.bpf", *ATTACHES}
+    assert not loaded & {"textual", "rich", "pyroute2", "bcc", *ATTACHES}
 
 
 def test_the_catalogue_and_the_demo_load_nothing_that_attaches() -> None:

@@ -1,162 +1,43 @@
-"""TC programs by a clsact qdisc and a direct-action filter: for kernels before TCX (Linux 6.6).
-
-They outlive the process. Nobody is ever replaced: qdisc and filter are made with NLM_F_EXCL, the
-filter under a priority that is free, and only what is found to be ours is removed. CAP_NET_ADMIN;
-see tc-bpf(8). `persistent` keeps the record of what was attached.
-"""
+"""TC by a clsact qdisc and a direct-action filter, for kernels before TCX (Linux 6.6)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from errno import EEXIST, EINVAL, ENODEV, ENOENT
 
-from probes.errors import Busy
-from probes.kernel import bpf
-from probes.kernel.netlink import changes, route
-from probes.kernel.netlink import socket as nlsocket
-
-_HANDLE = 1
-_PRIORITY = 0xC000  # where the kernel begins when it may choose (TC_H_MAKE(0xC0000000))
-_LAST = 0xFFFF
-_TRIES = 5
+from probes.attach import handle, persistent
+from probes.attach.handle import Handle
+from probes.kernel import bpf, privilege
+from probes.kernel.netlink import clsact, route
+from probes.point import PROGRAM_PREFIX, Loading, Point, ProgType
 
 
 @dataclass(frozen=True, slots=True)
-class ClsactFilter:
-    """A filter of ours. made_qdisc: the qdisc was not there before us.
+class Clsact(Point):
+    """TC on the target interface by a clsact qdisc and a direct-action filter. Outlives us."""
 
-    behind: at how many priorities other filters run before it, and may keep packets from it.
-    """
-
-    ifindex: int
     direction: str
-    priority: int
-    name: str
-    program_id: int
-    made_qdisc: bool
-    behind: int
+
+    needs = privilege.BPF, privilege.NET_ADMIN
+    neutral = -1  # TC_ACT_UNSPEC
+    lasting = True
+
+    def loading(self) -> Loading:
+        return Loading(ProgType.SCHED_CLS)
+
+    def check(self, ifindex: int) -> None:
+        if self.direction == "egress" and ifindex and clsact.qdisc(ifindex) == "ingress":
+            raise clsact.no_egress()
+
+    def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
+        way, id = self.direction, bpf.prog_info(prog_fd).id
+        name = f"{PROGRAM_PREFIX}{way}"
+        detach = persistent.register().attach_clsact(ifindex, way, prog_fd, name)
+        return Handle(detach, lambda: _there(ifindex, way, id), handle.ASK_SECONDS)
+
+    def rehearse(self, prog_fd: int, ifindex: int) -> str:
+        return ""  # a qdisc would be seen
 
 
-def clsact_attach(ifindex: int, direction: str, prog_fd: int, name: str) -> ClsactFilter:
-    """Attaches a program to "ingress" or "egress" under a name that says whose it is.
-
-    It runs before all filters that are there, unless one of them has priority 1.
-    Raises Busy (an ingress qdisc takes the place that egress needs), Unsupported, Denied, Gone.
-    """
-    made = _make_qdisc(ifindex, direction)
-    try:
-        return _add_filter(ifindex, direction, prog_fd, name, made)
-    except BaseException:
-        if made:
-            remove_qdisc(ifindex)
-        raise
-
-
-def clsact_detach(filter: ClsactFilter) -> bool:
-    """Removes this filter, and the qdisc if we made it and nobody else uses it.
-
-    False where the filter was not there any more. Raises Denied.
-    """
-    removed = remove_filter(filter.ifindex, filter.direction, filter.name, filter.program_id)
-    if filter.made_qdisc:
-        remove_qdisc(filter.ifindex)
-    return removed
-
-
-def remove_filter(ifindex: int, direction: str, name: str, program_id: int) -> bool:
-    """Removes the filter that has just this name and program; False where there is none."""
-    for found in route.filters(ifindex, direction):
-        if (found.name, found.program_id) != (name, program_id):
-            continue
-        errno, kernel = changes.change(
-            "tc",
-            "del-filter",
-            kind="bpf",
-            index=ifindex,
-            handle=found.handle,
-            parent=found.parent,
-            prio=found.priority,
-            protocol=found.protocol,
-        )
-        if errno in (ENOENT, EINVAL, ENODEV):  # it, its qdisc or the interface went meanwhile
-            return False
-        if errno:
-            raise nlsocket.refusal(errno, "removing the clsact filter", kernel)
-        return True
-    return False
-
-
-def remove_qdisc(ifindex: int) -> bool:
-    """Removes a clsact qdisc without filters; False where there is none, or it is in use."""
-    if qdisc(ifindex) != "clsact" or any(route.filters(ifindex, d) for d in route.DIRECTIONS):
-        return False
-    errno, kernel = changes.change("tc", "del", kind="clsact", index=ifindex)
-    if errno in (ENOENT, EINVAL, ENODEV):
-        return False
-    if errno:
-        raise nlsocket.refusal(errno, "removing the clsact qdisc", kernel)
-    return True
-
-
-def qdisc(ifindex: int) -> str | None:
-    """What an interface has in clsact's place: "clsact", "ingress", or None."""
-    for found in route.qdiscs():
-        if found.ifindex == ifindex and found.parent == route.CLSACT:
-            return found.kind
-    return None
-
-
-def no_egress() -> Busy:
-    """The refusal of egress where somebody has an ingress qdisc."""
-    why = "somebody's ingress qdisc stands where egress would need a clsact qdisc"
-    return Busy(why, errno=EEXIST)
-
-
-def _make_qdisc(ifindex: int, direction: str) -> bool:
-    errno, kernel = changes.change("tc", "add", kind="clsact", index=ifindex)
-    if not errno:
-        return True
-    if errno != EEXIST:
-        raise nlsocket.refusal(errno, "a clsact qdisc", kernel)
-    # An ingress qdisc serves ingress, but would take an egress filter for one of ingress.
-    if direction == "egress" and qdisc(ifindex) != "clsact":
-        raise no_egress()
-    return False
-
-
-def _add_filter(ifindex: int, direction: str, prog_fd: int, name: str, made: bool) -> ClsactFilter:
-    id = bpf.prog_info(prog_fd).id
-    for _ in range(_TRIES):
-        taken = {f.priority for f in route.filters(ifindex, direction)}
-        priority = _free(taken)
-        errno, kernel = changes.change(
-            "tc",
-            "add-filter",
-            kind="bpf",
-            index=ifindex,
-            handle=_HANDLE,
-            fd=prog_fd,
-            name=name,
-            parent=route.DIRECTIONS[direction],
-            prio=priority,
-            direct_action=True,
-        )
-        if errno == EEXIST:  # somebody took that priority since it was looked up
-            continue
-        if errno:
-            raise nlsocket.refusal(errno, "a clsact filter", kernel)
-        behind = sum(p < priority for p in taken)
-        return ClsactFilter(ifindex, direction, priority, name, id, made, behind)
-    raise Busy("filters of others come faster than a priority can be found", errno=EEXIST)
-
-
-def _free(taken: set[int]) -> int:
-    """A priority before all that are taken; where that cannot be, the first one after."""
-    if not taken:
-        return _PRIORITY
-    if min(taken) > 1:
-        return min(taken) - 1
-    for priority in range(1, _LAST + 1):
-        if priority not in taken:
-            return priority
-    raise Busy("every filter priority is taken", errno=EEXIST)
+def _there(ifindex: int, direction: str, id: int) -> bool:
+    return any(filter.program_id == id for filter in route.filters(ifindex, direction))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
+from probes.attach.refusals import attach_refused
+from probes.kernel import bpf
+from probes.point import Held, Point
 
-class Attached:
+ASK_SECONDS = 5.0
+"""How often netlink is asked whether what was attached through it is still there."""
+
+
+class Handle:
     """What holds a program at its point. Calling it detaches; twice does no harm.
 
     there: asks the kernel whether it is still attached, at most every so many seconds. None:
@@ -34,7 +42,7 @@ class Attached:
             self._detach.clear()  # only now: where it raised, there is still something to detach
 
     def taken(self) -> bool:
-        """Whether somebody else has detached it or put something in its place.
+        """Return whether somebody else has detached it or put something in its place.
 
         Raises OSError or ProbeError where that could not be asked.
         """
@@ -45,10 +53,22 @@ class Attached:
         return not self._there()
 
 
-def several(attach: Iterable[Callable[[], Attached]]) -> Attached:
-    """All of them, or none."""
+def several(attach: Iterable[Callable[[], Held]]) -> Handle:
+    """Hold all of them, or none."""
     with ExitStack() as stack:
         for each in attach:
             stack.callback(each())
         held = stack.pop_all()
-    return Attached(held.close)
+    return Handle(held.close)
+
+
+def by_link(
+    create: Callable[[], int], point: Point, what: str, ifindex: int = 0, *, forced: bool = False
+) -> Handle:
+    """Hold what a bpf_link attaches. forced: others can detach it, and then it says so."""
+    try:
+        fd = create()
+    except OSError as refused:
+        raise attach_refused(refused.errno or 0, what, point, ifindex) from None
+    there = (lambda: bpf.link_target(fd) != 0) if forced else None
+    return Handle(lambda: os.close(fd), there, link=fd)

@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from probes.attach import clsact, journal, xdp
+from probes.attach import journal
 from probes.attach.journal import RUN, Record
-from probes.errors import Denied, ProbeError
+from probes.errors import Denied, ProbeError, in_words
 from probes.kernel import bpf
-from probes.kernel.netlink import changes, route
+from probes.kernel.netlink import changes, clsact, route, xdp
 from probes.kernel.procfs import netns
 from probes.units import printable
 
@@ -135,7 +135,7 @@ class Register:
         """
         self._over = True
         for undo in reversed(list(self._undo)):
-            with suppress(ProbeError, OSError, LookupError, ValueError):  # it is gone already
+            with suppress(Exception):  # it is gone already, or the others go all the same
                 undo()
 
     def _detach_clsact(self, filter: clsact.ClsactFilter, here: int) -> None:
@@ -205,7 +205,7 @@ def sweep(directory: Path = RUN) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as e:
-        return [f"{directory} cannot be read ({e.strerror}): left as it is"]
+        return [f"{directory} cannot be read ({in_words(e)}): left as it is"]
     return [sentence for file in files for sentence in _sweep(file)]
 
 
@@ -223,7 +223,7 @@ def _sweep(file: Path) -> Iterator[str]:
     except FileNotFoundError:
         return  # another start was faster, or its process went in peace
     except OSError as e:
-        yield f"{printable(str(file))} cannot be read ({e.strerror}): left as it is"
+        yield f"{printable(str(file))} cannot be read ({in_words(e)}): left as it is"
     except ValueError as e:
         yield f"{printable(str(file))} is no record of ours ({e}): left as it is"
 

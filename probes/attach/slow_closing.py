@@ -6,12 +6,14 @@ is short, a child takes what is left, and closes it side by side.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+
+from probes.errors import ProbeError
+from probes.kernel import open_files
 
 _CLOSE = """
 import os, sys, threading
@@ -27,11 +29,21 @@ for n in range(1, 64):
 
 _lock = threading.Lock()
 _held: set[int] = set()
+_over = False
+"""Whether they have been handed over: then ebpftop is leaving."""
 
 
 def hold(fds: Iterable[int]) -> None:
+    """Have them closed by `close` or by `hand_over`.
+
+    Raises ProbeError where that one has been called already; then they are handed over as well.
+    """
     with _lock:
         _held.update(fds)
+        over = _over
+    if over:
+        hand_over()
+        raise ProbeError("ebpftop is leaving: nothing is attached any more")
 
 
 def close(fds: Iterable[int]) -> None:
@@ -41,12 +53,14 @@ def close(fds: Iterable[int]) -> None:
             ours = fd in _held
             _held.discard(fd)
         if ours:
-            os.close(fd)
+            open_files.close_each((fd,))
 
 
 def hand_over() -> None:
     """Let go of all of them without waiting. Where no child can be had, they go with us."""
+    global _over
     with _lock:
+        _over = True
         fds = sorted(_held)
         if not fds:
             return
@@ -60,5 +74,4 @@ def hand_over() -> None:
                 start_new_session=True,
             )
             _held.clear()
-            for fd in fds:
-                os.close(fd)
+            open_files.close_each(fds)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Sequence
-from functools import cache, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-from probes import point as points
 from probes.attach import slow_closing
-from probes.attach.handle import Attached
+from probes.attach.handle import Handle
 from probes.attach.refusals import perf_refused
-from probes.errors import Gone, Unsupported
-from probes.kernel import bpf, elf, patience
-from probes.point import AttachType, ProgType
+from probes.errors import Gone, ProbeError, Unsupported, in_words, short
+from probes.kernel import bpf, elf, open_files, patience, perf_event, privilege
+from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
 
 SECONDS = 5.0
@@ -25,47 +26,136 @@ RETURNS = 1
 """The uprobe PMU's config for the return of a function (format/retprobe: config:0)."""
 
 
+class AtFile(Point):
+    """A function of a program or library, in every process that has it.
+
+    path: as this process sees it (/proc/PID/root/... for a container's).
+    """
+
+    __slots__ = ()
+
+    path: str
+    symbol: str
+
+    needs = privilege.BPF, privilege.PERFMON, privilege.SYS_ADMIN
+    returns: ClassVar[bool]
+
+    @property
+    def file(self) -> str:
+        return self.path
+
+    def loading(self) -> Loading:
+        return Loading(ProgType.KPROBE, AttachType.TRACE_UPROBE_MULTI if by_link() else 0)
+
+    def check(self, ifindex: int) -> None:
+        pmu()
+        offsets(self)
+
+    def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
+        return attach(prog_fd, self)
+
+    def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
+        if code in (errno.EINVAL, errno.EIO):
+            return Unsupported(f"this kernel does not let {what} be probed", errno=code)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Uprobe(AtFile):
+    """A place in a program or library, in every process that has it. Linux 4.17.
+
+    path: as this process sees it (/proc/PID/root/... for a container's). offset: from the symbol.
+    """
+
+    path: str
+    symbol: str
+    offset: int = 0
+
+    returns = False
+
+
+@dataclass(frozen=True, slots=True)
+class Uretprobe(AtFile):
+    """The return of a function of a program or library, in every process. Linux 4.17.
+
+    unsafe: also where an exception that is thrown through it would end the process; never in Go.
+    """
+
+    path: str
+    symbol: str
+    unsafe: bool = False
+
+    returns = True
+
+
 def pmu() -> int:
     """The uprobe PMU's number. Raises Unsupported where the kernel has none. Linux 4.17."""
     try:
         return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except FileNotFoundError:
         raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
+    except OSError as refused:
+        raise _cannot("it cannot be told whether uprobes are there", refused) from None
 
 
-@cache
+_by_link: list[bool] = []
+"""What the kernel answered, once it has."""
+
+
 def by_link() -> bool:
-    """Whether a link holds uprobes: letting go is then waited for side by side. Linux 6.6."""
+    """Whether a link holds uprobes: letting go is then waited for side by side. Linux 6.6.
+
+    Raises ProbeError where it cannot be told just now, for want of files or memory: a program is
+    loaded for one way or the other.
+    """
+    if not _by_link:
+        try:
+            _by_link.append(_takes_links())
+        except OSError as refused:
+            raise _cannot("it cannot be told what holds uprobes here", refused) from None
+    return _by_link[0]
+
+
+def _takes_links() -> bool:
+    """Raises OSError where the kernel has not decided."""
+    multi = AttachType.TRACE_UPROBE_MULTI
     try:
-        multi = AttachType.TRACE_UPROBE_MULTI
         prog = bpf.prog_load(ProgType.KPROBE, bpf.exit_with(0), expected_attach_type=multi)
-    except OSError:
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         return False
     try:
         os.close(bpf.link_create_uprobe(prog, multi, b"/", (0,), returns=False))
     except OSError as refused:
+        if short(refused.errno):
+            raise
         return refused.errno == errno.EBADF  # what it says of a folder
     finally:
         os.close(prog)
     return True
 
 
-def attach(prog_fd: int, point: points.Uprobe | points.Uretprobe) -> Attached:
-    """Raises Gone, Unsupported or Denied."""
-    opened = partial(_opened, point, by_link=by_link())
+def attach(prog_fd: int, point: AtFile) -> Handle:
+    """Raises ProbeError: Gone, Unsupported or Denied, or what may be over soon."""
+    opened, path = partial(_opened, point, by_link=by_link()), printable(point.path)
     try:
         fds = patience.within(SECONDS, opened, (prog_fd,))
     except patience.TookTooLong as late:
-        raise Unsupported(f"{printable(point.path)} is not to be had: {late.strerror}") from None
+        raise Unsupported(f"{path} is not to be had: {in_words(late)}") from None
+    except OSError as refused:
+        raise _cannot(f"{path} cannot be probed", refused) from None
     slow_closing.hold(fds)
-    return Attached(partial(slow_closing.close, fds))
+    return Handle(partial(slow_closing.close, fds))
 
 
-def _opened(
-    point: points.Uprobe | points.Uretprobe, prog_fd: int, *, by_link: bool
-) -> patience.Files:
+def _cannot(what: str, refused: OSError) -> ProbeError:
+    return ProbeError(f"{what}: {in_words(refused)}", errno=refused.errno or 0)
+
+
+def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
     """What holds the program there. The file may be anybody's: called with patience."""
-    returns, path = isinstance(point, points.Uretprobe), os.fsencode(point.path)
+    returns, path = point.returns, os.fsencode(point.path)
     number, places = pmu(), offsets(point)
     try:
         if by_link:
@@ -86,11 +176,10 @@ def _events(
     try:
         for place in places:
             where = {"config1": ctypes.addressof(name), "config2": place}
-            fds.append(bpf.perf_event_open(number, config, **where))
-            bpf.perf_event_attach(fds[-1], prog_fd)
+            fds.append(perf_event.open_event(number, config, **where))
+            perf_event.attach_program(fds[-1], prog_fd)
     except OSError:
-        for fd in fds:
-            os.close(fd)
+        open_files.close_each(fds)
         raise
     return patience.Files(fds)
 
@@ -117,18 +206,18 @@ _HARM = {
 }
 
 
-def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
+def offsets(point: AtFile) -> tuple[int, ...]:
     """The places in the file, one for each version of the function that a library has.
 
     Raises Gone (no such file or function, with those that are spelled alike) or Unsupported.
     """
     file = elf.read(point.path)
     found = file.named(point.symbol)
-    more = point.offset if isinstance(point, points.Uprobe) else 0
+    more = point.offset if isinstance(point, Uprobe) else 0
     where = f"{point.symbol} in {printable(point.path)}"
     if not found:
         raise _unknown(file, point.symbol)
-    if isinstance(point, points.Uretprobe):
+    if isinstance(point, Uretprobe):
         _harmless(point, file)
     if any(symbol.resolver for symbol in found):
         raise Unsupported(f"{where} is chosen when it is linked (IFUNC): name what it resolves to")
@@ -144,7 +233,7 @@ def offsets(point: points.Uprobe | points.Uretprobe) -> tuple[int, ...]:
     return tuple(place for place in places if place is not None)
 
 
-def _harmless(point: points.Uretprobe, file: elf.Elf) -> None:
+def _harmless(point: Uretprobe, file: elf.Elf) -> None:
     """Raises Unsupported where the process would not survive it.
 
     To see a return, the kernel replaces the address on the stack that the function returns to.
@@ -158,7 +247,7 @@ def _harmless(point: points.Uretprobe, file: elf.Elf) -> None:
     raise Unsupported(_HARM[reader.stacks].format(**words), remedy=remedy.format(**words))
 
 
-def _harmless_itself(point: points.Uretprobe) -> None:
+def _harmless_itself(point: Uretprobe) -> None:
     path, symbol = printable(point.path), point.symbol
     name = symbol.strip("_").removesuffix("_chk")
     if name in _RETURN_TWICE:

@@ -1,72 +1,112 @@
-"""XDP through netlink: for devices or kernels that refuse a bpf_link. It outlives the process.
-
-Nobody is ever replaced: attaching asks for XDP_FLAGS_UPDATE_IF_NOEXIST, and removing names the
-program that is to go (XDP_FLAGS_REPLACE, Linux 5.7). CAP_NET_ADMIN; see netlink(7) and
-include/uapi/linux/if_link.h. `persistent` keeps the record of what was attached.
-"""
+"""XDP: by a bpf_link, and through netlink. Nobody's program is ever replaced."""
 
 from __future__ import annotations
 
-import os
-from errno import EBUSY, EEXIST, ENODEV
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from probes.errors import Busy
-from probes.kernel import bpf
-from probes.kernel.netlink import changes, route
-from probes.kernel.netlink import socket as nlsocket
+from probes.attach import handle, persistent
+from probes.attach.handle import Handle, by_link
+from probes.attach.refusals import takes_links
+from probes.errors import Busy, ProbeError, Unsupported
+from probes.kernel import bpf, privilege
+from probes.kernel.netlink import route, xdp
+from probes.point import AttachType, Loading, Point, ProgType
+from probes.units import printable
 
-_UPDATE_IF_NOEXIST, _REPLACE = 1 << 0, 1 << 4
-_MODES = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
+_FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_DRV_MODE
+_REFUSED = {
+    errno.EOPNOTSUPP: "this interface's driver has no {what}",
+    errno.ERANGE: "the MTU is too large for {what} ({mtu}; a veth's peer counts too)",
+    errno.EINVAL: "the driver takes no {what} as it is set up (MTU {mtu}, which may be too large)",
+    errno.ENOMEM: "the driver has no memory or no free queues for {what}",
+    errno.ENOSPC: "{what} needs more receive queues (a veth: as many as its peer sends by)",
+}
+"""What drivers answer. That the kernel has links for XDP at all is known by then."""
+_REMEDY = {
+    errno.ERANGE: "For native XDP: ip link set dev {name} mtu 1500, and the peer's.",
+    errno.EINVAL: "For native XDP: a smaller MTU, no LRO; the kernel's log may say what else.",
+    errno.ENOMEM: "For native XDP: fewer channels (ethtool -L), or free memory.",
+    errno.ENOSPC: "For native XDP: more receive queues (ethtool -L {name} rx N).",
+}
 
 
-def xdp_attach(ifindex: int, prog_fd: int, mode: str) -> int:
-    """Attaches a program in "native" or "generic" mode; returns its id.
+class _OnInterface(Point):
+    """A program on the target interface. mode: native or generic."""
 
-    Raises Busy (a program is there already, in whatever mode), Unsupported, Denied or Gone.
-    """
-    attributes = [
-        ("IFLA_XDP_FD", prog_fd),
-        ("IFLA_XDP_FLAGS", _MODES[mode] | _UPDATE_IF_NOEXIST),
-    ]
-    errno, kernel = _set(ifindex, attributes)
-    if errno in (EBUSY, EEXIST):
-        raise Busy(f"{holder(ifindex)} is attached there", errno=errno)
-    if errno:
-        raise nlsocket.refusal(errno, f"{mode} XDP through netlink", kernel)
-    return bpf.prog_info(prog_fd).id
+    __slots__ = ()
+
+    mode: str
+
+    needs = privilege.BPF, privilege.NET_ADMIN
+    neutral = 2  # XDP_PASS
+    seat = "xdp"
+
+    def loading(self) -> Loading:
+        return Loading(ProgType.XDP)
+
+    def check(self, ifindex: int) -> None:
+        """Raise Busy where somebody's program is on the interface already."""
+        interface = route.link(ifindex) if ifindex else None
+        if interface is not None and interface.xdp_programs:
+            raise Busy(f"{xdp.holder(ifindex)} is attached there", errno=errno.EBUSY)
+
+    def rehearse(self, prog_fd: int, ifindex: int) -> str:
+        if self.mode == "generic":
+            return ""
+        if not ifindex:
+            return "depends on the interface's driver"
+        return "only attaching tells whether the driver does native XDP"
 
 
-def xdp_detach(ifindex: int, mode: str, program_id: int) -> bool:
-    """Removes just this program; False where it is not attached there (any more).
+@dataclass(frozen=True, slots=True)
+class XdpLink(_OnInterface):
+    """XDP on the target interface through a bpf_link. Linux 5.9. mode: native or generic."""
 
-    Raises Denied, or Busy where a bpf_link holds it.
-    """
+    mode: str
+
+    def check(self, ifindex: int) -> None:
+        takes_links("XDP (Linux 5.9)")
+        _OnInterface.check(self, ifindex)
+
+    def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
+        flags = _FLAGS[self.mode]
+        return by_link(
+            lambda: bpf.link_create(prog_fd, ifindex, AttachType.XDP, flags=flags),
+            self,
+            f"{self.mode} XDP",
+            ifindex,
+            forced=True,
+        )
+
+    def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
+        if code in (errno.EBUSY, errno.EEXIST):
+            return Busy(f"{xdp.holder(ifindex)} is attached there", errno=code)
+        if code not in _REFUSED:
+            return None
+        interface = route.link(ifindex)
+        mtu, name = (
+            (interface.mtu, printable(interface.name)) if interface else ("unknown", "IFACE")
+        )
+        why, remedy = _REFUSED[code].format(what=what, mtu=mtu), _REMEDY.get(code, "")
+        return Unsupported(why, errno=code, remedy=remedy.format(name=name))
+
+
+@dataclass(frozen=True, slots=True)
+class XdpNetlink(_OnInterface):
+    """XDP on the target interface through netlink, never replacing. Outlives the process."""
+
+    mode: str
+
+    lasting = True
+
+    def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
+        mode, id = self.mode, bpf.prog_info(prog_fd).id
+        detach = persistent.register().attach_xdp(ifindex, prog_fd, mode)
+        return Handle(detach, lambda: _there(ifindex, mode, id), handle.ASK_SECONDS)
+
+
+def _there(ifindex: int, mode: str, id: int) -> bool:
     interface = route.link(ifindex)
-    if interface is None or (mode, program_id) not in interface.xdp_programs:
-        return False
-    attributes = [("IFLA_XDP_FD", -1), ("IFLA_XDP_FLAGS", _MODES[mode] | _REPLACE)]
-    try:
-        expected = bpf.prog_fd_by_id(program_id)
-    except OSError as e:
-        raise nlsocket.refusal(e.errno or 0, f"XDP program #{program_id}") from None
-    try:
-        errno, kernel = _set(ifindex, [*attributes, ("IFLA_XDP_EXPECTED_FD", expected)])
-    finally:
-        os.close(expected)
-    if errno in (EEXIST, ENODEV):  # since it was looked up, another took its place, or all went
-        return False
-    if errno:
-        raise nlsocket.refusal(errno, f"removing {mode} XDP", kernel)
-    return True
-
-
-def holder(ifindex: int) -> str:
-    """Who holds an interface's XDP hook, in words: program, id and mode."""
-    interface = route.link(ifindex)
-    for mode, id in interface.xdp_programs if interface else ():
-        return f"the XDP program {bpf.prog_name(id) or 'unknown'}#{id} ({mode})"
-    return "another XDP program"
-
-
-def _set(ifindex: int, attributes: list[tuple[str, int]]) -> tuple[int, str]:
-    return changes.change("link", "set", index=ifindex, xdp={"attrs": attributes})
+    return interface is not None and (mode, id) in interface.xdp_programs

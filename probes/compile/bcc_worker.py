@@ -113,7 +113,7 @@ def serve(control: socket.socket) -> None:
         _trim(libc)
         _drop(libc, unchanged)
         _, fds, _, _ = socket.recv_fds(control, 1, 2)
-        if not fds:
+        if len(fds) < 2:  # the other side has gone, or this one may have no more files
             return
         with socket.socket(fileno=fds[0]) as request, os.fdopen(fds[1]) as log:
             for noisy in (1, 2):

@@ -9,7 +9,6 @@ should not hang on what it once had.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from probes.compile import headers
 from probes.compile.tree_cache import TreeCache
-from probes.kernel import bpf
+from probes.kernel import bpf, open_files
 
 ANSWER = "answer.json"
 KEPT = 128  # sources: all of ours for a few kernels
@@ -65,8 +64,7 @@ def created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
                 bpf.map_create(table["type"], *sizes, flags=table["flags"], name=table["name"])
             )
     except OSError as refused:
-        for fd in fds:
-            os.close(fd)
+        open_files.close_each(fds)
         raise OSError(refused.errno, refused.strerror, table["name"]) from None
     return fds
 

@@ -16,14 +16,14 @@ import subprocess
 import sys
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from probes.compile import cache, headers
-from probes.errors import Denied, LoadFailed, ProbeError, Unsupported
+from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, short
+from probes.kernel import open_files
 from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.kernel.maps import ROWS, BpfTable
 from probes.kernel.threads import Task
@@ -49,7 +49,7 @@ class Module:
         try:
             maps = answer["maps"]
             if len(fds) < len(maps):
-                raise LoadFailed("a map got lost: too many open files", errno=errno.EMFILE)
+                raise _map_lost()
             self.fds: dict[str, int] = {m["name"]: fd for m, fd in zip(maps, fds, strict=True)}
             numbers = {m["fd"]: self.fds[m["name"]] for m in maps}
             self.functions = {
@@ -66,8 +66,7 @@ class Module:
     def close(self) -> None:
         """Closes the maps' fds; the tables are of no use afterwards. Twice is harmless."""
         fds, self._fds = self._fds, ()
-        for fd in fds:
-            os.close(fd)
+        open_files.close_each(fds)
 
     def __enter__(self) -> Module:
         return self
@@ -183,7 +182,7 @@ class Compiler:
             self._closed = True
             self._dismiss(self._children)
 
-    def rest(self) -> None:
+    def end_idle(self) -> None:
         """Ends the children where nothing is being compiled, and the thread that waits for it; the
         next compile starts another."""
         waiting = self._retirement
@@ -277,30 +276,33 @@ class _Child:
             begun = time.monotonic()
             try:
                 answer, fds = self._exchange(request, log.fileno())
+            except open_files.FilesLost as lost:
+                raise _map_lost() from lost
             except (OSError, ValueError) as broken:
+                if short(getattr(broken, "errno", None)):
+                    raise  # for want of files or memory: the child goes on
                 self.broken = True
                 log.seek(0)
                 words = log.read().decode(errors="replace") or self._said()
                 raise _no_answer(words, time.monotonic() - begun) from broken
             log.seek(0)
             if "error" in answer:
+                open_files.close_each(fds)
                 raise _refusal(answer, log.read().decode(errors="replace"))
         return answer, fds
 
     def _exchange(self, request: Mapping[str, Any], log: int) -> tuple[dict[str, Any], list[int]]:
         ours, theirs = socket.socketpair()
-        fds: list[int] = []
         with ours:
             with theirs:
                 socket.send_fds(self._control, [b"\n"], [theirs.fileno(), log])
             ours.sendall(json.dumps(request).encode())
             ours.shutdown(socket.SHUT_WR)
-            fds = _received(ours)
+            _, fds = open_files.receive(ours, 1, _MAX_FDS)
             try:
                 answer: dict[str, Any] = json.loads(ours.makefile("rb").read())
-            except (OSError, ValueError):
-                for fd in fds:
-                    os.close(fd)
+            except BaseException:
+                open_files.close_each(fds)
                 raise
         return answer, fds
 
@@ -317,15 +319,8 @@ class _Child:
         self._words.close()
 
 
-def _received(sender: socket.socket) -> list[int]:
-    """The fds that come with the next byte, close-on-exec (recv_fds ignores its flags in 3.11)."""
-    fds = array("i")
-    space = socket.CMSG_SPACE(_MAX_FDS * fds.itemsize)
-    _, messages, _, _ = sender.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC)
-    for level, kind, data in messages:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)
+def _map_lost() -> LoadFailed:
+    return LoadFailed("a map got lost: too many open files", errno=errno.EMFILE)
 
 
 def _no_answer(log: str, seconds: float) -> ProbeError:

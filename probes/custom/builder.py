@@ -15,6 +15,10 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
+from probes.attach.kprobe import FEW_RETURNS, Kprobe, KprobeMulti, Kretprobe, KretprobeMulti
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.attach.trampoline import Fentry, Fexit
+from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.custom import columns as own_columns
 from probes.custom import spec
 from probes.custom.source import REGISTERS, UNDER_WAY, Reading, source
@@ -23,21 +27,7 @@ from probes.errors import Gone, Unsupported
 from probes.kernel import btf, cgroups, kallsyms, pid_namespaces, tracefs
 from probes.kernel.tracefs import Field
 from probes.model import Hook, Program, Rung
-from probes.point import (
-    FEW_RETURNS,
-    BtfTracepoint,
-    Fentry,
-    Fexit,
-    Kprobe,
-    KprobeMulti,
-    Kretprobe,
-    KretprobeMulti,
-    Point,
-    RawTracepoint,
-    Tracepoint,
-    Uprobe,
-    Uretprobe,
-)
+from probes.point import Point
 from probes.toolkit.readers import Open, by_columns
 from probes.toolkit.stacks import by_stack
 from probes.units import did_you_mean

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from probes.errors import ProbeError, Unexpected
 from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Row, Rung, TargetKind
@@ -163,7 +163,7 @@ def _wrong(hook: Hook) -> Iterator[str]:
             yield f"the rung {rung.name} has no function open, or no C"
         for program in rung.programs:
             right = isinstance(program, Program) and isinstance(program.function, str)
-            if not right or not isinstance(program.point, get_args(Point)):
+            if not right or not isinstance(program.point, Point):
                 yield f"programs of the rung {rung.name} are Program(function, point)"
 
 

@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes.attach import perf_event
 from probes.attach import program as bpf_program
+from probes.attach.tracepoint import MOUNT_TRACEFS
 from probes.errors import ProbeError
-from probes.kernel import bpf, btf, cgroups, privilege, tracefs
+from probes.kernel import btf, cgroups, privilege, rlimits, tracefs
 from probes.ladder import features
 from probes.ladder.attachment import Modules
 from probes.ladder.features import Answer, Word
@@ -68,7 +68,7 @@ def examine(
 
     asked: a person names it (lasting rungs too). compiler: why nothing can be compiled here.
     """
-    bpf.raise_memlock()  # as for the real run: before Linux 5.11 programs count against it
+    rlimits.raise_memlock()  # as for the real run: before Linux 5.11 programs count against it
     answers: list[tuple[Rung, Answer]] = []
     predicted: str | None = None
     for rung in hook.ladder:
@@ -152,4 +152,4 @@ def _tracefs() -> Fact:
         except PermissionError:  # it is for root alone, and so is what it is mounted on
             remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
             return Fact("tracefs", "may not be read by this user", False, remedy)
-    return Fact("tracefs", "not mounted", False, perf_event.MOUNT_TRACEFS)
+    return Fact("tracefs", "not mounted", False, MOUNT_TRACEFS)

@@ -12,10 +12,18 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from probes import point as points
+from probes.attach import iterator
 from probes.attach import program as bpf_program
+from probes.attach.cgroup import CgroupLink
+from probes.attach.clsact import Clsact
+from probes.attach.kprobe import Kprobe
+from probes.attach.sk_msg import SkMsgAttach
+from probes.attach.socket_filter import PacketSocket
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.attach.trampoline import Fentry, Fexit, Lsm
+from probes.attach.xdp import XdpLink
 from probes.errors import ProbeError, Unsupported
-from probes.kernel import bpf, btf
+from probes.kernel import bpf, btf, rlimits
 from probes.point import AttachType, Point, ProgType
 
 _LDX_MEM, _CALL, _EXIT = 0x61, 0x85, 0x95
@@ -74,7 +82,7 @@ _IGNORED = (("0", "nothing: it is ignored, as is any other value"),)
 KINDS = (
     Kind(
         "xdp",
-        points.XdpLink("generic"),
+        XdpLink("generic"),
         "struct xdp_md *",
         "xdp_md",
         (
@@ -87,7 +95,7 @@ KINDS = (
     ),
     Kind(
         "tc",
-        points.Clsact("ingress"),
+        Clsact("ingress"),
         "struct __sk_buff *",
         "__sk_buff",
         (
@@ -100,7 +108,7 @@ KINDS = (
     ),
     Kind(
         "socket-filter",
-        points.PacketSocket(),
+        PacketSocket(),
         "struct __sk_buff *",
         "__sk_buff",
         (
@@ -108,35 +116,33 @@ KINDS = (
             ("n", "it gets n bytes of it at most"),
         ),
     ),
-    Kind("kprobe", points.Kprobe("tcp_v4_connect"), "struct pt_regs *", "pt_regs", _RECORDS),
+    Kind("kprobe", Kprobe("tcp_v4_connect"), "struct pt_regs *", "pt_regs", _RECORDS),
     Kind(
         "tracepoint",
-        points.Tracepoint("sched", "sched_process_exec"),
+        Tracepoint("sched", "sched_process_exec"),
         "the event's record",
         "",
         _RECORDS,
     ),
     Kind(
         "raw-tracepoint",
-        points.RawTracepoint("sched_process_exec"),
+        RawTracepoint("sched_process_exec"),
         "u64 arguments[]",
         "",
         _IGNORED,
     ),
     Kind(
         "btf-tracepoint",
-        points.BtfTracepoint("sched_process_exec"),
+        BtfTracepoint("sched_process_exec"),
         "u64 arguments[], typed",
         "",
         _IGNORED,
     ),
-    Kind("fentry", points.Fentry("tcp_v4_connect"), "u64 arguments[], typed", "", _IGNORED),
-    Kind(
-        "fexit", points.Fexit("tcp_v4_connect"), "u64 arguments[] and result, typed", "", _IGNORED
-    ),
+    Kind("fentry", Fentry("tcp_v4_connect"), "u64 arguments[], typed", "", _IGNORED),
+    Kind("fexit", Fexit("tcp_v4_connect"), "u64 arguments[] and result, typed", "", _IGNORED),
     Kind(
         "iterator",
-        points.Iterator("tcp"),
+        iterator.Iterator("tcp"),
         "what is run over, and one of it: u64 arguments[], typed",
         "",
         (("0", "goes on to the next"), ("1", "comes to the same once more")),
@@ -150,14 +156,14 @@ KINDS = (
     ),
     Kind(
         "cgroup-sock-addr",
-        points.CgroupLink(AttachType.CGROUP_INET4_CONNECT),
+        CgroupLink(AttachType.CGROUP_INET4_CONNECT),
         "struct bpf_sock_addr *",
         "bpf_sock_addr",
         (("0", "the call fails with EPERM"), ("1", "it goes on, to the address that is there now")),
     ),
     Kind(
         "cgroup-skb",
-        points.CgroupLink(AttachType.CGROUP_INET_EGRESS),
+        CgroupLink(AttachType.CGROUP_INET_EGRESS),
         "struct __sk_buff *",
         "__sk_buff",
         (
@@ -168,14 +174,14 @@ KINDS = (
     ),
     Kind(
         "cgroup-sock",
-        points.CgroupLink(AttachType.CGROUP_INET_SOCK_CREATE),
+        CgroupLink(AttachType.CGROUP_INET_SOCK_CREATE),
         "struct bpf_sock *",
         "bpf_sock",
         (("0", "the socket is not made: EPERM"), ("1", "it is made")),
     ),
     Kind(
         "sock-ops",
-        points.CgroupLink(AttachType.CGROUP_SOCK_OPS),
+        CgroupLink(AttachType.CGROUP_SOCK_OPS),
         "struct bpf_sock_ops *",
         "bpf_sock_ops",
         (
@@ -185,7 +191,7 @@ KINDS = (
     ),
     Kind(
         "sk-msg",
-        points.SkMsgAttach("sockets"),
+        SkMsgAttach("sockets"),
         "struct sk_msg_md *",
         "sk_msg_md",
         (
@@ -195,7 +201,7 @@ KINDS = (
     ),
     Kind(
         "lsm",
-        points.Lsm("file_open"),
+        Lsm("file_open"),
         "u64 arguments[] and the answer so far, typed",
         "",
         (("0", "no objection: the next module is asked"), ("-errno", "denied, with that error")),
@@ -206,7 +212,7 @@ NAMES = tuple(kind.name for kind in KINDS)
 
 def examine(names: tuple[str, ...] = ()) -> Iterator[Found]:
     """Asks the kernel about these types, or about all. Takes about a second for all of them."""
-    bpf.raise_memlock()
+    rlimits.raise_memlock()
     helpers = helper_names()
     for kind in KINDS:
         if not names or kind.name in names:
@@ -255,7 +261,7 @@ class _Loading:
         if isinstance(self.point, ProgType):
             self._type = self.point
         else:
-            self._type, expected, btf_id = bpf_program.kind(self.point)
+            self._type, expected, btf_id, _ = self.point.loading()
             self._how = {"expected_attach_type": expected, "attach_btf_id": btf_id}
         self.accepts = tuple(v for v in _VALUES if self._loads(bpf.exit_with(v)))
         if self.accepts:
@@ -298,4 +304,4 @@ class _Loading:
 
 
 def _insn(code: int, registers: int, offset: int, immediate: int) -> bytes:
-    return struct.pack("<BBhi", code, registers, offset, immediate)
+    return struct.pack("=BBhi", code, registers, offset, immediate)

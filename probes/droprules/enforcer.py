@@ -29,7 +29,7 @@ from probes.units import printable
 LOOK_SECONDS = 5.0
 """How often connections are looked up that no rule may match: a person may have come back."""
 REST = 20.0
-"""Durations of the last look that pass before the next, where there are very many processes."""
+"""How often the CPU time of a look passes before the next, where there are many processes."""
 _WORDS = struct.Struct("=4I")
 _ALL = 2**128 - 1
 _MAPPED = 0xFFFF << 32
@@ -210,14 +210,14 @@ class Enforcement:
     # -- what is never dropped -----------------------------------------------------------------
 
     def _look(self) -> None:
-        begin = time.monotonic()
+        cpu = time.thread_time()
         connections = operator_sessions.connections()
         ends = frozenset(_end(end) for end in operator_sessions.ends(connections))
         peers = ends | {key for c in connections for key in _peers(c)}
         if len(peers) > rule_program.MOST_PEERS:
             raise Unsupported("too many connections lead here that no rule may match")
-        end = time.monotonic()
-        self._next_look = end + max(LOOK_SECONDS, REST * (end - begin))
+        rest = REST * (time.thread_time() - cpu)
+        self._next_look = time.monotonic() + max(LOOK_SECONDS, rest)
         if self._stands():
             self._keep(peers)
         self._peers = peers

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from probes.attach.tcx import TcxLink
+from probes.attach.xdp import XdpLink
 from probes.drop_rule import MOST
 from probes.errors import Unsupported
 from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Rung, TargetKind
-from probes.point import Point, TcxLink, XdpLink
+from probes.point import Point
 from probes.toolkit import packets_c
 from probes.toolkit.readers import is_ethernet
 from probes.units import Unit

@@ -6,9 +6,9 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from probes.attach.trampoline import Fexit
 from probes.kernel import bpf
 from probes.model import Opening, Program
-from probes.point import Fexit
 
 # Which program it is, and in which network namespace interface numbers mean something, stands in
 # the instructions: a number that is replaced for each program before they are loaded.

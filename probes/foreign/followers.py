@@ -13,11 +13,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from probes.errors import Denied, ProbeError, Unsupported
+from probes.attach.trampoline import FexitOf
+from probes.errors import Denied, ProbeError, Unsupported, in_words, short
 from probes.foreign.counters_c import Place, made_for
 from probes.kernel import bpf, privilege, procfs
 from probes.model import Opening
-from probes.point import PROGRAM_PREFIX, FexitOf
+from probes.point import PROGRAM_PREFIX
 
 FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
 """How a program is counted, as the column `seen` says it."""
@@ -26,7 +27,6 @@ ONLY_RUNS = "its runs are counted, not what it answers"
 MOST = 256
 """Programs of one hook that get a program of ours; more are counted by their runs."""
 ENOUGH = f"{MOST} others are followed already"
-_MOMENTARY = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
 
 def unreachable() -> ProbeError | None:
@@ -132,8 +132,8 @@ class Followers:
         except FileNotFoundError:
             return  # gone since it was listed
         except OSError as refused:
-            followed.again = refused.errno in _MOMENTARY
-            followed.why = f"it cannot be had: {os.strerror(refused.errno or 0)}"
+            followed.again = short(refused.errno)
+            followed.why = f"it cannot be had: {in_words(refused)}"
         self._held[followed.id] = followed
 
     def _hold(self, followed: Followed) -> None:
@@ -156,7 +156,7 @@ class Followers:
                 continue
             followed.seen, followed.why, followed.again = FEXIT, _tail_calls(fd), False
             return
-        followed.again = any(refusal.errno in _MOMENTARY for refusal in refused)
+        followed.again = any(short(refusal.errno) for refusal in refused)
         if followed.seen == NONE:
             self._count_runs(followed, fd, refused[-1].why if refused else ONLY_RUNS)
 
@@ -174,7 +174,7 @@ class Followers:
                 self._opening.stack.callback(os.close, bpf.enable_stats())
                 self._stats = True
         except OSError as refused:
-            runs = f"its runs are not counted either ({os.strerror(refused.errno or 0)})"
+            runs = f"its runs are not counted either ({in_words(refused)})"
             followed.why = f"{why}; {runs}"
             return
         followed.seen, followed.base = RUNS, bpf.prog_info(fd).runs

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from probes.attach import tcx
+from probes.attach.tcx import TcxBeside
 from probes.errors import ProbeError
 from probes.foreign import followers
 from probes.foreign.counters_c import Answers, Place, Verdicts, made_for
 from probes.model import Opening, Value
-from probes.point import TcxBeside
 
 AROUND = "around"
 """How a program is counted, as the column `seen` says it."""

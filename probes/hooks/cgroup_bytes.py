@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from probes.attach.cgroup import CgroupAttach, CgroupLink
 from probes.errors import ProbeError
 from probes.kernel import cgroups
 from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Table
-from probes.point import AttachType, CgroupAttach, CgroupLink
+from probes.point import AttachType
 from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm
 from probes.toolkit.others import Others

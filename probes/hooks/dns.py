@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.model import Column, Hook, Kind, Program, Row, Rung
-from probes.point import Uprobe, Uretprobe
 from probes.toolkit import decode
 from probes.toolkit.columns import latency
 from probes.toolkit.counters_c import UNCOUNTED, everything

@@ -33,6 +33,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         known["made"] = made.of(link.ifindex)
         known["xdp_program"] = programs_on(link, names)
         known["addresses"] = " ".join(addresses)
+        known["altnames"] = " ".join(link.altnames)
         known |= joining.of(link, drivers[link.ifindex])
         return row_from(opening.hook.stored, known)
 
@@ -139,6 +140,7 @@ HOOK = Hook(
         _packets("rx_missed", "Missed", "lost by the device for want of buffers"),
         Column("xdp_mode", "XDP", width=8, help="native, generic, offload, several or none"),
         Column("xdp_program", "XDP program", width=18, help="name#id of the program, whoever's"),
+        Column("altnames", "Altnames", width=14, help="alternative names, apart by spaces"),
         Column("driver", "Driver", hidden=True, help="of a physical device; for the funnel"),
         Column("addresses", "Addresses", hidden=True, help="IPv4 and IPv6; whose connections"),
         Column("frames", "Frames", Unit.NUMBER, hidden=True, help="1: it counts what is on a wire"),

@@ -7,9 +7,11 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from probes.attach.kprobe import FEW_RETURNS, Kprobe, Kretprobe
+from probes.attach.tracepoint import BtfTracepoint, Tracepoint
+from probes.attach.trampoline import Fentry, Fexit
 from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
-from probes.point import FEW_RETURNS, BtfTracepoint, Fentry, Fexit, Kprobe, Kretprobe, Tracepoint
 from probes.toolkit import decode
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.readers import logged, thread_of

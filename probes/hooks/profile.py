@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from probes.attach.perf_event import Samples
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import Samples
 from probes.toolkit import decode
 from probes.toolkit.stacks import MAP, by_stack
 from probes.toolkit.who_c import WHO

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
+from probes.attach.socket_filter import PacketSocket
+from probes.attach.tcx import TcxLink
 from probes.kernel.procfs import protocol_counters
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, TargetKind
-from probes.point import PacketSocket, TcxLink
 from probes.toolkit import packets_c
 from probes.toolkit.decode import ethertype_name, ip_protocol, named
 from probes.toolkit.readers import interface_name, row_from

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from probes.attach.kprobe import FEW_RETURNS, Kprobe, Kretprobe
+from probes.attach.tracepoint import BtfTracepoint
+from probes.attach.trampoline import Fexit
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import FEW_RETURNS, BtfTracepoint, Fexit, Kprobe, Kretprobe
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import comm, packet_protocol
 from probes.toolkit.readers import by_columns

@@ -7,8 +7,10 @@ are as they were; what was open before is left alone.
 
 from __future__ import annotations
 
+from probes.attach.cgroup import CgroupLink
+from probes.attach.sk_msg import SkMsgAttach, SkMsgLink
 from probes.model import Column, Hook, Kind, Program, Reach, Rung
-from probes.point import AttachType, CgroupLink, SkMsgAttach, SkMsgLink
+from probes.point import AttachType
 from probes.toolkit import sockets_c
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import address

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
+from probes.attach.clsact import Clsact
+from probes.attach.socket_filter import PacketSocket
+from probes.attach.tcx import TcxLink
+from probes.attach.xdp import XdpLink
 from probes.drop_rule import protocol_name
 from probes.errors import Unsupported
 from probes.model import (
@@ -24,7 +28,7 @@ from probes.model import (
     Rung,
     TargetKind,
 )
-from probes.point import Clsact, PacketSocket, Point, TcxLink, XdpLink
+from probes.point import Point
 from probes.toolkit import packets_c
 from probes.toolkit.decode import address
 from probes.toolkit.readers import interface_name, is_ethernet

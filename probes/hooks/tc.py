@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from probes.attach.clsact import Clsact
+from probes.attach.tcx import TcxLink
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, TargetKind, Value
-from probes.point import Clsact, TcxLink
 from probes.toolkit.readers import interface_name, of_interface, row_from
 from probes.toolkit.tick_cache import once
 from probes.units import Unit

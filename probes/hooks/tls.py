@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from probes.attach.uprobe import Uprobe
 from probes.model import Column, Hook, Kind, Opening, Program, Row, Rung, Value
-from probes.point import Uprobe
 from probes.toolkit import decode
 from probes.toolkit.columns import latency
 from probes.toolkit.counters_c import UNCOUNTED, everything

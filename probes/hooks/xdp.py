@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from probes.attach.xdp import XdpLink, XdpNetlink
 from probes.errors import Gone
 from probes.kernel import bpf
 from probes.kernel.netlink import route
@@ -22,7 +23,7 @@ from probes.model import (
     TargetKind,
     Value,
 )
-from probes.point import Point, XdpLink, XdpNetlink
+from probes.point import Point
 from probes.toolkit.readers import of_interface, row_from
 from probes.units import Unit
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint
 from probes.hooks.interfaces import programs_on
 from probes.kernel import ethtool
 from probes.kernel.netlink import route
 from probes.kernel.procfs import netns
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung
-from probes.point import BtfTracepoint, Point, RawTracepoint
+from probes.point import Point
 from probes.toolkit.decode import errno_name
 from probes.toolkit.links import interface_in
 from probes.toolkit.readers import record

@@ -1,9 +1,8 @@
-"""bpf(2) and perf_event_open(2): the few commands ebpftop needs, straight from the kernel's ABI.
+"""bpf(2): the few commands ebpftop needs, straight from the kernel's ABI.
 
 Every function raises OSError with the kernel's errno; turning that into a sentence is `attach`'s
-and `compile`'s work. The layouts are those of include/uapi/linux/bpf.h (union bpf_attr), which
-never change for fields that exist: an older kernel answers E2BIG or EINVAL to newer ones only
-when they are not zero.
+and `compile`'s work. The structs are in `uapi`: an older kernel answers E2BIG or EINVAL to members
+that it does not know only where they are not zero.
 """
 
 from __future__ import annotations
@@ -13,20 +12,20 @@ import errno
 import mmap
 import os
 import platform
-import resource
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_CALLS = {  # bpf, perf_event_open
-    "x86_64": (321, 298),
-    "ppc64le": (361, 319),
-    "s390x": (351, 331),
-}
-_BPF, _PERF_EVENT_OPEN = _CALLS.get(platform.machine(), (280, 241))  # asm-generic: arm64, riscv64
+from probes.kernel import uapi
+from probes.kernel.uapi import address
+
+_BPF = {"x86_64": 321, "ppc64le": 361, "s390x": 351}.get(platform.machine(), 280)
+"""The number of bpf(2); 280: asm-generic, as arm64 and riscv64 have it."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _CHAR = ctypes.c_char
+MOST_MAPS = 64
+"""Maps of one program that are looked at; the verifier allows so many."""
 
 ENOTSUPP = 524
 PSEUDO_MAP_FD = 1
@@ -41,13 +40,8 @@ _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID, _TASK_FD_QUERY = 16, 17, 19, 2
 _MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
 _ITER_CREATE = 33
 
-_LINK_TRACING, _LINK_CGROUP, _LINK_XDP = 2, 3, 6  # enum bpf_link_type
+_LINK_TRACING, _LINK_CGROUP, _LINK_XDP, _LINK_TCX = 2, 3, 6, 11  # enum bpf_link_type
 _MAP_PROG_ARRAY, SOCKHASH = 3, 18  # enum bpf_map_type
-
-# In union bpf_attr: of BPF_OBJ_GET_INFO_BY_FD, of elements of maps, of BPF_PROG_QUERY
-_OBJECT, _ELEM = struct.Struct("<IIQ"), struct.Struct("<IIQQQ")
-_QUERY = struct.Struct("<IIIIQII")
-_RUNS, _RUNS_AT = struct.Struct("<QQQ"), 192  # in struct bpf_prog_info
 
 _ITERATED = 1 << 16  # the kernel's own buffer has half of it
 
@@ -57,29 +51,19 @@ F_AFTER, F_ID = 1 << 4, 1 << 5  # behind it; it is named by its id
 _QUERY_EFFECTIVE = 1
 _UPROBE_MULTI_RETURN = 1
 _KPROBE_MULTI_RETURN = 1
-_PERF_FLAG_FD_CLOEXEC = 8
-_PERF_ATTR_FREQ = 1 << 10
-_PERF_EVENT_IOC_ENABLE = 0x2400
-_PERF_EVENT_IOC_SET_BPF = 0x40042408
 
 
 def exit_with(value: int) -> bytes:
     """The smallest program: returns `value`. What a feature is probed with."""
-    return struct.pack("<BBhi", 0xB7, 0, 0, value) + struct.pack("<BBhi", 0x95, 0, 0, 0)
+    return struct.pack("=BBhi", 0xB7, 0, 0, value) + struct.pack("=BBhi", 0x95, 0, 0, 0)
 
 
-def _bpf(command: int, attr: bytes | ctypes.Array[ctypes.c_char]) -> int:
-    size = len(attr)
-    buffer = attr if isinstance(attr, ctypes.Array) else (_CHAR * size).from_buffer_copy(attr)
-    result: int = _libc.syscall(_BPF, command, buffer, size)
+def _bpf(command: int, attr: ctypes.Structure) -> int:
+    result: int = _libc.syscall(_BPF, command, ctypes.byref(attr), ctypes.sizeof(attr))
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
-
-
-def _address(buffer: ctypes.Array[ctypes.c_char] | None) -> int:
-    return ctypes.addressof(buffer) if buffer is not None else 0
 
 
 # -- programs --------------------------------------------------------------------------------
@@ -104,30 +88,19 @@ def prog_load(
     code = ctypes.create_string_buffer(insns, len(insns))
     gpl = ctypes.create_string_buffer(license.encode())
     words = ctypes.create_string_buffer(log) if log else None
-    attr = struct.pack(
-        "<IIQQIIQII16sIIIIQIIQII",
-        prog_type,
-        len(insns) // 8,
-        _address(code),
-        _address(gpl),
-        1 if log else 0,
-        len(words) if words is not None else 0,
-        _address(words),
-        0,  # kern_version: ignored since Linux 5.0
-        0,  # prog_flags
-        name.encode()[:15],
-        0,  # prog_ifindex
-        expected_attach_type,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        attach_btf_id,
+    attr = uapi.ProgLoad(
+        prog_type=prog_type,
+        insn_cnt=len(insns) // 8,
+        insns=address(code),
+        license=address(gpl),
+        log_level=1 if log else 0,
+        log_size=log,
+        log_buf=address(words),
+        prog_name=name.encode()[:15],
+        expected_attach_type=expected_attach_type,
+        attach_btf_id=attach_btf_id,
+        attach_prog_fd=attach_prog_fd,
     )
-    attr = attr + struct.pack("<I", attach_prog_fd)
     try:
         return _bpf(_PROG_LOAD, attr)
     except OSError as refused:
@@ -163,56 +136,55 @@ class ProgInfo:
 
 def prog_info(fd: int) -> ProgInfo:
     """Linux 4.13; run-time figures 5.1. Needs no privilege for an fd that one holds."""
-    info = ctypes.create_string_buffer(224)
+    info = uapi.BpfProgInfo()
     object_info(fd, info)
-    kind, id = struct.unpack_from("<II", info, 0)
-    name = struct.unpack_from("16s", info, 64)[0]
-    (btf_id,) = struct.unpack_from("<I", info, 128)
-    text = os.fsdecode(name.split(b"\0")[0])
-    return ProgInfo(kind, id, text, btf_id, *_RUNS.unpack_from(info, _RUNS_AT))
+    name, runs = os.fsdecode(info.name), (info.run_time_ns, info.run_cnt, info.recursion_misses)
+    return ProgInfo(info.type, info.id, name, info.btf_id, *runs)
 
 
 def prog_runs(fd: int) -> tuple[int, int, int]:
     """run_ns, runs and missed alone, as in `ProgInfo`: what is asked at every reading."""
-    info = (_CHAR * 224)()
+    info = uapi.BpfProgInfo()
     object_info(fd, info)
-    run_ns, runs, missed = _RUNS.unpack_from(info, _RUNS_AT)
-    return run_ns, runs, missed
+    return info.run_time_ns, info.run_cnt, info.recursion_misses
 
 
-def object_info(fd: int, info: ctypes.Array[ctypes.c_char]) -> None:
+def object_info(fd: int, info: ctypes.Structure) -> None:
     """Fills `info` (a program's, map's or link's struct) as far as the kernel knows it."""
-    _bpf(_OBJ_INFO, _OBJECT.pack(fd, len(info), ctypes.addressof(info)))
+    _bpf(_OBJ_INFO, uapi.InfoByFd(fd, ctypes.sizeof(info), address(info)))
 
 
 def main_function(fd: int) -> int:
     """The BTF id of a program's main function, 0 where it was loaded without BTF. CAP_BPF."""
-    info = ctypes.create_string_buffer(224)
-    record = ctypes.create_string_buffer(8)  # struct bpf_func_info: insn_off, type_id
-    struct.pack_into("<IQI", info, 132, len(record), _address(record), 1)
+    main = uapi.BpfFuncInfo()
+    info = uapi.BpfProgInfo(
+        func_info_rec_size=ctypes.sizeof(main), func_info=address(main), nr_func_info=1
+    )
     object_info(fd, info)
-    (functions,) = struct.unpack_from("<I", info, 144)
-    return int(struct.unpack("<II", record.raw)[1]) if functions else 0
+    return int(main.type_id) if info.nr_func_info else 0
+
+
+def map_ids(fd: int) -> tuple[int, ...]:
+    """Ids of the maps that a program uses."""
+    ids = (ctypes.c_uint32 * MOST_MAPS)()
+    info = uapi.BpfProgInfo(nr_map_ids=len(ids), map_ids=address(ids))
+    object_info(fd, info)
+    return tuple(ids[: info.nr_map_ids])
 
 
 def tail_calls(fd: int) -> bool:
     """Whether a program has a map of programs that it can go on to. CAP_SYS_ADMIN."""
-    info = ctypes.create_string_buffer(224)
-    ids = ctypes.create_string_buffer(4 * 64)
-    struct.pack_into("<IQ", info, 52, 64, _address(ids))
-    object_info(fd, info)
-    (count,) = struct.unpack_from("<I", info, 52)
-    return any(map(_holds_programs, struct.unpack_from(f"<{min(count, 64)}I", ids, 0)))
+    return any(map(_holds_programs, map_ids(fd)))
 
 
 def _holds_programs(map_id: int) -> bool:
     fd = map_fd_by_id(map_id)
     try:
-        info = ctypes.create_string_buffer(80)
+        info = uapi.BpfMapInfo()
         object_info(fd, info)
     finally:
         os.close(fd)
-    return bool(struct.unpack_from("<I", info, 0)[0] == _MAP_PROG_ARRAY)
+    return bool(info.type == _MAP_PROG_ARRAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,15 +207,14 @@ def prog_links() -> Iterator[ProgLink]:
         except (FileNotFoundError, BlockingIOError):
             continue  # gone meanwhile, or not quite there (EAGAIN)
         try:
-            info = ctypes.create_string_buffer(64)
+            info = uapi.BpfLinkInfo()
             object_info(fd, info)
         finally:
             os.close(fd)
-        kind, _, program, first, second = struct.unpack_from("<III4xII", info, 0)
-        if kind == _LINK_XDP:
-            yield ProgLink(program, ifindex=first)
-        elif kind == _LINK_TRACING and second:
-            yield ProgLink(program, target=second)
+        if info.type == _LINK_XDP:
+            yield ProgLink(info.prog_id, ifindex=info.xdp.ifindex)
+        elif info.type == _LINK_TRACING and info.tracing.target_obj_id:
+            yield ProgLink(info.prog_id, target=info.tracing.target_obj_id)
 
 
 def link_target(fd: int) -> int:
@@ -251,12 +222,11 @@ def link_target(fd: int) -> int:
 
     0 where it was detached by force (BPF_LINK_DETACH) or its target is gone.
     """
-    info = (_CHAR * 64)()
+    info = uapi.BpfLinkInfo()
     object_info(fd, info)
-    # struct bpf_link_info: type, id, prog_id, then a union; ifindex has 4 bytes, a cgroup id 8
-    (kind,) = struct.unpack_from("<I", info, 0)
-    (target,) = struct.unpack_from("<Q" if kind == _LINK_CGROUP else "<I", info, 16)
-    return int(target)
+    if info.type == _LINK_CGROUP:
+        return int(info.cgroup.cgroup_id)
+    return int(info.xdp.ifindex if info.type == _LINK_XDP else info.tcx.ifindex)
 
 
 def prog_ids() -> Iterator[int]:
@@ -270,38 +240,37 @@ def link_ids() -> Iterator[int]:
 
 
 def _ids(command: int) -> Iterator[int]:
-    last = 0
+    attr = uapi.GetId()
     while True:
-        attr = ctypes.create_string_buffer(struct.pack("<III", last, 0, 0), 12)
         try:
             _bpf(command, attr)
         except OSError as end:
             if end.errno == errno.ENOENT:
                 return
             raise
-        last = struct.unpack_from("<I", attr, 4)[0]
-        yield last
+        attr.start_id = attr.next_id
+        yield attr.next_id
 
 
 def prog_fd_by_id(id: int) -> int:
     """CAP_SYS_ADMIN. ENOENT where the program has gone."""
-    return _bpf(_PROG_FD_BY_ID, struct.pack("<III", id, 0, 0))
+    return _bpf(_PROG_FD_BY_ID, uapi.GetId(id))
 
 
 def map_fd_by_id(id: int) -> int:
     """CAP_SYS_ADMIN. ENOENT where the map has gone."""
-    return _bpf(_MAP_FD_BY_ID, struct.pack("<III", id, 0, 0))
+    return _bpf(_MAP_FD_BY_ID, uapi.GetId(id))
 
 
 def link_fd_by_id(id: int) -> int:
     """CAP_SYS_ADMIN, Linux 5.8. ENOENT: the link has gone; EAGAIN: it is not there yet."""
-    return _bpf(_LINK_FD_BY_ID, struct.pack("<III", id, 0, 0))
+    return _bpf(_LINK_FD_BY_ID, uapi.GetId(id))
 
 
 def obj_get(path: str) -> int:
     """An fd of what is pinned there: a program, a map or a link. Linux 4.4."""
     name = ctypes.create_string_buffer(os.fsencode(path))
-    return _bpf(_OBJ_GET, struct.pack("<QII", _address(name), 0, 0))
+    return _bpf(_OBJ_GET, uapi.ObjGet(address(name)))
 
 
 class EventTarget(NamedTuple):
@@ -319,12 +288,9 @@ def task_fd_query(pid: int, fd: int) -> EventTarget:
     EOPNOTSUPP or ENOENT where none is, or none that the kernel tells (software events).
     """
     name = ctypes.create_string_buffer(256)
-    attr = ctypes.create_string_buffer(
-        struct.pack("<IIIIQ", pid, fd, 0, len(name), _address(name)), 48
-    )
+    attr = uapi.TaskFdQuery(pid=pid, fd=fd, buf_len=len(name), buf=address(name))
     _bpf(_TASK_FD_QUERY, attr)
-    program, kind, offset = struct.unpack_from("<IIQ", attr, 24)
-    return EventTarget(program, kind, os.fsdecode(name.value), offset)
+    return EventTarget(attr.prog_id, attr.fd_type, os.fsdecode(name.value), attr.probe_offset)
 
 
 def prog_name(id: int) -> str | None:
@@ -349,23 +315,20 @@ def link_create(
 
     beside: TCX: the program that the flags put it before or behind.
     """
-    return _bpf(
-        _LINK_CREATE,
-        struct.pack("<IIIIIIQQ", prog_fd, target, attach_type, flags, beside, 0, 0, 0),
-    )
+    attr = uapi.LinkCreate(prog_fd, target, attach_type, flags)
+    attr.tcx.relative_fd = beside
+    return _bpf(_LINK_CREATE, attr)
 
 
 def link_create_kprobe(prog_fd: int, attach_type: int, function: str, *, returns: bool) -> int:
     """A bpf_link on a kernel function's entry or return; closing the fd detaches. Linux 5.18."""
     name = ctypes.create_string_buffer(function.encode())
-    names = ctypes.create_string_buffer(struct.pack("<Q", _address(name)))
-    how = struct.pack("<II", _KPROBE_MULTI_RETURN if returns else 0, 1)
-    return _bpf(
-        _LINK_CREATE,
-        struct.pack("<IIII", prog_fd, 0, attach_type, 0)
-        + how
-        + struct.pack("<QQQ", _address(names), 0, 0),
-    )
+    names = (ctypes.c_uint64 * 1)(address(name))
+    attr = uapi.LinkCreate(prog_fd=prog_fd, attach_type=attach_type)
+    multi = attr.kprobe_multi
+    multi.flags, multi.cnt = _KPROBE_MULTI_RETURN if returns else 0, len(names)
+    multi.syms = address(names)
+    return _bpf(_LINK_CREATE, attr)
 
 
 def link_create_uprobe(
@@ -373,18 +336,17 @@ def link_create_uprobe(
 ) -> int:
     """A bpf_link on places in a file, or on the returns of what begins there. Linux 6.6."""
     name = ctypes.create_string_buffer(path)
-    places = ctypes.create_string_buffer(struct.pack(f"<{len(offsets)}Q", *offsets))
-    return _bpf(
-        _LINK_CREATE,
-        struct.pack("<IIII", prog_fd, 0, attach_type, 0)
-        + struct.pack("<QQQQ", _address(name), _address(places), 0, 0)
-        + struct.pack("<III", len(offsets), _UPROBE_MULTI_RETURN if returns else 0, 0),
-    )
+    places = (ctypes.c_uint64 * len(offsets))(*offsets)
+    attr = uapi.LinkCreate(prog_fd=prog_fd, attach_type=attach_type)
+    multi = attr.uprobe_multi
+    multi.flags, multi.cnt = _UPROBE_MULTI_RETURN if returns else 0, len(places)
+    multi.path, multi.offsets = address(name), address(places)
+    return _bpf(_LINK_CREATE, attr)
 
 
 def iterate(link_fd: int) -> bytes:
     """All that an iterator's program writes, over everything there is now. Linux 5.8."""
-    fd = _bpf(_ITER_CREATE, struct.pack("<II", link_fd, 0))
+    fd = _bpf(_ITER_CREATE, uapi.IterCreate(link_fd))
     try:
         return b"".join(iter(lambda: os.read(fd, _ITERATED), b""))
     finally:
@@ -394,16 +356,16 @@ def iterate(link_fd: int) -> bytes:
 def raw_tracepoint_open(prog_fd: int, name: str = "") -> int:
     """Attaches a raw tracepoint program by name; a BTF-typed one (tracing) without. Linux 4.17."""
     text = ctypes.create_string_buffer(name.encode()) if name else None
-    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QII", _address(text), prog_fd, 0))
+    return _bpf(_RAW_TRACEPOINT_OPEN, uapi.RawTracepoint(address(text), prog_fd))
 
 
 def prog_attach(prog_fd: int, target: int, attach_type: int, flags: int = 0) -> None:
     """A lasting attachment (cgroups): stays until `prog_detach`."""
-    _bpf(_PROG_ATTACH, struct.pack("<IIIII", target, prog_fd, attach_type, flags, 0))
+    _bpf(_PROG_ATTACH, uapi.ProgAttach(target, prog_fd, attach_type, flags))
 
 
 def prog_detach(prog_fd: int, target: int, attach_type: int) -> None:
-    _bpf(_PROG_DETACH, struct.pack("<IIIII", target, prog_fd, attach_type, 0, 0))
+    _bpf(_PROG_DETACH, uapi.ProgAttach(target, prog_fd, attach_type))
 
 
 def prog_query(target: int, attach_type: int, *, effective: bool = False) -> list[int]:
@@ -411,78 +373,11 @@ def prog_query(target: int, attach_type: int, *, effective: bool = False) -> lis
 
     effective: all that run for a cgroup, also those attached above it.
     """
-    ids, attr = (_CHAR * (4 * 64))(), (_CHAR * 64)()
+    ids = (ctypes.c_uint32 * 64)()
     flags = _QUERY_EFFECTIVE if effective else 0
-    _QUERY.pack_into(attr, 0, target, attach_type, flags, 0, ctypes.addressof(ids), 64, 0)
+    attr = uapi.Query(target, attach_type, flags, 0, address(ids), len(ids))
     _bpf(_PROG_QUERY, attr)
-    count = struct.unpack_from("<I", attr, 24)[0]
-    return list(struct.unpack_from(f"<{count}I", ids, 0))
-
-
-def perf_event_open(
-    kind: int,
-    config: int,
-    *,
-    config1: int = 0,
-    config2: int = 0,
-    cpu: int = 0,
-    hertz: int = 0,
-) -> int:
-    """A perf event on every process of one CPU: what a program is attached through.
-
-    kind: the PMU's number (2 tracepoint, or a dynamic one such as kprobe). config1/2: the kprobe
-    PMU's function name or the uprobe PMU's path (addresses), and the offset. hertz: so many times
-    a second, for counters; else at each event.
-    """
-    attr = ctypes.create_string_buffer(120)
-    # struct perf_event_attr: type, size, config, sample_period or _freq, sample_type, read_format,
-    # flags, wakeup_events, bp_type, config1 (bp_addr), config2 (bp_len)
-    struct.pack_into(
-        "<IIQQQQQIIQQ",
-        attr,
-        0,
-        kind,
-        len(attr),
-        config,
-        hertz or 1,
-        0,
-        0,
-        _PERF_ATTR_FREQ if hertz else 0,
-        1,
-        0,
-        config1,
-        config2,
-    )
-    fd = int(_libc.syscall(_PERF_EVENT_OPEN, attr, -1, cpu, -1, _PERF_FLAG_FD_CLOEXEC))
-    if fd < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return fd
-
-
-def perf_event_attach(event_fd: int, prog_fd: int) -> None:
-    """Runs the program at the event (on every CPU, for tracepoints and kprobes), from now on."""
-    for request, argument in ((_PERF_EVENT_IOC_SET_BPF, prog_fd), (_PERF_EVENT_IOC_ENABLE, 0)):
-        if _libc.ioctl(event_fd, ctypes.c_ulong(request), argument) < 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
-
-
-def raise_memlock() -> None:
-    """Lifts the limit that maps and programs are charged against before Linux 5.11, if we may."""
-    try:
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
-    except (ValueError, OSError):
-        return
-
-
-def raise_nofile() -> None:
-    """Open as many files as may be: each map, program and link of each interface is one."""
-    try:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    except (ValueError, OSError):
-        return
+    return ids[: attr.prog_cnt]
 
 
 def enable_stats() -> int:
@@ -490,7 +385,7 @@ def enable_stats() -> int:
 
     Linux 5.8, CAP_SYS_ADMIN; costs about 20 ns for each run of any program.
     """
-    return _bpf(_ENABLE_STATS, struct.pack("<I", 0))
+    return _bpf(_ENABLE_STATS, uapi.EnableStats())
 
 
 # -- maps ------------------------------------------------------------------------------------
@@ -500,8 +395,9 @@ def map_create(
     kind: int, key_size: int, value_size: int, max_entries: int, *, flags: int = 0, name: str = ""
 ) -> int:
     """A new map's fd, close-on-exec. name: up to 15 characters of it are kept. Linux 4.15."""
-    sizes = (kind, key_size, value_size, max_entries, flags)
-    return _bpf(_MAP_CREATE, struct.pack("<5I8x15sx", *sizes, name.encode()))
+    attr = uapi.MapCreate(kind, key_size, value_size, max_entries, flags)
+    attr.map_name = name.encode()[:15]
+    return _bpf(_MAP_CREATE, attr)
 
 
 def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
@@ -531,8 +427,7 @@ def map_delete(fd: int, key: bytes) -> None:
 def map_drain(fd: int, value_size: int, most: int) -> Iterator[bytes]:
     """Takes the oldest values out of a queue, one call each, until it is empty. Linux 4.20."""
     value = ctypes.create_string_buffer(value_size)
-    elem = _elem(fd, None, value)
-    attr = ctypes.create_string_buffer(elem, len(elem))
+    attr = _elem(fd, None, value)
     for _ in range(most):
         try:
             _bpf(_MAP_POP, attr)
@@ -561,8 +456,8 @@ def _elem(
     key: ctypes.Array[ctypes.c_char] | None,
     value: ctypes.Array[ctypes.c_char] | None = None,
     flags: int = 0,
-) -> bytes:
-    return _ELEM.pack(fd, 0, _address(key), _address(value), flags)
+) -> uapi.MapElem:
+    return uapi.MapElem(fd, address(key), address(value), flags)
 
 
 def map_lookup_batch(
@@ -578,22 +473,13 @@ def map_lookup_batch(
     values = mmap.mmap(-1, value_size * max_entries)
     to_keys, to_values = ctypes.c_char.from_buffer(keys), ctypes.c_char.from_buffer(values)
     token = ctypes.create_string_buffer(max(key_size, 8))
+    attr = uapi.Batch(map_fd=fd, out_batch=address(token))
     done = 0
     while done < max_entries:
-        attr = ctypes.create_string_buffer(
-            struct.pack(
-                "<QQQQIIQQ",
-                _address(token) if done else 0,
-                _address(token),
-                ctypes.addressof(to_keys) + done * key_size,
-                ctypes.addressof(to_values) + done * value_size,
-                max_entries - done,
-                fd,
-                0,
-                0,
-            ),
-            56,
-        )
+        attr.in_batch = attr.out_batch if done else 0
+        attr.keys = ctypes.addressof(to_keys) + done * key_size
+        attr.values = ctypes.addressof(to_values) + done * value_size
+        attr.count = max_entries - done
         end = False
         try:
             _bpf(_MAP_LOOKUP_BATCH, attr)
@@ -602,7 +488,7 @@ def map_lookup_batch(
             if stop.errno not in (errno.ENOENT, errno.ENOSPC):
                 raise
             end = True
-        done += struct.unpack_from("<I", attr, 32)[0]
+        done += attr.count
         if end:
             break
     return keys[: done * key_size], values[: done * value_size], done

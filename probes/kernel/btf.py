@@ -80,6 +80,15 @@ def missing() -> Unsupported:
     return Unsupported(why, errno=ENOENT, remedy=remedy)
 
 
+def required(id: int | None, what: str) -> int:
+    """Return an id that was found. Raises Unsupported where it was not. what: in words."""
+    if id is not None:
+        return id
+    if not available():
+        raise missing()
+    raise Unsupported(f"this kernel has no {what}", errno=ENOENT)
+
+
 @cache
 def find(name: str, kind: int) -> int | None:
     """The id of a type in the kernel's BTF, None where it is not there."""
@@ -103,7 +112,7 @@ def tracepoints() -> frozenset[str]:
         return frozenset()
     found, id = set(), 1
     while address := lib.btf__type_by_id(btf, id):
-        offset, info = struct.unpack("<II", ctypes.string_at(address, 8))
+        offset, info = struct.unpack("=II", ctypes.string_at(address, 8))
         if info >> 24 & 31 == KIND_TYPEDEF:
             name = lib.btf__name_by_offset(btf, offset).decode()
             if name.startswith(_TRACEPOINT):
@@ -131,14 +140,14 @@ def prototype(name: str) -> Prototype | None:
         return None
     proto = _referred(lib, btf, id)  # struct btf_type: name, info, size or type
     address = lib.btf__type_by_id(btf, proto)
-    _, info, result = struct.unpack("<III", ctypes.string_at(address, 12))
-    parameters = struct.iter_unpack("<II", ctypes.string_at(address + 12, 8 * (info & 0xFFFF)))
+    _, info, result = struct.unpack("=III", ctypes.string_at(address, 12))
+    parameters = struct.iter_unpack("=II", ctypes.string_at(address + 12, 8 * (info & 0xFFFF)))
     sizes = (lib.btf__resolve_size(btf, type) for _, type in parameters)
     return Prototype(sum(max(size + 7, 8) // 8 for size in sizes), result != 0)
 
 
 def _referred(lib: ctypes.CDLL, btf: int, id: int) -> int:
-    return int(struct.unpack("<III", ctypes.string_at(lib.btf__type_by_id(btf, id), 12))[2])
+    return int(struct.unpack("=III", ctypes.string_at(lib.btf__type_by_id(btf, id), 12))[2])
 
 
 @cache
@@ -147,7 +156,7 @@ def size(name: str) -> int | None:
     lib, btf, id = libbpf(), vmlinux(), find(name, KIND_STRUCT)
     if lib is None or btf is None or id is None:
         return None
-    return int(struct.unpack_from("<I", ctypes.string_at(lib.btf__type_by_id(btf, id), 12), 8)[0])
+    return int(struct.unpack_from("=I", ctypes.string_at(lib.btf__type_by_id(btf, id), 12), 8)[0])
 
 
 @cache
@@ -157,8 +166,8 @@ def parameters(name: str) -> int | None:
     if lib is None or btf is None or id is None:
         return None
     # struct btf_type: name, info (its lower half: how many follow), the type that it refers to
-    (prototype,) = struct.unpack_from("<I", ctypes.string_at(lib.btf__type_by_id(btf, id), 12), 8)
-    (info,) = struct.unpack_from("<I", ctypes.string_at(lib.btf__type_by_id(btf, prototype), 12), 4)
+    (prototype,) = struct.unpack_from("=I", ctypes.string_at(lib.btf__type_by_id(btf, id), 12), 8)
+    (info,) = struct.unpack_from("=I", ctypes.string_at(lib.btf__type_by_id(btf, prototype), 12), 4)
     return int(info & 0xFFFF)
 
 
@@ -213,7 +222,7 @@ def _name(lib: ctypes.CDLL, btf: int, type: int) -> str:
     address = lib.btf__type_by_id(btf, type)
     if not address:
         return ""
-    (offset,) = struct.unpack_from("<I", ctypes.string_at(address, 4))
+    (offset,) = struct.unpack_from("=I", ctypes.string_at(address, 4))
     return str((lib.btf__name_by_offset(btf, offset) or b"").decode(errors="replace"))
 
 
@@ -222,6 +231,6 @@ def _enum(lib: ctypes.CDLL, btf: int, name: str) -> Mapping[int, str]:
     if id <= 0:
         return {}
     address = lib.btf__type_by_id(btf, id)
-    (info,) = struct.unpack_from("<I", ctypes.string_at(address, 12), 4)
-    values = struct.iter_unpack("<Ii", ctypes.string_at(address + 12, 8 * (info & 0xFFFF)))
+    (info,) = struct.unpack_from("=I", ctypes.string_at(address, 12), 4)
+    values = struct.iter_unpack("=Ii", ctypes.string_at(address + 12, 8 * (info & 0xFFFF)))
     return {value: lib.btf__name_by_offset(btf, offset).decode() for offset, value in values}

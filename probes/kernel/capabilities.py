@@ -35,14 +35,41 @@ def effective() -> int:
     try:
         return _now()[0]
     except OSError:  # a filter on system calls
-        status = Path("/proc/thread-self/status").read_text(errors="replace")
-        return next(int(w[1], 16) for w in map(str.split, status.splitlines()) if w[0] == "CapEff:")
+        return _told(Path("/proc/thread-self"), "CapEff")
 
 
-def _now() -> tuple[int, int, int]:
+def permitted(pid: int) -> int:
+    """What the main thread of a process may have, as the kernel's bit mask. Raises OSError."""
+    try:
+        return _now(pid)[1]
+    except OSError:
+        return _told(Path("/proc", str(pid)), "CapPrm")
+
+
+def more_than_ours(pid: int) -> bool:
+    """Whether a process has what the main thread of this one gave up (`keep`). Raises OSError.
+
+    What root dropped otherwise comes back with the next program that it runs, so a child of ours
+    may have it.
+    """
+    more = permitted(pid) & ~permitted(os.getpid())
+    if not more:
+        return False
+    ours = Path("/proc/self")
+    comes_back = 0 if _told(ours, "NoNewPrivs") else _told(ours, "CapBnd")
+    return bool(more & ~comes_back)
+
+
+def _told(process: Path, name: str) -> int:
+    """A mask of /proc/PID/status; 0 where this kernel does not tell it. Raises OSError."""
+    lines = (process / "status").read_text(errors="replace").splitlines()
+    return next((int(w[1], 16) for w in map(str.split, lines) if w[0] == f"{name}:"), 0)
+
+
+def _now(pid: int = 0) -> tuple[int, int, int]:
     """Effective, permitted, inheritable: by capget(2), which needs no file and no /proc."""
     words = ctypes.create_string_buffer(24)
-    _check(_libc.capget(struct.pack("=Ii", _VERSION_3, 0), words), "capget")
+    _check(_libc.capget(struct.pack("=Ii", _VERSION_3, pid), words), "capget")
     low, high = struct.unpack("=3I3I", words.raw)[:3], struct.unpack("=3I3I", words.raw)[3:]
     effective, permitted, inheritable = (a | b << 32 for a, b in zip(low, high, strict=True))
     return effective, permitted, inheritable

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 
 from probes.errors import Unsupported
 from probes.kernel import procfs
@@ -22,7 +22,7 @@ from probes.kernel import procfs
 # Not below /sys, where a container may make no directory.
 MOUNT = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
 REST = 20.0
-"""Durations of the last walk that pass before the next one: 5 % of one CPU at the very most."""
+"""How often the CPU time of a walk passes before the next one: 5 % of one CPU at the most."""
 MOST_FOLDERS, SECONDS = 1 << 16, 2.0
 """How much of the tree is looked at in one walk, from its root down."""
 _MOST_KEPT = 1 << 14
@@ -166,15 +166,14 @@ class Paths:
 
     def _walk(self, top: Path, wanted: int) -> None:
         """Takes what is on the way, too: it will be asked for."""
-        begin = monotonic()
-        if begin < self._next:
+        if monotonic() < self._next:
             return
+        cpu = thread_time()
         self._known[wanted] = f"id {wanted}"
         for id, folder in folders(top):
             if len(self._known) < _MOST_KEPT or id == wanted:
                 self._keep(id, below(top, folder) or "/")
-        end = monotonic()
-        self._next = end + REST * (end - begin)
+        self._next = monotonic() + REST * (thread_time() - cpu)
 
 
 def of_process(pid: int) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import struct
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from probes.errors import LoadFailed, ProbeError
+from probes.errors import LoadFailed, ProbeError, in_words
 from probes.kernel import bpf
 
 Row = tuple[int | bytes, ...]
@@ -273,8 +272,7 @@ class BpfTable:
             raise self._refusal(refused) from refused
 
     def _refusal(self, refused: OSError) -> ProbeError:
-        code = refused.errno or 0
-        return ProbeError(f"the map {self.name}: {os.strerror(code)}", errno=code)
+        return ProbeError(f"the map {self.name}: {in_words(refused)}", errno=refused.errno or 0)
 
 
 def possible_cpus() -> int:

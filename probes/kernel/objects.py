@@ -1,8 +1,7 @@
 """Every BPF program, map and link on the host, by its id, as the kernel tells it.
 
 To hold an fd of somebody's program would keep it alive: each is opened, asked and closed at once.
-All of it takes CAP_SYS_ADMIN. Layouts: struct bpf_prog_info, bpf_map_info and bpf_link_info in
-include/uapi/linux/bpf.h.
+All of it takes CAP_SYS_ADMIN.
 """
 
 from __future__ import annotations
@@ -10,20 +9,17 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from probes.kernel import bpf, btf
+from probes.kernel import bpf, btf, uapi
+from probes.kernel.uapi import address
 
 T = TypeVar("T")
 _GONE = (errno.ENOENT, errno.EAGAIN)
 """Gone meanwhile; EAGAIN: not quite there yet."""
-_INFO = 256
-MOST_MAPS = 64
-"""Maps of one program that are looked at; the verifier allows so many."""
 CUT = 15
 """Characters that the kernel keeps of a name."""
 
@@ -70,18 +66,14 @@ class Map(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A bpf_link. words: the 48 bytes that depend on its type. name: of a tracepoint, function,
+    """A bpf_link. info: of which the member of its type holds. name: of a tracepoint, function,
     file or iterator."""
 
     id: int
     type: str
     program: int
-    words: bytes
+    info: uapi.BpfLinkInfo
     name: str = ""
-
-    def word(self, place: int, form: str = "<I") -> int:
-        """A number in `words`."""
-        return int(struct.unpack_from(form, self.words, place)[0])
 
 
 def programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
@@ -89,20 +81,18 @@ def programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
 
     Raises OSError (EPERM) without CAP_SYS_ADMIN. Some 10 us for each that is known.
     """
-    info = ctypes.create_string_buffer(_INFO)
     for id in bpf.prog_ids():
-        with_fd = _asked(bpf.prog_fd_by_id, id, lambda fd: _program(fd, info, known))
+        with_fd = _asked(bpf.prog_fd_by_id, id, lambda fd: _program(fd, known))
         if with_fd is not None:
             yield with_fd
 
 
 def own_programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
     """Those that this process holds, which takes no privilege."""
-    info = ctypes.create_string_buffer(_INFO)
     seen: set[int] = set()
     for fd in _own_fds("bpf-prog"):
         try:
-            program, counts = _program(fd, info, known)
+            program, counts = _program(fd, known)
         except OSError:
             continue  # closed meanwhile
         if program.id not in seen:
@@ -130,7 +120,7 @@ def maps(ids: Iterable[int]) -> dict[int, Map]:
 
 def uses(fd: int, type: str) -> bool:
     """Whether a program that is held has a map of a type."""
-    return any(one.type == type for one in maps(_map_ids(fd)).values())
+    return any(one.type == type for one in maps(bpf.map_ids(fd)).values())
 
 
 def links() -> list[Link]:
@@ -161,90 +151,73 @@ def _asked(open: Callable[[int], int], id: int, ask: Callable[[int], T]) -> T | 
         os.close(fd)
 
 
-def _program(
-    fd: int, info: ctypes.Array[ctypes.c_char], known: Mapping[int, Program]
-) -> tuple[Program, Counts]:
-    ctypes.memset(info, 0, len(info))
+def _program(fd: int, known: Mapping[int, Program]) -> tuple[Program, Counts]:
+    info = uapi.BpfProgInfo()
     bpf.object_info(fd, info)
-    (id,) = struct.unpack_from("<I", info, 4)
-    run_ns, runs, missed = struct.unpack_from("<QQQ", info, 192)
-    program = known.get(id) or _examined(fd, info)
-    return program, Counts(runs, run_ns, missed)
+    counts = Counts(info.run_cnt, info.run_time_ns, info.recursion_misses)
+    return known.get(info.id) or _examined(fd, info), counts
 
 
-def _examined(fd: int, info: ctypes.Array[ctypes.c_char]) -> Program:
-    kind, id, tag, jited, xlated = struct.unpack_from("<II8sII", info, 0)
-    loaded, uid, map_count = struct.unpack_from("<QII", info, 40)
-    name = _text(struct.unpack_from("16s", info, 64)[0])
-    (btf_id,) = struct.unpack_from("<I", info, 128)
-    target = struct.unpack_from("<II", info, 220)
-    if btf_id and len(name) == CUT:
-        name = btf.name_in(btf_id, bpf.main_function(fd)) or name
+def _examined(fd: int, info: uapi.BpfProgInfo) -> Program:
+    name = os.fsdecode(info.name)
+    if info.btf_id and len(info.name) == CUT:
+        name = btf.name_in(info.btf_id, bpf.main_function(fd)) or name
     return Program(
-        id,
-        type_name("prog", kind),
+        info.id,
+        type_name("prog", info.type),
         name,
-        tag.hex(),
-        uid,
-        loaded,
-        jited,
-        xlated // 8,
+        bytes(info.tag).hex(),
+        info.created_by_uid,
+        info.load_time,
+        info.jited_prog_len,
+        info.xlated_prog_len // 8,
         fd_field(f"/proc/self/fdinfo/{fd}", "memlock"),
-        _map_ids(fd) if map_count else (),
-        target,
+        bpf.map_ids(fd) if info.nr_map_ids else (),
+        (info.attach_btf_obj_id, info.attach_btf_id),
     )
 
 
-def _map_ids(fd: int) -> tuple[int, ...]:
-    ids = ctypes.create_string_buffer(4 * MOST_MAPS)
-    info = ctypes.create_string_buffer(_INFO)
-    struct.pack_into("<IQ", info, 52, MOST_MAPS, ctypes.addressof(ids))
-    bpf.object_info(fd, info)
-    (count,) = struct.unpack_from("<I", info, 52)
-    return struct.unpack_from(f"<{min(count, MOST_MAPS)}I", ids, 0)
-
-
 def _map(fd: int) -> Map:
-    info = ctypes.create_string_buffer(_INFO)
+    info = uapi.BpfMapInfo()
     bpf.object_info(fd, info)
-    # struct bpf_map_info: type, id, key_size, value_size, max_entries, map_flags, name
-    kind, id, _, _, entries, _, name = struct.unpack_from("<6I16s", info, 0)
     memory = fd_field(f"/proc/self/fdinfo/{fd}", "memlock")
-    return Map(id, type_name("map", kind), _text(name), entries, memory)
-
-
-_NAMED = {
-    # type of link: where its name's address and length stand in `words`
-    "raw_tracepoint": (0, 8),
-    "iter": (0, 8),
-    "perf_event": (8, 16),
-    "uprobe_multi": (0, 32),
-}
+    name = os.fsdecode(info.name)
+    return Map(info.id, type_name("map", info.type), name, info.max_entries, memory)
 
 
 def _link(fd: int) -> Link:
-    info = ctypes.create_string_buffer(_INFO)
+    info = uapi.BpfLinkInfo()
     bpf.object_info(fd, info)
-    kind, id, program = struct.unpack_from("<III", info, 0)
-    type = type_name("link", kind)
-    words = info.raw[16:80]
-    if type not in _NAMED or (type == "perf_event" and not any(words)):
-        return Link(id, type, program, words)
-    # Asked again, with space for the name: which field it is depends on the type.
-    text = ctypes.create_string_buffer(512)
-    address, length = _NAMED[type]
-    ctypes.memset(info, 0, len(info))
-    struct.pack_into("<Q", info, 16 + address, ctypes.addressof(text))
-    struct.pack_into("<I", info, 16 + length, len(text))
-    if type == "perf_event":
-        struct.pack_into("4s", info, 16, words[:4])
+    type = type_name("link", info.type)
+    return Link(info.id, type, info.prog_id, info, _name_of(fd, type, info.perf_event.type))
+
+
+def _name_of(fd: int, type: str, event: int) -> str:
+    """Asked again, with space for the name: which member it is depends on the type.
+
+    event: of a perf event's link, 0 before Linux 6.6, where it has no name.
+    """
+    info, text = uapi.BpfLinkInfo(), ctypes.create_string_buffer(512)
+    at, size = address(text), len(text)
+    match type:
+        case "raw_tracepoint":
+            info.raw_tracepoint.tp_name, info.raw_tracepoint.tp_name_len = at, size
+        case "iter":
+            info.iter.target_name, info.iter.target_name_len = at, size
+        case "uprobe_multi":
+            info.uprobe_multi.path, info.uprobe_multi.path_size = at, size
+        case "perf_event" if event:
+            info.perf_event.type = event  # its name is in the same place for each kind of event
+            info.perf_event.uprobe.file_name, info.perf_event.uprobe.name_len = at, size
+        case _:
+            return ""
     try:
         bpf.object_info(fd, info)
     except OSError as refused:
         if refused.errno not in (errno.EINVAL, errno.ENOSPC, errno.E2BIG):
             raise
-        return Link(id, type, program, words)  # a hardware event has no name
-    return Link(id, type, program, info.raw[16:80], os.fsdecode(text.value))
+        return ""  # a hardware event has no name
+    return os.fsdecode(text.value)
 
 
 @cache
@@ -281,7 +254,3 @@ def _own_fds(kind: str) -> Iterator[int]:
                 yield int(entry.name)
         except OSError:
             continue  # closed meanwhile
-
-
-def _text(name: bytes) -> str:
-    return os.fsdecode(name.split(b"\0")[0])

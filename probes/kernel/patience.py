@@ -17,12 +17,12 @@ import struct
 import subprocess
 import sys
 import threading
-from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
+from probes.kernel import capabilities, open_files
 from probes.kernel.threads import Task
 
 T = TypeVar("T")
@@ -32,6 +32,8 @@ START = 20.0
 """Seconds for a child to begin, on a busy host."""
 IDLE = 5.0
 """Seconds without a call after which a child ends."""
+ENDING = 1.0
+"""Seconds that are waited for the ends of children."""
 _MOST_FDS, _MOST_BYTES = 64, 1 << 28
 _HEADER = struct.Struct("=QI")
 _READY = b"r"
@@ -47,6 +49,9 @@ _in_child = False
 class TookTooLong(OSError):
     """The call has not come back in time, or too many before it have not."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(errno.ETIMEDOUT, why)
+
 
 class Files(tuple[int, ...]):
     """What a call gives that gives open files: their numbers here."""
@@ -59,20 +64,22 @@ class Worker:
 
     def __init__(self) -> None:
         self.control, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _CODE.format(_ROOT, theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _CODE.format(_ROOT, theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except BaseException:
+            self.control.close()
+            raise
         try:
             self.reaping = Task(self._process.wait)  # it may be in no hurry
-            self.control.settimeout(START)
-            if self.control.recv(1) != _READY:
-                raise OSError(0, "the child that looks at files has ended")
+            self._await_beginning()
         except RuntimeError as none:  # no thread to wait for its end in
             self.end()
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from none
@@ -80,24 +87,49 @@ class Worker:
             self.end()
             raise
 
-    def call(self, function: Callable[..., T], seconds: float, fds: Sequence[int]) -> T:
-        """Raises what the function does, TimeoutError, and EOFError where the child has gone."""
+    def _await_beginning(self) -> None:
+        self.control.settimeout(START)
+        try:
+            begun = self.control.recv(1) == _READY
+        except TimeoutError:
+            begun = False
+        if not begun:
+            raise OSError(errno.EAGAIN, "the child that looks at files did not start")
+
+    def call(
+        self, request: bytes, seconds: float, fds: Sequence[int]
+    ) -> tuple[Any, BaseException | None]:
+        """Make a pickled call. Return what it gave, and what it raised.
+
+        Raises TimeoutError, EOFError where the child has gone, and whatever else goes wrong on the
+        way: then the child is of no use any more, as its next answer may be to this call.
+        """
         until = monotonic() + seconds
         try:
             self.control.settimeout(seconds)
-            _send(self.control, pickle.dumps(function), fds)
+            _send(self.control, request, fds)
             data, files = _receive(self.control, until)
         except (BrokenPipeError, ConnectionResetError):
             raise EOFError from None
-        given, raised = pickle.loads(data)
-        if raised is not None:
-            raise raised
-        return Files(files) if isinstance(given, Files) else given  # type: ignore[return-value]
+        try:
+            return _answer(data, files)
+        except BaseException:
+            open_files.close_each(files)
+            raise
+
+    def may_go_on(self) -> bool:
+        """Whether it is there, and can do no more than this process: some is given up by `keep`."""
+        try:
+            return not capabilities.more_than_ours(self._process.pid)
+        except OSError:
+            return False
 
     def end(self) -> None:
         """Nobody waits for it."""
-        self.control.close()
-        self._process.kill()
+        try:
+            self.control.close()
+        finally:
+            self._process.kill()
 
 
 def within(seconds: float, function: Callable[..., T], fds: Sequence[int] = ()) -> T:
@@ -108,43 +140,57 @@ def within(seconds: float, function: Callable[..., T], fds: Sequence[int] = ()) 
     """
     if _in_child:
         return function(*fds)
+    request = pickle.dumps(function)
     while True:
-        with _lock:
-            worker = _idle.pop() if _idle else None
-        used = worker is not None
-        if worker is None:
-            _look_after_the_left()
-            worker = Worker()
+        worker, used = _take()
         try:
-            made = worker.call(function, seconds, fds)
+            given, raised = worker.call(request, seconds, fds)
         except TimeoutError:
             worker.end()
             with _lock:
                 _left.add(worker)
-            raise TookTooLong(0, f"it took longer than {seconds:g} s") from None
+            raise TookTooLong(f"it took longer than {seconds:g} s") from None
         except EOFError:
             worker.end()
             if used:
                 continue  # it had waited for long enough, and went
-            raise OSError(0, "the child that looks at files has ended") from None
-        except BaseException as raised:
-            _give_back(worker, whole=isinstance(raised, Exception))
+            raise OSError(errno.EAGAIN, "the child that looks at files gave no answer") from None
+        except BaseException:
+            worker.end()
             raise
-        _give_back(worker, whole=True)
-        return made
+        _give_back(worker)
+        if raised is not None:
+            raise raised
+        return given  # type: ignore[no-any-return]
 
 
-def rest() -> None:
-    """End all children that have nothing to do: they have the capabilities that we had."""
+def end_idle(seconds: float = ENDING) -> None:
+    """End all children that have nothing to do, and wait so long at most for that."""
     with _lock:
         workers = _idle[:]
         _idle.clear()
     for worker in workers:
         worker.end()
+    until = monotonic() + seconds
+    for worker in workers:
+        worker.reaping.join(until - monotonic())
 
 
-def _give_back(worker: Worker, *, whole: bool) -> None:
-    if whole:
+def _take() -> tuple[Worker, bool]:
+    """Return a child, and whether it has been used before. Raises OSError."""
+    while True:
+        with _lock:
+            worker = _idle.pop() if _idle else None
+        if worker is None:
+            _look_after_the_left()
+            return Worker(), False
+        if worker.may_go_on():
+            return worker, True
+        worker.end()
+
+
+def _give_back(worker: Worker) -> None:
+    if worker.may_go_on():
         with _lock:
             _idle.append(worker)
     else:
@@ -155,7 +201,7 @@ def _look_after_the_left() -> None:
     with _lock:
         _left.difference_update([w for w in _left if not w.reaping.alive])
         if len(_left) >= MOST_LEFT:
-            raise TookTooLong(0, f"{MOST_LEFT} others have not been answered")
+            raise TookTooLong(f"{MOST_LEFT} others have not been answered")
 
 
 # -- messages ----------------------------------------------------------------------------------
@@ -167,27 +213,48 @@ def _send(to: socket.socket, data: bytes, fds: Sequence[int]) -> None:
 
 
 def _receive(of: socket.socket, until: float | None) -> tuple[bytes, list[int]]:
-    """Raises EOFError, and TimeoutError."""
-    found = array("i")
-    space = socket.CMSG_SPACE(_MOST_FDS * found.itemsize)
-    header, messages, _, _ = of.recvmsg(_HEADER.size, space, socket.MSG_CMSG_CLOEXEC)
-    for level, kind, data in messages:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            found.frombytes(data[: len(data) - len(data) % found.itemsize])
-    if len(header) < _HEADER.size:
-        raise EOFError
-    size, _ = _HEADER.unpack(header)
-    if size > _MOST_BYTES:
-        raise EOFError
+    """Raises EOFError, TimeoutError and OSError: then no file that came is open."""
+    _wait_until(of, until)
+    header, fds = open_files.receive(of, _HEADER.size, _MOST_FDS)
+    try:
+        if len(header) < _HEADER.size:
+            raise EOFError
+        size, count = _HEADER.unpack(header)
+        if size > _MOST_BYTES or count != len(fds):
+            raise EOFError
+        return _body(of, size, until), fds
+    except BaseException:
+        open_files.close_each(fds)
+        raise
+
+
+def _body(of: socket.socket, size: int, until: float | None) -> bytes:
     parts = bytearray()
     while len(parts) < size:
-        if until is not None:
-            of.settimeout(max(until - monotonic(), 0.001))
+        _wait_until(of, until)
         part = of.recv(min(size - len(parts), 1 << 20))
         if not part:
             raise EOFError
         parts += part
-    return bytes(parts), found.tolist()
+    return bytes(parts)
+
+
+def _wait_until(of: socket.socket, until: float | None) -> None:
+    if until is not None:
+        of.settimeout(max(until - monotonic(), 0.001))
+
+
+def _answer(data: bytes, files: Sequence[int]) -> tuple[Any, BaseException | None]:
+    """Raises EOFError where it is no answer, or where other files came than were given."""
+    try:
+        given, raised = pickle.loads(data)
+    except MemoryError:
+        raise
+    except Exception as broken:
+        raise EOFError from broken
+    if len(files) != (len(given) if isinstance(given, Files) else 0):
+        raise EOFError
+    return (Files(files) if isinstance(given, Files) else given), raised
 
 
 # -- the child ---------------------------------------------------------------------------------
@@ -214,13 +281,11 @@ def serve(fd: int) -> None:
             except Exception as e:
                 raised = e.with_traceback(None)
             finally:
-                for each in fds:
-                    os.close(each)
+                open_files.close_each(fds)
             control.settimeout(None)
             files = given if isinstance(given, Files) else ()
             _send(control, _pickled(given, raised), files)
-            for each in files:
-                os.close(each)
+            open_files.close_each(files)
 
 
 def _pickled(given: object, raised: BaseException | None) -> bytes:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 from typing import NamedTuple
 
 _NET = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
@@ -39,7 +39,7 @@ class SocketOwners:
     """
 
     REST, SLICE = 50.0, 0.2
-    """Durations of the last scan that pass before the next one; seconds that one works at once."""
+    """How often the CPU time of the last scan passes before the next; seconds of one at once."""
     FIRST = 1 << 14
     """File descriptors of each process that are looked at before others of any."""
 
@@ -73,7 +73,7 @@ class SocketOwners:
         self._known = known
 
     def _scan(self, new: set[int]) -> None:
-        begin = monotonic()
+        begin, cpu = monotonic(), thread_time()
         if self._scanning is None:
             self._left = set(new)
             self._scanning = self._walk()
@@ -85,8 +85,7 @@ class SocketOwners:
             # hands.
             self._known.update(dict.fromkeys(self._left))
             self._left, self._scanning = set(), None
-        end = monotonic()
-        self._next = end + self.REST * (end - begin)
+        self._next = monotonic() + self.REST * (thread_time() - cpu)
 
     def _walk(self) -> Iterator[None]:
         """Looks for what is left; stops every now and then."""

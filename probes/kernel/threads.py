@@ -72,22 +72,32 @@ def in_own_thread(function: Callable[[], T]) -> T:
 
 
 def close_all(closes: Sequence[Callable[[], object]], at_once: int, seconds: float) -> None:
-    """Call them all, so many at a time, and wait so long at most."""
+    """Call them all, so many at a time, and wait so long at most.
+
+    What one raises keeps no other from being called; then the first error is raised.
+    """
     waiting = SimpleQueue[Callable[[], object]]()
     for close in closes:
         waiting.put(close)
+    failed: list[Exception] = []
 
     def work() -> None:
         with suppress(Empty):
             while True:
-                waiting.get_nowait()()
+                close = waiting.get_nowait()
+                try:
+                    close()
+                except Exception as error:
+                    failed.append(error)
 
     tasks: list[Task] = []
     with suppress(RuntimeError):
         for _ in range(min(at_once, len(closes))):
             tasks.append(Task(work))  # noqa: PERF401 - keep those that started
-    if not tasks:
-        work()
     end = time.monotonic() + seconds
     for task in tasks:
         task.join(max(end - time.monotonic(), 0.001))
+    if not any(task.alive for task in tasks):
+        work()  # what is left where no thread could be had, or none began
+    if failed:
+        raise failed[0]

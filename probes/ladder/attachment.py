@@ -16,9 +16,7 @@ from functools import partial
 from itertools import count
 from typing import TypeGuard
 
-from probes import point as points
 from probes.attach import program as bpf_program
-from probes.attach.handle import Attached
 from probes.compile.compiler import Compiler, Module
 from probes.errors import (
     Busy,
@@ -52,6 +50,7 @@ from probes.model import (
     Status,
     Table,
 )
+from probes.point import Held, Point
 
 _series = count(1)
 
@@ -110,7 +109,7 @@ class _Standing:
     read: Callable[[], Reading]
     stack: ExitStack
     programs: list[int]
-    held: list[Attached]
+    held: list[Held]
     source: str
     one_in: int = 1
     map_memory: int | None = None
@@ -314,7 +313,7 @@ class Attachment:
         """Attaches a rung whole, or not at all."""
         with ExitStack() as stack:
             programs: list[int] = []
-            held: list[Attached] = []
+            held: list[Held] = []
             notes = [rung.misses] if rung.misses else []
             tables: Mapping[str, Table] = {}
             functions: Mapping[str, bytes] = {}
@@ -332,7 +331,7 @@ class Attachment:
                     with ExitStack() as attaching:
                         fd = bpf_program.load(program.point, insns, program.function)
                         attaching.callback(os.close, fd)
-                        attached = bpf_program.attach(program.point, fd, self.ifindex, maps)
+                        attached = program.point.attach(fd, self.ifindex, maps)
                         attaching.callback(attached)
                         stack.push(attaching.pop_all())
                 except ProbeError as refusal:
@@ -342,7 +341,7 @@ class Attachment:
                     continue
                 programs.append(fd)
                 held.append(attached)
-                if isinstance(program.point, points.Iterator) and attached.link is not None:
+                if program.point.iterates and attached.link is not None:
                     iterators[program.function] = partial(bpf.iterate, attached.link)
             target = self._status.id.target
             memory = None if rung.passive else _memory(maps.values())
@@ -695,14 +694,14 @@ def _reading(standing: _Standing) -> tuple[Reading, Cost | None]:
 def _attaching(programs: list[int]) -> Attach:
     """What a rung attaches by itself counts among its programs while it is there."""
 
-    def attach(point: points.Point, insns: bytes, name: str, stack: ExitStack) -> int:
+    def attach(point: Point, insns: bytes, name: str, stack: ExitStack) -> int:
         with ExitStack() as attaching:
             fd = bpf_program.load(point, insns, name)
             attaching.callback(os.close, fd)
-            attaching.callback(bpf_program.attach(point, fd, 0))
-            programs.append(fd)
-            attaching.callback(programs.remove, fd)
+            attaching.callback(point.attach(fd, 0, {}))
             id = bpf.prog_info(fd).id
+            programs.append(fd)  # last: from now on, only the thread that reads may let go of it
+            attaching.callback(programs.remove, fd)
             stack.push(attaching.pop_all())
             return id
 
@@ -758,11 +757,4 @@ def _bearable(problem: ProbeError, failures: int) -> bool:
 
 def _seats(rung: Rung) -> set[str]:
     """The places that only one program can take, among those the rung wants."""
-    seats = set()
-    for program in rung.programs:
-        match program.point:
-            case points.XdpLink() | points.XdpNetlink():
-                seats.add("xdp")
-            case points.CgroupLink() | points.CgroupAttach():
-                seats.add("cgroup")
-    return seats
+    return {p.point.seat for p in rung.programs if p.point.seat}

@@ -5,6 +5,18 @@
 Imports `attach`, `kernel`, `model` and what stands before them.
 """
 
+from probes.attach.cgroup import CgroupAttach, CgroupLink
+from probes.attach.clsact import Clsact
+from probes.attach.iterator import Iterator
+from probes.attach.kprobe import Kprobe, KprobeMulti, Kretprobe, KretprobeMulti
+from probes.attach.perf_event import Samples
+from probes.attach.sk_msg import SkMsgAttach, SkMsgLink
+from probes.attach.socket_filter import PacketSocket
+from probes.attach.tcx import TcxBeside, TcxLink
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.attach.trampoline import Fentry, Fexit, FexitOf, Lsm
+from probes.attach.uprobe import Uprobe, Uretprobe
+from probes.attach.xdp import XdpLink, XdpNetlink
 from probes.errors import (
     Busy,
     Denied,
@@ -29,35 +41,7 @@ from probes.model import (
     TargetKind,
     Value,
 )
-from probes.point import (
-    AttachType,
-    BtfTracepoint,
-    CgroupAttach,
-    CgroupLink,
-    Clsact,
-    Fentry,
-    Fexit,
-    FexitOf,
-    Iterator,
-    Kprobe,
-    KprobeMulti,
-    Kretprobe,
-    KretprobeMulti,
-    Lsm,
-    PacketSocket,
-    ProgType,
-    RawTracepoint,
-    Samples,
-    SkMsgAttach,
-    SkMsgLink,
-    TcxBeside,
-    TcxLink,
-    Tracepoint,
-    Uprobe,
-    Uretprobe,
-    XdpLink,
-    XdpNetlink,
-)
+from probes.point import AttachType, ProgType
 from probes.toolkit.columns import (
     latency,
     mean,

@@ -19,21 +19,20 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 from typing import NamedTuple
 
-from probes.attach import uprobe
-from probes.errors import ProbeError
+from probes.attach.background import Background
+from probes.attach.uprobe import Uprobe, Uretprobe
+from probes.errors import ProbeError, as_refusal, passing
 from probes.kernel import patience
 from probes.kernel.patience import TookTooLong
 from probes.kernel.procfs import pids, started
-from probes.kernel.threads import Task, close_all
 from probes.model import Opening, Reading
-from probes.point import Uprobe, Uretprobe
 from probes.toolkit.readers import Open
 
 REST = 20.0
-"""Durations of the last look at all processes before the next: 5 % of one CPU at the most."""
+"""How often the CPU time of a look at all processes passes before the next: 5 % of one CPU."""
 SECONDS = 2.0
 """The least time between two, and between looks at young processes only."""
 YOUNG = 20.0
@@ -43,28 +42,23 @@ AT_ONCE, SLOWLY = 0.5, 4.0
 """Seconds that a look may take in one go; and how many times as long it rests between beyond."""
 FIRST = 5.0
 """Seconds that are waited for the first look, so that what is there is counted from the start."""
-LEAVING = 1.0
-"""Seconds that are waited for a look that is under way, when it is let go of."""
 OF_PROCESS, OF_FILE = 1.0, 5.0
 """Seconds for one process's maps, and for attaching to one file."""
 MOST_BYTES = 1 << 26
 """Of one process's maps."""
 MOST_FILES, MOST_OF_USER = 256, 8
 """Files of one name that are followed at once; and those of a user other than root."""
-CLOSING, CLOSED = (8, 64), 60.0
-"""Files that are let go of at once, as the kernel waits for each probe: where it waits for one
-after the other, and where it does not (links). And seconds for all."""
 LIBC = r"libc\.so\.6|libc-2\.\d+\.so|ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1"
 
-Identity = tuple[bytes, bytes]
-"""Device and inode as /proc/PID/maps shows them."""
+MappedFile = tuple[bytes, bytes]
+"""Which file is mapped: device and inode, as /proc/PID/maps shows them."""
 
 
 class Loaded(NamedTuple):
     """A file of a name (the regular expression `pattern`) that a process of `uid` has mapped."""
 
     pattern: str
-    id: Identity
+    id: MappedFile
     path: str
     uid: int
 
@@ -114,10 +108,10 @@ def _line(pattern: str) -> re.Pattern[bytes]:
 
 def _mapped(
     pid: int, lines: Sequence[tuple[str, re.Pattern[bytes]]]
-) -> tuple[dict[tuple[str, Identity], str], int]:
+) -> tuple[dict[tuple[str, MappedFile], str], int]:
     """Files by where they are found below the process's folder. One that an upgrade deleted is
     there as long as it is mapped."""
-    found: dict[tuple[str, Identity], str] = {}
+    found: dict[tuple[str, MappedFile], str] = {}
     folder, until = Path("/proc", str(pid)), monotonic() + OF_PROCESS
     uid = folder.stat().st_uid
     with (folder / "maps").open("rb", buffering=0) as maps:
@@ -155,7 +149,7 @@ class Probed:
     returns: bool = False
 
 
-Key = tuple[str, Identity]
+Key = tuple[str, MappedFile]
 
 
 class Following:
@@ -167,51 +161,35 @@ class Following:
 
     def __init__(self, opening: Opening, wanted: Mapping[str, Sequence[Probed]]) -> None:
         self._opening, self._wanted = opening, wanted
-        self._lock = threading.Lock()
-        self._held: dict[Key, ExitStack] = {}
         self._users: dict[Key, int] = {}
-        self._let_go: list[ExitStack] = []
-        """What the thread that reads closes, since it asks what programs cost."""
+        """Whose each file is that is followed, or was refused, and still there."""
         self._stuck: set[Process] = set()
         self._seen: dict[Process, float] = {}
         """When each process was seen first."""
         self._late: set[int] = set()
         """Users whose files took too long."""
-        self._looking: Task | None = None
-        self._failed: Exception | None = None
-        self._left = threading.Event()
-        self._next = self._next_whole = 0.0
-        opening.stack.callback(self._leave)
+        self._next_whole = 0.0
+        self._background = Background[Key](self._look, opening.stack)
 
     def look(self, wait: float = 0.0) -> None:
-        """Looks for what is new and what no process has any more: at its pace, and beside.
+        """Look for what is new and what no process has any more: at its pace, and beside.
 
         wait: seconds for what there is to be attached. Raises what the last look ended with.
         """
-        if self._looking is None or not self._looking.alive:
-            if monotonic() < self._next:
-                return
-            # A new thread each time: it has the capabilities that this one has by now.
-            self._looking = Task(self._look)
-        self._looking.join(wait)
-        self._close()
-        failed, self._failed = self._failed, None
-        if failed is not None:
-            raise failed
+        self._background.keep_up(wait)
 
     def _look(self) -> None:
-        begin, pace = monotonic(), _Pace(self._left)
+        begin, cpu, pace = monotonic(), thread_time(), _Pace(self._background.left)
         whole = begin >= self._next_whole
         try:
             young = self._young(begin)
             self._walk(pace, None if whole else young)
-        except Exception as failed:
-            self._failed = failed
-        end = monotonic()
-        pause = max(SECONDS, REST * (end - begin - pace.rested))
-        if whole:
-            self._next_whole, pause = end + pause, SECONDS
-        self._next = end + pause
+        finally:
+            end = monotonic()
+            pause = max(SECONDS, REST * (thread_time() - cpu))
+            if whole:
+                self._next_whole, pause = end + pause, SECONDS
+            self._background.pause = pause
 
     def _young(self, now: float) -> list[Process]:
         self._seen = {who: self._seen.get(who, now) for who in _there()}
@@ -223,17 +201,16 @@ class Following:
         for one in loaded(tuple(self._wanted), self._stuck, processes):
             key = (one.pattern, one.id)
             there.add(key)
-            if key not in self._held and self._may(one):
+            if key not in self._users and self._may(one):
                 self._follow(key, one)
             pace.keep()
-            if self._left.is_set():
+            if self._background.left.is_set():
                 return
         if processes is not None:
             return
-        with self._lock:
-            for key in self._held.keys() - there:
-                self._let_go.append(self._held.pop(key))
-                del self._users[key]
+        for key in self._users.keys() - there:
+            self._background.let_go(key)
+            del self._users[key]
 
     def _may(self, one: Loaded) -> bool:
         uids = [uid for (pattern, _), uid in self._users.items() if pattern == one.pattern]
@@ -242,55 +219,30 @@ class Following:
         )
 
     def _follow(self, key: Key, one: Loaded) -> None:
-        """It is not tried again while it is there, however it ends."""
-        stack = ExitStack()
-        with self._lock:
-            self._held[key], self._users[key] = stack, one.uid
+        """It is not tried again while it is there, unless the host was short of something."""
+        self._users[key] = one.uid
         begin = monotonic()
-        self._attach(key, one.path, stack)
+        refused = self._attach(key, one.path)
         if monotonic() - begin > OF_FILE:
             self._late.add(one.uid)  # one of theirs is enough
+        elif refused is not None and passing(refused):
+            del self._users[key]
 
-    def _attach(self, key: Key, path: str, stack: ExitStack) -> None:
+    def _attach(self, key: Key, path: str) -> ProbeError | None:
+        """Return why not."""
         made, opening = ExitStack(), self._opening
         try:
             for p in self._wanted[key[0]]:
-                if self._left.is_set():
-                    break
+                if self._background.left.is_set():
+                    return None
                 point = (Uretprobe if p.returns else Uprobe)(path, p.symbol)
                 opening.attach(point, opening.functions[p.function], p.function, made)
-            else:
-                self._keep(key, stack, made)
-        except (ProbeError, OSError):
-            pass
+            self._background.hold(key, made)
+        except (ProbeError, OSError) as refused:
+            return as_refusal(refused, "attaching")
         finally:
-            self._give_back(made)
-
-    def _keep(self, key: Key, stack: ExitStack, made: ExitStack) -> None:
-        """It may come after it was given up, and even after it was let go of."""
-        with self._lock:
-            if self._held.get(key) is stack:
-                stack.push(made.pop_all())
-
-    def _give_back(self, made: ExitStack) -> None:
-        with self._lock:
-            self._let_go.append(made)
-        if self._left.is_set():
-            self._close()
-
-    def _close(self) -> None:
-        with self._lock:
-            closing, self._let_go = self._let_go, []
-        close_all([stack.close for stack in closing], CLOSING[uprobe.by_link()], CLOSED)
-
-    def _leave(self) -> None:
-        self._left.set()
-        if self._looking is not None:
-            self._looking.join(LEAVING)
-        with self._lock:
-            self._let_go += self._held.values()
-            self._held.clear()
-        self._close()
+            self._background.close_later(made)
+        return None
 
 
 class _Pace:
@@ -298,15 +250,12 @@ class _Pace:
 
     def __init__(self, end: threading.Event) -> None:
         self._end, self._since = end, monotonic()
-        self.rested = 0.0
 
     def keep(self) -> None:
         worked = monotonic() - self._since
         if worked > AT_ONCE:
-            begin = monotonic()
             self._end.wait(SLOWLY * worked)
             self._since = monotonic()
-            self.rested += self._since - begin
 
 
 def following(open: Open, wanted: Mapping[str, Sequence[Probed]]) -> Open:

@@ -14,9 +14,9 @@ import errno
 import platform
 from collections.abc import Callable
 
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.kernel import btf, syscall_table
 from probes.model import Program, Rung
-from probes.point import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.toolkit.readers import Open
 
 SLOTS = 513

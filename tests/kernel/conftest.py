@@ -15,7 +15,7 @@ import pytest
 from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
-from probes.kernel import bpf, tracefs
+from probes.kernel import rlimits, tracefs
 from probes.ladder.attachment import Modules
 from tests.support.guest.compiling import Asking
 
@@ -75,7 +75,7 @@ def _versions(record_testsuite_property: Callable[[str, object], None]) -> None:
 @pytest.fixture(scope="session")
 def of_hooks() -> Iterator[Compiler]:
     """One compiler for all tests, as in the program; it stays, since bcc takes long to load."""
-    bpf.raise_memlock()
+    rlimits.raise_memlock()
     bcc_compiler.IDLE_SECONDS = 60.0
     hooks = catalogue().values()
     if place := os.environ.get("EBPFTOP_COMPILE"):  # in a guest of the matrix

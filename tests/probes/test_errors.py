@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import inspect
+import os
+import socket
 
 import pytest
 
 from probes import errors
 from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported
+from probes.kernel.patience import TookTooLong
 
 
 def _classes() -> set[type[ProbeError]]:
@@ -50,3 +53,21 @@ def test_every_refusal_is_a_sentence_with_what_to_do(kind: type[ProbeError]) -> 
 )
 def test_a_code_is_the_errno_s_name_or_the_kind(error: ProbeError, code: str) -> None:
     assert error.code == code
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EIO, os.strerror(errno.EIO)), "Input/output error"),
+        (TookTooLong("it took longer than 5 s"), "it took longer than 5 s"),
+        (OSError(0, "the child has ended"), "the child has ended"),
+        (OSError(0, os.strerror(0)), "no reason was given"),
+        (OSError("two\nlines"), "two lines"),
+        (TimeoutError(), "no reason was given"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+    ],
+)
+def test_no_error_is_called_a_success(error: OSError, words: str) -> None:
+    assert errors.in_words(error) == words
+    if error.errno is not None:
+        assert errors.as_refusal(error, "reading").why == f"reading: {words}"

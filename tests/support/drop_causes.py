@@ -124,6 +124,8 @@ def _nft() -> bool:
     if not shutil.which("nft"):
         return False
     done = subprocess.run(("nft", "-f", "-"), input=_RULES, text=True, capture_output=True)
+    kernel = any(words in done.stderr for words in ("not supported", "Unable to initialize"))
+    assert done.returncode == 0 or kernel, done.stderr
     return done.returncode == 0
 
 

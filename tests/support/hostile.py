@@ -47,8 +47,8 @@ from probes.sources.replay import Replay
 from tests.support.recordings import HOST, demo_ticks, record
 from tui.output.document import document, report
 from tui.panes import inner_panes, panes
-from tui.screen.actions.rewind import past_view
 from tui.session.history import History
+from tui.session.past_view import past_view
 from tui.session.view import View
 
 MEMORY = 1 << 30

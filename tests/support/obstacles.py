@@ -13,30 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from probes.attach.cgroup import CgroupAttach, CgroupLink
+from probes.attach.clsact import Clsact
+from probes.attach.kprobe import Kprobe, Kretprobe
+from probes.attach.perf_event import Samples
+from probes.attach.sk_msg import SkMsgLink
+from probes.attach.socket_filter import PacketSocket
+from probes.attach.tcx import TcxLink
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.attach.trampoline import Fentry, Fexit, Lsm
+from probes.attach.uprobe import Uprobe, Uretprobe
+from probes.attach.xdp import XdpLink, XdpNetlink
 from probes.foreign import followers, tcx_neighbours
 from probes.hooks import catalogue
 from probes.model import Rung
-from probes.point import (
-    BtfTracepoint,
-    CgroupAttach,
-    CgroupLink,
-    Clsact,
-    Fentry,
-    Fexit,
-    Kprobe,
-    Kretprobe,
-    Lsm,
-    PacketSocket,
-    RawTracepoint,
-    Samples,
-    SkMsgLink,
-    TcxLink,
-    Tracepoint,
-    Uprobe,
-    Uretprobe,
-    XdpLink,
-    XdpNetlink,
-)
 
 
 class Others:

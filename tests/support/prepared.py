@@ -22,10 +22,11 @@ from tui.session.view import View
 SHARED = (Snapshot, Column, Hook, Rung, Sample, Status, Frame, Figure)
 SHARED += (FunctionType, MappingProxyType)
 """Frozen, or without anything that a screen changes."""
-VIEW = [f.name for f in fields(View) if f.init]
-CONTROL = ("events", "_known", "_rules", "_detached")
-COLLECTOR = ("_logs", "_trails", "_gathering", "_there", "_stood", "_hits", "_said")
-DEMO = ("_statuses", "_since", "_epochs", "_rules", "_script", "_now")
+VIEW = {f.name for f in fields(View) if f.init} - {"catalogue", "bits", "ascii", "about"}
+# What a screen is joined by is its own; whatever else it has, kept or added later, is state.
+CONTROL = {"_source", "_tell", "_now", "_tasks"}
+COLLECTOR = {"_source", "_changed", "figures", "view", "control", "tape", "_room", "keep"}
+DEMO = {"host", "interval", "_hooks", "_begin", "_pace", "_started"}
 
 
 class Prepared:
@@ -74,11 +75,11 @@ class Prepared:
 
 
 def _parts(app: Any) -> list[tuple[Any, Any]]:
-    collector, source = app.collector, app.source
+    collector, source = app.session.collector, app.session.source
     return [
-        (collector.view, [n for n in VIEW if n not in ("catalogue", "bits", "ascii", "about")]),
-        (collector.control, CONTROL),
-        (collector, COLLECTOR),
-        (collector.tape, [n for n in vars(collector.tape) if n != "hooks"]),
-        (source, DEMO),
+        (collector.view, VIEW),
+        (collector.control, vars(collector.control).keys() - CONTROL),
+        (collector, vars(collector).keys() - COLLECTOR),
+        (collector.tape, vars(collector.tape).keys() - {"hooks"}),
+        (source, vars(source).keys() - DEMO),
     ]

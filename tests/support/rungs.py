@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+import pytest
+
 from probes.hooks import catalogue
 from probes.ladder import features
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import Hook, HookId, Rung, State
+from probes.model import Hook, HookId, Rung, State, Status
 from tests.support.scenarios import Values
 
 
@@ -35,6 +37,45 @@ def pinned(modules: Modules, id: HookId, rung: str, index: int) -> Iterator[Atta
         status = attachment.climb(pinned=rung, asked=True)
         assert not any(refusal.log for refusal in status.refused), status
         yield attachment if status.state is State.ATTACHED else None
+    finally:
+        attachment.detach()
+
+
+def stood(
+    status: Status, record: Callable[[str, object], None] | None = None, *, passive: bool = True
+) -> None:
+    """Skip where the kernel refuses it; fail where the compiler, the verifier or our code did.
+
+    passive: whether to stand on a rung without programs will do. record: pytest's, of properties.
+    """
+    ours = [r for r in status.refused if r.log or r.error in ("LoadFailed", "Unexpected")]
+    assert not ours, [(r.rung, r.why, r.log[-2000:]) for r in ours]
+    if status.state is State.ATTACHED or (passive and status.state is State.PASSIVE):
+        return
+    said = "; ".join(f"{r.error}: {r.why}" for r in status.refused)
+    if record is not None:
+        record("refused", said)
+    pytest.skip(said or f"it is {status.state}")
+
+
+@contextmanager
+def standing(
+    modules: Modules,
+    hook: Hook | str,
+    target: str | None = None,
+    index: int = 0,
+    *,
+    rung: str | None = None,
+    passive: bool = True,
+) -> Iterator[Attachment]:
+    """A hook on one rung, or on the best; skips and fails as `stood` does. hook: or HOOK@TARGET."""
+    if isinstance(hook, str):
+        id = HookId.parse(hook)
+        hook, target = catalogue()[id.hook], target or id.target
+    attachment = Attachment(hook, modules, target, index)
+    try:
+        stood(attachment.climb(pinned=rung, asked=True), passive=passive)
+        yield attachment
     finally:
         attachment.detach()
 

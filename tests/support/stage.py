@@ -119,10 +119,12 @@ def stage(
     demo._script = demo._rules._script = Played(seed=0)
     app = Monitor(demo, cpu_seconds=lambda: 0.0, memory=lambda: 64 << 20, **options)
     if pane is not None:
-        app._pane = app._tab = next(p for p in app.panes if p.name == pane)
+        app.place.go(next(p for p in app.place.panes if p.name == pane))
     app.pace = pace  # type: ignore[attr-defined]
-    pace.reached = app.collector.note_rules  # hit rates are made of when rules were looked at
-    app.tend = lambda: None  # type: ignore[method-assign]  # it is tried where a test says so
+    # Hit rates are made of when rules were looked at.
+    pace.reached = app.session.collector.note_rules
+    # Tried where a test says so.
+    app.leases.tend = lambda: None  # type: ignore[method-assign]
     only_looks = not options.keys() - {"theme_name", "ascii", "mouse"}
     if getattr(source, "prepared", source is Demo) and only_looks:
         key = (source, until, ticks)
@@ -151,17 +153,18 @@ def _from_there(demo: Demo, begin: float) -> Any:
 async def settle(pilot: Pilot[Any]) -> None:
     """Wait until every worker has taken its steps and everything is painted."""
     app: Any = pilot.app
+    session = app.session
     while app.is_running and not all(
-        app.live.history.ticks.get(hook, 0) >= app.pace.steps for hook in app.source.catalogue
+        session.live.history.ticks.get(hook, 0) >= app.pace.steps
+        for hook in session.source.catalogue
     ):
         await asyncio.sleep(0.001)
     if "prepared_as" in vars(app):
         Prepared.keep(vars(app).pop("prepared_as"), app)
     for _ in range(2):
         await pilot.pause()
-        app.collector.note_statuses()
-        app.collector.note_rules()
-        app.paint()
+        session.note()
+        app.repaint()
     await pilot.pause()
 
 
@@ -190,7 +193,7 @@ async def step(pilot: Pilot[Any], steps: int = 1) -> None:
 
 def everything(app: Any) -> list[object]:
     """What the pane makes of the view that is looked at."""
-    pane, view = app._pane, app.view
+    pane, view = app.place.pane, app.session.view
     said: list[object] = []
     for record in pane.records(view):
         said.append((record.key, record.name, record.values, record.mark))

@@ -1,85 +1,194 @@
-"""The screen: what keys do, on what `renderer` shows and `collector` gathers."""
+"""The application: a session on a terminal, made of parts that do not inherit from each other.
+
+`place` is where the user is, `renderer` paints that, and groups of keys (`actions`) change it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any
 
 os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # both are read when textual is imported
 os.environ.setdefault("TEXTUAL_FPS", "20")
 
+from textual.app import ComposeResult
 from textual.events import CursorPosition, Event, Paste
 from textual.events import Key as KeyEvent
 
 from probes.model import HookId
 from probes.source import Source
 from tui.config.settings import Settings
-from tui.screen import keymap
-from tui.screen.actions.hosts import Hosts
-from tui.screen.help import help_lines
-from tui.table.fields import label
-from tui.table.filters import complete, reading
+from tui.config.theme import Theme
+from tui.screen.appearance import Appearance, first_look
+from tui.screen.groups import Groups
+from tui.screen.help import HelpMode
+from tui.screen.key import Key
+from tui.screen.keymap import Keymap
+from tui.screen.leases import Leases
+from tui.screen.menu import Choice, MenuMode
+from tui.screen.navigation import Navigation
+from tui.screen.parts import Parts
+from tui.screen.renderer import Renderer
+from tui.screen.settled import either, first_place, first_sorts
+from tui.screen.time_control import time_control
+from tui.screen.troubles import Troubles
+from tui.session import own_usage
+from tui.session.collector import Own
+from tui.session.control import Severity
+from tui.session.session import Session
+from tui.table.fields import Field, Record, label
 from tui.terminal import leaving
-from tui.terminal.app_base import until_left
+from tui.terminal.app_base import TerminalApp, until_left
+from tui.toolkit.pane import Pane
 from tui.widgets.live_table import LiveTable
-from tui.widgets.prompt import Question
+from tui.widgets.prompt import Prompt, sentence
+from tui.widgets.report import Report
 from tui.widgets.tabs import Tabs
 
-INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+TOAST = 8
+"""Seconds that a toast stays."""
+_WATCHED = 1.0
+"""Seconds between two looks at what came to stand or fell without a reading."""
 
 
-class Monitor(Hosts):
+class Monitor(TerminalApp):
     """The application. source: where samples come from; this closes it no more than it opens it.
 
     settled: what the person's settings say; what is passed beside them wins. cpu_seconds, memory:
     what ebpftop has used so far, and uses now. slow_link: fewer bytes: 256 colours, no graphs, at
-    most two updates a second.
+    most two updates a second. limit: the bound on memory, in bytes.
     """
 
     ENABLE_COMMAND_PALETTE = False
     TITLE = "ebpftop"
+    CSS = """
+    Screen { layout: vertical; overflow: hidden; background: $background; }
+    Screen > * { width: 100%; height: 1; }
+    LiveTable, Report { height: 1fr; display: none; }
+    ToastRack { height: auto; }
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        theme_name: str | None = None,
+        ascii: bool | None = None,
+        slow_link: bool | None = None,
+        mouse: bool | None = None,
+        settled: Settings | None = None,
+        cpu_seconds: Callable[[], float] = own_usage.cpu_seconds,
+        memory: Callable[[], int] = own_usage.memory,
+        limit: int | None = None,
+    ) -> None:
+        self.settled = settled = settled or Settings()
+        self.problems = list(settled.problems)
+        slow = either(slow_link, settled.slow_link, usual=False)
+        look = first_look(theme_name, settled, self.problems.append)
+        super().__init__(mouse=either(mouse, settled.mouse, usual=not slow))
+        self.appearance = Appearance(look, self, slow=slow)
+        self.keymap = Keymap(settled.keys)
+        self.problems += self.keymap.problems
+        self.place = first_place(source.catalogue, settled, self.problems.append)
+        every = self.place.every
+        self.fields: Mapping[str, Sequence[Field]] = {
+            p.name: p.fields(source.catalogue) for p in every
+        }
+        figures = [f for p in every for f in (*p.figures, *p.kept)]
+        self.session = Session(source, figures, self._was_read, self.toast, limit=limit)
+        self.session.use_bits(settled.units == "bits")
+        self.session.use_ascii(either(ascii, settled.ascii, usual=False))
+        sorts = first_sorts(every, self.fields, settled, self.problems.append)
+        self.parts = Parts(every, self.fields, sorts, ascii=self.session.live.ascii)
+        self._troubles = Troubles(self.session, self.place.panes)
+        self.leases = Leases(
+            self.session, self.place,
+            start=self.start, carry_out=self.carry_out, changed=self.control_changed,
+        )  # fmt: skip
+        self.menu, self.help, self.time = MenuMode(self), HelpMode(self), time_control(self)
+        self.groups = Groups(self)
+        self.renderer = Renderer(
+            self, self.session, self.place, self.parts, self.appearance, self._troubles,
+            self.keymap, self.groups, Own(cpu_seconds, memory),
+            advise=lambda text: self.toast(text, "warning"),
+        )  # fmt: skip
+        self.navigation = Navigation(
+            self.session, self.place, self.leases, self.renderer, self.fields
+        )
+        self.bind_keys(self.keymap.bindings())
+        self.before_exit(self.session.stop_recording)
+
+    def compose(self) -> ComposeResult:
+        yield from self.parts
+
+    # From beginning to end
 
     async def on_mount(self) -> None:
-        self._wear()
-        self._lay_out()
+        self.appearance.wear(self.appearance.look)
+        self.lay_out()
         for problem in self.problems:
-            self._tell(problem, "warning")
-            self.collector.control.note(problem, "warn")
-        self.start(self._run())
+            self.toast(problem, "warning")
+            self.session.collector.control.note(problem, "warn")
+        self.start(self._begin())
 
-    async def _run(self) -> None:
-        await self.start_hosts()
-        self.start(self._watch_statuses())
+    async def _begin(self) -> None:
+        for source in self.session.sources:
+            await source.start()
+        self.start(self._watch())
         self._follow_new()
-        self.start(self.watch_hosts())
+        self.groups.begin()
         self.start(self._attach_settled())
-        self.begin_playing()
-        self.paint_soon()
+        self.time.begin()
+        self.repaint_soon()
 
     async def _attach_settled(self) -> None:
-        for hook in self.settled.hooks if self.attaches else ():
-            await self.collector.control.attach(HookId(hook), quiet=True)
+        for hook in self.settled.hooks if self.session.attaches else ():
+            await self.session.collector.control.attach(HookId(hook), quiet=True)
+
+    async def _watch(self) -> None:
+        """Take note of what comes to stand or falls between two ticks."""
+        while True:
+            await asyncio.sleep(_WATCHED)
+            self._follow_new()
+            if self.session.note():
+                self.repaint_soon()
+            self.leases.tend()
+
+    def _follow_new(self) -> None:
+        """Start a worker for each hook; a person may have asked for one of their own meanwhile."""
+        for collector, hook in self.session.unfollowed():
+            self.start(collector.follow(hook))
+
+    def _was_read(self, hook: str) -> None:
+        self._troubles.hook_was_read(hook)
+        self.repaint_soon()
+
+    # What widgets tell
 
     def on_resize(self) -> None:
-        self.call_later(self._lay_out)  # when Textual has taken note of the size
+        self.call_later(self.lay_out)  # when Textual has taken note of the size
 
     def on_live_table_selected(self) -> None:
         if leaving.begun():
             return
-        self.chosen_anew()
-        if self._mode == "pane":
+        self.groups.selection_changed()
+        if self.place.mode == "pane":
             with self.drawing():
-                self.selected()
-        elif self._mode == "menu":
-            self.look_at_choice()
+                self.row_selected()
+        elif self.place.mode == "menu":
+            self.menu.look_at_choice()
 
     def on_live_table_opened(self) -> None:
-        self.action_open()
+        self.do("open")
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
-        self.action_pane(message.place)
+        if self.place.mode == "menu":
+            self.menu.take(message.place)
+        else:
+            self.go_to(self.place.panes[message.place - 1])
 
     # Keys: each is taken before the next one, so that what it asks gets what is typed after it
 
@@ -97,200 +206,112 @@ class Monitor(Hosts):
     async def _take(self, event: Event) -> None:
         if isinstance(event, Paste):
             self.prompt.paste(event.text)
-        elif isinstance(event, KeyEvent) and not await self._check_bindings(event.key, True):
-            self.key_pressed(event.key, event.time)
+        elif isinstance(event, KeyEvent) and not await self.run_binding(event.key, anywhere=True):
+            self.groups.key_pressed(event.key, event.time)
             if self.prompt.question is not None:
                 await self.prompt.take(event)
             else:
-                await self._check_bindings(event.key)
+                await self.run_binding(event.key)
 
-    # What keys do
+    def does(self, id: str, /) -> bool:
+        return self.offered(self.groups.key(id))
 
-    def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
-        """A key that can do nothing here is not there."""
-        modes = keymap.MODES.get(action)
-        if modes is None:
+    def offered(self, key: Key) -> bool:
+        """Return whether a key does something here."""
+        if key.modes is None:
             return True
-        if self.screen_stack and self.prompt.question is not None:
+        if self.prompt.question is not None or self.place.mode not in key.modes:
             return False
-        if action in ("attach", "detach") and self._pane.hook_of is None:
-            return action == "detach" and self._pane.name == "rules" and self._mode in modes
-        if action == "host" and len(self.stations) == 1:
-            return False
-        return self._mode in modes and self.rules_offer(action)
+        return self.groups.offer(key)
 
-    def action_quit_now(self) -> None:
-        self.leave(0)
+    def do(self, id: str, /) -> None:
+        """Do what a key does, at once."""
+        self.groups.do(id)
 
-    def action_quit_asking(self) -> None:
-        """Rules that stand end with us: asked once; the same key again leaves at once."""
-        stand = self._rules_that_stand()
-        if not stand:
-            self.leave(0)
-            return
-        keys = next((k.keys.split(",") for k in self.keymap.table if k.id == "quit"), [])
-        again = dict.fromkeys(keys, "yes")
-        choices = {"y": "yes", "Y": "yes", "n": "no", "N": "no", "enter": "no", **again}
-        what = "A drop rule stands and ends" if stand == 1 else f"{stand} drop rules stand and end"
-        self.prompt.ask(
-            Question(
-                f"{what} with this ebpftop. Leave?  (y, or the same key: yes, N: no)",
-                lambda answer: self.leave(0) if answer == "yes" else None,
-                choices=choices,
-                at_once=keys,
-            )
-        )
+    def commands(self) -> Iterator[Choice]:
+        return self.groups.commands()
 
-    def _rules_that_stand(self) -> int:
-        if self.player is not None:
-            return 0  # those of a recording
-        return sum(e.rung is not None for s in self.stations for e in s.source.rules())
-
-    def action_redraw(self) -> None:
-        self.redraw()
-
-    def action_suspend(self) -> None:
-        self.action_suspend_process()
-
-    def action_go_back(self) -> None:
-        """Close what is open, else unzoom, else clear the filter."""
-        if self._mode == "menu":
-            self.leave_menu()
-        elif self._mode == "help" and self._help_search:
-            self._search_help("")
-        elif self._mode != "pane":
-            self._give_back("detail")
-            self._opened = None
-            self._show("pane")
-        elif self._zoomed:
-            self.action_zoom()
-        elif self._filter_text.get(self._pane.name):
-            self._set_filter("")
-        elif self._pane.inner:
-            self.leave_inner()
-        elif self._came is not None:
-            self._go_to(self._came)
-        elif self.frozen:
-            self.back_to_live()
-
-    def action_help(self) -> None:
-        if self._mode == "help":
-            self.action_go_back()
-            return
-        self._give_back("detail")
-        actions = ((k, k.action.partition("(")[0]) for k in self.keymap.table)
-        here = [k for k, name in actions if self.check_action(name, ())]
-        self._help_keys = [k for k in here if k.id not in self._beyond]
-        self._show("help")
-        self._search_help("")
-
-    def _search_help(self, text: str) -> None:
-        self._help_search, pane = text, self._pane
-        catalogue = self.source.catalogue
-        lines = help_lines(pane, self.fields[pane.name], self._help_keys, catalogue, text)
-        title = f"Help: {text}" if text else f"Help  {self.keymap.shown('filter')}: search"
-        self.report.show(label(title), lines, anew=True)
-
-    _help_keys: list[keymap.Key]
-    _help_search = ""
+    # What actions may touch: `Context`
 
     @property
-    def _beyond(self) -> frozenset[str]:
-        """Keys of panes that are not there."""
-        return frozenset(f"pane.{n}" for n in range(len(self.panes) + 1, 10))
+    def look(self) -> Theme:
+        return self.appearance.look
 
-    def action_zoom(self) -> None:
-        self._zoomed = not self._zoomed
-        self._lay_out()
+    @property
+    def prompt(self) -> Prompt:
+        return self.parts.prompt
 
-    def action_move(self, rows: int) -> None:
-        self._moved(lambda: self._mover.move(rows))
+    @property
+    def report(self) -> Report:
+        return self.parts.report
 
-    def action_page(self, pages: int) -> None:
-        self._moved(lambda: self._mover.page(pages))
+    @property
+    def table(self) -> LiveTable:
+        return self.renderer.table
 
-    def action_top(self) -> None:
-        mover = self._mover
-        self._moved(mover.follow if isinstance(mover, LiveTable) else lambda: mover.move(-(10**6)))
+    @property
+    def tables(self) -> Sequence[LiveTable]:
+        return self.parts.tables
 
-    def action_bottom(self) -> None:
-        self._moved(lambda: self._mover.move(10**6))
+    @property
+    def mover(self) -> LiveTable | Report:
+        return self.renderer.mover
 
-    def _moved(self, move: Callable[[], None]) -> None:
-        """The answer to a key is not put off until Textual draws."""
-        with self.drawing():
-            move()
-            if self._mode == "pane":
-                self.selected()
+    @property
+    def record(self) -> Record | None:
+        return self.place.opened if self.place.mode == "detail" else self.table.record
 
-    def action_open(self) -> None:
-        if self._mode == "menu":
-            self.take_choice()
-            return
-        record = self.table.record
-        if record is None:
-            return
-        if self._pane.leads is not None:
-            self.follow_lead(self._pane.leads(record))
-            return
-        self._opened = record
-        if self._pane.while_open is not None:
-            self._borrow("detail", self._pane.while_open(record))
-        self._show("detail")
-        self._paint_detail(anew=True)
+    def table_of(self, pane: Pane) -> LiveTable:
+        return self.parts.table_of(pane)
 
-    def action_filter(self) -> None:
-        if self._mode == "help":
-            self._ask_help()
-            return
-        fields = self.fields[self._pane.name]
-        self.prompt.ask(
-            Question(
-                "Filter:",
-                self._filtered,
-                typed=self._set_filter,
-                answer=self._filter_text.get(self._pane.name, ""),
-                past=tuple(self._past_filters),
-                note=lambda text: reading(text, fields),
-                complete=lambda text: complete(text, fields),
-            )
-        )
+    def repaint(self) -> None:
+        self.renderer.paint()
 
-    def _ask_help(self) -> None:
-        done = lambda text: self._search_help(text or "")  # noqa: E731 # it is no more than that
-        self.prompt.ask(
-            Question("Search the help:", done, typed=self._search_help, answer=self._help_search)
-        )
+    def repaint_soon(self) -> None:
+        self.renderer.paint_soon()
 
-    def _filtered(self, text: str | None) -> None:
-        if text:
-            others = (t for t in self._past_filters if t != text)
-            self._past_filters = [*others, text][-50:]
-        self._set_filter(text or "")
+    def lay_out(self) -> None:
+        self.renderer.lay_out()
 
-    def action_sort(self, step: int) -> None:
-        self.table.sort_next(step)
+    def row_selected(self) -> None:
+        self.renderer.paint_row()
 
-    def action_reverse(self) -> None:
-        self.table.sort_by(self.table.sort)
+    def go_to(self, pane: Pane, about: str = "") -> None:
+        self.navigation.go_to(pane, about)
 
-    def action_units(self) -> None:
-        self.live.bits = not self.live.bits
-        self.paint()
+    def toast(self, text: str, severity: Severity) -> None:
+        self.notify(label(text), severity=severity, markup=False, timeout=TOAST)
 
-    def action_interval(self, step: int) -> None:
-        if self.speed(step):
-            return
-        now = self.source.interval
-        steps = [i for i in INTERVALS if (i > now if step > 0 else i < now)]
-        if steps:
-            self.source.interval = steps[0] if step > 0 else steps[-1]
-            self.paint()
+    def carry_out(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do what was asked for; say what it fails with: it may be of what somebody typed."""
+
+        async def done() -> None:
+            try:
+                await work
+            except Exception as error:
+                self.toast(sentence(error), "error")
+            self.control_changed()
+
+        self.start(done())
+
+    def control_changed(self) -> None:
+        self.session.note()
+        self.forget_troubles()
+        self.repaint()
+
+    def control_changes_soon(self) -> None:
+        self.call_later(self.control_changed)
+
+    def forget_troubles(self) -> None:
+        self._troubles.forget()
 
 
 def _collect_seldom() -> None:
-    """Each tick makes thousands of tuples that go by themselves: to look for cycles among them
-    after every 700, and in the end among all modules, would be a tenth of what a tick costs."""
+    """Look for cycles seldom: each tick makes thousands of tuples that go by themselves.
+
+    To look among them after every 700, and in the end among all modules, would be a tenth of what
+    a tick costs.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
@@ -307,7 +328,7 @@ def run(
     settled: Settings | None = None,
     memory: int | None = None,
 ) -> int:
-    """Show the source until somebody leaves; then close it. Returns the exit status.
+    """Show the source until somebody leaves; then close it. Return the exit status.
 
     others: further hosts. connect: awaited before anything is drawn: it may ask on the terminal.
     memory: the bound in bytes, of which the last minutes get a part.
@@ -319,7 +340,7 @@ def run(
         source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,
         settled=settled or Settings(), limit=memory,
     )  # fmt: skip
-    app.join(others)
+    app.session.join(others)
     _collect_seldom()
 
     async def shown() -> int:
@@ -327,8 +348,8 @@ def run(
             if connect is not None:
                 await connect()
         except BaseException:
-            await asyncio.gather(*(source.close() for source in app.sources))
+            await asyncio.gather(*(source.close() for source in app.session.sources))
             raise
-        return await until_left(app, mouse=app.mouse)
+        return await until_left(app, app.session.sources)
 
     return asyncio.run(shown())

@@ -5,13 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from probes.model import Hook
-from tui.screen.keymap import Key
+from tui.screen.context import Context
+from tui.screen.key import Key
 from tui.table.fields import Field, label
 from tui.table.lines import BLANK, Line, line
 from tui.toolkit.pane import EVERY, Pane
+from tui.widgets.prompt import Question
 
 Section = tuple[str, list[tuple[Line, str]]]
 """A heading and what stands below it: lines, each with other words that it is found by."""
+
+
+class HelpMode:
+    """The mode "help". search: the words that it is narrowed by."""
+
+    def __init__(self, screen: Context) -> None:
+        self._screen = screen
+        self._keys: Sequence[Key] = ()
+        self.search = ""
+
+    def open(self) -> None:
+        """Show the keys that do something where we are."""
+        screen = self._screen
+        beyond = {f"pane.{n}" for n in range(len(screen.place.panes) + 1, 10)}
+        self._keys = [k for k in screen.keymap.table if screen.offered(k) and k.id not in beyond]
+        screen.navigation.show_help()
+        self.show("")
+
+    def show(self, search: str) -> None:
+        self.search, screen, pane = search, self._screen, self._screen.place.pane
+        catalogue = screen.session.source.catalogue
+        lines = help_lines(pane, screen.fields[pane.name], self._keys, catalogue, search)
+        title = f"Help: {search}" if search else f"Help  {screen.keymap.shown('filter')}: search"
+        screen.report.show(label(title), lines, anew=True)
+
+    def ask(self) -> None:
+        """Ask what to search for."""
+        done = lambda text: self.show(text or "")  # noqa: E731 # it is no more than that
+        self._screen.prompt.ask(
+            Question("Search the help:", done, typed=self.show, answer=self.search)
+        )
 
 
 def help_lines(
@@ -21,7 +54,7 @@ def help_lines(
     catalogue: Mapping[str, Hook],
     search: str = "",
 ) -> list[Line]:
-    """Keys that do something here, what the columns mean, where the numbers are from.
+    """Return keys that do something here, what columns mean, where the numbers are from.
 
     search: words; only lines that have them all, with their headings.
     """

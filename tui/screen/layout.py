@@ -24,7 +24,7 @@ class Heights(NamedTuple):
 
 
 def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
-    """A table keeps at least ten lines before anything else gets one."""
+    """Share out the lines: a table keeps at least ten before anything else gets one."""
     free = height - _FIXED - 10
     if zoomed or free < _LEAST_GRAPH:
         return Heights(0, 0)
@@ -40,7 +40,7 @@ def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
 
 
 def graph_block(pane: Pane, view: View, record: Record, width: int, height: int) -> list[Line]:
-    """As many of the pane's figures as there is space for, two abreast on a wide screen."""
+    """Return as many of the pane's figures as fit, two abreast on a wide screen."""
     abreast = 2 if width >= _WIDE and len(pane.figures) > 1 else 1
     rows = max(min(height // _LEAST_GRAPH, -(-len(pane.figures) // abreast)), 1)
     worst_first = sorted(pane.figures, key=lambda f: not (f.wrong and record.mark))

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
-from rich.color import ColorSystem
-from textual.app import ComposeResult
-from textual.binding import BindingsMap
-
-from probes.model import HookId
-from probes.source import Source
-from probes.units import Unit
-from tui.config import theme
-from tui.config.look import textual_theme
-from tui.config.presets import sorting
-from tui.config.settings import Settings
-from tui.panes import inner_panes, panes
-from tui.screen import keymap
+from tui.screen.appearance import Appearance
+from tui.screen.groups import Groups
+from tui.screen.keymap import Keymap
 from tui.screen.layout import Heights, graph_block, heights
-from tui.session import own_usage
-from tui.session.collector import Collector, Own
+from tui.screen.parts import Parts
+from tui.screen.place import Place
+from tui.screen.troubles import Troubles
+from tui.session.collector import Own
 from tui.session.drop_rules import banner
-from tui.table.fields import Field, Record, label
+from tui.session.session import Session
+from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, width_of, wrap
-from tui.terminal.app_base import Running
-from tui.toolkit.pane import EVERY, Pane, Trouble
-from tui.widgets.block import Block
+from tui.terminal.app_base import TerminalApp
 from tui.widgets.live_table import LiveTable
-from tui.widgets.prompt import Prompt
 from tui.widgets.report import Report
-from tui.widgets.status_line import Standing, StatusLine
-from tui.widgets.tabs import Tab, Tabs
+from tui.widgets.status_line import Standing
+from tui.widgets.tabs import Tab
 
 SOON, SLOWLY = 0.04, 0.5
 """Seconds in which what several hooks bring is painted once; on a slow link."""
@@ -41,417 +30,251 @@ LEAST = (30, 7)
 LATE = 1.0
 """Seconds that a terminal may take for what it is given before a slow link is advised."""
 ADVICE = "this terminal is slow to take what it is given: `:` slow link (or --slow-link) sends less"
-MENU_FIELDS = (Field("place", "#", Unit.NUMBER, 3),)
-"""Each menu brings its own."""
 
 
-class Painting(Running):
-    """The screen without its keys. What is looked at: a pane, in a mode ("pane", "menu",
-    "detail" of the record that was opened, "help"), on the live view or a frozen one. An inner
-    pane lies over that of its tab.
-    """
+class Renderer:
+    """Paints a place of a session. groups: the keys, and what else they add to the screen.
 
-    CSS = """
-    Screen { layout: vertical; overflow: hidden; background: $background; }
-    Screen > * { width: 100%; height: 1; }
-    LiveTable, Report { height: 1fr; display: none; }
-    ToastRack { height: auto; }
+    own: what this process uses. advise: says something to the user.
     """
 
     def __init__(
         self,
-        source: Source,
-        *,
-        theme_name: str | None = None,
-        ascii: bool | None = None,
-        slow_link: bool | None = None,
-        mouse: bool | None = None,
-        settled: Settings | None = None,
-        cpu_seconds: Callable[[], float] = own_usage.cpu_seconds,
-        memory: Callable[[], int] = own_usage.memory,
-        limit: int | None = None,
+        app: TerminalApp,
+        session: Session,
+        place: Place,
+        parts: Parts,
+        appearance: Appearance,
+        troubles: Troubles,
+        keymap: Keymap,
+        groups: Groups,
+        own: Own,
+        advise: Callable[[str], None],
     ) -> None:
-        self.settled = settled = settled or Settings()
-        self.problems = list(settled.problems)
-        self.look = self._first_look(theme_name)
-        super().__init__(source)
-        self.keymap = keymap.Keymap(settled.keys)
-        self._bindings = BindingsMap(self.keymap.bindings())
-        self.problems += self.keymap.problems
-        self.panes = self._chosen(panes(source.catalogue))
-        self.inner = inner_panes(source.catalogue)
-        every = (*self.panes, *self.inner.values())
-        self.fields = {p.name: p.fields(source.catalogue) for p in every}
-        figures = [f for p in every for f in (*p.figures, *p.kept)]
-        self._limit = limit
-        self.collector = Collector(source, figures, self._changed, self._tell, limit=limit)
-        self.live = self.view = self.collector.view
-        self.live.bits = settled.units == "bits"
-        self.live.ascii = _either(ascii, settled.ascii, usual=False)
-        self._slow = _either(slow_link, settled.slow_link, usual=False)
-        self.mouse = _either(mouse, settled.mouse, usual=not self._slow)
-        self._colours = self.console._color_system
-        self._fewer_colours()
-        self._own = Own(cpu_seconds, memory)
-        self._first = self._named(settled.pane, "pane") or self.panes[0]
-        self._pane = self._tab = self._first
-        self._mode = "pane"
-        self._opened: Record | None = None
-        self._borrowed: dict[str, HookId] = {}
-        self._followed: set[str] = set()
-        self._zoomed = False
-        self._due = False
-        self._about = ""
-        self._advised = False
-        self._troubles: dict[str, Trouble | None] = {}
-        self._troubled = self.view
-        self._filter_text: dict[str, str] = {}
-        self._past_filters: list[str] = []
-
-    # What the settings say; what of it is not there is a problem to be told
-
-    def _first_look(self, name: str | None) -> theme.Theme:
-        if name is None and self.settled.theme is not None:
-            try:
-                return theme.load(self.settled.theme)
-            except theme.ThemeError as wrong:
-                self.problems.append(f"settings: {wrong}")
-        return theme.load(name or theme.default_name())
-
-    def _chosen(self, there: tuple[Pane, ...]) -> tuple[Pane, ...]:
-        self.panes = there
-        chosen = [p for name in self.settled.panes if (p := self._named(name, "panes"))]
-        return tuple(dict.fromkeys(chosen)) or there
-
-    def _named(self, name: str | None, setting: str) -> Pane | None:
-        found = next((p for p in self.panes if p.name == name), None)
-        if name is not None and found is None:
-            there = ", ".join(p.name for p in self.panes)
-            self.problems.append(f"settings: {setting}: no pane {name!r}; there are {there}")
-        return found
-
-    def _sorted(self, pane: Pane) -> tuple[str, bool]:
-        """How its table is sorted at first."""
-        name, reverse = sorting(self.settled.sort.get(pane.name, ""))
-        if any(f.name == name for f in self.fields[pane.name]):
-            return name, reverse
-        if name:
-            self.problems.append(f"settings: sort.{pane.name}: it has no column {name!r}")
-        return pane.sort, pane.reverse
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        yield Tabs(id="tabs")
-        yield Block(id="rules")
-        yield Block(id="trouble")
-        for pane in (*self.panes, *self.inner.values()):
-            sort, reverse = self._sorted(pane)
-            table = LiveTable(self.fields[pane.name], sort, reverse=reverse, id=_id(pane))
-            table.ascii, table.empty = self.live.ascii, pane.empty
-            yield table
-        yield LiveTable(MENU_FIELDS, "place", reverse=False, id="menu")
-        yield Report(id="report")
-        yield Block(id="graph")
-        yield Block(id="below")
-        yield Prompt(id="prompt")
-
-    # When to paint
-
-    def _changed(self, hook: str) -> None:
-        """A hook was read."""
-        for pane in self.panes if not self.frozen else ():
-            if hook in pane.hooks or EVERY in pane.hooks:
-                self._troubles.pop(pane.name, None)
-        self.paint_soon()
-
-    def paint_soon(self) -> None:
-        if not self._due:
-            self._due = True
-            self.start(self._paint_later())
-
-    async def _paint_later(self) -> None:
-        waited = 0.0
-        while True:
-            await asyncio.sleep(SLOWLY if self._slow else SOON)
-            if not self.behind:  # else: better the next state whole than this one late
-                break
-            waited += SOON
-        self._due = False
-        if waited > LATE and not self._slow and not self._advised:
-            self._advised = True
-            self._tell(ADVICE, "warning")
-        self.collector.note_statuses()
-        self.collector.note_rules()
-        self.paint()
-
-    async def _watch_statuses(self) -> None:
-        """What comes to stand or falls between two ticks."""
-        while True:
-            await asyncio.sleep(1)
-            self._follow_new()
-            if self.collector.note_statuses() | self.collector.note_rules():
-                self.paint_soon()
-            self.tend()
-
-    def tend(self) -> None:
-        """Attach what the pane wants just now."""
-
-    def _follow_new(self) -> None:
-        """A worker for each hook; a person may have asked for one of their own meanwhile."""
-        for hook in self.source.catalogue:
-            if hook not in self._followed:
-                self._followed.add(hook)
-                self.start(self.collector.follow(hook))
+        self._app, self._session, self._place, self._parts = app, session, place, parts
+        self._appearance, self._troubles, self._keymap = appearance, troubles, keymap
+        self._groups, self._own, self._advise = groups, own, advise
+        self._due = self._advised = False
 
     # What is there
 
     @property
-    def frozen(self) -> bool:
-        return self.view is not self.live
-
-    @property
     def table(self) -> LiveTable:
         """The table of the pane that is looked at, or the menu above it."""
-        name = "menu" if self._mode == "menu" else _id(self._pane)
-        return self.screen_stack[0].query_one(f"#{name}", LiveTable)
-
-    def _table_of(self, pane: Pane) -> LiveTable:
-        return self.screen_stack[0].query_one(f"#{_id(pane)}", LiveTable)
+        if self._place.mode == "menu":
+            return self._parts.menu
+        return self._parts.table_of(self._place.pane)
 
     @property
-    def _mover(self) -> LiveTable | Report:
-        if self._mode in ("detail", "help"):
-            return self.report
-        return self.table
+    def mover(self) -> LiveTable | Report:
+        """What the arrows move."""
+        return self._parts.report if self._place.mode in ("detail", "help") else self.table
 
-    @property
-    def prompt(self) -> Prompt:
-        return self.screen_stack[0].query_one("#prompt", Prompt)
+    def _lines_above(self) -> list[Line]:
+        """Return whose numbers these are, and of what moment, where the groups have such lines."""
+        hosts = [line for group in self._groups for line in group.host_lines()]
+        return hosts + [line for group in self._groups for line in group.time_lines()]
 
-    @property
-    def report(self) -> Report:
-        return self.screen_stack[0].query_one("#report", Report)
+    # When to paint
 
-    def _block(self, name: str) -> Block:
-        return self.screen_stack[0].query_one(f"#{name}", Block)
+    def paint_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self._app.start(self._paint_later())
+
+    async def _paint_later(self) -> None:
+        waited = 0.0
+        while True:
+            await asyncio.sleep(SLOWLY if self._appearance.slow else SOON)
+            if not self._app.behind:  # else: better the next state whole than this one late
+                break
+            waited += SOON
+        self._due = False
+        if waited > LATE and not self._appearance.slow and not self._advised:
+            self._advised = True
+            self._advise(ADVICE)
+        self._session.note()
+        self.paint()
 
     # Painting
 
     def paint(self) -> None:
         """Bring everything that is visible up to date; only changed cells are drawn."""
-        if not self.is_running or not self.screen_stack:
+        if not self._app.is_running or not self._app.screen_stack:
             return
-        with self.drawing():
+        with self._app.drawing():
             self._paint_all()
 
     def _paint_all(self) -> None:
-        view = self.view
-        view.bits, view.about = self.live.bits, self._about
-        if self._mode == "pane":
-            table = self.table
-            table.bits = view.bits
-            table.show(self._pane.records(view))
+        session, place, table = self._session, self._place, self.table
+        session.be_about(place.about)
+        if place.mode == "pane":
+            table.use_bits(session.view.bits)
+            table.show(place.pane.records(session.view))
             self._paint_below()
-        elif self._mode == "detail":
-            self._paint_detail()
+        elif place.mode == "detail":
+            self.paint_detail()
         else:
-            self._mover.repaint()  # in a menu or the help the theme may change
-        self.screen_stack[0].query_one("#status", StatusLine).show(self._standing())
+            self.mover.repaint()  # in a menu or the help the theme may change
+        self._parts.status.show(self._standing())
         self._paint_rules()
         self._paint_trouble()
         self._paint_tabs()
-        self.prompt.show(self._keys())
+        self._parts.prompt.show(self._footer())
+
+    def paint_row(self) -> None:
+        """Paint what stands beside the table: another row is selected, or it has other values."""
+        self._paint_below()
+        self._paint_tabs()
 
     def _paint_below(self) -> None:
-        view, pane, record = self.view, self._pane, self.table.record
-        graph, below = self._block("graph"), self._block("below")
+        view, pane, record = self._session.view, self._place.pane, self.table.record
+        graph, below = self._parts.graph, self._parts.below
+        width = self._app.size.width
         if graph.display:
             height = self._heights().graph
-            width = self.size.width
             if pane.draw is not None:
                 graph.show(pane.draw(view, width, height))
             else:
                 graph.show(graph_block(pane, view, record, width, height) if record else ())
         if below.display and pane.below:
             title = line((f" {pane.below_title}", "header"))
-            below.show([title, *pane.below(view, self.size.width, below.size.height - 1)])
+            below.show([title, *pane.below(view, width, below.size.height - 1)])
 
-    def _paint_detail(self, *, anew: bool = False) -> None:
-        view, pane, opened = self.view, self._pane, self._opened
+    def paint_detail(self, *, anew: bool = False) -> None:
+        """Paint the opened record as it is now. anew: from its first line."""
+        view, place, opened = self._session.view, self._place, self._place.opened
         if opened is None:
             return
-        found = next((r for r in pane.records(view) if r.key == opened.key), None)
-        self._opened = found or opened
-        about = f" of {self._about}" if self._about else ""
-        width = max(self.size.width, LEAST[0])
-        title = f"{pane.title}{about}: {opened.name}{'' if found else ' (gone)'}"
-        self.report.show(label(title), pane.detail(view, self._opened, width), anew=anew)
+        found = next((r for r in place.pane.records(view) if r.key == opened.key), None)
+        opened = found or opened
+        place.open(opened)
+        about = f" of {place.about}" if place.about else ""
+        width = max(self._app.size.width, LEAST[0])
+        title = f"{place.pane.title}{about}: {opened.name}{'' if found else ' (gone)'}"
+        self._parts.report.show(label(title), place.pane.detail(view, opened, width), anew=anew)
 
     def _paint_rules(self) -> None:
-        """On every pane, and also where the screen stands still: their time runs."""
-        block = self._block("rules")
-        most = max(self.size.height // 12, 1)
-        lines = banner(self.live.dropping, self.size.width, most)
+        """Paint them on every pane, and also where the screen stands still: their time runs."""
+        block, (width, height) = self._parts.rules, self._app.size
+        lines = banner(self._session.live.dropping, width, max(height // 12, 1))
         if block.display != bool(lines) or (lines and len(lines) != block.size.height):
             block.display, block.styles.height = bool(lines), len(lines)
         block.show(lines)
 
     def _paint_trouble(self) -> None:
-        block = self._block("trouble")
+        block, size = self._parts.trouble, self._app.size
         if self._tiny:
-            text = "{}x{} is too small: {}x{} at least".format(*self.size, *LEAST)
-            block.show([line((row, "bad")) for row in wrap(text, max(self.size.width, 1))])
+            text = "{}x{} is too small: {}x{} at least".format(*size, *LEAST)
+            block.show([line((row, "bad")) for row in wrap(text, max(size.width, 1))])
             return
-        lines = [*self.time_lines(), self._verdict()]
+        lines = [*self._lines_above(), self._verdict()]
         if block.styles.height is None or block.styles.height.value != len(lines):
             block.styles.height = len(lines)
         block.show(lines)
 
-    def time_lines(self) -> list[Line]:
-        """Where in time this is, while the screen stands still."""
-        return []
-
     def _verdict(self) -> Line:
-        """The worst that is wrong here, or that nothing is."""
-        trouble = self._trouble(self._pane)
+        """Return the worst that is wrong here, or that nothing is."""
+        worse = (group.verdict() for group in self._groups)
+        return next((line for line in worse if line is not None), None) or self._verdict_of_pane()
+
+    def _verdict_of_pane(self) -> Line:
+        pane, session = self._place.pane, self._session
+        trouble = self._troubles.of(pane)
         if trouble is not None:
-            return line((fit(f" ! {trouble.text}", self.size.width).rstrip(), trouble.role))
-        if self.source.host.privilege:
-            return line((f" ~ {label(self.source.host.privilege)}", "warn"))
-        if self._pane.summary is not None:
-            text, role = self._pane.summary(self.view)
+            text = fit(f" ! {trouble.text}", self._app.size.width).rstrip()
+            return line((text, trouble.role))
+        if session.source.host.privilege:
+            return line((f" ~ {label(session.source.host.privilege)}", "warn"))
+        if pane.summary is not None:
+            text, role = pane.summary(session.view)
             return line((f" {text}", role))
-        if self.view.snapshots:
+        if session.view.snapshots:
             return line((" ok: nothing unusual here", "muted"))
         return line((" waiting for the first numbers...", "muted"))
 
-    def _trouble(self, pane: Pane) -> Trouble | None:
-        if self._troubled is not self.view:
-            self._troubled = self.view
-            self._troubles.clear()
-        if pane.name not in self._troubles:
-            self._troubles[pane.name] = pane.trouble(self.view)
-        return self._troubles[pane.name]
-
     def _paint_tabs(self) -> None:
         tabs = []
-        for pane in self.panes:
+        for pane in self._place.panes:
             # what leads to other panes says nothing that those do not say at their own tabs
-            trouble = self._trouble(pane) if pane.leads is None else None
-            tabs.append(Tab(pane.title, pane is self._tab, trouble.role if trouble else ""))
-        self.screen_stack[0].query_one("#tabs", Tabs).show(tabs, self._note())
+            trouble = self._troubles.of(pane) if pane.leads is None else None
+            tabs.append(Tab(pane.title, pane is self._place.tab, trouble.role if trouble else ""))
+        self._parts.tabs.show(tabs, self._note())
 
     def _note(self) -> Span:
-        """The filter, and which row of how many."""
-        if self._mode != "pane":
+        """Return what the groups say, then the filter, and which row of how many."""
+        text, role = self._rows_note()
+        said = "".join(f"{note}  " for group in self._groups if (note := group.note()))
+        return (f"{said}{text}", "bad") if said else (text, role)
+
+    def _rows_note(self) -> Span:
+        if self._place.mode != "pane":
             return "", ""
         at, shown, there = self.table.counts
-        text = self._filter_text.get(self._pane.name, "")
-        if text:
-            return f"filter {label(text)}: {shown} of {there} ", "warn"
+        if self._place.filter:
+            return f"filter {label(self._place.filter)}: {shown} of {there} ", "warn"
         return f"{at}/{shown} ", "muted"
 
     def _standing(self) -> Standing:
-        kernel = [s.cpu_percent for s in self.live.snapshots.values() if s.cpu_percent is not None]
+        session, live = self._session, self._session.live
+        kernel = [s.cpu_percent for s in live.snapshots.values() if s.cpu_percent is not None]
         return Standing(
-            self.source.host,
-            self.live.statuses,
+            session.source.host,
+            live.statuses,
             sum(kernel) if kernel else None,
             *self._own.now(),
-            self.source.interval,
-            self.live.wall,
-            limit=self._limit,
-            forgotten=sum(s.sample.forgotten for s in self.live.snapshots.values()),
+            session.source.interval,
+            live.wall,
+            session.feed,
+            limit=session.limit,
+            forgotten=sum(s.sample.forgotten for s in live.snapshots.values()),
         )
+
+    def _footer(self) -> Line:
+        """Return the keys at the bottom, or what a group has there instead."""
+        others = (group.footer() for group in self._groups)
+        return next((line for line in others if line is not None), None) or self._keys()
 
     def _keys(self) -> Line:
         spans: list[Span] = [(" ", "")]
-        for key in self.keymap.footer():
-            action = key.action.partition("(")[0]
-            if self.check_action(action, ()):
+        for key in self._keymap.footer():
+            if self._app.does(key.id):
                 shown = key.shown.split(" ")[0]
-                if action == "attach" and (detach := self.keymap.shown("detach")):
+                if key.id == "attach" and (detach := self._keymap.shown("detach")):
                     shown = f"{shown}/{detach}"
-                title = "Search" if (action, self._mode) == ("filter", "help") else key.title
+                searches = key.id == "filter" and self._place.mode == "help"
+                title = "Search" if searches else key.title
                 spans += [(shown, "accent"), (f" {title}  ", "muted")]
-        while len(spans) > 7 and sum(width_of(t) for t, _ in spans) > self.size.width + 2:
+        while len(spans) > 7 and sum(width_of(t) for t, _ in spans) > self._app.size.width + 2:
             del spans[-6:-4]  # not what is at the end: leaving and help
         return line(*spans)
 
-    # How much is sent to the terminal
-
-    def action_slow_link(self) -> None:
-        self._slow = not self._slow
-        self._fewer_colours()
-        self._lay_out()
-        self.redraw()
-
-    def _fewer_colours(self) -> None:
-        few = self._slow and self._colours is ColorSystem.TRUECOLOR
-        self.console._color_system = ColorSystem.EIGHT_BIT if few else self._colours
-
-    def _plain(self, ascii: bool) -> None:
-        for table in self.screen_stack[0].query(LiveTable):
-            table.ascii = ascii
-            table.forget()
-
-    def selected(self) -> None:
-        """Another row, or the row has other values: what stands beside the table."""
-        self._paint_below()
-        self._paint_tabs()
-
     # Who is visible
 
-    def _lay_out(self) -> None:
-        """Who is visible, and with how many lines."""
-        screen, mode = self.screen_stack[0], "" if self._tiny else self._mode
-        for line_of in ("status", "tabs", "prompt"):
-            screen.query_one(f"#{line_of}").display = not self._tiny
-        self._block("trouble").styles.height = "1fr" if self._tiny else len(self.time_lines()) + 1
-        graph, below = self._heights()
-        if mode != "pane":
-            graph = below = 0
-        if self._slow:
+    def lay_out(self) -> None:
+        """Choose who is visible, and with how many lines."""
+        parts, mode = self._parts, "" if self._tiny else self._place.mode
+        for part in (parts.status, parts.tabs, parts.prompt):
+            part.display = not self._tiny
+        parts.trouble.styles.height = "1fr" if self._tiny else len(self._lines_above()) + 1
+        graph, below = self._heights() if mode == "pane" else (0, 0)
+        if self._appearance.slow:
             graph = 0
-        for table in screen.query(LiveTable):
+        for table in parts.tables:
             table.display = mode in ("pane", "menu") and table is self.table
-        self.report.display = mode in ("detail", "help")
-        for name, height in (("graph", graph), ("below", below)):
-            block = self._block(name)
+        parts.report.display = mode in ("detail", "help")
+        for block, height in ((parts.graph, graph), (parts.below, below)):
             block.display = height > 0
             block.styles.height = height
-        self.call_after_refresh(self.paint)
+        self._app.call_after_refresh(self.paint)
 
     @property
     def _tiny(self) -> bool:
         """Nothing could be read; what is opened stays open for when there is space again."""
-        width, height = self.size
+        width, height = self._app.size
         return width < LEAST[0] or height < LEAST[1]
 
     def _heights(self) -> Heights:
-        """What stands above takes nothing from the table."""
-        height = self.size.height - len(self.time_lines())
-        return heights(self._pane, height, self._zoomed)
-
-    def _show(self, mode: str) -> None:
-        self._mode = mode
-        self._lay_out()
-
-    def _tell(self, text: str, severity: Any) -> None:
-        self.notify(label(text), severity=severity, markup=False, timeout=8)
-
-    def _wear(self) -> None:
-        """Tell Textual of the theme, for what it draws itself (toasts)."""
-        look, name = self.look, f"ebpftop-{self.look.name}"
-        if name not in self.available_themes:
-            self.register_theme(textual_theme(name, look))
-        self.theme = name
-
-
-def _id(pane: Pane) -> str:
-    return f"table-{pane.name}"
-
-
-def _either(flag: bool | None, settled: bool | None, *, usual: bool) -> bool:
-    """A flag wins over the settings."""
-    return flag if flag is not None else settled if settled is not None else usual
+        """Return lines for graphs; what stands above takes nothing from the table."""
+        height = self._app.size.height - len(self._lines_above())
+        return heights(self._place.pane, height, self._place.zoomed)

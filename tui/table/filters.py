@@ -5,7 +5,8 @@
     "two words"        spaces and all              srtt>50ms  drops>=1k  rx_bytes<10MB  fail>5%
 
 A column is named by its name or title, or a part of either; where several have the part, one of
-them must do. What is not known compares as neither greater nor less.
+them must do. What is not known compares as neither greater nor less. A word that is an interface's
+alternative name stands for its name, too.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 from typing import NoReturn
 
@@ -25,6 +27,14 @@ from tui.table.fields import Field, Record, label
 from tui.table.lines import Span
 
 Test = Callable[[Record], bool]
+
+
+Altnames = Callable[[], Mapping[str, str]]
+"""Interfaces' alternative names now, in lower case, and the name of each. They come and go."""
+
+
+def no_altnames() -> Mapping[str, str]:
+    return {}
 
 
 class FilterError(ValueError):
@@ -54,17 +64,19 @@ _NS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "m": 6e10, "min": 6e
 _PREFIX = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
-def parse(text: str, fields: Sequence[Field]) -> Test | None:
+def parse(text: str, fields: Sequence[Field], altnames: Altnames = no_altnames) -> Test | None:
     """A test for records; None where the text asks for nothing. Raises FilterError."""
-    return _all(terms_of(text, fields))
+    return _all(terms_of(text, fields, altnames))
 
 
-def parse_so_far(text: str, fields: Sequence[Field]) -> Test | None:
+def parse_so_far(
+    text: str, fields: Sequence[Field], altnames: Altnames = no_altnames
+) -> Test | None:
     """The same while it is being typed: what is no condition yet asks for nothing."""
     terms: list[Term] = []
     for token in _TOKEN.findall(text):
         with suppress(FilterError):
-            terms += terms_of(token, fields)
+            terms += terms_of(token, fields, altnames)
     return _all(terms)
 
 
@@ -72,10 +84,10 @@ def _all(terms: Sequence[Term]) -> Test | None:
     return (lambda record: all(t.test(record) for t in terms)) if terms else None
 
 
-def reading(text: str, fields: Sequence[Field]) -> Span:
+def reading(text: str, fields: Sequence[Field], altnames: Altnames = no_altnames) -> Span:
     """How the text is understood; or what is wrong with it, in "bad"; what to type at first."""
     try:
-        terms = terms_of(text, fields)
+        terms = terms_of(text, fields, altnames)
     except FilterError as wrong:
         return label(f"! {wrong}"), "bad"
     if not terms:
@@ -83,16 +95,18 @@ def reading(text: str, fields: Sequence[Field]) -> Span:
     return label("= " + " and ".join(t.says for t in terms)), "muted"
 
 
-def terms_of(text: str, fields: Sequence[Field]) -> tuple[Term, ...]:
+def terms_of(
+    text: str, fields: Sequence[Field], altnames: Altnames = no_altnames
+) -> tuple[Term, ...]:
     """Every condition in the text. Raises FilterError."""
-    return tuple(_terms(text, fields))
+    return tuple(_terms(text, fields, altnames))
 
 
-def _terms(text: str, fields: Sequence[Field]) -> Iterator[Term]:
+def _terms(text: str, fields: Sequence[Field], altnames: Altnames) -> Iterator[Term]:
     for token in _TOKEN.findall(text):
         body = token.removeprefix("!")
         if body:
-            term = _term(body, fields)
+            term = _term(body, fields, altnames)
             yield term if body is token else _denied(term)
 
 
@@ -100,19 +114,20 @@ def _denied(term: Term) -> Term:
     return Term(f"not {term.says}", lambda record: not term.test(record))
 
 
-def _term(token: str, fields: Sequence[Field]) -> Term:
+def _term(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
     compares = _COMPARES.fullmatch(token)
     if compares is None:
-        return _anywhere(token, fields)
+        return _anywhere(token, fields, altnames)
     name, sign, wanted = compares[1], compares[2], compares[3].replace('"', "")
     found = columns_of(name, fields)
     if not found:
         if sign == ":":  # 10.0.0.5:443 and fe80::1 have colons of their own
-            return _anywhere(token, fields)
+            return _anywhere(token, fields, altnames)
         _refuse(f"there is no column {name!r}; there are {_names(fields)}")
     if not compares[3]:
         _refuse(f"{name}{sign} what? {_example(found)}")
-    terms = [t for t in (_compared(f, sign, wanted, len(found) > 1) for f in found) if t]
+    asked = _Word(wanted.lower(), altnames)
+    terms = [t for t in (_compared(f, sign, wanted, asked, len(found) > 1) for f in found) if t]
     if not terms:
         _refuse(f"{name} is text: {name}:{wanted} or {name}={wanted}")
     says = " or ".join(t.says for t in terms)
@@ -123,26 +138,56 @@ def _refuse(sentence: str) -> NoReturn:
     raise FilterError(sentence)
 
 
-def _anywhere(token: str, fields: Sequence[Field]) -> Term:
-    word = token.replace('"', "").lower()
+class _Word:
+    """What is looked for in text; an interface's alternative name finds its name as a whole."""
+
+    def __init__(self, word: str, altnames: Altnames) -> None:
+        self.word, self._altnames = word, altnames
+
+    def __str__(self) -> str:
+        name = self._name()
+        return f'"{self.word}" ({name})' if name else f'"{self.word}"'
+
+    def within(self, text: str) -> bool:
+        if self.word in text:
+            return True
+        name = self._name()
+        return bool(name) and _whole(name).search(text) is not None
+
+    def equals(self, text: str) -> bool:
+        return text == self.word or (bool(text) and text == self._name())
+
+    def _name(self) -> str:
+        return self._altnames().get(self.word, "").lower()
+
+
+@lru_cache(64)
+def _whole(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])")
+
+
+def _anywhere(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
+    word = _Word(token.replace('"', "").lower(), altnames)
 
     def test(record: Record) -> bool:
-        return word in " ".join([record.name, *(f.text(record, False) for f in fields)]).lower()
+        text = " ".join([record.name, *(f.text(record, False) for f in fields)])
+        return word.within(text.lower())
 
-    return Term(f'"{word}" anywhere', test)
+    return Term(f"{word} anywhere", test)
 
 
-def _compared(field: Field, sign: str, wanted: str, one_of_several: bool) -> Term | None:
+def _compared(
+    field: Field, sign: str, wanted: str, word: _Word, one_of_several: bool
+) -> Term | None:
     """None: the column cannot be compared like that."""
-    text, word = field.title, wanted.lower()
+    text = field.title
     if sign == ":" and field.unit is not Unit.NUMBER:
-        return Term(f'{text} has "{word}"', lambda r: word in field.text(r, False).lower())
+        return Term(f"{text} has {word}", lambda r: word.within(_text(r, field)))
     if not field.right:
         if sign not in ("=", "!="):
             return None
-        word = "-" if word == "-" else word
         says, equal = _ORDER[sign][0], sign == "="
-        return Term(f'{text} {says} "{word}"', lambda r: (_text(r, field) == word) is equal)
+        return Term(f"{text} {says} {word}", lambda r: word.equals(_text(r, field)) is equal)
     if wanted == "-" and sign in (":", "=", "!="):
         known = sign == "!="
         says = "is known" if known else "is not known"

@@ -6,12 +6,14 @@ import asyncio
 import signal
 import sys
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from rich.color import ColorSystem
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
+from textual.binding import BindingsMap, BindingType
 from textual.driver import Driver as AnyDriver
 from textual.filter import Monochrome, NoColor
 from textual.widgets._toast import ToastRack
@@ -19,6 +21,7 @@ from textual.widgets._toast import ToastRack
 from probes.source import Source
 from tui.terminal import crash, leaving
 from tui.terminal.driver import WHERE, Brush, Driver, Mark, smallest, whole
+from tui.terminal.shown import Shown
 
 
 class _Drawn(CompositorUpdate):
@@ -33,53 +36,26 @@ class _Drawn(CompositorUpdate):
         return smallest(self._update, console)
 
 
-class Shown:
-    """Whether something stands on the terminal: the question that somebody is about to answer.
+class TerminalApp(App[None]):
+    """An app that ends properly, and writes changed cells alone. crashed: what it died of.
 
-    A terminal that answers (`WHERE`) says when it has drawn it, in order with what is typed; of
-    another it is known when it was given it.
+    brush: while cells may go straight to the terminal, what collects them. mouse: whether the
+    terminal tells of it.
     """
 
-    ANSWER = 2.0
-    """Seconds after which a terminal is taken for having drawn it, although it does not say so."""
-
-    def __init__(self) -> None:
-        self.drawn = False
-        self._given: float | None = None
-
-    def given(self, when: float) -> None:
-        self._given = when
-
-    def before(self, typed: float, *, answers: bool) -> bool:
-        """Whether it stood there when something was typed. answers: the terminal does."""
-        if self.drawn or self._given is None:
-            return self.drawn
-        return typed > self._given + (self.ANSWER if answers else 0.0)
-
-    @property
-    def known(self) -> bool:
-        """It is known when the terminal was given it, or that it has drawn it."""
-        return self.drawn or self._given is not None
-
-
-class Running(App[None]):
-    """An app on a source, which `run` closes (and others beside it). crashed: what it died of.
-
-    brush: while cells may go straight to the terminal, what collects them.
-    """
-
-    def __init__(self, source: Source) -> None:
+    def __init__(self, *, mouse: bool = True) -> None:
         super().__init__(driver_class=Driver)
         # NO_COLOR chooses a theme (theme.default_name); Textual takes it too when it is empty.
         self._filters = [f for f in self._filters if not isinstance(f, NoColor | Monochrome)]
-        self.source = source
-        self.sources: tuple[Source, ...] = (source,)
+        self.mouse = mouse
         self.crashed: BaseException | None = None
         self.brush: Brush | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.answers = False
         self._to_show: list[Shown] = []
         self._asked: deque[Shown] = deque()
+        self._before_exit: list[Callable[[], object]] = []
+        self._colours = self.console._color_system
 
     # Tasks: one that fails ends the app
 
@@ -97,29 +73,33 @@ class Running(App[None]):
     def _handle_exception(self, error: Exception) -> None:
         """Leave; `run` writes the report. (Textual would print locals.)"""
         leaving.begin(leaving.FAILED)
-        self.crashed = self.crashed or getattr(error, "error", error)
+        self.died_of(getattr(error, "error", error))
         self._return_code = 1
         if self._exception is None:
             self._exception = error
             self._exception_event.set()
         self._close_messages_no_wait()
 
+    def died_of(self, error: BaseException) -> None:
+        """Keep the first error, for the report."""
+        self.crashed = self.crashed or error
+
     # Leaving
 
     def leave(self, status: int) -> None:
-        """Out, with this exit status, however slow the terminal is; the first one counts."""
+        """Leave with this exit status, however slow the terminal is; the first one counts."""
         if not self._exit:
             leaving.begin(status)
             self.hurry()
             self.exit(return_code=status)
 
     def hurry(self) -> None:
-        """A stuck terminal is not waited for any more. From any thread."""
+        """Wait no more for a stuck terminal. From any thread."""
         if (driver := self._own_driver) is not None:
             driver.output.leaving.set()
 
     def give_back(self) -> None:
-        """The terminal, at once. From any thread."""
+        """Give the terminal back, at once. From any thread."""
         if (driver := self._own_driver) is not None:
             driver.give_back()
 
@@ -142,12 +122,56 @@ class Running(App[None]):
     def terminal_gone(self) -> None:
         self.leave(128 + signal.SIGHUP)
 
+    def before_exit(self, call: Callable[[], object]) -> None:
+        """Have this called when the app ends, whatever the reason."""
+        self._before_exit.append(call)
+
     async def _on_exit_app(self) -> None:
+        for call in self._before_exit:
+            call()
         for task in self._tasks:
             task.cancel()
         await super()._on_exit_app()
 
+    # Keys
+
+    def bind_keys(self, bindings: Iterable[BindingType]) -> None:
+        """Have these bindings and no others."""
+        self._bindings = BindingsMap(bindings)
+
+    async def run_binding(self, key: str, *, anywhere: bool = False) -> bool:
+        """Run what the key is bound to; return whether that did anything.
+
+        anywhere: only bindings that hold also while something is typed.
+        """
+        return await self._check_bindings(key, anywhere)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Have a key that does nothing here be as if it were not there. All are bound to `do`."""
+        return action != "do" or self.does(str(*parameters))
+
+    def action_do(self, id: str) -> None:
+        self.do(id)
+
+    def does(self, id: str, /) -> bool:
+        """Return whether the key with this id does something here."""
+        raise NotImplementedError
+
+    def do(self, id: str, /) -> None:
+        """Do what the key with this id does."""
+        raise NotImplementedError
+
     # The terminal
+
+    def write(self, sequence: str) -> None:
+        """Send a control sequence to the terminal, if there is one."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+
+    def use_fewer_colours(self, fewer: bool) -> None:
+        """Send 256 colours to a terminal that could show more: they take fewer bytes."""
+        few = fewer and self._colours is ColorSystem.TRUECOLOR
+        self.console._color_system = ColorSystem.EIGHT_BIT if few else self._colours
 
     def on_driver_signal_resume(self) -> None:
         """Back from the shell, which has drawn over us."""
@@ -162,9 +186,9 @@ class Running(App[None]):
     # What is asked, and whether it was to be seen when the answer was typed
 
     def show_mark(self, shown: Shown) -> None:
-        """What is being drawn now is what this is about."""
+        """Take note that this is about what is being drawn now."""
         if self._own_driver is None:
-            shown.drawn = True  # nobody looks at it
+            shown.was_drawn()  # nobody looks at it
         else:
             self._to_show.append(shown)
 
@@ -179,30 +203,37 @@ class Running(App[None]):
                     self._asked.append(one)
 
     def terminal_answered(self) -> None:
-        """It has drawn what was before the question; the first one only shows that it answers."""
+        """Take note that what was before the question is drawn; the first shows that it answers."""
         self.answers = True
         if self._asked:
-            self._asked.popleft().drawn = True
+            self._asked.popleft().was_drawn()
 
     async def was_shown(self, shown: Shown, typed: float) -> bool:
-        """Whether that stood on the terminal when a key was typed. The writer may be about to say
-        so; a terminal that takes nothing is not waited for."""
+        """Return whether that stood on the terminal when a key was typed.
+
+        The writer may be about to say so; a terminal that takes nothing is not waited for.
+        """
         for _ in range(20):
             if shown.known or shown in self._to_show:
                 break
             await asyncio.sleep(0.005)
         return shown.before(typed, answers=self.answers)
 
-    mouse = True
-    """Whether the terminal tells of the mouse."""
-
-    def action_mouse(self) -> None:
-        self.mouse = not self.mouse
+    def want_mouse(self, wanted: bool) -> None:
+        self.mouse = wanted
         if isinstance(self._driver, Driver):
-            self._driver.want_mouse(self.mouse)
+            self._driver.want_mouse(wanted)
+
+    def to_shell(self) -> None:
+        """Give the terminal back to the shell; `fg` comes back."""
+        self.action_suspend_process()
+
+    def picture(self) -> str:
+        """Return the screen as SVG."""
+        return self.export_screenshot(title=self.TITLE)
 
     def redraw(self) -> None:
-        """All of it, whatever the terminal shows by now."""
+        """Draw all of it, whatever the terminal shows by now."""
         if self._driver is not None:
             self._driver.write("\x1b[0m\x1b[2J")
         self.screen.refresh(layout=True)
@@ -215,8 +246,10 @@ class Running(App[None]):
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """What is repainted meanwhile is on its way to the terminal at the end of it; else Textual
-        shows it within 50 ms."""
+        """Have what is repainted meanwhile on its way to the terminal at the end of it.
+
+        Textual would show it within 50 ms.
+        """
         if self.brush is not None:  # within another
             yield
             return
@@ -250,8 +283,8 @@ class Running(App[None]):
         return not toasts and not screen._layout_required
 
 
-async def until_left(app: Running, *, mouse: bool) -> int:
-    """Run it, then close its sources. Returns the exit status.
+async def until_left(app: TerminalApp, sources: Iterable[Source]) -> int:
+    """Run the app, then close its sources; return the exit status.
 
     0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
     """
@@ -273,12 +306,12 @@ async def until_left(app: Running, *, mouse: bool) -> int:
         ):
             stack.enter_context(leaving.calling(calls, call))
         try:
-            await app.run_async(mouse=mouse)
+            await app.run_async(mouse=app.mouse)
         except Exception as error:  # whatever it was, the report has it
-            app.crashed = app.crashed or error
+            app.died_of(error)
         finally:
             leaving.begin(leaving.FAILED if app.crashed else app.return_code or 0)
-            await asyncio.gather(*(source.close() for source in app.sources))
+            await asyncio.gather(*(source.close() for source in sources))
     if app.crashed is None:
         return app.return_code or 0
     _say(app.crashed)

@@ -41,6 +41,17 @@ def interface_of(view: View, local: Value) -> str:
     return next((str(r["interface"]) for r in rows if str(local) in _addresses(r)), "")
 
 
+def altnames(view: View) -> dict[str, str]:
+    """Interfaces' alternative names, in lower case, and the name of each; names themselves win."""
+    rows = view.rows("interfaces")
+    found = {n.lower(): str(r["interface"]) for r in rows for n in altnames_of(r)}
+    return {n: name for n, name in found.items() if all(n != r["interface"] for r in rows)}
+
+
+def altnames_of(row: SnapshotRow) -> list[str]:
+    return str(row.values.get("altnames") or "").split()
+
+
 def of_interface(view: View, name: str) -> Keep:
     """Connections from its addresses."""
     rows = [r for r in view.rows("interfaces") if r["interface"] == name]

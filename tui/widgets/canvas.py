@@ -13,15 +13,17 @@ from textual.widget import Widget
 
 from tui.config.theme import Theme
 from tui.table.lines import BLANK, Line, changes, pieces
-from tui.terminal.app_base import Shown
 from tui.terminal.driver import Brush
+from tui.terminal.shown import Shown
 
 
 class Canvases(Protocol):
     """What a canvas asks of its app: how roles look, and where to draw just now."""
 
-    look: Theme
     brush: Brush | None
+
+    @property
+    def look(self) -> Theme: ...
 
     def show_mark(self, shown: Shown) -> None: ...
 
@@ -51,7 +53,7 @@ class Canvas(Widget):
         if len(self._painted) != height or self._width != width or self._theme is not self._look:
             self._repaint_all(width, height)
             return
-        brush, origin = self._app.brush, self.region.offset
+        brush, origin = self.canvases.brush, self.region.offset
         changed: list[Region] = []
         for y, old in enumerate(self._painted):
             new = self.line(y)
@@ -79,12 +81,13 @@ class Canvas(Widget):
         self.refresh()
 
     @property
-    def _app(self) -> Canvases:
-        return self.app  # type: ignore[return-value]  # Painting: tui/screen/renderer.py
+    def canvases(self) -> Canvases:
+        """The app."""
+        return self.app  # type: ignore[return-value]  # Monitor: tui/screen/app.py
 
     @property
     def _look(self) -> Theme:
-        return self._app.look
+        return self.canvases.look
 
     def on_resize(self) -> None:
         self.repaint()

@@ -31,13 +31,19 @@ class LiveTable(Canvas, can_focus=True):
         """Somebody asks for the selected record: a click on what is selected already."""
 
     def __init__(
-        self, fields: Sequence[Field], sort: str, *, reverse: bool = True, id: str | None = None
+        self,
+        fields: Sequence[Field],
+        sort: str,
+        *,
+        reverse: bool = True,
+        empty: str = "nothing yet",
+        id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self.fields = tuple(fields)
         self.sort, self.reverse = sort, reverse
         self.bits = self.ascii = False
-        self.empty = "nothing yet"
+        self.empty = empty
         self.keep: Callable[[Record], bool] | None = None
         self.key: object = None
         self.moved = 0.0
@@ -116,9 +122,23 @@ class LiveTable(Canvas, can_focus=True):
         """What there is space for."""
         return [f for f, _ in (*self._shown, *self._under)]
 
-    def forget(self) -> None:
-        """Draw every row anew: it looks otherwise."""
+    def use_ascii(self, ascii: bool) -> None:
+        """Draw with ASCII alone, or not, from now on."""
+        self.ascii = ascii
         self._lines.clear()
+
+    def use_bits(self, bits: bool) -> None:
+        """Show bits instead of bytes from now on."""
+        self.bits = bits
+
+    def filter(self, keep: Callable[[Record], bool] | None) -> None:
+        """Have only these rows, from the next `sort_rows` on."""
+        self.keep = keep
+
+    def order(self, sort: str, *, reverse: bool) -> None:
+        """Sort by that column."""
+        self.sort, self.reverse = sort, reverse
+        self.sort_rows()
 
     def select(self, index: int) -> None:
         """Select the row that stands there now."""

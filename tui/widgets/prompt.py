@@ -12,8 +12,8 @@ from textual.strip import Strip
 
 from probes.units import printable
 from tui.table.lines import BLANK, Line, Span, line, width_of, wrap
-from tui.terminal.app_base import Shown
 from tui.terminal.driver import Brush
+from tui.terminal.shown import Shown
 from tui.widgets.canvas import Canvas
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ class Prompt(Canvas, can_focus=True):
         """The question is on its way to the terminal."""
         if self.question is not None and not self._drawn:
             self._drawn = True
-            self._app.show_mark(self._shown)
+            self.canvases.show_mark(self._shown)
 
     async def take(self, event: KeyEvent) -> None:
         """A key, while something is asked. What was typed before the question was to be seen is
@@ -165,7 +165,7 @@ class Prompt(Canvas, can_focus=True):
             self._edit(q, event)
 
     async def _was_seen(self, event: KeyEvent) -> bool:
-        return self._drawn and await self._app.was_shown(self._shown, event.time)
+        return self._drawn and await self.canvases.was_shown(self._shown, event.time)
 
     def _try(self, q: Question, call: Callable[..., T], *given: object) -> T | None:
         """What it returns; None where it fails, which is said."""

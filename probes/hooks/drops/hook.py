@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from probes.analysis import classes
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
@@ -15,7 +16,7 @@ from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, privilege, procfs
 from probes.kernel.netlink import route
 from probes.model import OTHERS, Column, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
-from probes.point import BtfTracepoint, Point, RawTracepoint, Tracepoint
+from probes.point import Point
 from probes.toolkit.decode import packet_protocol
 from probes.toolkit.links import Made
 from probes.units import DASH, Unit

@@ -5,11 +5,14 @@ It looks on: a program at a security hook answers what it got from those before 
 
 from __future__ import annotations
 
+from probes.attach.kprobe import Kprobe, Kretprobe
+from probes.attach.tracepoint import BtfTracepoint, Tracepoint
+from probes.attach.trampoline import Fexit, Lsm
 from probes.hooks.lsm import source
 from probes.hooks.lsm.readers import check, open_checks, open_hooks, unlisted
 from probes.hooks.lsm.source import CHECKS, TYPES, program
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import BtfTracepoint, Fexit, Kprobe, Kretprobe, Lsm, Point, Tracepoint
+from probes.point import Point
 from probes.toolkit.decode import comm
 from probes.units import Unit
 

@@ -41,7 +41,7 @@ def where(programs: Mapping[int, Program], maps: Mapping[int, Map]) -> Where:
         on_device.add((program, ifindex))
     linked = links()
     kinds = {p.type for p in programs.values()}
-    cgroups = Cgroups(kinds, (x.word(0, "<Q") for x in linked if x.type == "cgroup"))
+    cgroups = Cgroups(kinds, (x.info.cgroup.cgroup_id for x in linked if x.type == "cgroup"))
     for program, text in (*cgroups.attached, *_in_netns()):
         found.setdefault(program, []).append(text)
     for link in linked:
@@ -158,42 +158,43 @@ def _linked(
     on_device: set[tuple[int, int]],
 ) -> str:
     """Where a link attaches its program; "" where it is said already, or not known."""
-    name = printable(link.name)
+    name, info = printable(link.name), link.info
     match link.type:
         case "xdp" | "tcx" | "netkit":
-            ifindex = link.word(0)
+            ifindex = info.tcx.ifindex  # in one place for all three
             if (link.program, ifindex) in on_device:
                 return ""
             if not ifindex:
                 return f"{link.type} of an interface that is gone"
             if link.type == "netkit":
-                return f"{attach_name(link.word(4))} {_of_netkit(link, ifindex)}"
+                return f"{attach_name(info.netkit.attach_type)} {_of_netkit(link, ifindex)}"
             return f"{link.type} if{ifindex} of another network namespace"
         case "raw_tracepoint" | "iter":
             return f"{link.type} {name}"
         case "tracing":
             return _tracing(link, programs)
         case "cgroup":
-            return f"{attach_name(link.word(8))} {cgroups.path(link.word(0, '<Q'))}"
+            return f"{attach_name(info.cgroup.attach_type)} {cgroups.path(info.cgroup.cgroup_id)}"
         case "netns":
-            return f"{attach_name(link.word(4))} netns {link.word(0)}"
+            return f"{attach_name(info.netns.attach_type)} netns {info.netns.netns_ino}"
         case "perf_event":
             return _event(link, name)
         case "kprobe_multi":
-            kind = "kretprobe" if link.word(12) & 1 else "kprobe"
-            return f"{kind} multi, {link.word(8)} functions"
+            kind = "kretprobe" if info.kprobe_multi.flags & 1 else "kprobe"
+            return f"{kind} multi, {info.kprobe_multi.count} functions"
         case "uprobe_multi":
-            kind = "uretprobe" if link.word(40) & 1 else "uprobe"
-            return f"{kind} multi {name}, {link.word(36)} places"
+            kind = "uretprobe" if info.uprobe_multi.flags & 1 else "uprobe"
+            return f"{kind} multi {name}, {info.uprobe_multi.count} places"
         case "struct_ops" | "sockmap":
-            at = link.word(0)
+            at = info.sockmap.map_id  # in one place for both
             known = printable(maps[at].name) if at in maps else str(at)
-            kind = attach_name(link.word(4)) if link.type == "sockmap" else link.type
+            kind = attach_name(info.sockmap.attach_type) if link.type == "sockmap" else link.type
             return f"{kind} {known}"
         case "netfilter":
-            hook = _HOOKS[link.word(4)] if link.word(4) < len(_HOOKS) else link.word(4)
-            family = _FAMILIES.get(link.word(0), link.word(0))
-            return f"netfilter {family} {hook} prio {link.word(8, '<i')}"
+            number, pf = info.netfilter.hooknum, info.netfilter.pf
+            hook = _HOOKS[number] if number < len(_HOOKS) else number
+            family = _FAMILIES.get(pf, pf)
+            return f"netfilter {family} {hook} prio {info.netfilter.priority}"
         case _:
             return link.type
 
@@ -201,7 +202,7 @@ def _linked(
 def _of_netkit(link: Link, ifindex: int) -> str:
     """The number may be one of another network namespace: whose it is this one's list tells."""
     try:
-        here = link.program in bpf.prog_query(ifindex, link.word(4))
+        here = link.program in bpf.prog_query(ifindex, link.info.netkit.attach_type)
     except OSError:  # no such interface, or no netkit
         here = False
     return name_or_number(ifindex) if here else f"if{ifindex} of another network namespace"
@@ -209,7 +210,8 @@ def _of_netkit(link: Link, ifindex: int) -> str:
 
 def _tracing(link: Link, programs: Mapping[int, Program]) -> str:
     """The kernel tells a BTF object and a type in it, or a program and a type in its own."""
-    attached, target, type = attach_name(link.word(0)), link.word(4), link.word(8)
+    info = link.info.tracing
+    attached, target, type = attach_name(info.attach_type), info.target_obj_id, info.target_btf_id
     own = programs.get(link.program)
     kind = "freplace" if own and own.type == "ext" else attached
     kind = _TRACING.get(kind, kind.removeprefix("trace_").removesuffix("_mac"))
@@ -222,16 +224,16 @@ def _tracing(link: Link, programs: Mapping[int, Program]) -> str:
 
 
 def _event(link: Link, name: str) -> str:
-    kind = link.word(0)
-    text = _PERF[kind] if kind < len(_PERF) else ""
+    info = link.info.perf_event
+    text = _PERF[info.type] if info.type < len(_PERF) else ""
     match text:
         case "uprobe" | "uretprobe" | "kprobe" | "kretprobe":
-            offset = link.word(20)
+            offset = info.uprobe.offset  # in one place for all four
             return f"{text} {name}{f'+{offset:#x}' if offset else ''}"
         case "tracepoint":
             return f"tracepoint {name}"
         case "perf event":
-            of = _EVENTS.get(link.word(16), f"PMU {link.word(16)}")
-            return f"perf event {of} {link.word(8, '<Q')}"
+            of = _EVENTS.get(info.event.type, f"PMU {info.event.type}")
+            return f"perf event {of} {info.event.config}"
         case _:
             return "perf event"  # before Linux 6.6 the kernel tells no more

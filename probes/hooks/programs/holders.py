@@ -12,7 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Generic, NamedTuple, TypeVar
 
 from probes.kernel import bpf, procfs
@@ -45,7 +45,8 @@ class Rarely(Generic[T]):
     """
 
     REST, AGE = 20.0, 15.0
-    """Durations of the last time that pass before the next one; seconds until it is done anyway."""
+    """How often the CPU time of the last one passes before the next; seconds until it is done
+    anyway."""
 
     def __init__(self, find: Callable[[], T]) -> None:
         self._find = find
@@ -57,10 +58,11 @@ class Rarely(Generic[T]):
         begin = monotonic()
         self._stale |= soon
         if self._found is None or begin >= self._old or (self._stale and begin >= self._next):
+            cpu = thread_time()
             self._found, self._stale = self._find(), False
-            end = monotonic()
-            self._next = end + self.REST * (end - begin)
-            self._old = max(self._next, end + self.AGE)
+            now = monotonic()
+            self._next = now + self.REST * (thread_time() - cpu)
+            self._old = max(self._next, now + self.AGE)
         return self._found
 
 

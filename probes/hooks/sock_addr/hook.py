@@ -6,11 +6,13 @@ address stands.
 
 from __future__ import annotations
 
+from probes.attach.cgroup import CgroupAttach, CgroupLink
+from probes.attach.tracepoint import BtfTracepoint, Tracepoint
 from probes.hooks.sock_addr import source
 from probes.hooks.sock_addr.readers import from_sock_diag, open_addresses, operation
 from probes.hooks.sock_addr.source import PLACES, TYPES
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
+from probes.point import AttachType
 from probes.toolkit.decode import address, comm, family, ip_protocol
 from probes.units import Unit
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from probes.attach.cgroup import CgroupLink
+from probes.attach.kprobe import FEW_RETURNS, Kprobe, Kretprobe
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.attach.trampoline import Fentry, Fexit
 from probes.hooks.tcp_connect.readers import from_sock_diag, open_connects
 from probes.hooks.tcp_connect.source import SOURCES, TYPES
 from probes.kernel import privilege
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import (
-    FEW_RETURNS,
-    AttachType,
-    BtfTracepoint,
-    CgroupLink,
-    Fentry,
-    Fexit,
-    Kprobe,
-    Kretprobe,
-    RawTracepoint,
-    Tracepoint,
-)
+from probes.point import AttachType
 from probes.toolkit.columns import latency
 from probes.toolkit.decode import address, comm
 from probes.units import Unit

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from probes.attach.cgroup import CgroupAttach, CgroupLink
+from probes.attach.tracepoint import BtfTracepoint, Tracepoint
 from probes.hooks.tcp_life import source
 from probes.hooks.tcp_life.readers import SIDES, from_sock_diag, open_lives
 from probes.hooks.tcp_life.source import TYPES
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
+from probes.point import AttachType
 from probes.toolkit.columns import latency, mean
 from probes.toolkit.decode import comm
 from probes.units import Unit
@@ -22,7 +24,7 @@ def _sock_ops(name: str, point: CgroupLink | CgroupAttach) -> Rung:
         source=source.AT_SOCK_OPS,
         types=TYPES,
         programs=(Program("watch", point),),
-        lasting=isinstance(point, CgroupAttach),
+        lasting=point.lasting,
     )
 
 

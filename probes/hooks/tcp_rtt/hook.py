@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from probes.attach.cgroup import CgroupAttach, CgroupLink
+from probes.attach.tracepoint import BtfTracepoint, Tracepoint
 from probes.hooks.tcp_rtt import open_sockets
 from probes.hooks.tcp_rtt.open_sockets import OpenSocket, OpenSockets, minimum
 from probes.kernel import privilege
 from probes.kernel.procfs import SocketOwners
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
-from probes.point import AttachType, BtfTracepoint, CgroupAttach, CgroupLink, Tracepoint
+from probes.point import AttachType
 from probes.toolkit import counters_c, sockets_c
 from probes.toolkit.columns import quantile
 from probes.toolkit.decode import address
@@ -233,7 +235,7 @@ def _sock_ops(name: str, least: str, point: CgroupLink | CgroupAttach) -> Rung:
         source=_SOCK_OPS,
         types=_TYPES,
         programs=(Program("watch", point), open_sockets.PROGRAM),
-        lasting=isinstance(point, CgroupAttach),
+        lasting=point.lasting,
     )
 
 

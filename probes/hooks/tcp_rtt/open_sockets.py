@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import NamedTuple
 
-from probes import point as points
+from probes.attach import iterator
 from probes.kernel.netlink import sock_diag
 from probes.model import Opening, Program
 from probes.toolkit import decode
@@ -35,7 +35,7 @@ TYPES = (
 )
 PROGRAM = Program(
     "iterated",
-    points.Iterator("tcp"),
+    iterator.Iterator("tcp"),
     optional=True,
     without="connections that were open before come from sock_diag, however many they are",
 )

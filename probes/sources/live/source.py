@@ -20,7 +20,7 @@ from probes.drop_rule import Rule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal
-from probes.kernel import bpf, capabilities, patience, privilege
+from probes.kernel import bpf, capabilities, patience, privilege, rlimits
 from probes.kernel.netlink import route
 from probes.ladder.attachment import Attachment, Modules
 from probes.ladder.row_limit import RowLimit
@@ -200,13 +200,13 @@ class Live:
         Capabilities are a thread's: those that attached end here, and whatever is started from
         now on, the compiler too, has what this thread has. Raises OSError.
         """
-        self._compiler.rest()
-        patience.rest()
         for pool in (self._climbers, self._readers, self._closer):
             pool.close()
         self._make_workers()
         kept = self._needed()
         capabilities.keep(kept)
+        self._compiler.end_idle()  # only now: the pools may have started children until they ended
+        patience.end_idle()
         self._start_workers()
         return kept
 
@@ -244,8 +244,8 @@ class Live:
         self._list_interfaces()
         if self._wanted is None and (more := len(self._interfaces) - MOST_INTERFACES) > 0:
             self.notices.append(f"hooks of {more} interfaces more are attached only if named")
-        bpf.raise_memlock()
-        bpf.raise_nofile()
+        rlimits.raise_memlock()
+        rlimits.raise_nofile()
         try:
             self._stats = bpf.enable_stats()
         except OSError:

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
-from probes.attach import clsact
-from probes.attach.clsact import clsact_attach, clsact_detach
 from probes.errors import Busy, Gone
 from probes.kernel import bpf
-from probes.kernel.netlink import route
+from probes.kernel.netlink import clsact, route
+from probes.kernel.netlink.clsact import clsact_attach, clsact_detach
 from probes.point import ProgType
 from tests.support.namespaces import namespace, run, send, veth
 

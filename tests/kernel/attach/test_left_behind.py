@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from probes.attach import clsact, journal, persistent
-from probes.attach import xdp as xdp_netlink
+from probes.attach import journal, persistent
 from probes.errors import Busy, Denied
 from probes.kernel import bpf, cgroups
-from probes.kernel.netlink import route
+from probes.kernel.netlink import clsact, route
+from probes.kernel.netlink import xdp as xdp_netlink
 from probes.point import ProgType
 from tests.support.commands import ROOT
 from tests.support.namespaces import namespace, run, veth

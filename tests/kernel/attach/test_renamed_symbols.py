@@ -15,22 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from probes import point as points
 from probes.attach import program as bpf_program
+from probes.attach.kprobe import Kprobe, Kretprobe
+from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
+from probes.attach.trampoline import Fentry, Fexit
 from probes.errors import Unsupported
 from probes.kernel import bpf, btf, kallsyms
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import Column, Hook, Kind, Program, Reading, Rung, State
-from probes.point import (
-    BtfTracepoint,
-    Fentry,
-    Fexit,
-    Kprobe,
-    Kretprobe,
-    Point,
-    RawTracepoint,
-    Tracepoint,
-)
+from probes.point import AttachType, Point, ProgType
 from tests.support.commands import NOBODY, nobody_can_run, readable_tree
 
 pytestmark = pytest.mark.kernel
@@ -91,7 +84,7 @@ def _runs(point: Point) -> Iterator[Callable[[], int]]:
     try:
         program = bpf_program.load(point, bpf.exit_with(0), "count")
         try:
-            detach = bpf_program.attach(point, program, 0)
+            detach = point.attach(program, 0, {})
             try:
                 yield lambda: bpf.prog_info(program).runs
             finally:
@@ -154,9 +147,9 @@ def test_a_trampoline_is_not_put_on_a_renamed_function(
         # Nor does the kernel itself find code of that name.
         with pytest.raises(OSError, match=r"No such file|not permitted"):
             bpf.prog_load(
-                points.ProgType.TRACING,
+                ProgType.TRACING,
                 bpf.exit_with(0),
-                expected_attach_type=points.AttachType.TRACE_FENTRY,
+                expected_attach_type=AttachType.TRACE_FENTRY,
                 attach_btf_id=id,
             )
 
@@ -251,15 +244,15 @@ def test_a_ladder_steps_down_over_what_is_not_there(modules: Modules) -> None:
 # -- where the kernel hides things ------------------------------------------------------------
 
 _ASK = """
-from probes.attach import perf_event as perf
+from probes.attach import kprobe
 from probes.errors import Unsupported
 from probes.kernel import kallsyms as symbols
-print(perf.whole("tcp_v4_connect", as_declared=True))
+print(kprobe.whole("tcp_v4_connect", as_declared=True))
 print(symbols.resolve([0xffffffff81000010]))
 print("root:", *sorted(symbols.copies("__set_oom_adj")))
 for name in ("__do_pipe_flags", "ebpftop_no_such_thing"):
     try:
-        print(perf.whole(name, as_declared=True))
+        print(kprobe.whole(name, as_declared=True))
     except Unsupported as refused:
         print("refused:", refused.why)
 """

@@ -15,12 +15,12 @@ import pytest
 
 from probes.attach import program as bpf_program
 from probes.attach import refusals
+from probes.attach.xdp import XdpLink
 from probes.errors import Busy, Unsupported
 from probes.hooks import catalogue
 from probes.kernel import bpf
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State
-from probes.point import XdpLink
 from tests.support import seccomp
 from tests.support.commands import ebpftop
 from tests.support.devices import make, tun
@@ -170,7 +170,7 @@ def test_a_program_that_comes_first_is_busy_in_its_own_mode_and_in_the_other(
             fd = bpf_program.load(point, bpf.exit_with(2), "probe")
             try:
                 with pytest.raises(Busy, match="acme_xdp") as refused:
-                    bpf_program.attach(point, fd, index)
+                    point.attach(fd, index, {})
             finally:
                 os.close(fd)
             assert refused.value.errno == answer

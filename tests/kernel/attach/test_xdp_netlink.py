@@ -9,10 +9,10 @@ from errno import EBUSY, EEXIST, EOPNOTSUPP
 
 import pytest
 
-from probes.attach.xdp import xdp_attach, xdp_detach
 from probes.errors import Busy, Gone, Unsupported
 from probes.kernel import bpf
 from probes.kernel.netlink import route
+from probes.kernel.netlink.xdp import xdp_attach, xdp_detach
 from probes.point import ProgType
 from tests.support.namespaces import namespace, run, send, veth
 

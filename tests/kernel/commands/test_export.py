@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -59,13 +59,28 @@ def _until(ask: Callable[[], str], wanted: str) -> str:
 
 
 def _capabilities(pid: int) -> set[str]:
-    """Effective, permitted and bounding sets of every thread, and whether more can be had."""
+    """Effective, permitted and bounding sets of every thread and child, none of which can get more.
+
+    What has ended meanwhile has none.
+    """
     found = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        said = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines())
-        assert said["NoNewPrivs"] == "1"
-        found |= {said["CapEff"], said["CapPrm"], said["CapBnd"]}
+    for process in (pid, *_children(pid)):
+        for task in Path(f"/proc/{process}/task").glob("*"):
+            with suppress(OSError):
+                lines = (task / "status").read_text().splitlines()
+                said = dict(line.split(":\t", 1) for line in lines)
+                assert said["NoNewPrivs"] == "1"
+                found |= {said["CapEff"], said["CapPrm"], said["CapBnd"]}
     return found
+
+
+def _children(pid: int) -> Iterator[int]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid:
+                yield int(process.name)
+                yield from _children(int(process.name))
 
 
 def _mask(*numbers: int) -> str:
@@ -117,6 +132,12 @@ def test_no_thread_keeps_a_capability_that_nothing_needs() -> None:
     with _exporting() as (child, ask):
         ask()
         all_used = _mask(BPF, PERFMON, NET_ADMIN, SYS_ADMIN, SYSLOG, *PROCESSES)
+        assert _capabilities(child.pid) == {all_used}
+    with _exporting("--hook", "dns", "--hook", "drops", "--budget", "off") as (child, ask):
+        ask()
+        deadline = time.monotonic() + PATIENCE
+        while not [*_children(child.pid)]:  # one that looks at processes
+            assert time.monotonic() < deadline
         assert _capabilities(child.pid) == {all_used}
 
 

@@ -12,7 +12,7 @@ from probes.compile import cache, headers
 from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler, Module
 from probes.errors import Denied, Unsupported
-from probes.kernel import bpf
+from probes.kernel import bpf, rlimits
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
@@ -67,7 +67,7 @@ def _described(module: Module) -> dict[str, tuple[int, ...]]:
 
 
 def test_the_second_time_asks_no_compiler_and_makes_the_same(children: list[str]) -> None:
-    bpf.raise_memlock()
+    rlimits.raise_memlock()
     with _compile() as first, _compile() as second:
         assert len(children) == 1
         assert _described(first) == _described(second)

@@ -1,7 +1,9 @@
 """bcc on the running kernel: what is compiled loads, counts, and reads back as it was counted."""
 
 import ctypes
+import errno
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -20,7 +22,7 @@ from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler, Module
 from probes.errors import LoadFailed
 from probes.hooks import catalogue
-from probes.kernel import bpf, btf
+from probes.kernel import bpf, btf, rlimits
 from probes.point import AttachType, ProgType
 from probes.sources.live import memory
 
@@ -89,7 +91,7 @@ LONG = "int f(u64 *ctx) { u64 n = 0; " + "n += ctx[n & 1] * 3; " * 20_000 + "ret
 
 @pytest.fixture(scope="module")
 def compiler() -> Iterator[Compiler]:
-    bpf.raise_memlock()  # before Linux 5.11 maps and programs are charged against it
+    rlimits.raise_memlock()  # before Linux 5.11 maps and programs are charged against it
     with ExitStack() as stack:
         compiler = Compiler(types=TYPES)
         stack.callback(compiler.close)
@@ -362,6 +364,41 @@ def test_a_compiler_that_is_killed_is_said_and_the_next_compile_works() -> None:
         compiler.compile("int f(void *ctx) { return 0; }").close()
     finally:
         compiler.close()
+
+
+@pytest.mark.anywhere
+@pytest.mark.parametrize(
+    ("room", "why"), [(3, "a map got lost"), (1, "cannot be run: .*Too many open files")]
+)
+def test_want_of_files_is_said_as_such_and_none_stays_open(room: int, why: str) -> None:
+    """Room for a log and a pair of sockets: then the maps come, as many as there is room for."""
+    source = "".join(f"BPF_HASH({name}, u32, u64);\n" for name in ("a", "b", "c"))
+    source += "int f(void *ctx) { return 0; }"
+    compiler, before = Compiler(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        compiler.compile(source).close()
+        (child,) = compiler._children
+        open_now = _open_files()
+        free = [os.dup(0) for _ in range(room)]
+        for fd in free:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1] + 1, before[1]))
+        try:
+            with pytest.raises(LoadFailed, match=why) as refused:
+                compiler.compile(source)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert refused.value.errno == errno.EMFILE
+        assert _open_files() == open_now
+        with compiler.compile(source) as module:
+            assert module.fds.keys() == {"a", "b", "c"}
+        assert compiler._children == {child}
+    finally:
+        compiler.close()
+
+
+def _open_files() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
 
 
 @pytest.mark.anywhere

@@ -27,6 +27,7 @@ from probes.sources.live.source import Live
 from probes.toolkit.user_symbols import maps
 from tests.support.commands import ebpftop
 from tests.support.events import getpgid
+from tests.support.rungs import stood
 from tests.support.scenarios import Values, find, values
 from tui.config import settings
 from tui.screen.app import Monitor
@@ -54,12 +55,7 @@ def attached(modules: Modules, record_property: Record) -> Iterator[Callable[...
         record_property("rung", rung)
         attachment = Attachment(hook, modules)
         held.append(attachment)
-        status = attachment.climb(pinned=rung, asked=True)
-        if status.state is State.FAILED:
-            refusal = status.refused[0]
-            record_property("refused", f"{refusal.error}: {refusal.why}")
-            assert refusal.error != "LoadFailed", f"{refusal.why}: {refusal.log[-2000:]}"
-            pytest.skip(f"{refusal.error}: {refusal.why}")
+        stood(attachment.climb(pinned=rung, asked=True), record_property)
         return attachment
 
     yield attach
@@ -413,8 +409,8 @@ async def test_those_that_stand_are_saved_and_attached_at_the_next_start(
             await pilot.pause(0.05)
         states = {s.id.hook: s.state for s in live.statuses()}
         assert (states[stands], states[missing]) == (State.ATTACHED, State.FAILED)
-        await app.collector.control.detach(HookId(ends))
-        app.save_settings()
+        await app.session.collector.control.detach(HookId(ends))
+        await pilot.press("f2", "1")  # save settings
     await live.close()
     assert settings.load(settings.path()).hooks == (stands, missing)
 
@@ -431,7 +427,7 @@ def test_what_a_condition_names_may_go_and_that_is_said(
     top = cgroups.root()
     if top is None:
         pytest.skip("cgroup v2 is not mounted here")
-    folder = top / "ebpftop-follow"
+    folder = top / f"ebpftop-follow-{os.getpid()}"
     folder.mkdir()
     try:
         within = attached(f"uprobe:{LIBC}:getpgid,where=cgroup==/{folder.name}", "uprobe")

@@ -13,18 +13,16 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 
 import pytest
 
-from probes.hooks import catalogue
 from probes.kernel import syscall_table
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import HookId, State
 from tests.support import calls
 from tests.support.events import connect, free_port, server
 from tests.support.namespaces import namespace
+from tests.support.rungs import standing
 from tests.support.scenarios import Values, rows_of, values
 
 pytestmark = [pytest.mark.kernel]
@@ -32,20 +30,6 @@ pytestmark = [pytest.mark.kernel]
 RUNGS = ("btf-tracepoint", "raw-tracepoint", "tracepoint")
 on_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="calls of x86")
 GETPGID = syscall_table.number("getpgid") or 0
-
-
-@contextmanager
-def attached(modules: Modules, spec: str, rung: str | None) -> Iterator[Attachment]:
-    """Attach a hook on one rung; skips where this kernel does not give it."""
-    id = HookId.parse(spec)
-    attachment = Attachment(catalogue()[id.hook], modules, id.target)
-    with ExitStack() as stack:
-        stack.callback(attachment.detach)
-        status = attachment.climb(pinned=rung, asked=True)
-        assert not any(refusal.log for refusal in status.refused), status
-        if status.state is not State.ATTACHED:
-            pytest.skip(f"{rung}: {status.refused[-1].why}")
-        yield attachment
 
 
 def _row(attachment: Attachment, **wanted: object) -> tuple[int, int]:
@@ -57,7 +41,7 @@ def _row(attachment: Attachment, **wanted: object) -> tuple[int, int]:
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_calls_that_seccomp_refuses_are_counted(modules: Modules, rung: str) -> None:
-    with attached(modules, "syscall-processes@getpgid", rung) as attachment:
+    with standing(modules, "syscall-processes@getpgid", rung=rung, passive=False) as attachment:
         pid, given = calls.in_child(lambda: calls.refused(GETPGID, errno.EXDEV, 100))
         assert given == 100
         assert _row(attachment, pid=pid) == (100, 100)
@@ -69,7 +53,7 @@ def test_calls_through_other_tables_are_never_given_this_ones_names(
     modules: Modules, rung: str
 ) -> None:
     """getpgid of i386 (132 there, which is utime here), of x32, and numbers that are nobody's."""
-    with attached(modules, "syscalls", rung) as attachment:
+    with standing(modules, "syscalls", rung=rung, passive=False) as attachment:
         foreign = ("32-bit getpgid", "x32 getpgid", "other numbers", "#511")
         before = {name: _row(attachment, syscall=name) for name in (*foreign, "utime", "getpgid")}
         _, old = calls.in_child(lambda: calls.through_int80(132, 50) and 0)
@@ -91,7 +75,7 @@ def test_calls_of_x32_are_counted_with_what_they_give(modules: Modules, rung: st
     if not calls.has_x32():
         pytest.skip("this kernel makes no x32 calls (syscall.x32=y)")
     number = syscall_table.X32 | GETPGID
-    with attached(modules, "syscall-processes@x32 getpgid", rung) as attachment:
+    with standing(modules, "syscall-processes@x32 getpgid", rung=rung, passive=False) as attachment:
         pid, given = calls.in_child(lambda: calls.failing(number, errno.ESRCH, 20))
         assert given == 20
         assert _row(attachment, pid=pid) == (20, 20)
@@ -103,7 +87,7 @@ def test_a_call_that_is_restarted_is_one_without_an_error(
     modules: Modules, rung: str, restart: bool
 ) -> None:
     """And one that ends with EINTR is one with an error, as the process sees it."""
-    with attached(modules, "syscall-processes@waitid", rung) as attachment:
+    with standing(modules, "syscall-processes@waitid", rung=rung, passive=False) as attachment:
         pid, given = calls.in_child(lambda: calls.interrupted(restart=restart))
         assert restart == (given == 0)
         assert _row(attachment, pid=pid) == (given + 1, given)
@@ -114,7 +98,7 @@ def test_an_execve_by_a_second_thread_is_counted_once_and_nothing_is_made_up(
     modules: Modules, rung: str
 ) -> None:
     """Its thread's number goes to a later process, which executes nothing."""
-    with attached(modules, "syscall-processes@execve", rung) as attachment:
+    with standing(modules, "syscall-processes@execve", rung=rung, passive=False) as attachment:
         reader, writer = os.pipe()
         made = [calls.in_child(lambda: calls.exec_by_thread(writer))[0] for _ in range(5)]
         threads = struct.unpack("=5I", os.read(reader, 20))
@@ -145,7 +129,7 @@ def test_a_call_that_returns_twice_is_one(
     modules: Modules, rung: str, call: str, make: Callable[[int], int]
 ) -> None:
     """Once to who made it, and once to the new thread, or the process that borrows its memory."""
-    with attached(modules, f"syscall-processes@{call}", rung) as attachment:
+    with standing(modules, f"syscall-processes@{call}", rung=rung, passive=False) as attachment:
         pid, code = calls.in_child(lambda: make(7))
         assert code == 0
         found = _row(attachment, pid=pid)
@@ -158,7 +142,7 @@ def test_a_call_that_returns_twice_is_one(
 @on_x86
 def test_files_that_are_opened_by_calls_of_32_bits_are_seen(modules: Modules) -> None:
     """By openat and by open of i386; on the rung that sees every call."""
-    with attached(modules, "opens", "btf-tracepoint") as attachment:
+    with standing(modules, "opens", rung="btf-tracepoint", passive=False) as attachment:
         cwd, path = -100 & 0xFFFFFFFF, b"/proc/self/status"
         pid, _ = calls.in_child(lambda: calls.through_int80(295, 3, cwd, path) < 0)
         other, given = calls.in_child(lambda: calls.through_int80(5, 2, b"/nonexistent") >= 0)
@@ -171,7 +155,7 @@ def test_files_that_are_opened_by_calls_of_32_bits_are_seen(modules: Modules) ->
 
 def test_what_the_log_has_no_room_for_is_counted_and_not_called_lost(modules: Modules) -> None:
     """1,300 connects between two readings, of which the log keeps 1,024."""
-    with namespace(), attached(modules, "tcp-connect", None) as attachment:
+    with namespace(), standing(modules, "tcp-connect", passive=False) as attachment:
         port = free_port("127.0.0.1")
         attachment.read()
         assert connect("127.0.0.1", port, 1300) == 1300
@@ -183,7 +167,11 @@ def test_what_the_log_has_no_room_for_is_counted_and_not_called_lost(modules: Mo
 
 
 def test_what_is_sent_by_mptcp_is_counted_as_tcp(modules: Modules) -> None:
-    with namespace(), server("127.0.0.1") as port, attached(modules, "sent", None) as attachment:
+    with (
+        namespace(),
+        server("127.0.0.1") as port,
+        standing(modules, "sent", passive=False) as attachment,
+    ):
         try:
             s = socket.socket(proto=262)
         except OSError:
@@ -241,7 +229,7 @@ def _ours(row: Values, port: int) -> bool:
 @pytest.mark.parametrize("size", [1000])
 def test_no_process_is_missing_from_the_sum_of_calls(modules: Modules, size: int) -> None:
     """Of 6,000 processes there is room for 4,096: the others are in a row of others."""
-    with attached(modules, "syscall-processes@getpgid", None) as attachment:
+    with standing(modules, "syscall-processes@getpgid", passive=False) as attachment:
         sums = _sums(attachment, "calls", 6, size, 0)
         assert sums == [size * n for n in range(1, 7)]
         (others,) = [r for r in values(attachment) if r["comm"] == "(others)"]
@@ -254,7 +242,7 @@ def test_no_connect_is_missing_from_the_sum_by_its_port(modules: Modules) -> Non
     with (
         namespace(),
         server("127.0.0.1") as port,
-        attached(modules, "tcp-connect", None) as attachment,
+        standing(modules, "tcp-connect", passive=False) as attachment,
     ):
         sums = _sums(attachment, "established", 5, 2000, port)
         assert sums == [2000 * n for n in range(1, 6)]

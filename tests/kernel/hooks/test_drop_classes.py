@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from probes.analysis.classes import CLOSED, DropClass, class_of, is_lost
 from probes.hooks import catalogue
 from probes.kernel import privilege
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
 from tests.support.events import connect, free_port
 from tests.support.namespaces import HERE, namespace, run, veth
 from tests.support.out_of_order import ACK, RST, Peer
+from tests.support.rungs import standing
 from tests.support.scenarios import Values, values
 
 pytestmark = pytest.mark.kernel
@@ -33,19 +34,8 @@ Drops = Callable[[str], Attachment]
 @pytest.fixture
 def drops(modules: Modules) -> Iterator[Drops]:
     """Attaches `drops` on a rung, in a network namespace of the test's own."""
-    made: list[Attachment] = []
-
-    def attach(rung: str) -> Attachment:
-        made.append(Attachment(catalogue()["drops"], modules))
-        status = made[-1].climb(pinned=rung)
-        if status.state is State.FAILED:
-            pytest.skip(status.refused[0].why)
-        return made[-1]
-
-    with namespace():
-        yield attach
-        for attachment in made:
-            attachment.detach()
+    with namespace(), ExitStack() as stack:
+        yield lambda rung: stack.enter_context(standing(modules, "drops", rung=rung))
 
 
 def _classes(rows: list[Values]) -> Classes:

@@ -16,11 +16,12 @@ import pytest
 from probes.custom import builder
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import Hook, State
+from probes.model import State
 from probes.toolkit.libraries import own_libc
 from tests.support.events import connect, exchange, server
 from tests.support.maps import small
 from tests.support.namespaces import namespace, send, veth
+from tests.support.rungs import standing
 from tests.support.scenarios import rows_of, sample_of
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
@@ -35,19 +36,10 @@ def _inside() -> Iterator[None]:
 
 @pytest.fixture
 def stand(modules: Modules) -> Iterator[Stand]:
-    made: list[Attachment] = []
-
-    def on(hook: Hook, target: str | None = None, index: int = 0) -> Attachment:
-        attachment = Attachment(hook, modules, target, index)
-        made.append(attachment)
-        status = attachment.climb(asked=True)
-        if status.state is State.FAILED:
-            pytest.skip(f"{status.refused[0].error}: {status.refused[0].why}")
-        return attachment
-
-    yield on
-    for attachment in made:
-        attachment.detach()
+    with ExitStack() as stack:
+        yield lambda hook, target=None, index=0: stack.enter_context(
+            standing(modules, hook, target, index)
+        )
 
 
 def _ethertypes(interface: str, kinds: int, each: int) -> int:

@@ -12,9 +12,9 @@ import pytest
 from probes.hooks import catalogue
 from probes.kernel import procfs
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
 from tests.support.link_local import ADDRESS, DATAGRAMS, LINKS, REFUSED, Talker, talker
 from tests.support.namespaces import bpftool, namespace
+from tests.support.rungs import standing
 from tests.support.scenarios import log_of, sample_of, values
 
 pytestmark = pytest.mark.kernel
@@ -53,15 +53,8 @@ def _placed(*, beside: bool) -> Iterator[_Placed]:
 def _attached(modules: Modules, name: str, rung: str, *, beside: bool) -> Iterator[Attachment]:
     if beside and rung == "sock_diag":
         pytest.skip("sock_diag is of one namespace")
-    attachment = Attachment(catalogue()[name], modules)
-    try:
-        status = attachment.climb(pinned=rung, asked=True)
-        assert not any(refusal.log for refusal in status.refused), status
-        if status.state not in (State.ATTACHED, State.PASSIVE):
-            pytest.skip(f"{rung}: {status.refused[-1].why}")
+    with standing(modules, name, rung=rung) as attachment:
         yield attachment
-    finally:
-        attachment.detach()
 
 
 @BESIDE

@@ -21,7 +21,6 @@ from probes.hooks.drops.counters import Counts, Freed
 from probes.kernel import procfs
 from probes.ladder import features
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
 from tests.support import listening
 from tests.support.listening import (
     MINE,
@@ -33,6 +32,7 @@ from tests.support.listening import (
     settled,
 )
 from tests.support.namespaces import as_json, namespace
+from tests.support.rungs import stood
 from tests.support.scenarios import Values, values
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
@@ -60,9 +60,7 @@ def on(modules: Modules) -> Iterator[Callable[[str], Attachment]]:
             refused = features.veto(found, 0)
             if refused is not None:
                 pytest.skip(str(refused))
-            status = attachment.climb(pinned=rung)
-            if status.state is State.FAILED:
-                pytest.skip(status.refused[0].why)
+            stood(attachment.climb(pinned=rung))
             return attachment
 
         yield attach

@@ -10,8 +10,8 @@ import pytest
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
 from tests.support.namespaces import as_json, await_running, namespace, run, send
+from tests.support.rungs import standing
 from tests.support.scenarios import sample_of
 from tui.panes.interfaces.pane import PANE
 from tui.session.history import History
@@ -51,9 +51,7 @@ def test_its_counters_are_its_own(modules: Modules, hook: str, number: int, name
     with namespace():
         _make()
         run("tc", "qdisc", "add", "dev", "v0", "root", "handle", "1:", "pfifo")
-        attachment = Attachment(catalogue()[hook], modules)
-        try:
-            attachment.climb()
+        with standing(modules, hook) as attachment:
             send("v0", N)
             before = sample_of(attachment)
             _again(number, name)
@@ -62,8 +60,6 @@ def test_its_counters_are_its_own(modules: Modules, hook: str, number: int, name
             after = sample_of(attachment)
             send(name, N)
             last = sample_of(attachment)
-        finally:
-            attachment.detach()
         counter = "packets" if hook == "qdiscs" else "tx_packets"
         (link,) = as_json("ip", "-s", "-j", "link", "show", name)
         assert link["stats64"]["tx"]["packets"] == MORE + N
@@ -79,11 +75,7 @@ def test_its_counters_are_its_own(modules: Modules, hook: str, number: int, name
 def test_its_drops_are_its_own(modules: Modules, rung: str, number: int, name: str) -> None:
     with namespace():
         _make()
-        attachment = Attachment(catalogue()["drops"], modules)
-        try:
-            status = attachment.climb(pinned=rung)
-            if status.state is State.FAILED:
-                pytest.skip(status.refused[0].why)
+        with standing(modules, "drops", rung=rung) as attachment:
             send("p0", N)
             before = sample_of(attachment)
             send("p0", 1)
@@ -91,8 +83,6 @@ def test_its_drops_are_its_own(modules: Modules, rung: str, number: int, name: s
             send("p0", MORE)
             after = sample_of(attachment)
             last = sample_of(attachment)
-        finally:
-            attachment.detach()
         (link,) = as_json("ip", "-s", "-j", "link", "show", name)
         assert link["stats64"]["rx"]["packets"] == MORE
     snapshot = Snapshot.between(attachment.hook, before, after)

@@ -14,8 +14,8 @@ import pytest
 
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
 from tests.support.commands import ebpftop
+from tests.support.rungs import stood
 from tests.support.scenarios import values
 
 pytestmark = pytest.mark.kernel
@@ -53,12 +53,7 @@ def test_a_known_function_has_the_samples_of_what_burns_in_it(
     attachment = Attachment(catalogue()["profile"], modules)
     record_property("hook", "profile")
     record_property("rung", rung)
-    status = attachment.climb(pinned=rung, asked=True)
-    if status.state is State.FAILED:
-        refusal = status.refused[0]
-        record_property("refused", f"{refusal.error}: {refusal.why}")
-        assert refusal.error != "LoadFailed", f"{refusal.why}: {refusal.log[-2000:]}"
-        pytest.skip(f"{refusal.error}: {refusal.why}")
+    stood(attachment.climb(pinned=rung, asked=True), record_property)
     try:
         with burning() as pid:
             deadline = time.monotonic() + 60

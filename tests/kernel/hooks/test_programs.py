@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from probes.analysis.snapshot import Snapshot
-from probes.attach import perf_event
+from probes.attach.tracepoint import tracepoint_id
 from probes.hooks import catalogue
-from probes.kernel import bpf, objects
+from probes.kernel import bpf, objects, perf_event
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State, Value
 from probes.point import ProgType
@@ -233,13 +233,13 @@ def test_cgroups_are_told_by_path_as_bpftool_cgroup_tree_tells_them(
 
 def test_raw_tracepoints_and_perf_events_are_told(watched: Callable[[], Attachment]) -> None:
     """A link's name is the kernel's; what a perf event runs without a link, its holder's."""
-    number = perf_event.tracepoint_id("raw_syscalls", "sys_enter")
+    number = tracepoint_id("raw_syscalls", "sys_enter")
     raw = bpf.prog_load(ProgType.RAW_TRACEPOINT, bpf.exit_with(0), name="ebpftop_raw")
     link = bpf.raw_tracepoint_open(raw, "sys_exit")
     traced = bpf.prog_load(ProgType.TRACEPOINT, bpf.exit_with(0), name="ebpftop_traced")
-    event = bpf.perf_event_open(2, number)
+    event = perf_event.open_event(2, number)
     try:
-        bpf.perf_event_attach(event, traced)
+        perf_event.attach_program(event, traced)
         attachment = watched()
         assert at(attachment, bpf.prog_info(raw).id) == "raw_tracepoint sys_exit"
         assert at(attachment, bpf.prog_info(traced).id) == "tracepoint sys_enter"

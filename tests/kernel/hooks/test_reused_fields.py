@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from probes.hooks import catalogue
-from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
+from probes.ladder.attachment import Modules
 from tests.support.commands import ROOT
 from tests.support.namespaces import HERE, namespace, pair, run
+from tests.support.rungs import standing
 from tests.support.scenarios import values
 
 pytestmark = pytest.mark.kernel
@@ -53,11 +53,7 @@ def test_a_packet_of_a_tree_has_no_device_but_the_interface_that_it_came_by(
     """TCP's out-of-order queue keeps `skb->dev` as a node's left child: case 01."""
     with namespace(), pair() as beside:
         run("ip", "neigh", "add", NOBODY, "lladdr", _mac("v1", "-n", beside), "dev", "v0")
-        attachment = Attachment(catalogue()["drops"], modules)
-        try:
-            status = attachment.climb(pinned=rung)
-            if status.state is State.FAILED:
-                pytest.skip(status.refused[0].why)
+        with standing(modules, "drops", rung=rung) as attachment:
             with _little_server() as port:
                 macs = _mac("v1", "-n", beside), _mac("v0")
                 sender = (sys.executable, "-m", "tests.support.out_of_order", "v1", *macs)
@@ -69,5 +65,3 @@ def test_a_packet_of_a_tree_has_no_device_but_the_interface_that_it_came_by(
                 pytest.skip("this kernel prunes nothing of it")
             assert {row["interface"] for row in rows} == {"v0"}
             assert sum(row["packets"] for row in rows) >= SEGMENTS
-        finally:
-            attachment.detach()

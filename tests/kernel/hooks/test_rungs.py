@@ -47,6 +47,7 @@ from tests.support.events import (
 )
 from tests.support.foreign import somebody
 from tests.support.namespaces import FRAME, as_json, namespace, run, send, veth
+from tests.support.rungs import stood
 from tests.support.scenarios import Values, find, log_of, rows_of, values
 
 pytestmark = pytest.mark.kernel
@@ -77,11 +78,7 @@ def attached(
         attachment = Attachment(catalogue()[id.hook], modules, id.target, ifindex)
         held.append(attachment)
         status = attachment.climb(pinned=rung, asked=True)
-        if status.state is State.FAILED:
-            refusal = status.refused[0]
-            record_property("refused", f"{refusal.error}: {refusal.why}")
-            assert not refusal.log, f"{refusal.why}: {refusal.log[-2000:]}"  # a bug of ours
-            pytest.skip(f"{refusal.error}: {refusal.why}")
+        stood(status, record_property)
         assert status.rung == rung
         if id.hook in KEPT:
             keep(_rung(id.hook, rung).source_for(id.target))

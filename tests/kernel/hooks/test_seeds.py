@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from probes.attach.kprobe import FEW_RETURNS
 from probes.hooks import catalogue
 from probes.kernel import syscall_table
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
-from probes.point import FEW_RETURNS
 from tests.support.commands import running
+from tests.support.rungs import stood
 from tests.support.scenarios import Values, find, log_of, rows_of, sample_of, values
 
 pytestmark = pytest.mark.kernel
@@ -40,12 +40,7 @@ def attached(
         record_property("rung", rung)
         attachment = Attachment(catalogue()[name], modules)
         held.append(attachment)
-        status = attachment.climb(pinned=rung, asked=True)
-        if status.state is State.FAILED:
-            refusal = status.refused[0]
-            record_property("refused", f"{refusal.error}: {refusal.why}")
-            assert refusal.error != "LoadFailed", f"{refusal.why}: {refusal.log[-2000:]}"
-            pytest.skip(f"{refusal.error}: {refusal.why}")
+        stood(attachment.climb(pinned=rung, asked=True), record_property)
         return attachment
 
     yield attach

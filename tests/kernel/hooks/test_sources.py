@@ -36,6 +36,7 @@ from tests.support.frames import (
     ports,
 )
 from tests.support.namespaces import as_json, namespace, send, veth
+from tests.support.rungs import stood
 from tests.support.scenarios import find, sample_of, values
 
 pytestmark = pytest.mark.kernel
@@ -107,12 +108,7 @@ def attached(
     def attach(rung: str, device: str = "v0") -> Attachment:
         index = socket.if_nametoindex(device)
         held.append(Attachment(HOOK, modules, device, index))
-        status = held[-1].climb(pinned=rung, asked=True)
-        if status.state is State.FAILED:
-            (refusal,) = status.refused
-            assert not refusal.log, f"{refusal.why}: {refusal.log[-2000:]}"
-            record_property("refused", f"{refusal.error}: {refusal.why}")
-            pytest.skip(f"{refusal.error}: {refusal.why}")
+        stood(held[-1].climb(pinned=rung, asked=True), record_property)
         rung_there = HOOK.rung(rung)
         assert rung_there is not None
         keep(rung_there.source_for(device))

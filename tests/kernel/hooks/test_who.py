@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,11 @@ from probes.compile.compiler import Compiler
 from probes.custom import builder
 from probes.hooks import catalogue
 from probes.kernel import procfs
-from probes.ladder.attachment import Attachment, Modules
-from probes.model import Hook, HookId, State
+from probes.ladder.attachment import Modules
+from probes.model import HookId
 from tests.support import connecting, uring
 from tests.support.events import free_port
+from tests.support.rungs import standing
 from tests.support.scenarios import log_of, rows_of, sample_of, values
 from tests.support.threaded import GETPGIDS, LEADER, Threaded, threaded
 
@@ -36,18 +37,6 @@ def _rungs(*specs: str) -> list[tuple[str, str]]:
     return [(spec, rung.name) for spec, hook in found for rung in hook.ladder if rung.source]
 
 
-@contextmanager
-def _attached(modules: Modules, hook: Hook, target: str | None, rung: str) -> Iterator[Attachment]:
-    attachment = Attachment(hook, modules, target)
-    with ExitStack() as stack:
-        stack.callback(attachment.detach)
-        status = attachment.climb(pinned=rung, asked=True)
-        assert not any(refusal.log for refusal in status.refused), status
-        if status.state is not State.ATTACHED:
-            pytest.skip(f"{rung}: {status.refused[-1].why}")
-        yield attachment
-
-
 @pytest.fixture(scope="module")
 def process() -> Iterator[Threaded]:
     with threaded() as started:
@@ -58,8 +47,7 @@ def process() -> Iterator[Threaded]:
 def test_what_a_thread_does_is_its_process_s(
     modules: Modules, process: Threaded, spec: str, rung: str
 ) -> None:
-    id = HookId.parse(spec)
-    with _attached(modules, catalogue()[id.hook], id.target, rung) as attachment:
+    with standing(modules, spec, rung=rung, passive=False) as attachment:
         process.work()
         sample = sample_of(attachment)
         mine = [row for row in rows_of(attachment, sample) if row["pid"] == process.pid]
@@ -125,8 +113,8 @@ def test_pids_are_those_of_the_viewer(
     spec: str, rung: str, levels: int,
 ) -> None:  # fmt: skip
     """What has no pid in its namespace (this test) has 0, as getppid() gives for such a parent."""
-    modules, id = seen.at(levels, nested, monkeypatch), HookId.parse(spec)
-    with _attached(modules, catalogue()[id.hook], id.target, rung) as attachment:
+    modules = seen.at(levels, nested, monkeypatch)
+    with standing(modules, spec, rung=rung, passive=False) as attachment:
         nested.work()
         os.getpgid(0)
         rows = values(attachment)
@@ -140,7 +128,7 @@ def test_a_condition_on_a_pid_means_the_viewer_s(
 ) -> None:
     modules = seen.at(1, nested, monkeypatch)
     hook = builder.hook(f"{ANY_CALL},where=pid=={nested.pids[-2]}")
-    with _attached(modules, hook, None, "tracepoint") as attachment:
+    with standing(modules, hook, rung="tracepoint", passive=False) as attachment:
         nested.work()
         (row,) = values(attachment)
     assert (row["pid"], row["comm"], row["events"]) == (nested.pids[-2], LEADER, GETPGIDS)
@@ -155,7 +143,7 @@ def test_what_io_uring_does_is_its_process_s(
     how = 0 if polled else uring.ASYNC
     with (
         uring.ring(polled=polled) as ring,
-        _attached(modules, catalogue()[spec], None, rung) as attachment,
+        standing(modules, spec, rung=rung, passive=False) as attachment,
     ):
         if ring is None:
             pytest.skip("no io_uring here")

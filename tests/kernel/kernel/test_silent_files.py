@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from probes.kernel import elf, patience
+from probes.kernel.cached_stat import cached
+from probes.kernel.threads import Task
 from probes.toolkit.libraries import own_libc
 from tests.support import fuse
 
@@ -41,6 +43,21 @@ def test_a_look_at_one_is_left_behind_and_the_others_go_on(silent: str) -> None:
     with pytest.raises(Exception, match="it took longer than"):
         elf.read(silent, 0.2)
     assert elf.read(own_libc()).named("getaddrinfo")
+
+
+def test_what_the_kernel_has_at_hand_is_told_without_waiting(silent: str, tmp_path: Path) -> None:
+    """Of the silent one nothing, or what it said before; of others what stat(2) says."""
+    look = Task(partial(cached, silent))
+    assert look.join(10)
+    file = tmp_path / "file"
+    file.write_text("abc")
+    about = file.stat()
+    told = cached(str(file))
+    assert told in (None, (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns))
+    file.unlink()
+    if told is not None:
+        with pytest.raises(FileNotFoundError):
+            cached(str(file))
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from probes.attach import program as bpf_program
-from probes.hooks import catalogue
+from probes.attach import handle
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import HookId, State, same_totals
+from probes.model import State, same_totals
 from tests.support.commands import ROOT, held
 from tests.support.events import connect, getpgid, server
 from tests.support.namespaces import namespace, send, veth
+from tests.support.rungs import standing
 from tests.support.scenarios import find, rows_of, sample_of, values
 
 pytestmark = pytest.mark.kernel
@@ -32,20 +32,10 @@ def _inside() -> Iterator[None]:
 
 @pytest.fixture
 def stand(modules: Modules) -> Iterator[Callable[..., Attachment]]:
-    made: list[Attachment] = []
-
-    def on(spec: str, index: int = 0) -> Attachment:
-        id = HookId.parse(spec)
-        attachment = Attachment(catalogue()[id.hook], modules, id.target, index)
-        made.append(attachment)
-        status = attachment.climb(asked=True)
-        if status.state is not State.ATTACHED:
-            pytest.skip(f"{status.refused[0].error}: {status.refused[0].why}")
-        return attachment
-
-    yield on
-    for attachment in made:
-        attachment.detach()
+    with ExitStack() as stack:
+        yield lambda spec, index=0: stack.enter_context(
+            standing(modules, spec, index=index, passive=False)
+        )
 
 
 def _getpgid(attachment: Attachment) -> int:
@@ -110,7 +100,7 @@ def test_a_step_down_goes_on_from_what_was_counted(
     stand: Callable[..., Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody detaches our programs at the cgroup: polling goes on with the row."""
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     before = held()[1]
     attachment = stand("sock-addr")
     with server("127.0.0.1") as port:

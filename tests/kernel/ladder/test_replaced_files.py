@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from probes.attach import background, program
+from probes.attach.background import Background
 from probes.custom import builder
+from probes.errors import ProbeError
+from probes.kernel import patience
+from probes.kernel.cached_stat import cached
+from probes.kernel.patience import TookTooLong
+from probes.kernel.threads import Task
 from probes.ladder import replaced_files
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
+from tests.support.rungs import standing
 from tests.support.scenarios import sample_of, values
 
 pytestmark = pytest.mark.kernel
+LONG = 20.0
 _CALLS = (
     "import ctypes, sys\n"
     "call = ctypes.CDLL(sys.argv[1]).cbrtl\n"
@@ -36,7 +48,10 @@ def _libm() -> Path:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reading waits for a look."""
     monkeypatch.setattr(replaced_files, "SECONDS", 0.0)
+    keep_up = Background.keep_up
+    monkeypatch.setattr(Background, "keep_up", lambda self: keep_up(self, LONG))
 
 
 @pytest.fixture
@@ -48,11 +63,8 @@ def library(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def attachment(modules: Modules, library: Path) -> Iterator[Attachment]:
-    made = Attachment(builder.hook(f"uprobe:{library}:cbrtl"), modules)
-    if made.climb(asked=True).state is State.FAILED:
-        pytest.skip(f"{made.status.refused[0].error}: {made.status.refused[0].why}")
-    yield made
-    made.detach()
+    with standing(modules, builder.hook(f"uprobe:{library}:cbrtl")) as made:
+        yield made
 
 
 @contextmanager
@@ -144,6 +156,111 @@ def test_a_file_that_was_written_to_in_its_place_is_said(
         file.write(file.read(16))
     os.utime(library, (0, 0))
     assert "was written to in its place" in sample_of(attachment).status.note
+
+
+def test_the_first_file_is_not_forgotten(
+    attachment: Attachment, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it has its name again, its calls are not counted twice."""
+    monkeypatch.setattr(replaced_files, "MAX_FILES", 2)
+    first = library.with_suffix(".first")
+    first.hardlink_to(library)
+    with _process(library) as old:
+        for _ in range(4):
+            _renamed(library)
+            sample_of(attachment)
+        first.rename(library)
+        sample_of(attachment)
+        assert {old(6): 6} == _calls(attachment)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_a_look_that_fails_does_not_say_that_the_file_is_gone(
+    attachment: Attachment, library: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refused(_: str) -> NoReturn:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replaced_files, "_look", refused)
+        said = sample_of(attachment).status.note
+    assert said == f"it is not known whether {library} was replaced: {os.strerror(code)}"
+    assert sample_of(attachment).status.note == ""
+
+
+def test_a_first_look_that_fails_makes_no_new_file_of_the_first(
+    modules: Modules, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def late(path: str) -> tuple[replaced_files.FileId, replaced_files.Contents]:
+        looks.append(path)
+        if len(looks) == 1:
+            raise TookTooLong("it took longer than 1 s")
+        return look(path)
+
+    look = replaced_files._look
+    monkeypatch.setattr(replaced_files, "_look", late)
+    with standing(modules, builder.hook(f"uprobe:{library}:cbrtl")) as attachment:
+        sample_of(attachment)
+        with _process(library) as called:
+            assert {called(6): 6} == _calls(attachment)
+
+
+def test_want_of_files_is_over_when_it_is_over(
+    attachment: Attachment, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new file is tried again."""
+
+    def refused(*_: object) -> NoReturn:
+        raise ProbeError("too many open files", errno=errno.EMFILE)
+
+    _renamed(library)
+    with monkeypatch.context() as patched:
+        patched.setattr(program, "load", refused)
+        assert "is not counted: too many open files" in sample_of(attachment).status.note
+    assert sample_of(attachment).status.note == ""
+    with _process(library) as new:
+        assert {new(4): 4} == _calls(attachment)
+
+
+def test_a_reading_does_not_wait_for_a_look(
+    attachment: Attachment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file system does not answer; readings go on meanwhile, and say so later."""
+    monkeypatch.undo()
+    monkeypatch.setattr(background, "LEAVING", 0.01)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_: str) -> NoReturn:
+        begun.set()
+        go_on.wait(LONG)
+        raise TookTooLong("it took longer than 1 s")
+
+    monkeypatch.setattr(replaced_files, "_look", slow)
+    reading = Task(lambda: [attachment.read() for _ in range(3)])
+    assert begun.wait(LONG)
+    assert reading.join(LONG / 2), "a reading waits"
+    go_on.set()
+    end = time.monotonic() + LONG
+    while "its file system does not answer" not in attachment.read().status.note:
+        assert time.monotonic() < end
+
+
+def test_looks_at_a_file_that_the_kernel_knows_keep_no_child(
+    attachment: Attachment, library: Path
+) -> None:
+    """One that is asked every two seconds would never end."""
+    if cached(str(library)) is None:
+        pytest.skip("this kernel does not tell what it has in its caches")
+    for there in (True, False):
+        if not there:
+            library.unlink()
+        sample_of(attachment)
+        patience.end_idle()
+        for _ in range(3):
+            assert ("is not there any more" in sample_of(attachment).status.note) != there
+        assert patience._idle == []
 
 
 def test_only_so_many_files_of_one_name_are_held(

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from probes.analysis.snapshot import Trail
-from probes.attach import program as bpf_program
-from probes.hooks import catalogue
+from probes.attach import handle
 from probes.kernel import bpf, cgroups
 from probes.ladder.attachment import ANEW, Attachment, Modules
-from probes.model import HookId, State
+from probes.model import State
 from probes.point import ProgType
 from tests.support.commands import held
 from tests.support.namespaces import as_json, namespace, run, send, veth
+from tests.support.rungs import standing
 from tests.support.scenarios import values
 
 pytestmark = pytest.mark.kernel
@@ -37,20 +37,10 @@ def interface() -> int:
 
 @pytest.fixture
 def stand(modules: Modules) -> Iterator[Callable[..., Attachment]]:
-    made: list[Attachment] = []
-
-    def on(spec: str, index: int = 0, rung: str | None = None) -> Attachment:
-        id = HookId.parse(spec)
-        attachment = Attachment(catalogue()[id.hook], modules, id.target, index)
-        made.append(attachment)
-        status = attachment.climb(pinned=rung, asked=True)
-        if status.state is State.FAILED:
-            pytest.skip(f"{status.refused[0].error}: {status.refused[0].why}")
-        return attachment
-
-    yield on
-    for attachment in made:
-        attachment.detach()
+    with ExitStack() as stack:
+        yield lambda spec, index=0, rung=None: stack.enter_context(
+            standing(modules, spec, index=index, rung=rung)
+        )
 
 
 # -- for a moment ------------------------------------------------------------------------------
@@ -166,7 +156,7 @@ def test_without_a_pin_the_hook_steps_down_to_its_counters(
     stand: Callable[..., Attachment], interface: int, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And does not attach again by itself: somebody wanted it gone."""
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     before = held()[1]
     attachment = stand(spec, interface)
     epoch = attachment.read().epoch
@@ -189,7 +179,7 @@ def test_without_a_pin_the_hook_steps_down_to_its_counters(
 def test_a_filter_that_was_deleted_is_noticed(
     stand: Callable[..., Attachment], interface: int, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     attachment = stand("tc-ingress@v0", interface, "clsact")
     assert attachment.read().status.state is State.ATTACHED
     if what == "qdisc":
@@ -204,7 +194,7 @@ def test_a_filter_that_was_deleted_is_noticed(
 def test_an_xdp_program_that_was_replaced_is_noticed_and_the_other_left_alone(
     stand: Callable[..., Attachment], interface: int, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     attachment = stand("xdp@v0", interface, f"netlink-{mode}")
     send("v1", 5)
     assert [row["pass"] for row in values(attachment)] == [5]
@@ -221,7 +211,7 @@ def test_an_xdp_program_that_was_replaced_is_noticed_and_the_other_left_alone(
 def test_a_cgroup_program_that_was_detached_is_noticed(
     stand: Callable[..., Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bpf_program, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "ASK_SECONDS", 0.0)
     before = held()[0]
     attachment = stand("tcp-rtt", rung="sock_ops-multi")
     first = min(held()[0] - before)

@@ -157,6 +157,17 @@ def test_another_name_is_taken_on_the_command_line() -> None:
     assert ebpftop("once", "--for", "0", "--hook", "tc-ingress@nobody").returncode == 1
 
 
+def test_other_names_are_in_the_interfaces_row() -> None:
+    """Filters take them from there."""
+    veth()
+    for name in (OTHER, "uplink"):
+        run("ip", "link", "property", "add", "dev", "v0", "altname", name)
+    done = ebpftop("once", "--json", "--for", "0", "--hook", "interfaces")
+    rows = {r["interface"]: r for r in json.loads(done.stdout)["hooks"][0]["rows"]}
+    assert rows["v0"]["altnames"].split() == [OTHER, "uplink"]
+    assert rows["v1"]["altnames"] == ""
+
+
 @pytest.mark.parametrize("beside", [(), ("--hook", "tc-ingress@w1")], ids=["alone", "of two"])
 def test_a_stream_fails_where_what_was_named_is_not_there_in_the_end(
     beside: tuple[str, ...],

@@ -18,11 +18,12 @@ from typing import IO
 
 import pytest
 
+from probes.attach.background import Background
 from probes.hooks import catalogue
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
 from probes.toolkit import libraries
 from tests.support.elf_files import crafted
+from tests.support.rungs import stood
 from tests.support.scenarios import Values, find, log_of, rows_of, values
 
 pytestmark = pytest.mark.kernel
@@ -39,12 +40,7 @@ def attached(modules: Modules, record_property: Record) -> Iterator[Callable[[st
         record_property("rung", "uprobe")
         attachment = Attachment(catalogue()[name], modules)
         held.append(attachment)
-        status = attachment.climb(asked=True)
-        if status.state is State.FAILED:
-            refusal = status.refused[0]
-            record_property("refused", f"{refusal.error}: {refusal.why}")
-            assert refusal.error != "LoadFailed", f"{refusal.why}: {refusal.log[-2000:]}"
-            pytest.skip(f"{refusal.error}: {refusal.why}")
+        stood(attachment.climb(asked=True), record_property)
         return attachment
 
     yield attach
@@ -157,12 +153,11 @@ def test_a_library_that_an_upgrade_deleted_is_followed_while_somebody_has_it(
         if not attach_first:
             attachment = attached("dns")
             _ask(child, 3)
-        end = time.monotonic() + 20
-        for _ in range(3):  # looks that begin after it was deleted, to their end
-            values(attachment)
-            while any(t.name == "libraries" for t in threading.enumerate()):
-                assert time.monotonic() < end
-                time.sleep(0.01)
+        keep_up = Background.keep_up
+        with monkeypatch.context() as patched:
+            patched.setattr(Background, "keep_up", lambda self, *_: keep_up(self, 20))
+            for _ in range(3):  # looks that begin after it was deleted, to their end
+                values(attachment)
         _ask(child, 4)
         assert _lookups(attachment, child.pid) == 7
 

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from probes import hooks
-from probes import point as points
+from probes.attach.cgroup import CgroupAttach, CgroupLink
+from probes.attach.clsact import Clsact
+from probes.attach.tcx import TcxLink
+from probes.attach.xdp import XdpLink, XdpNetlink
 from probes.compile import headers
 from probes.hooks import catalogue
 from probes.kernel import btf
@@ -324,7 +327,7 @@ def test_only_what_looks_on_can_be_attached_at_start(hook: Hook) -> None:
     """A hook that looks on may have rungs in the data path, for a person who pins them."""
     for rung in hook.ladder:
         kinds = [type(p.point) for p in rung.programs]
-        if points.XdpLink in kinds or points.XdpNetlink in kinds:
+        if XdpLink in kinds or XdpNetlink in kinds:
             assert hook.reach_of(rung) is Reach.DATA_PATH
             assert hook.only_pinned(rung) is (hook.reach is Reach.LOOKS_ON)
 
@@ -343,17 +346,17 @@ def test_rungs_that_are_only_pinned_come_last(hook: Hook) -> None:
 def _kind(program: Program) -> str:
     """What a lasting and a passing way to the same place have in common."""
     match program.point:
-        case points.XdpLink() | points.XdpNetlink():
+        case XdpLink() | XdpNetlink():
             return "xdp"
-        case points.TcxLink() | points.Clsact():
+        case TcxLink() | Clsact():
             return "tc"
-        case points.CgroupLink() | points.CgroupAttach():
+        case CgroupLink() | CgroupAttach():
             return "cgroup"
         case other:
             return type(other).__name__
 
 
-_OUTLIVES = points.XdpNetlink | points.Clsact | points.CgroupAttach
+_OUTLIVES = XdpNetlink | Clsact | CgroupAttach
 
 
 @every_hook

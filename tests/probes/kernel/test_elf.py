@@ -145,11 +145,18 @@ def test_a_file_that_never_comes_is_left_behind(
     """As on a FUSE whose daemon does not answer: the call is in a child that nobody waits for."""
 
     def late(seconds: float, *_: object) -> None:
-        raise patience.TookTooLong(0, f"it took longer than {seconds:g} s")
+        raise patience.TookTooLong(f"it took longer than {seconds:g} s")
 
     monkeypatch.setattr(patience, "within", late)
     with pytest.raises(Unsupported, match=r"cannot be read: it took longer than 0\.2 s"):
         elf.Elf(tmp_path, 0.2)
+
+
+def test_a_file_that_is_not_there_is_gone_whatever_its_folder_is(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "none", tmp_path / "file" / "none"):
+        with pytest.raises(Gone, match="there is no file"):
+            elf.read(path)
 
 
 # -- what reads its return addresses ---------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_a_new_socket_waits_until_the_last_scan_is_paid_for() -> None:
     with socket.socket() as one, socket.socket() as other:
         assert owners.find([_inode(one)])
         assert owners.find([_inode(one), _inode(other)]).keys() == {_inode(one)}
+
+
+def test_what_others_take_of_the_cpus_is_not_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan that waited for its turn on a busy host is not one that cost much."""
+    owners, pids = procfs.SocketOwners(), procfs.pids
+    owners.SLICE = 60.0
+    monkeypatch.setattr(procfs, "pids", lambda: time.sleep(0.3) or pids())
+    with socket.socket() as one, socket.socket() as other:
+        assert owners.find([_inode(one)])
+        deadline = time.monotonic() + 10  # 50 times 0.3 seconds would be more
+        while _inode(other) not in owners.find([_inode(one), _inode(other)]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_an_owner_that_ended_is_not_shown_any_more() -> None:

@@ -48,3 +48,28 @@ def test_all_are_closed_side_by_side_also_without_threads(
     monkeypatch.setattr(_thread, "start_new_thread", none)
     threads.close_all([lambda: closed.append(9)] * 2, 3, 5)
     assert closed[-2:] == [9, 9]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["threads", "none"])
+def test_an_error_keeps_nothing_else_from_being_closed(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    def none(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    if not there:
+        monkeypatch.setattr(_thread, "start_new_thread", none)
+    closed: list[int] = []
+    with pytest.raises(ZeroDivisionError):
+        threads.close_all([*[lambda: 1 // 0] * 3, lambda: closed.append(1)], 2, 5)
+    assert closed == [1]
+
+
+def test_what_threads_that_never_begin_should_close_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_thread, "start_new_thread", lambda *_: 0)
+    monkeypatch.setattr(threads, "BEGINNING", 0.01)
+    closed: list[int] = []
+    threads.close_all([lambda: closed.append(1)], 2, 5)
+    assert closed == [1]

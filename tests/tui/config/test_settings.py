@@ -155,14 +155,14 @@ async def test_settings_are_what_the_screen_begins_with(tmp_path: Path) -> None:
     settled = load(_file(tmp_path, WHOLE))
     async with playing(size=(120, 40), settled=settled, pane=None) as (app, pilot):
         assert app.look.name == "light"
-        assert [p.name for p in app.panes] == ["rtt", "hooks"]
-        assert app._pane.name == "rtt"
+        assert [p.name for p in app.place.panes] == ["rtt", "hooks"]
+        assert app.place.pane.name == "rtt"
         assert (app.table.sort, app.table.reverse) == ("p99_us", True)
-        assert app.live.bits
+        assert app.session.live.bits
         await pilot.press("f", *"nginx", "enter")
-        assert app._filter_text["rtt"] == "nginx"
+        assert app.place.filters["rtt"] == "nginx"
         await pilot.press("o")
-        assert app._mode == "menu"
+        assert app.place.mode == "menu"
 
 
 async def test_flags_win_over_settings(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ async def test_problems_are_told_and_stay_in_the_log() -> None:
         for words in ("line 1: it is wrong", "no theme 'drak'", "no pane 'rrt'",
                       "no column 'nothing'", "no binding 'opne'; did you mean open?"):  # fmt: skip
             assert any(words in t for t in told), words
-            assert any(words in e.text for e in app.live.events), words
+            assert any(words in e.text for e in app.session.live.events), words
         await pilot.press("f2")
         await settle(pilot)
         assert "Problem" in text(app)
@@ -197,8 +197,8 @@ async def test_settings_are_changed_and_saved_from_the_screen(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     async with playing(size=(120, 40)) as (app, pilot):
         await pilot.press("f2", *["down"] * 3, "enter")  # units; the menu is still there
-        assert app._mode == "menu"
-        assert app.live.bits
+        assert app.place.mode == "menu"
+        assert app.session.live.bits
         await pilot.press("home", "down", "down", "enter", "backspace", *"9999", "enter")
         await settle(pilot)
         assert app.prompt.question is not None, "that is no interval"

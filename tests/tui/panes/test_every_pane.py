@@ -105,7 +105,7 @@ async def _open(pilot: Any, pane: str) -> None:
     if pane in INNER:
         await pilot.press("2")
         await settle(pilot)
-        await pilot.app.source.add_rule("eth1", parse("src 203.0.113.0/24 ttl 10m"))
+        await pilot.app.session.source.add_rule("eth1", parse("src 203.0.113.0/24 ttl 10m"))
         await pilot.press(INNER[pane])
         await settle(pilot)
         await step(pilot, 2)

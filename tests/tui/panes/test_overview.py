@@ -13,7 +13,7 @@ from probes.model import Refusal, State, Status
 from probes.sources.demo.source import Demo
 from tests.support.stage import playing, settle, step, text
 from tui.panes import panes, syscalls
-from tui.screen.actions.drop_rules import Ruling
+from tui.screen.leases import Leases
 from tui.session.anomaly import CALM, Verdict
 
 SINCE_CALM: dict[str, Any] = {"pane": "overview", "ticks": 49}
@@ -21,7 +21,7 @@ SIZES = ((80, 24), (120, 40), (200, 60))
 
 
 def _row(app: Any, where: str) -> Any:
-    return next(r for r in app.table._rows if r.values["where"] == where)
+    return next(r for r in app.table.rows if r.values["where"] == where)
 
 
 async def test_it_is_the_first_pane() -> None:
@@ -49,7 +49,7 @@ async def test_before_the_incident_nothing_is_marked() -> None:
     """What is usual is no news."""
     async with playing(until=20, ticks=19, pane="overview") as (app, _):
         assert "ok: nothing is unusual" in text(app)
-        assert not [r for r in app.table._rows if r.mark]
+        assert not [r for r in app.table.rows if r.mark]
         assert _row(app, "RTT").text("unusual_words") == ""
 
 
@@ -82,7 +82,7 @@ async def test_find_the_failing_destination_and_read_why() -> None:
         assert "10.0.0.5:5432" in text(app)
         await pilot.press("down", "down", "enter")
         await settle(pilot)
-        assert app._pane.name == "connects"
+        assert app.place.pane.name == "connects"
         assert app.table.record.name == "checkout > 10.0.0.5:5432"
         await pilot.press("enter")
         await settle(pilot)
@@ -94,7 +94,7 @@ async def test_find_the_failing_destination_and_read_why() -> None:
         assert "timed out" in text(app)
         await pilot.press("escape", "escape")
         await settle(pilot)
-        assert app._pane.name == "overview"
+        assert app.place.pane.name == "overview"
         assert app.table.record.values["what"] == "10.0.0.5:5432"
 
 
@@ -102,11 +102,11 @@ async def test_enter_goes_to_the_row_that_was_shown_whatever_filter_is_there() -
     """A filter that would hide it is cleared."""
     async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
         await pilot.press("5", "slash", *"nothing", "enter", "1", "end")
-        names = [r.values["where"] for r in app.table._rows]
+        names = [r.values["where"] for r in app.table.rows]
         app.table.select(names.index("RTT"))
         await pilot.press("enter")
         await settle(pilot)
-        assert app._pane.name == "rtt"
+        assert app.place.pane.name == "rtt"
         assert app.table.record.name == "rsync > 203.0.113.77:873"
 
 
@@ -115,7 +115,7 @@ async def test_the_worst_of_each_pane_keeps_its_place() -> None:
     async with playing(until=20, ticks=19, pane="overview") as (app, pilot):
         for _ in range(8):
             await step(pilot, 4)
-            first = [r.values["where"] for r in app.table._rows[:5]]
+            first = [r.values["where"] for r in app.table.rows[:5]]
             assert first == ["Interfaces", "Syscalls", "Connects", "RTT", "Hooks"]
 
 
@@ -156,23 +156,23 @@ async def test_a_passive_rung_is_named_with_what_the_better_ones_answered() -> N
 async def test_whose_calls_fail_is_looked_at_while_they_do() -> None:
     """The hook by process is attached for the worst call, and goes with the pane."""
     async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
-        Ruling.tend(app)
+        Leases.tend(app.leases)
         await settle(pilot)
         await step(pilot, 3)
-        assert any(str(s.id) == "syscall-processes@connect" for s in app.source.statuses())
+        assert any(str(s.id) == "syscall-processes@connect" for s in app.session.source.statuses())
         assert "by nginx[1184], checkout[2311]" in _row(app, "Syscalls").text("why")
         await pilot.press("2")
         await settle(pilot)
-        assert not any(s.id.hook == "syscall-processes" for s in app.source.statuses())
+        assert not any(s.id.hook == "syscall-processes" for s in app.session.source.statuses())
 
 
 async def test_a_frozen_overview_attaches_nothing() -> None:
     """Looking at the past changes nothing in the present."""
     async with playing(size=(120, 40), **SINCE_CALM) as (app, pilot):
         await pilot.press("space")
-        Ruling.tend(app)
+        Leases.tend(app.leases)
         await settle(pilot)
-        assert not any(s.id.hook == "syscall-processes" for s in app.source.statuses())
+        assert not any(s.id.hook == "syscall-processes" for s in app.session.source.statuses())
 
 
 async def test_rows_of_panes_say_what_is_unusual_in_words() -> None:
@@ -230,9 +230,9 @@ def test_a_program_that_starts_is_no_incident(
 async def test_a_reading_is_seen_also_while_what_was_before_is_not_known_yet() -> None:
     """After a recording was gone back in, graphs end where it went to until they are read anew."""
     async with playing(until=20, ticks=5, pane="overview") as (app, pilot):
-        app.live.ticks = dict(app.live.history.ticks)
-        before = app.live.of("tcp-rtt")
+        app.session.live.ticks = dict(app.session.live.history.ticks)
+        before = app.session.live.of("tcp-rtt")
         await step(pilot)
-        (shown,) = app.live.of("tcp-rtt")
-        assert shown is app.live.snapshots[shown.id]
+        (shown,) = app.session.live.of("tcp-rtt")
+        assert shown is app.session.live.snapshots[shown.id]
         assert shown is not before[0]

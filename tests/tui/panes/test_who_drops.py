@@ -26,12 +26,12 @@ def _toasts(app: Monitor) -> list[str]:
 
 
 def _log(app: Monitor) -> list[str]:
-    return [e.text for e in app.live.events]
+    return [e.text for e in app.session.live.events]
 
 
 def _attached(app: Monitor) -> list[str]:
     standing = (State.ATTACHED, State.PASSIVE)
-    return [str(s.id) for s in app.source.statuses() if s.state in standing]
+    return [str(s.id) for s in app.session.source.statuses() if s.state in standing]
 
 
 async def _press(pilot: Pilot[Any], *keys: str) -> None:
@@ -49,7 +49,7 @@ async def _sources(app: Monitor, pilot: Pilot[Any], source: str = "203.0.113.66"
     """The sources of eth1, with this one selected."""
     await _press(pilot, "t")
     await step(pilot, 3)
-    names = [r.name.split()[0] for r in app.table._rows]
+    names = [r.name.split()[0] for r in app.table.rows]
     app.table.select(names.index(source))
 
 
@@ -75,7 +75,7 @@ async def test_at_first_sight_it_is_seen_who_drops() -> None:
 async def test_a_program_that_tells_no_verdicts_is_a_dash() -> None:
     """veth90b7de: its program's runs are counted, not what it answers."""
     async with playing() as (app, _):
-        row = next(r for r in app.table._rows if r.name == "veth90b7de")
+        row = next(r for r in app.table.rows if r.name == "veth90b7de")
         assert row.values["programs"] is None
 
 
@@ -137,7 +137,7 @@ async def test_top_sources_are_attached_while_they_are_looked_at(leave: str) -> 
         await _press(pilot, leave)
         await step(pilot)
         assert "sources@eth1" not in _attached(app)
-        assert all(i.hook != "sources" for i in app.live.snapshots)
+        assert all(i.hook != "sources" for i in app.session.live.snapshots)
 
 
 async def test_a_frozen_screen_goes_on_for_sources_which_begin_now() -> None:
@@ -151,10 +151,10 @@ async def test_a_frozen_screen_goes_on_for_sources_which_begin_now() -> None:
 async def test_sources_are_those_of_the_interface_and_sorted_by_rate() -> None:
     """Of eth0: another interface's senders are not there; < and > sort as elsewhere."""
     async with playing() as (app, pilot):
-        app.table.select([r.name for r in app.table._rows].index("eth0"))
+        app.table.select([r.name for r in app.table.rows].index("eth0"))
         await _press(pilot, "t")
         await step(pilot, 3)
-        rows = app.table._rows
+        rows = app.table.rows
         assert "203.0.113.66" not in text(app)
         rates = [r.number("packets_per_s") for r in rows]
         assert rates == sorted(rates, reverse=True)
@@ -185,21 +185,21 @@ async def test_a_rule_from_a_source_to_its_hits_to_its_end() -> None:
         asked = " ".join(text(app).split())
         assert "Drop every UDP packet from 203.0.113.66 to port 514 that comes in on eth1" in asked
         assert "at TC ingress (XDP is xdp_filter#412's), for 10m?" in asked
-        assert app.source.rules() == ()
+        assert app.session.source.rules() == ()
         await _press(pilot, "y")
         await step(pilot, 3)
-        (rule,) = app.source.rules()
+        (rule,) = app.session.source.rules()
         assert rule.packets > 3000
         said = text(app).splitlines()[BANNER]
         assert said.startswith(" DROPPING eth1: src 203.0.113.66 udp dport 514")
         assert "k/s" in said
         assert "9m57s left" in said
         assert any("dropping src 203.0.113.66" in t and "EBUSY" in t for t in _toasts(app))
-        row = next(r for r in app.table._rows if r.name.startswith("203.0.113.66"))
+        row = next(r for r in app.table.rows if r.name.startswith("203.0.113.66"))
         assert row.number("packets_per_s") == 0
         assert row.text("rule") == "dropped 9m57s"
         await _press(pilot, "L", "d")
-        assert app.source.rules() == ()
+        assert app.session.source.rules() == ()
         assert "DROPPING" not in text(app)
         assert any("udp dport 514 removed after" in t for t in _log(app))
 
@@ -232,7 +232,7 @@ async def test_anything_but_y_drops_nothing(key: str) -> None:
         await _sources(app, pilot)
         await _press(pilot, "D", "enter", "x", "d", key)
         await step(pilot)
-        assert app.source.rules() == ()
+        assert app.session.source.rules() == ()
         assert app.prompt.question is None
 
 
@@ -248,7 +248,8 @@ async def test_a_prompt_keeps_its_source_while_rows_move() -> None:
         app.table.select(0)
         await step(pilot, 2)
         await _press(pilot, "y")
-        assert [e.rule.what for e in app.source.rules()] == ["src 203.0.113.201 udp dport 514"]
+        rules = [e.rule.what for e in app.session.source.rules()]
+        assert rules == ["src 203.0.113.201 udp dport 514"]
 
 
 class Swapped(Demo):
@@ -272,10 +273,10 @@ async def test_an_interface_that_is_another_by_now_is_not_dropped_on() -> None:
     async with playing(source=Swapped) as (app, pilot):
         await _sources(app, pilot)
         await _press(pilot, "D", "enter")
-        app.source.since = 0  # type: ignore[attr-defined]
+        app.session.source.since = 0  # type: ignore[attr-defined]
         await step(pilot, 2)
         await _press(pilot, "y")
-        assert app.source.rules() == ()
+        assert app.session.source.rules() == ()
         assert any("eth1 is another interface by now" in t for t in _toasts(app))
 
 
@@ -287,7 +288,7 @@ async def test_what_is_dropped_and_for_how_long_can_be_edited() -> None:
         assert "= drop every packet from 203.0.113.66 that comes in on eth1" in text(app)
         await _type(pilot, "src 203.0.113.0/24 ttl 90s")
         await _press(pilot, "enter", "y")
-        (rule,) = app.source.rules()
+        (rule,) = app.session.source.rules()
         assert str(rule.rule) == "src 203.0.113.0/24 ttl 90s"
 
 
@@ -308,7 +309,7 @@ async def test_what_is_no_rule_is_said_and_not_taken() -> None:
             assert why in " ".join(text(app).split())
         await _type(pilot, "icmp ttl 30s")
         await _press(pilot, "enter", "y")
-        assert [str(e.rule) for e in app.source.rules()] == ["proto icmp ttl 30s"]
+        assert [str(e.rule) for e in app.session.source.rules()] == ["proto icmp ttl 30s"]
 
 
 async def test_what_is_not_ip_is_no_rule() -> None:
@@ -318,7 +319,7 @@ async def test_what_is_not_ip_is_no_rule() -> None:
         await _press(pilot, "D", "enter")
         assert "! '" in text(app).splitlines()[-1]
         await _press(pilot, "escape")
-        assert app.source.rules() == ()
+        assert app.session.source.rules() == ()
 
 
 async def test_a_rule_ends_by_itself_and_that_is_said() -> None:
@@ -342,7 +343,7 @@ async def test_a_rule_is_extended_from_the_list() -> None:
         await _press(pilot, "enter")
         assert "on tcx, for 1h?" in " ".join(text(app).split())
         await _press(pilot, "y")
-        assert [e.rule.ttl for e in app.source.rules()] == [3600]
+        assert [e.rule.ttl for e in app.session.source.rules()] == [3600]
 
 
 async def test_several_rules_have_a_line_each_and_the_list_all(
@@ -360,11 +361,11 @@ async def test_several_rules_have_a_line_each_and_the_list_all(
         assert "DROPPING eth1: tcp dport 9092" in shown[BANNER + 1]
         assert "(+2)" in shown[BANNER + 1]
         await _press(pilot, "L")
-        assert len(app.table._rows) == 4
+        assert len(app.table.rows) == 4
         await _press(pilot, "delete", "d")
-        assert len(app.source.rules()) == 3, "a key that is pressed twice ends one"
+        assert len(app.session.source.rules()) == 3, "a key that is pressed twice ends one"
         await _press(pilot, "home", "d", "home", "d", "home", "d")
-        assert app.source.rules() == ()
+        assert app.session.source.rules() == ()
 
 
 class Watching(Demo):
@@ -401,7 +402,7 @@ async def test_a_refusal_is_a_toast_and_in_the_log(source: type[Demo], words: st
 
 async def test_the_loopback_takes_no_rule() -> None:
     async with playing() as (app, pilot):
-        app.table.select([r.name for r in app.table._rows].index("lo"))
+        app.table.select([r.name for r in app.table.rows].index("lo"))
         await _press(pilot, "D")
         await _type(pilot, "udp")
         await _press(pilot, "enter", "y")
@@ -436,9 +437,9 @@ async def test_what_could_lock_one_out_is_said_before_yes_can_be() -> None:
         assert "Drop every TCP packet to port 22 that comes in on eth1" in asked
         assert f"CAUTION: {CAUTION}." in asked
         assert "(y: yes, N: no)" in asked
-        assert app.source.rules() == ()
+        assert app.session.source.rules() == ()
         await _press(pilot, "y")
-        assert [e.rule.what for e in app.source.rules()] == ["tcp dport 22"]
+        assert [e.rule.what for e in app.session.source.rules()] == ["tcp dport 22"]
 
 
 async def test_a_question_that_was_left_does_not_come_back_with_what_was_found() -> None:
@@ -482,7 +483,7 @@ async def test_a_rule_that_nothing_enforces_any_more_says_so() -> None:
     """In the banner, in a toast, in the log; it never looks as if it still dropped."""
     async with playing(size=(80, 24), source=Fallen) as (app, pilot):
         await _dropping(app, pilot)
-        app.source.gone = True  # type: ignore[attr-defined]
+        app.session.source.gone = True  # type: ignore[attr-defined]
         await step(pilot)
         assert text(app).splitlines()[BANNER].startswith(" NOT DROPPING eth1:")
         assert any("not enforced any more: somebody detached it" in t for t in _toasts(app))

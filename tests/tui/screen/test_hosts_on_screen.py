@@ -8,7 +8,7 @@ from probes.model import HookId, State
 from probes.source import Feed
 from probes.sources.demo.source import Demo
 from tests.support.stage import settle, stage, text
-from tui.screen.actions.hosts import cut_words
+from tui.screen.actions.hosts import HostActions, cut_words
 
 
 class Far(Demo):
@@ -28,8 +28,13 @@ class Far(Demo):
 def _staged(*names: str) -> tuple[Any, list[Far]]:
     app: Any = stage(ticks=12)
     others = [Far(name, begin=39, pace=app.pace) for name in names]
-    app.join(others)
+    app.session.join(others)
     return app, others
+
+
+def _hosts(app: Any) -> HostActions:
+    """Return what looks at all of them once a second."""
+    return next(group for group in app.groups if isinstance(group, HostActions))
 
 
 async def test_one_host_has_no_line_of_hosts_and_no_key_for_it() -> None:
@@ -45,23 +50,23 @@ async def test_a_key_goes_to_the_next_host_and_around() -> None:
     app, others = _staged("db2", "[red]web3")
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
-        app.note_worst()
-        app.paint()
+        _hosts(app).note_worst()
+        app.repaint()
         assert "[1 web1 !]" in text(app)
         assert " 2 db2 " in text(app)
         assert " 3 [red]web3 " in text(app)
         await pilot.press("H")
         await settle(pilot)
-        assert app.source is others[0]
+        assert app.session.source is others[0]
         assert "[2 db2 !]" in text(app), "readings do not take it away"
         assert "12.3ms" in text(app)
         await pilot.press("2", "enter", "H")
         await settle(pilot)
-        assert app.source is others[1]
-        assert app._mode == "pane"
+        assert app.session.source is others[1]
+        assert app.place.mode == "pane"
         await pilot.press("H")
         await settle(pilot)
-        assert app.source is not others[0]
+        assert app.session.source is not others[0]
         assert "[1 web1" in text(app)
     for other in others:
         assert other.statuses()
@@ -73,10 +78,10 @@ async def test_what_is_attached_is_attached_on_the_host_that_is_looked_at() -> N
         await settle(pilot)
         await pilot.press("H")
         await settle(pilot)
-        await app.collector.control.attach(HookId("xdp", "eth0"))
+        await app.session.collector.control.attach(HookId("xdp", "eth0"))
         states = [
             next(s.state for s in source.statuses() if s.id == HookId("xdp", "eth0"))
-            for source in app.sources
+            for source in app.session.sources
         ]
         assert states == [State.DETACHED, State.ATTACHED]
 
@@ -88,12 +93,12 @@ async def test_top_sources_are_given_back_where_they_were_taken() -> None:
         await settle(pilot)
         await pilot.press("2", "t")
         await settle(pilot)
-        first = app.source
+        first = app.session.source
         assert any(s.id.hook == "sources" for s in first.statuses())
         await pilot.press("H")
         await settle(pilot)
         assert not any(s.id.hook == "sources" for s in first.statuses())
-        assert not app._pane.inner
+        assert not app.place.pane.inner
 
 
 async def test_a_frozen_screen_goes_on_with_the_next_host() -> None:
@@ -102,8 +107,8 @@ async def test_a_frozen_screen_goes_on_with_the_next_host() -> None:
         await settle(pilot)
         await pilot.press("space", "H")
         await settle(pilot)
-        assert app.source is others[0]
-        assert not app.frozen
+        assert app.session.source is others[0]
+        assert not app.session.frozen
 
 
 async def test_a_cut_is_said_on_every_pane_of_that_host_and_in_the_line_of_all() -> None:
@@ -111,8 +116,8 @@ async def test_a_cut_is_said_on_every_pane_of_that_host_and_in_the_line_of_all()
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         others[0].feed = Feed(None, "db2 cannot be reached: [b]no route", 1.0, 0.0)
-        app.note_worst()
-        app.paint()
+        _hosts(app).note_worst()
+        app.repaint()
         assert "2 db2 cut" in text(app)
         await pilot.press("H", "3")
         await settle(pilot)
@@ -137,6 +142,6 @@ async def test_many_hosts_on_a_small_screen() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         for place in (1, 2, 9, 13):
-            app.show_host(place - 1)
+            app.navigation.show_host(place - 1)
             await settle(pilot)
             assert f"[{place} " in text(app)

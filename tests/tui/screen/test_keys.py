@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.stage import playing, settle, text
 from tui.config.settings import Settings
-from tui.screen.keymap import KEYS, Keymap, named, people
+from tui.screen.keymap import KEYS, Keymap
+from tui.terminal.key_names import named, people
 
 
 def test_no_key_means_two_things() -> None:
@@ -88,7 +89,7 @@ async def test_the_help_is_searched() -> None:
         await settle(pilot)
         assert "freeze the screen" in text(app)
         await pilot.press("escape")
-        assert app._mode == "pane"
+        assert app.place.mode == "pane"
 
 
 async def test_the_help_has_only_what_does_something_here() -> None:

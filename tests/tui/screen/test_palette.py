@@ -8,7 +8,7 @@ import pytest
 
 from probes.model import HookId, State
 from tests.support.stage import playing, settle, text
-from tui.config.presets import Preset
+from tui.config.presets import Preset, built_in
 from tui.config.settings import Settings
 from tui.screen.app import Monitor
 from tui.table.fuzzy import rank
@@ -17,7 +17,7 @@ FREEZE = "Freeze the screen, or back to live; collecting goes on; a recording: p
 
 
 def _status(app: Monitor, id: str) -> Any:
-    return app.live.status(HookId.parse(id))
+    return app.session.live.status(HookId.parse(id))
 
 
 def _listed(app: Monitor) -> list[str]:
@@ -58,20 +58,20 @@ async def test_everything_is_found_by_name() -> None:
             assert wanted in names, wanted
         assert len(names) == len(set(names))
         await pilot.press("escape")
-        assert app._mode == "pane"
+        assert app.place.mode == "pane"
 
 
 async def test_commands_do_what_they_say_and_come_back_first() -> None:
     """The latest are at the top of the next palette."""
     async with playing() as (app, pilot):
         await _command(pilot, "pane rtt")
-        assert app._pane.name == "rtt"
+        assert app.place.pane.name == "rtt"
         await _command(pilot, "theme light")
         assert app.look.name == "light"
         await _command(pilot, "sort by port")
         assert app.table.sort == "rport"
         await _command(pilot, "freeze")
-        assert app.frozen
+        assert app.session.frozen
         await pilot.press("colon")
         assert _listed(app)[:3] == [
             FREEZE, "Sort by Port", "Theme: light",
@@ -83,10 +83,10 @@ async def test_up_and_down_choose_and_the_rest_is_typed() -> None:
     async with playing() as (app, pilot):
         await pilot.press("colon", *"pane", "down", "down", "up", "enter")
         await settle(pilot)
-        assert app._pane.name == "interfaces"
+        assert app.place.pane.name == "interfaces"
         await pilot.press("colon", *"qqq", "enter")
         assert app.is_running
-        assert app._mode == "pane"
+        assert app.place.mode == "pane"
 
 
 async def test_hooks_attach_and_detach_by_name_and_ask_where_they_must() -> None:
@@ -140,9 +140,9 @@ async def test_a_rule_is_ended_and_begun_by_name() -> None:
         assert "Drop every ICMP packet that comes in on eth1" in text(app)
         await pilot.press("y")
         await settle(pilot)
-        assert len(app.source.rules()) == 1
+        assert len(app.session.source.rules()) == 1
         await _command(pilot, "end the drop rule")
-        assert app.source.rules() == ()
+        assert app.session.source.rules() == ()
 
 
 # Undo
@@ -179,7 +179,7 @@ async def test_what_a_detail_borrowed_is_not_undone() -> None:
         await settle(pilot)
         await pilot.press("escape")
         await settle(pilot)
-        assert app.collector.control.last_detached() is None
+        assert app.session.collector.control.last_detached() is None
 
 
 async def test_attaching_refusing_and_detaching_are_logged() -> None:
@@ -190,7 +190,7 @@ async def test_attaching_refusing_and_detaching_are_logged() -> None:
             app.table.select([r.name for r in app.table.rows].index(name))
             await pilot.press(*keys)
             await settle(pilot)
-        log = [e.text for e in app.live.events]
+        log = [e.text for e in app.session.live.events]
         assert any("xdp@eth0 attached" in t and "EOPNOTSUPP" in t for t in log)
         assert any("xdp@eth1 not attached" in t for t in log)
         assert any("xdp@eth0 detached" in t for t in log)
@@ -208,14 +208,14 @@ async def test_a_preset_brings_pane_sort_filter_units_and_zoom() -> None:
         assert "night" in text(app)
         await pilot.press(str(_listed(app).index("night") + 1))
         await settle(pilot)
-        assert (app._pane.name, app.table.sort, app.table.reverse) == ("rtt", "p99_us", True)
-        assert app._filter_text["rtt"] == "nginx"
-        assert app._zoomed
-        assert app.live.bits
+        assert (app.place.pane.name, app.table.sort, app.table.reverse) == ("rtt", "p99_us", True)
+        assert app.place.filters["rtt"] == "nginx"
+        assert app.place.zoomed
+        assert app.session.live.bits
         await pilot.press("p", str(1))
         await settle(pilot)
-        assert app._pane is app.panes[0]
-        assert not app._zoomed
+        assert app.place.pane is app.place.panes[0]
+        assert not app.place.zoomed
 
 
 @pytest.mark.parametrize(
@@ -235,9 +235,9 @@ async def test_what_a_preset_asks_for_that_is_not_there_is_said(preset: Preset, 
 
 async def test_every_preset_of_ours_goes_somewhere() -> None:
     """Its pane and column are there."""
-    async with playing() as (app, _):
-        for preset in app.presets:
-            app.take_preset(preset)
+    async with playing() as (app, pilot):
+        for preset in built_in("overview"):
+            await _command(pilot, f"preset: {preset.name}")
         assert not app._notifications
 
 
@@ -249,7 +249,9 @@ async def test_a_pane_is_saved_as_a_preset(tmp_path: Any, monkeypatch: pytest.Mo
     async with playing() as (app, pilot):
         await pilot.press("5", "slash", *"nginx", "enter", "P", *"mine", "enter")
         await settle(pilot)
-        assert "mine" in [p.name for p in app.presets]
+        await pilot.press("p")
+        await settle(pilot)
+        assert "mine" in _listed(app)
     found = settings.load(settings.path()).presets["mine"]
     assert (found.pane, found.filter, found.sort) == ("rtt", "nginx", "-srtt_us")
 
@@ -288,10 +290,10 @@ async def test_a_click_selects_and_the_next_one_opens() -> None:
         await pilot.click("#table-interfaces", offset=(4, 2))
         await settle(pilot)
         assert app.table.index == 1
-        assert app._mode == "pane"
+        assert app.place.mode == "pane"
         await pilot.click("#table-interfaces", offset=(4, 2))
         await settle(pilot)
-        assert app._mode == "detail"
+        assert app.place.mode == "detail"
         await pilot.press("escape")
         edge = text(app).splitlines()[3].index("RX/s")
         await pilot.click("#table-interfaces", offset=(edge + 1, 0))
@@ -318,7 +320,7 @@ async def test_every_column_of_every_pane_sorts_by_key_and_by_click(place: int) 
         )]  # fmt: skip
         for field in app.table.columns:
             at = head.find(field.title)
-            await pilot.click(f"#table-{app._pane.name}", offset=(max(at, 2), 0))
+            await pilot.click(f"#table-{app.place.pane.name}", offset=(max(at, 2), 0))
             assert app.table.key == chosen
 
 
@@ -330,5 +332,5 @@ async def test_a_hook_of_one_s_own_is_asked_for_and_refused_in_a_sentence_in_the
         await settle(pilot)
         assert app.prompt.question is None
         assert "kprobe:vfs_read not attached" in text(app) or any(
-            "kprobe:vfs_read not attached" in e.text for e in app.live.events
+            "kprobe:vfs_read not attached" in e.text for e in app.session.live.events
         )

@@ -46,13 +46,12 @@ def recorded(tmp_path: Path) -> Path:
 
 async def _settle(app: Any, pilot: Any) -> None:
     """Until the moment is on the screen, and what was before it is recalled."""
-    while any(not t.done() for t in app._tasks if "recalled" in repr(t.get_coro())):
+    while any("recalled" in repr(task.get_coro()) for task in asyncio.all_tasks()):
         await asyncio.sleep(0.001)
     for _ in range(3):
         await pilot.pause()
-        app.collector.note_statuses()
-        app.collector.note_rules()
-        app.paint()
+        app.session.note()
+        app.repaint()
     await pilot.pause()
 
 
@@ -64,7 +63,7 @@ async def replaying(
     pace = Steps(1)
     source = Replay(Recording(path, catalogue()), begin=begin, pace=pace)
     app: Any = Monitor(source, cpu_seconds=lambda: 0.0)
-    app._pane = app._tab = next(p for p in app.panes if p.name == pane)
+    app.place.pane = app.place.tab = next(p for p in app.place.panes if p.name == pane)
     async with app.run_test(size=size) as pilot:
         await _settle(app, pilot)
         app.pace = pace
@@ -88,7 +87,7 @@ async def _each_pane(app: Any, pilot: Any) -> dict[str, list[object]]:
     """What every pane makes of what the screen has seen."""
     said = {}
     for pane in PANES:
-        await _press(app, pilot, str([p.name for p in app.panes].index(pane) + 1))
+        await _press(app, pilot, str([p.name for p in app.place.panes].index(pane) + 1))
         said[pane] = _without_log(everything(app))
     return said
 
@@ -100,7 +99,7 @@ def _live(until: int) -> dict[str, list[object]]:
     async def seen() -> dict[str, list[object]]:
         app: Any = Monitor(_Ticks(until, Steps(1)), cpu_seconds=lambda: 0.0)
         async with app.run_test(size=(120, 40)) as pilot:
-            while app.live.history.ticks.get("tcp-rtt", 0) <= until:
+            while app.session.live.history.ticks.get("tcp-rtt", 0) <= until:
                 await asyncio.sleep(0.001)
             await _settle(app, pilot)
             return await _each_pane(app, pilot)
@@ -140,7 +139,7 @@ async def test_every_pane_is_what_it_was_live(recorded: Path, how: str) -> None:
             await _go(app, pilot, 3)
         else:
             await _press(app, pilot, "J", *"00:01:00", "enter")
-        assert app.source.number == 60
+        assert app.session.source.number == 60
         assert "REPLAY 00:01:00" in text(app)
         said = await _each_pane(app, pilot)
         for pane, expected in _live(60).items():
@@ -161,12 +160,11 @@ def _without_log(said: list[Any]) -> list[Any]:
 async def test_numbers_are_right_at_once_after_a_jump(recorded: Path) -> None:
     """Before anything of what was before is recalled."""
     async with replaying(recorded, 5) as (app, _):
-        app._recall = lambda _: None
-        app._go(61)
-        snapshots = list(app.live.snapshots.values())
-        reel = app.source.reel
-        there = list(reel.snapshots(61).values())
-        assert document(app.source.host, 0, 1, snapshots) == document(app.source.host, 0, 1, there)
+        app.time.go(61)
+        snapshots = list(app.session.live.snapshots.values())
+        source = app.session.source
+        there = list(source.reel.snapshots(61).values())
+        assert document(source.host, 0, 1, snapshots) == document(source.host, 0, 1, there)
         drops = next(s for s in snapshots if s.id.hook == "drops")
         assert any(r.rate("packets") > 900 for r in drops.rows)
 
@@ -178,9 +176,9 @@ async def test_pause_step_speed_marks_times(recorded: Path) -> None:
         await _press(app, pilot, "space")
         assert "REPLAY 00:00:50 paused  demo.rec" in text(app)
         await _go(app, pilot, 3)
-        assert app.source.number == 50
+        assert app.session.source.number == 50
         await _press(app, pilot, "space", "plus", "plus")
-        here = app.source.number
+        here = app.session.source.number
         assert here > 50, "it goes on where it stood"
         assert f"REPLAY 00:00:{here} 5x" in text(app)
         await _press(app, pilot, "minus")
@@ -208,9 +206,9 @@ async def test_filter_sort_and_detail_work_and_stay_over_a_jump(recorded: Path) 
         await _press(app, pilot, "slash", *"billing", "enter", "enter")
         assert "billing (pid 2390)" in text(app)
         await _press(app, pilot, "left_parenthesis")
-        assert app.source.number == 0
+        assert app.session.source.number == 0
         await _press(app, pilot, "J", *"00:30", "enter", "escape")
-        assert [r.name for r in app.table._rows] == ["billing > 10.0.0.5:5432"]
+        assert [r.name for r in app.table.rows] == ["billing > 10.0.0.5:5432"]
 
 
 @pytest.mark.parametrize(
@@ -241,10 +239,10 @@ async def test_a_damaged_part_is_skipped_and_said(recorded: Path) -> None:
         file.write(b"\xff" * 8)
     async with replaying(recorded, 29) as (app, pilot):
         await _go(app, pilot, 1)
-        assert app.source.number == KEY_EVERY, "the next moment that stands for itself"
+        assert app.session.source.number == KEY_EVERY, "the next moment that stands for itself"
         assert "REPLAY 00:00:45 1x  demo.rec: damaged here: it is damaged" in text(app)
         await _press(app, pilot, "left_parenthesis")
-        assert app.source.number == 0
+        assert app.session.source.number == 0
 
 
 async def test_a_damaged_end_is_the_end(recorded: Path) -> None:
@@ -256,7 +254,7 @@ async def test_a_damaged_end_is_the_end(recorded: Path) -> None:
         file.write(b"\xff" * 8)
     async with replaying(recorded, 98) as (app, pilot):
         await _go(app, pilot, 5)
-        assert app.source.number == 99
+        assert app.session.source.number == 99
         assert "REPLAY 00:01:39 at its end  demo.rec: damaged here" in text(app)
         await _press(app, pilot, "J", *"00:01:45", "enter")
         assert "REPLAY 00:01:39 at its end" in text(app)

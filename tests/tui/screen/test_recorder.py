@@ -42,7 +42,7 @@ async def test_the_last_minutes_are_saved_as_they_were(tmp_path: Path) -> None:
         assert str(tmp_path / offered) in text(app)
         await _name(app, pilot, "saved.rec")
         assert _said(app).startswith("saved.rec: 30 moments, ")
-        tape = app.collector.tape
+        tape = app.session.collector.tape
         played = Recording(tmp_path / "saved.rec", catalogue())
         assert played.host.demo, "a demo stays one"
         assert [played.at(n) for n in range(30)] == [tape.at(n) for n in range(30)]
@@ -62,12 +62,12 @@ async def test_what_comes_is_recorded_until_somebody_ends_it(tmp_path: Path) -> 
         await step(pilot, 2)
         played = Recording(tmp_path / "on.rec", catalogue())
         assert played.end == 5
-        assert played.at(4) == app.collector.tape.at(played_from(app) + 4)
+        assert played.at(4) == app.session.collector.tape.at(played_from(app) + 4)
 
 
 def played_from(app: Any) -> int:
     """The tape's number of the recording's first moment: the key frame that it began with."""
-    return int(app.collector.tape._keys[-1])
+    return int(app.session.collector.tape._keys[-1])
 
 
 async def test_leaving_ends_a_recording_properly(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ async def test_no_file_is_lost_and_what_is_wrong_is_said(tmp_path: Path) -> None
             app.prompt.question.note = None  # it would not take the first two: they are tried
             await _name(app, pilot, name)
             assert _said(app) == said
-            assert app.recorder is None
+            assert app.session.recorder is None
         await _press(pilot, "W", "escape")
         assert app.prompt.question is None
     assert (tmp_path / "mine").read_text() == "kept"

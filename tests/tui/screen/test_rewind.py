@@ -9,7 +9,7 @@ import pytest
 from probes.recording.bookmarks import Mark, Moment
 from tests.support.stage import everything, playing, settle, step, text
 from tui.panes.syscalls import PANE as SYSCALLS
-from tui.screen.actions.rewind import beginnings, past_view
+from tui.session.past_view import beginnings, past_view
 from tui.widgets.time_bar import time_bar
 
 CALM_FIRST = {"ticks": 49}
@@ -39,9 +39,19 @@ async def test_freeze_rewind_step_to_a_mark_return_to_live() -> None:
         assert "0:29 ago" in text(app), "time goes on, this moment does not"
         await _press(pilot, "escape")
         assert "FROZEN" not in text(app)
-        assert app.view is app.live
-        assert app.live.history.ticks["tcp-connect"] == 56
-        assert len(app.collector.tape) == 56 - 1, "the moment that is being read is not on it yet"
+        assert app.session.view is app.session.live
+        assert app.session.live.history.ticks["tcp-connect"] == 56
+        tape = app.session.collector.tape
+        assert len(tape) == 56 - 1, "the moment that is being read is not on it yet"
+
+
+async def test_seconds_back_are_counted_from_now_while_the_screen_is_live() -> None:
+    """Also in what the prompt says; the moment that is being read is not on the tape yet."""
+    async with playing(size=(100, 30), ticks=45) as (app, pilot):
+        await _press(pilot, "J", *"-10")
+        assert "the moment of 00:00:39" in text(app)
+        await _press(pilot, "enter")
+        assert "FROZEN at 00:00:40, 0:10 ago" in text(app)
 
 
 @pytest.mark.parametrize("pane", ["overview", "interfaces", "syscalls", "connects", "rtt", "hooks"])
@@ -62,15 +72,15 @@ async def test_details_filters_and_sorting_work_in_the_past() -> None:
     async with playing(size=(100, 40), pane="connects", until=60, ticks=59) as (app, pilot):
         await _press(pilot, *["left_square_bracket"] * 20)
         await _press(pilot, "slash", *"billing", "enter", "I")
-        assert [r.name for r in app.table._rows] == ["billing > 10.0.0.5:5432"]
+        assert [r.name for r in app.table.rows] == ["billing > 10.0.0.5:5432"]
         await _press(pilot, "enter")
         assert "refused" in text(app)
         assert "timed out" not in text(app).replace("Timed out", "")
         await _press(pilot, "escape", "escape", "3", "enter")
         assert "nobody looked at its processes then" in text(app)
-        assert not any(s.id.hook == "syscall-processes" for s in app.source.statuses())
+        assert not any(s.id.hook == "syscall-processes" for s in app.session.source.statuses())
         await _press(pilot, "escape", "escape")
-        assert not app.frozen
+        assert not app.session.frozen
 
 
 async def test_stepping_stops_at_both_ends() -> None:
@@ -85,7 +95,7 @@ async def test_stepping_stops_at_both_ends() -> None:
         await _press(pilot, "left_parenthesis", "left_curly_bracket")
         assert any("no mark before" in n.message for n in app._notifications)
         await _press(pilot, "space")
-        assert not app.frozen
+        assert not app.session.frozen
 
 
 async def test_rewinding_with_nothing_read_yet_does_nothing() -> None:
@@ -115,13 +125,13 @@ async def test_a_screen_of_a_few_lines_has_no_time_bar_but_says_that_it_is_froze
 async def test_a_past_view_is_made_of_the_tape_alone() -> None:
     """The live view is not touched by it."""
     async with playing(size=(80, 24), ticks=20) as (app, _):
-        app.collector.close_tick()
-        tape = app.collector.tape
-        before = dict(app.live.snapshots)
-        view = past_view(app.live, tape, tape.first + 10)
-        assert app.live.snapshots == before
+        app.session.collector.close_tick()
+        tape = app.session.collector.tape
+        before = dict(app.session.live.snapshots)
+        view = past_view(app.session.live, tape, tape.first + 10)
+        assert app.session.live.snapshots == before
         assert view.past
-        assert len(SYSCALLS.records(view)) == len(SYSCALLS.records(app.live))
+        assert len(SYSCALLS.records(view)) == len(SYSCALLS.records(app.session.live))
         assert view.wall == tape.moment(tape.first + 10).wall
 
 

@@ -13,7 +13,7 @@ from tui.widgets.live_table import LiveTable
 
 
 def _rows(app: Monitor) -> list[str]:
-    return [r.name for r in app.table._rows]
+    return [r.name for r in app.table.rows]
 
 
 def _toasts(app: Monitor) -> list[str]:
@@ -21,7 +21,7 @@ def _toasts(app: Monitor) -> list[str]:
 
 
 def _status(app: Monitor, id: str) -> Any:
-    return next(s for s in app.source.statuses() if str(s.id) == id)
+    return next(s for s in app.session.source.statuses() if str(s.id) == id)
 
 
 async def test_the_opening_screen_says_what_is_wrong() -> None:
@@ -83,7 +83,7 @@ async def test_keys_typed_into_the_filter_do_nothing_else() -> None:
     async with playing() as (app, pilot):
         await pilot.press("3", "slash", "q", "tab", "2")
         assert app.is_running
-        assert app._pane.name == "syscalls"
+        assert app.place.pane.name == "syscalls"
 
 
 async def test_freeze_stands_still_while_collecting_goes_on() -> None:
@@ -101,8 +101,8 @@ async def test_freeze_stands_still_while_collecting_goes_on() -> None:
         await pilot.press("space")
         await settle(pilot)
         assert "FROZEN" not in text(app)
-        assert app.view.wall == app.live.wall > 0
-        assert app.live.history.ticks["tcp-connect"] == 35
+        assert app.session.view.wall == app.session.live.wall > 0
+        assert app.session.live.history.ticks["tcp-connect"] == 35
 
 
 async def test_frozen_graphs_stand_still_for_other_rows_too() -> None:
@@ -158,7 +158,7 @@ async def test_attaching_xdp_asks_attaches_counts_and_detaches() -> None:
         await settle(pilot)
         await step(pilot, 3)
         assert _status(app, "xdp@veth3f2a1c").state is State.ATTACHED
-        row = next(r for r in app.table._rows if r.name == "veth3f2a1c")
+        row = next(r for r in app.table.rows if r.name == "veth3f2a1c")
         assert row.values["xdp_mode"] == "native"
         assert row.number("xdp_pass") > 100
         assert any("xdp@veth3f2a1c attached" in t for t in _toasts(app))
@@ -176,7 +176,7 @@ async def test_the_question_keeps_its_hook_while_rows_move() -> None:
         await step(pilot, 2)
         await pilot.press("y")
         await settle(pilot)
-        attached = [s.id for s in app.source.statuses() if s.state is State.ATTACHED]
+        attached = [s.id for s in app.session.source.statuses() if s.state is State.ATTACHED]
         assert HookId("xdp", "veth3f2a1c") in attached
         assert HookId("xdp", "br0") not in attached
 
@@ -190,7 +190,7 @@ async def test_a_step_down_is_said_with_its_reason() -> None:
         assert _status(app, "xdp@eth0").degraded
         said = next(t for t in _toasts(app) if "xdp@eth0" in t)
         assert "EOPNOTSUPP" in said
-        log = [e.text for e in app.live.events]
+        log = [e.text for e in app.session.live.events]
         assert any("xdp@eth0" in text and "EOPNOTSUPP" in text for text in log)
 
 
@@ -251,12 +251,12 @@ async def test_a_syscalls_detail_attaches_its_hook_and_takes_it_with_it() -> Non
         await pilot.press("3", "enter")
         await settle(pilot)
         await step(pilot, 3)
-        name = str(app._opened.name) if app._opened else ""
-        assert any(str(s.id) == f"syscall-processes@{name}" for s in app.source.statuses())
+        name = str(app.place.opened.name) if app.place.opened else ""
+        assert any(str(s.id) == f"syscall-processes@{name}" for s in app.session.source.statuses())
         assert "node_exporter" in text(app)
         await pilot.press("escape")
         await settle(pilot)
-        assert not any(s.id.hook == "syscall-processes" for s in app.source.statuses())
+        assert not any(s.id.hook == "syscall-processes" for s in app.session.source.statuses())
 
 
 async def test_help_names_every_key_and_only_keys_that_work() -> None:
@@ -286,10 +286,10 @@ async def test_interval_keys_change_the_sources_interval() -> None:
     async with playing() as (app, pilot):
         await pilot.press("plus")
         await settle(pilot)
-        assert app.source.interval == 2.0
+        assert app.session.source.interval == 2.0
         assert " 2s " in text(app).splitlines()[0]
         await pilot.press("minus", "minus")
-        assert app.source.interval == 0.5
+        assert app.session.source.interval == 0.5
 
 
 async def test_zoom_gives_the_table_all_the_space() -> None:
@@ -328,7 +328,7 @@ async def test_themes_are_worn_while_they_are_chosen() -> None:
         assert app.look.name == first
         await pilot.press("T", "end", "enter")
         assert app.look.name == theme.names()[-1]
-        assert app._mode == "pane"
+        assert app.place.mode == "pane"
 
 
 async def test_the_footer_offers_seven_keys_at_most_and_fits() -> None:

@@ -143,7 +143,7 @@ async def test_what_a_prompt_begins_may_fail_later() -> None:
         _fails()
 
     async with playing() as (app, pilot):
-        app.start(app._then_paint(fails()))
+        app.carry_out(fails())
         await settle(pilot)
         assert app.is_running
         assert any("no such thing" in n.message for n in app._notifications)
@@ -168,7 +168,7 @@ async def test_odd_texts_at_every_prompt_get_a_sentence(
     async with playing() as (app, pilot):
         for odd in ODD:
             if keys == "own":
-                app._ask_own()
+                await pilot.press("colon", *"of your own", "enter")
             else:
                 await pilot.press(keys)
             question = app.prompt.question
@@ -177,8 +177,8 @@ async def test_odd_texts_at_every_prompt_get_a_sentence(
             await pilot.press("tab", "end", "enter")
             for _ in range(4):
                 await pilot.press("escape")
-            if app.recorder is not None:
-                app.stop_recording()
+            if app.session.recorder is not None:
+                app.session.stop_recording()
             assert app.crashed is None, ascii(odd)
             assert app.is_running, ascii(odd)
 
@@ -197,13 +197,14 @@ class Slow(Demo):
 
 
 def _detached(app: Any) -> list[HookId]:
-    return [e.text.split(" ")[0] for e in app.collector.control.events if "detached" in e.text]
+    events = app.session.collector.control.events
+    return [e.text.split(" ")[0] for e in events if "detached" in e.text]
 
 
 async def test_d_twice_detaches_one_hook() -> None:
     """Whatever the rows have done meanwhile: the second one is about the same."""
     async with playing(pane="hooks") as (app, pilot):
-        before = {s.id for s in app.source.statuses() if s.state is State.ATTACHED}
+        before = {s.id for s in app.session.source.statuses() if s.state is State.ATTACHED}
         id = next(r.key for r in app.table.rows if r.key in before and r.key.target is None)
         app.table.select_key(id)
         app.table._followed = True  # nobody holds it there: it goes to what is wrong
@@ -212,7 +213,7 @@ async def test_d_twice_detaches_one_hook() -> None:
         await settle(pilot)
         await pilot.press("d")
         await settle(pilot)
-        after = {s.id for s in app.source.statuses() if s.state is State.ATTACHED}
+        after = {s.id for s in app.session.source.statuses() if s.state is State.ATTACHED}
         assert before - after == {id}
         assert _detached(app) == [str(id)]
 
@@ -248,7 +249,7 @@ async def test_d_in_the_list_of_rules_ends_one() -> None:
     """The row is gone after the first; the next rule is another one."""
     async with playing() as (app, pilot):
         for number in (1, 2, 3):
-            await app.source.add_rule("eth0", parse(f"src 192.0.2.{number} ttl 10m"))
+            await app.session.source.add_rule("eth0", parse(f"src 192.0.2.{number} ttl 10m"))
         await settle(pilot)
         await pilot.press("L")
         await settle(pilot)
@@ -256,10 +257,10 @@ async def test_d_in_the_list_of_rules_ends_one() -> None:
         await settle(pilot)
         await pilot.press("d")
         await settle(pilot)
-        assert len(app.source.rules()) == 2
+        assert len(app.session.source.rules()) == 2
         await pilot.press("down", "d")
         await settle(pilot)
-        assert len(app.source.rules()) == 1
+        assert len(app.session.source.rules()) == 1
 
 
 # -- leaving with rules ------------------------------------------------------------------------
@@ -278,7 +279,7 @@ async def test_d_in_the_list_of_rules_ends_one() -> None:
 async def test_q_asks_once_while_a_rule_stands(keys: tuple[str, ...], leaves: bool) -> None:
     """It ends with us; ^C and ^Q ask nothing."""
     async with playing() as (app, pilot):
-        await app.source.add_rule("eth0", parse("src 192.0.2.7 ttl 10m"))
+        await app.session.source.add_rule("eth0", parse("src 192.0.2.7 ttl 10m"))
         await settle(pilot)
         left: list[int] = []
         app.leave = left.append  # type: ignore[method-assign]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
+from probes.sources.demo.scenario import Script
 from probes.units import Unit
-from tests.support.stage import playing, settle, text
+from tests.support.stage import Played, playing, settle, step, text
 from tui.table.fields import Field, Record
 from tui.table.filters import FilterError, complete, parse, reading
+from tui.toolkit import related
 
 FIELDS = (
     Field("place", "#", Unit.NUMBER),
@@ -93,6 +98,34 @@ def test_what_is_no_filter_is_said_in_a_sentence(written: str, words: str) -> No
     assert reading(written, FIELDS) == (f"! {caught.value}", "bad")
 
 
+@pytest.mark.parametrize(
+    ("written", "there", "kept"),
+    [
+        ("enp3s0np0", "eth1", True), ("ENP3s0np0", "eth1", True), ("enp3s0np0", "eth10", False),
+        ("enp3s0np0", "eth1.7", True), ("enp3s0np0", "br-eth1", False),
+        ("!enp3s0np0", "eth1", False),
+        ("comm:enp3s0np0", "eth1", True), ("comm=enp3s0np0", "eth1", True),
+        ("comm=enp3s0np0", "eth1.7", False), ("comm!=enp3s0np0", "eth1", False),
+        ("comm!=enp3s0np0", "eth2", True), ("enp3s0", "eth1", False), ("comm=eth1", "eth1", True),
+    ],
+)  # fmt: skip
+def test_an_alternative_name_finds_the_interface(written: str, there: str, kept: bool) -> None:
+    keep = parse(written, FIELDS, lambda: {"enp3s0np0": "eth1"})
+    assert keep is not None
+    assert keep(_row(comm=there)) is kept
+
+
+def test_an_alternative_name_may_come_later() -> None:
+    """Presets are there before the first reading."""
+    names: dict[str, str] = {}
+    keep = parse("wan", FIELDS, lambda: names)
+    assert keep is not None
+    assert not keep(_row(comm="eth1"))
+    names["wan"] = "eth1"
+    assert keep(_row(comm="eth1"))
+    assert reading("wan", FIELDS, lambda: names) == ('= "wan" (eth1) anywhere', "muted")
+
+
 def test_the_reading_says_what_will_be_kept() -> None:
     """Names, bounds and units as the table shows them."""
     said, role = reading('rtt>50ms !curl comm:"a b" bytes>10MB', FIELDS)
@@ -148,3 +181,24 @@ async def test_the_filter_is_edited_in_the_middle_and_completed() -> None:
         await pilot.press("end", "space", *"nginx x", "ctrl+w", "ctrl+w", "left", "backspace")
         await pilot.press("delete", *"s")
         assert app.prompt.question.answer == "srtt_us>50ms"
+
+
+async def test_alternative_names_come_from_the_interfaces_that_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On every pane; a name that an interface has is its own, whoever has it as another."""
+    plain = Script._interfaces
+
+    def named(*asked: Any) -> Iterator[Any]:
+        for values in plain(*asked):
+            yield {**values, "altnames": "WAN eth1" if values["interface"] == "eth0" else ""}
+
+    monkeypatch.setattr(Script, "_interfaces", named)
+    monkeypatch.setattr(Played, "_PARTS", {})  # what other tests have calculated is without
+    async with playing(size=(120, 40)) as (app, pilot):
+        await step(pilot)
+        await pilot.press("2", "slash", *"wan")
+        await settle(pilot)
+        assert '"wan" (eth0) anywhere' in text(app)
+        assert [r.name for r in app.table.rows] == ["eth0"]
+        assert related.altnames(app.session.view) == {"wan": "eth0"}

@@ -239,6 +239,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines = pairs(
         [
             ("Interface", f"{name} (index {record.values['ifindex']})"),
+            *([("Altnames", record.text("altnames"))] if record.text("altnames") else ()),
             ("Kind", f"{record.text('kind')}, {record.text('state')}, MTU {record.text('mtu')}"),
             ("XDP", f"{record.text('xdp_mode')} {record.text('xdp_program')}"),
             *said(record),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
-from probes.model import HookId, Reach, State
-from probes.source import Source
-from tui.screen.actions.record import Recording
+from probes.model import Hook, HookId, Reach, State, TargetKind
+from tui.screen.context import Actions, Context
+from tui.screen.key import NUMBERS, Key
+from tui.screen.menu import Choice
+from tui.screen.rules import end_rule
 from tui.table.fields import label
 from tui.widgets.prompt import Question
 
@@ -17,116 +20,143 @@ MOVED = 0.5
 _STANDS = (State.ATTACHED, State.PASSIVE)
 
 
-class Attaching(Recording):
+class AttachActions(Actions):
     """The keys that attach and detach, and the undoing of the latter."""
 
-    def __init__(self, source: Source, **options: Any) -> None:
-        super().__init__(source, **options)
+    order = 140
+    keys = (
+        Key(
+            "attach", "a", "a", "attach", "Attach/detach", "attach the row's hook", "Hooks", 4,
+            modes=NUMBERS,
+        ),
+        Key(
+            "detach", "d,delete", "d Del", "detach", "",
+            "detach the row's hook; in the list of drop rules: end the rule", "Hooks",
+            modes=NUMBERS,
+        ),
+        Key(
+            "undo", "U,shift+u", "U", "undo", "", "attach again what was detached last", "Hooks",
+            modes=NUMBERS,
+        ),
+    )  # fmt: skip
+
+    def __init__(self, screen: Context) -> None:
+        super().__init__(screen)
         self._detaching: set[HookId] = set()
+        self._pressed_for: tuple[object, str] | None = None
+        self._typed_at = 0.0
+
+    def offers(self, action: str, /) -> bool:
+        pane = self.screen.place.pane
+        if action == "undo" or pane.hook_of is not None:
+            return True
+        return action == "detach" and pane.name == "rules"
 
     def _target(self) -> HookId | None:
-        """What the row stands for now: from here on it is that identity, wherever the row goes."""
-        record = self._opened if self._mode == "detail" else self.table.record
-        hook_of = self._pane.hook_of
+        """Return what the row stands for: from here on it is that, wherever the row goes."""
+        record, hook_of = self.screen.record, self.screen.place.pane.hook_of
         return hook_of(record) if record is not None and hook_of is not None else None
 
     # A key that is pressed twice means what it meant the first time, although rows have moved
 
     def key_pressed(self, key: str, when: float) -> None:
-        """Before anything is done about it. when: it was typed, seconds, monotonic."""
         self._typed_at = when
-        mine = (k.keys.split(",") for k in self.keymap.table if k.id in ("attach", "detach"))
-        if all(key not in keys for keys in mine):
-            self.chosen_anew()
+        mine = {k.id for k in self.keys} - {"undo"}
+        table = self.screen.keymap.table
+        if all(key not in k.keys.split(",") for k in table if k.id in mine):
+            self.selection_changed()
 
-    def chosen_anew(self) -> None:
+    def selection_changed(self) -> None:
         self._pressed_for = None
 
     def _still_means(self, id: object, name: str) -> bool:
-        """Whether this is what somebody saw selected when they pressed the key. Says so where it
-        is not."""
+        """Return whether this is what was seen selected when the key was pressed; say so if not."""
+        table = self.screen.table
         if self._pressed_for is not None and self._pressed_for[0] != id:
             text = f"{self._pressed_for[1]} was meant, not {name}: select a row first"
         elif (
             self._pressed_for is None
-            and self._mode == "pane"
-            and self.table.moved + MOVED > (self._typed_at or time.monotonic())
+            and self.screen.place.mode == "pane"
+            and table.moved + MOVED > (self._typed_at or time.monotonic())
         ):
             text = f"the selection has just moved to {name}: press the key again"
         else:
             self._pressed_for = id, name
-            self.table.hold()
+            table.hold()
             return True
-        self._tell(text, "warning")
+        self.screen.toast(text, "warning")
         return False
 
-    _pressed_for: tuple[object, str] | None = None
-    _typed_at = 0.0
-
-    def action_attach(self) -> None:
+    def attach(self) -> None:
         id = self._target()
         if id is not None and self._still_means(id, str(id)):
-            self.attach_hook(id)
+            self._attach(id)
 
-    def action_detach(self) -> None:
-        if self.refuses("detached"):
+    def detach(self) -> None:
+        """Detach the row's hook; in the list of rules, end the rule."""
+        if self.screen.time.refuses("detached"):
             return
-        if self._pane.name == "rules":
-            record = self._record()
+        if self.screen.place.pane.name == "rules":
+            record = self.screen.record
             if record is not None and self._still_means(record.key, record.name):
-                self.end_rule()
+                end_rule(self.screen, record)
             return
         id = self._target()
         if id is not None and self._still_means(id, str(id)):
-            self.detach_hook(id)
+            self._detach(id)
 
-    def attach_hook(self, id: HookId, rung: str | None = None) -> None:
-        """By name; on that rung and no other, if one is named."""
-        if self.refuses("attached"):
+    def undo(self) -> None:
+        """Attach again what was detached last, where it stood if that was a person's choice."""
+        last = self.screen.session.collector.control.last_detached()
+        if last is None:
+            text = "nothing was detached that could be attached again"
+            self.screen.toast(text, "information")
+        else:
+            self._attach(last.id, last.rung if last.pinned else None)
+
+    # By name
+
+    def _attach(self, id: HookId, rung: str | None = None) -> None:
+        """Attach a hook; on that rung and no other, if one is named."""
+        if self.screen.time.refuses("attached"):
             return
-        status = self.live.status(id)
+        status = self.screen.session.live.status(id)
         stands = status.state in _STANDS and status.one_in == 1  # a slowed one is to be whole
         if status.state is State.ATTACHING or (stands and rung is None):
-            self._tell(f"{id} is {status.state} already", "information")
+            self.screen.toast(f"{id} is {status.state} already", "information")
             return
         if stands and rung == status.rung:
-            self._tell(f"{id} is on {rung} already", "information")
+            self.screen.toast(f"{id} is on {rung} already", "information")
             return
+        control = self.screen.session.collector.control
         where = f" on {rung}" if rung else ""
         text = f"Attach {id}{where} to the data path"
-        self._sure(id, text, lambda: self.collector.control.attach(id, rung), rung)
+        self._confirm(id, text, lambda: control.attach(id, rung), rung)
 
-    def detach_hook(self, id: HookId) -> None:
-        if self.refuses("detached"):
+    def _detach(self, id: HookId) -> None:
+        if self.screen.time.refuses("detached"):
             return
         if id in self._detaching:
-            self._tell(f"{id} is being detached", "information")
+            self.screen.toast(f"{id} is being detached", "information")
             return
-        if self.live.status(id).state not in (*_STANDS, State.ATTACHING):
-            self._tell(f"{id} is not attached", "information")
+        if self.screen.session.live.status(id).state not in (*_STANDS, State.ATTACHING):
+            self.screen.toast(f"{id} is not attached", "information")
             return
-        self._sure(id, f"Detach {id} from the data path", lambda: self._let_go(id))
+        self._confirm(id, f"Detach {id} from the data path", lambda: self._let_go(id))
 
     def _let_go(self, id: HookId) -> Coroutine[Any, Any, None]:
         self._detaching.add(id)  # at once: a second key may come before it has begun
+        control = self.screen.session.collector.control
 
         async def detach() -> None:
             try:
-                await self.collector.control.detach(id)
+                await control.detach(id)
             finally:
                 self._detaching.discard(id)
 
         return detach()
 
-    def action_undo(self) -> None:
-        """Attach again what was detached last, where it stood if that was a person's choice."""
-        last = self.collector.control.last_detached()
-        if last is None:
-            self._tell("nothing was detached that could be attached again", "information")
-        else:
-            self.attach_hook(last.id, last.rung if last.pinned else None)
-
-    def _sure(
+    def _confirm(
         self,
         id: HookId,
         text: str,
@@ -137,10 +167,10 @@ class Attaching(Recording):
 
         def answered(answer: str | None) -> None:
             if answer == "yes":
-                self.start(self._then_paint(work()))
-                self.call_later(self._after_control)
+                self.screen.carry_out(work())
+                self.screen.control_changes_soon()
 
-        hook = self.source.catalogue.get(id.hook)
+        hook = self.screen.session.source.catalogue.get(id.hook)
         pinned = hook.rung(rung) if hook is not None and rung else None
         reach = hook.reach_of(pinned) if hook and pinned else hook.reach if hook else None
         if reach is Reach.LOOKS_ON:
@@ -148,4 +178,50 @@ class Attaching(Recording):
         else:
             risk = f" ({hook.risk})" if hook is not None and hook.risk else ""
             asked = label(f"{text}{risk}?  y: yes  n: no")
-            self.prompt.ask(Question(asked, answered, choices={"y": "yes", "n": "no"}))
+            self.screen.prompt.ask(Question(asked, answered, choices={"y": "yes", "n": "no"}))
+
+    # In the palette
+
+    def commands(self) -> Iterator[Choice]:
+        if self.screen.session.player is None:  # a recording has nothing to be done to
+            for choice in self._by_name():
+                yield choice._replace(section="hooks")
+
+    def _by_name(self) -> Iterator[Choice]:
+        known = {s.id: s for s in self.screen.session.live.statuses}
+        catalogue = self.screen.session.source.catalogue
+        for id, status in known.items():
+            if status.state in (*_STANDS, State.ATTACHING):
+                says = f"{status.state}{f' on {status.rung}' if status.rung else ''}"
+                yield Choice(f"Detach {id}", partial(self._detach, id), says)
+            else:
+                yield Choice(f"Attach {id}", partial(self._attach, id), str(status.state))
+        for hook in catalogue.values():
+            if hook.target is not TargetKind.NONE:
+                title = f"Attach {hook.name}@{hook.target.upper()}..."
+                yield Choice(title, partial(self._ask_target, hook), hook.answers)
+        types = "kprobe:, fentry:, tracepoint:, uprobe: ..."
+        yield Choice("Attach a hook of your own...", self._ask_own, types)
+        for id in known:
+            ladder = catalogue[id.hook].ladder if id.hook in catalogue else ()
+            for rung in ladder:
+                pin = partial(self._attach, id, rung.name)
+                yield Choice(f"Pin {id} on {rung.name}", pin, "attach on this rung, no other")
+
+    def _ask_target(self, hook: Hook) -> None:
+        def answered(target: str | None) -> None:
+            if target and target.strip():
+                self._attach(HookId(hook.name, target.strip()))
+
+        self.screen.prompt.ask(Question(f"Attach {hook.name} to which {hook.target}?", answered))
+
+    def _ask_own(self) -> None:
+        session = self.screen.session
+
+        def answered(text: str | None) -> None:
+            if text and text.strip():
+                id = HookId(text.strip())
+                self.screen.carry_out(session.collector.control.attach(id))
+
+        ask = "Attach (Tab completes), such as kprobe:vfs_read,by=comm,latency:"
+        self.screen.prompt.ask(Question(ask, answered, complete=session.source.complete))

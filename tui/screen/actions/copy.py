@@ -5,67 +5,91 @@ from __future__ import annotations
 import os
 import time
 
-from tui.screen.actions.settings import Choosing
+from tui.screen.context import Actions
+from tui.screen.key import ANY, PANE, TEXT, Key
 from tui.table.fields import label
 from tui.terminal import clipboard
 from tui.terminal.files import shown, write_new
 from tui.widgets.prompt import Question
 
 
-class Taking(Choosing):
+class CopyActions(Actions):
     """The keys that copy, export and draw."""
 
-    def action_copy(self) -> None:
-        """The row; in a detail or the help, all of its text."""
-        if self._mode != "pane":
-            self._copy(self.report.text(), "the detail" if self._mode == "detail" else "the help")
-        elif (record := self.table.record) is not None:
-            self._copy(
-                clipboard.row_text(self.fields[self._pane.name], record, self.live.bits),
-                label(record.name),
-            )
+    order = 130
+    keys = (
+        Key(
+            "copy", "y", "y", "copy", "", "copy the row, or the detail", "Taking along",
+            modes=TEXT,
+        ),
+        Key(
+            "copy.table", "Y,shift+y", "Y", "copy_table", "", "copy the table", "Taking along",
+            modes=PANE,
+        ),
+        Key(
+            "export", "E,shift+e", "E", "export", "", "the table's values to a file: CSV or JSON",
+            "Taking along", modes=PANE,
+        ),
+        Key(
+            "screenshot", "ctrl+s", "^S", "screenshot", "", "the screen as a picture (SVG)",
+            "Taking along", modes=ANY,
+        ),
+    )  # fmt: skip
 
-    def action_copy_table(self) -> None:
-        table = self.table
-        text = clipboard.table_text(table.columns, table.rows, self.live.bits)
+    def copy(self) -> None:
+        """Copy the row; in a detail or the help, all of its text."""
+        screen, mode = self.screen, self.screen.place.mode
+        if mode != "pane":
+            self._copy(screen.report.text(), "the detail" if mode == "detail" else "the help")
+        elif (record := screen.table.record) is not None:
+            fields = screen.fields[screen.place.pane.name]
+            text = clipboard.row_text(fields, record, screen.session.live.bits)
+            self._copy(text, label(record.name))
+
+    def copy_table(self) -> None:
+        table = self.screen.table
+        text = clipboard.table_text(table.columns, table.rows, self.screen.session.live.bits)
         self._copy(text, f"{len(table.rows)} rows")
 
     def _copy(self, text: str, what: str) -> None:
         way = clipboard.way(text, os.environ)
-        if way.sequence and self._driver is not None:
-            self._driver.write(way.sequence)
+        if way.sequence:
+            self.screen.write(way.sequence)
         if way.sure:
-            self._tell(f"{what}: {way.says}", "information")
+            self.screen.toast(f"{what}: {way.says}", "information")
         else:
             self._to_file("copy", "txt", text, f"{what}: {way.says}; ")
 
-    def action_export(self) -> None:
-        rows = len(self.table.rows)
-        text = f"Export {rows} rows of {self._pane.title}?  c: CSV  j: JSON  Esc: no"
+    def export(self) -> None:
+        """Ask for a format, and write the table's values to a file."""
+        rows = len(self.screen.table.rows)
+        text = f"Export {rows} rows of {self.screen.place.pane.title}?  c: CSV  j: JSON  Esc: no"
         choices = {"c": "csv", "j": "json", "n": "no", "q": "no"}
-        self.prompt.ask(Question(text, self._exported, choices=choices))
+        self.screen.prompt.ask(Question(text, self._exported, choices=choices))
 
     def _exported(self, kind: str | None) -> None:
-        fields, rows, pane = self.fields[self._pane.name], self.table.rows, self._pane.name
+        place, session, rows = self.screen.place, self.screen.session, self.screen.table.rows
+        pane = place.pane.name
+        fields = self.screen.fields[pane]
         if kind == "csv":
             self._to_file(pane, "csv", clipboard.as_csv(fields, rows))
         elif kind == "json":
             about = {
                 "pane": pane,
-                "about": self._about or None,
-                "host": label(self.source.host.name),
-                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.view.wall)),
-                "filter": self._filter_text.get(pane, ""),
+                "about": place.about or None,
+                "host": label(session.source.host.name),
+                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(session.view.wall)),
+                "filter": place.filter,
             }
             self._to_file(pane, "json", clipboard.as_json(about, fields, rows))
 
-    def action_screenshot_file(self) -> None:
-        self._to_file("screen", "svg", self.export_screenshot(title=self.TITLE))
+    def screenshot(self) -> None:
+        self._to_file("screen", "svg", self.screen.picture())
 
     def _to_file(self, what: str, suffix: str, text: str, said: str = "") -> None:
         try:
             path = write_new(what, suffix, text)
         except OSError as error:
-            self._tell(f"{said}no file could be written: {error.strerror}", "error")
+            self.screen.toast(f"{said}no file could be written: {error.strerror}", "error")
         else:
-            self._tell(f"{said}written to {shown(path)}", "information")
+            self.screen.toast(f"{said}written to {shown(path)}", "information")

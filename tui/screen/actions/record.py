@@ -5,111 +5,66 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-from probes.recording.tape import Frame, Tape
-from probes.recording.writer import RecordingError, RecordingFile
-from probes.source import Host
-from probes.units import octets, printable
-from tui.screen.actions.playback import Playback
-from tui.session.view import clock
+from probes.recording.tape import Tape
+from probes.recording.writer import RecordingError
+from probes.units import printable
+from tui.screen.context import Actions
+from tui.screen.key import NUMBERS, Key
+from tui.session.recorder import save
 from tui.table.lines import Span
 from tui.widgets.prompt import Question
 
 
-def save(tape: Tape, path: Path, host: Host, hooks: Iterable[str]) -> str:
-    """Everything that a tape holds to a new file; a sentence on it. Raises RecordingError."""
-    file = RecordingFile(path, host, hooks)
-    try:
-        for frame in tape.frames():
-            file.write(frame)
-    finally:
-        file.close()
-    return f"{_said(file)} from {clock(tape.moment(tape.first).wall)} on"
+class RecordActions(Actions):
+    """The keys for saving and recording."""
 
+    order = 90
+    keys = (
+        Key(
+            "record.save", "W,shift+w", "W", "save", "", "save the last 15 minutes to a file",
+            "Time", modes=NUMBERS,
+        ),
+        Key(
+            "record.start", "w", "w", "record", "", "record to a file from now on, or end it",
+            "Time", modes=NUMBERS,
+        ),
+    )  # fmt: skip
 
-class Recorder:
-    """Writes what comes on a tape to a new file, from now until `stop`. Raises RecordingError."""
-
-    def __init__(self, tape: Tape, path: Path, host: Host, hooks: Iterable[str]) -> None:
-        self._file = RecordingFile(path, host, hooks)
-        tape.cut()
-
-    @property
-    def text(self) -> str:
-        return f"REC {self._file.moments}"
-
-    def write(self, frame: Frame) -> None:
-        """Raises RecordingError; the file is whole and ended then."""
-        try:
-            self._file.write(frame)
-        except RecordingError:
-            self._file.close()
-            raise
-
-    def stop(self) -> str:
-        """A sentence on what there is."""
-        self._file.close()
-        return _said(self._file)
-
-
-def _said(file: RecordingFile) -> str:
-    if not file.moments:
-        return "nothing was recorded: no moment came"
-    return f"{printable(str(file.path))}: {file.moments} moments, {octets(file.size)}"
-
-
-class Recording(Playback):
-    """The keys that keep."""
-
-    recorder: Recorder | None = None
-
-    def action_save(self) -> None:
-        tape = self._tape()
+    def save(self) -> None:
+        """Ask for a file, and write the last minutes to it."""
+        tape, session = self._tape(), self.screen.session
         if tape is None:
             return
 
         def save_to(path: Path) -> str:
-            self.collector.close_tick()
-            return save(tape, path, self.source.host, self.source.catalogue)
+            session.collector.close_tick()
+            return save(tape, path, session.source.host, session.source.catalogue)
 
         self._ask("Save the last minutes as:", save_to)
 
-    def action_record(self) -> None:
+    def record(self) -> None:
         """Begin, or end."""
-        tape = self._tape()
+        tape, session = self._tape(), self.screen.session
         if tape is None:
             return
-        if self.recorder is not None:
-            self._tell(self.stop_recording(), "information")
+        if session.recorder is not None:
+            self.screen.toast(session.stop_recording(), "information")
             return
 
         def begin(path: Path) -> str:
-            self.recorder = Recorder(tape, path, self.source.host, self.source.catalogue)
-            self.collector.keep = self._keep
+            session.record(tape, path)
             return f"recording to {printable(str(path))}; w ends it"
 
         self._ask("Record from now on to:", begin)
 
-    def stop_recording(self) -> str:
-        """End it where there is one; what was recorded."""
-        recorder, self.recorder, self.collector.keep = self.recorder, None, None
-        return recorder.stop() if recorder is not None else ""
-
-    def _keep(self, frame: Frame) -> None:
-        if self.recorder is not None:
-            try:
-                self.recorder.write(frame)
-            except RecordingError as failed:
-                self.recorder = self.collector.keep = None
-                self._tell(str(failed), "error")
-
     def _tape(self) -> Tape | None:
-        tape = self.collector.tape
+        tape = self.screen.session.collector.tape
         if isinstance(tape, Tape):
             return tape
-        self._tell("this is a recording already", "information")
+        self.screen.toast("this is a recording already", "information")
         return None
 
     def _ask(self, text: str, work: Callable[[Path], str]) -> None:
@@ -117,32 +72,28 @@ class Recording(Playback):
             if not name:
                 return
             try:
-                self._tell(work(_path(name)), "information")
+                self.screen.toast(work(_path(name)), "information")
             except (RecordingError, PathError) as failed:
-                self._tell(str(failed).replace("; --force overwrites it", ""), "error")
-            self.paint()
+                self.screen.toast(str(failed).replace("; --force overwrites it", ""), "error")
+            self.screen.repaint()
 
-        self.prompt.ask(Question(text, answered, answer=self._file_name(), note=_where))
+        self.screen.prompt.ask(Question(text, answered, answer=self._file_name(), note=_where))
 
     def _file_name(self) -> str:
-        host = re.sub(r"[^\w.-]", "_", self.source.host.name)
+        host = re.sub(r"[^\w.-]", "_", self.screen.session.source.host.name)
         return f"ebpftop-{host}-{time.strftime('%Y%m%d-%H%M%S')}.rec"
 
-    def _note(self) -> Span:
-        text, role = super()._note()
-        return (f"{self.recorder.text}  {text}", "bad") if self.recorder else (text, role)
-
-    async def _on_exit_app(self) -> None:
-        self.stop_recording()
-        await super()._on_exit_app()
+    def note(self) -> str:
+        recorder = self.screen.session.recorder
+        return recorder.text if recorder is not None else ""
 
 
 class PathError(Exception):
-    """What is no path to write to; one sentence."""
+    """A path that cannot be written to; one sentence."""
 
 
 def _path(name: str) -> Path:
-    """What is typed as a path. Raises PathError."""
+    """Return what is typed as a path. Raises PathError."""
     try:
         path = Path(name).expanduser()
         os.fsencode(path)

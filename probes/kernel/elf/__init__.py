@@ -1,0 +1,301 @@
+"""The functions of a program or library, from its ELF file: by name for probes, by place for
+stacks, and whether something in it reads the return addresses on its stacks.
+
+Each look at a file ends after `SECONDS`, as it may be on a file system that never answers. Symbols
+come from `.symtab` and `.dynsym`; a stripped file has the second one only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from probes.errors import Gone, Unsupported, in_words, no_such_file
+from probes.kernel import patience
+from probes.kernel.elf.file import (
+    CHUNK,
+    CLASSES,
+    MOST_NAMES,
+    File,
+    Span,
+    Table,
+    named_sections,
+    opened,
+    tables_of,
+    text,
+)
+from probes.kernel.elf.index import Index, Indexes
+from probes.kernel.elf.stack_readers import Search, StackReader, Stacks, has_go_note
+from probes.units import printable
+
+__all__ = [
+    "MOST_NAMES",
+    "MOST_SYMBOLS",
+    "SECONDS",
+    "Elf",
+    "StackReader",
+    "Stacks",
+    "Symbol",
+    "read",
+]
+
+T = TypeVar("T")
+SECONDS = 5.0
+"""After which a look at a file is given up."""
+MOST_SYMBOLS = 1 << 20
+"""Of one table that are looked through."""
+_MOST_SUGGESTED = 1 << 24
+"""Characters of names that one may have meant."""
+_MOST_INDEXED = 1 << 19
+"""Symbols of a table that places are looked up among."""
+_MOST_FILES = 256
+MOST_PLACES = 1 << 12
+"""Places in a table of names where one name is found: more is no table that a linker writes."""
+_LOAD, _NOTE, _FUNC, _IFUNC = 1, 4, 2, 10  # two segments' and two symbols' types
+
+
+class Symbol(NamedTuple):
+    """A function. address: where it is linked to. resolver: it only chooses among functions."""
+
+    name: str
+    address: int
+    size: int
+    visible: bool
+    resolver: bool
+
+
+class Segment(NamedTuple):
+    """A part of the file that is mapped: at `offset` what is linked to `address`."""
+
+    offset: int
+    address: int
+    size: int
+
+
+class Elf:
+    """An ELF file's functions. Raises Gone (no such file) and Unsupported (it is none)."""
+
+    def __init__(self, path: Path | str, seconds: float = SECONDS) -> None:
+        self.path, self._seconds = str(path), seconds
+        self._reader: list[StackReader | None] = []
+        self._identity: tuple[int, ...] = ()
+        vars(self).update(self._look(self._headers))
+
+    # -- the file --------------------------------------------------------------------------------
+
+    def _look(self, what: Callable[[File], T]) -> T:
+        """Opens the file for a moment. Raises Gone and Unsupported."""
+        shown = printable(self.path)
+        try:
+            return patience.within(self._seconds, partial(self._opened, what))
+        except OSError as refused:
+            if no_such_file(refused.errno):
+                raise Gone(f"there is no file {shown}") from None
+            why = f"{shown} cannot be read: {in_words(refused)}"
+            raise Unsupported(why, errno=refused.errno or 0) from None
+        except (struct.error, ValueError, OverflowError):
+            raise Unsupported(f"{shown} is no program or library (ELF)") from None
+
+    def _opened(self, what: Callable[[File], T]) -> T:
+        with opened(self.path) as file:
+            if self._identity not in ((), file.identity):
+                raise ValueError("another file by now")
+            self._identity = file.identity
+            return what(file)
+
+    def _headers(self, file: File) -> dict[str, Any]:
+        """What is known of it from now on."""
+        magic = file.part(0, 16).ljust(16, b"\0")
+        if magic[:4] != b"\x7fELF" or magic[4] not in CLASSES or magic[5] not in (1, 2):
+            raise ValueError("no ELF")
+        self._wide, layout = magic[4] == 2, CLASSES[magic[4]]
+        order = "<" if magic[5] == 1 else ">"
+        self._layout = order + layout.symbol
+        header = struct.Struct(order + layout.header)
+        _, _, _, _, segments_at, sections_at, _, _, each, count, size, sections, names = (
+            header.unpack(file.part(16, header.size))
+        )
+        segments = list(file.records(order + layout.segment, segments_at, each, count))
+        self.segments = tuple(self._segment(p) for p in segments if p[0] == _LOAD)
+        notes = [self._segment(p) for p in segments if p[0] == _NOTE]
+        self._go_note = has_go_note(file, (Span(n.offset, n.size) for n in notes))
+        described = list(file.records(order + layout.section, sections_at, size, sections))
+        self._tables = tuple(tables_of(described))
+        self._sections = dict(named_sections(file, described, names))
+        return vars(self)
+
+    def _segment(self, p: tuple[int, ...]) -> Segment:
+        """64 bits: type, flags, offset, address...; 32: type, offset, address..."""
+        return Segment(p[2], p[3], p[5]) if self._wide else Segment(p[1], p[2], p[4])
+
+    # -- by name ---------------------------------------------------------------------------------
+
+    def named(self, name: str) -> list[Symbol]:
+        """The functions of a name, one for each address; only visible ones where there are some.
+
+        A library may have several versions of a function under one name.
+        """
+        found = self._look(partial(self._called_so, name))
+        visible = [s for s in found.values() if s.visible]
+        return visible or list(found.values())
+
+    def _called_so(self, name: str, file: File) -> dict[int, Symbol]:
+        return {s.address: s for s in self._called(file, name)}
+
+    def _called(self, file: File, name: str) -> Iterator[Symbol]:
+        # Some linkers write a symbol's version behind it.
+        pattern = re.compile(re.escape(os.fsencode(name)) + rb"[\0@]")
+        for table in self._tables:
+            hits = islice(file.search(pattern, table.names), MOST_PLACES)
+            places = {at - table.names.at for at, _ in hits}
+            if places:
+                for entry in self._entries(file, table):
+                    if entry[0] in places and (symbol := self._made(entry, name)):
+                        yield symbol
+
+    def names(self) -> frozenset[str]:
+        """The functions' names, as many as are looked through."""
+        return self._look(self._names)
+
+    def _names(self, file: File) -> frozenset[str]:
+        names: set[str] = set()
+        left = _MOST_SUGGESTED
+        for symbol in self._symbols(file):
+            names.add(symbol.name)
+            left -= len(symbol.name)
+            if left < 0:
+                break
+        return frozenset(names)
+
+    def _symbols(self, file: File) -> Iterator[Symbol]:
+        """Functions with a name, from both tables; most are in both, if in the first."""
+        for table in self._tables:
+            names = file.kept(table.names)
+            for entry in self._entries(file, table):
+                if (symbol := self._made(entry, "")) and (name := text(names, entry[0])):
+                    yield symbol._replace(name=name)
+
+    def _entries(self, file: File, table: Table) -> Iterator[tuple[int, ...]]:
+        symbol = struct.Struct(self._layout)
+        each = symbol.size
+        size = min(table.symbols.size // each, MOST_SYMBOLS) * each
+        chunk = CHUNK // each * each
+        for done in range(0, size, chunk):
+            raw = file.part(table.symbols.at + done, min(chunk, size - done))
+            yield from symbol.iter_unpack(raw[: len(raw) // each * each])
+
+    def _made(self, entry: tuple[int, ...], name: str) -> Symbol | None:
+        if self._wide:
+            at, info, other, section, address, size = entry
+        else:
+            at, address, size, info, other, section = entry
+        kind = info & 15
+        if kind not in (_FUNC, _IFUNC) or not (section and address and at):
+            return None
+        visible = info >> 4 != 0 and other & 3 != 2  # neither local nor hidden
+        return Symbol(name, address, size, visible, kind == _IFUNC)
+
+    # -- by place --------------------------------------------------------------------------------
+
+    def offset(self, address: int) -> int | None:
+        """Where in the file a linked address is."""
+        for s in self.segments:
+            if s.address <= address < s.address + s.size:
+                return address - s.address + s.offset
+        return None
+
+    def function_at(self, offset: int) -> str | None:
+        """The function that the code at a place in the file belongs to."""
+        for s in self.segments:
+            if s.offset <= offset < s.offset + s.size:
+                return self._by_address().covering(offset - s.offset + s.address)
+        return None
+
+    def _by_address(self) -> Index:
+        index = _indexes.get(self)
+        if index is None:
+            try:
+                index = self._look(self._indexed)
+            except (Gone, Unsupported):
+                index = Index()
+            _indexes.put(self, index)
+        return index
+
+    def _indexed(self, file: File) -> Index:
+        index = Index()
+        for table in self._tables:
+            index.names.append(file.kept(table.names))
+            for entry in islice(self._entries(file, table), _MOST_INDEXED):
+                if symbol := self._made(entry, ""):
+                    index.add(symbol.address, symbol.size, entry[0], visible=symbol.visible)
+        index.sort()
+        return index
+
+    # -- what reads its stacks -------------------------------------------------------------------
+
+    @property
+    def stack_reader(self) -> StackReader | None:
+        """What in it reads return addresses, if anything does. Raises Gone and Unsupported."""
+        if not self._reader:
+            self._reader.append(self._look(self._reads_stacks))
+        return self._reader[0]
+
+    def _reads_stacks(self, file: File) -> StackReader | None:
+        search = Search(file, self._layout[0], self._tables, self._sections)
+        return search.reader(go_note=self._go_note)
+
+
+_indexes = Indexes()
+
+
+class _Files:
+    """Those that were read last, by what they are: one may have many names."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, ...], Elf] = OrderedDict()
+
+    def get(self, identity: tuple[int, ...], path: str) -> Elf | None:
+        """The name that it was found by now is the one that is still there."""
+        with self._lock:
+            file = self._kept.get(identity)
+            if file is not None:
+                file.path = path
+                self._kept.move_to_end(identity)
+            return file
+
+    def put(self, identity: tuple[int, ...], file: Elf) -> None:
+        with self._lock:
+            self._kept[identity] = file
+            if len(self._kept) > _MOST_FILES:
+                self._kept.popitem(last=False)
+
+
+_files = _Files()
+
+
+def read(path: Path | str, seconds: float = SECONDS) -> Elf:
+    """The file as it is now; what was read of it before is used again. Raises as `Elf` does.
+
+    seconds: after which a look at it is given up, now and later.
+    """
+    try:
+        about = patience.within(seconds, partial(os.stat, path))
+    except patience.TookTooLong as late:
+        raise Unsupported(f"{printable(str(path))} cannot be read: {in_words(late)}") from None
+    except OSError:
+        return Elf(path, seconds)  # which says what is wrong
+    identity = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+    file = _files.get(identity, str(path))
+    if file is None:
+        file = Elf(path, seconds)
+        _files.put(identity, file)
+    return file

@@ -1,0 +1,147 @@
+"""One ELF file that is open: what of it is read, and how much at most.
+
+Nothing of a file is believed: it may have been made to confuse, to cost time or memory, or change
+meanwhile. It is read piece by piece, and never mapped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+MOST_NAMES = 1 << 27
+"""Bytes of a table of names that are searched."""
+MOST_CODE = 1 << 28
+"""Bytes of a file that are searched for signs of a runtime."""
+LONGEST = 1 << 12
+"""Bytes of a name."""
+CHUNK = 1 << 20
+"""Bytes that are read at a time."""
+_MOST_KEPT = 1 << 25
+"""Bytes that are read, or kept, in one piece."""
+_MOST_HEADERS, _LARGEST_HEADER = 1 << 16, 1 << 8
+_SMALLEST = 52
+"""Bytes of the least ELF header. What the kernel makes up in /proc and tracefs is empty by size."""
+_SYMTAB, _DYNSYM = 2, 11  # section types
+
+
+class Class(NamedTuple):
+    """How the headers of 32- or 64-bit files are laid out, without byte order."""
+
+    header: str
+    section: str
+    segment: str
+    symbol: str
+
+
+CLASSES = {
+    1: Class("HHIIIIIHHHHHH", "IIIIIIIIII", "IIIIIIII", "IIIBBH"),
+    2: Class("HHIQQQIHHHHHH", "IIQQQQIIQQ", "IIQQQQQQ", "IBBHQQ"),
+}
+
+
+class Span(NamedTuple):
+    """A part of the file."""
+
+    at: int
+    size: int
+
+
+class Table(NamedTuple):
+    """A table of symbols, and the one of their names."""
+
+    symbols: Span
+    names: Span
+
+
+class File:
+    """A file that is open. Only regular ones are, and no more of one is read than is bounded."""
+
+    def __init__(self, fd: int) -> None:
+        about = os.fstat(fd)
+        self._fd, self.size = fd, about.st_size
+        self.identity = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+
+    def part(self, at: int, size: int) -> bytes:
+        if not 0 <= size <= _MOST_KEPT:
+            raise ValueError("too large")
+        return os.pread(self._fd, size, at)
+
+    def kept(self, span: Span) -> bytes:
+        """As much of it as may be kept."""
+        return self.part(span.at, min(span.size, _MOST_KEPT))
+
+    def records(self, layout: str, at: int, each: int, count: int) -> Iterator[tuple[int, ...]]:
+        record, count = struct.Struct(layout), min(count, _MOST_HEADERS)
+        if count and not record.size <= each <= _LARGEST_HEADER:
+            raise ValueError("no such headers")
+        raw = self.part(at, count * each)
+        if len(raw) < count * each:
+            raise ValueError("cut off")
+        return (record.unpack_from(raw, i * each) for i in range(count))
+
+    def search(
+        self, pattern: re.Pattern[bytes], span: Span
+    ) -> Iterator[tuple[int, re.Match[bytes]]]:
+        """Where in the file it is found; nothing that is found is longer than `LONGEST`."""
+        end = span.at + min(span.size, max(MOST_NAMES, MOST_CODE), max(self.size - span.at, 0))
+        for at in range(span.at, end, CHUNK):
+            raw = self.part(at, min(CHUNK + LONGEST, end - at))
+            for match in pattern.finditer(raw):
+                if match.start() >= CHUNK:
+                    break
+                yield at + match.start(), match
+
+
+@contextmanager
+def opened(path: str) -> Iterator[File]:
+    """No device and no pipe is opened: some would wait, or do something."""
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        about = os.fstat(place)
+        if not stat.S_ISREG(about.st_mode) or about.st_size < _SMALLEST:
+            raise ValueError("no file")
+        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    finally:
+        os.close(place)
+    try:
+        yield File(fd)
+    finally:
+        os.close(fd)
+
+
+def tables_of(sections: list[tuple[int, ...]]) -> Iterator[Table]:
+    """One of each kind. A section: name, type, flags, address, offset, size, link..."""
+    for kind in (_SYMTAB, _DYNSYM):
+        found = next((s for s in sections if s[1] == kind), None)
+        if found is not None:
+            names = sections[found[6]] if found[6] < len(sections) else None
+            if names is None:
+                raise ValueError("no names")
+            yield Table(Span(found[4], found[5]), Span(names[4], min(names[5], MOST_NAMES)))
+
+
+def named_sections(
+    file: File, sections: list[tuple[int, ...]], names: int
+) -> Iterator[tuple[bytes, Span]]:
+    if names >= len(sections):
+        return
+    raw = file.part(sections[names][4], min(sections[names][5], CHUNK))
+    for s in sections:
+        name = raw[s[0] : s[0] + 64].partition(b"\0")[0]
+        yield name, Span(s[4], s[5] if s[1] != 8 else 0)  # .bss and the like are not in the file
+
+
+def text(names: bytes, at: int) -> str:
+    """Nothing where it has no end."""
+    name, end, _ = names[at : at + LONGEST].partition(b"\0")
+    return decoded(name.partition(b"@")[0]) if end else ""
+
+
+def decoded(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")

@@ -1,0 +1,162 @@
+"""Whether something in a program or library reads the return addresses on its stacks.
+
+A probe on the return of a function replaces the address that the function returns to: a process
+does not survive that where such a thing looks at it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from itertools import islice
+from typing import NamedTuple
+
+from probes.kernel.elf.file import CHUNK, MOST_CODE, File, Span, Table, decoded
+from probes.units import printable
+
+_MOST_PLACES = 1 << 12
+"""Names that are looked at: more is no table that a linker writes."""
+
+
+class Stacks(Enum):
+    """What a program does with its stacks that no return address may be replaced on."""
+
+    GO = "moves them"
+    UNWINDS = "unwinds them when something is thrown"
+    SWITCHES = "goes from one to another within a function"
+    SCANS = "looks for live values on them"
+
+
+class StackReader(NamedTuple):
+    """What in a file depends on its return addresses. sign: what shows it."""
+
+    stacks: Stacks
+    sign: str
+
+
+_GO_SECTION = re.compile(rb"gopclntab|^\.note\.go\.|^\.go\.buildinfo|^\.gosymtab")
+_GO_TEXTS = re.compile(rb"\xff Go buildinf:"), re.compile(rb"goroutines are asleep - deadlock!")
+"""What `go version` looks for, and what its runtime says: where sections have other names."""
+_GO_TABLE = {
+    "<": (re.compile(rb"\xff\xff\xff\0\0[\1\2\4][\4\x08]"), 1),
+    ">": (re.compile(rb"\xff\xff\xff[\xf0\xf1\xfa\xfb]\0\0[\1\2\4][\4\x08]"), 0),
+}
+"""Its table of functions (pclntab), by byte order: a number for the version, two zeros, the least
+instruction and a pointer in bytes. How much of it is before that: a pattern that begins with one
+byte of several would be slow."""
+_GO_VERSIONS, _MOST_FUNCTIONS = range(0xFFFFFFF0, 0xFFFFFFFC), 1 << 26
+_SIGNS = {
+    Stacks.GO: rb"runtime\.morestack|runtime\.goexit",
+    Stacks.UNWINDS: rb"__cxa_throw|__cxa_rethrow|_Unwind_RaiseException|_Unwind_Resume_or_Rethrow"
+    rb"|_personality_(?:v|sj|seh)\d|_eh_personality|__crystal_personality|objc_exception_throw"
+    rb"|libstdc\+\+\.so\.\d+|libc\+\+(?:abi)?\.so\.\d+",
+    # OCaml, GHC, GraalVM, .NET
+    Stacks.SCANS: rb"caml_frametable|stg_upd_frame_info|graal_create_isolate|RhpReversePInvoke",
+    # Boost, Ruby, PHP, libco, libcoro, QEMU
+    Stacks.SWITCHES: rb"swapcontext|makecontext|setcontext|jump_fcontext|coroutine_transfer"
+    rb"|zend_fiber_switch_context|co_switch|coro_transfer|qemu_coroutine_switch",
+}
+_SIGN = re.compile(b"(?:%b)[\0@]" % b"|".join(b"(%b)" % sign for sign in _SIGNS.values()))
+"""In a table of names, each kind as a group."""
+_C_PERSONALITY = b"__gcc_personality_v0"
+_OF_C = re.compile(rb"(?:%b|GLIBC_PRIVATE)[\0@]" % _C_PERSONALITY)
+"""C that cleans up when its thread is cancelled, and the C library's own parts, whose unwinding is
+that: nothing else is thrown there."""
+_SWITCHES_FOR_OTHERS = re.compile(rb"(?:GLIBC_PRIVATE|ASYNC_start_job)[\0@]")
+"""The C library, and OpenSSL, which does it where an engine asks for it."""
+_PERSONALITY = re.compile(rb"\0\0\0\0[\x01\x03]z[A-Z]*P[A-Z]*\0")
+"""In .eh_frame: a language has a say in unwinding."""
+
+
+_GO_NOTE = re.compile(rb"\x04\0\0\0....\x04\0\0\0Go\0\0|\0\0\0\x04....\0\0\0\x04Go\0\0", re.DOTALL)
+"""Lengths of the owner's name and of the note, its type (the build id), its owner."""
+
+
+def has_go_note(file: File, notes: Iterable[Span]) -> bool:
+    """Return whether one of these segments has Go's build id."""
+    some = islice(notes, 64)
+    return any(_GO_NOTE.search(file.part(n.at, min(n.size, CHUNK))) for n in some)
+
+
+class Search:
+    """One look for it. sections: by name. order: of bytes, "<" or ">"."""
+
+    def __init__(
+        self, file: File, order: str, tables: Iterable[Table], sections: Mapping[bytes, Span]
+    ) -> None:
+        self._file, self._order = file, order
+        self._tables, self._sections = tuple(tables), sections
+
+    def reader(self, *, go_note: bool) -> StackReader | None:
+        """Return what reads return addresses, if anything does."""
+        for name in self._sections:
+            if _GO_SECTION.search(name):
+                return StackReader(Stacks.GO, printable(decoded(name)))
+        if go_note:
+            return StackReader(Stacks.GO, "a note of Go's linker")
+        signs = self._signs()
+        if Stacks.GO in signs:
+            return StackReader(Stacks.GO, signs[Stacks.GO])
+        if self._has_go_code():
+            return StackReader(Stacks.GO, "what Go's linker writes")
+        if self._mentions(_SWITCHES_FOR_OTHERS):
+            signs.pop(Stacks.SWITCHES, None)
+        first = next((StackReader(kind, signs[kind]) for kind in Stacks if kind in signs), None)
+        return first or self._unwinds_without_a_name()
+
+    def _has_go_code(self) -> bool:
+        """Also where sections have other names, and there is no build id."""
+        file, whole = self._file, Span(0, min(self._file.size, MOST_CODE))
+        if any(True for text in _GO_TEXTS for _ in file.search(text, whole)):
+            return True
+        pattern, before = _GO_TABLE[self._order]
+        places = (at - before for at, _ in file.search(pattern, whole))
+        return any(_is_go_table(file, at, self._order) for at in places)
+
+    def _signs(self) -> dict[Stacks, str]:
+        """The first of each kind."""
+        signs: dict[Stacks, str] = {}
+        found = (hit for t in self._tables for hit in self._file.search(_SIGN, t.names))
+        for at, match in islice(found, _MOST_PLACES):
+            kind = tuple(_SIGNS)[(match.lastindex or 1) - 1]
+            name = _whole_name(self._file, at, match[0])
+            if kind is Stacks.UNWINDS and name.endswith(_C_PERSONALITY):
+                continue
+            if kind is Stacks.SWITCHES and name.strip(b"_") != match[0][:-1]:
+                continue  # the end of another name
+            signs.setdefault(kind, printable(decoded(name)))
+        return signs
+
+    def _mentions(self, pattern: re.Pattern[bytes]) -> bool:
+        return any(True for t in self._tables for _ in self._file.search(pattern, t.names))
+
+    def _unwinds_without_a_name(self) -> StackReader | None:
+        """A library with an unwinder inside, whose names are gone, has its tables at least."""
+        if self._mentions(_OF_C):
+            return None
+        for name, span in self._sections.items():
+            if name.startswith(b".gcc_except_table") and span.size:
+                return StackReader(Stacks.UNWINDS, ".gcc_except_table")
+            if name == b".eh_frame" and any(True for _ in self._file.search(_PERSONALITY, span)):
+                return StackReader(Stacks.UNWINDS, "a personality in .eh_frame")
+        return None
+
+
+def _is_go_table(file: File, at: int, order: str) -> bool:
+    """Whether it begins there, and has a number of functions that can be."""
+    if at < 0 or at % 8:
+        return False
+    raw = file.part(at, 16)
+    pointer = "IQ"[raw[7] == 8] if len(raw) == 16 else ""
+    if not pointer:
+        return False
+    version, functions = struct.unpack_from(f"{order}I4x{pointer}", raw)
+    return version in _GO_VERSIONS and 0 < functions <= _MOST_FUNCTIONS
+
+
+def _whole_name(file: File, at: int, found: bytes) -> bytes:
+    """A name from its beginning, where only its end was looked for."""
+    before = file.part(max(at - 64, 0), min(at, 64))
+    return before.rpartition(b"\0")[2] + found.rstrip(b"\0@")

@@ -1,0 +1,39 @@
+"""Open files by their numbers: received over a socket, and closed whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from array import array
+from collections.abc import Iterable
+from contextlib import suppress
+
+
+class FilesLost(OSError):
+    """Not all files that were sent came: this process may have no more open."""
+
+
+def receive(sender: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:
+    """Return the next bytes, `size` at most, and the files that came with them, close-on-exec.
+
+    Not by socket.recv_fds, which ignores its flags in 3.11 and does not tell of what got lost.
+    Raises FilesLost, with none of them open, and OSError.
+    """
+    fds = array("i")
+    space = socket.CMSG_SPACE(most * fds.itemsize)
+    data, messages, flags, _ = sender.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, body in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(body[: len(body) - len(body) % fds.itemsize])
+    if flags & socket.MSG_CTRUNC:
+        close_each(fds)
+        raise FilesLost(errno.EMFILE, os.strerror(errno.EMFILE))
+    return data, fds.tolist()
+
+
+def close_each(fds: Iterable[int]) -> None:
+    """Close all of them, although closing one may fail."""
+    for fd in fds:
+        with suppress(OSError):
+            os.close(fd)

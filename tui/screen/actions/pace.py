@@ -1,0 +1,35 @@
+"""How often is read, or how fast a recording is played."""
+
+from __future__ import annotations
+
+from tui.screen.context import Actions
+from tui.screen.key import Key
+
+INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds."""
+
+
+class PaceActions(Actions):
+    """The keys of the interval."""
+
+    order = 100
+    keys = (
+        Key(
+            "slower", "plus", "+", "step", "", "a longer interval; a recording: faster",
+            "Looking", given=1,
+        ),
+        Key(
+            "faster", "minus", "-", "step", "", "a shorter interval; a recording: slower",
+            "Looking", given=-1,
+        ),
+    )  # fmt: skip
+
+    def step(self, step: int) -> None:
+        """Take the next longer interval, or shorter where it is less than 0."""
+        source = self.screen.session.source
+        if self.screen.time.change_speed(step):
+            return
+        steps = [i for i in INTERVALS if (i > source.interval if step > 0 else i < source.interval)]
+        if steps:
+            self.screen.session.use_interval(steps[0] if step > 0 else steps[-1])
+            self.screen.repaint()

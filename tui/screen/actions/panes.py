@@ -1,0 +1,48 @@
+"""Going from pane to pane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from tui.screen.context import Actions
+from tui.screen.key import Key
+from tui.screen.menu import Choice
+
+
+class PaneActions(Actions):
+    """The keys of the tabs; in a menu, of its choices."""
+
+    order = 40
+    keys = (
+        Key("pane.next", "tab", "Tab", "step", "", "next pane", "Panes", anywhere=True, given=1),
+        Key(
+            "pane.previous", "shift+tab", "S-Tab", "step", "", "previous pane", "Panes",
+            anywhere=True, given=-1,
+        ),
+        *(
+            Key(f"pane.{n}", str(n), str(n), "show", "", f"pane {n}", "Panes", given=n)
+            for n in range(1, 10)
+        ),
+    )  # fmt: skip
+
+    def show(self, number: int) -> None:
+        """Go to a pane, or take a choice. number: from 1."""
+        place = self.screen.place
+        if place.mode == "menu":
+            self.screen.menu.take(number)
+        elif 0 < number <= len(place.panes):
+            self.screen.go_to(place.panes[number - 1])
+
+    def step(self, step: int) -> None:
+        place = self.screen.place
+        if place.mode == "menu":
+            self.screen.table.move(step)
+            return
+        self.show((place.panes.index(place.tab) + step) % len(place.panes) + 1)
+
+    def commands(self) -> Iterator[Choice]:
+        for number, pane in enumerate(self.screen.place.panes, 1):
+            keys = self.screen.keymap.shown(f"pane.{number}")
+            show = partial(self.show, number)
+            yield Choice(f"Pane: {pane.title}", show, "", keys, section="panes")

@@ -1,0 +1,27 @@
+"""The terminal itself: drawing it anew, and giving it to the shell."""
+
+from __future__ import annotations
+
+from tui.screen.context import Actions
+from tui.screen.key import Key
+
+
+class TerminalActions(Actions):
+    """The keys of any program on a terminal."""
+
+    order = 30
+    keys = (
+        Key(
+            "redraw", "ctrl+l", "^L", "redraw", "", "draw the screen anew", "General", modes=None
+        ),
+        Key(
+            "suspend", "ctrl+z", "^Z", "suspend", "", "to the shell; `fg` comes back", "General",
+            modes=None,
+        ),
+    )  # fmt: skip
+
+    def redraw(self) -> None:
+        self.screen.redraw()
+
+    def suspend(self) -> None:
+        self.screen.to_shell()

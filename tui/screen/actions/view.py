@@ -1,0 +1,74 @@
+"""Moving over rows and lines, opening one, and zooming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tui.screen.context import Actions
+from tui.screen.key import PANE, TABLES, Key
+from tui.widgets.live_table import LiveTable
+
+_FAR = 10**6
+
+
+class ViewActions(Actions):
+    """The keys of looking at rows."""
+
+    order = 60
+    keys = (
+        Key(
+            "zoom", "z", "z", "zoom", "Zoom", "the table alone, or all again", "Panes", modes=PANE
+        ),
+        Key("up", "up,k", "Up k", "move", "", "up", "Moving", given=-1),
+        Key("down", "down,j", "Down j", "move", "", "down", "Moving", given=1),
+        Key("page.up", "pageup", "PgUp", "page", "", "a page up", "Moving", given=-1),
+        Key("page.down", "pagedown", "PgDn", "page", "", "a page down", "Moving", given=1),
+        Key(
+            "top", "home,g,F,shift+f", "Home g F", "top", "", "to the top, or to what is wrong",
+            "Moving",
+        ),
+        Key("bottom", "end,G,shift+g", "End G", "bottom", "", "to the bottom", "Moving"),
+        Key(
+            "open", "enter", "Enter", "open", "Detail", "the selected row's detail", "Looking", 1,
+            modes=TABLES,
+        ),
+    )  # fmt: skip
+
+    def zoom(self) -> None:
+        """Show the table alone, or all again."""
+        self.screen.place.zoom(not self.screen.place.zoomed)
+        self.screen.lay_out()
+
+    def move(self, rows: int) -> None:
+        self._moved(lambda: self.screen.mover.move(rows))
+
+    def page(self, pages: int) -> None:
+        self._moved(lambda: self.screen.mover.page(pages))
+
+    def top(self) -> None:
+        mover = self.screen.mover
+        self._moved(mover.follow if isinstance(mover, LiveTable) else lambda: mover.move(-_FAR))
+
+    def bottom(self) -> None:
+        self._moved(lambda: self.screen.mover.move(_FAR))
+
+    def _moved(self, move: Callable[[], None]) -> None:
+        """Move, and show it at once: the answer to a key does not wait until Textual draws."""
+        with self.screen.drawing():
+            move()
+            if self.screen.place.mode == "pane":
+                self.screen.row_selected()
+
+    def open(self) -> None:
+        """Open the selected record, go where it leads, or take the choice."""
+        place, navigation = self.screen.place, self.screen.navigation
+        if place.mode == "menu":
+            self.screen.menu.take()
+            return
+        record = self.screen.table.record
+        if record is None:
+            return
+        if place.pane.leads is not None:
+            navigation.follow_lead(place.pane.leads(record))
+        else:
+            navigation.open(record)

@@ -1,0 +1,50 @@
+"""How the screen looks: the theme, and how much is sent to the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tui.config import theme
+from tui.config.look import textual_theme
+from tui.config.settings import Settings
+from tui.config.theme import Theme
+from tui.terminal.app_base import TerminalApp
+
+
+class Appearance:
+    """look: the theme. slow: fewer bytes: 256 colours, no graphs, at most two updates a second."""
+
+    def __init__(self, look: Theme, app: TerminalApp, *, slow: bool) -> None:
+        self.look, self.slow = look, slow
+        self._app = app
+        app.use_fewer_colours(slow)
+
+    def wear(self, look: Theme) -> None:
+        """Put on a theme, and tell Textual of it for what it draws itself (toasts)."""
+        self.look = look
+        name = f"ebpftop-{look.name}"
+        if name not in self._app.available_themes:
+            self._app.register_theme(textual_theme(name, look))
+        self._app.theme = name
+
+    def toggle_slow_link(self) -> None:
+        self.slow = not self.slow
+        self._app.use_fewer_colours(self.slow)
+
+    @property
+    def mouse(self) -> bool:
+        """Whether the terminal tells of the mouse."""
+        return self._app.mouse
+
+    def toggle_mouse(self) -> None:
+        self._app.want_mouse(not self._app.mouse)
+
+
+def first_look(name: str | None, settled: Settings, problem: Callable[[str], None]) -> Theme:
+    """Return the theme to begin with. Raises ThemeError for one that was asked for by name."""
+    if name is None and settled.theme is not None:
+        try:
+            return theme.load(settled.theme)
+        except theme.ThemeError as wrong:
+            problem(f"settings: {wrong}")
+    return theme.load(name or theme.default_name())

@@ -1,0 +1,74 @@
+"""What is attached while something is looked at, and goes with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from probes.model import HookId, State
+from tui.screen.place import Place
+from tui.session.session import Session
+
+MINIMUM = 10.0
+"""Seconds for which what a pane wants stays attached at least."""
+
+
+class Leases:
+    """At most one hook for each reason: "detail", while one is open, and "pane".
+
+    start: runs a task. carry_out: runs what may fail. changed: called when one stands.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        place: Place,
+        *,
+        start: Callable[[Coroutine[Any, Any, None]], None],
+        carry_out: Callable[[Coroutine[Any, Any, Any]], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._session, self._place = session, place
+        self._start, self._carry_out, self._changed = start, carry_out, changed
+        self._held: dict[str, HookId] = {}
+        self._wanted = 0.0
+
+    def borrow(self, why: str, id: HookId) -> None:
+        """Attach what is needed; it goes when that is left, unless it stood before.
+
+        Not for the past: nothing of it would be seen there.
+        """
+        session = self._session
+        past = session.frozen or session.player is not None
+        if session.live.snapshots.get(id) is None and not past:
+            self._held[why] = id
+            self._start(self._hold(why, id))
+
+    async def _hold(self, why: str, id: HookId) -> None:
+        control = self._session.collector.control
+        stands = await control.attach(id, quiet=True)
+        if stands and self._held.get(why) != id:  # it was left meanwhile
+            await control.detach(id, quiet=True)
+        self._changed()
+
+    def give_back(self, *reasons: str) -> None:
+        """Detach what was borrowed for these."""
+        for why in reasons:
+            id = self._held.pop(why, None)
+            if id is not None and self._session.live.status(id).state is not State.ATTACHING:
+                self._carry_out(self._session.collector.control.detach(id, quiet=True))
+
+    def tend(self) -> None:
+        """Attach what the pane wants just now, and detach what it wanted: not too often."""
+        pane, session = self._place.pane, self._session
+        if self._place.mode != "pane" or session.frozen or pane.wants is None:
+            return
+        if time.monotonic() - self._wanted < MINIMUM:
+            return
+        want = pane.wants(session.live)
+        if want != self._held.get("pane"):
+            self._wanted = time.monotonic()
+            self.give_back("pane")
+            if want is not None:
+                self.borrow("pane", want)

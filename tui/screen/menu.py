@@ -1,0 +1,152 @@
+"""Menus: choices in the table's place, with a look at what each would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from probes.model import Value
+from probes.units import Unit
+from tui.screen.context import Context
+from tui.table.fields import Field, Record, label
+from tui.table.fuzzy import rank
+from tui.widgets.prompt import Question
+
+
+class Choice(NamedTuple):
+    """title: what it is called. keys: those that do the same. ready: it can be chosen; where it
+    cannot, `help` says why. section: where the palette has it."""
+
+    title: str
+    do: Callable[[], None]
+    help: str = ""
+    keys: str = ""
+    ready: bool = True
+    section: str = ""
+
+
+@dataclass(slots=True)
+class Menu:
+    """title: what is chosen. at: the choice to begin with. look: called with each choice that is
+    selected; left: when none was taken. ask: it is typed into, and that is what the prompt says;
+    note: what stands below that.
+    """
+
+    title: str
+    choices: Sequence[Choice]
+    at: int = 0
+    look: Callable[[Choice], None] | None = None
+    left: Callable[[], None] | None = None
+    ask: str = ""
+    note: str = ""
+
+    def fields(self) -> tuple[Field, ...]:
+        """Return its columns; sorted by place, also where that is not shown."""
+        place = Field("place", "" if self.ask else "#", Unit.NUMBER, 0 if self.ask else 3, 0)
+        title = Field("title", self.title, Unit.TEXT, 16, 0, 54 if self.ask else 24, colour=_role)
+        keys = Field("keys", "Keys", Unit.TEXT, 9, 2)
+        has_keys = any(c.keys for c in self.choices)
+        return place, title, *((keys,) if has_keys else ()), Field("help", "", Unit.TEXT, 30, 3)
+
+
+def _role(record: Record) -> str:
+    return record.mark
+
+
+class MenuMode:
+    """The mode "menu": one menu at a time, over what was looked at before."""
+
+    def __init__(self, screen: Context) -> None:
+        self._screen = screen
+        self._menu: Menu | None = None
+        self._behind = "pane"
+
+    def open(self, menu: Menu) -> None:
+        place, screen = self._screen.place, self._screen
+        if place.mode != "menu":
+            self._behind = place.mode
+        self._menu = menu
+        screen.navigation.show("menu")
+        self._list(menu.choices)
+        screen.table.select(menu.at)
+        if menu.ask:
+            screen.prompt.ask(
+                Question(
+                    menu.ask,
+                    self._answered,
+                    typed=self._narrow,
+                    steer=screen.table.move,
+                    note=(lambda _: (menu.note, "muted")) if menu.note else None,
+                )
+            )
+
+    def _list(self, choices: Sequence[Choice]) -> None:
+        menu, table = self._menu, self._screen.table
+        if menu is None:
+            return
+        at = {id(choice): i for i, choice in enumerate(menu.choices)}
+        table.wear(menu.fields(), "nothing is called like that")
+        table.show([_record(at[id(c)], c, place) for place, c in enumerate(choices, 1)])
+
+    def _narrow(self, text: str) -> None:
+        """List the choices that what is typed can mean, the best first."""
+        if self._menu is not None:
+            names = lambda c: (c.title, c.help)  # noqa: E731 # it is no more than that
+            self._list(rank(text, self._menu.choices, names) if text else self._menu.choices)
+            self._screen.table.select(0)
+
+    def _answered(self, text: str | None) -> None:
+        if text is None:
+            self.leave()
+        else:
+            self.take()
+
+    def leave(self) -> None:
+        """Close it; nothing was taken."""
+        menu = self._close()
+        if menu is not None and menu.left is not None:
+            menu.left()
+
+    def take(self, place: int | None = None) -> None:
+        """Do the selected choice, or that at a place (from 1)."""
+        menu, table = self._menu, self._screen.table
+        record = table.record
+        if place is not None:
+            table.select(place - 1)
+            record = table.record if place <= table.counts[1] else None
+        if menu is None or (record is None and place is not None):
+            return
+        if record is None:
+            self.leave()
+            return
+        choice = menu.choices[int(str(record.key))]
+        if choice.ready:
+            self._close()
+            choice.do()
+        elif menu.ask:
+            self.leave()
+        if not choice.ready:
+            self._screen.toast(choice.help, "warning")
+
+    def _close(self) -> Menu | None:
+        menu, self._menu = self._menu, None
+        if menu is not None:
+            self._screen.navigation.show(self._behind)
+        return menu
+
+    def look_at_choice(self) -> None:
+        """Show what the selected choice would do, where the menu does that."""
+        menu, record = self._menu, self._screen.table.record
+        if menu is not None and menu.look is not None and record is not None:
+            menu.look(menu.choices[int(str(record.key))])
+
+
+def _record(at: int, c: Choice, place: int) -> Record:
+    values: dict[str, Value] = {
+        "place": place,
+        "title": label(c.title),
+        "keys": c.keys,
+        "help": label(c.help),
+    }
+    return Record(at, c.title, values, "" if c.ready else "warn")

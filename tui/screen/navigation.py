@@ -1,0 +1,121 @@
+"""Going from one place to another: panes, details, what a record leads to, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tui.screen.leases import Leases
+from tui.screen.place import Place
+from tui.screen.renderer import Renderer
+from tui.session.session import Session
+from tui.table.fields import Field, Record
+from tui.table.filters import parse_so_far
+from tui.toolkit import related
+from tui.toolkit.pane import Pane
+
+
+class Navigation:
+    """Moves the place, with what is attached for it and what is laid out."""
+
+    def __init__(
+        self,
+        session: Session,
+        place: Place,
+        leases: Leases,
+        renderer: Renderer,
+        fields: Mapping[str, Sequence[Field]],
+    ) -> None:
+        self._session, self._place, self._fields = session, place, fields
+        self._leases, self._renderer = leases, renderer
+
+    def show(self, mode: str) -> None:
+        self._place.show(mode)
+        self._renderer.lay_out()
+
+    def go_to(self, pane: Pane, about: str = "") -> None:
+        """Look at a pane; what was open is closed, what was borrowed is given back."""
+        self._leases.give_back("detail", "pane")
+        self._place.go(pane, about)
+        if pane.while_shown is not None:
+            # A screen that stands still has nothing of what begins now.
+            self._session.look_at(self._session.live)
+            self._leases.borrow("pane", pane.while_shown(about))
+        self._session.be_about(about)
+        self.show("pane")
+
+    # Details
+
+    def open(self, record: Record) -> None:
+        """Show a record's detail."""
+        self._place.open(record)
+        if self._place.pane.while_open is not None:
+            self._leases.borrow("detail", self._place.pane.while_open(record))
+        self.show("detail")
+        self._renderer.paint_detail(anew=True)
+
+    def close(self) -> None:
+        """Show the pane again, without what lay over it."""
+        self._leases.give_back("detail")
+        self._place.open(None)
+        self.show("pane")
+
+    def show_help(self) -> None:
+        self._leases.give_back("detail")
+        self.show("help")
+
+    # Inner panes
+
+    def go_in(self, name: str, about: str = "") -> None:
+        """Show an inner pane over the tab's; its detail is still open below, if it was."""
+        self._leases.give_back("detail")
+        self._place.remember_opened()
+        self.go_to(self._place.inner[name], about)
+        self._renderer.table.follow()
+
+    def leave_inner(self) -> None:
+        record = self._place.take_below()
+        self.go_to(self._place.tab)
+        if record is not None:
+            self.open(record)
+
+    # What a record leads to
+
+    def follow_lead(self, lead: tuple[str, object] | None) -> None:
+        """Go to the pane and the row that a record is about; Esc leads back."""
+        found = self._place.named(lead[0]) if lead is not None else None
+        if lead is None or found is None:
+            return
+        came = self._place.pane
+        self.go_to(found)
+        self._place.set_filter("")
+        self._place.lead_from(came)
+        table = self._renderer.table
+        table.filter(None)
+        if lead[1] is not None:
+            table.show(found.records(self._session.view))
+            table.select_key(lead[1])
+
+    # Hosts
+
+    def show_host(self, place: int) -> None:
+        """Look at another host. place: from 0."""
+        self._leases.give_back("detail", "pane")  # it was attached for this screen alone
+        self._session.show(place)
+        self._session.note()
+        self.go_to(self._place.tab)
+        self._renderer.table.follow()
+
+    # Rows
+
+    def altnames(self) -> Mapping[str, str]:
+        """Return the interfaces' alternative names that filters may use, with their names."""
+        return self._session.view.once(related.altnames)
+
+    def set_filter(self, text: str) -> None:
+        """Filter the pane's rows; what is no condition yet leaves them as they are."""
+        self._place.set_filter(text)
+        table = self._renderer.table
+        fields = self._fields[self._place.pane.name]
+        table.filter(parse_so_far(text, fields, self.altnames))
+        table.sort_rows()
+        self._renderer.paint()

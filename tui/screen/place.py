@@ -1,0 +1,79 @@
+"""The place: which pane is looked at, in what mode, and what of it is open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tui.table.fields import Record
+from tui.toolkit.pane import Pane
+
+
+class Place:
+    """A pane in a mode: "pane", "menu", "detail" of the record that was opened, or "help".
+
+    tab: the pane over which an inner one may lie. below: the record whose detail is open below
+    that. came: the pane that led here. about: what an inner pane is about. filters: by pane.
+    """
+
+    def __init__(
+        self, panes: tuple[Pane, ...], inner: Mapping[str, Pane], first: Pane | None = None
+    ) -> None:
+        self.panes, self.inner = panes, inner
+        self.first = first or panes[0]
+        self.pane = self.tab = self.first
+        self.mode = "pane"
+        self.opened: Record | None = None
+        self.below: Record | None = None
+        self.came: Pane | None = None
+        self.about = ""
+        self.zoomed = False
+        self.filters: dict[str, str] = {}
+
+    @property
+    def every(self) -> tuple[Pane, ...]:
+        return (*self.panes, *self.inner.values())
+
+    @property
+    def filter(self) -> str:
+        """What the pane's rows are filtered by, as it was typed."""
+        return self.filters.get(self.pane.name, "")
+
+    def named(self, name: str) -> Pane | None:
+        """Return the pane with a tab that has this name."""
+        return next((pane for pane in self.panes if pane.name == name), None)
+
+    def show(self, mode: str) -> None:
+        self.mode = mode
+
+    def go(self, pane: Pane, about: str = "") -> None:
+        """Look at another pane, of which nothing is open."""
+        self.came = self.opened = None
+        self.pane, self.about = pane, about
+        if not pane.inner:
+            self.tab, self.below = pane, None
+
+    def remember_opened(self) -> None:
+        """Keep what is open while an inner pane lies over it."""
+        self.below = None if self.pane.inner else self.opened
+
+    def take_below(self) -> Record | None:
+        """Return what was open below the inner pane; it is kept no more."""
+        record, self.below = self.below, None
+        return record
+
+    def lead_from(self, pane: Pane) -> None:
+        """Have Esc lead back to that pane."""
+        self.came = pane
+
+    def open(self, record: Record | None) -> None:
+        self.opened = record
+
+    def zoom(self, zoomed: bool) -> None:
+        self.zoomed = zoomed
+
+    def set_filter(self, text: str) -> None:
+        self.filters[self.pane.name] = text
+
+    def begin_with(self, pane: Pane) -> None:
+        """Have the settings begin with this pane the next time."""
+        self.first = pane

@@ -1,0 +1,83 @@
+"""The view of a moment that is over: what the screen had then, read back from the tape."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from probes.recording.bookmarks import Mark
+from probes.recording.encoder import Tick
+from probes.recording.tape import Reel
+from tui.session.collector import KEPT
+from tui.session.drop_rules import Dropping, Hits
+from tui.session.view import Decided, View
+
+_LOGGED = 60
+"""Moments that logs are read back from."""
+_SAME = 10
+"""Moments in which what begins again is the same as before."""
+
+
+def past_view(live: View, reel: Reel, number: int) -> View:
+    """Return what the screen had at a moment of the reel. Raises IndexError for no such moment."""
+    tick = reel.at(number)
+    return replace(
+        live,
+        snapshots=reel.snapshots(number),
+        statuses=tick.statuses,
+        events=tuple([e for e in live.events if e.time <= tick.time]),
+        decided=Logs(reel, number),
+        wall=tick.wall,
+        time=tick.time,
+        ticks=live.history.until(tick.time),
+        dropping=_dropping(reel, number),
+        since=dict(live.since),  # where counting began; what began later has another epoch
+    )
+
+
+class Logs(Mapping[str, Sequence[Decided]]):
+    """The hooks' own logs as they were at a moment: read back from the tape when asked for."""
+
+    def __init__(self, reel: Reel, number: int) -> None:
+        self._reel, self._number = reel, number
+        self._read: dict[str, Sequence[Decided]] | None = None
+
+    def __getitem__(self, hook: str) -> Sequence[Decided]:
+        if self._read is None:
+            self._read = self._all()
+        return self._read[hook]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._reel.hooks)
+
+    def __len__(self) -> int:
+        return len(self._reel.hooks)
+
+    def _all(self) -> dict[str, Sequence[Decided]]:
+        logs = {hook: deque[Decided](maxlen=KEPT) for hook in self._reel.hooks}
+        before: Tick | None = None
+        for _, tick in self._reel.readable(self._number - _LOGGED, self._number + 1):
+            for hook, samples in tick.fresh(before).items():
+                logs[hook].extend(Decided(s.wall, row, s.time) for s in samples for row in s.log)
+            before = tick
+        return dict(logs)
+
+
+def _dropping(reel: Reel, number: int) -> tuple[Dropping, ...]:
+    """Return the rules that stood, with how fast they dropped."""
+    hits, found = Hits(), tuple[Dropping, ...]()
+    for _, tick in reel.window(number, Hits.BACK):
+        found = hits.take(tick.rules)
+    return found
+
+
+def beginnings(marks: Iterable[Mark]) -> list[Mark]:
+    """Leave out drops and failures so soon after others that they are still the same."""
+    found: list[Mark] = []
+    latest: dict[str, int] = {}
+    for mark in marks:
+        if mark.kind == "event" or mark.number - latest.get(mark.kind, -_SAME) >= _SAME:
+            found.append(mark)
+        latest[mark.kind] = mark.number
+    return found

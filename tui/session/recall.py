@@ -1,0 +1,47 @@
+"""What was before the moment of a recording that was jumped to: histories and logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from probes.analysis.snapshot import Room, Trail
+from probes.recording.codec import Malformed
+from probes.recording.encoder import Tick
+from probes.recording.tape import Reel
+from tui.session.collector import KEPT
+from tui.session.history import Figure, History
+from tui.session.view import Decided
+
+
+async def recall(
+    reel: Reel, until: Callable[[], int | None], figures: Iterable[Figure]
+) -> tuple[History, dict[str, deque[Decided]]] | None:
+    """Return history and logs up to a moment, as a screen has them that saw all of it.
+
+    until: the moment, which may move on meanwhile; None: it is not wanted any more.
+    """
+    history, trails, room = History(figures), dict[str, Trail](), Room()
+    decided: dict[str, deque[Decided]] = {}
+    before: Tick | None = None
+    number = max((until() or 0) - History.LENGTH, reel.first)
+    while (last := until()) is not None:
+        if number > last:
+            return history, decided
+        try:
+            tick = reel.at(number)
+        except Malformed:
+            number += 1
+            continue
+        for hook, samples in tick.fresh(before).items():
+            trail = trails.setdefault(hook, Trail(reel.hooks[hook], room=room))
+            history.add(hook, trail.snapshots(samples))
+            for sample in samples:
+                if sample.log:
+                    kept = decided.setdefault(hook, deque(maxlen=KEPT))
+                    kept.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
+        before = tick
+        number += 1
+        await asyncio.sleep(0)
+    return None
