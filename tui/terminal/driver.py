@@ -31,7 +31,7 @@ from textual.events import Paste
 from textual.strip import Strip
 
 from tui.terminal import leaving
-from tui.terminal.typing import Flood, Pasted
+from tui.terminal.typed import Flood, Pasted
 
 ESCAPE_MS = 50
 """How often to look whether an Escape was the key alone."""

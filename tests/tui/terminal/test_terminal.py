@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.terminals import ALTERNATE, BACK, Terminal, restored, terminal
-from tui.terminal.typing import MOST_MOVES, PAUSE, Flood, Pasted
+from tui.terminal.typed import MOST_MOVES, PAUSE, Flood, Pasted
 
 DEMO = """
 from probes.sources.demo.source import Demo
