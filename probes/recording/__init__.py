@@ -1,4 +1,4 @@
 """Moments as bytes: the tape in memory, the file on disk, and the way back from both.
 
-Imports `analysis`, `model`, `source` and what stands before them; never the kernel side.
+Imports `analysis`, `model`, `source` and the packages below them; never the kernel side.
 """

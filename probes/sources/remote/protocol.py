@@ -1,12 +1,11 @@
-"""What two ebpftops say to each other over a pipe.
+r"""The protocol between two ebpftops over a pipe.
 
-    there -> here   ebpftop-wire/1\\n, then messages: kind, length, payload
+    there -> here   ebpftop-wire/2\n, then messages: kind, length, payload
                     H: whose numbers these are   F: a moment   A: an answer   (JSON but for F)
     here -> there   requests: a JSON object on each line; `id` comes back with the answer
 
-Moments are frames as on a tape, in one zlib stream: the first stands for itself, all others say
-what changed. Nothing of what comes is trusted: Malformed is whatever the other side cannot have
-written.
+Moments are frames as on a tape, in one zlib stream: the first is complete, all others hold what
+changed. Input is untrusted: Malformed is anything that the other side cannot have written.
 """
 
 from __future__ import annotations
@@ -35,22 +34,22 @@ MAGIC, VERSION = b"ebpftop-wire/", 2
 HEAD = struct.Struct("<cI")
 HELLO, MOMENT, ANSWER = b"H", b"F", b"A"
 MOST_TOLD = 1 << 20
-"""Bytes of a message that is JSON."""
+"""Bytes of a JSON message."""
 MOST_REQUEST = 1 << 16
 """Bytes of a request."""
 MOST_OWN = 64
-"""Hooks of the user's own there that are known here, whatever a host names."""
+"""Hooks of users there that are known here, however many a host names."""
 SILENCE = 30.0
-"""Seconds without a word after which the other side is taken as gone (a connection half open)."""
+"""Seconds without a message after which the other side counts as gone (a connection half open)."""
 LAST_WORDS = 2.0
 """Seconds that the other side has for what is still on its way at the end."""
 _SIZE = struct.Struct("<I")
 _LONGEST, _LONGEST_ID = 4000, 100
-"""Characters of a text that are taken, and of a request's id."""
+"""Characters of a text that are accepted, and of a request's id."""
 _MOST_RESULTS = 100
-"""Texts that an answer says."""
+"""Texts in an answer, at the most."""
 _DEEPEST = 20
-"""Objects and lists in one another that a message may have."""
+"""Nesting depth of objects and lists in a message."""
 
 
 class Outgoing:
@@ -62,7 +61,7 @@ class Outgoing:
         self._begun = False
 
     def hello(self, host: Host, version: str) -> bytes:
-        """The very first bytes. version: ebpftop's own, for people."""
+        """Return the very first bytes. version: ebpftop's own, for display."""
         return MAGIC + b"%d\n" % VERSION + _json(HELLO, {
             "host": host.name, "kernel": host.kernel, "privilege": host.privilege,
             "demo": host.demo, "version": version, "hooks": list(self._hooks),
@@ -78,7 +77,10 @@ class Outgoing:
 def answer(
     id: object, error: ProbeError | RuleError | None = None, result: Sequence[str] = ()
 ) -> bytes:
-    """That a request was done (what came of it is in the moment before), or why it was not."""
+    """Acknowledge a request, or report why it failed.
+
+    Its effect was sent in the preceding frame.
+    """
     named = id if isinstance(id, int | str) and len(str(id)) <= _LONGEST_ID else None
     told: dict[str, object] = {"id": named, "result": list(result)}
     if error is not None:
@@ -99,7 +101,7 @@ def request(**what: object) -> bytes:
 
 
 async def sent(writer: asyncio.StreamWriter) -> None:
-    """Once all is on its way, or nobody takes it."""
+    """Wait until everything is on its way, or nobody reads it."""
     try:
         async with asyncio.timeout(LAST_WORDS):
             await writer.drain()
@@ -110,8 +112,11 @@ async def sent(writer: asyncio.StreamWriter) -> None:
 
 
 class Incoming:
-    """Messages as values. hooks: those that moments are wanted by; `recall` knows further ones by
-    name, which are put there. cells: that a moment may have."""
+    """Messages as values.
+
+    hooks: those that moments are wanted by; `recall` knows further ones by name, which are added.
+    cells: that a moment may have.
+    """
 
     def __init__(
         self,
@@ -127,7 +132,7 @@ class Incoming:
 
     @property
     def most(self) -> int:
-        """Bytes that a moment may have."""
+        """The bytes that a moment may have."""
         return _SIZE.size + most_compressed(most_raw(self._cells))
 
     def moment(self, payload: bytes | bytearray) -> Tick:
@@ -138,19 +143,19 @@ class Incoming:
             raise Malformed(TOO_LARGE)
         data = memoryview(payload)[_SIZE.size :]
         if len(data) > most_compressed(size):
-            raise Malformed("a moment is of another length")
+            raise Malformed("a moment has the wrong length")
         try:
             raw = self._inflate.decompress(data, size + 1)
         except zlib.error:
-            raise Malformed("it cannot be uncompressed") from None
+            raise Malformed("it cannot be decompressed") from None
         if len(raw) != size:
-            raise Malformed("a moment is of another length")
+            raise Malformed("a moment has the wrong length")
         tick = self._decoder.decode(raw, key=self._decoder.before is None)
         self._recall_new(tick)
         return self._fitting.tick(tick, self._decoder.layouts)
 
     def _recall_new(self, tick: Tick) -> None:
-        """Hooks of the user's own, which were asked for there."""
+        """Add hooks of users there, as they were asked for there."""
         named = {*tick.samples, *(s.id.hook for s in tick.statuses)}
         found: dict[str, Hook] = {}
         for name in named - self._hooks.keys() - self._unknown:
@@ -168,20 +173,20 @@ class Incoming:
 
 def read_json(payload: bytes | bytearray) -> dict[str, Any]:
     if len(payload) > MOST_TOLD:
-        raise Malformed("a message is larger than any can be")
+        raise Malformed("a message is too large")
     try:
         value = json.loads(payload)
     except (ValueError, RecursionError):
-        raise Malformed("a message is no JSON") from None
+        raise Malformed("a message is not JSON") from None
     if not isinstance(value, dict):
-        raise Malformed("a message is no object")
+        raise Malformed("a message is not an object")
     if _deep(value):
-        raise Malformed("a message is deeper than any can be")
+        raise Malformed("a message is nested too deeply")
     return value
 
 
 def _deep(value: object) -> bool:
-    """Whether more is in one another than any message has."""
+    """Return whether the nesting is deeper than in any message."""
     level = [value]
     for _ in range(_DEEPEST):
         inner: list[object] = []
@@ -194,7 +199,7 @@ def _deep(value: object) -> bool:
 
 
 def read_hello(payload: bytes | bytearray) -> tuple[Host, str]:
-    """Whose numbers these are, and the version of the ebpftop there."""
+    """Return whose numbers these are, and the version of the ebpftop there."""
     told = read_json(payload)
     host = Host(
         text(told, "host"), text(told, "kernel"), text(told, "privilege"), told.get("demo") is True
@@ -203,7 +208,7 @@ def read_hello(payload: bytes | bytearray) -> tuple[Host, str]:
 
 
 def read_error(told: Mapping[str, Any]) -> ProbeError | RuleError | None:
-    """What an answer says went wrong, as the error that it was there."""
+    """Return what an answer says went wrong, as the error that it was there."""
     if "error" not in told:
         return None
     name, why = text(told, "error"), text(told, "why")
@@ -220,7 +225,7 @@ def read_error(told: Mapping[str, Any]) -> ProbeError | RuleError | None:
 
 
 def read_result(told: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an answer says besides that it was done."""
+    """Return the texts of an answer."""
     result = told.get("result")
     if not isinstance(result, list):
         return ()
@@ -228,7 +233,7 @@ def read_result(told: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def named(id: HookId) -> list[str | None]:
-    """A hook and its target; names of the user's own hooks may have any character."""
+    """Return a hook and its target; names of users' own hooks may have any character."""
     return [id.hook, id.target]
 
 
@@ -240,6 +245,6 @@ def read_id(pair: object) -> HookId:
 
 
 def text(told: Mapping[str, Any], name: str) -> str:
-    """A text of a message, harmless; "" where there is none."""
+    """Return a text of a message, made harmless; "" where there is none."""
     value = told.get(name)
     return printable(value[:_LONGEST]) if isinstance(value, str) else ""

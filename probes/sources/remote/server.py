@@ -1,5 +1,6 @@
-"""The other side of `--remote`: a source whose moments go to stdout, and that does what is asked
-on stdin. Its end is the end of stdin, whatever the reason: then everything is detached.
+"""The other side of `--remote`: a source that sends moments to stdout and takes requests on stdin.
+
+It ends with stdin, whatever the reason: then everything is detached.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from probes.sources.remote import protocol as wire
 from probes.units import printable
 
 TOGETHER = 0.05
-"""Seconds in which what several hooks bring goes as one moment."""
+"""Seconds in which the readings of several hooks are sent as one moment."""
 WATCH = 0.5
-"""Seconds between two looks at what stands."""
+"""Seconds between two looks at the statuses."""
 BEHIND = 1 << 18
 """Bytes that may wait for a slow link before moments are left out; their log entries are not."""
 MOST_ASKED = 16
-"""Requests that are done at the same time; further ones are read when one is done."""
+"""Requests that are handled at the same time; further ones are read when one is done."""
 _KEPT_LOG = 5000
 SHORTEST, LONGEST = 0.1, 3600.0
 """Bounds of an interval, seconds."""
@@ -38,7 +39,7 @@ SHORTEST, LONGEST = 0.1, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The first request: what to attach, as the command line of the other side says."""
+    """The first request: what to attach, as in the command line of the other side."""
 
     id: object = None
     interval: float = 1.0
@@ -50,7 +51,10 @@ class Begin:
 
     @classmethod
     def read(cls, asked: Mapping[str, Any]) -> Begin:
-        """Raises Malformed, or RuleError for a rule that this version does not know."""
+        """Return the request.
+
+        Raises Malformed, or RuleError for a rule that this version does not know.
+        """
         match asked:
             case {
                 "do": "begin",
@@ -82,7 +86,7 @@ def _budget(asked: object) -> float | None:
 
 
 async def begun(reader: asyncio.StreamReader) -> Begin | None:
-    """None: nobody was there. Raises Malformed and RuleError."""
+    """Return the first request; None: nobody was there. Raises Malformed and RuleError."""
     try:
         async with asyncio.timeout(wire.SILENCE):
             line = await reader.readline()
@@ -94,7 +98,7 @@ async def begun(reader: asyncio.StreamReader) -> Begin | None:
 
 
 class Serving:
-    """One source to one listener. version: ebpftop's own."""
+    """The service of one source to one listener. version: ebpftop's own."""
 
     def __init__(
         self,
@@ -116,7 +120,7 @@ class Serving:
         self._asked = asyncio.Semaphore(MOST_ASKED)
 
     async def run(self, id: object, check: Callable[[], None]) -> int:
-        """Until nobody is there any more. Returns the exit status.
+        """Serve until nobody is there any more. Return the exit status.
 
         id: of the request to begin. check: raises ProbeError where that cannot be.
         """
@@ -155,7 +159,7 @@ class Serving:
     # -- what is said --------------------------------------------------------------------------
 
     def _follow_new(self) -> None:
-        """One worker for each hook; a catalogue may grow by hooks of the user's own."""
+        """Start one worker for each hook; users' own hooks may be added to the catalogue."""
         for hook in set(self._source.catalogue) - self._followed:
             self._followed.add(hook)
             self._start(self._follow(hook))
@@ -168,7 +172,7 @@ class Serving:
                 self._start(self._soon())
 
     def _with_log(self, sample: Sample) -> Sample:
-        """The reading with what happened since the one that was said last."""
+        """Return the reading with the log since the one that was sent last."""
         id = sample.status.id
         if not sample.log and not self._logs.get(id):
             return sample
@@ -183,7 +187,7 @@ class Serving:
         self._say()
 
     async def _watch(self) -> None:
-        """What comes to stand or falls between two readings."""
+        """Send what changes its status between two readings."""
         while True:
             await asyncio.sleep(WATCH)
             self._follow_new()
@@ -191,7 +195,7 @@ class Serving:
                 self._say()
 
     def _say(self, *, surely: bool = False) -> None:
-        """The moment as it is now; not where the link has not yet taken the moments before."""
+        """Send the present moment, unless the link has not yet taken the moments before."""
         if self._writer.transport.is_closing():
             self._reader.feed_eof()  # nobody reads any more
             return
@@ -224,7 +228,7 @@ class Serving:
             return await self._reader.readline()
 
     async def _taken(self) -> None:
-        """Once the other side has read what waits for it: who does not listen is not answered.
+        """Wait until the other side has read what waits for it, before it is answered.
 
         Raises TimeoutError where it has read nothing for as long as it may be silent, or has gone.
         """
@@ -240,7 +244,7 @@ class Serving:
             await asyncio.sleep(TOGETHER)
 
     def _hung_up(self) -> bool:
-        """Whether nobody will ask any more, though there may be more to read."""
+        """Return whether nobody will ask any more, though there may be more to read."""
         pipe = vars(self._reader).get("_transport")
         if pipe is None or pipe.is_closing():
             return self._reader.at_eof()
@@ -292,7 +296,7 @@ class Serving:
             case {"do": "remove rule", "interface": str(interface), "rule": str(rule)}:
                 await source.remove_rule(interface, parse(rule))
             case _:
-                raise ProbeError("the ebpftop there does not know how to do that")
+                raise ProbeError("the ebpftop there does not know this request")
         return ()
 
 
@@ -301,7 +305,10 @@ def _named(error: BaseException) -> str:
 
 
 async def streams(stdin: int, stdout: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Two fds, which are closed with them. Raises ValueError where they are no pipes or sockets."""
+    """Return streams of two fds, which are closed with them.
+
+    Raises ValueError where they are no pipes or sockets.
+    """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=wire.MOST_REQUEST)
     await loop.connect_read_pipe(

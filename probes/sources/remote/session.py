@@ -1,7 +1,7 @@
-"""One conversation with an `ebpftop serve`, from the start of the process (ssh) to its end.
+"""One session with an `ebpftop serve`, from the start of the process (ssh) to its end.
 
-Waiting is bounded by `asyncio.timeout` here: `wait_for` may swallow that it was cancelled, where
-what it waited for came in the same moment; then who is sent things without a pause never ends.
+Waiting is bounded by `asyncio.timeout` here: `wait_for` may swallow a cancellation if its result
+comes in the same moment; then a task that is sent things without a pause never ends.
 """
 
 from __future__ import annotations
@@ -28,35 +28,42 @@ from probes.units import printable
 PATIENCE = 60.0
 """Seconds that an answer may take: to compile and attach there."""
 GONE = 15.0
-"""Seconds without a word after which the connection counts as cut; a ping is answered at once."""
+"""Seconds without a message after which the connection counts as cut.
+
+A ping is answered at once.
+"""
 LEAVING = 1.2
 """Seconds that detaching there may take before ssh is ended; it goes on there without us."""
 MOST_CHATTER = 1 << 16
-"""Bytes that a login shell may print before ebpftop speaks."""
+"""Bytes that a login shell may print before ebpftop's greeting."""
 UNREAD, MOST_ASKED = 1 << 18, 256
-"""Bytes of requests that may wait for ssh to take them, and requests without an answer: with more,
-nobody is there."""
+"""Bytes of requests that may wait for ssh to take them, and requests without an answer.
+
+With more, nobody is there.
+"""
 _KEPT_WORDS, _MOST_WORDS = 50, 200
 """Lines on stderr that are kept; those that are passed on, and read as fast as they come."""
 _LONGEST_WORDS = 2000
 """Bytes of a line that are kept."""
 _SHARE = 3
-"""So many times as long as reading a moment took, nothing else is read: the screen has its turn,
-whatever is sent."""
+"""Pause after a moment, as a multiple of the time that reading it took: the screen has its turn."""
 _LITTLE = 0.001
-"""Seconds after what is no moment, at least: whoever sends nothing else."""
+"""Least seconds after a message that is no moment: some hosts may send nothing else."""
 _APART, _AT_ONCE = 0.1, 8
 """Seconds from one moment to the next, as at the shortest interval; so many may come at once."""
 
 
 class Cut(ProbeError):
-    """The conversation is over."""
+    """The session is over."""
 
 
 class Call:
-    """hooks, recall, cells: as for `protocol.Incoming`. take: gets each moment. ask: whether the
-    user may be asked something on the terminal. words: gets what the process says on stderr before
-    the conversation begins."""
+    """A session with an `ebpftop serve`.
+
+    hooks, recall, cells: as for `protocol.Incoming`. take: gets each moment. ask: whether the user
+    may be asked something on the terminal. words: gets what the process says on stderr before the
+    session begins.
+    """
 
     def __init__(
         self,
@@ -83,7 +90,7 @@ class Call:
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def begin(self, **asked: Any) -> Host:
-        """Whose numbers come from now on. Raises ProbeError."""
+        """Begin; return whose numbers come from now on. Raises ProbeError."""
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -132,7 +139,10 @@ class Call:
         return self._process.stdout
 
     async def _read_greeting(self) -> None:
-        """Over what a login shell prints. Raises Unsupported for another version."""
+        """Read the greeting, after what a login shell prints.
+
+        Raises Unsupported for another version.
+        """
         seen = 0
         while seen < MOST_CHATTER:
             try:
@@ -149,11 +159,11 @@ class Call:
             if version == str(protocol.VERSION):
                 return
             raise Unsupported(
-                f"the ebpftop on {self._way.name} speaks version {printable(version)[:9]} of this"
-                f" connection's format, the one here {protocol.VERSION}",
-                remedy="Bring the older one up to date.",
+                f"the ebpftop on {self._way.name} speaks version {printable(version)[:9]} of the "
+                f"protocol, the one here version {protocol.VERSION}",
+                remedy="Update the older one.",
             )
-        raise ProbeError(f"what answers on {self._way.name} is no ebpftop: it prints other things")
+        raise ProbeError(f"{self._way.name} did not start an ebpftop: it prints something else")
 
     async def _read_hello(self) -> tuple[Host, str]:
         kind, payload = await self._message()
@@ -164,11 +174,11 @@ class Call:
     async def _message(self) -> tuple[bytes, bytearray]:
         kind, length = protocol.HEAD.unpack(await self._octets(protocol.HEAD.size))
         if length > (self._incoming.most if kind == protocol.MOMENT else protocol.MOST_TOLD):
-            raise Malformed("a message is larger than any can be")
+            raise Malformed("a message is too large")
         return kind, await self._octets(length)
 
     async def _octets(self, number: int) -> bytearray:
-        """So many bytes; over a slow link they may take long, as long as some come."""
+        """Read so many bytes; over a slow link they may take long, as long as some come."""
         data = bytearray()
         while len(data) < number:
             async with asyncio.timeout(GONE):
@@ -184,13 +194,13 @@ class Call:
             while True:
                 await self._hear(*await self._message())
         except TimeoutError:
-            cut = Cut(f"nothing was heard for {GONE:.0f} s")
+            cut = Cut(f"no message came for {GONE:.0f} s")
         except Malformed as wrong:
-            cut = Cut(f"what came was not understood: {wrong}")
+            cut = Cut(f"a message was not understood: {wrong}")
         except (asyncio.IncompleteReadError, ConnectionError):
             cut = Cut((await self._why()).why)
         except Exception as unexpected:  # whatever it is, it comes from there, and ends no screen
-            cut = Cut(f"what came was not understood ({type(unexpected).__name__})")
+            cut = Cut(f"a message was not understood ({type(unexpected).__name__})")
         self._end_with(cut)
 
     async def _hear(self, kind: bytes, payload: bytearray) -> None:
@@ -205,7 +215,7 @@ class Call:
         await asyncio.sleep(_LITTLE + _SHARE * (time.monotonic() - begin))
 
     async def _pause(self, took: float) -> None:
-        """After a moment: nobody's screen has to keep up with whatever is sent.
+        """Pause after a moment: no screen has to keep up with more.
 
         took: seconds that reading it took. What is not read here waits there, and is left out.
         """
@@ -224,7 +234,7 @@ class Call:
         self._waiting.clear()
 
     async def _listen_to_words(self) -> None:
-        """What ssh, the shell and ebpftop there say, line by line."""
+        """Read what ssh, the shell and ebpftop there say, line by line."""
         assert self._process is not None
         assert self._process.stderr is not None
         for number in count():
@@ -245,7 +255,7 @@ class Call:
                     self._tell_words(text)
 
     async def _why(self) -> ProbeError:
-        """Why it ended."""
+        """Return why it ended."""
         assert self._process is not None
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
@@ -259,11 +269,11 @@ class Call:
     # -- asking --------------------------------------------------------------------------------
 
     def tell(self, **what: Any) -> None:
-        """Without waiting for the answer."""
+        """Send a request without waiting for the answer."""
         self._question(**what).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def ask(self, **what: Any) -> tuple[str, ...]:
-        """Once it has been done there: what it says. Raises what refused it, or Cut."""
+        """Send a request and return its answer. Raises what refused it, or Cut."""
         try:
             return await self._answer(self._question(**what), PATIENCE)
         except RuleError as wrong:
@@ -280,7 +290,7 @@ class Call:
         assert self._process.stdin is not None
         unread = self._process.stdin.transport.get_write_buffer_size()
         if unread > UNREAD or len(self._waiting) >= MOST_ASKED:
-            future.set_exception(Cut("what is asked is not read there"))
+            future.set_exception(Cut("requests are not read there"))
             return future
         number = next(self._numbers)
         self._waiting[number] = future
@@ -311,7 +321,7 @@ class Call:
             waiting.set_exception(error)
 
     async def cut_within(self, seconds: float) -> None:
-        """Waits so long; raises Cut at once when the conversation is over."""
+        """Wait so long; raise Cut at once when the session is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._over)
@@ -319,7 +329,7 @@ class Call:
     # -- ending --------------------------------------------------------------------------------
 
     async def end(self) -> list[str]:
-        """Ends it; whatever was attached there is detached. Returns what was said at the end."""
+        """End it; everything attached there is detached. Return what was said at the end."""
         process = self._process
         if process is None:
             return []
@@ -354,7 +364,7 @@ class Call:
         return list(self._said)[said:]
 
     async def _drained(self, process: asyncio.subprocess.Process) -> None:
-        """Its end. What still comes is read, or it could not end."""
+        """Wait for its end. What still comes is read, or it could not end."""
         while await self._stdout.read(1 << 16):
             pass
         await _end_of(process)
@@ -370,6 +380,6 @@ def _kill(process: asyncio.subprocess.Process) -> None:
 
 
 async def _end_of(process: asyncio.subprocess.Process) -> None:
-    """asyncio's own waits for the pipes, too, which a child of ssh may hold."""
+    """Wait for a process. asyncio's own waits for the pipes, too, which a child of ssh may hold."""
     while process.returncode is None:
         await asyncio.sleep(0.01)

@@ -1,9 +1,9 @@
 """The source that shows another host: an `ebpftop serve` there, over a pipe to ssh.
 
-A connection that is cut is made again, with growing pauses. What is there is new then: its epochs
-differ from those before, so no rate is made across the cut. What only looks on is attached again;
-what sat in a data path and drop rules ended with the old one, and are a person's to ask for anew:
-they may have been what cut us off.
+A connection that is cut is made again, with growing pauses. Counting starts over there: its epochs
+differ from those before, so no rate is made across the cut. Hooks that only observe are attached
+again; hooks in a data path and drop rules ended with the old connection, and are left for the user
+to ask for again: they may be what cut us off.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from probes.sources.remote.session import Call
 from probes.sources.remote.ssh import Way
 
 PING = 2.0
-"""Seconds between two questions for the way there and back."""
+"""Seconds between two measurements of the round trip."""
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before each further try to connect again; the last one for all that follow."""
 STEADY = 20.0
-"""Seconds that a connection has to last for the pauses to begin anew."""
+"""Seconds that a connection has to last for the pauses to start over."""
 _MOST_WAITING, _MOST_TIMES = 32, 1 << 14
 """Readings of a hook that wait to be taken; hooks and targets whose last reading is known."""
 
 
 class Remote:
-    """A `model.Source`. way: how to come there; name: what the user calls it. The rest: as for
-    `Live`, but done there.
+    """A `model.Source`. way: how to reach the host; name: what the user calls it.
 
-    most: bytes of memory that may be used: of rows beyond it, the least active are left out, as in
-    `Live`. feed: how its numbers come here. notices: what was said there at the end. words: gets
-    what ssh says while it connects (a banner, a host key that is new).
+    The rest: as for `Live`, but done there. most: bytes of memory that may be used: of rows beyond
+    it, the least active are left out, as in `Live`. feed: how its numbers come here. notices: what
+    was said there at the end. words: gets what ssh says while it connects (a banner, a host key
+    that is new).
     """
 
     def __init__(
@@ -109,14 +109,16 @@ class Remote:
     # -- connecting ----------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Before there is a screen: ssh may ask for a password, or whether a host key is right.
+        """Connect before there is a screen.
+
+        Ssh may ask for a password, or whether a host key is right.
 
         Raises ProbeError where there is no ebpftop to talk to, or it cannot do what was asked.
         """
         await self._connect(self._way.first, ask=True)
 
     def later(self, why: ProbeError) -> None:
-        """It could not be connected to now: once it is started, it is tried again and again."""
+        """Note that it cannot be reached now: once started, it is tried again and again."""
         self._failed = why
 
     async def start(self) -> None:
@@ -146,7 +148,7 @@ class Remote:
         self._asked |= {"also": [], "drops": []}
 
     async def _keep(self) -> None:
-        """Notices when the connection is cut, and makes another."""
+        """Reconnect whenever the connection is cut."""
         while True:
             try:
                 if self._call is None:
@@ -169,7 +171,7 @@ class Remote:
             await call.cut_within(PING)
 
     async def _lost(self, cut: ProbeError) -> None:
-        """Until it is there again."""
+        """Reconnect, with growing pauses, until the host answers."""
         call, self._call = self._call, None
         since = time.monotonic()
         self.feed = Feed(None, cut.why, since)
@@ -221,7 +223,10 @@ class Remote:
             self._rows = RowLimit(self._rows.total)
 
     def _fitted(self, tick: Tick) -> Tick:
-        """With as many rows as there is memory for. What was not read again is the same object."""
+        """Return as many rows as there is memory for.
+
+        What was not read again is the same object.
+        """
         known, self._given = self._given, {}
         for hook, samples in tick.samples.items():
             if hook in known and known[hook][0] is samples:
@@ -242,7 +247,7 @@ class Remote:
         return replace(sample, rows=rows, forgotten=sample.forgotten + left_out)
 
     def _apart(self, sample: Sample) -> Sample:
-        """Another epoch than any before this connection."""
+        """Return an epoch that differs from any before this connection."""
         return replace(sample, epoch=(self._generation << 32) + sample.epoch)
 
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
@@ -257,7 +262,10 @@ class Remote:
         return self._tick.statuses if self._tick is not None else ()
 
     def rules(self) -> tuple[Enforced, ...]:
-        """Their time runs here, too; while nothing is known of them they are still there."""
+        """Return the rules, with their time running here, too.
+
+        They are kept until something is known.
+        """
         if self._tick is None:
             return ()
         since = time.monotonic() - self._came
@@ -291,7 +299,7 @@ class Remote:
         return next((s for s in self.statuses() if s.id == id), Status(id, State.DETACHED))
 
     async def complete(self, text: str) -> tuple[str, str]:
-        """By the functions, tracepoints and files that are there."""
+        """Complete by the functions, tracepoints and files of that host."""
         try:
             found = await self._do(do="complete", text=text)
         except ProbeError:
@@ -306,17 +314,19 @@ class Remote:
         raise ProbeError(f"{self._way.name} does not say what became of the rule")
 
     async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
-        """Of whoever is logged in there, as this program is by ssh."""
+        """Return the cautions about users who are logged in there, as this program is by ssh."""
         try:
             return await self._do(do="cautions", interface=interface, rule=str(rule))
         except ProbeError as why:  # an older ebpftop cannot tell
-            return (f"whether this may cut you off from {self._way.name} is not known: {why.why}",)
+            return (
+                (f"it is not known whether this may cut you off from {self._way.name}: {why.why}"),
+            )
 
     async def remove_rule(self, interface: str, rule: Rule) -> None:
         await self._do(do="remove rule", interface=interface, rule=str(rule))
 
     async def close(self) -> None:
-        """Says good-bye, and waits until everything is detached there."""
+        """Say good-bye, and wait until everything is detached there."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Another host by the system's ssh: the command, and what it says when it fails, in sentences.
+"""Another host by the system's ssh: the command, and its failures in sentences.
 
 ssh itself reads the user's configuration: keys, agent, jump hosts, multiplexing and host keys are
 as they are set there. Nothing here changes what it trusts.
@@ -15,7 +15,7 @@ from probes.errors import ProbeError, Unsupported
 from probes.units import printable
 
 COMMAND = "ebpftop"
-"""What is run there where nothing else is said; the words of a shell there."""
+"""The command that is run there by default; words for a shell there."""
 _QUIET = ("-T", "-a", "-x", "-o", "ClearAllForwardings=yes")
 """No terminal there, no agent, no display, and none of the user's port forwardings."""
 PATIENCE = 20
@@ -30,10 +30,10 @@ _INSTALL = (
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to come to the other side. name: for people.
+    """How to reach the other side. name: for display.
 
-    first: the command line that may ask for a password or about a host key, on the terminal.
-    again: the one that must not, while the screen is there. own: what it adds to our environment.
+    first: the command line that may ask for a password or about a host key, on the terminal. again:
+    the one that must not, while the screen is there. own: what it adds to our environment.
     """
 
     name: str
@@ -45,19 +45,19 @@ class Way:
 def by_ssh(
     destination: str, command: str = COMMAND, options: Sequence[str] = (), ssh: str = "ssh"
 ) -> Way:
-    """command: what is ebpftop there, for the shell there: 'sudo ebpftop'.
+    """Return the way to a host. command: the ebpftop there, for the shell there: 'sudo ebpftop'.
 
     options: further ones of ssh. Raises ProbeError for what is no destination.
     """
     if not destination or destination.startswith("-") or re.search(r"[\s\0-\x1f\x7f]", destination):
         raise ProbeError(
-            f"{printable(destination)!r} is no host: write USER@HOST, a name of your ssh_config,"
-            " or ssh://USER@HOST:PORT"
+            f"{printable(destination)!r} is not a host: write USER@HOST, a name of your "
+            "ssh_config, or ssh://USER@HOST:PORT"
         )
     if "\n" in command or "\0" in command or not command.strip():
-        raise ProbeError("--remote-command is one command, such as 'sudo ebpftop'")
+        raise ProbeError("--remote-command must be one command, such as 'sudo ebpftop'")
     if shutil.which(ssh) is None:
-        raise Unsupported(f"there is no {ssh} here", remedy="Install OpenSSH's client.")
+        raise Unsupported(f"there is no {ssh} here", remedy="Install the OpenSSH client.")
     end = ("--", destination, f"{command} serve")
     # While the screen is there nobody can be asked: not on the terminal, not in a window.
     alone = ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={PATIENCE}")
@@ -68,12 +68,15 @@ def by_ssh(
 
 
 def why(name: str, status: int | None, words: Sequence[str]) -> ProbeError:
-    """Why there is no ebpftop to talk to. status: the command's; words: its lines on stderr."""
+    """Return why there is no ebpftop to talk to.
+
+    Status: the command's; words: its lines on stderr.
+    """
     said = "; ".join(printable(w.removeprefix("ebpftop: ").rstrip(".")) for w in words[-3:])
     everything = "\n".join(words)
     if "invalid choice: 'serve'" in everything:
         return Unsupported(
-            f"the ebpftop on {name} is too old for --remote", remedy="Bring it up to date there."
+            f"the ebpftop on {name} is too old for --remote", remedy="Update it there."
         )
     if status == 127 or (re.search(r"(not found|No such file)", everything) and status == 1):
         return Unsupported(
@@ -86,4 +89,4 @@ def why(name: str, status: int | None, words: Sequence[str]) -> ProbeError:
         return ProbeError(f"{name} may not run it: {said}")
     if said:
         return ProbeError(f"{name}: {said}")
-    return ProbeError(f"{name}: it ended with status {status} and without a word")
+    return ProbeError(f"{name}: it ended with status {status} and no message")

@@ -158,7 +158,7 @@ async def test_without_room_for_the_compiler_hooks_stand_on_their_counters_until
         for status in [status for status in live.statuses() if status.id in ids]:
             refusal = next(r for r in status.refused if r.error == "ENOMEM")
             assert status.state is State.PASSIVE
-            assert refusal.why.startswith("there is no room for the compiler: 110 MB are used")
+            assert refusal.why.startswith("there is no room for the compiler: 110 MB are in use")
             assert refusal.remedy == "Allow more: --memory 300."
         with pytest.raises(ProbeError, match="there is no room for the compiler"):
             await live.attach(HookId("opens"))  # which has no counters

@@ -213,7 +213,7 @@ async def test_silence_is_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         assert process is not None
         process.send_signal(signal.SIGSTOP)
         await _until(lambda: remote.feed.trouble)
-        assert "nothing was heard" in remote.feed.trouble
+        assert "no message came" in remote.feed.trouble
         process.send_signal(signal.SIGCONT)
 
 
@@ -265,13 +265,13 @@ async def test_what_ssh_leaves_behind_keeps_nobody(tmp_path: Path) -> None:
         ("echo \"ebpftop: error: argument COMMAND: invalid choice: 'serve'\" >&2; exit 2",
          "too old for --remote"),
         ("echo 'sudo: a password is required' >&2; exit 1", "web1: sudo: a password is required"),
-        ("echo ebpftop-wire/99; sleep 5", "version 99 .* the one here 2"),
-        ("exit 3", "status 3 and without a word"),
-        ("head -c 100000 /dev/zero", "no ebpftop"),
-        ("yes | head -n 100000", "no ebpftop"),
+        ("echo ebpftop-wire/99; sleep 5", "version 99 .* the one here version 2"),
+        ("exit 3", "status 3 and no message"),
+        ("head -c 100000 /dev/zero", "did not start an ebpftop"),
+        ("yes | head -n 100000", "did not start an ebpftop"),
         (r"printf 'ebpftop-wire/2\nX\001\000\000\000{'", "not understood"),
-        (r"printf 'ebpftop-wire/2\nH\377\377\377\377{}'", "larger than any can be"),
-        (r"printf 'ebpftop-wire/2\nH\002\000\000\000[]'", "no object"),
+        (r"printf 'ebpftop-wire/2\nH\377\377\377\377{}'", "too large"),
+        (r"printf 'ebpftop-wire/2\nH\002\000\000\000[]'", "not an object"),
     ],
 )  # fmt: skip
 async def test_whatever_answers_is_one_sentence(script: str, said: str) -> None:
@@ -325,7 +325,7 @@ async def test_what_cannot_be_asked_is_refused_and_the_connection_goes_on() -> N
     async with _connected() as remote:
         assert remote._call is not None
         for what in asked:
-            with pytest.raises(ProbeError, match="does not know how"):
+            with pytest.raises(ProbeError, match="does not know this request"):
                 await remote._call.ask(**what)
         with pytest.raises(RuleError):
             await remote._call.ask(do="add rule", interface="eth0", rule="src nowhere")
@@ -356,9 +356,9 @@ def _saying(script: str) -> Way:
     [
         *((f'message(b"A", b\'{{"id": {id}}}\'); sys.stdin.read()', "an answer has no number")
           for id in ("[1]", "{}", "null", '"x"', "1.5")),
-        ('message(b"A", b"[" * 100000); sys.stdin.read()', "no JSON"),
-        ('message(b"A", b\'{"x": \' + b"[" * 50 + b"]" * 50 + b"}"); sys.stdin.read()', "deeper"),
-        ('message(b"A", b" " * (1 << 21)); sys.stdin.read()', "larger than any can be"),
+        ('message(b"A", b"[" * 100000); sys.stdin.read()', "not JSON"),
+        ('message(b"A", b\'{"x": \' + b"[" * 50 + b"]" * 50 + b"}"); sys.stdin.read()', "nested too deeply"),
+        ('message(b"A", b" " * (1 << 21)); sys.stdin.read()', "too large"),
         ('message(b"F", b"x" * 99); sys.stdin.read()', "a moment is"),
         ("sys.stderr.write('words\\n' * 100000)", "web1: words"),
     ],
@@ -454,7 +454,7 @@ async def test_who_does_not_read_what_is_asked_is_cut() -> None:
         waits = call._process.stdin.transport.get_write_buffer_size()
         assert waits < 1 << 19
         assert len(call._waiting) <= remote_session.MOST_ASKED
-        with pytest.raises(Cut, match="is not read there"):
+        with pytest.raises(Cut, match="are not read there"):
             await call.ask(do="ping")
 
 
@@ -563,7 +563,7 @@ def test_errors_travel_by_their_kind() -> None:
     "destination", ["", "-oProxyCommand=sh", "a b", "a\nb", "host\t", "--", "\x1b[2J"]
 )
 def test_what_is_no_destination_never_comes_to_ssh(destination: str) -> None:
-    with pytest.raises(ProbeError, match="is no host"):
+    with pytest.raises(ProbeError, match="is not a host"):
         by_ssh(destination)
 
 

@@ -127,7 +127,7 @@ def test_what_the_terminal_s_encoding_lacks_is_no_error() -> None:
 def test_what_is_no_host_is_refused_before_ssh_is_run(destination: str) -> None:
     status, said = in_terminal(f"--remote={destination}")
     assert status == 2
-    assert "is no host: write USER@HOST" in said
+    assert "is not a host: write USER@HOST" in said
 
 
 def test_remote_is_for_the_screen_alone() -> None:
