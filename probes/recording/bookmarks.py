@@ -1,6 +1,6 @@
-"""What is worth coming back to in a recording: drops, failures, and what was attached or let go of.
+"""Bookmarks of a recording: drops, failures, and what was attached or detached.
 
-A `Moment` goes with each frame and can be had without decoding it: a time bar is drawn of them.
+A `Moment` goes with each frame and is read without decoding it: a time bar is drawn of them.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from probes.recording.encoder import Tick
 
 DROPS = (("drops", "packets"), ("xdp-programs", "drop"), ("interfaces", "rx_missed"))
 FAILURES = (("tcp-connect", "failed"),)
-"""Hook and counter; they say how bad it is, not how many packets: some are in two of them."""
+"""Hook and counter; they tell how bad it is, not how many packets: some are in two of them."""
 LEAST, TIMES, BACK = 10, 3, 10
 """An onset: so many at once, and so many times what there was in so many moments before."""
 MOST_EVENTS, LONGEST = 16, 120
-"""Of one moment; letters of one."""
+"""Events of one moment; letters of one event."""
 
 
 class Moment(NamedTuple):
-    """wall: Unix seconds. drops: packets, failures: connects, since the moment before. events:
-    what was attached, let go of or refused, and rules, a phrase for each. anew: some hook's
-    counting begins here."""
+    """A moment's summary.
+
+    wall: Unix seconds. drops: packets, failures: connects, since the previous moment. events: what
+    was attached, detached or refused, and rules, a phrase for each. anew: some hook's counting
+    begins here.
+    """
 
     wall: float
     drops: int = 0
@@ -43,7 +46,7 @@ class Mark(NamedTuple):
 
 
 class Noticing:
-    """Makes moments of ticks, one after the other."""
+    """A maker of moments from ticks, one after the other."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
         self._before: Tick | None = None
@@ -65,20 +68,19 @@ class Noticing:
         )
 
     def _waited_for(self, hook: str, row: Row) -> bool:
-        """Whether what a row counts is lost: not the kernel's ordinary drops."""
+        """Return whether a row counts losses: not the kernel's ordinary drops."""
         return hook != "drops" or is_lost(dict(zip(self._names, row, strict=True)))
 
 
 def marks(moments: Sequence[Moment], first: int = 0) -> list[Mark]:
-    """Where something begins. first: the number of the first moment."""
+    """Return the moments where something begins. first: the number of the first moment."""
     marker = Marker(first)
     marker.add(moments)
     return marker.found
 
 
 class Marker:
-    """Finds where something begins, also while further moments come. first: the number of the
-    first."""
+    """A finder of beginnings, also while further moments come. first: the number of the first."""
 
     def __init__(self, first: int = 0) -> None:
         self.found: list[Mark] = []
@@ -86,7 +88,7 @@ class Marker:
         self._drops, self._failures = _Onset(), _Onset()
 
     def add(self, moments: Sequence[Moment]) -> None:
-        """All moments; those of the call before are known."""
+        """Add moments: all of them; those of the previous call are known."""
         for place in range(self._seen, len(moments)):
             self.found += self._begun(self._first + place, moments[place])
         self._seen = len(moments)

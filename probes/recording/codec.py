@@ -1,8 +1,8 @@
-"""Values as bytes, and rows column by column: what changed since the rows before.
+"""Values as bytes, and rows column by column: the changes since the previous rows.
 
-Columns that stay cost a byte. Integers that change are stored as the differences, in the smallest
-array that holds them. All of it is for `encoder`; what it reads may be anybody's, so a `Reader`
-raises Malformed for whatever a `Writer` cannot have written, and is bounded in what it makes.
+Unchanged columns cost a byte. Integers that change are stored as differences, in the smallest array
+that holds them. All of it is for `encoder`; input is untrusted, so a `Reader` raises Malformed for
+anything that a `Writer` cannot have written, and is bounded in what it makes.
 """
 
 from __future__ import annotations
@@ -18,18 +18,24 @@ from operator import add, sub
 from probes.model import Row, Value
 
 MOST_CELLS = 4 << 20
-"""Cells of one frame, and bytes of its texts, where nothing else is said. A cell takes ten bytes of
-memory: a moment 40 MB, of which two are there at the same time."""
+"""Cells of one frame, and bytes of its texts, by default.
+
+A cell takes ten bytes of memory: a moment 40 MB, of which two exist at the same time.
+"""
 _BASE, _COPIES, _CELL = 90_000_000, 2.6, 10
-"""Bytes that are taken before there is any moment, moments that are there at the same time (one is
-being made), and bytes of a cell."""
+"""Bytes in use before any moment, moments that exist at the same time, and bytes of a cell.
+
+One of the moments is being made.
+"""
 MOST_TEXT = 1 << 18
 """Bytes of one text: a stack of 250 long names has fewer."""
 SINGLE = 8
-"""Cells that a value costs which is written by itself: as many are read in the same time."""
+"""Cells that a value costs if written by itself: as many are read in the same time."""
 NUMBER, TEXT, TUPLE = 3, 6, 4
-"""Cells that a number which Python does not have already, a text and a tuple cost beside their
-own."""
+"""Cells that a new number, a text and a tuple cost beside their own.
+
+A number is new if Python does not have it already.
+"""
 TEXT_CELL = 8
 """Bytes of text that cost as much as a cell."""
 LONGEST = 64
@@ -40,7 +46,7 @@ _WIDEST = 20
 _SAME, _TEXTS, _TUPLES, _CHANGED, _ALL = 0, 1, 2, 3, 4
 _CODES = {10: "b", 11: "h", 12: "i", 13: "q"}
 _SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
-"""The code of integers of one octet; those that Python has already."""
+"""The code of integers of one octet; and the integers that Python has already."""
 _BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in _CODES.items())
 _SWAP = sys.byteorder == "big"
 
@@ -66,7 +72,7 @@ class Writer:
         self.data.append(number)
 
     def count(self, number: int | None) -> None:
-        """One that there may be none of."""
+        """Write a count that may be None."""
         self.size(0 if number is None else number + 1)
 
     def number(self, number: int) -> None:
@@ -86,9 +92,9 @@ class Writer:
             self.text(text)
 
     def rows(self, rows: Sequence[Row], base: Sequence[Row] | None) -> None:
-        """Rows of one width; base: as many of the same width, which the reader has, too.
+        """Write rows of one width; base: as many of the same width, which the reader has, too.
 
-        Of those with a base only what differs is written: how many, which, and their columns.
+        Of those with a base only differences are written: how many, which, and their columns.
         """
         if base is None:
             self._columns(rows, None)
@@ -107,7 +113,7 @@ class Writer:
             self.column(now, before)
 
     def column(self, now: Column, before: Column | None) -> None:
-        """All of a column's values, one at least."""
+        """Write all of a column's values, at least one."""
         if before is not None and now == before:
             self.data.append(_SAME)
             return
@@ -186,10 +192,9 @@ class Writer:
 
 
 class Reader:
-    """Reads what a `Writer` wrote. Raises Malformed.
+    """A reader of what a `Writer` wrote. Raises Malformed.
 
-    cells: how many may be made. harmful: whether a text was read in which something is that no
-    terminal should get.
+    cells: how many may be made. harmful: whether a text was read that no terminal should get.
     """
 
     def __init__(self, data: bytes, cells: int = MOST_CELLS) -> None:
@@ -201,14 +206,14 @@ class Reader:
 
     @property
     def spent(self) -> int:
-        """Cells that were made so far."""
+        """Cells made so far."""
         return self._most - self._cells
 
     def done(self) -> bool:
         return self._at == len(self._data)
 
     def rest(self) -> memoryview:
-        """Everything that was not read."""
+        """Return everything that was not read."""
         return memoryview(self._data)[self._at :]
 
     def octets(self, number: int) -> bytes:
@@ -227,7 +232,7 @@ class Reader:
     def size(self, most: int) -> int:
         number = self._varint()
         if number > most:
-            raise Malformed("a number is out of its bounds")
+            raise Malformed("a number is out of bounds")
         return number
 
     def count(self, most: int) -> int | None:
@@ -252,11 +257,11 @@ class Reader:
     def real(self) -> float:
         (number,) = struct.unpack("<d", self.octets(8))
         if not math.isfinite(number):
-            raise Malformed("a number is none")
+            raise Malformed("a number is not finite")
         return float(number)
 
     def text(self, most: int = MOST_TEXT) -> str:
-        """A text as it was written, of so many bytes at most."""
+        """Read a text as it was written, of so many bytes at most."""
         text = self._text(most)
         self.harmful = self.harmful or not text.isprintable()
         return text
@@ -270,13 +275,13 @@ class Reader:
         try:
             return self.octets(length).decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
-            raise Malformed("a text is none") from None
+            raise Malformed("a text is not UTF-8") from None
 
     def optional(self, most: int = MOST_TEXT) -> str | None:
         return self.text(most) if self.flag() else None
 
     def rows(self, number: int, width: int, base: Sequence[Row] | None) -> list[Row]:
-        """So many rows of that width; base: as many of the same width, or None."""
+        """Read so many rows of that width; base: as many of the same width, or None."""
         if base is None:
             return self._columns(number, width, None) if number else []
         changed = self.size(number)
@@ -314,20 +319,20 @@ class Reader:
             return self._changed(number, before)
         if tag == _ALL and before is None:
             return [self._value() for _ in range(number)]
-        raise Malformed("a column is of no known kind")
+        raise Malformed("a column is of an unknown kind")
 
     def whole(self, number: int, width: int) -> list[Sequence[int]]:
-        """Columns of integers of so many rows."""
+        """Read columns of integers of so many rows."""
         return [self.integers(number) for _ in range(width)] if number else []
 
     def integers(self, number: int) -> Sequence[int]:
-        """A column of nothing else, written without a base."""
+        """Read a column of integers only, written without a base."""
         column = self.column(number, None)
         _want(column, int)
         return column  # type: ignore[return-value]
 
     def take(self, cells: int) -> None:
-        """So many more are about to be made."""
+        """Count so many more cells that are about to be made."""
         self._cells -= cells
         if self._cells < 0:
             raise Malformed(TOO_LARGE)
@@ -336,7 +341,7 @@ class Reader:
         self.take(TEXT * number)
         joined = self._text(self._most)
         if joined.count("\0") != number - 1:
-            raise Malformed("a column has another length")
+            raise Malformed("a column has the wrong length")
         self.harmful = self.harmful or not joined.replace("\0", "").isprintable()
         return joined.split("\0")
 
@@ -352,12 +357,12 @@ class Reader:
     def _tuples(self, number: int, before: Column | None) -> Column:
         length = self.size(LONGEST)
         if not length:
-            raise Malformed("a column is of no known kind")
+            raise Malformed("a column is of an unknown kind")
         self.take(TUPLE * number)
         if before is not None:
             _want(before, tuple)
             if set(map(len, before)) != {length}:  # type: ignore[arg-type]
-                raise Malformed("a column is of another length")
+                raise Malformed("a column has the wrong length")
         befores = [None] * length if before is None else zip(*before, strict=True)
         columns = [self.column(number, column) for column in befores]
         for column in columns:
@@ -377,7 +382,7 @@ class Reader:
         self.take(SINGLE)
         read = _VALUES.get(self.octet())
         if read is None:
-            raise Malformed("a value is of no known kind")
+            raise Malformed("a value is of an unknown kind")
         return read(self)
 
     def _tuple(self) -> tuple[int, ...]:
@@ -396,7 +401,7 @@ _VALUES: dict[int, Callable[[Reader], Value]] = {
 
 
 def _planes(code: str, numbers: Sequence[int]) -> bytes:
-    """All lowest octets, then all that are next: what is small or alike compresses well."""
+    """Return all lowest octets, then all next ones: small or similar values compress well."""
     packed = array(code, numbers)
     if _SWAP:
         packed.byteswap()
@@ -406,7 +411,7 @@ def _planes(code: str, numbers: Sequence[int]) -> bytes:
 
 
 def _numbers(code: str, number: int, planes: bytes) -> array[int]:
-    """The way back."""
+    """Return the numbers of such planes."""
     numbers = array(code)
     size = numbers.itemsize
     octets = bytearray(len(planes))
@@ -419,12 +424,12 @@ def _numbers(code: str, number: int, planes: bytes) -> array[int]:
 
 
 def cells_for(memory: int) -> int:
-    """Cells that a moment may have where so many bytes may be used."""
+    """Return the cells that a moment may have within so many bytes."""
     return max(int((memory - _BASE) / (_COPIES * _CELL)), MOST_CELLS)
 
 
 def cells_of(value: Value) -> int:
-    """What a value costs, however it was written."""
+    """Return the cost of a value, however it was written."""
     if isinstance(value, tuple):
         return TUPLE + sum(map(cells_of, value))
     if isinstance(value, str):
@@ -435,4 +440,4 @@ def cells_of(value: Value) -> int:
 
 def _want(column: Column, kind: type) -> None:
     if set(map(type, column)) != {kind}:
-        raise Malformed("a column is of another kind")
+        raise Malformed("a column is of the wrong kind")

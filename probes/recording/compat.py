@@ -1,7 +1,7 @@
-"""Recorded moments as this program's hooks have them: columns by name, whatever version wrote them.
+"""Recorded moments in terms of this program's hooks: columns by name, whichever version wrote them.
 
-Columns that are missing are None, those that nobody knows are left out, and so are hooks. A value
-of another type than its column has is None: no pane has to expect it.
+Missing columns are None; unknown columns and hooks are left out. A value of another type than its
+column has is None: no pane has to expect it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _types(hook: Hook, column: Column) -> Types:
 
 
 class Fitting:
-    """Makes moments fit a catalogue, one after the other."""
+    """An adapter of moments to a catalogue, one after the other."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
         self._hooks = hooks
@@ -48,7 +48,7 @@ class Fitting:
         self._known: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}
 
     def tick(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
-        """layouts: what the moment's rows are made of."""
+        """Return a tick for this catalogue. layouts: those of the moment's rows."""
         samples = {}
         for name, read in tick.samples.items():
             if name not in self._hooks:
@@ -70,7 +70,7 @@ class Fitting:
         return tuple([self._sample(s, layout) for s in read])
 
     def _right(self, name: str, read: tuple[Sample, ...]) -> bool:
-        """Whether each value has its column's type, as all have that we wrote ourselves."""
+        """Return whether each value has its column's type, as all have that we wrote ourselves."""
         rows = [row for sample in read for row in sample.rows.values()]
         log = [entry for sample in read for entry in sample.log]
         return all(

@@ -1,9 +1,10 @@
-"""Frames back to moments. Anybody may have made them: whatever no `Encoder` writes is Malformed,
-no frame makes more than a moment can have, and no text leaves here that is not printable.
+"""Decode frames. Input is untrusted: anything an `Encoder` would not write raises Malformed.
 
-Frames say what changed, so what was read is kept as it was written; what is given away is made
-printable. Two rows stay two even if their names differ only in what nobody can see: their keys
-spell it out.
+No frame makes more than a moment can have, and no text leaves here that is not printable.
+
+Frames hold changes, so what was read is kept as it was written; what is returned is made printable.
+Two rows stay two even if their names differ only in invisible characters: their keys spell these
+out.
 """
 
 from __future__ import annotations
@@ -44,16 +45,18 @@ LATEST = 1 << 36
 SHORTEST, LONGEST = 1e-3, 1e7
 """Seconds that an interval may have."""
 NAME, WORDS = 1 << 12, 1 << 14
-"""Bytes of a name (a hook of the user's own, a path), and of a sentence or a compiler's words."""
+"""Bytes of a name (a hook of the user's own, a path), and of a sentence or a compiler's output."""
 OBJECT, ROW = 24, 24
 """Cells that a status, a refusal or a sample costs, and a row beside its own."""
 
 
 @dataclass
 class Decoder:
-    """Reads frames, one after the other. most: cells that a moment may have in all, whatever was
-    written in its frame. layouts: of the hooks that it has met. spent: cells that the last frame
-    made."""
+    """A decoder of frames, one after the other.
+
+    most: cells that a moment may have in all, whatever was written in its frame. layouts: of the
+    hooks that it has met. spent: cells that the last frame made.
+    """
 
     most: int = MOST_CELLS
     layouts: dict[str, Layout] = field(default_factory=dict)
@@ -64,7 +67,10 @@ class Decoder:
     _given: dict[str, tuple[Samples, Samples]] = field(default_factory=dict)
 
     def decode(self, frame: bytes, *, key: bool) -> Tick:
-        """The moment of a frame, which follows the one before it or is a key. Raises Malformed."""
+        """Return the moment of a frame that follows the previous one or is a key.
+
+        Raises Malformed.
+        """
         before = None if key else self.before
         if before is None and not key:
             raise Malformed("it does not begin with a whole moment")
@@ -80,7 +86,7 @@ class Decoder:
     def _read(self, data: Reader, before: Tick | None) -> Tick:
         wall, interval = data.real(), data.real()
         if not (0 <= wall < LATEST and SHORTEST <= interval <= LONGEST):
-            raise Malformed("a time is none")
+            raise Malformed("a time is not valid")
         statuses = _read_statuses(data, before.statuses if before else None)
         rules = _read_rules(data)
         samples = self._read_hooks(data, before, wall)
@@ -109,9 +115,9 @@ class Decoder:
         return samples
 
     def _hold(self, tick: Tick, *, key: bool) -> None:
-        """Raises Malformed for more than a moment can have: frame by frame it could grow for ever.
+        """Raise Malformed for more than a moment can have: frame by frame it could grow for ever.
 
-        What came is added up; only where that is too much, what is there is counted.
+        Additions are summed up; only if that is too much, what exists is counted.
         """
         self._held = self.spent + (0 if key else self._held)
         if self._held > self.most:
@@ -120,7 +126,7 @@ class Decoder:
             raise Malformed(TOO_LARGE)
 
     def _printable(self, hook: str, samples: Samples) -> Samples:
-        """The same object for the same reading, as whoever follows moments expects it."""
+        """Return the same object for the same reading, as consumers of moments expect it."""
         if hook not in self._harmful:
             return samples
         known = self._given.get(hook)
@@ -147,7 +153,7 @@ def _shown(value: Value) -> Value:
 
 
 def _spelled(value: Value) -> Value:
-    """Another text for another, also where only what is not printable differs."""
+    """Return distinct texts for distinct texts, also where only unprintable characters differ."""
     if not isinstance(value, str) or (shown := printable(value)) == value:
         return value
     return f"{shown} {value.encode('unicode_escape').decode()}"
@@ -163,8 +169,10 @@ def _read_layout(data: Reader) -> Layout:
 
 
 class Numbers(NamedTuple):
-    """What is written of a sample beside its rows: where it was before (from 1 on; 0: nowhere),
-    flags, and differences from there."""
+    """Numbers of a sample that are written beside its rows, as differences from an earlier one.
+
+    place: the earlier one, from 1 on; 0: there is none. flags: as in `encoder`.
+    """
 
     place: int
     flags: int
@@ -179,8 +187,11 @@ class Numbers(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A sample without its rows. memory: of its maps. unlogged, forgotten: as in Sample. order: for
-    each row its place before, from 1 on; 0: it is new; None: as before."""
+    """A sample without its rows.
+
+    memory: of its maps. unlogged, forgotten: as in Sample. order: for each row its previous place,
+    from 1 on; 0: it is new; None: as before.
+    """
 
     numbers: Numbers
     status: Status
@@ -252,7 +263,7 @@ def _read_samples(
 def _by_key(
     h: _Header, kept: list[Row], new: list[Row], key: Callable[[Row], Key]
 ) -> dict[Key, Row]:
-    """A sample's rows: of those that were there before the key is known."""
+    """Return a sample's rows by key; the keys of rows that were there before are known."""
     keys = list(h.before.rows) if h.before is not None else []
     if h.order is None:
         return dict(zip(keys, kept, strict=True))
@@ -267,7 +278,7 @@ def _by_key(
 
 
 def key_of(places: tuple[int, ...]) -> Callable[[Row], Key]:
-    """What takes the key out of a row."""
+    """Return a function from a row to its key."""
     if len(places) == 1:
         (place,) = places
         return lambda row: (row[place],)
@@ -286,7 +297,7 @@ def _read_headers(
         if not (
             0 <= n.place <= len(known) and 0 <= n.flags < MOST_FLAGS and n.rows >= 0 and n.log >= 0
         ):
-            raise Malformed("a number is out of its bounds")
+            raise Malformed("a number is out of bounds")
         before = known[n.place - 1] if n.place else None
         if n.flags & RESTATED:
             status = _read_status(data)
@@ -295,7 +306,7 @@ def _read_headers(
         else:
             raise Malformed("a sample has no status")
         if status.id.hook != hook:
-            raise Malformed("a sample is another hook's")
+            raise Malformed("a sample belongs to another hook")
         known_memory = before.cost.map_memory if before and before.cost else None
         memory = data.count(MOST_MEMORY) if n.flags & MEMORY else known_memory
         unlogged = before.unlogged if before is not None else 0
@@ -311,7 +322,7 @@ def _read_headers(
     ):
         time, wall = clocks[0].step(n.time), clocks[1].step(n.wall)
         if time is None or wall is None or max(time, wall) >= LATEST:
-            raise Malformed("a time is none")
+            raise Malformed("a time is not valid")
         order = _read_order(data, n, before)
         headers.append(_Header(n, status, memory, unlogged, forgotten, time, wall, before, order))
     return headers
@@ -321,7 +332,7 @@ def _read_order(data: Reader, n: Numbers, before: Sample | None) -> Sequence[int
     there = len(before.rows) if before is not None else 0
     if n.flags & IN_ORDER:
         if before is None or n.rows != there:
-            raise Malformed("a sample has no rows before")
+            raise Malformed("a sample refers to missing rows")
         return None
     if n.rows > MOST_ROWS:
         raise Malformed("a moment is larger than any can be")
@@ -339,13 +350,13 @@ def _read_order(data: Reader, n: Numbers, before: Sample | None) -> Sequence[int
 
 
 def _read_status(data: Reader) -> Status:
-    """Printable: a status is never written as a difference."""
+    """Return a status, printable: it is never written as a difference."""
     data.take(OBJECT)
     id = HookId(_words(data, NAME), _optional_words(data, NAME))
     try:
         state = State(data.text(NAME))
     except ValueError:
-        raise Malformed("a state is none") from None
+        raise Malformed("a state is not valid") from None
     rung, refused = _optional_words(data, NAME), _read_refusals(data)
     note = _words(data)
     last = data.size(2 * MOST_SLOWED + 1)  # in format 1 it says no more than pinned
@@ -392,14 +403,14 @@ def _read_rule(data: Reader) -> Enforced:
     ttl = data.real()
     try:
         if source is not None and "%" in source:
-            raise Malformed("a rule is none")  # a zone may be any text
+            raise Malformed("a rule is not valid")  # a zone may be any text
         network = None if source is None else ip_network(source)
         rule = Rule(network, protocol, port, ttl)
     except (RuleError, ValueError):
-        raise Malformed("a rule is none") from None
+        raise Malformed("a rule is not valid") from None
     rung, left = _optional_words(data, NAME), data.real()
     if not -LATEST < left < LATEST:
-        raise Malformed("a time is none")
+        raise Malformed("a time is not valid")
     packets, octets = data.size(MOST_COUNT), data.size(MOST_COUNT)
     return Enforced(
         interface, rule, rung, left, packets, octets, _read_refusals(data), _words(data)

@@ -1,6 +1,6 @@
-"""A moment of all hooks, and how it becomes bytes: a frame. (`decoder` has the way back.)
+"""Encode a moment of all hooks as bytes: a frame. `decoder` has the way back.
 
-A key frame stands for itself; any other says what changed since the moment before.
+A key frame is complete; any other holds the changes since the previous moment.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Tick:
 
     @property
     def time(self) -> float:
-        """When the newest was read, in that host's monotonic seconds; 0: nothing was."""
+        """Monotonic seconds of that host when the newest was read; 0: nothing was."""
         return max((s.time for samples in self.samples.values() for s in samples), default=0.0)
 
     def fresh(self, before: Tick | None) -> Mapping[str, tuple[Sample, ...]]:
-        """What was read since the moment before."""
+        """Return what was read since the previous moment."""
         if before is None:
             return self.samples
         known = before.samples
@@ -42,14 +42,14 @@ class Tick:
 
 
 def _the_same(before: tuple[Sample, ...] | None, now: tuple[Sample, ...]) -> bool:
-    """Whether it is the same reading; equal ones are where moments were decoded apart."""
+    """Return whether it is the same reading; separately decoded moments have equal ones."""
     if before is now or before is None:
         return before is now
     return [s.time for s in before] == [s.time for s in now] and before == now
 
 
 class Layout(NamedTuple):
-    """What a hook's rows are made of: names, the places of those that make the key; its log's."""
+    """The layout of a hook's rows: names, the places of the key's columns; and its log's names."""
 
     names: tuple[str, ...]
     keys: tuple[int, ...]
@@ -67,13 +67,13 @@ class Clock:
     bits: int = 0
 
     def to(self, time: float) -> int:
-        """The step to that time."""
+        """Return the step to that time."""
         step = bits_of(time) - self.bits
         self.bits += step
         return step
 
     def step(self, step: int) -> float | None:
-        """The time that is so many bits on; None: no time."""
+        """Return the time that is so many bits further on; None: it is not a time."""
         self.bits += step
         if not 0 <= self.bits < 0x7FF0 << 48:
             return None
@@ -87,7 +87,7 @@ def bits_of(time: float) -> int:
 
 
 class Encoder:
-    """Writes moments, one after the other. hooks: the catalogue that the samples are by."""
+    """An encoder of moments, one after the other. hooks: the catalogue of the samples."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
         self._hooks = hooks
@@ -95,7 +95,7 @@ class Encoder:
         self._before: Tick | None = None
 
     def encode(self, tick: Tick, *, key: bool) -> bytes:
-        """A frame. key: one that needs none before it; the first has to be one."""
+        """Return a frame. key: one that needs none before it; the first has to be one."""
         before = None if key else self._before
         self._before = tick
         out = Writer()
@@ -118,7 +118,7 @@ class Encoder:
         return bytes(out.data)
 
     def _layout(self, hook: str) -> Layout:
-        """Made when it is needed: a catalogue may grow by hooks of the user's own."""
+        """Return a layout, made when needed: the catalogue may grow by hooks of the user's own."""
         if hook not in self._layouts:
             self._layouts[hook] = Layout.of(self._hooks[hook])
         return self._layouts[hook]
@@ -137,7 +137,7 @@ def _write_layout(out: Writer, layout: Layout) -> None:
 def _write_samples(
     out: Writer, samples: Sequence[Sample], known: Sequence[Sample], clocks: tuple[Clock, Clock]
 ) -> None:
-    """Samples of one hook: what they are, then their rows together, then their logs."""
+    """Write the samples of one hook: their headers, then their rows together, then their logs."""
     places = {s.status.id: i for i, s in enumerate(known, 1)}
     at = [places.get(s.status.id, 0) for s in samples]
     before = [known[p - 1] if p else None for p in at]
@@ -198,7 +198,10 @@ def _flags(sample: Sample, was: Sample | None) -> int:
 
 
 def _numbers(sample: Sample, was: Sample | None, clocks: tuple[Clock, Clock]) -> tuple[int, ...]:
-    """As `decoder.Numbers` has them, after the flags: differences from the sample before."""
+    """Return the numbers of `decoder.Numbers`, after the flags.
+
+    Differences from the previous sample.
+    """
     known = (was.cost if was else None) or _FREE
     cost = sample.cost or known
     return (
@@ -213,7 +216,7 @@ def _in_order(sample: Sample, was: Sample) -> bool:
 
 
 def _write_order(out: Writer, sample: Sample, was: Sample) -> None:
-    """For each row where it was, counted from 1; 0: it is new. As steps from the place after."""
+    """Write each row's previous place, from 1 on; 0: it is new. As steps from the place after."""
     if not was.rows or not sample.rows:
         return
     places = {key: i for i, key in enumerate(was.rows, 1)}

@@ -1,8 +1,8 @@
-"""Files made for people: new ones, and ones that take another's place whole.
+"""Files for users: new ones, and ones that replace another as a whole.
 
 Nothing is written through a link that somebody else may have put there, nothing waits for a pipe,
-and nothing is emptied: what is there stays until all of the new file is. As root for somebody who
-called sudo, a file is that person's where they could have made it themselves.
+and nothing is emptied: what is there stays until all of the new file is. As root for a user who
+called sudo, a file belongs to that user if they could have made it themselves.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class NewFile:
     """A file in the making, for its owner only. fd: open for writing.
 
-    over: it gets its name by `commit`, in place of what has it until then; otherwise at once, and
-    what is there is an error. Raises OSError.
+    over: it gets its name by `commit`, and replaces the present file then; otherwise at once, and
+    an existing file is an error. Raises OSError.
     """
 
     def __init__(self, path: Path, *, over: bool = False, mode: int = 0o600) -> None:
@@ -58,7 +58,7 @@ class NewFile:
                 os.unlink(self._now, dir_fd=self._folder)
 
     def close(self) -> None:
-        """The file stays."""
+        """Close it; the file stays."""
         for fd in (self.fd, self._folder):
             if fd >= 0:
                 os.close(fd)
@@ -66,16 +66,16 @@ class NewFile:
 
 
 def write_new(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """A new file with that text. Raises OSError, FileExistsError too."""
+    """Write a new file with that text. Raises OSError, FileExistsError too."""
     with _made(NewFile(path, mode=mode), text):
         pass
 
 
 def replace(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """The text in a file of that name, at once and whole, whatever was in it before.
+    """Write the text to a file of that name, at once and whole, whatever was in it before.
 
-    A file that is there keeps its mode and its owner, where that is ours, the person's or the
-    folder's; a new one gets the mode. Raises OSError, also for what is no plain file.
+    An existing file keeps its mode and its owner, where that is ours, the user's or the folder's; a
+    new one gets the mode. Raises OSError, also for anything but a regular file.
     """
     before = _plain(path)
     with _made(NewFile(path, over=True, mode=mode), text) as new:
@@ -86,16 +86,16 @@ def replace(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 
 def read(path: Path, most: int = MOST_READ) -> str:
-    """Return the text of a small plain file, through links, as the person behind sudo may read it.
+    """Return the text of a small regular file, through links, as the user behind sudo may read it.
 
-    Raises OSError where it is none, is larger than `most` bytes, or is not for that person to read;
+    Raises OSError where it is none, is larger than `most` bytes, or is not for that user to read;
     UnicodeDecodeError.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         there = os.fstat(fd)
         if not stat.S_ISREG(there.st_mode):
-            raise OSError(EINVAL, "it is no plain file", str(path))
+            raise OSError(EINVAL, "it is not a regular file", str(path))
         if not _readable(there):
             raise OSError(EACCES, "it is not yours to read", str(path))
         with os.fdopen(fd, "rb", closefd=False) as file:
@@ -108,7 +108,7 @@ def read(path: Path, most: int = MOST_READ) -> str:
 
 
 def _readable(there: os.stat_result) -> bool:
-    """Whether who called sudo could have read it; root's own bits say nothing about that."""
+    """Return whether the user who called sudo could have read it; root's own bits do not matter."""
     found = person()
     if found is None or there.st_uid == found[0]:
         return True
@@ -116,7 +116,7 @@ def _readable(there: os.stat_result) -> bool:
 
 
 def check(path: Path) -> None:
-    """Raises OSError where `replace` could not write; nothing is changed."""
+    """Raise OSError where `replace` could not write; nothing is changed."""
     _plain(path)
     folder = _opened(path.parent)
     try:
@@ -129,7 +129,7 @@ def check(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """A folder, and those above it, for their owner only where they are not there yet."""
+    """Make a folder, and those above it; new ones are for their owner only."""
     for folder in (*reversed(path.absolute().parents), path.absolute()):
         try:
             os.close(_opened(folder))
@@ -138,7 +138,7 @@ def make_folder(path: Path) -> None:
 
 
 def person() -> tuple[int, int] | None:
-    """User and group who called sudo; None: nobody did."""
+    """Return user and group who called sudo; None: nobody did."""
     if os.geteuid():
         return None
     try:
@@ -150,7 +150,7 @@ def person() -> tuple[int, int] | None:
 
 @contextmanager
 def _made(new: NewFile, text: str) -> Iterator[NewFile]:
-    """With the text in it; it has its name in the end, or is gone."""
+    """Write a file with the text; it has its name in the end, or is gone."""
     try:
         left = memoryview(text.encode("utf-8", "backslashreplace"))
         while left:
@@ -166,7 +166,10 @@ def _made(new: NewFile, text: str) -> Iterator[NewFile]:
 
 
 def _plain(path: Path) -> os.stat_result | None:
-    """What is there; None: nothing. Raises OSError for anything but a plain file."""
+    """Return the status of the file there; None: nothing.
+
+    Raises OSError if it is not a regular file.
+    """
     folder = _opened(path.parent)
     try:
         there = os.stat(_name(path), dir_fd=folder, follow_symlinks=False)
@@ -175,9 +178,9 @@ def _plain(path: Path) -> os.stat_result | None:
     finally:
         os.close(folder)
     if stat.S_ISLNK(there.st_mode):
-        raise OSError(ELOOP, "it is a link, and nothing is written through one", str(path))
+        raise OSError(ELOOP, "it is a link, and nothing is written through a link", str(path))
     if not stat.S_ISREG(there.st_mode):
-        raise OSError(EEXIST, "it is there, and no plain file", str(path))
+        raise OSError(EEXIST, "it exists and is not a regular file", str(path))
     return there
 
 
@@ -195,7 +198,10 @@ def _persons() -> tuple[int, ...]:
 
 
 def _give(fd: int, folder: os.stat_result) -> None:
-    """To the person behind sudo, where they could have made it: a folder of theirs, or of all."""
+    """Give it to the user behind sudo, if they could have made it.
+
+    In a folder of theirs, or of all.
+    """
     found = person()
     if found is not None and (folder.st_uid == found[0] or folder.st_mode & stat.S_IWOTH):
         with suppress(OSError):
@@ -203,7 +209,7 @@ def _give(fd: int, folder: os.stat_result) -> None:
 
 
 def _persons_own(folder: os.stat_result) -> bool:
-    """Whether the person behind sudo could make a file there without us."""
+    """Return whether the user behind sudo could make a file there without us."""
     uid, gid = person() or (0, 0)
     by_group = folder.st_gid == gid and folder.st_mode & stat.S_IWGRP
     return bool(folder.st_uid == uid or by_group or folder.st_mode & stat.S_IWOTH)
@@ -229,17 +235,18 @@ def _name(path: Path) -> str:
     if not name:
         raise OSError(EISDIR, os.strerror(EISDIR), str(path))
     if "\0" in name:
-        raise OSError(EINVAL, "that is no name of a file")
+        raise OSError(EINVAL, "that is not a file name")
     return name
 
 
 def _opened(folder: Path) -> int:
-    """The folder, through no link but root's, ours and the person's. Raises OSError.
+    """Return the folder, through no link but root's, ours and the user's. Raises OSError.
 
-    The person's lead only to where they could write themselves: sudo may allow them nothing else.
+    The user's links lead only to where they could write themselves: sudo may allow them nothing
+    else.
     """
     if "\0" in str(folder):
-        raise OSError(EINVAL, "that is no name of a folder")
+        raise OSError(EINVAL, "that is not a folder name")
     at, links, lent = os.open("/", _FOLDER), 0, False
     left = deque(folder.absolute().parts[1:])
     try:
@@ -249,7 +256,9 @@ def _opened(folder: Path) -> int:
             if stat.S_ISLNK(there.st_mode):
                 links += 1
                 if links > _MOST_LINKS or there.st_uid not in {0, os.geteuid(), *_persons()}:
-                    raise OSError(ELOOP, "a link leads there that is somebody else's", str(folder))
+                    raise OSError(
+                        ELOOP, "the path has a link that belongs to somebody else", str(folder)
+                    )
                 lent |= there.st_uid not in (0, os.geteuid())
                 target = Path(os.readlink(part, dir_fd=at))
                 left.extendleft(reversed(target.parts))
@@ -258,7 +267,7 @@ def _opened(folder: Path) -> int:
             os.close(at)
             at = further
         if lent and not _persons_own(os.fstat(at)):
-            raise OSError(ELOOP, "a link leads there, to a folder of somebody else", str(folder))
+            raise OSError(ELOOP, "the path has a link to a folder of somebody else", str(folder))
     except BaseException:
         os.close(at)
         raise

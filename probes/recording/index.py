@@ -1,5 +1,7 @@
-"""Where each moment of a recording is in its file, and what is known of it without decoding it: by
-the index at the end, or by the head of each frame, one after the other."""
+"""The place of each moment in a recording's file, and what is known of it without decoding it.
+
+Read from the index at the end, or from the head of each frame, one after the other.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +21,18 @@ from probes.recording.writer import HEAD, INDEXED
 from probes.units import printable
 
 _HEADER, MOST_HEADER = 256, 1 << 17
-"""Bytes of a frame that tell of its moment, usually and at most."""
+"""Bytes of a frame that describe its moment, usually and at most."""
 MOST_RECORD = most_compressed(MOST_FRAME) + MOST_HEADER
 """Bytes of a frame's record, with its head."""
 _MOST_PHRASES = 1 << 16
-"""What was attached, and the like, in all of an index."""
+"""Events in all of an index, at the most."""
 _CELLS_INDEXED = 16
 """Cells that each moment of an index costs: five numbers, and a time."""
 _PLAIN, _PLAIN_MOST = struct.Struct("<cIId"), 32
-"""How a frame's record begins, and its moment; bytes of both where, as in nearly all, nothing
-happened and no number has more than four bytes."""
+"""Beginning of a plain frame's record, and of its moment; bytes of both.
+
+Nearly all frames are plain: no event, and no number of more than four bytes.
+"""
 _AHEAD = 1 << 14
 """Bytes that are read at once where frames are small."""
 
@@ -42,7 +46,7 @@ class Placed(NamedTuple):
 
 
 class Moments:
-    """Where each frame is in the file, and what is known of it, column by column."""
+    """Places of the frames in the file, and what is known of each, column by column."""
 
     def __init__(self) -> None:
         self.places, self.lengths, self.sizes = array("q"), array("q"), array("q")
@@ -77,7 +81,7 @@ class Moments:
         self.failures.append(failures)
 
     def pop(self) -> None:
-        """Without the last one."""
+        """Remove the last one."""
         for column in (self.places, self.lengths, self.sizes, self.walls):
             column.pop()
         for counts in (self.flags, self.drops, self.failures):
@@ -87,7 +91,7 @@ class Moments:
             self.keys.pop()
 
     def size(self, number: int) -> int:
-        """Bytes of a frame before it is compressed."""
+        """Return the bytes of a frame before it is compressed."""
         return self.sizes[number] - (self.sizes[number - 1] if number else 0)
 
     def moment(self, number: int) -> Moment:
@@ -106,7 +110,7 @@ class Moments:
 
 
 class Heads:
-    """The frames of a file, one after the other, without their data, which is not looked at.
+    """Frames of a file, one after the other, without their data, which is not read.
 
     place: where the next one begins; end: where the file does. Reading a head takes 2 us, of which
     a recording of three days has 260,000.
@@ -118,8 +122,10 @@ class Heads:
         self._read, self._begin = b"", 0
 
     def add(self, index: Moments, number: int) -> None:
-        """The next so many, or as many as there are. Raises Malformed where one is none, or does
-        not end within the file."""
+        """Add the next so many, or as many as there are.
+
+        Raises Malformed where a head is not valid, or its frame does not end within the file.
+        """
         for _ in range(number):
             if self.place >= self.end:
                 return
@@ -130,7 +136,7 @@ class Heads:
                 self.place += found.length
 
     def _add_plain(self, index: Moments) -> bool:
-        """Whether the next is as nearly all are: then it was added."""
+        """Add the next frame if it is plain; return whether it was."""
         octets, at = self._read, self.place - self._begin
         if at + _PLAIN_MOST > len(octets):
             ahead = _AHEAD if at <= len(octets) else _HEADER  # the one before was small, or not
@@ -174,7 +180,7 @@ class Heads:
 
 
 def _varint(octets: bytes, at: int) -> tuple[int, int]:
-    """A number of four bytes at most, and where it ends; less than 0: it has more."""
+    """Return a number of four bytes at most, and where it ends; less than 0: it has more."""
     octet = octets[at]
     if octet < 0x80:
         return octet, at + 1
@@ -189,7 +195,7 @@ def _varint(octets: bytes, at: int) -> tuple[int, int]:
 
 
 def record(fd: int, place: int, end: int) -> tuple[bytes, bytes]:
-    """Kind and payload. Raises Malformed where it is not whole."""
+    """Return kind and payload. Raises Malformed where it is not whole."""
     head = octets_at(fd, place, HEAD.size)
     if len(head) < HEAD.size:
         raise Malformed("it ends too early")
@@ -214,18 +220,18 @@ def read_moment(data: Reader) -> Frame:
     flags, size = data.size(3), data.size(MOST_FRAME)
     events = _read_events(data)
     if not 0 <= wall < LATEST:
-        raise Malformed("a time is none")
+        raise Malformed("a time is not valid")
     return Frame(Moment(wall, drops, failures, events, flags & 2 != 0), flags & 1 != 0, size, b"")
 
 
 def _read_events(data: Reader) -> tuple[str, ...]:
-    """What happened, printable, a phrase for each."""
+    """Return the events, printable, a phrase for each."""
     number = data.size(MOST_EVENTS)
     return tuple([printable(data.text(NAME)[:LONGEST]) for _ in range(number)])
 
 
 def read_index(raw: bytes, place: int, end: int) -> Moments:
-    """Raises Malformed where it does not fit what is before it."""
+    """Read the index. Raises Malformed where it does not fit what is before it."""
     data = Reader(raw, INDEXED * _CELLS_INDEXED)
     number = data.size(INDEXED)
     index = Moments()
@@ -233,7 +239,7 @@ def read_index(raw: bytes, place: int, end: int) -> Moments:
         return index
     lengths = _whole(data, number, end - place + 1)
     if sum(lengths) != end - place or min(lengths) <= HEAD.size:
-        raise Malformed("the index is of another file")
+        raise Malformed("the index belongs to another file")
     index.lengths = array("q", lengths)
     index.places = array("q", list(accumulate(lengths, initial=place))[:-1])
     index.walls = _walls(data, number)
@@ -247,15 +253,15 @@ def read_index(raw: bytes, place: int, end: int) -> Moments:
         index.events[n - 1] = _read_events(data)
         left -= 1 + len(index.events[n - 1])
         if left < 0:
-            raise Malformed("the index is larger than any can be")
+            raise Malformed("the index is too large")
     return index
 
 
 def _whole(data: Reader, number: int, bound: int) -> Sequence[int]:
-    """A column of integers, none negative, all below the bound."""
+    """Return a column of integers, none negative, all below the bound."""
     column = data.integers(number)
     if min(column) < 0 or max(column) >= bound:
-        raise Malformed("the index is none")
+        raise Malformed("the index is not valid")
     return column
 
 
@@ -263,5 +269,5 @@ def _walls(data: Reader, number: int) -> array[float]:
     column = data.column(number, None)
     times = [wall for wall in column if isinstance(wall, float) and 0 <= wall < LATEST]
     if len(times) != number:
-        raise Malformed("a time is none")
+        raise Malformed("a time is not valid")
     return array("d", times)

@@ -1,8 +1,10 @@
-"""Recordings that are looked at (`writer` writes them). Anybody may have made the file: what is
-no recording is a RecordingError, what is damaged in one is Malformed, moment by moment.
+"""Recordings for replay (`writer` writes them). Input is untrusted.
 
-To open one takes no longer than a second and less than 200 MB, whatever is in it: moments are kept
-column by column, and those that take longer to be found are looked for while it plays (`look_on`).
+A file that is no recording raises RecordingError; damage within one raises Malformed, moment by
+moment.
+
+Opening takes no longer than a second and less than 200 MB, whatever is in the file: moments are
+kept column by column, and those that take longer to find are looked for while it plays (`look_on`).
 """
 
 from __future__ import annotations
@@ -50,29 +52,35 @@ from probes.source import Host
 from probes.units import printable
 
 MOST_MOMENTS = INDEXED
-"""Of one recording that are looked at: three days, one a second."""
+"""Moments of one recording that are shown: three days, one a second."""
 _MOST_INDEX = 1 << 24
 """Bytes of the index before it is compressed."""
 _MOST_HOST = 1 << 20
-"""Bytes of the record that says whose it is."""
+"""Bytes of the record that names the host."""
 _NAMED, _LETTERS = 5, 60
-"""Hooks that are named which this program does not know; letters of each."""
+"""Unknown hooks that are named; letters of each."""
 _TORN, _MOST_TORN = 64, 1 << 26
 """Frames at the end that may be torn, and bytes of them in all."""
 _JUMP, _MOST_JUMPS, _LATELY = 2.0, 16, 1000
-"""Seconds beyond what is usual between two moments from which the clock may have been set; such
-places that are looked at: more are taken as they are. Moments that say what is usual, at least."""
+"""Excess seconds between moments that suggest a clock change; such places examined; least moments.
+
+More such places are taken as they are. The last is the number of moments that tell what is usual.
+"""
 _PATIENCE, _A_LITTLE, _FEW = 0.4, 0.02, 16
-"""Seconds in which moments are looked for where there is no index: when it is opened (150,000 of
-them on an idle machine), and at each moment that is played then; so many at least."""
+"""Seconds to look for moments without an index: at opening, and at each moment played.
+
+Least number.
+
+150,000 are found at opening on an idle machine.
+"""
 
 
 class Recording(Reel):
-    """A recording that can be looked at. Raises RecordingError where the file is none.
+    """A recording that can be replayed. Raises RecordingError where the file is not one.
 
-    recall: what knows further hooks by name. cells: that a moment may have. host: whose it is.
-    note: what is not whole about it, or "". Moments that cannot be read raise Malformed, each by
-    itself.
+    recall: a function that knows further hooks by name. cells: that a moment may have. host: whose
+    it is. note: what is incomplete about it, or "". Moments that cannot be read raise Malformed,
+    each by itself.
     """
 
     def __init__(
@@ -100,7 +108,7 @@ class Recording(Reel):
             raise
         if not self._frames:
             self.close()
-            raise RecordingError(f"{name_of(path)} has no whole moment in it")
+            raise RecordingError(f"{name_of(path)} has no complete moment in it")
         self._keys = self._frames.keys
         known = {name: hook for name, hook in hooks.items() if name in names}
         others = {name: recall(name) for name in names if name not in hooks}
@@ -116,7 +124,7 @@ class Recording(Reel):
             self.note += f"{space}This program does not know {named}{more}."
 
     def another(self) -> Recording:
-        """The same, to be read elsewhere at the same time; to be closed, too."""
+        """Return the same, to be read elsewhere at the same time; to be closed, too."""
         twin = copy(self)
         Reel.__init__(twin, self.hooks, self.most_cells)
         twin._fitting = Fitting(self.hooks)
@@ -126,7 +134,7 @@ class Recording(Reel):
         return twin
 
     def _forget(self) -> None:
-        """What was made of all moments."""
+        """Forget what was derived from all moments."""
         self._moments: list[Moment] = []
         self._clocks, self._jumps, self._jump_work = array("d"), 0, 0
         self._marker = Marker()
@@ -165,8 +173,10 @@ class Recording(Reel):
         return self._clocks[number]
 
     def _run(self) -> None:
-        """Each moment's that was found meanwhile: by the index, and where that jumps, by what the
-        two moments have read."""
+        """Return the clock of each moment found meanwhile.
+
+        From the index, and where that jumps, from what the two moments have read.
+        """
         clocks, walls = self._clocks, self._frames.walls
         begin = max(len(clocks) - 1, 0)
         gaps = [after - before for before, after in pairwise(walls[max(begin - _LATELY, 0) :])]
@@ -180,7 +190,7 @@ class Recording(Reel):
         clocks.extend(array("d", list(accumulate(gaps, initial=clocks[-1]))[1:]))
 
     def _passed(self, number: int, gap: float) -> float:
-        """Seconds from a moment to the next, where the clock may have been set."""
+        """Return the seconds from a moment to the next, where the clock may have been set."""
         self._jumps += 1
         if self._jumps > _MOST_JUMPS or self._jump_work >= MOST_SOUGHT:
             return gap
@@ -211,13 +221,13 @@ class Recording(Reel):
         if frame.size > most_raw(self.most_cells):
             raise Malformed(TOO_LARGE)
         if length > most_compressed(frame.size) + MOST_HEADER:
-            raise Malformed("a moment is of another length")
+            raise Malformed("a moment has the wrong length")
         kind, payload = record(self._fd, place, place + length)
         if kind != b"F" or len(payload) != length - HEAD.size:
             raise Malformed("a moment is damaged")
         data = Reader(payload)
         if read_moment(data)._replace(data=b"") != frame:
-            raise Malformed("a moment is not the one of the index")
+            raise Malformed("a moment differs from the index")
         return frame._replace(data=data.rest())
 
     def _begin_group(self) -> None:
@@ -239,12 +249,12 @@ class Recording(Reel):
         place = len(MAGIC) + len(line) + 1
         kind, payload = record(self._fd, place, min(self._size, place + HEAD.size + _MOST_HOST))
         if kind != b"H":
-            raise Malformed("it does not say whose it is")
+            raise Malformed("it does not name its host")
         self._start = place + HEAD.size + len(payload)
         return _read_host(Reader(payload))
 
     def _indexed(self) -> Moments | None:
-        """By the index, where the recording was ended."""
+        """Return the moments by the index, if the recording was ended properly."""
         try:
             place, mark = END.unpack(octets_at(self._fd, self._size - END.size, END.size))
             if mark != MARK or not self._start <= place < self._size:
@@ -261,14 +271,16 @@ class Recording(Reel):
         return index if index and index.keys[:1] == [0] else None
 
     def _found(self, end: float) -> Moments:
-        """By the head of each frame, up to the last whole moment, or as far as one gets in time."""
+        """Return the moments by the heads of frames, up to the last whole one or as time allows."""
         index, self._heads.place = Moments(), self._start
         self._look(index, max(end, time.monotonic() + _PATIENCE / 4))
         return index
 
     def look_on(self, number: int = 0) -> None:
-        """Look for further moments where there is no index: for a little, or until there are so
-        many, or (seconds) all."""
+        """Look for further moments if there is no index.
+
+        For a little while, or until there are so many, or (seconds) all.
+        """
         heads = self._heads
         while heads.place < heads.end:
             self._look(self._frames, time.monotonic() + _A_LITTLE)
@@ -289,16 +301,16 @@ class Recording(Reel):
             self.note = f"It has no index: moments after {_last(index)} are found while it plays."
             if len(index) >= MOST_MOMENTS:
                 heads.place = heads.end
-                left = f"what is after {_last(index)} is left out"
+                left = f"moments after {_last(index)} are left out"
                 self.note = f"It has no index, and is too long: {left}."
             return
         self._throw_out_torn(index)
         if index:
             why = "It is still being recorded" if self._locked() else "It was not ended properly"
-            self.note = f"{why}: its last whole moment is {_last(index)}."
+            self.note = f"{why}: its last complete moment is {_last(index)}."
 
     def _throw_out_torn(self, index: Moments) -> None:
-        """The last may be there in part."""
+        """Discard the last frame if only a part of it is there."""
         left = _MOST_TORN
         for _ in range(_TORN):
             if not index or (left := left - index.lengths[-1]) < 0:
@@ -321,12 +333,12 @@ class Recording(Reel):
 
 
 def _last(index: Moments) -> str:
-    """The clock's time of the last moment."""
+    """Return the wall-clock time of the last moment."""
     return time.strftime("%H:%M:%S", time.localtime(index.walls[-1])) if index else ""
 
 
 def _read_host(data: Reader) -> tuple[Host, tuple[str, ...]]:
-    """Whose it is, printable, and the names of the hooks, which are known by them or not at all."""
+    """Return the host and the names of the hooks, both printable."""
     name, kernel, privilege = (printable(data.text(NAME)) for _ in range(3))
     host = Host(name, kernel, privilege, data.size(1) == 1)
     return host, tuple([printable(data.text(NAME)) for _ in range(data.size(MOST_HOOKS))])

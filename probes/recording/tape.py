@@ -1,4 +1,4 @@
-"""The last minutes of every hook, compressed in memory; what is rewound, and what is saved.
+"""The last minutes of every hook, compressed in memory, for rewinding and saving.
 
     tape = Tape(source.catalogue)
     tape.add(tick)                       # a tick: frames.Tick; `Gathering` makes them
@@ -29,36 +29,39 @@ from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
 
 SECONDS, MOST_BYTES = 900.0, 64 << 20
-"""What a tape keeps: the last 15 minutes, in no more memory than this."""
+"""Limits of a tape: the last 15 minutes, in no more memory than this."""
 KEY_EVERY, KEY_BYTES = 45, 4 << 20
 """Frames, and bytes of frames, from one key frame to the next: a jump decodes that many at most."""
 LEVEL = 6
 MOST_FRAME = 1 << 25
 """Bytes of a frame before it is compressed."""
 _OURS = 1 << 30
-"""Cells of a moment that this program has read itself: as many as there are."""
+"""Cells of a moment that this program has read itself: unlimited."""
 _FAR, _MOST_BEGUN = 2000, 200
-"""Moments in which another is looked for that can be read; of those at which counting began anew,
-how many are looked at: nobody waits for more."""
+"""Moments within which a readable one is sought; and resets of counting that are examined."""
 _MOST_GROUP, _MOST_WINDOW = 4 * KEY_EVERY, 512
 """Moments from one key frame to the next, and in a window, that are read: no tape has as many."""
 MOST_SOUGHT, _MOST_LOOKED = MOST_CELLS, 10 * MOST_CELLS
-"""Cells that may be made while a moment is looked for that can be read, and for a window: a second,
-and some. A cell is what `codec.Reader` counts."""
+"""Cells made at the most while a readable moment is sought, and for a window: a second or so.
+
+A cell is what `codec.Reader` counts.
+"""
 _OCTETS = 16
-"""Bytes that are uncompressed in the time of a cell."""
+"""Bytes that are decompressed in the time of a cell."""
 _KEPT_ROWS, _KEPT, _NEAR = 30_000, 128, 12
-"""Decoded moments that are kept for a step back: rows in all of them, moments, and how many of
-those that were only decoded on the way to another."""
+"""Decoded moments kept for a step back.
+
+Rows in all, moments, and moments only passed on the way.
+"""
 
 
 def most_raw(cells: int) -> int:
-    """Bytes that a frame may have which makes no more than so many cells."""
+    """Return the bytes of the largest frame that makes no more than so many cells."""
     return min(4 * cells, MOST_FRAME)
 
 
 def most_compressed(size: int) -> int:
-    """Bytes that a frame of so many may have: with more, there is nothing in them."""
+    """Return the bytes that a frame of so many may have: any more would be empty."""
     return size + (size >> 8) + 64
 
 
@@ -72,11 +75,13 @@ class Frame(NamedTuple):
 
 
 class Reel(ABC):
-    """Moments to be looked at in any order: a tape's or a file's. Raises Malformed where one
-    cannot be read, IndexError where there is none (any more)."""
+    """Moments for access in any order: a tape's or a file's.
+
+    Raises Malformed where one cannot be read, IndexError where there is none (any more).
+    """
 
     def __init__(self, hooks: Mapping[str, Hook], cells: int = MOST_CELLS) -> None:
-        """cells: that a moment may have."""
+        """Begin with no moments. cells: that a moment may have."""
         self.hooks, self.most_cells = hooks, cells
         self._decoded: dict[int, Tick] = {}
         self._rows = 0
@@ -95,23 +100,23 @@ class Reel(ABC):
     @property
     @abstractmethod
     def end(self) -> int:
-        """One more than that of the newest."""
+        """One more than the number of the newest."""
 
     @abstractmethod
     def moment(self, number: int) -> Moment:
-        """What is known of a moment without decoding it."""
+        """Return what is known of a moment without decoding it."""
 
     @property
     def hopeless(self) -> bool:
-        """Whether so much was tried in vain, one after the other, that no more should be."""
+        """Return whether so much was tried in vain, one after the other, that no more should be."""
         return self._wasted > _MOST_LOOKED
 
     def wall(self, number: int) -> float:
-        """When it was, Unix seconds."""
+        """Return its time, Unix seconds."""
         return self.moment(number).wall
 
     def anew(self, number: int) -> bool:
-        """Whether some hook's counting begins there."""
+        """Return whether some hook's counting begins there."""
         return self.moment(number).anew
 
     @abstractmethod
@@ -119,29 +124,32 @@ class Reel(ABC):
 
     @abstractmethod
     def key_after(self, number: int) -> int | None:
-        """The next key frame; None: there is none."""
+        """Return the next key frame; None: there is none."""
 
     @abstractmethod
     def _key_of(self, number: int) -> int:
-        """The key frame at or before that one."""
+        """Return the key frame at or before that one."""
 
     def __len__(self) -> int:
         return self.end - self.first
 
     def moments(self) -> list[Moment]:
-        """All, oldest first: what a time bar is drawn of. Not to be changed."""
+        """Return all, oldest first, for drawing a time bar. Not to be changed."""
         return [self.moment(n) for n in range(self.first, self.end)]
 
     def marks(self) -> list[Mark]:
-        """Where something begins: drops, failures, hooks and rules that come and go."""
+        """Return where something begins: drops, failures, hooks and rules that come and go."""
         return marks(self.moments(), self.first)
 
     @abstractmethod
     def clock(self, number: int) -> float:
-        """Seconds that only grow, whatever is done to the host's clock; from anywhere."""
+        """Return seconds that only grow, even when the host's clock is set; from any origin."""
 
     def near(self, wall: float) -> Iterator[int]:
-        """Each moment that was current when the clock said so; where none was, the one before."""
+        """Return each moment that was current when the clock said so.
+
+        If none was, the previous one.
+        """
         found, latest, begin = False, (-inf, -1), self.wall(self.first)
         for number in range(self.first, self.end - 1):
             if begin <= wall:
@@ -159,14 +167,19 @@ class Reel(ABC):
             yield latest[1]
 
     def away(self, number: int, seconds: float) -> int:
-        """The moment that was current so many seconds after that one, or before it (< 0); the
-        oldest where none was."""
+        """Return the moment that was current so many seconds after that one, or before it (< 0).
+
+        The oldest where none was.
+        """
         there = self.clock(number) + seconds
         found = bisect_right(range(self.first, self.end), there, key=self.clock)
         return self.first + max(found, 1) - 1
 
     def at(self, number: int) -> Tick:
-        """A moment whole. The next and the last few are cheap; any other decodes from its key."""
+        """Return a whole moment.
+
+        The next and the last few are cheap; any other decodes from its key.
+        """
         if not self.first <= number < self.end:
             raise IndexError(number)
         known = self._decoded.get(number)
@@ -191,8 +204,10 @@ class Reel(ABC):
         return tick
 
     def _check_group(self, key: int, number: int) -> None:
-        """Raises Malformed where it is known what comes of it, and where no tape has so much
-        between two key frames: who goes to a moment decodes all of it."""
+        """Raise Malformed where reading is known to fail, or for too much between two key frames.
+
+        Going to a moment decodes all of it.
+        """
         if key in self._damaged and self._damaged[key][0] <= number:
             raise Malformed(self._damaged[key][1])
         if number - key > _MOST_GROUP or self._group_size(key, number) > KEY_BYTES:
@@ -200,7 +215,7 @@ class Reel(ABC):
 
     @abstractmethod
     def _group_size(self, key: int, number: int) -> int:
-        """Bytes of the frames between the two, before they are compressed."""
+        """Return the bytes of the frames between the two, before they are compressed."""
 
     def _decode(self, frame: Frame) -> Tick:
         while self._rows > _KEPT_ROWS:  # there is room for the one that is being made
@@ -220,26 +235,26 @@ class Reel(ABC):
         return tick
 
     def _begin_group(self) -> None:
-        """From a key frame on: of what was before nothing is needed, and there is room for one."""
+        """Begin at a key frame: nothing from before is needed, and there is room for one."""
         self._decoder = Decoder(self.most_cells)
         self._inflate = zlib.decompressobj(-15)
 
     def _decompressed(self, frame: Frame) -> Tick:
         if len(frame.data) > most_compressed(frame.size):
-            raise Malformed("a moment is of another length")
+            raise Malformed("a moment has the wrong length")
         try:
             raw = self._inflate.decompress(frame.data, frame.size + 1)
         except zlib.error:
-            raise Malformed("it cannot be uncompressed") from None
+            raise Malformed("it cannot be decompressed") from None
         if len(raw) != frame.size:
-            raise Malformed("a moment is of another length")
+            raise Malformed("a moment has the wrong length")
         try:
             return self._decoder.decode(raw, key=frame.key)
         finally:
             self.work += self._decoder.spent
 
     def _adapted(self, tick: Tick, _layouts: Mapping[str, Layout]) -> Tick:
-        """As this program's hooks have it."""
+        """Return the moment in terms of this program's hooks."""
         return tick
 
     def _keep(self, number: int, tick: Tick) -> None:
@@ -253,7 +268,7 @@ class Reel(ABC):
         self._rows -= _rows(self._decoded.pop(oldest))
 
     def window(self, number: int, seconds: float = Trail.WINDOW) -> Iterator[tuple[int, Tick]]:
-        """The moments that reach so far back before one, and that one, oldest first."""
+        """Return the moments that reach so far back before one, and that one, oldest first."""
         last = self.at(number)
         begin = self.away(number, -seconds - last.interval)
         begin, work = min(max(begin, number - _MOST_WINDOW), number), self.work
@@ -264,8 +279,11 @@ class Reel(ABC):
         yield number, last
 
     def readable(self, begin: int, end: int, enough: float = inf) -> Iterator[tuple[int, Tick]]:
-        """From one moment on until before another; without what cannot be read: after a damaged
-        moment, what follows up to the next key frame. enough: what `_work` may come to."""
+        """Yield the moments from one until before another, without those that cannot be read.
+
+        After a damaged moment those are all that follow up to the next key frame. enough: what
+        `_work` may come to.
+        """
         n: int | None = max(begin, self.first)
         while n is not None and n < min(end, self.end) and self.work < enough:
             try:
@@ -277,7 +295,10 @@ class Reel(ABC):
                 n += 1
 
     def readable_near(self, number: int) -> tuple[int, Tick] | None:
-        """That moment or one near it: the next, else the last before; None: none is."""
+        """Return that moment or one near it: the next, else the last before.
+
+        None: none can be read.
+        """
         enough = self.work + MOST_SOUGHT - self._wasted
         for n, tick in self.readable(number, min(self.end, number + _FAR), enough):
             return n, tick
@@ -290,7 +311,7 @@ class Reel(ABC):
         return None
 
     def snapshots(self, number: int) -> dict[HookId, Snapshot]:
-        """Everything that stood at a moment, with its rates and its 10 s window."""
+        """Return everything attached at a moment, with its rates and its 10 s window."""
         return {
             s.id: s
             for trail, samples in self.trails(number).values()
@@ -298,7 +319,7 @@ class Reel(ABC):
         }
 
     def trails(self, number: int) -> dict[str, tuple[Trail, tuple[Sample, ...]]]:
-        """For each hook what was read in the window before a moment, and its last reading."""
+        """Return each hook's readings in the window before a moment, and its last reading."""
         trails: dict[str, Trail] = {}
         last: dict[str, tuple[Sample, ...]] = {}
         before: Tick | None = None
@@ -313,7 +334,7 @@ class Reel(ABC):
         return {hook: (trails[hook], last[hook]) for hook in (before.samples if before else ())}
 
     def since(self, number: int) -> Since:
-        """The samples that counting began with (`funnel.remember`), as of a moment."""
+        """Return the samples that counting began with (`funnel.remember`), as of a moment."""
         if number < self._since_until:
             self._since, self._since_until = {}, -1
         begin = max(self._since_until + 1, self.first)
@@ -329,7 +350,7 @@ class Reel(ABC):
 
 
 class Tape(Reel):
-    """The last `seconds` of ticks, in `most` bytes at most. hooks: the catalogue they are by.
+    """The last `seconds` of ticks, in `most` bytes at most. hooks: their catalogue.
 
     What is too old, or too much, goes in whole groups from one key frame to the next.
     """
@@ -348,7 +369,7 @@ class Tape(Reel):
         self._first = 0
         self._group = 0
         self.bytes = 0
-        """What is held, compressed."""
+        "The frames held, compressed."
 
     @property
     def first(self) -> int:
@@ -377,12 +398,12 @@ class Tape(Reel):
         return next(key for key in reversed(self._keys) if key <= number)
 
     def frames(self, begin: int | None = None) -> Iterable[Frame]:
-        """What is held, from a key frame on: the one at or before `begin`, else the first."""
+        """Return the frames from a key frame on: the one at or before `begin`, else the first."""
         start = self._first if begin is None else self._key_of(begin)
         return [self._frame(n) for n in range(start, self.end)]
 
     def cut(self) -> None:
-        """The next frame is to be a key frame: a recording begins there."""
+        """Make the next frame a key frame: a recording begins there."""
         self._group = KEY_BYTES
 
     def add(self, tick: Tick) -> Frame:
@@ -408,7 +429,7 @@ class Tape(Reel):
         return self._clocks[number - self._first]
 
     def _forget(self, now: float) -> None:
-        """Whole groups that nothing needs any more; never the newest."""
+        """Forget whole groups that nothing needs any more; never the newest."""
         while len(self._keys) > 1:
             old = now - self.clock(self._keys[1]) >= self._seconds
             if not old and self.bytes <= self._most:
@@ -423,15 +444,17 @@ class Tape(Reel):
 
 
 class Gathering:
-    """Makes ticks of what each hook's worker reads: a tick ends when a hook comes a second time,
-    or when somebody asks for it."""
+    """A maker of ticks from the readings of each hook's worker.
+
+    A tick ends when a hook comes a second time, or when somebody asks for it.
+    """
 
     def __init__(self) -> None:
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self._came: set[str] = set()
 
     def has(self, hook: str) -> bool:
-        """Whether the hook was read already: then take the tick before this reading."""
+        """Return whether the hook was read already: then take the tick before this reading."""
         return hook in self._came
 
     def add(self, hook: str, samples: tuple[Sample, ...]) -> None:
@@ -441,7 +464,7 @@ class Gathering:
     def tick(
         self, interval: float, statuses: tuple[Status, ...], rules: tuple[Enforced, ...] = ()
     ) -> Tick | None:
-        """What was read; None: nothing since the last tick. What does not stand any more goes."""
+        """Return what was read; None: nothing since the last tick. Detached hooks are removed."""
         if not self._came:
             return None
         known = {s.id for s in statuses}
@@ -457,8 +480,10 @@ class Gathering:
 
 
 def between(before: Tick, tick: Tick) -> float:
-    """Seconds from one moment to a later one: by the host's monotonic clock, as long as it runs
-    on (it began anew where the host did)."""
+    """Return the seconds from one moment to a later one.
+
+    By the host's monotonic clock, unless the host was restarted.
+    """
     passed = tick.time - before.time
     known = before.samples and tick.samples and passed >= 0
     return passed if known else max(tick.wall - before.wall, 0.0)

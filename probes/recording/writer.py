@@ -1,12 +1,12 @@
-"""A recording on disk: the frames of a tape, one after the other, and an index at the end.
+r"""A recording on disk: the frames of a tape, one after the other, and an index at the end.
 
-    ebpftop-recording/2\\n
+    ebpftop-recording/2\n
     kind, length, crc32, payload        H: whose it is; F: a moment; I: the index
     ...
     place of the index, "ebpf.end"      only where the recording was ended properly
 
-One that was cut off (a crash, a full disk) has no index and opens up to its last whole frame. What
-is read (`reader`) may be anybody's.
+One that was cut off (a crash, a full disk) has no index and opens up to its last whole frame. Input
+of `reader` is untrusted.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class RecordingError(Exception):
 
 
 class NoSpace(RecordingError):
-    """The disk is full; what was whole by then can be read."""
+    """The disk is full; whole moments up to then can be read."""
 
 
 def opened(path: Path) -> int:
-    """Raises OSError, and RecordingError for what is no plain file."""
+    """Return an open file. Raises OSError, and RecordingError for anything but a regular file."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     kind = os.fstat(fd).st_mode
     if stat.S_ISREG(kind):
         return fd
     os.close(fd)
-    what = "a directory" if stat.S_ISDIR(kind) else "no plain file"
-    raise RecordingError(f"{name_of(path)} is {what}, and no recording")
+    what = "a directory" if stat.S_ISDIR(kind) else "not a regular file"
+    raise RecordingError(f"{name_of(path)} is {what}, and not a recording")
 
 
 def name_of(path: Path) -> str:
@@ -61,10 +61,9 @@ def name_of(path: Path) -> str:
 class RecordingFile:
     """A recording in the making. Each moment is in the file when `write` returns.
 
-    hooks: the names of those that may be in it. force: puts it in an older recording's place, once
-    there is a moment in it. The file is the user's alone (mode 0600); under sudo, that of the user
-    who called it.
-    Raises RecordingError.
+    hooks: the names of those that may be in it. force: replace an older recording, once there is a
+    moment in the new one. The file is for the user alone (mode 0600); under sudo, for the user who
+    called it. Raises RecordingError.
     """
 
     def __init__(
@@ -97,8 +96,10 @@ class RecordingFile:
         return self._size
 
     def write(self, frame: Frame) -> None:
-        """Adds a moment; the first has to be a key frame. A disk that is full ends it: what is
-        whole stays, and is ended as by `close`."""
+        """Add a moment; the first has to be a key frame.
+
+        A full disk ends the recording: whole moments stay, and it is ended as by `close`.
+        """
         out = Writer()
         _write_moment(out, frame)
         place = self._size
@@ -109,7 +110,7 @@ class RecordingFile:
         self.moments += 1
 
     def _named(self) -> None:
-        """Now there is something to lose an older one for."""
+        """Give it its name, now that there is a moment worth replacing an older recording."""
         try:
             self._file.commit()
         except OSError as failed:
@@ -119,14 +120,16 @@ class RecordingFile:
         self._let_older_go()
 
     def _let_older_go(self) -> None:
-        """It was locked, so that no two take its place."""
+        """Release the older recording, which was locked so that no two replace it."""
         if self._older >= 0:
             os.close(self._older)
             self._older = -1
 
     def close(self) -> None:
-        """Writes the index; nothing is lost where there is no space for it. A file without any
-        moment is removed."""
+        """Write the index; nothing is lost where there is no space for it.
+
+        A file without any moment is removed.
+        """
         if self._fd < 0:
             return
         with suppress(RecordingError):
@@ -187,8 +190,10 @@ def _create(path: Path, *, over: bool) -> files.NewFile:
 
 
 def _older(path: Path) -> int:
-    """An older recording, locked: nothing else is overwritten by a slip, nor one that is being
-    made. -1: nothing is there."""
+    """Return an older recording, locked; -1: nothing is there.
+
+    Nothing else is overwritten by mistake, nor a recording that is being made.
+    """
     try:
         fd = opened(path)
     except FileNotFoundError:
@@ -199,7 +204,7 @@ def _older(path: Path) -> int:
         if path.is_symlink():
             raise RecordingError(f"{name_of(path)} is a link, and is not overwritten")
         if os.fstat(fd).st_size and os.pread(fd, len(MAGIC), 0) != MAGIC:
-            raise RecordingError(f"{name_of(path)} is no recording, and is not overwritten")
+            raise RecordingError(f"{name_of(path)} is not a recording, and is not overwritten")
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
@@ -238,7 +243,7 @@ def _write_moment(out: Writer, frame: Frame) -> None:
 
 
 def _index(entries: Iterable[tuple[int, Frame]]) -> bytes:
-    """Column by column, so that it is read at once: the length of each record, and its moment."""
+    """Return the index column by column, so that it is read at once: record lengths and moments."""
     out = Writer()
     rows, events = [], []
     for n, (length, f) in enumerate(entries):

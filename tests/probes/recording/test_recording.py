@@ -75,7 +75,7 @@ async def test_one_that_was_cut_off_anywhere_opens_up_to_its_last_whole_moment(
         except RecordingError:
             assert not before, "there is a whole moment in it"
             continue
-        assert "last whole moment" in played.note
+        assert "last complete moment" in played.note
         assert before <= played.end <= 6
         before = played.end
         assert [played.at(n) for n in range(played.end)] == ticks[: played.end]
@@ -127,7 +127,7 @@ async def test_the_file_is_the_user_s_alone_and_no_other_is_lost(tmp_path: Path)
         RecordingFile(tmp_path / "link", HOST, catalogue())
     notes = tmp_path / "notes"
     notes.write_text("mine")
-    with pytest.raises(RecordingError, match="is no recording, and is not overwritten"):
+    with pytest.raises(RecordingError, match="is not a recording, and is not overwritten"):
         RecordingFile(notes, HOST, catalogue(), force=True)
     assert notes.read_text() == "mine"
     file = RecordingFile(path, HOST, catalogue(), force=True)
@@ -203,10 +203,10 @@ def test_a_foreign_newer_or_damaged_file_is_said_in_a_sentence(
 def test_what_is_no_file_is_said(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, said in (
-        (tmp_path, "is a directory, and no recording"),
+        (tmp_path, "is a directory, and not a recording"),
         (tmp_path / "none", "cannot be read: No such file"),
-        (tmp_path / "pipe", "is no plain file"),
-        (Path("/dev/null"), "is no plain file"),
+        (tmp_path / "pipe", "is not a regular file"),
+        (Path("/dev/null"), "is not a regular file"),
     ):
         with pytest.raises(RecordingError, match=said):
             Recording(path, catalogue())
