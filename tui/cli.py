@@ -1,7 +1,7 @@
 """The command line: argv -> a command -> exit status.
 
-Exit status: 0 done; 1 a hook asked for by name stood on no rung; 2 usage; 130 and 143 after
-SIGINT and SIGTERM, everything detached.
+Exit status: 0 done; 1 a hook requested by name could not be attached on any rung; 2 usage;
+130 and 143 after SIGINT and SIGTERM, everything detached.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tui.terminal import crash, leaving, little_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The entry point `ebpftop`. Returns the exit status."""
+    """Run the command `ebpftop` and return its exit status."""
     streams.make_ready()
     threading.stack_size(1 << 20)  # 8 MB each are had by nobody whose address space is bounded
     little_memory.prepare()
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told(ended: threading.ExceptHookArgs) -> None:
-    """What ended a thread: one sentence, and the report."""
+    """Report in one sentence what ended a thread, and write the crash report."""
     if ended.exc_type is MemoryError:
         leaving.give_up(little_memory.SENTENCE)
     elif ended.exc_value is not None and ended.exc_type is not SystemExit:
@@ -77,9 +77,10 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """command: its name. An option may stand before the command as well as after it.
+    """Parse the arguments; `command` of the result is the command's name.
 
-    Raises UsageError where it means nothing with that command.
+    An option may come before the command as well as after it. Raises UsageError for one that the
+    command does not take.
     """
     parsers = _parsers()
     name, words = _command(argv, parsers)
@@ -93,12 +94,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One sentence, as everywhere; the usage is what `--help` is for."""
+        """Raise UsageError with one sentence; the usage is shown by `--help` only."""
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:
-    """One for each command; the monitor's has the help of all."""
+    """Build a parser for each command; the monitor's lists the help of all."""
     monitor = _Parser(
         prog="ebpftop",
         description="top(1) for the kernel's eBPF hooks",
@@ -123,7 +124,7 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
 def _command(
     argv: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser]
 ) -> tuple[str, list[str]]:
-    """The command's name, and everything else, what stood before it in front."""
+    """Split off the command's name; options before it come first in what is left."""
     takes = {
         flag: action.nargs
         for parser in parsers.values()

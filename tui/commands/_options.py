@@ -1,4 +1,4 @@
-"""Options that several commands have, and what is wrong with what was written for one."""
+"""Options shared by several commands, and the errors for bad values."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def hook_id(text: str) -> HookId:
 
 
 def _spec(text: str) -> spec.Spec:
-    """One of the user's own, in its one form. Whether there is such a place is asked later."""
+    """Parse a custom hook in its canonical form; whether the place exists is checked later."""
     try:
         return spec.parse(text)
     except spec.SpecError as wrong:
@@ -184,8 +184,10 @@ def _drop(text: str) -> tuple[str, Rule]:
 
 
 def writable(path: str) -> Path:
-    """Looked at now: nobody should find out only after they have waited. What is there stays until
-    there is something to write."""
+    """Check now that the file can be written, so that nobody waits for nothing.
+
+    An existing file is kept until there is something to write.
+    """
     try:
         files.check(Path(path))
     except OSError as refused:
@@ -230,7 +232,7 @@ def speed(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    """As Python reads it; what is none is not a number (NaN), which is within no bounds."""
+    """Parse a number as Python does; return NaN, which is within no bounds, for anything else."""
     try:
         return float(text)
     except ValueError:
@@ -255,7 +257,7 @@ def seed(text: str) -> int:
 
 
 def _whole(text: str, least: int, what: str) -> int:
-    """With no more than nine digits: nothing is counted further."""
+    """Parse a whole number from `least` up, of at most nine digits."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) >= least):
         raise argparse.ArgumentTypeError(f"{quoted(text)} is not {what}")
     return int(text)

@@ -1,4 +1,4 @@
-"""A source, or several, on the screen."""
+"""Shows one source, or several, on the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ebpftop demo`: the screen, from a scripted incident."""
+"""`ebpftop demo`: the screen, playing a scripted incident."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ebpftop doctor`: what this host allows, each hook and each rung."""
+"""`ebpftop doctor`: what this host allows, for each hook and each rung."""
 
 from __future__ import annotations
 

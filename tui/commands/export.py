@@ -1,4 +1,4 @@
-"""`ebpftop export`: the numbers for Prometheus, over HTTP."""
+"""`ebpftop export`: metrics for Prometheus, over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ebpftop hooks`: the catalogue."""
+"""`ebpftop hooks`: the catalogue of hooks."""
 
 from __future__ import annotations
 

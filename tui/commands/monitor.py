@@ -94,7 +94,7 @@ def _remote(arguments: argparse.Namespace) -> int:
     ]
 
     async def connect() -> None:
-        """One after the other, as each may ask something. Of several, some may be away."""
+        """Connect to one host after another, as each may ask something; tolerate some failing."""
         failed = []
         for remote in remotes:
             try:

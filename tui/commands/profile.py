@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         _check_older(arguments.svg, force=arguments.force)
 
     async def watch(live: Live) -> int:
-        """Reads each second: what a stack is called is known while its process lives."""
+        """Read every second: a stack's names can be resolved only while its process lives."""
         begin = time.monotonic()
         (sample,) = await live.read()
         while (left := arguments.seconds - (time.monotonic() - begin)) > 0:
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_older(path: Path, *, force: bool) -> None:
-    """As with a recording: nothing is overwritten by a slip, and nothing but a picture."""
+    """Refuse to overwrite a file without --force, and ever anything but a flame graph."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def _check_older(path: Path, *, force: bool) -> None:
 
 
 def _write(path: Path, picture: str, *, force: bool) -> None:
-    """Readable for whoever may read the folder's other files. Raises CannotPrint."""
+    """Write the picture with the permissions of an ordinary new file. Raises CannotPrint."""
     umask = os.umask(0o077)
     os.umask(umask)
     write = files.replace if force else files.write_new

@@ -1,4 +1,4 @@
-"""`ebpftop replay`: the screen from a recording, or what is in it as text."""
+"""`ebpftop replay`: a recording on the screen, or printed as text."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def replay(path: Path, at: str | None, speed: float) -> Replay:
-    """The source that plays it. Raises RecordingError, TimeError."""
+    """Return a source that plays the recording. Raises RecordingError, TimeError."""
     played = Recording(path, Catalogue(), builder.recalled)
     try:
         return Replay(played, begin=0 if at is None else moment_at(played, at), speed=speed)
@@ -71,7 +71,7 @@ def replay(path: Path, at: str | None, speed: float) -> Replay:
 
 
 def moment_at(played: Recording, text: str) -> int:
-    """The moment that is meant; says which where there are several. Raises TimeError."""
+    """Return the moment's number; print a note if the time is ambiguous. Raises TimeError."""
     played.look_on(to_end=True)
     number, note = meant(text, played, now=0)
     say([note] if note else [])
@@ -79,13 +79,13 @@ def moment_at(played: Recording, text: str) -> int:
 
 
 class _Unread:
-    """What could not be read: the first few are said, once there is something else to say.
+    """Parts that could not be read: the first few are reported, ahead of the next output.
 
-    first: why the first could not; "": all could.
+    first: why the first could not be read; "": all could.
     """
 
     SAID, GIVEN_UP = 5, 200
-    """Parts that are said; those in a row after which no more is looked for."""
+    """The most parts that are reported; the unreadable parts in a row after which to give up."""
 
     def __init__(self, note: str) -> None:
         self.first = ""
@@ -101,7 +101,7 @@ class _Unread:
             self._waiting.append(f"{clock} cannot be read: {damaged}")
 
     def read(self) -> None:
-        """A moment could."""
+        """Take note that a moment was read."""
         self._in_a_row = 0
         self.say()
 
@@ -122,7 +122,7 @@ class _Unread:
 def _shown(
     played: Recording, first: int, last: int, hits: Hits, unread: _Unread
 ) -> Iterator[Shown]:
-    """Each moment; hits gets to know what drop rules had dropped before the first."""
+    """Yield each moment; give `hits` what drop rules had dropped before the first."""
     trails: dict[str, Trail] = {}
     room = Room()
     since: dict[HookId, Sample] = {}
@@ -159,10 +159,10 @@ def _shown(
 
 
 def _print_moments(path: Path, form: str, at: str | None, count: int | None) -> None:
-    """Prints each moment, or so many from one on. at: as `time_expr.meant`, from the beginning.
+    """Print each moment, or `count` moments from `at` on (as for `time_expr.meant`).
 
-    What cannot be read is left out and said. Raises RecordingError (also where nothing can be
-    read), TimeError, BrokenPipeError.
+    What cannot be read is left out and reported. Raises RecordingError (also if nothing at all can
+    be read), TimeError, BrokenPipeError.
     """
     with closing(Recording(path, Catalogue(), builder.recalled)) as played:
         played.look_on(to_end=True)

@@ -1,4 +1,4 @@
-"""`ebpftop stream`: a snapshot at each tick, as JSON lines."""
+"""`ebpftop stream`: print a snapshot at each tick, as JSON lines."""
 
 from __future__ import annotations
 

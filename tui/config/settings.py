@@ -1,7 +1,7 @@
-"""What a person has settled: $XDG_CONFIG_HOME/ebpftop/settings.toml, read at start, saved by key.
+"""The user's settings: $XDG_CONFIG_HOME/ebpftop/settings.toml, read at start, saved by key.
 
-The file is the person's: what we do not know in it stays, comments too, and a file with mistakes
-in it is not written to. A mistake costs that setting only, and is said with its line.
+The file belongs to the user: unknown keys and comments are preserved, and a file with errors is
+never written to. An error costs that setting only, and is reported with its line.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from tui.config.presets import Preset
 
 UNITS = ("bytes", "bits")
 LEAST, MOST = 0.1, 3600.0
-"""Seconds that an interval may have."""
+"""Bounds of the interval, in seconds."""
 
 
 class SettingsError(ValueError):
-    """The settings cannot be saved: one sentence."""
+    """The settings cannot be saved; one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """None, or nothing in it: not settled.
+    """The settings; None or empty: not set.
 
-    interval: seconds. pane: the first to be shown. panes: which have a tab, in that order.
-    sort: pane -> column, "-" before it for the greatest first. keys: binding id -> keys.
-    hooks: of the user's own ("kprobe:vfs_read"), attached at start.
-    problems: what is wrong in the file, a sentence each; broken: so wrong that it is left alone.
+    interval: seconds. pane: the first to be shown. panes: those with a tab, in that order. sort:
+    pane -> column, "-" before it for descending. keys: binding id -> keys. hooks: custom hooks
+    ("kprobe:vfs_read"), attached at start. problems: errors in the file, a sentence each; broken:
+    they are such that the file is not written to.
     """
 
     theme: str | None = None
@@ -56,7 +56,7 @@ class Settings:
 
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """$XDG_CONFIG_HOME/ebpftop, or ~/.config/ebpftop."""
+    """Return $XDG_CONFIG_HOME/ebpftop, or ~/.config/ebpftop."""
     return paths.config(environ)
 
 
@@ -68,7 +68,7 @@ def path(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def load(file: Path) -> Settings:
-    """The settings in the file; never fails: what is wrong is in `problems`."""
+    """Read the settings; never fail: errors are listed in `problems`."""
     try:
         text = files.read(file)
         values = tomllib.loads(text)
@@ -89,8 +89,10 @@ def load(file: Path) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong. at: the tables and the key. unknown: a key that we do not know, which is
-    nobody's harm."""
+    """An error in the file.
+
+    at: the tables and the key. unknown: an unknown key, which does no harm.
+    """
 
     at: tuple[str, ...]
     what: str
@@ -103,7 +105,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """One key. wrong: what is wrong with a value, below which key; take: what we make of it."""
+    """How a key is checked and converted.
+
+    wrong: yields what is wrong with a value, and below which key. take: converts it.
+    """
 
     wrong: Callable[[Any], Iterator[tuple[tuple[str, ...], str]]]
     take: Callable[[Any], Any] = lambda value: value
@@ -136,7 +141,7 @@ def _is_texts(value: Any) -> bool:
 
 
 def _is_own(value: Any) -> bool:
-    """What ebpftop brings itself has no colon, and is attached by its own key or flag."""
+    """Return whether all are custom hooks: built-in ones have no colon, and a key or flag each."""
     return _is_texts(value) and all(":" in text for text in value)
 
 
@@ -212,7 +217,7 @@ def _take_out(values: dict[str, Any], at: tuple[str, ...]) -> None:
 
 
 def _line_of(text: str, at: tuple[str, ...]) -> int:
-    """Where the key stands, from 1; 0 where it cannot be found (inline tables and the like)."""
+    """Return the key's line, from 1; 0 if it cannot be found (inline tables and the like)."""
     table: list[str] = []
     for number, row in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[([^\]]+)\]", row)
@@ -236,10 +241,11 @@ def _parts(dotted: str) -> list[str]:
 
 
 def save(file: Path, wanted: Mapping[str, Any]) -> None:
-    """Bring these settings into the file, and leave everything else in it as it is.
+    """Write these settings to the file and leave everything else in it unchanged.
 
-    wanted: by the names in the file; None takes one out; a table takes its keys. Written beside
-    it and moved over it, so that there is always a whole one. Raises SettingsError.
+    wanted: values by the names in the file; None removes one; a mapping sets the keys of that
+    table. The new file is written beside the old one and renamed over it, so that there is always a
+    complete one. Raises SettingsError.
     """
     import tomlkit  # 40 ms, and needed for this alone
 
@@ -260,7 +266,7 @@ _HEAD = "# ebpftop's settings; README.md says what there is. Comments and other 
 
 
 _USUAL = {"interval": 1.0, "units": "bytes", "ascii": False, "mouse": True, "slow-link": False}
-"""What goes without saying is not written down."""
+"""Defaults, which are not written to the file."""
 
 
 def _bring_in(table: Any, wanted: Mapping[str, Any]) -> None:

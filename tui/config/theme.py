@@ -1,7 +1,7 @@
-"""Themes: what each role looks like. Widgets name roles only.
+"""Themes: the style of each role. Widgets name roles only.
 
-One TOML each: in `themes/`, and in `themes/` below the configuration directory, where one of the
-same name is taken instead of ours.
+One TOML file each, in `themes/` and in `themes/` below the configuration directory; there, a file
+of the same name replaces ours.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _GROUNDS = ("selection", "banner")
 
 
 class ThemeError(ValueError):
-    """A theme that is not there or is broken: one sentence with the file and the key."""
+    """A theme that is missing or broken; one sentence with the file and the key."""
 
 
 class Theme:
-    """The roles as styles. `style(role, ground)`: the role on the line's ground.
+    """The roles as styles. `style(role, ground)` is the role's style on that ground.
 
-    about: what the file says first, for menus.
+    about: the comment at the top of the file, for menus.
     """
 
     def __init__(self, name: str, roles: Mapping[str, Style], about: str = "") -> None:
@@ -57,12 +57,12 @@ class Theme:
 
     @property
     def native(self) -> bool:
-        """Made of the terminal's own colours."""
+        """Whether it uses the terminal's own colours."""
         return not self.background
 
     @property
     def dark(self) -> bool:
-        """The background is dark, as far as it is known."""
+        """Whether the background is dark, as far as it is known."""
         color = self._roles["background"].color
         return not (color and color.triplet and sum(color.triplet) > 384)
 
@@ -84,28 +84,28 @@ class Theme:
 
 
 def folder() -> Path:
-    """Where the themes that come with the program are."""
+    """Return the directory of the themes that come with the program."""
     return Path(__file__).resolve().parents[2] / "themes"
 
 
 def _files() -> dict[str, Path]:
-    """Every theme's file by its name."""
+    """Return every theme's file by its name."""
     folders = (folder(), settings.folder() / "themes")
     return {p.stem: p for f in folders for p in sorted(f.glob("*.toml"))}
 
 
 def names() -> list[str]:
-    """Every theme there is."""
+    """Return the names of all themes."""
     return sorted(_files())
 
 
 def default_name(environ: Mapping[str, str] = os.environ) -> str:
-    """`mono` where NO_COLOR is set and not empty (no-color.org), else `dark`."""
+    """Return `mono` if NO_COLOR is set and not empty (no-color.org), else `dark`."""
     return "mono" if environ.get("NO_COLOR") else "dark"
 
 
 def load(name: str) -> Theme:
-    """The theme of that name. Raises ThemeError."""
+    """Load the theme of that name. Raises ThemeError."""
     found = _files().get(name)
     if found is None:
         raise ThemeError(f"there is no theme {name!r}; there are {', '.join(names())}")
@@ -113,7 +113,7 @@ def load(name: str) -> Theme:
 
 
 def read(path: Path) -> Theme:
-    """A theme from a file. Raises ThemeError."""
+    """Read a theme from a file. Raises ThemeError."""
     try:
         text = files.read(path)
         values = tomllib.loads(text)

@@ -1,9 +1,9 @@
-"""The JSON Schema of the format ebpftop/1, made of the catalogue: docs/format.schema.json.
+"""The JSON Schema of the format ebpftop/1, made from the catalogue: docs/format.schema.json.
 
     ebpftop hooks --schema > docs/format.schema.json
 
-The format is extended, never broken: a reader is to ignore what it does not know, so nothing here
-forbids more. What is named is always there and has that type.
+The format is extended, never broken: readers must ignore unknown keys, so nothing here forbids
+more. What is named is always present and has that type.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 
 
 def schema(hooks: Mapping[str, Hook]) -> Schema:
-    """Of one object: of `once --json`, and of each line of `stream` and `replay --json`."""
+    """Return the schema of one object: `once --json`, a line of `stream` or `replay --json`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": FORMAT,
@@ -105,7 +105,7 @@ def _hook() -> Schema:
 
 
 def _rows(hook: Hook) -> Schema:
-    """The rows of one hook, and its log if it has one."""
+    """Return the schema of one hook's rows, and of its log if it has one."""
     rows: Schema = {"rows": _array(_object(_values(c for c in hook.columns if not c.hidden)))}
     if hook.log:
         rows["log"] = _array(_object(_values(hook.log)))
@@ -114,7 +114,7 @@ def _rows(hook: Hook) -> Schema:
 
 
 def _programs(hooks: Mapping[str, Hook]) -> Schema:
-    """Those of an interface."""
+    """Return the schema of an interface's programs."""
 
     def told(place: str) -> Schema:
         columns = hooks["xdp-programs" if place == "xdp" else "tc-programs"].columns
@@ -151,7 +151,10 @@ def _rule() -> Schema:
 
 
 def _stage() -> Schema:
-    """in, lost, ordinary: skbs. segments: what came, as it is on the wire."""
+    """Return the schema of a stage.
+
+    in, lost, ordinary: skbs. segments: what arrived, as it was on the wire.
+    """
     return _object(
         {
             "stage": _TEXT,

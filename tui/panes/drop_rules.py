@@ -1,4 +1,4 @@
-"""Drop rules: which stand where, what they have dropped, and how long they live."""
+"""Drop rules: which are in force where, what they have dropped, and when they expire."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
 
 
 def _offer(record: Record) -> Offer:
-    """To begin its life anew, or a longer one."""
+    """Offer to restart or extend the rule's lifetime."""
     return Offer(record.text("interface"), (f"{record.text('rule')} ttl 10m",))
 
 

@@ -1,4 +1,4 @@
-"""Hooks: where each stands, on which rung, what the higher ones answered, and what it costs."""
+"""Hooks: each one's state and rung, why higher rungs were refused, and what it costs."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _refusal(refusal: Refusal, width: int) -> Iterator[Line]:
 
 
 def _summary(view: View) -> tuple[str, str]:
-    """Nothing is wrong; what stands lower than it could is told all the same."""
+    """Say that nothing is wrong, and which hooks are not on their best rung."""
     degraded = [s for s in view.statuses if s.degraded]
     if not degraded:
         return "ok: nothing unusual here", "muted"
@@ -158,7 +158,7 @@ def _state_role(record: Record) -> str:
 
 
 def needs_word(view: View, id: HookId) -> bool:
-    """It sits in a data path: a person must say yes first."""
+    """Return whether the hook is in a data path, so that the user must confirm attaching."""
     hook = view.catalogue.get(id.hook)
     return hook is not None and hook.reach is Reach.DATA_PATH
 

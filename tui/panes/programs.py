@@ -1,4 +1,4 @@
-"""Programs: every BPF program on the host, whose, where, and what it costs; while looked at."""
+"""Programs: every BPF program on the host, its owner, place and cost; read while shown."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tui.toolkit.pane import Pane, Trouble
 _ID = HookId("programs")
 _RUNS, _MISSED = rate_of("runs"), rate_of("missed")
 _DEAR = 5.0
-"""Marked: a program that takes so much of a CPU, in percent."""
+"""Percent of a CPU from which a program is marked."""
 
 
 def _cpu(row: SnapshotRow) -> float | None:
-    """Its share of a CPU since the reading before: a nanosecond each second is 1e-7 percent."""
+    """Return its share of a CPU since the previous reading: 1 ns a second is 1e-7 percent."""
     spent = row.rates["run_ns"]
     return None if spent is None else spent / 1e7
 
@@ -106,7 +106,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
 
 
 def _listed(text: str, width: int) -> list[Line]:
-    """One a line, as there may be many."""
+    """List items one per line, as there may be many."""
     return [
         line(f"  {row}")
         for part in text.split(", ")

@@ -1,4 +1,4 @@
-"""Top sources: who sends how much to which port of an interface; attached while looked at."""
+"""Top sources: who sends how much to which port of an interface; attached while shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.toolkit.detail import heading, pairs
 from tui.toolkit.pane import Pane, Trouble
 
 SHOWN = 500
-"""Rows that are looked at: a flood has more senders than anybody reads."""
+"""Rows that are shown, at most: a flood has more senders than anybody reads."""
 _PACKETS, _BYTES = rate_of("packets"), rate_of("bytes")
 
 
@@ -105,7 +105,7 @@ def _total(row: SnapshotRow, column: str) -> str:
 
 
 def _offer(record: Record) -> Offer:
-    """Its packets to that port; and wider, all of its packets."""
+    """Offer to drop its packets to that port or, wider, all of its packets."""
     row = record.row
     assert row is not None
     source = f"src {row['saddr']}"

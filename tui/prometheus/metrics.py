@@ -1,12 +1,12 @@
-"""What is exported to Prometheus: metric families, their names and units, made from the columns.
+"""Metric families for Prometheus, with names and units made from the columns.
 
     hook "drops", counter "packets"          ebpftop_drops_packets_total
     hook "tcp-connect", histogram in ns      ebpftop_tcp_connect_latency_seconds
     hook "qdiscs", level "backlog" in bytes  ebpftop_qdiscs_backlog_bytes
     a row's words (state, mode, mtu)         ebpftop_interfaces_info
 
-Base units, as Prometheus wants them: seconds, bytes, ratios. Derived columns (mean, p99) are not
-exported: they are made there, of the histograms.
+Base units, as Prometheus requires: seconds, bytes, ratios. Derived columns (mean, p99) are not
+exported: Prometheus computes them from the histograms.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from probes.units import Unit, printable
 from tui.prometheus.totals import Labels, Place, Shape, Totals
 
 MOST = 25
-"""Rows of a hook and target that have labels of their own, where nothing else is said."""
+"""The default number of rows of a hook and target that get labels of their own."""
 SHORTEST, LONGEST = 2.5e-7, 70.0
-"""Bounds of histograms' buckets, seconds: what is below and above is counted in the outermost."""
+"""Bounds of histograms' buckets, in seconds: all below and above goes to the outermost."""
 
 _SUFFIX = {
     Unit.BYTES: "bytes",
@@ -46,7 +46,7 @@ _OUR_WORDS = {Unit.NS: "_ns", Unit.US: "_us", Unit.PERCENT: "_percent"}
 
 
 def name_of(hook: str, column: Column) -> str:
-    """The family's name (of a counter without _total)."""
+    """Return the family's name (without _total for a counter)."""
     base = column.name.removesuffix(_OUR_WORDS.get(column.unit, "\0"))
     suffix = _SUFFIX.get(column.unit, "")
     if hook.endswith(f"-{base}"):
@@ -61,9 +61,10 @@ def _prefixed(hook: str, name: str) -> str:
 
 
 class Exported(Collector):
-    """The readings so far, as metric families. `take` and `collect` may be in different threads.
+    """The readings so far, as metric families.
 
-    version: ebpftop's. most: rows of a hook and target that have labels of their own.
+    `take` and `collect` may be called from different threads. version: ebpftop's. most: rows of a
+    hook and target that get labels of their own.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Exported(Collector):
         self._lock = threading.Lock()
 
     def take(self, samples: Iterable[Sample], rules: Iterable[Enforced] = ()) -> None:
-        """One reading of everything; what is not in it any more is exported no more."""
+        """Add one reading of everything; what it does not contain is no longer exported."""
         with self._lock:
             self._rules = tuple(rules)
             self._latest = {sample.status.id: sample for sample in samples}
@@ -135,7 +136,7 @@ class Exported(Collector):
         yield from (info, degraded, refusals, read, there, *self._costs(labels))
 
     def _costs(self, labels: Sequence[str]) -> Iterator[Metric]:
-        """What our programs cost, and what they did not see."""
+        """Yield what our programs cost and the events they lost."""
         runs = CounterMetricFamily(
             "ebpftop_hook_runs", "Runs of the hook's programs (BPF_ENABLE_STATS).", labels=labels
         )
@@ -190,7 +191,7 @@ class Exported(Collector):
 
 
 def families(hook: Hook, shape: Shape, of_targets: Sequence[Totals]) -> Iterator[Metric]:
-    """One for each column that counts or is a level, and one for the words; none without rows."""
+    """Yield a family for each counter and level, and one for all text; none without rows."""
     rows = [row for totals in of_targets for row in _rows_of(totals)]
     at_of = {c.name: at for at, (_, c) in enumerate(shape.sums)}
     totals_of = {c.total for _, c in shape.sums}
@@ -252,7 +253,7 @@ def _gauge(hook: Hook, column: Column, shape: Shape, rows: Rows, at: int) -> Met
 def _histogram(
     hook: Hook, column: Column, shape: Shape, rows: Rows, at: int, total: int | None
 ) -> Metric:
-    """total: the place of the counter with the sum."""
+    """Return a histogram. total: the index of the counter with its sum."""
     family = HistogramMetricFamily(
         name_of(hook.name, column),
         _said(hook, column),
@@ -270,7 +271,7 @@ def _histogram(
 
 
 def _buckets(grown: Sequence[int], factor: float) -> list[tuple[str, float]]:
-    """Cumulative, by upper bound: bucket n ends at 2 ** (n + 1) of the column's unit."""
+    """Return cumulative buckets by upper bound; bucket n ends at 2 ** (n + 1) units."""
     bounds = ((2 ** (n + 1) * factor, sum) for n, sum in enumerate(accumulate(grown)))
     kept = [(f"{bound:.9g}", float(sum)) for bound, sum in bounds if SHORTEST <= bound <= LONGEST]
     return [*kept, ("+Inf", float(sum(grown)))]

@@ -1,7 +1,7 @@
-"""Little memory: what it breaks ends the program in order, and nothing is waited for for ever.
+"""Lack of memory: what it breaks ends the program in order, and nothing waits for ever.
 
-What fails for want of memory in code that expects it is a refusal and is tried again. Elsewhere, in
-an event loop or in a thread's own machinery, something has been lost that somebody may wait for.
+Code that expects it reports a refusal and tries again. Elsewhere, in an event loop or in a thread's
+own machinery, something has been lost that somebody may wait for.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _M_ARENA_MAX = -8  # malloc.h of glibc
 
 
 def prepare() -> None:
-    """Before threads are started: take no more address space than is used.
+    """Limit the address space that threads take; call before any is started.
 
-    glibc gives each thread 64 MB of it to allocate from, and it ends the process where a thread
-    ends and there is no memory to load libgcc_s with. Other C libraries do neither.
+    glibc gives each thread 64 MB to allocate from, and it ends the process if a thread ends and
+    there is no memory to load libgcc_s. Other C libraries do neither.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
@@ -28,6 +28,9 @@ def prepare() -> None:
 
 
 def unraisable(lost: sys.UnraisableHookArgs) -> None:
-    """For sys.unraisablehook. Other mistakes end nothing, and nobody there can mend them."""
+    """End the program on lack of memory; for sys.unraisablehook.
+
+    Other errors end nothing, and nobody can handle them there.
+    """
     if isinstance(lost.exc_value, MemoryError) or lost.exc_type is MemoryError:
         leaving.give_up(SENTENCE)

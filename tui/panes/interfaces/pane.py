@@ -1,4 +1,4 @@
-"""Interfaces: who carries traffic, who drops it and why, and where on its way."""
+"""Interfaces: which carry traffic, who drops it, why, and where on its path."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _records(view: View) -> list[Record]:
 
 
 class _Looked(NamedTuple):
-    """An interface, who drops there, and what the link counts as dropped a second."""
+    """An interface, its droppers, and what the link counts as dropped a second."""
 
     row: SnapshotRow
     drops: Drops
@@ -124,18 +124,21 @@ class _Looked(NamedTuple):
 
     @property
     def most(self) -> float:
-        """The greatest of what is counted as dropped."""
+        """The greatest of the drop rates."""
         return max(self.drops.kernel or 0, self.link or 0, self.drops.programs or 0)
 
     @property
     def weight(self) -> float:
-        """The greater, the worse."""
+        """How bad it is; greater is worse."""
         return 1e6 * ("", "warn", "bad").index(self.mark) + sum(d.rate for d in self.drops.by)
 
 
 def _looked(view: View) -> list[_Looked]:
-    """Each interface; most of them are quiet and not looked at any closer. Those of other network
-    namespaces (containers), of which nothing is known here, while packets are dropped there."""
+    """Look at each interface; most are quiet and need no closer look.
+
+    Those of other network namespaces (containers), of which nothing else is known here, are added
+    while packets are dropped there.
+    """
     droppers, rows = Droppers(view), view.rows("interfaces")
     strange = droppers.elsewhere({str(row["interface"]) for row in rows})
     rows += [_elsewhere(view.catalogue["interfaces"], name) for name in strange]
@@ -143,7 +146,7 @@ def _looked(view: View) -> list[_Looked]:
 
 
 def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
-    """The row of an interface that is not here."""
+    """Return a row for an interface that is not here."""
     values: dict[str, Value] = dict.fromkeys(hook.places.names)
     rates = {column: None for _, column in hook.places.counters}
     return SnapshotRow((ELSEWHERE, name), values | {"interface": name, "kind": ELSEWHERE}, rates)
@@ -163,7 +166,7 @@ def _look(view: View, row: SnapshotRow, drops: Drops) -> _Looked:
 
 
 def _ours(view: View) -> dict[str, dict[str, SnapshotRow]]:
-    """Our own programs' rows by hook and interface."""
+    """Return our own programs' rows by hook and interface."""
     return {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
 
 
@@ -186,13 +189,13 @@ def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
 
 
 def _worst(view: View, most: int) -> list[Finding]:
-    """Interfaces by what they lose."""
+    """Return the interfaces that lose most."""
     looked = nlargest(most, view.once(_looked), key=lambda one: one.weight)
     return [_finding(view, one) for one in looked]
 
 
 def _finding(view: View, looked: _Looked) -> Finding:
-    """With the history of whoever drops most there."""
+    """Return a finding with the history of the greatest dropper."""
     record, drops = _record(view, looked), looked.drops
     lost = {_KERNEL: drops.kernel, _XDP: drops.programs, _LINK: looked.link}
     verdicts = dict(_verdicts(view, record.name))
@@ -211,7 +214,7 @@ def _sum(*rates: float | None) -> float | None:
 
 
 def _xdp(row: SnapshotRow | None) -> dict[str, Value]:
-    """Our own program's verdicts; a dash where none is attached."""
+    """Return our own program's verdicts; None (a dash) if none is attached."""
     return {f"xdp_{v}": row.rates[v] if row else None for v in _VERDICTS}
 
 
@@ -278,7 +281,7 @@ def _over(name: str) -> Callable[[Record], str]:
 
 
 def _brief(record: Record) -> str:
-    """Of another network namespace: by the end of its number, "if42@..246"."""
+    """Return a name with the end of its network namespace's number, "if42@..246"."""
     name, _, netns = label(record.name).partition(" (netns ")
     return f"{name}@..{netns[:-1][-3:]}" if netns else name
 

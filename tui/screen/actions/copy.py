@@ -1,4 +1,4 @@
-"""Taking along what is on the screen: to the clipboard, to a file, as a picture."""
+"""Copying what is on the screen: to the clipboard, to a file, as a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui.widgets.prompt import Question
 
 
 class CopyActions(Actions):
-    """The keys that copy, export and draw."""
+    """Keys that copy, export and draw."""
 
     order = 130
     keys = (
@@ -37,7 +37,7 @@ class CopyActions(Actions):
     )  # fmt: skip
 
     def copy(self) -> None:
-        """Copy the row; in a detail or the help, all of its text."""
+        """Copy the row; in a detail or the help, the whole text."""
         screen, mode = self.screen, self.screen.place.mode
         if mode != "pane":
             self._copy(screen.report.text(), "the detail" if mode == "detail" else "the help")

@@ -1,4 +1,4 @@
-"""Who drops, and dropping: top sources, the list of rules, and writing one."""
+"""Drop rules: top sources, the list of rules, and writing one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GROUP = "Who drops, and dropping"
 
 
 class DropRuleActions(Actions):
-    """The keys of top sources and of drop rules."""
+    """Keys for top sources and drop rules."""
 
     order = 150
     keys = (
@@ -53,7 +53,7 @@ class DropRuleActions(Actions):
             self.screen.navigation.go_in("rules")
 
     def drop(self) -> None:
-        """Ask for a rule. What it is about is fixed when the key is pressed."""
+        """Ask for a rule. Its subject is fixed when the key is pressed."""
         screen = self.screen
         if screen.time.refuses("dropped"):
             return

@@ -1,4 +1,4 @@
-"""Help, leaving, and back."""
+"""Help, quitting, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tui.widgets.prompt import Question
 
 
 class GeneralActions(Actions):
-    """The keys that are the same everywhere."""
+    """Keys that are the same everywhere."""
 
     order = 0
     keys = (
@@ -27,7 +27,7 @@ class GeneralActions(Actions):
     )  # fmt: skip
 
     def help(self) -> None:
-        """Show the keys that do something here, or close that."""
+        """Show the keys that work here, or close the help."""
         if self.screen.place.mode == "help":
             self.back()
         else:
@@ -58,7 +58,7 @@ class GeneralActions(Actions):
         self.screen.leave(0)
 
     def quit(self) -> None:
-        """Leave. Rules that stand end with us: ask once; the same key again leaves at once."""
+        """Quit. Rules in force would end: ask once; the same key again quits at once."""
         stand = self._standing_rules()
         if not stand:
             self.screen.leave(0)

@@ -1,4 +1,4 @@
-"""The keys of a menu, where those of the screen stand otherwise."""
+"""The footer of a menu, in place of the screen's keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _KEYS = (("Enter", "take"), ("Esc", "back"), ("1-9", "take that"))
 
 
 class MenuActions(Actions):
-    """No keys of its own: in a menu, those of panes and rows do what these say."""
+    """No keys of its own: in a menu, those of panes and rows have the meaning given here."""
 
     def footer(self) -> Line | None:
         if self.screen.place.mode != "menu":

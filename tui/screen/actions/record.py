@@ -1,4 +1,4 @@
-"""Keeping what the screen sees: the last minutes to a file, and what comes from now on."""
+"""Saving what the screen has seen: the last minutes, and everything from now on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.widgets.prompt import Question
 
 
 class RecordActions(Actions):
-    """The keys for saving and recording."""
+    """Key actions for saving and recording."""
 
     order = 90
     keys = (
@@ -46,7 +46,7 @@ class RecordActions(Actions):
         self._ask("Save the last minutes as:", save_to)
 
     def record(self) -> None:
-        """Begin, or end."""
+        """Start recording, or stop."""
         tape, session = self._tape(), self.screen.session
         if tape is None:
             return
@@ -93,7 +93,7 @@ class PathError(Exception):
 
 
 def _path(name: str) -> Path:
-    """Return what is typed as a path. Raises PathError."""
+    """Return the typed text as a path. Raises PathError."""
     try:
         path = Path(name).expanduser()
         os.fsencode(path)

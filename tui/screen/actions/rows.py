@@ -1,4 +1,4 @@
-"""Which rows there are, in what order, in what units."""
+"""Which rows are shown, in what order, in what units."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tui.table.filters import complete, reading
 from tui.widgets.prompt import Question
 
 _KEPT = 50
-"""Filters that Up brings back."""
+"""Filters that Up brings back, at most."""
 
 
 class RowActions(Actions):
-    """The keys of filters, sorting and units."""
+    """Keys for filters, sorting and units."""
 
     order = 70
     keys = (
@@ -49,7 +49,7 @@ class RowActions(Actions):
         self._past: list[str] = []
 
     def filter(self) -> None:
-        """Ask what to filter the rows by, or what to search the help for."""
+        """Ask for a filter of the rows, or for what to search the help for."""
         place = self.screen.place
         if place.mode == "help":
             self.screen.help.ask()

@@ -1,4 +1,4 @@
-"""The terminal itself: drawing it anew, and giving it to the shell."""
+"""The terminal itself: redrawing it, and suspending to the shell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tui.screen.key import Key
 
 
 class TerminalActions(Actions):
-    """The keys of any program on a terminal."""
+    """Keys of any program on a terminal."""
 
     order = 30
     keys = (

@@ -1,4 +1,4 @@
-"""Themes, with a look at each."""
+"""Themes, with a preview of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.screen.menu import Choice, Menu
 
 
 class ThemeActions(Actions):
-    """The key of themes."""
+    """Key for themes."""
 
     order = 120
     keys = (
@@ -20,7 +20,7 @@ class ThemeActions(Actions):
     )
 
     def choose(self) -> None:
-        """Choose one from a menu; each is put on while it is selected."""
+        """Choose a theme from a menu; each is applied while selected."""
         before = self.screen.appearance.look
         choices = [self._choice(name) for name in theme.names()]
         at = next((i for i, c in enumerate(choices) if c.title == before.name), 0)

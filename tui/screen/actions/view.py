@@ -1,4 +1,4 @@
-"""Moving over rows and lines, opening one, and zooming."""
+"""Moving through rows and lines, opening a row, and zooming."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FAR = 10**6
 
 
 class ViewActions(Actions):
-    """The keys of looking at rows."""
+    """Keys for looking at rows."""
 
     order = 60
     keys = (
@@ -35,7 +35,7 @@ class ViewActions(Actions):
     )  # fmt: skip
 
     def zoom(self) -> None:
-        """Show the table alone, or all again."""
+        """Show the table alone, or everything again."""
         self.screen.place.zoom(not self.screen.place.zoomed)
         self.screen.lay_out()
 
@@ -53,7 +53,7 @@ class ViewActions(Actions):
         self._moved(lambda: self.screen.mover.move(_FAR))
 
     def _moved(self, move: Callable[[], None]) -> None:
-        """Move, and show it at once: the answer to a key does not wait until Textual draws."""
+        """Move, and show it at once: Textual would draw it later."""
         with self.screen.drawing():
             move()
             if self.screen.place.mode == "pane":
