@@ -162,20 +162,20 @@ def _command(
 
 def _no_command(word: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
     known = [name for name in parsers if commands()[name].HELP and name != MONITOR]
-    near = did_you_mean(word, known) or f"; there are {', '.join(known)}"
+    near = did_you_mean(word, known) or f"; commands are {', '.join(known)}"
     return f"there is no command {printable(word)!r}{near}"
 
 
 def _refused(left: Sequence[str], name: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
     flag = left[0].partition("=")[0]
     if flag == "--remote":
-        return "--remote shows the screen; for the rest: ssh USER@HOST ebpftop ..."
+        return "--remote is for the screen only; for other commands: ssh USER@HOST ebpftop ..."
     where = [word for word, parser in parsers.items() if flag in parser._option_string_actions]
     if not where:
-        return f"there is no option or argument {printable(left[0])!r}"
+        return f"unknown option or argument {printable(left[0])!r}"
     others = ", ".join("the monitor" if word == MONITOR else f"`{word}`" for word in where)
     mine = "the monitor" if name == MONITOR else f"`{name}`"
-    return f"{flag} means nothing with {mine}; it is of {others}"
+    return f"{mine} does not take {flag}; it belongs to {others}"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def _of_day(text: str, reel: Reel) -> Meant:
     asked = [t for t in _times(clock, min(walls), text) if begin <= t.timestamp() <= end]
     there = [t for t in map(_shown, asked) if t.time() == asked[0].time()]
     if not there and asked:
-        raise TimeError(f"there was no {clock} that day: the clock went on past it")
+        raise TimeError(f"there was no {clock} that day: the clock skipped it")
     zones = dict.fromkeys(t.tzname() or "" for t in there)
     if zones and (wanted := zone.strip().casefold()):
         there = [t for t in there if (t.tzname() or "").casefold() == wanted]
@@ -71,10 +71,12 @@ def _of_day(text: str, reel: Reel) -> Meant:
     number, *later = list(islice(reel.all_near(wall), 2)) or [reel.first]
     if len(there) > 1 and there[1].timestamp() - wall < _HALF_A_DAY:
         first, other = there[0].tzname(), there[1].tzname()
-        note = f"{clock} comes twice: this is the first, of {first}; the other is '{clock} {other}'"
+        note = (
+            f"{clock} occurs twice: this is the first, in {first}; the other is '{clock} {other}'"
+        )
         return Meant(number, note)
     if later:
-        return Meant(number, f"{clock} comes twice, the clock was put back: this is the first")
+        return Meant(number, f"{clock} occurs twice, as the clock was put back: this is the first")
     return Meant(number)
 
 
@@ -93,7 +95,9 @@ def _times(clock: str, begin: float, text: str) -> Iterator[datetime]:
             both = [datetime.combine(day, time.replace(fold=fold)) for fold in (0, 1)]
             yield from {t.timestamp(): t for t in both}.values()
         return
-    raise TimeError(f"{printable(text)!r} is no time: write 12:03, 12:03:10, +90 or -30 (seconds)")
+    raise TimeError(
+        f"{printable(text)!r} is not a time: write 12:03, 12:03:10, +90 or -30 (seconds)"
+    )
 
 
 def _shown(time: datetime) -> datetime:
@@ -104,4 +108,4 @@ def _shown(time: datetime) -> datetime:
 def _outside(text: str, reel: Reel) -> TimeError:
     ends = (reel.wall(n) for n in (reel.first, reel.end - 1))
     clocks = " to ".join(datetime.fromtimestamp(w).strftime("%H:%M:%S") for w in ends)
-    return TimeError(f"there is nothing of {printable(text)}: it is from {clocks}")
+    return TimeError(f"there is nothing at {printable(text)}: the range is {clocks}")

@@ -114,7 +114,7 @@ def as_text(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
 
 
 def _finding(finding: Finding) -> Iterable[str]:
-    yield f"{printable(str(finding.id))}: would stand on {finding.predicted or 'no rung'}"
+    yield f"{printable(str(finding.id))}: would attach on {finding.predicted or 'no rung'}"
     for rung, answer in finding.answers:
         mark = ">" if rung.name == finding.predicted else " "
         error = f" {answer.error}:" if answer.error else ""

@@ -68,7 +68,7 @@ def _be_careful(live: Live, interface: str, rule: Rule, *, anyway: bool) -> None
     if cautions.unseen and not anyway and not at_terminal():
         raise Denied(
             f"{interface}: {rule.what} is not dropped: {cautions.unseen}",
-            remedy="With --drop-anyway it is, all the same.",
+            remedy="Use --drop-anyway to drop it nevertheless.",
         )
     say(f"{interface}: {rule.what}: {caution}" for caution in cautions.sentences)
 
@@ -131,7 +131,7 @@ async def _attached(live: Live, watch: Callable[[Live], Coroutine[None, None, in
 
 def _dropping(enforced: Enforced) -> str:
     rule = enforced.rule
-    return f"dropping on {enforced.interface} ({enforced.rung}), {rule.ttl:g} s long: {rule.what}"
+    return f"dropping on {enforced.interface} ({enforced.rung}) for {rule.ttl:g} s: {rule.what}"
 
 
 def say(sentences: Iterable[str], who: str = "ebpftop: ") -> None:
@@ -146,7 +146,7 @@ def verdict(live: Live, arguments: argparse.Namespace, samples: Iterable[Sample]
     fallen = (State.FAILED, State.DETACHED)
     failed = [s for s in statuses if s.id.hook in named and s.state in fallen]
     gone = _gone(list(map(live.named, arguments.hooks or ())), [s.id for s in statuses])
-    say(f"{id} is not attached any more: there is no {id.target}" for id in gone)
+    say(f"{id} is no longer attached: there is no {id.target}" for id in gone)
     for status in failed:
         if status.state is State.DETACHED:
             say([f"{status.id} is {status.state}: {status.note}"])

@@ -21,7 +21,7 @@ from tui.commands._run import NOT_ATTACHED, asked, batch, make_live, say, verdic
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
 
-HELP = "the same into a file, for `replay`"
+HELP = "record all readings to a file, for `replay`"
 ORDER = 50
 
 

@@ -26,22 +26,22 @@ from tui.config import settings
 from tui.output.formats import Shown, printer
 from tui.time_expr import TimeError, meant
 
-HELP = "the screen, from a recording; or print it"
+HELP = "show or print a recording"
 ORDER = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path)
-    parser.add_argument("--at", metavar="TIME", help="begin there: 12:03, 12:03:10, or +SECONDS")
+    parser.add_argument("--at", metavar="TIME", help="begin at 12:03, 12:03:10, or +SECONDS")
     parser.add_argument(
         "--speed",
         type=_options.speed,
         default=1.0,
         metavar="N",
-        help="so many times as fast (default 1)",
+        help="speed of playback (default 1)",
     )
     parser.add_argument(
-        "--count", type=_options.positive, metavar="N", help="print no more than N ticks"
+        "--count", type=_options.positive, metavar="N", help="print at most N ticks"
     )
     _options.format_options(parser, None)
     _options.screen_options(parser)
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.format is not None:
             _print_moments(arguments.file, arguments.format, arguments.at, arguments.count)
             return DONE
-        need_terminal("`ebpftop replay FILE --format table` prints instead")
+        need_terminal("use `ebpftop replay FILE --format table` to print instead")
         player = replay(arguments.file, arguments.at, arguments.speed)
         return show(player, arguments, settings.load(settings.path()))
     except TimeError as wrong:
@@ -116,7 +116,7 @@ class _Unread:
     def end(self) -> None:
         self.say()
         if self._parts > self.SAID:
-            say([f"{self._parts - self.SAID} more parts of it cannot be read"])
+            say([f"{self._parts - self.SAID} more parts cannot be read"])
 
 
 def _shown(
@@ -175,6 +175,6 @@ def _print_moments(path: Path, form: str, at: str | None, count: int | None) -> 
             printed = True
         if not printed:
             raise RecordingError(
-                f"{name_of(path)}: nothing can be read of that time: {unread.first}"
+                f"{name_of(path)}: nothing from that time can be read: {unread.first}"
             )
         unread.end()

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             begin = await server.begun(reader)
         except (Malformed, RuleError) as wrong:
-            raise UsageError(f"what was asked for was not understood: {wrong}") from None
+            raise UsageError(f"cannot understand the request: {wrong}") from None
         if begin is None:
             return DONE
         live = Live(

@@ -32,9 +32,9 @@ def built_in(first: str) -> tuple[Preset, ...]:
     """Return the presets that come with the program. first: the name of the first pane."""
     return (
         Preset("overview", first, help="the first pane, nothing filtered, nothing zoomed"),
-        Preset("network", "interfaces", "-drops", help="interfaces, who drops most first"),
-        Preset("connects", "connects", "-failed_per_s", help="destinations that fail first"),
-        Preset("latency", "rtt", "-srtt_us", help="connections, the longest round trip first"),
+        Preset("network", "interfaces", "-drops", help="interfaces, most drops first"),
+        Preset("connects", "connects", "-failed_per_s", help="destinations, most failures first"),
+        Preset("latency", "rtt", "-srtt_us", help="connections, longest round trip first"),
         Preset("syscalls", "syscalls", "-errors_per_s", help="calls, most errors first"),
         Preset("table", zoom=True, help="this pane's table alone"),
     )

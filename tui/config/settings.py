@@ -76,7 +76,7 @@ def load(file: Path) -> Settings:
         return Settings()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        return Settings(problems=(f"{file}: {why}; the defaults are taken",), broken=True)
+        return Settings(problems=(f"{file}: {why}; using the defaults",), broken=True)
     problems = [Problem(*found) for found in _problems(values)]
     for problem in problems:
         _take_out(values, problem.at)
@@ -163,9 +163,9 @@ def _wrong_presets(table: Any) -> Iterator[tuple[tuple[str, ...], str]]:
         for key, value in preset.items() if isinstance(preset, dict) else ():
             kind = PRESET_FIELDS.get(key)
             if kind is None:
-                yield (name, key), f"is nothing that a preset has ({', '.join(PRESET_FIELDS)})"
+                yield (name, key), f"is not a key of a preset ({', '.join(PRESET_FIELDS)})"
             elif not isinstance(value, kind) or (key == "units" and value not in UNITS):
-                like = "true or false" if kind is bool else "a text"
+                like = "true or false" if kind is bool else "a string"
                 what = "'bytes' or 'bits'" if key == "units" else like
                 yield (name, key), f"must be {what}, not {_short(value)}"
 
@@ -188,10 +188,8 @@ _KNOWN = {
     "slow-link": _TRUTH,
     "pane": _must(_is_text, "the name of a pane"),
     "panes": _Setting(_must(_is_texts, "a list of panes' names").wrong, tuple),
-    "hooks": _Setting(
-        _must(_is_own, "a list of hooks of your own, as --hook takes them").wrong, tuple
-    ),
-    "sort": _Setting(_each(_is_text, "a column, with a '-' before it for the greatest first")),
+    "hooks": _Setting(_must(_is_own, "a list of custom hooks, written as for --hook").wrong, tuple),
+    "sort": _Setting(_each(_is_text, "a column, with '-' before it for descending order")),
     "keys": _Setting(
         _each(lambda v: _is_texts(v) or isinstance(v, str), "a key or a list of keys"), _keys
     ),
@@ -203,8 +201,8 @@ def _problems(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str,
     for key, value in values.items():
         if key not in _KNOWN:
             near = get_close_matches(key, _KNOWN, 1)
-            meant = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_KNOWN)}"
-            yield (key,), f"{key!r} is no setting; {meant}", True
+            meant = f"did you mean {near[0]!r}?" if near else f"settings are {', '.join(_KNOWN)}"
+            yield (key,), f"{key!r} is not a setting; {meant}", True
             continue
         for below, what in _KNOWN[key].wrong(value):
             yield (key, *below), f"{'.'.join((key, *below))!r} {what}", False
@@ -251,7 +249,7 @@ def save(file: Path, wanted: Mapping[str, Any]) -> None:
 
     file = Path(os.path.realpath(file))  # a link into somebody's collection stays one
     if load(file).broken:
-        raise SettingsError(f"not saved: {load(file).problems[0]}; mend or remove the file first")
+        raise SettingsError(f"not saved: {load(file).problems[0]}; fix or remove the file first")
     try:
         text = files.read(file) if file.exists() else _HEAD
         document = tomlkit.parse(text)

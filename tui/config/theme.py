@@ -108,7 +108,7 @@ def load(name: str) -> Theme:
     """Load the theme of that name. Raises ThemeError."""
     found = _files().get(name)
     if found is None:
-        raise ThemeError(f"there is no theme {name!r}; there are {', '.join(names())}")
+        raise ThemeError(f"there is no theme {name!r}; themes are {', '.join(names())}")
     return read(found)
 
 
@@ -127,17 +127,17 @@ def read(path: Path) -> Theme:
 def _roles(path: Path, values: Mapping[str, object]) -> Iterator[tuple[str, Style]]:
     for key in values:
         if key not in ROLES:
-            raise ThemeError(f"theme {path}: {key!r} is no role; roles are {', '.join(ROLES)}")
+            raise ThemeError(f"theme {path}: {key!r} is not a role; roles are {', '.join(ROLES)}")
     for role in ROLES:
         value = values.get(role)
         if not isinstance(value, str):
-            raise ThemeError(f"theme {path}: {role!r} is missing or is no text")
+            raise ThemeError(f"theme {path}: {role!r} is missing or not a string")
         try:
             style = Style.parse(value)
         except StyleSyntaxError as error:
-            raise ThemeError(f"theme {path}: {role!r} is no style: {value!r}") from error
+            raise ThemeError(f"theme {path}: {role!r} is not a style: {value!r}") from error
         if role == "background" and (style.bgcolor or not style.color or _named(style)):
-            raise ThemeError(f"theme {path}: 'background' is one colour (#rrggbb), or 'default'")
+            raise ThemeError(f"theme {path}: 'background' must be a colour (#rrggbb) or 'default'")
         yield role, style
 
 

@@ -266,11 +266,11 @@ def text(group: Sequence[Snapshot]) -> str:
     if status.note:
         lines.append(f"  note: {printable(status.note)}")
     if lost := sum(s.sample.lost for s in group):
-        lines.append(f"  {count(lost)} events were not seen (a map was full)")
+        lines.append(f"  {count(lost)} events were lost (a map was full)")
     if unlogged := sum(s.sample.unlogged for s in group):
-        lines.append(f"  {count(unlogged)} events are counted, but not in the log (it was full)")
+        lines.append(f"  {count(unlogged)} events were counted but not logged (the log was full)")
     if forgotten := sum(s.sample.forgotten for s in group):
-        lines.append(f"  {count(forgotten)} more rows were left out: the least active (--memory)")
+        lines.append(f"  {count(forgotten)} more rows were left out, the least active (--memory)")
     counters = [c.name for c in hook.stored if c.kind is Kind.COUNTER and not c.hidden]
     rows = sorted(
         (r for s in group for r in s.rows),

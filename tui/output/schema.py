@@ -35,11 +35,14 @@ def schema(hooks: Mapping[str, Hook]) -> Schema:
                 "format": {"const": FORMAT},
                 "time": {
                     "type": "number",
-                    "description": "when the newest of it was read, Unix seconds",
+                    "description": "time of its newest reading, Unix seconds",
                 },
                 "host": _TEXT,
                 "kernel": _TEXT,
-                "interval": {**_NUMBER_OR_NULL, "description": "seconds that rates are made of"},
+                "interval": {
+                    **_NUMBER_OR_NULL,
+                    "description": "seconds over which rates are computed",
+                },
                 "hooks": _array({"$ref": "#/$defs/hook"}),
                 "rules": _array({"$ref": "#/$defs/rule"}),
                 "programs": _array({"$ref": "#/$defs/programs"}),
@@ -96,7 +99,7 @@ def _hook() -> Schema:
             "note": _TEXT_OR_NULL,
             "cost": {"anyOf": [{"type": "null"}, cost]},
             "time": {"type": "number", "description": "when it was read, Unix seconds"},
-            "lost": {**_COUNT, "description": "events that were not seen"},
+            "lost": {**_COUNT, "description": "events that were lost"},
             "forgotten": {**_COUNT, "description": "rows left out to stay within --memory"},
             "columns": _array(column),
             "rows": _array({"type": "object"}),
@@ -109,7 +112,7 @@ def _rows(hook: Hook) -> Schema:
     rows: Schema = {"rows": _array(_object(_values(c for c in hook.columns if not c.hidden)))}
     if hook.log:
         rows["log"] = _array(_object(_values(hook.log)))
-        rows["unlogged"] = {**_COUNT, "description": "events that the log had no room for"}
+        rows["unlogged"] = {**_COUNT, "description": "events that were counted but not logged"}
     return rows
 
 

@@ -74,7 +74,7 @@ class _Output(io.TextIOWrapper):
         except BrokenPipeError:
             raise
         except OSError as why:
-            raise CannotPrint(f"standard output cannot be written to: {why.strerror}") from None
+            raise CannotPrint(f"cannot write to standard output: {why.strerror}") from None
 
     def flush(self) -> None:
         try:
@@ -82,7 +82,7 @@ class _Output(io.TextIOWrapper):
         except BrokenPipeError:
             raise
         except OSError as why:
-            raise CannotPrint(f"standard output cannot be written to: {why.strerror}") from None
+            raise CannotPrint(f"cannot write to standard output: {why.strerror}") from None
 
 
 class _Closed(io.StringIO):

@@ -122,7 +122,7 @@ def _place(view: View, place: _Place, weight: float) -> Finding:
     failed, row = sum(r.rate("failed") for r in rows), _first(rows)
     record = replace(_record(view, row), name=address(*place))
     if failed or verdict.since is not None:
-        how = _said(rows) or f"failed, the last {clock(_last_failure(view, place))}"
+        how = _said(rows) or f"failed, last at {clock(_last_failure(view, place))}"
         why = f"{how}, by {_callers(rows)}"
         now = f"{units.count(failed)}/s"
         record = replace(record, mark="bad", values={**record.values, **noted(verdict)})
@@ -267,7 +267,7 @@ PANE = Pane(
     kept=(_PLACE,),
     worst=_worst,
     needs=("tcp-connect",),
-    calm="nobody connects",
+    calm="no connection attempts",
     below=_below,
     below_title="Latest connects",
 )  # fmt: skip

@@ -19,7 +19,7 @@ from tui.toolkit.pane import EVERY, Pane, Trouble
 
 _STANDING = (State.ATTACHED, State.PASSIVE)
 _FAILED = rate_of("failed")
-HOW = "--attach kprobe:vfs_read, tracepoint:..., uprobe:...; or a in the hooks pane"
+HOW = "--attach kprobe:vfs_read, tracepoint:..., uprobe:...; or press a in the hooks pane"
 
 
 def _elsewhere(catalogue: Mapping[str, Hook]) -> set[str]:
@@ -162,13 +162,15 @@ def _rates(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 
 _FIELDS = (
     Field("hook", "Hook", Unit.TEXT, 22, 1, 44, "the hook that counts it"),
-    Field("who", "Who", Unit.TEXT, 24, 0, 100, "what tells its rows apart"),
-    Field("rate", "Per s", Unit.COUNT, 8, 0, 10, "what it counts, each second"),
-    Field("total", "Total", Unit.COUNT, 8, 2, 10, "what it counts, since attach"),
-    Field(_FAILED, "Fail/s", Unit.COUNT, 8, 2, 0, "of them failed", coloured("bad", 0, _FAILED)),
+    Field("who", "Who", Unit.TEXT, 24, 0, 100, "what identifies the row"),
+    Field("rate", "Per s", Unit.COUNT, 8, 0, 10, "its count per second"),
+    Field("total", "Total", Unit.COUNT, 8, 2, 10, "its count since attach"),
+    Field(
+        _FAILED, "Fail/s", Unit.COUNT, 8, 2, 0, "failures per second", coloured("bad", 0, _FAILED)
+    ),
     Field("mean_ns", "Mean", Unit.NS, 8, 3, 0, "mean time, last 10 s"),
     Field("p99_ns", "p99", Unit.NS, 8, 3, 0, "99th percentile of the time, last 10 s"),
-    Field("mean_ret", "Mean ret", Unit.COUNT, 9, 4, 0, "mean of what was returned, last 10 s"),
+    Field("mean_ret", "Mean ret", Unit.COUNT, 9, 4, 0, "mean return value, last 10 s"),
 )
 PANE = Pane(
     name="own",
@@ -180,10 +182,10 @@ PANE = Pane(
     records=_records,
     trouble=_trouble,
     detail=_detail,
-    figures=(Figure("own-rate", "of the hook, a second", Unit.COUNT, EVERY, _rates),),
+    figures=(Figure("own-rate", "of the hook per second", Unit.COUNT, EVERY, _rates),),
     figure_key=_id,
     below=_below,
     below_title="Latest",
     hook_of=_id,
-    empty=f"nothing that has no other pane yet; a hook of your own: {HOW}",
+    empty=f"nothing yet; to add a custom hook: {HOW}",
 )

@@ -128,7 +128,7 @@ def _blind(view: View, pane: Pane) -> str:
 def _refusal(status: Status) -> str:
     if status.refused:
         return status.refused[-1].why
-    return status.note or "nobody attached it"
+    return status.note or "it was not requested"
 
 
 def _hooks(view: View, place: int) -> Record:
@@ -139,12 +139,12 @@ def _hooks(view: View, place: int) -> Record:
     lost = sum(s.sample.lost for s in view.snapshots.values())
     said = [f"{s.id} failed: {_refusal(s)}" for s in failed[:1]]
     if lost:
-        said.append(f"{units.count(lost)} events were not seen")
+        said.append(f"{units.count(lost)} events were lost")
     said += [f"{s.id} on {s.rung}" for s in degraded[:3]]
     if len(degraded) > 3:
         said.append(f"{len(degraded) - 3} more on lower rungs")
     values = _blank(place, "Hooks", "; ".join(said) or "all on their best rungs")
-    values["what"] = f"{len(standing)} stand"
+    values["what"] = f"{len(standing)} attached"
     if failed:
         values["what"] = f"{len(failed)} failed"
     elif degraded:
@@ -171,10 +171,10 @@ def _summary(view: View) -> tuple[str, str]:
     if not view.snapshots:
         return _WAITING, "muted"
     if max((view.ticks or view.history.ticks).values(), default=0) < LEARN:
-        return f"ok so far: what is usual is known after {LEARN} readings", "muted"
+        return f"ok so far: learning what is usual takes {LEARN} readings", "muted"
     if unread := next((s for s in view.statuses if s.unread), None):
         return label(f"{unread.id} {unread.unread}"), "warn"
-    return "ok: nothing is unusual against the last minutes", "muted"
+    return "ok: nothing unusual compared with the last minutes", "muted"
 
 
 def _draw(view: View, width: int, height: int) -> list[Line]:
@@ -193,7 +193,7 @@ def _block(view: View, finding: Finding, width: int, height: int) -> list[Line]:
     values = view.series(finding.figure, finding.key, 2 * width)
     record, figure = finding.record, finding.figure
     usual = finding.verdict.usual if finding.verdict.since else view.usual(figure, finding.key)
-    said = f"usual {_shown(view, finding, usual)}" if usual is not None else "usual not known yet"
+    said = f"usual {_shown(view, finding, usual)}" if usual is not None else "usual not yet known"
     room = max(width - len(figure.title) - len(said) - 6, 8)
     title = line(
         ("!" if record.mark else " ", record.mark),
@@ -246,15 +246,15 @@ def _fields(_catalogue: object) -> tuple[Field, ...]:
               colour=lambda _: "muted"),
         Field("what", "What", Unit.TEXT, 20, 1, 40, "interface, call, destination, connection",
               colour=mark_of),
-        Field("now", "Now", Unit.COUNT, 8, 0, help="drops, errors, failures a second; a time",
+        Field("now", "Now", Unit.COUNT, 8, 0, help="drops, errors, failures per second; a time",
               colour=mark_of, write=lambda r: r.text("now_text")),
         Field("usual", "Usual", Unit.COUNT, 8, 4,
-              help="the middle of the last 15 minutes, without what was unusual in them",
+              help="the median of the last 15 minutes, unusual values excluded",
               colour=lambda _: "muted", write=lambda r: r.text("usual_text")),
         unusual_field(0, 25),
         Field("why", "Why, and by whom", Unit.TEXT, 42, 0, 90,
-              "the reason, the way it fails, whose it is", under=True),
-        Field("history", "History", Unit.TEXT, 20, 1, 100, "the latest at the right",
+              "the reason or kind of failure, and the owner", under=True),
+        Field("history", "History", Unit.TEXT, 20, 1, 100, "newest at the right",
               colour=lambda r: "graph2" if r.mark else "graph1", newest=True, under=True),
     )  # fmt: skip
 
@@ -273,7 +273,7 @@ PANE = Pane(
     detail=_detail,
     summary=_summary,
     below=_below,
-    below_title="What began when",
+    below_title="Recent events",
     leads=lambda record: record.leads,
     draw=_draw,
     wants=_wants,

@@ -68,7 +68,7 @@ def _trouble(view: View) -> Trouble | None:
 def _summary(view: View) -> tuple[str, str]:
     rows = view.rows("programs")
     if view.snapshots.get(_ID) is None:
-        return "programs: looking for them...", "muted"
+        return "programs: reading...", "muted"
     ours = sum(row["ours"] == "yes" for row in rows)
     spent = units.percent(sum(_cpu(row) or 0 for row in rows))
     memory = units.octets(sum(row.number("memory") for row in rows))
@@ -95,8 +95,8 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         width,
     )
     for title, name, none in (
-        ("Attached to", "attached_to", "no place that the kernel tells"),
-        ("Held by", "held_by", "no process or pin that is seen; where it is attached holds it"),
+        ("Attached to", "attached_to", "no place that the kernel reports"),
+        ("Held by", "held_by", "no visible process or pin; its attachment holds it"),
         ("Maps", "maps", "none"),
     ):
         lines += heading(title)

@@ -191,5 +191,5 @@ PANE = Pane(
     figures=(_TRIP, _SENT_AGAIN),
     worst=_worst,
     needs=("tcp-rtt",),
-    calm="no connection is measured",
+    calm="no connections measured",
 )

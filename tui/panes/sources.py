@@ -57,7 +57,9 @@ def _trouble(view: View) -> Trouble | None:
     snapshot = view.snapshots.get(_id(view))
     if snapshot is not None and snapshot.sample.lost:
         lost = units.count(snapshot.sample.lost)
-        return Trouble("warn", label(f"{view.about}: {lost} packets are of senders not kept here"))
+        return Trouble(
+            "warn", label(f"{view.about}: {lost} packets were from senders not kept here")
+        )
     return None
 
 
@@ -81,14 +83,17 @@ def _detail(view: View, record: Record, _width: int) -> list[Line]:
             ("Source", row["saddr"]),
             ("Protocol", row["protocol"]),
             ("Port", "-" if row["dport"] is None else row["dport"]),
-            ("Comes in on", view.about),
-            ("Packets", f"{units.count(row.rates['packets'])}/s, {_total(row, 'packets')} in all"),
+            ("Arriving on", view.about),
+            (
+                "Packets",
+                f"{units.count(row.rates['packets'])}/s, {_total(row, 'packets')} in total",
+            ),
             (
                 "Bytes",
                 f"{units.octets(row.rates['bytes'], bits=view.bits)}/s, "
-                f"{_total(row, 'bytes')} in all",
+                f"{_total(row, 'bytes')} in total",
             ),
-            ("Fragments", f"{_total(row, 'fragments')} in all"),
+            ("Fragments", f"{_total(row, 'fragments')} in total"),
         ]
     )
     lines += heading("Dropped by rules")
@@ -130,9 +135,9 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "dport", width=6, rank=0),
         of(hook, "packets", title="Packets/s", width=10, rank=0),
         of(hook, "bytes", title="Bytes/s", width=9, rank=1),
-        Field("share", "Share", Unit.PERCENT, 7, 2, help="of the interface's packets"),
+        Field("share", "Share", Unit.PERCENT, 7, 2, help="share of the interface's packets"),
         Field("packets", "Packets", Unit.PACKETS, 8, 4, help="since it was attached"),
-        Field("rule", "Rule", Unit.TEXT, 15, 3, help="dropped by a rule, and how long yet",
+        Field("rule", "Rule", Unit.TEXT, 15, 3, help="dropped by a rule, and for how much longer",
               colour=_colour),
         )  # fmt: skip
 
@@ -151,5 +156,5 @@ PANE = Pane(
     while_shown=lambda interface: HookId("sources", interface),
     offer=_offer,
     summary=_summary,
-    empty="no packet has come in yet",
+    empty="no packets have arrived yet",
 )

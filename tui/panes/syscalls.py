@@ -82,7 +82,7 @@ def _record(view: View, row: SnapshotRow) -> Record:
     values["mostly"] = _mostly(row) / calls * 100 if calls else None
     failing, slow = _verdicts(view, row)
     mark = _mark(row, failing) or ("warn" if slow.since is not None else "")
-    instead = ("much of it fails", "much fails") if mark == "bad" else ("", "")
+    instead = ("many calls fail", "many fail") if mark == "bad" else ("", "")
     values |= noted(slow if failing.since is None else failing, instead)
     return Record(row.key, str(row["syscall"]), values, mark, row)
 
@@ -223,7 +223,7 @@ def _by_process(view: View, record: Record) -> list[Line]:
     status, snapshot = view.status(id), view.snapshots.get(id)
     lines = heading("By process")
     if snapshot is None:
-        words = "nobody looked at its processes then" if view.past else "attaching..."
+        words = "its processes were not followed then" if view.past else "attaching..."
         words = status.refused[-1].why if status.state is State.FAILED else words
         return [*lines, line((f"  {label(words)}", "muted"))]
     head = f"  {'Pid':>7} {'Command':16}{'Calls/s':>9}{'Errors/s':>10}{'Mean':>9}{'p99':>9}"
@@ -274,6 +274,6 @@ PANE = Pane(
     ),
     worst=_worst,
     needs=("syscalls",),
-    calm="no call fails",
+    calm="no failing calls",
     while_open=lambda record: HookId("syscall-processes", record.name),
 )

@@ -97,31 +97,29 @@ class Exported(Collector):
     # -- about ourselves -----------------------------------------------------------------------
 
     def _about(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("ebpftop_build", "This program.", {"version": self._version})
+        yield InfoMetricFamily("ebpftop_build", "Version of ebpftop.", {"version": self._version})
         host = {"host": printable(self._host.name), "kernel": printable(self._host.kernel)}
-        yield InfoMetricFamily("ebpftop_host", "Whose numbers these are.", host)
+        yield InfoMetricFamily("ebpftop_host", "Host that the metrics are from.", host)
 
     def _hooks(self) -> Iterator[Metric]:
         labels = ("hook", "target")
-        info = InfoMetricFamily(
-            "ebpftop_hook", "Where each hook stands: its state and rung.", labels=labels
-        )
+        info = InfoMetricFamily("ebpftop_hook", "State and rung of each hook.", labels=labels)
         degraded = GaugeMetricFamily(
             "ebpftop_hook_degraded",
-            "1 where better rungs of the ladder refused, or all did.",
+            "1 if better rungs of the ladder, or all, were refused.",
             labels=labels,
         )
         refusals = InfoMetricFamily(
-            "ebpftop_hook_refusal", "What a rung answered that does not stand.", labels=labels
+            "ebpftop_hook_refusal", "Why a rung was refused.", labels=labels
         )
         read = GaugeMetricFamily(
             "ebpftop_hook_read_timestamp",
-            "When the hook was last read, in seconds since the epoch.",
+            "Time of the hook's last reading, in seconds since the epoch.",
             labels=labels,
             unit="seconds",
         )
         there = GaugeMetricFamily(
-            "ebpftop_hook_rows", "Rows that the hook has, exported by name or not.", labels=labels
+            "ebpftop_hook_rows", "Rows of the hook, exported by name or not.", labels=labels
         )
         for id, sample in self._latest.items():
             status, own = sample.status, _own(id)
@@ -147,11 +145,11 @@ class Exported(Collector):
             unit="seconds",
         )
         lost = CounterMetricFamily(
-            "ebpftop_hook_lost_events", "Events not seen: a map was full.", labels=labels
+            "ebpftop_hook_lost_events", "Events lost: a map was full.", labels=labels
         )
         unlogged = CounterMetricFamily(
             "ebpftop_hook_unlogged_events",
-            "Events that are counted, but for which the log had no room.",
+            "Events counted but not logged: the log was full.",
             labels=labels,
         )
         for id, totals in self._totals.items():
@@ -164,15 +162,21 @@ class Exported(Collector):
 
     def _dropping(self) -> Iterator[Metric]:
         labels = ("interface", "rule")
-        info = InfoMetricFamily("ebpftop_drop_rule", "Drop rules that stand.", labels=labels)
+        info = InfoMetricFamily("ebpftop_drop_rule", "Drop rules in force.", labels=labels)
         left = GaugeMetricFamily(
-            "ebpftop_drop_rule_remaining", "Time until it ends.", labels=labels, unit="seconds"
+            "ebpftop_drop_rule_remaining",
+            "Time until the rule expires.",
+            labels=labels,
+            unit="seconds",
         )
         packets = CounterMetricFamily(
-            "ebpftop_drop_rule_packets", "What it dropped.", labels=labels, unit="packets"
+            "ebpftop_drop_rule_packets",
+            "Packets that the rule dropped.",
+            labels=labels,
+            unit="packets",
         )
         octets = CounterMetricFamily(
-            "ebpftop_drop_rule_bytes", "Bytes of that.", labels=labels, unit="bytes"
+            "ebpftop_drop_rule_bytes", "Bytes that the rule dropped.", labels=labels, unit="bytes"
         )
         for rule in self._rules:
             own = (printable(rule.interface), printable(rule.rule.what))

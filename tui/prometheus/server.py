@@ -57,7 +57,7 @@ def parse(text: str) -> Address:
         raise ValueError(f"write an IPv6 address in brackets, as in [::1]:{DEFAULT.port}")
     if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise ValueError(
-            f"{text!r} is no ADDR:PORT, such as {DEFAULT}; 0.0.0.0 and [::] are all addresses"
+            f"{text!r} is not ADDR:PORT, such as {DEFAULT}; 0.0.0.0 and [::] mean all addresses"
         )
     return Address(host, int(port))
 
@@ -105,7 +105,7 @@ class _Handler(MetricsHandler):
         if code == 501:  # what the library says of methods that it does not know
             self._say(405, "metrics can only be read: GET or HEAD\n", Allow="GET, HEAD")
         else:
-            self._say(code, "this is no request that is answered here\n")
+            self._say(code, "unsupported request\n")
 
     def _say(self, status: int, text: str, **headers: str) -> None:
         self.send_response(status)
@@ -145,7 +145,7 @@ class Server(ThreadingTCPServer):
             super().__init__(place, _Handler)  # type: ignore[arg-type]
         except OSError as why:
             raise CannotListen(
-                f"cannot listen on {address}: {why.strerror}; --listen takes another ADDR:PORT"
+                f"cannot listen on {address}: {why.strerror}; use --listen ADDR:PORT"
             ) from None
 
     def handle_error(self, _request: Any, _client: Any) -> None:
@@ -228,4 +228,4 @@ class Server(ThreadingTCPServer):
         where = Address(*self.socket.getsockname()[:2])
         yield f"metrics on http://{where}/metrics"
         if not ip_address(where.host.partition("%")[0]).is_loopback:
-            yield "anybody who reaches that address can read them: names of processes, addresses"
+            yield "anyone who can reach that address can read process names and addresses"

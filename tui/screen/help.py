@@ -64,7 +64,7 @@ def help_lines(
         found = [r for r, more in below if all(w in _plain(r, f"{heading} {more}") for w in words)]
         if found:
             lines += [BLANK, line((f" {heading}", "accent")), *found]
-    return lines or [BLANK, line((f" nothing in the help has {label(search)!r}", "muted"))]
+    return lines or [BLANK, line((f" no match in the help for {label(search)!r}", "muted"))]
 
 
 def _plain(row: Line, more: str) -> str:
@@ -85,9 +85,9 @@ def _sections(
 
 _MARKS = (
     line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
-    line(("   ^  ", ""), "unusual against the last minutes, which need not be wrong"),
-    line(("   -  ", "muted"), "not known (a new row, a reset counter, nothing in the last 10 s)"),
-    line(("   ~  ", "muted"), "a text is cut here; before a number: hooks on a lower rung"),
+    line(("   ^  ", ""), "unusual compared with the last minutes; not necessarily wrong"),
+    line(("   -  ", "muted"), "unknown (a new row, a reset counter, nothing in the last 10 s)"),
+    line(("   ~  ", "muted"), "text is cut here; before a number: hooks on a lower rung"),
 )
 
 

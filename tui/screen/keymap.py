@@ -30,16 +30,18 @@ class Keymap:
         if id not in (known := [k.id for k in KEYS]):
             near = get_close_matches(id, known, 1)
             meant = f"did you mean {near[0]}?" if near else "? lists the keys, README.md their ids"
-            self.problems.append(f"keys: there is no binding {id!r}; {meant}")
+            self.problems.append(f"keys: no binding {id!r}; {meant}")
             return None
         taken = []
         for key in keys:
             name = named(key)
             if name is None:
-                self.problems.append(f"keys: {id}: there is no key {key!r}; such as 'o', 'ctrl+o'")
+                self.problems.append(
+                    f"keys: {id}: no key {key!r}; keys are written as 'o', 'ctrl+o'"
+                )
             elif name in self._owners:
                 self.problems.append(
-                    f"keys: {key!r} is {self._owners[name]}'s already: {id} does without"
+                    f"keys: {key!r} is {self._owners[name]}'s already; ignored for {id}"
                 )
             else:
                 self._owners[name] = id

@@ -91,7 +91,7 @@ class MenuMode:
         if menu is None:
             return
         at = {id(choice): i for i, choice in enumerate(menu.choices)}
-        table.wear(menu.fields(), "nothing is called like that")
+        table.wear(menu.fields(), "no match")
         table.show([_record(at[id(c)], c, place) for place, c in enumerate(choices, 1)])
 
     def _narrow(self, text: str) -> None:

@@ -29,7 +29,7 @@ LEAST = (30, 7)
 """Columns and lines below which a sentence is shown and nothing else."""
 LATE = 1.0
 """Seconds that a terminal may lag behind before a slow link is suggested."""
-ADVICE = "this terminal is slow to take what it is given: `:` slow link (or --slow-link) sends less"
+ADVICE = "this terminal is slow: `:` slow link (or --slow-link) sends less"
 
 
 class Renderer:

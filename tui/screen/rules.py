@@ -46,7 +46,7 @@ def _confirm(screen: Context, rule: Rule, interface: str, ifindex: object) -> No
         if answer != "yes":
             return
         if index_of(screen, interface) != ifindex:
-            text = f"{interface} is another interface by now: nothing is dropped"
+            text = f"{interface} was replaced by another interface; rule not added"
             screen.toast(text, "error")
             return
         screen.carry_out(control.add_rule(interface, rule))

@@ -33,7 +33,7 @@ def _named(name: str, panes: Sequence[Pane], setting: str, problem: Problem) -> 
     found = next((p for p in panes if p.name == name), None)
     if found is None:
         there = ", ".join(p.name for p in panes)
-        problem(f"settings: {setting}: no pane {name!r}; there are {there}")
+        problem(f"settings: {setting}: no pane {name!r}; panes are {there}")
     return found
 
 

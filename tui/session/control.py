@@ -104,7 +104,7 @@ class Control:
             async with asyncio.timeout(PATIENCE):
                 return await self._source.cautions(interface, rule)
         except TimeoutError:
-            return ("whether this may cut you off could not be found out in time",)
+            return ("it could not be checked in time whether this may cut you off",)
         except (ProbeError, RuleError):
             return ()  # it may not be, which is said when it is added
 
@@ -115,8 +115,8 @@ class Control:
         except (ProbeError, RuleError) as error:
             remedy = f". {error.remedy}" if isinstance(error, ProbeError) and error.remedy else ""
             code = f" ({error.code})" if isinstance(error, ProbeError) else ""
-            self._log(f"{interface}: nothing is dropped: {error}{code}", "bad")
-            self._tell(f"{interface}: nothing is dropped: {error}{code}{remedy}", "error")
+            self._log(f"{interface}: rule not added: {error}{code}", "bad")
+            self._tell(f"{interface}: rule not added: {error}{code}{remedy}", "error")
             return
         self._rules[interface, rule.what] = made
         text = _rule_words(made)
@@ -230,6 +230,6 @@ def _words(status: Status) -> str:
 def _rule_words(e: Enforced) -> str:
     """Describe what is dropped where, for how long, and why on no better rung."""
     if e.rung is None:
-        return f"{e.interface}: {e.rule.what} is not enforced any more: {e.note}"
+        return f"{e.interface}: {e.rule.what} is no longer enforced: {e.note}"
     refused = "".join(f"; {r.rung} refused ({r.error}): {r.why}" for r in e.refused)
     return f"{e.interface}: dropping {e.rule.what} on {e.rung} for {lasting(e.expires_in)}{refused}"

@@ -68,7 +68,7 @@ ANYWHERE = "at XDP (native, else generic), else at TC ingress"
 
 def sentence(rule: Rule, interface: str, where: str = ANYWHERE) -> str:
     """Say exactly what will be dropped, where and for how long."""
-    what = f"{matched(rule)} that comes in on {label(interface)}"
+    what = f"{matched(rule)} that arrives on {label(interface)}"
     return f"drop {what}, {label(where)}, for {lasting(rule.ttl)}"
 
 
@@ -77,7 +77,7 @@ def confirmation(rule: Rule, interface: str, where: str, cautions: Sequence[str]
     said = sentence(rule, interface, where)
     text = f"{said[0].upper()}{said[1:]}?"
     if cautions is None:
-        return f"{text}  (looking for the connection that you come by...  N: no)"
+        return f"{text}  (looking for your own connection...  N: no)"
     careful = "".join(f" CAUTION: {label(c)}." for c in cautions)
     return f"{text}{careful}  (y: yes, N: no)"
 

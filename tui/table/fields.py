@@ -121,7 +121,7 @@ def of(
     rate = c.kind is Kind.COUNTER
     name = rate_of(column) if rate else column
     text = title or (f"{c.title}/s" if rate else c.title)
-    help = f"{c.help}, each second" if rate else c.help
+    help = f"{c.help}, per second" if rate else c.help
     return Field(name, text, c.unit, width or max(c.width, len(text) + 1), rank, grow, help, colour)
 
 

@@ -123,7 +123,7 @@ def _term(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
     if not found:
         if sign == ":":  # 10.0.0.5:443 and fe80::1 have colons of their own
             return _anywhere(token, fields, altnames)
-        _refuse(f"there is no column {name!r}; there are {_names(fields)}")
+        _refuse(f"there is no column {name!r}; columns are {_names(fields)}")
     if not compares[3]:
         _refuse(f"{name}{sign} what? {_example(found)}")
     asked = _Word(wanted.lower(), altnames)
@@ -190,7 +190,7 @@ def _compared(
         return Term(f"{text} {says} {word}", lambda r: word.equals(_text(r, field)) is equal)
     if wanted == "-" and sign in (":", "=", "!="):
         known = sign == "!="
-        says = "is known" if known else "is not known"
+        says = "is known" if known else "is unknown"
         return Term(f"{text} {says}", lambda r: (r.values.get(field.name) is not None) is known)
     try:
         number = number_of(wanted, field)
@@ -215,15 +215,15 @@ def number_of(text: str, field: Field) -> float:
     """Return the number in the column's own unit. Raises FilterError."""
     match = _NUMBER.fullmatch(text)
     if match is None:
-        _refuse(f"{text!r} is no number for {field.title}: {_such_as(field)}")
+        _refuse(f"{text!r} is not a number for {field.title}: {_such_as(field)}")
     number, suffix = float(match[1]), match[2]
     factor = _factor(suffix, field.unit)
     if factor is None or (not suffix and number and field.unit in (Unit.NS, Unit.US)):
-        what = f"{suffix!r} is no unit of" if suffix else "say the unit of"
+        what = f"{suffix!r} is not a unit of" if suffix else "give the unit of"
         _refuse(f"{what} {field.title}: {_such_as(field)}")
     value = number * factor
     if not math.isfinite(value):
-        _refuse(f"{text[:12]}... is more than {field.title} can be: {_such_as(field)}")
+        _refuse(f"{text[:12]}... is too large for {field.title}: {_such_as(field)}")
     return int(value) if value == int(value) else value
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from tui.terminal import leaving
 
-SENTENCE = "there is too little memory to go on"
+SENTENCE = "there is not enough memory to continue"
 _M_ARENA_MAX = -8  # malloc.h of glibc
 
 

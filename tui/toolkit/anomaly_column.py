@@ -71,6 +71,6 @@ def unusual_field(rank: int, grow: int = 24) -> Field:
     """Return the column that says what is unusual about a row, with the time if there is space."""
     return Field(
         "unusual", "Unusual", Unit.COUNT, 10, rank, grow,
-        "against the last 15 minutes without what was unusual in them; since start: not known",
+        "compared with the last 15 minutes, unusual values excluded; since start: usual unknown",
         mark_of, lambda r: r.text("unusual_words"), lambda r: r.text("unusual_brief"), left=True,
     )  # fmt: skip

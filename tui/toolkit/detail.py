@@ -23,7 +23,7 @@ def heading(text: str) -> list[Line]:
 
 def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
     """List every counter with its total and rate, and every level, one a line."""
-    lines = [line((f"  {'':22}{'total':>10}{'each second':>14}", "header"))]
+    lines = [line((f"  {'':22}{'total':>10}{'per second':>14}", "header"))]
     for c in hook.columns:
         if c.hidden or c.kind is Kind.KEY or c.unit in (Unit.TEXT, Unit.NUMBER):
             continue

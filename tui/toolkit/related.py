@@ -108,7 +108,7 @@ def calls(view: View, pid: Value, whose: str, width: int) -> list[Line]:
     rows = [(name, r) for name, r in found if r["pid"] == pid]
     head = f"  {'Calls/s':>8}{'Err/s':>8}{'p99':>8}  System call"
     spans = (_call(name, row) for name, row in rows[:MOST])
-    return _block(f"{whose}: system calls that are looked at", head, rows, spans, width)
+    return _block(f"{whose}: system calls followed by process", head, rows, spans, width)
 
 
 def _call(name: str, row: SnapshotRow) -> _Drawn:

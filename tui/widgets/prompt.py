@@ -244,7 +244,7 @@ class Prompt(Canvas, can_focus=True):
 def sentence(error: Exception) -> str:
     """Say why something typed cannot be accepted; also for errors of ours."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return printable(f"that cannot be taken: {words or type(error).__name__}"[:200])
+    return printable(f"not accepted: {words or type(error).__name__}"[:200])
 
 
 def _typed(q: Question, width: int) -> list[Span]:

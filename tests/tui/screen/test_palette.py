@@ -137,7 +137,7 @@ async def test_a_rule_is_ended_and_begun_by_name() -> None:
     async with playing() as (app, pilot):
         await _command(pilot, "drop on eth1")
         await pilot.press(*"icmp", "enter")
-        assert "Drop every ICMP packet that comes in on eth1" in text(app)
+        assert "Drop every ICMP packet that arrives on eth1" in text(app)
         await pilot.press("y")
         await settle(pilot)
         assert len(app.session.source.rules()) == 1
@@ -221,9 +221,9 @@ async def test_a_preset_brings_pane_sort_filter_units_and_zoom() -> None:
 @pytest.mark.parametrize(
     ("preset", "words"),
     [
-        (Preset("x", "rrt"), "preset x: no pane 'rrt'; there are overview"),
+        (Preset("x", "rrt"), "preset x: no pane 'rrt'; panes are overview"),
         (Preset("x", "rtt", "-speed"), "preset x: RTT has no column 'speed'"),
-        (Preset("x", "rtt", filter="rtt>50"), "preset x: say the unit of SRTT"),
+        (Preset("x", "rtt", filter="rtt>50"), "preset x: give the unit of SRTT"),
     ],
 )
 async def test_what_a_preset_asks_for_that_is_not_there_is_said(preset: Preset, words: str) -> None:

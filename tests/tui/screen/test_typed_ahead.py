@@ -287,7 +287,7 @@ async def test_q_asks_once_while_a_rule_stands(keys: tuple[str, ...], leaves: bo
             await pilot.press(key)
         assert bool(left) is leaves
         if keys == ("q",):
-            assert "A drop rule stands and ends with this ebpftop. Leave?" in text(app)
+            assert "A drop rule ends when you quit. Quit?" in text(app)
 
 
 async def test_q_without_a_rule_leaves() -> None:

@@ -359,4 +359,4 @@ def test_what_is_lost_for_want_of_memory_is_not_waited_for(lost: str) -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=SOON, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "ebpftop: there is too little memory to go on\n"
+    assert done.stderr == "ebpftop: there is not enough memory to continue\n"

@@ -25,7 +25,7 @@ MOST_REASONS = 12
 """Lines of drop reasons in a detail, at most; the others are counted."""
 _VERDICTS = ("pass", "drop", "aborted", "tx", "redirect", "other", "ended")
 _SEEN = {
-    "fexit": "fexit", "around": "programs of ours around it", "driver": "the driver's statistics",
+    "fexit": "fexit", "around": "our programs around it", "driver": "the driver's statistics",
     "runs": "run count", "none": "name only",
 }  # fmt: skip
 
@@ -50,7 +50,7 @@ def way(view: View, interface: str, width: int) -> list[Line]:
         f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{segments}{'lost':>8}{'ordinary':>9}  most by"
     )
     lines = [
-        *heading("The way of its packets: each second, and since start"),
+        *heading("Packet path: per second, and since start"),
         line((head, "header")),
     ]
     room = max(width - len(head) + 7, 8)
@@ -58,7 +58,7 @@ def way(view: View, interface: str, width: int) -> list[Line]:
     every = sum_of(s.lost for s in stages if s.lost is not None)
     known = [s.ordinary for s in stages if s.ordinary is not None]
     ordinary = sum_of(known) if known else None
-    return [*lines, _stage(Stage("lost in all", None, every, ordinary=ordinary), 8, wire)]
+    return [*lines, _stage(Stage("total lost", None, every, ordinary=ordinary), 8, wire)]
 
 
 def _stage(stage: Stage, room: int, wire: bool) -> Line:
@@ -111,14 +111,14 @@ def _at(row: SnapshotRow) -> str:
 
 def programs(view: View, interface: str, width: int) -> list[Line]:
     """List the interface's programs with their verdicts (rates and totals) and their source."""
-    lines = heading("Programs here, in the order in which packets meet them")
+    lines = heading("Programs, in the order in which packets meet them")
     found = sitting(view, interface)
     for one in found:
         lines += _program(one, width)
     lines += _astray(view, interface)
     if any(one.row["seen"] != "fexit" for one in found):
         lines += _why(view, width)
-    return lines if found else [*lines, line(("  nobody's", "muted"))]
+    return lines if found else [*lines, line(("  none", "muted"))]
 
 
 def _why(view: View, width: int) -> Iterator[Line]:
@@ -136,7 +136,7 @@ def _astray(view: View, interface: str) -> Iterator[Line]:
             rate = row.rate("packets")
             yield line(
                 (f"  {units.count(rate):>7}/s ", "bad" if rate else ""),
-                (f"{units.show(row['packets'], Unit.PACKETS):>7} in all  ", "muted"),
+                (f"{units.show(row['packets'], Unit.PACKETS):>7} in total  ", "muted"),
                 (label(f"XDP {error(row)}"), "warn"),
             )  # fmt: skip
 
@@ -153,8 +153,8 @@ def _program(one: Sitting, width: int) -> Iterator[Line]:
         yield line((" " * 24, ""), (text, "muted"))
     if row.values.get("parts"):
         yield line((" " * 24, ""), (label(f"dispatches to {row['parts']}"), "muted"))
-    yield line(("    each second ", "muted"), *_counts(row, rates=True))
-    yield line(("    in all      ", "muted"), *_counts(row, rates=False))
+    yield line(("    per second  ", "muted"), *_counts(row, rates=True))
+    yield line(("    total       ", "muted"), *_counts(row, rates=False))
 
 
 def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
@@ -179,7 +179,7 @@ def reasons(view: View, interface: str, width: int) -> list[Line]:
     lines = [*heading("Lost by the kernel"), *_reasons(found, width)]
     ordinary = ordinary_drops(rows).get(interface, [])
     if ordinary:
-        lines += heading("Ordinary: freed after it had done its work")
+        lines += heading("Ordinary: freed after normal use")
         lines += _reasons(ordinary, width)
     return lines
 
@@ -192,7 +192,7 @@ def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
         lines.append(
             line(
                 (f"  {units.count(rate):>7}/s ", "bad" if bad else ""),
-                (f"{units.show(row['packets'], Unit.PACKETS):>7} in all  ", "muted"),
+                (f"{units.show(row['packets'], Unit.PACKETS):>7} in total  ", "muted"),
                 fit(label(row["reason"]), 22), " ",
                 fit(label(_of_what(row)), 10),
                 (fit(label(row["location"]), max(width - 66, 12)).rstrip(), "muted"),

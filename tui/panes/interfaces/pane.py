@@ -35,7 +35,7 @@ from tui.toolkit.pane import Finding, Pane, Trouble
 WARN, BAD = 10.0, 100.0
 """Dropped packets a second from which an interface is marked."""
 
-_NOT_HERE = "in another network namespace, or at no interface: only what is dropped there is seen"
+_NOT_HERE = "in another network namespace, or at no interface: only drops are visible"
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
@@ -203,7 +203,7 @@ def _finding(view: View, looked: _Looked) -> Finding:
     verdict = verdicts[figure]
     every = sum(d.rate for d in drops.by)
     by = ", ".join(f"{d.title} {units.count(d.rate)}/s" for d in drops.by[:3])
-    why = by or ("nothing is dropped" if drops.kernel is not None else "no drops are seen")
+    why = by or ("no drops" if drops.kernel is not None else "drops are not visible")
     now = f"{units.count(every)}/s"
     return Finding(record, figure, record.name, verdict, "drops", now, why, looked.weight)
 
@@ -254,7 +254,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines += graphs(PANE, view, record, width)
     lines += related.trips(view, related.of_interface(view, name), f"From {name}", width)
     lines += [
-        *heading("Counters of the kernel"),
+        *heading("Kernel counters"),
         *counters(view.catalogue["interfaces"], record, view.bits),
     ]
     for hook in _OURS:
@@ -301,27 +301,27 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "xdp_mode", width=8, rank=1),
         Field(
             "programs", "ProgDrop", Unit.PACKETS, 9, 1,
-            help="dropped each second by XDP and TC programs that can be counted, and our rules",
+            help="dropped per second by our rules and by XDP and TC programs that can be counted",
             colour=coloured("warn", BAD, "programs"),
         ),
         Field(
             "link", "LinkDrop", Unit.PACKETS, 9, 2,
-            help="dropped each second as the link counts it: rx_dropped, tx_dropped, rx_missed",
+            help="dropped per second, as counted by the link: rx_dropped, tx_dropped, rx_missed",
             colour=_over("link"),
         ),
         Field(
             "drops", "KernDrop", Unit.PACKETS, 9, 1,
-            help="dropped each second by the kernel's own code: lost packets only",
+            help="lost per second in the kernel's own code",
             colour=_over("drops"),
         ),
         Field(
             "ordinary", "Ordinary", Unit.PACKETS, 9, 8,
-            help="freed each second after they had done their work: nobody waits for these",
+            help="freed per second after normal use: these are not lost",
         ),
         Field("who", "Who drops most", Unit.TEXT, 19, 1, 40,
               "the program, our rule, the kernel's reason, or the device's counter", _why),
         of(hook, "xdp_program", width=15, rank=7, grow=22),
-        Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="let pass by our program"),
+        Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="passed by our program"),
         unusual_field(1),
         Field("tc_in", "TC in/s", Unit.PACKETS, 9, 6, help="packets seen at TC ingress"),
         Field("tc_out", "TC out/s", Unit.PACKETS, 9, 6, help="packets seen at TC egress"),
@@ -351,7 +351,7 @@ PANE = Pane(
     kept=(_LINK,),
     worst=_worst,
     needs=("drops", "xdp-programs"),
-    calm="no interface is seen",
+    calm="no interfaces",
     hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,
     about=lambda record: record.name,
     offer=lambda record: Offer(record.name) if _here(record) else None,

@@ -109,7 +109,7 @@ class AttachActions(Actions):
         """Attach again what was detached last, on the same rung if the user had chosen it."""
         last = self.screen.session.collector.control.last_detached()
         if last is None:
-            text = "nothing was detached that could be attached again"
+            text = "nothing to attach again"
             self.screen.toast(text, "information")
         else:
             self._attach(last.id, last.rung if last.pinned else None)
@@ -123,10 +123,10 @@ class AttachActions(Actions):
         status = self.screen.session.live.status(id)
         stands = status.state in _STANDS and status.one_in == 1  # a slowed one is to be whole
         if status.state is State.ATTACHING or (stands and rung is None):
-            self.screen.toast(f"{id} is {status.state} already", "information")
+            self.screen.toast(f"{id} is already {status.state}", "information")
             return
         if stands and rung == status.rung:
-            self.screen.toast(f"{id} is on {rung} already", "information")
+            self.screen.toast(f"{id} is already on {rung}", "information")
             return
         control = self.screen.session.collector.control
         where = f" on {rung}" if rung else ""
@@ -201,12 +201,12 @@ class AttachActions(Actions):
                 title = f"Attach {hook.name}@{hook.target.upper()}..."
                 yield Choice(title, partial(self._ask_target, hook), hook.answers)
         types = "kprobe:, fentry:, tracepoint:, uprobe: ..."
-        yield Choice("Attach a hook of your own...", self._ask_own, types)
+        yield Choice("Attach a custom hook...", self._ask_own, types)
         for id in known:
             ladder = catalogue[id.hook].ladder if id.hook in catalogue else ()
             for rung in ladder:
                 pin = partial(self._attach, id, rung.name)
-                yield Choice(f"Pin {id} on {rung.name}", pin, "attach on this rung, no other")
+                yield Choice(f"Pin {id} on {rung.name}", pin, "attach on this rung only")
 
     def _ask_target(self, hook: Hook) -> None:
         def answered(target: str | None) -> None:

@@ -19,20 +19,20 @@ class CopyActions(Actions):
     order = 130
     keys = (
         Key(
-            "copy", "y", "y", "copy", "", "copy the row, or the detail", "Taking along",
+            "copy", "y", "y", "copy", "", "copy the row, or the detail", "Copy and export",
             modes=TEXT,
         ),
         Key(
-            "copy.table", "Y,shift+y", "Y", "copy_table", "", "copy the table", "Taking along",
+            "copy.table", "Y,shift+y", "Y", "copy_table", "", "copy the table", "Copy and export",
             modes=PANE,
         ),
         Key(
             "export", "E,shift+e", "E", "export", "", "the table's values to a file: CSV or JSON",
-            "Taking along", modes=PANE,
+            "Copy and export", modes=PANE,
         ),
         Key(
             "screenshot", "ctrl+s", "^S", "screenshot", "", "the screen as a picture (SVG)",
-            "Taking along", modes=ANY,
+            "Copy and export", modes=ANY,
         ),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ class GeneralActions(Actions):
     keys = (
         Key("help", "question_mark,f1,h", "? F1 h", "help", "Help", "these keys", "General", 7),
         Key(
-            "quit", "q,f10", "q F10", "quit", "Quit", "leave; everything is detached",
+            "quit", "q,f10", "q F10", "quit", "Quit", "quit; everything is detached",
             "General", 6, modes=None,
         ),
         Key(
@@ -66,10 +66,10 @@ class GeneralActions(Actions):
         keys = next((k.keys.split(",") for k in self.screen.keymap.table if k.id == "quit"), [])
         again = dict.fromkeys(keys, "yes")
         choices = {"y": "yes", "Y": "yes", "n": "no", "N": "no", "enter": "no", **again}
-        what = "A drop rule stands and ends" if stand == 1 else f"{stand} drop rules stand and end"
+        what = "A drop rule ends" if stand == 1 else f"{stand} drop rules end"
         self.screen.prompt.ask(
             Question(
-                f"{what} with this ebpftop. Leave?  (y, or the same key: yes, N: no)",
+                f"{what} when you quit. Quit?  (y, or the same key: yes, N: no)",
                 lambda answer: self.screen.leave(0) if answer == "yes" else None,
                 choices=choices,
                 at_once=keys,

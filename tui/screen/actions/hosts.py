@@ -35,7 +35,7 @@ class HostActions(Actions):
     keys = (
         Key(
             "host", "H,shift+h", "H", "step", "", "with several --remote: the next host",
-            "Looking", given=1,
+            "View", given=1,
         ),
     )  # fmt: skip
 
@@ -54,7 +54,7 @@ class HostActions(Actions):
         """Show the next host."""
         session = self.screen.session
         if session.recorder is not None:
-            self.screen.toast("end the recording first (w): it is of this host", "warning")
+            self.screen.toast("stop recording first (w): it belongs to this host", "warning")
             return
         here = session.stations.index(session.here)
         self.screen.navigation.show_host((here + step) % len(session.stations))
@@ -119,5 +119,5 @@ def cut_words(feed: Feed, now: float) -> str:
     """Say when the connection was lost, why, and what is being done."""
     since = duration(max(now - feed.since, 0) * 1e9)
     left = math.ceil(feed.again - now)
-    again = f"tried again in {left} s" if left > 0 else "trying again"
-    return f"cut off for {since}, {again}; the numbers are from before. {label(feed.trouble)}"
+    again = f"next attempt in {left} s" if left > 0 else "reconnecting"
+    return f"disconnected for {since}, {again}; the numbers are from before. {label(feed.trouble)}"

@@ -16,11 +16,11 @@ class PaceActions(Actions):
     keys = (
         Key(
             "slower", "plus", "+", "step", "", "a longer interval; a recording: faster",
-            "Looking", given=1,
+            "View", given=1,
         ),
         Key(
             "faster", "minus", "-", "step", "", "a shorter interval; a recording: slower",
-            "Looking", given=-1,
+            "View", given=-1,
         ),
     )  # fmt: skip
 

@@ -52,7 +52,7 @@ class PresetActions(Actions):
         pane = place.named(preset.pane)
         if preset.pane and pane is None:
             there = ", ".join(p.name for p in place.panes)
-            screen.toast(f"{name}: no pane {preset.pane!r}; there are {there}", "error")
+            screen.toast(f"{name}: no pane {preset.pane!r}; panes are {there}", "error")
             return
         screen.go_to(pane or place.pane, "" if pane else place.about)
         place.zoom(preset.zoom)

@@ -40,7 +40,7 @@ class RewindActions(Actions):
         ),
         Key(
             "mark.previous", "left_curly_bracket", "{", "to_mark", "",
-            "to the mark before: drops, failures, attach events", "Time", modes=NUMBERS, given=-1,
+            "to the previous mark: drops, failures, attach events", "Time", modes=NUMBERS, given=-1,
         ),
         Key(
             "mark.next", "right_curly_bracket", "}", "to_mark", "", "to the next mark", "Time",

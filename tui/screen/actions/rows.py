@@ -22,26 +22,26 @@ class RowActions(Actions):
     keys = (
         Key(
             "filter", "slash,f4", "/ F4", "filter", "Filter",
-            "filter: words, !word, column:word, column>5ms; in the help: search", "Looking", 2,
+            "filter: words, !word, column:word, column>5ms; in the help: search", "View", 2,
             modes=frozenset({"pane", "help"}),
         ),
         Key(
             "sort.menu", "s,f6", "s F6", "sort_menu", "Sort", "choose the column to sort by",
-            "Looking", 3, modes=PANE,
+            "View", 3, modes=PANE,
         ),
         Key(
             "sort.left", "less_than_sign", "<", "sort", "", "sort by the column to the left",
-            "Looking", modes=PANE, given=-1,
+            "View", modes=PANE, given=-1,
         ),
         Key(
             "sort.right", "greater_than_sign", ">", "sort", "", "sort by the column to the right",
-            "Looking", modes=PANE, given=1,
+            "View", modes=PANE, given=1,
         ),
         Key(
-            "sort.reverse", "I,shift+i", "I", "reverse", "", "reverse the order", "Looking",
+            "sort.reverse", "I,shift+i", "I", "reverse", "", "reverse the order", "View",
             modes=PANE,
         ),
-        Key("units", "u", "u", "units", "Units", "bytes or bits", "Looking", modes=NUMBERS),
+        Key("units", "u", "u", "units", "Units", "bytes or bits", "View", modes=NUMBERS),
     )  # fmt: skip
 
     def __init__(self, screen: Context) -> None:

@@ -12,10 +12,10 @@ class TerminalActions(Actions):
     order = 30
     keys = (
         Key(
-            "redraw", "ctrl+l", "^L", "redraw", "", "draw the screen anew", "General", modes=None
+            "redraw", "ctrl+l", "^L", "redraw", "", "redraw the screen", "General", modes=None
         ),
         Key(
-            "suspend", "ctrl+z", "^Z", "suspend", "", "to the shell; `fg` comes back", "General",
+            "suspend", "ctrl+z", "^Z", "suspend", "", "suspend; `fg` resumes", "General",
             modes=None,
         ),
     )  # fmt: skip

@@ -16,7 +16,7 @@ class ThemeActions(Actions):
 
     order = 120
     keys = (
-        Key("theme", "T,shift+t", "T", "choose", "Theme", "choose a theme", "Looking", modes=TEXT),
+        Key("theme", "T,shift+t", "T", "choose", "Theme", "choose a theme", "View", modes=TEXT),
     )
 
     def choose(self) -> None:
@@ -46,5 +46,5 @@ class ThemeActions(Actions):
         for name in theme.names():
             choice = self._choice(name)
             yield choice._replace(title=f"Theme: {name}", section="themes")
-        title, keys = "Theme: choose, with a look at each", self.screen.keymap.shown("theme")
+        title, keys = "Theme: choose, with a preview of each", self.screen.keymap.shown("theme")
         yield Choice(title, self.choose, "", keys, section="themes")

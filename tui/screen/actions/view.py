@@ -17,7 +17,7 @@ class ViewActions(Actions):
     order = 60
     keys = (
         Key(
-            "zoom", "z", "z", "zoom", "Zoom", "the table alone, or all again", "Panes", modes=PANE
+            "zoom", "z", "z", "zoom", "Zoom", "the table alone, or everything", "Panes", modes=PANE
         ),
         Key("up", "up,k", "Up k", "move", "", "up", "Moving", given=-1),
         Key("down", "down,j", "Down j", "move", "", "down", "Moving", given=1),
@@ -29,13 +29,13 @@ class ViewActions(Actions):
         ),
         Key("bottom", "end,G,shift+g", "End G", "bottom", "", "to the bottom", "Moving"),
         Key(
-            "open", "enter", "Enter", "open", "Detail", "the selected row's detail", "Looking", 1,
+            "open", "enter", "Enter", "open", "Detail", "the selected row's detail", "View", 1,
             modes=TABLES,
         ),
     )  # fmt: skip
 
     def zoom(self) -> None:
-        """Show the table alone, or everything again."""
+        """Show the table alone, or everything."""
         self.screen.place.zoom(not self.screen.place.zoomed)
         self.screen.lay_out()
 
