@@ -26,7 +26,7 @@ from tui.terminal import crash, leaving, little_memory
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command `ebpftop` and return its exit status."""
     streams.make_ready()
-    threading.stack_size(1 << 20)  # 8 MB each are had by nobody whose address space is bounded
+    threading.stack_size(1 << 20)  # 8 MB each do not fit in a bounded address space
     little_memory.prepare()
     threading.excepthook, sys.unraisablehook = _told, little_memory.unraisable
     try:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ebpftop: {refused.why}.{remedy}", file=sys.stderr)
         return NOT_ATTACHED
     except BrokenPipeError:
-        # Whoever read us (head, jq) has seen enough: not an error of anybody's.
+        # The reader (head, jq) has seen enough: not an error.
         streams.give_up()
         return DONE
     except CannotPrint as why:

@@ -29,6 +29,6 @@ def _base(environ: Mapping[str, str], variable: str, usual: str) -> Path:
 def _home() -> Path:
     try:
         home = Path.home()
-    except RuntimeError:  # no HOME, and nobody knows the user
+    except RuntimeError:  # no HOME, and an unknown user
         return NOWHERE
     return home if home.is_absolute() else NOWHERE

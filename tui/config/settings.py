@@ -247,7 +247,7 @@ def save(file: Path, wanted: Mapping[str, Any]) -> None:
     """
     import tomlkit  # 40 ms, and needed for this alone
 
-    file = Path(os.path.realpath(file))  # a link into somebody's collection stays one
+    file = Path(os.path.realpath(file))  # a symbolic link stays one
     if load(file).broken:
         raise SettingsError(f"not saved: {load(file).problems[0]}; fix or remove the file first")
     try:

@@ -195,7 +195,7 @@ class Monitor(TerminalApp):
     async def on_event(self, event: Event) -> None:
         typed = isinstance(event, KeyEvent | Paste) and not event.is_forwarded
         if typed and leaving.begun():
-            return  # what is still to be answered keeps nobody from leaving
+            return  # unanswered questions do not delay leaving
         if typed and len(self.screen_stack) == 1:
             await self._take(event)
         elif isinstance(event, CursorPosition):

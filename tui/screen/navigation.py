@@ -37,7 +37,7 @@ class Navigation:
         self._leases.give_back("detail", "pane")
         self._place.go(pane, about)
         if pane.while_shown is not None:
-            # A screen that stands still has nothing of what begins now.
+            # A frozen screen shows nothing of what begins now.
             self._session.look_at(self._session.live)
             self._leases.borrow("pane", pane.while_shown(about))
         self._session.be_about(about)

@@ -145,7 +145,7 @@ class Control:
                 self._log(_rule_words(e), "warn" if e.rung else "bad")
                 if e.rung is None:
                     self._tell(_rule_words(e), "error")
-                elif before is None:  # of --drop, or another's: nobody was asked here
+                elif before is None:  # of --drop, or another's: not confirmed here
                     self._start(self._warn(e.interface, e.rule))
         for id in self._rules.keys() - there.keys():
             text = f"{id[0]}: {id[1]} ended after {count(self._rules[id].packets)} packets"

@@ -40,7 +40,7 @@ class _Row:
         if now == self.before:
             return
         added = now
-        if sum(now) >= sum(self.before):  # else it began anew
+        if sum(now) >= sum(self.before):  # else it was reset
             added = tuple(map(sub, now, self.before))
         self.before = now
         for bucket, hits in enumerate(added):

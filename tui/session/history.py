@@ -55,7 +55,7 @@ class _Watch:
         last = self.times[-1] if self.times else 0.0
         newest = max((s.sample for s in snapshots), key=lambda s: s.time, default=None)
         time, wall = (newest.time, newest.wall) if newest is not None else (last, 0.0)
-        if time < last:  # that host has begun anew
+        if time < last:  # that host has restarted
             self.times = array("d")
         self.times.append(time)
         if len(self.times) > LENGTH + _SWEEP:

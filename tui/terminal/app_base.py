@@ -188,7 +188,7 @@ class TerminalApp(App[None]):
     def show_mark(self, shown: Shown) -> None:
         """Register a mark to be told when what is being drawn now is shown."""
         if self._own_driver is None:
-            shown.was_drawn()  # nobody looks at it
+            shown.was_drawn()  # there is no terminal to wait for
         else:
             self._to_show.append(shown)
 

@@ -64,5 +64,5 @@ def write(error: BaseException, environ: Mapping[str, str] = os.environ) -> Path
     """Write the report to a new private file below XDG_STATE_HOME; None if that fails."""
     try:
         return write_new("crash", "txt", report(error), environ)
-    except (OSError, RuntimeError):  # RuntimeError: nobody's home is known
+    except (OSError, RuntimeError):  # RuntimeError: the home directory is unknown
         return None  # no place to write to: the sentence on stderr says so

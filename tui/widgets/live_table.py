@@ -109,7 +109,7 @@ class LiveTable(Canvas, can_focus=True):
             False,
             empty,
         )
-        self._fitted = 0  # they have to be fitted anew
+        self._fitted = 0  # they must be fitted again
         self._records = ()
 
     @property

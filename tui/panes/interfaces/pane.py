@@ -159,7 +159,7 @@ def _here(record: Record) -> bool:
 def _look(view: View, row: SnapshotRow, drops: Drops) -> _Looked:
     link = _sum(*[row.rates[c] for c in _COUNTERS])
     verdict = worst(*[v for _, v in _verdicts(view, str(row["interface"]))])
-    by_programs = (drops.programs or 0) >= BAD  # somebody means to, as a rule
+    by_programs = (drops.programs or 0) >= BAD  # on purpose, as a rule
     lost = max(drops.kernel or 0, link or 0)
     mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
     return _Looked(row, drops, link, verdict, mark)

@@ -64,7 +64,7 @@ class RecordActions(Actions):
         tape = self.screen.session.collector.tape
         if isinstance(tape, Tape):
             return tape
-        self.screen.toast("this is already a recording", "information")
+        self.screen.toast("this is a recording: nothing to record", "information")
         return None
 
     def _ask(self, text: str, work: Callable[[Path], str]) -> None:
