@@ -106,6 +106,11 @@ class Point:
     iterates: ClassVar[bool] = False
     """The program runs when its link is read."""
 
+    @property
+    def file(self) -> str:
+        """The file that it is a place in, if it is such a one."""
+        return ""
+
     def loading(self) -> Loading:
         """Return how a program for it is loaded."""
         raise NotImplementedError

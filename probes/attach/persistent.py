@@ -102,7 +102,8 @@ class Register:
         self, record: Record, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
         """Records, then attaches; what it returns detaches, then strikes the record out."""
-        changes.prepare()  # now, as we may be leaving by the time that it is there
+        if record.kind != "cgroup":
+            changes.prepare()  # now, as we may be leaving by the time that it is there
         self._not_over()
         self._add(record)
         try:

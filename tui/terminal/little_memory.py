@@ -13,17 +13,21 @@ from contextlib import suppress
 from tui.terminal import leaving
 
 SENTENCE = "there is not enough memory to continue"
-_M_ARENA_MAX = -8  # malloc.h of glibc
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # malloc.h of glibc
+_LARGE = 1 << 17
 
 
 def prepare() -> None:
-    """Limit the address space that threads take; call before any is started.
+    """Limit memory and address space to what is used; call before threads are started.
 
-    glibc gives each thread 64 MB to allocate from, and it ends the process if a thread ends and
-    there is no memory to load libgcc_s. Other C libraries do neither.
+    glibc gives each thread 64 MB to allocate from, keeps large blocks that were freed (30 MB after
+    20,000 sockets were read), and ends the process if a thread ends and there is no memory to load
+    libgcc_s. Other C libraries do none of this.
     """
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
         ctypes.CDLL("libgcc_s.so.1")
 
 
