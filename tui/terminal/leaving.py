@@ -196,7 +196,7 @@ class Watch:
             release()
         except Exception as failed:
             kind = type(failed).__name__
-            self.why = self.why or f"letting go failed ({kind}): the next start removes the rest"
+            self.why = self.why or f"cleanup failed ({kind}): the next start removes the rest"
         finally:
             self._under_way.remove(release)
 
@@ -375,7 +375,7 @@ def run(main: Callable[[], int]) -> NoReturn:
         except SystemExit as left:  # --help, or a signal
             status = _status(left)
         except MemoryError:  # also where what it raised was to be said
-            watch.give_up("there is too little memory")
+            watch.give_up("there is not enough memory")
             status = FAILED
         except Exception:
             # Python makes another error of a SystemExit in some places, as in __set_name__.

@@ -286,7 +286,7 @@ def test_commands_that_are_stuck_let_go_of_what_would_outlive_them(close: str, w
 def test_what_cannot_be_let_go_of_is_said() -> None:
     child = run(HANGS, WAITS, "{}['nothing']")
     child.send_signal(signal.SIGTERM)
-    assert "letting go failed (KeyError): the next start removes the rest" in said(child)
+    assert "cleanup failed (KeyError): the next start removes the rest" in said(child)
     assert child.returncode == 143
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui.screen.context import Actions
 from tui.table.lines import Line, line
 
-_KEYS = (("Enter", "take"), ("Esc", "back"), ("1-9", "take by number"))
+_KEYS = (("Enter", "choose"), ("Esc", "back"), ("1-9", "choose by number"))
 
 
 class MenuActions(Actions):
