@@ -38,7 +38,7 @@ def _need_room() -> None:
         bytes(ROOM << 20)
     except MemoryError:
         try:
-            os.write(2, b"ebpftop: there is too little memory: %d MB are needed" % ROOM)
+            os.write(2, b"ebpftop: not enough memory: %d MB are needed" % ROOM)
             os.write(2, b" (ulimit -v, vm.overcommit_memory)\n")
         finally:
             os._exit(1)
