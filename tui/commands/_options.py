@@ -92,9 +92,10 @@ def memory_option(parser: argparse.ArgumentParser) -> None:
         "--memory",
         metavar="MB",
         type=_memory,
-        default=memory.DEFAULT,
-        help="memory for ebpftop, the compiler and the maps (default 200): beyond it the oldest "
-        "and least active rows are forgotten, and their number is shown",
+        default=memory.default(),
+        help="memory for ebpftop, the compiler and the maps (default 200, and 2 more for each CPU "
+        "beyond 32): beyond it the oldest and least active rows are forgotten, and their number "
+        "is shown",
     )
 
 
