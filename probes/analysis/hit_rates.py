@@ -54,7 +54,7 @@ class Hits:
         seen = self._seen.setdefault((e.interface, e.rule.what), deque())
         age = e.rule.ttl - e.expires_in
         if seen and (age < seen[-1][0] or e.packets < seen[-1][1]):
-            seen.clear()  # it began anew
+            seen.clear()  # it started again
         if not seen or age - seen[-1][0] >= self.STEP:
             seen.append((age, e.packets))
         while len(seen) > 2 and seen[1][0] <= age - self.BACK:

@@ -332,7 +332,7 @@ class Live:
     def _costs(self) -> spending.Costs:
         return spending.costs(self._attachments.all())
 
-    # -- on a person's word --------------------------------------------------------------------
+    # -- at the user's request -------------------------------------------------------------------
 
     async def _asked_for(self, doing: str, work: Callable[[], T]) -> T:
         """Run work that the user asked for, in a thread. Raises ProbeError and nothing else."""

@@ -272,7 +272,7 @@ class Remote:
         left = (replace(e, expires_in=e.expires_in - since) for e in self._tick.rules)
         return tuple(e for e in left if e.expires_in > 0 or e.rung is None)
 
-    # -- on a person's word --------------------------------------------------------------------
+    # -- at the user's request -------------------------------------------------------------------
 
     async def _do(self, **what: Any) -> tuple[str, ...]:
         if self._call is None:
