@@ -44,7 +44,7 @@ class Replay:
         self._end = recording.end
         found = self._readable(begin)
         if found is None:
-            raise RecordingError(f"{name_of(recording.path)}: nothing can be read of that time")
+            raise RecordingError(f"{name_of(recording.path)}: nothing from that time can be read")
         self.number, self._tick = found
         self._pace = pace or self._sleep
         self._sought = False

@@ -174,7 +174,7 @@ def test_without_a_pin_the_hook_steps_down_to_its_counters(
     assert "somebody else detached it" in sample.status.note
     assert sample.epoch != epoch
     assert attachment.read().status == sample.status
-    assert attachment.climb(asked=True).state is State.ATTACHED, "on a person's word it does"
+    assert attachment.climb(asked=True).state is State.ATTACHED, "it does when asked for"
 
 
 @pytest.mark.parametrize("what", ["qdisc", "filter"])

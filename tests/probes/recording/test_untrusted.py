@@ -174,7 +174,7 @@ def test_what_cannot_be_read_at_all_is_one_sentence(
     said = capsys.readouterr()
     assert not said.out
     assert said.err.count("\n") == 1
-    assert "nothing can be read of that time" in said.err
+    assert "nothing from that time can be read" in said.err
 
 
 def test_times_that_cannot_be_are_damage() -> None:

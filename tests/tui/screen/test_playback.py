@@ -266,5 +266,5 @@ def test_where_nothing_can_be_read_it_is_said(recorded: Path) -> None:
         for n in reel._keys:
             file.seek(reel._frames[n].place + 40)
             file.write(b"\xff" * 8)
-    with pytest.raises(RecordingError, match="nothing can be read of that time"):
+    with pytest.raises(RecordingError, match="nothing from that time can be read"):
         Replay(reel, begin=50)
