@@ -54,16 +54,17 @@ _IPV4_ONLY, _IPV6_ONLY = {1, 2}, {58}
 
 
 class RuleError(ValueError):
-    """A rule that cannot be meant, or must not be; one sentence."""
+    """A rule that makes no sense or is not allowed, explained in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is dropped. source: where packets come from; IPv4-mapped networks become IPv4's.
-    protocol: IANA's number. port: the destination's. None: any. ttl: seconds from when it is
-    added until it ends.
+    """What to drop, and for how long.
 
-    Raises RuleError for what would match everything or the loopback, and for what cannot be.
+    source: where packets come from; IPv4-mapped networks become IPv4's. protocol: IANA's number.
+    port: the destination's. None: any. ttl: seconds from being added to the end.
+
+    Raises RuleError for a rule that would match everything or the loopback, or is impossible.
     """
 
     source: Network | None = None
@@ -104,7 +105,7 @@ class Rule:
 
     @property
     def what(self) -> str:
-        """What it matches, as it can be parsed, without its time to live."""
+        """The match as it can be parsed, without its time to live."""
         words = []
         if self.source is not None:
             single = self.source.prefixlen == self.source.max_prefixlen
@@ -122,7 +123,7 @@ class Rule:
 
 
 def parse(text: str) -> Rule:
-    """The rule that a text says. Raises RuleError with a sentence that says what is wrong."""
+    """Parse a rule. Raises RuleError with a sentence that says what is wrong."""
     if len(text) > _LONGEST_TEXT:
         raise RuleError(f"a rule has {_LONGEST_TEXT} characters at most, this text {len(text)}")
     words = text.split()
@@ -142,7 +143,7 @@ def parse(text: str) -> Rule:
 
 
 def parse_on(text: str) -> tuple[str, Rule]:
-    """The interface and the rule of `IFACE: RULE` (no interface's name has a colon in it)."""
+    """Parse `IFACE: RULE` (no interface's name has a colon in it)."""
     interface, colon, rule = text.partition(":")
     if not colon or len(interface.split()) != 1:
         raise RuleError("write IFACE: RULE, as in 'eth0: src 192.0.2.0/24 ttl 5m'")
@@ -150,12 +151,12 @@ def parse_on(text: str) -> tuple[str, Rule]:
 
 
 def protocol_name(number: int | None) -> str:
-    """A protocol's name, or its number."""
+    """Return a protocol's name, or its number."""
     return "any" if number is None else NAMES.get(number, str(number))
 
 
 def _pair(word: str, rest: list[str]) -> tuple[str, str]:
-    """A word and what it says: `udp` alone is `proto udp`, an address alone `src` of it."""
+    """Return a key and its value: `udp` means `proto udp`, an address means `src` of it."""
     if word in ("src", "proto", "dport", "ttl"):
         if not rest:
             raise RuleError(f"{word} what? write for example {_EXAMPLES[word]!r}")
@@ -189,7 +190,7 @@ def _source(text: str) -> Network:
 
 
 def _unmapped(source: Network | None) -> Network | None:
-    """IPv4's own network for what IPv6 writes as ::ffff:a.b.c.d."""
+    """Return the IPv4 network that is written as ::ffff:a.b.c.d in IPv6, else None."""
     if isinstance(source, IPv6Network) and _within(source, _MAPPED):
         address = int(source.network_address) & 0xFFFFFFFF
         return IPv4Network((address, source.prefixlen - _MAPPED.prefixlen))
@@ -214,7 +215,7 @@ def _port(text: str) -> int:
 
 
 def _number(text: str) -> int | None:
-    """Of a few plain digits; those of other scripts, and thousands of them, are none."""
+    """Parse a few ASCII digits; None for other scripts' digits or for too many."""
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
 
 

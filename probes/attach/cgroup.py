@@ -94,7 +94,7 @@ class CgroupAttach(_OnRoot):
         return Handle(detach, lambda: _there(self.attach_type, id), handle.ASK_SECONDS)
 
     def rehearse(self, prog_fd: int, ifindex: int) -> str:
-        """Raise Busy where somebody's program lets none beside it, which a link meets as well."""
+        """Raise Busy where somebody's program allows none beside it, which a link meets as well."""
         try:
             CgroupLink(self.attach_type).attach(prog_fd, 0, {})()
         except Unsupported:
@@ -108,7 +108,7 @@ def _there(kind: AttachType, id: int) -> bool:
 
 
 def _exclusive(kind: AttachType) -> str:
-    """Return the foreign program that lets nobody beside it. It may be attached above us."""
+    """Return the foreign program that allows none beside it. It may be attached above us."""
     with cgroups.opened() as cgroup:
         try:
             ids = bpf.prog_query(cgroup, kind)

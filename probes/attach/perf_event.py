@@ -1,4 +1,4 @@
-"""What perf_event_open(2) attaches a program through; and samples, which are nothing else."""
+"""Attaching through perf_event_open(2), and sampling, which is just that."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What outlives the process: netlink XDP, clsact filters, cgroup programs without a link.
+"""Attachments that outlive the process: netlink XDP, clsact filters, cgroups without a link.
 
-Each is recorded in a file (`journal`) before it is attached and struck out after it is detached.
-`sweep`, at the next start, removes what a killed process left behind, if program id and name show
-that it is still exactly that.
+Each is recorded in a file (`journal`) before it is attached, and its record removed after it is
+detached. `sweep`, at the next start, removes what a killed process left behind, if program id and
+name show that it is still exactly that.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _LEFT = "left behind by a killed ebpftop"
 
 
 class Register:
-    """This process's lasting attachments and their file. Safe to use from several threads.
+    """Lasting attachments of this process, and their file. Safe to use from several threads.
 
     There is one for each process and directory: `register`. Every attach raises what attaching
-    raises, and Denied where it cannot be recorded. What it returns detaches; where that raises,
-    the record stays, so that the next start tries again; calling it twice does no harm.
+    raises, and Denied where it cannot be recorded. What it returns detaches; where that raises, the
+    record stays, so that the next start tries again; calling it twice is harmless.
     """
 
     def __init__(self, directory: Path = RUN) -> None:
@@ -48,7 +48,7 @@ class Register:
         self._over = False
 
     def attach_xdp(self, ifindex: int, prog_fd: int, mode: str) -> Detach:
-        """`xdp.xdp_attach`, recorded."""
+        """Attach by `xdp.xdp_attach`, recorded."""
         info = bpf.prog_info(prog_fd)
         return self.keep(
             Record("xdp", mode, info.name, info.id, ifindex, netns=netns()),
@@ -57,7 +57,7 @@ class Register:
         )
 
     def attach_clsact(self, ifindex: int, direction: str, prog_fd: int, name: str) -> Detach:
-        """`clsact.clsact_attach`, recorded.
+        """Attach by `clsact.clsact_attach`, recorded.
 
         A qdisc that we made goes with the last of our filters, in whatever order they go.
         """
@@ -85,7 +85,7 @@ class Register:
             raise
 
     def attach_cgroup(self, path: Path, attach_type: int, prog_fd: int) -> Detach:
-        """A program on a cgroup beside others (BPF_F_ALLOW_MULTI), recorded. Raises OSError."""
+        """Attach to a cgroup beside others (BPF_F_ALLOW_MULTI), recorded. Raises OSError."""
         info = bpf.prog_info(prog_fd)
 
         def attach() -> None:
@@ -101,7 +101,7 @@ class Register:
     def keep(
         self, record: Record, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
-        """Records, then attaches; what it returns detaches, then strikes the record out."""
+        """Record, then attach; return what detaches, then removes the record."""
         changes.prepare()  # now, as we may be leaving by the time that it is there
         self._not_over()
         self._add(record)
@@ -131,7 +131,8 @@ class Register:
     def release(self) -> None:
         """Detach everything, the last first, although others are about to do so or are stuck.
 
-        What cannot be detached stays recorded, for the next start. Nothing is attached any more.
+        What cannot be detached stays recorded, for the next start. Nothing can be attached any
+        more.
         """
         self._over = True
         for undo in reversed(list(self._undo)):
@@ -172,12 +173,12 @@ class Register:
 
 @cache
 def register() -> Register:
-    """This process's register."""
+    """Return the register of this process."""
     return Register()
 
 
 def unrecordable(directory: Path = RUN) -> Denied | None:
-    """The refusal to expect where this process may not record what would outlive it."""
+    """Return the refusal to expect where this process may not record what would outlive it."""
     place = directory if directory.exists() else directory.parent
     return None if os.access(place, os.W_OK | os.X_OK) else _unrecorded(directory, EACCES)
 
@@ -191,9 +192,9 @@ def _unrecorded(directory: Path, code: int) -> Denied:
 
 
 def sweep(directory: Path = RUN) -> list[str]:
-    """Removes what killed processes of ours left behind; a sentence for each thing worth saying.
+    """Remove what killed processes of ours left behind; return a sentence for each notable thing.
 
-    Run at the start. What living processes attached is left alone, and so is whatever is not
+    Run at the start. What living processes attached is left alone, and so is everything that is not
     exactly as it was recorded, every file that is not one of ours, and all of it without root.
     """
     try:
@@ -229,7 +230,7 @@ def _sweep(file: Path) -> Iterator[str]:
 
 
 def _undo(record: Record) -> tuple[bool, str]:
-    """Whether the record is settled, and a sentence if something was done or could not be."""
+    """Return whether the record is settled, and a sentence if something was done or failed."""
     try:
         there = _loaded(record)
         if not there and (record.kind != "qdisc" or record.netns != netns()):
@@ -251,7 +252,7 @@ def _in_use_by_ours(ifindex: int) -> bool:
 
 
 def _loaded(record: Record) -> bool:
-    """Whether the program is still there; another one may have its id after a very long time."""
+    """Return whether the program still exists; after a very long time another may have its id."""
     try:
         fd = bpf.prog_fd_by_id(record.program_id)
     except OSError as e:

@@ -1,7 +1,7 @@
-"""What the kernel's errno means at each step, as one of `errors`, with a sentence and a remedy.
+"""Meanings of the kernel's errnos at each step: an error of `errors`, a sentence and a remedy.
 
-What is special to one kind of point the point says itself: it is asked first. All of it was seen
-on Linux 5.10 to 7.3, not taken from documentation.
+A point is asked first for what is special to its kind. All of it was seen on Linux 5.10 to 7.3, not
+taken from documentation.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _hides_memory(helper: str) -> bool:
 
 
 def attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> ProbeError:
-    """Return what a refusal to attach means. what: that to which, in words."""
+    """Return what a refusal to attach means. what: the target, in words."""
     return point.explain(code, what, ifindex) or _always(code, what, point)
 
 

@@ -1,4 +1,4 @@
-"""TCX: chains of programs at TC, in an order that one can choose, through a bpf_link."""
+"""TCX: chains of programs at TC, in an order that can be chosen, through a bpf_link."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TcxLink(_InChain):
             raise refused
 
     def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
-        """First of all, so that it counts also what somebody's program behind it drops."""
+        """Attach before all others, so that it also counts what programs behind it drop."""
         kind = _TYPES[self.direction]
         return by_link(
             lambda: bpf.link_create(prog_fd, ifindex, kind, flags=bpf.F_BEFORE),
@@ -90,7 +90,7 @@ class TcxBeside(_InChain):
 
 
 def missing() -> ProbeError | None:
-    """Return why there is no TCX for us. No interface has that number: ENODEV where TCX exists."""
+    """Return why we have no TCX. No interface has that number: ENODEV where TCX exists."""
     try:
         fd = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(_NEXT))
     except OSError as refused:

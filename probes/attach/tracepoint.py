@@ -79,7 +79,7 @@ class Tracepoint(Point):
 
 
 def tracepoint_id(category: str, name: str) -> int:
-    """Return a tracepoint's number from tracefs. Raises Unsupported or Denied, with what to do."""
+    """Return a tracepoint's number from tracefs. Raises Unsupported or Denied, with a remedy."""
     for root in tracefs.ROOTS:
         try:
             return int((root / "events" / category / name / "id").read_text())

@@ -107,7 +107,7 @@ class FexitOf(_Trampoline):
 class Lsm(_Trampoline):
     """A hook of the security modules ("file_open"), by trampoline. Linux 5.7, BTF, bpf in lsm=.
 
-    The program answers what it got from those before it: it looks on.
+    The program returns what the modules before it returned: it only observes.
     """
 
     hook: str

@@ -1,4 +1,4 @@
-"""Uprobes: where in a file one goes, and what it is attached through."""
+"""Uprobes: places in files, and what a program is attached through there."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Uretprobe(AtFile):
 
 
 def pmu() -> int:
-    """The uprobe PMU's number. Raises Unsupported where the kernel has none. Linux 4.17."""
+    """Return the uprobe PMU's number. Raises Unsupported where the kernel has none. Linux 4.17."""
     try:
         return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except FileNotFoundError:
@@ -99,9 +99,9 @@ _by_link: list[bool] = []
 
 
 def by_link() -> bool:
-    """Whether a link holds uprobes: letting go is then waited for side by side. Linux 6.6.
+    """Return whether a link holds uprobes: these are released side by side. Linux 6.6.
 
-    Raises ProbeError where it cannot be told just now, for want of files or memory: a program is
+    Raises ProbeError where this cannot be told just now, for want of files or memory: a program is
     loaded for one way or the other.
     """
     if not _by_link:
@@ -113,7 +113,7 @@ def by_link() -> bool:
 
 
 def _takes_links() -> bool:
-    """Raises OSError where the kernel has not decided."""
+    """Ask the kernel. Raises OSError where it has not decided."""
     multi = AttachType.TRACE_UPROBE_MULTI
     try:
         prog = bpf.prog_load(ProgType.KPROBE, bpf.exit_with(0), expected_attach_type=multi)
@@ -133,7 +133,7 @@ def _takes_links() -> bool:
 
 
 def attach(prog_fd: int, point: AtFile) -> Handle:
-    """Raises ProbeError: Gone, Unsupported or Denied, or what may be over soon."""
+    """Attach. Raises ProbeError: Gone, Unsupported, Denied, or a shortage that may pass."""
     opened, path = partial(_opened, point, by_link=by_link()), printable(point.path)
     try:
         fds = patience.within(SECONDS, opened, (prog_fd,))
@@ -150,7 +150,7 @@ def _cannot(what: str, refused: OSError) -> ProbeError:
 
 
 def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
-    """What holds the program there. The file may be anybody's: called with patience."""
+    """Return what holds the program there. The file may be anybody's: called with patience."""
     returns, path = point.returns, os.fsencode(point.path)
     number, places = pmu(), offsets(point)
     try:
@@ -167,7 +167,7 @@ def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
 def _events(
     prog_fd: int, number: int, path: bytes, places: Sequence[int], config: int
 ) -> patience.Files:
-    """One for each place, or none."""
+    """Open one event for each place, or none."""
     name, fds = ctypes.create_string_buffer(path), list[int]()
     try:
         for place in places:
@@ -203,7 +203,7 @@ _HARM = {
 
 
 def offsets(point: AtFile) -> tuple[int, ...]:
-    """The places in the file, one for each version of the function that a library has.
+    """Return places in the file, one for each version of the function that a library has.
 
     Raises Gone (no such file or function, with those that are spelled alike) or Unsupported.
     """
@@ -230,7 +230,7 @@ def offsets(point: AtFile) -> tuple[int, ...]:
 
 
 def _harmless(point: Uretprobe, file: elf.Elf) -> None:
-    """Raises Unsupported where the process would not survive it.
+    """Raise Unsupported where the process would not survive it.
 
     To see a return, the kernel replaces the address on the stack that the function returns to.
     """

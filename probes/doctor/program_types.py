@@ -1,7 +1,7 @@
-"""Program types on the running kernel: context, return values, and helpers, as it answers.
+"""Program types on the running kernel: context, return values and helpers, as it answers.
 
 Everything that can be asked is asked: with programs of two or three instructions that are loaded
-and let go of again, and never attached. What a return value means no kernel tells.
+and released again, and never attached. The meaning of a return value no kernel tells.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HELPER = "BPF_FUNC_"
 class Kind:
     """A program type. context: what it gets, in C; struct: its name in BTF, "" for none.
 
-    returns: what its return values mean, the meaning of 0 first.
+    returns: meanings of its return values, that of 0 first.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the kernel says of a type. why, remedy: where it does not load one.
+    """Findings on a type. why, remedy: where the kernel does not load one.
 
     size: of the context as BTF has it, in bytes, None where there is no such struct. readable: how
-    far a program may read in it. accepts: of the return values -1 to 4, those that a program may
-    end with. helpers: those that it may call; None: cannot tell. of: how many the kernel has.
+    far a program may read in it. accepts: the return values, of -1 to 4, that a program may end
+    with. helpers: those that it may call; None: unknown. of: how many the kernel has.
     """
 
     kind: Kind
@@ -211,7 +211,7 @@ NAMES = tuple(kind.name for kind in KINDS)
 
 
 def examine(names: tuple[str, ...] = ()) -> Iterator[Found]:
-    """Asks the kernel about these types, or about all. Takes about a second for all of them."""
+    """Ask the kernel about these types, or about all, which takes about a second."""
     rlimits.raise_memlock()
     helpers = helper_names()
     for kind in KINDS:
@@ -238,7 +238,7 @@ def _examined(kind: Kind, helpers: Mapping[int, str]) -> Found:
 
 
 def helper_names() -> Mapping[int, str]:
-    """Every helper of this kernel by number; empty where it has no BTF to tell."""
+    """Return every helper of this kernel by number; empty where it has no BTF to tell."""
     found = btf.enum("bpf_func_id")
     return {
         id: name.removeprefix(_HELPER).lower()
@@ -249,7 +249,7 @@ def helper_names() -> Mapping[int, str]:
 
 @dataclass(slots=True)
 class _Loading:
-    """Loads small programs of one type."""
+    """Loader of small programs of one type."""
 
     point: Point | ProgType
     accepts: tuple[int, ...] = ()
@@ -257,7 +257,7 @@ class _Loading:
     _type: int = 0
 
     def first(self) -> None:
-        """Finds what it may end with. Raises ProbeError where no program of it is loaded."""
+        """Find what it may end with. Raises ProbeError where no program of it can be loaded."""
         if isinstance(self.point, ProgType):
             self._type = self.point
         else:
@@ -278,7 +278,7 @@ class _Loading:
         return True
 
     def calls(self, helper: int) -> bool:
-        """Whether the verifier lets it call a helper: with arguments that it will not like."""
+        """Return whether the verifier lets it call a helper, tried with bad arguments."""
         code = _insn(_CALL, 0, 0, helper) + _insn(_EXIT, 0, 0, 0)
         try:
             os.close(bpf.prog_load(self._type, code, log=_LOG, **self._how))  # type: ignore[arg-type]
@@ -289,7 +289,7 @@ class _Loading:
         return True
 
     def readable(self) -> int:
-        """How far its context can be read, by 4 or 8 bytes at a time."""
+        """Return how far its context can be read, by 4 or 8 bytes at a time."""
         end = at = 0
         while at < min(end + _GAP, _MOST_CONTEXT):
             for size, width in _SIZES.items():

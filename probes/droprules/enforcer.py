@@ -1,7 +1,7 @@
-"""Drop rules at work: one attachment for each interface that has some, and what they dropped.
+"""Drop rules at work: one attachment for each interface that has some, and their drops.
 
-Nothing here outlives the process: the attachments are links, and each rule has its deadline in
-the kernel as well. The connection through which this program is used is never matched.
+Nothing here outlives the process: the attachments are links, and each rule has its deadline in the
+kernel as well. The connection through which this program is used is never matched.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NONE = (0, 0, 0, 0)
 class _Slot:
     """A rule at work. deadline: monotonic nanoseconds, as bpf_ktime_get_ns() counts them.
 
-    before: packets and bytes that it had dropped when its programs were attached anew.
+    before: packets and bytes that it had dropped when its programs were last attached again.
     """
 
     place: int
@@ -54,9 +54,9 @@ class _Slot:
 
 
 class Enforcement:
-    """The rules of one interface. Thread-safe; `shown` never waits for an attach.
+    """Rules of one interface. Thread-safe; `shown` never waits for an attach.
 
-    ended: is told of each rule that has ended, and how.
+    ended: called with each rule that has ended, and how.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Enforcement:
     # -- changing ------------------------------------------------------------------------------
 
     def add(self, rule: Rule) -> Enforced:
-        """Raises ProbeError where no rung stands, or no place is left; nothing changes then."""
+        """Add a rule. Raises ProbeError, with nothing changed, where no rung or place is left."""
         with self._lock:
             self.tend()
             place = self._place(rule)
@@ -99,7 +99,7 @@ class Enforcement:
             return self._shown(slot)
 
     def _place(self, rule: Rule) -> int:
-        """That of a rule which matches the same, or the first that is free."""
+        """Return the place of a rule with the same match, or the first free one."""
         taken = {s.place: s.rule.what for s in self._slots}
         same = (place for place, what in taken.items() if what == rule.what)
         free = (place for place in range(MOST) if place not in taken)
@@ -108,12 +108,12 @@ class Enforcement:
         raise Unsupported(f"an interface takes {MOST} rules at most: remove one first")
 
     def remove(self, rule: Rule, how: str = "removed") -> None:
-        """Lets go of the interface with its last rule."""
+        """Remove a rule; the interface is released with its last one."""
         with self._lock:
             self._end([s for s in self._slots if s.rule.what == rule.what], how)
 
     def tend(self) -> None:
-        """Ends what has expired; looks for connections to keep. To be called now and then."""
+        """End what has expired; look for connections to keep. Call it now and then."""
         with self._lock:
             now = time.monotonic_ns()
             self._end([s for s in self._slots if s.deadline <= now], "expired")
@@ -133,7 +133,7 @@ class Enforcement:
     # -- showing -------------------------------------------------------------------------------
 
     def shown(self) -> tuple[Enforced, ...]:
-        """The rules that live, oldest first."""
+        """Return the rules in force, oldest first."""
         self._attachment.read()
         return tuple(self._shown(slot) for slot in self._slots if slot.left > 0)
 
@@ -178,7 +178,7 @@ class Enforcement:
         )
 
     def _open(self, opening: Opening) -> Callable[[], Reading]:
-        """What is attached anew begins with no rule, then gets all there are."""
+        """Return the reader. What is attached again begins with no rule, then gets all of them."""
         self._tables = opening.tables
         peers, self._peers = self._peers, frozenset()
         self._keep(peers)
@@ -223,7 +223,7 @@ class Enforcement:
         self._peers = peers
 
     def _keep(self, peers: frozenset[Flat]) -> None:
-        """Old ones go first, so that there is room."""
+        """Spare these peers. Old ones are removed first, so that there is room."""
         table = self._tables["peers"]
         for key in self._peers - peers:
             table.delete(key)
@@ -235,9 +235,9 @@ class Enforcement:
 
 
 class Rules:
-    """The drop rules of this host, by interface. Thread-safe.
+    """Drop rules of this host, by interface. Thread-safe.
 
-    ended: a sentence for each rule that has ended: when, and what it has dropped.
+    ended: called with a sentence for each rule that has ended: when, and what it has dropped.
     """
 
     def __init__(self, compiler: Compiler, *, observe_only: bool = False) -> None:
@@ -249,7 +249,7 @@ class Rules:
         self._refused: dict[tuple[str, str], Enforced] = {}
 
     def add(self, interface: str, rule: Rule) -> Enforced:
-        """Raises ProbeError."""
+        """Add a rule. Raises ProbeError."""
         link = self._link(interface)
         with self._lock:
             made = Enforcement(self._compiler, link.name, link.ifindex, self._tell)
@@ -258,7 +258,7 @@ class Rules:
         return enforcement.add(rule)
 
     def check(self, interface: str) -> int:
-        """The number of an interface that may have rules. Raises ProbeError where none may be."""
+        """Return the index of an interface that may have rules. Raises ProbeError for any other."""
         return self._link(interface).ifindex
 
     def _link(self, interface: str) -> route.Interface:
@@ -272,11 +272,11 @@ class Rules:
         return link
 
     def cautions(self, interface: str, rule: Rule) -> Cautions:
-        """What to know before it is added. Raises ProbeError where it may not be."""
+        """Return what to know before it is added. Raises ProbeError where it is not allowed."""
         return cautions.of(self.check(interface), rule)
 
     def refuse(self, interface: str, rule: Rule, why: ProbeError) -> None:
-        """Keeps in the list what nothing enforces, until somebody removes it."""
+        """Keep a rule that nothing enforces in the list, until the user removes it."""
         self._refused[interface, rule.what] = Enforced(interface, rule, None, 0.0, note=why.why)
 
     def remove(self, interface: str, rule: Rule) -> None:
@@ -297,7 +297,7 @@ class Rules:
             enforcement.tend()
 
     def follow(self, interfaces: Mapping[int, str]) -> None:
-        """Interfaces by number, as they are now: some have another name, some have gone."""
+        """Follow interfaces by number, as they are now: some have another name, some have gone."""
         for index, enforcement in list(self._by_index.items()):
             if index in interfaces:
                 enforcement.rename(interfaces[index])
@@ -306,7 +306,7 @@ class Rules:
                 del self._by_index[index]
 
     def close(self) -> None:
-        """Last attached first."""
+        """Detach everything, the last first."""
         for enforcement in reversed(self._all()):
             try:
                 enforcement.close()
@@ -324,7 +324,7 @@ class Rules:
 
 
 def _entry(rule: Rule, deadline: int) -> Flat:
-    """A `struct rule`. An IPv4 network is one of ::ffff:0:0/96, and of its family alone."""
+    """Return a `struct rule`. An IPv4 network is one of ::ffff:0:0/96, and of its family alone."""
     source, mask = _bits(rule.source)
     protocol = rule_program.ANY_PROTOCOL if rule.protocol is None else rule.protocol
     family = rule.source.version if rule.source is not None else 0
@@ -332,7 +332,7 @@ def _entry(rule: Rule, deadline: int) -> Flat:
 
 
 def _bits(network: Network | None) -> tuple[int, int]:
-    """(address, mask), 128 bits each."""
+    """Return (address, mask), 128 bits each."""
     if network is None:
         return 0, 0
     host = network.max_prefixlen - network.prefixlen
@@ -341,19 +341,19 @@ def _bits(network: Network | None) -> tuple[int, int]:
 
 
 def _words(number: int) -> Flat:
-    """In the order of the wire, as the program sees them."""
+    """Return the words in wire order, as the program sees them."""
     return _WORDS.unpack(number.to_bytes(16, "big"))
 
 
 def _peers(connection: operator_sessions.Connection) -> tuple[Flat, Flat]:
-    """The keys of what its other end sends: with the ports, and without, for fragments."""
+    """Return the keys of what the other end sends: with the ports and, for fragments, without."""
     ends = (*_address(connection.raddr), *_address(connection.laddr))
     what = tunnels.TCP, _family(connection.raddr)
     return (*ends, connection.rport, connection.lport, *what), (*ends, 0, 0, *what)
 
 
 def _end(end: End) -> Flat:
-    """The key of what carries a session, wherever it is for."""
+    """Return the key of what carries a session, to any address."""
     address = _address(end.address) if end.address else _NONE
     return (*address, *_NONE, 0, end.port, end.protocol, _family(end.address))
 
@@ -364,10 +364,10 @@ def _address(text: str) -> Flat:
 
 
 def _family(address: str) -> int:
-    """Of a packet from there; 0: of any, from anyone."""
+    """Return the family of packets from there; 0: of any, from anyone."""
     return ip_address(address).version if address else 0
 
 
 def _why(status: Status) -> str:
-    """Why nothing enforces the rules any more."""
+    """Return why nothing enforces the rules any more."""
     return status.refused[-1].why if status.refused else "nothing enforces it"

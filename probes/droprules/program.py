@@ -1,7 +1,7 @@
-"""The programs that drop what rules say, and the ladder that they are attached by.
+"""Programs that drop what rules say, and the ladder that they are attached by.
 
-Everything they are attached by goes with the process. A rule is over at its deadline, whether
-anybody is there to remove it or not.
+Everything they are attached by goes with the process. A rule ends at its deadline, even if nobody
+is there to remove it.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ Opened = Callable[[Opening], Callable[[], Reading]]
 
 
 def hook(open: Opened) -> Hook:
-    """The ladder of one interface's rules. open: as a rung's, once the programs are attached."""
+    """Return the ladder of one interface's rules. open: as a rung's, called once attached."""
 
     def ethernet(opening: Opening) -> Callable[[], Reading]:
         if not is_ethernet(opening.ifindex):

@@ -16,7 +16,7 @@ _u32, _u64 = c_uint32, c_uint64  # as <linux/types.h> names them
 
 
 def address(buffer: ctypes.Array[Any] | Structure | None) -> int:
-    """What a pointer member holds; 0 for None. The buffer must outlive the call."""
+    """Return the value of a pointer member; 0 for None. The buffer must outlive the call."""
     return ctypes.addressof(buffer) if buffer is not None else 0
 
 

@@ -1,7 +1,7 @@
-"""Whether something in a program or library reads the return addresses on its stacks.
+"""Readers of return addresses in a program or library.
 
-A probe on the return of a function replaces the address that the function returns to: a process
-does not survive that where such a thing looks at it.
+A probe on the return of a function replaces the address that the function returns to: where
+something reads it, the process does not survive that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOST_PLACES = 1 << 12
 
 
 class Stacks(Enum):
-    """What a program does with its stacks that no return address may be replaced on."""
+    """What a program does with its stacks that forbids replacing a return address."""
 
     GO = "moves them"
     UNWINDS = "unwinds them when something is thrown"
@@ -30,7 +30,7 @@ class Stacks(Enum):
 
 
 class StackReader(NamedTuple):
-    """What in a file depends on its return addresses. sign: what shows it."""
+    """Part of a file that depends on its return addresses. sign: what shows it."""
 
     stacks: Stacks
     sign: str
@@ -81,7 +81,7 @@ def has_go_note(file: File, notes: Iterable[Span]) -> bool:
 
 
 class Search:
-    """One look for it. sections: by name. order: of bytes, "<" or ">"."""
+    """One search. sections: by name. order: of bytes, "<" or ">"."""
 
     def __init__(
         self, file: File, order: str, tables: Iterable[Table], sections: Mapping[bytes, Span]
@@ -107,7 +107,7 @@ class Search:
         return first or self._unwinds_without_a_name()
 
     def _has_go_code(self) -> bool:
-        """Also where sections have other names, and there is no build id."""
+        """Return whether it has Go code, even with renamed sections and no build id."""
         file, whole = self._file, Span(0, min(self._file.size, MOST_CODE))
         if any(True for text in _GO_TEXTS for _ in file.search(text, whole)):
             return True
@@ -116,7 +116,7 @@ class Search:
         return any(_is_go_table(file, at, self._order) for at in places)
 
     def _signs(self) -> dict[Stacks, str]:
-        """The first of each kind."""
+        """Return the first sign of each kind."""
         signs: dict[Stacks, str] = {}
         found = (hit for t in self._tables for hit in self._file.search(_SIGN, t.names))
         for at, match in islice(found, _MOST_PLACES):
@@ -133,7 +133,7 @@ class Search:
         return any(True for t in self._tables for _ in self._file.search(pattern, t.names))
 
     def _unwinds_without_a_name(self) -> StackReader | None:
-        """A library with an unwinder inside, whose names are gone, has its tables at least."""
+        """Find a library's unwinder whose names are stripped, by its tables."""
         if self._mentions(_OF_C):
             return None
         for name, span in self._sections.items():
@@ -145,7 +145,7 @@ class Search:
 
 
 def _is_go_table(file: File, at: int, order: str) -> bool:
-    """Whether it begins there, and has a number of functions that can be."""
+    """Return whether a Go table begins there, with a plausible number of functions."""
     if at < 0 or at % 8:
         return False
     raw = file.part(at, 16)
@@ -157,6 +157,6 @@ def _is_go_table(file: File, at: int, order: str) -> bool:
 
 
 def _whole_name(file: File, at: int, found: bytes) -> bytes:
-    """A name from its beginning, where only its end was looked for."""
+    """Return the whole name, where only its end was searched for."""
     before = file.part(max(at - 64, 0), min(at, 64))
     return before.rpartition(b"\0")[2] + found.rstrip(b"\0@")
