@@ -21,11 +21,11 @@ from probes.kernel import uapi
 from probes.kernel.uapi import address
 
 _BPF = {"x86_64": 321, "ppc64le": 361, "s390x": 351}.get(platform.machine(), 280)
-"""The number of bpf(2); 280: asm-generic, as arm64 and riscv64 have it."""
+"""Number of bpf(2); 280: asm-generic, as on arm64 and riscv64."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _CHAR = ctypes.c_char
 MOST_MAPS = 64
-"""Maps of one program that are looked at; the verifier allows so many."""
+"""Maps looked at in one program: as many as the verifier allows."""
 
 ENOTSUPP = 524
 PSEUDO_MAP_FD = 1

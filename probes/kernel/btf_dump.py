@@ -11,7 +11,7 @@ from probes.errors import Unsupported
 from probes.kernel import btf
 
 _TAGS = {4: "struct ", 5: "union ", 6: "enum ", 19: "enum ", 8: ""}
-"""BTF_KIND_STRUCT, UNION, ENUM, ENUM64, TYPEDEF -> how C names such a type."""
+"""BTF_KIND_STRUCT, UNION, ENUM, ENUM64, TYPEDEF -> C's keyword for it."""
 
 
 def header(names: Collection[str]) -> tuple[str, frozenset[str]]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from probes.errors import no_such_file
 
 _OPENAT2 = 437
-"""Its number on every architecture that Debian is made for."""
+"""Number of openat2(2), the same on all of Debian's architectures."""
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_STATX_DONT_SYNC, _STATX_BASIC_STATS = -100, 0x1000, 0x4000, 0x7FF
 _RESOLVE_CACHED = 0x20  # Linux 5.12
 _INODE_SIZE, _MODIFIED, _DEVICE = struct.Struct("=QQ"), struct.Struct("=qI"), struct.Struct("=II")

@@ -22,11 +22,11 @@ from probes.kernel import procfs
 # Not below /sys, where a container may make no directory.
 MOUNT = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
 REST = 20.0
-"""How often the CPU time of a walk passes before the next one: 5 % of one CPU at the most."""
+"""Rest, as a multiple of the last walk's CPU time: 5 % of one CPU at most."""
 MOST_FOLDERS, SECONDS = 1 << 16, 2.0
-"""How much of the tree is looked at in one walk, from its root down."""
+"""Folders and seconds of one walk at most, from the root down."""
 _MOST_KEPT = 1 << 14
-"""Paths of cgroups; what was asked for longest ago is forgotten first."""
+"""Paths of cgroups kept; the least recently asked is forgotten first."""
 
 
 def root() -> Path | None:

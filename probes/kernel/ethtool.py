@@ -20,7 +20,7 @@ _GSTRINGS, _GSTATS, _GSSET_INFO = 0x1B, 0x1D, 0x37  # include/uapi/linux/ethtool
 _GTSO, _GGRO = 0x1E, 0x2B
 _SS_STATS, _STRING = 1, 32  # ETH_SS_STATS, ETH_GSTRING_LEN
 _ROOM = 4096
-"""Counters more than there are that fit: the kernel writes as many as the driver has by then."""
+"""Spare room, in counters: the kernel writes as many as the driver has by then."""
 
 
 def statistics(interface: str) -> dict[str, int]:

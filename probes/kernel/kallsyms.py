@@ -20,7 +20,7 @@ _KALLSYMS, _MODULES = Path("/proc/kallsyms"), Path("/proc/modules")
 _CHUNK = 1 << 18
 _CODE = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)(?:$|\t\[(?!bpf\]))", re.MULTILINE)
 REST = 5.0
-"""Seconds after which addresses are looked up among the modules of now."""
+"""Seconds after which it is checked whether modules have come or gone."""
 _LARGEST = 1 << 20  # no function is larger: what lies further from a symbol is not its code
 # What gcc and clang append to the names of copies that they made of a function.
 _SUFFIX = rb"(?:\.(?:isra|constprop|part|llvm)(?:\.\d+)?)+"

@@ -63,7 +63,9 @@ class Layout:
             self._add_struct(parsed)
         self.codec = struct.Struct(self._format)
         if self.codec.size != size:
-            raise LoadFailed(f"laid out as {self.codec.size} bytes, the map has {size}: {parsed}")
+            raise LoadFailed(
+                f"laid out as {self.codec.size} bytes, but the map has {size}: {parsed}"
+            )
 
     def _add_struct(self, parsed: Any) -> None:
         name, members, *kind = parsed
@@ -166,7 +168,7 @@ class BpfTable:
         except struct.error:
             stored = b""
         if packed is None or not stored:
-            raise ProbeError(f"the map {self.name} has no room for such numbers")
+            raise ProbeError(f"the map {self.name} cannot hold such numbers")
         self._guarded(lambda: bpf.map_update(self.fd, packed, stored))
 
     def delete(self, key: Row) -> bool:

@@ -89,7 +89,7 @@ def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
     not be entered (CAP_SYS_ADMIN).
     """
     if not _may_enter():
-        raise Denied("to enter a network namespace takes CAP_SYS_ADMIN")
+        raise Denied("entering a network namespace takes CAP_SYS_ADMIN")
 
     def work() -> T:
         _enter(pid, namespace)
@@ -115,7 +115,7 @@ def _enter(pid: int, namespace: int) -> None:
         raise Gone(f"process {pid} has gone", errno=e.errno or 0) from e
     try:
         if os.fstat(fd).st_ino != namespace:
-            raise Gone(f"process {pid} is in another network namespace by now")
+            raise Gone(f"process {pid} has moved to another network namespace")
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.setns(fd, _CLONE_NEWNET):
             errno = ctypes.get_errno()

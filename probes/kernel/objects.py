@@ -19,7 +19,7 @@ from probes.kernel.uapi import address
 
 T = TypeVar("T")
 _GONE = (errno.ENOENT, errno.EAGAIN)
-"""Gone meanwhile; EAGAIN: not quite there yet."""
+"""Errnos of objects gone meanwhile; EAGAIN: not quite there yet."""
 CUT = 15
 """Characters that the kernel keeps of a name."""
 

@@ -27,13 +27,13 @@ from probes.kernel.threads import Task
 
 T = TypeVar("T")
 MOST_LEFT = 16
-"""Children that are left behind; then nothing more is begun until one ends."""
+"""Children left behind at most; then nothing more is begun until one ends."""
 START = 20.0
 """Seconds for a child to begin, on a busy host."""
 IDLE = 5.0
 """Seconds without a call after which a child ends."""
 ENDING = 1.0
-"""Seconds that are waited for the ends of children."""
+"""Seconds to wait for children to end."""
 _MOST_FDS, _MOST_BYTES = 64, 1 << 28
 _HEADER = struct.Struct("=QI")
 _READY = b"r"
@@ -94,7 +94,7 @@ class Worker:
         except TimeoutError:
             begun = False
         if not begun:
-            raise OSError(errno.EAGAIN, "the child that looks at files did not start")
+            raise OSError(errno.EAGAIN, "the helper process for files did not start")
 
     def call(
         self, request: bytes, seconds: float, fds: Sequence[int]
@@ -154,7 +154,7 @@ def within(seconds: float, function: Callable[..., T], fds: Sequence[int] = ()) 
             worker.end()
             if used:
                 continue  # it had waited for long enough, and went
-            raise OSError(errno.EAGAIN, "the child that looks at files gave no answer") from None
+            raise OSError(errno.EAGAIN, "the helper process for files did not answer") from None
         except BaseException:
             worker.end()
             raise
@@ -201,7 +201,7 @@ def _look_after_the_left() -> None:
     with _lock:
         _left.difference_update([w for w in _left if not w.reaping.alive])
         if len(_left) >= MOST_LEFT:
-            raise TookTooLong(f"{MOST_LEFT} others have not been answered")
+            raise TookTooLong(f"{MOST_LEFT} earlier requests are still unanswered")
 
 
 # -- messages ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import platform
 from probes.kernel import uapi
 
 _OPEN = {"x86_64": 298, "ppc64le": 319, "s390x": 331}.get(platform.machine(), 241)
-"""The number of perf_event_open(2); 241: asm-generic, as arm64 and riscv64 have it."""
+"""Number of perf_event_open(2); 241: asm-generic, as on arm64 and riscv64."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _FLAG_FD_CLOEXEC = 8
 _ATTR_FREQ = 1 << 10

@@ -12,10 +12,10 @@ from probes.kernel import capabilities
 DAC_READ_SEARCH, NET_ADMIN, NET_RAW, SYS_PTRACE, SYS_ADMIN, SYSLOG = 2, 12, 13, 19, 21, 34
 PERFMON, BPF = 38, 39
 PROCESSES = (SYS_PTRACE, DAC_READ_SEARCH)
-"""What looking at other users' processes takes: their sockets, their names."""
+"""Capabilities for other users' processes: their sockets, their names."""
 USED = frozenset({BPF, PERFMON, NET_ADMIN, SYS_ADMIN, SYSLOG, *PROCESSES})
-"""What reading, attaching and detaching ever need: programs and maps, interfaces, programs by id,
-the kernel's symbols, processes."""
+"""Capabilities for reading, attaching and detaching: programs, maps, interfaces, ids,
+kernel symbols, processes."""
 _PR_GET_SECCOMP = 21
 _libc = ctypes.CDLL(None, use_errno=True)
 _NAMES = {
@@ -71,12 +71,12 @@ def why_not(*wanted: int) -> tuple[str, str]:
         )
     if filtered():
         return (
-            "a seccomp filter on this process refuses it although the capabilities are there",
+            "a seccomp filter refuses it, although this process has the capabilities",
             "Let the container's seccomp profile allow bpf(2) and perf_event_open(2).",
         )
     return (
-        "a security policy of this host refuses it although the capabilities are there",
-        "Look for an LSM or a container runtime that forbids it.",
+        "a security policy refuses it, although this process has the capabilities",
+        "Check which LSM or container runtime forbids it.",
     )
 
 

@@ -39,9 +39,9 @@ class SocketOwners:
     """
 
     REST, SLICE = 50.0, 0.2
-    """How often the CPU time of the last scan passes before the next; seconds of one at once."""
+    """Rest, as a multiple of the last scan's CPU time; seconds that a scan works at once."""
     FIRST = 1 << 14
-    """File descriptors of each process that are looked at before others of any."""
+    """File descriptors of each process that are looked at in the first round."""
 
     def __init__(self) -> None:
         self._known: dict[int, Owner | None] = {}
@@ -117,9 +117,9 @@ class FileCalls:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, Calls]] | None = None
-        """Each process's parent, and its calls when it was read last."""
+        """Each process's parent, and its calls at the last reading."""
         self._inherited: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
-        """Calls that a parent is about to have from its ended children, counted in these before."""
+        """Calls of ended children that their parents will be credited with, counted already."""
         self._sums = [0, 0]
 
     def read(self) -> list[tuple[str, int]]:
@@ -284,7 +284,7 @@ def protocol_counters() -> dict[tuple[str, str, str], int]:
 
 
 MOST_FDS = 1 << 16
-"""Of one process that are looked at where it is not known to hold what is looked for."""
+"""File descriptors looked at in a process that is not known to hold what is sought."""
 
 
 def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[str, str]]:

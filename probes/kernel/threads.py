@@ -61,7 +61,7 @@ def in_own_thread(function: Callable[[], T]) -> T:
     def work() -> None:
         try:
             answers.append(function())
-        except BaseException as e:  # goes on in who asked
+        except BaseException as e:  # raised again in the caller
             raised.append(e)
 
     task = Task(work)

@@ -50,16 +50,16 @@ __all__ = [
 
 T = TypeVar("T")
 SECONDS = 5.0
-"""After which a look at a file is given up."""
+"""Seconds after which a look at a file is given up."""
 MOST_SYMBOLS = 1 << 20
-"""Of one table that are looked through."""
+"""Symbols looked through in one table."""
 _MOST_SUGGESTED = 1 << 24
-"""Characters of names that one may have meant."""
+"""Characters of names searched for similar ones."""
 _MOST_INDEXED = 1 << 19
-"""Symbols of a table that places are looked up among."""
+"""Symbols of a table that are indexed by place."""
 _MOST_FILES = 256
 MOST_PLACES = 1 << 12
-"""Places in a table of names where one name is found: more is no table that a linker writes."""
+"""Places of one name in a table of names: no linker writes a table with more."""
 _LOAD, _NOTE, _FUNC, _IFUNC = 1, 4, 2, 10  # two segments' and two symbols' types
 
 
@@ -103,7 +103,7 @@ class Elf:
             why = f"{shown} cannot be read: {in_words(refused)}"
             raise Unsupported(why, errno=refused.errno or 0) from None
         except (struct.error, ValueError, OverflowError):
-            raise Unsupported(f"{shown} is no program or library (ELF)") from None
+            raise Unsupported(f"{shown} is not a program or library (ELF)") from None
 
     def _opened(self, what: Callable[[File], T]) -> T:
         with opened(self.path) as file:

@@ -15,18 +15,18 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 MOST_NAMES = 1 << 27
-"""Bytes of a table of names that are searched."""
+"""Bytes searched in a table of names."""
 MOST_CODE = 1 << 28
-"""Bytes of a file that are searched for signs of a runtime."""
+"""Bytes of a file searched for signs of a runtime."""
 LONGEST = 1 << 12
 """Bytes of a name."""
 CHUNK = 1 << 20
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 _MOST_KEPT = 1 << 25
-"""Bytes that are read, or kept, in one piece."""
+"""Bytes read, or kept, in one piece."""
 _MOST_HEADERS, _LARGEST_HEADER = 1 << 16, 1 << 8
 _SMALLEST = 52
-"""Bytes of the least ELF header. What the kernel makes up in /proc and tracefs is empty by size."""
+"""Bytes of the smallest ELF header. Generated files in /proc and tracefs have size 0."""
 _SYMTAB, _DYNSYM = 2, 11  # section types
 
 

@@ -17,7 +17,7 @@ from probes.kernel.elf.file import CHUNK, MOST_CODE, File, Span, Table, decoded
 from probes.units import printable
 
 _MOST_PLACES = 1 << 12
-"""Names that are looked at: more is no table that a linker writes."""
+"""Names looked at: no linker writes a table with more."""
 
 
 class Stacks(Enum):
@@ -38,7 +38,7 @@ class StackReader(NamedTuple):
 
 _GO_SECTION = re.compile(rb"gopclntab|^\.note\.go\.|^\.go\.buildinfo|^\.gosymtab")
 _GO_TEXTS = re.compile(rb"\xff Go buildinf:"), re.compile(rb"goroutines are asleep - deadlock!")
-"""What `go version` looks for, and what its runtime says: where sections have other names."""
+"""Texts that `go version` looks for, and of Go's runtime, for renamed sections."""
 _GO_TABLE = {
     "<": (re.compile(rb"\xff\xff\xff\0\0[\1\2\4][\4\x08]"), 1),
     ">": (re.compile(rb"\xff\xff\xff[\xf0\xf1\xfa\xfb]\0\0[\1\2\4][\4\x08]"), 0),
@@ -59,19 +59,19 @@ _SIGNS = {
     rb"|zend_fiber_switch_context|co_switch|coro_transfer|qemu_coroutine_switch",
 }
 _SIGN = re.compile(b"(?:%b)[\0@]" % b"|".join(b"(%b)" % sign for sign in _SIGNS.values()))
-"""In a table of names, each kind as a group."""
+"""Signs in a table of names, each kind as a group."""
 _C_PERSONALITY = b"__gcc_personality_v0"
 _OF_C = re.compile(rb"(?:%b|GLIBC_PRIVATE)[\0@]" % _C_PERSONALITY)
-"""C that cleans up when its thread is cancelled, and the C library's own parts, whose unwinding is
+"""Signs of C with cleanup on thread cancellation, and of the C library's parts, which unwind for
 that: nothing else is thrown there."""
 _SWITCHES_FOR_OTHERS = re.compile(rb"(?:GLIBC_PRIVATE|ASYNC_start_job)[\0@]")
-"""The C library, and OpenSSL, which does it where an engine asks for it."""
+"""Signs of the C library, and of OpenSSL, which switches where an engine asks for it."""
 _PERSONALITY = re.compile(rb"\0\0\0\0[\x01\x03]z[A-Z]*P[A-Z]*\0")
-"""In .eh_frame: a language has a say in unwinding."""
+"""A personality in .eh_frame: a language takes part in unwinding."""
 
 
 _GO_NOTE = re.compile(rb"\x04\0\0\0....\x04\0\0\0Go\0\0|\0\0\0\x04....\0\0\0\x04Go\0\0", re.DOTALL)
-"""Lengths of the owner's name and of the note, its type (the build id), its owner."""
+"""A note: lengths of the owner's name and of the note, type (the build id), owner."""
 
 
 def has_go_note(file: File, notes: Iterable[Span]) -> bool:
@@ -95,12 +95,12 @@ class Search:
             if _GO_SECTION.search(name):
                 return StackReader(Stacks.GO, printable(decoded(name)))
         if go_note:
-            return StackReader(Stacks.GO, "a note of Go's linker")
+            return StackReader(Stacks.GO, "a note by Go's linker")
         signs = self._signs()
         if Stacks.GO in signs:
             return StackReader(Stacks.GO, signs[Stacks.GO])
         if self._has_go_code():
-            return StackReader(Stacks.GO, "what Go's linker writes")
+            return StackReader(Stacks.GO, "a table by Go's linker")
         if self._mentions(_SWITCHES_FOR_OTHERS):
             signs.pop(Stacks.SWITCHES, None)
         first = next((StackReader(kind, signs[kind]) for kind in Stacks if kind in signs), None)

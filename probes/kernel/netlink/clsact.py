@@ -108,7 +108,7 @@ def qdisc(ifindex: int) -> str | None:
 
 def no_egress() -> Busy:
     """Return the refusal of egress where somebody has an ingress qdisc."""
-    why = "somebody's ingress qdisc stands where egress would need a clsact qdisc"
+    why = "an ingress qdisc takes the place of the clsact qdisc that egress needs"
     return Busy(why, errno=EEXIST)
 
 
@@ -147,7 +147,7 @@ def _add_filter(ifindex: int, direction: str, prog_fd: int, name: str, made: boo
             raise nlsocket.refusal(errno, "a clsact filter", kernel)
         behind = sum(p < priority for p in taken)
         return ClsactFilter(ifindex, direction, priority, name, id, made, behind)
-    raise Busy("filters of others come faster than a priority can be found", errno=EEXIST)
+    raise Busy("other filters are added faster than a free priority can be found", errno=EEXIST)
 
 
 def _free(taken: set[int]) -> int:

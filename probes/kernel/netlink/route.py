@@ -27,7 +27,7 @@ _ARPHRD_LOOPBACK = 772
 _IFF_UP = 1
 _RTMGRP_LINK = 1
 _NO_NETLINK = (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENOSYS)
-"""What a filter on system calls answers for good."""
+"""Errnos of a system call filter, which are final."""
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
 _IFLA_STATS64, _IFLA_XDP = 23, 43
 _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 52, 53

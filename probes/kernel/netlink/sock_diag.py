@@ -64,7 +64,7 @@ SYNCHRONIZED = mask(
     TcpState.LAST_ACK,
     TcpState.CLOSING,
 )
-"""Of a connection that both ends know of (RFC 9293), until it waits."""
+"""States of a connection that both ends know of (RFC 9293), until TIME_WAIT."""
 OPEN = mask(TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
 CONNECTED = ALL & ~mask(TcpState.LISTEN, TcpState.CLOSE, TcpState.TIME_WAIT)
 

@@ -31,7 +31,7 @@ from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported
 
 T = TypeVar("T")
 Decode = Callable[[bytes, int, int], T | None]
-"""Gets the buffer and where a message's payload begins and ends; None leaves the message out."""
+"""Decoder of a buffer's payload between two offsets; None leaves the message out."""
 
 ROUTE = 0  # NETLINK_ROUTE
 SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
@@ -194,7 +194,7 @@ def _replies(
     while True:
         data, _, message_flags, _ = s.recvmsg(_BUFFER)
         if message_flags & socket.MSG_TRUNC:
-            raise ProbeError("netlink sent a message that is larger than the buffer")
+            raise ProbeError("netlink sent a message larger than the buffer")
         for message, marks, start, end in _messages(data):
             changed = changed or bool(marks & _F_DUMP_INTR)
             if message in (_NLMSG_DONE, _NLMSG_ERROR):
@@ -212,7 +212,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     while at + _HEADER.size <= len(data):
         length, kind, flags, _, _ = _HEADER.unpack_from(data, at)
         if length < _HEADER.size or at + length > len(data):
-            raise ProbeError("netlink sent a broken message")
+            raise ProbeError("netlink sent a malformed message")
         yield kind, flags, at + _HEADER.size, at + length
         at += (length + 3) & ~3
 
