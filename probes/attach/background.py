@@ -20,9 +20,9 @@ K = TypeVar("K", bound=Hashable)
 PAUSE = 2.0
 """Seconds from the end of a look to the beginning of the next, where the look does not say."""
 LEAVING = 1.0
-"""Seconds that are waited for a look that is under way, when it is let go of."""
+"""Seconds to wait on release for a look that is under way."""
 CLOSING, CLOSED = (8, 64), 60.0
-"""Files that are let go of at once, as the kernel waits for each probe: where it waits for one
+"""Files released at once, as the kernel waits for each probe: where it waits for one
 after the other, and where it does not (links). And seconds for all."""
 
 

@@ -69,7 +69,7 @@ class CgroupLink(_OnRoot):
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code == errno.EINVAL:
-            why = "links to cgroups came with Linux 5.7: this kernel has none"
+            why = "this kernel has no links to cgroups (Linux 5.7)"
             return Unsupported(why, errno=code)
         return _OnRoot.explain(self, code, what, ifindex)
 
@@ -117,4 +117,4 @@ def _exclusive(kind: AttachType) -> str:
             ids = []
     names = [f"{printable(bpf.prog_name(id) or 'unknown')}#{id}" for id in ids]
     whose = f"the program {', '.join(names)}," if names else "a program"
-    return f"{whose} that tolerates none beside it is attached"
+    return f"{whose} that allows no other beside it is attached"

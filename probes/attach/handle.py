@@ -12,7 +12,7 @@ from probes.kernel import bpf
 from probes.point import Held, Point
 
 ASK_SECONDS = 5.0
-"""How often netlink is asked whether what was attached through it is still there."""
+"""Seconds between checks by netlink whether something is still attached."""
 
 
 class Handle:

@@ -65,14 +65,14 @@ def write(file: Path, records: list[Record]) -> int:
     """Put a new file, already locked, in the old one's place; return the fd that locks it."""
     file.parent.mkdir(mode=0o700, exist_ok=True)
     if not private(file.parent):
-        raise PermissionError(1, "it is not a directory of this user alone")
+        raise PermissionError(1, "it is not private to this user")
     content = {"format": _FORMAT, "records": [asdict(r) for r in records]}
     for _ in range(_TRIES):
         try:
             return _write(file, json.dumps(content).encode())
         except FileNotFoundError:
             continue  # it was taken for a dead process's in the moment before it was locked
-    raise FileNotFoundError(ENOENT, f"{file.name} is taken away by others")
+    raise FileNotFoundError(ENOENT, f"{file.name} keeps being removed by others")
 
 
 def _write(file: Path, content: bytes) -> int:
@@ -116,7 +116,7 @@ def orphaned(file: Path) -> Iterator[list[Record]]:
     try:
         opened = os.fstat(fd)
         if not _private(opened, stat.S_IFREG):
-            raise ValueError("not a file of this user alone")
+            raise ValueError("not private to this user")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             dead = file.stat().st_ino == opened.st_ino

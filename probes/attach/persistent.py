@@ -27,7 +27,7 @@ from probes.units import printable
 T = TypeVar("T")
 Detach = Callable[[], None]
 OURS = "ebpftop"
-"""What the name of every program and filter of ours begins with."""
+"""Prefix of the names of all our programs and filters."""
 _LEFT = "left behind by a killed ebpftop"
 
 
@@ -102,7 +102,7 @@ class Register:
         self, record: Record, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
         """Record, then attach; return what detaches, then removes the record."""
-        changes.prepare()  # now, as we may be leaving by the time that it is there
+        changes.prepare()  # now, as we may be exiting by the time that it is there
         self._not_over()
         self._add(record)
         try:
@@ -126,7 +126,7 @@ class Register:
 
     def _not_over(self) -> None:
         if self._over:
-            raise ProbeError("ebpftop is leaving: nothing that would outlive it is attached")
+            raise ProbeError("ebpftop is exiting: nothing that would outlive it is attached")
 
     def release(self) -> None:
         """Detach everything, the last first, although others are about to do so or are stuck.
@@ -201,7 +201,7 @@ def sweep(directory: Path = RUN) -> list[str]:
         if directory.lstat().st_uid != os.geteuid() != 0:
             return []
         if not journal.private(directory):
-            return [f"{directory} is not a directory of this user alone: left as it is"]
+            return [f"{directory} is not private to this user: left as it is"]
         files = sorted(directory.iterdir())
     except FileNotFoundError:
         return []
@@ -226,7 +226,7 @@ def _sweep(file: Path) -> Iterator[str]:
     except OSError as e:
         yield f"{printable(str(file))} cannot be read ({in_words(e)}): left as it is"
     except ValueError as e:
-        yield f"{printable(str(file))} is no record of ours ({e}): left as it is"
+        yield f"{printable(str(file))} is not one of our records ({e}): left as it is"
 
 
 def _undo(record: Record) -> tuple[bool, str]:

@@ -63,7 +63,7 @@ class SkMsgLink(_OnSockets):
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code != errno.EINVAL:
             return None
-        why = "links to sockhashes came with Linux 6.12: this kernel has none"
+        why = "this kernel has no links to sockhashes (Linux 6.12)"
         return Unsupported(why, errno=code)
 
 

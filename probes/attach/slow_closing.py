@@ -25,12 +25,12 @@ for n in range(1, 64):
         break
 [*map(os.close, fds[::64])]
 """
-"""What is left when it ends, the kernel closes."""
+"""Source of the child; what is left when it ends, the kernel closes."""
 
 _lock = threading.Lock()
 _held: set[int] = set()
 _over = False
-"""Whether they have been handed over: then ebpftop is leaving."""
+"""Whether files have been handed over: then ebpftop is exiting."""
 
 
 def hold(fds: Iterable[int]) -> None:
@@ -43,7 +43,7 @@ def hold(fds: Iterable[int]) -> None:
         over = _over
     if over:
         hand_over()
-        raise ProbeError("ebpftop is leaving: nothing is attached any more")
+        raise ProbeError("ebpftop is exiting: nothing more is attached")
 
 
 def close(fds: Iterable[int]) -> None:

@@ -12,7 +12,7 @@ from probes.errors import Denied, ProbeError, Unsupported
 from probes.kernel import bpf, privilege
 from probes.point import AttachType, Loading, Point, ProgType
 
-NO_TCX = "TCX came with Linux 6.6: this kernel has none"
+NO_TCX = "this kernel has no TCX (Linux 6.6)"
 _NEXT = -1  # TCX_NEXT
 _NOWHERE = 0x7FFFFFFF
 _TYPES = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
@@ -85,7 +85,7 @@ class TcxBeside(_InChain):
         if code == errno.ERANGE:
             return Unsupported("its chain is full", errno=code)
         if code in (errno.ENOENT, errno.ESTALE):
-            return Unsupported("it is not in its chain any more", errno=code)
+            return Unsupported("it is no longer in its chain", errno=code)
         return None
 
 
