@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 CPU_SECONDS, WALL_SECONDS = 180, 300
-"""What ends a compile that spins or hangs. On a busy host one may wait long for its turn,
+"""Seconds that end a compile that spins or hangs. On a busy host one may wait long for its turn,
 and in a virtual machine the host's other work counts as its own."""
 PACKAGES = (
     "install the BPF Compiler Collection: python3-bpfcc (Debian, Ubuntu), python3-bcc (Fedora),"
@@ -57,9 +57,9 @@ FOREIGN = (
     "C_INCLUDE_PATH",
 )
 Part = tuple[int, int]
-"""Of memory: where it begins, and bytes."""
+"""Part of memory: start and bytes."""
 PACE = 20
-"""Milliseconds."""
+"""Milliseconds between releases of pages."""
 MADV_DONTNEED = 4
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
@@ -76,7 +76,7 @@ def find_bcc() -> Any:
             return _import(spec)
         foreign = foreign or spec.origin
     if foreign:
-        raise ImportError(f"{foreign} is an unrelated package that is called bcc as well")
+        raise ImportError(f"{foreign} is an unrelated package that is also called bcc")
     raise ImportError("bcc, the BPF Compiler Collection, is not installed")
 
 

@@ -33,7 +33,7 @@ _CHILD = Path(__file__).with_name("bcc_worker.py")
 IDLE_SECONDS = 5.0
 _MAX_FDS = 253  # SCM_MAX_FD
 ROOM_SECONDS, ROOM_PAUSE = 5.0, 0.1
-"""For which a child is not started while there is no room for it, and between two looks."""
+"""Seconds to wait for room before a child is started, and between two checks."""
 _MOST = 8  # children at once: 90 MB each
 
 
@@ -163,7 +163,7 @@ class Compiler:
                 self._wait_for_room()
                 with self._working() as child:
                     return child.ask(request)
-        except OSError as why:  # no memory, process or file descriptor to be had
+        except OSError as why:  # no memory, process or file descriptor left
             raise LoadFailed(f"the compiler cannot be run: {why}", errno=why.errno or 0) from why
 
     def _request(self, source: str) -> dict[str, Any]:
@@ -324,7 +324,7 @@ class _Child:
 
 
 def _map_lost() -> LoadFailed:
-    return LoadFailed("a map got lost: too many open files", errno=errno.EMFILE)
+    return LoadFailed("a map was lost: too many open files", errno=errno.EMFILE)
 
 
 def _no_answer(log: str, seconds: float) -> ProbeError:

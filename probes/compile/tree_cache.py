@@ -22,7 +22,7 @@ Files = Mapping[str, str]
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".new-"
-ABANDONED = 600  # seconds after which whoever was making a tree is taken for dead
+ABANDONED = 600  # seconds after which the maker of a tree is taken for dead
 KEPT = 8  # trees: a few kernels, a few versions of us
 
 

@@ -21,11 +21,11 @@ from probes.model import Opening
 from probes.point import PROGRAM_PREFIX
 
 FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
-"""How a program is counted, as the column `seen` says it."""
-UNCOUNTED = "listed only: to count takes Linux 5.8 and CAP_SYS_ADMIN"
-ONLY_RUNS = "its runs are counted, not what it answers"
+"""Ways in which a program is counted, as in the column `seen`."""
+UNCOUNTED = "listed only: counting takes Linux 5.8 and CAP_SYS_ADMIN"
+ONLY_RUNS = "its runs are counted, not its verdicts"
 MOST = 256
-"""Programs of one hook that get a program of ours; more are counted by their runs."""
+"""Programs of one hook that get one of ours; further ones are counted by their runs."""
 ENOUGH = f"{MOST} others are followed already"
 
 
@@ -36,7 +36,7 @@ def unreachable() -> ProbeError | None:
     except OSError as refused:
         code = refused.errno or 0
         why, remedy = privilege.why_not(privilege.SYS_ADMIN)
-        return Denied(f"others' programs cannot be had: {why}", errno=code, remedy=remedy)
+        return Denied(f"others' programs cannot be opened: {why}", errno=code, remedy=remedy)
     return None
 
 
@@ -49,7 +49,7 @@ def uncountable() -> ProbeError | None:
     except OSError as refused:
         code = refused.errno or 0
         if code == errno.EINVAL:
-            return Unsupported("run-time statistics came with Linux 5.8", errno=code)
+            return Unsupported("this kernel has no run-time statistics (Linux 5.8)", errno=code)
         why, remedy = privilege.why_not(privilege.SYS_ADMIN)
         return Denied(f"runs of programs cannot be counted: {why}", errno=code, remedy=remedy)
     return None
@@ -133,7 +133,7 @@ class Followers:
             return  # gone since it was listed
         except OSError as refused:
             followed.again = short(refused.errno)
-            followed.why = f"it cannot be had: {in_words(refused)}"
+            followed.why = f"it cannot be opened: {in_words(refused)}"
         self._held[followed.id] = followed
 
     def _hold(self, followed: Followed) -> None:
@@ -193,4 +193,4 @@ def _tail_calls(fd: int) -> str:
     """Return what is worth knowing although the verdict is right."""
     if not bpf.tail_calls(fd):
         return ""
-    return "it may go on to others by tail calls: the verdict is that of the last of them"
+    return "it may tail-call others: the verdict is that of the last one"

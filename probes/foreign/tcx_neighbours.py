@@ -20,16 +20,16 @@ from probes.foreign.counters_c import Answers, Place, Verdicts, made_for
 from probes.model import Opening, Value
 
 AROUND = "around"
-"""How a program is counted, as the column `seen` says it."""
+"""The way in which a program is counted, as in the column `seen`."""
 MOST_IN_CHAIN = 32
-"""Programs of a chain, ours among them: the kernel takes 64, and leaves others none beyond."""
-_NOT_TOLD = "ended: dropped, redirected or accepted, which is not told apart"
-_MOVED = "not counted for a moment, when its neighbours changed"
-_TAKEN = "somebody else detached ours beside it"
+"""Programs of a chain, ours among them: the kernel takes 64, and others need places."""
+_NOT_TOLD = "ended: dropped, redirected or accepted; these are not told apart"
+_MOVED = "not counted for a moment while its neighbours changed"
+_TAKEN = "our program beside it was detached"
 _LONG = f"its chain has {MOST_IN_CHAIN} programs or more: ours would take others' places"
 
 Chain = tuple[int, int]
-"""The interface's number, and 1 for egress, else 0."""
+"""Index of the interface, and 1 for egress, else 0."""
 
 
 def unplaceable() -> ProbeError | None:
@@ -120,7 +120,7 @@ class Around:
                 self._put(place, chain, _Pair())
         elif not pair.there(chain):
             self._pairs.pop(place).stack.close()
-            self._refused[place] = _TAKEN  # nobody is fought
+            self._refused[place] = _TAKEN  # others' programs are left in place
         elif pair.beside(place.program, chain, ours):
             pair.good = passed
         else:
@@ -157,7 +157,7 @@ class Around:
         pair = self._pairs.get(place)
         if pair is None:
             return None, self._refused.get(place, "")
-        # What was read before it was placed anew is of those that were there.
+        # Counts read before it was placed again are of those that were there.
         passed = pair.base.plus(_Passed.of(None if place in self._new else answers.get(place)))
         ended = passed.packets - passed.on
         if ended > pair.ended:  # or one is between the two at this moment
