@@ -12,10 +12,10 @@ from probes.droprules.operator_sessions import Connection, Leading
 from probes.errors import ProbeError
 
 _WITHOUT_SESSIONS = frozenset({1, 2, 58})
-"""Protocols that nobody is logged in by: ICMP, IGMP, ICMPv6."""
+"""Protocols that carry no logins: ICMP, IGMP, ICMPv6."""
 _MOSH = range(60000, 61001)
 _MOST = 3
-"""Addresses that are named."""
+"""Addresses named at most."""
 
 
 class Cautions(NamedTuple):
@@ -40,16 +40,16 @@ def of(ifindex: int, rule: Rule) -> Cautions:
     try:
         leading = operator_sessions.leading()
     except ProbeError as refused:
-        return Cautions(f"no connection that leads here can be looked for ({refused.why}): {_IF}")
+        return Cautions(f"your connection cannot be looked for ({refused.why}): {_IF}")
     return Cautions("" if leading.found else _unseen(leading), _later(ifindex, rule, leading))
 
 
-_IF = "if you come over the network, this may cut you off"
+_IF = "if you are logged in over the network, this may cut you off"
 
 
 def _unseen(leading: Leading) -> str:
     why = f" ({leading.hidden})" if leading.hidden else ""
-    return f"no connection that leads here was found{why}: {_IF}"
+    return f"your connection was not found{why}: {_IF}"
 
 
 def _later(ifindex: int, rule: Rule, leading: Leading) -> str:

@@ -27,9 +27,9 @@ from probes.model import Enforced, Flat, Opening, Reading, State, Status, Table
 from probes.units import printable
 
 LOOK_SECONDS = 5.0
-"""How often connections are looked up that no rule may match: a person may have come back."""
+"""Seconds between looks for connections to spare: the user may have reconnected."""
 REST = 20.0
-"""How often the CPU time of a look passes before the next, where there are many processes."""
+"""Rest, as a multiple of the last look's CPU time, where there are many processes."""
 _WORDS = struct.Struct("=4I")
 _ALL = 2**128 - 1
 _MAPPED = 0xFFFF << 32
@@ -123,7 +123,7 @@ class Enforcement:
                 except ProbeError:  # those that are known stay spared, and it is tried again
                     self._next_look = time.monotonic() + LOOK_SECONDS
 
-    def close(self, how: str = "at the end") -> None:
+    def close(self, how: str = "ebpftop ended") -> None:
         with self._lock:
             self._end(list(self._slots), how)
 
@@ -173,9 +173,7 @@ class Enforcement:
         self._tables, self._peers = {}, frozenset()
         first = status.refused[0]
         why = "; ".join(f"{r.rung}: {r.why}" for r in status.refused)
-        raise ProbeError(
-            f"nothing can be dropped on {status.id.target}: {why}", remedy=first.remedy
-        )
+        raise ProbeError(f"no drop rules on {status.id.target}: {why}", remedy=first.remedy)
 
     def _open(self, opening: Opening) -> Callable[[], Reading]:
         """Return the reader. What is attached again begins with no rule, then gets all of them."""
@@ -215,7 +213,7 @@ class Enforcement:
         ends = frozenset(_end(end) for end in operator_sessions.ends(connections))
         peers = ends | {key for c in connections for key in _peers(c)}
         if len(peers) > rule_program.MOST_PEERS:
-            raise Unsupported("too many connections lead here that no rule may match")
+            raise Unsupported("too many connections to this process would have to be spared")
         rest = REST * (time.thread_time() - cpu)
         self._next_look = time.monotonic() + max(LOOK_SECONDS, rest)
         if self._stands():
@@ -268,7 +266,9 @@ class Rules:
         if link is None:
             raise Gone(f"there is no interface {printable(interface)}")
         if link.kind == "loopback":
-            raise Unsupported("the loopback takes no drop rules: this host talks to itself on it")
+            raise Unsupported(
+                "the loopback takes no drop rules: this host uses it to talk to itself"
+            )
         return link
 
     def cautions(self, interface: str, rule: Rule) -> Cautions:
@@ -310,8 +310,8 @@ class Rules:
         for enforcement in reversed(self._all()):
             try:
                 enforcement.close()
-            except (ProbeError, OSError) as failed:  # the others are still to be let go of
-                self.ended.append(f"a rule could not be ended, it ends with this process: {failed}")
+            except (ProbeError, OSError) as failed:  # the others still have to be released
+                self.ended.append(f"a rule could not be ended; it goes with this process: {failed}")
 
     def _all(self) -> list[Enforcement]:
         return list(self._by_index.values())

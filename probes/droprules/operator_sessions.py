@@ -37,16 +37,16 @@ DAEMONS = (
     "ttyd", "gotty", "shellinaboxd", "wetty", "cockpit-ws", "cockpit-session", "tmate", "teleport",
     "xrdp", "Xvnc", "Xtigervnc", "Xtightvnc", "x11vnc", "x0vncserver", "x0tigervncserv", "wayvnc",
 )  # fmt: skip
-"""What the names of programs begin with that let somebody log in; any other that shows a terminal
+"""Prefixes of the names of programs that let users log in; any other that shows a terminal
 is found by that. Since OpenSSH 9.8 a session's process is called sshd-session."""
 
 
 _MOST_STRANGERS = 64
-"""Connections to one port that are spared though it is not seen who holds them."""
+"""Connections to one port that are spared although their holders are hidden."""
 
 
 _EPHEMERAL = 32768
-"""From this port on they are of connections that were made, as Linux chooses them."""
+"""First port that Linux chooses for outgoing connections."""
 
 _Socket = TcpSocket | TcpEnds
 
@@ -95,7 +95,7 @@ def ends(connections: Iterable[Connection]) -> frozenset[End]:
     A mosh server hears any sender at its port, since its users roam. Raises ProbeError.
     """
     ports = _Look().ports()
-    # Which way a roaming user comes is not known: then all tunnels are spared.
+    # The path of a roaming user is unknown: all tunnels are spared then.
     through = None if ports else [c.raddr for c in connections]
     return frozenset(End("", tunnels.UDP, port) for port in ports) | tunnels.ends(through)
 
@@ -122,9 +122,9 @@ class _Look:
         self._processes = Processes()
         self._containers = tunnels.Containers()
         self._proxies: set[int] = set()
-        """Processes that were come to by a connection within this host, or began in such a one."""
+        """Processes reached by a connection within this host, or started by such a process."""
         self._in_containers: set[int] = set()
-        """Those of them in other network namespaces: of these, who began them leads nowhere."""
+        """Proxies in other network namespaces; their parents lead nowhere."""
 
     @cached_property
     def ours(self) -> frozenset[int]:
@@ -141,9 +141,9 @@ class _Look:
     def hidden(self) -> str:
         """Why not all processes can be looked at, or ""."""
         if not self._processes.all_seen:
-            return "what runs outside of this PID namespace cannot be seen"
+            return "processes outside this PID namespace cannot be seen"
         if not capabilities.effective() >> privilege.SYS_PTRACE & 1:
-            return "other users' processes cannot be looked at without CAP_SYS_PTRACE"
+            return "other users' processes cannot be inspected without CAP_SYS_PTRACE"
         return ""
 
     def connections(self, pids: Iterable[int]) -> set[Connection]:
@@ -270,7 +270,7 @@ class _Look:
             began = set(self._processes.children(p.pid))
             self._in_containers |= began if p.pid in self._in_containers else set()
             found |= began
-            if all(self._within(s) for s in self._held(p)):  # it is come to otherwise: two socats
+            if all(self._within(s) for s in self._held(p)):  # reached otherwise: two socats
                 found.update(self._at_unix_ends(p))
         self._proxies |= {pid for pid in found if not _daemon(self._processes.by_pid[pid])}
         return found

@@ -66,7 +66,7 @@ _KINDS: Mapping[str, _Kind] = {
     "geneve": _Kind((UDP,), (2, 7), 5),  # IFLA_GENEVE_{REMOTE,REMOTE6,PORT}
 }
 _IPSEC_NAT, _IKE = 4500, 500
-"""The UDP ports of ESP behind address translation (RFC 3948), and of agreeing on keys."""
+"""UDP ports of ESP behind address translation (RFC 3948), and of key exchange."""
 
 
 class _Device(NamedTuple):
