@@ -21,8 +21,8 @@ from probes.ladder.attachment import Modules
 from probes.ladder.features import Answer, Word
 from probes.model import Hook, HookId, Rung
 
-ON_REQUEST = "taken on a person's word only: it would outlive the process"
-ONLY_PINNED = "taken only where a person pins it: it would sit in the data path"
+ON_REQUEST = "attached only when you ask: it would outlive the process"
+ONLY_PINNED = "attached only when you pin it: it would be in the data path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
         "" if root else cgroups.MOUNT,
     )
     kprobes = Path("/sys/bus/event_source/devices/kprobe").exists()
-    yield Fact("kprobes", "there" if kprobes else "this kernel is built without", kprobes)
+    yield Fact("kprobes", "there" if kprobes else "not in this kernel", kprobes)
     mode = privilege.lockdown()
     yield Fact("lockdown", mode, mode != "confidentiality")
     paranoid = privilege.sysctl("kernel.perf_event_paranoid")
@@ -151,5 +151,5 @@ def _tracefs() -> Fact:
                 return Fact("tracefs", "readable", True)
         except PermissionError:  # it is for root alone, and so is what it is mounted on
             remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
-            return Fact("tracefs", "may not be read by this user", False, remedy)
+            return Fact("tracefs", "not readable by this user", False, remedy)
     return Fact("tracefs", "not mounted", False, MOUNT_TRACEFS)

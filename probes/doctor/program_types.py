@@ -30,10 +30,10 @@ _LDX_MEM, _CALL, _EXIT = 0x61, 0x85, 0x95
 _SIZES = {4: 0x00, 8: 0x18}  # BPF_W, BPF_DW
 _LOG = 1 << 14
 _MOST_CONTEXT, _GAP = 1 << 13, 256
-"""Where reading a context is given up: at the end, or when nothing was readable for so long."""
+"""Bytes after which reading a context is given up, in all and of an unreadable gap."""
 _VALUES = range(-1, 5)
 _REFUSED = re.compile(r"(?:unknown|invalid) func|cannot use helper|might sleep")
-"""The verifier's words for a helper that is not offered; newer kernels have other ones."""
+"""Verifier's words for a helper that is not offered; newer kernels have other ones."""
 _HELPER = "BPF_FUNC_"
 
 
@@ -74,7 +74,7 @@ class Found:
 
 _RECORD = (
     "0",
-    "a perf event that it is attached to records nothing; what is traced goes on as it was",
+    "a perf event that it is attached to records nothing; the traced code is unaffected",
 )
 _RECORDS = (_RECORD, ("1", "it is recorded"))
 _IGNORED = (("0", "nothing: it is ignored, as is any other value"),)
@@ -86,7 +86,7 @@ KINDS = (
         "struct xdp_md *",
         "xdp_md",
         (
-            ("0 XDP_ABORTED", "dropped as an error, which the tracepoint xdp_exception tells"),
+            ("0 XDP_ABORTED", "dropped as an error, reported by the tracepoint xdp_exception"),
             ("1 XDP_DROP", "dropped"),
             ("2 XDP_PASS", "on to the stack"),
             ("3 XDP_TX", "out again by the same interface"),
@@ -143,9 +143,9 @@ KINDS = (
     Kind(
         "iterator",
         iterator.Iterator("tcp"),
-        "what is run over, and one of it: u64 arguments[], typed",
+        "the iteration and one object of it: u64 arguments[], typed",
         "",
-        (("0", "goes on to the next"), ("1", "comes to the same once more")),
+        (("0", "goes on to the next"), ("1", "repeats the same object")),
     ),
     Kind(
         "perf-event",
@@ -159,7 +159,10 @@ KINDS = (
         CgroupLink(AttachType.CGROUP_INET4_CONNECT),
         "struct bpf_sock_addr *",
         "bpf_sock_addr",
-        (("0", "the call fails with EPERM"), ("1", "it goes on, to the address that is there now")),
+        (
+            ("0", "the call fails with EPERM"),
+            ("1", "it goes on, with the address as it is now"),
+        ),
     ),
     Kind(
         "cgroup-skb",
@@ -177,7 +180,7 @@ KINDS = (
         CgroupLink(AttachType.CGROUP_INET_SOCK_CREATE),
         "struct bpf_sock *",
         "bpf_sock",
-        (("0", "the socket is not made: EPERM"), ("1", "it is made")),
+        (("0", "the socket is not made: EPERM"), ("1", "the socket is made")),
     ),
     Kind(
         "sock-ops",
@@ -185,8 +188,8 @@ KINDS = (
         "struct bpf_sock_ops *",
         "bpf_sock_ops",
         (
-            ("0", "what it put into `reply` is not used"),
-            ("1", "it is used, where the operation asks"),
+            ("0", "its `reply` is not used"),
+            ("1", "its `reply` is used, where the operation takes one"),
         ),
     ),
     Kind(
@@ -268,7 +271,7 @@ class _Loading:
             return
         if not isinstance(self.point, ProgType):
             os.close(bpf_program.load(self.point, bpf.exit_with(0), "probe"))
-        raise Unsupported("this kernel does not take such a program")
+        raise Unsupported("this kernel does not accept such a program")
 
     def _loads(self, code: bytes) -> bool:
         try:
