@@ -128,7 +128,7 @@ def _described(raised: BaseException) -> str:
     """Return the type, message and place of an error, on one line of bounded length."""
     try:
         said = _one_line(str(raised))
-    except Exception:  # somebody's own class, whose text cannot be had either
+    except Exception:  # somebody's own class, whose text fails as well
         said = ""
     name = type(raised).__name__
     if type(raised).__module__ not in ("builtins", "__main__"):

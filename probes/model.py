@@ -34,7 +34,7 @@ class Kind(StrEnum):
     COUNTER = "counter"
     """Only grows; shown as a rate as well."""
     LEVEL = "level"
-    """Is what it is at this moment."""
+    """Has the current value."""
     HISTOGRAM = "histogram"
     """A tuple of counters, one for each power of two: bucket n holds 2**n <= x < 2**(n+1)."""
     DERIVED = "derived"
@@ -79,16 +79,16 @@ class Reach(StrEnum):
     """How far a hook reaches into the kernel's work, and so who may attach it."""
 
     LOOKS_ON = "looks on"
-    """Attached at start: it can change nothing."""
+    """Attached at start: it only observes."""
     DATA_PATH = "data path"
-    """Attached on a person's word only; never under --observe-only."""
+    """Attached only when the user asks; refused under --observe-only."""
 
 
 class Table(Protocol):
     """A bcc map as hooks' readers see it. Rows are flat tuples, laid out as `fields` says."""
 
     fields: Mapping[str, int | slice]
-    """C field (of the key, then of the value) -> where it stands in a row."""
+    """C field (of the key, then of the value) -> its place in a row."""
 
     @property
     def keys(self) -> int:
@@ -285,7 +285,7 @@ class Hook:
     reads_with: tuple[int, ...] | None = None
     rows_go: bool = False
     stored: tuple[Column, ...] = field(init=False)
-    """The columns of a sample's rows: all but the derived ones."""
+    """Columns of a sample's rows: all but the derived ones."""
     places: Places = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -336,7 +336,7 @@ class State(StrEnum):
 
 
 UNREAD = "not read since "
-"""How the last part of a status's note begins while readings fail."""
+"""Beginning of the last part of a status's note while readings fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +392,7 @@ class Cost:
 
 
 OTHERS = "(others)"
-"""The name of a row for all that a full map threw out before anybody had read it."""
+"""Name of the row for everything that a full map evicted before it was read."""
 
 SERIES = 1 << 16
 """Epochs whose multiple of this is the same have totals that go on from one to the next. Below it,

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple, Protocol
 from probes.errors import ProbeError
 
 PROGRAM_PREFIX = "ebpftop_"
-"""Every program of ours starts like this, so that it is known in bpftool and after a crash."""
+"""Prefix of all our programs' names: they are recognised in bpftool and after a crash."""
 
 
 class ProgType(IntEnum):
@@ -98,15 +98,15 @@ class Point:
     __slots__ = ()
 
     needs: ClassVar[tuple[int, ...]]
-    """The capabilities that loading and attaching take."""
+    """Capabilities that loading and attaching take."""
     neutral: ClassVar[int] = 0
-    """What a program returns that changes nothing: what a kernel is asked with."""
+    """Return value that changes nothing, for programs that only probe the kernel."""
     lasting: ClassVar[bool] = False
-    """It outlives the process, so that it is recorded before."""
+    """Whether it outlives the process, and so is recorded first."""
     seat: ClassVar[str] = ""
-    """The place that only one program can take, if it is such a one."""
+    """Name of the place, where only one program can take it."""
     iterates: ClassVar[bool] = False
-    """The program runs when its link is read."""
+    """Whether the program runs when its link is read."""
 
     def loading(self) -> Loading:
         """Return how a program for it is loaded."""
