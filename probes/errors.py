@@ -81,7 +81,7 @@ def passing(refusal: ProbeError) -> bool:
 
 
 def short(code: int | None) -> bool:
-    """Return whether an errno says that the host is short of something, whatever was asked."""
+    """Return whether an errno says that the host is short of something, for any request."""
     return code in _PASSING
 
 

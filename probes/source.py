@@ -98,7 +98,7 @@ class Source(Protocol):
         ...
 
     async def remove_rule(self, interface: str, rule: Rule) -> None:
-        """End a rule, whatever its time to live; that there is none is not an error."""
+        """End a rule with any time to live; that there is none is not an error."""
         ...
 
     def rules(self) -> tuple[Enforced, ...]:

@@ -149,7 +149,7 @@ def did_you_mean(name: str, names: Collection[str]) -> str:
         if least <= len(n) <= len(name) + 12 and (stem in n.lower() or n.lower()[:2] == low[:2])
     ]
     close = difflib.get_close_matches(name, some, 3, 0.6)
-    return f"; spelled alike: {', '.join(map(printable, close))}" if close else ""
+    return f"; similar names: {', '.join(map(printable, close))}" if close else ""
 
 
 def quoted(text: str, most: int = 40) -> str:

@@ -53,7 +53,7 @@ class Background(Generic[K]):
         wait: seconds to wait for its end. Raises what the last look ended with.
         """
         if (self._task is None or not self._task.alive) and monotonic() >= self._next:
-            with suppress(RuntimeError):  # no thread to be had: the next reading tries again
+            with suppress(RuntimeError):  # no thread left: the next reading tries again
                 # A new one each time: it has the capabilities that this one has by now.
                 self._task = Task(self._run)
         if self._task is not None:

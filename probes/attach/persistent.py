@@ -59,7 +59,7 @@ class Register:
     def attach_clsact(self, ifindex: int, direction: str, prog_fd: int, name: str) -> Detach:
         """Attach by `clsact.clsact_attach`, recorded.
 
-        A qdisc that we made goes with the last of our filters, in whatever order they go.
+        A qdisc that we made goes with the last of our filters, in any order.
         """
         info = bpf.prog_info(prog_fd)
         here = netns()

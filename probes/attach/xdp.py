@@ -50,7 +50,7 @@ class _OnInterface(Point):
         """Raise Busy where somebody's program is on the interface already."""
         interface = route.link(ifindex) if ifindex else None
         if interface is not None and interface.xdp_programs:
-            raise Busy(f"{xdp.holder(ifindex)} is attached there", errno=errno.EBUSY)
+            raise Busy(f"{xdp.holder(ifindex)} is already attached", errno=errno.EBUSY)
 
     def rehearse(self, prog_fd: int, ifindex: int) -> str:
         if self.mode == "generic":
@@ -82,7 +82,7 @@ class XdpLink(_OnInterface):
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code in (errno.EBUSY, errno.EEXIST):
-            return Busy(f"{xdp.holder(ifindex)} is attached there", errno=code)
+            return Busy(f"{xdp.holder(ifindex)} is already attached", errno=code)
         if code not in _REFUSED:
             return None
         interface = route.link(ifindex)

@@ -91,7 +91,7 @@ def _import(spec: ModuleSpec) -> Any:
     sys.modules["bcc"] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as broken:  # whatever it is that this installation lacks
+    except Exception as broken:  # anything that this installation lacks
         raise ImportError(f"{spec.origin} cannot be imported: {broken}") from broken
     return module
 

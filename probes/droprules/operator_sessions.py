@@ -168,7 +168,7 @@ class _Look:
     def leading(self) -> dict[Connection, int]:
         """Return connections from outside that lead to this process, and the port they came to.
 
-        What an ancestor holds counts where somebody came in by it: a connection that a program has
+        A connection of an ancestor counts where somebody came in by it: one that a program has
         made for itself (to a database) leads nowhere.
         """
         found = {}

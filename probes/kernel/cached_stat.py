@@ -1,6 +1,6 @@
 """A look at a file without asking its file system: what the kernel has in its caches.
 
-This never waits, whoever made the file; stat(2) waits for as long as a FUSE or NFS likes.
+This never waits, even for files of others; stat(2) waits for as long as a FUSE or NFS likes.
 """
 
 from __future__ import annotations

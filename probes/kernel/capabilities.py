@@ -18,7 +18,7 @@ def keep(wanted: Iterable[int]) -> None:
     """Keep those of `wanted` that are there and give up all others, in every set.
 
     This holds for the calling thread, and for the threads and processes that it starts from now on:
-    no program that they run, whoever owns it, gets one back. Raises OSError.
+    no program that they run, setuid or not, gets one back. Raises OSError.
     """
     mask = sum(1 << number for number in wanted)
     effective, permitted, inheritable = _now()

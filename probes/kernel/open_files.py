@@ -1,4 +1,4 @@
-"""Open files by their numbers: received over a socket, and closed whatever happens."""
+"""Open files by their numbers: received over a socket, and closed in any case."""
 
 from __future__ import annotations
 

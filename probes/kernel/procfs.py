@@ -255,7 +255,7 @@ def net_counters(net: str = _NET) -> dict[str, int]:
 
 
 def softnet_dropped() -> int:
-    """Return the packets that found a CPU's backlog full; of the host, whatever the namespace."""
+    """Return the packets that found a CPU's backlog full; of the host, in all namespaces."""
     return _softnet(_read(_NET + "softnet_stat"))
 
 

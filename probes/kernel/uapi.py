@@ -91,7 +91,7 @@ class InfoByFd(Structure):
 class Query(Structure):
     """BPF_PROG_QUERY. target_fd is `target_ifindex` of devices; prog_cnt: `count` since 6.6.
 
-    Linux 6.6 and later write `revision` whatever size they were given: there is room for more.
+    Linux 6.6 and later write `revision` even past the given size: there is room for more.
     """
 
     _fields_ = [

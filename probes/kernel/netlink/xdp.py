@@ -23,7 +23,7 @@ _MODES = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_
 def xdp_attach(ifindex: int, prog_fd: int, mode: str) -> int:
     """Attach a program in "native" or "generic" mode; return its id.
 
-    Raises Busy (a program is there already, in whatever mode), Unsupported, Denied or Gone.
+    Raises Busy (a program is there already, in any mode), Unsupported, Denied or Gone.
     """
     attributes = [
         ("IFLA_XDP_FD", prog_fd),
@@ -31,7 +31,7 @@ def xdp_attach(ifindex: int, prog_fd: int, mode: str) -> int:
     ]
     errno, kernel = _set(ifindex, attributes)
     if errno in (EBUSY, EEXIST):
-        raise Busy(f"{holder(ifindex)} is attached there", errno=errno)
+        raise Busy(f"{holder(ifindex)} is already attached", errno=errno)
     if errno:
         raise nlsocket.refusal(errno, f"{mode} XDP through netlink", kernel)
     return bpf.prog_info(prog_fd).id
