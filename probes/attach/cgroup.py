@@ -43,7 +43,7 @@ class _OnRoot(Point):
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code == errno.EPERM and not privilege.missing(*self.needs):
-            return Busy(f"{_exclusive(self.attach_type)} to the root cgroup", errno=code)
+            return Busy(_exclusive(self.attach_type), errno=code)
         return None
 
 
@@ -108,7 +108,7 @@ def _there(kind: AttachType, id: int) -> bool:
 
 
 def _exclusive(kind: AttachType) -> str:
-    """Return the foreign program that allows none beside it. It may be attached above us."""
+    """Say which foreign program allows none beside it. It may be attached above us."""
     with cgroups.opened() as cgroup:
         try:
             ids = bpf.prog_query(cgroup, kind)
@@ -116,5 +116,5 @@ def _exclusive(kind: AttachType) -> str:
         except OSError:
             ids = []
     names = [f"{printable(bpf.prog_name(id) or 'unknown')}#{id}" for id in ids]
-    whose = f"the program {', '.join(names)}," if names else "a program"
-    return f"{whose} that allows no other beside it is attached"
+    whose = f"the program {', '.join(names)}" if names else "a program"
+    return f"{whose} on the root cgroup allows no other beside it"

@@ -316,7 +316,7 @@ def _yields_to_the_exclusive(
     assert not rung.startswith("sock_ops")
     assert [name for name, _ in refused[:2]] == ["sock_ops-link", "sock_ops-multi"]
     assert f"acme_ops#{program}" in refused[0][1]
-    assert "tolerates none beside it" in refused[0][1]
+    assert "allows no other beside it" in refused[0][1]
 
 
 # -- by the real command ---------------------------------------------------------------------
