@@ -28,7 +28,8 @@ from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
 from probes.kernel import bpf, rlimits
 from probes.kernel.objects import fd_field
-from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.attachment import Attachment
+from probes.ladder.modules import Modules
 from probes.model import HookId, State
 
 ROUNDS, PATIENCE = 3, 15.0

@@ -5,6 +5,7 @@
 As root, in a network namespace of its own. COMMAND: of ebpftop (`stream`, `record FILE`, `export`);
 none: the screen, at 160x50. Prints RSS of it and its children, with the memory of its maps, each
 ten seconds, and the highest of all moments. Asserts nothing. --cold: nothing was compiled before.
+--quiet: nothing else goes on.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--connections", type=int, default=10_000)
     parser.add_argument("--cgroup", type=int, metavar="MB", help="run it in one of that size")
+    parser.add_argument("--quiet", action="store_true", help="nothing else goes on")
     parser.add_argument("--cold", action="store_true", help="with an empty cache")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("command", nargs="*")
@@ -49,8 +51,7 @@ def main() -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> None:
-    loads = [_load(_hold, n) for n in range(-(-arguments.connections // EACH))]
-    loads += [_load(_churn, n) for n in range(LOADS)] + [_load(_scan, 0)]
+    loads = [] if arguments.quiet else _loads(arguments.connections)
     memory = ["--memory", str(arguments.memory)] if arguments.memory else []
     command = [sys.executable, "-m", "tui.cli", *arguments.command, *memory, "--budget", "off"]
     if arguments.cgroup:
@@ -136,6 +137,11 @@ def _maps(pid: int) -> int:
         if "map_id" in said:
             maps[said["map_id"]] = int(said.get("memlock", "0"))
     return sum(maps.values())
+
+
+def _loads(connections: int) -> list[int]:
+    held = [_load(_hold, n) for n in range(-(-connections // EACH))]
+    return held + [_load(_churn, n) for n in range(LOADS)] + [_load(_scan, 0)]
 
 
 def _load(work, number: int) -> int:  # type: ignore[no-untyped-def]

@@ -22,7 +22,8 @@ from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
 from probes.kernel import rlimits
-from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.attachment import Attachment
+from probes.ladder.modules import Modules
 from probes.model import HookId, State
 from tests.support import drop_causes, listening
 from tests.support.events import echoed, lose, server, talk

@@ -108,6 +108,11 @@ class Point:
     iterates: ClassVar[bool] = False
     """Whether the program runs when its link is read."""
 
+    @property
+    def file(self) -> str:
+        """Path of the file that it is a place in, or ""."""
+        return ""
+
     def loading(self) -> Loading:
         """Return how a program for it is loaded."""
         raise NotImplementedError

@@ -21,6 +21,7 @@ import rich
 import textual
 
 from tests.support.commands import readable_tree
+from tests.support.points import kinds
 from tui.screen.actions import groups
 from tui.screen.keymap import KEYS
 
@@ -85,6 +86,38 @@ def test_an_inheritance_would_be_found() -> None:
     text = "from tui.screen.place import Place\nclass A: ...\nclass B(A): ...\nclass C(Place): ..."
     found = set(_bases(ast.parse(text), "tui.screen.x"))
     assert found == {("B", "tui.screen.x.A"), ("C", "tui.screen.place.Place")}
+
+
+# -- attach points ----------------------------------------------------------------------------
+
+POINTS = {kind.__name__ for kind in kinds()}
+
+
+def _asks_for_kinds(tree: ast.AST) -> list[str]:
+    """Return where it is asked which kind of attach point one is."""
+    found = []
+    for node in ast.walk(tree):
+        asked: ast.AST | None = None
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            asked = node.args[-1]
+        elif isinstance(node, ast.match_case):
+            asked = node.pattern
+        names = {n.id for n in ast.walk(asked) if isinstance(n, ast.Name)} if asked else set()
+        if names & POINTS:
+            found.append(ast.unparse(node).splitlines()[0])
+    return found
+
+
+def test_nobody_asks_which_kind_of_attach_point_one_is() -> None:
+    """It is asked what it does. lsm: which of the points of its own are always there."""
+    found = {_module(p): _asks_for_kinds(_tree(p)) for p in FILES}
+    found = {module: asked for module, asked in found.items() if asked}
+    assert found.keys() <= {"probes.attach.uprobe", "probes.hooks.lsm.hook"}
+
+
+def test_a_question_for_kinds_would_be_found() -> None:
+    text = "isinstance(p, XdpLink | int)\nmatch p:\n case Kprobe(f): ...\n case Other(): ..."
+    assert len(_asks_for_kinds(ast.parse(text))) == 2
 
 
 # -- who writes what --------------------------------------------------------------------------

@@ -251,6 +251,9 @@ PLACES: Mapping[str, Meaning] = {
     "skb_release_data": Meaning(
         DropClass.ORDINARY, "A part of a packet that GRO had joined, which was freed as one."
     ),
+    "dst_discard_out": Meaning(
+        DropClass.HARM, "It could not be sent: its device went, or IPsec has no key (SA) for it."
+    ),
     "tcp_rcv_state_process": Meaning(
         DropClass.ORDINARY, "It had no data, and the connection was closing: it was acted on."
     ),
@@ -271,7 +274,9 @@ _WITH_REASONS = {
     "__udp4_lib_rcv": _TO_ALL,
     "__udp6_lib_rcv": _TO_ALL,
 }
-"""On those that do: what has none there is what a connection in TIME_WAIT received."""
+"""On those that do: what has none there came to a connection in TIME_WAIT, or is to all."""
+_TO_ONE = {"__udp4_lib_rcv": REASONS["XFRM_POLICY"], "__udp6_lib_rcv": REASONS["XFRM_POLICY"]}
+"""The same of packets that are known not to be to all: nobody listens, nor may it come in."""
 _UNKNOWN = Meaning(DropClass.HARM, "Nothing is known of this reason: it counts as lost.")
 _QUEUE = Meaning(DropClass.HARM, "A queue was freed with what was in it.")
 _ECHO_REPLY = Meaning(
@@ -283,7 +288,7 @@ _LATE_RST = Meaning(DropClass.ORDINARY, "A RST for a connection that is gone alr
 
 CLOSED, RST, GROUP, SYN = "closed", "rst", "group", "syn"
 """What else is known of a packet: its socket had been closed; it is a TCP segment with RST; it is
-to a multicast group; it asks for a connection (told with TIME_WAIT only)."""
+to a multicast group, or a broadcast; it asks for a connection (told with TIME_WAIT only)."""
 TIME_WAIT = "TCP_RFC7323_TW_PAWS"
 """A segment of before, or a SYN of after, comes to a connection in TIME_WAIT."""
 _ROUTING = ("ip_rcv_finish_core", "ip_rcv_finish", "ip_mc_input", "ip_route_input")
@@ -328,6 +333,8 @@ def meaning(reason: str, location: str, trait: str | None = None) -> Meaning:
         return _LATE
     if trait == GROUP and reason in _SILENT and function.startswith(_ROUTING):
         return _NO_MEMBER
+    if trait == DASH and reason == "NOT_SPECIFIED" and function in _TO_ONE:
+        return _TO_ONE[function]
     found = _of_place(reason, function) or REASONS.get(reason, _UNKNOWN)
     if trait == RST and found in (REASONS["NO_SOCKET"], _NOBODY):
         return _LATE_RST

@@ -1,71 +1,144 @@
 """What rows took over from others that a full map threw out: it was counted before.
 
 The rows that a hook makes of those (`toolkit.others`) are the last of a sample: of processes that
-were alike, without a pid, and one that is called OTHERS.
+were alike, without a pid, and those called OTHERS, of all that are alike in what else they say. A
+row that is not there has been thrown out, unless the limit on memory hides some
+(`Sample.forgotten`): then nobody can tell, and only as much is taken for thrown out as such rows
+grew by. So nothing is counted twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
+from math import inf
 from operator import add
 
 from probes.model import OTHERS, Hook, Key, Row, Value
+from probes.units import DASH
+
+_ANY = (OTHERS, None, DASH, "", 0)
+"""What the key of a row of others has for what it does not tell apart."""
 
 
 def bases(
-    hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row]
+    hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row], *, hidden: bool = False
 ) -> tuple[Mapping[Key, Row], set[Key]]:
     """Return what such rows are to be compared with, and the rows that they took over.
 
-    before, now: the rows of two samples that follow each other.
+    before, now: the rows of two samples that follow each other. hidden: whether there are rows
+    beside those of `now`.
     """
-    takers = _takers(hook, now)
+    takers = list(_takers(hook, now))
     if not takers:
         return {}, set()
-    left = _thrown_out(hook, before, now)
-    pid = _pid(hook)
+    left = _Left(hook, before, now)
     found: dict[Key, Row] = {}
     taken: set[Key] = set()
-    for key in sorted(takers, key=lambda key: OTHERS in key):
-        alike = {k for k in left - taken if OTHERS in key or pid is None or _same(k, key, pid)}
-        taken |= alike
-        rows = [before[k] for k in (*alike, *({key} & before.keys()))]
-        if rows:
+    for key in sorted(takers, key=lambda key: (OTHERS in key, sum([v in _ANY for v in key]))):
+        own = [before[key]] if key in before else []
+        alike = left.of(key)
+        if hidden:
+            alike = left.as_many(alike, now[key], own)
+        taken.update(alike)
+        if rows := [*(before[k] for k in alike), *own]:
             found[key] = _base(hook, now[key], rows)
     return found, taken
 
 
-def _takers(hook: Hook, now: Mapping[Key, Row]) -> list[Key]:
-    found, pid = [], _pid(hook)
-    for key in reversed(now if isinstance(now, dict) else dict(now)):
-        if OTHERS not in key and (pid is None or key[pid] is not None):
-            break
-        found.append(key)
-    return found
+def unknown(hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row]) -> Mapping[Key, Row]:
+    """Return the same where rows were hidden before: what grew may have taken any of them over.
+
+    Compared with it no counter has a rate.
+    """
+    places = [place for place, _, _ in hook.places.sums]
+    grown = [k for k in _takers(hook, now) if k in before and _grew(before[k], now[k], places)]
+    return {key: tuple(inf if i in places else v for i, v in enumerate(now[key])) for key in grown}
 
 
-def _thrown_out(hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row]) -> set[Key]:
-    """Those that are not there, and those that are there again and count from zero."""
-    main = hook.places.counters[0][0] if hook.places.counters else None
-    again = {
-        k for k in before.keys() & now.keys() if main is not None and _less(now, before, k, main)
-    }
-    return (before.keys() - now.keys()) | again
+def _grew(before: Row, now: Row, places: Iterable[int]) -> bool:
+    return any(before[place] != now[place] for place in places)
 
 
-def _less(now: Mapping[Key, Row], before: Mapping[Key, Row], key: Key, place: int) -> bool:
-    some, other = now[key][place], before[key][place]
-    return isinstance(some, int) and isinstance(other, int) and some < other
+def _takers(hook: Hook, now: Mapping[Key, Row]) -> Iterator[Key]:
+    """The last row is the first."""
+    pid = _pid(hook)
+    keys = reversed(now if isinstance(now, dict) else dict(now))
+    return takewhile(lambda key: _takes(key, pid), keys)
+
+
+def _takes(key: Key, pid: int | None) -> bool:
+    return OTHERS in key or (pid is not None and key[pid] is None)
+
+
+class _Left:
+    """Rows that are not there, and those that are there again and count from zero."""
+
+    def __init__(self, hook: Hook, before: Mapping[Key, Row], now: Mapping[Key, Row]) -> None:
+        self._pid = _pid(hook)
+        self._before, self._now = before, now
+        self._counters = [place for place, _ in hook.places.counters]
+        self._main = self._counters[0] if self._counters else None
+        self._keys = dict.fromkeys(k for k in before if self._has_gone(k))
+        self._alike: dict[tuple[int, ...], dict[Key, list[Key]]] = {}
+
+    def _has_gone(self, key: Key) -> bool:
+        return (key not in self._now or self._less(key)) and not _takes(key, self._pid)
+
+    def of(self, taker: Key) -> list[Key]:
+        """Take those that it may have taken over."""
+        places = tuple(self._told_apart(taker))
+        if places not in self._alike:
+            self._alike[places] = self._grouped(places)
+        alike = self._alike[places].pop(tuple(taker[i] for i in places), [])
+        found = [key for key in alike if key in self._keys]
+        for key in found:
+            del self._keys[key]
+        return found
+
+    def _told_apart(self, taker: Key) -> Iterator[int]:
+        """Return what those have in common with it."""
+        others = OTHERS in taker
+        for place, value in enumerate(taker):
+            if (value not in _ANY) if others else place != self._pid:
+                yield place
+
+    def _grouped(self, places: tuple[int, ...]) -> dict[Key, list[Key]]:
+        groups: dict[Key, list[Key]] = defaultdict(list)
+        for key in self._keys:
+            groups[tuple([key[i] for i in places])].append(key)
+        return groups
+
+    def as_many(self, keys: list[Key], now: Row, own: list[Row]) -> list[Key]:
+        """Return those that have gone for sure, and more as long as the taker grew by them."""
+        grown = self._count(now) - sum(map(self._count, own))
+        found = [key for key in keys if key in self._now]
+        grown -= sum(self._count(self._before[key]) for key in found)
+        for key in keys:
+            if grown <= 0:
+                break
+            if key not in self._now:
+                found.append(key)
+                grown -= self._count(self._before[key])
+        return found
+
+    def _less(self, key: Key) -> bool:
+        now, before = self._now[key], self._before[key]
+        return now != before and any(_below(now[i], before[i]) for i in self._counters)
+
+    def _count(self, row: Row) -> int:
+        value = row[self._main] if self._main is not None else None
+        return value if isinstance(value, int) else 0
+
+
+def _below(value: Value, other: Value) -> bool:
+    return isinstance(value, int) and isinstance(other, int) and value < other
 
 
 def _pid(hook: Hook) -> int | None:
     names = [hook.places.names[place] for place in hook.places.keys]
     return names.index("pid") if "pid" in names else None
-
-
-def _same(key: Key, taker: Key, pid: int) -> bool:
-    """Whether they are alike but for the process."""
-    return key[:pid] + key[pid + 1 :] == taker[:pid] + taker[pid + 1 :]
 
 
 def _base(hook: Hook, now: Row, rows: list[Row]) -> Row:

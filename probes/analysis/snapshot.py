@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import sub
 
-from probes.analysis.moved import bases
+from probes.analysis.moved import bases, unknown
 from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
 
 Derive = Callable[[Mapping[str, Value]], Value]
@@ -121,8 +121,10 @@ class Snapshot:
         from_zero = sample.from_zero and not (previous is not None and previous.forgotten)
         old: Mapping[Key, Row] = {} if previous is None else previous.rows
         if interval is not None and old:
-            taken, _ = bases(hook, old, sample.rows)
-            old = {**old, **taken} if taken else old
+            old = _with_taken(hook, old, sample, hidden=bool(previous and previous.forgotten))
+        since: Mapping[Key, Row] = {}
+        if window is not None and derived:
+            since = _with_taken(hook, window.rows, sample)
         rows = []
         for key, row in sample.rows.items():
             before = old.get(key)
@@ -130,10 +132,24 @@ class Snapshot:
             rates = _rates(counters, row, before, interval, from_zero)
             later = None
             if derived:
-                base = window.rows.get(key) if window is not None else None
+                base = since.get(key)
                 later = partial(_derive, derived, values, row, base, sums)
             rows.append(SnapshotRow(key, values, rates, later))
         return cls(hook, sample, interval, tuple(rows), *_cost(previous, sample, interval))
+
+
+def _with_taken(
+    hook: Hook, before: Mapping[Key, Row], sample: Sample, *, hidden: bool = False
+) -> Mapping[Key, Row]:
+    """Return rows from before as those of a sample are compared with them.
+
+    hidden: whether there were more, which the limit on memory left out.
+    """
+    if hidden:
+        taken = unknown(hook, before, sample.rows)
+    else:
+        taken, _ = bases(hook, before, sample.rows, hidden=bool(sample.forgotten))
+    return {**before, **taken} if taken else before
 
 
 def _comparable(previous: Sample, sample: Sample) -> bool:

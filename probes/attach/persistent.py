@@ -102,7 +102,8 @@ class Register:
         self, record: Record, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
         """Record, then attach; return what detaches, then removes the record."""
-        changes.prepare()  # now, as we may be exiting by the time that it is there
+        if record.kind != "cgroup":
+            changes.prepare()  # now, as we may be exiting by the time that it is there
         self._not_over()
         self._add(record)
         try:

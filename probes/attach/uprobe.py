@@ -40,6 +40,10 @@ class AtFile(Point):
     needs = privilege.BPF, privilege.PERFMON, privilege.SYS_ADMIN
     returns: ClassVar[bool]
 
+    @property
+    def file(self) -> str:
+        return self.path
+
     def loading(self) -> Loading:
         return Loading(ProgType.KPROBE, AttachType.TRACE_UPROBE_MULTI if by_link() else 0)
 

@@ -24,7 +24,7 @@ from probes.custom import spec
 from probes.custom.source import REGISTERS, UNDER_WAY, Reading, source
 from probes.custom.spec import FUNCTIONS, USER, Spec, SpecError
 from probes.errors import Gone, Unsupported
-from probes.kernel import btf, cgroups, kallsyms, pid_namespaces, tracefs
+from probes.kernel import btf, cgroups, kallsyms, procfs, tracefs
 from probes.kernel.tracefs import Field
 from probes.model import Hook, Program, Rung
 from probes.point import Point
@@ -47,13 +47,15 @@ def hook(text: str) -> Hook:
     wanted = spec.parse(text)
     fields = _fields(wanted)
     groups = {str(c.value): _cgroup(str(c.value)) for c in wanted.where if c.name == "cgroup"}
+    began = {pid: procfs.started(pid) for pid in (wanted.pid,) if pid is not None}
     _known(wanted)
 
     def written(how: Reading) -> str:
         groups.update({path: _cgroup(path) for path in groups})
+        began.update({pid: procfs.started(pid) for pid in began})
         return source(wanted, how, fields, groups)
 
-    changed = partial(_changed, groups, wanted.pid)
+    changed = partial(_changed, groups, began)
     open = (
         by_stack(under_way=UNDER_WAY) if "stack" in wanted.by else by_columns(under_way=UNDER_WAY)
     )
@@ -132,12 +134,13 @@ def _cgroup(path: str) -> int:
         raise Gone(f"there is no cgroup {path} below {top}") from None
 
 
-def _changed(groups: dict[str, int], pid: int | None) -> str:
+def _changed(groups: dict[str, int], began: dict[int, int | None]) -> str:
     """What a condition names is a number: what comes later under the same name has another.
 
-    It is what the next program is made for.
+    It is what the next program is made for. began: when each process did, None: it was not there.
+    A pid is that of this process's own /proc, as in the program (`who_c`).
     """
-    said = [f"there is no process {pid} any more"] * (pid is not None and not _there(pid))
+    said = [s for pid, then in began.items() if (s := _gone(pid, procfs.started(pid), then))]
     for path, id in groups.items():
         try:
             if _cgroup(path) != id:
@@ -147,8 +150,12 @@ def _changed(groups: dict[str, int], pid: int | None) -> str:
     return "; ".join(said)
 
 
-def _there(pid: int) -> bool:
-    return Path(pid_namespaces.outermost(), str(pid)).exists()
+def _gone(pid: int, now: int | None, began: int | None) -> str:
+    if now is None:
+        return f"there is no process {pid} any more"
+    if began is None or now == began:
+        return ""
+    return f"{pid} is another process by now: detach it and attach it again"
 
 
 def _fields(wanted: Spec) -> Mapping[str, Field]:
@@ -184,6 +191,12 @@ def _ladder(wanted: Spec, written: Callable[..., str], open: Open) -> tuple[Rung
     return _of_tracepoint(wanted, written, open)
 
 
+def _since(wanted: Spec, minor: int) -> str:
+    """Linux 4.`minor`, or 4.18, which tells programs what cgroup they run in."""
+    by_cgroup = "cgroup" in wanted.by or any(c.name == "cgroup" for c in wanted.where)
+    return f"Linux 4.{max(minor, 18) if by_cgroup else minor}"
+
+
 def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple[Rung, ...]:
     name, result = wanted.place, wanted.reads_result
     ends = wanted.of_return
@@ -214,7 +227,7 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
         ),
         Rung(
             "kprobe",
-            f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+            f"{_since(wanted, 17)}, CONFIG_KPROBES, {_LOADS}",
             open,
             source=lambda _: written(REGISTERS),
             programs=_programs(probed),
@@ -247,11 +260,11 @@ def _of_tracepoint(wanted: Spec, written: Callable[..., str], open: Open) -> tup
     if plain and wanted.category != "syscalls":
         kinds += [
             ("btf-tracepoint", "Linux 5.5, BTF", BtfTracepoint(wanted.place)),
-            ("raw-tracepoint", "Linux 4.17", RawTracepoint(wanted.place)),
+            ("raw-tracepoint", _since(wanted, 17), RawTracepoint(wanted.place)),
         ]
     if wanted.category:
         tracefs = Tracepoint(wanted.category, wanted.place)
-        kinds.append(("tracepoint", "Linux 4.7, tracefs", tracefs))
+        kinds.append(("tracepoint", f"{_since(wanted, 10)}, tracefs", tracefs))
     return tuple(
         Rung(
             name,
@@ -275,7 +288,7 @@ def _of_file(wanted: Spec, written: Callable[..., str], open: Open) -> Rung:
         at.append(Uprobe(path, symbol))
     return Rung(
         "uprobe",
-        "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+        f"{_since(wanted, 17)}, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
         open,
         source=lambda _: written(REGISTERS),
         programs=_programs(at),

@@ -17,8 +17,8 @@ from probes.attach.tracepoint import MOUNT_TRACEFS
 from probes.errors import ProbeError
 from probes.kernel import btf, cgroups, privilege, rlimits, tracefs
 from probes.ladder import features
-from probes.ladder.attachment import Modules
 from probes.ladder.features import Answer, Word
+from probes.ladder.modules import Modules
 from probes.model import Hook, HookId, Rung
 
 ON_REQUEST = "attached only when you ask: it would outlive the process"

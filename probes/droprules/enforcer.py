@@ -22,7 +22,8 @@ from probes.droprules.cautions import Cautions
 from probes.droprules.tunnels import End
 from probes.errors import Denied, Gone, ProbeError, Unsupported
 from probes.kernel.netlink import route
-from probes.ladder.attachment import Attachment, Modules
+from probes.ladder.attachment import Attachment
+from probes.ladder.modules import Modules
 from probes.model import Enforced, Flat, Opening, Reading, State, Status, Table
 from probes.units import printable
 

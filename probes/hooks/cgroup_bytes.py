@@ -16,6 +16,7 @@ from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Table
 from probes.point import AttachType
+from probes.toolkit import columns
 from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm
 from probes.toolkit.others import Others
@@ -125,7 +126,7 @@ def _count(name: str, title: str, unit: Unit, help: str) -> Column:
 def _rung(name: str, point: type[CgroupLink] | type[CgroupAttach]) -> Rung:
     return Rung(
         name,
-        "Linux 5.7, cgroup v2, CAP_BPF, CAP_NET_ADMIN; for processes CAP_PERFMON",
+        "Linux 5.8, cgroup v2, CAP_BPF, CAP_NET_ADMIN; for processes CAP_PERFMON",
         _open,
         source=_SOURCE,
         programs=(
@@ -147,10 +148,7 @@ HOOK = Hook(
     title="Cgroup bytes",
     answers="How much the sockets of each cgroup and process send and receive.",
     columns=(
-        Column(
-            "cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="the cgroup's"
-        ),
-        Column("cgroup", "Cgroup", width=30, help="its path below the mount of cgroup v2"),
+        *columns.cgroup(),
         Column(
             "pid",
             "Pid",

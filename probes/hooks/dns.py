@@ -7,7 +7,7 @@ from typing import Any
 
 from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.model import Column, Hook, Kind, Program, Row, Rung
-from probes.toolkit import decode
+from probes.toolkit import columns, decode
 from probes.toolkit.columns import latency
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.libraries import LIBC, Probed, following, own_libc
@@ -109,11 +109,7 @@ HOOK = Hook(
     title="Name look-ups",
     answers="Which names processes look up, how long it takes, and how it fails.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help=_PID),
-        Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
-            help="the thread's name at that moment",
-        ),
+        *columns.process(_PID),
         Column(
             "host", "Host", kind=Kind.KEY, field="host", decode=_host, width=32,
             help="what was looked up; its first 63 bytes",
@@ -129,7 +125,7 @@ HOOK = Hook(
     ladder=(
         Rung(
             "uprobe",
-            "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+            "Linux 4.20, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
             following(logged(_entry, under_way=_UNDER_WAY), {LIBC: _PROGRAMS}),
             source=_SOURCE,
             programs=(

@@ -10,6 +10,7 @@ from time import monotonic
 from probes.kernel import bpf, ethtool
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.toolkit.bounded import Bounded
 from probes.toolkit.links import MADE, Made
 from probes.toolkit.readers import row_from
 from probes.units import Unit
@@ -21,8 +22,8 @@ def _packets(name: str, title: str, help: str) -> Column:
 
 def _open(opening: Opening) -> Callable[[], Reading]:
     addresses, made, joining = _Addresses(), Made(opening), _Joining()
-    names: dict[int, str] = {}
-    drivers: dict[int, str] = {}
+    names: dict[int, str] = Bounded()
+    drivers: dict[int, str] = Bounded()
 
     def row(link: route.Interface, addresses: Sequence[str]) -> Row:
         known: dict[str, Value] = dict(link._asdict())
@@ -79,7 +80,7 @@ class _Joining:
     REST = 5.0
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[float, dict[str, Value]]] = {}
+        self._known: dict[int, tuple[float, dict[str, Value]]] = Bounded()
 
     def of(self, link: route.Interface, driver: str) -> Mapping[str, Value]:
         asked, answer = self._known.get(link.ifindex, (-math.inf, {}))

@@ -12,9 +12,10 @@ from probes.attach.tracepoint import BtfTracepoint, Tracepoint
 from probes.attach.trampoline import Fentry, Fexit
 from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
-from probes.toolkit import decode
+from probes.toolkit import columns, decode
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.readers import logged, thread_of
+from probes.toolkit.restarts import RESTARTS
 from probes.toolkit.syscalls_c import compat
 from probes.toolkit.who_c import WHO
 from probes.units import Unit
@@ -31,6 +32,7 @@ _TYPES = ("pt_regs",)
 # The name is read when the call returns: the kernel has read it by then, so that it is in memory.
 _COUNT = (
     WHO
+    + RESTARTS
     + """
 struct who { u64 pid; char comm[16]; };
 struct slot { u64 opens, failed, error; };
@@ -58,7 +60,7 @@ static inline void ended(s64 result) {
     u32 first = 0;
     if (!path)
         return;
-    if (result <= -512 && result >= -516) { /* ERESTART*: it is begun again */
+    if (restarts(result)) { /* it is begun again */
         calls.delete(&thread);
         return;
     }
@@ -173,11 +175,7 @@ HOOK = Hook(
     title="Files opened",
     answers="Which files processes open, and which they cannot.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that opens"),
-        Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
-            help="the thread's name at that moment",
-        ),
+        *columns.process("process that opens"),
         Column("opens", "Opens", Unit.COUNT, Kind.COUNTER, "opens", help="calls that returned"),
         Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help="that gave an errno"),
         Column(
@@ -212,7 +210,7 @@ HOOK = Hook(
         # Only these calls run it; what follows runs at every system call.
         Rung(
             "tracepoint",
-            f"Linux 4.7, tracefs, {_LOADS}",
+            f"Linux 4.20, tracefs, {_LOADS}",
             _OPEN,
             source=_COUNT + _TRACEFS,
             programs=_calls(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from probes.attach.perf_event import Samples
 from probes.model import Column, Hook, Kind, Program, Rung
-from probes.toolkit import decode
+from probes.toolkit import columns
 from probes.toolkit.stacks import MAP, by_stack
 from probes.toolkit.who_c import WHO
 from probes.units import Unit
@@ -65,11 +65,7 @@ HOOK = Hook(
     title="CPU profile",
     answers="Which processes are on the CPUs, and in which code, kernel's and their own.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process id (tgid)"),
-        Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
-            help="the thread's name at that moment",
-        ),
+        *columns.process("process id (tgid)"),
         Column(
             "samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples",
             help=f"times it was found on a CPU: {HERTZ} a second are a whole CPU",

@@ -15,7 +15,7 @@ from probes.kernel.procfs import protocol_counters
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, TargetKind
 from probes.toolkit import packets_c
 from probes.toolkit.decode import ethertype_name, ip_protocol, named
-from probes.toolkit.readers import interface_name, row_from
+from probes.toolkit.readers import interface_name, row_from, target_in
 from probes.units import Unit
 
 MOST_LOOKED_AT = 50_000
@@ -51,12 +51,13 @@ static inline void look(CONTEXT, u32 outward) {
     u32 ifindex = IFINDEX;
     u64 segments = SEGMENTS, factor = 1;
     struct packet packet = {};
-    struct total zero = {}, *total = totals.lookup_or_try_init(&ifindex, &zero);
+    struct total *total = totals.lookup(&ifindex);
     struct one *chosen = factors.lookup(&ifindex);
     struct kind kind = {.ifindex = ifindex, .outward = outward};
     struct slot none = {}, *slot;
-    if (total)
-        total->seen += segments;
+    if (!total)
+        return;
+    total->seen += segments;
     if (chosen && chosen->factor > 1) {
         factor = chosen->factor;
         if (bpf_get_prandom_u32() & (factor - 1))
@@ -68,8 +69,7 @@ static inline void look(CONTEXT, u32 outward) {
     kind.application = application(ctx, &packet);
     slot = rows.lookup_or_try_init(&kind, &none);
     if (!slot) {
-        if (total)
-            total->uncounted += segments * factor;
+        total->uncounted += segments * factor;
         return;
     }
     slot->packets += segments * factor;
@@ -106,12 +106,8 @@ def factor_for(rate: float) -> int:
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    rows, totals, factors = (opening.tables[name] for name in ("rows", "totals", "factors"))
-    # The maps are shared by all targets, and this one may have been counted before.
-    for entry in _mine(opening):
-        rows.delete(entry[:-3])  # what is not its three counters
-    totals.update((opening.ifindex,), (0, 0))
-    opening.stack.callback(totals.delete, (opening.ifindex,))
+    totals, factors = opening.tables["totals"], opening.tables["factors"]
+    mine = target_in(opening, "totals", "factors")
     factors.update((opening.ifindex,), (1,))
     before, factor = (monotonic(), 0), 1
 
@@ -120,7 +116,7 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         total = totals.row((opening.ifindex,))
         now = (monotonic(), int(total[1]) if total else 0)
         name = interface_name(opening.ifindex)
-        found = [_row(opening, name, entry, factor) for entry in _mine(opening)]
+        found = [_row(opening, name, entry, factor) for entry in mine()]
         if now[0] > before[0]:
             wanted = factor_for((now[1] - before[1]) / (now[0] - before[0]))
             if wanted != factor:
@@ -130,12 +126,6 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         return Reading(found, int(total[2]) if total else 0)
 
     return read
-
-
-def _mine(opening: Opening) -> list[Flat]:
-    rows = opening.tables["rows"]
-    place = rows.fields["ifindex"]
-    return [entry for entry in rows.rows() if entry[place] == opening.ifindex]
 
 
 def _row(opening: Opening, interface: str, entry: Flat, factor: int) -> Row:
@@ -214,7 +204,7 @@ HOOK = Hook(
     ladder=(
         Rung(
             "packet-socket",
-            "Linux 5.0, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON",
+            "Linux 5.1, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON",
             _open,
             source=_AT_SOCKET,
             programs=(Program("protocols", PacketSocket()),),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from probes.errors import Gone
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.toolkit import columns
 from probes.toolkit.links import MADE, Made
 from probes.toolkit.readers import interface_name, row_from
 from probes.units import Unit
@@ -65,16 +66,7 @@ HOOK = Hook(
     title="Queues",
     answers="Which queue of which interface drops, is over its limit or holds packets back.",
     columns=(
-        Column(
-            "ifindex",
-            "Index",
-            Unit.NUMBER,
-            Kind.KEY,
-            width=5,
-            label=False,
-            help="the interface's number",
-        ),
-        Column("interface", "Interface", width=15, label=True, help="the interface's name"),
+        *columns.interface(),
         Column(
             "kind", "Kind", width=8, label=True, help="the discipline: fq_codel, mq, clsact, ..."
         ),

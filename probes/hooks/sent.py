@@ -8,9 +8,11 @@ from probes.attach.kprobe import FEW_RETURNS, Kprobe, Kretprobe
 from probes.attach.tracepoint import BtfTracepoint
 from probes.attach.trampoline import Fexit
 from probes.model import Column, Hook, Kind, Program, Rung
+from probes.toolkit import columns
 from probes.toolkit.counters_c import UNCOUNTED, everything
-from probes.toolkit.decode import comm, packet_protocol
+from probes.toolkit.decode import packet_protocol
 from probes.toolkit.readers import by_columns
+from probes.toolkit.restarts import RESTARTS
 from probes.toolkit.who_c import WHO
 from probes.units import Unit
 
@@ -18,6 +20,7 @@ _LOADS = "CAP_BPF, CAP_PERFMON"
 _TYPES = ("sock",)
 _COUNT = (
     WHO
+    + RESTARTS
     + """
 struct who { u64 pid, protocol; char comm[16]; };
 struct slot { u64 bytes, sends, failed; };
@@ -27,7 +30,7 @@ BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
     + """
 
 static inline void sent(u64 protocol, int result) {
-    if (result <= -512 && result >= -516) /* ERESTART*: a signal came, it is begun again */
+    if (restarts(result)) /* a signal came, it is begun again */
         return;
     struct who key = {.pid = this_pid(), .protocol = protocol};
     struct slot none = {}, *slot, *all = sum_of_all();
@@ -133,11 +136,7 @@ HOOK = Hook(
     title="Bytes sent",
     answers="How many bytes each process sends by TCP and UDP.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that sends"),
-        Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16,
-            help="the thread's name at that moment",
-        ),
+        *columns.process("process that sends"),
         Column(
             "protocol", "Proto", kind=Kind.KEY, field="protocol", decode=_protocol, width=6,
             help="tcp or udp",

@@ -7,9 +7,11 @@ are as they were; what was open before is left alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from probes.attach.cgroup import CgroupLink
 from probes.attach.sk_msg import SkMsgAttach, SkMsgLink
-from probes.model import Column, Hook, Kind, Program, Reach, Rung
+from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Rung
 from probes.point import AttachType
 from probes.toolkit import sockets_c
 from probes.toolkit.counters_c import UNCOUNTED, everything
@@ -29,6 +31,17 @@ BPF_TABLE("lru_hash", struct pair, struct slot, rows, 8192);
 """
     + everything()
     + UNCOUNTED
+    + """
+BPF_TABLE("percpu_array", u32, u64, taken, 1);
+
+/* Another sockhash with a program on messages has the socket. */
+static inline void already_taken(void) {
+    u32 first = 0;
+    u64 *sockets = taken.lookup(&first);
+    if (sockets)
+        *sockets += 1;
+}
+"""
     + sockets_c.OF_SOCK_OPS.replace("ends_of", "ends_of_socket")
     + sockets_c.OF_SK_MSG
     + """
@@ -41,6 +54,8 @@ int established(struct bpf_sock_ops *ctx) {
     long full = sockets.sock_hash_update(ctx, &pair, BPF_ANY); /* bcc makes a statement of it */
     if (full)
         not_counted(); /* none of its messages is seen */
+    if (full == -EBUSY)
+        already_taken();
     return 1;
 }
 
@@ -58,18 +73,45 @@ int message(struct sk_msg_md *ctx) {
 )
 
 
+class _Messages:
+    """Reads the rows, and says so where another program has the messages of new sockets."""
+
+    def __init__(self) -> None:
+        self.said = ""
+
+    def open(self, opening: Opening) -> Callable[[], Reading]:
+        rows, taken = by_columns("rows")(opening), opening.tables["taken"]
+        self.said = ""
+
+        def read() -> Reading:
+            found = taken.row((0,))
+            sockets = int(found[-1]) if found else 0
+            self.said = f"not seen: {sockets} {_TAKEN}" if sockets else ""
+            return rows()
+
+        return read
+
+
+_TAKEN = (
+    "sockets whose messages another program has (a second ebpftop, or a proxy): the kernel gives a "
+    "socket's messages to one only"
+)
+
+
 def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
+    messages = _Messages()
     return Rung(
         name,
         f"{least}, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
-        by_columns("rows"),
+        messages.open,
         source=_SOURCE,
-        types=("tcp_sock", "udp6_sock"),
+        types=sockets_c.OF_SOCK_TYPES,
         programs=(
             Program("message", point),  # first: no socket is in the map before it
             Program("established", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
         ),
         misses="connections that were open before are not seen",
+        changed=lambda: messages.said,
     )
 
 
@@ -95,7 +137,7 @@ HOOK = Hook(
     ),
     ladder=(
         _rung("sk_msg-link", "Linux 6.12", SkMsgLink("sockets")),
-        _rung("sk_msg-attach", "Linux 5.9", SkMsgAttach("sockets")),
+        _rung("sk_msg-attach", "Linux 5.10", SkMsgAttach("sockets")),
     ),
     reach=Reach.DATA_PATH,
     risk="what is sent over new connections takes another way",

@@ -31,38 +31,31 @@ from probes.model import (
 from probes.point import Point
 from probes.toolkit import packets_c
 from probes.toolkit.decode import address
-from probes.toolkit.readers import interface_name, is_ethernet
+from probes.toolkit.others import Others
+from probes.toolkit.readers import interface_name, is_ethernet, target_in
 from probes.units import Unit
 
 MOST = 4096
 """Rows that are kept, of all interfaces together. The longest unseen make room for new ones."""
 
-# What is not IP has its sender's MAC address and its EtherType. `seen` counts all packets, also
-# those whose row had to make room.
+# What is not IP has its sender's MAC address and its EtherType. `totals` counts all packets of a
+# target, also those whose row had to make room.
 _COUNT = """
 struct from { u8 address[16]; u32 ifindex; u16 protocol, port; u8 family, ported, zero[2]; };
 struct slot { u64 packets, bytes, fragments; };
-struct total { u64 seen; };
 BPF_TABLE("lru_percpu_hash", struct from, struct slot, rows, MOST);
-BPF_TABLE("percpu_hash", u32, struct total, totals, 1024);
-
-static inline void see(u32 ifindex, u64 segments) {
-    struct total zero = {}, *total = totals.lookup(&ifindex);
-    if (!total) {
-        totals.insert(&ifindex, &zero);
-        total = totals.lookup(&ifindex);
-        if (!total)
-            return;
-    }
-    total->seen += segments;
-}
+BPF_TABLE("percpu_hash", u32, struct slot, totals, 1024);
 
 static inline void count(CONTEXT) {
     struct packet packet = {};
     struct from key;
     u64 length = LENGTH, segments = SEGMENTS;
+    u32 ifindex = IFINDEX;
+    struct slot *total = totals.lookup(&ifindex);
+    if (!total)
+        return;
     parse(ctx, &packet);
-    key.ifindex = IFINDEX;
+    key.ifindex = ifindex;
     key.family = packet.family;
     key.ported = packet.ported;
     key.zero[0] = key.zero[1] = 0;
@@ -71,7 +64,9 @@ static inline void count(CONTEXT) {
     __builtin_memcpy(key.address, packet.source, 16);
     if (!packet.family)
         SENDER(key.address);
-    see(key.ifindex, segments);
+    total->packets += segments;
+    total->bytes += length;
+    total->fragments += packet.fragment;
     struct slot one = {.packets = segments, .bytes = length}, *slot = rows.lookup(&key);
     one.fragments = packet.fragment;
     if (!slot) {
@@ -120,28 +115,13 @@ _ETHERTYPES = {0x0806: "arp", 0x8035: "rarp", 0x8809: "lacp", 0x88CC: "lldp", 0x
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
-    rows, totals = opening.tables["rows"], opening.tables["totals"]
-    at = {name: rows.fields[name] for name in ("ifindex", "packets")}
-    mine, count = at["ifindex"], at["packets"]
-    assert isinstance(mine, int)
-    assert isinstance(count, int)
-    # The maps are shared by all targets, and this one may have been counted before.
-    for entry in rows.rows():
-        if entry[mine] == opening.ifindex:
-            rows.delete(entry[:-3])  # what is not its three counters
-    totals.update((opening.ifindex,), (0,))
-    opening.stack.callback(totals.delete, (opening.ifindex,))
-    lost = 0
+    mine = target_in(opening, "totals")
+    others = Others(opening, sums="totals", of=(opening.ifindex,), by_process=False)
 
     def read() -> Reading:
-        nonlocal lost
-        # First, so that what comes meanwhile is not taken for lost.
-        total = totals.row((opening.ifindex,))
-        found = [entry for entry in rows.rows() if entry[mine] == opening.ifindex]
-        shown = sum(entry[count] for entry in found)
-        lost = max(lost, (total[1] if total else 0) - shown)
-        name = interface_name(opening.ifindex)
-        return Reading([_row(name, entry) for entry in found], lost)
+        others.before()
+        found, name = mine(), interface_name(opening.ifindex)
+        return Reading(others.rows(found, lambda entry: _row(name, entry)))
 
     return read
 
@@ -189,7 +169,7 @@ def _rung(
 
 # Before 6.9 the verifier takes part of a number on the stack for a pointer's, where CAP_PERFMON is
 # missing, and refuses it. (6.1 was seen to, 6.18 not.)
-_SOCKET_LEAST = "Linux 5.0, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON"
+_SOCKET_LEAST = "Linux 5.1, CAP_BPF, CAP_NET_RAW; before 6.9 CAP_PERFMON"
 # Without CAP_PERFMON the verifier lets no program subtract pointers: no length.
 _XDP_LEAST = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN; pinned only"
 
@@ -227,7 +207,7 @@ HOOK = Hook(
         _rung("packet-socket", _SOCKET_LEAST, _AT_SOCKET, PacketSocket()),
         _rung(
             "clsact",
-            "Linux 5.0, CAP_BPF, CAP_NET_ADMIN",
+            "Linux 5.1, CAP_BPF, CAP_NET_ADMIN",
             _AT_TC,
             Clsact("ingress"),
             lasting=True,

@@ -65,7 +65,7 @@ def _hook(direction: str, order: int) -> Hook:
             ),
             Rung(
                 "clsact",
-                "Linux 4.5, CAP_BPF, CAP_NET_ADMIN",
+                "Linux 5.1, CAP_BPF, CAP_NET_ADMIN",
                 of_interface(drops),
                 source=source,
                 programs=(Program(direction, Clsact(direction)),),

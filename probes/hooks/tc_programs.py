@@ -13,6 +13,8 @@ from probes.foreign.tcx_neighbours import Around
 from probes.kernel import bpf
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.point import PROGRAM_PREFIX
+from probes.toolkit import columns
+from probes.toolkit.bounded import Bounded
 from probes.toolkit.readers import row_from
 from probes.units import Unit
 
@@ -160,7 +162,7 @@ def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> di
 
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """Who sits where; a name takes the privilege to look at programs."""
-    names: dict[int, str | None] = {}
+    names: dict[int, str | None] = Bounded()
     chains = Chains()
 
     def told(one: Sitting) -> dict[str, Value] | None:
@@ -188,34 +190,10 @@ HOOK = Hook(
     title="TC programs",
     answers="Whose programs packets pass at TC, in which order, and which of them drops.",
     columns=(
-        Column(
-            "ifindex",
-            "Index",
-            Unit.NUMBER,
-            Kind.KEY,
-            width=5,
-            label=False,
-            help="the interface's number",
-        ),
-        Column("interface", "Interface", width=15, label=True, help="the interface's name"),
+        *columns.interface(),
         Column("direction", "Direction", kind=Kind.KEY, width=9, help="ingress or egress"),
         Column("position", "Pos", Unit.NUMBER, width=3, help="1 runs first; ours do not count"),
-        Column(
-            "program_id",
-            "Id",
-            Unit.NUMBER,
-            Kind.KEY,
-            width=6,
-            label=False,
-            help="as bpftool shows it",
-        ),
-        Column(
-            "program",
-            "Program",
-            width=16,
-            label=True,
-            help="its name; the kernel keeps 15 characters",
-        ),
+        *columns.program(),
         Column("at", "At", kind=Kind.KEY, width=16, help="tcx, or the filter's prio and handle"),
         Column("seen", "Seen", width=5, help="how it is counted: fexit, around, runs or none"),
         Column("why", "Why", width=30, help="what is missing in the count, and why"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from probes.attach.uprobe import Uprobe
 from probes.model import Column, Hook, Kind, Opening, Program, Row, Rung, Value
-from probes.toolkit import decode
+from probes.toolkit import columns, decode
 from probes.toolkit.columns import latency
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.libraries import Probed, following, own_libc
@@ -233,11 +233,7 @@ HOOK = Hook(
     title="TLS handshakes",
     answers="Which processes make TLS handshakes, how long these take, and how they fail.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help=_PID),
-        Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
-            help="the thread's name at that moment",
-        ),
+        *columns.process(_PID),
         Column(
             "library", "Library", kind=Kind.KEY, field="library", decode=_library, width=8,
             help="openssl or gnutls",
@@ -259,7 +255,7 @@ HOOK = Hook(
     ladder=(
         Rung(
             "uprobe",
-            "Linux 4.17, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+            "Linux 4.20, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
             following(logged(_entry, _versions, _UNDER_WAY), _FOLLOWED),
             source=_SOURCE,
             # Shows whether uprobes can be had; nothing calls this function.

@@ -5,6 +5,7 @@ The kernel tells of these by tracepoints, whoever's program it was. It loses the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from probes.attach.tracepoint import BtfTracepoint, RawTracepoint
@@ -12,12 +13,14 @@ from probes.hooks.interfaces import programs_on
 from probes.kernel import ethtool
 from probes.kernel.netlink import route
 from probes.kernel.procfs import netns
-from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung
+from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
 from probes.point import Point
+from probes.toolkit import columns
+from probes.toolkit.bounded import Bounded
 from probes.toolkit.decode import errno_name
-from probes.toolkit.links import interface_in
-from probes.toolkit.readers import record
-from probes.toolkit.tick_cache import once
+from probes.toolkit.links import MADE, Made, interface_in
+from probes.toolkit.readers import row_from, take
+from probes.toolkit.tallies import Tallies
 from probes.units import DASH, Unit
 
 MOST = 1024
@@ -93,44 +96,81 @@ _PROGRAMS = ("exception", "redirect_err", "devmap_xmit", "bulk_tx")
 _VERDICTS = {0: "aborted", 3: "tx", 4: "redirect"}  # enum xdp_action
 
 
-def _open(opening: Opening) -> Callable[[], Reading]:
-    table, uncounted = opening.tables["rows"], opening.tables["uncounted"]
-    opening.tables["home"].update((0,), (netns(),))
-    names: dict[int, str] = {}
-    changes = route.Changes()
-    opening.stack.callback(changes.close)
+class _Errors:
+    """What was counted at the interfaces that are there, and at those that have gone.
 
-    def row(entry: Flat, here: Mapping[int, route.Interface]) -> Row:
-        what = record(table, entry)
-        link = here.get(what["ifindex"])
+    A number may be another interface's by now, so what was counted until its interface went is kept
+    apart. What no interface has is taken out of the map, which would be full of such.
+    """
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening, self._table = opening, opening.tables["rows"]
+        self._columns = opening.hook.stored
+        self._made, self._names = Made(opening), Bounded[int, str]()
+        self._before: dict[Flat, int] = {}
+        """By key, what of the entry's count is of an interface that had the number before."""
+        self._past: Tallies[tuple[Value, ...]] = Tallies(MOST)
+
+    def read(self) -> Reading:
+        uncounted = self._opening.tables["uncounted"]
+        entries, lost = self._table.rows(), uncounted.row((0,))
+        known = {entry[0]: self._made.of(entry[0]) for entry in entries}
+        links = {x.ifindex: x for x in self._made.asked(route.links)} if entries else {}
+        rows = [self._row(what, n, links) for what, n in self._counted(entries, known, links)]
+        past = self._past.made(self._columns, self._gone)
+        return Reading(rows + past, lost[1] if lost else 0)
+
+    def _gone(self, key: tuple[Value, ...], counts: Counter[str]) -> Row:
+        return row_from(self._columns, {**dict(zip(_KEYS, key, strict=True)), **counts})
+
+    def _counted(
+        self, entries: list[Flat], known: Mapping[int, int], links: Mapping[int, route.Interface]
+    ) -> Iterator[tuple[Flat, int]]:
+        """Each that is of an interface that is there, without what was counted before it was."""
+        for entry in entries:
+            key, packets = entry[:-1], entry[-1]
+            if entry[0] in self._made.anew or entry[0] not in links:
+                since = packets - self._before.pop(key, 0)
+                self._past.add(self._key(key, known[entry[0]]), {"packets": since})
+                if entry[0] in links or not take(self._table, entry):
+                    self._before[key] = packets
+            elif packets > self._before.get(key, 0):
+                yield key, packets - self._before.get(key, 0)
+
+    def _key(self, entry: Flat, made: int, name: str = "") -> tuple[Value, ...]:
+        ifindex, to, to_netns, act, error = entry
         return (
-            link.name if link else f"if{what['ifindex']}",
-            programs_on(link, names) if link else None,
-            _VERDICTS.get(what["act"], f"verdict {what['act']}"),
-            errno_name(what["error"]) if what["error"] else DASH,
-            interface_in(what["to"], what["to_netns"]) if what["to"] else DASH,
-            what["packets"],
+            ifindex,
+            made,
+            name or f"if{ifindex}",
+            _VERDICTS.get(act, f"verdict {act}"),
+            errno_name(error) if error else DASH,
+            interface_in(to, to_netns) if to else DASH,
         )
 
-    def read() -> Reading:
-        entries, lost, gone = table.rows(), uncounted.row((0,)), changes.gone()
-        for entry in entries if gone else ():
-            what = record(table, entry)
-            if what["ifindex"] in gone:  # what has its number now begins anew
-                table.delete(entry[: table.keys])
-                entries = [e for e in entries if e is not entry]
-        here = {link.ifindex: link for link in once(route.links)} if entries else {}
-        return Reading([row(entry, here) for entry in entries], lost[1] if lost else 0)
+    def _row(self, entry: Flat, packets: int, links: Mapping[int, route.Interface]) -> Row:
+        link = links[entry[0]]
+        key = self._key(entry, self._made.of(entry[0]), link.name)
+        known = dict(zip(_KEYS, key, strict=True))
+        program = programs_on(link, self._names)
+        return row_from(self._columns, {**known, "program": program, "packets": packets})
 
-    return read
+
+_KEYS = ("ifindex", "made", "interface", "answer", "error", "to")
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    opening.tables["home"].update((0,), (netns(),))
+    return _Errors(opening).read
 
 
 _COUNTERS = {"aborted": "aborted", "tx": "tx_errors", "redirect": "redirect_errors"}
 
 
-def _from_drivers(_: Opening) -> Callable[[], Reading]:
+def _from_drivers(opening: Opening) -> Callable[[], Reading]:
     """What drivers count by themselves where they have an XDP program."""
-    names: dict[int, str] = {}
+    names: dict[int, str] = Bounded()
+    made = Made(opening)
 
     def rows(link: route.Interface) -> Iterator[Row]:
         try:
@@ -139,10 +179,18 @@ def _from_drivers(_: Opening) -> Callable[[], Reading]:
             return  # gone since it was listed
         for answer, counter in _COUNTERS.items():
             if counter in told:
-                yield link.name, programs_on(link, names), answer, DASH, DASH, told[counter]
+                known = (link.ifindex, made.of(link.ifindex), link.name, answer, DASH, DASH)
+                more: dict[str, Value] = {
+                    "program": programs_on(link, names),
+                    "packets": told[counter],
+                }
+                yield row_from(
+                    opening.hook.stored, {**dict(zip(_KEYS, known, strict=True)), **more}
+                )
 
     def read() -> Reading:
-        native = [x for x in once(route.links) if any(m == "native" for m, _ in x.xdp_programs)]
+        links = made.asked(route.links)
+        native = [x for x in links if any(m == "native" for m, _ in x.xdp_programs)]
         return Reading([row for link in native for row in rows(link)])
 
     return read
@@ -164,12 +212,21 @@ HOOK = Hook(
     title="XDP errors",
     answers="Which XDP programs abort, and whose packets could not be sent or redirected.",
     columns=(
-        Column("interface", "Interface", kind=Kind.KEY, width=15, help="where the packet came in"),
+        Column(
+            "interface",
+            "Interface",
+            kind=Kind.KEY,
+            stays=False,
+            width=15,
+            help="where the packet came in",
+        ),
         Column("program", "Program", width=18, help="name#id of the XDP program there now"),
         Column("answer", "Answer", kind=Kind.KEY, width=9, help="aborted, tx or redirect"),
         Column("error", "Error", kind=Kind.KEY, width=10, help="why it could not go there, or -"),
         Column("to", "To", kind=Kind.KEY, width=15, help="the interface it could not go to, or -"),
         Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="that were lost"),
+        columns.INDEX,
+        MADE,
     ),
     # A tracepoint through tracefs has the interface's number only, and that means nothing without
     # its network namespace.

@@ -13,6 +13,8 @@ from probes.kernel import bpf, ethtool, objects
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.point import PROGRAM_PREFIX
+from probes.toolkit import columns
+from probes.toolkit.bounded import Bounded
 from probes.toolkit.readers import row_from
 from probes.toolkit.tick_cache import once
 from probes.units import Unit
@@ -52,7 +54,7 @@ def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]
     def open(opening: Opening) -> Callable[[], Reading]:
         followers, drivers = Followers(opening, ways), ethtool.Since()
         verdicts = Verdicts(opening) if ways else None
-        sitting, to_cpus = _sitting(), dict[int, int]()
+        sitting, to_cpus = _sitting(), Bounded[int, int]()
         held = followers.keep([place for *_, place in sitting])
         for one in sitting:
             _by_driver(drivers, one, held.get(one[2].program))  # from now on
@@ -123,7 +125,7 @@ def _by_driver(drivers: ethtool.Since, one: Sitting, followed: Followed | None) 
 
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """Who sits where; a name takes the privilege to look at programs."""
-    names: dict[int, str | None] = {}
+    names: dict[int, str | None] = Bounded()
     drivers = ethtool.Since()
     for one in _sitting():
         _by_driver(drivers, one, None)  # from now on
@@ -155,32 +157,8 @@ HOOK = Hook(
     title="XDP programs",
     answers="Which interfaces carry somebody's XDP program, and what it drops.",
     columns=(
-        Column(
-            "ifindex",
-            "Index",
-            Unit.NUMBER,
-            Kind.KEY,
-            width=5,
-            label=False,
-            help="the interface's number",
-        ),
-        Column("interface", "Interface", width=15, label=True, help="the interface's name"),
-        Column(
-            "program_id",
-            "Id",
-            Unit.NUMBER,
-            Kind.KEY,
-            width=6,
-            label=False,
-            help="as bpftool shows it",
-        ),
-        Column(
-            "program",
-            "Program",
-            width=16,
-            label=True,
-            help="its name; the kernel keeps 15 characters",
-        ),
+        *columns.interface(),
+        *columns.program(),
         Column("mode", "Mode", width=7, help="native, generic or offload"),
         Column("by", "By", width=7, help="attached by link or netlink"),
         Column("seen", "Seen", width=5, help="how it is counted: fexit, driver, runs or none"),

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from probes.kernel import procfs
 from probes.kernel.threads import in_own_thread
 
 OWN = "/proc"
-_INITIAL = 0xEFFFFFFC  # PROC_PID_INIT_INO: the inode of the first PID namespace
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x20000, 0x4000, 0x40000, 2
 
 
@@ -31,10 +31,10 @@ def outermost() -> str:
 
 def all_seen(folder: str) -> bool:
     """Return whether this folder shows every process of the host."""
-    if folder == OWN and _namespace(f"{OWN}/self") == _INITIAL:
+    if folder == OWN and _in_first(f"{OWN}/self"):
         return True
     # The first and the kernel's own threads; the first may be one that nobody may look at.
-    return any(_namespace(f"{folder}/{pid}") == _INITIAL for pid in (1, 2))
+    return any(_in_first(f"{folder}/{pid}") for pid in (1, 2))
 
 
 def myself(folder: str) -> int:
@@ -45,11 +45,9 @@ def myself(folder: str) -> int:
         return 0
 
 
-def _namespace(process: str) -> int:
-    try:
-        return Path(process, "ns/pid").stat().st_ino
-    except OSError:
-        return 0
+def _in_first(process: str) -> bool:
+    found = procfs.pid_namespace_of(process)
+    return found is not None and found[1] == procfs.FIRST_PID_NAMESPACE
 
 
 def _depth(folder: str) -> int:

@@ -205,18 +205,27 @@ def netns() -> int:
     return Path("/proc/thread-self/ns/net").stat().st_ino
 
 
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO
+FIRST_PID_NAMESPACE = 0xEFFFFFFC
+"""PROC_PID_INIT_INO: the inode of the PID namespace that all others are below."""
+
+
+def pid_namespace_of(process: str) -> tuple[int, int] | None:
+    """Return the PID namespace of the process with this folder, as device and inode.
+
+    None where it has gone, and without the right to know (ptrace).
+    """
+    try:
+        found = Path(process, "ns/pid").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def pid_namespace() -> tuple[int, int] | None:
     """Return the PID namespace of /proc's numbers, as device and inode; None for the first one."""
-    for of in ("1", "self"):  # of the former: where /proc is that of a namespace above ours
-        try:
-            found = Path(f"/proc/{of}/ns/pid").stat()
-        except OSError:
-            continue
-        return None if found.st_ino == _FIRST_PID_NAMESPACE else (found.st_dev, found.st_ino)
-    return None
+    # Of the former: where /proc is that of a namespace above ours.
+    found = pid_namespace_of("/proc/1") or pid_namespace_of("/proc/self")
+    return None if found is None or found[1] == FIRST_PID_NAMESPACE else found
 
 
 def mounts(kind: str) -> list[Path]:

@@ -1,26 +1,35 @@
 """What a hook counted before it was attached again, so that no total goes back.
 
 What takes over is read before and after the one before it is read for the last time: what both of
-them counted while they stood side by side is counted once.
+them counted while they stood side by side is counted once. Rows that nothing counts any more have a
+bound: `MOST` of them, and fewer where there is no memory (`RowLimit`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import heapq
+from collections.abc import Callable, Collection, Container, Mapping
+from dataclasses import dataclass, field, replace
 from operator import add
 
 from probes.model import Hook, Key, Kind, Row, Value
 from probes.units import Unit
 
+MOST = 16384
+"""Rows of what nothing counts now that one attachment keeps: as many as the largest maps have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Totals at one moment: rows by key, and what was lost and not logged."""
+    """Totals at one moment: rows by key, and what was lost and not logged.
+
+    forgotten: how many rows were thrown out for good, as there were too many.
+    """
 
     rows: Mapping[Key, Row] = field(default_factory=dict)
     lost: int = 0
     unlogged: int = 0
+    forgotten: int = 0
 
 
 Combine = Callable[[int, int], int]
@@ -35,14 +44,52 @@ def ended(hook: Hook, before: Counted | None, now: Counted) -> Counted:
         return now
     kept = {} if hook.rows_go else before.rows
     rows = {**kept, **_each(hook, now.rows, before.rows, _grown)}
-    return Counted(rows, _grown(now.lost, before.lost), _grown(now.unlogged, before.unlogged))
+    lost, unlogged = _grown(now.lost, before.lost), _grown(now.unlogged, before.unlogged)
+    return Counted(rows, lost, unlogged, now.forgotten)
 
 
 def base(hook: Hook, past: Counted, first: Counted) -> Counted:
     """Return what is to be added from now on. first: what has been counted again already."""
     rows = {**past.rows, **_each(hook, past.rows, first.rows, _less)}
     kept = {key: _at_rest(hook, row) for key, row in rows.items() if _counts(hook, row)}
-    return Counted(kept, _less(past.lost, first.lost), _less(past.unlogged, first.unlogged))
+    lost, unlogged = _less(past.lost, first.lost), _less(past.unlogged, first.unlogged)
+    return _bounded(hook, Counted(kept, lost, unlogged, past.forgotten), first.rows)
+
+
+def left_out(hook: Hook, base: Counted, now: Container[Key], kept: Container[Key]) -> Counted:
+    """Throw out the rows that nothing counts now and for which there is no memory.
+
+    now: what is counted now; kept: what there is memory for. Rows that go with what they are of
+    stay, as nobody knows which of them are there.
+    """
+    if hook.rows_go:
+        return base
+    return _without(base, [key for key in base.rows if key not in now and key not in kept])
+
+
+def _bounded(hook: Hook, base: Counted, now: Container[Key]) -> Counted:
+    """Throw out what counted least of the rows that nothing counts now, beyond `MOST`."""
+    if hook.rows_go or len(base.rows) <= MOST:
+        return base
+    idle = {key: row for key, row in base.rows.items() if key not in now}
+    return _without(base, _least(hook, idle, len(idle) - MOST))
+
+
+def _without(base: Counted, thrown: Collection[Key]) -> Counted:
+    if not thrown:
+        return base
+    out = frozenset(thrown)
+    rows = {key: row for key, row in base.rows.items() if key not in out}
+    return replace(base, rows=rows, forgotten=base.forgotten + len(out))
+
+
+def _least(hook: Hook, rows: Mapping[Key, Row], many: int) -> list[Key]:
+    places = [place for place, _ in hook.places.counters]
+
+    def counted(key: Key) -> int:
+        return sum([n for place in places if isinstance(n := rows[key][place], int)])
+
+    return heapq.nsmallest(many, rows, counted) if many > 0 else []
 
 
 def halfway(hook: Hook, some: Counted, later: Counted) -> Counted:
@@ -57,7 +104,7 @@ def total(hook: Hook, base: Counted, now: Counted) -> Counted:
     kept = {} if hook.rows_go else base.rows
     rows = {key: row for key, row in kept.items() if key not in now.rows}
     rows |= _each(hook, now.rows, base.rows, add)
-    return Counted(rows, now.lost + base.lost, now.unlogged + base.unlogged)
+    return Counted(rows, now.lost + base.lost, now.unlogged + base.unlogged, base.forgotten)
 
 
 def _grown(now: int, before: int) -> int:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from probes.attach.background import Background
-from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.errors import ProbeError, as_refusal, in_words, no_such_file, passing
 from probes.kernel import patience
 from probes.kernel.cached_stat import cached
@@ -155,7 +154,7 @@ def probed(
     """Return what follows each file that these programs are attached to."""
     by_path: dict[str, list[LoadedProgram]] = {}
     for program in programs:
-        if isinstance(program.point, Uprobe | Uretprobe):
+        if path := program.point.file:
             one = LoadedProgram(program.point, functions[program.function], program.function)
-            by_path.setdefault(program.point.path, []).append(one)
+            by_path.setdefault(path, []).append(one)
     return [ReplacedFile(path, there, attach, stack) for path, there in by_path.items()]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from probes.drop_rule import Rule, RuleError
 from probes.model import Cost, Enforced, HookId, Key, Refusal, Row, Sample, State, Status, Value
-from probes.recording.codec import MOST_CELLS, TEXT_CELL, Malformed, Reader
+from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader, cells_of
 from probes.recording.encoder import (
     COSTS,
     FROM_ZERO,
@@ -42,19 +42,19 @@ LATEST = 1 << 36
 """Unix seconds that a moment may have (the year 4147)."""
 SHORTEST, LONGEST = 1e-3, 1e7
 """Seconds that an interval may have."""
-MOST_STATE = MOST_CELLS
-"""Cells that a moment may have in all, whatever was written in its frame."""
 NAME, WORDS = 1 << 12, 1 << 14
 """Bytes of a name (a hook of the user's own, a path), and of a sentence or a compiler's words."""
-OBJECT, ROW = 24, 8
+OBJECT, ROW = 24, 24
 """Cells that a status, a refusal or a sample costs, and a row beside its own."""
 
 
 @dataclass
 class Decoder:
-    """Reads frames, one after the other. layouts: of the hooks that it has met. spent: cells that
-    the last frame made."""
+    """Reads frames, one after the other. most: cells that a moment may have in all, whatever was
+    written in its frame. layouts: of the hooks that it has met. spent: cells that the last frame
+    made."""
 
+    most: int = MOST_CELLS
     layouts: dict[str, Layout] = field(default_factory=dict)
     before: Tick | None = None
     spent: int = 0
@@ -67,7 +67,7 @@ class Decoder:
         before = None if key else self.before
         if before is None and not key:
             raise Malformed("it does not begin with a whole moment")
-        data = Reader(frame)
+        data = Reader(frame, self.most)
         try:
             tick = self._read(data, before)
         finally:
@@ -113,10 +113,10 @@ class Decoder:
         What came is added up; only where that is too much, what is there is counted.
         """
         self._held = self.spent + (0 if key else self._held)
-        if self._held > MOST_STATE:
+        if self._held > self.most:
             self._held = sum(_cells(s) for samples in tick.samples.values() for s in samples)
-        if self._held > MOST_STATE:
-            raise Malformed("a moment is larger than any can be")
+        if self._held > self.most:
+            raise Malformed(TOO_LARGE)
 
     def _printable(self, hook: str, samples: Samples) -> Samples:
         """The same object for the same reading, as whoever follows moments expects it."""
@@ -131,13 +131,7 @@ class Decoder:
 
 def _cells(sample: Sample) -> int:
     rows = (*sample.rows.values(), *sample.log)
-    return sum(ROW + sum(map(_cells_of, row)) for row in rows)
-
-
-def _cells_of(value: Value) -> int:
-    if isinstance(value, tuple):
-        return len(value)
-    return 1 + (len(value) // TEXT_CELL if isinstance(value, str) else 0)
+    return sum(ROW + sum(map(cells_of, row)) for row in rows)
 
 
 def _printable_sample(sample: Sample) -> Sample:

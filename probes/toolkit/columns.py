@@ -5,7 +5,63 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from probes.model import Column, Kind, Value
+from probes.toolkit import decode
 from probes.units import Unit
+
+INDEX = Column(
+    "ifindex", "Index", Unit.NUMBER, Kind.KEY, hidden=True, label=False,
+    help="the interface's number; stays when renamed",
+)  # fmt: skip
+"""The key beside an interface's name that may be another one later."""
+
+
+def process(who: str) -> tuple[Column, ...]:
+    """Whose it is, as `who_c` has it: the process that does something, and its name. who: in words.
+
+    From the C fields `pid` and `comm`.
+    """
+    return (
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help=who),
+        Column(
+            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
+            help="its name at that moment",
+        ),
+    )  # fmt: skip
+
+
+def interface() -> tuple[Column, ...]:
+    """Which interface, by number and by the name it has now."""
+    return (
+        Column(
+            "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False,
+            help="the interface's number",
+        ),
+        Column("interface", "Interface", width=15, label=True, help="the interface's name"),
+    )  # fmt: skip
+
+
+def program() -> tuple[Column, ...]:
+    """Which BPF program, by number and by name."""
+    return (
+        Column(
+            "program_id", "Id", Unit.NUMBER, Kind.KEY, width=6, label=False,
+            help="as bpftool shows it",
+        ),
+        Column(
+            "program", "Program", width=16, label=True,
+            help="its name; the kernel keeps 15 characters",
+        ),
+    )  # fmt: skip
+
+
+def cgroup() -> tuple[Column, ...]:
+    """Which cgroup, by number (the C field `cgroup`) and by path."""
+    return (
+        Column(
+            "cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="the cgroup's"
+        ),
+        Column("cgroup", "Cgroup", width=30, help="its path below the mount of cgroup v2"),
+    )
 
 
 def latency(counted: str, what: str) -> tuple[Column, ...]:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any
 
-from probes.toolkit import links
+from probes.toolkit import links, restarts
 
 _SCOPED = Struct("=16xII")
-_RESTARTS = {512: "ERESTARTSYS", 513: "ERESTARTNOINTR", 514: "ERESTARTNOHAND", 516: "ERESTART"}
+_KERNEL_S_OWN = {**restarts.NAMES, 515: "ENOIOCTLCMD"}
 
 
 def comm(raw: Any) -> str:
@@ -53,8 +53,8 @@ def named(names: Sequence[str], number: int) -> str:
 
 
 def errno_name(number: int) -> str:
-    """ENOENT for 2; the kernel's own restart codes, which no process ever sees, by name too."""
-    return errno.errorcode.get(number) or _RESTARTS.get(number, f"errno {number}")
+    """ENOENT for 2; the kernel's own, which no process ever sees, by name too."""
+    return errno.errorcode.get(number) or _KERNEL_S_OWN.get(number, f"errno {number}")
 
 
 _IP = {

@@ -193,6 +193,7 @@ class Following:
 
     def _young(self, now: float) -> list[Process]:
         self._seen = {who: self._seen.get(who, now) for who in _there()}
+        self._stuck.intersection_update(self._seen)
         return [who for who, since in self._seen.items() if now - since < YOUNG]
 
     def _walk(self, pace: _Pace, processes: Iterable[Process] | None) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
 from probes.kernel import procfs
 from probes.kernel.netlink import route
 from probes.model import Column, Kind, Opening
+from probes.toolkit.bounded import Bounded
 from probes.toolkit.readers import name_or_number
 from probes.toolkit.tick_cache import once
 from probes.units import Unit
@@ -57,18 +57,19 @@ class Made:
     def __init__(self, opening: Opening) -> None:
         self._changes = route.Changes()
         opening.stack.callback(self._changes.close)
-        self._gone: Counter[int] = Counter()
+        self._gone: dict[int, int] = Bounded(1 << 16)
         self.anew: set[int] = set()
 
     def of(self, ifindex: int) -> int:
-        return self._gone[ifindex]
+        return self._gone.get(ifindex, 0)
 
     def asked(self, ask: Callable[[], T]) -> T:
         """What `ask` gives (`once`) of the interfaces that `of` and `anew` tell of then."""
         found, self.anew = once(ask), set()
         while gone := self._changes.gone():  # meanwhile or before: nobody knows
             self.anew |= gone
-            self._gone.update(gone)
+            for ifindex in gone:
+                self._gone[ifindex] = self.of(ifindex) + 1
             found = ask()
         return found
 

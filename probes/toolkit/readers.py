@@ -77,7 +77,17 @@ def _forget_ended(table: Table, thread: Callable[[Flat], int]) -> None:
     processes = Path(pid_namespaces.outermost())
     for entry in table.rows():
         if not (processes / str(thread(entry))).exists():
-            table.delete(entry[: table.keys])
+            take(table, entry)
+
+
+def take(table: Table, entry: Flat) -> bool:
+    """Delete an entry, unless a program has changed it since it was read; whether it is gone.
+
+    What a program does with an entry while it is deleted would be lost: it must be one that none
+    has a use for.
+    """
+    key = entry[: table.keys]
+    return table.row(key) == entry and table.delete(key)
 
 
 def thread_of(entry: Flat) -> int:
@@ -140,6 +150,31 @@ def logged(
         return read
 
     return open
+
+
+def target_in(opening: Opening, sums: str, *others: str) -> Callable[[], list[Flat]]:
+    """Begin to count the target in maps that all targets share, and end it with the rung.
+
+    sums: a map with an entry for each target, by its number: programs count only where there is
+    one. others: maps by such numbers as well. Gives what reads the target's entries of `rows`,
+    whose keys have its number in `ifindex`.
+    """
+    here, rows, total = opening.ifindex, opening.tables["rows"], opening.tables[sums]
+    place = rows.fields["ifindex"]
+
+    def mine() -> list[Flat]:
+        return [entry for entry in rows.rows() if entry[place] == here]
+
+    def forget() -> None:
+        for table in (total, *(opening.tables[name] for name in others)):
+            table.delete((here,))
+        for entry in mine():
+            rows.delete(entry[: rows.keys])
+
+    forget()  # it may have been counted before
+    total.update((here,), (0,) * (_columns(total) - total.keys))
+    opening.stack.callback(forget)
+    return mine
 
 
 def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "rows") -> Open:

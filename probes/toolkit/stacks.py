@@ -107,7 +107,7 @@ def by_stack(
         keys = [i for i, c in enumerate(columns) if c.kind is Kind.KEY]
         summed = [i for i, c in enumerate(columns) if c.kind in (Kind.COUNTER, Kind.HISTOGRAM)]
 
-        lost, others = opening.tables.get("lost"), Others(opening, name, by_process=False)
+        lost, others = opening.tables.get("lost"), Others(opening, name, stay=True)
         uncounted = Uncounted(opening, under_way or {})
 
         def of(entry: Flat) -> Row:

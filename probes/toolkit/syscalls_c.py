@@ -18,6 +18,7 @@ from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.kernel import btf, syscall_table
 from probes.model import Program, Rung
 from probes.toolkit.readers import Open
+from probes.toolkit.restarts import RESTARTS
 
 SLOTS = 513
 """Numbers that are told apart, and one for those beyond; the highest in use is below 480."""
@@ -60,12 +61,8 @@ static inline int forks(u32 nr, int compat) {
         return nr == 2 || nr == 120 || nr == 190 || nr == 435;
     return (ON_X86 && (nr == 57 || nr == 58)) || nr == CLONE || nr == CLONE3;
 }
-static inline int restarts(u32 nr, int compat) {
+static inline int begins_again(u32 nr, int compat) {
     return compat ? nr == 0 : nr == RESTART;
-}
-/* ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK */
-static inline int interrupted(long result) {
-    return result == -512 || result == -513 || result == -514 || result == -516;
 }
 
 static inline void entered(u32 nr) {
@@ -75,7 +72,7 @@ static inline void entered(u32 nr) {
     if (UNWANTED(nr) && !again)
         return;
     compat = is_compat();
-    again = restarts(nr, compat);
+    again = begins_again(nr, compat);
     now.id = call_of(nr, compat);
     if (!WANTED(now.id) && !again)
         return;
@@ -125,7 +122,7 @@ static inline void left(u32 nr, long result) {
         if (nr == -1u && result >= 0)
             return;
     }
-    if (interrupted(result)) {
+    if (restarts(result)) {
         none.restart = -result;
         if (mine && at)
             mine->restart = none.restart;
@@ -149,7 +146,8 @@ static inline void signalled(u64 handler, u64 flags) {
     at = mine->at;
     mine->restart = 0;
     mine->at = 0;
-    if (code == 514 || code == 516 || (code == 512 && !(flags & 0x10000000 /* SA_RESTART */)))
+    if (code == ERESTARTNOHAND || code == ERESTART_RESTARTBLOCK ||
+        (code == ERESTARTSYS && !(flags & 0x10000000 /* SA_RESTART */)))
         settled(mine->id, at, -EINTR);
 }
 
@@ -257,7 +255,7 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
         f"#undef {name.partition('(')[0]}\n#define {name} {value}\n"
         for name, value in defines.items()
     )
-    return head + compat(typed=how == "typed") + count + _TIMING + _PROGRAMS[how]
+    return head + compat(typed=how == "typed") + count + RESTARTS + _TIMING + _PROGRAMS[how]
 
 
 def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tuple[Rung, ...]:
@@ -265,7 +263,7 @@ def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tupl
     kinds = (
         ("btf-tracepoint", "Linux 5.5, BTF", "typed", BtfTracepoint, BtfTracepoint, BtfTracepoint),
         ("raw-tracepoint", "Linux 4.17", "raw", RawTracepoint, RawTracepoint, RawTracepoint),
-        ("tracepoint", "Linux 4.7, tracefs", "tracefs", _tracefs, _signal, _sched),
+        ("tracepoint", "Linux 4.10, tracefs", "tracefs", _tracefs, _signal, _sched),
     )
     return tuple(
         Rung(

@@ -16,7 +16,7 @@ from probes.compile import compiler as bcc_compiler
 from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
 from probes.kernel import rlimits, tracefs
-from probes.ladder.attachment import Modules
+from probes.ladder.modules import Modules
 from tests.support.guest.compiling import Asking
 
 

@@ -14,7 +14,7 @@ from probes.doctor.checks import Fact, Finding
 from probes.doctor.program_types import Found
 from probes.errors import Gone, ProbeError
 from probes.kernel.netlink import route
-from probes.ladder.attachment import Modules
+from probes.ladder.modules import Modules
 from probes.model import Hook, HookId, TargetKind
 from probes.units import printable
 from tui.output.document import dumps

@@ -9,6 +9,7 @@ import stat
 
 from probes.drop_rule import RuleError
 from tui.commands._run import DONE, UsageError, say, until_signal, version
+from tui.session import own_usage
 from tui.terminal import leaving
 
 HELP = ""
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
             drops=begin.drops,
             observe_only=begin.observe_only,
             percent=begin.percent,
+            used=own_usage.memory,
         )
         source = Demo(interval=begin.interval) if arguments.demo else live
         served = server.Serving(source, reader, writer, version())

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from heapq import nlargest
 
 from probes import units
-from probes.analysis.snapshot import SnapshotRow
-from probes.model import Hook, HookId, State
+from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.model import OTHERS, Hook, HookId, State
 from probes.units import Unit
 from tui.session.drop_rules import Dropping, Offer, covers, lasting
 from tui.session.view import View
@@ -46,7 +46,8 @@ def _record(row: SnapshotRow, total: float, rules: list[Dropping]) -> Record:
     found = next((d for d in rules if covers(d.enforced.rule, row)), None)
     values["rule"] = f"dropped {lasting(found.enforced.expires_in)}" if found else ""
     port = "" if row["dport"] is None else f":{row['dport']}"
-    return Record(row.key, f"{row['saddr']} {row['protocol']}{port}", values, "", row)
+    name = f"{row['saddr']} {row['protocol']}{port}" if not _is_many(row) else OTHERS
+    return Record(row.key, name, values, "", row)
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -55,10 +56,15 @@ def _trouble(view: View) -> Trouble | None:
         why = status.refused[0].why if status.refused else status.note
         return Trouble("bad", label(f"sources of {view.about} cannot be seen: {why}"))
     snapshot = view.snapshots.get(_id(view))
-    if snapshot is not None and snapshot.sample.lost:
-        lost = units.count(snapshot.sample.lost)
-        return Trouble("warn", label(f"{view.about}: {lost} packets are of senders not kept here"))
+    if snapshot is not None and (others := _others(snapshot)):
+        why = f"{view.about}: {units.count(others)} packets are of senders not kept here"
+        return Trouble("warn", label(why))
     return None
+
+
+def _others(snapshot: Snapshot) -> float:
+    """Packets of senders that there was no room for; older recordings have them as lost."""
+    return snapshot.sample.lost + sum([r.number("packets") for r in snapshot.rows if _is_many(r)])
 
 
 def _summary(view: View) -> tuple[str, str]:
@@ -72,6 +78,10 @@ def _summary(view: View) -> tuple[str, str]:
     return f"{about}: {len(rows)} sources{shown}, {total} packets/s, {on}. D: drop one", "accent"
 
 
+def _is_many(row: SnapshotRow) -> bool:
+    return bool(row["saddr"] == OTHERS)
+
+
 def _detail(view: View, record: Record, _width: int) -> list[Line]:
     row = record.row
     if row is None:
@@ -79,7 +89,7 @@ def _detail(view: View, record: Record, _width: int) -> list[Line]:
     lines = pairs(
         [
             ("Source", row["saddr"]),
-            ("Protocol", row["protocol"]),
+            ("Protocol", row["protocol"] or "-"),
             ("Port", "-" if row["dport"] is None else row["dport"]),
             ("Comes in on", view.about),
             ("Packets", f"{units.count(row.rates['packets'])}/s, {_total(row, 'packets')} in all"),
@@ -104,10 +114,12 @@ def _total(row: SnapshotRow, column: str) -> str:
     return units.show(row[column], Unit.BYTES if column == "bytes" else Unit.PACKETS)
 
 
-def _offer(record: Record) -> Offer:
-    """Its packets to that port; and wider, all of its packets."""
+def _offer(record: Record) -> Offer | None:
+    """Its packets to that port; and wider, all of its packets. None: it is many senders."""
     row = record.row
     assert row is not None
+    if _is_many(row):
+        return None
     source = f"src {row['saddr']}"
     return Offer(record.text("interface"), (f"{source} {_to(row)} ttl 10m", f"{source} ttl 10m"))
 

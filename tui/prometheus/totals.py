@@ -133,6 +133,8 @@ class Totals:
         self._before: Sample | None = None
         self._waiting: dict[Labels, Busy] = {}
         self._left_out: dict[Key, Row] = {}
+        self._perhaps_over: set[Key] = set()
+        """Of those, what rows of others seem to have taken over."""
         self.rows: dict[Labels, Place] = {}
         self.rests: dict[Labels, Place] = {}
         if not shape.derived:
@@ -212,16 +214,25 @@ class Totals:
     def _compared(self, known: Mapping[Key, Row], sample: Sample) -> Mapping[Key, Row]:
         """What rows are compared with: also those that were left out of some samples to save
         memory, and what rows of others took over."""
-        taken, over = bases(self._shape.hook, known, sample.rows)
-        if sample.forgotten or self._left_out:
-            gone = known.keys() - sample.rows.keys() - over if sample.forgotten else ()
-            left = {key: known[key] for key in gone}
-            back = {k: self._left_out.pop(k) for k in self._left_out.keys() & sample.rows.keys()}
-            self._left_out |= left
-            while len(self._left_out) > MAX_LEFT_OUT:
-                del self._left_out[next(iter(self._left_out))]
-            taken = {**back, **taken}
-        return {**known, **taken} if taken else known
+        hidden = bool(sample.forgotten)
+        if not hidden and not self._left_out:
+            taken, _ = bases(self._shape.hook, known, sample.rows)
+            return {**known, **taken} if taken else known
+        back = {k: self._left_out.pop(k) for k in self._left_out.keys() & sample.rows.keys()}
+        left = {k: row for k, row in self._left_out.items() if k not in self._perhaps_over}
+        taken, over = bases(self._shape.hook, {**left, **known}, sample.rows, hidden=hidden)
+        self._leave_out(known, sample, over)
+        return {**known, **back, **taken}
+
+    def _leave_out(self, known: Mapping[Key, Row], sample: Sample, over: Iterable[Key]) -> None:
+        """Keeps what is hidden now: also what may have been thrown out, should it come back."""
+        gone = known.keys() - sample.rows.keys()
+        self._left_out |= {key: known[key] for key in gone}
+        if not sample.forgotten:
+            self._left_out.clear()
+        while len(self._left_out) > MAX_LEFT_OUT:
+            del self._left_out[next(iter(self._left_out))]
+        self._perhaps_over = (self._perhaps_over | set(over)) & self._left_out.keys()
 
     def _merged(self, some: Sequence[Value], more: Sequence[Value]) -> list[Value]:
         """Levels of two rows that are exported as one: times are the greater one."""

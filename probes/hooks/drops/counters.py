@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
+from typing import Generic, Protocol, TypeVar
 
 from probes.hooks.drops import reasons as drop_reasons
 from probes.kernel import btf, procfs, tracefs
-from probes.kernel.net_namespaces import NetNamespaces, of_process
+from probes.kernel.net_namespaces import NetNamespaces, cookie, of_process
 
 
 class Counts(StrEnum):
@@ -200,7 +202,12 @@ class Namespaces:
         self._from_now = from_now
         self._others = NetNamespaces()
         self._last: dict[int, dict[str, int]] = {}
+        self._cookies: dict[int, int] = {}
+        self._met: dict[int, int] = {}
+        """By namespace, the process that it was met by."""
         self._turn: list[int] = []
+        self.there: AbstractSet[int] = frozenset()
+        """Those that are known to be there, by inode."""
         self.left_out = 0
         """How many others were not followed, at the most."""
 
@@ -209,6 +216,8 @@ class Namespaces:
         counters = procfs.net_counters() | {"SoftnetDropped": procfs.softnet_dropped()}
         yield own, None, self.grown(own, counters)
         others = self._others.find()
+        self._met = {n: pid for n, pid in self._met.items() if others.get(n) == pid}
+        self.there = {own, *others}
         others.pop(own, None)
         self.left_out = max(self.left_out, len(others) - self.MOST)
         begin = monotonic()
@@ -218,7 +227,19 @@ class Namespaces:
             self._turn.append(namespace)
             counters = procfs.net_counters(f"/proc/{others[namespace]}/net/")
             if counters and of_process(others[namespace]) == namespace:
+                if namespace not in self._met:
+                    self._meet(namespace, others[namespace])
                 yield namespace, others[namespace], self.grown(namespace, counters)
+
+    def _meet(self, namespace: int, pid: int) -> None:
+        """Numbers are used again, soon: where other processes are in it, it may be another."""
+        self._met[namespace] = pid
+        known = self._cookies.pop(namespace, 0)
+        self._cookies[namespace] = now = cookie(pid, namespace)
+        if known and now and known != now:
+            self._last[namespace] = dict.fromkeys(ALL, 0)
+        if len(self._cookies) > self.REMEMBERED:
+            del self._cookies[next(iter(self._cookies))]
 
     def ever(self, namespace: int, name: str) -> bool:
         """Whether the kernel has counted anything there, since it made the namespace."""
@@ -245,12 +266,31 @@ class Namespaces:
         return {n: v - last[n] if v >= last.get(n, 0) else v for n, v in now.items() if n in last}
 
 
-class Rest:
+class InNamespace(Protocol):
+    """A counter of a network namespace."""
+
+    @property
+    def netns(self) -> int: ...
+    @property
+    def counter(self) -> str: ...
+
+
+T = TypeVar("T", bound=InNamespace)
+
+
+class Rest(Generic[T]):
     """What of a counter no row of the tracepoint has; never goes back."""
 
     def __init__(self) -> None:
-        self._shown: dict[object, int] = defaultdict(int)
+        self._shown: dict[T, int] = defaultdict(int)
 
-    def of(self, key: object, counted: int, seen: int) -> int:
+    def of(self, key: T, counted: int, seen: int) -> int:
         self._shown[key] = max(self._shown[key], counted - seen)
         return self._shown[key]
+
+    def forget(self, netns: int) -> Mapping[str, int]:
+        """Return what it was of a namespace, by counter."""
+        found: dict[str, int] = defaultdict(int)
+        for key in [key for key in self._shown if key.netns == netns]:
+            found[key.counter] += self._shown.pop(key)
+        return found

@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
+from pathlib import Path
 
+from probes.errors import Gone
 from probes.kernel.netlink import route
 from probes.model import Opening
 from probes.toolkit.links import interface_in
+from probes.toolkit.readers import interface_name
 from probes.units import DASH
+
+Device = tuple[int, int]
+"""Its number, and what tells it from the next that has it (0: not known)."""
 
 
 class Devices:
     """What devices of this network namespace are called, one after the other under a number.
 
-    device: tells one from the next, 0: not known. Of those that have gone nobody knows the name.
+    Of those that have gone nobody knows the name. One that was in another namespace and is back is
+    the same device.
     """
 
     def __init__(self, opening: Opening, own: int) -> None:
         self._own = own
         self._changes = route.Changes()
         opening.stack.callback(self._changes.close)
-        self._known: dict[int, set[int]] = defaultdict(set)
-        self._gone: set[tuple[int, int]] = set()
+        self._known: Mapping[Device, int] = {}
+        self._gone: dict[Device, int | None] = {}
 
-    def look(self, found: Iterable[tuple[int, int]]) -> None:
-        """found: number and device of all that something was dropped at. The one that is new now is
-        what has the number, whatever went before."""
-        for ifindex in self._changes.gone():
-            self._gone |= {(ifindex, device) for device in self._known[ifindex]}
-        for ifindex, device in found:
-            self._known[ifindex].add(device)
+    def look(self, found: Mapping[Device, int]) -> None:
+        """found: what was dropped at each device. One that is new now is what has the number,
+        whatever went before."""
+        # What was dropped before it went may be read after: it counts from the next reading on.
+        self._gone = {
+            at: packets if before is None else before
+            for at, before in self._gone.items()
+            if (packets := found.get(at)) is not None and (before is None or packets <= before)
+        }
+        gone = self._changes.gone()
+        self._gone |= {at: None for at in self._known if at[0] in gone}
+        self._known = found
 
     def name(self, ifindex: int, device: int, netns: int) -> str:
         if not ifindex:
             return DASH
-        if netns == self._own and (ifindex, device) in self._gone:
+        at = ifindex, device
+        if netns == self._own and at in self._gone and not _is_there(at):
             return f"if{ifindex}"
         return interface_in(ifindex, netns, self._own)
+
+
+def _is_there(at: Device) -> bool:
+    """Whether sysfs shows this very device, by the number of its folder."""
+    ifindex, device = at
+    try:
+        return Path("/sys/class/net", interface_name(ifindex)).stat().st_ino == device
+    except (OSError, Gone):
+        return False

@@ -20,9 +20,12 @@ from probes.kernel.net_namespaces import inside
 from probes.kernel.netlink import sock_diag
 from probes.kernel.netlink.sock_diag import Receiver
 from probes.kernel.procfs import Owner, SocketOwners
+from probes.toolkit.bounded import Bounded
 
 POOLS = {LISTEN: "tcp", **dict.fromkeys(UDP.values(), "udp")}
 """Counters that sockets have a share in, and the protocol."""
+_MOST_SOCKETS = 64
+"""Of a share, as many as are looked for."""
 _WORDS = {
     "TcpExtListenOverflows": "accept queue full",
     "TcpExtTCPReqQFullDrop": "request queue full",
@@ -68,6 +71,14 @@ class Shares:
         left = {} if first else {c: min(n, new[c]) for c, n in more.items() if min(n, new[c])}
         self._late[netns] = left
 
+    def forget(self, netns: int) -> None:
+        """Let go of a namespace that has gone."""
+        self._last.pop(netns, None)
+        self._late.pop(netns, None)
+        for share in [share for share in self.counted if share.netns == netns]:
+            del self.counted[share]
+            self._owned.pop(share, None)
+
     def owner(self, share: Share) -> Owner | None:
         """The process behind a port; None where there are several, or nobody knows."""
         owners = {o for o in self._owned.get(share, {}).values() if o is not None}
@@ -98,7 +109,8 @@ class Shares:
                 more[s.cookie] -= part
                 share = Share(netns, pool, why, s.port)
                 self.counted[share] += part
-                self._owned.setdefault(share, {}).setdefault(s.inode, None)
+                owned = self._owned.setdefault(share, Bounded(_MOST_SOCKETS))
+                owned[s.inode] = owned.get(s.inode)
         if left:
             self.counted[Share(netns, pool, why, 0)] += left
 

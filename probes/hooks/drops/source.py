@@ -67,6 +67,20 @@ struct ipv6 { u32 flow; u16 payload; u8 next, hops, from[16], to[16]; };
 struct extension { u8 next, length; };
 struct ports { u16 source, destination; };
 
+INLINE u32 netns_of_route(struct sk_buff *skb, u32 *ifindex) {
+    struct dst_entry *route = (void *)(SKB(_skb_refdst) & ~1UL);
+    struct net_device *dev = (long)route < 0 ? PROBE(route->dev) : 0;
+    u32 netns = (long)dev < 0 ? netns_probed(PROBE(dev->nd_net.net)) : 0;
+    *ifindex = netns ? PROBE(dev->ifindex) : 0;
+    return *ifindex ? netns : 0;
+}
+
+INLINE int is_broadcast(struct sk_buff *skb) {
+    struct rtable *route = (void *)(SKB(_skb_refdst) & ~1UL);
+    u32 ifindex, flags = (long)route < 0 ? PROBE(route->rt_flags) : 0;
+    return flags & 0x10000000 /* RTCF_BROADCAST */ && netns_of_route(skb, &ifindex);
+}
+
 INLINE void describe(struct where *key, struct sk_buff *skb) {
     unsigned char *head = SKB(head);
     u32 at = SKB(network_header), tail = SKB(tail), protocol = 0;
@@ -78,7 +92,7 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
         struct ipv4 ip = {};
         bpf_probe_read_kernel(&ip, sizeof(ip), head + at);
         protocol = ip.protocol;
-        if ((ip.to[0] & 0xf0) == 0xe0)
+        if ((ip.to[0] & 0xf0) == 0xe0 || (protocol == 17 && is_broadcast(skb)))
             key->trait = GROUP;
         at += (ip.length & 15) * 4;
         key->protocol |= protocol;
@@ -119,14 +133,6 @@ INLINE void describe(struct where *key, struct sk_buff *skb) {
         else if (flags & 2)
             key->trait = SYN;
     }
-}
-
-INLINE u32 netns_of_route(struct sk_buff *skb, u32 *ifindex) {
-    struct dst_entry *route = (void *)(SKB(_skb_refdst) & ~1UL);
-    struct net_device *dev = (long)route < 0 ? PROBE(route->dev) : 0;
-    u32 netns = (long)dev < 0 ? netns_probed(PROBE(dev->nd_net.net)) : 0;
-    *ifindex = netns ? PROBE(dev->ifindex) : 0;
-    return *ifindex ? netns : 0;
 }
 """
 
@@ -195,7 +201,10 @@ _DIRECT = "#define GET_direct(field) (field)\n"
 # the kinds of packets by EtherType are all there is.
 _BLIND = """
 INLINE void describe(struct where *key, struct sk_buff *skb) {
+    u8 type = skb->pkt_type;
     key->protocol = (u32)bpf_ntohs(skb->protocol) << 8;
+    if (type == 1 || type == 2 || type == 5) /* PACKET_BROADCAST, _MULTICAST, _LOOPBACK */
+        key->trait = GROUP;
 }
 
 INLINE u32 netns_of_route(struct sk_buff *skb, u32 *ifindex) {
@@ -251,6 +260,7 @@ TYPES = (
     "ns_common",
     "sock",
     "dst_entry",
+    "rtable",
     "trace_event_raw_kfree_skb",
 )
 

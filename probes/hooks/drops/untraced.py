@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from probes.analysis.drop_stages import function_of
 from probes.hooks.drops.counters import ALL, Counts, Freed, Namespaces, Rest, shown
 from probes.hooks.drops.listeners import POOLS, Share, Shares
 from probes.kernel.procfs import Owner
-from probes.model import Row
+from probes.model import OTHERS, Row
 from probes.units import DASH
 
 Seen = Mapping[tuple[int, str, str, int | None], int]
@@ -29,17 +29,30 @@ class _Told(NamedTuple):
 class Untraced:
     """Counters beside a rung. reasons: those that the kernel gives there, None: it gives none.
 
-    traced: whether the rung has kfree_skb; then counting begins now, as it does there.
+    traced: whether the rung has kfree_skb; then counting begins now, as it does there. forget: told
+    of a namespace that has gone and is let go of.
     """
 
-    def __init__(self, own: int, reasons: Collection[str] | None, *, traced: bool) -> None:
+    MOST = 1024
+    """Namespaces that have rows; of those that have gone beyond, each counter has one."""
+
+    def __init__(
+        self,
+        own: int,
+        reasons: Collection[str] | None,
+        *,
+        traced: bool,
+        forget: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._own = own
         self._shown = shown(reasons, traced=traced)
         self._pools = [pool for pool in POOLS if pool in self._shown]
         self._subtract = traced and reasons is not None
         self._namespaces = Namespaces(from_now=traced)
         self._counted: dict[_Told, int] = defaultdict(int)
-        self._shares, self._rest = Shares(), Rest()
+        self._shares, self._rest = Shares(), Rest[_Told]()
+        self._forget = forget
+        self._gone: Counter[str] = Counter()
         if traced:
             self.read()
 
@@ -63,7 +76,22 @@ class Untraced:
             if (packets := self._less(told, counted, self._seen(told, seen)))
         ]
         found += self._of_ports(seen)
-        return [*found, self._left_out()] if self._namespaces.left_out else found
+        if self._namespaces.left_out:
+            found.append(self._left_out())
+        found += [self._row(_Told(0, name, OTHERS), n) for name, n in self._gone.items() if n]
+        self._let_go()
+        return found
+
+    def _let_go(self) -> None:
+        """Put together what namespaces had that have gone, so that they are not kept for good."""
+        known = {one.netns: None for of in (self._counted, self._shares.counted) for one in of}
+        there = self._namespaces.there
+        for netns in [n for n in known if n not in there][: max(0, len(known) - self.MOST)]:
+            for one in [one for one in self._counted if one.netns == netns]:
+                del self._counted[one]
+            self._shares.forget(netns)
+            self._forget(netns)
+            self._gone.update(self._rest.forget(netns))
 
     def _left_out(self) -> Row:
         """Says how many namespaces are not read: there were more than can be, at a time."""

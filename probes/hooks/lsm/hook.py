@@ -106,7 +106,7 @@ HOOK = Hook(
         ),
         Rung(
             "kprobe",
-            f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+            f"Linux 4.20, CONFIG_KPROBES, {_LOADS}",
             open_checks,
             source=source.PROBED,
             types=TYPES,
@@ -114,7 +114,7 @@ HOOK = Hook(
         ),
         Rung(
             "tracepoint",
-            f"Linux 4.17, tracefs, {_LOADS}",
+            f"Linux 4.20, tracefs, {_LOADS}",
             open_checks,
             source=source.AT_CALLS,
             types=TYPES,

@@ -13,10 +13,15 @@ from probes.hooks.sock_addr.readers import from_sock_diag, open_addresses, opera
 from probes.hooks.sock_addr.source import PLACES, TYPES
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import AttachType
+from probes.toolkit import columns
 from probes.toolkit.decode import address, comm, family, ip_protocol
 from probes.units import Unit
 
 _NO_PEERNAME = "getpeername() is not seen"
+_NO_LINK = (
+    "the link of a link-local address is not known where io_uring, sendmmsg() or a 32-bit program "
+    "names it to a socket that is not bound to it"
+)
 _BY_CALLS = (
     "calls of 32-bit and x32 programs, io_uring and sendmmsg() are not seen, "
     "nor recvmsg() and getpeername()"
@@ -36,6 +41,7 @@ def _at_cgroup(name: str, least: str, point: type[CgroupLink] | type[CgroupAttac
             for function, kind in PLACES.items()
         ),
         lasting=point is CgroupAttach,
+        misses=_NO_LINK,
     )
 
 
@@ -44,10 +50,7 @@ HOOK = Hook(
     title="Addresses",
     answers="Which process of which cgroup connects, binds and sends to which address.",
     columns=(
-        Column(
-            "cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="the cgroup's"
-        ),
-        Column("cgroup", "Cgroup", width=30, help="its path below the mount of cgroup v2"),
+        *columns.cgroup(),
         Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that asks"),
         Column(
             "comm", "Command", kind=Kind.KEY, field="comm", decode=comm, width=16, help="its name"
@@ -100,8 +103,8 @@ HOOK = Hook(
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "value", help="how often"),
     ),
     ladder=(
-        _at_cgroup("cgroup-link", "Linux 5.7", CgroupLink),
-        _at_cgroup("cgroup-multi", "Linux 5.7", CgroupAttach),
+        _at_cgroup("cgroup-link", "Linux 5.10", CgroupLink),
+        _at_cgroup("cgroup-multi", "Linux 5.10", CgroupAttach),
         Rung(
             "tracepoint",
             "Linux 4.18, tracefs, CAP_BPF, CAP_PERFMON",

@@ -15,6 +15,7 @@ from probes.toolkit.decode import ip_protocol, named
 from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, row_from, row_of
+from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
 _TCP, _UDP = 6, 17
@@ -54,7 +55,7 @@ class _Poll:
     """
 
     def __init__(self) -> None:
-        self.counts: Counter[tuple[Value, ...]] = Counter()
+        self.counts: Tallies[tuple[Value, ...]] = Tallies()
         self._owners = SocketOwners()
         self._known: set[int] | None = None
 
@@ -70,7 +71,7 @@ class _Poll:
             address = scoped_here(address, s.ifindex)
             family = "ipv6" if ":" in address else "ipv4"
             named = (cgroup, pid, comm, op, family, ip_protocol(protocol), address, port)
-            self.counts[named] += 1
+            self.counts.add(named, {"calls": 1})
         self._known = set(found)
 
 
@@ -96,16 +97,14 @@ NAMES = ("cgroup", "pid", "comm", "operation", "family", "protocol", "address", 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     """What polls have shown so far, from the moment of opening on."""
-    poll = _Poll()
+    poll, columns = _Poll(), opening.hook.stored
     poll.look()
+
+    def row(named: tuple[Value, ...], counts: Counter[str]) -> Row:
+        return row_from(columns, {**dict(zip(NAMES, named, strict=True)), **counts})
 
     def read() -> Reading:
         poll.look()
-        return Reading([_row(opening, named, calls) for named, calls in poll.counts.items()])
+        return Reading(poll.counts.made(columns, row))
 
     return read
-
-
-def _row(opening: Opening, named: tuple[Value, ...], calls: int) -> Row:
-    known = dict(zip(NAMES, named, strict=True))
-    return row_from(opening.hook.stored, {**known, "calls": calls})

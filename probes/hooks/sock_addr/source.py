@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from probes.kernel import syscall_table
 from probes.point import AttachType
-from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_FD_TYPES, OF_NAME, OF_SOCK_ADDR
+from probes.toolkit.sockets_c import (
+    MAPPED,
+    OF_FD,
+    OF_FD_TYPES,
+    OF_NAME,
+    OF_SOCK_ADDR,
+    OF_SOCK_ADDR_TYPES,
+)
 from probes.toolkit.syscalls_c import compat
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 OPERATIONS = ("connect", "bind", "sendmsg", "recvmsg", "getpeername")
-TYPES = (*OF_FD_TYPES, "tcp_sock", "udp6_sock", "pt_regs", "thread_info")
+TYPES = (*OF_FD_TYPES, *OF_SOCK_ADDR_TYPES, "thread_info")
 MOST = 8192
 
 _CORE = (

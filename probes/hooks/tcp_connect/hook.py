@@ -51,7 +51,7 @@ LADDER = (
     ),
     Rung(
         "kprobe",
-        f"Linux 4.17, CONFIG_KPROBES, {_LOADS}",
+        f"Linux 4.20, CONFIG_KPROBES, {_LOADS}",
         open_connects,
         source=SOURCES["kprobe"],
         types=TYPES,
@@ -75,7 +75,7 @@ LADDER = (
     ),
     Rung(
         "tracepoint",
-        f"Linux 4.16, tracefs, {_LOADS}",
+        f"Linux 4.20, tracefs, {_LOADS}",
         open_connects,
         source=SOURCES["tracefs"],
         types=TYPES,
@@ -84,7 +84,7 @@ LADDER = (
     ),
     Rung(
         "sock_ops",
-        f"Linux 5.9, cgroup v2, {_LOADS}, CAP_NET_ADMIN",
+        f"Linux 5.10, cgroup v2, {_LOADS}, CAP_NET_ADMIN",
         open_connects,
         source=SOURCES["sock_ops"],
         types=TYPES,

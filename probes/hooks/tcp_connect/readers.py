@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import SocketOwners
-from probes.model import Opening, Reading, Row, Value
+from probes.model import Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
-from probes.toolkit.readers import Uncounted, record, row_from, row_of, thread_of
+from probes.toolkit.readers import Uncounted, record, row_from, row_of, take, thread_of
+from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
 FAILURES = ("refused", "unreachable", "timed_out", "gave_up", "other")
@@ -46,8 +46,7 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
     row, others = row_of(columns, rows), Others(opening)
     full = Uncounted(opening, {"calls": thread_of, "calling": thread_of})
     at = {c.name: i for i, c in enumerate(columns)}
-    never_sent: Counter[Who] = Counter()
-    uncounted: Counter[Who] = Counter()
+    key_of = _keys(rows)
 
     def read() -> Reading:
         log = _log(opening)
@@ -65,27 +64,29 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
             patience = NEVER_WRITTEN_NS if attempt["deferred"] else NEVER_SENT_NS
             if (attempt["sent"] and not late) or now - int(attempt["at"]) < patience:
                 waiting[caller] += 1
-            elif pending.delete((attempt["key"],)):
-                never_sent[caller] += 1
-                uncounted[caller] += late
+            elif take(pending, entry):
+                for field in ("other", *("connects",) * late):
+                    others.add(key_of(attempt), field)
         made = []
         others.before()
         entries = rows.rows()
         for found in others.rows(entries, row):
             values = list(found)
-            key = tuple(values[:4])
-            values[at["connects"]] = _whole(values[at["connects"]]) + uncounted[key]
-            if not values[at["connects"]] and not waiting[key]:
-                continue  # of an address whose link was not known at first
-            values[at["other"]] = _whole(values[at["other"]]) + never_sent[key]
             values[at["failed"]] = sum(_whole(values[at[f]]) for f in FAILURES)
-            values[at["pending"]] = waiting[key]
-            made.append(tuple(values))
+            values[at["pending"]] = waiting[tuple(values[:4])]
+            if any(values[at[c]] for c in ("connects", "established", "failed", "pending")):
+                made.append(tuple(values))  # else of an address whose link was not known at first
         missed = map(opening.tables["lost"].row, [(0,), (1,)])
         undecided, unlogged = (int(found[1]) if found else 0 for found in missed)
         return Reading(made, undecided + full.read(), log, unlogged)
 
     return read
+
+
+def _keys(rows: Table) -> Callable[[Mapping[str, Any]], Flat]:
+    """Return the function that makes the key of an attempt's row; what it has no field for is 0."""
+    names = [name for name, at in rows.fields.items() if isinstance(at, int) and at < rows.keys]
+    return lambda attempt: tuple(attempt.get(name, 0) for name in names)
 
 
 def _whole(value: Value) -> int:
@@ -118,14 +119,6 @@ def _result(error: int) -> str:
 # -- polling ---------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Tally:
-    connects: int = 0
-    established: int = 0
-    other: int = 0
-    pending: int = 0
-
-
 class _Poll:
     """What polls of sock_diag have shown so far.
 
@@ -134,7 +127,8 @@ class _Poll:
     """
 
     def __init__(self) -> None:
-        self.tallies: dict[Who, _Tally] = defaultdict(_Tally)
+        self.tallies: Tallies[Who] = Tallies()
+        self.pending: Counter[Who] = Counter()
         self._owners = SocketOwners()
         self._known: dict[Flow, Who] = {}
         self._waiting: set[Flow] = set()
@@ -149,22 +143,18 @@ class _Poll:
             owner = whose.get(flows[flow].inode)
             pid, name = (owner.pid, owner.comm) if owner is not None else (None, DASH)
             self._known[flow] = (pid, name, *flow[2:])
-        if not self._first:
-            for flow in new:
-                self._of(flow).connects += 1
-                self._of(flow).established += flow not in waiting
+            if not self._first:
+                self._count(flow, connects=1, established=flow not in waiting)
         for flow in self._waiting - waiting:
-            self._of(flow).established += flow in flows
-            self._of(flow).other += flow not in flows
-        for tally in self.tallies.values():
-            tally.pending = 0
-        for flow in waiting:
-            self._of(flow).pending += 1
+            self._count(flow, established=flow in flows, other=flow not in flows)
+        self.pending = Counter([self._known[flow] for flow in waiting])
+        for caller in self.pending:
+            self.tallies.add(caller, {})
         self._known = {flow: self._known[flow] for flow in flows}
         self._waiting, self._first = waiting, False
 
-    def _of(self, flow: Flow) -> _Tally:
-        return self.tallies[self._known[flow]]
+    def _count(self, flow: Flow, **counts: int) -> None:
+        self.tallies.add(self._known[flow], counts)
 
 
 def _outgoing() -> dict[Flow, TcpSocket]:
@@ -180,28 +170,20 @@ def _outgoing() -> dict[Flow, TcpSocket]:
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     """Connects as polls of sock_diag show them: this network namespace only, no reasons."""
-    poll = _Poll()
+    poll, columns = _Poll(), opening.hook.stored
+
+    def row(caller: Who, tally: Counter[str]) -> Row:
+        known = dict(zip(("pid", "comm", "raddr", "rport"), caller, strict=True))
+        pending = poll.pending[caller]
+        return row_from(columns, {**known, **_told(tally), "pending": pending})
 
     def read() -> Reading:
         poll.look()
-        return Reading(
-            [
-                row_from(
-                    opening.hook.stored,
-                    {
-                        "pid": pid,
-                        "comm": name,
-                        "raddr": raddr,
-                        "rport": rport,
-                        "connects": tally.connects,
-                        "established": tally.established,
-                        "failed": tally.other,
-                        "other": tally.other,
-                        "pending": tally.pending,
-                    },
-                )
-                for (pid, name, raddr, rport), tally in poll.tallies.items()
-            ]
-        )
+        return Reading(poll.tallies.made(columns, row, _told))
 
     return read
+
+
+def _told(tally: Counter[str]) -> dict[str, Value]:
+    known: dict[str, Value] = {c: tally[c] for c in ("connects", "established", "other")}
+    return {**known, "failed": tally["other"]}

@@ -8,22 +8,19 @@ An IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 from __future__ import annotations
 
 from probes.toolkit.counters_c import UNCOUNTED, everything
-from probes.toolkit.sockets_c import MAPPED, OF_FD, OF_NAME, OF_SOCK, OF_SOCK_ADDR
+from probes.toolkit.restarts import RESTARTS
+from probes.toolkit.sockets_c import (
+    MAPPED,
+    OF_FD,
+    OF_FD_TYPES,
+    OF_NAME,
+    OF_SOCK,
+    OF_SOCK_ADDR,
+    OF_SOCK_ADDR_TYPES,
+)
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
-TYPES = (
-    "sock",
-    "sock_common",
-    "udp6_sock",
-    "net",
-    "socket",
-    "tcp_sock",
-    "task_struct",
-    "files_struct",
-    "fdtable",
-    "file",
-    "trace_event_raw_inet_sock_set_state",
-)
+TYPES = (*OF_FD_TYPES, *OF_SOCK_ADDR_TYPES, "trace_event_raw_inet_sock_set_state")
 
 _CORE = (
     MAPPED
@@ -279,7 +276,7 @@ int connect_leave(u64 *ctx) {
     if (sk) {
         struct attempt *going = pending.lookup(&sk);
         if (failed)
-            settle(sk, error > 0 && error < 512 ? error : GAVE_UP);
+            settle(sk, error > 0 && !restarts(-error) ? error : GAVE_UP);
         else if (going && !error) /* the SYN goes with the first write: TCP_FASTOPEN_CONNECT */
             going->deferred = 1;
         return 0;
@@ -356,13 +353,23 @@ int settled(struct trace_event_raw_inet_sock_set_state *ctx) {
 # The socket's cookie stands for it. A connect that fails before the SYN is never called back: the
 # reader finds it unsent, later where the SYN may wait for the first write (TCP_FASTOPEN_CONNECT).
 _SOCK_OPS = """
+static inline void never_sent(struct attempt *attempt) {
+    struct slot *slot = slot_of(attempt), *all = sum_of_all();
+    if (attempt->sent == LATER)
+        TALLY(slot, all, connects, 1);
+    TALLY(slot, all, other, 1);
+}
 static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
     struct bpf_sock *sk = ctx->sk;
     struct tcp_sock *tcp = sk ? (void *)bpf_skc_to_tcp_sock(sk) : 0;
+    u64 cookie = SOCKET_COOKIE(ctx);
+    struct attempt *before = pending.lookup(&cookie);
+    if (before && before->sent != 1)
+        never_sent(before); /* the socket tries again: nothing came of it */
     caller(attempt);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
     attempt->deferred = tcp && tcp->fastopen_connect;
-    begin(SOCKET_COOKIE(ctx), attempt);
+    begin(cookie, attempt);
     return 1;
 }
 int who4(struct bpf_sock_addr *ctx) {
@@ -422,7 +429,7 @@ int watch(struct bpf_sock_ops *ctx) {
 _NO_CALLS = """
 static inline int undecided(u64 sk) { return 0; }
 """
-_CALL = _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
+_CALL = RESTARTS + _CALLING + _STATES + OF_FD + OF_NAME + _SYSCALL
 SOURCES = {
     "fentry": WHO + _CORE + OF_FD + _NO_CALLS + _STATES + _CALLS + _FENTRY,
     "kprobe": WHO + _CORE + OF_FD + _NO_CALLS + _STATES + _CALLS + _KPROBE,

@@ -19,12 +19,12 @@ _NO_RETRANSMITS = "retransmits are counted when a connection ends only"
 def _sock_ops(name: str, point: CgroupLink | CgroupAttach) -> Rung:
     return Rung(
         name,
-        "Linux 5.9, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
+        "Linux 5.10, cgroup v2, CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN",
         open_lives,
         source=source.AT_SOCK_OPS,
         types=TYPES,
         programs=(Program("watch", point),),
-        lasting=isinstance(point, CgroupAttach),
+        lasting=point.lasting,
     )
 
 
@@ -109,7 +109,7 @@ HOOK = Hook(
         ),
         Rung(
             "tracepoint",
-            "Linux 4.19, tracefs, CAP_BPF, CAP_PERFMON",
+            "Linux 4.20, tracefs, CAP_BPF, CAP_PERFMON",
             open_lives,
             source=source.TRACEFS,
             types=TYPES,

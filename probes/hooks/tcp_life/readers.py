@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import Any
 
 from probes.kernel.netlink.sock_diag import SYNCHRONIZED, TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import Owner, SocketOwners
-from probes.model import Flat, Opening, Reading, Row
+from probes.model import Column, Flat, Opening, Reading, Row, Table, Value
 from probes.toolkit.decode import address, comm, named
 from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, record, row_from, row_of
+from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
 SIDES = ("out", "in")
@@ -42,10 +43,32 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
         found = [record(table, entry) for entry in entries]
         listening = listeners.find({e["port"] for e in found if e["inward"] and not e["owner"]})
         rows = others.rows(entries, made)
-        unseen, unlogged = (int(found[-1]) if found else 0 for found in map(lost.row, [(0,), (1,)]))
+        if others.full:  # a row may have begun anew while its connections were open
+            rows = _with_open(columns, rows, found, opening.tables["open"])
+        unseen, unlogged = (int(n[-1]) if n else 0 for n in map(lost.row, [(0,), (1,)]))
         return Reading(rows, unseen, log, unlogged)
 
     return read
+
+
+def _with_open(
+    columns: Iterable[Column], rows: list[Row], entries: list[dict[str, Any]], table: Table
+) -> list[Row]:
+    """Return the rows with how many are open as they are counted one by one.
+
+    rows: one for each entry, and then that of others, which has what is in none of them.
+    """
+    open = Counter([_key(e) for e in (record(table, x) for x in table.rows()) if e["at"]])
+    counts = [open.pop((e["caller"], e["port"], e["inward"], e["name"]), 0) for e in entries]
+    counts += [open.total()] * (len(rows) - len(entries))
+    return [filled(columns, row, {"open": n}) for row, n in zip(rows, counts, strict=True)]
+
+
+def _key(connection: dict[str, Any]) -> tuple[int, int, int, bytes]:
+    """Return that of a connection's row."""
+    if connection["inward"]:
+        return 0, connection["lport"], 1, bytes(16)
+    return connection["caller"], connection["rport"], 0, connection["name"]
 
 
 _NOBODY = Owner(0, DASH)
@@ -92,18 +115,6 @@ def _ended(e: dict[str, object]) -> Row:
 # -- polling ---------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Tally:
-    pid: int | None = None
-    comm: str = DASH
-    established: int = 0
-    closed: int = 0
-    open: int = 0
-    retransmits: int = 0
-    rx: int = 0
-    tx: int = 0
-
-
 Side = tuple[int, int, int, str]
 """caller, port, inward, name: as the programs' key."""
 
@@ -112,7 +123,10 @@ class _Poll:
     """What polls have shown: connections that appear and go, and what those that stay carry."""
 
     def __init__(self) -> None:
-        self.tallies: dict[Side, _Tally] = defaultdict(_Tally)
+        self.tallies: Tallies[Side] = Tallies()
+        self.open: Counter[Side] = Counter()
+        self.owners: dict[Side, Owner] = {}
+        """Of those that are open: who holds the latest."""
         self._owners = SocketOwners()
         self._known: dict[int, tuple[Side, TcpSocket]] = {}
         self._first = True
@@ -123,32 +137,34 @@ class _Poll:
         sockets = {s.cookie: s for s in everything if s.state != TcpState.LISTEN and s.info}
         whose = self._owners.find({s.inode for s in sockets.values()})
         now: dict[int, tuple[Side, TcpSocket]] = {}
-        for tally in self.tallies.values():
-            tally.open = 0
+        self.open.clear()
         for cookie, s in sockets.items():
             owner = whose.get(s.inode, _NOBODY)
             if cookie in self._known:
                 side, before = self._known[cookie]
             else:
                 side, before = _side(s, owner, inward=s.lport in listening), None
-                self.tallies[side].established += not self._first
+                self.tallies.add(side, {"established": not self._first})
             now[cookie] = side, s
-            self._add(self.tallies[side], owner, before, s)
+            self.open[side] += 1
+            if owner.pid:
+                self.owners[side] = owner
+            self.tallies.add(side, self._carried(before, s))
         for cookie in self._known.keys() - now.keys():
-            self.tallies[self._known[cookie][0]].closed += 1
+            self.tallies.add(self._known[cookie][0], {"closed": 1})
         self._known, self._first = now, False
+        self.owners = {side: who for side, who in self.owners.items() if side in self.tallies}
 
-    def _add(self, tally: _Tally, owner: Owner, before: TcpSocket | None, now: TcpSocket) -> None:
-        tally.open += 1
-        if owner.pid:
-            tally.pid, tally.comm = owner.pid, owner.comm
+    def _carried(self, before: TcpSocket | None, now: TcpSocket) -> dict[str, int]:
         old, new = before.info if before else None, now.info
         assert new is not None
         if old is None and self._first:
-            return
-        tally.retransmits += new.total_retrans - (old.total_retrans if old else 0)
-        tally.rx += new.bytes_received - (old.bytes_received if old else 0)
-        tally.tx += new.bytes_acked - (old.bytes_acked if old else 0)
+            return {}
+        return {
+            "retransmits": new.total_retrans - (old.total_retrans if old else 0),
+            "rx": new.bytes_received - (old.bytes_received if old else 0),
+            "tx": new.bytes_acked - (old.bytes_acked if old else 0),
+        }
 
 
 def _side(s: TcpSocket, owner: Owner, *, inward: bool) -> Side:
@@ -157,25 +173,27 @@ def _side(s: TcpSocket, owner: Owner, *, inward: bool) -> Side:
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     """This network namespace as polls see it, from the moment of opening on."""
-    poll = _Poll()
+    poll, columns = _Poll(), opening.hook.stored
     poll.look()
 
-    def read() -> Reading:
-        poll.look()
-        return Reading([_polled(opening, side, tally) for side, tally in poll.tallies.items()])
-
-    return read
-
-
-def _polled(opening: Opening, side: Side, tally: _Tally) -> Row:
-    caller, port, inward, name = side
-    return row_from(
-        opening.hook.stored,
-        {
+    def row(side: Side, tally: Counter[str]) -> Row:
+        caller, port, inward, name = side
+        known: dict[str, Value] = {
             "caller": caller,
             "name": name,
             "port": port,
             "side": SIDES[inward],
-            **{f: getattr(tally, f) for f in _Tally.__slots__},
-        },
-    )
+        }
+        who = poll.owners.get(side, _NOBODY)
+        who_is = {"pid": who.pid or None, "comm": who.comm}
+        return row_from(columns, {**known, **who_is, **_told(tally), "open": poll.open[side]})
+
+    def read() -> Reading:
+        poll.look()
+        return Reading(poll.tallies.made(columns, row, _told))
+
+    return read
+
+
+def _told(tally: Counter[str]) -> dict[str, int]:
+    return {name: tally[name] for name in ("established", "closed", "retransmits", "rx", "tx")}

@@ -7,17 +7,10 @@ by the two steps that a process takes itself: it connects, and it closes.
 from __future__ import annotations
 
 from probes.toolkit.counters_c import everything
-from probes.toolkit.sockets_c import MAPPED, OF_SOCK, OF_SOCK_OPS
+from probes.toolkit.sockets_c import MAPPED, OF_SOCK, OF_SOCK_OPS, OF_SOCK_TYPES
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
-TYPES = (
-    "sock",
-    "sock_common",
-    "tcp_sock",
-    "udp6_sock",
-    "net",
-    "trace_event_raw_inet_sock_set_state",
-)
+TYPES = (*OF_SOCK_TYPES, "trace_event_raw_inet_sock_set_state")
 MOST = 4096
 
 # A row is a remote port and who connects to it, or a local port that others connect to (`inward`;

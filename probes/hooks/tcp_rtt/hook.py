@@ -235,7 +235,7 @@ def _sock_ops(name: str, least: str, point: CgroupLink | CgroupAttach) -> Rung:
         source=_SOCK_OPS,
         types=_TYPES,
         programs=(Program("watch", point), open_sockets.PROGRAM),
-        lasting=isinstance(point, CgroupAttach),
+        lasting=point.lasting,
     )
 
 
@@ -318,8 +318,8 @@ HOOK = Hook(
         Column("from", "From", width=9, label=False, help="where the round trip comes from"),
     ),
     ladder=(
-        _sock_ops("sock_ops-link", "Linux 5.9", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
-        _sock_ops("sock_ops-multi", "Linux 5.9", CgroupAttach(AttachType.CGROUP_SOCK_OPS)),
+        _sock_ops("sock_ops-link", "Linux 5.10", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
+        _sock_ops("sock_ops-multi", "Linux 5.10", CgroupAttach(AttachType.CGROUP_SOCK_OPS)),
         Rung(
             "btf-tracepoint",
             "Linux 5.12, BTF, CAP_BPF, CAP_PERFMON",

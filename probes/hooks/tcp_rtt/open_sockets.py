@@ -16,23 +16,14 @@ from probes.kernel.netlink import sock_diag
 from probes.model import Opening, Program
 from probes.toolkit import decode
 from probes.toolkit.links import scoped_here
-from probes.toolkit.sockets_c import OF_SOCK
+from probes.toolkit.sockets_c import OF_SOCK, OF_SOCK_TYPES
 
 MANY = 400
 """Connections from which on the iterator is the faster one."""
 _NO_SAMPLE = 2**32 - 1
 """What the kernel's minimum holds before the first."""
 
-TYPES = (
-    "sock",
-    "sock_common",
-    "tcp_sock",
-    "udp6_sock",
-    "net",
-    "socket",
-    "socket_alloc",
-    "inode",
-)
+TYPES = (*OF_SOCK_TYPES, "socket", "socket_alloc", "inode")
 PROGRAM = Program(
     "iterated",
     iterator.Iterator("tcp"),

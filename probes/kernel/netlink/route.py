@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -14,7 +15,8 @@ from typing import NamedTuple
 from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes, chosen, text
 
-_RTM_DELLINK, _RTM_GETLINK, _RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 17, 18, 22, 38, 46
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
+_RTM_GETADDR, _RTM_GETQDISC, _RTM_GETTFILTER = 22, 38, 46
 _IFINFO = Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _IFADDR = Struct("=BBBBI")  # struct ifaddrmsg: family, prefix's length, flags, scope, index
 _TCMSG = Struct("=BxxxiIII")  # struct tcmsg: family, ifindex, handle, parent, info
@@ -131,12 +133,18 @@ def links() -> list[Interface]:
 
 
 class Changes:
-    """Changes of interfaces (come, gone, changed) that the kernel reports: asking costs nothing."""
+    """Changes of interfaces (come, gone, changed) that the kernel reports: asking costs nothing.
+
+    Where it does not report them, or reported more than could be kept, interfaces are listed.
+    """
 
     def __init__(self) -> None:
         self._told = nlsocket.listener(nlsocket.ROUTE, _RTMGRP_LINK)
         self._changed = True
         self._gone: set[int] = set()
+        self._there: set[int] = set()
+        self._missed = True
+        self._list()
 
     def seen(self) -> bool:
         """Return whether any came since the last call; True at first, and where none can be."""
@@ -154,13 +162,32 @@ class Changes:
         return gone
 
     def _look(self) -> None:
-        told = nlsocket.heard(self._told) if self._told is not None else None
-        for kind, message in told or ():
-            if kind == _RTM_DELLINK and len(message) >= _IFINFO.size:
-                family, _, ifindex, _, _ = _IFINFO.unpack_from(message)
-                if family == socket.AF_UNSPEC:  # else it left a bridge
-                    self._gone.add(ifindex)
-        self._changed |= told is None or bool(told)
+        told, whole = nlsocket.heard(self._told) if self._told is not None else ([], False)
+        for kind, message in told:
+            self._hear(kind, message)
+        self._missed |= not whole
+        self._changed |= self._missed or bool(told)
+        if self._missed:
+            self._list()
+
+    def _hear(self, kind: int, message: bytes) -> None:
+        if kind not in (_RTM_NEWLINK, _RTM_DELLINK) or len(message) < _IFINFO.size:
+            return
+        family, _, ifindex, _, _ = _IFINFO.unpack_from(message)
+        if family != socket.AF_UNSPEC:
+            return  # it came to a bridge, or left it
+        if kind == _RTM_NEWLINK:
+            self._there.add(ifindex)
+        else:
+            self._there.discard(ifindex)
+            self._gone.add(ifindex)
+
+    def _list(self) -> None:
+        """List interfaces; those that are missing have gone, reported or not."""
+        with suppress(OSError):  # the next time, then
+            there = {*names()}
+            self._gone |= self._there - there
+            self._there, self._missed = there, False
 
     def close(self) -> None:
         if self._told is not None:

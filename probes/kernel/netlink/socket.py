@@ -109,10 +109,10 @@ def listener(protocol: int, groups: int) -> socket.socket | None:
     return told
 
 
-def heard(told: socket.socket) -> list[tuple[int, bytes]] | None:
+def heard(told: socket.socket) -> tuple[list[tuple[int, bytes]], bool]:
     """Return the messages a `listener` has received since the last call: type and payload.
 
-    None where some were lost, as there were so many.
+    And whether that is all, as the kernel leaves some out where there are too many.
     """
     found: list[tuple[int, bytes]] = []
     whole = True
@@ -120,11 +120,11 @@ def heard(told: socket.socket) -> list[tuple[int, bytes]] | None:
         try:
             data = told.recv(_BUFFER)
         except BlockingIOError:
-            return found if whole else None
+            return found, whole
         except OSError as lost:
-            if lost.errno != ENOBUFS:
-                return None
             whole = False
+            if lost.errno != ENOBUFS:
+                return found, whole
             continue
         at = 0
         while at + _HEADER.size <= len(data):

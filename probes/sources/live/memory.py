@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
+import time
 from collections.abc import Callable
-from pathlib import Path
+from math import inf
 
 from probes.ladder.row_limit import RowLimit
+from probes.sources.live.room import COMPILER, Room
+from probes.sources.live.usage import maps
 from probes.units import quoted
 
 DEFAULT = 200_000_000
@@ -21,12 +23,9 @@ DEFAULT = 200_000_000
 EVERY = 2.0
 """Seconds from one look to the next."""
 _BASE = 90 << 20
-COMPILER = 90 << 20
-"""Bytes of a child of the compiler's, while it compiles."""
 _ROW = 8 << 10
 """Bytes that a row takes in all: as read, its rates, its window of ten seconds, its history."""
 _FEWEST = 500
-_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 _TIGHT, _EASY = 0.85, 0.7
 """Shares of the bound: above, fewer rows are kept; below, more again, up to what once was tight."""
 
@@ -44,40 +43,52 @@ def compiles_for(limit: int) -> int:
 class Bound:
     """Keeps `rows` such that no more than `limit` bytes are used.
 
-    used: what is, without maps. compiling: whether the compiler is there, which needs its part.
+    used: what is, without maps. growth: what the compiler's children may take beside that; 0: there
+    are none. room: asked before another one is started.
     """
 
     def __init__(
-        self, limit: int, rows: RowLimit, used: Callable[[], int], compiling: Callable[[], bool]
+        self, limit: int, rows: RowLimit, used: Callable[[], int], growth: Callable[[], int]
     ) -> None:
         self._limit, self._rows = limit, rows
-        self._used, self._compiling = used, compiling
+        self._used, self._growth = used, growth
         self._most = rows_for(limit)
+        self._collected = -inf
+        self.room = Room(limit, self._taken, self._leave_room)
 
-    def make_room(self) -> bool:
-        """Before a compile: fewer rows from the next reading on. Whether there is enough by now."""
-        self._rows.total = min(self._rows.total, rows_for(self._limit - COMPILER))
-        gc.collect()
-        _give_back()
-        return self._used() + maps() + COMPILER <= self._limit
+    def is_narrow(self, expected: int) -> bool:
+        """Whether the compiler will have no room once so many bytes more are used."""
+        return self._used() + expected + COMPILER > self._limit
 
     def hold(self) -> None:
         """Called again and again."""
         _give_back()
-        used = self._used() + maps()
-        most = rows_for(self._limit - COMPILER) if self._compiling() else self._most
+        used, growth, wanted = self._used() + maps(), self._growth(), self.room.wanted
         if used > self._limit * _TIGHT:
             self._rows.total = self._most = max(int(self._rows.total * 0.75), _FEWEST)
-            gc.collect()
+            self._collect()
+        elif used + growth + (COMPILER if wanted else 0) > self._limit:
+            self._rows.total = max(int(self._rows.total * 0.75), _FEWEST)
+            self._collect()
         elif used < self._limit * _EASY:
+            most = rows_for(self._limit - COMPILER) if growth or wanted else self._most
             self._rows.total = min(int(self._rows.total * 1.3) + 1, most)
             self._most = min(int(self._most * 1.005) + 1, rows_for(self._limit))
 
+    def _taken(self) -> int:
+        return self._used() + maps() + self._growth()
 
-def resident() -> int:
-    """Bytes of this process in RAM."""
-    pages = Path("/proc/self/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    def _leave_room(self) -> None:
+        """Fewer rows from the next reading on."""
+        self._rows.total = min(self._rows.total, rows_for(self._limit - COMPILER))
+        self._collect()
+
+    def _collect(self) -> None:
+        """Seldom: meanwhile nothing else runs, for a tenth of a second or more."""
+        if time.monotonic() >= self._collected + EVERY:
+            gc.collect()
+            _give_back()
+            self._collected = time.monotonic()
 
 
 def parse(text: str) -> int:
@@ -88,32 +99,6 @@ def parse(text: str) -> int:
             f"{quoted(text)} is no bound on memory: write megabytes, from 100 on, as 200"
         )
     return int(number) * 1_000_000
-
-
-def maps() -> int:
-    """Bytes that the kernel charges for the maps that this process holds (proc_pid_fdinfo(5))."""
-    charged: dict[bytes, int] = {}
-    for file in Path("/proc/self/fdinfo").iterdir():
-        try:
-            said = file.read_bytes()
-        except OSError:
-            continue  # closed meanwhile
-        if b"map_id:" in said:
-            fields = dict(line.split(b":\t", 1) for line in said.splitlines() if b":\t" in line)
-            charged[fields[b"map_id"]] = int(fields.get(b"memlock", b"0"))
-    return sum(charged.values())
-
-
-def share_heaps() -> None:
-    """Let threads share one heap, and large pieces go back to the kernel when they are freed.
-
-    As it is otherwise, glibc holds 30 MB back after reading 20,000 sockets. Other C libraries have
-    no word for it.
-    """
-    option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if option is not None:
-        option(_M_ARENA_MAX, 1)
-        option(_M_MMAP_THRESHOLD, 1 << 17)
 
 
 def _give_back() -> None:

@@ -83,18 +83,26 @@ class Workers:
         self._calls.put(call)
         return call.future
 
-    def close(self, seconds: float | None = None) -> None:
-        """Cancel what has not begun; wait for what has, so long at most."""
+    def close(self, seconds: float | None = None, *, cancel: bool = True) -> None:
+        """End the threads, and wait for them, so long at most.
+
+        cancel: what has not begun is not done, and whoever awaits it is cancelled; otherwise it is
+        done first.
+        """
         self._closed = True
-        with suppress(Empty):
-            while True:
-                if (call := self._calls.get_nowait()) is not None:
-                    _give(call)
+        if cancel:
+            self._cancel()
         for _ in self._tasks:
             self._calls.put(None)
         for task in self._tasks:
             while not task.join(BEGINNING if seconds is None else seconds) and seconds is None:
                 pass
+
+    def _cancel(self) -> None:
+        with suppress(Empty):
+            while True:
+                if (call := self._calls.get_nowait()) is not None:
+                    _give(call)
 
     def _work(self) -> None:
         self._there.put(None)

@@ -24,7 +24,7 @@ from probes.errors import LoadFailed
 from probes.hooks import catalogue
 from probes.kernel import bpf, btf, rlimits
 from probes.point import AttachType, ProgType
-from probes.sources.live import memory
+from probes.sources.live import room
 
 pytestmark = [
     pytest.mark.kernel,
@@ -411,7 +411,7 @@ def test_one_child_compiles_all_and_lets_go_of_what_it_took() -> None:
         (child,) = compiler._children
         said = Path(f"/proc/{child._process.pid}/status")
         assert until(lambda: _kilobytes(said, "VmRSS") < 50_000)
-        assert _kilobytes(said, "VmHWM") * 1024 < memory.COMPILER
+        assert _kilobytes(said, "VmHWM") * 1024 < room.COMPILER
     finally:
         compiler.close()
 

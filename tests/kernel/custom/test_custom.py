@@ -415,6 +415,24 @@ async def test_those_that_stand_are_saved_and_attached_at_the_next_start(
     assert settings.load(settings.path()).hooks == (stands, missing)
 
 
+_CHILD_ENDS = """
+import subprocess, sys
+from probes.custom import builder
+with subprocess.Popen(["sleep", "60"]) as child:
+    hook = builder.hook(f"uprobe:{sys.argv[1]}:getpgid,where=pid=={child.pid}")
+    print(hook.ladder[0].changed())
+    child.kill()
+print(hook.ladder[0].changed().replace(str(child.pid), "PID"))
+"""
+
+
+def test_a_process_of_a_pid_namespace_is_looked_for_there() -> None:
+    """Its number is another process's outside, whose /proc lies below the one that is mounted."""
+    command = ("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", _CHILD_ENDS)
+    said = subprocess.run((*command, LIBC), capture_output=True, text=True, check=True).stdout
+    assert said == "\nthere is no process PID any more\n"
+
+
 def test_what_a_condition_names_may_go_and_that_is_said(
     attached: Callable[..., Attachment],
 ) -> None:

@@ -321,7 +321,7 @@ def test_where_the_outside_cannot_be_seen_it_is_said_and_what_came_in_is_spared(
     )
     assert (told["leading"], told["ports"]) == ([], [])
     assert [c[2:] for c in outer(told["spared"])] == [[HERE, lab.port]]
-    assert "outside of this PID namespace" in told["said"][f"src {THERE}"][0]
+    assert "outside this PID namespace" in told["said"][f"src {THERE}"][0]
     assert told["said"]["icmp"] == ["", ""]
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from probes.hooks.drops import counters
+from probes.hooks.drops.untraced import Untraced
 from probes.kernel import procfs
+from probes.ladder.attachment import Modules
+from probes.model import OTHERS
 from tests.support.namespaces import as_json, namespace
+from tests.support.rungs import standing
+from tests.support.scenarios import rows_of, sample_of
 
 pytestmark = [
     pytest.mark.kernel,
@@ -51,3 +57,32 @@ def test_datagrams_that_find_the_buffer_full_are_counted() -> None:
     found = procfs.net_counters()
     assert 0 < read < 200
     assert found["UdpRcvbufErrors"] == found["UdpInErrors"] == 200 - read
+
+
+# -- namespaces that come and go ---------------------------------------------------------------
+
+_ONE = "ip link set lo up && echo x >/dev/udp/127.0.0.1/9 && echo && read"
+
+
+def test_namespaces_that_have_gone_are_not_kept_for_good(
+    modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they had goes on in a row for each counter: no sum goes back."""
+    monkeypatch.setattr(Untraced, "MOST", 2)
+    seen, gone = [], []
+    with namespace(), standing(modules, "drops", rung="counters") as attachment:
+        samples = [sample_of(attachment)]
+        for _ in range(6):
+            command = ("unshare", "-n", "bash", "-c", _ONE)
+            with subprocess.Popen(command, stdin=-1, stdout=-1) as one:
+                assert one.stdout is not None
+                one.stdout.readline()
+                samples.append(sample_of(attachment))
+        samples += [sample_of(attachment) for _ in range(3)]
+    for sample in samples:
+        rows = [r for r in rows_of(attachment, sample) if r["location"] == "UdpNoPorts"]
+        seen.append(sum(r["packets"] for r in rows))
+        gone += [r["packets"] for r in rows if r["reason"] == OTHERS]
+    assert seen == sorted(seen)
+    assert seen[-1] - seen[0] >= 5
+    assert gone[-1] >= 4, "put together"

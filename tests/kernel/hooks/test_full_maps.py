@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import socket
 import struct
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,12 +18,15 @@ import pytest
 
 from probes.custom import builder
 from probes.hooks import catalogue
+from probes.hooks.tcp_connect.readers import NEVER_SENT_NS
+from probes.kernel.procfs import net_counters as nstat_counters
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State
 from probes.toolkit.libraries import own_libc
+from tests.support.drop_causes import ipv4
 from tests.support.events import connect, exchange, server
 from tests.support.maps import small
-from tests.support.namespaces import namespace, send, veth
+from tests.support.namespaces import HERE, namespace, run, send, veth
 from tests.support.rungs import standing
 from tests.support.scenarios import rows_of, sample_of
 
@@ -65,6 +71,21 @@ def test_kinds_of_packets_beyond_what_fits_are_counted(stand: Stand) -> None:
     assert _sum(attachment, "packets", direction="in") + sample.lost == sent
 
 
+def test_an_interface_that_is_let_go_of_leaves_its_room_to_others(
+    stand: Stand,
+) -> None:
+    index, _ = veth()
+    other, _ = veth("w0", "w1")
+    hook = small(catalogue()["protocols"], "packet-socket", rows=16)
+    first, second = stand(hook, "v0", index), stand(hook, "w0", other)
+    assert _ethertypes("v1", 16, 1)
+    assert _sum(first, "packets") == 16
+    first.detach()
+    sent = _ethertypes("w1", 16, 1)
+    assert _sum(second, "packets", direction="in") == sent
+    assert sample_of(second).lost == 0
+
+
 def test_drops_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None:
     """Other namespaces' drops are among them."""
     veth()
@@ -76,6 +97,21 @@ def test_drops_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None
     assert seen == sorted(seen)
     assert seen[-1] >= 3 * 120
     assert _sum(attachment, "packets", reason="(others)") > 0
+
+
+def test_what_was_thrown_out_is_not_shown_by_its_counter_as_well(stand: Stand) -> None:
+    """Both count them: kfree_skb with a reason, and the kernel's own counter (nstat)."""
+    veth()
+    run("ip", "addr", "add", f"{HERE}/24", "dev", "v0")
+    attachment = stand(small(catalogue()["drops"], "btf-tracepoint", rows=16))
+    wrong = struct.pack("!BBHI", 8, 0, 1, 0)  # an echo request's sum is not that
+    send("v1", 9, b"\xff" * 6 + b"\x02" * 6 + ipv4(HERE, wrong, 1))
+    assert nstat_counters()["IcmpInErrors"] == 9
+    assert _sum(attachment, "packets", reason="ICMP_CSUM") == 9
+    for _ in range(3):
+        _ethertypes("v1", 60, 2)
+        assert _sum(attachment, "packets", location="IcmpInErrors") == 0
+    assert _sum(attachment, "packets", reason="ICMP_CSUM") == 0, "it was thrown out"
 
 
 def test_lives_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None:
@@ -92,6 +128,63 @@ def test_lives_that_were_thrown_out_are_in_a_row_of_others(stand: Stand) -> None
     assert seen[-1] - before >= 120, "both ends of 60"
     assert _sum(attachment, "closed") >= 60
     assert _sum(attachment, "established", name="(others)") > 0
+
+
+def test_checks_that_were_thrown_out_are_among_the_others(stand: Stand) -> None:
+    """Also where a rung counts into some of a row's counters only."""
+    attachment = stand(small(catalogue()["lsm"], "tracepoint", rows=8))
+    seen = []
+    for _ in range(4):
+        for _ in range(15):
+            subprocess.run(["true"], check=True)
+        seen.append(_sum(attachment, "checks"))
+    assert seen == sorted(seen)
+    assert seen[-1] >= 60 * 3, "it is executed, and opens its libraries"
+    assert _sum(attachment, "checks", comm="(others)") > 0
+
+
+def test_no_more_are_closed_than_were_open(stand: Stand) -> None:
+    """A row that begins anew knows nothing of those that were established before."""
+    attachment = stand(small(catalogue()["tcp-life"], "btf-tracepoint", rows=8))
+    with ExitStack() as listening:
+        at = [listening.enter_context(server("127.0.0.1")) for _ in range(30)]
+        with ExitStack() as open:
+            for port in at:
+                open.enter_context(socket.create_connection(("127.0.0.1", port)))
+            assert _sum(attachment, "open") >= 60, "both ends"
+        found = [r["open"] for r in rows_of(attachment, sample_of(attachment))]
+    assert min(found) >= 0
+
+
+def _fail_at_once(hosts: range) -> None:
+    for host in hosts:
+        with socket.socket() as s:
+            assert s.connect_ex((f"192.0.2.{host}", 9)) == errno.ENETUNREACH
+
+
+def test_attempts_that_no_program_sees_fail_are_counted_once(stand: Stand) -> None:
+    """Other processes' may be among the others."""
+    attachment = stand(small(catalogue()["tcp-connect"], "sock_ops", rows=8))
+    seen = []
+    for turn in range(3):
+        _fail_at_once(range(1, 41))
+        sample_of(attachment)
+        time.sleep(NEVER_SENT_NS / 1e9)
+        rows = rows_of(attachment, sample_of(attachment))
+        seen.append(tuple(sum(r[column] for r in rows) for column in ("connects", "failed")))
+        assert seen[-1][1] >= 40 * (turn + 1)
+        assert seen[-1][0] >= seen[-1][1]
+    assert seen == sorted(seen)
+
+
+def test_an_attempt_on_the_same_socket_is_one_more(stand: Stand) -> None:
+    attachment = stand(small(catalogue()["tcp-connect"], "sock_ops"))
+    with socket.socket() as s:
+        for host in range(1, 6):
+            assert s.connect_ex((f"192.0.2.{host}", 9)) == errno.ENETUNREACH
+    time.sleep(NEVER_SENT_NS / 1e9)
+    rows = [r for r in rows_of(attachment, sample_of(attachment)) if r["pid"] == os.getpid()]
+    assert {(r["connects"], r["failed"]) for r in rows if r["raddr"] != "127.0.0.1"} == {(1, 1)}
 
 
 def test_calls_that_block_longest_are_not_the_first_to_go(stand: Stand, tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,8 +13,11 @@ import pytest
 
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.hooks import catalogue
+from probes.kernel import procfs
+from probes.kernel.net_namespaces import of_process
 from probes.ladder.attachment import Attachment, Modules
-from tests.support.namespaces import as_json, await_running, namespace, run, send
+from tests.support.foreign import somebody
+from tests.support.namespaces import FRAME, as_json, await_running, namespace, run, send
 from tests.support.rungs import standing
 from tests.support.scenarios import sample_of
 from tui.panes.interfaces.pane import PANE
@@ -94,6 +101,74 @@ def test_its_drops_are_its_own(modules: Modules, rung: str, number: int, name: s
     }
     calm = Snapshot.between(attachment.hook, after, last)
     assert not any(r.rate("packets") for r in calm.rows if _is_mine(r))
+
+
+@AGAIN
+@pytest.mark.parametrize("rung", ["btf-tracepoint", "raw-tracepoint"])
+def test_its_xdp_errors_are_its_own(
+    modules: Modules, rung: str, number: int, name: str, tmp_path: Path
+) -> None:
+    """Also those that nobody had read when it went."""
+    aborted = FRAME[:14] + b"\0" + FRAME[15:]
+    with namespace(), somebody(tmp_path) as them:
+        _make()
+        program = them.load("xdp by byte", "acme_xdp")
+        them.put(program, 77, "native")
+        with standing(modules, "xdp-errors", rung=rung) as attachment:
+            send("p0", N, aborted)
+            before = sample_of(attachment)
+            send("p0", 1, aborted)
+            _again(number, name)
+            them.put(program, number, "native")
+            send("p0", MORE, aborted)
+            after = sample_of(attachment)
+            send("p0", 2, aborted)
+            last = sample_of(attachment)
+    added = [
+        {
+            (r["interface"], r["packets"], round(r.rate("packets") * (some.time - other.time)))
+            for r in Snapshot.between(attachment.hook, other, some).rows
+        }
+        for other, some in ((before, after), (after, last))
+    ]
+    # What came between two readings may be either's where the number is the same.
+    one, more = (N + 1, MORE) if number != 77 else (N + 1 + MORE, 0)
+    assert added[0] == {("if77", one, one - N), *[(name, more, more)] * bool(more)}
+    assert added[1] == {("if77", one, 0), (name, more + 2, 2)}
+
+
+def _away_and_back() -> None:
+    with subprocess.Popen(["unshare", "-n", "sleep", "60"]) as there:
+        while of_process(there.pid) in (0, procfs.netns(), of_process(os.getpid())):
+            time.sleep(0.01)
+        run("ip", "link", "set", "v0", "netns", str(there.pid))
+        back = ("ip", "link", "set", "v0", "netns", str(threading.get_native_id()))
+        run("nsenter", "-t", str(there.pid), "-n", *back)
+        there.kill()
+    run("ip", "link", "set", "v0", "up")
+    await_running("p0")
+
+
+@pytest.mark.parametrize("rung", LADDER)
+def test_a_device_that_comes_back_has_its_name_again(modules: Modules, rung: str) -> None:
+    """Where sysfs is not that of its namespace, it is known by what it drops from then on."""
+    with namespace():
+        _make()
+        with standing(modules, "drops", rung=rung) as attachment:
+            send("p0", N)
+            names = [_names(attachment)]
+            _away_and_back()
+            names += [_names(attachment), _names(attachment)]
+            Path("/proc/sys/net/ipv6/conf/v0/disable_ipv6").write_text("1")
+            send("p0", MORE)
+            names.append(_names(attachment))
+    assert names == [{"v0": N}, {"if77": N}, {"if77": N}, {"v0": N + MORE}]
+
+
+def _names(attachment: Attachment) -> dict[str, int]:
+    sample = sample_of(attachment)
+    rows = Snapshot.between(attachment.hook, None, sample).rows
+    return {r["interface"]: r["packets"] for r in rows if _is_mine(r)}
 
 
 def _is_mine(row: SnapshotRow) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from probes.hooks import catalogue
 from probes.hooks.sources import MOST
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import State
+from probes.model import OTHERS, State
 from tests.support import frames
 from tests.support.devices import tun
 from tests.support.frames import (
@@ -187,22 +187,39 @@ def test_what_the_host_sends_itself_is_counted_once(
 
 
 @pytest.mark.parametrize("rung", ["tcx", "packet-socket", "xdp-generic"])
-def test_more_sources_than_there_is_room_for_are_bounded_and_the_rest_is_lost(
+def test_more_sources_than_there_is_room_for_are_bounded_and_the_rest_is_of_others(
     attached: Callable[[str], Attachment], rung: str
 ) -> None:
-    """Nothing is counted twice or forgotten in silence: rows and lost add up to what came."""
+    """Nothing is counted twice, nor forgotten: the sum over the rows is what came."""
     veth()
     attachment = attached(rung)
-    sent = MOST + 2000
+    frame, many = ip("10.1.0.0", UDP, ports(53)), MOST + 2000
+    seen = []
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
         s.bind(("v1", 0))
-        for n in range(sent):
+        for n in range(many):
             s.send(ip(f"10.1.{n >> 8}.{n & 255}", UDP, ports(53)))
-    sample = sample_of(attachment)
-    names = [c.name for c in attachment.hook.stored]
-    shown = sum(row[names.index("packets")] for row in sample.rows.values())
-    assert 0 < len(sample.rows) <= MOST
-    assert sample.lost == sent - shown >= 2000
+            if n % 1500 == 0:
+                seen.append((n + 1, sum(r["packets"] for r in values(attachment))))
+    assert [sent for sent, _ in seen] == [shown for _, shown in seen]
+    rows = values(attachment)
+    assert 0 < len(rows) <= MOST + 1
+    assert sum(row["bytes"] for row in rows) == many * len(frame)
+    assert find(rows, saddr=OTHERS)["packets"] >= 2000
+    assert sample_of(attachment).lost == 0
+
+
+@pytest.mark.parametrize("rung", ["tcx", "packet-socket"])
+def test_a_target_is_counted_on_when_it_is_attached_again(
+    attached: Callable[[str], Attachment], rung: str
+) -> None:
+    """What lets go of the maps' entries is not the one that counts."""
+    veth()
+    attachment, frame = attached(rung), ip("198.51.100.1", UDP, ports(53))
+    for turn in (1, 2, 3):
+        send("v1", 3, frame)
+        assert [r["packets"] for r in values(attachment)] == [3 * turn]
+        assert attachment.climb(pinned=rung, asked=True).state is State.ATTACHED
 
 
 @pytest.mark.anywhere

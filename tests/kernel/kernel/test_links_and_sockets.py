@@ -14,6 +14,7 @@ import pytest
 
 from probes.kernel import bpf
 from probes.kernel.netlink import route, sock_diag
+from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.sock_diag import TcpState
 from probes.point import ProgType
 from tests.support.namespaces import as_json, await_running, namespace, run, send, veth
@@ -78,6 +79,45 @@ def test_the_kernel_tells_when_interfaces_change() -> None:
             time.sleep(0.05)
         send("lo", 100)
         assert not changes.seen()
+
+
+@pytest.mark.anywhere
+def test_what_went_while_too_much_was_told_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was told before the rest was lost, and what was lost."""
+    first, last = {*veth()}, {*veth("w0", "w1")}
+    heard, whole = nlsocket.heard, []
+
+    def hears(told: socket.socket) -> tuple[list[tuple[int, bytes]], bool]:
+        messages, all_of_them = heard(told)
+        whole.append(all_of_them)
+        return messages, all_of_them
+
+    monkeypatch.setattr(nlsocket, "heard", hears)
+    with closing(route.Changes()) as changes:
+        assert changes.gone() == frozenset()
+        assert changes._told is not None
+        changes._told.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the least there is
+        run("ip", "link", "del", "v0")
+        for _ in range(10):
+            run("ip", "link", "set", "w0", "down")
+            run("ip", "link", "set", "w0", "up")
+        run("ip", "link", "del", "w0")
+        assert changes.gone() == first | last
+        assert whole == [True, False]
+        veth()
+        assert changes.seen()
+        assert changes.gone() == frozenset()
+
+
+@pytest.mark.anywhere
+def test_what_went_has_gone_where_nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nlsocket, "listener", lambda *_: None)
+    went = {*veth()}
+    with closing(route.Changes()) as changes:
+        assert changes.gone() == frozenset()
+        run("ip", "link", "del", "v0")
+        assert changes.gone() == went
+        assert changes.gone() == frozenset()
 
 
 @pytest.mark.anywhere

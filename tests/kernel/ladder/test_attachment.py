@@ -174,7 +174,7 @@ def test_a_passive_rung_gives_numbers_until_the_ladder_has_been_walked(
     make: Callable[..., Attachment],
 ) -> None:
     attachment = make("drops")
-    attachment.rest()
+    attachment.stand_passive()
     first = attachment.read()
     assert (first.status.state, first.status.rung) == (State.ATTACHING, "counters")
     attachment.climb()
@@ -187,7 +187,7 @@ def test_a_ladder_that_ends_where_it_rested_goes_on_counting(
 ) -> None:
     """The first rate is there with the second tick, and not lost to a new beginning."""
     attachment = make("interfaces")
-    attachment.rest()
+    attachment.stand_passive()
     first = attachment.read()
     assert attachment.climb().state is State.PASSIVE
     assert attachment.read().epoch == first.epoch
@@ -382,7 +382,7 @@ def test_an_attachment_can_be_read_while_another_thread_climbs(
     make: Callable[..., Attachment],
 ) -> None:
     attachment = make("syscalls")
-    attachment.rest()
+    attachment.stand_passive()
     climber = threading.Thread(target=attachment.climb)
     climber.start()
     seen = set()

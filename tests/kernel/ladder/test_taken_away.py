@@ -12,7 +12,9 @@ import pytest
 from probes.analysis.snapshot import Trail
 from probes.attach import handle
 from probes.kernel import bpf, cgroups
-from probes.ladder.attachment import ANEW, Attachment, Modules
+from probes.ladder.attachment import Attachment
+from probes.ladder.modules import Modules
+from probes.ladder.totals import ANEW
 from probes.model import State
 from probes.point import ProgType
 from tests.support.commands import held

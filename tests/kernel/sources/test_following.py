@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,8 +12,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from probes.drop_rule import parse
+from probes.errors import as_refusal
+from probes.ladder.attachment import Attachment
 from probes.model import HookId, Sample, State
+from probes.sources.live import interfaces
 from probes.sources.live.source import Live
+from probes.sources.live.wanted import Wanted
 from tests.support.commands import COMMAND, ROOT, ebpftop, held
 from tests.support.namespaces import await_running, namespace, run, send, veth
 
@@ -59,7 +64,7 @@ def _packets(sample: Sample) -> object:
 async def test_an_interface_that_comes_later_gets_the_hooks_that_all_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Live, "_initial", lambda _: [HookId("interfaces")])  # soon begun
+    monkeypatch.setattr(Wanted, "initial", lambda _: [HookId("interfaces")])  # soon begun
     id = HookId("tc-ingress", "late0")
     async with _watching() as live:
         veth("late0", "late1")
@@ -116,6 +121,92 @@ async def test_an_interface_that_was_made_again_with_the_same_number_begins_anew
         await_running("v1")
         send("v1", 5)
         assert _packets((await _until(live, _counts(id)))[id]) == 5
+
+
+def _once(monkeypatch: pytest.MonkeyPatch, where: object, what: str) -> list[BaseException]:
+    """Let it fail the next time that it is called, for want of files."""
+    real, left = getattr(where, what), [OSError(errno.EMFILE, "")]
+    raised: list[BaseException] = []
+
+    def fails(*args: object) -> object:
+        if left:
+            raised.append(as_refusal(left.pop(), what))
+            raise raised[-1]
+        return real(*args)
+
+    monkeypatch.setattr(where, what, fails)
+    return raised
+
+
+@pytest.mark.parametrize("fails", ["follow", "detach"])
+async def test_what_could_not_be_let_go_of_at_once_is_the_next_time(
+    monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    id, before = HookId("tc-ingress", "v0"), held()
+    veth()
+    async with _watching(id) as live:
+        if (await _until(live, _counts(id)))[id].status.state is not State.ATTACHED:
+            pytest.skip("it stands on its counters here")
+        raised = _once(
+            monkeypatch, *((live._rules, fails) if fails == "follow" else (Attachment, fails))
+        )
+        run("ip", "link", "del", "v0")
+        async with asyncio.timeout(30):
+            while not raised or held()[0] != before[0]:
+                await asyncio.sleep(0.05)
+
+
+async def test_what_was_not_let_go_of_when_it_ends_is_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `_inside` looks."""
+    id = HookId("tc-ingress", "v0")
+    veth()
+    async with _watching(id) as live:
+        await _until(live, _counts(id))
+        begun = asyncio.Event()
+
+        async def hangs(_: object) -> None:
+            begun.set()
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(live._following, "_let_go", hangs)
+        run("ip", "link", "del", "v0")
+        async with asyncio.timeout(30):
+            await begun.wait()
+
+
+@pytest.mark.parametrize("fails", ["listed", "found"])
+async def test_what_could_not_be_attached_at_once_is_the_next_time(
+    monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    id = HookId("tc-ingress", "v0")
+    index, _ = veth()
+    async with _watching(id) as live:
+        if (await _until(live, _counts(id)))[id].status.state is not State.ATTACHED:
+            pytest.skip("it stands on its counters here")
+        raised = _once(monkeypatch, interfaces, fails)
+        run("ip", "link", "del", "v0")
+        run("ip", "link", "add", "v0", "index", str(index), "type", "veth", "peer", "name", "v1")
+        for end in ("v0", "v1"):
+            run("ip", "link", "set", end, "addrgenmode", "none", "up")
+        await _until(
+            live,
+            lambda found: bool(raised and id in found and found[id].status.state is State.ATTACHED),
+        )
+        await_running("v1")
+        send("v1", 5)
+        assert _packets((await _until(live, _counts(id)))[id]) == 5
+
+
+async def test_what_could_not_be_attached_at_the_start_is_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    id = HookId("tc-ingress", "v0")
+    veth()
+    monkeypatch.setattr(Wanted, "initial", lambda _: [id])
+    raised = _once(monkeypatch, interfaces, "found")
+    async with _watching() as live:
+        await _until(live, _counts(id))
+        assert raised
 
 
 async def test_what_gets_its_name_later_is_followed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -13,9 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from probes.sources.live import memory
+from probes.compile import cache, headers
+from probes.errors import ProbeError
+from probes.ladder import retry
+from probes.model import HookId, State
+from probes.sources.live import memory, room, usage
+from probes.sources.live.source import Live
 from tests.support.commands import ROOT, ebpftop
 from tests.support.namespaces import namespace, run
+from tui.session import own_usage
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 PAIRS = 600
@@ -101,3 +108,64 @@ def test_in_a_cgroup_of_that_size_the_first_start_attaches_all(
     states = {hook["hook"]: hook["state"] for hook in json.loads(done.stdout)["hooks"]}
     assert states == dict.fromkeys(HOOKS, "attached")
     assert any(tmp_path.iterdir())
+
+
+@pytest.fixture
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setattr(headers, "cache_base", lambda: tmp_path / "ebpftop")
+    cache._cache.cache_clear()
+    yield
+    cache._cache.cache_clear()
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+async def test_where_maps_would_take_the_compilers_room_all_is_compiled_before() -> None:
+    """As on a host with many CPUs: all stand in the end, and the compiler never had too little."""
+    asked: list[int] = []
+    own = memory.DEFAULT - room.COMPILER - 9_000_000
+
+    def used() -> int:
+        return own + own_usage.memory() - usage.resident()  # with the compiler's
+
+    live = Live(interval=0.1, used=used)
+    fits = live._bound.room.make
+    live._compiler._room = lambda: bool(asked.append(usage.maps())) or fits()
+    try:
+        await live.attach_all()
+        attached = {
+            a.hook.name for a in live._attachments.all() if a.status.state is State.ATTACHED
+        }
+        no_room = [s for s in live.statuses() if any(r.error == "ENOMEM" for r in s.refused)]
+        assert no_room == []
+        assert {"drops", "tcp-connect", "tcp-rtt", "syscalls"} <= attached
+        assert asked
+        assert max(asked) < 9_000_000 < usage.maps()
+    finally:
+        await live.close()
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+async def test_without_room_for_the_compiler_hooks_stand_on_their_counters_until_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Meanwhile the compiler is never started."""
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(room, "PATIENCE", 0.2)
+    used, ids = [memory.DEFAULT - room.COMPILER + 1], [HookId(hook) for hook in HOOKS]
+    live = Live(interval=0.1, wanted=ids, used=lambda: used[0])
+    try:
+        await live.attach_all()
+        for status in [status for status in live.statuses() if status.id in ids]:
+            refusal = next(r for r in status.refused if r.error == "ENOMEM")
+            assert status.state is State.PASSIVE
+            assert refusal.why.startswith("there is no room for the compiler: 110 MB are used")
+            assert refusal.remedy == "Allow more: --memory 300."
+        with pytest.raises(ProbeError, match="there is no room for the compiler"):
+            await live.attach(HookId("opens"))  # which has no counters
+        assert not live._compiler.there
+        used[0] = 0
+        async with asyncio.timeout(60):
+            while {s.state for s in live.statuses() if s.id in ids} != {State.ATTACHED}:
+                await asyncio.sleep(0.05)
+    finally:
+        await live.close()

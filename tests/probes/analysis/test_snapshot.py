@@ -261,3 +261,19 @@ def test_a_row_that_had_been_left_out_has_no_rate() -> None:
     before = sample(10, row("b", calls=3), forgotten=1)
     made = Snapshot.between(HOOK, before, sample(12, row(calls=900), row("b", calls=5)))
     assert {r.key[0]: r.rates["calls"] for r in made.rows} == {"a": None, "b": 1}
+
+
+def test_a_row_of_others_has_no_rate_where_rows_had_been_left_out_and_it_grew() -> None:
+    """It may have taken over what one of those had counted."""
+    before = sample(10, row("b", calls=3), row(OTHERS, calls=10), forgotten=1)
+    grown = Snapshot.between(HOOK, before, sample(12, row("b", calls=5), row(OTHERS, calls=30)))
+    assert {r.key[0]: r.rates["calls"] for r in grown.rows} == {"b": 1, OTHERS: None}
+    same = Snapshot.between(HOOK, before, sample(12, row("b", calls=5), row(OTHERS, calls=10)))
+    assert {r.key[0]: r.rates["calls"] for r in same.rows} == {"b": 1, OTHERS: 0}
+
+
+def test_what_is_derived_of_a_row_of_others_is_without_what_it_took_over() -> None:
+    window = sample(0, row(calls=10, total=1000, times=(0, 10, 0, 0)))
+    now = sample(10, row(OTHERS, calls=14, total=1040, times=(4, 10, 0, 0)))
+    (others,) = Snapshot.between(HOOK, sample(9, row(calls=10)), now, window).rows
+    assert others["mean"] == 10

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import errno
-import importlib
-import inspect
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from probes import attach
 from probes.attach.refusals import attach_refused, load_refused
 from probes.errors import ProbeError
 from probes.point import AttachType, Point, ProgType
+from tests.support.points import kinds
 
-KINDS = sorted(
-    {
-        kind
-        for file in Path(attach.__file__).parent.glob("*.py")
-        for _, kind in inspect.getmembers(
-            importlib.import_module(f"probes.attach.{file.stem}"), inspect.isclass
-        )
-        if issubclass(kind, Point) and hasattr(kind, "__dataclass_fields__")
-    },
-    key=lambda kind: kind.__name__,
-)
+KINDS = kinds()
 GIVEN = {
     "str": "ebpftop_no_such_thing", "int": 0, "bool": False,
     "AttachType": AttachType.CGROUP_SOCK_OPS,

@@ -19,7 +19,7 @@ COUNTED = {
     "rows": (
         "sum_of_all()",
         "ADD(all, 1)",
-        "see(key.ifindex",
+        "total->packets += segments;",
         "not_counted()",
         "uncounted",
         "lost.lookup",

@@ -11,8 +11,10 @@ import pytest
 
 from probes.compile.compiler import Compiler
 from probes.errors import Gone, LoadFailed, Unsupported
-from probes.ladder import attachment as ladder
-from probes.ladder.attachment import LONGEST_PAUSE, MOST_FAILURES, Attachment, Modules
+from probes.ladder import retry
+from probes.ladder.attachment import MOST_FAILURES, Attachment
+from probes.ladder.modules import Modules
+from probes.ladder.retry import LONGEST_PAUSE
 from probes.model import Column, Hook, Kind, Opening, Reach, Reading, Row, Rung, State
 from probes.units import Unit
 
@@ -98,7 +100,7 @@ def test_what_nobody_foresaw_is_failed_with_one_sentence(
     assert (sample.status.state, sample.rows, refusal.error) == (State.FAILED, {}, "Unexpected")
     assert refusal.why.startswith("reading made-up failed: ")
     assert type(raised).__name__ in refusal.why
-    assert "probes.ladder.attachment, line" in refusal.why
+    assert "probes.ladder.standing, line" in refusal.why
     assert refusal.why.isprintable()
     assert len(refusal.why) < 400
     assert attachment.read().status == sample.status, "said once"
@@ -159,7 +161,7 @@ def test_other_refusals_are_borne_a_while_and_then_end_it(
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ladder, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.0)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -187,8 +189,8 @@ def test_pauses_grow_to_a_longest(attachment: Attachment, reader: Reader) -> Non
     for _ in range(12):
         attachment.read()
         assert not attachment.due
-        pauses.append(attachment._pause)
-        attachment._again_at = 0.0
+        pauses.append(attachment.retry.pause)
+        attachment.retry.at = 0.0
         attachment.climb_again()
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_PAUSE
@@ -246,7 +248,7 @@ def test_whatever_a_climb_raises_refuses_its_rung_and_the_ladder_goes_on(
 ) -> None:
     better = Rung(**{"name": "better", "least": "", "open": reader.open, **broken})
     attachment = Attachment(_hook(better, _rung(reader)), modules)
-    attachment.rest()
+    attachment.stand_passive()
     status = attachment.climb()
     assert (status.state, status.rung) == (State.PASSIVE, "own")
     assert [r.rung for r in status.refused] == ["better"]

@@ -80,3 +80,21 @@ def test_what_has_not_begun_is_cancelled_at_the_end() -> None:
         return True
 
     assert _run(work, 1)
+
+
+def test_what_has_not_begun_may_be_done_before_the_end() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def work(workers: Workers) -> list[Any]:
+        first = workers.submit(lambda: (begun.set(), go_on.wait(10)))
+        begun.wait(10)
+        others = [workers.submit(lambda n=n: n) for n in range(3)]  # type: ignore[misc]
+        threading.Timer(0.05, go_on.set).start()
+        workers.close(cancel=False)
+        assert go_on.is_set()
+        with pytest.raises(RuntimeError):
+            workers.submit(int)
+        await first
+        return await asyncio.gather(*others)
+
+    assert _run(work, 1) == [0, 1, 2]

@@ -58,6 +58,9 @@ def test_an_address_of_another_length_is_refused(size: int) -> None:
         (errno.EAGAIN, "EAGAIN"),
         (512, "ERESTARTSYS"),
         (514, "ERESTARTNOHAND"),
+        (515, "ENOIOCTLCMD"),
+        (516, "ERESTART_RESTARTBLOCK"),
+        (errno.ERESTART, "ERESTART"),
         (4095, "errno 4095"),
     ],
 )

@@ -244,3 +244,23 @@ def test_a_row_that_was_left_out_to_save_memory_is_counted_once() -> None:
     totals.take(replace(_sample(1, {(2, "b"): 6}), forgotten=1))
     totals.take(_sample(2, {(1, "a"): 11, (2, "b"): 6}))
     assert _packets(totals) == {"a": 11, "b": 6}
+
+
+def test_what_was_left_out_while_others_grew_is_counted_once() -> None:
+    """Whether a row was thrown out or left out cannot be told: then it is not counted again."""
+    totals = Totals(SHAPE, 9)
+
+    def take(time: float, *rows: tuple[int | None, str, int], forgotten: int = 0) -> None:
+        made = {(p, r): (p, r, n, (n, 0), None, None, "") for p, r, n in rows}
+        status = Status(HookId("drops"), State.ATTACHED, "best")
+        totals.take(Sample(status, time, time, 1, made, forgotten=forgotten))
+
+    take(0, (1, "a", 10), (2, "b", 5), (None, OTHERS, 3))
+    take(1, (2, "b", 6), (None, OTHERS, 7), forgotten=1)
+    take(2, (1, "a", 11), (2, "b", 6), (None, OTHERS, 7))
+    packets = _packets(totals)
+    assert packets["a"] == 11, "it had only been left out"
+    assert packets["b"] == 6
+    take(3, (1, "a", 11), (None, OTHERS, 20), forgotten=1)
+    take(4, (1, "a", 11), (None, OTHERS, 26), forgotten=1)
+    assert _packets(totals)[OTHERS] == packets[OTHERS] + 13 - 6 + 6

@@ -1,0 +1,36 @@
+"""When what failed is attached again: after a pause, each time a longer one."""
+
+from __future__ import annotations
+
+import time
+
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+"""Seconds until what failed by an exception is attached again; twice as many each time."""
+
+
+class Retry:
+    """Whether an attachment is to be tried again. at: monotonic seconds; None: it is not."""
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+        self.pause = FIRST_PAUSE
+
+    @property
+    def due(self) -> bool:
+        return self.at is not None and time.monotonic() >= self.at
+
+    def later(self) -> None:
+        self.at = time.monotonic() + self.pause
+        self.pause = min(2 * self.pause, LONGEST_PAUSE)
+
+    def never(self) -> None:
+        self.at = None
+
+    def begin(self) -> None:
+        """From the first pause again."""
+        self.pause = FIRST_PAUSE
+
+    def stood_since(self, since: float) -> None:
+        """It failed, and had stood since then (monotonic): well, if for long enough."""
+        if time.monotonic() - since > 2 * self.pause:
+            self.begin()

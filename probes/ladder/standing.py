@@ -1,0 +1,107 @@
+"""A rung that stands: how it is read, what its programs cost, how its counts are scaled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+
+from probes.errors import ProbeError
+from probes.kernel import bpf, objects
+from probes.ladder.carried import Counted
+from probes.model import Cost, Hook, Reading, Row, Rung, Sample
+from probes.point import Held
+
+
+@dataclass(slots=True)
+class Standing:
+    """A rung that stands, and what is known of it. source: the C of its maps.
+
+    one_in, map_memory: as in Status and Cost. since: when it was attached (monotonic). changed:
+    asked at each reading for what is to be said; said: the latest. resting: only until a better one
+    stands. base: what is added to what it counts; opened: what it had counted when its successor
+    was opened. failures: readings that failed since the latest good one, `last`. calm: the status's
+    note before them; trouble: the one that tells of them.
+    """
+
+    rung: Rung
+    read: Callable[[], Reading]
+    stack: ExitStack
+    programs: list[int]
+    held: list[Held]
+    source: str
+    one_in: int = 1
+    map_memory: int | None = None
+    note: str = ""
+    epoch: int = 0
+    changed: Sequence[Callable[[], str]] = ()
+    said: str = ""
+    resting: bool = False
+    base: Counted | None = None
+    opened: Counted | None = None
+    failures: int = 0
+    last: Sample | None = None
+    calm: str = ""
+    trouble: str = ""
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what follows it adds its totals to its own."""
+        return not self.resting and self.rung.from_zero
+
+    def taken(self) -> bool:
+        """Whether somebody else undid it. Raises OSError or ProbeError."""
+        return any(held.taken() for held in self.held)
+
+    def known_taken(self) -> bool:
+        """The same, as far as the kernel tells just now."""
+        with suppress(OSError, ProbeError):
+            return self.taken()
+        return False
+
+    def reading(self) -> tuple[Reading, Cost | None]:
+        """What it counted, with the events that its programs missed among those lost."""
+        reading, (cost, missed) = self.read(), self._cost()
+        return replace(reading, lost=reading.lost + missed) if missed else reading, cost
+
+    def cost(self) -> Cost | None:
+        """What its programs cost so far; None for a rung that can have none."""
+        return self._cost()[0]
+
+    def counted(self, hook: Hook, reading: Reading) -> Counted:
+        """What it has counted itself, scaled, without what went before."""
+        keys, found = hook.places.keys, reading.rows
+        if self.one_in > 1:
+            found = [_scaled(hook, row, self.one_in) for row in found]
+        rows = {tuple([row[i] for i in keys]): row for row in found}
+        return Counted(rows, reading.lost, reading.unlogged)
+
+    def _cost(self) -> tuple[Cost | None, int]:
+        """And how many events they missed. One that follows may have none at the moment."""
+        if self.rung.passive:
+            return None, 0
+        run_ns = runs = missed = 0
+        for fd in self.programs:
+            ns, times, not_run = bpf.prog_runs(fd)
+            run_ns, runs, missed = run_ns + ns, runs + times, missed + not_run
+        return Cost(runs, run_ns, self.map_memory), missed
+
+
+def charged(maps: Iterable[int]) -> int | None:
+    """Bytes that these maps are charged; None where the kernel does not tell."""
+    told = [objects.fd_field(f"/proc/self/fdinfo/{fd}", "memlock") for fd in maps]
+    return None if None in told else sum(size or 0 for size in told)
+
+
+def _scaled(hook: Hook, row: Row, factor: int) -> Row:
+    """A row of one event in `factor`: what adds up, times that."""
+    scaled = list(row)
+    for place, _, histogram in hook.places.sums:
+        value = row[place]
+        if histogram and isinstance(value, tuple):
+            scaled[place] = tuple(n * factor for n in value)
+        elif isinstance(value, int):
+            scaled[place] = value * factor
+    return tuple(scaled)

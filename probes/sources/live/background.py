@@ -1,0 +1,54 @@
+"""Work that goes on beside what is asked for, and what is told of what goes wrong in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from probes.errors import as_refusal
+
+MOST_NOTICES = 100
+"""Different sentences about what went wrong in the background, that a run tells."""
+
+Work = Coroutine[None, None, None]
+
+
+class Background:
+    """Tasks of an event loop. pause: seconds until work that failed is begun again.
+
+    notices: sentences for people, the oldest first.
+    """
+
+    def __init__(self, pause: Callable[[], float], notices: list[str]) -> None:
+        self._pause, self.notices = pause, notices
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._said: set[str] = set()
+
+    def spawn(self, work: Work) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def keep(self, what: str, work: Callable[[], Work]) -> None:
+        """Work that goes on until the end: what it raises is told once, and it is begun again."""
+        self.spawn(self._always(what, work))
+
+    def tell(self, what: str, raised: BaseException) -> None:
+        """Say once what went wrong."""
+        why = as_refusal(raised, what).why
+        if why not in self._said and len(self._said) < MOST_NOTICES:
+            self._said.add(why)
+            self.notices.append(why)
+
+    def cancel(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+
+    async def _always(self, what: str, work: Callable[[], Work]) -> None:
+        while True:
+            try:
+                await work()
+                return
+            except Exception as raised:
+                self.tell(what, raised)
+            await asyncio.sleep(self._pause())

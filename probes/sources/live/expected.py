@@ -1,0 +1,31 @@
+"""What the safe set will take once it stands, as measured: before anything does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from probes.kernel.maps import possible_cpus
+
+_MAPS, _MAPS_OF_A_CPU, _SOCKET = 15_000_000, 2_000_000, 2_000
+"""Bytes."""
+
+
+def memory() -> int:
+    """Bytes of maps, and of what is read of sockets."""
+    return _MAPS + _MAPS_OF_A_CPU * _cpus() + _SOCKET * _sockets()
+
+
+def _cpus() -> int:
+    try:
+        return possible_cpus()
+    except (OSError, ValueError):  # no sysfs: no rung with maps stands there
+        return 0
+
+
+def _sockets() -> int:
+    """TCP sockets of this network namespace (proc_net(5): sockstat)."""
+    try:
+        lines = Path("/proc/thread-self/net/sockstat").read_text().splitlines()
+        return next(int(line.split()[2]) for line in lines if line.startswith("TCP: inuse "))
+    except (OSError, ValueError, StopIteration):
+        return 0
