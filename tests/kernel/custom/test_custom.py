@@ -305,9 +305,9 @@ def test_calls_within_calls_are_each_timed(attached: Callable[..., Attachment]) 
     ("text", "says"),
     [
         (f"uprobe:{LIBC}:getadrinfo", "no function getadrinfo; similar names: getaddrinfo"),
-        (f"uprobe:{LIBC}:getpgid+0x999", "behind its end"),
+        (f"uprobe:{LIBC}:getpgid+0x999", "past its end"),
         ("uprobe:/nowhere/lib.so:f", "there is no file"),
-        ("uprobe:/etc/passwd:f", "no program or library"),
+        ("uprobe:/etc/passwd:f", "not a program or library"),
     ],
 )
 def test_a_file_without_such_a_function_is_a_sentence(
