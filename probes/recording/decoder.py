@@ -19,6 +19,7 @@ from probes.model import Cost, Enforced, HookId, Key, Refusal, Row, Sample, Stat
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader, cells_of
 from probes.recording.encoder import (
     COSTS,
+    FORGOTTEN,
     FROM_ZERO,
     IN_ORDER,
     MEMORY,
@@ -36,7 +37,7 @@ Samples = tuple[Sample, ...]
 MOST_ROWS = 1 << 16
 MOST_HOOKS, MOST_SAMPLES, MOST_COLUMNS = 256, 1 << 14, 256
 MOST_REFUSALS, MOST_RULES, MOST_LOG = 16, 1 << 13, 1 << 16
-MOST_FLAGS = 1 << 6
+MOST_FLAGS = 1 << 7
 MOST_MEMORY, MOST_SLOWED, MOST_COUNT = 1 << 50, 1 << 32, 1 << 80
 LATEST = 1 << 36
 """Unix seconds that a moment may have (the year 4147)."""
@@ -178,13 +179,14 @@ class Numbers(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A sample without its rows. memory: of its maps. unlogged: as in Sample. order: for each row
-    its place before, from 1 on; 0: it is new; None: as before."""
+    """A sample without its rows. memory: of its maps. unlogged, forgotten: as in Sample. order: for
+    each row its place before, from 1 on; 0: it is new; None: as before."""
 
     numbers: Numbers
     status: Status
     memory: int | None
     unlogged: int
+    forgotten: int
     time: float
     wall: float
     before: Sample | None
@@ -240,6 +242,7 @@ def _read_samples(
                 entries,
                 zero,
                 unlogged=h.unlogged,
+                forgotten=h.forgotten,
             )
         )
         at = ends
@@ -278,7 +281,7 @@ def _read_headers(
     data.take(OBJECT * number)
     columns = data.whole(number, len(Numbers._fields))
     written = [Numbers(*row) for row in zip(*columns, strict=True)]
-    befores, stated, headers = [], list[tuple[Status, int | None, int]](), []
+    befores, stated, headers = [], list[tuple[Status, int | None, int, int]](), []
     for n in written:
         if not (
             0 <= n.place <= len(known) and 0 <= n.flags < MOST_FLAGS and n.rows >= 0 and n.log >= 0
@@ -298,14 +301,19 @@ def _read_headers(
         unlogged = before.unlogged if before is not None else 0
         if n.flags & UNLOGGED:
             unlogged = data.count(MOST_COUNT) or 0
+        forgotten = before.forgotten if before is not None else 0
+        if n.flags & FORGOTTEN:
+            forgotten = data.count(MOST_COUNT) or 0
         befores.append(before)
-        stated.append((status, memory, unlogged))
-    for n, before, (status, memory, unlogged) in zip(written, befores, stated, strict=True):
+        stated.append((status, memory, unlogged, forgotten))
+    for n, before, (status, memory, unlogged, forgotten) in zip(
+        written, befores, stated, strict=True
+    ):
         time, wall = clocks[0].step(n.time), clocks[1].step(n.wall)
         if time is None or wall is None or max(time, wall) >= LATEST:
             raise Malformed("a time is none")
         order = _read_order(data, n, before)
-        headers.append(_Header(n, status, memory, unlogged, time, wall, before, order))
+        headers.append(_Header(n, status, memory, unlogged, forgotten, time, wall, before, order))
     return headers
 
 

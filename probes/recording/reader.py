@@ -118,7 +118,7 @@ class Recording(Reel):
     def another(self) -> Recording:
         """The same, to be read elsewhere at the same time; to be closed, too."""
         twin = copy(self)
-        Reel.__init__(twin, self.hooks, self._most_cells)
+        Reel.__init__(twin, self.hooks, self.most_cells)
         twin._fitting = Fitting(self.hooks)
         twin._fd = os.dup(self._fd)
         twin._heads = Heads(twin._fd, self._size, self._size)  # what is found is found for both
@@ -184,13 +184,13 @@ class Recording(Reel):
         self._jumps += 1
         if self._jumps > _MOST_JUMPS or self._jump_work >= MOST_SOUGHT:
             return gap
-        before = self._work
+        before = self.work
         try:
             return between(self.at(number), self.at(number + 1))
         except Malformed:
             return gap
         finally:
-            self._jump_work += self._work - before
+            self._jump_work += self.work - before
 
     def anew(self, number: int) -> bool:
         return self._frames.flags[number] & 2 != 0
@@ -208,7 +208,7 @@ class Recording(Reel):
 
     def _frame(self, number: int) -> Frame:
         place, length, frame = self._frames[number]
-        if frame.size > most_raw(self._most_cells):
+        if frame.size > most_raw(self.most_cells):
             raise Malformed(TOO_LARGE)
         if length > most_compressed(frame.size) + MOST_HEADER:
             raise Malformed("a moment is of another length")

@@ -77,11 +77,11 @@ class Reel(ABC):
 
     def __init__(self, hooks: Mapping[str, Hook], cells: int = MOST_CELLS) -> None:
         """cells: that a moment may have."""
-        self.hooks, self._most_cells = hooks, cells
+        self.hooks, self.most_cells = hooks, cells
         self._decoded: dict[int, Tick] = {}
         self._rows = 0
         self._cursor = -2
-        self._work = self._wasted = 0
+        self.work = self._wasted = 0
         self._damaged: dict[int, tuple[int, str]] = {}
         self._decoder, self._inflate = Decoder(cells), zlib.decompressobj(-15)
         self._since: dict[HookId, Sample] = {}
@@ -207,21 +207,21 @@ class Reel(ABC):
             self._drop_oldest()
         if frame.key:
             self._begin_group()
-        if not 0 < frame.size <= most_raw(self._most_cells):
+        if not 0 < frame.size <= most_raw(self.most_cells):
             raise Malformed(TOO_LARGE)
-        before = self._work
-        self._work += frame.size // _OCTETS
+        before = self.work
+        self.work += frame.size // _OCTETS
         try:
             tick = self._decompressed(frame)
         except Malformed:
-            self._wasted += self._work - before
+            self._wasted += self.work - before
             raise
         self._wasted = 0
         return tick
 
     def _begin_group(self) -> None:
         """From a key frame on: of what was before nothing is needed, and there is room for one."""
-        self._decoder = Decoder(self._most_cells)
+        self._decoder = Decoder(self.most_cells)
         self._inflate = zlib.decompressobj(-15)
 
     def _decompressed(self, frame: Frame) -> Tick:
@@ -236,7 +236,7 @@ class Reel(ABC):
         try:
             return self._decoder.decode(raw, key=frame.key)
         finally:
-            self._work += self._decoder.spent
+            self.work += self._decoder.spent
 
     def _adapted(self, tick: Tick, _layouts: Mapping[str, Layout]) -> Tick:
         """As this program's hooks have it."""
@@ -256,10 +256,10 @@ class Reel(ABC):
         """The moments that reach so far back before one, and that one, oldest first."""
         last = self.at(number)
         begin = self.away(number, -seconds - last.interval)
-        begin, work = min(max(begin, number - _MOST_WINDOW), number), self._work
+        begin, work = min(max(begin, number - _MOST_WINDOW), number), self.work
         for n, tick in self.readable(begin, number):
             yield n, tick
-            if self._work - work > _MOST_LOOKED:
+            if self.work - work > _MOST_LOOKED:
                 break  # rates and windows are those of the last moment alone
         yield number, last
 
@@ -267,7 +267,7 @@ class Reel(ABC):
         """From one moment on until before another; without what cannot be read: after a damaged
         moment, what follows up to the next key frame. enough: what `_work` may come to."""
         n: int | None = max(begin, self.first)
-        while n is not None and n < min(end, self.end) and self._work < enough:
+        while n is not None and n < min(end, self.end) and self.work < enough:
             try:
                 tick = self.at(n)
             except Malformed:
@@ -278,11 +278,11 @@ class Reel(ABC):
 
     def readable_near(self, number: int) -> tuple[int, Tick] | None:
         """That moment or one near it: the next, else the last before; None: none is."""
-        enough = self._work + MOST_SOUGHT - self._wasted
+        enough = self.work + MOST_SOUGHT - self._wasted
         for n, tick in self.readable(number, min(self.end, number + _FAR), enough):
             return n, tick
         end, least = number, number - _FAR
-        while end > max(self.first, least) and self._work < enough:
+        while end > max(self.first, least) and self.work < enough:
             key = self._key_of(end - 1)
             if found := deque(self.readable(key, end), maxlen=1):
                 return found[0]
@@ -318,9 +318,9 @@ class Reel(ABC):
             self._since, self._since_until = {}, -1
         begin = max(self._since_until + 1, self.first)
         begun = [n for n in range(begin, number + 1) if n == self.first or self.anew(n)]
-        enough = self._work + _MOST_LOOKED
+        enough = self.work + _MOST_LOOKED
         for n in begun[:1] + begun[1:][-_MOST_BEGUN:]:
-            if self._work > enough:
+            if self.work > enough:
                 break
             with suppress(Malformed):  # then it is counted from what can be read
                 remember(self._since, (s for v in self.at(n).samples.values() for s in v))
