@@ -92,8 +92,9 @@ def memory_option(parser: argparse.ArgumentParser) -> None:
         "--memory",
         metavar="MB",
         type=_memory,
-        default=memory.DEFAULT,
-        help="what ebpftop, the compiler and the maps may use (default 200): beyond it the oldest "
+        default=memory.default(),
+        help="what ebpftop, the compiler and the maps may use (default 200, with more than 32 "
+        "CPUs 2 more for each): beyond it the oldest "
         "and least active is forgotten, and how much is said",
     )
 
