@@ -330,7 +330,7 @@ def test_the_command_takes_specs_like_hooks() -> None:
     assert (hook["hook"], hook["target"], hook["rung"]) == (text, None, "uprobe")
     assert [c["name"] for c in hook["columns"]] == ["comm", "events"]
     doctor = ebpftop("doctor", "--hook", text)
-    assert "would stand on uprobe" in doctor.stdout
+    assert "would attach on uprobe" in doctor.stdout
 
 
 @pytest.mark.anywhere

@@ -119,7 +119,7 @@ def test_refusals_notes_and_losses_are_said() -> None:
         "drops: passive on counters",
         "  not link-native: EOPNOTSUPP: native XDP is not supported here",
         "  note: half of it is missing",
-        "  1.5k events were not seen (a map was full)",
+        "  1.5k events were lost (a map was full)",
     ]
 
 
