@@ -7,11 +7,10 @@ import json
 import struct
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from probes.errors import LoadFailed, ProbeError, in_words
-from probes.kernel import bpf
+from probes.kernel import bpf, cpus
 
 Row = tuple[int | bytes, ...]
 T = TypeVar("T")
@@ -119,7 +118,7 @@ class BpfTable:
         self._key = Layout(description["key_desc"], description["key_size"], "key")
         self._value = Layout(description["leaf_desc"], description["leaf_size"], "value")
         self.fields: Mapping[str, int | slice] = self._merged()
-        self._cpus = possible_cpus() if self._type in _PER_CPU else 1
+        self._cpus = len(cpus.listed("possible")) if self._type in _PER_CPU else 1
         if self._type in _PER_CPU and not self._value.lanes:
             raise LoadFailed(f"the per-CPU map {self.name} holds something other than u64 counters")
 
@@ -275,10 +274,3 @@ class BpfTable:
 
     def _refusal(self, refused: OSError) -> ProbeError:
         return ProbeError(f"the map {self.name}: {in_words(refused)}", errno=refused.errno or 0)
-
-
-def possible_cpus() -> int:
-    """Return how many CPUs a per-CPU map has values for (cpu_possible_mask, also offline ones)."""
-    text = Path("/sys/devices/system/cpu/possible").read_text()
-    ranges = [part.partition("-") for part in text.strip().split(",")]
-    return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)
