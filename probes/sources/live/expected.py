@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from probes.kernel.maps import possible_cpus
+from probes.kernel.cpus import listed
 
 _MAPS, OF_A_CPU, _SOCKET = 15_000_000, 2_000_000, 2_000
 """Bytes."""
@@ -18,7 +18,7 @@ def memory() -> int:
 def cpus() -> int:
     """Return the CPUs that a per-CPU map has a value for."""
     try:
-        return possible_cpus()
+        return len(listed("possible"))
     except (OSError, ValueError):  # no sysfs: no rung with maps stands there
         return 0
 

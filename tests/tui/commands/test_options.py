@@ -106,7 +106,7 @@ def test_a_command_s_name_as_a_value_is_a_value() -> None:
     ("argv", "said"),
     [
         (["nosuch"], "there is no command 'nosuch'"),
-        (["onse"], "spelled alike: once"),
+        (["onse"], "similar names: once"),
         (["--nosuch", "once"], "unknown option or argument '--nosuch'"),
         (["once", "extra"], "unknown option or argument 'extra'"),
         (["--theme", "light", "once"], "`once` does not take --theme"),

@@ -82,7 +82,7 @@ def test_interfaces_that_stand_elsewhere_or_for_other_reasons_have_tables_of_the
         id = HookId("xdp", name)
         return _snapshot(id, status=Status(id, State.ATTACHED, rung, refused))
 
-    busy = Refusal("link-native", "EBUSY", "the XDP program other#7 (native) is attached there")
+    busy = Refusal("link-native", "EBUSY", "the XDP program other#7 (native) is already attached")
     groups = grouped(
         [
             xdp("a", "link-native"),

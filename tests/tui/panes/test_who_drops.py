@@ -302,7 +302,7 @@ async def test_what_is_no_rule_is_said_and_not_taken() -> None:
             ("src 203.0.113.9/24", "the network is 203.0.113.0/24"),
             ("src 127.0.0.1", "is the loopback"),
             ("icmp dport 7", "has no ports"),
-            ("udp ttl 2d", "is no time"),
+            ("udp ttl 2d", "is not a time"),
         ):
             await _type(pilot, wrong)
             await _press(pilot, "enter")
