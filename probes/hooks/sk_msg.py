@@ -42,7 +42,7 @@ static inline void already_taken(void) {
         *sockets += 1;
 }
 """
-    + sockets_c.OF_SOCK_OPS.replace("ends_of", "ends_of_socket")
+    + sockets_c.of_sock_ops("ends_of_socket")
     + sockets_c.OF_SK_MSG
     + """
 int established(struct bpf_sock_ops *ctx) {
