@@ -1,0 +1,8 @@
+/* Where the fields of the tracepoint stand is not the same on all kernels; BTF knows. */
+
+int dropped(struct trace_event_raw_kfree_skb *ctx) {
+    if (LEFT_OUT)
+        return 0;
+    look((struct sk_buff *)ctx->skbaddr, (u64)ctx->location, REASON);
+    return 0;
+}
