@@ -41,7 +41,7 @@ def test_an_unknown_file_is_named(tmp_path: Path) -> None:
 
 def test_an_include_that_would_lose_map_calls_is_refused(tmp_path: Path) -> None:
     hook = _hook(tmp_path / "mine", core='int a;\n # include "rows.h"\n', plain="#include <x.h>\n")
-    said = "mine/core.c includes 'rows.h': bcc would drop that file's map calls; name it in c_source"
+    said = "mine/core.c includes 'rows.h': bcc would drop that file's map calls; name it"
     with pytest.raises(ValueError, match=re.escape(said)):
         c_source(hook, "core.c")
     assert "#include <x.h>" in c_source(hook, "plain.c")
