@@ -17,6 +17,7 @@ from probes.kernel.procfs import SocketOwners
 from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Table
 from probes.point import AttachType
 from probes.toolkit import columns
+from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import everything
 from probes.toolkit.decode import comm
 from probes.toolkit.others import Others
@@ -24,60 +25,8 @@ from probes.toolkit.readers import filled, row_of
 from probes.toolkit.who_c import WHO_AT_CGROUP
 from probes.units import DASH, Unit
 
-# A socket's owner is who makes it. What accept() makes has none at first: it is looked up.
 _SOURCE = (
-    WHO_AT_CGROUP
-    + """
-struct who { u64 cgroup; u32 pid, unused; char comm[16]; };
-struct slot { u64 tx_packets, tx_bytes, rx_packets, rx_bytes; };
-struct owner { u32 pid; char comm[16]; };
-BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 4096);
-"""
-    + everything()
-    + """
-BPF_TABLE("lru_hash", u64, struct owner, owners, 16384);
-BPF_TABLE("lru_hash", u64, u32, strangers, 1024);
-
-int created(struct bpf_sock *ctx) {
-    struct owner owner = {.pid = this_pid()};
-    u64 cookie = SOCKET_COOKIE(ctx);
-    this_name(owner.comm);
-    owners.update(&cookie, &owner);
-    return 1;
-}
-
-static inline struct slot *slot_of(struct __sk_buff *ctx) {
-    u64 cookie = SOCKET_COOKIE(ctx);
-    struct owner *owner = owners.lookup(&cookie);
-    struct who who = {.cgroup = ((u64 (*)(void *))BPF_FUNC_skb_cgroup_id)(ctx)};
-    struct slot none = {};
-    u32 one = 1;
-    if (owner) {
-        who.pid = owner->pid;
-        __builtin_memcpy(who.comm, owner->comm, 16);
-    } else {
-        strangers.update(&cookie, &one);
-    }
-    return rows.lookup_or_try_init(&who, &none);
-}
-
-int egress(struct __sk_buff *ctx) {
-    struct slot *slot = slot_of(ctx), *all = sum_of_all();
-    u64 packets = ctx->gso_segs ? ctx->gso_segs : 1, bytes = ctx->len;
-    /* What a task sends is interrupted by what softirqs send and receive. */
-    TALLY(slot, all, tx_packets, packets);
-    TALLY(slot, all, tx_bytes, bytes);
-    return 1;
-}
-
-int ingress(struct __sk_buff *ctx) {
-    struct slot *slot = slot_of(ctx), *all = sum_of_all();
-    u64 packets = ctx->gso_segs ? ctx->gso_segs : 1, bytes = ctx->len;
-    TALLY(slot, all, rx_packets, packets);
-    TALLY(slot, all, rx_bytes, bytes);
-    return 1;
-}
-"""
+    WHO_AT_CGROUP + c_source(__file__, "rows.c") + everything() + c_source(__file__, "sockets.c")
 )
 
 
