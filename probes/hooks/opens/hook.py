@@ -13,6 +13,7 @@ from probes.attach.trampoline import Fentry, Fexit
 from probes.kernel import syscall_table
 from probes.model import Column, Hook, Kind, Program, Row, Rung
 from probes.toolkit import columns, decode
+from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.readers import logged, thread_of
 from probes.toolkit.restarts import RESTARTS
@@ -29,98 +30,8 @@ _MALFORMED = "malformed calls of openat2() are not seen"
 _OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
 _TYPES = ("pt_regs",)
 
-# The name is read when the call returns: the kernel has read it by then, so that it is in memory.
-_COUNT = (
-    WHO
-    + RESTARTS
-    + """
-struct who { u64 pid; char comm[16]; };
-struct slot { u64 opens, failed, error; };
-struct event { u64 pid; s64 result; char comm[16], path[240]; };
-BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
-BPF_TABLE("hash", u64, u64, calls, 8192);
-BPF_TABLE("array", u32, u64, lost, 1);
-BPF_QUEUE(events, struct event, 8192);
-"""
-    + everything()
-    + UNCOUNTED
-    + """
-
-static inline void begun(u64 path) {
-    u64 thread = bpf_get_current_pid_tgid();
-    if (calls.update(&thread, &path))
-        not_counted();
-}
-
-static inline void ended(s64 result) {
-    u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread), *missed;
-    struct event event = {.pid = this_pid(), .result = result};
-    struct who key = {.pid = event.pid};
-    struct slot none = {}, *slot, *all = sum_of_all();
-    u32 first = 0;
-    if (!path)
-        return;
-    if (restarts(result)) { /* it is begun again */
-        calls.delete(&thread);
-        return;
-    }
-    bpf_probe_read_user_str(event.path, sizeof(event.path), (void *)*path);
-    calls.delete(&thread);
-    this_name(event.comm);
-    __builtin_memcpy(key.comm, event.comm, 16);
-    slot = rows.lookup(&key);
-    if (!slot) {
-        rows.insert(&key, &none);
-        slot = rows.lookup(&key);
-    }
-    TALLY(slot, all, opens, 1);
-    if (result < 0) {
-        TALLY(slot, all, failed, 1);
-        if (slot)
-            slot->error = -result;
-    }
-    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
-        ADD(missed, 1);
-}
-"""
-)
-_FUNCTION = """
-int enter(u64 *ctx) { begun(ctx[1]); return 0; }
-int leave(u64 *ctx) { ended((int)ctx[3]); return 0; }
-"""
-_KPROBE = """
-int enter(struct pt_regs *ctx) { begun(PT_REGS_PARM2(ctx)); return 0; }
-int leave(struct pt_regs *ctx) { ended((int)PT_REGS_RC(ctx)); return 0; }
-"""
-# Fields after the 8 common bytes and the number: the arguments, or the result.
-_TRACEFS = """
-int enter_first(u64 *ctx) { begun(ctx[2]); return 0; }
-int enter(u64 *ctx) { begun(ctx[3]); return 0; }
-int leave(u64 *ctx) { ended(ctx[2]); return 0; }
-"""
-_TYPED = """
-int enter(u64 *ctx) {
-    struct pt_regs *regs = ARG(ctx, 0, struct pt_regs *);
-    u32 call = ctx[1];
-    if (call == COMPAT_OPENAT || call == OPENAT2) {
-        if (is_compat()) {
-            begun((u32)COMPAT_PARM2(regs));
-            return 0;
-        }
-    } else if ((call == COMPAT_OPEN || call == COMPAT_CREAT) && is_compat()) {
-        begun((u32)COMPAT_PARM1(regs));
-        return 0;
-    }
-    call &= ~X32;
-    if (call != OPENAT && call != OPENAT2 && call != OPEN && call != CREAT)
-        return 0;
-    if (is_compat())
-        return 0;
-    begun(call == OPENAT || call == OPENAT2 ? PT_REGS_PARM2(regs) : PT_REGS_PARM1(regs));
-    return 0;
-}
-int leave(u64 *ctx) { ended(ctx[1]); return 0; }
-"""
+_ROWS = WHO + RESTARTS + c_source(__file__, "rows.c")
+_COUNT = _ROWS + everything() + UNCOUNTED + c_source(__file__, "count.c")
 _ON_X86 = platform.machine() == "x86_64"
 
 
@@ -136,7 +47,7 @@ def _typed(_: str = "") -> str:
     for place, register in ((1, "bx"), (2, "cx")):
         read = f"(regs)->{register}" if _ON_X86 else f"PT_REGS_PARM{place}(regs)"
         head += f"#define COMPAT_PARM{place}(regs) {read}\n"
-    return head + compat(typed=True) + _COUNT + _TYPED
+    return head + compat(typed=True) + _COUNT + c_source(__file__, "typed.c")
 
 
 def _calls() -> tuple[Program, ...]:
@@ -188,7 +99,7 @@ HOOK = Hook(
             "fentry",
             f"Linux 5.6, BTF, {_LOADS}",
             _OPEN,
-            source=_COUNT + _FUNCTION,
+            source=_COUNT + c_source(__file__, "fentry.c"),
             programs=(
                 Program("leave", Fexit("do_sys_openat2")),
                 Program("enter", Fentry("do_sys_openat2")),
@@ -199,7 +110,7 @@ HOOK = Hook(
             "kprobe",
             f"Linux 5.6, CONFIG_KPROBES, {_LOADS}",
             _OPEN,
-            source=_COUNT + _KPROBE,
+            source=_COUNT + c_source(__file__, "kprobe.c"),
             types=_TYPES,
             programs=(
                 Program("leave", Kretprobe("do_sys_openat2")),
@@ -212,7 +123,7 @@ HOOK = Hook(
             "tracepoint",
             f"Linux 4.20, tracefs, {_LOADS}",
             _OPEN,
-            source=_COUNT + _TRACEFS,
+            source=_COUNT + c_source(__file__, "tracefs.c"),
             programs=_calls(),
             misses=f"{_NONE_SEES}; {_OTHER_ABIS}",
         ),
