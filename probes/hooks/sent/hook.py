@@ -9,6 +9,7 @@ from probes.attach.tracepoint import BtfTracepoint
 from probes.attach.trampoline import Fexit
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.toolkit import columns
+from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import packet_protocol
 from probes.toolkit.readers import by_columns
@@ -19,103 +20,11 @@ from probes.units import Unit
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _TYPES = ("sock",)
 _COUNT = (
-    WHO
-    + RESTARTS
-    + """
-struct who { u64 pid, protocol; char comm[16]; };
-struct slot { u64 bytes, sends, failed; };
-BPF_TABLE("lru_percpu_hash", struct who, struct slot, rows, 8192);
-"""
-    + everything()
-    + """
-
-static inline void sent(u64 protocol, int result) {
-    if (restarts(result)) /* a signal came, it is begun again */
-        return;
-    struct who key = {.pid = this_pid(), .protocol = protocol};
-    struct slot none = {}, *slot, *all = sum_of_all();
-    this_name(key.comm);
-    slot = rows.lookup(&key);
-    if (!slot) {
-        rows.insert(&key, &none);
-        slot = rows.lookup(&key);
-    }
-    /* Tasks on one CPU take turns, also in the middle of this. */
-    TALLY(slot, all, sends, 1);
-    if (result < 0)
-        TALLY(slot, all, failed, 1);
-    else
-        TALLY(slot, all, bytes, result);
-}
-
-static inline int counts(u16 family, u16 protocol) {
-    return (family == AF_INET || family == AF_INET6) &&
-           (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
-}
-"""
+    WHO + RESTARTS + c_source(__file__, "rows.c") + everything() + c_source(__file__, "count.c")
 )
-# Of a socket in a sockhash, ours (sk-msg) or somebody's, calls go to tcp_bpf_sendmsg instead.
-# A call on an IPv6 socket to an IPv4 address goes through udp_sendmsg within udpv6_sendmsg: the
-# inner one is on a socket of IPv6, and is left to the outer one.
-_FEXIT = """
-int tcp_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
-int tcp_page_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[5]); return 0; }
-int tcp_bpf_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
-int tls_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
-int tls_page_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[5]); return 0; }
-int mptcp_sent(u64 *ctx) { sent(IPPROTO_TCP, ctx[3]); return 0; }
-int udp_sent(u64 *ctx) {
-    struct sock *sk = ARG(ctx, 0, struct sock *);
-    if (sk->__sk_common.skc_family == AF_INET && sk->sk_protocol == IPPROTO_UDP)
-        sent(IPPROTO_UDP, ctx[3]);
-    return 0;
-}
-int udp6_sent(u64 *ctx) {
-    if (ARG(ctx, 0, struct sock *)->sk_protocol == IPPROTO_UDP)
-        sent(IPPROTO_UDP, ctx[3]);
-    return 0;
-}
-"""
-_KPROBE = (
-    UNCOUNTED
-    + """
-BPF_TABLE("hash", u64, u64, inside, 8192);
-
-int tcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
-int tcp_page_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
-int tcp_bpf_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
-int tls_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
-int tls_page_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
-int mptcp_sent(struct pt_regs *ctx) { sent(IPPROTO_TCP, PT_REGS_RC(ctx)); return 0; }
-int udp_sent(struct pt_regs *ctx) {
-    u64 thread = bpf_get_current_pid_tgid();
-    if (!inside.lookup(&thread))
-        sent(IPPROTO_UDP, PT_REGS_RC(ctx));
-    return 0;
-}
-int udp6_begins(struct pt_regs *ctx) {
-    u64 thread = bpf_get_current_pid_tgid(), yes = 1;
-    if (inside.update(&thread, &yes))
-        not_counted();
-    return 0;
-}
-int udp6_sent(struct pt_regs *ctx) {
-    u64 thread = bpf_get_current_pid_tgid();
-    inside.delete(&thread);
-    sent(IPPROTO_UDP, PT_REGS_RC(ctx));
-    return 0;
-}
-"""
-)
-_TYPED = """
-int any_sent(u64 *ctx) {
-    struct sock *sk = ARG(ctx, 0, struct sock *);
-    u16 protocol = sk->sk_protocol == 262 /* MPTCP */ ? IPPROTO_TCP : sk->sk_protocol;
-    if (counts(sk->__sk_common.skc_family, protocol))
-        sent(protocol, ctx[1]);
-    return 0;
-}
-"""
+_FEXIT = c_source(__file__, "fexit.c")
+_KPROBE = UNCOUNTED + c_source(__file__, "kprobe.c")
+_TYPED = c_source(__file__, "typed.c")
 _MAPPED = "what goes through programs on messages (sk_msg) is not seen"
 _PAGES = "what sendfile() sends by a way of its own (before Linux 6.5) is not seen"
 _TLS = "what the kernel encrypts (kTLS) is not seen"
