@@ -30,6 +30,7 @@ from probes.model import (
 )
 from probes.point import Point
 from probes.toolkit import packets_c
+from probes.toolkit.c_files import c_source
 from probes.toolkit.decode import address
 from probes.toolkit.others import Others
 from probes.toolkit.readers import interface_name, is_ethernet, target_in
@@ -38,46 +39,7 @@ from probes.units import Unit
 MOST = 4096
 """Rows that are kept, of all interfaces together. The longest unseen make room for new ones."""
 
-# What is not IP has its sender's MAC address and its EtherType. `totals` counts all packets of a
-# target, also those whose row had to make room.
-_COUNT = """
-struct from { u8 address[16]; u32 ifindex; u16 protocol, port; u8 family, ported, zero[2]; };
-struct slot { u64 packets, bytes, fragments; };
-BPF_TABLE("lru_percpu_hash", struct from, struct slot, rows, MOST);
-BPF_TABLE("percpu_hash", u32, struct slot, totals, 1024);
-
-static inline void count(CONTEXT) {
-    struct packet packet = {};
-    struct from key;
-    u64 length = LENGTH, segments = SEGMENTS;
-    u32 ifindex = IFINDEX;
-    struct slot *total = totals.lookup(&ifindex);
-    if (!total)
-        return;
-    parse(ctx, &packet);
-    key.ifindex = ifindex;
-    key.family = packet.family;
-    key.ported = packet.ported;
-    key.zero[0] = key.zero[1] = 0;
-    key.port = packet.dport;
-    key.protocol = packet.family ? packet.protocol : bpf_ntohs(packet.ethertype);
-    __builtin_memcpy(key.address, packet.source, 16);
-    if (!packet.family)
-        SENDER(key.address);
-    total->packets += segments;
-    total->bytes += length;
-    total->fragments += packet.fragment;
-    struct slot one = {.packets = segments, .bytes = length}, *slot = rows.lookup(&key);
-    one.fragments = packet.fragment;
-    if (!slot) {
-        rows.update(&key, &one);
-        return;
-    }
-    slot->packets += segments;
-    slot->bytes += length;
-    slot->fragments += packet.fragment;
-}
-""".replace("MOST", str(MOST))
+_COUNT = c_source(__file__, "count.c", MAX_ROWS=MOST)
 _AT_XDP = (
     packets_c.AT_XDP
     + _COUNT
