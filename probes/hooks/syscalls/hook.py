@@ -12,55 +12,13 @@ from probes.analysis.snapshot import Trail
 from probes.kernel import privilege, procfs, syscall_table
 from probes.model import Column, Hook, Kind, Opening, Reading, Rung
 from probes.toolkit import decode
+from probes.toolkit.c_files import c_source
 from probes.toolkit.columns import latency
 from probes.toolkit.readers import row_from, row_of
 from probes.toolkit.syscalls_c import OTHER, rungs, source
 from probes.units import Unit
 
-# One slot for each number of the machine's own table; calls through others (32-bit, x32) are rare,
-# and have a map of their own. `errnos` is one, too: which ones is asked only of those that happen.
-_COUNT = """
-struct slot { u64 calls, errors, total_ns, latency[40]; };
-BPF_PERCPU_ARRAY(rows, struct slot, SLOTS);
-BPF_TABLE("percpu_hash", u32, struct slot, foreign, 256);
-BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
-struct failure { u32 id, error; };
-struct failures { u64 times; };
-BPF_TABLE("lru_percpu_hash", struct failure, struct failures, errnos, 2048);
-
-static inline struct slot *foreign_slot(u32 *id) {
-    u32 first = 0;
-    struct slot *slot = foreign.lookup(id), *zero = blank.lookup(&first);
-    if (slot || !zero)
-        return slot;
-    foreign.insert(id, zero);
-    slot = foreign.lookup(id);
-    if (slot)
-        return slot;
-    *id = OTHER; /* the map is full */
-    return rows.lookup(id);
-}
-
-static inline void count(u32 id, u64 ns, long result, int timed) {
-    struct slot *slot = id < SLOTS ? rows.lookup(&id) : foreign_slot(&id);
-    if (!slot)
-        return;
-    slot->calls++;
-    if (timed) {
-        slot->total_ns += ns;
-        slot->latency[bucket_of(ns, 40)]++;
-    }
-    if (result < 0 && result >= -4095) {
-        struct failure what = {.id = id, .error = -result};
-        struct failures once = {.times = 1}, *seen = errnos.lookup(&what);
-        slot->errors++;
-        if (seen)
-            seen->times++;
-        else
-            errnos.update(&what, &once);
-    }
-}
-"""
+_COUNT = c_source(__file__, "count.c")
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
