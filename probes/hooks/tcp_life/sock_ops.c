@@ -1,5 +1,5 @@
 int watch(struct bpf_sock_ops *ctx) {
-    u32 op = READ(ctx->op), old, new;
+    u32 op = READ(ctx->op);
     struct figures now = {};
     struct connection *c;
     struct tcp_sock *tcp;
