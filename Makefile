@@ -62,7 +62,7 @@ quick: $(RUN_INSTALLED) $(DEV_READY) ## the tests that need no kernel, side by s
 check: $(DEV_READY) ## ruff, clang-format and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	find probes -path probes/compile -prune -o -name '*.[ch]' -print | xargs .venv/bin/clang-format --dry-run --Werror
+	find probes tests -path probes/compile -prune -o -name '*.[ch]' -print | xargs .venv/bin/clang-format --dry-run --Werror
 	.venv/bin/mypy
 
 matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERNEL=6.1 TEST=word MINUTES=40
