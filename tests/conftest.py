@@ -1,33 +1,19 @@
-"""Shared by all tests: a fixed time zone, and the goldens' place."""
+"""Shared by all tests: a fixed time zone, all colours, and rarer collections of garbage."""
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from pathlib import Path
-
-import pytest_textual_snapshot
-from syrupy.location import PyTestLocation
 
 os.environ["TZ"] = "UTC"  # screens show the time of day
 time.tzset()
 os.environ.pop("NO_COLOR", None)  # chooses another theme
 os.environ["COLORTERM"] = "truecolor"
-
-SCREENS = Path(__file__).parent.parent / "snapshots" / "screens"
-
-
-class _Screens(pytest_textual_snapshot.SVGImageExtension):  # type: ignore[misc]
-    """Goldens in snapshots/screens/, named by what they show: the test's parameter."""
-
-    @classmethod
-    def dirname(cls, **_location: object) -> str:
-        return str(SCREENS)
-
-    @classmethod
-    def get_snapshot_name(cls, *, test_location: PyTestLocation, **_index: object) -> str:
-        # The file's name as well; were the two to differ, each golden would count as unused.
-        return test_location.nodename.partition("[")[2].rstrip("]")
+gc.set_threshold(20_000, 20, 50)
 
 
-pytest_textual_snapshot.SVGImageExtension = _Screens
+def pytest_collection_finish() -> None:
+    """What thousands of tests consist of stays: looking through it again and again for garbage
+    takes a fifth of their time."""
+    gc.freeze()

@@ -68,7 +68,7 @@ def _of_day(text: str, reel: Reel) -> Meant:
     if not there:
         raise _outside(text, reel)
     wall = there[0].timestamp()
-    number, *later = list(islice(reel.all_near(wall), 2)) or [reel.first]
+    number, *later = list(islice(reel.near(wall), 2)) or [reel.first]
     if len(there) > 1 and there[1].timestamp() - wall < _HALF_A_DAY:
         first, other = there[0].tzname(), there[1].tzname()
         note = f"{clock} comes twice: this is the first, of {first}; the other is '{clock} {other}'"

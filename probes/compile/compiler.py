@@ -111,8 +111,12 @@ class Compiler:
     hooks, types: their kernel types make up the one header tree that all sources share. cached:
     what was compiled before is taken from disk. at_once: how many are compiled side by side, each
     by a child of its own. They are started as they are needed, once there is room (makes some, and
-    says whether it is enough) or after ROOM_SECONDS; they go after IDLE_SECONDS without work.
+    says whether it is enough) or after ROOM_SECONDS; they go after IDLE_SECONDS without work, or
+    where what is there does not fit.
     """
+
+    fits: Callable[[], bool] = staticmethod(lambda: True)
+    """Whether there is room for the children that are there; set by who keeps a bound."""
 
     def __init__(
         self,
@@ -190,7 +194,13 @@ class Compiler:
         if waiting is not None:
             waiting[1].join(IDLE_SECONDS)
 
+    def pids(self) -> list[int]:
+        """Return the process ids of the children that are there."""
+        return [child.pid for child in tuple(self._children)]
+
     def _wait_for_room(self) -> None:
+        if self._idle and not self.fits():
+            self._retire()
         until = time.monotonic() + ROOM_SECONDS
         while not (self._idle or self._closed or self._room()) and time.monotonic() < until:
             time.sleep(ROOM_PAUSE)
@@ -266,6 +276,10 @@ class _Child:
                 stderr=self._words,
                 start_new_session=True,
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def alive(self) -> bool:
         return self._process.poll() is None

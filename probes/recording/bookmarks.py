@@ -69,15 +69,34 @@ class Noticing:
         return hook != "drops" or is_lost(dict(zip(self._names, row, strict=True)))
 
 
-def marks(moments: Iterable[Moment], first: int = 0) -> Iterator[Mark]:
+def marks(moments: Sequence[Moment], first: int = 0) -> list[Mark]:
     """Where something begins. first: the number of the first moment."""
-    drops, failures = _Onset(), _Onset()
-    for number, moment in enumerate(moments, first):
+    marker = Marker(first)
+    marker.add(moments)
+    return marker.found
+
+
+class Marker:
+    """Finds where something begins, also while further moments come. first: the number of the
+    first."""
+
+    def __init__(self, first: int = 0) -> None:
+        self.found: list[Mark] = []
+        self._first, self._seen = first, 0
+        self._drops, self._failures = _Onset(), _Onset()
+
+    def add(self, moments: Sequence[Moment]) -> None:
+        """All moments; those of the call before are known."""
+        for place in range(self._seen, len(moments)):
+            self.found += self._begun(self._first + place, moments[place])
+        self._seen = len(moments)
+
+    def _begun(self, number: int, moment: Moment) -> Iterator[Mark]:
         for event in moment.events:
             yield Mark(number, "event", event)
-        if drops.at(moment.drops):
+        if self._drops.at(moment.drops):
             yield Mark(number, "drops", f"{moment.drops} packets dropped")
-        if failures.at(moment.failures):
+        if self._failures.at(moment.failures):
             yield Mark(number, "failures", f"{moment.failures} connects failed")
 
 

@@ -17,15 +17,20 @@ from operator import add, sub
 
 from probes.model import Row, Value
 
-MOST_CELLS = 3 << 20
-"""Cells of one frame, those of histograms each by itself: three times what all maps can hold."""
+MOST_CELLS = 4 << 20
+"""Cells of one frame, and bytes of its texts, where nothing else is said. A cell takes ten bytes of
+memory: a moment 40 MB, of which two are there at the same time."""
+_BASE, _COPIES, _CELL = 90_000_000, 2.6, 10
+"""Bytes that are taken before there is any moment, moments that are there at the same time (one is
+being made), and bytes of a cell."""
 MOST_TEXT = 1 << 18
 """Bytes of one text: a stack of 250 long names has fewer."""
-MOST_TEXTS = 1 << 24
-"""Bytes of all texts of one frame."""
 SINGLE = 8
 """Cells that a value costs which is written by itself: as many are read in the same time."""
-TEXT_CELL = 16
+NUMBER, TEXT, TUPLE = 3, 6, 4
+"""Cells that a number which Python does not have already, a text and a tuple cost beside their
+own."""
+TEXT_CELL = 8
 """Bytes of text that cost as much as a cell."""
 LONGEST = 64
 """Cells of a tuple: a log2 histogram of 64 bits."""
@@ -34,8 +39,12 @@ _WIDEST = 20
 
 _SAME, _TEXTS, _TUPLES, _CHANGED, _ALL = 0, 1, 2, 3, 4
 _CODES = {10: "b", 11: "h", 12: "i", 13: "q"}
+_SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
+"""The code of integers of one octet; those that Python has already."""
 _BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in _CODES.items())
 _SWAP = sys.byteorder == "big"
+
+TOO_LARGE = "a moment is larger than --memory has room for"
 
 Column = Sequence[Value]
 
@@ -187,7 +196,7 @@ class Reader:
         self._data = data
         self._at = 0
         self._cells, self._most = cells, cells
-        self._texts_left = MOST_TEXTS
+        self._texts_left = cells
         self.harmful = False
 
     @property
@@ -198,9 +207,9 @@ class Reader:
     def done(self) -> bool:
         return self._at == len(self._data)
 
-    def rest(self) -> bytes:
+    def rest(self) -> memoryview:
         """Everything that was not read."""
-        return self._data[self._at :]
+        return memoryview(self._data)[self._at :]
 
     def octets(self, number: int) -> bytes:
         taken = self._data[self._at : self._at + number]
@@ -256,8 +265,8 @@ class Reader:
         length = self.size(most)
         self._texts_left -= length
         if self._texts_left < 0:
-            raise Malformed("a moment is larger than any can be")
-        self.take(1 + length // TEXT_CELL)
+            raise Malformed(TOO_LARGE)
+        self.take(TEXT + length // TEXT_CELL)
         try:
             return self.octets(length).decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
@@ -321,10 +330,11 @@ class Reader:
         """So many more are about to be made."""
         self._cells -= cells
         if self._cells < 0:
-            raise Malformed("a moment is larger than any can be")
+            raise Malformed(TOO_LARGE)
 
     def _texts(self, number: int) -> list[str]:
-        joined = self._text(MOST_TEXTS)
+        self.take(TEXT * number)
+        joined = self._text(self._most)
         if joined.count("\0") != number - 1:
             raise Malformed("a column has another length")
         self.harmful = self.harmful or not joined.replace("\0", "").isprintable()
@@ -332,6 +342,8 @@ class Reader:
 
     def _integers(self, code: str, number: int, before: Column | None) -> list[int]:
         steps = _numbers(code, number, self.octets(number * array(code).itemsize))
+        if before is not None or code != _SMALL or min(steps) < LEAST_SMALL:
+            self.take(NUMBER * number)
         if before is None:
             return steps.tolist()
         _want(before, int)
@@ -341,6 +353,7 @@ class Reader:
         length = self.size(LONGEST)
         if not length:
             raise Malformed("a column is of no known kind")
+        self.take(TUPLE * number)
         if before is not None:
             _want(before, tuple)
             if set(map(len, before)) != {length}:  # type: ignore[arg-type]
@@ -403,6 +416,21 @@ def _numbers(code: str, number: int, planes: bytes) -> array[int]:
     if _SWAP:
         numbers.byteswap()
     return numbers
+
+
+def cells_for(memory: int) -> int:
+    """Cells that a moment may have where so many bytes may be used."""
+    return max(int((memory - _BASE) / (_COPIES * _CELL)), MOST_CELLS)
+
+
+def cells_of(value: Value) -> int:
+    """What a value costs, however it was written."""
+    if isinstance(value, tuple):
+        return TUPLE + sum(map(cells_of, value))
+    if isinstance(value, str):
+        return 1 + TEXT + len(value) // TEXT_CELL
+    free = value is None or (isinstance(value, int) and LEAST_SMALL <= value <= MOST_SMALL)
+    return 1 if free else 1 + NUMBER
 
 
 def _want(column: Column, kind: type) -> None:

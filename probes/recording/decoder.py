@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from probes.drop_rule import Rule, RuleError
 from probes.model import Cost, Enforced, HookId, Key, Refusal, Row, Sample, State, Status, Value
-from probes.recording.codec import MOST_CELLS, TEXT_CELL, Malformed, Reader
+from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader, cells_of
 from probes.recording.encoder import (
     COSTS,
+    FORGOTTEN,
     FROM_ZERO,
     IN_ORDER,
     MEMORY,
@@ -36,25 +37,25 @@ Samples = tuple[Sample, ...]
 MOST_ROWS = 1 << 16
 MOST_HOOKS, MOST_SAMPLES, MOST_COLUMNS = 256, 1 << 14, 256
 MOST_REFUSALS, MOST_RULES, MOST_LOG = 16, 1 << 13, 1 << 16
-MOST_FLAGS = 1 << 6
+MOST_FLAGS = 1 << 7
 MOST_MEMORY, MOST_SLOWED, MOST_COUNT = 1 << 50, 1 << 32, 1 << 80
 LATEST = 1 << 36
 """Unix seconds that a moment may have (the year 4147)."""
 SHORTEST, LONGEST = 1e-3, 1e7
 """Seconds that an interval may have."""
-MOST_STATE = MOST_CELLS
-"""Cells that a moment may have in all, whatever was written in its frame."""
 NAME, WORDS = 1 << 12, 1 << 14
 """Bytes of a name (a hook of the user's own, a path), and of a sentence or a compiler's words."""
-OBJECT, ROW = 24, 8
+OBJECT, ROW = 24, 24
 """Cells that a status, a refusal or a sample costs, and a row beside its own."""
 
 
 @dataclass
 class Decoder:
-    """Reads frames, one after the other. layouts: of the hooks that it has met. spent: cells that
-    the last frame made."""
+    """Reads frames, one after the other. most: cells that a moment may have in all, whatever was
+    written in its frame. layouts: of the hooks that it has met. spent: cells that the last frame
+    made."""
 
+    most: int = MOST_CELLS
     layouts: dict[str, Layout] = field(default_factory=dict)
     before: Tick | None = None
     spent: int = 0
@@ -67,7 +68,7 @@ class Decoder:
         before = None if key else self.before
         if before is None and not key:
             raise Malformed("it does not begin with a whole moment")
-        data = Reader(frame)
+        data = Reader(frame, self.most)
         try:
             tick = self._read(data, before)
         finally:
@@ -113,10 +114,10 @@ class Decoder:
         What came is added up; only where that is too much, what is there is counted.
         """
         self._held = self.spent + (0 if key else self._held)
-        if self._held > MOST_STATE:
+        if self._held > self.most:
             self._held = sum(_cells(s) for samples in tick.samples.values() for s in samples)
-        if self._held > MOST_STATE:
-            raise Malformed("a moment is larger than any can be")
+        if self._held > self.most:
+            raise Malformed(TOO_LARGE)
 
     def _printable(self, hook: str, samples: Samples) -> Samples:
         """The same object for the same reading, as whoever follows moments expects it."""
@@ -131,13 +132,7 @@ class Decoder:
 
 def _cells(sample: Sample) -> int:
     rows = (*sample.rows.values(), *sample.log)
-    return sum(ROW + sum(map(_cells_of, row)) for row in rows)
-
-
-def _cells_of(value: Value) -> int:
-    if isinstance(value, tuple):
-        return len(value)
-    return 1 + (len(value) // TEXT_CELL if isinstance(value, str) else 0)
+    return sum(ROW + sum(map(cells_of, row)) for row in rows)
 
 
 def _printable_sample(sample: Sample) -> Sample:
@@ -184,13 +179,14 @@ class Numbers(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A sample without its rows. memory: of its maps. unlogged: as in Sample. order: for each row
-    its place before, from 1 on; 0: it is new; None: as before."""
+    """A sample without its rows. memory: of its maps. unlogged, forgotten: as in Sample. order: for
+    each row its place before, from 1 on; 0: it is new; None: as before."""
 
     numbers: Numbers
     status: Status
     memory: int | None
     unlogged: int
+    forgotten: int
     time: float
     wall: float
     before: Sample | None
@@ -246,6 +242,7 @@ def _read_samples(
                 entries,
                 zero,
                 unlogged=h.unlogged,
+                forgotten=h.forgotten,
             )
         )
         at = ends
@@ -284,7 +281,7 @@ def _read_headers(
     data.take(OBJECT * number)
     columns = data.whole(number, len(Numbers._fields))
     written = [Numbers(*row) for row in zip(*columns, strict=True)]
-    befores, stated, headers = [], list[tuple[Status, int | None, int]](), []
+    befores, stated, headers = [], list[tuple[Status, int | None, int, int]](), []
     for n in written:
         if not (
             0 <= n.place <= len(known) and 0 <= n.flags < MOST_FLAGS and n.rows >= 0 and n.log >= 0
@@ -304,14 +301,19 @@ def _read_headers(
         unlogged = before.unlogged if before is not None else 0
         if n.flags & UNLOGGED:
             unlogged = data.count(MOST_COUNT) or 0
+        forgotten = before.forgotten if before is not None else 0
+        if n.flags & FORGOTTEN:
+            forgotten = data.count(MOST_COUNT) or 0
         befores.append(before)
-        stated.append((status, memory, unlogged))
-    for n, before, (status, memory, unlogged) in zip(written, befores, stated, strict=True):
+        stated.append((status, memory, unlogged, forgotten))
+    for n, before, (status, memory, unlogged, forgotten) in zip(
+        written, befores, stated, strict=True
+    ):
         time, wall = clocks[0].step(n.time), clocks[1].step(n.wall)
         if time is None or wall is None or max(time, wall) >= LATEST:
             raise Malformed("a time is none")
         order = _read_order(data, n, before)
-        headers.append(_Header(n, status, memory, unlogged, time, wall, before, order))
+        headers.append(_Header(n, status, memory, unlogged, forgotten, time, wall, before, order))
     return headers
 
 

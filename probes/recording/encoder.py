@@ -153,6 +153,8 @@ def _write_samples(
             out.count(sample.cost.map_memory if sample.cost else None)
         if flag & UNLOGGED:
             out.count(sample.unlogged)
+        if flag & FORGOTTEN:
+            out.count(sample.forgotten)
     kept: list[Row] = []
     base: list[Row] = []
     new: list[Row] = []
@@ -176,9 +178,10 @@ def _write_samples(
 
 
 _FREE = Cost()
-COSTS, FROM_ZERO, RESTATED, IN_ORDER, MEMORY, UNLOGGED = 1, 2, 4, 8, 16, 32
+COSTS, FROM_ZERO, RESTATED, IN_ORDER, MEMORY, UNLOGGED, FORGOTTEN = 1, 2, 4, 8, 16, 32, 64
 """What is so of a sample: it has a cost, it began at zero, its status follows, its rows are those
-of before, and (since format 2) its maps' memory, and how many events have no log entry, follow."""
+of before, and (since format 2) its maps' memory, how many events have no log entry, and how many
+rows were left out, follow."""
 
 
 def _flags(sample: Sample, was: Sample | None) -> int:
@@ -190,6 +193,7 @@ def _flags(sample: Sample, was: Sample | None) -> int:
         | (was is not None and _in_order(sample, was)) * IN_ORDER
         | (sample.cost is not None and sample.cost.map_memory != known.map_memory) * MEMORY
         | (sample.unlogged != (was.unlogged if was else 0)) * UNLOGGED
+        | (sample.forgotten != (was.forgotten if was else 0)) * FORGOTTEN
     )
 
 

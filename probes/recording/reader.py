@@ -14,20 +14,27 @@ import time
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from copy import copy
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from probes.model import Hook
-from probes.recording.bookmarks import LONGEST, MOST_EVENTS, Moment
-from probes.recording.codec import Malformed, Reader
+from probes.recording.bookmarks import Mark, Marker, Moment
+from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader
 from probes.recording.compat import Fitting
-from probes.recording.decoder import LATEST, MOST_COUNT, MOST_HOOKS, NAME
+from probes.recording.decoder import MOST_HOOKS, NAME
 from probes.recording.encoder import Layout, Tick
-from probes.recording.tape import MOST_FRAME, Frame, Reel, between
+from probes.recording.index import (
+    MOST_HEADER,
+    Heads,
+    Moments,
+    octets_at,
+    read_index,
+    read_moment,
+    record,
+)
+from probes.recording.tape import MOST_SOUGHT, Frame, Reel, between, most_compressed, most_raw
 from probes.recording.writer import (
     END,
     HEAD,
@@ -44,96 +51,28 @@ from probes.units import printable
 
 MOST_MOMENTS = INDEXED
 """Of one recording that are looked at: three days, one a second."""
-_MOST_INDEX, _MOST_PHRASES = 1 << 24, 1 << 16
-"""Bytes of the index before it is compressed; what was attached, and the like, in all of it."""
-_CELLS_INDEXED = 16
-"""Cells that each moment of an index costs: five numbers, and a time."""
+_MOST_INDEX = 1 << 24
+"""Bytes of the index before it is compressed."""
 _MOST_HOST = 1 << 20
 """Bytes of the record that says whose it is."""
 _NAMED, _LETTERS = 5, 60
 """Hooks that are named which this program does not know; letters of each."""
-_HEADER, _MOST_HEADER, _TORN = 256, 1 << 17, 64
-"""Bytes of a frame that tell of its moment, usually and at most; frames at the end that may be
-torn."""
-_JUMP, _MOST_JUMPS = 2.0, 16
+_TORN, _MOST_TORN = 64, 1 << 26
+"""Frames at the end that may be torn, and bytes of them in all."""
+_JUMP, _MOST_JUMPS, _LATELY = 2.0, 16, 1000
 """Seconds beyond what is usual between two moments from which the clock may have been set; such
-places that are looked at: more are taken as they are."""
+places that are looked at: more are taken as they are. Moments that say what is usual, at least."""
 _PATIENCE, _A_LITTLE, _FEW = 0.4, 0.02, 16
-"""Seconds in which moments are looked for where there is no index: when it is opened (36,000 of
+"""Seconds in which moments are looked for where there is no index: when it is opened (150,000 of
 them on an idle machine), and at each moment that is played then; so many at least."""
-
-
-class _Placed(NamedTuple):
-    """A frame without its data. place, length: of its record in the file."""
-
-    place: int
-    length: int
-    frame: Frame
-
-
-class _Moments:
-    """Where each frame is in the file, and what is known of it, column by column."""
-
-    def __init__(self) -> None:
-        self.places, self.lengths, self.sizes = array("q"), array("q"), array("q")
-        self.walls, self.flags = array("d"), bytearray()
-        self.drops: list[int] = []
-        self.failures: list[int] = []
-        self.events: dict[int, tuple[str, ...]] = {}
-        self.keys: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def add(self, place: int, length: int, frame: Frame) -> None:
-        moment = frame.moment
-        if frame.key:
-            self.keys.append(len(self))
-        if moment.events:
-            self.events[len(self)] = moment.events
-        self.places.append(place)
-        self.lengths.append(length)
-        before = self.sizes[-1] if self.sizes else 0
-        self.sizes.append(before + frame.size)
-        self.walls.append(moment.wall)
-        self.flags.append(frame.key | moment.anew << 1)
-        self.drops.append(moment.drops)
-        self.failures.append(moment.failures)
-
-    def pop(self) -> None:
-        """Without the last one."""
-        for column in (self.places, self.lengths, self.sizes, self.walls):
-            column.pop()
-        for counts in (self.flags, self.drops, self.failures):
-            counts.pop()
-        self.events.pop(len(self), None)
-        if self.keys[-1:] == [len(self)]:
-            self.keys.pop()
-
-    def size(self, number: int) -> int:
-        """Bytes of a frame before it is compressed."""
-        return self.sizes[number] - (self.sizes[number - 1] if number else 0)
-
-    def moment(self, number: int) -> Moment:
-        return Moment(
-            self.walls[number],
-            self.drops[number],
-            self.failures[number],
-            self.events.get(number, ()),
-            self.flags[number] & 2 != 0,
-        )
-
-    def __getitem__(self, number: int) -> _Placed:
-        key = self.flags[number] & 1 != 0
-        frame = Frame(self.moment(number), key, self.size(number), b"")
-        return _Placed(self.places[number], self.lengths[number], frame)
 
 
 class Recording(Reel):
     """A recording that can be looked at. Raises RecordingError where the file is none.
 
-    recall: what knows further hooks by name. host: whose it is. note: what is not whole about it,
-    or "". Moments that cannot be read raise Malformed, one by one.
+    recall: what knows further hooks by name. cells: that a moment may have. host: whose it is.
+    note: what is not whole about it, or "". Moments that cannot be read raise Malformed, each by
+    itself.
     """
 
     def __init__(
@@ -141,6 +80,7 @@ class Recording(Reel):
         path: Path,
         hooks: Mapping[str, Hook],
         recall: Callable[[str], Hook | None] = lambda _: None,
+        cells: int = MOST_CELLS,
     ) -> None:
         self.path = path
         try:
@@ -150,7 +90,7 @@ class Recording(Reel):
         try:
             self.host, names = self._begin()
             self.note, begin = "", time.monotonic()
-            self._unseen = self._size
+            self._heads = Heads(self._fd, self._size, self._size)
             self._frames = self._indexed() or self._found(begin + _PATIENCE)
         except Malformed:
             self.close()
@@ -165,10 +105,9 @@ class Recording(Reel):
         known = {name: hook for name, hook in hooks.items() if name in names}
         others = {name: recall(name) for name in names if name not in hooks}
         known |= {n: hook for n, hook in others.items() if hook is not None and hook.name == n}
-        super().__init__(known)
+        super().__init__(known, cells)
         self._fitting = Fitting(known)
-        self._moments: list[Moment] = []
-        self._clocks = array("d")
+        self._forget()
         unknown = [name for name in names if name not in known]
         if unknown:
             more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
@@ -179,11 +118,18 @@ class Recording(Reel):
     def another(self) -> Recording:
         """The same, to be read elsewhere at the same time; to be closed, too."""
         twin = copy(self)
-        Reel.__init__(twin, self.hooks)
+        Reel.__init__(twin, self.hooks, self.most_cells)
         twin._fitting = Fitting(self.hooks)
         twin._fd = os.dup(self._fd)
-        twin._unseen = self._size  # what is found is found for both
+        twin._heads = Heads(twin._fd, self._size, self._size)  # what is found is found for both
+        twin._forget()
         return twin
+
+    def _forget(self) -> None:
+        """What was made of all moments."""
+        self._moments: list[Moment] = []
+        self._clocks, self._jumps, self._jump_work = array("d"), 0, 0
+        self._marker = Marker()
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -202,33 +148,49 @@ class Recording(Reel):
         return self._frames.moment(number)
 
     def moments(self) -> list[Moment]:
-        if len(self._moments) != self.end:
-            self._moments = [self._frames.moment(n) for n in range(self.end)]
-        return self._moments
+        known = self._moments
+        known += map(self._frames.moment, range(len(known), self.end))
+        return known
+
+    def marks(self) -> list[Mark]:
+        self._marker.add(self.moments())
+        return self._marker.found
 
     def wall(self, number: int) -> float:
         return self._frames.walls[number]
 
     def clock(self, number: int) -> float:
-        if number >= len(self._clocks):  # further moments may have been found
-            self._clocks = self._run()
+        if number >= len(self._clocks):
+            self._run()
         return self._clocks[number]
 
-    def _run(self) -> array[float]:
-        """Each moment's: by the index, and where that jumps, by what the two moments have read."""
-        walls = self._frames.walls
-        gaps = [after - before for before, after in pairwise(walls)]
+    def _run(self) -> None:
+        """Each moment's that was found meanwhile: by the index, and where that jumps, by what the
+        two moments have read."""
+        clocks, walls = self._clocks, self._frames.walls
+        begin = max(len(clocks) - 1, 0)
+        gaps = [after - before for before, after in pairwise(walls[max(begin - _LATELY, 0) :])]
         usual = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
-        looked = 0
+        gaps = gaps[min(begin, _LATELY) :]
         for number, gap in enumerate(gaps):
-            if 0 <= gap <= 3 * usual + _JUMP:
-                continue
-            gaps[number] = max(gap, 0.0)
-            looked += 1
-            if looked <= _MOST_JUMPS:
-                with suppress(Malformed):
-                    gaps[number] = between(self.at(number), self.at(number + 1))
-        return array("d", accumulate(gaps, initial=0.0))
+            if not 0 <= gap <= 3 * usual + _JUMP:
+                gaps[number] = self._passed(begin + number, max(gap, 0.0))
+        if not clocks:
+            clocks.append(0.0)
+        clocks.extend(array("d", list(accumulate(gaps, initial=clocks[-1]))[1:]))
+
+    def _passed(self, number: int, gap: float) -> float:
+        """Seconds from a moment to the next, where the clock may have been set."""
+        self._jumps += 1
+        if self._jumps > _MOST_JUMPS or self._jump_work >= MOST_SOUGHT:
+            return gap
+        before = self.work
+        try:
+            return between(self.at(number), self.at(number + 1))
+        except Malformed:
+            return gap
+        finally:
+            self._jump_work += self.work - before
 
     def anew(self, number: int) -> bool:
         return self._frames.flags[number] & 2 != 0
@@ -246,19 +208,27 @@ class Recording(Reel):
 
     def _frame(self, number: int) -> Frame:
         place, length, frame = self._frames[number]
-        kind, payload = self._record(place, place + length)
+        if frame.size > most_raw(self.most_cells):
+            raise Malformed(TOO_LARGE)
+        if length > most_compressed(frame.size) + MOST_HEADER:
+            raise Malformed("a moment is of another length")
+        kind, payload = record(self._fd, place, place + length)
         if kind != b"F" or len(payload) != length - HEAD.size:
             raise Malformed("a moment is damaged")
         data = Reader(payload)
-        if _read_moment(data)._replace(data=b"") != frame:
+        if read_moment(data)._replace(data=b"") != frame:
             raise Malformed("a moment is not the one of the index")
         return frame._replace(data=data.rest())
+
+    def _begin_group(self) -> None:
+        super()._begin_group()
+        self._fitting = Fitting(self.hooks)
 
     def _adapted(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
         return self._fitting.tick(tick, layouts)
 
     def _begin(self) -> tuple[Host, tuple[str, ...]]:
-        head = self._octets(0, len(MAGIC) + 12)
+        head = octets_at(self._fd, 0, len(MAGIC) + 12)
         line, newline, _ = head.removeprefix(MAGIC).partition(b"\n")
         if not head.startswith(MAGIC) or not newline or not line.isdigit():
             raise RecordingError(f"{name_of(self.path)} is not a recording of ebpftop")
@@ -267,97 +237,79 @@ class Recording(Reel):
             raise RecordingError(f"{name_of(self.path)} was {newer}; replay it with that one")
         self._size = os.fstat(self._fd).st_size
         place = len(MAGIC) + len(line) + 1
-        kind, payload = self._record(place, min(self._size, place + HEAD.size + _MOST_HOST))
+        kind, payload = record(self._fd, place, min(self._size, place + HEAD.size + _MOST_HOST))
         if kind != b"H":
             raise Malformed("it does not say whose it is")
         self._start = place + HEAD.size + len(payload)
         return _read_host(Reader(payload))
 
-    def _indexed(self) -> _Moments | None:
+    def _indexed(self) -> Moments | None:
         """By the index, where the recording was ended."""
         try:
-            place, mark = END.unpack(self._octets(self._size - END.size, END.size))
+            place, mark = END.unpack(octets_at(self._fd, self._size - END.size, END.size))
             if mark != MARK or not self._start <= place < self._size:
                 return None
-            kind, payload = self._record(place, self._size - END.size)
+            kind, payload = record(self._fd, place, self._size - END.size)
             if kind != b"I":
                 return None
             inflate = zlib.decompressobj()
             raw = inflate.decompress(payload, _MOST_INDEX)
             del payload
-            index = _read_index(raw, self._start, place)
+            index = read_index(raw, self._start, place)
         except (Malformed, zlib.error, struct.error):
             return None
         return index if index and index.keys[:1] == [0] else None
 
-    def _found(self, end: float) -> _Moments:
+    def _found(self, end: float) -> Moments:
         """By the head of each frame, up to the last whole moment, or as far as one gets in time."""
-        index, self._unseen = _Moments(), self._start
+        index, self._heads.place = Moments(), self._start
         self._look(index, max(end, time.monotonic() + _PATIENCE / 4))
         return index
 
-    def look_on(self, *, to_end: bool = False) -> None:
-        """Look for further moments where there is no index, for a little or (seconds) for all."""
-        while self._unseen < self._size:
+    def look_on(self, number: int = 0) -> None:
+        """Look for further moments where there is no index: for a little, or until there are so
+        many, or (seconds) all."""
+        heads = self._heads
+        while heads.place < heads.end:
             self._look(self._frames, time.monotonic() + _A_LITTLE)
-            if not to_end:
+            if len(self._frames) >= number:
                 break
 
-    def _look(self, index: _Moments, end: float) -> None:
-        tried = 0
-        while self._unseen < self._size and (tried < _FEW or time.monotonic() < end):
-            tried += 1
-            try:
-                length, frame = self._head_of_frame(self._unseen)
-            except Malformed:
-                self._unseen = self._size
-                break
-            if index or frame.key:
-                index.add(self._unseen, length, frame)
-            self._unseen += length
+    def _look(self, index: Moments, until: float) -> None:
+        heads = self._heads
+        try:
+            heads.add(index, _FEW)
+            while heads.place < heads.end and len(index) < MOST_MOMENTS:
+                if time.monotonic() >= until:
+                    break
+                heads.add(index, min(_FEW, MOST_MOMENTS - len(index)))
+        except Malformed:
+            heads.place = heads.end
+        if heads.place < heads.end:
+            self.note = f"It has no index: moments after {_last(index)} are found while it plays."
             if len(index) >= MOST_MOMENTS:
-                break
-        last = time.strftime("%H:%M:%S", time.localtime(index.walls[-1])) if index else ""
-        if self._unseen < self._size:
-            self.note = f"It has no index: moments after {last} are found while it plays."
-            if len(index) >= MOST_MOMENTS:
-                self._unseen = self._size
-                self.note = f"It has no index, and is too long: what is after {last} is left out."
+                heads.place = heads.end
+                left = f"what is after {_last(index)} is left out"
+                self.note = f"It has no index, and is too long: {left}."
             return
-        for _ in range(_TORN):  # the last may be there in part
-            if index and not self._is_whole(index):
-                index.pop()
+        self._throw_out_torn(index)
         if index:
             why = "It is still being recorded" if self._locked() else "It was not ended properly"
-            last = time.strftime("%H:%M:%S", time.localtime(index.walls[-1]))
-            self.note = f"{why}: its last whole moment is {last}."
+            self.note = f"{why}: its last whole moment is {_last(index)}."
 
-    def _head_of_frame(self, place: int) -> tuple[int, Frame]:
-        """The length of a frame's record, and the frame without its data, which is not looked at.
-
-        Raises Malformed where it does not end within the file.
-        """
-        octets = self._octets(place, HEAD.size + _HEADER)
-        if len(octets) < HEAD.size:
-            raise Malformed("it ends too early")
-        kind, length, _ = HEAD.unpack_from(octets)
-        if kind != b"F" or length > min(self._size - place - HEAD.size, 2 * MOST_FRAME):
-            raise Malformed("it ends too early")
-        try:
-            frame = _read_moment(Reader(octets[HEAD.size : HEAD.size + length]))
-        except Malformed:
-            if length <= _HEADER:
-                raise
-            frame = _read_moment(Reader(self._octets(place + HEAD.size, min(length, _MOST_HEADER))))
-        return HEAD.size + length, frame
-
-    def _is_whole(self, index: _Moments) -> bool:
-        """Whether the last frame is as it was written."""
-        try:
-            self._record(index.places[-1], self._size)
-        except Malformed:
-            return False
-        return True
+    def _throw_out_torn(self, index: Moments) -> None:
+        """The last may be there in part."""
+        left = _MOST_TORN
+        for _ in range(_TORN):
+            if not index or (left := left - index.lengths[-1]) < 0:
+                return
+            try:
+                record(self._fd, index.places[-1], self._size)
+            except Malformed:
+                index.pop()
+                self._forget()
+            else:
+                return
 
     def _locked(self) -> bool:
         try:
@@ -367,24 +319,10 @@ class Recording(Reel):
         fcntl.flock(self._fd, fcntl.LOCK_UN)
         return False
 
-    def _record(self, place: int, end: int) -> tuple[bytes, bytes]:
-        """Kind and payload. Raises Malformed where it is not whole."""
-        head = self._octets(place, HEAD.size)
-        if len(head) < HEAD.size:
-            raise Malformed("it ends too early")
-        kind, length, crc = HEAD.unpack(head)
-        if length > min(end - place - HEAD.size, 2 * MOST_FRAME):
-            raise Malformed("it ends too early")
-        payload = self._octets(place + HEAD.size, length)
-        if zlib.crc32(kind + payload) != crc:
-            raise Malformed("it is damaged")
-        return kind, payload
 
-    def _octets(self, place: int, number: int) -> bytes:
-        try:
-            return os.pread(self._fd, number, max(place, 0))
-        except OSError as failed:
-            raise Malformed(failed.strerror) from None
+def _last(index: Moments) -> str:
+    """The clock's time of the last moment."""
+    return time.strftime("%H:%M:%S", time.localtime(index.walls[-1])) if index else ""
 
 
 def _read_host(data: Reader) -> tuple[Host, tuple[str, ...]]:
@@ -392,61 +330,3 @@ def _read_host(data: Reader) -> tuple[Host, tuple[str, ...]]:
     name, kernel, privilege = (printable(data.text(NAME)) for _ in range(3))
     host = Host(name, kernel, privilege, data.size(1) == 1)
     return host, tuple([printable(data.text(NAME)) for _ in range(data.size(MOST_HOOKS))])
-
-
-def _read_moment(data: Reader) -> Frame:
-    wall, drops, failures = data.real(), data.size(MOST_COUNT), data.size(MOST_COUNT)
-    flags, size = data.size(3), data.size(MOST_FRAME)
-    events = _read_events(data)
-    if not 0 <= wall < LATEST:
-        raise Malformed("a time is none")
-    return Frame(Moment(wall, drops, failures, events, flags & 2 != 0), flags & 1 != 0, size, b"")
-
-
-def _read_events(data: Reader) -> tuple[str, ...]:
-    """What happened, printable, a phrase for each."""
-    number = data.size(MOST_EVENTS)
-    return tuple([printable(data.text(NAME)[:LONGEST]) for _ in range(number)])
-
-
-def _read_index(raw: bytes, place: int, end: int) -> _Moments:
-    """Raises Malformed where it does not fit what is before it."""
-    data = Reader(raw, INDEXED * _CELLS_INDEXED)
-    number = data.size(INDEXED)
-    index = _Moments()
-    if not number:
-        return index
-    lengths = _whole(data, number, end - place + 1)
-    if sum(lengths) != end - place or min(lengths) <= HEAD.size:
-        raise Malformed("the index is of another file")
-    index.lengths = array("q", lengths)
-    index.places = array("q", list(accumulate(lengths, initial=place))[:-1])
-    index.walls = _walls(data, number)
-    index.drops = list(_whole(data, number, MOST_COUNT))
-    index.failures = list(_whole(data, number, MOST_COUNT))
-    index.flags = bytearray(_whole(data, number, 4))
-    index.sizes = array("q", list(accumulate(_whole(data, number, MOST_FRAME + 1))))
-    index.keys = [n for n, flag in enumerate(index.flags) if flag & 1]
-    left = _MOST_PHRASES
-    while n := data.size(number):
-        index.events[n - 1] = _read_events(data)
-        left -= 1 + len(index.events[n - 1])
-        if left < 0:
-            raise Malformed("the index is larger than any can be")
-    return index
-
-
-def _whole(data: Reader, number: int, bound: int) -> Sequence[int]:
-    """A column of integers, none negative, all below the bound."""
-    column = data.integers(number)
-    if min(column) < 0 or max(column) >= bound:
-        raise Malformed("the index is none")
-    return column
-
-
-def _walls(data: Reader, number: int) -> array[float]:
-    column = data.column(number, None)
-    times = [wall for wall in column if isinstance(wall, float) and 0 <= wall < LATEST]
-    if len(times) != number:
-        raise Malformed("a time is none")
-    return array("d", times)

@@ -24,7 +24,7 @@ from probes.analysis.funnel import remember
 from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.model import Enforced, Hook, HookId, Sample, Status
 from probes.recording.bookmarks import Mark, Moment, Noticing, marks
-from probes.recording.codec import MOST_CELLS, Malformed
+from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
 
@@ -35,12 +35,14 @@ KEY_EVERY, KEY_BYTES = 45, 4 << 20
 LEVEL = 6
 MOST_FRAME = 1 << 25
 """Bytes of a frame before it is compressed."""
+_OURS = 1 << 30
+"""Cells of a moment that this program has read itself: as many as there are."""
 _FAR, _MOST_BEGUN = 2000, 200
 """Moments in which another is looked for that can be read; of those at which counting began anew,
 how many are looked at: nobody waits for more."""
 _MOST_GROUP, _MOST_WINDOW = 4 * KEY_EVERY, 512
 """Moments from one key frame to the next, and in a window, that are read: no tape has as many."""
-_MOST_SOUGHT, _MOST_LOOKED = MOST_CELLS, 10 * MOST_CELLS
+MOST_SOUGHT, _MOST_LOOKED = MOST_CELLS, 10 * MOST_CELLS
 """Cells that may be made while a moment is looked for that can be read, and for a window: a second,
 and some. A cell is what `codec.Reader` counts."""
 _OCTETS = 16
@@ -50,27 +52,38 @@ _KEPT_ROWS, _KEPT, _NEAR = 30_000, 128, 12
 those that were only decoded on the way to another."""
 
 
+def most_raw(cells: int) -> int:
+    """Bytes that a frame may have which makes no more than so many cells."""
+    return min(4 * cells, MOST_FRAME)
+
+
+def most_compressed(size: int) -> int:
+    """Bytes that a frame of so many may have: with more, there is nothing in them."""
+    return size + (size >> 8) + 64
+
+
 class Frame(NamedTuple):
     """A moment, compressed with those since the last key frame. size: bytes before that."""
 
     moment: Moment
     key: bool
     size: int
-    data: bytes
+    data: bytes | memoryview
 
 
 class Reel(ABC):
     """Moments to be looked at in any order: a tape's or a file's. Raises Malformed where one
     cannot be read, IndexError where there is none (any more)."""
 
-    def __init__(self, hooks: Mapping[str, Hook]) -> None:
-        self.hooks = hooks
+    def __init__(self, hooks: Mapping[str, Hook], cells: int = MOST_CELLS) -> None:
+        """cells: that a moment may have."""
+        self.hooks, self.most_cells = hooks, cells
         self._decoded: dict[int, Tick] = {}
         self._rows = 0
         self._cursor = -2
-        self._work = self._wasted = 0
+        self.work = self._wasted = 0
         self._damaged: dict[int, tuple[int, str]] = {}
-        self._decoder, self._inflate = Decoder(), zlib.decompressobj(-15)
+        self._decoder, self._inflate = Decoder(cells), zlib.decompressobj(-15)
         self._since: dict[HookId, Sample] = {}
         self._since_until = -1
 
@@ -121,18 +134,13 @@ class Reel(ABC):
 
     def marks(self) -> list[Mark]:
         """Where something begins: drops, failures, hooks and rules that come and go."""
-        return list(marks(self.moments(), self.first))
+        return marks(self.moments(), self.first)
 
     @abstractmethod
     def clock(self, number: int) -> float:
         """Seconds that only grow, whatever is done to the host's clock; from anywhere."""
 
-    def near(self, wall: float) -> int:
-        """The moment that was current at that time (Unix seconds), the first where the clock was
-        put back and it came again; the oldest where none was."""
-        return next(self.all_near(wall), self.first) if len(self) else self.first
-
-    def all_near(self, wall: float) -> Iterator[int]:
+    def near(self, wall: float) -> Iterator[int]:
         """Each moment that was current when the clock said so; where none was, the one before."""
         found, latest, begin = False, (-inf, -1), self.wall(self.first)
         for number in range(self.first, self.end - 1):
@@ -195,21 +203,30 @@ class Reel(ABC):
         """Bytes of the frames between the two, before they are compressed."""
 
     def _decode(self, frame: Frame) -> Tick:
+        while self._rows > _KEPT_ROWS:  # there is room for the one that is being made
+            self._drop_oldest()
         if frame.key:
-            self._decoder, self._inflate = Decoder(), zlib.decompressobj(-15)
-        if not 0 < frame.size <= MOST_FRAME:
-            raise Malformed("a moment is larger than any can be")
-        before = self._work
-        self._work += frame.size // _OCTETS
+            self._begin_group()
+        if not 0 < frame.size <= most_raw(self.most_cells):
+            raise Malformed(TOO_LARGE)
+        before = self.work
+        self.work += frame.size // _OCTETS
         try:
             tick = self._decompressed(frame)
         except Malformed:
-            self._wasted += self._work - before
+            self._wasted += self.work - before
             raise
         self._wasted = 0
         return tick
 
+    def _begin_group(self) -> None:
+        """From a key frame on: of what was before nothing is needed, and there is room for one."""
+        self._decoder = Decoder(self.most_cells)
+        self._inflate = zlib.decompressobj(-15)
+
     def _decompressed(self, frame: Frame) -> Tick:
+        if len(frame.data) > most_compressed(frame.size):
+            raise Malformed("a moment is of another length")
         try:
             raw = self._inflate.decompress(frame.data, frame.size + 1)
         except zlib.error:
@@ -219,7 +236,7 @@ class Reel(ABC):
         try:
             return self._decoder.decode(raw, key=frame.key)
         finally:
-            self._work += self._decoder.spent
+            self.work += self._decoder.spent
 
     def _adapted(self, tick: Tick, _layouts: Mapping[str, Layout]) -> Tick:
         """As this program's hooks have it."""
@@ -228,18 +245,21 @@ class Reel(ABC):
     def _keep(self, number: int, tick: Tick) -> None:
         self._decoded[number] = tick
         self._rows += _rows(tick)
-        while len(self._decoded) > 2 and (self._rows > _KEPT_ROWS or len(self._decoded) > _KEPT):
-            oldest = next(iter(self._decoded))
-            self._rows -= _rows(self._decoded.pop(oldest))
+        while len(self._decoded) > 1 and (self._rows > _KEPT_ROWS or len(self._decoded) > _KEPT):
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        oldest = next(iter(self._decoded))
+        self._rows -= _rows(self._decoded.pop(oldest))
 
     def window(self, number: int, seconds: float = Trail.WINDOW) -> Iterator[tuple[int, Tick]]:
         """The moments that reach so far back before one, and that one, oldest first."""
         last = self.at(number)
         begin = self.away(number, -seconds - last.interval)
-        begin, work = min(max(begin, number - _MOST_WINDOW), number), self._work
+        begin, work = min(max(begin, number - _MOST_WINDOW), number), self.work
         for n, tick in self.readable(begin, number):
             yield n, tick
-            if self._work - work > _MOST_LOOKED:
+            if self.work - work > _MOST_LOOKED:
                 break  # rates and windows are those of the last moment alone
         yield number, last
 
@@ -247,7 +267,7 @@ class Reel(ABC):
         """From one moment on until before another; without what cannot be read: after a damaged
         moment, what follows up to the next key frame. enough: what `_work` may come to."""
         n: int | None = max(begin, self.first)
-        while n is not None and n < min(end, self.end) and self._work < enough:
+        while n is not None and n < min(end, self.end) and self.work < enough:
             try:
                 tick = self.at(n)
             except Malformed:
@@ -258,11 +278,11 @@ class Reel(ABC):
 
     def readable_near(self, number: int) -> tuple[int, Tick] | None:
         """That moment or one near it: the next, else the last before; None: none is."""
-        enough = self._work + _MOST_SOUGHT - self._wasted
+        enough = self.work + MOST_SOUGHT - self._wasted
         for n, tick in self.readable(number, min(self.end, number + _FAR), enough):
             return n, tick
         end, least = number, number - _FAR
-        while end > max(self.first, least) and self._work < enough:
+        while end > max(self.first, least) and self.work < enough:
             key = self._key_of(end - 1)
             if found := deque(self.readable(key, end), maxlen=1):
                 return found[0]
@@ -298,9 +318,9 @@ class Reel(ABC):
             self._since, self._since_until = {}, -1
         begin = max(self._since_until + 1, self.first)
         begun = [n for n in range(begin, number + 1) if n == self.first or self.anew(n)]
-        enough = self._work + _MOST_LOOKED
+        enough = self.work + _MOST_LOOKED
         for n in begun[:1] + begun[1:][-_MOST_BEGUN:]:
-            if self._work > enough:
+            if self.work > enough:
                 break
             with suppress(Malformed):  # then it is counted from what can be read
                 remember(self._since, (s for v in self.at(n).samples.values() for s in v))
@@ -317,7 +337,7 @@ class Tape(Reel):
     def __init__(
         self, hooks: Mapping[str, Hook], *, seconds: float = SECONDS, most: int = MOST_BYTES
     ) -> None:
-        super().__init__(hooks)
+        super().__init__(hooks, _OURS)
         self._seconds, self._most = seconds, most
         self._encoder, self._noticing = Encoder(hooks), Noticing(hooks)
         self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)

@@ -60,6 +60,8 @@ func main() {
 	}
 }
 """
+GO_ALONE = "package main\n\nfunc main() { println(1) }\n"
+"""Nothing but what is in every Go program: fmt takes as long again to compile, in each mode."""
 GO_LIBRARY = """
 package main
 

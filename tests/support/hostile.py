@@ -265,8 +265,9 @@ def opening(path: Path) -> None:
 
 
 def _peak() -> int:
-    """MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    """MB. (ru_maxrss is that of whoever started this, where that had more.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 
 
 def frames(ticks: list[Tick]) -> list[tuple[Frame, bytes]]:
@@ -379,7 +380,7 @@ def samples() -> Iterator[list[tuple[Frame, bytes]]]:
     yield frames(list(BusyHost(12, 2).ticks(FRAMES)))
 
 
-def main(first: int, last: int) -> None:
+def seeds(first: int, last: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a"
@@ -399,9 +400,13 @@ def main(first: int, last: int) -> None:
     print(good, "moments of", FRAMES * (last - first), flush=True)  # what follows flushes nothing
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "open":
-        opening(Path(sys.argv[2]))
+def main(arguments: list[str]) -> None:
+    if arguments[0] == "open":
+        opening(Path(arguments[1]))
     else:
-        main(int(sys.argv[1]), int(sys.argv[2]))
+        seeds(int(arguments[0]), int(arguments[1]))
     os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from probes.drop_rule import parse
@@ -34,6 +37,13 @@ async def demo_ticks(seconds: int, begin: float = 0.0, *, hooks: Iterable[str] =
             samples[hook] = (*samples.get(hook, ()), sample)
         ticks.append(Tick(START + now, 1.0, samples, demo.statuses(), demo.rules()))
     return ticks
+
+
+@cache
+def demo_recording(seconds: int) -> bytes:
+    """A recording of so much of the demo, from its beginning; made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        return record(Path(folder) / "demo.rec", asyncio.run(demo_ticks(seconds))).read_bytes()
 
 
 def record(path: Path, ticks: Iterable[Tick], *, whole: bool = True, host: Host = HOST) -> Path:

@@ -161,10 +161,9 @@ async def settle(pilot: Pilot[Any]) -> None:
         await asyncio.sleep(0.001)
     if "prepared_as" in vars(app):
         Prepared.keep(vars(app).pop("prepared_as"), app)
-    for _ in range(2):
-        await pilot.pause()
-        session.note()
-        app.repaint()
+    await pilot.pause()
+    session.note()
+    app.repaint()
     await pilot.pause()
 
 

@@ -10,7 +10,7 @@ import struct
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.warm import ROOT, Started, start
@@ -62,6 +62,18 @@ class Terminal:
 
     def type(self, keys: bytes) -> None:
         os.write(self.fd, keys)
+
+    def type_all(self, keys: bytes) -> None:
+        """More than a terminal holds: reads meanwhile."""
+        os.set_blocking(self.fd, False)
+        try:
+            while keys:
+                with suppress(BlockingIOError):
+                    keys = keys[os.write(self.fd, keys) :]
+                if keys:
+                    self.take()
+        finally:
+            os.set_blocking(self.fd, True)
 
     def send(self, name: str) -> None:
         """A signal, unless it has ended already."""

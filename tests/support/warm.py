@@ -62,20 +62,26 @@ def start(
     return Started(int(server.recv(16)), ours)
 
 
-def ebpftop(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end."""
+def ebpftop(*arguments: str, output: int = -1) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end. output: where it writes, instead of what is returned."""
     argv = ["ebpftop", *arguments]
     code = f"import sys; sys.argv = {argv!r}\nfrom tui import cli\ncli.leaving.run(cli.main)"
+    return run(code, output)
+
+
+def run(code: str, output: int = -1) -> subprocess.CompletedProcess[str]:
+    """Runs Python code to its end, with nothing to read."""
     with (
         Path(os.devnull).open() as nothing,
         tempfile.TemporaryFile("w+") as said,
         tempfile.TemporaryFile("w+") as wrong,
     ):
-        child = start(code, (nothing.fileno(), said.fileno(), wrong.fileno()))
+        out = said.fileno() if output < 0 else output
+        child = start(code, (nothing.fileno(), out, wrong.fileno()))
         status = child.status(wait=True)
         for file in (said, wrong):
             file.seek(0)
-        return subprocess.CompletedProcess(argv, status or 0, said.read(), wrong.read())
+        return subprocess.CompletedProcess(code, status or 0, said.read(), wrong.read())
 
 
 @cache

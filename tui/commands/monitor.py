@@ -88,6 +88,7 @@ def _remote(arguments: argparse.Namespace) -> int:
             drops=arguments.drops,
             observe_only=arguments.observe_only,
             percent=arguments.budget,
+            most=arguments.memory,
             words=lambda word: say([word], ""),
         )
         for way in ways

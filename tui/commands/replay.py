@@ -14,9 +14,9 @@ from probes.analysis.snapshot import Room, Snapshot, Trail
 from probes.custom import builder
 from probes.custom.catalogue import Catalogue
 from probes.model import HookId, Sample
-from probes.recording.codec import Malformed
+from probes.recording.codec import Malformed, cells_for
 from probes.recording.encoder import Tick
-from probes.recording.reader import Recording
+from probes.recording.reader import MOST_MOMENTS, Recording
 from probes.recording.writer import RecordingError, name_of
 from probes.sources.replay import Replay
 from tui.commands import _options
@@ -51,20 +51,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.format is not None:
-            _print_moments(arguments.file, arguments.format, arguments.at, arguments.count)
+            with closing(_opened(arguments)) as played:
+                _print_moments(played, arguments.format, arguments.at, arguments.count)
             return DONE
         need_terminal("`ebpftop replay FILE --format table` prints instead")
-        player = replay(arguments.file, arguments.at, arguments.speed)
+        player = _player(arguments)
         return show(player, arguments, settings.load(settings.path()))
     except TimeError as wrong:
         raise UsageError(str(wrong)) from None
 
 
-def replay(path: Path, at: str | None, speed: float) -> Replay:
+def _opened(arguments: argparse.Namespace) -> Recording:
+    """Raises RecordingError."""
+    return Recording(arguments.file, Catalogue(), builder.recalled, cells_for(arguments.memory))
+
+
+def _player(arguments: argparse.Namespace) -> Replay:
     """The source that plays it. Raises RecordingError, TimeError."""
-    played = Recording(path, Catalogue(), builder.recalled)
+    played, at = _opened(arguments), arguments.at
     try:
-        return Replay(played, begin=0 if at is None else moment_at(played, at), speed=speed)
+        begin = 0 if at is None else moment_at(played, at)
+        return Replay(played, begin=begin, speed=arguments.speed)
     except BaseException:
         played.close()
         raise
@@ -72,7 +79,7 @@ def replay(path: Path, at: str | None, speed: float) -> Replay:
 
 def moment_at(played: Recording, text: str) -> int:
     """The moment that is meant; says which where there are several. Raises TimeError."""
-    played.look_on(to_end=True)
+    played.look_on(MOST_MOMENTS)
     number, note = meant(text, played, now=0)
     say([note] if note else [])
     return number
@@ -158,23 +165,22 @@ def _shown(
         number += 1
 
 
-def _print_moments(path: Path, form: str, at: str | None, count: int | None) -> None:
+def _print_moments(played: Recording, form: str, at: str | None, count: int | None) -> None:
     """Prints each moment, or so many from one on. at: as `time_expr.meant`, from the beginning.
 
-    What cannot be read is left out and said. Raises RecordingError (also where nothing can be
-    read), TimeError, BrokenPipeError.
+    What cannot be read is left out and said. Raises RecordingError (where nothing can be read),
+    TimeError, BrokenPipeError.
     """
-    with closing(Recording(path, Catalogue(), builder.recalled)) as played:
-        played.look_on(to_end=True)
-        first = 0 if at is None else moment_at(played, at)
-        last = played.end if count is None else min(first + count, played.end)
-        hits, unread, printed = Hits(), _Unread(played.note), False
-        show = printer(form, played.hooks.values(), several=last - first != 1, hits=hits)
-        for shown in _shown(played, first, last, hits, unread):
-            print(show(shown), flush=True)
-            printed = True
-        if not printed:
-            raise RecordingError(
-                f"{name_of(path)}: nothing can be read of that time: {unread.first}"
-            )
-        unread.end()
+    played.look_on(MOST_MOMENTS if count is None else count)
+    first = 0 if at is None else moment_at(played, at)
+    last = played.end if count is None else min(first + count, played.end)
+    hits, unread, printed = Hits(), _Unread(played.note), False
+    show = printer(form, played.hooks.values(), several=last - first != 1, hits=hits)
+    for shown in _shown(played, first, last, hits, unread):
+        print(show(shown), flush=True)
+        printed = True
+    if not printed:
+        raise RecordingError(
+            f"{name_of(played.path)}: nothing can be read of that time: {unread.first}"
+        )
+    unread.end()

@@ -31,6 +31,7 @@ from textual.events import Paste
 from textual.strip import Strip
 
 from tui.terminal import leaving
+from tui.terminal.typed import Flood, Pasted
 
 ESCAPE_MS = 50
 """How often to look whether an Escape was the key alone."""
@@ -180,43 +181,6 @@ class _Exit(threading.Event):
             pass  # it was not set
 
 
-BEGIN, END = "\x1b[200~", "\x1b[201~"
-"""Around what is pasted, where the terminal says so."""
-
-
-class Pasted:
-    """Tells text that was pasted from what was typed, where the terminal does not say which.
-
-    So much at once nobody types: as keys it would do whatever the letters mean.
-    """
-
-    LEAST, PAUSE = 256, 0.1
-    """Characters at once; and seconds within which more of it comes."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-        self._bracketed, self._tail = False, ""
-
-    def take(self, text: str, *, unfinished: bool) -> str | None:
-        """Such text, of which no more than the first piece; None: it was typed.
-
-        unfinished: the beginning of a sequence came before it.
-        """
-        seen = self._tail + text
-        self._tail = seen[1 - len(BEGIN) :]  # a marker may come in two parts
-        begin, end, before = seen.rfind(BEGIN), seen.rfind(END), self._bracketed
-        if begin != end:
-            self._bracketed = begin > end
-        if "\x1b" in text or unfinished or before or self._bracketed:
-            return None
-        now = time.monotonic()
-        goes_on = bool(text) and now <= self._until
-        if len(text) < self.LEAST and not goes_on:
-            return None
-        self._until = now + self.PAUSE
-        return "" if goes_on else text
-
-
 class Driver(LinuxDriver):
     """Textual's driver on an `Output`, which also notices when the terminal hangs up."""
 
@@ -228,7 +192,7 @@ class Driver(LinuxDriver):
         self._file = self.output  # type: ignore[assignment]  # as much of a file as is used
         self.exit_event = _Exit()
         self._up = False
-        self._pasted = Pasted()
+        self._pasted, self._flood = Pasted(), Flood()
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """The terminal's own word. (Textual believes COLUMNS and LINES, which do not resize.)"""
@@ -324,6 +288,8 @@ class Driver(LinuxDriver):
                 if pasted:
                     self.process_message(Paste(pasted))
                 continue
+            if not self._pasted.bracketed:
+                text = self._flood.kept(text)
             messages = (*(parser.feed(text) if text else ()), *parser.tick())
             for number, message in enumerate(messages, 1):
                 self.process_message(message)

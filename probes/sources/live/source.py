@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from probes.attach import persistent, slow_closing
 from probes.compile import headers
+from probes.compile.compiler import Compiler
 from probes.custom import completion
 from probes.custom.catalogue import Catalogue
 from probes.drop_rule import Rule
@@ -27,7 +28,7 @@ from probes.source import Host, next_tick
 from probes.sources.live import budget, expected, memory, needs, spending, usage
 from probes.sources.live.attachments import Attachments
 from probes.sources.live.background import Background
-from probes.sources.live.children import CountedCompiler
+from probes.sources.live.children import growth
 from probes.sources.live.following import Following
 from probes.sources.live.interfaces import Interfaces
 from probes.sources.live.reading import Readings
@@ -77,14 +78,14 @@ class Live:
         self._attachments = Attachments(self._hooks, self._interfaces, self._made)
         self._pins = dict(pins or {})
         self._observe_only = observe_only
-        self._compiler = CountedCompiler(
+        self._compiler = Compiler(
             self._hooks.values(),
             cached=True,
             at_once=memory.compiles_for(limit),
             room=lambda: self._bound.room.make(),
         )
         self._rows = RowLimit(memory.rows_for(limit - COMPILER))
-        self._bound = memory.Bound(limit, self._rows, used, self._compiler.growth)
+        self._bound = memory.Bound(limit, self._rows, used, lambda: growth(self._compiler.pids()))
         self._compiler.fits = self._bound.room.fits
         self._modules = Modules(self._compiler)
         self._drops = tuple(drops)

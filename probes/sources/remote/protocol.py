@@ -21,30 +21,34 @@ from typing import Any
 from probes import errors
 from probes.drop_rule import RuleError
 from probes.errors import ProbeError
+from probes.hooks import catalogue
 from probes.model import Hook, HookId
-from probes.recording.codec import Malformed
+from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed
 from probes.recording.compat import Fitting
 from probes.recording.decoder import MOST_HOOKS, Decoder
 from probes.recording.encoder import Encoder, Tick
-from probes.recording.tape import MOST_FRAME
+from probes.recording.tape import most_compressed, most_raw
 from probes.source import Host
 from probes.units import printable
 
 MAGIC, VERSION = b"ebpftop-wire/", 2
 HEAD = struct.Struct("<cI")
 HELLO, MOMENT, ANSWER = b"H", b"F", b"A"
-MOST_MESSAGE = MOST_FRAME
 MOST_TOLD = 1 << 20
 """Bytes of a message that is JSON."""
 MOST_REQUEST = 1 << 16
 """Bytes of a request."""
 MOST_OWN = 64
-"""Hooks of the user's own that are recalled in one connection."""
+"""Hooks of the user's own there that are known here, whatever a host names."""
 SILENCE = 30.0
 """Seconds without a word after which the other side is taken as gone (a connection half open)."""
+LAST_WORDS = 2.0
+"""Seconds that the other side has for what is still on its way at the end."""
 _SIZE = struct.Struct("<I")
 _LONGEST, _LONGEST_ID = 4000, 100
 """Characters of a text that are taken, and of a request's id."""
+_MOST_RESULTS = 100
+"""Texts that an answer says."""
 _DEEPEST = 20
 """Objects and lists in one another that a message may have."""
 
@@ -97,7 +101,7 @@ def request(**what: object) -> bytes:
 async def sent(writer: asyncio.StreamWriter) -> None:
     """Once all is on its way, or nobody takes it."""
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LAST_WORDS):
             await writer.drain()
             while writer.transport.get_write_buffer_size():
                 await asyncio.sleep(0.01)
@@ -107,27 +111,36 @@ async def sent(writer: asyncio.StreamWriter) -> None:
 
 class Incoming:
     """Messages as values. hooks: those that moments are wanted by; `recall` knows further ones by
-    name, which are put there."""
+    name, which are put there. cells: that a moment may have."""
 
     def __init__(
         self,
         hooks: MutableMapping[str, Hook],
         recall: Callable[[str], Hook | None] = lambda _: None,
+        cells: int = MOST_CELLS,
     ) -> None:
-        self._hooks, self._recall = hooks, recall
+        self._hooks, self._recall, self._cells = hooks, recall, cells
         self._unknown: set[str] = set()
-        self._recalled = 0
-        self._decoder, self._fitting = Decoder(), Fitting(hooks)
+        self._recalled = len(hooks.keys() - catalogue().keys())
+        self._decoder, self._fitting = Decoder(cells), Fitting(hooks)
         self._inflate = zlib.decompressobj(-15)
 
-    def moment(self, payload: bytes) -> Tick:
+    @property
+    def most(self) -> int:
+        """Bytes that a moment may have."""
+        return _SIZE.size + most_compressed(most_raw(self._cells))
+
+    def moment(self, payload: bytes | bytearray) -> Tick:
         if len(payload) < _SIZE.size:
             raise Malformed("a moment is cut off")
         (size,) = _SIZE.unpack_from(payload)
-        if not 0 < size <= MOST_FRAME:
-            raise Malformed("a moment is larger than any can be")
+        if not 0 < size <= most_raw(self._cells):
+            raise Malformed(TOO_LARGE)
+        data = memoryview(payload)[_SIZE.size :]
+        if len(data) > most_compressed(size):
+            raise Malformed("a moment is of another length")
         try:
-            raw = self._inflate.decompress(payload[_SIZE.size :], size + 1)
+            raw = self._inflate.decompress(data, size + 1)
         except zlib.error:
             raise Malformed("it cannot be uncompressed") from None
         if len(raw) != size:
@@ -153,7 +166,7 @@ class Incoming:
             self._fitting = Fitting(self._hooks)
 
 
-def read_json(payload: bytes) -> dict[str, Any]:
+def read_json(payload: bytes | bytearray) -> dict[str, Any]:
     if len(payload) > MOST_TOLD:
         raise Malformed("a message is larger than any can be")
     try:
@@ -180,7 +193,7 @@ def _deep(value: object) -> bool:
     return True
 
 
-def read_hello(payload: bytes) -> tuple[Host, str]:
+def read_hello(payload: bytes | bytearray) -> tuple[Host, str]:
     """Whose numbers these are, and the version of the ebpftop there."""
     told = read_json(payload)
     host = Host(
@@ -211,7 +224,7 @@ def read_result(told: Mapping[str, Any]) -> tuple[str, ...]:
     result = told.get("result")
     if not isinstance(result, list):
         return ()
-    return tuple(printable(r[:_LONGEST]) for r in result if isinstance(r, str))
+    return tuple(printable(r[:_LONGEST]) for r in result[:_MOST_RESULTS] if isinstance(r, str))
 
 
 def named(id: HookId) -> list[str | None]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -85,7 +86,9 @@ async def begun(reader: asyncio.StreamReader) -> Begin | None:
     try:
         async with asyncio.timeout(wire.SILENCE):
             line = await reader.readline()
-    except (TimeoutError, ValueError, ConnectionError):
+    except ValueError:
+        raise Malformed("it is longer than any request") from None
+    except (TimeoutError, ConnectionError):
         return None
     return Begin.read(wire.read_json(line)) if line else None
 
@@ -223,16 +226,27 @@ class Serving:
     async def _taken(self) -> None:
         """Once the other side has read what waits for it: who does not listen is not answered.
 
-        Raises TimeoutError where it has read nothing for as long as it may be silent.
+        Raises TimeoutError where it has read nothing for as long as it may be silent, or has gone.
         """
         waits, transport = time.monotonic(), self._writer.transport
         least = transport.get_write_buffer_size()
         while (size := transport.get_write_buffer_size()) > BEHIND:
             if size < least:
                 least, waits = size, time.monotonic()
-            elif time.monotonic() - waits > wire.SILENCE or transport.is_closing():
+            elif (
+                time.monotonic() - waits > wire.SILENCE or transport.is_closing() or self._hung_up()
+            ):
                 raise TimeoutError
             await asyncio.sleep(TOGETHER)
+
+    def _hung_up(self) -> bool:
+        """Whether nobody will ask any more, though there may be more to read."""
+        pipe = vars(self._reader).get("_transport")
+        if pipe is None or pipe.is_closing():
+            return self._reader.at_eof()
+        poll = select.poll()
+        poll.register(pipe.get_extra_info("pipe"), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     async def _answer(self, asked: dict[str, Any]) -> None:
         try:

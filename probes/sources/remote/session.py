@@ -15,9 +15,10 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+from probes.drop_rule import RuleError
 from probes.errors import ProbeError, Unsupported
 from probes.model import Hook
-from probes.recording.codec import Malformed
+from probes.recording.codec import MOST_CELLS, Malformed
 from probes.recording.encoder import Tick
 from probes.source import Host
 from probes.sources.remote import protocol, ssh
@@ -42,6 +43,8 @@ _LONGEST_WORDS = 2000
 _SHARE = 3
 """So many times as long as reading a moment took, nothing else is read: the screen has its turn,
 whatever is sent."""
+_LITTLE = 0.001
+"""Seconds after what is no moment, at least: whoever sends nothing else."""
 _APART, _AT_ONCE = 0.1, 8
 """Seconds from one moment to the next, as at the shortest interval; so many may come at once."""
 
@@ -51,9 +54,9 @@ class Cut(ProbeError):
 
 
 class Call:
-    """hooks, recall: as for `protocol.Incoming`. take: gets each moment. ask: whether the user may
-    be asked something on the terminal. words: gets what the process says on stderr before the
-    conversation begins."""
+    """hooks, recall, cells: as for `protocol.Incoming`. take: gets each moment. ask: whether the
+    user may be asked something on the terminal. words: gets what the process says on stderr before
+    the conversation begins."""
 
     def __init__(
         self,
@@ -63,12 +66,13 @@ class Call:
         recall: Callable[[str], Hook | None],
         take: Callable[[Tick], None],
         *,
+        cells: int = MOST_CELLS,
         ask: bool,
         words: Callable[[str], None],
     ) -> None:
         self._way, self._command, self._take = way, command, take
         self._ask, self._tell_words = ask, words
-        self._incoming = protocol.Incoming(hooks, recall)
+        self._incoming = protocol.Incoming(hooks, recall, cells)
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[tuple[str, ...]]] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -113,7 +117,10 @@ class Call:
             raise ProbeError(f"{self._way.name} is not understood ({what})") from unexpected
         self._begun = True
         self._tasks.append(asyncio.create_task(self._listen()))
-        await self._answer(begun, PATIENCE)
+        try:
+            await self._answer(begun, PATIENCE)
+        except RuleError as wrong:
+            raise ProbeError(f"{self._way.name}: {wrong}") from None
         return host
 
     # -- reading -------------------------------------------------------------------------------
@@ -154,13 +161,13 @@ class Call:
             raise Malformed("it does not say whose numbers these are")
         return protocol.read_hello(payload)
 
-    async def _message(self) -> tuple[bytes, bytes]:
+    async def _message(self) -> tuple[bytes, bytearray]:
         kind, length = protocol.HEAD.unpack(await self._octets(protocol.HEAD.size))
-        if length > (protocol.MOST_MESSAGE if kind == protocol.MOMENT else protocol.MOST_TOLD):
+        if length > (self._incoming.most if kind == protocol.MOMENT else protocol.MOST_TOLD):
             raise Malformed("a message is larger than any can be")
         return kind, await self._octets(length)
 
-    async def _octets(self, number: int) -> bytes:
+    async def _octets(self, number: int) -> bytearray:
         """So many bytes; over a slow link they may take long, as long as some come."""
         data = bytearray()
         while len(data) < number:
@@ -169,20 +176,13 @@ class Call:
             if not more:
                 raise asyncio.IncompleteReadError(bytes(data), number)
             data += more
-        return bytes(data)
+        return data
 
     async def _listen(self) -> None:
         cut: ProbeError
         try:
             while True:
-                kind, payload = await self._message()
-                await asyncio.sleep(0)  # what is there already is read without a turn for others
-                if kind == protocol.MOMENT:
-                    begin = time.monotonic()
-                    self._take(self._incoming.moment(payload))
-                    await self._pause(time.monotonic() - begin)
-                elif kind == protocol.ANSWER:
-                    self._answered(protocol.read_json(payload))
+                await self._hear(*await self._message())
         except TimeoutError:
             cut = Cut(f"nothing was heard for {GONE:.0f} s")
         except Malformed as wrong:
@@ -192,6 +192,17 @@ class Call:
         except Exception as unexpected:  # whatever it is, it comes from there, and ends no screen
             cut = Cut(f"what came was not understood ({type(unexpected).__name__})")
         self._end_with(cut)
+
+    async def _hear(self, kind: bytes, payload: bytearray) -> None:
+        await asyncio.sleep(0)  # what is there already is read without a turn for others
+        begin = time.monotonic()
+        if kind == protocol.MOMENT:
+            self._take(self._incoming.moment(payload))
+            await self._pause(time.monotonic() - begin)
+            return
+        if kind == protocol.ANSWER:
+            self._answered(protocol.read_json(payload))
+        await asyncio.sleep(_LITTLE + _SHARE * (time.monotonic() - begin))
 
     async def _pause(self, took: float) -> None:
         """After a moment: nobody's screen has to keep up with whatever is sent.
@@ -220,7 +231,7 @@ class Call:
             if number > _MOST_WORDS:
                 await asyncio.sleep(0.01)  # nobody reads that much
             if number == _MOST_WORDS and not self._begun:
-                self._process.kill()  # no banner is as long
+                _kill(self._process)  # no banner is as long
             try:
                 line = await self._process.stderr.readline()
             except ValueError:
@@ -238,7 +249,7 @@ class Call:
         assert self._process is not None
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
-                await self._process.wait()
+                await _end_of(self._process)
         await asyncio.sleep(0)
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
@@ -253,7 +264,12 @@ class Call:
 
     async def ask(self, **what: Any) -> tuple[str, ...]:
         """Once it has been done there: what it says. Raises what refused it, or Cut."""
-        return await self._answer(self._question(**what), PATIENCE)
+        try:
+            return await self._answer(self._question(**what), PATIENCE)
+        except RuleError as wrong:
+            if "rule" in what:
+                raise
+            raise ProbeError(str(wrong)) from None  # no rule was asked for
 
     def _question(self, **what: Any) -> asyncio.Future[tuple[str, ...]]:
         future: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
@@ -312,7 +328,8 @@ class Call:
         try:
             process.stdin.close()
             if not self._begun and process.returncode is None:
-                process.terminate()  # it may be asking for a password, with the echo off
+                with suppress(ProcessLookupError):
+                    process.terminate()  # it may be asking for a password, with the echo off
             for task in self._tasks[1:]:
                 task.cancel()
             await asyncio.gather(*self._tasks[1:], return_exceptions=True)
@@ -321,8 +338,10 @@ class Call:
                 async with asyncio.timeout(LEAVING):
                     await self._drained(process)
             except TimeoutError:
-                process.kill()
-                await process.wait()
+                _kill(process)
+                with suppress(TimeoutError):  # not while it is in the kernel
+                    async with asyncio.timeout(LEAVING):
+                        await _end_of(process)
             self._tasks[0].cancel()
             with suppress(ConnectionError, TimeoutError):  # a child of ssh may hold the pipe
                 async with asyncio.timeout(0.5):
@@ -338,8 +357,19 @@ class Call:
         """Its end. What still comes is read, or it could not end."""
         while await self._stdout.read(1 << 16):
             pass
-        await process.wait()
+        await _end_of(process)
         # A master connection that ssh leaves behind (ControlPersist) keeps stderr open.
         with suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await asyncio.shield(self._tasks[0])
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+
+
+async def _end_of(process: asyncio.subprocess.Process) -> None:
+    """asyncio's own waits for the pipes, too, which a child of ssh may hold."""
+    while process.returncode is None:
+        await asyncio.sleep(0.01)

@@ -20,10 +20,12 @@ from probes.custom import builder
 from probes.drop_rule import Rule
 from probes.errors import ProbeError
 from probes.hooks import catalogue
+from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status
+from probes.recording.codec import cells_for
 from probes.recording.encoder import Tick
 from probes.source import Feed, Host
-from probes.sources.live import budget
+from probes.sources.live import budget, memory
 from probes.sources.remote import protocol
 from probes.sources.remote.session import Call
 from probes.sources.remote.ssh import Way
@@ -32,7 +34,8 @@ PING = 2.0
 """Seconds between two questions for the way there and back."""
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before each further try to connect again; the last one for all that follow."""
-
+STEADY = 20.0
+"""Seconds that a connection has to last for the pauses to begin anew."""
 _MOST_WAITING, _MOST_TIMES = 32, 1 << 14
 """Readings of a hook that wait to be taken; hooks and targets whose last reading is known."""
 
@@ -41,8 +44,9 @@ class Remote:
     """A `model.Source`. way: how to come there; name: what the user calls it. The rest: as for
     `Live`, but done there.
 
-    feed: how its numbers come here. notices: what was said there at the end. words: gets what ssh
-    says while it connects (a banner, a host key that is new).
+    most: bytes of memory that may be used: of rows beyond it, the least active are left out, as in
+    `Live`. feed: how its numbers come here. notices: what was said there at the end. words: gets
+    what ssh says while it connects (a banner, a host key that is new).
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Remote:
         drops: Iterable[tuple[str, Rule]] = (),
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
+        most: int = memory.DEFAULT,
         words: Callable[[str], None] = lambda _: None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> None:
@@ -63,6 +68,7 @@ class Remote:
         self.feed = Feed()
         self.notices: list[str] = []
         self._way, self._words, self._pauses = way, words, pauses
+        self._cells, self._rows = cells_for(most), RowLimit(memory.rows_for(most))
         self._hooks = dict(catalogue())
         self._interval = interval
         self._asked = {
@@ -75,9 +81,11 @@ class Remote:
         self._calls = count()
         self._call: Call | None = None
         self._failed: ProbeError | None = None
-        self._generation = 0
+        self._generation = self._tries = 0
+        self._connected = time.monotonic()
         self._tick: Tick | None = None
         self._came = 0.0
+        self._given: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}
         self._times: dict[HookId, float] = {}
         self._queues: dict[str, asyncio.Queue[tuple[Sample, ...]]] = {}
         self._again: dict[HookId, str | None] = {}
@@ -124,6 +132,7 @@ class Remote:
             self._hooks,
             builder.recalled,
             self._take,
+            cells=self._cells,
             ask=ask,
             words=self._words,
         )
@@ -143,10 +152,14 @@ class Remote:
                 if self._call is None:
                     raise self._failed or ProbeError(f"{self._way.name} is not connected")
                 await self._measure(self._call)
-            except ProbeError as cut:
-                await self._lost(cut)
+            except ProbeError as why:
+                cut = why
             except Exception as unexpected:  # what comes from there ends nothing here
-                await self._lost(ProbeError(f"an error in it ({type(unexpected).__name__})"))
+                cut = _unexpected(unexpected)
+            try:
+                await self._lost(cut)
+            except Exception as unexpected:
+                self._failed = _unexpected(unexpected)
 
     async def _measure(self, call: Call) -> None:
         while True:
@@ -162,8 +175,11 @@ class Remote:
         self.feed = Feed(None, cut.why, since)
         if call is not None:
             await call.end()
-        for tries in count():
-            pause = self._pauses[min(tries, len(self._pauses) - 1)]
+        if since - self._connected > STEADY:
+            self._tries = 0
+        while True:
+            pause = self._pauses[min(self._tries, len(self._pauses) - 1)]
+            self._tries += 1
             self.feed = Feed(None, self.feed.trouble, since, time.monotonic() + pause)
             await asyncio.sleep(pause)
             self.feed = replace(self.feed, again=0.0)
@@ -176,6 +192,7 @@ class Remote:
                 self.feed = Feed(None, failed.strerror or type(failed).__name__, since)
                 continue
             break
+        self._connected = time.monotonic()
         self.feed = Feed()
         for id, rung in tuple(self._again.items()):
             with suppress(ProbeError):
@@ -187,6 +204,7 @@ class Remote:
     # -- what comes ----------------------------------------------------------------------------
 
     def _take(self, tick: Tick) -> None:
+        tick = self._fitted(tick)
         before, self._tick, self._came = self._tick, tick, time.monotonic()
         for hook, samples in tick.fresh(before).items():
             # A moment may say no more of a hook than that one of its targets has gone.
@@ -200,6 +218,28 @@ class Remote:
         if len(self._times) > _MOST_TIMES:  # what has gone there
             there = {s.status.id for known in tick.samples.values() for s in known}
             self._times = {id: time for id, time in self._times.items() if id in there}
+            self._rows = RowLimit(self._rows.total)
+
+    def _fitted(self, tick: Tick) -> Tick:
+        """With as many rows as there is memory for. What was not read again is the same object."""
+        known, self._given = self._given, {}
+        for hook, samples in tick.samples.items():
+            if hook in known and known[hook][0] is samples:
+                self._given[hook] = known[hook]
+                continue
+            fitted = tuple([self._fitting(self._hooks[hook], s) for s in samples])
+            same = all(a is b for a, b in zip(samples, fitted, strict=True))
+            self._given[hook] = samples, samples if same else fitted
+        return replace(tick, samples={hook: given for hook, (_, given) in self._given.items()})
+
+    def _fitting(self, hook: Hook, sample: Sample) -> Sample:
+        kept = self._rows.fit(sample.status.id, hook, list(sample.rows.values()))
+        left_out = len(sample.rows) - len(kept)
+        if not left_out:
+            return sample
+        there = set(map(id, kept))
+        rows = {key: row for key, row in sample.rows.items() if id(row) in there}
+        return replace(sample, rows=rows, forgotten=sample.forgotten + left_out)
 
     def _apart(self, sample: Sample) -> Sample:
         """Another epoch than any before this connection."""
@@ -283,3 +323,7 @@ class Remote:
         call, self._call = self._call, None
         if call is not None:
             self.notices += await call.end()
+
+
+def _unexpected(error: Exception) -> ProbeError:
+    return ProbeError(f"an error in it ({type(error).__name__})")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from probes.hooks import catalogue
+from probes.recording import reader
 from probes.recording.reader import Recording
 from probes.recording.tape import KEY_EVERY, Reel
 from tests.support import clocks
@@ -41,16 +42,16 @@ def test_seconds_are_those_that_passed(kind: str, walls: list[float], tmp_path: 
         assert [reel.clock(n) - reel.clock(0) for n in range(150)] == pytest.approx(range(150))
         assert [reel.away(100, by) for by in (-90, -45.5, 0, 30, 99)] == [10, 54, 100, 130, 149]
         assert [n for n, _ in reel.window(100)] == list(range(89, 101))
-        assert [reel.near(wall) for wall in walls[:60]] == list(range(60))
+        assert [next(reel.near(wall), 0) for wall in walls[:60]] == list(range(60))
 
 
 def test_a_time_that_came_twice_is_found_twice(tmp_path: Path) -> None:
     walls = [BEGIN + n - 40 * (n >= 60) for n in range(150)]
     with _reel("recording", walls, tmp_path) as reel:
-        assert list(reel.all_near(BEGIN + 30)) == [30, 70]
-        assert list(reel.all_near(BEGIN + 10.5)) == [10]
-        assert reel.near(BEGIN - 5) == 0
-        assert reel.near(BEGIN + 500) == 149
+        assert list(reel.near(BEGIN + 30)) == [30, 70]
+        assert list(reel.near(BEGIN + 10.5)) == [10]
+        assert next(reel.near(BEGIN - 5), 0) == 0
+        assert next(reel.near(BEGIN + 500), 0) == 149
 
 
 def test_a_clock_that_is_put_forth_throws_nothing_out() -> None:
@@ -58,6 +59,21 @@ def test_a_clock_that_is_put_forth_throws_nothing_out() -> None:
     assert len(clocks.tape(STEPS["forth"])) == 150
     walls = [BEGIN + n - HOUR * (n >= 60) for n in range(600)]
     assert len(clocks.tape(walls, seconds=120)) <= 120 + 2 * KEY_EVERY
+
+
+def test_where_much_is_in_them_only_some_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock jumps at each moment, and to ask all takes long: then the index is believed."""
+    walls = [BEGIN + n * HOUR * (n % 2) for n in range(40)]
+    path = record(tmp_path / "r", clocks.moments(walls))
+    for most, asked in ((1, 2), (1 << 30, 2 * reader._MOST_JUMPS)):
+        monkeypatch.setattr(reader, "MOST_SOUGHT", most)
+        with closing(Recording(path, catalogue(), lambda _: None)) as played:
+            seen, at = set[int](), played.at
+            monkeypatch.setattr(played, "at", lambda n, at=at, seen=seen: (seen.add(n), at(n))[1])
+            assert played.clock(39) > 0
+            assert asked / 2 <= len(seen) <= asked
 
 
 def test_moments_far_apart_are_taken_for_what_they_are(tmp_path: Path) -> None:

@@ -46,14 +46,18 @@ async def test_what_is_written_is_read(tmp_path: Path) -> None:
         assert played.since(n) == tape.since(n)
 
 
-def test_what_was_slowed_what_maps_take_and_what_is_in_no_log_is_kept(tmp_path: Path) -> None:
+def test_what_was_slowed_what_maps_take_and_what_is_in_no_log_or_was_left_out_is_kept(
+    tmp_path: Path,
+) -> None:
     """Also where a sample has no cost in between, as while nobody counts."""
     costs = (Cost(1, 2, 4096), Cost(3, 4, 4096), None, Cost(5, 6, 4096), Cost(7, 8), Cost(9, 9, 0))
     ticks = []
     for second, (cost, one_in) in enumerate(zip(costs, (1, 1, 16, 16, 1024, 1), strict=True)):
         status = Status(HookId("drops"), State.ATTACHED, "raw-tracepoint", (), "", True, one_in)
         unlogged = (0, 7, 7, 300, 0, 2**40)[second]
-        sample = Sample(status, second, 1e9 + second, cost=cost, unlogged=unlogged)
+        sample = Sample(
+            status, second, 1e9 + second, cost=cost, unlogged=unlogged, forgotten=second // 2
+        )
         ticks.append(Tick(1e9 + second, 1.0, {"drops": (sample,)}, (status,)))
     _check(record(tmp_path / "a", ticks), ticks)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections import deque
@@ -16,14 +17,17 @@ from probes.analysis.snapshot import Room, Trail
 from probes.hooks import catalogue
 from probes.model import Hook, HookId, Sample, State, Status
 from probes.recording import compat, reader
-from probes.recording.codec import MOST_CELLS, Malformed, Reader
+from probes.recording.bookmarks import Moment
+from probes.recording.codec import MOST_CELLS, Malformed, Reader, cells_for
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
+from probes.recording.index import Moments
 from probes.recording.reader import Recording
 from probes.recording.tape import Tape
 from probes.recording.writer import RecordingFile
 from probes.source import Host
 from probes.sources.replay import Replay
+from tests.support import large_moments, warm
 from tests.support.hostile import HARM, bad_files, spoiled
 from tests.support.recordings import HOST, demo_ticks, record
 from tui import cli
@@ -117,13 +121,47 @@ def test_opening_a_file_is_quick_and_small(kind: str, tmp_path: Path) -> None:
     """Whatever is in it; in a process of its own."""
     path = tmp_path / "bad.rec"
     path.write_bytes(bad_files()[kind]())
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.hostile", "open", str(path)],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+    done = warm.run(f"from tests.support import hostile\nhostile.main(['open', {str(path)!r}])")
+    assert done.returncode == 0, done.stderr
     seconds, megabytes, _ = done.stdout.split(maxsplit=2)
     assert float(seconds) < SLOW
     assert int(megabytes) < LARGE
+
+
+@pytest.mark.parametrize("kind", large_moments.KINDS)
+def test_playing_takes_little_memory(kind: str, tmp_path: Path) -> None:
+    """However large its moments are; what does not fit is not read."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.large_moments", "play", kind, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    megabytes, played = map(int, done.stdout.split())
+    assert megabytes < LARGE
+    if "than fit" in kind or kind == "nothing between":
+        assert not played
+    else:
+        assert played
+
+
+@pytest.mark.parametrize("kind", large_moments.KINDS)
+def test_another_host_takes_little_memory(kind: str, tmp_path: Path) -> None:
+    """Whatever it says, over and over."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.large_moments", "hear", kind, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    megabytes, came = map(int, done.stdout.split())
+    assert megabytes < LARGE
+    assert bool(came) is ("than fit" not in kind and kind != "nothing between")
+
+
+def test_more_memory_holds_larger_moments(tmp_path: Path) -> None:
+    """--memory, as it was given where it was recorded."""
+    path = tmp_path / "large"
+    path.write_bytes(large_moments.KINDS["more histograms than fit"]())
+    with pytest.raises(Malformed, match="--memory"):
+        Recording(path, catalogue()).at(0)
+    assert Recording(path, catalogue(), cells=cells_for(1_000_000_000)).at(0).samples
 
 
 def test_what_cannot_be_read_at_all_is_one_sentence(
@@ -161,7 +199,7 @@ def test_times_in_any_order_are_played(tmp_path: Path) -> None:
         assert played.snapshots(n)
     same = [replace(t, wall=walls[0]) for t in ticks]
     played = Recording(record(tmp_path / "b", same), catalogue())
-    assert played.near(walls[0]) == 29
+    assert next(played.near(walls[0]), 0) == 29
     assert played.snapshots(29)
 
 
@@ -260,8 +298,68 @@ def test_a_recording_that_was_killed_is_found_whole_while_it_plays(
     assert played.moments() == whole.moments()[:number]
     assert played.note.startswith("It was not ended properly")
     asked = Recording(path, catalogue())
-    asked.look_on(to_end=True)
+    asked.look_on(reader.MOST_MOMENTS)
     assert asked.end == number
+
+
+def _without_index(path: Path, moments: int, *, drops: int = 300) -> Path:
+    tape, file = Tape(catalogue()), RecordingFile(path, HOST, catalogue())
+    for n in range(moments):
+        frame = tape.add(Tick(1.7e9 + n, 1.0, {}))
+        events = ("xdp gone",) if n == 70 else ()
+        moment = frame.moment._replace(drops=n * drops, events=events)
+        file.write(frame._replace(moment=moment))
+    file._let_go()
+    return path
+
+
+def test_heads_of_small_frames_are_read_many_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And are what a whole reading of each says, events and large numbers too."""
+    path, reads, pread = _without_index(tmp_path / "a", 1000), list[int](), os.pread
+
+    def counted(fd: int, number: int, place: int) -> bytes:
+        reads.append(number)
+        return pread(fd, number, place)
+
+    monkeypatch.setattr(os, "pread", counted)
+    played = Recording(path, catalogue())
+    assert played.end == 1000
+    assert len(reads) < 30
+    moments = [played._frame(n).moment for n in range(1000)]
+    assert moments == played.moments()
+    assert [m.drops for m in moments] == [300 * n for n in range(1000)]
+    assert [n for n, m in enumerate(moments) if m.events] == [70]
+
+
+def test_what_is_made_of_all_moments_is_made_once_of_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while further ones are found: a time bar, marks and clocks are asked for often."""
+    path = _without_index(tmp_path / "a", 500)
+    whole = Recording(path, catalogue())
+    for patience in ("_PATIENCE", "_A_LITTLE"):
+        monkeypatch.setattr(reader, patience, 0.0)
+    made, moment = list[int](), Moments.moment
+
+    def counted(self: Moments, number: int) -> Moment:
+        made.append(number)
+        return moment(self, number)
+
+    monkeypatch.setattr(Moments, "moment", counted)
+    played, ends = Recording(path, catalogue()), 0
+    while played.end < 500:
+        assert len(played.moments()) == played.end
+        assert played.marks() is played.marks()
+        assert played.clock(played.end - 1) == played.end - 1
+        played.look_on()
+        ends += 1
+    assert ends > 10
+    assert played.moments() == [moment(whole._frames, n) for n in range(500)]
+    assert made == list(range(500))
+    assert played.marks() == whole.marks()
+    assert len(played.marks()) > 0
 
 
 SPECS = (

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.source import Host
 from probes.sources.demo.source import Demo
+from probes.sources.live.memory import rows_for
 from probes.sources.remote import protocol, ssh
 from probes.sources.remote import session as remote_session
 from probes.sources.remote.session import Cut
@@ -32,6 +34,7 @@ from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import Way, by_ssh
 from tests.support.sshd import EBPFTOP, Sshd, sshd
 
+ROOT = Path(__file__).parents[3]
 PATIENCE = 120
 """Seconds until something is taken as never to come."""
 SERVE = (sys.executable, "-m", "tui.cli", "serve", "--demo")
@@ -230,6 +233,26 @@ async def test_the_other_side_ends_with_the_end_of_its_stdin_and_with_silence() 
     await process.stdin.wait_closed()
 
 
+async def test_what_ssh_leaves_behind_keeps_nobody(tmp_path: Path) -> None:
+    """A master connection (ControlPersist) holds stderr open, or whatever else: a cut is noticed
+    and mended, and leaving is leaving."""
+    serve = " ".join(SERVE)
+    script = f"sleep 1000 <&- >&- & echo $! >>{tmp_path}/left; exec {serve}"
+    try:
+        async with _connected(_shell(script)) as remote:
+            assert remote._call is not None
+            assert remote._call._process is not None
+            remote._call._process.kill()
+            await _until(lambda: remote.feed.trouble)
+            await _until(lambda: not remote.feed.trouble)
+            assert await _some(remote, "drops", 1)
+            async with asyncio.timeout(PATIENCE):
+                await remote.close()
+    finally:
+        for pid in (tmp_path / "left").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+
 # -- what answers is not what it should be -----------------------------------------------------
 
 
@@ -363,12 +386,68 @@ async def test_an_error_that_nobody_thought_of_is_a_cut_too(
         assert await _some(remote, "drops", 1)
 
 
+async def test_an_error_that_cannot_be_of_a_request_is_one_that_can() -> None:
+    """Who asks for no rule expects no RuleError, at the beginning and later."""
+    wrong = b'{"id": %d, "error": "RuleError", "why": "so", "result": []}'
+    begin = f'message(b"A", {wrong % 1}); sys.stdin.read()'
+    with pytest.raises(ProbeError, match="web1: so"):
+        await Remote(_saying(begin)).connect()
+    later = "".join([f'message(b"A", {wrong % n})\n' for n in range(2, 9)])
+    async with _connected(
+        _saying(ANSWERS + "sys.stdin.readline()\n" + later + "sys.stdin.read()")
+    ) as remote:
+        with pytest.raises(ProbeError, match="so"):
+            await remote.attach(HookId("xdp", "eth0"))
+
+
+async def test_whatever_fails_while_it_connects_again_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[int] = []
+
+    async def broken(*_: Any, **__: Any) -> None:
+        tried.append(1)
+        raise ZeroDivisionError
+
+    async with _connected() as remote:
+        call = remote._call
+        assert call is not None
+        assert call._process is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(Remote, "_connect", broken)
+            call._process.kill()
+            await _until(lambda: len(tried) > 2)
+        await _until(lambda: not remote.feed.trouble)
+        assert await _some(remote, "drops", 1)
+
+
+async def test_who_is_cut_at_once_is_asked_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(min(seconds, 0.01))
+
+    pauses = (100.0, 200.0, 300.0, 400.0)
+    remote = Remote(_saying(ANSWERS), pauses=pauses)
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    await remote.connect()
+    await remote.start()
+    while 400.0 not in slept:
+        await sleep(0.02)
+    assert [s for s in slept if s >= 100][:4] == list(pauses)
+    await remote.close()
+
+
 async def test_who_does_not_read_what_is_asked_is_cut() -> None:
     """What waits for ssh to take it is bounded, also where nothing is ever answered."""
     async with _connected(_saying(ANSWERS + "time.sleep(60)")) as remote:
         call = remote._call
         assert call is not None
-        for _ in range(100_000):
+        for _ in range(20_000):  # far more than may wait
             remote.interval = 0.2
         assert call._process is not None
         assert call._process.stdin is not None
@@ -379,29 +458,88 @@ async def test_who_does_not_read_what_is_asked_is_cut() -> None:
             await call.ask(do="ping")
 
 
-async def test_moments_that_come_without_a_pause_leave_time_for_everything_else() -> None:
-    """As fast as the pipe is: they wait there."""
-    flood = """
+MOMENTS = """
 from probes.recording.encoder import Tick
 out = protocol.Outgoing(catalogue())
 while True:
     sys.stdout.buffer.write(out.moment(Tick(time.time(), 1.0, {})))
 """
+ANSWERED = """
+while True:
+    message(b"A", b'{"id": 9, "result": [' + b'"x", ' * 150_000 + b'""]}')
+"""
+NONSENSE = """
+while True:
+    message(b"Z", b"x")
+"""
+
+
+@pytest.mark.parametrize("flood", [MOMENTS, ANSWERED, NONSENSE], ids=["F", "A", "Z"])
+async def test_what_comes_without_a_pause_leaves_time_for_everything_else(flood: str) -> None:
+    """As fast as the pipe is: it waits there."""
     async with _connected(_saying(ANSWERS + flood)) as remote:
-        turns, end = 0, asyncio.get_running_loop().time() + 2
+        turns, end = 0, asyncio.get_running_loop().time() + 0.5
         while asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.01)
             turns += 1
-        assert turns > 50
+        assert turns > 12
         assert remote._call is not None
         assert all(q.qsize() <= 32 for q in remote._queues.values())
+
+
+async def test_of_rows_that_are_more_than_memory_the_least_active_are_left_out() -> None:
+    """As of this kernel's; what was not read again is the same object."""
+    hook = catalogue()["syscalls"]
+    remote = Remote(PIPE, most=100_000_000)
+    samples, most = remote.samples(hook.name), rows_for(100_000_000)
+    waiting = asyncio.ensure_future(anext(samples))
+    await asyncio.sleep(0)
+
+    def tick(second: int) -> Tick:
+        width, status = len(hook.places.names), Status(HookId(hook.name), State.ATTACHED, "best")
+        rows = {}
+        for n in range(5000):
+            row = (n,) * (width - 1) + (second * n,)
+            rows[tuple([row[i] for i in hook.places.keys])] = row
+        sample = Sample(status, second, 1e9 + second, rows=rows)  # type: ignore[arg-type]
+        return Tick(1e9 + second, 1.0, {hook.name: (sample,)}, (status,))
+
+    first = tick(1)
+    remote._take(first)
+    (sample,) = await waiting
+    assert len(sample.rows) == most
+    assert sample.forgotten == 5000 - most
+    remote._take(first)
+    assert remote._queues[hook.name].empty(), "it was not read again"
+    remote._take(tick(2))
+    (sample,) = await anext(samples)
+    assert {row[-1] for row in sample.rows.values()} == {2 * n for n in range(5000 - most, 5000)}
+    assert remote._tick is not None
+    (held,) = remote._tick.samples[hook.name]
+    assert len(held.rows) == most
+
+
+def test_an_answer_says_no_more_than_anybody_reads() -> None:
+    told = {"id": 1, "result": ["x" * 10_000] * 10_000}
+    assert sum(map(len, protocol.read_result(told))) < 1 << 19
+
+
+@pytest.mark.parametrize("seed", [0, 1000])
+def test_whatever_is_said_is_a_cut_with_a_sentence(seed: int) -> None:
+    """Conversations of which something was changed: as values, in frames, and as bytes."""
+    words = "-m", "tests.support.hostile_remote", "answers", str(seed), str(seed + 80)
+    subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT, check=True, timeout=120,
+    )  # fmt: skip
 
 
 def test_hooks_of_the_users_own_there_are_bounded() -> None:
     """Each of them gets columns here; a host that names new ones all the time does not get more."""
     hooks, there = dict(catalogue()), dict(catalogue())
-    incoming, out = protocol.Incoming(hooks, builder.recalled), protocol.Outgoing(there)
     for n in range(20):
+        if n % 5 == 0:  # it is cut, and connected to again
+            incoming, out = protocol.Incoming(hooks, builder.recalled), protocol.Outgoing(there)
         named = [HookId(f"kprobe:f{n}_{k}") for k in range(100)]
         tick = Tick(1.0 + n, 1.0, {}, tuple(Status(id, State.ATTACHED, "kprobe") for id in named))
         incoming.moment(out.moment(tick)[protocol.HEAD.size :])

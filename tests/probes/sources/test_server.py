@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,6 +23,8 @@ from probes.recording.encoder import Tick
 from probes.sources.demo.source import Demo
 from probes.sources.remote import protocol, server
 from probes.sources.remote.server import Begin, Serving
+
+ROOT = Path(__file__).parents[3]
 
 
 class Listener:
@@ -46,17 +51,49 @@ class Listener:
             return found
 
 
+class Clock:
+    """The demo's: it goes on when somebody says so."""
+
+    def __init__(self) -> None:
+        self._tick = asyncio.Event()
+
+    async def pace(self, _: float) -> None:
+        await self._tick.wait()
+
+    def tick(self) -> None:
+        self._tick.set()
+        self._tick = asyncio.Event()
+
+
+class Served(NamedTuple):
+    """A source to one listener. writer: its own end."""
+
+    listener: Listener
+    task: asyncio.Task[int]
+    serving: Serving
+    writer: asyncio.StreamWriter
+
+    def waiting(self) -> int:
+        """Bytes that nobody has taken yet."""
+        return self.writer.transport.get_write_buffer_size()
+
+
+async def _until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not true():
+            await asyncio.sleep(0)
+
+
 @asynccontextmanager
-async def _served(
-    source: Demo, check: Any = lambda: None
-) -> AsyncIterator[tuple[Listener, asyncio.Task[int]]]:
+async def _served(source: Demo, check: Any = lambda: None) -> AsyncIterator[Served]:
     (there_in, here_out), (here_in, there_out) = os.pipe(), os.pipe()
     reader, writer = await server.streams(there_in, there_out)
     listener = Listener(*await server.streams(here_in, here_out))
+    serving = Serving(source, reader, writer, "1")
 
     async def run() -> int:
         try:
-            return await Serving(source, reader, writer, "1").run(7, check)
+            return await serving.run(7, check)
         finally:
             await source.close()
             await protocol.sent(writer)
@@ -66,7 +103,7 @@ async def _served(
     try:
         assert await listener.reader.readline() == b"ebpftop-wire/2\n"
         assert protocol.read_hello((await listener.message())[1])[0] == source.host
-        yield listener, task
+        yield Served(listener, task, serving, writer)
     finally:
         listener.writer.close()
         async with asyncio.timeout(60):
@@ -76,13 +113,30 @@ async def _served(
 async def test_a_slow_link_loses_moments_but_no_log_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody reads for a while: what waits is bounded, and the log is whole afterwards."""
     monkeypatch.setattr(server, "BEHIND", 2000)
-    demo = Demo(interval=0.05, begin=50)
-    async with _served(demo) as (listener, _):
+    monkeypatch.setattr(server, "TOGETHER", 0.0)
+    clock = Clock()
+    demo, now = Demo(interval=1.0, begin=50, pace=clock.pace), 50.0
+    async with _served(demo) as served:
+        listener, known = served.listener, served.serving._samples
+
+        async def second() -> None:
+            nonlocal now
+            clock.tick()
+            now += 1
+            await _until(lambda: known["tcp-connect"][0].time == now and not served.serving._due)
+
+        await _until(lambda: "tcp-connect" in known)
         listener.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.sleep(1.5)
+        while served.waiting() <= server.BEHIND:
+            await second()
+        waiting = served.waiting()
+        for _ in range(20):
+            await second()
+        assert served.waiting() == waiting
         listener.reader._transport.resume_reading()  # type: ignore[attr-defined]
         reading = asyncio.create_task(listener.moments())
-        await asyncio.sleep(0.3)
+        await _until(lambda: not served.waiting())
+        await second()
         listener.writer.close()
         moments = await reading
     got, times, before = [], [], None
@@ -91,44 +145,54 @@ async def test_a_slow_link_loses_moments_but_no_log_entry(monkeypatch: pytest.Mo
             got += sample.log
             times.append(sample.time)
         before = tick
-    steps = [b - a for a, b in pairwise(times)]
-    assert max(steps) > 0.09, "the link was slow"
-    wanted, now = list[object](), 50.0
-    while now <= times[-1]:  # as the demo's clock goes
-        wanted += demo.sample(HookId("tcp-connect"), now).log
-        now += 0.05
-    assert len(got) == len(wanted)
-    assert len(got) > 20
+    assert times[-1] == now
+    assert max(b - a for a, b in pairwise(times)) > 20, "moments were left out"
+    wanted = [e for second in range(50, int(now) + 1)
+              for e in demo.sample(HookId("tcp-connect"), second).log]  # fmt: skip
+    assert len(got) == len(wanted) > 20
+
+
+async def _flooded(served: Served) -> None:
+    """With requests, of which no answer is read, until no more of them are taken."""
+    served.listener.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    here, asked = served.listener.writer, protocol.request(do="ping", id="x" * 100)
+    while here.transport.get_write_buffer_size() < 1 << 17 or served.waiting() <= server.BEHIND:
+        if here.transport.get_write_buffer_size() < 1 << 17:
+            here.write(asked * 100)
+        await asyncio.sleep(0)
+    assert served.waiting() < 1 << 18
 
 
 async def test_who_asks_and_does_not_read_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for it is bounded; when it has read nothing for long, that is the end."""
-    made: list[asyncio.StreamWriter] = []
-    streams = server.streams
-
-    async def noted(*fds: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await streams(*fds)
-        made.append(writer)
-        return reader, writer
-
-    monkeypatch.setattr(server, "streams", noted)
     monkeypatch.setattr(server, "BEHIND", 1 << 14)
-    async with _served(Demo(interval=0.05)) as (listener, task):
-        monkeypatch.setattr(protocol, "SILENCE", 1.0)
-        listener.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        most = 0
+    monkeypatch.setattr(server, "TOGETHER", 0.0)
+    monkeypatch.setattr(protocol, "LAST_WORDS", 0.0)
+    async with _served(Demo(interval=0.05)) as served:
+        await _flooded(served)
+        monkeypatch.setattr(protocol, "SILENCE", 0.0)
         async with asyncio.timeout(60):
-            while not task.done():
-                for _ in range(200):
-                    listener.writer.write(protocol.request(do="complete", text="x", id=1))
-                await asyncio.sleep(0.05)
-                if not made[0].transport.is_closing():
-                    most = max(most, made[0].transport.get_write_buffer_size())
-                if listener.writer.transport.get_write_buffer_size() > 1 << 20:
-                    break
-            assert await task == 0
-        assert 0 < most < 1 << 21
-        listener.reader._transport.resume_reading()  # type: ignore[attr-defined]
+            assert await served.task == 0
+        served.listener.reader._transport.resume_reading()  # type: ignore[attr-defined]
+
+
+async def test_who_goes_without_reading_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of what is asked is the end, also while nothing of it is taken."""
+    monkeypatch.setattr(server, "BEHIND", 1 << 14)
+    monkeypatch.setattr(protocol, "LAST_WORDS", 0.0)
+    async with _served(Demo(interval=0.05)) as served:
+        await _flooded(served)
+        served.listener.writer.transport.abort()
+        async with asyncio.timeout(protocol.SILENCE / 2):
+            assert await served.task == 0
+        served.listener.reader._transport.resume_reading()  # type: ignore[attr-defined]
+
+
+async def test_a_beginning_without_an_end_is_said() -> None:
+    reader = asyncio.StreamReader(limit=protocol.MOST_REQUEST)
+    reader.feed_data(b'{"do": "begin", "also": [' + b'["xdp", "e"], ' * 10_000)
+    with pytest.raises(Malformed, match="longer than any request"):
+        await server.begun(reader)
 
 
 async def test_what_nobody_thought_of_is_answered_and_serving_goes_on(
@@ -139,7 +203,7 @@ async def test_what_nobody_thought_of_is_answered_and_serving_goes_on(
 
     demo = Demo(interval=0.1)
     monkeypatch.setattr(demo, "attach", broken)
-    async with _served(demo) as (listener, task):
+    async with _served(demo) as (listener, task, *_):
         listener.writer.write(protocol.request(do="attach", hook=["xdp", "eth0"], rung=None, id=9))
         while True:
             kind, payload = await listener.message()
@@ -158,7 +222,7 @@ async def test_an_id_may_be_anything_and_comes_back_only_as_a_number_or_a_word(i
 
 
 async def test_a_request_that_is_deep_ends_it() -> None:
-    async with _served(Demo(interval=0.1)) as (listener, task):
+    async with _served(Demo(interval=0.1)) as (listener, task, *_):
         listener.writer.write(b'{"do": "ping", "id": ' + b"[" * 500 + b"]" * 500 + b"}\n")
         assert await asyncio.wait_for(task, 60) == 0
 
@@ -167,7 +231,7 @@ async def test_silence_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks nothing for long is gone, though nobody says so: everything is detached."""
     monkeypatch.setattr(protocol, "SILENCE", 0.2)
     demo = Demo(interval=0.1)
-    async with _served(demo) as (_, task):
+    async with _served(demo) as (_, task, *_):
         assert await asyncio.wait_for(task, 60) == 0
         assert all(s.rung is None for s in demo.statuses())
 
@@ -176,7 +240,7 @@ async def test_what_cannot_be_begun_is_answered() -> None:
     def check() -> None:
         raise Gone("there is no interface eth9")
 
-    async with _served(Demo(), check) as (listener, task):
+    async with _served(Demo(), check) as (listener, task, *_):
         kind, payload = await listener.message()
         assert kind == protocol.ANSWER
         told = protocol.read_json(payload)
@@ -186,7 +250,7 @@ async def test_what_cannot_be_begun_is_answered() -> None:
 
 
 async def test_a_line_without_end_ends_it() -> None:
-    async with _served(Demo(interval=0.1)) as (listener, task):
+    async with _served(Demo(interval=0.1)) as (listener, task, *_):
         listener.writer.write(b"x" * (protocol.MOST_REQUEST * 4))
         assert await asyncio.wait_for(task, 60) == 0
 
@@ -225,3 +289,12 @@ async def test_how_it_begins() -> None:
         await server.begun(reader)
     reader.feed_eof()
     assert await server.begun(reader) is None
+
+
+@pytest.mark.parametrize("seed", [0, 1000])
+def test_whatever_is_asked_is_answered_or_ends_it(seed: int) -> None:
+    """Requests of which something was changed, as values and as bytes."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.support.hostile_remote", "asks", str(seed), str(seed + 300)],
+        cwd=ROOT, check=True, timeout=120,
+    )  # fmt: skip

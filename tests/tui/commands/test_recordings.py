@@ -18,16 +18,18 @@ from probes.model import HookId, Sample
 from probes.recording.tape import Tape
 from probes.sources.replay import Replay
 from tests.support.commands import COMMAND, ROOT, in_terminal
-from tests.support.recordings import HOST, demo_ticks, record
+from tests.support.recordings import HOST, demo_recording, demo_ticks, record
 from tests.support.warm import ebpftop
 from tui.output.document import document
 from tui.output.formats import Shown, printer
 
 
 @pytest.fixture
-async def recorded(tmp_path: Path) -> Path:
+def recorded(tmp_path: Path) -> Path:
     """Seventy seconds of the demo."""
-    return record(tmp_path / "demo.rec", await demo_ticks(70))
+    path = tmp_path / "demo.rec"
+    path.write_bytes(demo_recording(70))
+    return path
 
 
 async def test_what_is_printed_is_what_was_seen_then(tmp_path: Path) -> None:

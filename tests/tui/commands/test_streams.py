@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import COMMAND, ROOT
+from tests.support.warm import ebpftop
 
 PRINTING = [["hooks"], ["hooks", "--json"], ["--help"], ["once", "--help"], ["doctor", "--json"]]
 
@@ -25,7 +26,8 @@ def _shell(redirected: str, *arguments: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
 def test_a_full_disk_is_said_in_one_sentence(arguments: list[str]) -> None:
-    done = _shell(">/dev/full", *arguments)
+    with Path("/dev/full").open("w") as full:
+        done = ebpftop(*arguments, output=full.fileno())
     said = "ebpftop: standard output cannot be written to: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, said)
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from probes.hooks import catalogue
-from tests.support.recordings import demo_ticks, record
+from tests.support.recordings import demo_recording, demo_ticks, record
 from tests.support.warm import ROOT, ebpftop
 from tui.output.schema import schema
 
@@ -51,6 +51,14 @@ def test_what_this_host_gives_is_of_the_format(holds: Any, command: tuple[str, .
         holds(json.loads(line))
 
 
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A moment of the demo as JSON."""
+    path = tmp_path_factory.mktemp("shown") / "a"
+    path.write_bytes(demo_recording(2))
+    return ebpftop("replay", str(path), "--json", "--count", "1").stdout
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -61,11 +69,10 @@ def test_what_this_host_gives_is_of_the_format(holds: Any, command: tuple[str, .
         (["time"], None),
     ],
 )
-async def test_what_is_not_of_the_format_is_refused(
-    holds: Any, tmp_path: Path, path: list[Any], value: object
+def test_what_is_not_of_the_format_is_refused(
+    holds: Any, shown: str, path: list[Any], value: object
 ) -> None:
-    kept = record(tmp_path / "a", await demo_ticks(2))
-    said = json.loads(ebpftop("replay", str(kept), "--json", "--count", "1").stdout)
+    said = json.loads(shown)
     place = said
     for step in path[:-1]:
         place = place[step]

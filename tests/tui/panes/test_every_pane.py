@@ -120,11 +120,10 @@ async def _open(pilot: Any, pane: str) -> None:
 async def _walk(pilot: Any, pane: str) -> None:
     """Everything a person can do in a pane that changes nothing outside."""
     await _open(pilot, pane)
-    for key in ("j", "k", "G", "g", "pagedown", "pageup", "end", "home", "less_than_sign", "I",
-                "enter", "pagedown", "escape", "s", "down", "enter", "z", "z", "space", "space",
-                "u", "a", "n", "D", "x", "escape", "slash", "x", "escape"):  # fmt: skip
-        await pilot.press(key)
-        await pilot.pause()
+    keys = ("j", "k", "G", "g", "pagedown", "pageup", "end", "home", "less_than_sign", "I",
+            "enter", "pagedown", "escape", "s", "down", "enter", "z", "z", "space", "space",
+            "u", "a", "n", "D", "x", "escape", "slash", "x", "escape")  # fmt: skip
+    await pilot.press(*keys)
     await settle(pilot)
 
 
@@ -145,8 +144,8 @@ async def test_stands_whatever_comes(source: type[Demo]) -> None:
 @pytest.mark.parametrize("pane", [*PANES, *INNER])
 async def test_stands_in_any_size(pane: str) -> None:
     """From a corner of a screen upwards nothing is refused, and resizing live is no matter."""
-    for size in SIZES:
-        async with playing(size=(80, 24)) as (app, pilot):
+    async with playing(size=(80, 24)) as (app, pilot):
+        for size in SIZES:
             await _open(pilot, pane)
             await pilot.resize_terminal(*size)
             await pilot.press("end", "enter", "pagedown", "escape", "z", "s", "enter", "a", "n")
@@ -155,6 +154,8 @@ async def test_stands_in_any_size(pane: str) -> None:
             await pilot.resize_terminal(80, 24)
             await settle(pilot)
             assert app.crashed is None, size
+            await pilot.press(*["escape"] * 6)
+            assert not app.session.frozen, "as at the beginning"
 
 
 @pytest.mark.parametrize("pane", [*PANES, *INNER])

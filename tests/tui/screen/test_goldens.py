@@ -1,34 +1,20 @@
-"""Every pane and state as it looks in the middle of the incident."""
+"""Every pane and state as it looks in the middle of the incident.
+
+CONTRIBUTING.md has the command that keeps what is shown now.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
-from tests.support.stage import settle, stage, step
+from tests.support.goldens import PICTURES, SCREENS, Golden
+from tests.support.stage import stage
 
 SIZES = ((80, 24), (160, 50))
 PANES = ("interfaces", "syscalls", "connects", "rtt", "hooks")
-
-
-def _keys(*keys: str) -> Callable[[Pilot[Any]], Any]:
-    """Presses them; "+3": three ticks go by; "!": toasts go."""
-
-    async def before(pilot: Pilot[Any]) -> None:
-        await settle(pilot)
-        for key in keys:
-            if key.startswith("+"):
-                await step(pilot, int(key))
-            elif key == "!":
-                pilot.app.clear_notifications()
-            else:
-                await pilot.press(key)
-            await settle(pilot)
-
-    return before
 
 
 @pytest.mark.parametrize(
@@ -39,9 +25,9 @@ def _keys(*keys: str) -> Callable[[Pilot[Any]], Any]:
         for size in SIZES
     ],
 )
-def test_pane_shows_the_incident(snap_compare: Any, place: int, size: tuple[int, int]) -> None:
+def test_pane_shows_the_incident(golden: Golden, place: int, size: tuple[int, int]) -> None:
     """Each pane names what is wrong and marks the row."""
-    assert snap_compare(stage(), terminal_size=size, run_before=_keys(str(place)))
+    golden(stage(), size, str(place))
 
 
 @pytest.mark.parametrize(
@@ -58,9 +44,9 @@ def test_pane_shows_the_incident(snap_compare: Any, place: int, size: tuple[int,
         pytest.param(("a",), id="attach-asks-first"),
     ],
 )
-def test_state(snap_compare: Any, keys: tuple[str, ...]) -> None:
+def test_state(golden: Golden, keys: tuple[str, ...]) -> None:
     """Details, help, and what the screen says while it asks or stands still."""
-    assert snap_compare(stage(), terminal_size=(100, 36), run_before=_keys(*keys))
+    golden(stage(), (100, 36), *keys)
 
 
 @pytest.mark.parametrize(
@@ -82,11 +68,11 @@ def test_state(snap_compare: Any, keys: tuple[str, ...]) -> None:
     ],
 )
 def test_hands(
-    snap_compare: Any, keys: tuple[str, ...], size: tuple[int, int], monkeypatch: Any
+    golden: Golden, keys: tuple[str, ...], size: tuple[int, int], monkeypatch: Any
 ) -> None:
     """What hands do: choosing, filtering, searching; and on small screens."""
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
-    assert snap_compare(stage(), terminal_size=size, run_before=_keys(*keys))
+    golden(stage(), size, *keys)
 
 
 OVERVIEW_SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))
@@ -95,10 +81,10 @@ OVERVIEW_SIZES = ((60, 20), (80, 24), (120, 40), (200, 60))
 @pytest.mark.parametrize(
     "size", [pytest.param(s, id=f"overview-{s[0]}x{s[1]}") for s in OVERVIEW_SIZES]
 )
-def test_overview(snap_compare: Any, size: tuple[int, int]) -> None:
+def test_overview(golden: Golden, size: tuple[int, int]) -> None:
     """What is wrong at a glance, at every size."""
     app = stage(pane="overview", ticks=49)
-    assert snap_compare(app, terminal_size=size, run_before=_keys("!"))
+    golden(app, size, "!")
 
 
 @pytest.mark.parametrize(
@@ -124,11 +110,11 @@ def test_overview(snap_compare: Any, size: tuple[int, int]) -> None:
     ],
 )  # fmt: skip
 def test_over_time(
-    snap_compare: Any, options: dict[str, Any], keys: tuple[str, ...], size: tuple[int, int]
+    golden: Golden, options: dict[str, Any], keys: tuple[str, ...], size: tuple[int, int]
 ) -> None:
     """What is unusual, heat over time, and a screen that was rewound."""
     app = stage(**{"pane": "overview", **options})
-    assert snap_compare(app, terminal_size=size, run_before=_keys(*keys, "!"))
+    golden(app, size, *keys, "!")
 
 
 _PROGRAMS = ("7", "+3")
@@ -156,9 +142,9 @@ _DROPPING = (*_ASKED, "y", "+4")
         for size in ((80, 24), (120, 40))
     ],
 )
-def test_who_drops(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, int]) -> None:
+def test_who_drops(golden: Golden, keys: tuple[str, ...], size: tuple[int, int]) -> None:
     """From the interface that drops to its sources, to a rule and what it drops."""
-    assert snap_compare(stage(), terminal_size=size, run_before=_keys(*keys))
+    golden(stage(), size, *keys)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +155,9 @@ def test_who_drops(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, in
         for size in SIZES
     ],
 )
-def test_programs(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, int]) -> None:
+def test_programs(golden: Golden, keys: tuple[str, ...], size: tuple[int, int]) -> None:
     """Which program costs most, whose it is, and everything about it."""
-    assert snap_compare(stage(), terminal_size=size, run_before=_keys(*keys))
+    golden(stage(), size, *keys)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +167,27 @@ def test_programs(snap_compare: Any, keys: tuple[str, ...], size: tuple[int, int
         for name in ("light", "sixteen", "deuteranopia", "tritanopia", "high-contrast", "mono")
     ],
 )
-def test_theme(snap_compare: Any, theme: str) -> None:
+def test_theme(golden: Golden, theme: str) -> None:
     """The connect incident in every theme."""
     app = stage(theme_name=theme)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=_keys("4"))
+    golden(app, (80, 24), "4")
 
 
 @pytest.mark.parametrize("ascii", [pytest.param(True, id="ascii")])
-def test_without_utf8(snap_compare: Any, ascii: bool) -> None:
+def test_without_utf8(golden: Golden, ascii: bool) -> None:
     """Nothing but ASCII on the screen."""
-    assert snap_compare(stage(ascii=ascii), terminal_size=(80, 24), run_before=_keys("5"))
+    golden(stage(ascii=ascii), (80, 24), "5")
+
+
+def test_what_is_kept_is_what_is_compared() -> None:
+    """No golden is left of a test that has gone; what the README shows is a picture."""
+    tests = (f for name, f in globals().items() if name.startswith("test_"))
+    marks = [mark for test in tests for mark in getattr(test, "pytestmark", ())]
+    names = {case.id for mark in marks for case in mark.args[1]}
+    kept = {f"{name}.{'svg' if name in PICTURES else 'txt'}" for name in names}
+    assert kept == {path.name for path in SCREENS.iterdir()}
+    shown = re.findall(
+        r"snapshots/screens/([\w-]+)\.svg", (SCREENS.parents[1] / "README.md").read_text()
+    )
+    assert shown
+    assert set(shown) <= PICTURES

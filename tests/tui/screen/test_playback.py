@@ -48,7 +48,7 @@ async def _settle(app: Any, pilot: Any) -> None:
     """Until the moment is on the screen, and what was before it is recalled."""
     while any("recalled" in repr(task.get_coro()) for task in asyncio.all_tasks()):
         await asyncio.sleep(0.001)
-    for _ in range(3):
+    for _ in range(2):
         await pilot.pause()
         app.session.note()
         app.repaint()

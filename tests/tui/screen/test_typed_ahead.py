@@ -174,9 +174,7 @@ async def test_odd_texts_at_every_prompt_get_a_sentence(
             question = app.prompt.question
             assert question is not None, keys
             app.prompt._type(question, odd)
-            await pilot.press("tab", "end", "enter")
-            for _ in range(4):
-                await pilot.press("escape")
+            await pilot.press("tab", "end", "enter", *["escape"] * 4)
             if app.session.recorder is not None:
                 app.session.stop_recording()
             assert app.crashed is None, ascii(odd)

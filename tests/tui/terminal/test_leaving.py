@@ -28,6 +28,8 @@ class Stuck(Demo):
     {stuck}
 leaving.run(lambda: run(Stuck(begin=40, interval=0.2)))
 """
+SOONER = "leaving.ORDERLY, leaving.LIMIT, leaving.LAST = 0.3, 0.7, 0.9\n"
+"""Before what is stuck is run: the times as they are, one of each kind has."""
 NOTHING = "pass"
 CLOSING = """async def close(self):
         import asyncio
@@ -116,7 +118,8 @@ def test_signals_close_together_end_it_once(signals: Sequence[str], tmp_path: Pa
 )
 def test_what_is_stuck_does_not_hold_it(stuck: str, key: bytes, tmp_path: Path) -> None:
     """A source that does not close, a thread that does not end, an event loop that stands still."""
-    with terminal(SCREEN.format(stuck=stuck), tmp_path) as child:
+    code = SCREEN if stuck is LOOP else SCREEN.replace("leaving.run", SOONER + "leaving.run")
+    with terminal(code.format(stuck=stuck), tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         if stuck is LOOP:
             (tmp_path / "stuck").touch()
@@ -230,11 +233,14 @@ def test_suspended_and_continued_at_once_it_goes_on(tmp_path: Path) -> None:
 
 
 def run(
-    close: str, watch: str, release: str = 'print("released", flush=True)'
+    close: str,
+    watch: str,
+    release: str = 'print("released", flush=True)',
+    batch: str = BATCH.replace("leaving.run", SOONER + "leaving.run"),
 ) -> subprocess.Popen[str]:
     """A command without a screen, of which everything but its source is real."""
     child = subprocess.Popen(
-        [sys.executable, "-c", BATCH.format(close=close, watch=watch, release=release)],
+        [sys.executable, "-c", batch.format(close=close, watch=watch, release=release)],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -269,7 +275,7 @@ def test_commands_without_a_screen_close_their_source(name: str) -> None:
 )
 def test_commands_that_are_stuck_let_go_of_what_would_outlive_them(close: str, watch: str) -> None:
     """Where nothing goes on in order: released, ended, and the status of the signal."""
-    child = run(close, watch)
+    child = run(close, watch, batch=BATCH)
     child.send_signal(signal.SIGTERM)
     child.send_signal(signal.SIGCONT)
     words = said(child)

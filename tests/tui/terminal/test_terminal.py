@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.terminals import ALTERNATE, BACK, Terminal, restored, terminal
-from tui.terminal.driver import Pasted
+from tui.terminal.typed import MOST_MOVES, PAUSE, Flood, Pasted
 
 DEMO = """
 from probes.sources.demo.source import Demo
 from tui.screen.app import run
-raise SystemExit(run(Demo(begin=40)))
+raise SystemExit(run(Demo(interval=0.2, begin=40)))
 """
 CRASH = """
 from probes.sources.demo.source import Demo
@@ -76,7 +76,7 @@ def test_a_terminal_that_hangs_up_ends_the_process(nohup: bool, tmp_path: Path) 
 
 def test_a_terminal_that_takes_nothing_does_not_hold_it(tmp_path: Path) -> None:
     """The other side reads no more (a stalled connection): SIGTERM still ends it."""
-    with terminal(DEMO.replace("Demo(", "Demo(interval=0.05,"), tmp_path) as child:
+    with terminal(DEMO.replace("0.2", "0.05"), tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         time.sleep(2)  # until the pseudo-terminal's buffer is full
         os.kill(child.pid, signal.SIGTERM)
@@ -158,7 +158,7 @@ def test_stopped_by_somebody_else_it_goes_on(tmp_path: Path) -> None:
 
 def test_a_terminal_that_takes_nothing_costs_no_cpu(tmp_path: Path) -> None:
     """Minutes of a stalled connection: it waits. When it goes on, the screen is the latest."""
-    with terminal(DEMO.replace("Demo(", "Demo(interval=0.1,"), tmp_path, size=(200, 50)) as child:
+    with terminal(DEMO.replace("0.2", "0.1"), tmp_path, size=(200, 50)) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         time.sleep(1)  # until the pseudo-terminal's buffer is full
         before, begin = _cpu(child), time.monotonic()
@@ -290,3 +290,49 @@ def test_what_is_pasted_without_brackets_is_told_from_what_is_typed(
     assert take("z\x1b[20") is take("1~") is None
     assert take("x" * 4000, unfinished=True) is None
     assert take("x" * 4000) == "x" * 4000
+    for _ in range(2):
+        now[0] += 0.06
+        typed = take("q")
+    assert typed is None, "who types behind it is heard, also without a pause"
+
+
+@pytest.mark.parametrize(
+    ("key", "moves"),
+    [
+        *((key, True) for key in ("\x1b[A", "\x1bOA", "\x1b[1;5A", "\x1b[6~")),
+        *((key, False) for key in ("\x1bq", "\x1b[97;1u", "qx\x1b", "\x1b[21~")),
+    ],
+)
+@pytest.mark.parametrize("size", [4096, 4095, 4094, 257])
+def test_of_keys_that_nobody_types_only_a_few_that_move_are_taken(
+    key: str, moves: bool, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the pieces are cut; what the terminal answers, and ^C, come through whole."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    flood, answer = Flood(), "\x1b[24;80R"
+    pasted = key * 3000 + answer + key * 1000 + "\x03" + key * 3000 + "\x1b[<0;3;4m"
+    kept = "".join([flood.kept(pasted[n : n + size]) for n in range(0, len(pasted), size)])
+    assert kept.endswith(f"{answer}\x03\x1b[<0;3;4m")
+    assert kept.removesuffix(f"{answer}\x03\x1b[<0;3;4m") == key * MOST_MOVES * moves
+    now[0] += 0.06
+    assert flood.kept("q") == ""
+    now[0] += 0.06
+    assert flood.kept("q") == "q"
+    assert flood.kept("\x1b[B" * 80) == "\x1b[B" * 80, "a key that is held down"
+
+
+def test_a_large_paste_of_keys_does_not_keep_what_is_typed_after_it(tmp_path: Path) -> None:
+    """The terminal takes all of it at once, and only a few are keys."""
+    with terminal(DEMO, tmp_path) as child:
+        child.read_until(b"SOCKET_RCVBUFF")
+        child.type_all(b"\x1b[A" * 33_000 + b"\x1bq" * 8000)
+        time.sleep(2 * PAUSE)
+        child.output = b""
+        child.type(b"3")
+        child.read_until(b"[3 Syscalls")
+        assert b"[2 Interfaces" not in child.output
+        child.type_all(b"\x1b[B" * 33_000)
+        child.send("TERM")
+        assert child.leave() == 143
+        assert restored(child)
