@@ -28,8 +28,8 @@ def _ends(context: str, function: str = "ends_of") -> str:
 
 def of_sock_ops(function: str = "ends_of") -> str:
     """Return the C for both ends at a sock_ops program. function: what it is called."""
-    return c_source(__file__, "bound.h") + _ends("bpf_sock_ops", function)
+    return c_source(__file__, "bound.h") + _ends("struct bpf_sock_ops", function)
 
 
 OF_SOCK_OPS = of_sock_ops()
-OF_SK_MSG = _ends("sk_msg_md")  # behind the one before
+OF_SK_MSG = _ends("struct sk_msg_md")  # behind the one before

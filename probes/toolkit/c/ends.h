@@ -1,7 +1,7 @@
-/* Both ends of a socket at a program whose context is struct ENDS_CONTEXT: bpf_sock_ops or
+/* Both ends of a socket at a program whose context is ENDS_CONTEXT: bpf_sock_ops or
  * sk_msg_md, which have the same fields for this. ENDS_OF: the function's name. */
 
-static inline void ENDS_OF(struct ENDS_CONTEXT *ctx, u8 *laddr, u8 *raddr, u32 *lport, u32 *rport) {
+static inline void ENDS_OF(ENDS_CONTEXT *ctx, u8 *laddr, u8 *raddr, u32 *lport, u32 *rport) {
     u32 *local = (u32 *)laddr, *remote = (u32 *)raddr;
     if (READ(ctx->family) == AF_INET) {
         mapped(laddr, READ(ctx->local_ip4));
