@@ -1,9 +1,9 @@
-/* Calls that are timed, by thread. DEEPEST: as many in one another, a power of two. */
+/* Times calls by thread. DEEPEST: the depth of nested calls that are timed, a power of two. */
 
 struct calls { u64 number, depth, at[DEEPEST]; };
 BPF_TABLE("hash", u64, struct calls, under_way, 10240);
 
-/* The task: an execve() by a thread returns under another number than it was called by. */
+/* The task: an execve() by a thread returns under another thread id than it was called by. */
 static inline __attribute__((always_inline)) u64 this_thread(void) {
     return bpf_get_current_task();
 }
@@ -25,7 +25,7 @@ static inline __attribute__((always_inline)) void begun(void) {
     mine->depth++;
 }
 
-/* 0: it had begun before. 1: one that is counted, but too deep to be timed. */
+/* 0: the call began before the hook. 1: counted, but nested too deep to be timed. */
 static inline __attribute__((always_inline)) u64 ended(void) {
     u64 thread = this_thread();
     struct calls *mine = under_way.lookup(&thread);

@@ -1,8 +1,8 @@
-/* A rule is written with a deadline of 0, which is over, and only then gets its own: no packet is
- * compared with half of a rule. A rule with a source is of one family; so is a connection, though
- * both kinds of addresses are compared as 16 bytes. A fragment has no ports; the connection has
- * an entry without them for that. What carries sessions (mosh, a tunnel's outer packets) has
- * entries without an address of ours, and those of roaming users without one of theirs, and of no
+/* A rule is written with a deadline of 0, which has passed, and gets its own last: no packet is
+ * compared with half a rule. A rule with a source has one family; so has a connection, though
+ * addresses of both are compared as 16 bytes. A fragment has no ports; the connection has an
+ * entry without them for it. Carriers of sessions (mosh, a tunnel's outer packets) have entries
+ * without our address, and those of roaming users without the peer's address and without a
  * family. */
 
 struct rule {
@@ -32,10 +32,10 @@ static inline int matches(struct rule *rule, struct packet *packet, u64 now) {
            (packet->source[3] & rule->mask[3]) == rule->source[3];
 }
 
-/* What a host needs is never dropped, since without it no packet of the connections that are to
- * stay finds its way: neighbour discovery with its inverse and secure kinds, and MLD, by which
- * switches learn who wants to hear it (RFC 4861, 3122, 3971, 2710, 3810, 4286); DHCP's and DHCPv6's
- * answers to the client, by which the host keeps its address. ARP is no IP, which no rule matches. */
+/* Packets that a host needs are never dropped, as the connections to be spared depend on them:
+ * neighbour discovery with its inverse and secure kinds, and MLD, from which switches learn their
+ * receivers (RFC 4861, 3122, 3971, 2710, 3810, 4286); DHCP's and DHCPv6's answers to the client, by
+ * which the host keeps its address. ARP is not IP, so no rule matches it. */
 static inline int needed(struct packet *packet) {
     u8 type = packet->type;
     if (packet->protocol == 58)

@@ -1,6 +1,6 @@
-/* Which program it is, and in which network namespace interface numbers mean something, stands in
- * the instructions: IDENTITY, a number that is replaced for each program before they are loaded.
- * A program counts by verdict: XDP's five; of TC's nine, the rest goes on as TC_ACT_UNSPEC does. */
+/* The program's id and the network namespace whose interface numbers count are constants in the
+ * instructions: IDENTITY, which is replaced for each program before loading. Counts are by
+ * verdict: XDP's five, TC's nine; other TC verdicts continue like TC_ACT_UNSPEC. */
 
 struct where {
     u32 program;

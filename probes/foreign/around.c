@@ -1,5 +1,5 @@
-/* In a TCX chain, right before and right behind a program: what came to it, and what went on. A
- * packet that stands for several (GSO) counts as those. */
+/* In a TCX chain, directly before and behind a program: packets that came to it, and packets that
+ * went on. A GSO packet counts as its segments. */
 
 static inline int pass(struct __sk_buff *skb, u32 behind) {
     u64 identity = who_is_it();

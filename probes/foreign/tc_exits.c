@@ -1,4 +1,4 @@
-/* Two ways: the second does without a helper, where the kernel hides its memory (lockdown). */
+/* Two variants: the second avoids a helper, for kernels that hide their memory (lockdown). */
 
 static inline void tc_count(struct sk_buff *skb, u32 verdict, u64 segments) {
     count(skb->dev, !skb->tc_at_ingress, verdict > 8 ? 9 : verdict, segments, skb->len);

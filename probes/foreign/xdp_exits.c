@@ -1,5 +1,5 @@
-/* Two ways: the first calls a helper that the second does without, where the kernel has none
- * (bpf_xdp_get_buff_len: Linux 5.18) or hides its memory (lockdown). */
+/* Two variants: the first calls a helper that the second avoids, for kernels without it
+ * (bpf_xdp_get_buff_len: Linux 5.18) or that hide their memory (lockdown). */
 
 int xdp(u64 *ctx) {
     struct xdp_buff *xdp = ARG(ctx, 0, struct xdp_buff *);

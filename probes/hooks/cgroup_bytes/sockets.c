@@ -1,4 +1,5 @@
-/* A socket's owner is who makes it. What accept() makes has none at first: it is looked up. */
+/* A socket's owner is the process that creates it. One made by accept() has none at first: the
+ * reader looks it up. */
 
 BPF_TABLE("lru_hash", u64, struct owner, owners, 16384);
 BPF_TABLE("lru_hash", u64, u32, strangers, 1024);
@@ -29,7 +30,7 @@ static inline struct slot *slot_of(struct __sk_buff *ctx) {
 int egress(struct __sk_buff *ctx) {
     struct slot *slot = slot_of(ctx), *all = sum_of_all();
     u64 packets = ctx->gso_segs ? ctx->gso_segs : 1, bytes = ctx->len;
-    /* What a task sends is interrupted by what softirqs send and receive. */
+    /* Softirqs, which send and receive as well, interrupt a task that sends. */
     TALLY(slot, all, tx_packets, packets);
     TALLY(slot, all, tx_bytes, bytes);
     return 1;

@@ -1,5 +1,5 @@
-/* A call is under way once for each thread: where two programs run at one function, the second
- * finds it begun, or counted already. */
+/* One call per thread is pending: where two programs run at one function, the second finds it
+ * begun, or already counted. */
 
 int lookup(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();

@@ -1,5 +1,5 @@
-/* Under lockdown=confidentiality no program that reads memory through a helper is loaded: there
- * the kinds of packets by EtherType are all there is. */
+/* Under lockdown=confidentiality no program that reads memory through a helper loads: only the
+ * kinds of packets by EtherType are left. */
 
 INLINE void describe(struct where *key, struct sk_buff *skb) {
     u8 type = skb->pkt_type;

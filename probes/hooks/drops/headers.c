@@ -1,7 +1,7 @@
-/* protocol: the EtherType, and in the low byte that of IP; neither has a meaning in one that is
- * not IP. Headers lie between head and tail; a network header that nobody has set yet is where
- * the data begins. Later fragments have no ports. SKB reads a field: where its type is known
- * without a helper, which makes an event a third cheaper. */
+/* protocol: the EtherType, with IP's protocol in the low byte; neither means anything for a
+ * packet that is not IP. Headers lie between head and tail; if the network header is not set yet,
+ * it is where the data begins. Later fragments have no ports. SKB reads a field: without a helper
+ * where its type is known, which makes an event a third cheaper. */
 
 struct ipv4 {
     u8 length, tos;

@@ -1,9 +1,9 @@
-/* Several of these fields are other things at times. `dev` is where a tree's node has its left
- * child (TCP's out-of-order queue, fq, netem, IP's fragments), and numbers of UDP's queue;
- * `_skb_refdst` is a link of TCP's list of what was sent, and `sk` an offset among fragments.
- * None of them is cleared when the packet is freed. So nothing is taken for a device or a socket
- * but what leads to a network namespace, and for such only what its own loopback says it is in.
- * NETNS: the function's name; GET: how a field is read. */
+/* Several of these fields are shared with others. `dev` is also a tree node's left child (TCP's
+ * out-of-order queue, fq, netem, IP's fragments), and counters of UDP's queue; `_skb_refdst` is a
+ * link in TCP's list of sent packets, and `sk` an offset among fragments. None is cleared when
+ * the packet is freed. So a pointer is taken for a device or a socket only if it leads to a
+ * network namespace, and for a namespace only if its own loopback says it is in it. NETNS names
+ * the function; GET reads a field. */
 
 INLINE u32 NETNS(struct net *net) {
     struct net_device *loopback;

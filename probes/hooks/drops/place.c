@@ -1,6 +1,6 @@
-/* A socket may be a request or one in TIME_WAIT: only what all of them begin with is read, and
- * flags only of others. That it is not null has to be asked in these words: newer verifiers trust
- * the pointer then. NETNS, GET: as in netns.c. */
+/* A socket may be a request or in TIME_WAIT: read only what all of them begin with, and flags
+ * only of others. The test for null must be written like this: newer verifiers then trust the
+ * pointer. NETNS, GET: as in netns.c. */
 
 enum { TIME_WAIT = 6, NEW_SYN_RECV = 12, SOCK_DEAD = 0 };
 

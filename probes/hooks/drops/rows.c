@@ -1,8 +1,8 @@
-/* trace_kfree_skb(skb, location, reason): the reason came with Linux 5.17. A received packet that
- * is queued at a socket has no device any more, but remembers the number of the one it came by.
- * What the own output firewall drops has none yet, but a route. The device that stands for those
- * that are gone has the number 0 and the first namespace, whoever's they were. What tells a
- * device from the one that has its number later is that of its folder in sysfs. */
+/* trace_kfree_skb(skb, location, reason): Linux 5.17 added the reason. A received packet in a
+ * socket's queue has no device any more, but keeps the number of the one it arrived on. A packet
+ * that the host's own output firewall drops has no device yet, but a route. A placeholder device
+ * that replaces removed ones has number 0 and the first namespace. The id of a device's directory
+ * in sysfs tells it from a later device with the same number. */
 
 #define INLINE static inline __attribute__((always_inline))
 struct where {

@@ -1,4 +1,4 @@
-/* Where the fields of the tracepoint stand is not the same on all kernels; BTF knows. */
+/* The offsets of the tracepoint's fields differ between kernels; BTF knows them. */
 
 int dropped(struct trace_event_raw_kfree_skb *ctx) {
     if (LEFT_OUT)

@@ -1,5 +1,4 @@
-/* The name is read when the call returns: the kernel has read it by then, so that it is in
- * memory. */
+/* The name is read when the call returns: by then the kernel has read it, so it is in memory. */
 
 static inline void begun(u64 path) {
     u64 thread = bpf_get_current_pid_tgid();
@@ -15,7 +14,7 @@ static inline void ended(s64 result) {
     u32 first = 0;
     if (!path)
         return;
-    if (restarts(result)) { /* it is begun again */
+    if (restarts(result)) { /* the call is restarted */
         calls.delete(&thread);
         return;
     }

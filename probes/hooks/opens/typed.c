@@ -1,4 +1,4 @@
-/* The names in capitals are the numbers of calls, those of 32-bit programs behind COMPAT_. */
+/* Names in capitals are system call numbers; COMPAT_ marks those of 32-bit programs. */
 
 int enter(u64 *ctx) {
     struct pt_regs *regs = ARG(ctx, 0, struct pt_regs *);

@@ -1,5 +1,5 @@
-/* Every packet is counted in `totals`, looked at or not. A long QUIC header has its two upper
- * bits set, a short one the second; what is not so at port 443 is something else. */
+/* Every packet is counted in `totals`, parsed or not. A long QUIC header has its two upper bits
+ * set, a short one the second; anything else at port 443 is another protocol. */
 
 struct kind {
     u32 ifindex;

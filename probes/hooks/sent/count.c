@@ -1,5 +1,5 @@
 static inline void sent(u64 protocol, int result) {
-    if (restarts(result)) /* a signal came, it is begun again */
+    if (restarts(result)) /* a signal interrupted it: the call is restarted */
         return;
     struct who key = {.pid = this_pid(), .protocol = protocol};
     struct slot none = {}, *slot, *all = sum_of_all();
@@ -9,7 +9,7 @@ static inline void sent(u64 protocol, int result) {
         rows.insert(&key, &none);
         slot = rows.lookup(&key);
     }
-    /* Tasks on one CPU take turns, also in the middle of this. */
+    /* A task may be preempted here by another on the same CPU. */
     TALLY(slot, all, sends, 1);
     if (result < 0)
         TALLY(slot, all, failed, 1);

@@ -1,6 +1,6 @@
-/* Of a socket in a sockhash, ours (sk-msg) or somebody's, calls go to tcp_bpf_sendmsg instead. A
- * call on an IPv6 socket to an IPv4 address goes through udp_sendmsg within udpv6_sendmsg: the
- * inner one is on a socket of IPv6, and is left to the outer one. */
+/* For a socket in a sockhash, ours (sk-msg) or another's, calls go to tcp_bpf_sendmsg instead. A
+ * call on an IPv6 socket to an IPv4 address runs udp_sendmsg within udpv6_sendmsg: the inner one
+ * is on an IPv6 socket and is left to the outer one. */
 
 int tcp_sent(u64 *ctx) {
     sent(IPPROTO_TCP, ctx[3]);

@@ -1,9 +1,9 @@
-/* A message here is what one call of the process gives, up to a page of its memory each: sendfile
- * and large writes are several. */
+/* A message is what one call of the process passes, up to a page of its memory each: sendfile and
+ * large writes make several. */
 
 BPF_TABLE("percpu_array", u32, u64, taken, 1);
 
-/* Another sockhash with a program on messages has the socket. */
+/* Counts a socket that is in another sockhash with a program on messages. */
 static inline void already_taken(void) {
     u32 first = 0;
     u64 *sockets = taken.lookup(&first);
@@ -17,9 +17,9 @@ int established(struct bpf_sock_ops *ctx) {
     if (op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
         return 1;
     ends_of_socket(ctx, pair.laddr, pair.raddr, &pair.lport, &pair.rport);
-    long full = sockets.sock_hash_update(ctx, &pair, BPF_ANY); /* bcc makes a statement of it */
+    long full = sockets.sock_hash_update(ctx, &pair, BPF_ANY); /* bcc makes it a statement */
     if (full)
-        not_counted(); /* none of its messages is seen */
+        not_counted(); /* its messages are not seen */
     if (full == -EBUSY)
         already_taken();
     return 1;

@@ -2,7 +2,7 @@ static inline int seen_at(struct bpf_sock_addr *ctx, struct who *who, u32 op) {
     who->op = op;
     who->protocol = READ(ctx->protocol);
     who->family = READ(ctx->user_family);
-    /* a peer that came to us has another port each time: too many rows, and they tell nothing */
+    /* the port of a peer that connected to us differs each time: many rows that tell nothing */
     who->port = op < 3 ? bpf_ntohs(READ(ctx->user_port)) : 0;
     count(who);
     return 1;

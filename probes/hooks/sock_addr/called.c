@@ -1,4 +1,4 @@
-/* The call has not been looked at by then: it may fail. struct user_msghdr: msg_name,
+/* The kernel has not checked the call yet: it may fail. struct user_msghdr: msg_name,
  * msg_namelen. */
 
 static inline void called(u32 op, u32 fd, u64 to, u32 length) {

@@ -1,4 +1,4 @@
-/* CONNECT, BIND, SENDTO, SENDMSG: the numbers of the calls. */
+/* CONNECT, BIND, SENDTO, SENDMSG: the numbers of the system calls. */
 
 int enter(u64 *ctx) {
     struct pt_regs *regs = ARG(ctx, 0, struct pt_regs *);

@@ -1,5 +1,5 @@
-/* What is not IP has its sender's MAC address and its EtherType. `totals` counts all packets of a
- * target, also those whose row had to make room. */
+/* A packet that is not IP has its sender's MAC address and its EtherType. `totals` counts all
+ * packets of a target, also those whose row was evicted. */
 
 struct from {
     u8 address[16];

@@ -1,6 +1,5 @@
-/* One slot for each number of the machine's own table; calls through others (32-bit, x32) are
- * rare, and have a map of their own. `errnos` is one, too: which ones is asked only of those that
- * happen. */
+/* One slot for each number of the machine's own table. Calls through other tables (32-bit, x32)
+ * are rare and have a map of their own, as do errnos. */
 
 struct slot { u64 calls, errors, total_ns, latency[40]; };
 BPF_PERCPU_ARRAY(rows, struct slot, SLOTS);

@@ -1,5 +1,5 @@
 #define GAVE_UP -1
-/* in `sent`: nothing is, and it is counted when the link of its address is known */
+/* in `sent`: no SYN yet; the attempt is counted once its address's link is known */
 #define LATER 2
 
 static inline struct slot *slot_of(struct attempt *attempt) {

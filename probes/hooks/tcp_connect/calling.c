@@ -1,8 +1,7 @@
-/* A connect that has no route changes no state; only the call shows it. Which socket the call is
- * for is found by its file descriptor; one that is connecting already only asks for the outcome
- * of an attempt that was counted before. What gets as far as SYN_SENT (`sk`) and is closed within
- * the call, without an error of the socket's, never sent a SYN: no port was left, or it was
- * refused. */
+/* A connect without a route changes no state; only the call shows it. The socket is found by its
+ * file descriptor. A call on a socket that is already connecting only asks for the outcome of an
+ * attempt that has been counted. An attempt that reaches SYN_SENT (`sk`) and is closed within the
+ * call, without a socket error, never sent a SYN: no port was left, or it was refused. */
 
 struct calling {
     u64 to, sk;

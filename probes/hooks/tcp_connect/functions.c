@@ -1,8 +1,8 @@
-/* The kernel's functions that connect. struct sockaddr_in: family, port, address; sockaddr_in6:
+/* The kernel functions that connect. struct sockaddr_in: family, port, address; sockaddr_in6:
  * family, port, flow, address. For a mapped address tcp_v6_connect calls tcp_v4_connect, unless
- * the socket is of IPv6 alone. A name of another family or too short names no destination. A SYN
- * that was made waits to be acknowledged, until the call returns at least; where there is none it
- * goes with the first write (TCP_FASTOPEN_CONNECT). */
+ * the socket is IPv6-only. A name that is too short or of another family has no destination. A
+ * SYN that was built stays queued at least until the call returns; if there is none, it goes with
+ * the first write (TCP_FASTOPEN_CONNECT). */
 
 static inline int called(u64 sk, char *to, int length, int v6) {
     struct attempt attempt = {}, *outer = pending.lookup(&sk);

@@ -5,7 +5,7 @@ static inline int entering(struct pt_regs *ctx, int v6) {
     u64 sk = PT_REGS_PARM1(ctx);
     int begun = called(sk, (char *)PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), v6);
     if (begun && calling.update(&thread, &sk)) {
-        not_counted(); /* unless its socket's state tells how it ends */
+        not_counted(); /* unless the socket's state shows how it ends */
         returned(sk, 0);
     }
     return 0;

@@ -1,5 +1,5 @@
-/* The socket's cookie stands for it. A connect that fails before the SYN is never called back:
- * the reader finds it unsent, later where the SYN may wait for the first write
+/* The socket's cookie is the key. A connect that fails before the SYN gets no callback: the
+ * reader finds it unsent, later where the SYN may wait for the first write
  * (TCP_FASTOPEN_CONNECT). */
 
 static inline void never_sent(struct attempt *attempt) {
@@ -14,7 +14,7 @@ static inline int starts(struct bpf_sock_addr *ctx, struct attempt *attempt) {
     u64 cookie = SOCKET_COOKIE(ctx);
     struct attempt *before = pending.lookup(&cookie);
     if (before && before->sent != 1)
-        never_sent(before); /* the socket tries again: nothing came of it */
+        never_sent(before); /* the socket tries again: the earlier attempt failed */
     caller(attempt);
     attempt->rport = bpf_ntohs(READ(ctx->user_port));
     attempt->deferred = tcp && tcp->fastopen_connect;
@@ -42,7 +42,7 @@ int watch(struct bpf_sock_ops *ctx) {
     struct tcp_sock *tcp;
     struct bpf_sock *sk;
     u64 cookie;
-    /* A connection to itself, or begun by both sides, is established as one that came to us. */
+    /* A connection to itself, or opened by both sides at once, is established as a passive one. */
     if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
         op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_STATE_CB)
         return 1;
@@ -57,7 +57,7 @@ int watch(struct bpf_sock_ops *ctx) {
             TALLY(slot, all, connects, 1);
         }
         attempt->sent = 1;
-        sk = ctx->sk; /* without a cookie it asks for one, and does not wait */
+        sk = ctx->sk; /* without a Fast Open cookie it requests one, without waiting */
         if (sk && (tcp = (void *)bpf_skc_to_tcp_sock(sk)) && !tcp->fastopen_req)
             attempt->deferred = 0;
         bpf_sock_ops_cb_flags_set(ctx,

@@ -1,7 +1,7 @@
-/* Until the call returns (`sent`), what the socket goes through is the call's own affair: its
- * result says how it failed. Where only states are seen an attempt begins as sent, and the call
- * decides only what ends without an error of the socket's (`undecided`). A socket has a hash for
- * its packets once it has a port. */
+/* Until the call returns (`sent`), the state of the socket decides nothing: the call's result
+ * says how it failed. Where only states are seen, an attempt begins as sent, and the call decides
+ * only attempts that end without a socket error (`undecided`). A socket has a transmit hash once
+ * it has a port. */
 
 static inline void moved(u64 sk, int new, int error, u32 hash) {
     struct attempt *attempt;

@@ -34,7 +34,7 @@ int connect_leave(u64 *ctx) {
             going->deferred = 1;
         return 0;
     }
-    /* EINVAL: a blackhole. */
+    /* EINVAL: a blackhole route. */
     if (error != ENETUNREACH && error != EHOSTUNREACH && error != EADDRNOTAVAIL &&
         error != EACCES && error != EPERM && error != EINVAL)
         return 0;

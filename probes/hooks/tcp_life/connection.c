@@ -61,7 +61,7 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
     e.tx = now->tx;
     e.srtt_us = now->srtt_us;
     e.retransmits = now->retransmits;
-    /* both sides have said that they are done, or it was cut off */
+    /* aborted unless both sides have sent a FIN */
     e.aborted = old != TCP_LAST_ACK && old != TCP_FIN_WAIT2 && old != TCP_CLOSING;
     e.inward = c->inward;
     e.lport = c->lport;
@@ -86,7 +86,7 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
         miss(1);
 }
 
-/* A step of a connection that is followed. FIN_WAIT1 and LAST_ACK are taken by close(). */
+/* A change of state of a connection that is followed. close() enters FIN_WAIT1 and LAST_ACK. */
 static inline void moved(u64 id, struct connection *c, u32 old, u32 new, struct figures *now) {
     if (new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK) {
         c->owner = this_pid();
@@ -102,8 +102,8 @@ static inline void moved(u64 id, struct connection *c, u32 old, u32 new, struct 
     }
 }
 
-/* The kernel counts a FIN among the bytes that came (SOCK_DONE says that there was one), and what
- * was sent again among those sent. */
+/* The kernel counts a FIN among the bytes received (SOCK_DONE says that there was one), and
+ * retransmitted bytes among those sent. */
 static inline void figures_of(struct tcp_sock *tcp, struct figures *now) {
     now->rx = GET(tcp->bytes_received) -
               ((GET(tcp->inet_conn.icsk_inet.sk.__sk_common.skc_flags) >> 1) & 1);

@@ -1,5 +1,5 @@
-/* A row is a remote port and who connects to it, or a local port that others connect to
- * (`inward`; then the one who closed last is its owner). `figures` are those of the connection at
+/* A row is a remote port and the process that connects to it, or a local port that others connect
+ * to (`inward`; its owner is the process that closed last). `figures` are the connection's at
  * this moment. */
 
 struct side {
@@ -35,5 +35,5 @@ struct figures {
 BPF_TABLE("lru_hash", struct side, struct slot, rows, MAX_ROWS);
 BPF_TABLE("hash", u64, struct connection, open, 32768);
 BPF_TABLE("array", u32, struct slot, blank, 1);
-BPF_ARRAY(lost, u64, 2); /* connections, and entries of the log */
+BPF_ARRAY(lost, u64, 2); /* connections, log entries */
 BPF_QUEUE(events, struct event, 1024);

@@ -1,5 +1,5 @@
-/* The context is a struct bpf_iter__tcp: what the iteration is about, the socket, its user. The
- * first begins with the file; kernels before 5.8 have no type of it. */
+/* The context is a struct bpf_iter__tcp: metadata, socket, user id. The metadata begins with the
+ * file; kernels before 5.8 have no type for it. SYNCHRONIZED: a bit for each state that is shown. */
 
 struct iteration { void *file; };
 struct iterated {

@@ -1,5 +1,5 @@
-/* A callback comes once for each round trip that was measured. Before Linux 6.10 it does not say
- * the sample, so the smoothed estimate stands for it. */
+/* A callback comes for each measured round trip. Before Linux 6.10 it does not pass the sample;
+ * the smoothed estimate is used instead. */
 
 static inline struct slot *add(struct bpf_sock_ops *ctx, u64 cookie) {
     struct slot slot = {};

@@ -1,4 +1,5 @@
-/* struct sockaddr_in6 in saddr and daddr: family, port, then the IPv4 address or flow and IPv6. */
+/* saddr and daddr hold a struct sockaddr_in6: family, port, then the IPv4 address, or flow and
+ * IPv6. */
 
 static inline void peer(u8 *from, u8 *to) {
     u32 v4 = 0;

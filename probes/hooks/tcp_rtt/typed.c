@@ -1,4 +1,4 @@
-/* tcp_probe comes for each segment that an established connection receives. */
+/* tcp_probe fires for each segment that an established connection receives. */
 
 static inline struct slot *add(struct sock *sk, u64 cookie) {
     struct slot slot = {};

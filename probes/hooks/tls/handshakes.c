@@ -1,7 +1,7 @@
-/* A handshake may take several calls: it begins with the first one on a session, and each call
- * decides it or not. OpenSSL says by SSL_get_error whether a call that returned -1 only has to
- * wait; a session that is freed before that was given up. A call within another one (SSL_connect
- * calls SSL_do_handshake) is of the same session, and decides it once. */
+/* A handshake may take several calls: it begins with the first on a session, and each call may
+ * decide it. OpenSSL's SSL_get_error tells whether a call that returned -1 only has to wait; a
+ * session freed before that was given up. A nested call (SSL_connect calls SSL_do_handshake) is
+ * on the same session, and decides it once. */
 
 static inline void who_is(struct who *who, u64 library) {
     who->pid = this_pid();

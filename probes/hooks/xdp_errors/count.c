@@ -1,8 +1,8 @@
-/* trace_xdp_exception(dev, xdp, act): a program answered XDP_ABORTED, or what is no verdict, or
+/* trace_xdp_exception(dev, xdp, act): a program answered XDP_ABORTED or an unknown verdict, or
  * its packet could not be sent back. trace_xdp_redirect_err(dev, xdp, to, err, ...): it could not
- * be redirected; some drivers then tell of an exception as well. What goes on in bulk and is lost
- * then: trace_xdp_devmap_xmit(from, to, sent, lost, err), and trace_xdp_bulk_tx(dev, sent, lost,
- * err) for those sent back (include/trace/events/xdp.h, as it is since Linux 5.6). */
+ * be redirected; some drivers then report an exception as well. Packets sent in bulk and then
+ * lost: trace_xdp_devmap_xmit(from, to, sent, lost, err), and trace_xdp_bulk_tx(dev, sent, lost,
+ * err) for those sent back (include/trace/events/xdp.h, unchanged since Linux 5.6). */
 
 struct what { u32 ifindex, to, to_netns, act, error; };
 struct slot { u64 packets; };

@@ -1,5 +1,5 @@
-/* An address is 16 bytes, an IPv4 one as ::ffff:a.b.c.d, and 8 for the link of one that is link-
- * local: interface and network namespace, 0 where that is not known. */
+/* An address is 16 bytes, an IPv4 one as ::ffff:a.b.c.d, then 8 bytes for the link of a link-
+ * local one: interface and network namespace, 0 where unknown. */
 
 static inline void mapped(u8 *to, u32 v4) {
     to[10] = to[11] = 0xff;

@@ -1,5 +1,5 @@
-/* A socket as programs at sockets and cgroups have it. In which namespace it is only the kernel's
- * own struct tells, to programs that may read it by its type. */
+/* A socket as programs at sockets and cgroups see it. Only the kernel's own struct tells its
+ * network namespace, and only to programs that may read it by its type. */
 
 static inline u32 netns_of(struct bpf_sock *sk, u32 protocol) {
 #ifdef HAVE_BTF

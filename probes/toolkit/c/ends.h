@@ -1,5 +1,5 @@
-/* Both ends of a socket at a program whose context is ENDS_CONTEXT: bpf_sock_ops or
- * sk_msg_md, which have the same fields for this. ENDS_OF: the function's name. */
+/* Both ends of a socket, for a program whose context is ENDS_CONTEXT: bpf_sock_ops and sk_msg_md
+ * have the same fields here. ENDS_OF names the function. */
 
 static inline void ENDS_OF(ENDS_CONTEXT *ctx, u8 *laddr, u8 *raddr, u32 *lport, u32 *rport) {
     u32 *local = (u32 *)laddr, *remote = (u32 *)raddr;

@@ -1,5 +1,5 @@
-/* Counts in a row and in the sum of all rows, so that nothing thrown out is missed. SUM: the
- * struct of counters. */
+/* Counts each event in its row and in the sum of all rows, so that no count is lost with an
+ * evicted row. SUM is the struct of counters. */
 
 BPF_TABLE("percpu_array", u32, SUM, everything, 1);
 
@@ -8,7 +8,7 @@ static inline SUM *sum_of_all(void) {
     return everything.lookup(&first);
 }
 
-/* Adds to a row's counter, if there is room for it, and to that of all rows (`readers.Others`). */
+/* Adds to a row's counter, if the row has room, and to the sum of all rows (`others.Others`). */
 #define TALLY(row, all, field, n) do { \
     if (row) \
         ADD(&(row)->field, (n)); \

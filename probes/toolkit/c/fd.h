@@ -1,4 +1,4 @@
-/* Which socket a file descriptor of the calling process stands for; by reading kernel memory. */
+/* Finds the socket behind a file descriptor of the calling process, by reading kernel memory. */
 
 static inline void *follow(void *from) {
     void *to = 0;

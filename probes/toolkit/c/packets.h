@@ -1,5 +1,5 @@
-/* Looks into a packet: who it is from, what it is, where to. An address is 16 bytes, an IPv4 one
- * as ::ffff:a.b.c.d. CONTEXT, LOAD and BEGIN are those of packets_xdp.h or packets_skb.h. */
+/* Parses a packet: sender, protocol, destination. An address is 16 bytes, an IPv4 one as
+ * ::ffff:a.b.c.d. CONTEXT, LOAD and BEGIN come from packets_xdp.h or packets_skb.h. */
 
 struct packet {
     u32 source[4], destination[4];
@@ -28,7 +28,7 @@ struct part {
 };
 struct option { u8 next, words; };
 
-/* 802.1Q and QinQ: up to three tags, before those that a device took off. */
+/* 802.1Q and QinQ: up to three tags, besides those that a device removed. */
 static inline u64 untag(CONTEXT, u64 at, struct packet *p) {
     struct tag tag;
 #pragma unroll
@@ -42,7 +42,7 @@ static inline u64 untag(CONTEXT, u64 at, struct packet *p) {
     return at;
 }
 
-/* Where what IP carries begins; 0 where that is not in this packet. */
+/* The offset of IP's payload; 0 if it is not in this packet. */
 static inline u64 parse_ip4(CONTEXT, u64 at, struct packet *p) {
     struct ip4 ip;
     if (LOAD(at, ip) || (ip.words & 15) < 5)
@@ -58,7 +58,7 @@ static inline u64 parse_ip4(CONTEXT, u64 at, struct packet *p) {
     return at + (ip.words & 15) * 4;
 }
 
-/* Over the extension headers, as many as six; what follows a seventh is told by its number. */
+/* Skips up to six extension headers; beyond that the protocol is the next header's number. */
 static inline u64 parse_ip6(CONTEXT, u64 at, struct packet *p) {
     struct ip6 ip;
     struct part part;

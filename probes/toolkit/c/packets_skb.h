@@ -1,6 +1,6 @@
-/* A packet in an skb, for packets.h. Offsets are from the network header, which is where it is
- * also without an Ethernet header before it (tun, WireGuard). The kernel has taken the outermost
- * tag off by then; it counts in the length. */
+/* A packet in an skb, for packets.h. Offsets count from the network header, which is set also
+ * where no Ethernet header precedes it (tun, WireGuard). The kernel has already removed the
+ * outermost VLAN tag; the length includes it. */
 
 #define CONTEXT struct __sk_buff *ctx
 #define LOAD(at, to) bpf_skb_load_bytes_relative(ctx, (at), &(to), sizeof(to), 1)

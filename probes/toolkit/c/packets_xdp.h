@@ -1,5 +1,5 @@
-/* A packet at XDP, for packets.h. Offsets are from the packet's first byte. Headers that end
- * beyond 1 kB are not looked at. */
+/* A packet at XDP, for packets.h. Offsets count from the packet's first byte. Headers that end
+ * beyond 1 kB are not parsed. */
 
 static inline int load(struct xdp_md *ctx, u64 at, void *to, const u64 size) {
     if (at > 1023)

@@ -1,4 +1,4 @@
-/* Both ends of a struct sock that the verifier knows the type of. */
+/* Both ends of a struct sock whose type the verifier knows. */
 
 static inline void ends_of_sock(struct sock *sk, u8 *laddr, u8 *raddr, u32 *lport, u32 *rport) {
     struct sock_common *common = &sk->__sk_common;

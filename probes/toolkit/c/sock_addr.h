@@ -1,8 +1,8 @@
-/* struct bpf_sock_addr: what a process asks for, before the kernel has looked at it. It has no
- * link. That is in the name that the process gave: by the registers of its call, which lie at the
- * end of its stack, an argument of connect, bind and sendto, or in sendmsg's message. It is taken
- * for that only if it is the same address and port. Where nobody finds it, the socket may be
- * bound to one. */
+/* struct bpf_sock_addr: the address a process asks for, before the kernel has looked at it. It
+ * has no link. The link is in the name that the process passed: found through the registers of
+ * its call, which lie at the end of its stack, as an argument of connect, bind and sendto, or in
+ * sendmsg's message. It is used only if address and port are the same. Otherwise the link is the
+ * one that the socket is bound to, if any. */
 
 #ifdef LOCKED_DOWN
 static inline u32 scope_asked(u8 *to, u16 port) { return 0; }

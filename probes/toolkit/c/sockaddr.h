@@ -1,6 +1,6 @@
-/* struct sockaddr_in: family, port, address; sockaddr_in6: family, port, flow, address, link.
- * `name` is 28 bytes, taken from the user's memory; 0 where it is neither of both. ifindex,
- * netns: what the socket is bound to, and where it is. */
+/* struct sockaddr_in: family, port, address. sockaddr_in6: family, port, flow, address, link.
+ * `name` receives up to 28 bytes of the user's memory; the result is 0 if it is neither. ifindex
+ * and netns: what the socket is bound to, and its namespace. */
 
 static inline u16 named(char *name, u64 from, u32 length, u8 *to, u16 *port, u32 ifindex,
                         u32 netns) {

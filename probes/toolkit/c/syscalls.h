@@ -1,8 +1,7 @@
-/* Times system calls. Keyed by the task, not by its number: an execve() by a thread ends under
- * its leader's number, and what is begun under one must not be ended by a later thread of the
- * same number. */
+/* Times system calls. The key is the task, not its thread id: an execve() by a thread ends under
+ * its leader's id, and a later thread with the same id must not end what an earlier one began. */
 
-#define SKIPPED 1 /* as the time of a call that is not counted, of ONE_IN */
+#define SKIPPED 1 /* in `at`: a call left out of the sample (ONE_IN) */
 struct begin {
     u64 at;
     u32 id, restart;
@@ -14,7 +13,7 @@ BPF_TABLE("hash", u64, struct begin, begun, 16384);
 #endif
 #define SKIP (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
 
-/* The number with the mark of its table. */
+/* The number, marked with its table. */
 static inline u32 call_of(u32 nr, int compat) {
     if (compat)
         return nr < OTHER ? nr | COMPAT : OTHER;
@@ -83,7 +82,7 @@ static inline void left(u32 nr, long result) {
         none.id = call_of(nr, compat);
         if (!WANTED(none.id))
             return;
-        /* A new task's first return: of fork, or of what the kernel itself starts (number 0). */
+        /* A new task's first return: from fork, or of a task that the kernel starts (number 0). */
         if (!result && (forks(nr, compat) || !nr))
             return;
         if (nr == -1u && result >= 0)
@@ -102,7 +101,7 @@ static inline void left(u32 nr, long result) {
     settled(none.id, at, result);
 }
 
-/* A handler is called: what it interrupted ends with EINTR, or begins again after it. */
+/* A signal handler runs: the interrupted call ends with EINTR, or restarts after it. */
 static inline void signalled(u64 handler, u64 flags) {
     u64 task = bpf_get_current_task(), at;
     struct begin *mine = begun.lookup(&task);

@@ -1,6 +1,6 @@
-/* Who is at work: u32 this_pid(), void this_name(char[16]). TASK_BTF: the number of
- * bpf_get_current_task_btf (Linux 5.11), whose result is read without a helper, so also under
- * lockdown. PIDNS: our PID namespace's inode, where it is not the first one. */
+/* Identifies the current process: u32 this_pid(), void this_name(char[16]). TASK_BTF: the number
+ * of bpf_get_current_task_btf (Linux 5.11), whose result is read without a helper, and so also
+ * under lockdown. PIDNS: the inode of our PID namespace, unless it is the initial one. */
 
 #if TYPED_TASK
 #define OF_TASK(field) (field)
@@ -17,7 +17,7 @@ static inline struct task_struct *leader(void) {
 static inline void this_name(char *name) { READ_TASK(name, 16, &leader()->comm); }
 #endif
 
-/* A process has a number in its own PID namespace and in each above; ours is one of the first few. */
+/* A process has a pid in its own PID namespace and in each above; ours is one of the first few. */
 
 #ifndef PIDNS
 static inline u32 this_pid(void) { return WHOLE_PID; }

@@ -1,4 +1,4 @@
-/* For programs at cgroups and sockets, which have fewer helpers: how who.h reads a task. */
+/* How who.h reads a task in a program at a cgroup or socket, which has fewer helpers. */
 
 #if defined(TASK_BTF) && defined(LOCKED_DOWN)
 #define TYPED_TASK 1

@@ -1,4 +1,4 @@
-/* For programs that trace: how who.h reads a task. */
+/* How who.h reads a task in a tracing program. */
 
 #ifdef TASK_BTF
 #define TYPED_TASK 1
