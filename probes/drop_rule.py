@@ -20,7 +20,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 Network = IPv4Network | IPv6Network
 
 DEFAULT_TTL = 600.0
-"""Seconds that a rule lives where nothing else is said."""
+"""Seconds of a rule's life where it gives no ttl."""
 SHORTEST, LONGEST = 1.0, 86400.0
 """Bounds of a rule's life, seconds."""
 MOST = 64
@@ -39,7 +39,7 @@ PROTOCOLS = {
     "sctp": 132,
     "udplite": 136,
 }
-"""Those of IANA's numbers that have a name here."""
+"""IANA's protocol numbers that have a name here."""
 NAMES = {number: name for name, number in PROTOCOLS.items()}
 PORTED = frozenset({6, 17, 33, 132, 136})
 """Protocols whose header begins with the source and the destination port."""
@@ -47,23 +47,24 @@ _ALIASES = {"icmpv6": "icmp6", "ipv6-icmp": "icmp6", "udp-lite": "udplite"}
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 _MAPPED = IPv6Network("::ffff:0:0/96")
-"""IPv4 as IPv6 writes it, in logs of programs that speak both. No packet has it on the wire."""
+"""IPv4 in IPv6 notation, as logs of programs with both have it. It is never on the wire."""
 _LONGEST_TEXT = 300
-"""Characters of a rule; what is longer is none."""
+"""Characters of a rule at most."""
 _IPV4_ONLY, _IPV6_ONLY = {1, 2}, {58}
 
 
 class RuleError(ValueError):
-    """A rule that cannot be meant, or must not be; one sentence."""
+    """A rule that makes no sense or is not allowed, explained in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is dropped. source: where packets come from; IPv4-mapped networks become IPv4's.
-    protocol: IANA's number. port: the destination's. None: any. ttl: seconds from when it is
-    added until it ends.
+    """What to drop, and for how long.
 
-    Raises RuleError for what would match everything or the loopback, and for what cannot be.
+    source: where packets come from; IPv4-mapped networks become IPv4's. protocol: IANA's number.
+    port: the destination's. None: any. ttl: seconds from being added to the end.
+
+    Raises RuleError for a rule that would match everything or the loopback, or is impossible.
     """
 
     source: Network | None = None
@@ -89,7 +90,7 @@ class Rule:
         if self.port is not None and self.protocol is not None and self.protocol not in PORTED:
             yield f"the protocol {protocol_name(self.protocol)} has no ports"
         if not SHORTEST <= self.ttl <= LONGEST:
-            yield "a rule lives from 1 second to 24 hours (ttl 10m)"
+            yield "a rule's ttl is from 1 second to 24 hours (ttl 10m)"
 
     def _narrow(self) -> bool:
         return self.source is not None and self.source.prefixlen > 0
@@ -104,7 +105,7 @@ class Rule:
 
     @property
     def what(self) -> str:
-        """What it matches, as it can be parsed, without its time to live."""
+        """The match as it can be parsed, without its time to live."""
         words = []
         if self.source is not None:
             single = self.source.prefixlen == self.source.max_prefixlen
@@ -122,7 +123,7 @@ class Rule:
 
 
 def parse(text: str) -> Rule:
-    """The rule that a text says. Raises RuleError with a sentence that says what is wrong."""
+    """Parse a rule. Raises RuleError with a sentence that says what is wrong."""
     if len(text) > _LONGEST_TEXT:
         raise RuleError(f"a rule has {_LONGEST_TEXT} characters at most, this text {len(text)}")
     words = text.split()
@@ -131,7 +132,7 @@ def parse(text: str) -> Rule:
         word = words.pop(0).lower()
         key, value = _pair(word, words)
         if key in found:
-            raise RuleError(f"{key} stands there twice: one rule has one")
+            raise RuleError(f"{key} is given twice; a rule takes one")
         found[key] = value
     return Rule(
         source=_source(found["src"]) if "src" in found else None,
@@ -142,7 +143,7 @@ def parse(text: str) -> Rule:
 
 
 def parse_on(text: str) -> tuple[str, Rule]:
-    """The interface and the rule of `IFACE: RULE` (no interface's name has a colon in it)."""
+    """Parse `IFACE: RULE` (no interface's name has a colon in it)."""
     interface, colon, rule = text.partition(":")
     if not colon or len(interface.split()) != 1:
         raise RuleError("write IFACE: RULE, as in 'eth0: src 192.0.2.0/24 ttl 5m'")
@@ -150,22 +151,22 @@ def parse_on(text: str) -> tuple[str, Rule]:
 
 
 def protocol_name(number: int | None) -> str:
-    """A protocol's name, or its number."""
+    """Return a protocol's name, or its number."""
     return "any" if number is None else NAMES.get(number, str(number))
 
 
 def _pair(word: str, rest: list[str]) -> tuple[str, str]:
-    """A word and what it says: `udp` alone is `proto udp`, an address alone `src` of it."""
+    """Return a key and its value: `udp` means `proto udp`, an address means `src` of it."""
     if word in ("src", "proto", "dport", "ttl"):
         if not rest:
-            raise RuleError(f"{word} what? write for example {_EXAMPLES[word]!r}")
+            raise RuleError(f"{word} needs a value, for example {_EXAMPLES[word]!r}")
         return word, rest.pop(0)
     if word in PROTOCOLS or word in _ALIASES:
         return "proto", word
     if re.match(r"[0-9a-f]*[.:]", word):
         return "src", word
     raise RuleError(
-        f"{word[:40]!r} is no word of a rule: src ADDRESS, proto NAME, dport PORT, ttl TIME"
+        f"{word[:40]!r} is not part of a rule: write src ADDRESS, proto NAME, dport PORT, ttl TIME"
     )
 
 
@@ -174,9 +175,7 @@ _EXAMPLES = {"src": "src 192.0.2.0/24", "proto": "proto icmp", "dport": "dport 5
 
 def _source(text: str) -> Network:
     if "%" in text:
-        raise RuleError(
-            f"a rule's source has no zone: write it without {text[text.index('%') :][:20]!r}"
-        )
+        raise RuleError(f"a rule's source takes no zone: omit {text[text.index('%') :][:20]!r}")
     try:
         return ip_network(text)
     except ValueError:
@@ -185,11 +184,11 @@ def _source(text: str) -> Network:
         wide = ip_network(text, strict=False)
     except ValueError:
         raise RuleError(f"{text[:60]!r} is neither an address nor a network (CIDR)") from None
-    raise RuleError(f"{text[:60]} has bits beyond its prefix: the network is {wide}")
+    raise RuleError(f"{text[:60]} has host bits set: the network is {wide}")
 
 
 def _unmapped(source: Network | None) -> Network | None:
-    """IPv4's own network for what IPv6 writes as ::ffff:a.b.c.d."""
+    """Return the IPv4 network that is written as ::ffff:a.b.c.d in IPv6, else None."""
     if isinstance(source, IPv6Network) and _within(source, _MAPPED):
         address = int(source.network_address) & 0xFFFFFFFF
         return IPv4Network((address, source.prefixlen - _MAPPED.prefixlen))
@@ -203,25 +202,25 @@ def _protocol(text: str) -> int:
     if (number := _number(name)) is not None:
         return number
     known = ", ".join(PROTOCOLS)
-    raise RuleError(f"{text[:40]!r} is no protocol: a number or one of {known}")
+    raise RuleError(f"{text[:40]!r} is not a protocol: write a number or one of {known}")
 
 
 def _port(text: str) -> int:
     number = _number(text)
     if number is None:
-        raise RuleError(f"{text[:40]!r} is no port: a number from 1 to 65535")
+        raise RuleError(f"{text[:40]!r} is not a port: write a number from 1 to 65535")
     return number
 
 
 def _number(text: str) -> int | None:
-    """Of a few plain digits; those of other scripts, and thousands of them, are none."""
+    """Parse a few ASCII digits; None for other scripts' digits or for too many."""
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
 
 
 def _ttl(text: str) -> float:
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)", text.lower())
     if match is None:
-        raise RuleError(f"{text[:40]!r} is no time: write 90s, 10m or 1h")
+        raise RuleError(f"{text[:40]!r} is not a time: write 90s, 10m or 1h")
     return float(match[1]) * _UNITS[match[2]]
 
 

@@ -1,12 +1,12 @@
-"""Every way the kernel side can refuse.
+"""Errors: every way in which the kernel side can refuse.
 
     ProbeError
     ├── Unsupported   this kernel or device cannot: the ladder steps down
     ├── Denied        it could, but a capability, sysctl, lockdown or policy says no
-    ├── Busy          somebody else's program sits there already; nobody is replaced
+    ├── Busy          somebody else's program is attached already; it is never replaced
     ├── LoadFailed    the compiler or the verifier rejected our program; `log` has its words
     ├── Gone          the target (an interface, a cgroup) is not there
-    └── Unexpected    code of ours or of a user's hook file raised what nobody foresaw
+    └── Unexpected    our code, or a user's hook file, raised something unforeseen
 
 The message is one sentence for a person; `remedy`, where there is one, says what to do.
 """
@@ -45,27 +45,27 @@ class ProbeError(Exception):
 
 
 class Unsupported(ProbeError):
-    """This kernel or device does not offer it."""
+    """What this kernel or device does not offer."""
 
 
 class Denied(ProbeError):
-    """A capability, sysctl, lockdown mode or security policy refused."""
+    """A refusal by a capability, sysctl, lockdown mode or security policy."""
 
 
 class Busy(ProbeError):
-    """Somebody else's program is attached there."""
+    """An attach point that somebody else's program holds."""
 
 
 class LoadFailed(ProbeError):
-    """The program did not compile or did not pass the verifier."""
+    """A program that did not compile, or that the verifier refused."""
 
 
 class Gone(ProbeError):
-    """The interface, cgroup or process is not there."""
+    """An interface, cgroup or process that is not there."""
 
 
 class Unexpected(ProbeError):
-    """Code raised something that is no refusal; the sentence names the module, error and work."""
+    """An error that is not a refusal; the message names the module, the error and the work."""
 
 
 _PASSING = frozenset({
@@ -76,24 +76,24 @@ _MOST_TEXT = 200
 
 
 def passing(refusal: ProbeError) -> bool:
-    """Whether it is the host's want of something (files, memory) that may be over soon."""
+    """Return whether the host is short of something (files, memory), which may be over soon."""
     return short(refusal.errno)
 
 
 def short(code: int | None) -> bool:
-    """Whether an errno says that the host is short of something, and nothing of what was asked."""
+    """Return whether an errno says that the host is short of something, for any request."""
     return code in _PASSING
 
 
 def no_such_file(code: int | None) -> bool:
-    """Whether an errno says that there is no file of a name; any other says nothing of that."""
+    """Return whether an errno says that a name has no file; any other leaves that open."""
     return code in _NO_FILE
 
 
 def as_refusal(raised: BaseException, doing: str) -> ProbeError:
     """Return anything that was raised as a refusal of one sentence.
 
-    doing: what was done, as "reading drops". What is a refusal already stays as it is.
+    doing: the work, as in "reading drops". A refusal is returned unchanged.
     """
     match raised:
         case ProbeError():
@@ -112,7 +112,7 @@ def as_refusal(raised: BaseException, doing: str) -> ProbeError:
 
 
 def in_words(error: OSError) -> str:
-    """Return why, as the error says it itself; one that says nothing is no "Success"."""
+    """Return the error's own reason, never "Success" where it gives none."""
     said = error.strerror or (_os.strerror(error.errno) if error.errno else str(error))
     return _one_line(said) if said not in ("", _os.strerror(0)) else "no reason was given"
 
@@ -125,10 +125,10 @@ def _one_line(text: str) -> str:
 
 
 def _described(raised: BaseException) -> str:
-    """Type, message and place of what was raised, on one line and of a bounded length."""
+    """Return the type, message and place of an error, on one line of bounded length."""
     try:
         said = _one_line(str(raised))
-    except Exception:  # somebody's own class, whose text cannot be had either
+    except Exception:  # somebody's own class, whose text fails as well
         said = ""
     name = type(raised).__name__
     if type(raised).__module__ not in ("builtins", "__main__"):
@@ -139,7 +139,7 @@ def _described(raised: BaseException) -> str:
 
 
 def _place(traceback: TracebackType | None) -> str:
-    """The innermost frame that is ours (or a user's), by module and line."""
+    """Return the innermost frame that is ours (or a user's), as module and line."""
     found = ""
     while traceback is not None:
         module = str(traceback.tb_frame.f_globals.get("__name__", ""))

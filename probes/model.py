@@ -34,7 +34,7 @@ class Kind(StrEnum):
     COUNTER = "counter"
     """Only grows; shown as a rate as well."""
     LEVEL = "level"
-    """Is what it is at this moment."""
+    """Has the current value."""
     HISTOGRAM = "histogram"
     """A tuple of counters, one for each power of two: bucket n holds 2**n <= x < 2**(n+1)."""
     DERIVED = "derived"
@@ -43,17 +43,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column, and everything that is known about it.
+    """A column, and everything that is known about it.
 
     name: as in JSON and filters. title: as on the screen. field: the C struct's field it is read
     from (None: the rung's reader fills it, or `derive` does). decode: field's value -> Value.
-    derive: for DERIVED only; gets the window's values by name (counters and histograms as what
-    was added in the window, the rest as they are). hidden: raw material, in recordings but
-    neither on the screen nor in JSON. help: one line with unit and source. label: whether it names
-    the row where metrics are exported (a level such as the interface's name), or does not (a key
-    that means nothing later, such as a pid); None: keys do. total: of a histogram, the counter
-    that has the sum of what is in it. stays: False for a key that may be another one later while
-    the row is the same, as an interface's name; what tells such rows apart are the other keys.
+    derive: for DERIVED only; gets the window's values by name (counters and histograms as what was
+    added in the window, the rest as they are). hidden: raw material, in recordings but neither on
+    the screen nor in JSON. help: one line with unit and source. label: whether it names the row
+    where metrics are exported (a level such as the interface's name), or does not (a key that means
+    nothing later, such as a pid); None: keys do. total: of a histogram, the counter that has the
+    sum of its values. stays: False for a key that may change while the row stays the same, as an
+    interface's name; the other keys tell such rows apart.
     """
 
     name: str
@@ -76,55 +76,55 @@ class Column:
 
 
 class Reach(StrEnum):
-    """How far into the kernel's work a hook reaches, and so who may attach it."""
+    """How far a hook reaches into the kernel's work, and so who may attach it."""
 
     LOOKS_ON = "looks on"
-    """Attached at start: it can change nothing."""
+    """Attached at start: it only observes."""
     DATA_PATH = "data path"
-    """Attached on a person's word only; never under --observe-only."""
+    """Attached only when the user asks; refused under --observe-only."""
 
 
 class Table(Protocol):
-    """One bcc map, as hooks' readers see it. Rows are flat tuples, laid out as `fields` says."""
+    """A bcc map as hooks' readers see it. Rows are flat tuples, laid out as `fields` says."""
 
     fields: Mapping[str, int | slice]
-    """C field (of the key, then of the value) -> where it stands in a row."""
+    """C field (of the key, then of the value) -> its place in a row."""
 
     @property
     def keys(self) -> int:
-        """How many of a row's values, from the first on, are of its key."""
+        """How many of a row's values belong to its key, from the first on."""
         ...
 
     def rows(self) -> list[Flat]:
-        """All entries in one go; per-CPU values summed. Raises ProbeError."""
+        """Read all entries at once; per-CPU values are summed. Raises ProbeError."""
         ...
 
     def used(self) -> list[Flat]:
-        """The same without those whose value is all zero: of an array, what was written to."""
+        """Return the rows that are not all zero: of an array, the entries that were written to."""
         ...
 
     def row(self, key: Flat) -> Flat | None:
-        """One entry (key and value fields), or None where there is none."""
+        """Return one entry (key and value fields), or None where there is none."""
         ...
 
     def update(self, key: Flat, value: Flat) -> None:
-        """Sets an entry. In a per-CPU map the first CPU holds all of it, the others zero."""
+        """Set an entry. In a per-CPU map the first CPU holds all of it, the others zero."""
         ...
 
     def delete(self, key: Flat) -> bool:
-        """Whether there was such an entry; it is gone now."""
+        """Delete an entry; return whether there was one."""
         ...
 
     def drain(self) -> list[Flat]:
-        """Takes everything out of a queue, oldest first."""
+        """Take everything out of a queue, oldest first."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one reading gave: rows by `Hook.stored`, events not seen, and new log entries.
+    """Result of one reading: rows by `Hook.stored`, events not seen, and new log entries.
 
-    unlogged: events that are counted in the rows, but for which the log had no room.
+    unlogged: events that the rows count, but for which the log had no room.
     """
 
     rows: Iterable[Row] = ()
@@ -134,11 +134,13 @@ class Reading:
 
 
 class Attach(Protocol):
-    """Loads and attaches one more program for a rung that follows others' programs."""
+    """Loader of further programs, for a rung that follows other people's programs."""
 
     def __call__(self, point: Point, insns: bytes, name: str, stack: ExitStack, /) -> int:
-        """The program's id. Lets go of it when `stack` unwinds. Raises ProbeError; nothing is
-        left then."""
+        """Load and attach a program; return its id.
+
+        The program is released when `stack` unwinds. Raises ProbeError, with nothing left behind.
+        """
         ...
 
 
@@ -148,11 +150,12 @@ def _attaches_nothing(*_: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a rung's `open` gets when the rung has been attached.
+    """Arguments of a rung's `open`, once the rung has been attached.
 
-    functions: instructions of the rung's C functions, by name. attach: loads them for a point and
-    attaches them, while the rung stands. stack: unwinds when the rung is let go of. iterators:
-    by the function at an `Iterator`, what runs it and gives all that it wrote; raises OSError.
+    functions: instructions of the rung's C functions, by name. attach: loads one of them for a
+    point and attaches it, for as long as the rung is attached. stack: unwinds when the rung is
+    released. iterators: by the function at an `Iterator`, what runs it and returns all that it
+    wrote; raises OSError.
     """
 
     hook: Hook
@@ -168,9 +171,9 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A C function of the rung's source and where it goes.
+    """A C function of the rung's source, and where it is attached.
 
-    optional: the rung stands without it; what is then missing is said in `without`.
+    optional: the rung works without it; `without` says what is then missing.
     """
 
     function: str
@@ -184,18 +187,18 @@ class Rung:
     """One way to get a hook's numbers.
 
     least: the least kernel and privilege, for people. source: the C that bcc compiles ("" for a
-    passive rung: netlink, procfs), or what makes it for a target. types: the kernel types that
-    the C uses, taken from BTF. open: called once attached; gives the function that reads.
-    lasting: the attachment outlives the process, so it is taken on a person's word only, marked,
-    and swept at the next start.
-    from_zero: every row starts at zero when it appears, so a new row's count is its increase.
-    requires: the refusal of a kernel that this rung is not for, where loading would not tell.
-    reach: where it reaches further than its hook, it is taken only where a person pins it.
-    misses: what it cannot see of what better rungs do, said while it stands. changed: asked at each
-    reading for a sentence, "" if there is none, on what it was told to look at and is not so now.
-    samples: its C counts one event in ONE_IN, chosen at random, where that is defined.
+    passive rung: netlink, procfs), or what makes it for a target. types: the kernel types that the
+    C uses, taken from BTF. open: called once attached; returns the function that reads. lasting:
+    the attachment outlives the process, so it is attached only when the user asks, marked, and
+    swept at the next start. from_zero: every row starts at zero when it appears, so a new row's
+    count is its increase. requires: the refusal of a kernel that this rung is not for, where
+    loading would not show it. reach: where it reaches further than its hook, it is attached only
+    when the user pins it. misses: what it cannot see that better rungs can, shown while it is in
+    use. changed: asked at each reading for a sentence on what the rung was told to watch and is no
+    longer so; "" if there is nothing to say. samples: its C counts one event in ONE_IN, chosen at
+    random, where that is defined.
 
-    A rung without programs that has a source, or requires something, follows: it attaches in
+    A rung without programs that has a source, or requires something, is a follower: it attaches in
     `open` and while it reads, to what is there by then.
     """
 
@@ -215,7 +218,7 @@ class Rung:
 
     @property
     def passive(self) -> bool:
-        """Whether it stands always and everywhere."""
+        """Whether the rung works always and everywhere."""
         return not self.programs and not self.source and self.requires is None
 
     def source_for(self, target: str | None, one_in: int = 1) -> str:
@@ -224,7 +227,7 @@ class Rung:
 
 
 class TargetKind(StrEnum):
-    """What a hook is attached to, where it has a target."""
+    """Kind of thing that a hook is attached to, where it has a target."""
 
     NONE = ""
     INTERFACE = "interface"
@@ -232,10 +235,10 @@ class TargetKind(StrEnum):
 
 
 class Places(NamedTuple):
-    """Where things stand in a hook's stored rows, found once.
+    """Positions in a hook's stored rows, found once.
 
-    counters: place and name. sums: the same of what adds up, and whether it is a histogram.
-    derived: name and how.
+    counters: position and name. sums: the same of all that adds up, and whether it is a histogram.
+    derived: name and function.
     """
 
     names: tuple[str, ...]
@@ -262,11 +265,10 @@ class Hook:
     """A question to the kernel: what it answers, its columns, and its ladder, best rung first.
 
     log: columns of the hook's event log, if it has one. order: its place in lists, low first.
-    on_demand: not attached at start; a pane or a person asks for it, with a target if it has one.
-    risk: what a person should know before it is put into a data path.
-    reads_with: the capabilities that it has use for once it is attached, beside CAP_BPF for its
-    maps; None: any that ebpftop uses. rows_go: its rows are of sockets or programs, and go with
-    them; elsewhere what was counted stays.
+    on_demand: not attached at start, but when a pane or the user asks for it, with a target if it
+    has one. risk: what the user should know before it is put into a data path. reads_with: the
+    capabilities that it needs once attached, beside CAP_BPF for its maps; None: any that ebpftop
+    uses. rows_go: its rows are of sockets or programs, and go with them; elsewhere counts stay.
     """
 
     name: str
@@ -283,7 +285,7 @@ class Hook:
     reads_with: tuple[int, ...] | None = None
     rows_go: bool = False
     stored: tuple[Column, ...] = field(init=False)
-    """The columns of a sample's rows: all but the derived ones."""
+    """Columns of a sample's rows: all but the derived ones."""
     places: Places = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -298,7 +300,7 @@ class Hook:
         return rung.reach or self.reach
 
     def only_pinned(self, rung: Rung) -> bool:
-        """Whether its ladder never comes to the rung by itself: it reaches into a data path."""
+        """Return whether the ladder never takes this rung by itself: it is in a data path."""
         return self.reach is Reach.LOOKS_ON and self.reach_of(rung) is Reach.DATA_PATH
 
     def column(self, name: str) -> Column:
@@ -316,7 +318,7 @@ class HookId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> HookId:
-        """The user's own hooks have a colon in their names, and no target."""
+        """Parse an id. The user's own hooks have a colon in their names, and no target."""
         hook, at, target = text.partition("@")
         if ":" in hook:
             return cls(text)
@@ -324,7 +326,7 @@ class HookId(NamedTuple):
 
 
 class State(StrEnum):
-    """Where an attachment stands. `ATTACHING` never reaches the JSON of `once`."""
+    """State of an attachment. `ATTACHING` never reaches the JSON of `once`."""
 
     DETACHED = "detached"
     ATTACHING = "attaching"
@@ -334,12 +336,12 @@ class State(StrEnum):
 
 
 UNREAD = "not read since "
-"""How the last part of a status's note begins while readings fail."""
+"""Beginning of the last part of a status's note while readings fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a rung answered when it did not stand. error: errno's name or the kind of refusal."""
+    """Why a rung could not be used. error: errno's name or the kind of refusal."""
 
     rung: str
     error: str
@@ -350,10 +352,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where one hook stands, on which rung, and what the higher ones answered.
+    """State of one hook, the rung in use, and why the better ones were refused.
 
-    note: what is missing or worth knowing about the rung it stands on, or what is under way.
-    pinned: a person chose the rung. one_in: only one event in so many is counted, to save time
+    note: what the rung in use lacks, or what is worth knowing about it, or what is under way.
+    pinned: the user chose the rung. one_in: only one event in so many is counted, to save time
     (`budget`); counters and histograms are scaled by it, so they are estimates.
     """
 
@@ -367,19 +369,19 @@ class Status:
 
     @property
     def unread(self) -> str:
-        """Since when its numbers stand still, and why; "" while they are read."""
+        """Since when the numbers have not been read, and why; "" while they are read."""
         _, begin, rest = self.note.partition(UNREAD)
         return begin + rest
 
     @property
     def degraded(self) -> bool:
-        """Numbers come, but not from the ladder's first rung."""
+        """Whether numbers come, but not from the ladder's first rung."""
         return self.state in (State.ATTACHED, State.PASSIVE) and bool(self.refused)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the kernel says our programs cost so far (BPF_ENABLE_STATS): runs, nanoseconds.
+    """Cost of our programs so far, by the kernel (BPF_ENABLE_STATS): runs, nanoseconds.
 
     map_memory: bytes that their maps are charged; maps that several targets share are in each.
     """
@@ -390,7 +392,7 @@ class Cost:
 
 
 OTHERS = "(others)"
-"""The name of a row for all that a full map threw out before anybody had read it."""
+"""Name of the row for everything that a full map evicted before it was read."""
 
 SERIES = 1 << 16
 """Epochs whose multiple of this is the same have totals that go on from one to the next. Below it,
@@ -398,19 +400,19 @@ and in recordings from before that was so, each epoch began at zero."""
 
 
 def same_totals(epoch: int, later: int) -> bool:
-    """Whether the counters of a sample go on from those of an earlier one: none began anew."""
+    """Return whether a sample's counters continue an earlier one's, none starting again at zero."""
     series = later // SERIES
     return epoch == later or (epoch // SERIES == series and series % SERIES != 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one reading gave, raw and cumulative.
+    """Result of one reading, raw and cumulative.
 
     time: monotonic seconds. wall: Unix seconds. epoch: changes when another rung counts, or the
     same was attached again, so that no rate is made across it (`same_totals`). rows: key -> row by
-    `Hook.stored`. log: the events since the sample before. forgotten: rows that there are beside
-    these, which were left out to stay within the bound on memory. lost, unlogged: as in `Reading`.
+    `Hook.stored`. log: the events since the previous sample. forgotten: number of further rows,
+    left out to stay within the bound on memory. lost, unlogged: as in `Reading`.
     """
 
     status: Status
@@ -428,10 +430,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Enforced:
-    """A drop rule on an interface, and where it stands.
+    """A drop rule on an interface, and its state.
 
-    rung: what enforces it; None: nothing does any more, `note` says why. refused: what better
-    rungs answered. expires_in: seconds. packets, bytes: what it has dropped.
+    rung: what enforces it; None: nothing does any more, `note` says why. refused: why better rungs
+    were refused. expires_in: seconds. packets, bytes: dropped so far.
     """
 
     interface: str

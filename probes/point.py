@@ -1,4 +1,4 @@
-"""What an attach point is: what a rung's program is loaded as, where it goes, and how.
+"""Attach points: what a rung's program is loaded as, where it goes, and how.
 
 Hooks name points; each kind is one file of `attach`. Numbers are those of include/uapi/linux/bpf.h.
 """
@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple, Protocol
 from probes.errors import ProbeError
 
 PROGRAM_PREFIX = "ebpftop_"
-"""Every program of ours starts like this, so that it is known in bpftool and after a crash."""
+"""Prefix of all our programs' names: they are recognised in bpftool and after a crash."""
 
 
 class ProgType(IntEnum):
@@ -66,8 +66,10 @@ class AttachType(IntEnum):
 
 
 class Loading(NamedTuple):
-    """How a program is loaded for a point. btf_id: of what it is attached to. prog_fd: of the
-    program that it is attached to."""
+    """Parameters of loading a program for a point.
+
+    btf_id: of what it is attached to. prog_fd: of the program that it is attached to.
+    """
 
     prog_type: ProgType
     attach_type: int = 0
@@ -76,7 +78,7 @@ class Loading(NamedTuple):
 
 
 class Held(Protocol):
-    """What holds a program at its point. Calling it detaches; twice does no harm."""
+    """A handle on an attached program. Calling it detaches; calling it twice is harmless."""
 
     link: int | None
     """Its fd, where a bpf_link holds it."""
@@ -96,19 +98,19 @@ class Point:
     __slots__ = ()
 
     needs: ClassVar[tuple[int, ...]]
-    """The capabilities that loading and attaching take."""
+    """Capabilities that loading and attaching take."""
     neutral: ClassVar[int] = 0
-    """What a program returns that changes nothing: what a kernel is asked with."""
+    """Return value that changes nothing, for programs that only probe the kernel."""
     lasting: ClassVar[bool] = False
-    """It outlives the process, so that it is recorded before."""
+    """Whether it outlives the process, and so is recorded first."""
     seat: ClassVar[str] = ""
-    """The place that only one program can take, if it is such a one."""
+    """Name of the place, where only one program can take it."""
     iterates: ClassVar[bool] = False
-    """The program runs when its link is read."""
+    """Whether the program runs when its link is read."""
 
     @property
     def file(self) -> str:
-        """The file that it is a place in, if it is such a one."""
+        """Path of the file that it is a place in, or ""."""
         return ""
 
     def loading(self) -> Loading:
@@ -116,7 +118,7 @@ class Point:
         raise NotImplementedError
 
     def check(self, ifindex: int) -> None:
-        """Raise what loading does not show: there is nothing to attach to."""
+        """Raise where loading would not show that there is nothing to attach to."""
 
     def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Held:
         """Attach a loaded program. maps: fds of the maps of its source, by name."""
@@ -125,19 +127,19 @@ class Point:
     def rehearse(self, prog_fd: int, ifindex: int) -> str:
         """Attach a neutral program for a moment, where that changes nothing.
 
-        Return why it is not known whether a real one would stand; "" where it is.
+        Return why it is still unknown whether a real one could be attached; "" where it could.
         """
         self.attach(prog_fd, ifindex, {})()
         return ""
 
     def explain_load(self, code: int, log: str) -> ProbeError | None:
-        """Return what a refusal to load means here, where it is not what it always means."""
+        """Return what a refusal to load means here, where it differs from the usual meaning."""
         return None
 
     def explain_last(self, code: int, log: str) -> ProbeError | None:
-        """The same, where nothing else explains it."""
+        """Return what a refusal to load means here, where nothing else explains it."""
         return None
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
-        """Return what a refusal to attach means here, where it is not what it always means."""
+        """Return what a refusal to attach means here, where it differs from the usual meaning."""
         return None

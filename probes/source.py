@@ -13,7 +13,7 @@ from probes.model import Enforced, Hook, HookId, Sample, Status
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Who the numbers are from. privilege: one sentence on what more of it would give, or ""."""
+    """Host of the numbers. privilege: what more of it would give, in a sentence, or ""."""
 
     name: str
     kernel: str
@@ -23,10 +23,10 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How another host's numbers come here.
+    """State of the connection to another host.
 
-    latency: seconds there and back, None: not known. trouble: why nothing comes, or "". since: from
-    when on, again: when it is tried again (monotonic seconds; 0: it is being tried).
+    latency: seconds there and back, None: not known. trouble: why nothing comes, or "". since:
+    since when. again: when to reconnect (monotonic seconds; 0: it is being tried).
     """
 
     latency: float | None = None
@@ -36,11 +36,11 @@ class Feed:
 
 
 class Source(Protocol):
-    """Where samples come from: the live kernel, a recording, the demo, another host.
+    """Source of samples: the live kernel, a recording, the demo, another host.
 
-    The screen knows this and nothing more of the kernel side. Everything is called from the
-    event loop; what blocks runs in a thread behind it. interval: seconds between two readings;
-    may be set while running.
+    The screen knows this and nothing more of the kernel side. Everything is called from the event
+    loop; blocking work runs in a thread behind it. interval: seconds between two readings; may be
+    set while running.
     """
 
     host: Host
@@ -48,59 +48,61 @@ class Source(Protocol):
 
     @property
     def catalogue(self) -> Mapping[str, Hook]:
-        """Every hook there is, by name, in the order of the screen."""
+        """Every hook, by name, in the order of the screen."""
         ...
 
     def statuses(self) -> tuple[Status, ...]:
-        """Every hook and target that is known now, attached or not, in a steady order."""
+        """Return every known hook and target, attached or not, in a steady order."""
         ...
 
     async def start(self) -> None:
-        """Begin: passive numbers at once, the better rungs as they come. Returns at once."""
+        """Begin, with passive numbers at once and the better rungs as they come. Return at once."""
         ...
 
     def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
-        """One tuple for each tick: a sample for each target of the hook that stands."""
+        """Yield one tuple for each tick: a sample for each attached target of the hook."""
         ...
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
-        """Attach on a person's word, on the ladder's best rung or the pinned one.
+        """Attach when the user asks, on the ladder's best rung or the pinned one.
 
-        Returns where it stands now. Raises ProbeError where no rung stood or `id` is unknown.
+        Return the new status. Raises ProbeError where no rung could be attached or `id` is unknown.
         """
         ...
 
     async def detach(self, id: HookId) -> Status:
-        """Detach; nothing to do is not an error."""
+        """Detach; that nothing is attached is not an error."""
         ...
 
     async def complete(self, text: str) -> tuple[str, str]:
-        """A hook of the user's own that is being written, as far as there is one way to go on;
-        and what could follow, in words."""
+        """Complete the text of a user's own hook, as far as there is only one way to continue.
+
+        Return the text, and what could follow, in words.
+        """
         ...
 
     async def add_rule(self, interface: str, rule: Rule) -> Enforced:
         """Drop what the rule says on that interface, from now until its time to live has passed.
 
-        One that is there already begins its life anew. Raises ProbeError where nothing can
-        enforce it, or it may not be; `drop_rule.RuleError` tells what no rule may be.
+        A rule that is there already starts its time again. Raises ProbeError where nothing can
+        enforce it, or it is not allowed; `drop_rule.RuleError` tells which rules are impossible.
         """
         ...
 
     async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
-        """What a person should know before that rule is added: sentences, without a full stop.
+        """Return what the user should know before adding that rule: sentences without a full stop.
 
-        Whether it may cut them off, or their next login. Raises ProbeError where the rule may
-        not be.
+        They say whether it may cut off the user, or the next login. Raises ProbeError where the
+        rule is not allowed.
         """
         ...
 
     async def remove_rule(self, interface: str, rule: Rule) -> None:
-        """End a rule (its time to live does not matter); nothing to do is not an error."""
+        """End a rule with any time to live; that there is none is not an error."""
         ...
 
     def rules(self) -> tuple[Enforced, ...]:
-        """Every rule that lives, oldest first, with what it has dropped. Cheap."""
+        """Return every rule in force, oldest first, with what it has dropped. Cheap."""
         ...
 
     async def close(self) -> None:
@@ -109,7 +111,7 @@ class Source(Protocol):
 
 
 def next_tick(since: float, interval: float) -> float:
-    """Seconds to the next tick, a whole number of intervals after that monotonic moment.
+    """Return the seconds to the next tick: a whole number of intervals after `since` (monotonic).
 
     Hooks that wait for it tick together. A timer that is a moment early does not tick twice.
     """

@@ -1,7 +1,7 @@
-"""Numbers and names to text, for people: the only place where either is formatted.
+"""Text from numbers and names, for people: the only place where either is formatted.
 
-Everything here is pure. No result is wider than 7 cells for anything that a 64-bit counter holds,
-but for text and identifiers, which are never cut.
+Everything here is pure. No 64-bit counter takes more than 7 cells; text and identifiers are never
+cut.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TIME = (
 
 
 class Unit(StrEnum):
-    """What a column's number counts. Also the `unit` of a column in the JSON output."""
+    """Unit of a column, which is also its `unit` in the JSON output."""
 
     TEXT = "text"
     COUNT = "count"
@@ -40,7 +40,7 @@ class Unit(StrEnum):
 
 
 def count(value: float | None) -> str:
-    """A count or a rate: 0, 7, 0.3, 999, 1.2k, 34.5M."""
+    """Format a count or a rate: 0, 7, 0.3, 999, 1.2k, 34.5M."""
     if value is None:
         return DASH
     if value and abs(value) < 9.95 and value != int(value):
@@ -49,14 +49,14 @@ def count(value: float | None) -> str:
 
 
 def octets(value: float | None, *, bits: bool = False) -> str:
-    """Bytes (1024-based, as `free` and btop show them) or bits (1000-based, as links are sold)."""
+    """Format bytes (1024-based, as in `free` and btop) or bits (1000-based, as links are sold)."""
     if value is None:
         return DASH
     return _scaled(value * 8, 1000) + "b" if bits else _scaled(value, 1024) + "B"
 
 
 def duration(ns: float | None) -> str:
-    """Nanoseconds as 850ns, 12.3us, 4.5ms, 2.1s, 120s, 3.5h, 12.0d."""
+    """Format nanoseconds: 850ns, 12.3us, 4.5ms, 2.1s, 120s, 3.5h, 12.0d."""
     if ns is None:
         return DASH
     for factor, unit in reversed(_TIME):
@@ -68,7 +68,7 @@ def duration(ns: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share of one CPU or of a whole: 0.04%, 3.1%, 120%."""
+    """Format a share of one CPU or of a whole: 0.04%, 3.1%, 120%."""
     if value is None:
         return DASH
     digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 0.995 or value == 0 else 2
@@ -76,7 +76,7 @@ def percent(value: float | None) -> str:
 
 
 def show(value: object, unit: Unit, *, bits: bool = False) -> str:
-    """Any column's value as text, by its unit. None is a dash."""
+    """Format any column's value by its unit. None is a dash."""
     if value is None:
         return DASH
     if isinstance(value, str) or not isinstance(value, int | float):
@@ -97,10 +97,10 @@ def show(value: object, unit: Unit, *, bits: bool = False) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that somebody else chose (a comm, an interface, a path), harmless to any terminal.
+    """Return text that others chose (a comm, an interface, a path), harmless to any terminal.
 
-    Control, format, surrogate and unassigned characters and line separators become "?", so that
-    the length that is shown is the length that is there. Wide characters stay.
+    Control, format, surrogate and unassigned characters and line separators become "?", so the
+    length shown is the real one. Wide characters stay.
     """
     if text.isprintable():  # which leaves out some that do no harm
         return text
@@ -111,8 +111,10 @@ _NOT_UTF_8 = re.compile("[\ud800-\udfff]")
 
 
 def whole(value: Any) -> Any:
-    """What becomes JSON: every character as it is, but bytes that are no UTF-8, which are "?" as
-    everywhere else; as lone surrogates other readers of JSON refuse them."""
+    """Return a value ready for JSON: text as it is, with "?" for bytes that are not UTF-8.
+
+    Lone surrogates would be refused by other readers of JSON.
+    """
     if isinstance(value, str):
         return value if value.isascii() else _NOT_UTF_8.sub("?", value)
     if isinstance(value, Mapping):
@@ -137,7 +139,7 @@ def _scaled(value: float, base: int) -> str:
 
 
 def did_you_mean(name: str, names: Collection[str]) -> str:
-    """The names that are spelled most alike, as the end of a sentence; "" where none is."""
+    """Return the names spelled most alike, as the end of a sentence; "" where none is close."""
     # difflib takes a second for 100,000 names: only those with something in common are compared.
     low, least = name.lower(), len(name) * 2 // 3
     stem = low[: max(len(low) // 2, 3)]
@@ -147,9 +149,9 @@ def did_you_mean(name: str, names: Collection[str]) -> str:
         if least <= len(n) <= len(name) + 12 and (stem in n.lower() or n.lower()[:2] == low[:2])
     ]
     close = difflib.get_close_matches(name, some, 3, 0.6)
-    return f"; spelled alike: {', '.join(map(printable, close))}" if close else ""
+    return f"; similar names: {', '.join(map(printable, close))}" if close else ""
 
 
 def quoted(text: str, most: int = 40) -> str:
-    """What somebody wrote, to be said in a sentence: no more than so many characters of it."""
+    """Return a user's text for use in a sentence, cut to `most` characters."""
     return repr(text if len(text) <= most else f"{text[:most]}...")

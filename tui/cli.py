@@ -1,7 +1,7 @@
 """The command line: argv -> a command -> exit status.
 
-Exit status: 0 done; 1 a hook asked for by name stood on no rung; 2 usage; 130 and 143 after
-SIGINT and SIGTERM, everything detached.
+Exit status: 0 done; 1 a hook requested by name could not be attached on any rung; 2 usage;
+130 and 143 after SIGINT and SIGTERM, everything detached.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tui.terminal import crash, leaving, little_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The entry point `ebpftop`. Returns the exit status."""
+    """Run the command `ebpftop` and return its exit status."""
     streams.make_ready()
-    threading.stack_size(1 << 20)  # 8 MB each are had by nobody whose address space is bounded
+    threading.stack_size(1 << 20)  # 8 MB each do not fit in a bounded address space
     little_memory.prepare()
     threading.excepthook, sys.unraisablehook = _told, little_memory.unraisable
     try:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ebpftop: {refused.why}.{remedy}", file=sys.stderr)
         return NOT_ATTACHED
     except BrokenPipeError:
-        # Whoever read us (head, jq) has seen enough: not an error of anybody's.
+        # The reader (head, jq) has seen enough: not an error.
         streams.give_up()
         return DONE
     except CannotPrint as why:
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told(ended: threading.ExceptHookArgs) -> None:
-    """What ended a thread: one sentence, and the report."""
+    """Report in one sentence what ended a thread, and write the crash report."""
     if ended.exc_type is MemoryError:
         leaving.give_up(little_memory.SENTENCE)
     elif ended.exc_value is not None and ended.exc_type is not SystemExit:
@@ -77,9 +77,10 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """command: its name. An option may stand before the command as well as after it.
+    """Parse the arguments; `command` of the result is the command's name.
 
-    Raises UsageError where it means nothing with that command.
+    An option may come before the command as well as after it. Raises UsageError for one that the
+    command does not take.
     """
     parsers = _parsers()
     name, words = _command(argv, parsers)
@@ -93,12 +94,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One sentence, as everywhere; the usage is what `--help` is for."""
+        """Raise UsageError with one sentence; the usage is shown by `--help` only."""
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:
-    """One for each command; the monitor's has the help of all."""
+    """Build a parser for each command; the monitor's lists the help of all."""
     monitor = _Parser(
         prog="ebpftop",
         description="top(1) for the kernel's eBPF hooks",
@@ -123,7 +124,7 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
 def _command(
     argv: Sequence[str], parsers: Mapping[str, argparse.ArgumentParser]
 ) -> tuple[str, list[str]]:
-    """The command's name, and everything else, what stood before it in front."""
+    """Split off the command's name; options before it come first in what is left."""
     takes = {
         flag: action.nargs
         for parser in parsers.values()
@@ -161,20 +162,20 @@ def _command(
 
 def _no_command(word: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
     known = [name for name in parsers if commands()[name].HELP and name != MONITOR]
-    near = did_you_mean(word, known) or f"; there are {', '.join(known)}"
+    near = did_you_mean(word, known) or f"; commands are {', '.join(known)}"
     return f"there is no command {printable(word)!r}{near}"
 
 
 def _refused(left: Sequence[str], name: str, parsers: Mapping[str, argparse.ArgumentParser]) -> str:
     flag = left[0].partition("=")[0]
     if flag == "--remote":
-        return "--remote shows the screen; for the rest: ssh USER@HOST ebpftop ..."
+        return "--remote is for the screen only; for other commands: ssh USER@HOST ebpftop ..."
     where = [word for word, parser in parsers.items() if flag in parser._option_string_actions]
     if not where:
-        return f"there is no option or argument {printable(left[0])!r}"
+        return f"unknown option or argument {printable(left[0])!r}"
     others = ", ".join("the monitor" if word == MONITOR else f"`{word}`" for word in where)
     mine = "the monitor" if name == MONITOR else f"`{name}`"
-    return f"{flag} means nothing with {mine}; it is of {others}"
+    return f"{mine} does not take {flag}; it belongs to {others}"
 
 
 if __name__ == "__main__":

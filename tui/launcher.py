@@ -1,7 +1,7 @@
-"""The installed command `ebpftop`: puts our own packages first on the path, then runs them.
+"""The installed command `ebpftop`: puts our own packages first on the path and runs them.
 
 In the wheel this file is `ebpftop/__init__.py`, the only top-level package, with `probes`, `tui`
-and `themes` below it: PyPI has other projects of those names, and a PYTHONPATH may have them, too.
+and `themes` below it: other projects on PyPI, or on PYTHONPATH, may have those names, too.
 After an editable install they are in the checkout.
 """
 
@@ -13,11 +13,11 @@ import sys
 from typing import NoReturn
 
 ROOM = 144
-"""MB of memory that must be there to begin with: of address space, as most of it is not used."""
+"""Address space in MB that must be free at start; most of it is never used."""
 
 
 def main() -> NoReturn:
-    """The entry point. Ends the process, whatever its threads do."""
+    """Run `ebpftop` and end the process, whatever its threads are doing."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `leaving` acts on it: no traceback
     _need_room()
@@ -33,12 +33,12 @@ def main() -> NoReturn:
 
 
 def _need_room() -> None:
-    """Where imports, threads and loops would fail one after the other, say so and end."""
+    """Exit with a sentence if memory is so short that imports, threads and loops would fail."""
     try:
         bytes(ROOM << 20)
     except MemoryError:
         try:
-            os.write(2, b"ebpftop: there is too little memory: %d MB are needed" % ROOM)
+            os.write(2, b"ebpftop: not enough memory: %d MB are needed" % ROOM)
             os.write(2, b" (ulimit -v, vm.overcommit_memory)\n")
         finally:
             os._exit(1)

@@ -1,7 +1,7 @@
 """Attaching to files of others in the background: readings never wait for a file or a process.
 
-What comes and goes is looked at again and again, each time in a thread of its own. What has gone is
-closed by the thread that reads, since that one asks what programs cost.
+What comes and goes is looked for again and again, each time in a thread of its own. What has gone
+is closed by the thread that reads, since that one asks what programs cost.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ K = TypeVar("K", bound=Hashable)
 PAUSE = 2.0
 """Seconds from the end of a look to the beginning of the next, where the look does not say."""
 LEAVING = 1.0
-"""Seconds that are waited for a look that is under way, when it is let go of."""
+"""Seconds to wait on release for a look that is under way."""
 CLOSING, CLOSED = (8, 64), 60.0
-"""Files that are let go of at once, as the kernel waits for each probe: where it waits for one
+"""Files released at once, as the kernel waits for each probe: where it waits for one
 after the other, and where it does not (links). And seconds for all."""
 
 
 class Background(Generic[K]):
-    """Runs a look again and again, and holds what it attached, by what it is attached to.
+    """Repeated looks in the background, and what they attached, by what it is attached to.
 
-    look: attaches, and gives to `hold`; one runs at a time. stack: when it unwinds, all is let go
-    of, and a look that is late lets go of what it attached by itself. left: set from then on.
-    pause: seconds until the next look; a look may set it.
+    look: attaches, and passes handles to `hold`; one runs at a time. stack: when it unwinds,
+    everything is released, and a look that is late releases what it attached itself. left: set from
+    then on. pause: seconds until the next look; a look may set it.
     """
 
     def __init__(self, look: Callable[[], None], stack: ExitStack) -> None:
@@ -48,12 +48,12 @@ class Background(Generic[K]):
         stack.callback(self._leave)
 
     def keep_up(self, wait: float = 0.0) -> None:
-        """Begin a look where it is time for one; close what has gone. For the thread that reads.
+        """Begin a look where it is due; close what has gone. For the thread that reads.
 
-        wait: seconds for its end. Raises what the last look ended with.
+        wait: seconds to wait for its end. Raises what the last look ended with.
         """
         if (self._task is None or not self._task.alive) and monotonic() >= self._next:
-            with suppress(RuntimeError):  # no thread to be had: the next reading tries again
+            with suppress(RuntimeError):  # no thread left: the next reading tries again
                 # A new one each time: it has the capabilities that this one has by now.
                 self._task = Task(self._run)
         if self._task is not None:
@@ -64,7 +64,7 @@ class Background(Generic[K]):
             raise failed
 
     def hold(self, key: K, made: ExitStack) -> None:
-        """Keep what was attached to `key`, until that is let go of."""
+        """Keep what was attached to `key`, until that is released."""
         with self._lock:
             if not self.left.is_set():
                 self._held.setdefault(key, ExitStack()).push(made.pop_all())
@@ -76,7 +76,7 @@ class Background(Generic[K]):
                 self._closing.append(held)
 
     def close_later(self, made: ExitStack) -> None:
-        """Have the thread that reads close it, or this one where nobody reads any more."""
+        """Have the reading thread close it, or close it here where nobody reads any more."""
         with self._lock:
             self._closing.append(made)
         if self.left.is_set():

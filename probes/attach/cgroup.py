@@ -43,7 +43,7 @@ class _OnRoot(Point):
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code == errno.EPERM and not privilege.missing(*self.needs):
-            return Busy(f"{_exclusive(self.attach_type)} to the root cgroup", errno=code)
+            return Busy(_exclusive(self.attach_type), errno=code)
         return None
 
 
@@ -69,7 +69,7 @@ class CgroupLink(_OnRoot):
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code == errno.EINVAL:
-            why = "links to cgroups came with Linux 5.7: this kernel has none"
+            why = "this kernel has no links to cgroups (Linux 5.7)"
             return Unsupported(why, errno=code)
         return _OnRoot.explain(self, code, what, ifindex)
 
@@ -94,7 +94,7 @@ class CgroupAttach(_OnRoot):
         return Handle(detach, lambda: _there(self.attach_type, id), handle.ASK_SECONDS)
 
     def rehearse(self, prog_fd: int, ifindex: int) -> str:
-        """Raise Busy where somebody's program lets none beside it, which a link meets as well."""
+        """Raise Busy where somebody's program allows none beside it, which a link meets as well."""
         try:
             CgroupLink(self.attach_type).attach(prog_fd, 0, {})()
         except Unsupported:
@@ -108,7 +108,7 @@ def _there(kind: AttachType, id: int) -> bool:
 
 
 def _exclusive(kind: AttachType) -> str:
-    """Return the foreign program that lets nobody beside it. It may be attached above us."""
+    """Say which foreign program allows none beside it. It may be attached above us."""
     with cgroups.opened() as cgroup:
         try:
             ids = bpf.prog_query(cgroup, kind)
@@ -116,5 +116,5 @@ def _exclusive(kind: AttachType) -> str:
         except OSError:
             ids = []
     names = [f"{printable(bpf.prog_name(id) or 'unknown')}#{id}" for id in ids]
-    whose = f"the program {', '.join(names)}," if names else "a program"
-    return f"{whose} that tolerates none beside it is attached"
+    whose = f"the program {', '.join(names)}" if names else "a program"
+    return f"{whose} on the root cgroup allows no other beside it"

@@ -1,4 +1,4 @@
-"""What holds a program at its point."""
+"""Handles on attached programs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from probes.kernel import bpf
 from probes.point import Held, Point
 
 ASK_SECONDS = 5.0
-"""How often netlink is asked whether what was attached through it is still there."""
+"""Seconds between checks by netlink whether something is still attached."""
 
 
 class Handle:
-    """What holds a program at its point. Calling it detaches; twice does no harm.
+    """Handle on an attached program. Calling it detaches; calling it twice is harmless.
 
-    there: asks the kernel whether it is still attached, at most every so many seconds. None:
-    nobody but us can detach it. link: its fd, where a bpf_link holds it.
+    there: asks the kernel whether it is still attached, at most every so many seconds. None: nobody
+    but us can detach it. link: its fd, where a bpf_link holds it.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Handle:
 
 
 def several(attach: Iterable[Callable[[], Held]]) -> Handle:
-    """Hold all of them, or none."""
+    """Attach all of them, or none; return one handle."""
     with ExitStack() as stack:
         for each in attach:
             stack.callback(each())
@@ -65,7 +65,7 @@ def several(attach: Iterable[Callable[[], Held]]) -> Handle:
 def by_link(
     create: Callable[[], int], point: Point, what: str, ifindex: int = 0, *, forced: bool = False
 ) -> Handle:
-    """Hold what a bpf_link attaches. forced: others can detach it, and then it says so."""
+    """Attach through a bpf_link. forced: others can detach it, and then it says so."""
     try:
         fd = create()
     except OSError as refused:

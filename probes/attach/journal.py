@@ -1,10 +1,11 @@
-"""The files in which a process says what of its doing outlives it. What is in them: `persistent`.
+"""Files in which a process records what outlives it. `persistent` says what is in them.
 
-    /run/ebpftop/<pid>.<start time>.json
+      /run/ebpftop/<pid>.<start time>.json
 
 A file stays locked (flock) while its process lives. One without a lock is that of a process that
-was killed, whatever pid namespace it lived in and whoever has its pid now. While a file is being
-written it ends in NEW: killed then, nothing was attached yet, or what was is in the file before.
+was killed, in any pid namespace, even if another process has its pid now. While a file is being
+written its name ends in NEW: if the process is killed then, nothing was attached yet, or what was
+is in the previous file.
 """
 
 from __future__ import annotations
@@ -56,22 +57,22 @@ class Record:
 
 
 def own_file(directory: Path) -> Path:
-    """Where this process's records go; no later process with its pid has the same."""
+    """Return the file of this process's records; no later process with its pid has the same."""
     return directory / f"{os.getpid()}.{procfs.started(os.getpid())}.json"
 
 
 def write(file: Path, records: list[Record]) -> int:
-    """Puts a new file, already locked, in the old one's place; returns the fd that locks it."""
+    """Put a new file, already locked, in the old one's place; return the fd that locks it."""
     file.parent.mkdir(mode=0o700, exist_ok=True)
     if not private(file.parent):
-        raise PermissionError(1, "it is not a directory of this user alone")
+        raise PermissionError(1, "it is not private to this user")
     content = {"format": _FORMAT, "records": [asdict(r) for r in records]}
     for _ in range(_TRIES):
         try:
             return _write(file, json.dumps(content).encode())
         except FileNotFoundError:
             continue  # it was taken for a dead process's in the moment before it was locked
-    raise FileNotFoundError(ENOENT, f"{file.name} is taken away by others")
+    raise FileNotFoundError(ENOENT, f"{file.name} keeps being removed by others")
 
 
 def _write(file: Path, content: bytes) -> int:
@@ -89,7 +90,7 @@ def _write(file: Path, content: bytes) -> int:
 
 
 def unfinished(file: Path) -> bool:
-    """Removes a file that ends in NEW if its process died over it; whether it did."""
+    """Remove a file that ends in NEW if its process died over it; return whether it did."""
     fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not _private(os.fstat(fd), stat.S_IFREG):
@@ -107,7 +108,7 @@ def unfinished(file: Path) -> bool:
 
 @contextmanager
 def orphaned(file: Path) -> Iterator[list[Record]]:
-    """The records of a dead process, locked while they are looked after; of a living one, none.
+    """Yield the records of a dead process, locked meanwhile; none of a living one.
 
     Raises ValueError for a file that is not one of ours, OSError where it cannot be read.
     """
@@ -115,7 +116,7 @@ def orphaned(file: Path) -> Iterator[list[Record]]:
     try:
         opened = os.fstat(fd)
         if not _private(opened, stat.S_IFREG):
-            raise ValueError("not a file of this user alone")
+            raise ValueError("not private to this user")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             dead = file.stat().st_ino == opened.st_ino
@@ -127,7 +128,7 @@ def orphaned(file: Path) -> Iterator[list[Record]]:
 
 
 def parse(data: bytes) -> list[Record]:
-    """A file's records. Raises ValueError for anything that `write` cannot have written."""
+    """Parse a file's records. Raises ValueError for anything that `write` cannot have written."""
     if len(data) > _LARGEST:
         raise ValueError("too large")
     try:
@@ -144,7 +145,7 @@ def parse(data: bytes) -> list[Record]:
 
 
 def private(directory: Path) -> bool:
-    """Whether nobody but this user can have put anything there."""
+    """Return whether only this user can have put anything there."""
     return _private(directory.lstat(), stat.S_IFDIR)
 
 

@@ -15,10 +15,10 @@ from probes.kernel import bpf, kallsyms, privilege
 from probes.point import AttachType, Loading, Point, ProgType
 
 FEW_RETURNS = (
-    "of calls that wait in the kernel some are not seen: there is room for few at a time (two for"
-    " each CPU; ten at least where the kernel is preemptible)"
+    "some calls that wait in the kernel are missed: there is room for few at a time (two for each"
+    " CPU; at least ten where the kernel is preemptible)"
 )
-"""What programs at the return of a function miss but for those on trampolines, untold."""
+"""What programs at a function's return miss unreported, unless they are on trampolines."""
 
 
 class _ByPmu(Point):
@@ -46,9 +46,9 @@ class _ByPmu(Point):
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code == errno.EINVAL:
-            return Unsupported(f"this kernel does not let the {what} be probed", errno=code)
+            return Unsupported(f"this kernel does not allow probes on the {what}", errno=code)
         if code == errno.EADDRNOTAVAIL:
-            return Unsupported(f"this kernel has several times the {what}", errno=code)
+            return Unsupported(f"this kernel has more than one {what}", errno=code)
         return None
 
 
@@ -100,9 +100,9 @@ class _ByFtrace(Point):
             case errno.EOPNOTSUPP:
                 why = "this kernel is built without fprobes"
             case errno.EINVAL:
-                why = "links to functions came with Linux 5.18: this kernel has none"
+                why = "this kernel has no links to functions (Linux 5.18)"
             case errno.ESRCH:
-                why = f"ftrace does not see the {what}"
+                why = f"ftrace does not cover the {what}"
             case _:
                 return None
         return Unsupported(why, errno=code)
@@ -165,16 +165,16 @@ def whole(function: str, *, as_declared: bool) -> str:
         raise Unsupported(f"this kernel has no function {function}", errno=errno.ENOENT)
     if parts := [symbol for symbol in found if ".part." in symbol]:
         raise Unsupported(
-            f"the compiler cut {function} to pieces: {parts[0]} is only a part of it, "
-            "and the rest went into its callers"
+            f"the compiler split {function}: {parts[0]} is only a part of it, "
+            "and the rest was inlined into its callers"
         )
     if len(found) > 1:
         names = ", ".join(sorted(set(found)))
         raise Unsupported(
             f"this kernel has {len(found)} functions of that name ({names}): "
-            "one of them would not see all calls"
+            "a probe on one would miss calls"
         )
     (symbol,) = found
     if as_declared and (".isra." in symbol or ".constprop." in symbol):
-        raise Unsupported(f"the compiler made {symbol} of {function}, with other arguments")
+        raise Unsupported(f"the compiler turned {function} into {symbol}, with other arguments")
     return symbol

@@ -1,4 +1,4 @@
-"""What perf_event_open(2) attaches a program through; and samples, which are nothing else."""
+"""Attaching through perf_event_open(2), and sampling, which is just that."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from probes.attach.handle import Handle, several
 from probes.attach.refusals import perf_refused
 from probes.errors import ProbeError, Unsupported
+from probes.kernel import cpus, privilege
 from probes.kernel import perf_event as events
-from probes.kernel import privilege
 from probes.point import Loading, Point, ProgType
 
 TRACEPOINT = 2  # PERF_TYPE_TRACEPOINT
@@ -66,17 +65,10 @@ class Samples(Point):
         what = f"counter {self.event}"
         return several(
             partial(attach, prog_fd, self, what, kind, config, cpu=cpu, hertz=self.hertz)
-            for cpu in online_cpus()
+            for cpu in cpus.listed("online")
         )
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code in (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV):
             return Unsupported(f"this machine has no {what}", errno=code)
         return None
-
-
-def online_cpus() -> list[int]:
-    """Return the numbers of the CPUs that run now ("0-3,8" in sysfs)."""
-    text = Path("/sys/devices/system/cpu/online").read_text()
-    ranges = [part.partition("-") for part in text.strip().split(",")]
-    return [cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)]

@@ -1,8 +1,8 @@
-"""What outlives the process: netlink XDP, clsact filters, cgroup programs without a link.
+"""Attachments that outlive the process: netlink XDP, clsact filters, cgroups without a link.
 
-Each is recorded in a file (`journal`) before it is attached and struck out after it is detached.
-`sweep`, at the next start, removes what a killed process left behind, if program id and name show
-that it is still exactly that.
+Each is recorded in a file (`journal`) before it is attached, and its record removed after it is
+detached. `sweep`, at the next start, removes what a killed process left behind, if program id and
+name show that it is still exactly that.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from probes.units import printable
 T = TypeVar("T")
 Detach = Callable[[], None]
 OURS = "ebpftop"
-"""What the name of every program and filter of ours begins with."""
+"""Prefix of the names of all our programs and filters."""
 _LEFT = "left behind by a killed ebpftop"
 
 
 class Register:
-    """This process's lasting attachments and their file. Safe to use from several threads.
+    """Lasting attachments of this process, and their file. Safe to use from several threads.
 
     There is one for each process and directory: `register`. Every attach raises what attaching
-    raises, and Denied where it cannot be recorded. What it returns detaches; where that raises,
-    the record stays, so that the next start tries again; calling it twice does no harm.
+    raises, and Denied where it cannot be recorded. What it returns detaches; where that raises, the
+    record stays, so that the next start tries again; calling it twice is harmless.
     """
 
     def __init__(self, directory: Path = RUN) -> None:
@@ -48,7 +48,7 @@ class Register:
         self._over = False
 
     def attach_xdp(self, ifindex: int, prog_fd: int, mode: str) -> Detach:
-        """`xdp.xdp_attach`, recorded."""
+        """Attach by `xdp.xdp_attach`, recorded."""
         info = bpf.prog_info(prog_fd)
         return self.keep(
             Record("xdp", mode, info.name, info.id, ifindex, netns=netns()),
@@ -57,9 +57,9 @@ class Register:
         )
 
     def attach_clsact(self, ifindex: int, direction: str, prog_fd: int, name: str) -> Detach:
-        """`clsact.clsact_attach`, recorded.
+        """Attach by `clsact.clsact_attach`, recorded.
 
-        A qdisc that we made goes with the last of our filters, in whatever order they go.
+        A qdisc that we made goes with the last of our filters, in any order.
         """
         info = bpf.prog_info(prog_fd)
         here = netns()
@@ -85,7 +85,7 @@ class Register:
             raise
 
     def attach_cgroup(self, path: Path, attach_type: int, prog_fd: int) -> Detach:
-        """A program on a cgroup beside others (BPF_F_ALLOW_MULTI), recorded. Raises OSError."""
+        """Attach to a cgroup beside others (BPF_F_ALLOW_MULTI), recorded. Raises OSError."""
         info = bpf.prog_info(prog_fd)
 
         def attach() -> None:
@@ -101,9 +101,9 @@ class Register:
     def keep(
         self, record: Record, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
-        """Records, then attaches; what it returns detaches, then strikes the record out."""
+        """Record, then attach; return what detaches, then removes the record."""
         if record.kind != "cgroup":
-            changes.prepare()  # now, as we may be leaving by the time that it is there
+            changes.prepare()  # now, as we may be exiting by the time that it is there
         self._not_over()
         self._add(record)
         try:
@@ -127,12 +127,13 @@ class Register:
 
     def _not_over(self) -> None:
         if self._over:
-            raise ProbeError("ebpftop is leaving: nothing that would outlive it is attached")
+            raise ProbeError("ebpftop is exiting: nothing that would outlive it is attached")
 
     def release(self) -> None:
         """Detach everything, the last first, although others are about to do so or are stuck.
 
-        What cannot be detached stays recorded, for the next start. Nothing is attached any more.
+        What cannot be detached stays recorded, for the next start. Nothing can be attached any
+        more.
         """
         self._over = True
         for undo in reversed(list(self._undo)):
@@ -173,12 +174,12 @@ class Register:
 
 @cache
 def register() -> Register:
-    """This process's register."""
+    """Return the register of this process."""
     return Register()
 
 
 def unrecordable(directory: Path = RUN) -> Denied | None:
-    """The refusal to expect where this process may not record what would outlive it."""
+    """Return the refusal to expect where this process may not record what would outlive it."""
     place = directory if directory.exists() else directory.parent
     return None if os.access(place, os.W_OK | os.X_OK) else _unrecorded(directory, EACCES)
 
@@ -192,16 +193,16 @@ def _unrecorded(directory: Path, code: int) -> Denied:
 
 
 def sweep(directory: Path = RUN) -> list[str]:
-    """Removes what killed processes of ours left behind; a sentence for each thing worth saying.
+    """Remove what killed processes of ours left behind; return a sentence for each notable thing.
 
-    Run at the start. What living processes attached is left alone, and so is whatever is not
+    Run at the start. What living processes attached is left alone, and so is everything that is not
     exactly as it was recorded, every file that is not one of ours, and all of it without root.
     """
     try:
         if directory.lstat().st_uid != os.geteuid() != 0:
             return []
         if not journal.private(directory):
-            return [f"{directory} is not a directory of this user alone: left as it is"]
+            return [f"{directory} is not private to this user: left as it is"]
         files = sorted(directory.iterdir())
     except FileNotFoundError:
         return []
@@ -226,11 +227,11 @@ def _sweep(file: Path) -> Iterator[str]:
     except OSError as e:
         yield f"{printable(str(file))} cannot be read ({in_words(e)}): left as it is"
     except ValueError as e:
-        yield f"{printable(str(file))} is no record of ours ({e}): left as it is"
+        yield f"{printable(str(file))} is not one of our records ({e}): left as it is"
 
 
 def _undo(record: Record) -> tuple[bool, str]:
-    """Whether the record is settled, and a sentence if something was done or could not be."""
+    """Return whether the record is settled, and a sentence if something was done or failed."""
     try:
         there = _loaded(record)
         if not there and (record.kind != "qdisc" or record.netns != netns()):
@@ -252,7 +253,7 @@ def _in_use_by_ours(ifindex: int) -> bool:
 
 
 def _loaded(record: Record) -> bool:
-    """Whether the program is still there; another one may have its id after a very long time."""
+    """Return whether the program still exists; after a very long time another may have its id."""
     try:
         fd = bpf.prog_fd_by_id(record.program_id)
     except OSError as e:

@@ -7,7 +7,7 @@ from probes.kernel import bpf
 from probes.point import PROGRAM_PREFIX, Point
 
 _LOG, MOST_LOG = 1 << 20, 16384
-"""Characters of the verifier's words that are kept: the last ones say what it stumbled over."""
+"""Characters of the verifier's log: asked for, and kept of its end, which says what is wrong."""
 
 
 def load(point: Point, insns: bytes, name: str) -> int:

@@ -1,7 +1,7 @@
-"""What the kernel's errno means at each step, as one of `errors`, with a sentence and a remedy.
+"""Meanings of the kernel's errnos at each step: an error of `errors`, a sentence and a remedy.
 
-What is special to one kind of point the point says itself: it is asked first. All of it was seen
-on Linux 5.10 to 7.3, not taken from documentation.
+A point is asked first for what is special to its kind. All of it was seen on Linux 5.10 to 7.3, not
+taken from documentation.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _not_there(code: int, log: str) -> Unsupported | None:
         why = f"this kernel does not let such a program call the helper {helper[1]}"
         return Unsupported(why, errno=code)
     if not log or "not supported" in log:
-        return Unsupported("this kernel does not take such a program", errno=code)
+        return Unsupported("this kernel does not accept such a program", errno=code)
     return None
 
 
@@ -66,7 +66,7 @@ def _locked_down(point: Point, code: int) -> Denied | None:
     if code != errno.EINVAL or privilege.lockdown() != "confidentiality":
         return None
     why, remedy = privilege.why_not(*point.needs)
-    return Denied(f"{why}: no program may read its memory", errno=code, remedy=remedy)
+    return Denied(f"{why}: programs may not read its memory", errno=code, remedy=remedy)
 
 
 def last_words(log: str) -> str:
@@ -85,7 +85,7 @@ def _hides_memory(helper: str) -> bool:
 
 
 def attach_refused(code: int, what: str, point: Point, ifindex: int = 0) -> ProbeError:
-    """Return what a refusal to attach means. what: that to which, in words."""
+    """Return what a refusal to attach means. what: the target, in words."""
     return point.explain(code, what, ifindex) or _always(code, what, point)
 
 
@@ -94,7 +94,7 @@ def _always(code: int, what: str, point: Point) -> ProbeError:
         case errno.EBUSY | errno.EEXIST:
             return Busy(f"somebody else's program is attached to {what}", errno=code)
         case errno.ENODEV | errno.ENXIO:
-            return Gone("the interface is not there any more", errno=code)
+            return Gone("the interface has gone", errno=code)
         case errno.ENOENT:
             return Unsupported(f"this kernel has no {what}", errno=code)
         case _ if short(code):
@@ -118,7 +118,7 @@ def perf_refused(code: int, what: str, point: Point) -> ProbeError:
         return Denied(
             f"kernel.perf_event_paranoid={paranoid} refuses {what}",
             errno=code,
-            remedy="Run as root, grant CAP_PERFMON, or sysctl kernel.perf_event_paranoid=2.",
+            remedy="Run as root, grant CAP_PERFMON, or set sysctl kernel.perf_event_paranoid=2.",
         )
     return attach_refused(code, what, point)
 
@@ -129,5 +129,5 @@ def takes_links(where: str) -> None:
         bpf.link_create(0x7FFFFFFF, 0, AttachType.XDP)
     except OSError as refused:
         if refused.errno == errno.EINVAL:
-            why = f"this kernel takes no link to {where}"
+            why = f"this kernel has no links to {where}"
             raise Unsupported(why, errno=errno.EINVAL) from None

@@ -19,7 +19,7 @@ _VERDICT = AttachType.SK_MSG_VERDICT
 
 
 class _OnSockets(Point):
-    """At a sockhash of the rung's C: it goes with it. map: its name."""
+    """A program at a sockhash of the rung's C, with which it goes. map: its name."""
 
     __slots__ = ()
 
@@ -32,7 +32,7 @@ class _OnSockets(Point):
         return Loading(ProgType.SK_MSG, _VERDICT)
 
     def check(self, ifindex: int) -> None:
-        """Try it with an empty sockhash of our own: nobody's socket is in it."""
+        """Try it with an empty sockhash of our own, which has nobody's socket in it."""
         with ExitStack() as stack:
             fd = program.load(self, bpf.exit_with(self.neutral), "probe")
             stack.callback(os.close, fd)
@@ -63,13 +63,16 @@ class SkMsgLink(_OnSockets):
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code != errno.EINVAL:
             return None
-        why = "links to sockhashes came with Linux 6.12: this kernel has none"
+        why = "this kernel has no links to sockhashes (Linux 6.12)"
         return Unsupported(why, errno=code)
 
 
 @dataclass(frozen=True, slots=True)
 class SkMsgAttach(_OnSockets):
-    """The same attached to the map itself, with which it goes. Linux 4.18."""
+    """A verdict on what sockets in a sockhash send, attached to the map itself. Linux 4.18.
+
+    It is detached when the map goes.
+    """
 
     map: str
 

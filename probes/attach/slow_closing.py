@@ -1,7 +1,7 @@
-"""Open files whose closing the kernel waits over: uprobes, some 0.05 s each.
+"""Open files that the kernel is slow to close: uprobes, some 0.05 s each.
 
-A process that ends with hundreds of them ends that much later, however it is ended. So when time
-is short, a child takes what is left, and closes it side by side.
+A process that ends with hundreds of them ends that much later, however it is ended. So when time is
+short, a child takes what is left, and closes it side by side.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ for n in range(1, 64):
         break
 [*map(os.close, fds[::64])]
 """
-"""What is left when it ends, the kernel closes."""
+"""Source of the child; what is left when it ends, the kernel closes."""
 
 _lock = threading.Lock()
 _held: set[int] = set()
 _over = False
-"""Whether they have been handed over: then ebpftop is leaving."""
+"""Whether files have been handed over: then ebpftop is exiting."""
 
 
 def hold(fds: Iterable[int]) -> None:
-    """Have them closed by `close` or by `hand_over`.
+    """Have files closed by `close` or by `hand_over`.
 
-    Raises ProbeError where that one has been called already; then they are handed over as well.
+    Raises ProbeError where the latter has been called already; then these are handed over as well.
     """
     with _lock:
         _held.update(fds)
         over = _over
     if over:
         hand_over()
-        raise ProbeError("ebpftop is leaving: nothing is attached any more")
+        raise ProbeError("ebpftop is exiting: nothing more is attached")
 
 
 def close(fds: Iterable[int]) -> None:
-    """Those that are still ours. Waits for the kernel."""
+    """Close those that are still ours. Wait for the kernel."""
     for fd in fds:
         with _lock:
             ours = fd in _held
@@ -57,7 +57,7 @@ def close(fds: Iterable[int]) -> None:
 
 
 def hand_over() -> None:
-    """Let go of all of them without waiting. Where no child can be had, they go with us."""
+    """Hand all of them to a child, without waiting. Where there can be none, they end with us."""
     global _over
     with _lock:
         _over = True

@@ -27,7 +27,7 @@ class PacketSocket(Point):
         return Loading(ProgType.SOCKET_FILTER)
 
     def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
-        """The filter is there before the socket sees anything: it has no protocol until then."""
+        """Attach it before the socket sees anything: the socket has no protocol until then."""
         try:
             held = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except OSError as refused:

@@ -1,4 +1,4 @@
-"""TCX: chains of programs at TC, in an order that one can choose, through a bpf_link."""
+"""TCX: chains of programs at TC, in an order that can be chosen, through a bpf_link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from probes.errors import Denied, ProbeError, Unsupported
 from probes.kernel import bpf, privilege
 from probes.point import AttachType, Loading, Point, ProgType
 
-NO_TCX = "TCX came with Linux 6.6: this kernel has none"
+NO_TCX = "this kernel has no TCX (Linux 6.6)"
 _NEXT = -1  # TCX_NEXT
 _NOWHERE = 0x7FFFFFFF
 _TYPES = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
@@ -41,7 +41,7 @@ class TcxLink(_InChain):
             raise refused
 
     def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
-        """First of all, so that it counts also what somebody's program behind it drops."""
+        """Attach before all others, so that it also counts what programs behind it drop."""
         kind = _TYPES[self.direction]
         return by_link(
             lambda: bpf.link_create(prog_fd, ifindex, kind, flags=bpf.F_BEFORE),
@@ -85,12 +85,12 @@ class TcxBeside(_InChain):
         if code == errno.ERANGE:
             return Unsupported("its chain is full", errno=code)
         if code in (errno.ENOENT, errno.ESTALE):
-            return Unsupported("it is not in its chain any more", errno=code)
+            return Unsupported("it is no longer in its chain", errno=code)
         return None
 
 
 def missing() -> ProbeError | None:
-    """Return why there is no TCX for us. No interface has that number: ENODEV where TCX exists."""
+    """Return why we have no TCX. No interface has that number: ENODEV where TCX exists."""
     try:
         fd = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(_NEXT))
     except OSError as refused:

@@ -25,7 +25,7 @@ class _Raw(Point):
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code != errno.EINVAL:
             return None
-        return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
+        return Unsupported(f"this kernel cannot attach such a program to the {what}", errno=code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Tracepoint(Point):
 
 
 def tracepoint_id(category: str, name: str) -> int:
-    """Return a tracepoint's number from tracefs. Raises Unsupported or Denied, with what to do."""
+    """Return a tracepoint's number from tracefs. Raises Unsupported or Denied, with a remedy."""
     for root in tracefs.ROOTS:
         try:
             return int((root / "events" / category / name / "id").read_text())
@@ -87,7 +87,7 @@ def tracepoint_id(category: str, name: str) -> int:
             continue
         except PermissionError:
             raise Denied(
-                f"{root} may not be read by this user",
+                f"{root} is not readable by this user",
                 errno=errno.EACCES,
                 remedy="Run as root, or grant CAP_DAC_READ_SEARCH.",
             ) from None

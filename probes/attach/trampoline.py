@@ -39,7 +39,7 @@ class _Trampoline(Point):
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code != errno.EINVAL:
             return None
-        return Unsupported(f"this kernel attaches no such program to the {what}", errno=code)
+        return Unsupported(f"this kernel cannot attach such a program to the {what}", errno=code)
 
 
 class _OfFunction(_Trampoline):
@@ -56,7 +56,7 @@ class _OfFunction(_Trampoline):
     def explain_last(self, code: int, log: str) -> ProbeError | None:
         if code != errno.ENOENT:
             return None
-        return Unsupported(f"this kernel has no code of {self.function}", errno=code)
+        return Unsupported(f"this kernel has no code for {self.function}", errno=code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class FexitOf(_Trampoline):
         return Loading(ProgType.TRACING, AttachType.TRACE_FEXIT, self.function, self.program)
 
     def explain_last(self, code: int, log: str) -> ProbeError | None:
-        why = "the kernel does not let it be followed"
+        why = "the kernel does not allow it to be followed"
         return Unsupported(f"{why}: {last_words(log)}" if log else why, errno=code)
 
 
@@ -107,7 +107,7 @@ class FexitOf(_Trampoline):
 class Lsm(_Trampoline):
     """A hook of the security modules ("file_open"), by trampoline. Linux 5.7, BTF, bpf in lsm=.
 
-    The program answers what it got from those before it: it looks on.
+    The program returns what the modules before it returned: it only observes.
     """
 
     hook: str
@@ -127,7 +127,7 @@ def _traced(function: str) -> int:
     symbol = kprobe.whole(function, as_declared=True)
     id = btf.required(btf.function(function), f"type information on the function {function}")
     if symbol != function:
-        raise Unsupported(f"this kernel has {function} as {symbol} only, which takes a kprobe")
+        raise Unsupported(f"this kernel has {function} only as {symbol}, which needs a kprobe")
     return id
 
 

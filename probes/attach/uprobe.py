@@ -1,4 +1,4 @@
-"""Uprobes: where in a file one goes, and what it is attached through."""
+"""Uprobes: places in files, and what a program is attached through there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
 
 SECONDS = 5.0
-"""That a file is waited for: to be opened, and its code to be read by the kernel."""
+"""Seconds to wait for a file to be opened, and for the kernel to read its code."""
 
 RETURNS = 1
 """The uprobe PMU's config for the return of a function (format/retprobe: config:0)."""
@@ -56,7 +56,7 @@ class AtFile(Point):
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code in (errno.EINVAL, errno.EIO):
-            return Unsupported(f"this kernel does not let {what} be probed", errno=code)
+            return Unsupported(f"this kernel does not allow probes on {what}", errno=code)
         return None
 
 
@@ -89,35 +89,35 @@ class Uretprobe(AtFile):
 
 
 def pmu() -> int:
-    """The uprobe PMU's number. Raises Unsupported where the kernel has none. Linux 4.17."""
+    """Return the uprobe PMU's number. Raises Unsupported where the kernel has none. Linux 4.17."""
     try:
         return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except FileNotFoundError:
         raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
     except OSError as refused:
-        raise _cannot("it cannot be told whether uprobes are there", refused) from None
+        raise _cannot("cannot tell whether this kernel has uprobes", refused) from None
 
 
 _by_link: list[bool] = []
-"""What the kernel answered, once it has."""
+"""The kernel's answer, once it is known."""
 
 
 def by_link() -> bool:
-    """Whether a link holds uprobes: letting go is then waited for side by side. Linux 6.6.
+    """Return whether a link holds uprobes: these are released side by side. Linux 6.6.
 
-    Raises ProbeError where it cannot be told just now, for want of files or memory: a program is
+    Raises ProbeError where this cannot be told just now, for want of files or memory: a program is
     loaded for one way or the other.
     """
     if not _by_link:
         try:
             _by_link.append(_takes_links())
         except OSError as refused:
-            raise _cannot("it cannot be told what holds uprobes here", refused) from None
+            raise _cannot("cannot tell how this kernel holds uprobes", refused) from None
     return _by_link[0]
 
 
 def _takes_links() -> bool:
-    """Raises OSError where the kernel has not decided."""
+    """Ask the kernel. Raises OSError where it has not decided."""
     multi = AttachType.TRACE_UPROBE_MULTI
     try:
         prog = bpf.prog_load(ProgType.KPROBE, bpf.exit_with(0), expected_attach_type=multi)
@@ -130,19 +130,19 @@ def _takes_links() -> bool:
     except OSError as refused:
         if short(refused.errno):
             raise
-        return refused.errno == errno.EBADF  # what it says of a folder
+        return refused.errno == errno.EBADF  # the errno for a folder
     finally:
         os.close(prog)
     return True
 
 
 def attach(prog_fd: int, point: AtFile) -> Handle:
-    """Raises ProbeError: Gone, Unsupported or Denied, or what may be over soon."""
+    """Attach. Raises ProbeError: Gone, Unsupported, Denied, or a shortage that may pass."""
     opened, path = partial(_opened, point, by_link=by_link()), printable(point.path)
     try:
         fds = patience.within(SECONDS, opened, (prog_fd,))
     except patience.TookTooLong as late:
-        raise Unsupported(f"{path} is not to be had: {in_words(late)}") from None
+        raise Unsupported(f"{path} cannot be opened: {in_words(late)}") from None
     except OSError as refused:
         raise _cannot(f"{path} cannot be probed", refused) from None
     slow_closing.hold(fds)
@@ -154,7 +154,7 @@ def _cannot(what: str, refused: OSError) -> ProbeError:
 
 
 def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
-    """What holds the program there. The file may be anybody's: called with patience."""
+    """Return what holds the program there. The file may be anybody's: called with patience."""
     returns, path = point.returns, os.fsencode(point.path)
     number, places = pmu(), offsets(point)
     try:
@@ -171,7 +171,7 @@ def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
 def _events(
     prog_fd: int, number: int, path: bytes, places: Sequence[int], config: int
 ) -> patience.Files:
-    """One for each place, or none."""
+    """Open one event for each place, or none."""
     name, fds = ctypes.create_string_buffer(path), list[int]()
     try:
         for place in places:
@@ -185,29 +185,29 @@ def _events(
 
 
 MOST_PLACES = 8
-"""Versions that a library has of one function; each costs the kernel a wait when it is let go."""
+"""Versions of one function in a library; the kernel waits for each when it is released."""
 COUNT_CALLS = "Count the calls instead: uprobe:{path}:{symbol}, without latency and ret."
 TAKEN = (
-    f"{COUNT_CALLS} If you know that it does not happen in this function, add unsafe: "
+    f"{COUNT_CALLS} If that cannot happen in this function, add unsafe: "
     "uprobe:{path}:{symbol},latency,unsafe (in a hook file: unsafe=True)."
 )
 _RETURN_TWICE = frozenset({"setjmp", "sigsetjmp", "getcontext", "swapcontext"})
-"""They keep the address that they return to, for later: it would be one of the kernel's own."""
+"""Functions that save their return address for later: it would be the kernel's own."""
 _ASK_WHO_CALLS = frozenset({"dlsym", "dlvsym", "dlopen", "dlmopen", "mcount", "fentry"})
 _HARM = {
     elf.Stacks.UNWINDS: "{path} throws or catches exceptions ({sign}): a probe on the return of "
-    "{symbol} would end a process in which one passes through it",
-    elf.Stacks.SWITCHES: "{path} changes stacks ({sign}): with a probe on the return of {symbol}, "
-    "a process that does so within it would go on at the wrong place",
-    elf.Stacks.SCANS: "{path} looks for live values on its stacks ({sign}): a probe on the return "
-    "of {symbol} would end a process that does so within it",
-    elf.Stacks.GO: "{path} is Go code ({sign}): a probe on the return of {symbol} would end its "
+    "{symbol} would kill a process when one passes through it",
+    elf.Stacks.SWITCHES: "{path} switches stacks ({sign}): with a probe on the return of {symbol}, "
+    "a process that switches within it would return to the wrong place",
+    elf.Stacks.SCANS: "{path} scans its stacks for live values ({sign}): a probe on the return "
+    "of {symbol} would kill a process that scans within it",
+    elf.Stacks.GO: "{path} is Go code ({sign}): a probe on the return of {symbol} would kill its "
     "processes, as Go moves stacks",
 }
 
 
 def offsets(point: AtFile) -> tuple[int, ...]:
-    """The places in the file, one for each version of the function that a library has.
+    """Return places in the file, one for each version of the function that a library has.
 
     Raises Gone (no such file or function, with those that are spelled alike) or Unsupported.
     """
@@ -220,21 +220,23 @@ def offsets(point: AtFile) -> tuple[int, ...]:
     if isinstance(point, Uretprobe):
         _harmless(point, file)
     if any(symbol.resolver for symbol in found):
-        raise Unsupported(f"{where} is chosen when it is linked (IFUNC): name what it resolves to")
+        raise Unsupported(f"{where} is chosen at load time (IFUNC): name what it resolves to")
     if len(found) > 1 and not found[0].visible:
-        raise Unsupported(f"there are {len(found)} functions {where}: one would not see all calls")
+        raise Unsupported(
+            f"there are {len(found)} functions {where}: a probe on one would miss calls"
+        )
     if len(found) > MOST_PLACES:
-        raise Unsupported(f"there are {len(found)} functions {where}: no linker writes as many")
+        raise Unsupported(f"there are {len(found)} functions {where}: no linker writes so many")
     if any(symbol.size and more >= symbol.size for symbol in found):
-        raise Unsupported(f"{where} has {found[0].size} bytes: +0x{more:x} is behind its end")
+        raise Unsupported(f"{where} has {found[0].size} bytes: +0x{more:x} is past its end")
     places = [file.offset(symbol.address + more) for symbol in found]
     if None in places:
-        raise Unsupported(f"{where} is in no part of the file that is loaded")
+        raise Unsupported(f"{where} is not in a loaded part of the file")
     return tuple(place for place in places if place is not None)
 
 
 def _harmless(point: Uretprobe, file: elf.Elf) -> None:
-    """Raises Unsupported where the process would not survive it.
+    """Raise Unsupported where the process would not survive it.
 
     To see a return, the kernel replaces the address on the stack that the function returns to.
     """
@@ -252,14 +254,14 @@ def _harmless_itself(point: Uretprobe) -> None:
     name = symbol.strip("_").removesuffix("_chk")
     if name in _RETURN_TWICE:
         raise Unsupported(
-            f"{symbol} keeps the address that it returns to, and returns there again: a probe on "
-            "its return would end every process that calls it",
+            f"{symbol} saves its return address, and returns there again: a probe on its return "
+            "would kill every process that calls it",
             remedy=COUNT_CALLS.format(path=path, symbol=symbol),
         )
     if name in _ASK_WHO_CALLS and not point.unsafe:
         raise Unsupported(
-            f"{symbol} looks at the address that it returns to, to know who calls it: with a probe "
-            "on its return it would take the caller for another",
+            f"{symbol} reads its return address, to know its caller: with a probe on its return "
+            "it would see another caller",
             remedy=TAKEN.format(path=path, symbol=symbol),
         )
 
@@ -268,7 +270,7 @@ def _unknown(file: elf.Elf, symbol: str) -> Gone:
     names = file.names()
     if not names:
         return Gone(
-            f"{printable(file.path)} names no functions: it is stripped",
+            f"{printable(file.path)} has no function names: it is stripped",
             remedy="Install its debug symbols, or probe a library that it calls.",
         )
     return Gone(f"{printable(file.path)} has no function {symbol}{did_you_mean(symbol, names)}")

@@ -19,11 +19,11 @@ _FLAGS = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_
 _REFUSED = {
     errno.EOPNOTSUPP: "this interface's driver has no {what}",
     errno.ERANGE: "the MTU is too large for {what} ({mtu}; a veth's peer counts too)",
-    errno.EINVAL: "the driver takes no {what} as it is set up (MTU {mtu}, which may be too large)",
+    errno.EINVAL: "the driver refuses {what} as it is configured (MTU {mtu} may be too large)",
     errno.ENOMEM: "the driver has no memory or no free queues for {what}",
-    errno.ENOSPC: "{what} needs more receive queues (a veth: as many as its peer sends by)",
+    errno.ENOSPC: "{what} needs more receive queues (a veth: as many as its peer has to send)",
 }
-"""What drivers answer. That the kernel has links for XDP at all is known by then."""
+"""Drivers' answers. That the kernel has XDP links at all is known by then."""
 _REMEDY = {
     errno.ERANGE: "For native XDP: ip link set dev {name} mtu 1500, and the peer's.",
     errno.EINVAL: "For native XDP: a smaller MTU, no LRO; the kernel's log may say what else.",
@@ -50,14 +50,14 @@ class _OnInterface(Point):
         """Raise Busy where somebody's program is on the interface already."""
         interface = route.link(ifindex) if ifindex else None
         if interface is not None and interface.xdp_programs:
-            raise Busy(f"{xdp.holder(ifindex)} is attached there", errno=errno.EBUSY)
+            raise Busy(f"{xdp.holder(ifindex)} is already attached", errno=errno.EBUSY)
 
     def rehearse(self, prog_fd: int, ifindex: int) -> str:
         if self.mode == "generic":
             return ""
         if not ifindex:
             return "depends on the interface's driver"
-        return "only attaching tells whether the driver does native XDP"
+        return "only attaching shows whether the driver supports native XDP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class XdpLink(_OnInterface):
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code in (errno.EBUSY, errno.EEXIST):
-            return Busy(f"{xdp.holder(ifindex)} is attached there", errno=code)
+            return Busy(f"{xdp.holder(ifindex)} is already attached", errno=code)
         if code not in _REFUSED:
             return None
         interface = route.link(ifindex)

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 CPU_SECONDS, WALL_SECONDS = 180, 300
-"""What ends a compile that spins or hangs. On a busy host one may wait long for its turn,
+"""Seconds that end a compile that spins or hangs. On a busy host one may wait long for its turn,
 and in a virtual machine the host's other work counts as its own."""
 PACKAGES = (
     "install the BPF Compiler Collection: python3-bpfcc (Debian, Ubuntu), python3-bcc (Fedora),"
@@ -57,15 +57,15 @@ FOREIGN = (
     "C_INCLUDE_PATH",
 )
 Part = tuple[int, int]
-"""Of memory: where it begins, and bytes."""
+"""Part of memory: start and bytes."""
 PACE = 20
-"""Milliseconds."""
+"""Milliseconds between releases of pages."""
 MADV_DONTNEED = 4
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def find_bcc() -> Any:
-    """Imports bcc. Raises ImportError with a sentence: there is none, or it is something else."""
+    """Import bcc. Raises ImportError with a sentence: there is none, or it is something else."""
     foreign = ""
     for place in [*sys.path, *_sites()]:
         spec = PathFinder.find_spec("bcc", [place])
@@ -76,12 +76,12 @@ def find_bcc() -> Any:
             return _import(spec)
         foreign = foreign or spec.origin
     if foreign:
-        raise ImportError(f"{foreign} is an unrelated package that is called bcc as well")
+        raise ImportError(f"{foreign} is an unrelated package that is also called bcc")
     raise ImportError("bcc, the BPF Compiler Collection, is not installed")
 
 
 def _sites() -> list[str]:
-    """The distribution's own site directories, which a virtual environment does not see."""
+    """Return the distribution's site directories, which a virtual environment does not see."""
     return [str(site) for pattern in SITES for site in sorted(Path("/usr").glob(pattern))[::-1]]
 
 
@@ -91,13 +91,13 @@ def _import(spec: ModuleSpec) -> Any:
     sys.modules["bcc"] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as broken:  # whatever it is that this installation lacks
+    except Exception as broken:  # anything that this installation lacks
         raise ImportError(f"{spec.origin} cannot be imported: {broken}") from broken
     return module
 
 
 def serve(control: socket.socket) -> None:
-    """Answers request after request until the other side closes."""
+    """Answer request after request until the other side closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     libc = ctypes.CDLL(None)
     _give_back_what_is_freed(libc)
@@ -126,7 +126,7 @@ def serve(control: socket.socket) -> None:
 def _watch(control: socket.socket, libc: ctypes.CDLL, unchanged: Sequence[Part]) -> None:
     """End with the other side, also amid a compile, as clang does not look at sockets.
 
-    Meanwhile let go of the libraries' pages again and again: a compile needs a third at a time.
+    Meanwhile release the libraries' pages again and again: a compile needs a third at a time.
     """
     waiting = select.poll()
     waiting.register(control, 0)
@@ -136,13 +136,13 @@ def _watch(control: socket.socket, libc: ctypes.CDLL, unchanged: Sequence[Part])
 
 
 def _drop(libc: ctypes.CDLL, unchanged: Sequence[Part]) -> None:
-    """Let go of pages. They stay in the page cache, and come back as they are needed."""
+    """Release pages. They stay in the page cache, and come back as they are needed."""
     for begin, size in unchanged:
         libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), MADV_DONTNEED)
 
 
 def _give_back_what_is_freed(libc: ctypes.CDLL) -> None:
-    """To the kernel, at once, where the C library has a word for it."""
+    """Have freed memory returned to the kernel at once, where the C library offers that."""
     set_option = getattr(libc, "mallopt", None)
     if set_option is not None:
         for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
@@ -156,7 +156,7 @@ def _trim(libc: ctypes.CDLL) -> None:
 
 
 def _unchanged() -> Iterator[Part]:
-    """Where files are mapped and nothing was written to: none of it gets lost."""
+    """Yield where files are mapped and nothing was written to: none of it gets lost."""
     try:
         lines = Path("/proc/self/smaps").read_text(errors="replace").splitlines()
     except OSError:
@@ -203,7 +203,7 @@ def _module(bcc: Any, wanted: dict[str, Any]) -> Any:
 
     class Module(bcc.BPF):  # type: ignore[misc]
         def _trace_autoload(self) -> None:
-            """Attaches nothing, whatever the functions are called."""
+            """Turn off attaching by functions' names."""
 
     return Module(text=wanted["source"].encode(), cflags=wanted["cflags"])
 
@@ -219,7 +219,7 @@ def _made(bcc: Any, module: Any) -> tuple[dict[str, Any], list[int]]:
 
 
 def _maps(lib: Any, module: ctypes.c_void_p) -> list[dict[str, Any]]:
-    """Every map of the module, as JSON. Functions of libbcc that the Python binding leaves out."""
+    """Return every map of the module, as JSON, by libbcc functions that the binding lacks."""
     texts = ("name", "key_desc", "leaf_desc")
     numbers = ("fd", "type", "key_size", "leaf_size", "max_entries", "flags")
     for field in texts + numbers:
@@ -242,7 +242,7 @@ def _table_function(lib: Any, field: str) -> Any:
 
 
 def _raise_memlock() -> None:
-    """Before 5.11 maps count as locked memory, and 64 kB of that is nothing."""
+    """Raise the limit: before 5.11 maps count as locked memory, of which 64 kB is nothing."""
     _, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     for limit in (resource.RLIM_INFINITY, hard):
         try:
@@ -262,7 +262,7 @@ def _failure(why: str, log: str) -> dict[str, Any]:
 
 
 def _send(request: socket.socket, reply: dict[str, Any], fds: Sequence[int] = ()) -> None:
-    """The fds come first, with one byte, then the JSON up to end of file."""
+    """Send the fds first, with one byte, then the JSON up to end of file."""
     try:
         socket.send_fds(request, [b"\n"], list(fds))
         request.sendall(json.dumps(reply).encode())

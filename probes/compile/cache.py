@@ -1,9 +1,9 @@
-"""What was compiled before, on disk: a start needs the compiler only for what is new.
+"""Results of earlier compiles, on disk: a start needs the compiler only for what is new.
 
-An answer of the compiler's child depends on the source, its flags, the kernel's types, and bcc;
-all of them make up its name. It is kept as the header trees are (`tree_cache`): private to this
-user, and used only if it is what was written. Without bcc nothing is used: what a host can do
-should not hang on what it once had.
+An answer of the compiler's child depends on the source, its flags, the kernel's types, and bcc; all
+of them make up its name. It is kept as the header trees are (`tree_cache`): private to this user,
+and used only if it is what was written. Without bcc nothing is used: what a host can do should not
+depend on what it once had.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Asked = tuple[Answer, list[int]]
 
 
 def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
-    """The child's answer and the maps' fds, from disk where it is known.
+    """Return the child's answer and the maps' fds, from disk where it is known.
 
-    ask: what asks the child. Raises what that raises, and OSError with the map's name where a map
-    cannot be created.
+    ask: asks the child. Raises what that raises, and OSError with the map's name where a map cannot
+    be created.
     """
     place, compiler = _cache(), _compiler(_SITES)
     if place is None or not compiler:
@@ -55,7 +55,7 @@ def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
 
 
 def created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The maps, as bcc makes them: their fds in order, or none. Raises OSError with the name."""
+    """Create the maps, as bcc does: all fds in order, or none. Raises OSError with the name."""
     fds: list[int] = []
     try:
         for table in maps:
@@ -80,7 +80,7 @@ def _cache() -> TreeCache | None:
 
 @cache
 def _compiler(sites: tuple[str, ...]) -> tuple[str, ...]:
-    """Changes with bcc, with LLVM's part in it, and with how we use them; empty without bcc."""
+    """Return what changes with bcc, its LLVM, and how we use them; empty without bcc."""
     modules = _below_usr(f"{site}/bcc/libbcc.py" for site in sites)
     if not modules:
         return ()

@@ -1,8 +1,8 @@
-"""Compiling: C in, instructions and maps out. What ebpftop knows of bcc, together with its child.
+"""Compiling: C in, instructions and maps out. With its child, all that ebpftop knows of bcc.
 
-bcc itself lives in a process of its own (bcc_worker.py), started when something is to be
-compiled and ended when nothing was for a while. What comes back are the programs' instructions
-and the maps' file descriptors; loading, attaching and reading need no bcc.
+bcc itself lives in a process of its own (bcc_worker.py), started when something is to be compiled
+and ended after a while without work. What comes back are the programs' instructions and the maps'
+file descriptors; loading, attaching and reading need no bcc.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHILD = Path(__file__).with_name("bcc_worker.py")
 IDLE_SECONDS = 5.0
 _MAX_FDS = 253  # SCM_MAX_FD
 ROOM_SECONDS, ROOM_PAUSE = 5.0, 0.1
-"""For which a child is not started while there is no room for it, and between two looks."""
+"""Seconds to wait for room before a child is started, and between two checks."""
 _MOST = 8  # children at once: 90 MB each
 
 
@@ -64,7 +64,7 @@ class Module:
             raise
 
     def close(self) -> None:
-        """Closes the maps' fds; the tables are of no use afterwards. Twice is harmless."""
+        """Close the maps' fds; the tables are of no use afterwards. Closing twice is harmless."""
         fds, self._fds = self._fds, ()
         open_files.close_each(fds)
 
@@ -76,7 +76,7 @@ class Module:
 
 
 def relocated(instructions: bytes, numbers: Mapping[int, int]) -> bytes:
-    """The instructions with the compiler's map fds replaced by ours.
+    """Return the instructions with the compiler's map fds replaced by ours.
 
     A map is loaded by LD_IMM64 (two instructions of 8 bytes) whose source register says
     BPF_PSEUDO_MAP_FD and whose immediate is the fd.
@@ -94,7 +94,7 @@ def relocated(instructions: bytes, numbers: Mapping[int, int]) -> bytes:
 
 
 def _source(registers: int) -> int:
-    """src_reg: the upper half of the byte, on big-endian machines the lower."""
+    """Return src_reg: the upper half of the byte, on big-endian machines the lower."""
     return registers >> 4 if sys.byteorder == "little" else registers & 15
 
 
@@ -106,17 +106,17 @@ def _cores() -> int:
 
 
 class Compiler:
-    """Compiles C sources with bcc, several at once from several threads.
+    """Compiler of C sources, by bcc; several at once from several threads.
 
     hooks, types: their kernel types make up the one header tree that all sources share. cached:
     what was compiled before is taken from disk. at_once: how many are compiled side by side, each
     by a child of its own. They are started as they are needed, once there is room (makes some, and
-    says whether it is enough) or after ROOM_SECONDS; they go after IDLE_SECONDS without work, or
-    where what is there does not fit.
+    returns whether it is enough) or after ROOM_SECONDS; they end after IDLE_SECONDS without work,
+    or where the current ones do not fit.
     """
 
     fits: Callable[[], bool] = staticmethod(lambda: True)
-    """Whether there is room for the children that are there; set by who keeps a bound."""
+    """Whether there is room for the current children; set by the keeper of a bound."""
 
     def __init__(
         self,
@@ -142,12 +142,14 @@ class Compiler:
 
     @property
     def there(self) -> bool:
-        """Whether a child is there, which takes a hundred megabytes."""
+        """Whether a child exists, which takes a hundred megabytes."""
         return bool(self._children)
 
     def compile(self, source: str) -> Module:
-        """Blocks for some 0.2 s. Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with
-        the compiler's words in `log`.
+        """Compile a source; this blocks for some 0.2 s.
+
+        Raises Unsupported (no bcc, no BTF), Denied, or LoadFailed with the compiler's words in
+        `log`.
         """
         request = self._request(source)
         if not self._cached:
@@ -159,13 +161,13 @@ class Compiler:
             raise _refusal({"error": "map", "why": why, "errno": refused.errno}, "") from refused
 
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        """What the child makes of a request, and the maps' fds. Raises as `compile` does."""
+        """Return the child's answer to a request, and the maps' fds. Raises as `compile` does."""
         try:
             with self._slots:
                 self._wait_for_room()
                 with self._working() as child:
                     return child.ask(request)
-        except OSError as why:  # no memory, process or file descriptor to be had
+        except OSError as why:  # no memory, process or file descriptor left
             raise LoadFailed(f"the compiler cannot be run: {why}", errno=why.errno or 0) from why
 
     def _request(self, source: str) -> dict[str, Any]:
@@ -174,21 +176,23 @@ class Compiler:
         return {"source": source, "cflags": tree.cflags_for(source), "kernel_source": place}
 
     def tree(self) -> headers.Tree:
-        """The header tree that sources are compiled with. Raises Unsupported."""
+        """Return the header tree that sources are compiled with. Raises Unsupported."""
         with self._tree_lock:
             if self._tree is None:
                 self._tree = headers.tree(self._types)
             return self._tree
 
     def close(self) -> None:
-        """Ends the children; what is being compiled fails."""
+        """End the children; what is being compiled fails."""
         with self._lock:
             self._closed = True
             self._dismiss(self._children)
 
     def end_idle(self) -> None:
-        """Ends the children where nothing is being compiled, and the thread that waits for it; the
-        next compile starts another."""
+        """End the children where nothing is being compiled, and the thread that waits for it.
+
+        The next compile starts another.
+        """
         waiting = self._retirement
         self._retire()
         if waiting is not None:
@@ -247,7 +251,7 @@ class Compiler:
                 self._dismiss(self._children)
 
     def _dismiss(self, children: Iterable[_Child]) -> None:
-        """Ends them, if any; none retires meanwhile."""
+        """End these children, if any; none retires meanwhile."""
         if self._retirement is not None:
             self._retirement[0].set()
             self._retirement = None
@@ -285,7 +289,7 @@ class _Child:
         return self._process.poll() is None
 
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        """(answer, the maps' fds). Raises ProbeError where the answer is a refusal, or none."""
+        """Return the answer and the maps' fds. Raises ProbeError where it is a refusal, or none."""
         with os.fdopen(os.memfd_create("compile"), "rb") as log:
             begun = time.monotonic()
             try:
@@ -326,7 +330,7 @@ class _Child:
         return os.pread(self._words.fileno(), 1 << 16, 0).decode(errors="replace")
 
     def close(self) -> None:
-        """Also while it compiles: there is nothing that it would have to put away."""
+        """End it, even while it compiles: it has nothing to clean up."""
         self._control.close()
         self._process.kill()
         self._process.wait()
@@ -334,11 +338,11 @@ class _Child:
 
 
 def _map_lost() -> LoadFailed:
-    return LoadFailed("a map got lost: too many open files", errno=errno.EMFILE)
+    return LoadFailed("a map was lost: too many open files", errno=errno.EMFILE)
 
 
 def _no_answer(log: str, seconds: float) -> ProbeError:
-    """LLVM ends the process over some errors (a stack above 512 bytes) and says so in the log."""
+    """Explain a missing answer: LLVM exits on some errors (a stack above 512 bytes), logged."""
     if log:
         return LoadFailed("the program does not compile on this host", log=log)
     return LoadFailed(
@@ -348,7 +352,7 @@ def _no_answer(log: str, seconds: float) -> ProbeError:
 
 
 def _refusal(answer: Mapping[str, Any], log: str) -> ProbeError:
-    """The child's answer as one of our errors."""
+    """Return the child's answer as one of our errors."""
     why = answer["why"]
     match answer["error"], answer.get("errno", 0):
         case "no-bcc", _:

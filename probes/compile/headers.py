@@ -1,10 +1,10 @@
-"""The header tree that bcc compiles with: made from the running kernel's BTF, kept in a cache.
+"""Header tree that bcc compiles with: made from the running kernel's BTF, kept in a cache.
 
-No kernel headers are needed, only CONFIG_DEBUG_INFO_BTF. The tree holds the wanted types and
-what they need, nothing else; bcc brings the UAPI's bpf.h itself. The distribution's headers are
-what is left where there is no BTF.
+No kernel headers are needed, only CONFIG_DEBUG_INFO_BTF. The tree holds the wanted types and what
+they need, nothing else; bcc brings the UAPI's bpf.h itself. Where there is no BTF, the
+distribution's headers are used.
 
-A hook's C includes nothing: it finds bcc's own helpers.h and our include/hooks.h in any case.
+A hook's C includes nothing: it gets bcc's own helpers.h and our include/hooks.h in any case.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ DISTRIBUTION = {
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What to compile with.
+    """Header tree and flags to compile with.
 
     path: for BCC_KERNEL_SOURCE (None: bcc finds the distribution's headers itself). cflags: for
-    BPF(cflags=), as every source has them. missing: wanted types that this kernel does not have.
+    BPF(cflags=), the same for every source. missing: wanted types that this kernel does not have.
     """
 
     path: Path | None
@@ -103,7 +103,7 @@ class Tree:
     missing: frozenset[str] = frozenset()
 
     def cflags_for(self, source: str) -> tuple[str, ...]:
-        """Those and, of the distribution's headers, what this source needs."""
+        """Return those and, of the distribution's headers, what this source needs."""
         if self.origin == "btf":
             return self.cflags
         named = set(re.findall(r"\bstruct (\w+)", source))
@@ -112,10 +112,10 @@ class Tree:
 
 
 def tree(types: Collection[str]) -> Tree:
-    """The header tree with these struct, union, enum and typedef names in it.
+    """Return the header tree with these struct, union, enum and typedef names in it.
 
-    Takes some 20 ms the first time on a kernel, then one or two. Raises Unsupported where
-    the kernel has no BTF (or libbpf is missing) and there are no headers either.
+    Takes some 20 ms the first time on a kernel, then one or two. Raises Unsupported where the
+    kernel has no BTF (or libbpf is missing) and there are no headers either.
     """
     wanted = tuple(sorted((frozenset(types) | BASE_TYPES) - UAPI_TYPES))
     try:
@@ -153,7 +153,7 @@ def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
 
 
 def _package() -> str:
-    """What the running kernel's headers are called where packages are."""
+    """Return the package names of the running kernel's headers."""
     release = os.uname().release
     return f"linux-headers-{release} (Debian, Ubuntu) or kernel-devel-{release} (Fedora)"
 
@@ -174,7 +174,7 @@ def _btf_files(wanted: tuple[str, ...]) -> Files:
 
 
 def _generator() -> tuple[str, ...]:
-    """All that goes into a tree besides the kernel: no version number that somebody forgets."""
+    """Return all that goes into a tree besides the kernel: no version number to forget."""
     own = (Path(__file__), *(Path(str(module.__file__)) for module in (btf_dump, tracefs)))
     return tuple(p.read_text() for p in (*own, *sorted(INCLUDE.iterdir())))
 
@@ -184,7 +184,7 @@ def _text(name: str) -> str:
 
 
 def kernel() -> tuple[str, ...]:
-    """Changes with every kernel build: release, version, and build id (/sys/kernel/notes)."""
+    """Return what changes with every kernel build: release, version, id (/sys/kernel/notes)."""
     uname = os.uname()
     try:
         notes = Path("/sys/kernel/notes").read_bytes().hex()
@@ -195,7 +195,7 @@ def kernel() -> tuple[str, ...]:
 
 
 def _kept(identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
-    """From the cache, or where that is read-only or full from a temporary one."""
+    """Return the tree from the cache, or from a temporary one where that is read-only or full."""
     try:
         return _cache().get(identity, make)
     except OSError:
@@ -212,9 +212,9 @@ def _cache() -> TreeCache:
 
 
 def cache_base() -> Path:
-    """Root's is its own because what is in it gets compiled and loaded into the kernel.
+    """Return the cache's folder. Root has its own, as what is in it gets loaded into the kernel.
 
-    Of a user without a home: a place where nothing can be made.
+    For a user without a home: a place where nothing can be made.
     """
     if os.geteuid() == 0:
         return Path("/var/cache/ebpftop")
@@ -226,7 +226,7 @@ def cache_base() -> Path:
 
 
 def _mine() -> str:
-    """How temporary folders of this PID namespace begin; the process's number follows."""
+    """Return how temporary folders of this PID namespace begin; the pid follows."""
     try:
         namespace = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:  # a kernel without PID namespaces
@@ -235,7 +235,7 @@ def _mine() -> str:
 
 
 def sweep() -> None:
-    """Removes the temporary trees of processes that were killed."""
+    """Remove the temporary trees of processes that were killed."""
     mine = _mine()
     try:
         found = list(Path(tempfile.gettempdir()).glob(f"{mine}*"))
@@ -259,7 +259,7 @@ def _temporary() -> TreeCache:
 
 
 def _skeleton() -> Files:
-    """The files that bcc's helpers.h and kbuild flags ask for, as empty as they may be."""
+    """Return the files that bcc's helpers.h and kbuild flags ask for, as empty as possible."""
     arch = ARCHES.get(platform.machine(), platform.machine())
     major, minor, patch = _version()
     return {
@@ -289,7 +289,7 @@ def _version() -> tuple[str, str, str]:
 
 
 def _constants(*, have_btf: bool = False) -> str:
-    """Macros that BTF has no names for, unless the distribution's headers brought them."""
+    """Return macros that BTF has no names for, unless the distribution's headers define them."""
     words = [*CONSTANTS.split(), *(str(w) for pair in _errnos() for w in pair)]
     words += [*_situation(), *(("HAVE_BTF", "1", *_task_helper()) if have_btf else ())]
     pairs = zip(words[::2], words[1::2], strict=True)
@@ -297,7 +297,7 @@ def _constants(*, have_btf: bool = False) -> str:
 
 
 def _task_helper() -> tuple[str, ...]:
-    """The number of the helper that gives a task with its type. Linux 5.11, BTF."""
+    """Return the number of the helper that returns a typed task. Linux 5.11, BTF."""
     named = btf.enum("bpf_func_id").items()
     return next(
         (("TASK_BTF", str(n)) for n, name in named if name == "BPF_FUNC_get_current_task_btf"), ()
@@ -305,7 +305,7 @@ def _task_helper() -> tuple[str, ...]:
 
 
 def _situation() -> tuple[str, ...]:
-    """What else C has to know, and may be another when the same kernel is asked again."""
+    """Return what else C has to know, which may differ when the same kernel is asked again."""
     locked = ("LOCKED_DOWN", "1") if privilege.lockdown() == "confidentiality" else ()
     namespace = procfs.pid_namespace()
     if namespace is None:

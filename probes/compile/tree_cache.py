@@ -1,7 +1,7 @@
-"""Small file trees kept on disk by what they were made from, and remade when not trustworthy.
+"""Small file trees kept on disk by what they were made from, and made again when not trustworthy.
 
-A tree is used only if it is ours alone (owner, no write permission for others, no links) and
-each file is what was written, byte for byte. Made aside and renamed into place, so that two
+A tree is used only if it is ours alone (owner, no write permission for others, no links) and each
+file is what was written, byte for byte. It is made aside and renamed into place, so that two
 processes at once, or a crash, leave a whole tree or none.
 """
 
@@ -22,7 +22,7 @@ Files = Mapping[str, str]
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".new-"
-ABANDONED = 600  # seconds after which whoever was making a tree is taken for dead
+ABANDONED = 600  # seconds after which the maker of a tree is taken for dead
 KEPT = 8  # trees: a few kernels, a few versions of us
 
 
@@ -42,7 +42,7 @@ class TreeCache:
             raise PermissionError(f"{base} is not a private directory")
 
     def get(self, identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
-        """The tree that was made from `identity`: whatever changes it, changes that."""
+        """Return the tree made from `identity`: whatever changes the tree must change that."""
         place = self.base / _digest("\0".join(identity))[:24]
         if intact(place):
             os.utime(place)  # in use: not to be pruned before those that nobody reads
@@ -80,7 +80,7 @@ class TreeCache:
 
 
 def intact(place: Path) -> bool:
-    """Whether a tree is there, ours alone, whole and unchanged."""
+    """Return whether a tree is there, ours alone, whole and unchanged."""
     try:
         manifest = json.loads((place / MANIFEST).read_text())
         entries = [place, *place.rglob("*")]

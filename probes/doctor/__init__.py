@@ -1,4 +1,4 @@
-"""What this host allows: each hook, each rung, each program type.
+"""Capabilities of this host: each hook, each rung, each program type.
 
-Imports `ladder`, `compile` and what stands before them.
+Imports `ladder`, `compile` and the packages before them.
 """

@@ -1,7 +1,7 @@
-"""What this host allows: each rung of each hook, and the one that would be taken.
+"""Checks of this host: each rung of each hook, and the one that would be taken.
 
-The kernel is asked with empty programs (`features`); of the best rung that it says yes to, the
-real programs are compiled and loaded as well, but not attached.
+The kernel is asked with empty programs (`features`); of the best rung that it accepts, the real
+programs are compiled and loaded as well, but not attached.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from probes.ladder.features import Answer, Word
 from probes.ladder.modules import Modules
 from probes.model import Hook, HookId, Rung
 
-ON_REQUEST = "taken on a person's word only: it would outlive the process"
-ONLY_PINNED = "taken only where a person pins it: it would sit in the data path"
+ON_REQUEST = "attached only when you ask: it would outlive the process"
+ONLY_PINNED = "attached only when you pin it: it would be in the data path"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A hook on this host: what each rung answers; which it would stand on, None for none."""
+    """A hook on this host: the answer of each rung, and the rung it would use, None for none."""
 
     id: HookId
     hook: Hook
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something about the host that decides what it allows. ok: whether it stands in the way."""
+    """Something about the host that decides what it allows. ok: it is not in the way."""
 
     name: str
     value: str
@@ -46,7 +46,7 @@ class Fact:
 
 
 def uncompiled(modules: Modules) -> ProbeError | None:
-    """Why nothing can be compiled here (no bcc, no BTF and no headers); None: it can."""
+    """Return why nothing can be compiled here (no bcc, no BTF and no headers), or None."""
     try:
         with ExitStack() as stack:
             modules.take("int nothing(void *ctx) { return 0; }", stack)
@@ -64,9 +64,9 @@ def examine(
     asked: bool,
     compiler: ProbeError | None = None,
 ) -> Finding:
-    """Asks the kernel about every rung of a hook.
+    """Ask the kernel about every rung of a hook.
 
-    asked: a person names it (lasting rungs too). compiler: why nothing can be compiled here.
+    asked: the user names it (lasting rungs too). compiler: why nothing can be compiled here.
     """
     rlimits.raise_memlock()  # as for the real run: before Linux 5.11 programs count against it
     answers: list[tuple[Rung, Answer]] = []
@@ -88,7 +88,7 @@ def examine(
 
 
 def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer) -> Answer:
-    """The answer, or NO where the rung's real programs do not compile or load."""
+    """Return the answer, or NO where the rung's real programs do not compile or load."""
     if not rung.source:
         return answer
     try:
@@ -106,7 +106,7 @@ def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer)
 
 
 def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
-    """What about this host decides which rungs stand. compiler: why nothing can be compiled."""
+    """Yield the facts that decide which rungs work here. compiler: why nothing can be compiled."""
     lacking = privilege.missing(privilege.BPF, privilege.PERFMON, privilege.NET_ADMIN)
     yield Fact(
         "privilege",
@@ -135,7 +135,7 @@ def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
         "" if root else cgroups.MOUNT,
     )
     kprobes = Path("/sys/bus/event_source/devices/kprobe").exists()
-    yield Fact("kprobes", "there" if kprobes else "this kernel is built without", kprobes)
+    yield Fact("kprobes", "there" if kprobes else "not in this kernel", kprobes)
     mode = privilege.lockdown()
     yield Fact("lockdown", mode, mode != "confidentiality")
     paranoid = privilege.sysctl("kernel.perf_event_paranoid")
@@ -151,5 +151,5 @@ def _tracefs() -> Fact:
                 return Fact("tracefs", "readable", True)
         except PermissionError:  # it is for root alone, and so is what it is mounted on
             remedy = "Run as root, or grant CAP_DAC_READ_SEARCH."
-            return Fact("tracefs", "may not be read by this user", False, remedy)
+            return Fact("tracefs", "not readable by this user", False, remedy)
     return Fact("tracefs", "not mounted", False, MOUNT_TRACEFS)

@@ -1,7 +1,7 @@
-"""Program types on the running kernel: context, return values, and helpers, as it answers.
+"""Program types on the running kernel: context, return values and helpers, as it answers.
 
 Everything that can be asked is asked: with programs of two or three instructions that are loaded
-and let go of again, and never attached. What a return value means no kernel tells.
+and released again, and never attached. The meaning of a return value no kernel tells.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _LDX_MEM, _CALL, _EXIT = 0x61, 0x85, 0x95
 _SIZES = {4: 0x00, 8: 0x18}  # BPF_W, BPF_DW
 _LOG = 1 << 14
 _MOST_CONTEXT, _GAP = 1 << 13, 256
-"""Where reading a context is given up: at the end, or when nothing was readable for so long."""
+"""Bytes after which reading a context is given up, in all and of an unreadable gap."""
 _VALUES = range(-1, 5)
 _REFUSED = re.compile(r"(?:unknown|invalid) func|cannot use helper|might sleep")
-"""The verifier's words for a helper that is not offered; newer kernels have other ones."""
+"""Verifier's words for a helper that is not offered; newer kernels have other ones."""
 _HELPER = "BPF_FUNC_"
 
 
@@ -41,7 +41,7 @@ _HELPER = "BPF_FUNC_"
 class Kind:
     """A program type. context: what it gets, in C; struct: its name in BTF, "" for none.
 
-    returns: what its return values mean, the meaning of 0 first.
+    returns: meanings of its return values, that of 0 first.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the kernel says of a type. why, remedy: where it does not load one.
+    """Findings on a type. why, remedy: where the kernel does not load one.
 
     size: of the context as BTF has it, in bytes, None where there is no such struct. readable: how
-    far a program may read in it. accepts: of the return values -1 to 4, those that a program may
-    end with. helpers: those that it may call; None: cannot tell. of: how many the kernel has.
+    far a program may read in it. accepts: the return values, of -1 to 4, that a program may end
+    with. helpers: those that it may call; None: unknown. of: how many the kernel has.
     """
 
     kind: Kind
@@ -74,7 +74,7 @@ class Found:
 
 _RECORD = (
     "0",
-    "a perf event that it is attached to records nothing; what is traced goes on as it was",
+    "a perf event that it is attached to records nothing; the traced code is unaffected",
 )
 _RECORDS = (_RECORD, ("1", "it is recorded"))
 _IGNORED = (("0", "nothing: it is ignored, as is any other value"),)
@@ -86,7 +86,7 @@ KINDS = (
         "struct xdp_md *",
         "xdp_md",
         (
-            ("0 XDP_ABORTED", "dropped as an error, which the tracepoint xdp_exception tells"),
+            ("0 XDP_ABORTED", "dropped as an error, reported by the tracepoint xdp_exception"),
             ("1 XDP_DROP", "dropped"),
             ("2 XDP_PASS", "on to the stack"),
             ("3 XDP_TX", "out again by the same interface"),
@@ -143,9 +143,9 @@ KINDS = (
     Kind(
         "iterator",
         iterator.Iterator("tcp"),
-        "what is run over, and one of it: u64 arguments[], typed",
+        "the iteration and one object of it: u64 arguments[], typed",
         "",
-        (("0", "goes on to the next"), ("1", "comes to the same once more")),
+        (("0", "goes on to the next"), ("1", "repeats the same object")),
     ),
     Kind(
         "perf-event",
@@ -159,7 +159,10 @@ KINDS = (
         CgroupLink(AttachType.CGROUP_INET4_CONNECT),
         "struct bpf_sock_addr *",
         "bpf_sock_addr",
-        (("0", "the call fails with EPERM"), ("1", "it goes on, to the address that is there now")),
+        (
+            ("0", "the call fails with EPERM"),
+            ("1", "it goes on, with the address as it is now"),
+        ),
     ),
     Kind(
         "cgroup-skb",
@@ -177,7 +180,7 @@ KINDS = (
         CgroupLink(AttachType.CGROUP_INET_SOCK_CREATE),
         "struct bpf_sock *",
         "bpf_sock",
-        (("0", "the socket is not made: EPERM"), ("1", "it is made")),
+        (("0", "the socket is not made: EPERM"), ("1", "the socket is made")),
     ),
     Kind(
         "sock-ops",
@@ -185,8 +188,8 @@ KINDS = (
         "struct bpf_sock_ops *",
         "bpf_sock_ops",
         (
-            ("0", "what it put into `reply` is not used"),
-            ("1", "it is used, where the operation asks"),
+            ("0", "its `reply` is not used"),
+            ("1", "its `reply` is used, where the operation takes one"),
         ),
     ),
     Kind(
@@ -211,7 +214,7 @@ NAMES = tuple(kind.name for kind in KINDS)
 
 
 def examine(names: tuple[str, ...] = ()) -> Iterator[Found]:
-    """Asks the kernel about these types, or about all. Takes about a second for all of them."""
+    """Ask the kernel about these types, or about all, which takes about a second."""
     rlimits.raise_memlock()
     helpers = helper_names()
     for kind in KINDS:
@@ -238,7 +241,7 @@ def _examined(kind: Kind, helpers: Mapping[int, str]) -> Found:
 
 
 def helper_names() -> Mapping[int, str]:
-    """Every helper of this kernel by number; empty where it has no BTF to tell."""
+    """Return every helper of this kernel by number; empty where it has no BTF to tell."""
     found = btf.enum("bpf_func_id")
     return {
         id: name.removeprefix(_HELPER).lower()
@@ -249,7 +252,7 @@ def helper_names() -> Mapping[int, str]:
 
 @dataclass(slots=True)
 class _Loading:
-    """Loads small programs of one type."""
+    """Loader of small programs of one type."""
 
     point: Point | ProgType
     accepts: tuple[int, ...] = ()
@@ -257,7 +260,7 @@ class _Loading:
     _type: int = 0
 
     def first(self) -> None:
-        """Finds what it may end with. Raises ProbeError where no program of it is loaded."""
+        """Find what it may end with. Raises ProbeError where no program of it can be loaded."""
         if isinstance(self.point, ProgType):
             self._type = self.point
         else:
@@ -268,7 +271,7 @@ class _Loading:
             return
         if not isinstance(self.point, ProgType):
             os.close(bpf_program.load(self.point, bpf.exit_with(0), "probe"))
-        raise Unsupported("this kernel does not take such a program")
+        raise Unsupported("this kernel does not accept such a program")
 
     def _loads(self, code: bytes) -> bool:
         try:
@@ -278,7 +281,7 @@ class _Loading:
         return True
 
     def calls(self, helper: int) -> bool:
-        """Whether the verifier lets it call a helper: with arguments that it will not like."""
+        """Return whether the verifier lets it call a helper, tried with bad arguments."""
         code = _insn(_CALL, 0, 0, helper) + _insn(_EXIT, 0, 0, 0)
         try:
             os.close(bpf.prog_load(self._type, code, log=_LOG, **self._how))  # type: ignore[arg-type]
@@ -289,7 +292,7 @@ class _Loading:
         return True
 
     def readable(self) -> int:
-        """How far its context can be read, by 4 or 8 bytes at a time."""
+        """Return how far its context can be read, by 4 or 8 bytes at a time."""
         end = at = 0
         while at < min(end + _GAP, _MOST_CONTEXT):
             for size, width in _SIZES.items():

@@ -1,4 +1,4 @@
-"""Drop rules at work: the programs that drop, their ladder, and whom they spare.
+"""Drop rules at work: the programs that drop, their ladder, and which connections they spare.
 
-Imports `ladder`, `toolkit`, `kernel` and what stands before them.
+Imports `ladder`, `toolkit`, `kernel` and the packages before them.
 """

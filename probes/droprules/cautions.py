@@ -1,4 +1,4 @@
-"""What a person should know before a rule is added: whether it could lock them out."""
+"""Cautions before a rule is added: whether it could lock the user out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from probes.droprules.operator_sessions import Connection, Leading
 from probes.errors import ProbeError
 
 _WITHOUT_SESSIONS = frozenset({1, 2, 58})
-"""Protocols that nobody is logged in by: ICMP, IGMP, ICMPv6."""
+"""Protocols that carry no logins: ICMP, IGMP, ICMPv6."""
 _MOSH = range(60000, 61001)
 _MOST = 3
-"""Addresses that are named."""
+"""Addresses named at most."""
 
 
 class Cautions(NamedTuple):
-    """Sentences, or "". unseen: why the rule may cut off whoever uses this program, although
-    connections that lead here are spared. later: what it would not cut off now, but keep out."""
+    """Sentences of caution, or "".
+
+    unseen: why the rule may cut off the user of this program, although connections that lead here
+    are spared. later: what it would not cut off now, but keep out.
+    """
 
     unseen: str = ""
     later: str = ""
@@ -31,26 +34,26 @@ class Cautions(NamedTuple):
 
 
 def of(ifindex: int, rule: Rule) -> Cautions:
-    """What to say of this rule on that interface."""
+    """Return the cautions for this rule on that interface."""
     if rule.protocol in _WITHOUT_SESSIONS:
         return Cautions()
     try:
         leading = operator_sessions.leading()
     except ProbeError as refused:
-        return Cautions(f"no connection that leads here can be looked for ({refused.why}): {_IF}")
+        return Cautions(f"your connection cannot be looked for ({refused.why}): {_IF}")
     return Cautions("" if leading.found else _unseen(leading), _later(ifindex, rule, leading))
 
 
-_IF = "if you come over the network, this may cut you off"
+_IF = "if you are logged in over the network, this may cut you off"
 
 
 def _unseen(leading: Leading) -> str:
     why = f" ({leading.hidden})" if leading.hidden else ""
-    return f"no connection that leads here was found{why}: {_IF}"
+    return f"your connection was not found{why}: {_IF}"
 
 
 def _later(ifindex: int, rule: Rule, leading: Leading) -> str:
-    """The logins from there that it would drop."""
+    """Return the logins from there that it would drop."""
     logins = {
         (connection.raddr, port)
         for connection, port in leading.entries.items()
@@ -64,7 +67,7 @@ def _later(ifindex: int, rule: Rule, leading: Leading) -> str:
 
 
 def _drops(rule: Rule, connection: Connection, port: int) -> bool:
-    """Whether it matches a new connection like that one; port 0: to any of ours."""
+    """Return whether it matches a new connection like that one; port 0: to any of ours."""
     source = ip_address(connection.raddr)
     if rule.protocol not in (None, tunnels.TCP):
         return False
@@ -74,7 +77,7 @@ def _drops(rule: Rule, connection: Connection, port: int) -> bool:
 
 
 def _comes_by(ifindex: int, connection: Connection) -> bool:
-    """Where routes do not tell, by any interface."""
+    """Return whether it may arrive there: by any interface where routes do not tell."""
     ways = tunnels.interfaces_of(connection.raddr, connection.laddr)
     return not ways or ifindex in ways
 

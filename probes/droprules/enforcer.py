@@ -1,7 +1,7 @@
-"""Drop rules at work: one attachment for each interface that has some, and what they dropped.
+"""Drop rules at work: one attachment for each interface that has some, and their drops.
 
-Nothing here outlives the process: the attachments are links, and each rule has its deadline in
-the kernel as well. The connection through which this program is used is never matched.
+Nothing here outlives the process: the attachments are links, and each rule has its deadline in the
+kernel as well. The connection through which this program is used is never matched.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from probes.model import Enforced, Flat, Opening, Reading, State, Status, Table
 from probes.units import printable
 
 LOOK_SECONDS = 5.0
-"""How often connections are looked up that no rule may match: a person may have come back."""
+"""Seconds between looks for connections to spare: the user may have reconnected."""
 REST = 20.0
-"""How often the CPU time of a look passes before the next, where there are many processes."""
+"""Rest, as a multiple of the last look's CPU time, where there are many processes."""
 _WORDS = struct.Struct("=4I")
 _ALL = 2**128 - 1
 _MAPPED = 0xFFFF << 32
@@ -41,7 +41,7 @@ _NONE = (0, 0, 0, 0)
 class _Slot:
     """A rule at work. deadline: monotonic nanoseconds, as bpf_ktime_get_ns() counts them.
 
-    before: packets and bytes that it had dropped when its programs were attached anew.
+    before: packets and bytes that it had dropped when its programs were last attached again.
     """
 
     place: int
@@ -55,9 +55,9 @@ class _Slot:
 
 
 class Enforcement:
-    """The rules of one interface. Thread-safe; `shown` never waits for an attach.
+    """Rules of one interface. Thread-safe; `shown` never waits for an attach.
 
-    ended: is told of each rule that has ended, and how.
+    ended: called with each rule that has ended, and how.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Enforcement:
     # -- changing ------------------------------------------------------------------------------
 
     def add(self, rule: Rule) -> Enforced:
-        """Raises ProbeError where no rung stands, or no place is left; nothing changes then."""
+        """Add a rule. Raises ProbeError, with nothing changed, where no rung or place is left."""
         with self._lock:
             self.tend()
             place = self._place(rule)
@@ -100,7 +100,7 @@ class Enforcement:
             return self._shown(slot)
 
     def _place(self, rule: Rule) -> int:
-        """That of a rule which matches the same, or the first that is free."""
+        """Return the place of a rule with the same match, or the first free one."""
         taken = {s.place: s.rule.what for s in self._slots}
         same = (place for place, what in taken.items() if what == rule.what)
         free = (place for place in range(MOST) if place not in taken)
@@ -109,12 +109,12 @@ class Enforcement:
         raise Unsupported(f"an interface takes {MOST} rules at most: remove one first")
 
     def remove(self, rule: Rule, how: str = "removed") -> None:
-        """Lets go of the interface with its last rule."""
+        """Remove a rule; the interface is released with its last one."""
         with self._lock:
             self._end([s for s in self._slots if s.rule.what == rule.what], how)
 
     def tend(self) -> None:
-        """Ends what has expired; looks for connections to keep. To be called now and then."""
+        """End what has expired; look for connections to keep. Call it now and then."""
         with self._lock:
             now = time.monotonic_ns()
             self._end([s for s in self._slots if s.deadline <= now], "expired")
@@ -124,7 +124,7 @@ class Enforcement:
                 except ProbeError:  # those that are known stay spared, and it is tried again
                     self._next_look = time.monotonic() + LOOK_SECONDS
 
-    def close(self, how: str = "at the end") -> None:
+    def close(self, how: str = "ebpftop ended") -> None:
         with self._lock:
             self._end(list(self._slots), how)
 
@@ -134,7 +134,7 @@ class Enforcement:
     # -- showing -------------------------------------------------------------------------------
 
     def shown(self) -> tuple[Enforced, ...]:
-        """The rules that live, oldest first."""
+        """Return the rules in force, oldest first."""
         self._attachment.read()
         return tuple(self._shown(slot) for slot in self._slots if slot.left > 0)
 
@@ -174,12 +174,10 @@ class Enforcement:
         self._tables, self._peers = {}, frozenset()
         first = status.refused[0]
         why = "; ".join(f"{r.rung}: {r.why}" for r in status.refused)
-        raise ProbeError(
-            f"nothing can be dropped on {status.id.target}: {why}", remedy=first.remedy
-        )
+        raise ProbeError(f"no drop rules on {status.id.target}: {why}", remedy=first.remedy)
 
     def _open(self, opening: Opening) -> Callable[[], Reading]:
-        """What is attached anew begins with no rule, then gets all there are."""
+        """Return the reader. What is attached again begins with no rule, then gets all of them."""
         self._tables = opening.tables
         peers, self._peers = self._peers, frozenset()
         self._keep(peers)
@@ -216,7 +214,7 @@ class Enforcement:
         ends = frozenset(_end(end) for end in operator_sessions.ends(connections))
         peers = ends | {key for c in connections for key in _peers(c)}
         if len(peers) > rule_program.MOST_PEERS:
-            raise Unsupported("too many connections lead here that no rule may match")
+            raise Unsupported("too many connections to this process would have to be spared")
         rest = REST * (time.thread_time() - cpu)
         self._next_look = time.monotonic() + max(LOOK_SECONDS, rest)
         if self._stands():
@@ -224,7 +222,7 @@ class Enforcement:
         self._peers = peers
 
     def _keep(self, peers: frozenset[Flat]) -> None:
-        """Old ones go first, so that there is room."""
+        """Spare these peers. Old ones are removed first, so that there is room."""
         table = self._tables["peers"]
         for key in self._peers - peers:
             table.delete(key)
@@ -236,9 +234,9 @@ class Enforcement:
 
 
 class Rules:
-    """The drop rules of this host, by interface. Thread-safe.
+    """Drop rules of this host, by interface. Thread-safe.
 
-    ended: a sentence for each rule that has ended: when, and what it has dropped.
+    ended: called with a sentence for each rule that has ended: when, and what it has dropped.
     """
 
     def __init__(self, compiler: Compiler, *, observe_only: bool = False) -> None:
@@ -250,7 +248,7 @@ class Rules:
         self._refused: dict[tuple[str, str], Enforced] = {}
 
     def add(self, interface: str, rule: Rule) -> Enforced:
-        """Raises ProbeError."""
+        """Add a rule. Raises ProbeError."""
         link = self._link(interface)
         with self._lock:
             made = Enforcement(self._compiler, link.name, link.ifindex, self._tell)
@@ -259,7 +257,7 @@ class Rules:
         return enforcement.add(rule)
 
     def check(self, interface: str) -> int:
-        """The number of an interface that may have rules. Raises ProbeError where none may be."""
+        """Return the index of an interface that may have rules. Raises ProbeError for any other."""
         return self._link(interface).ifindex
 
     def _link(self, interface: str) -> route.Interface:
@@ -269,15 +267,17 @@ class Rules:
         if link is None:
             raise Gone(f"there is no interface {printable(interface)}")
         if link.kind == "loopback":
-            raise Unsupported("the loopback takes no drop rules: this host talks to itself on it")
+            raise Unsupported(
+                "the loopback takes no drop rules: this host uses it to talk to itself"
+            )
         return link
 
     def cautions(self, interface: str, rule: Rule) -> Cautions:
-        """What to know before it is added. Raises ProbeError where it may not be."""
+        """Return what to know before it is added. Raises ProbeError where it is not allowed."""
         return cautions.of(self.check(interface), rule)
 
     def refuse(self, interface: str, rule: Rule, why: ProbeError) -> None:
-        """Keeps in the list what nothing enforces, until somebody removes it."""
+        """Keep a rule that nothing enforces in the list, until the user removes it."""
         self._refused[interface, rule.what] = Enforced(interface, rule, None, 0.0, note=why.why)
 
     def remove(self, interface: str, rule: Rule) -> None:
@@ -298,7 +298,7 @@ class Rules:
             enforcement.tend()
 
     def follow(self, interfaces: Mapping[int, str]) -> None:
-        """Interfaces by number, as they are now: some have another name, some have gone."""
+        """Follow interfaces by number, as they are now: some have another name, some have gone."""
         for index, enforcement in list(self._by_index.items()):
             if index in interfaces:
                 enforcement.rename(interfaces[index])
@@ -307,12 +307,12 @@ class Rules:
                 del self._by_index[index]
 
     def close(self) -> None:
-        """Last attached first."""
+        """Detach everything, the last first."""
         for enforcement in reversed(self._all()):
             try:
                 enforcement.close()
-            except (ProbeError, OSError) as failed:  # the others are still to be let go of
-                self.ended.append(f"a rule could not be ended, it ends with this process: {failed}")
+            except (ProbeError, OSError) as failed:  # the others still have to be released
+                self.ended.append(f"a rule could not be ended; it goes with this process: {failed}")
 
     def _all(self) -> list[Enforcement]:
         return list(self._by_index.values())
@@ -325,7 +325,7 @@ class Rules:
 
 
 def _entry(rule: Rule, deadline: int) -> Flat:
-    """A `struct rule`. An IPv4 network is one of ::ffff:0:0/96, and of its family alone."""
+    """Return a `struct rule`. An IPv4 network is one of ::ffff:0:0/96, and of its family alone."""
     source, mask = _bits(rule.source)
     protocol = rule_program.ANY_PROTOCOL if rule.protocol is None else rule.protocol
     family = rule.source.version if rule.source is not None else 0
@@ -333,7 +333,7 @@ def _entry(rule: Rule, deadline: int) -> Flat:
 
 
 def _bits(network: Network | None) -> tuple[int, int]:
-    """(address, mask), 128 bits each."""
+    """Return (address, mask), 128 bits each."""
     if network is None:
         return 0, 0
     host = network.max_prefixlen - network.prefixlen
@@ -342,19 +342,19 @@ def _bits(network: Network | None) -> tuple[int, int]:
 
 
 def _words(number: int) -> Flat:
-    """In the order of the wire, as the program sees them."""
+    """Return the words in wire order, as the program sees them."""
     return _WORDS.unpack(number.to_bytes(16, "big"))
 
 
 def _peers(connection: operator_sessions.Connection) -> tuple[Flat, Flat]:
-    """The keys of what its other end sends: with the ports, and without, for fragments."""
+    """Return the keys of what the other end sends: with the ports and, for fragments, without."""
     ends = (*_address(connection.raddr), *_address(connection.laddr))
     what = tunnels.TCP, _family(connection.raddr)
     return (*ends, connection.rport, connection.lport, *what), (*ends, 0, 0, *what)
 
 
 def _end(end: End) -> Flat:
-    """The key of what carries a session, wherever it is for."""
+    """Return the key of what carries a session, to any address."""
     address = _address(end.address) if end.address else _NONE
     return (*address, *_NONE, 0, end.port, end.protocol, _family(end.address))
 
@@ -365,10 +365,10 @@ def _address(text: str) -> Flat:
 
 
 def _family(address: str) -> int:
-    """Of a packet from there; 0: of any, from anyone."""
+    """Return the family of packets from there; 0: of any, from anyone."""
     return ip_address(address).version if address else 0
 
 
 def _why(status: Status) -> str:
-    """Why nothing enforces the rules any more."""
+    """Return why nothing enforces the rules any more."""
     return status.refused[-1].why if status.refused else "nothing enforces it"

@@ -1,17 +1,17 @@
-"""The connections through which this program is used, so that no drop rule takes them away.
+"""Connections through which this program is used, so that no drop rule cuts them off.
 
-Two walks over processes and what joins them, the first from this one, the second from all that
-show a terminal to somebody (sshd and the like by name, others by the terminals they hold):
+Two walks over processes and what joins them, the first from this one, the second from all that show
+a terminal to somebody (sshd and the like by name, others by the terminals they hold):
 
-- from a process to who began it,
-- from a terminal to who shows it: from a shell to tmux, and from tmux, which has its clients'
-  terminals open, to the sshd of each,
-- from who shows a terminal over UNIX sockets to its clients (dtach, an X server),
+- from a process to the one that started it,
+- from a terminal to the process that shows it: from a shell to tmux, and from tmux, which has its
+  clients' terminals open, to the sshd of each,
+- from a process that shows a terminal over UNIX sockets to its clients (dtach, an X server),
 - from a connection that comes from this host itself to the process at its other end, a proxy
   before sshd or `ssh -R`, in a container as well, what that has started (ProxyCommand), and what it
   is joined to by a UNIX socket; and so on to the connection that comes from outside.
 
-All connections of these processes are spared, so rather too many than one too few.
+All connections of these processes are spared: rather too many than one too few.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ DAEMONS = (
     "ttyd", "gotty", "shellinaboxd", "wetty", "cockpit-ws", "cockpit-session", "tmate", "teleport",
     "xrdp", "Xvnc", "Xtigervnc", "Xtightvnc", "x11vnc", "x0vncserver", "x0tigervncserv", "wayvnc",
 )  # fmt: skip
-"""What the names of programs begin with that let somebody log in; any other that shows a terminal
+"""Prefixes of the names of programs that let users log in; any other that shows a terminal
 is found by that. Since OpenSSH 9.8 a session's process is called sshd-session."""
 
 
 _MOST_STRANGERS = 64
-"""Connections to one port that are spared though it is not seen who holds them."""
+"""Connections to one port that are spared although their holders are hidden."""
 
 
 _EPHEMERAL = 32768
-"""From this port on they are of connections that were made, as Linux chooses them."""
+"""First port that Linux chooses for outgoing connections."""
 
 _Socket = TcpSocket | TcpEnds
 
@@ -61,11 +61,11 @@ class Connection(NamedTuple):
 
 
 class Leading(NamedTuple):
-    """What leads to this very process from outside of this host.
+    """Paths from outside of this host to this process.
 
-    connections: as their packets come in. entries: of them, the port that the next login would
-    come to; 0: any, as this host made the connection. ports: of sessions by UDP. hidden: why some
-    of it may not be seen, or "".
+    connections: as their packets come in. entries: of them, the port that the next login would come
+    to; 0: any, as this host made the connection. ports: of sessions by UDP. hidden: why some of it
+    may not be seen, or "".
     """
 
     connections: frozenset[Connection]
@@ -79,10 +79,10 @@ class Leading(NamedTuple):
 
 
 def connections(environment: Mapping[str, str] | None = None) -> frozenset[Connection]:
-    """That of SSH_CONNECTION, and those of every process that may show this one to somebody.
+    """Return that of SSH_CONNECTION, and those of every process that may show this one.
 
-    Sockets of other users' processes are found as root only. Raises ProbeError where sockets
-    cannot be listed.
+    Sockets of other users' processes are found as root only. Raises ProbeError where sockets cannot
+    be listed.
     """
     look = _Look()
     known = look.connections(look.ours | look.everybody_s)
@@ -90,19 +90,18 @@ def connections(environment: Mapping[str, str] | None = None) -> frozenset[Conne
 
 
 def ends(connections: Iterable[Connection]) -> frozenset[End]:
-    """Besides the connections: sessions by UDP (mosh) and, of all that come through a tunnel, the
-    tunnel's outer packets.
+    """Return further packets of sessions: by UDP (mosh), and the outer packets of tunnels.
 
-    A mosh server hears whoever sends to its port, since its users roam. Raises ProbeError.
+    A mosh server hears any sender at its port, since its users roam. Raises ProbeError.
     """
     ports = _Look().ports()
-    # Which way a roaming user comes is not known: then all tunnels are spared.
+    # The path of a roaming user is unknown: all tunnels are spared then.
     through = None if ports else [c.raddr for c in connections]
     return frozenset(End("", tunnels.UDP, port) for port in ports) | tunnels.ends(through)
 
 
 def leading(environment: Mapping[str, str] | None = None) -> Leading:
-    """How whoever uses this process comes to it. Raises ProbeError."""
+    """Return how the user of this process reaches it. Raises ProbeError."""
     look = _Look()
     found = look.leading()
     # Named by ssh: an address that one comes from, though this session may have ended.
@@ -111,7 +110,7 @@ def leading(environment: Mapping[str, str] | None = None) -> Leading:
 
 
 class _Look:
-    """This host's processes and sockets at one moment."""
+    """Processes and sockets of this host at one moment."""
 
     def __init__(self) -> None:
         every = sock_diag.tcp_sockets(sock_diag.OPEN | sock_diag.mask(TcpState.LISTEN))
@@ -123,18 +122,18 @@ class _Look:
         self._processes = Processes()
         self._containers = tunnels.Containers()
         self._proxies: set[int] = set()
-        """Processes that were come to by a connection within this host, or began in such a one."""
+        """Processes reached by a connection within this host, or started by such a process."""
         self._in_containers: set[int] = set()
-        """Those of them in other network namespaces: of these, who began them leads nowhere."""
+        """Proxies in other network namespaces; their parents lead nowhere."""
 
     @cached_property
     def ours(self) -> frozenset[int]:
-        """Processes that this one is used through; this one, too."""
+        """Processes that this one is used through, itself included."""
         return self._walk([self._processes.myself])
 
     @cached_property
     def everybody_s(self) -> frozenset[int]:
-        """Those that anybody is logged in through."""
+        """Processes that anybody is logged in through."""
         by_pid = self._processes.by_pid.values()
         return self._walk(p.pid for p in by_pid if p.masters or _daemon(p))
 
@@ -142,19 +141,21 @@ class _Look:
     def hidden(self) -> str:
         """Why not all processes can be looked at, or ""."""
         if not self._processes.all_seen:
-            return "what runs outside of this PID namespace cannot be seen"
+            return "processes outside this PID namespace cannot be seen"
         if not capabilities.effective() >> privilege.SYS_PTRACE & 1:
-            return "other users' processes cannot be looked at without CAP_SYS_PTRACE"
+            return "other users' processes cannot be inspected without CAP_SYS_PTRACE"
         return ""
 
     def connections(self, pids: Iterable[int]) -> set[Connection]:
-        """What these processes hold, also as it comes in."""
+        """Return the connections of these processes, also as they come in."""
         held = {s for pid in pids for s in self._held(self._processes.by_pid[pid])}
         return {c for s in held for c in (_connection(s), *self._arriving(s))}
 
     def strangers(self) -> set[Connection]:
-        """Where not all processes can be seen: what has come in and nobody who is seen holds. It
-        may be how one comes here, unless there are very many: then it is a server's."""
+        """Return incoming connections that no visible process holds, where some are hidden.
+
+        The user may come by one of these, unless there are very many: then they are a server's.
+        """
         if not self.hidden:
             return set()
         by_port: dict[int, list[TcpSocket]] = {}
@@ -165,10 +166,10 @@ class _Look:
         return {c for s in few for c in (_connection(s), *self._arriving(s))}
 
     def leading(self) -> dict[Connection, int]:
-        """Connections from outside that lead to this process, and the port they came to.
+        """Return connections from outside that lead to this process, and the port they came to.
 
-        What an ancestor holds counts where somebody came in by it: a connection that a program
-        has made for itself (to a database) leads nowhere.
+        A connection of an ancestor counts where somebody came in by it: one that a program has
+        made for itself (to a database) leads nowhere.
         """
         found = {}
         for pid in self.ours:
@@ -182,8 +183,11 @@ class _Look:
         return found
 
     def ports(self) -> set[int]:
-        """UDP ports that sessions may come by: of ancestors but the first process, which may hold
-        any service's, and of who lets people in."""
+        """Return UDP ports that sessions may come by.
+
+        They are those of ancestors, except for the first process, which may hold any service's, and
+        those of processes that let people in.
+        """
         by_pid = self._processes.by_pid
         theirs = (p for p in self.everybody_s if _daemon(by_pid[p]))
         ancestors = (p for p in self._processes.ancestors() if p > 1)
@@ -203,7 +207,7 @@ class _Look:
         return bool(p.masters) or _daemon(p) or p.pid in self._proxies
 
     def _held(self, p: Process) -> Iterator[_Socket]:
-        """Of this process itself only what it was given: what it opens leads nowhere."""
+        """Yield its sockets; of this process only inherited ones: what it opens leads nowhere."""
         inodes = p.stdio if p.pid == self._processes.myself else p.sockets
         yield from (self._tcp[inode] for inode in inodes & self._tcp.keys())
         if p.pid in self._in_containers:
@@ -211,7 +215,7 @@ class _Look:
             yield from (there[inode] for inode in inodes & there.keys())
 
     def _within(self, s: _Socket) -> bool:
-        """Whether its other end is in this network namespace as well."""
+        """Return whether its other end is in this network namespace as well."""
         return self._other_end(s) is not None or ip_address(s.raddr).is_loopback
 
     def _other_end(self, s: _Socket) -> int | None:
@@ -220,7 +224,7 @@ class _Look:
         return next((self._inodes[way] for way in ways if way in self._inodes), None)
 
     def _arriving(self, s: _Socket) -> set[Connection]:
-        """As its packets come in, where this host translates addresses (a redirected port)."""
+        """Return it as its packets come in, where addresses are translated (a redirected port)."""
         if s.inode not in self._translated:
             flow = conntrack.arriving(conntrack.Flow(*_ends_of(s)))
             self._translated[s.inode] = set() if flow is None else {Connection(*flow)}
@@ -245,7 +249,7 @@ class _Look:
         return self._processes.showing(p.terminals)
 
     def _clients(self, p: Process) -> Iterable[int]:
-        """Of who shows a terminal: those that it shows it to over UNIX sockets."""
+        """Return the clients of a process that shows a terminal to them over UNIX sockets."""
         return self._at_unix_ends(p) if p.masters else ()
 
     def _at_unix_ends(self, p: Process) -> Iterable[int]:
@@ -260,20 +264,23 @@ class _Look:
             return {}
 
     def _through(self, p: Process) -> set[int]:
-        """The proxies that a process is come to through."""
+        """Return the proxies through which a process is reached."""
         found = {pid for s in self._held(p) if self._leads_on(p, s) for pid in self._at_end(s)}
         if p.pid in self._proxies:
             began = set(self._processes.children(p.pid))
             self._in_containers |= began if p.pid in self._in_containers else set()
             found |= began
-            if all(self._within(s) for s in self._held(p)):  # it is come to otherwise: two socats
+            if all(self._within(s) for s in self._held(p)):  # reached otherwise: two socats
                 found.update(self._at_unix_ends(p))
         self._proxies |= {pid for pid in found if not _daemon(self._processes.by_pid[pid])}
         return found
 
     def _leads_on(self, p: Process, s: _Socket) -> bool:
-        """Whether somebody may come by it: not where it was made to a server of this host, but
-        by a proxy, which may pass on to another."""
+        """Return whether somebody may come by it.
+
+        Nobody comes by a connection to a server of this host, unless a proxy made it, which may
+        pass it on.
+        """
         made = s.rport in self._listening and s.lport not in self._listening
         return p.pid in self._proxies or s.inode in p.stdio or not made
 
@@ -312,7 +319,7 @@ def _connection(s: _Socket) -> Connection:
 
 
 def _named(environment: Mapping[str, str] | None) -> set[Connection]:
-    """SSH_CONNECTION: the client's address and port, the server's address and port."""
+    """Parse SSH_CONNECTION: the client's address and port, the server's address and port."""
     text = (os.environ if environment is None else environment).get("SSH_CONNECTION", "")
     words = text.split()
     if len(words) != 4:
@@ -325,7 +332,7 @@ def _named(environment: Mapping[str, str] | None) -> set[Connection]:
 
 
 def _plain(text: str) -> str:
-    """Without the zone of a link-local address (fe80::1%eth0)."""
+    """Return an address without the zone of a link-local one (fe80::1%eth0)."""
     address = ip_address(text.partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return str(mapped or address)

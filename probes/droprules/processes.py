@@ -1,6 +1,6 @@
-"""Every process at one moment: who began it, which sockets and terminals it holds.
+"""Every process at one moment: its parent, its sockets and its terminals.
 
-A terminal (pty) is named by its number; whoever holds its other end (its master) is what shows it
+A terminal (pty) is named by its number; the process that holds its other end (its master) shows it
 to somebody: sshd, tmux, a web terminal. Those of containers may have the same numbers, so one too
 many may be found, never one too few.
 """
@@ -22,8 +22,11 @@ _PTY_MAJORS = range(136, 144)  # UNIX98_PTY_SLAVE_MAJOR and those after it
 
 
 class Process(NamedTuple):
-    """stdio: those of its sockets that are its standard streams. masters: terminals that it is
-    the other end of. terminals: those it has open, its controlling one among them."""
+    """A process, with its sockets and terminals.
+
+    stdio: those of its sockets that are its standard streams. masters: terminals that it is the
+    other end of. terminals: those it has open, its controlling one among them.
+    """
 
     pid: int
     parent: int
@@ -35,7 +38,7 @@ class Process(NamedTuple):
 
 
 class Processes:
-    """As far as they may be looked at. myself: this process's number among them."""
+    """All processes, as far as they may be looked at. myself: this process's number among them."""
 
     def __init__(self) -> None:
         folder = self._folder = pid_namespaces.outermost()
@@ -56,7 +59,7 @@ class Processes:
         return _index((p.parent, p.pid) for p in self.by_pid.values())
 
     def ancestors(self) -> list[int]:
-        """Of this process, the nearest first."""
+        """Return the ancestors of this process, the nearest first."""
         found: list[int] = []
         this = self.by_pid.get(self.myself)
         while this is not None and (this := self.by_pid.get(this.parent)) is not None:
@@ -69,7 +72,7 @@ class Processes:
         return self._children.get(pid, [])
 
     def elsewhere(self) -> list[TcpEnds]:
-        """Connections of all other network namespaces that processes are in."""
+        """Return the connections of all other network namespaces that processes are in."""
         first: dict[int, int] = {}
         for pid in self.by_pid:
             first.setdefault(self._netns(pid), pid)
@@ -84,11 +87,11 @@ class Processes:
             return 0
 
     def holders(self, inode: int) -> list[int]:
-        """Processes with this socket."""
+        """Return the processes with this socket."""
         return self._holders.get(inode, [])
 
     def showing(self, terminals: Iterable[int]) -> list[int]:
-        """Processes at the other end of these terminals."""
+        """Return the processes at the other end of these terminals."""
         return [pid for t in terminals for pid in self._masters.get(t, [])]
 
 
@@ -149,7 +152,7 @@ def _links(folder: str) -> Iterable[tuple[str, str]]:
 
 
 def _pty(device: int) -> int | None:
-    """A terminal's number by its device; None where it is no pty (a console, none at all)."""
+    """Return a terminal's number by its device; None where it is no pty (a console, or none)."""
     return os.minor(device) if os.major(device) in _PTY_MAJORS else None
 
 
@@ -162,7 +165,7 @@ def _opened(path: str) -> set[int]:
 
 
 def _master(path: str) -> set[int]:
-    """The number of the terminal that an open ptmx is the other end of. Linux 4.14."""
+    """Return the number of the terminal that an open ptmx is the other end of. Linux 4.14."""
     try:
         with open(path, "rb") as f:
             return {int(line.split()[1]) for line in f if line.startswith(b"tty-index:")}

@@ -1,7 +1,7 @@
-"""The programs that drop what rules say, and the ladder that they are attached by.
+"""Programs that drop what rules say, and the ladder that they are attached by.
 
-Everything they are attached by goes with the process. A rule is over at its deadline, whether
-anybody is there to remove it or not.
+Everything they are attached by goes with the process. A rule ends at its deadline, even if nobody
+is there to remove it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from probes.toolkit.readers import is_ethernet
 from probes.units import Unit
 
 MOST_PEERS = 1 << 16
-"""Entries of connections, and what carries them, that no rule matches; a connection has two. They
+"""Entries of spared connections, and of what carries them; a connection has two. They
 take memory only once they are there."""
 ENDS = 1
-"""Where in the map `used` it stands whether there are any but connections."""
+"""Index in the map `used`: whether there are entries other than connections."""
 ANY_PROTOCOL = 0xFFFF
 
 _DROP = c_source(
@@ -40,7 +40,7 @@ Opened = Callable[[Opening], Callable[[], Reading]]
 
 
 def hook(open: Opened) -> Hook:
-    """The ladder of one interface's rules. open: as a rung's, once the programs are attached."""
+    """Return the ladder of one interface's rules. open: as a rung's, called once attached."""
 
     def ethernet(opening: Opening) -> Callable[[], Reading]:
         if not is_ethernet(opening.ifindex):
@@ -51,7 +51,7 @@ def hook(open: Opened) -> Hook:
     return Hook(
         name="rules",
         title="Rules",
-        answers="What drop rules have dropped.",
+        answers="Packets that drop rules have dropped.",
         columns=(
             Column("slot", "Slot", Unit.NUMBER, Kind.KEY, help="the rule's place"),
             Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, help="dropped"),

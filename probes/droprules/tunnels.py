@@ -1,4 +1,4 @@
-"""Tunnels that lead to an address, and what their outer packets look like when they come in.
+"""Tunnels that lead to an address, and how their outer packets look when they come in.
 
 Known are ipip, sit, ip6tnl, gre and erspan (also in UDP: fou, gue), vxlan, geneve, WireGuard, IPsec
 by interfaces (xfrm, vti) or by policies, and tun devices of processes (OpenVPN, Tailscale), with
@@ -30,8 +30,11 @@ IPIP, TCP, UDP, IPV6, GRE, ESP = 4, 6, 17, 41, 47, 50  # IPPROTO_*
 
 
 class End(NamedTuple):
-    """Packets that carry a session: from that address ("": anyone's), of that protocol of IP, to
-    that port (0: to any, or there are none)."""
+    """Packets that carry a session.
+
+    From that address ("": anyone's), of that protocol of IP, to that port (0: to any, or there are
+    none).
+    """
 
     address: str
     protocol: int
@@ -39,8 +42,11 @@ class End(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """protocols: of the outer packets. remote: attributes with the other end's address. port: the
-    one with the UDP port. wrapped: the one that says whether it goes in UDP."""
+    """A kind of tunnel.
+
+    protocols: of the outer packets. remote: attributes with the other end's address. port: the one
+    with the UDP port. wrapped: the one that says whether it goes in UDP.
+    """
 
     protocols: tuple[int, ...]
     remote: tuple[int, ...] = ()
@@ -60,11 +66,11 @@ _KINDS: Mapping[str, _Kind] = {
     "geneve": _Kind((UDP,), (2, 7), 5),  # IFLA_GENEVE_{REMOTE,REMOTE6,PORT}
 }
 _IPSEC_NAT, _IKE = 4500, 500
-"""The UDP ports of ESP behind address translation (RFC 3948), and of agreeing on keys."""
+"""UDP ports of ESP behind address translation (RFC 3948), and of key exchange."""
 
 
 class _Device(NamedTuple):
-    """master, link: interfaces that it is a part of, and that it stands on; 0: none here."""
+    """A device. master, link: interfaces that it is a part of, and lies on; 0: none here."""
 
     ifindex: int
     name: str
@@ -75,7 +81,7 @@ class _Device(NamedTuple):
 
 
 def ends(addresses: Iterable[str] | None) -> frozenset[End]:
-    """The outer packets of all tunnels that lead to these addresses; None: of all there are.
+    """Return the outer packets of all tunnels to these addresses; None: of all there are.
 
     Raises ProbeError where the kernel does not list devices or routes.
     """
@@ -96,8 +102,10 @@ def ends(addresses: Iterable[str] | None) -> frozenset[End]:
 
 
 def interfaces_of(remote: str, local: str) -> frozenset[int]:
-    """The interfaces that packets from one address to the other may come in by, with those that
-    they stand on; none where it is not known. Raises ProbeError."""
+    """Return the interfaces that packets from one address to the other may come in by.
+
+    Those that they lie on are among them; none where it is not known. Raises ProbeError.
+    """
     devices, found = _devices(), set[int]()
     body = _IFADDR.pack(0, 0, 0, 0, 0)
     addresses = nlsocket.dump(nlsocket.ROUTE, _RTM_GETADDR, body, _interface_address)
@@ -113,8 +121,10 @@ _TO_CONTAINERS = frozenset({"veth", "bridge", "macvlan", "ipvlan", "netkit"})
 
 
 class Containers:
-    """Which addresses may be of other network namespaces of this host, by the kind of interface
-    that leads to them. Raises ProbeError."""
+    """Addresses that may belong to other network namespaces of this host.
+
+    They are told by the kind of interface that leads to them. Raises ProbeError.
+    """
 
     def __init__(self) -> None:
         self._indexes = {d.ifindex for d in _devices().values() if d.kind in _TO_CONTAINERS}
@@ -129,7 +139,7 @@ class Containers:
 
 
 def _under(device: _Device, devices: Mapping[int, _Device]) -> list[int]:
-    """What it stands on: of a VLAN its interface, of a bridge its ports."""
+    """Return what a device lies on: of a VLAN its interface, of a bridge its ports."""
     return [device.link, *(d.ifindex for d in devices.values() if d.master == device.ifindex)]
 
 
@@ -160,7 +170,7 @@ def _outer(device: _Device) -> Iterator[End]:
 
 
 def _of_process(name: str) -> Iterator[End]:
-    """The sockets of whoever holds a tun device, as root sees them."""
+    """Yield the sockets of a tun device's process, as root sees them."""
     held = {inode for pid in procfs.tun_holders(name) for inode in procfs.sockets(pid)}
     for inode, port in procfs.udp_ports().items():
         if inode in held:
@@ -171,7 +181,7 @@ def _of_process(name: str) -> Iterator[End]:
 
 
 def _remote(raw: bytes | None) -> str:
-    """An address as text; "" where it is none, or a group's."""
+    """Return an address as text; "" where it is none, or a group's."""
     if raw is None or len(raw) not in (4, 16):
         return ""
     address = ip_address(raw)
@@ -179,7 +189,7 @@ def _remote(raw: bytes | None) -> str:
 
 
 def _way(address: str) -> int:
-    """The interface that packets to an address leave by, 0 where there is none."""
+    """Return the interface that packets to an address leave by, 0 where there is none."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     raw = socket.inet_pton(family, address)
     head = _RTMSG.pack(family, len(raw) * 8, 0, 0, 0, 0, 0, 0, 0)

@@ -1,4 +1,4 @@
 """Other people's XDP and TC programs, followed: verdicts counted at their exit, or around them.
 
-Imports `toolkit`, `attach`, `kernel` and what stands before them.
+Imports `toolkit`, `attach`, `kernel` and the packages before them.
 """

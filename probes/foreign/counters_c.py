@@ -1,4 +1,4 @@
-"""The C that counts at the exit of other people's programs, and what it has counted."""
+"""C that counts at the exit of other people's programs, and its counts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ XDP_WAYS, TC_WAYS = ("xdp", "xdp_linear"), ("tc", "tc_whole")
 
 
 class Place(NamedTuple):
-    """Where a program sits, as fexit tells it. egress: 1 at TC egress, else 0."""
+    """Place of a program, as fexit reports it. egress: 1 at TC egress, else 0."""
 
     program: int
     ifindex: int
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 def made_for(insns: bytes, program: int, what: int) -> bytes:
-    """The instructions for one program: its id and another number in the constant's place.
+    """Return the instructions for one program: its id and `what` in the constants' places.
 
     what: at an exit our network namespace; beside a program 1 at TC egress, else 0.
     """
@@ -61,7 +61,7 @@ NO_ANSWERS = Answers((0,) * 16, (0,) * 16, (0,) * 16)
 
 
 class Verdicts:
-    """What has been counted at the programs' exits, by place."""
+    """Counts at the programs' exits, by place."""
 
     def __init__(self, opening: Opening) -> None:
         self._table = opening.tables["verdicts"]
@@ -69,7 +69,7 @@ class Verdicts:
         self.forget(self.read())
 
     def read(self) -> dict[Place, Answers]:
-        """To be called before places are listed: what is then found to have gone, has gone."""
+        """Read all counts. Call it before listing places: what is then missing has gone."""
         at = self._table.fields
         where = [_place(at, name) for name in ("program", "ifindex", "egress")]
         return {
@@ -77,17 +77,17 @@ class Verdicts:
         }
 
     def of(self, place: Place) -> Answers | None:
-        """One place, now."""
+        """Read the counts of one place."""
         at, row = self._table.fields, self._table.row((*place, 0))
         return _answers(at, row) if row else None
 
     def forget(self, gone: Iterable[Place]) -> None:
-        """So that they start at zero where they come back."""
+        """Forget places, so that they start at zero if they come back."""
         for place in gone:
             self._table.delete((*place, 0))
 
     def lost(self) -> int:
-        """Packets that were not counted because there are too many places."""
+        """Return how many packets were not counted because there are too many places."""
         row = self._uncounted.row((0,))
         return int(row[1]) if row is not None else 0
 

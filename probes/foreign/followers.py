@@ -1,7 +1,7 @@
-"""Other people's XDP and TC programs: each followed by a program of ours at its exit.
+"""Other people's XDP and TC programs, each followed by a program of ours at its exit.
 
-Nothing of theirs is touched: a fexit program sees what theirs was given and what it answered.
-Where that cannot be had, the kernel's own count of its runs serves (BPF_ENABLE_STATS). What one
+Their programs are not touched: a fexit program sees what theirs was given and what it returned.
+Where that is refused, the kernel's own count of its runs serves (BPF_ENABLE_STATS). What one
 program refuses costs the others nothing.
 """
 
@@ -21,27 +21,27 @@ from probes.model import Opening
 from probes.point import PROGRAM_PREFIX
 
 FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
-"""How a program is counted, as the column `seen` says it."""
-UNCOUNTED = "listed only: to count takes Linux 5.8 and CAP_SYS_ADMIN"
-ONLY_RUNS = "its runs are counted, not what it answers"
+"""Ways in which a program is counted, as in the column `seen`."""
+UNCOUNTED = "listed only: counting takes Linux 5.8 and CAP_SYS_ADMIN"
+ONLY_RUNS = "its runs are counted, not its verdicts"
 MOST = 256
-"""Programs of one hook that get a program of ours; more are counted by their runs."""
+"""Programs of one hook that get one of ours; further ones are counted by their runs."""
 ENOUGH = f"{MOST} others are followed already"
 
 
 def unreachable() -> ProbeError | None:
-    """The refusal of a host that lets us have no program by its id."""
+    """Return the refusal of a host where programs cannot be opened by id."""
     try:
         next(bpf.prog_ids(), None)
     except OSError as refused:
         code = refused.errno or 0
         why, remedy = privilege.why_not(privilege.SYS_ADMIN)
-        return Denied(f"others' programs cannot be had: {why}", errno=code, remedy=remedy)
+        return Denied(f"others' programs cannot be opened: {why}", errno=code, remedy=remedy)
     return None
 
 
 def uncountable() -> ProbeError | None:
-    """The refusal of a host that does not count the runs of programs for us."""
+    """Return the refusal of a host that does not let us count the runs of programs."""
     if (refusal := unreachable()) is not None:
         return refusal
     try:
@@ -49,7 +49,7 @@ def uncountable() -> ProbeError | None:
     except OSError as refused:
         code = refused.errno or 0
         if code == errno.EINVAL:
-            return Unsupported("run-time statistics came with Linux 5.8", errno=code)
+            return Unsupported("this kernel has no run-time statistics (Linux 5.8)", errno=code)
         why, remedy = privilege.why_not(privilege.SYS_ADMIN)
         return Denied(f"runs of programs cannot be counted: {why}", errno=code, remedy=remedy)
     return None
@@ -59,8 +59,8 @@ def uncountable() -> ProbeError | None:
 class Followed:
     """A program that is held. seen: FEXIT, RUNS or NONE; why: what is missing.
 
-    name, fd: None where it could not be had. ours: it is no foreign one. again: what it refused,
-    it refused for the moment.
+    name, fd: None where they are unavailable. ours: it is not a foreign one. again: what it
+    refused, it refused for the moment.
     """
 
     id: int
@@ -74,14 +74,14 @@ class Followed:
     base: int = 0
 
     def runs(self) -> int | None:
-        """How often it ran since it is followed, wherever; None where its verdicts are counted."""
+        """Return how often it ran since being followed; None where verdicts are counted."""
         if self.fd is None or self.seen != RUNS:
             return None
         return bpf.prog_runs(self.fd)[1] - self.base
 
 
 class Followers:
-    """The programs of one hook, held while they are where they are looked for.
+    """Programs of one hook, held while they are where they are looked for.
 
     ways: functions of SOURCE to load at their exit, best first; none: by their runs only.
     """
@@ -97,7 +97,7 @@ class Followers:
         opening.stack.callback(self.close)
 
     def keep(self, places: Collection[Place]) -> Mapping[int, Followed]:
-        """Follows programs that are new, lets go of those that have gone; what is held, by id."""
+        """Follow new programs, release those that have gone; return what is held, by id."""
         if (now := frozenset(places)) != self._places:
             self._links = _links()
             self._places = now
@@ -110,11 +110,11 @@ class Followers:
         return self._held
 
     def by_link(self, place: Place) -> bool:
-        """Whether a bpf_link holds the XDP program there."""
+        """Return whether a bpf_link holds the XDP program there."""
         return any((x.prog_id, x.ifindex) == place[:2] for x in self._links)
 
     def parts(self, program: int) -> str:
-        """The programs that stand in for functions of this one (libxdp), by name and id."""
+        """Return the programs that replace functions of this one (libxdp), by name and id."""
         parts = [x.prog_id for x in self._links if x.target == program]
         names = {part: bpf.prog_name(part) or "?" for part in parts}
         return " ".join(
@@ -126,14 +126,14 @@ class Followers:
             self._held.popitem()[1].stack.close()
 
     def _take(self, followed: Followed) -> None:
-        """Follows a program, or tries once more; one that is gone already is not held."""
+        """Follow a program, or try again; one that is gone already is not held."""
         try:
             self._hold(followed)
         except FileNotFoundError:
             return  # gone since it was listed
         except OSError as refused:
             followed.again = short(refused.errno)
-            followed.why = f"it cannot be had: {in_words(refused)}"
+            followed.why = f"it cannot be opened: {in_words(refused)}"
         self._held[followed.id] = followed
 
     def _hold(self, followed: Followed) -> None:
@@ -146,7 +146,7 @@ class Followers:
             self._follow(followed, followed.fd)
 
     def _follow(self, followed: Followed, fd: int) -> None:
-        """By the first way that this program takes, else by its runs."""
+        """Follow it by the first way that this program accepts, else by its runs."""
         refused: list[ProbeError] = []
         for way in self._ways:
             try:
@@ -190,7 +190,7 @@ def _links() -> tuple[bpf.ProgLink, ...]:
 
 
 def _tail_calls(fd: int) -> str:
-    """What is worth knowing although the verdict is right."""
+    """Return what is worth knowing although the verdict is right."""
     if not bpf.tail_calls(fd):
         return ""
-    return "it may go on to others by tail calls: the verdict is that of the last of them"
+    return "it may tail-call others: the verdict is that of the last one"

@@ -1,4 +1,4 @@
-"""TC chains of this network namespace: which programs sit there, in the order in which they run."""
+"""TC chains of this network namespace: their programs, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Chains:
         self._tcx = True
 
     def list(self) -> list[Sitting]:
-        """Without TCX where the kernel has none, or does not tell us (CAP_NET_ADMIN)."""
+        """List the programs; without TCX where the kernel has none, or hides it (CAP_NET_ADMIN)."""
         filtered = {q.ifindex for q in once(route.qdiscs) if q.parent == route.CLSACT}
         return [
             sitting

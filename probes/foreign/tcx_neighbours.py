@@ -1,7 +1,7 @@
 """Programs of ours right before and right behind somebody's in a TCX chain: what went in and on.
 
-They let every packet go on, and go with this process. What did not come out behind was dropped,
-redirected, or taken as it is (TCX_PASS): these are not told apart. Linux 6.6.
+They let every packet go on, and end with this process. What did not come out behind was dropped,
+redirected, or accepted (TCX_PASS): these are not told apart. Linux 6.6.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from probes.foreign.counters_c import Answers, Place, Verdicts, made_for
 from probes.model import Opening, Value
 
 AROUND = "around"
-"""How a program is counted, as the column `seen` says it."""
+"""The way in which a program is counted, as in the column `seen`."""
 MOST_IN_CHAIN = 32
-"""Programs of a chain, ours among them: the kernel takes 64, and leaves others none beyond."""
-_NOT_TOLD = "ended: dropped, redirected or accepted, which is not told apart"
-_MOVED = "not counted for a moment, when its neighbours changed"
-_TAKEN = "somebody else detached ours beside it"
+"""Programs of a chain, ours among them: the kernel takes 64, and others need places."""
+_NOT_TOLD = "ended: dropped, redirected or accepted; these are not told apart"
+_MOVED = "not counted for a moment while its neighbours changed"
+_TAKEN = "our program beside it was detached"
 _LONG = f"its chain has {MOST_IN_CHAIN} programs or more: ours would take others' places"
 
 Chain = tuple[int, int]
-"""The interface's number, and 1 for egress, else 0."""
+"""Index of the interface, and 1 for egress, else 0."""
 
 
 def unplaceable() -> ProbeError | None:
-    """The refusal of a host where nothing can be put beside others' programs."""
+    """Return the refusal of a host where nothing can be put beside others' programs."""
     return followers.unreachable() or tcx.missing()
 
 
@@ -59,10 +59,10 @@ _NOTHING = _Passed()
 
 @dataclass(slots=True)
 class _Pair:
-    """Ours around one program, by their ids.
+    """Our programs around another one, by their ids.
 
-    base: what was counted until it was placed anew. good: what its map had when it was last found
-    in its place. ended: packets that did not come out behind.
+    base: counts before the last placement. good: what its map had when it was last found in its
+    place. ended: packets that did not come out behind.
     """
 
     stack: ExitStack = field(default_factory=ExitStack)
@@ -77,14 +77,14 @@ class _Pair:
         return self.before in chain and self.behind in chain
 
     def beside(self, program: int, chain: Sequence[int], ours: Collection[int]) -> bool:
-        """Whether nobody else's program is between it and ours."""
+        """Return whether nobody else's program is between it and ours."""
         first, at, last = (chain.index(id) for id in (self.before, program, self.behind))
         between = {*chain[first:at], *chain[at + 1 : last]}
         return first < at < last and between <= set(ours)
 
 
 class Around:
-    """The pairs of one hook. `keep` follows the chains; what one refuses costs others nothing."""
+    """Pairs of one hook. `keep` follows the chains; what one refuses costs others nothing."""
 
     def __init__(self, opening: Opening, verdicts: Verdicts) -> None:
         self._opening, self._verdicts = opening, verdicts
@@ -97,7 +97,7 @@ class Around:
         self, places: Sequence[Place], wanted: Collection[Place], ours: Collection[int],
         answers: Mapping[Place, Answers],
     ) -> None:  # fmt: skip
-        """Puts pairs around those that are wanted, and anew where somebody came between.
+        """Put pairs around the wanted programs; place them again where somebody came between.
 
         places: all of all chains, in order. ours: ids. answers: as read before places were listed.
         """
@@ -120,7 +120,7 @@ class Around:
                 self._put(place, chain, _Pair())
         elif not pair.there(chain):
             self._pairs.pop(place).stack.close()
-            self._refused[place] = _TAKEN  # nobody is fought
+            self._refused[place] = _TAKEN  # others' programs are left in place
         elif pair.beside(place.program, chain, ours):
             pair.good = passed
         else:
@@ -128,7 +128,7 @@ class Around:
             self._put(place, chain, _Pair(base=pair.base.plus(pair.good), moved=True))
 
     def _put(self, place: Place, chain: list[int], pair: _Pair) -> None:
-        """The one behind first; what it alone has counted is forgotten."""
+        """Put the one behind first; what it alone has counted is forgotten."""
         if len(chain) + 2 > MOST_IN_CHAIN or len(self._pairs) >= followers.MOST:
             self._refused[place] = _LONG if len(self._pairs) < followers.MOST else followers.ENOUGH
             return
@@ -153,11 +153,11 @@ class Around:
     def counted(
         self, place: Place, answers: Mapping[Place, Answers]
     ) -> tuple[dict[str, Value] | None, str]:
-        """What was counted, by column, None where nothing of ours is around it; what is missing."""
+        """Return counts by column, None where nothing of ours is around it; and what is missing."""
         pair = self._pairs.get(place)
         if pair is None:
             return None, self._refused.get(place, "")
-        # What was read before it was placed anew is of those that were there.
+        # Counts read before it was placed again are of those that were there.
         passed = pair.base.plus(_Passed.of(None if place in self._new else answers.get(place)))
         ended = passed.packets - passed.on
         if ended > pair.ended:  # or one is between the two at this moment

@@ -78,7 +78,7 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     def read() -> Reading:
         link = route.link(opening.ifindex)
         if link is None:
-            raise Gone("the interface is not there any more")
+            raise Gone("the interface has gone")
         id = link.xdp_programs[0][1] if link.xdp_programs else None
         known: dict[str, Value] = {
             "ifindex": link.ifindex,

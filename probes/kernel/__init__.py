@@ -1,4 +1,4 @@
-"""How the kernel is asked: one file per interface (bpf(2), BTF, procfs, tracefs, netlink).
+"""Interfaces of the kernel, one file each (bpf(2), BTF, procfs, tracefs, netlink).
 
 Knows no hook. Imports `errors`, `units`, `drop_rule`, `point`, and nothing else of ours.
 """

@@ -1,4 +1,4 @@
-"""bpf(2): the few commands ebpftop needs, straight from the kernel's ABI.
+"""Commands of bpf(2), the few that ebpftop needs, straight from the kernel's ABI.
 
 Every function raises OSError with the kernel's errno; turning that into a sentence is `attach`'s
 and `compile`'s work. The structs are in `uapi`: an older kernel answers E2BIG or EINVAL to members
@@ -21,11 +21,11 @@ from probes.kernel import uapi
 from probes.kernel.uapi import address
 
 _BPF = {"x86_64": 321, "ppc64le": 361, "s390x": 351}.get(platform.machine(), 280)
-"""The number of bpf(2); 280: asm-generic, as arm64 and riscv64 have it."""
+"""Number of bpf(2); 280: asm-generic, as on arm64 and riscv64."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _CHAR = ctypes.c_char
 MOST_MAPS = 64
-"""Maps of one program that are looked at; the verifier allows so many."""
+"""Maps looked at in one program: as many as the verifier allows."""
 
 ENOTSUPP = 524
 PSEUDO_MAP_FD = 1
@@ -54,7 +54,7 @@ _KPROBE_MULTI_RETURN = 1
 
 
 def exit_with(value: int) -> bytes:
-    """The smallest program: returns `value`. What a feature is probed with."""
+    """Return the smallest program, which returns `value`. Features are probed with it."""
     return struct.pack("=BBhi", 0xB7, 0, 0, value) + struct.pack("=BBhi", 0x95, 0, 0, 0)
 
 
@@ -80,7 +80,7 @@ def prog_load(
     attach_prog_fd: int = 0,
     log: int = 0,
 ) -> int:
-    """Loads a program and returns its fd (close-on-exec).
+    """Load a program; return its fd (close-on-exec).
 
     log: bytes for the verifier's words, which then are in the error: see `VerifierError`. The name
     is cut to the kernel's 15 characters.
@@ -119,7 +119,7 @@ class VerifierError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class ProgInfo:
-    """struct bpf_prog_info, the part we show. run_ns and runs count only while stats are on.
+    """Shown part of struct bpf_prog_info. run_ns and runs count only while statistics are on.
 
     missed: events for which it did not run, because it ran already on that CPU: it is not entered
     twice, whatever interrupts it. Linux 5.12, else 0.
@@ -135,7 +135,7 @@ class ProgInfo:
 
 
 def prog_info(fd: int) -> ProgInfo:
-    """Linux 4.13; run-time figures 5.1. Needs no privilege for an fd that one holds."""
+    """Return a program's info. Linux 4.13; run-time figures 5.1. A held fd takes no privilege."""
     info = uapi.BpfProgInfo()
     object_info(fd, info)
     name, runs = os.fsdecode(info.name), (info.run_time_ns, info.run_cnt, info.recursion_misses)
@@ -143,19 +143,19 @@ def prog_info(fd: int) -> ProgInfo:
 
 
 def prog_runs(fd: int) -> tuple[int, int, int]:
-    """run_ns, runs and missed alone, as in `ProgInfo`: what is asked at every reading."""
+    """Return run_ns, runs and missed alone, as in `ProgInfo`: what every reading asks."""
     info = uapi.BpfProgInfo()
     object_info(fd, info)
     return info.run_time_ns, info.run_cnt, info.recursion_misses
 
 
 def object_info(fd: int, info: ctypes.Structure) -> None:
-    """Fills `info` (a program's, map's or link's struct) as far as the kernel knows it."""
+    """Fill `info` (a program's, map's or link's struct) as far as the kernel knows it."""
     _bpf(_OBJ_INFO, uapi.InfoByFd(fd, ctypes.sizeof(info), address(info)))
 
 
 def main_function(fd: int) -> int:
-    """The BTF id of a program's main function, 0 where it was loaded without BTF. CAP_BPF."""
+    """Return the BTF id of a program's main function; 0 without BTF. CAP_BPF."""
     main = uapi.BpfFuncInfo()
     info = uapi.BpfProgInfo(
         func_info_rec_size=ctypes.sizeof(main), func_info=address(main), nr_func_info=1
@@ -165,7 +165,7 @@ def main_function(fd: int) -> int:
 
 
 def map_ids(fd: int) -> tuple[int, ...]:
-    """Ids of the maps that a program uses."""
+    """Return the ids of the maps that a program uses."""
     ids = (ctypes.c_uint32 * MOST_MAPS)()
     info = uapi.BpfProgInfo(nr_map_ids=len(ids), map_ids=address(ids))
     object_info(fd, info)
@@ -173,7 +173,7 @@ def map_ids(fd: int) -> tuple[int, ...]:
 
 
 def tail_calls(fd: int) -> bool:
-    """Whether a program has a map of programs that it can go on to. CAP_SYS_ADMIN."""
+    """Return whether a program has a map of programs for tail calls. CAP_SYS_ADMIN."""
     return any(map(_holds_programs, map_ids(fd)))
 
 
@@ -197,9 +197,9 @@ class ProgLink:
 
 
 def prog_links() -> Iterator[ProgLink]:
-    """Every bpf_link of XDP or onto a program on the host. CAP_SYS_ADMIN, Linux 5.8.
+    """Yield every bpf_link of XDP or onto a program on the host. CAP_SYS_ADMIN, Linux 5.8.
 
-    Before Linux 5.13 links onto programs do not tell onto which: they are left out.
+    Before Linux 5.13 links onto programs do not name their target: they are left out.
     """
     for id in link_ids():
         try:
@@ -218,7 +218,7 @@ def prog_links() -> Iterator[ProgLink]:
 
 
 def link_target(fd: int) -> int:
-    """The interface or cgroup id that an XDP, TCX or cgroup link is attached to. Linux 5.9.
+    """Return the interface or cgroup id of an XDP, TCX or cgroup link. Linux 5.9.
 
     0 where it was detached by force (BPF_LINK_DETACH) or its target is gone.
     """
@@ -230,12 +230,12 @@ def link_target(fd: int) -> int:
 
 
 def prog_ids() -> Iterator[int]:
-    """Ids of every program on the host. CAP_SYS_ADMIN."""
+    """Yield the ids of every program on the host. CAP_SYS_ADMIN."""
     yield from _ids(_PROG_NEXT_ID)
 
 
 def link_ids() -> Iterator[int]:
-    """Ids of every bpf_link on the host. CAP_SYS_ADMIN, Linux 5.8."""
+    """Yield the ids of every bpf_link on the host. CAP_SYS_ADMIN, Linux 5.8."""
     yield from _ids(_LINK_NEXT_ID)
 
 
@@ -253,28 +253,28 @@ def _ids(command: int) -> Iterator[int]:
 
 
 def prog_fd_by_id(id: int) -> int:
-    """CAP_SYS_ADMIN. ENOENT where the program has gone."""
+    """Open a program by its id. CAP_SYS_ADMIN. ENOENT where it has gone."""
     return _bpf(_PROG_FD_BY_ID, uapi.GetId(id))
 
 
 def map_fd_by_id(id: int) -> int:
-    """CAP_SYS_ADMIN. ENOENT where the map has gone."""
+    """Open a map by its id. CAP_SYS_ADMIN. ENOENT where it has gone."""
     return _bpf(_MAP_FD_BY_ID, uapi.GetId(id))
 
 
 def link_fd_by_id(id: int) -> int:
-    """CAP_SYS_ADMIN, Linux 5.8. ENOENT: the link has gone; EAGAIN: it is not there yet."""
+    """Open a link by its id. CAP_SYS_ADMIN, Linux 5.8. ENOENT: gone; EAGAIN: not there yet."""
     return _bpf(_LINK_FD_BY_ID, uapi.GetId(id))
 
 
 def obj_get(path: str) -> int:
-    """An fd of what is pinned there: a program, a map or a link. Linux 4.4."""
+    """Open what is pinned there: a program, a map or a link. Linux 4.4."""
     name = ctypes.create_string_buffer(os.fsencode(path))
     return _bpf(_OBJ_GET, uapi.ObjGet(address(name)))
 
 
 class EventTarget(NamedTuple):
-    """What a perf event of a process runs a program at. kind: enum bpf_task_fd_type."""
+    """Target of a process's perf event: where it runs a program. kind: enum bpf_task_fd_type."""
 
     program: int
     kind: int
@@ -283,9 +283,9 @@ class EventTarget(NamedTuple):
 
 
 def task_fd_query(pid: int, fd: int) -> EventTarget:
-    """The program at a perf event that a process holds. Linux 4.18, CAP_SYS_ADMIN.
+    """Return the program at a perf event that a process holds. Linux 4.18, CAP_SYS_ADMIN.
 
-    EOPNOTSUPP or ENOENT where none is, or none that the kernel tells (software events).
+    EOPNOTSUPP or ENOENT where there is none, or none that the kernel shows (software events).
     """
     name = ctypes.create_string_buffer(256)
     attr = uapi.TaskFdQuery(pid=pid, fd=fd, buf_len=len(name), buf=address(name))
@@ -294,7 +294,7 @@ def task_fd_query(pid: int, fd: int) -> EventTarget:
 
 
 def prog_name(id: int) -> str | None:
-    """The name of a program by id; None where it has gone or may not be looked at."""
+    """Return the name of a program by id; None where it has gone or may not be looked at."""
     try:
         fd = prog_fd_by_id(id)
     except OSError:
@@ -311,7 +311,7 @@ def prog_name(id: int) -> str | None:
 def link_create(
     prog_fd: int, target: int, attach_type: int, *, flags: int = 0, beside: int = 0
 ) -> int:
-    """A bpf_link on an interface, cgroup fd or perf event fd; closing the fd detaches.
+    """Create a bpf_link on an interface, cgroup fd or perf event fd; closing its fd detaches.
 
     beside: TCX: the program that the flags put it before or behind.
     """
@@ -321,7 +321,10 @@ def link_create(
 
 
 def link_create_kprobe(prog_fd: int, attach_type: int, function: str, *, returns: bool) -> int:
-    """A bpf_link on a kernel function's entry or return; closing the fd detaches. Linux 5.18."""
+    """Create a bpf_link on a kernel function's entry or return; closing its fd detaches.
+
+    Linux 5.18.
+    """
     name = ctypes.create_string_buffer(function.encode())
     names = (ctypes.c_uint64 * 1)(address(name))
     attr = uapi.LinkCreate(prog_fd=prog_fd, attach_type=attach_type)
@@ -334,7 +337,7 @@ def link_create_kprobe(prog_fd: int, attach_type: int, function: str, *, returns
 def link_create_uprobe(
     prog_fd: int, attach_type: int, path: bytes, offsets: Sequence[int], *, returns: bool
 ) -> int:
-    """A bpf_link on places in a file, or on the returns of what begins there. Linux 6.6."""
+    """Create a bpf_link on places in a file, or on the returns of functions there. Linux 6.6."""
     name = ctypes.create_string_buffer(path)
     places = (ctypes.c_uint64 * len(offsets))(*offsets)
     attr = uapi.LinkCreate(prog_fd=prog_fd, attach_type=attach_type)
@@ -345,7 +348,7 @@ def link_create_uprobe(
 
 
 def iterate(link_fd: int) -> bytes:
-    """All that an iterator's program writes, over everything there is now. Linux 5.8."""
+    """Return all that an iterator's program writes, over everything there is now. Linux 5.8."""
     fd = _bpf(_ITER_CREATE, uapi.IterCreate(link_fd))
     try:
         return b"".join(iter(lambda: os.read(fd, _ITERATED), b""))
@@ -354,13 +357,13 @@ def iterate(link_fd: int) -> bytes:
 
 
 def raw_tracepoint_open(prog_fd: int, name: str = "") -> int:
-    """Attaches a raw tracepoint program by name; a BTF-typed one (tracing) without. Linux 4.17."""
+    """Attach a raw tracepoint program by name, a BTF-typed one without. Linux 4.17."""
     text = ctypes.create_string_buffer(name.encode()) if name else None
     return _bpf(_RAW_TRACEPOINT_OPEN, uapi.RawTracepoint(address(text), prog_fd))
 
 
 def prog_attach(prog_fd: int, target: int, attach_type: int, flags: int = 0) -> None:
-    """A lasting attachment (cgroups): stays until `prog_detach`."""
+    """Attach to a cgroup; the attachment lasts until `prog_detach`."""
     _bpf(_PROG_ATTACH, uapi.ProgAttach(target, prog_fd, attach_type, flags))
 
 
@@ -369,7 +372,7 @@ def prog_detach(prog_fd: int, target: int, attach_type: int) -> None:
 
 
 def prog_query(target: int, attach_type: int, *, effective: bool = False) -> list[int]:
-    """Ids of the programs attached to a cgroup fd or (TCX) an ifindex, in order.
+    """Return the ids of the programs attached to a cgroup fd or (TCX) an ifindex, in order.
 
     effective: all that run for a cgroup, also those attached above it.
     """
@@ -381,7 +384,7 @@ def prog_query(target: int, attach_type: int, *, effective: bool = False) -> lis
 
 
 def enable_stats() -> int:
-    """Switches run-time statistics on for every program while the fd is open.
+    """Switch run-time statistics on for every program, while the returned fd is open.
 
     Linux 5.8, CAP_SYS_ADMIN; costs about 20 ns for each run of any program.
     """
@@ -394,14 +397,14 @@ def enable_stats() -> int:
 def map_create(
     kind: int, key_size: int, value_size: int, max_entries: int, *, flags: int = 0, name: str = ""
 ) -> int:
-    """A new map's fd, close-on-exec. name: up to 15 characters of it are kept. Linux 4.15."""
+    """Create a map; return its fd, close-on-exec. name: cut to 15 characters. Linux 4.15."""
     attr = uapi.MapCreate(kind, key_size, value_size, max_entries, flags)
     attr.map_name = name.encode()[:15]
     return _bpf(_MAP_CREATE, attr)
 
 
 def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
-    """The value of a key, or None. value_size: for per-CPU maps that of all CPUs together."""
+    """Return the value of a key, or None. value_size: in per-CPU maps of all CPUs together."""
     where, value = (_CHAR * len(key)).from_buffer_copy(key), (_CHAR * value_size)()
     try:
         _bpf(_MAP_LOOKUP, _elem(fd, where, value))
@@ -419,13 +422,13 @@ def map_update(fd: int, key: bytes, value: bytes, flags: int = 0) -> None:
 
 
 def map_delete(fd: int, key: bytes) -> None:
-    """Raises ENOENT where there is no such key."""
+    """Delete a key. Raises ENOENT where there is none."""
     where = ctypes.create_string_buffer(key, len(key))
     _bpf(_MAP_DELETE, _elem(fd, where))
 
 
 def map_drain(fd: int, value_size: int, most: int) -> Iterator[bytes]:
-    """Takes the oldest values out of a queue, one call each, until it is empty. Linux 4.20."""
+    """Take the oldest values out of a queue, one call each, until it is empty. Linux 4.20."""
     value = ctypes.create_string_buffer(value_size)
     attr = _elem(fd, None, value)
     for _ in range(most):
@@ -439,7 +442,7 @@ def map_drain(fd: int, value_size: int, most: int) -> Iterator[bytes]:
 
 
 def map_next_key(fd: int, key: bytes | None, key_size: int) -> bytes | None:
-    """The key after `key` (the first for None), or None at the end."""
+    """Return the key after `key` (the first for None), or None at the end."""
     where = ctypes.create_string_buffer(key, len(key)) if key is not None else None
     following = ctypes.create_string_buffer(key_size)
     try:
@@ -463,10 +466,10 @@ def _elem(
 def map_lookup_batch(
     fd: int, key_size: int, value_size: int, max_entries: int
 ) -> tuple[bytes, bytes, int]:
-    """All keys, all values and their number, in as few calls as it takes. Linux 5.6.
+    """Read all keys, all values and their number, in as few calls as it takes. Linux 5.6.
 
-    Per-CPU arrays answer ENOTSUPP (524) on 5.10: iterate there. Entries that come and go
-    meanwhile may or may not be seen.
+    Per-CPU arrays answer ENOTSUPP (524) on 5.10: iterate there. Entries that come and go meanwhile
+    may or may not be seen.
     """
     # Megabytes, of which little is used: pages that nobody touches cost nothing.
     keys = mmap.mmap(-1, key_size * max_entries)

@@ -19,7 +19,7 @@ _TRACEPOINT = "btf_trace_"
 
 @cache
 def libbpf() -> ctypes.CDLL | None:
-    """libbpf, which the distribution's bcc brings along; None where there is none."""
+    """Return libbpf, which the distribution's bcc brings along; None where there is none."""
     for name in ("libbpf.so.1", "libbpf.so.0"):
         try:
             lib = ctypes.CDLL(name, use_errno=True)
@@ -50,7 +50,7 @@ def libbpf() -> ctypes.CDLL | None:
 
 @cache
 def vmlinux() -> int | None:
-    """The handle (struct btf *) of the kernel's BTF, loaded once; None where there is none."""
+    """Return the handle (struct btf *) of the kernel's BTF, loaded once; None where it has none."""
     lib = libbpf()
     if lib is None:
         return None
@@ -58,17 +58,17 @@ def vmlinux() -> int | None:
 
 
 def _handle(address: int | None) -> int | None:
-    """libbpf 1.x answers NULL, 0.x an errno as a pointer: the highest 4095 addresses."""
+    """Return the handle, None for libbpf 1.x's NULL or 0.x's errno (the top 4095 addresses)."""
     return None if not address or address > 2**64 - 4096 else address
 
 
 def available() -> bool:
-    """Whether this kernel has BTF and libbpf can read it. CONFIG_DEBUG_INFO_BTF, Linux 5.4."""
+    """Return whether libbpf can read this kernel's BTF. CONFIG_DEBUG_INFO_BTF, Linux 5.4."""
     return vmlinux() is not None
 
 
 def missing() -> Unsupported:
-    """The refusal of what needs BTF where it is not available: which of the two is missing."""
+    """Return the refusal where BTF is needed and not available: it names which part is missing."""
     if libbpf() is None:
         why, remedy = (
             "libbpf, which reads the kernel's BTF, is missing",
@@ -91,7 +91,7 @@ def required(id: int | None, what: str) -> int:
 
 @cache
 def find(name: str, kind: int) -> int | None:
-    """The id of a type in the kernel's BTF, None where it is not there."""
+    """Return the id of a type in the kernel's BTF, None where it is not there."""
     lib, btf = libbpf(), vmlinux()
     if lib is None or btf is None:
         return None
@@ -100,13 +100,13 @@ def find(name: str, kind: int) -> int | None:
 
 
 def tracepoint(name: str) -> int | None:
-    """What a BTF-typed program is attached to at a tracepoint."""
+    """Return the id that a BTF-typed program at a tracepoint is loaded for, or None."""
     return find(_TRACEPOINT + name, KIND_TYPEDEF)
 
 
 @cache
 def tracepoints() -> frozenset[str]:
-    """The names of all typed tracepoints of the kernel itself; empty without BTF."""
+    """Return the names of all typed tracepoints of the kernel itself; empty without BTF."""
     lib, btf = libbpf(), vmlinux()
     if lib is None or btf is None:
         return frozenset()
@@ -126,7 +126,7 @@ def function(name: str) -> int | None:
 
 
 class Prototype(NamedTuple):
-    """words: how many words of 8 bytes a function's arguments are. returns: whether anything."""
+    """Prototype of a function. words: of 8 bytes, of its arguments. returns: whether anything."""
 
     words: int
     returns: bool
@@ -134,7 +134,7 @@ class Prototype(NamedTuple):
 
 @cache
 def prototype(name: str) -> Prototype | None:
-    """What a program at a function's exit finds behind the arguments; None where BTF has none."""
+    """Return what a program at a function's exit finds behind the arguments; None if unknown."""
     lib, btf, id = libbpf(), vmlinux(), function(name)
     if lib is None or btf is None or id is None:
         return None
@@ -152,7 +152,7 @@ def _referred(lib: ctypes.CDLL, btf: int, id: int) -> int:
 
 @cache
 def size(name: str) -> int | None:
-    """A struct's size in bytes, None where the kernel has no such struct."""
+    """Return a struct's size in bytes, None where the kernel has no such struct."""
     lib, btf, id = libbpf(), vmlinux(), find(name, KIND_STRUCT)
     if lib is None or btf is None or id is None:
         return None
@@ -161,7 +161,7 @@ def size(name: str) -> int | None:
 
 @cache
 def parameters(name: str) -> int | None:
-    """How many arguments a function takes, None where it is not in the kernel's BTF."""
+    """Return how many arguments a function takes, None where the kernel's BTF does not have it."""
     lib, btf, id = libbpf(), vmlinux(), function(name)
     if lib is None or btf is None or id is None:
         return None
@@ -173,13 +173,13 @@ def parameters(name: str) -> int | None:
 
 @cache
 def enum(name: str) -> Mapping[int, str]:
-    """An enum's values by number; empty where the kernel has no such enum."""
+    """Return an enum's values by number; empty where the kernel has no such enum."""
     lib, btf = libbpf(), vmlinux()
     return {} if lib is None or btf is None else _enum(lib, btf, name)
 
 
 def module_enum(module: str, name: str) -> Mapping[int, str]:
-    """An enum of a module that is loaded now, or of the kernel it was built into; else empty.
+    """Return an enum of a module that is loaded now, or is built in; else empty.
 
     Linux 5.11, /sys/kernel/btf/MODULE.
     """
@@ -196,7 +196,7 @@ def module_enum(module: str, name: str) -> Mapping[int, str]:
 
 
 def name_in(object: int, type: int) -> str:
-    """A type's name in a loaded BTF object, by both ids; "" where it cannot be had.
+    """Return a type's name in a loaded BTF object, by both ids; "" where it is unavailable.
 
     Linux 4.18, CAP_SYS_ADMIN, libbpf 0.6.
     """
@@ -213,7 +213,7 @@ def name_in(object: int, type: int) -> str:
 
 
 def name(type: int) -> str:
-    """A type's name in the running kernel's BTF (a function's, mostly); "" where there is none."""
+    """Return a type's name in the kernel's BTF, mostly a function's, or "" where it has none."""
     lib, btf = libbpf(), vmlinux()
     return "" if lib is None or btf is None else _name(lib, btf, type)
 

@@ -11,14 +11,14 @@ from probes.errors import Unsupported
 from probes.kernel import btf
 
 _TAGS = {4: "struct ", 5: "union ", 6: "enum ", 19: "enum ", 8: ""}
-"""BTF_KIND_STRUCT, UNION, ENUM, ENUM64, TYPEDEF -> how C names such a type."""
+"""BTF_KIND_STRUCT, UNION, ENUM, ENUM64, TYPEDEF -> C's keyword for it."""
 
 
 def header(names: Collection[str]) -> tuple[str, frozenset[str]]:
-    """(C text, missing): the named types and what they need, each with its size asserted.
+    """Return (C text, missing): the named types and what they need, each with its size asserted.
 
-    The assertion catches a compiler that lays a type out differently than the kernel's did.
-    Raises Unsupported where libbpf or the kernel's BTF is not to be had.
+    The assertion catches a compiler that lays a type out differently than the kernel's did. Raises
+    Unsupported where libbpf or the kernel's BTF is unavailable.
     """
     found = {name: _find(name) for name in names}
     ids = [(id, tag + name) for name, (id, tag) in found.items() if id]
@@ -40,7 +40,7 @@ def _size_assertion(id: int, name: str) -> str:
 
 
 def _dump(ids: list[int]) -> str:
-    """The C of these types. libc's vfprintf is the print callback: no Python runs per line."""
+    """Return the C of these types. libc's vfprintf is the callback: no Python runs per line."""
     libc = _libc()
     buffer, length = c_void_p(), c_size_t()
     stream = libc.open_memstream(byref(buffer), byref(length))

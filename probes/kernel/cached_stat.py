@@ -1,6 +1,6 @@
-"""Looking at a file without asking its file system: what the kernel has in its caches.
+"""A look at a file without asking its file system: what the kernel has in its caches.
 
-Nobody waits for that, whoever made the file; stat(2) waits for as long as a FUSE or NFS likes.
+This never waits, even for files of others; stat(2) waits for as long as a FUSE or NFS likes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from probes.errors import no_such_file
 
 _OPENAT2 = 437
-"""Its number on every architecture that Debian is made for."""
+"""Number of openat2(2), the same on all of Debian's architectures."""
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_STATX_DONT_SYNC, _STATX_BASIC_STATS = -100, 0x1000, 0x4000, 0x7FF
 _RESOLVE_CACHED = 0x20  # Linux 5.12
 _INODE_SIZE, _MODIFIED, _DEVICE = struct.Struct("=QQ"), struct.Struct("=qI"), struct.Struct("=II")
@@ -22,7 +22,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class FileState(NamedTuple):
-    """Which file it is, and by what it is seen that it was written to: as in os.stat_result."""
+    """Identity of a file, and what shows that it was written to: as in os.stat_result."""
 
     st_dev: int
     st_ino: int
@@ -31,7 +31,7 @@ class FileState(NamedTuple):
 
 
 def cached(path: str) -> FileState | None:
-    """What is known of the file of that name; None where its file system would have to be asked.
+    """Return what is cached of a file; None where its file system would have to be asked.
 
     Raises OSError where there is none. Linux 5.12, glibc 2.28; else always None.
     """

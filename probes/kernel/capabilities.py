@@ -1,4 +1,4 @@
-"""Giving up capabilities for good (capset(2), prctl(2)); see capabilities(7)."""
+"""Capabilities, and giving them up for good (capset(2), prctl(2)); see capabilities(7)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def keep(wanted: Iterable[int]) -> None:
-    """Keeps those of `wanted` that are there and gives up all others, in every set.
+    """Keep those of `wanted` that are there and give up all others, in every set.
 
-    Of the calling thread, and of the threads and processes that it starts from now on: no program
-    that they run, whoever owns it, gets one back. Raises OSError.
+    This holds for the calling thread, and for the threads and processes that it starts from now on:
+    no program that they run, setuid or not, gets one back. Raises OSError.
     """
     mask = sum(1 << number for number in wanted)
     effective, permitted, inheritable = _now()
@@ -31,7 +31,7 @@ def keep(wanted: Iterable[int]) -> None:
 
 
 def effective() -> int:
-    """The calling thread's effective capabilities as the kernel's bit mask. Raises OSError."""
+    """Return the calling thread's effective capabilities as a bit mask. Raises OSError."""
     try:
         return _now()[0]
     except OSError:  # a filter on system calls
@@ -39,7 +39,7 @@ def effective() -> int:
 
 
 def permitted(pid: int) -> int:
-    """What the main thread of a process may have, as the kernel's bit mask. Raises OSError."""
+    """Return a process's permitted capabilities (main thread) as a bit mask. Raises OSError."""
     try:
         return _now(pid)[1]
     except OSError:
@@ -47,10 +47,10 @@ def permitted(pid: int) -> int:
 
 
 def more_than_ours(pid: int) -> bool:
-    """Whether a process has what the main thread of this one gave up (`keep`). Raises OSError.
+    """Return whether a process has what our main thread gave up (`keep`). Raises OSError.
 
-    What root dropped otherwise comes back with the next program that it runs, so a child of ours
-    may have it.
+    What root dropped by other means comes back with the next program that it runs, so a child of
+    ours may have it.
     """
     more = permitted(pid) & ~permitted(os.getpid())
     if not more:
@@ -61,13 +61,13 @@ def more_than_ours(pid: int) -> bool:
 
 
 def _told(process: Path, name: str) -> int:
-    """A mask of /proc/PID/status; 0 where this kernel does not tell it. Raises OSError."""
+    """Return a mask of /proc/PID/status; 0 where this kernel has no such line. Raises OSError."""
     lines = (process / "status").read_text(errors="replace").splitlines()
     return next((int(w[1], 16) for w in map(str.split, lines) if w[0] == f"{name}:"), 0)
 
 
 def _now(pid: int = 0) -> tuple[int, int, int]:
-    """Effective, permitted, inheritable: by capget(2), which needs no file and no /proc."""
+    """Return effective, permitted, inheritable, by capget(2): it needs no file and no /proc."""
     words = ctypes.create_string_buffer(24)
     _check(_libc.capget(struct.pack("=Ii", _VERSION_3, pid), words), "capget")
     low, high = struct.unpack("=3I3I", words.raw)[:3], struct.unpack("=3I3I", words.raw)[3:]
@@ -76,7 +76,7 @@ def _now(pid: int = 0) -> tuple[int, int, int]:
 
 
 def _leave_bounds(mask: int) -> None:
-    """What is not in the bounding set cannot come back by running another program."""
+    """Shrink the bounding set, so that running another program cannot bring anything back."""
     for number in range(64):
         there = _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0)
         if there < 0:

@@ -1,4 +1,4 @@
-"""cgroup v2: where it is mounted, and the paths of cgroups by the ids that programs see.
+"""cgroup v2: its mount, and the paths of cgroups by the ids that programs see.
 
 Users to whom a part of the tree was delegated make as many cgroups there as they like, as deep as
 they like, under names of any bytes.
@@ -22,15 +22,15 @@ from probes.kernel import procfs
 # Not below /sys, where a container may make no directory.
 MOUNT = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
 REST = 20.0
-"""How often the CPU time of a walk passes before the next one: 5 % of one CPU at the most."""
+"""Rest, as a multiple of the last walk's CPU time: 5 % of one CPU at most."""
 MOST_FOLDERS, SECONDS = 1 << 16, 2.0
-"""How much of the tree is looked at in one walk, from its root down."""
+"""Folders and seconds of one walk at most, from the root down."""
 _MOST_KEPT = 1 << 14
-"""Paths of cgroups; what was asked for longest ago is forgotten first."""
+"""Paths of cgroups kept; the least recently asked is forgotten first."""
 
 
 def root() -> Path | None:
-    """Where cgroup v2 is mounted; in a container that is the container's own root.
+    """Return where cgroup v2 is mounted; in a container that is the container's own root.
 
     A mount is listed also where another one hides it.
     """
@@ -50,7 +50,7 @@ def not_mounted() -> Unsupported:
 
 @contextmanager
 def opened() -> Iterator[int]:
-    """An fd of the root cgroup. Raises Unsupported where cgroup v2 is not mounted."""
+    """Open the root cgroup; yield its fd. Raises Unsupported where cgroup v2 is not mounted."""
     place = root()
     if place is None:
         raise not_mounted()
@@ -62,13 +62,15 @@ def opened() -> Iterator[int]:
 
 
 def id_of(path: Path) -> int:
-    """The id that bpf_get_current_cgroup_id() gives in a cgroup. 64-bit kernels from 5.5."""
+    """Return the id that bpf_get_current_cgroup_id() gives in a cgroup. 64-bit kernels from 5.5."""
     return path.stat().st_ino
 
 
 def folders(top: Path, seconds: float = SECONDS) -> Iterator[tuple[int, str]]:
-    """(id, path) of the cgroups below the root, itself first; those that are near to it before
-    others, as many as `MOST_FOLDERS` and as can be looked at in time."""
+    """Yield (id, path) of the cgroups below the root, itself first, nearer ones before others.
+
+    At most `MOST_FOLDERS`, and what can be looked at in so many seconds.
+    """
     until, seen = monotonic() + seconds, 0
     waiting = deque([str(top)])
     while waiting and seen < MOST_FOLDERS and monotonic() < until:
@@ -101,8 +103,11 @@ def _libc() -> ctypes.CDLL:
 
 
 def _by_handle(top: Path, id: int) -> str | None:
-    """The path of a cgroup below the mount. Raises OSError: EPERM without CAP_DAC_READ_SEARCH,
-    ESTALE where there is none. Linux 5.5; its time does not depend on how many there are."""
+    """Return the path of a cgroup below the mount.
+
+    Raises OSError: EPERM without CAP_DAC_READ_SEARCH, ESTALE where there is none. Linux 5.5; its
+    time does not depend on how many there are.
+    """
     mount = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         handle = _Handle(8, _KERNFS, id)
@@ -119,17 +124,17 @@ def _by_handle(top: Path, id: int) -> str | None:
 
 
 def below(top: Path, folder: str) -> str | None:
-    """A folder's path from the mount on: "/" for the mount itself; None where it is elsewhere."""
+    """Return a folder's path from the mount on: "/" for the mount; None where it is elsewhere."""
     if folder == str(top):
         return "/"
     return folder.removeprefix(str(top)) if folder.startswith(f"{top}/") else None
 
 
 class Paths:
-    """The path of a cgroup below the mount ("/system.slice/ssh.service"; "/" for its root).
+    """Paths of cgroups below the mount ("/system.slice/ssh.service"; "/" for its root).
 
     A cgroup's id is its directory's inode, which the kernel finds; where it does not, the tree is
-    walked, for ids that are new to us only. What was seen once keeps its path: counts outlive a
+    walked, for ids that are new to us only. A path that was seen once is kept: counts outlive a
     container.
     """
 
@@ -138,7 +143,7 @@ class Paths:
         self._next = 0.0
 
     def of(self, id: int) -> str:
-        """The path; "id 123" where it has gone before it was ever seen, or is not below ours."""
+        """Return the path; "id 123" where it went before it was ever seen, or is not below ours."""
         if id not in self._known:
             self._see(id)
         if id not in self._known:
@@ -165,7 +170,7 @@ class Paths:
             self._known.popitem(last=False)
 
     def _walk(self, top: Path, wanted: int) -> None:
-        """Takes what is on the way, too: it will be asked for."""
+        """Walk the tree for an id, and keep what is on the way, too: it will be asked for."""
         if monotonic() < self._next:
             return
         cpu = thread_time()
@@ -177,7 +182,7 @@ class Paths:
 
 
 def of_process(pid: int) -> str:
-    """The path of a process's cgroup v2, as /proc tells it; "-" where the process has gone."""
+    """Return a process's cgroup v2 path, from /proc; "-" where the process has gone."""
     try:
         lines = Path("/proc", str(pid), "cgroup").read_bytes().split(b"\n")
     except OSError:

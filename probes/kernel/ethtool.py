@@ -1,4 +1,4 @@
-"""What a device's driver counts by itself: `ethtool -S`. Needs no privilege.
+"""Counters of a device's driver: `ethtool -S`. Needs no privilege.
 
 Each driver names its counters as it likes; `at_xdp` knows what those at XDP mean.
 """
@@ -20,11 +20,11 @@ _GSTRINGS, _GSTATS, _GSSET_INFO = 0x1B, 0x1D, 0x37  # include/uapi/linux/ethtool
 _GTSO, _GGRO = 0x1E, 0x2B
 _SS_STATS, _STRING = 1, 32  # ETH_SS_STATS, ETH_GSTRING_LEN
 _ROOM = 4096
-"""Counters more than there are that fit: the kernel writes as many as the driver has by then."""
+"""Spare room, in counters: the kernel writes as many as the driver has by then."""
 
 
 def statistics(interface: str) -> dict[str, int]:
-    """A driver's own counters by its own names, cumulative; empty where it has none.
+    """Return a driver's counters by the driver's names, cumulative; empty where it has none.
 
     Raises OSError: ENODEV where the interface is gone. Linux 2.6.34.
     """
@@ -49,15 +49,17 @@ def statistics(interface: str) -> dict[str, int]:
 
 
 class Joining(NamedTuple):
-    """Whether packets stay joined on the way out to the device (TSO), and become joined behind it
-    on the way in (GRO). None: the device does not tell."""
+    """Whether packets stay joined on the way to the device (TSO), and get joined coming in (GRO).
+
+    None: the device does not report it.
+    """
 
     tso: bool | None
     gro: bool | None
 
 
 def joining(interface: str) -> Joining:
-    """What `ethtool -k` says. Any Linux."""
+    """Return what `ethtool -k` says of joining. Any Linux."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
         return Joining(*(_flag(any_socket, interface, command) for command in (_GTSO, _GGRO)))
 
@@ -73,7 +75,7 @@ def _flag(any_socket: socket.socket, interface: str, command: int) -> bool | Non
 def _asked(
     any_socket: socket.socket, interface: str, request: bytes, size: int
 ) -> ctypes.Array[ctypes.c_char]:
-    """The request as the kernel filled it in, with so many bytes behind it."""
+    """Return the request as the kernel filled it in, with so many bytes behind it."""
     room = _ROOM * _STRING if size else 0
     buffer = ctypes.create_string_buffer(request, len(request) + size + room)
     address = ctypes.addressof(buffer)
@@ -104,11 +106,11 @@ _XDP = re.compile(rf"((?:.*_)?rx.*_)xdp_({'|'.join(_WORDS)})(_\d+_)?")
 
 
 def at_xdp(counters: Mapping[str, int]) -> dict[str, int]:
-    """What a driver counts at its XDP program, of all queues; only what it does count.
+    """Return what a driver counts at its XDP program, of all queues; only what it does count.
 
     packets: that the program was given; aborted, drop, pass, tx, redirect: by verdict, where a
-    driver without `aborted` counts these as dropped, and tx and redirect are those that
-    succeeded; tx_errors, redirect_errors: those that were lost instead.
+    driver without `aborted` counts these as dropped, and tx and redirect are those that succeeded;
+    tx_errors, redirect_errors: those that were lost instead.
     """
     whole: dict[str, int] = {}
     queues: dict[str, int] = {}
@@ -122,13 +124,13 @@ def at_xdp(counters: Mapping[str, int]) -> dict[str, int]:
 
 
 class Since:
-    """What drivers have counted at XDP since each program was first seen where it is."""
+    """Counts of drivers at XDP since each program was first seen where it is."""
 
     def __init__(self) -> None:
         self._first: dict[Hashable, dict[str, int]] = {}
 
     def counted(self, interface: str, place: Hashable) -> dict[str, int]:
-        """As `at_xdp`; place: which program it is, and where. Empty where nothing is counted."""
+        """Return counts as `at_xdp`, or none. place: which program, and where."""
         try:
             now = at_xdp(statistics(interface))
         except OSError:
@@ -138,5 +140,5 @@ class Since:
         return {k: v - first[k] if v >= first.get(k, v + 1) else v for k, v in now.items()}
 
     def keep(self, places: Container[Hashable]) -> None:
-        """Forgets those that are nowhere any more, so that they start at zero if they come back."""
+        """Forget the places that are gone, so that they start at zero if they come back."""
         self._first = {place: now for place, now in self._first.items() if place in places}

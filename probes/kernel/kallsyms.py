@@ -1,9 +1,9 @@
-"""Kernel symbols from /proc/kallsyms, which has 5 to 15 MB and takes the kernel 0.1 s to write.
+"""Kernel symbols from /proc/kallsyms: 5 to 15 MB, which the kernel takes 0.1 s to write.
 
-It is read once, into some 4 MB: code's addresses and names. It is read again when modules have come
-or gone. BPF programs are left out: they come and go without that, and their
-memory is given to others. Where kptr_restrict (or a missing CAP_SYSLOG) hides the addresses, names
-can still be looked up, but addresses stay numbers.
+It is read once, into some 4 MB: addresses and names of code. It is read again when modules have
+come or gone. BPF programs are left out: they come and go without that, and their memory is given to
+others. Where kptr_restrict (or a missing CAP_SYSLOG) hides the addresses, names can still be looked
+up, but addresses stay numbers.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _KALLSYMS, _MODULES = Path("/proc/kallsyms"), Path("/proc/modules")
 _CHUNK = 1 << 18
 _CODE = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)(?:$|\t\[(?!bpf\]))", re.MULTILINE)
 REST = 5.0
-"""Seconds after which addresses are looked up among the modules of now."""
+"""Seconds after which it is checked whether modules have come or gone."""
 _LARGEST = 1 << 20  # no function is larger: what lies further from a symbol is not its code
 # What gcc and clang append to the names of copies that they made of a function.
 _SUFFIX = rb"(?:\.(?:isra|constprop|part|llvm)(?:\.\d+)?)+"
 
 
 class _Table:
-    """All code by address: starts[n] is where the function begins whose name begins at names[n].
+    """All code by address: starts[n] is the function whose name begins at names[n].
 
-    names: each between two newlines. readable: the kernel tells them.
+    names: each between two newlines. readable: the kernel shows the addresses.
     """
 
     def __init__(self, modules: bytes) -> None:
@@ -69,20 +69,20 @@ _lock = Lock()
 
 
 def prepare() -> None:
-    """Reads the symbols now, so that no `resolve` has to wait for them later."""
+    """Read the symbols now, so that no `resolve` has to wait for them later."""
     with _lock:
         _current()
 
 
 def resolve(addresses: Iterable[int]) -> dict[int, str]:
-    """Code addresses as "symbol+0x1f", or as "0xffffffff8..." where the kernel does not tell."""
+    """Name code addresses: "symbol+0x1f", or "0xffffffff8..." where the kernel hides symbols."""
     with _lock:
         table = _current(REST)
         return {a: table.name(a) for a in addresses}
 
 
 def _current(rest: float = 0.0) -> _Table:
-    """rest: seconds for which what was read before is taken as it was."""
+    """Return the table. rest: seconds for which what was read before is used unchanged."""
     global _table, _asked
     if _table is not None and monotonic() - _asked < rest:
         return _table
@@ -98,10 +98,11 @@ def _current(rest: float = 0.0) -> _Table:
 
 
 def copies(function: str) -> tuple[str, ...] | None:
-    """The symbols of a function: its own name and those of copies and parts that the compiler
-    made of it ("tcp_ack.isra.0", "tcp_ack.part.0"); None where one may not look.
+    """Return the symbols of a function, its own and those of copies and parts of it.
 
-    A name stands as often as the kernel has it: other files may have a function of that name.
+    The compiler makes those ("tcp_ack.isra.0", "tcp_ack.part.0"). None where symbols may not be
+    read. A name appears as often as the kernel has it: other files may have a function of that
+    name.
     """
     table = _read()
     if table is None:
@@ -111,7 +112,7 @@ def copies(function: str) -> tuple[str, ...] | None:
 
 
 def functions() -> frozenset[str]:
-    """The name of all code, without suffixes that the compiler appended; empty where hidden."""
+    """Return the names of all code, without the compiler's suffixes; empty where hidden."""
     table = _read()
     names = table.names.split() if table is not None else ()
     return frozenset([bytes(n.partition(b".")[0]).decode(errors="replace") for n in names])
@@ -124,7 +125,7 @@ def _read() -> _Table | None:
 
 
 def _lines() -> Iterator[bytes]:
-    """The file in pieces of whole lines."""
+    """Yield the file in pieces of whole lines."""
     with _KALLSYMS.open("rb", buffering=0) as f:
         rest = b""
         while piece := f.read(_CHUNK):

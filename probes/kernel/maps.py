@@ -1,4 +1,4 @@
-"""One BPF map as rows: the layout that bcc describes, read in one batch."""
+"""A BPF map as rows, in the layout that bcc describes, read in one batch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import json
 import struct
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from probes.errors import LoadFailed, ProbeError, in_words
-from probes.kernel import bpf
+from probes.kernel import bpf, cpus
 
 Row = tuple[int | bytes, ...]
 T = TypeVar("T")
@@ -63,7 +62,9 @@ class Layout:
             self._add_struct(parsed)
         self.codec = struct.Struct(self._format)
         if self.codec.size != size:
-            raise LoadFailed(f"laid out as {self.codec.size} bytes, the map has {size}: {parsed}")
+            raise LoadFailed(
+                f"laid out as {self.codec.size} bytes, but the map has {size}: {parsed}"
+            )
 
     def _add_struct(self, parsed: Any) -> None:
         name, members, *kind = parsed
@@ -98,15 +99,15 @@ class Layout:
 
     @property
     def lanes(self) -> bool:
-        """Whether it is nothing but unsigned 64-bit numbers."""
+        """Whether it has unsigned 64-bit numbers only."""
         return self.size == 8 * self.columns and not set(self._format) - set("=Q0123456789")
 
 
 class BpfTable:
-    """`model.Table` on a map's fd, which `compiler.Module` owns.
+    """A `model.Table` on a map's fd, which `compiler.Module` owns.
 
-    fields: the key's, then the value's ("key" and "value" where these are lone numbers).
-    Per-CPU values are summed over the CPUs, so they must be u64 counters and nothing else.
+    fields: the key's, then the value's ("key" and "value" where these are lone numbers). Per-CPU
+    values are summed over the CPUs, so they must be u64 counters and nothing else.
     """
 
     def __init__(self, fd: int, description: Mapping[str, Any]) -> None:
@@ -117,18 +118,18 @@ class BpfTable:
         self._key = Layout(description["key_desc"], description["key_size"], "key")
         self._value = Layout(description["leaf_desc"], description["leaf_size"], "value")
         self.fields: Mapping[str, int | slice] = self._merged()
-        self._cpus = possible_cpus() if self._type in _PER_CPU else 1
+        self._cpus = len(cpus.listed("possible")) if self._type in _PER_CPU else 1
         if self._type in _PER_CPU and not self._value.lanes:
             raise LoadFailed(f"the per-CPU map {self.name} holds something other than u64 counters")
 
     @property
     def keys(self) -> int:
-        """How many of a row's values, from the first on, are of its key."""
+        """How many of a row's values belong to its key, from the first on."""
         return self._key.columns
 
     @property
     def _stride(self) -> int:
-        """Bytes that the kernel hands out for each entry."""
+        """Bytes that the kernel returns for each entry."""
         return self._value.size * self._cpus
 
     def _merged(self) -> dict[str, int | slice]:
@@ -142,15 +143,15 @@ class BpfTable:
         return {**self._key.fields, **moved}
 
     def rows(self) -> list[Row]:
-        """All entries. Linux 5.6 in one batch; iterates where the map has no batch reading."""
+        """Return all entries, in one batch (Linux 5.6) or, where the map has none, one by one."""
         return self._guarded(lambda: self._unpacked(*self._all()))
 
     def used(self) -> list[Row]:
-        """The same without those whose value is all zero: of an array, what was written to."""
+        """Return the rows that are not all zero: of an array, the entries that were written to."""
         return self._guarded(lambda: self._unpacked(*self._written(*self._all())))
 
     def row(self, key: Row) -> Row | None:
-        """One entry by its key's fields, in order; key and value fields, or None.
+        """Return the entry of a key's fields, in order: key and value fields, or None.
 
         None also for a key that no entry can have: numbers that came from another map may be any.
         """
@@ -159,18 +160,18 @@ class BpfTable:
         return None if found is None else key + self._value.codec.unpack(self._summed(found))
 
     def update(self, key: Row, value: Row) -> None:
-        """Sets an entry. In a per-CPU map the first CPU holds all of it, the others zero."""
+        """Set an entry. In a per-CPU map the first CPU holds all of it, the others zero."""
         packed = self._packed(key)
         try:
             stored = self._value.codec.pack(*value).ljust(self._stride, b"\0")
         except struct.error:
             stored = b""
         if packed is None or not stored:
-            raise ProbeError(f"the map {self.name} has no room for such numbers")
+            raise ProbeError(f"the map {self.name} cannot hold such numbers")
         self._guarded(lambda: bpf.map_update(self.fd, packed, stored))
 
     def delete(self, key: Row) -> bool:
-        """Whether there was such an entry."""
+        """Delete an entry; return whether there was one."""
         packed = self._packed(key)
         if packed is None:
             return False
@@ -192,7 +193,7 @@ class BpfTable:
         return bpf.map_lookup(self.fd, packed, self._stride)
 
     def drain(self) -> list[Row]:
-        """Takes every entry out of a queue, oldest first; one call each. Linux 4.20."""
+        """Take every entry out of a queue, oldest first; one call each. Linux 4.20."""
         # No more than fit in: a queue that is filled as fast as it is read has an end, too.
         values = self._guarded(
             lambda: b"".join(bpf.map_drain(self.fd, self._value.size, self.max_entries))
@@ -200,7 +201,7 @@ class BpfTable:
         return list(self._value.codec.iter_unpack(values))
 
     def _all(self) -> tuple[bytes, bytes]:
-        """Keys and values, one behind the other."""
+        """Read all keys, one after the other, and all values."""
         try:
             keys, values, _ = bpf.map_lookup_batch(
                 self.fd, self._key.size, self._stride, self.max_entries
@@ -229,9 +230,9 @@ class BpfTable:
         return [k + v for k, v in zip(self._key.codec.iter_unpack(keys), unpacked, strict=True)]
 
     def _iterate(self) -> tuple[bytes, bytes]:
-        """Without batch reading (per-CPU arrays on 5.10). Entries deleted meanwhile are left out.
+        """Read without batches (per-CPU arrays on 5.10). Entries deleted meanwhile are left out.
 
-        The kernel starts anew after a key that is gone, so a key that was seen ends the walk.
+        The kernel starts again after a key that is gone, so a key that was seen ends the walk.
         """
         found: dict[bytes, bytes] = {}
         key = bpf.map_next_key(self.fd, None, self._key.size)
@@ -243,11 +244,11 @@ class BpfTable:
         return b"".join(found), b"".join(found.values())
 
     def _summed(self, values: bytes) -> bytes:
-        """Entries of one value for each CPU -> entries of one value.
+        """Sum entries of one value for each CPU into entries of one value.
 
         A CPU's value is added as one number, all its u64 lanes at once. No lane carries into its
-        neighbour: a u64 that counts events, bytes or nanoseconds stays far below 2**64 (584
-        years), summed or not.
+        neighbour: a u64 that counts events, bytes or nanoseconds stays far below 2**64 (584 years),
+        summed or not.
         """
         if self._cpus == 1:
             return values
@@ -273,10 +274,3 @@ class BpfTable:
 
     def _refusal(self, refused: OSError) -> ProbeError:
         return ProbeError(f"the map {self.name}: {in_words(refused)}", errno=refused.errno or 0)
-
-
-def possible_cpus() -> int:
-    """CPUs that a per-CPU map has a value for (cpu_possible_mask, not only those online)."""
-    text = Path("/sys/devices/system/cpu/possible").read_text()
-    ranges = [part.partition("-") for part in text.strip().split(",")]
-    return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)

@@ -1,6 +1,6 @@
-"""Network namespaces that processes live in, and a look into one; man 7 network_namespaces.
+"""Network namespaces that processes live in, and a look into one; see network_namespaces(7).
 
-Whose processes may not be looked at (CAP_SYS_PTRACE), their namespaces are not found.
+Namespaces of processes that may not be looked at (CAP_SYS_PTRACE) are not found.
 """
 
 # Thousands of processes are asked in one go here: pathlib would take longer than the kernel.
@@ -27,7 +27,7 @@ _NAMED = "/run/netns"  # where ip-netns(8) mounts those that it names
 
 
 class NetNamespaces:
-    """Which there are, by inode, with a process in each.
+    """Network namespaces by inode, with a process in each.
 
     New processes are asked at each call, all again after `AGAIN` seconds: one may have moved. Both
     take `SLICE` seconds at a time at most, and go on where they ended.
@@ -43,7 +43,7 @@ class NetNamespaces:
         self._complete = False
 
     def find(self) -> dict[int, int]:
-        """The namespaces, each with its oldest process."""
+        """Return the namespaces, each with its oldest process."""
         now, at_first = procfs.pids(), not self._complete
         self._of = {pid: self._of[pid] for pid in now if pid in self._of}
         self._ask([pid for pid in now if pid not in self._of])
@@ -56,7 +56,7 @@ class NetNamespaces:
         return found
 
     def is_new(self, namespace: int) -> bool:
-        """Whether it is known that it was not there when this was made."""
+        """Return whether it is known to be newer than this object."""
         return self._complete and namespace not in self._before
 
     def _ask(self, new: list[int]) -> None:
@@ -77,7 +77,7 @@ class NetNamespaces:
 
 
 def of_process(pid: int) -> int:
-    """The inode of a process's network namespace; 0 where it may not be asked, or has gone."""
+    """Return the inode of a process's network namespace; 0 where it is hidden, or has gone."""
     try:
         return os.stat(f"/proc/{pid}/ns/net").st_ino
     except OSError:
@@ -85,13 +85,13 @@ def of_process(pid: int) -> int:
 
 
 def inside(pid: int, namespace: int, ask: Callable[[], T]) -> T:
-    """What `ask` gives in the network namespace of a process: in a thread that enters it and ends.
+    """Return what `ask` gives in a process's network namespace, from a thread that enters it.
 
-    Raises what `ask` raises; Gone where the process is in that namespace no more, Denied where it
-    may not be entered (CAP_SYS_ADMIN).
+    Raises what `ask` raises; Gone where the process has left that namespace, Denied where it may
+    not be entered (CAP_SYS_ADMIN).
     """
     if not _may_enter():
-        raise Denied("to enter a network namespace takes CAP_SYS_ADMIN")
+        raise Denied("entering a network namespace takes CAP_SYS_ADMIN")
 
     def work() -> T:
         _enter(pid, namespace)
@@ -107,7 +107,7 @@ _SO_NETNS_COOKIE = 71
 
 
 def cookie(pid: int, namespace: int) -> int:
-    """What no other network namespace ever has (Linux 5.14); 0 where nobody can tell."""
+    """Return a number that no other network namespace ever has (Linux 5.14); 0 if unknown."""
 
     def ask() -> int:
         with socket.socket(socket.AF_UNIX) as any_socket:
@@ -134,7 +134,7 @@ def _enter(pid: int, namespace: int) -> None:
         raise Gone(f"process {pid} has gone", errno=e.errno or 0) from e
     try:
         if os.fstat(fd).st_ino != namespace:
-            raise Gone(f"process {pid} is in another network namespace by now")
+            raise Gone(f"process {pid} has moved to another network namespace")
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.setns(fd, _CLONE_NEWNET):
             errno = ctypes.get_errno()
@@ -144,7 +144,7 @@ def _enter(pid: int, namespace: int) -> None:
 
 
 def _named() -> set[int]:
-    """Those that have a name, whoever is in them."""
+    """Return the namespaces that have a name, whether or not processes are in them."""
     found: set[int] = set()
     with suppress(OSError):
         for name in os.listdir(_NAMED):

@@ -1,6 +1,6 @@
-"""Every BPF program, map and link on the host, by its id, as the kernel tells it.
+"""Every BPF program, map and link on the host, by id.
 
-To hold an fd of somebody's program would keep it alive: each is opened, asked and closed at once.
+Holding an fd of somebody's program would keep it alive: each is opened, asked and closed at once.
 All of it takes CAP_SYS_ADMIN.
 """
 
@@ -19,14 +19,17 @@ from probes.kernel.uapi import address
 
 T = TypeVar("T")
 _GONE = (errno.ENOENT, errno.EAGAIN)
-"""Gone meanwhile; EAGAIN: not quite there yet."""
+"""Errnos of objects gone meanwhile; EAGAIN: not quite there yet."""
 CUT = 15
 """Characters that the kernel keeps of a name."""
 
 
 class Counts(NamedTuple):
-    """What changes while a program runs: runs, nanoseconds, runs that were left out because the
-    program was running already (Linux 5.12). The first two grow while statistics are on only."""
+    """Counts of a running program: runs, nanoseconds, and missed runs (Linux 5.12).
+
+    A run is missed where the program was running already. The first two grow only while statistics
+    are on.
+    """
 
     runs: int
     run_ns: int
@@ -34,12 +37,12 @@ class Counts(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What stays the same as long as a program lives.
+    """Fixed facts of a program, for as long as it lives.
 
     name: as it was loaded, from its BTF where the kernel cut it; not made printable. type: as
-    bpftool names it. loaded: nanoseconds since boot. memory: bytes charged (memlock), None where
-    it is not told. jited: bytes of machine code, 0: interpreted, or hidden. instructions: after
-    the verifier's rewriting. target: BTF object and type that it was loaded for (Linux 5.17).
+    bpftool names it. loaded: nanoseconds since boot. memory: bytes charged (memlock), None where it
+    is not told. jited: bytes of machine code, 0: interpreted, or hidden. instructions: after the
+    verifier's rewriting. target: BTF object and type that it was loaded for (Linux 5.17).
     """
 
     id: int
@@ -66,8 +69,10 @@ class Map(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A bpf_link. info: of which the member of its type holds. name: of a tracepoint, function,
-    file or iterator."""
+    """A bpf_link. info: only the member of its type is valid. name: see below.
+
+    name: of a tracepoint, function, file or iterator.
+    """
 
     id: int
     type: str
@@ -77,9 +82,9 @@ class Link(NamedTuple):
 
 
 def programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
-    """All programs now. known: those that were there before, so that only new ones are examined.
+    """Yield all current programs. known: those seen before, so that only new ones are examined.
 
-    Raises OSError (EPERM) without CAP_SYS_ADMIN. Some 10 us for each that is known.
+    Raises OSError (EPERM) without CAP_SYS_ADMIN. Some 10 us for each known program.
     """
     for id in bpf.prog_ids():
         with_fd = _asked(bpf.prog_fd_by_id, id, lambda fd: _program(fd, known))
@@ -88,7 +93,7 @@ def programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
 
 
 def own_programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
-    """Those that this process holds, which takes no privilege."""
+    """Yield the programs that this process holds, which takes no privilege."""
     seen: set[int] = set()
     for fd in _own_fds("bpf-prog"):
         try:
@@ -101,7 +106,7 @@ def own_programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts
 
 
 def own_ids() -> set[int]:
-    """Ids of the programs that this process holds."""
+    """Return the ids of the programs that this process holds."""
     found = set()
     for fd in _own_fds("bpf-prog"):
         if (id := fd_field(f"/proc/self/fdinfo/{fd}", "prog_id")) is not None:
@@ -110,7 +115,7 @@ def own_ids() -> set[int]:
 
 
 def maps(ids: Iterable[int]) -> dict[int, Map]:
-    """These maps, as far as they are there."""
+    """Return these maps, as far as they exist."""
     found = {}
     for id in ids:
         if (one := _asked(bpf.map_fd_by_id, id, _map)) is not None:
@@ -119,12 +124,12 @@ def maps(ids: Iterable[int]) -> dict[int, Map]:
 
 
 def uses(fd: int, type: str) -> bool:
-    """Whether a program that is held has a map of a type."""
+    """Return whether a held program has a map of a type."""
     return any(one.type == type for one in maps(bpf.map_ids(fd)).values())
 
 
 def links() -> list[Link]:
-    """All links; none before Linux 5.8, where they have no ids."""
+    """Return all links; none before Linux 5.8, where they have no ids."""
     try:
         return [
             link
@@ -138,7 +143,7 @@ def links() -> list[Link]:
 
 
 def _asked(open: Callable[[int], int], id: int, ask: Callable[[int], T]) -> T | None:
-    """The answer of an object by id; None where it is not there any more."""
+    """Return what an object says, by its id; None where it is not there any more."""
     try:
         fd = open(id)
     except OSError as refused:
@@ -193,7 +198,7 @@ def _link(fd: int) -> Link:
 
 
 def _name_of(fd: int, type: str, event: int) -> str:
-    """Asked again, with space for the name: which member it is depends on the type.
+    """Ask again, with space for the name: which member it is depends on the type.
 
     event: of a perf event's link, 0 before Linux 6.6, where it has no name.
     """
@@ -222,7 +227,7 @@ def _name_of(fd: int, type: str, event: int) -> str:
 
 @cache
 def type_name(of: str, number: int) -> str:
-    """A type's name as bpftool has it, from the kernel's own enum: of "prog", "map" or "link"."""
+    """Return a type's name as bpftool has it, from the kernel's enum of "prog", "map" or "link"."""
     prefix = f"BPF_{of.upper()}_TYPE_"
     name = btf.enum(f"bpf_{of}_type").get(number, "")
     short = name.removeprefix(prefix).lower().removesuffix("_deprecated")
@@ -231,13 +236,13 @@ def type_name(of: str, number: int) -> str:
 
 @cache
 def attach_name(number: int) -> str:
-    """An attach type as bpftool has it: cgroup_inet4_connect, trace_fentry."""
+    """Return an attach type as bpftool has it: cgroup_inet4_connect, trace_fentry."""
     name = btf.enum("bpf_attach_type").get(number, "")
     return name.removeprefix("BPF_").lower() or f"attach type {number}"
 
 
 def fd_field(path: str, name: str) -> int | None:
-    """A number in a file of /proc/*/fdinfo; None where it is not there."""
+    """Return a number in a file of /proc/*/fdinfo; None where it is not there."""
     try:
         lines = Path(path).read_bytes().split(b"\n")  # a uprobe's has a path
     except OSError:

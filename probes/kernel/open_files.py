@@ -1,4 +1,4 @@
-"""Open files by their numbers: received over a socket, and closed whatever happens."""
+"""Open files by their numbers: received over a socket, and closed in any case."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from contextlib import suppress
 
 
 class FilesLost(OSError):
-    """Not all files that were sent came: this process may have no more open."""
+    """A loss of files that were sent: this process may have no more open."""
 
 
 def receive(sender: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:
-    """Return the next bytes, `size` at most, and the files that came with them, close-on-exec.
+    """Return up to `size` bytes, and the files that came with them, close-on-exec.
 
-    Not by socket.recv_fds, which ignores its flags in 3.11 and does not tell of what got lost.
+    Not by socket.recv_fds, which ignores its flags in 3.11 and does not report what got lost.
     Raises FilesLost, with none of them open, and OSError.
     """
     fds = array("i")

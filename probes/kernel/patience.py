@@ -1,9 +1,9 @@
-"""Calls that may never come back (files and processes of others), with an end to the waiting.
+"""Calls that may never return (on files and processes of others), with an end to the waiting.
 
 open(2) of a file on somebody's FUSE, or /proc/PID/maps of a process that is stuck with its memory
 locked, takes as long as its owner likes, and not even SIGKILL ends a thread that waits so: no
 process ends before all of its threads have. Such a call is made by a child, which holds nothing of
-ours and is left behind where it takes too long. A child that has nothing to do goes by itself.
+ours and is left behind where it takes too long. An idle child ends by itself.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from probes.kernel.threads import Task
 
 T = TypeVar("T")
 MOST_LEFT = 16
-"""Children that are left behind; then nothing more is begun until one ends."""
+"""Children left behind at most; then nothing more is begun until one ends."""
 START = 20.0
 """Seconds for a child to begin, on a busy host."""
 IDLE = 5.0
 """Seconds without a call after which a child ends."""
 ENDING = 1.0
-"""Seconds that are waited for the ends of children."""
+"""Seconds to wait for children to end."""
 _MOST_FDS, _MOST_BYTES = 64, 1 << 28
 _HEADER = struct.Struct("=QI")
 _READY = b"r"
@@ -47,14 +47,14 @@ _in_child = False
 
 
 class TookTooLong(OSError):
-    """The call has not come back in time, or too many before it have not."""
+    """A call that has not returned in time, or was refused as too many before it have not."""
 
     def __init__(self, why: str) -> None:
         super().__init__(errno.ETIMEDOUT, why)
 
 
 class Files(tuple[int, ...]):
-    """What a call gives that gives open files: their numbers here."""
+    """Open files that a call returns, by their numbers here."""
 
     __slots__ = ()
 
@@ -94,15 +94,15 @@ class Worker:
         except TimeoutError:
             begun = False
         if not begun:
-            raise OSError(errno.EAGAIN, "the child that looks at files did not start")
+            raise OSError(errno.EAGAIN, "the helper process for files did not start")
 
     def call(
         self, request: bytes, seconds: float, fds: Sequence[int]
     ) -> tuple[Any, BaseException | None]:
-        """Make a pickled call. Return what it gave, and what it raised.
+        """Make a pickled call. Return its result, and what it raised.
 
-        Raises TimeoutError, EOFError where the child has gone, and whatever else goes wrong on the
-        way: then the child is of no use any more, as its next answer may be to this call.
+        Raises TimeoutError, EOFError where the child has gone, and any other error on the way: the
+        child is of no use any more then, as its next answer may be to this call.
         """
         until = monotonic() + seconds
         try:
@@ -118,14 +118,14 @@ class Worker:
             raise
 
     def may_go_on(self) -> bool:
-        """Whether it is there, and can do no more than this process: some is given up by `keep`."""
+        """Return whether it runs, and may do no more than this process: `keep` gives some up."""
         try:
             return not capabilities.more_than_ours(self._process.pid)
         except OSError:
             return False
 
     def end(self) -> None:
-        """Nobody waits for it."""
+        """End it, without waiting."""
         try:
             self.control.close()
         finally:
@@ -133,10 +133,10 @@ class Worker:
 
 
 def within(seconds: float, function: Callable[..., T], fds: Sequence[int] = ()) -> T:
-    """One call. Returns or raises what the function does, in a child: all of it is pickled.
+    """Make one call in a child; return or raise what the function does. All of it is pickled.
 
-    fds: open files that the function gets, in its own numbers, as what comes after its arguments.
-    Raises TookTooLong, or OSError where no child can be had.
+    fds: open files that the function gets, in its own numbers, after its other arguments. Raises
+    TookTooLong, or OSError where no child can be had.
     """
     if _in_child:
         return function(*fds)
@@ -154,7 +154,7 @@ def within(seconds: float, function: Callable[..., T], fds: Sequence[int] = ()) 
             worker.end()
             if used:
                 continue  # it had waited for long enough, and went
-            raise OSError(errno.EAGAIN, "the child that looks at files gave no answer") from None
+            raise OSError(errno.EAGAIN, "the helper process for files did not answer") from None
         except BaseException:
             worker.end()
             raise
@@ -165,7 +165,7 @@ def within(seconds: float, function: Callable[..., T], fds: Sequence[int] = ()) 
 
 
 def end_idle(seconds: float = ENDING) -> None:
-    """End all children that have nothing to do, and wait so long at most for that."""
+    """End all idle children, and wait at most so many seconds for that."""
     with _lock:
         workers = _idle[:]
         _idle.clear()
@@ -201,7 +201,7 @@ def _look_after_the_left() -> None:
     with _lock:
         _left.difference_update([w for w in _left if not w.reaping.alive])
         if len(_left) >= MOST_LEFT:
-            raise TookTooLong(f"{MOST_LEFT} others have not been answered")
+            raise TookTooLong(f"{MOST_LEFT} earlier requests are still unanswered")
 
 
 # -- messages ----------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def _send(to: socket.socket, data: bytes, fds: Sequence[int]) -> None:
 
 
 def _receive(of: socket.socket, until: float | None) -> tuple[bytes, list[int]]:
-    """Raises EOFError, TimeoutError and OSError: then no file that came is open."""
+    """Receive. Raises EOFError, TimeoutError or OSError, with none of the received files open."""
     _wait_until(of, until)
     header, fds = open_files.receive(of, _HEADER.size, _MOST_FDS)
     try:
@@ -245,7 +245,7 @@ def _wait_until(of: socket.socket, until: float | None) -> None:
 
 
 def _answer(data: bytes, files: Sequence[int]) -> tuple[Any, BaseException | None]:
-    """Raises EOFError where it is no answer, or where other files came than were given."""
+    """Decode an answer. Raises EOFError where it is none, or came with other files than it says."""
     try:
         given, raised = pickle.loads(data)
     except MemoryError:
@@ -261,7 +261,7 @@ def _answer(data: bytes, files: Sequence[int]) -> tuple[Any, BaseException | Non
 
 
 def serve(fd: int) -> None:
-    """Make calls until there is none for a while, or nobody is there any more."""
+    """Serve calls until there is none for a while, or the other side has gone."""
     global _in_child
     _in_child = True
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

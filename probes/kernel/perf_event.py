@@ -12,7 +12,7 @@ import platform
 from probes.kernel import uapi
 
 _OPEN = {"x86_64": 298, "ppc64le": 319, "s390x": 331}.get(platform.machine(), 241)
-"""The number of perf_event_open(2); 241: asm-generic, as arm64 and riscv64 have it."""
+"""Number of perf_event_open(2); 241: asm-generic, as on arm64 and riscv64."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _FLAG_FD_CLOEXEC = 8
 _ATTR_FREQ = 1 << 10
@@ -28,11 +28,11 @@ def open_event(
     cpu: int = 0,
     hertz: int = 0,
 ) -> int:
-    """A perf event on every process of one CPU: what a program is attached through.
+    """Open a perf event on every process of one CPU, which a program can be attached through.
 
     kind: the PMU's number (2 tracepoint, or a dynamic one such as kprobe). config1/2: the kprobe
-    PMU's function name or the uprobe PMU's path (addresses), and the offset. hertz: so many times
-    a second, for counters; else at each event.
+    PMU's function name or the uprobe PMU's path (addresses), and the offset. hertz: so many times a
+    second, for counters; else at each event.
     """
     attr = uapi.PerfEventAttr(
         type=kind,
@@ -53,7 +53,7 @@ def open_event(
 
 
 def attach_program(event_fd: int, prog_fd: int) -> None:
-    """Runs the program at the event (on every CPU, for tracepoints and kprobes), from now on."""
+    """Run the program at the event (on every CPU, for tracepoints and kprobes), from now on."""
     for request, argument in ((_IOC_SET_BPF, prog_fd), (_IOC_ENABLE, 0)):
         if _libc.ioctl(event_fd, ctypes.c_ulong(request), argument) < 0:
             code = ctypes.get_errno()

@@ -1,7 +1,7 @@
-"""Where processes can be seen: the proc file system that shows most of them.
+"""Views of processes: the proc file system that shows most of them.
 
-In a PID namespace of its own a process sees what began in it, and not who started it. Where a
-proc file system of a namespace further out is mounted as well (for monitoring, or hidden below the
+In a PID namespace of its own, a process sees what began in it, but not who started it. Where a proc
+file system of an outer namespace is mounted as well (for monitoring, or hidden below the
 namespace's own), it shows those too.
 """
 
@@ -22,7 +22,7 @@ _CLONE_NEWNS, _MS_REC, _MS_PRIVATE, _MNT_DETACH = 0x20000, 0x4000, 0x40000, 2
 
 @lru_cache(1)
 def outermost() -> str:
-    """The folder of the proc file system that shows most; usually /proc itself. Found once."""
+    """Return the folder of the proc file system that shows most, usually /proc. Found once."""
     if all_seen(OWN):
         return OWN
     found = [*_elsewhere(), *_hidden()]
@@ -30,7 +30,7 @@ def outermost() -> str:
 
 
 def all_seen(folder: str) -> bool:
-    """Whether this shows every process of the host."""
+    """Return whether this folder shows every process of the host."""
     if folder == OWN and _in_first(f"{OWN}/self"):
         return True
     # The first and the kernel's own threads; the first may be one that nobody may look at.
@@ -38,7 +38,7 @@ def all_seen(folder: str) -> bool:
 
 
 def myself(folder: str) -> int:
-    """This process's number there; 0 where it is not seen."""
+    """Return this process's number in that folder; 0 where it is not seen."""
     try:
         return int(Path(folder, "self").readlink().name)
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def _in_first(process: str) -> bool:
 
 
 def _depth(folder: str) -> int:
-    """How many namespaces lie between what it shows and this process; 0: it does not show it."""
+    """Count the namespaces between what it shows and this process; 0: it does not show it."""
     try:
         with Path(folder, "self/status").open("rb") as status:
             return next((len(x.split()) - 1 for x in status if x.startswith(b"NSpid:")), 0)
@@ -60,7 +60,7 @@ def _depth(folder: str) -> int:
 
 
 def _mounted() -> list[str]:
-    """Mount points of whole proc file systems, also of those that are hidden below another."""
+    """Return mount points of whole proc file systems, also of those hidden below another."""
     found = []
     try:
         with Path("/proc/self/mountinfo").open("rb") as mounts:
@@ -79,9 +79,9 @@ def _elsewhere() -> list[str]:
 
 
 def _hidden() -> list[str]:
-    """Those below /proc: `unshare --mount-proc` and the like put theirs on top of the host's.
+    """Open those below /proc: `unshare --mount-proc` and the like mount theirs on top.
 
-    Looked at from a mount namespace of a thread's own, which goes with the thread; what is found
+    This is done in a thread with its own mount namespace, which ends with the thread; what is found
     stays open.
     """
     above = _mounted().count(OWN) - 1

@@ -1,4 +1,4 @@
-"""What this process may do, and in words why the kernel said no."""
+"""Privilege of this process, and in words why the kernel said no."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from probes.kernel import capabilities
 DAC_READ_SEARCH, NET_ADMIN, NET_RAW, SYS_PTRACE, SYS_ADMIN, SYSLOG = 2, 12, 13, 19, 21, 34
 PERFMON, BPF = 38, 39
 PROCESSES = (SYS_PTRACE, DAC_READ_SEARCH)
-"""What looking at other users' processes takes: their sockets, their names."""
+"""Capabilities for other users' processes: their sockets, their names."""
 USED = frozenset({BPF, PERFMON, NET_ADMIN, SYS_ADMIN, SYSLOG, *PROCESSES})
-"""What reading, attaching and detaching ever need: programs and maps, interfaces, programs by id,
-the kernel's symbols, processes."""
+"""Capabilities for reading, attaching and detaching: programs, maps, interfaces, ids,
+kernel symbols, processes."""
 _PR_GET_SECCOMP = 21
 _libc = ctypes.CDLL(None, use_errno=True)
 _NAMES = {
@@ -30,7 +30,7 @@ FULL = "Run it as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN."
 
 
 def missing(*wanted: int) -> tuple[str, ...]:
-    """Names of the capabilities of `wanted` that are not there; CAP_SYS_ADMIN stands for BPF."""
+    """Return the `wanted` capabilities that are missing; CAP_SYS_ADMIN counts as BPF's."""
     mask = capabilities.effective()
     # CAP_BPF and CAP_PERFMON were split off CAP_SYS_ADMIN in Linux 5.8; it still implies them.
     implied = (BPF, PERFMON) if mask >> SYS_ADMIN & 1 else ()
@@ -38,7 +38,7 @@ def missing(*wanted: int) -> tuple[str, ...]:
 
 
 def lockdown() -> str:
-    """The kernel's lockdown mode: "none", "integrity" or "confidentiality"."""
+    """Return the kernel's lockdown mode: "none", "integrity" or "confidentiality"."""
     try:
         modes = Path("/sys/kernel/security/lockdown").read_text()
     except OSError:
@@ -47,7 +47,7 @@ def lockdown() -> str:
 
 
 def filtered() -> bool:
-    """Whether a seccomp filter decides on this process's system calls."""
+    """Return whether a seccomp filter decides on this process's system calls."""
     mode = _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0)
     return bool(mode > 0 or (mode < 0 and ctypes.get_errno() != errno.EINVAL))
 
@@ -60,7 +60,7 @@ def sysctl(name: str) -> int | None:
 
 
 def why_not(*wanted: int) -> tuple[str, str]:
-    """A sentence on what refused, and one on the remedy ("" where there is none)."""
+    """Return a sentence on what refused, and one on the remedy ("" where there is none)."""
     if lacking := missing(*wanted):
         remedy = ROOT if SYS_ADMIN in wanted else FULL
         return f"this process lacks {' and '.join(lacking)}", remedy
@@ -71,17 +71,17 @@ def why_not(*wanted: int) -> tuple[str, str]:
         )
     if filtered():
         return (
-            "a seccomp filter on this process refuses it although the capabilities are there",
+            "a seccomp filter refuses it, although this process has the capabilities",
             "Let the container's seccomp profile allow bpf(2) and perf_event_open(2).",
         )
     return (
-        "a security policy of this host refuses it although the capabilities are there",
-        "Look for an LSM or a container runtime that forbids it.",
+        "a security policy refuses it, although this process has the capabilities",
+        "Check which LSM or container runtime forbids it.",
     )
 
 
 def summary() -> str:
-    """One sentence on what more privilege would give; "" where nothing is missing."""
+    """Return one sentence on what more privilege would give; "" where nothing is missing."""
     lacking = missing(BPF, PERFMON, NET_ADMIN)
     if not lacking:
         return ""

@@ -1,6 +1,6 @@
-"""TCP connections of another network namespace, as /proc/<pid>/net tells them; proc(5).
+"""TCP connections of another network namespace, from /proc/<pid>/net; proc(5).
 
-sock_diag answers for the namespace that one is in only.
+sock_diag answers for the caller's own namespace only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
 class TcpEnds(NamedTuple):
-    """Of an open connection. Addresses as text, IPv4-mapped ones as IPv4."""
+    """Ends of an open connection. Addresses as text, IPv4-mapped ones as IPv4."""
 
     laddr: str
     lport: int
@@ -26,7 +26,7 @@ class TcpEnds(NamedTuple):
 
 
 def tcp_connections(process: str) -> list[TcpEnds]:
-    """Those of the namespace of a process, by its folder in a proc file system."""
+    """List those of the namespace of a process, by its folder in a proc file system."""
     lines = [line for name in ("tcp", "tcp6") for line in _lines(Path(process, "net", name))]
     fields = (line.split() for line in lines)
     return [
@@ -44,7 +44,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _end(text: str) -> tuple[str, int]:
-    """Address and port; the address as words of 32 bits in the host's byte order."""
+    """Parse address and port; the address is 32-bit words in the host's byte order."""
     words, _, port = text.partition(":")
     raw = bytes.fromhex(words)
     if sys.byteorder == "little":

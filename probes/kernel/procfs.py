@@ -1,4 +1,4 @@
-"""What /proc tells without any program: processes behind sockets, their reads and writes, drops.
+"""Facts from /proc, without any program: processes behind sockets, their reads and writes, drops.
 
 Everything here works without privilege, for what this user may see. Sources: proc(5) and the
 kernel's Documentation/filesystems/proc.rst.
@@ -22,26 +22,26 @@ _NET = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namesp
 
 
 class Owner(NamedTuple):
-    """A process that holds a socket. comm: as it is, not made printable."""
+    """A process that holds a socket. comm: unchanged, not made printable."""
 
     pid: int
     comm: str
 
 
 class SocketOwners:
-    """Which process holds a socket, by the socket's inode.
+    """Processes that hold sockets, by the socket's inode.
 
-    /proc/*/fd is scanned only for inodes that are new, ends once all are found, and rests 50
-    times as long as it worked, so that it costs 2 % of one CPU at the very most. A process may
-    have a million file descriptors, and there may be many such: a scan works for `SLICE` at once,
-    goes on in the next reading, and comes to what is beyond a process's first ones at the end.
-    Sockets of other users' processes are found as root (CAP_SYS_PTRACE) only.
+    /proc/*/fd is scanned only for inodes that are new, until all are found, and each scan is
+    followed by a rest 50 times as long, so that it costs 2 % of one CPU at most. There may be many
+    processes with a million file descriptors each: a scan works for `SLICE`, goes on in the next
+    reading, and leaves what is beyond a process's first ones to the end. Sockets of other users'
+    processes are found as root (CAP_SYS_PTRACE) only.
     """
 
     REST, SLICE = 50.0, 0.2
-    """How often the CPU time of the last scan passes before the next; seconds of one at once."""
+    """Rest, as a multiple of the last scan's CPU time; seconds that a scan works at once."""
     FIRST = 1 << 14
-    """File descriptors of each process that are looked at before others of any."""
+    """File descriptors of each process that are looked at in the first round."""
 
     def __init__(self) -> None:
         self._known: dict[int, Owner | None] = {}
@@ -50,7 +50,7 @@ class SocketOwners:
         self._scanning: Iterator[None] | None = None
 
     def find(self, inodes: Collection[int]) -> dict[int, Owner]:
-        """The owners of these sockets, as far as they are known; forgets all others."""
+        """Return the owners of these sockets, as far as they are known; forget all others."""
         asked = set(inodes) - {0}
         self._forget(asked)
         self._left &= asked
@@ -60,7 +60,7 @@ class SocketOwners:
         return {i: owner for i, owner in self._known.items() if owner is not None}
 
     def _forget(self, asked: set[int]) -> None:
-        """Keeps what is asked for and still so: processes end, and exec() renames them."""
+        """Keep what is asked for and still true: processes end, and exec() renames them."""
         holders = {owner.pid for owner in self._known.values() if owner is not None}
         names = {pid: comm(pid) for pid in holders}
         known: dict[int, Owner | None] = {}
@@ -88,7 +88,7 @@ class SocketOwners:
         self._next = monotonic() + self.REST * (thread_time() - cpu)
 
     def _walk(self) -> Iterator[None]:
-        """Looks for what is left; stops every now and then."""
+        """Look for what is left; yield now and then."""
         for part in ((0, self.FIRST), (self.FIRST, None)):
             for pid in reversed(pids()):  # new sockets are mostly of young processes
                 for n, (_, what) in enumerate(fds(pid, *part)):
@@ -109,21 +109,21 @@ Calls = tuple[int, int]
 class FileCalls:
     """Calls that read or write, of every process this user may look at, since the first reading.
 
-    From /proc/<pid>/io: "read*" stands for read, pread64, readv and the like (syscr), "write*"
-    for their counterparts (syscw); on sockets, recv and send are not among them. A parent that
-    has waited for a child has the child's calls in its own count, so what processes did that
-    lived between two readings is in it too. CONFIG_TASK_IO_ACCOUNTING.
+    From /proc/<pid>/io: "read*" means read, pread64, readv and the like (syscr), "write*" their
+    counterparts (syscw); on sockets, recv and send are not among them. A parent that has waited for
+    a child has the child's calls in its own count, so processes that lived between two readings are
+    counted too. CONFIG_TASK_IO_ACCOUNTING.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, Calls]] | None = None
-        """Each process's parent, and its calls when it was read last."""
+        """Each process's parent, and its calls at the last reading."""
         self._inherited: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
-        """Calls that a parent is about to have from its ended children, counted in these before."""
+        """Calls of ended children that their parents will be credited with, counted already."""
         self._sums = [0, 0]
 
     def read(self) -> list[tuple[str, int]]:
-        """(name, calls); a count never goes back when processes end."""
+        """Return (name, calls); a count never goes back when processes end."""
         # Parents first: a child that ends meanwhile is then missing until the next reading,
         # instead of being there twice.
         now = {pid: calls for pid in pids() if (calls := _io(pid)) is not None}
@@ -160,12 +160,12 @@ class FileCalls:
 
 
 def pids() -> list[int]:
-    """Every process that is visible, the lowest number (mostly the oldest) first."""
+    """Return every visible process, the lowest number (mostly the oldest) first."""
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
 def comm(pid: int) -> str | None:
-    """A process's name as it stands, not made printable; None where the process has gone."""
+    """Return a process's current name, not made printable; None where the process has gone."""
     try:
         with open(f"/proc/{pid}/comm", "rb") as f:
             return os.fsdecode(f.read().removesuffix(b"\n"))
@@ -174,7 +174,7 @@ def comm(pid: int) -> str | None:
 
 
 def started(pid: int) -> int | None:
-    """When a process began, in clock ticks since boot: with the pid it names a process for good."""
+    """Return when a process began, in clock ticks since boot. With the pid this is unique."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             return int(f.read().rpartition(b")")[2].split()[19])
@@ -183,7 +183,7 @@ def started(pid: int) -> int | None:
 
 
 def ancestors(pid: int) -> list[int]:
-    """A process's parent, its parent's parent and so on; without pid 1, which is everybody's."""
+    """Return a process's parent, its parent's parent and so on, without pid 1."""
     found: list[int] = []
     while (above := parent(pid)) > 1 and above not in found:
         found.append(above)
@@ -192,7 +192,7 @@ def ancestors(pid: int) -> list[int]:
 
 
 def parent(pid: int) -> int:
-    """A process's parent; 0 for none, and where it has gone."""
+    """Return a process's parent; 0 where it has none, or has gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             return int(f.read().rpartition(b")")[2].split()[1])
@@ -201,7 +201,7 @@ def parent(pid: int) -> int:
 
 
 def netns() -> int:
-    """This thread's network namespace, by its inode: interface numbers mean nothing without it."""
+    """Return the inode of this thread's network namespace, without which ifindexes mean nothing."""
     return Path("/proc/thread-self/ns/net").stat().st_ino
 
 
@@ -210,7 +210,7 @@ FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
 
 def pid_namespace_of(process: str) -> tuple[int, int] | None:
-    """The PID namespace of the process whose folder this is, by device and inode.
+    """Return the PID namespace of the process with this folder, as device and inode.
 
     None where it has gone, and without the right to know (ptrace).
     """
@@ -222,14 +222,14 @@ def pid_namespace_of(process: str) -> tuple[int, int] | None:
 
 
 def pid_namespace() -> tuple[int, int] | None:
-    """The PID namespace whose numbers /proc has, by device and inode; None for the first one."""
+    """Return the PID namespace of /proc's numbers, as device and inode; None for the first one."""
     # Of the former: where /proc is that of a namespace above ours.
     found = pid_namespace_of("/proc/1") or pid_namespace_of("/proc/self")
     return None if found is None or found[1] == FIRST_PID_NAMESPACE else found
 
 
 def mounts(kind: str) -> list[Path]:
-    """Where file systems of a kind are mounted, in the order of mounting."""
+    """Return where file systems of a kind are mounted, in the order of mounting."""
     return mounted(_read_bytes("/proc/self/mounts"), kind)
 
 
@@ -237,8 +237,11 @@ _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 def mounted(table: bytes, kind: str) -> list[Path]:
-    """The same of a text like /proc/self/mounts. Any user's mounts are in it (FUSE), under names
-    of any bytes: blanks and line ends are in octal, everything else is as it is."""
+    """Return where a kind is mounted, from text like that of /proc/self/mounts.
+
+    Any user's mounts are in it (FUSE), under names of any bytes: blanks and line ends are in octal,
+    everything else is unchanged.
+    """
     found = []
     for line in table.split(b"\n"):
         fields = line.split(b" ")
@@ -249,9 +252,9 @@ def mounted(table: bytes, kind: str) -> list[Path]:
 
 
 def net_counters(net: str = _NET) -> dict[str, int]:
-    """Everything that nstat shows, under nstat's names, of the network namespace of this thread.
+    """Return everything that nstat shows, under nstat's names, of this thread's network namespace.
 
-    net: of another one, the folder `net` of a process in it; nothing where that has gone.
+    net: of another one, the folder `net` of a process in it; empty where that has gone.
     """
     return {
         **_pairs(_read(net + "snmp")),
@@ -261,7 +264,7 @@ def net_counters(net: str = _NET) -> dict[str, int]:
 
 
 def softnet_dropped() -> int:
-    """Packets that found a CPU's backlog full; of the host, whatever the namespace."""
+    """Return the packets that found a CPU's backlog full; of the host, in all namespaces."""
     return _softnet(_read(_NET + "softnet_stat"))
 
 
@@ -284,19 +287,19 @@ _PROTOCOLS = {
 
 
 def protocol_counters() -> dict[tuple[str, str, str], int]:
-    """Packets by way, link and protocol, of this network namespace; "ip" is both versions."""
+    """Return packets by way, link and protocol of this network namespace; "ip" is both versions."""
     counters = {**_pairs(_read(_NET + "snmp")), **_words(_read(_NET + "snmp6"))}
     return {kind: counters[name] for kind, name in _PROTOCOLS.items() if name in counters}
 
 
 MOST_FDS = 1 << 16
-"""Of one process that are looked at where it is not known to hold what is looked for."""
+"""File descriptors looked at in a process that is not known to hold what is sought."""
 
 
 def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[str, str]]:
-    """(number, what it is) of a process's file descriptors, from the `first` one to the `end`.
+    """Yield (number, target) of a process's file descriptors, from `first` to `end`.
 
-    None where it may not be looked at, or has gone.
+    Yield none where the process may not be looked at, or has gone.
     """
     folder = f"/proc/{pid}/fd/"
     try:
@@ -311,7 +314,7 @@ def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[
 
 
 def sockets(pid: int) -> set[int]:
-    """The inodes of a process's sockets; none where it may not be looked at, or has gone."""
+    """Return the inodes of a process's sockets; none where it may not be looked at, or has gone."""
     return {inode for _, what in fds(pid, end=None) if (inode := _socket(what))}
 
 
@@ -320,14 +323,14 @@ def _socket(what: str) -> int:
 
 
 def udp_ports() -> dict[int, int]:
-    """The local port of each UDP socket of this network namespace, by the socket's inode."""
+    """Return the local port of each UDP socket of this network namespace, by the socket's inode."""
     lines = [line.split() for name in ("udp", "udp6") for line in _read(_NET + name).splitlines()]
     bound = (f for f in lines if len(f) > 9 and f[9].isdigit() and f[9] != "0")
     return {int(f[9]): int(f[1].rpartition(":")[2], 16) for f in bound}
 
 
 def tun_holders(interface: str) -> list[int]:
-    """Processes that a tun or tap device belongs to, as far as they may be looked at."""
+    """Return the processes that hold a tun or tap device, as far as they may be looked at."""
     return [pid for pid in pids() if interface in _tuns(pid)]
 
 
@@ -350,7 +353,7 @@ def _io(pid: int) -> tuple[int, int] | None:
 
 
 def _read(path: str) -> str:
-    """What has nothing in it that anybody but the kernel named."""
+    """Read a file in which nobody but the kernel chose any text."""
     return _read_bytes(path).decode("ascii", "replace")
 
 
@@ -363,7 +366,7 @@ def _read_bytes(path: str) -> bytes:
 
 
 def _pairs(text: str) -> dict[str, int]:
-    """/proc/net/snmp: a line of names, then a line of numbers, both with the group before them."""
+    """Parse /proc/net/snmp: lines of names, then of numbers, with the group before them."""
     counters = {}
     lines = text.splitlines()
     for names, numbers in zip(lines[::2], lines[1::2], strict=False):
@@ -374,10 +377,10 @@ def _pairs(text: str) -> dict[str, int]:
 
 
 def _words(text: str) -> dict[str, int]:
-    """/proc/net/snmp6: a name and a number on each line."""
+    """Parse /proc/net/snmp6: a name and a number on each line."""
     return {f[0]: int(f[1]) for line in text.splitlines() if len(f := line.split()) == 2}
 
 
 def _softnet(text: str) -> int:
-    """/proc/net/softnet_stat has a line for each CPU; the 2nd number, in hexadecimal, is drops."""
+    """Sum the 2nd number (hexadecimal: drops) of each CPU's line in /proc/net/softnet_stat."""
     return sum(int(line.split()[1], 16) for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""What this process may have: locked memory, and files that are open."""
+"""Limits of this process: locked memory, and open files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import resource
 
 
 def raise_memlock() -> None:
-    """Lifts the limit that maps and programs are charged against before Linux 5.11, if we may."""
+    """Lift the limit that maps and programs are charged against before Linux 5.11, if we may."""
     try:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
     except (ValueError, OSError):
@@ -14,7 +14,7 @@ def raise_memlock() -> None:
 
 
 def raise_nofile() -> None:
-    """Open as many files as may be: each map, program and link of each interface is one."""
+    """Raise the limit on open files as far as it goes: each map, program and link takes one."""
     try:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

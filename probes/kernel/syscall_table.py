@@ -1,8 +1,9 @@
 """System call numbers and names.
 
 From asm/unistd_64.h of x86_64 and aarch64, and asm/unistd_32.h of x86, in Debian's linux-libc-dev
-(a number, once given, never means another call). A number stands before the names that count up
-from it. Calls through another table than the machine's own have a mark in their number.
+(a number, once given, never means another call). In the tables, a number is followed by the names
+that count up from it. Calls through a table other than the machine's own have a mark in their
+number.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ def name(nr: int) -> str:
 
 
 def number(name: str) -> int | None:
-    """Return what `name` wrote as a number again; None for a name that this machine has not."""
+    """Return the number that `name` gives this text for; None: this machine has no such call."""
     if (bare := name.removeprefix(_X32_PREFIX)) != name:
         nr = number(bare)
         return None if nr is None else nr | X32
@@ -211,7 +212,7 @@ def _numbers() -> dict[str, int]:
 
 
 def parse(table: str) -> dict[int, str]:
-    """Number -> name from a table as it is written here."""
+    """Parse a table as it is written here into names by number."""
     names, nr = {}, 0
     for word in table.split():
         if word.isdigit():

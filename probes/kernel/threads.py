@@ -1,6 +1,6 @@
-"""Threads where memory may be short: starting one never waits for ever.
+"""Threads for when memory may be short: starting one never waits for ever.
 
-threading.Thread.start waits for the new thread to say that it is there. Where memory ends before
+threading.Thread.start waits until the new thread reports that it runs. Where memory runs out before
 it can, it never does.
 """
 
@@ -19,7 +19,7 @@ BEGINNING = 5.0
 
 
 class Task:
-    """A function in a daemon thread of its own. Raises RuntimeError where none can be had."""
+    """A function in a daemon thread of its own. Raises RuntimeError where no thread can be had."""
 
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
@@ -37,12 +37,12 @@ class Task:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended, and may yet begin."""
+        """Whether it may still begin, or has not ended."""
         begins = self._begun or time.monotonic() < self._since + BEGINNING
         return self._over.locked() and begins
 
     def join(self, seconds: float) -> bool:
-        """Wait for its end, so long at most. Returns whether it has ended."""
+        """Wait up to so many seconds for its end; return whether it has ended."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and self.alive:
             if self._over.acquire(timeout=left if self._begun else min(left, 0.05)):
@@ -51,14 +51,17 @@ class Task:
 
 
 def in_own_thread(function: Callable[[], T]) -> T:
-    """What it gives or raises, of a thread that ends with it: it may change what a thread has."""
+    """Return or raise what the function does, run in a thread that ends with it.
+
+    It may therefore change what a thread has of its own.
+    """
     answers: list[T] = []
     raised: list[BaseException] = []
 
     def work() -> None:
         try:
             answers.append(function())
-        except BaseException as e:  # goes on in who asked
+        except BaseException as e:  # raised again in the caller
             raised.append(e)
 
     task = Task(work)
@@ -72,9 +75,10 @@ def in_own_thread(function: Callable[[], T]) -> T:
 
 
 def close_all(closes: Sequence[Callable[[], object]], at_once: int, seconds: float) -> None:
-    """Call them all, so many at a time, and wait so long at most.
+    """Call all of them, so many at a time; wait at most so many seconds.
 
-    What one raises keeps no other from being called; then the first error is raised.
+    An error in one does not keep the others from being called; afterwards the first error is
+    raised.
     """
     waiting = SimpleQueue[Callable[[], object]]()
     for close in closes:

@@ -1,6 +1,6 @@
-"""What tracefs tells of a tracepoint: how its record is laid out, and its values' names.
+"""Tracepoints by tracefs: how their records are laid out, and the names of their values.
 
-Where there is BTF it knows this, too, and for less privilege; here is what is left without.
+BTF, where there is one, tells this too, and for less privilege; this is for kernels without.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _PREFIX = "trace_event_raw_"
 
 
 def record(type: str) -> str:
-    """C of the kernel's `struct trace_event_raw_...` for programs at perf tracepoints.
+    """Return C of the kernel's `struct trace_event_raw_...` for programs at perf tracepoints.
 
-    Integers keep their size, not their sign; whatever is no integer is an array of bytes. "" for
-    other types, and where tracefs does not tell.
+    Integers keep their size, not their sign; everything else is an array of bytes. "" for other
+    types, and where tracefs is unavailable.
     """
     name = type.removeprefix(_PREFIX)
     found = _FIELD.findall(_format("*", name)) if name != type else []
@@ -42,9 +42,9 @@ def record(type: str) -> str:
 
 @cache
 def symbols(category: str, name: str, field: str) -> Mapping[int, str] | None:
-    """A field's values by number, as the tracepoint prints them; empty where it has no such field.
+    """Return a field's values by number, as the tracepoint prints them; empty without such a field.
 
-    None where tracefs does not tell: it is not mounted, or not for this user.
+    None where tracefs is not mounted, or not readable by this user.
     """
     text = _format(category, name)
     if not text:
@@ -57,7 +57,7 @@ def symbols(category: str, name: str, field: str) -> Mapping[int, str] | None:
 class Field(NamedTuple):
     """A field of a tracepoint's record. type: its C type, arrays without their length.
 
-    array: several in a row; far: it stands elsewhere in the record (__data_loc).
+    array: several in a row; far: it is elsewhere in the record (__data_loc).
     """
 
     name: str
@@ -80,7 +80,7 @@ class Field(NamedTuple):
 
 @cache
 def fields(category: str, name: str) -> Mapping[str, Field]:
-    """A record's own fields, in its order; empty where tracefs does not tell."""
+    """Return a record's own fields, in their order; empty where tracefs is unavailable."""
     found = {}
     for type, field, many, offset, size, signed in _DECLARED.findall(_format(category, name)):
         plain = type.strip()
@@ -94,7 +94,7 @@ def fields(category: str, name: str) -> Mapping[str, Field]:
 
 
 def events() -> frozenset[str]:
-    """Every "category:name" there is; empty where tracefs does not tell."""
+    """Return every "category:name" there is; empty where tracefs is unavailable."""
     for root in ROOTS:
         try:
             found = frozenset((root / "available_events").read_text().split())
@@ -106,7 +106,7 @@ def events() -> frozenset[str]:
 
 
 def names() -> frozenset[str]:
-    """Every event's name without its category."""
+    """Return every event's name without its category."""
     return frozenset(event.rpartition(":")[2] for event in events())
 
 

@@ -16,7 +16,7 @@ _u32, _u64 = c_uint32, c_uint64  # as <linux/types.h> names them
 
 
 def address(buffer: ctypes.Array[Any] | Structure | None) -> int:
-    """What a pointer member holds; 0 for None. The buffer must outlive the call."""
+    """Return the value of a pointer member; 0 for None. The buffer must outlive the call."""
     return ctypes.addressof(buffer) if buffer is not None else 0
 
 
@@ -91,7 +91,7 @@ class InfoByFd(Structure):
 class Query(Structure):
     """BPF_PROG_QUERY. target_fd is `target_ifindex` of devices; prog_cnt: `count` since 6.6.
 
-    Linux 6.6 and later write `revision` whatever size they were given: there is room for more.
+    Linux 6.6 and later write `revision` even past the given size: there is room for more.
     """
 
     _fields_ = [

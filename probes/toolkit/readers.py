@@ -243,7 +243,7 @@ def interface_name(ifindex: int) -> str:
         except OSError as failed:
             if failed.errno != ENODEV:
                 raise
-            raise Gone("the interface is not there any more") from None
+            raise Gone("the interface has gone") from None
     return os.fsdecode(answer[:16].split(b"\0")[0])
 
 

@@ -306,7 +306,7 @@ SITUATIONS = (
         "no raw tracepoints",
         _refused("bpf:17=EINVAL"),
         lacks=THROUGH_RAW,
-        says={THROUGH_RAW: ("attaches no such program",)},
+        says={THROUGH_RAW: ("cannot attach such a program",)},
     ),
     Situation(
         "no raw tracepoints, some hooks",

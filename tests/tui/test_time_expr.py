@@ -31,7 +31,7 @@ def _night(begin: float) -> list[float]:
 
 def test_of_an_hour_that_comes_twice_it_is_the_first_and_said_so() -> None:
     reel = clocks.tape(_night(AUTUMN))
-    first = Meant(30, "02:30 comes twice: this is the first, of CEST; the other is '02:30 CET'")
+    first = Meant(30, "02:30 occurs twice: this is the first, in CEST; the other is '02:30 CET'")
     assert meant("02:30", reel, now=100) == first
     assert meant("02:30 CEST", reel, now=0) == Meant(30)
     assert meant(" 02:30:00 cet ", reel, now=0) == Meant(90)
@@ -44,7 +44,7 @@ def test_a_minute_too_early_is_the_first_moment_and_too_late_the_last() -> None:
     reel = clocks.tape([AUTUMN + 10 * HOUR + 30 + n for n in range(60)])
     assert meant("11:00", reel, now=0) == Meant(0)
     assert meant("11:02", reel, now=0) == Meant(59)
-    with pytest.raises(TimeError, match="it is from 11:00:30 to 11:01:29"):
+    with pytest.raises(TimeError, match="the range is 11:00:30 to 11:01:29"):
         meant("11:03", reel, now=0)
 
 
@@ -56,7 +56,7 @@ def test_of_the_hour_that_comes_twice_the_second_where_the_first_was_before() ->
 
 def test_a_time_that_was_left_out_gets_a_sentence() -> None:
     reel = clocks.tape(_night(SPRING))
-    with pytest.raises(TimeError, match="there was no 02:30 that day: the clock went on past it"):
+    with pytest.raises(TimeError, match="there was no 02:30 that day: the clock skipped it"):
         meant("02:30", reel, now=0)
     assert meant("03:00", reel, now=0) == Meant(30)
 
@@ -70,7 +70,7 @@ def test_after_midnight_is_the_next_day_also_where_clocks_change() -> None:
 
 def test_a_time_that_the_clock_was_put_back_to_is_the_first_and_said_so() -> None:
     reel = clocks.tape([AUTUMN + 10 * HOUR + n - HOUR * (n >= 1800) for n in range(6000)], 9000)
-    note = "11:10 comes twice, the clock was put back: this is the first"
+    note = "11:10 occurs twice, as the clock was put back: this is the first"
     assert meant("11:10", reel, now=0) == Meant(600, note)
     assert meant("10:45", reel, now=0) == Meant(2700)
     assert meant("11:29:59", reel, now=0).number == 1799
@@ -81,7 +81,7 @@ def test_seconds_are_counted_by_what_was_recorded(step: int) -> None:
     reel = clocks.tape([AUTUMN + n + step * (n >= 3) for n in range(300)])
     assert [meant(text, reel, now=0).number for text in ("+5", "+2", "+90.5")] == [5, 2, 90]
     assert meant("-30", reel, now=100) == Meant(70)
-    with pytest.raises(TimeError, match="there is nothing of"):
+    with pytest.raises(TimeError, match="there is nothing at"):
         meant("+400", reel, now=0)
 
 

@@ -1,8 +1,8 @@
-"""ONE FILE PER SUBCOMMAND, found by being there. No other package of `tui` sees all of `probes`.
+"""Subcommands, ONE FILE EACH, found by being there. Only this package sees all of `probes`.
 
-A file has `HELP` (one line for `--help`; "" keeps it out of there), `ORDER` (its place in that
+A file has `HELP` (one line for `--help`; "" hides it), `ORDER` (its place in that
 list), `add_arguments(parser)` and `run(arguments)`, which returns the exit status. What several
-share is in the files with an underscore.
+share is in the files whose names begin with an underscore.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from functools import cache
 from typing import Protocol, cast
 
 MONITOR = "monitor"
-"""What runs without a command."""
+"""The name of what runs without a command."""
 
 
 class Command(Protocol):
-    """What a command's file has."""
+    """The interface of a command's module."""
 
     HELP: str
     ORDER: int
@@ -31,7 +31,7 @@ class Command(Protocol):
 
 @cache
 def commands() -> Mapping[str, Command]:
-    """Every command by name, in the order of `--help`."""
+    """Return every command by name, in the order of `--help`."""
     names = [m.name for m in pkgutil.iter_modules(__path__) if m.name[0] != "_"]
     found = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
     return cast(Mapping[str, Command], dict(sorted(found.items(), key=lambda item: item[1].ORDER)))

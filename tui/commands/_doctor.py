@@ -1,4 +1,4 @@
-"""What `doctor` asks the kernel, and the answers as text and JSON."""
+"""The checks behind `doctor`, and their results as text and JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui.output.document import dumps
 
 
 def examine(ids: Sequence[HookId]) -> tuple[list[Fact], list[Finding]]:
-    """Asks the kernel about the hooks that were named, or about all."""
+    """Check the given hooks against the running kernel; all hooks if none is given."""
     hooks = Catalogue()
     compiler = Compiler(hooks.values(), cached=True)
     modules = Modules(compiler)
@@ -114,7 +114,7 @@ def as_text(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
 
 
 def _finding(finding: Finding) -> Iterable[str]:
-    yield f"{printable(str(finding.id))}: would stand on {finding.predicted or 'no rung'}"
+    yield f"{printable(str(finding.id))}: would attach on {finding.predicted or 'no rung'}"
     for rung, answer in finding.answers:
         mark = ">" if rung.name == finding.predicted else " "
         error = f" {answer.error}:" if answer.error else ""

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what is wrong with what was written for one."""
+"""Options shared by several commands, and the errors for bad values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.output.formats import FORMATS
 
 
 def screen_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--theme", metavar="NAME", help="colours; T switches them live")
+    parser.add_argument("--theme", metavar="NAME", help="colour theme (T changes it at any time)")
     parser.add_argument(
         "--ascii",
         action=argparse.BooleanOptionalAction,
@@ -34,14 +34,14 @@ def screen_options(parser: argparse.ArgumentParser) -> None:
         "--mouse",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="follow the mouse (or not: leave it alone)",
+        help="use the mouse (or leave it to the terminal)",
     )
 
 
 def format_options(parser: argparse.ArgumentParser, default: str | None) -> None:
     said = f"default {default}" if default else "default: the screen"
     parser.add_argument(
-        "--format", choices=FORMATS, default=default, help=f"how it is printed ({said})"
+        "--format", choices=FORMATS, default=default, help=f"output format ({said})"
     )
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="--format json"
@@ -55,7 +55,7 @@ def hook_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="hooks",
         type=hook_id,
-        help="this hook (repeatable; none: the safe set)",
+        help="attach this hook (repeatable; default: the safe set)",
     )
     watch_options(parser)
 
@@ -63,15 +63,15 @@ def hook_options(parser: argparse.ArgumentParser) -> None:
 def watch_options(parser: argparse.ArgumentParser) -> None:
     memory_option(parser)
     parser.add_argument(
-        "--observe-only", action="store_true", help="attach nothing in a data path, ever"
+        "--observe-only", action="store_true", help="never attach anything in a data path"
     )
     budget_option(parser)
     drop_option(parser)
     parser.add_argument(
         "--drop-anyway",
         action="store_true",
-        help="take --drop without a terminal also where no connection is found that leads here, "
-        "which rules would spare",
+        help="accept --drop without a terminal even if your own connection, which rules would "
+        "spare, is not found",
     )
     rung_option(parser)
 
@@ -82,8 +82,8 @@ def budget_option(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         type=_budget,
         default=budget.DEFAULT,
-        help="what all hooks' programs may take of one CPU, as 2%%, or off (default 5%%): "
-        "beyond it the dearest hook is slowed, then detached",
+        help="share of one CPU for all hooks' programs, such as 2%%, or off (default 5%%): "
+        "beyond it the most expensive hook is slowed, then detached",
     )
 
 
@@ -92,9 +92,10 @@ def memory_option(parser: argparse.ArgumentParser) -> None:
         "--memory",
         metavar="MB",
         type=_memory,
-        default=memory.DEFAULT,
-        help="what ebpftop, the compiler and the maps may use (default 200): beyond it the oldest "
-        "and least active is forgotten, and how much is said",
+        default=memory.default(),
+        help="memory for ebpftop, the compiler and the maps (default 200, and 2 more for each CPU "
+        "beyond 32): beyond it the oldest and least active rows are forgotten, and their number "
+        "is shown",
     )
 
 
@@ -106,8 +107,8 @@ def drop_option(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_drop,
         dest="drops",
-        help="drop what comes in there, as 'eth0: src 192.0.2.0/24 udp dport 53 ttl 5m' says, "
-        "until then (10m where no ttl is said) or the end (repeatable)",
+        help="drop incoming packets, such as 'eth0: src 192.0.2.0/24 udp dport 53 ttl 5m', until "
+        "the ttl (default 10m) expires or ebpftop ends (repeatable)",
     )
 
 
@@ -119,7 +120,7 @@ def rung_option(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_pin,
         dest="rungs",
-        help="pin a rung of a hook's ladder (repeatable)",
+        help="use only this rung of the hook's ladder (repeatable)",
     )
 
 
@@ -129,7 +130,7 @@ def interval_option(parser: argparse.ArgumentParser, default: float | None = 1.0
         metavar="SECONDS",
         type=_interval,
         default=default,  # None: as the settings say
-        help=f"seconds between two readings (default {default or 1:g})",
+        help=f"seconds between readings (default {default or 1:g})",
     )
 
 
@@ -141,7 +142,7 @@ def hook_id(text: str) -> HookId:
     hook = known.get(id.hook)
     if hook is None:
         raise argparse.ArgumentTypeError(
-            f"there is no hook {id.hook!r}; known are {', '.join(known)}"
+            f"there is no hook {id.hook!r}; hooks are {', '.join(known)}"
         )
     if hook.target is TargetKind.NONE and id.target is not None:
         raise argparse.ArgumentTypeError(f"the hook {id.hook} takes no target")
@@ -151,7 +152,7 @@ def hook_id(text: str) -> HookId:
 
 
 def _spec(text: str) -> spec.Spec:
-    """One of the user's own, in its one form. Whether there is such a place is asked later."""
+    """Parse a custom hook in its canonical form; whether the place exists is checked later."""
     try:
         return spec.parse(text)
     except spec.SpecError as wrong:
@@ -169,7 +170,7 @@ def _pin(text: str) -> tuple[str, str]:
     hooks = Catalogue()
     known = hooks.get(hook)
     if not equals or known is None:
-        raise argparse.ArgumentTypeError(f"write HOOK=RUNG, with a hook of {', '.join(hooks)}")
+        raise argparse.ArgumentTypeError(f"write HOOK=RUNG; hooks are {', '.join(hooks)}")
     if known.rung(rung) is None:
         rungs = ", ".join(r.name for r in known.ladder)
         raise argparse.ArgumentTypeError(f"{hook} has no rung {rung!r}; it has {rungs}")
@@ -184,8 +185,10 @@ def _drop(text: str) -> tuple[str, Rule]:
 
 
 def writable(path: str) -> Path:
-    """Looked at now: nobody should find out only after they have waited. What is there stays until
-    there is something to write."""
+    """Check now that the file can be written, so that nobody waits for nothing.
+
+    An existing file is kept until there is something to write.
+    """
     try:
         files.check(Path(path))
     except OSError as refused:
@@ -218,19 +221,19 @@ def seconds(text: str) -> float:
 def _interval(text: str) -> float:
     value = _number(text)
     if not 0.1 <= value <= 3600:
-        raise argparse.ArgumentTypeError("an interval is from 0.1 to 3600 seconds")
+        raise argparse.ArgumentTypeError("the interval must be from 0.1 to 3600 seconds")
     return value
 
 
 def speed(text: str) -> float:
     value = _number(text)
     if not 0.1 <= value <= 60:
-        raise argparse.ArgumentTypeError("a speed is from 0.1 to 60 times as fast")
+        raise argparse.ArgumentTypeError("the speed must be from 0.1 to 60")
     return value
 
 
 def _number(text: str) -> float:
-    """As Python reads it; what is none is not a number (NaN), which is within no bounds."""
+    """Parse a number as Python does; return NaN, which is within no bounds, for anything else."""
     try:
         return float(text)
     except ValueError:
@@ -255,7 +258,7 @@ def seed(text: str) -> int:
 
 
 def _whole(text: str, least: int, what: str) -> int:
-    """With no more than nine digits: nothing is counted further."""
+    """Parse a whole number from `least` up, of at most nine digits."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) >= least):
         raise argparse.ArgumentTypeError(f"{quoted(text)} is not {what}")
     return int(text)

@@ -1,4 +1,4 @@
-"""What commands without a screen share: attach, watch, detach, and the exit status."""
+"""Shared by commands without a screen: attach, watch, detach, and the exit status."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DONE, NOT_ATTACHED, USAGE = 0, 1, 2
 
 
 class UsageError(Exception):
-    """What was asked for cannot be meant; one sentence."""
+    """The command line cannot be carried out; one sentence."""
 
 
 def version() -> str:
@@ -37,13 +37,13 @@ def version() -> str:
 
 
 def asked(arguments: argparse.Namespace, known: Catalogue) -> list[Hook]:
-    """The hooks that were asked for by name, else all, in the catalogue's order. Raises Gone."""
+    """Return the hooks requested by name, else all, in the catalogue's order. Raises Gone."""
     named = {known.find(id.hook).name for id in arguments.hooks or ()}
     return [hook for name, hook in known.items() if not named or name in named]
 
 
 def make_live(arguments: argparse.Namespace) -> Live:
-    """The source, nothing attached yet. Raises ProbeError for a rule that may not be."""
+    """Make the source, with nothing attached. Raises ProbeError for a rule that is refused."""
     from probes.sources.live.source import Live
 
     live = Live(
@@ -63,23 +63,23 @@ def make_live(arguments: argparse.Namespace) -> Live:
 
 
 def _be_careful(live: Live, interface: str, rule: Rule, *, anyway: bool) -> None:
-    """Say what the rule may cut off. Raises Denied where nobody is there to read it."""
+    """Warn of what the rule may cut off. Raises Denied if there is no terminal to warn on."""
     cautions = live.cautions_of(interface, rule)
     if cautions.unseen and not anyway and not at_terminal():
         raise Denied(
             f"{interface}: {rule.what} is not dropped: {cautions.unseen}",
-            remedy="With --drop-anyway it is, all the same.",
+            remedy="Use --drop-anyway to drop it nevertheless.",
         )
     say(f"{interface}: {rule.what}: {caution}" for caution in cautions.sentences)
 
 
 def at_terminal() -> bool:
-    """Whether somebody sits there who reads what is said."""
+    """Return whether standard input is a terminal, so that somebody reads the warnings."""
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def batch(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> int:
-    """Attaches what was asked for, watches, detaches; also when a signal comes in the middle."""
+    """Attach what was requested, watch, and detach, also on a signal in the middle."""
 
     async def run() -> int:
         status = leaving.FAILED
@@ -97,7 +97,7 @@ def batch(live: Live, watch: Callable[[Live], Coroutine[None, None, int]]) -> in
 
 
 def in_order(live: Live, running: Coroutine[None, None, int]) -> int:
-    """Run it. Whatever hangs once it has begun to leave, the process ends in time."""
+    """Run to the end. If leaving hangs, the process still ends in time."""
     with leaving.watching() as watch, leaving.calling(watch.releases, live.release):
         try:
             return asyncio.run(running)
@@ -107,7 +107,7 @@ def in_order(live: Live, running: Coroutine[None, None, int]) -> int:
 
 
 async def until_signal(running: Coroutine[None, None, int]) -> int:
-    """Its exit status, or that of the signal that came first."""
+    """Return the exit status of `running`, or that of the signal that came first."""
     work, loop = asyncio.ensure_future(running), asyncio.get_running_loop()
     loop.set_exception_handler(crash.unhandled)
     came: list[int] = []
@@ -131,7 +131,7 @@ async def _attached(live: Live, watch: Callable[[Live], Coroutine[None, None, in
 
 def _dropping(enforced: Enforced) -> str:
     rule = enforced.rule
-    return f"dropping on {enforced.interface} ({enforced.rung}), {rule.ttl:g} s long: {rule.what}"
+    return f"dropping on {enforced.interface} ({enforced.rung}) for {rule.ttl:g} s: {rule.what}"
 
 
 def say(sentences: Iterable[str], who: str = "ebpftop: ") -> None:
@@ -140,13 +140,13 @@ def say(sentences: Iterable[str], who: str = "ebpftop: ") -> None:
 
 
 def verdict(live: Live, arguments: argparse.Namespace, samples: Iterable[Sample]) -> int:
-    """1 when a hook or a rung that was asked for by name does not stand (any more); says why."""
+    """Return 1 and say why if a hook or rung requested by name is not, or no longer, attached."""
     named = {id.hook for id in arguments.hooks or ()} | {hook for hook, _ in arguments.rungs}
     statuses = [s.status for s in samples]
     fallen = (State.FAILED, State.DETACHED)
     failed = [s for s in statuses if s.id.hook in named and s.state in fallen]
     gone = _gone(list(map(live.named, arguments.hooks or ())), [s.id for s in statuses])
-    say(f"{id} is not attached any more: there is no {id.target}" for id in gone)
+    say(f"{id} is no longer attached: there is no {id.target}" for id in gone)
     for status in failed:
         if status.state is State.DETACHED:
             say([f"{status.id} is {status.state}: {status.note}"])
@@ -160,6 +160,6 @@ def verdict(live: Live, arguments: argparse.Namespace, samples: Iterable[Sample]
 
 
 def _gone(asked: Sequence[HookId], there: Sequence[HookId]) -> list[HookId]:
-    """What was asked for and is not there; under another name (renamed meanwhile) it is."""
+    """Return what was requested and is missing; a renamed target is not."""
     wanted, found = (Counter(id.hook for id in {*ids}) for ids in (asked, there))
     return [id for id in asked if id not in there and found[id.hook] < wanted[id.hook]]

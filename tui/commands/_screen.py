@@ -1,4 +1,4 @@
-"""A source, or several, on the screen."""
+"""Shows one source, or several, on the screen."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def show(
         raise UsageError(str(wrong)) from None
 
 
-def need_terminal(instead: str = "`ebpftop once` or `stream` print instead") -> None:
+def need_terminal(instead: str = "use `ebpftop once` or `stream` to print instead") -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(f"the screen needs a terminal; {instead}")

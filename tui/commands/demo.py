@@ -1,4 +1,4 @@
-"""`ebpftop demo`: the screen, from a scripted incident."""
+"""`ebpftop demo`: the screen, playing a scripted incident."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tui.commands import _options
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
 
-HELP = "the screen, from a scripted incident"
+HELP = "play a scripted incident on the screen"
 ORDER = 85
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--seed", type=_options.seed, default=0, help="another incident (default 0)"
+        "--seed", type=_options.seed, default=0, help="seed of the incident (default 0)"
     )
     _options.screen_options(parser)
     _options.memory_option(parser)

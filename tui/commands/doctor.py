@@ -1,4 +1,4 @@
-"""`ebpftop doctor`: what this host allows, each hook and each rung."""
+"""`ebpftop doctor`: what this host allows, for each hook and each rung."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from probes.units import printable
 from tui.commands import _options
 from tui.commands._run import DONE, UsageError, say
 
-HELP = "what this host allows: each hook, each rung"
+HELP = "check what this host allows: each hook, each rung"
 ORDER = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--hook",
         metavar="HOOK[@TARGET]",
         action="append",
         dest="hooks",
         type=_options.hook_id,
-        help="only this hook, on this target (repeatable)",
+        help="check only this hook, on this target (repeatable)",
     )
     parser.add_argument(
         "--programs",
         nargs="*",
         metavar="TYPE",
-        help="instead: which program types this kernel loads, their contexts, return values and "
+        help="instead, list the program types this kernel loads, with contexts, return values and "
         "helpers (no TYPE: all)",
     )
 
@@ -49,12 +49,12 @@ def _programs(arguments: argparse.Namespace) -> int:
     from tui.commands import _doctor
 
     if arguments.hooks:
-        raise UsageError("--hook and --programs ask for different things: leave one out")
+        raise UsageError("use either --hook or --programs, not both")
     for name in arguments.programs:
         if name not in program_types.NAMES:
             known = ", ".join(program_types.NAMES)
             raise UsageError(
-                f"there is no program type {printable(name)!r} here; known are {known}"
+                f"there is no program type {printable(name)!r} here; known types are {known}"
             )
     report = _doctor.programs_json if arguments.json else _doctor.programs_text
     print(report(program_types.examine(tuple(arguments.programs))))

@@ -1,4 +1,4 @@
-"""`ebpftop export`: the numbers for Prometheus, over HTTP."""
+"""`ebpftop export`: metrics for Prometheus, over HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.terminal import leaving
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
 
-HELP = "the numbers for Prometheus, over HTTP"
+HELP = "serve metrics for Prometheus over HTTP"
 ORDER = 80
 
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         metavar="ADDR:PORT",
         type=_options.address,
-        help="where (default 127.0.0.1:19435); there is no password: think before you open it",
+        help="address (default 127.0.0.1:19435); anyone who can reach it can read the metrics",
     )
     parser.add_argument(
         "--most",

@@ -1,4 +1,4 @@
-"""`ebpftop hooks`: the catalogue."""
+"""`ebpftop hooks`: list the catalogue of hooks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from tui.commands._run import DONE, say
 from tui.output import reports
 from tui.output.schema import schema
 
-HELP = "the catalogue of hooks"
+HELP = "list the catalogue of hooks"
 ORDER = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="as JSON")
+    how.add_argument("--json", action="store_true", help="print JSON")
     how.add_argument(
-        "--schema", action="store_true", help="instead: the JSON Schema of the format ebpftop/1"
+        "--schema",
+        action="store_true",
+        help="instead, print the JSON Schema of the format ebpftop/1",
     )
 
 

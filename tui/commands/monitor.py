@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_options.hook_id,
-        help="attach this too at start (repeatable)",
+        help="also attach this at start (repeatable)",
     )
     _options.watch_options(parser)
     _options.interval_option(parser, None)
@@ -33,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="USER@HOST",
         action="append",
         default=[],
-        help="show that host's kernel, by the system's ssh (repeatable: H goes to the next)",
+        help="monitor that host, through the system's ssh (repeatable; H shows the next)",
     )
     parser.add_argument(
         "--remote-command",
         metavar="COMMAND",
         default="ebpftop",
-        help="what ebpftop is there, as in 'sudo ebpftop' (default: ebpftop)",
+        help="command to run on that host, such as 'sudo ebpftop' (default: ebpftop)",
     )
 
 
@@ -95,7 +95,7 @@ def _remote(arguments: argparse.Namespace) -> int:
     ]
 
     async def connect() -> None:
-        """One after the other, as each may ask something. Of several, some may be away."""
+        """Connect to one host after another, as each may ask something; tolerate some failing."""
         failed = []
         for remote in remotes:
             try:

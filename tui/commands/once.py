@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         hits.take(live.rules())
         await asyncio.sleep(arguments.seconds)
         after = await live.read()
-        # Whatever came to be during the run has no sample before: its rates are not known.
+        # What appeared during the run has no earlier sample: its rates are unknown.
         first = {s.status.id: s for s in before}
         snapshots = [
             Snapshot.between(live.catalogue[s.status.id.hook], first.get(s.status.id), s)

@@ -21,7 +21,7 @@ from tui.output.streams import CannotPrint
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
 
-HELP = "what runs on the CPUs: a profile, a flame graph"
+HELP = "profile what runs on the CPUs; flame graphs"
 ORDER = 70
 
 
@@ -35,9 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long to watch (default 10)",
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--folded", action="store_true", help="stacks as flame graph tools take them")
     how.add_argument(
-        "--svg", metavar="FILE", type=_options.writable, help="a flame graph into that file"
+        "--folded", action="store_true", help="print folded stacks, for flame graph tools"
+    )
+    how.add_argument(
+        "--svg", metavar="FILE", type=_options.writable, help="write a flame graph to that file"
     )
     parser.add_argument("--force", action="store_true", help="overwrite an older picture")
     parser.set_defaults(hooks=[HookId("profile")], drops=[], drop_anyway=False, observe_only=False)
@@ -48,12 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.force and not arguments.svg:
-        raise UsageError("--force means something with --svg FILE only")
+        raise UsageError("--force applies to --svg FILE only")
     if arguments.svg:
         _check_older(arguments.svg, force=arguments.force)
 
     async def watch(live: Live) -> int:
-        """Reads each second: what a stack is called is known while its process lives."""
+        """Read every second: a stack's names can be resolved only while its process lives."""
         begin = time.monotonic()
         (sample,) = await live.read()
         while (left := arguments.seconds - (time.monotonic() - begin)) > 0:
@@ -76,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_older(path: Path, *, force: bool) -> None:
-    """As with a recording: nothing is overwritten by a slip, and nothing but a picture."""
+    """Refuse to overwrite a file without --force, and ever anything but a flame graph."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -89,11 +91,11 @@ def _check_older(path: Path, *, force: bool) -> None:
     if not force:
         raise UsageError(f"{printable(str(path))} is there already; --force overwrites it")
     if begin not in (b"", flamegraph.BEGIN.encode()):
-        raise UsageError(f"{printable(str(path))} is no flame graph, and is not overwritten")
+        raise UsageError(f"{printable(str(path))} is not a flame graph, so it is not overwritten")
 
 
 def _write(path: Path, picture: str, *, force: bool) -> None:
-    """Readable for whoever may read the folder's other files. Raises CannotPrint."""
+    """Write the picture with the permissions of an ordinary new file. Raises CannotPrint."""
     umask = os.umask(0o077)
     os.umask(umask)
     write = files.replace if force else files.write_new

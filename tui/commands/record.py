@@ -1,4 +1,4 @@
-"""`ebpftop record`: every reading into a file, for `replay`."""
+"""`ebpftop record`: write every reading to a file, for `replay`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui.commands._run import NOT_ATTACHED, asked, batch, make_live, say, verdic
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
 
-HELP = "the same into a file, for `replay`"
+HELP = "record all readings to a file, for `replay`"
 ORDER = 50
 
 
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def tick_of(source: Source, samples: Iterable[Sample]) -> Tick:
-    """One reading of everything, as a moment."""
+    """Return one reading of everything as a moment."""
     by_hook: dict[str, tuple[Sample, ...]] = {}
     for sample in samples:
         hook = sample.status.id.hook
@@ -73,8 +73,10 @@ def tick_of(source: Source, samples: Iterable[Sample]) -> Tick:
 
 
 async def _write(live: Live, file: RecordingFile, seconds: float | None) -> tuple[Sample, ...]:
-    """Writes a moment at each tick, for so long (None: until it is cancelled). Returns the last
-    reading. Raises RecordingError when the disk is full."""
+    """Write a moment at each tick, and return the last reading.
+
+    seconds: how long; None: until cancelled. Raises RecordingError when the disk is full.
+    """
     tape = Tape(live.catalogue, seconds=0)  # for its frames: nothing is looked back at here
     end = None if seconds is None else time.monotonic() + seconds
     while True:
@@ -87,7 +89,7 @@ async def _write(live: Live, file: RecordingFile, seconds: float | None) -> tupl
 
 
 def _said(file: RecordingFile) -> str:
-    """What there is in the end."""
+    """Return a sentence on the finished file."""
     if not file.moments:
         return f"{printable(str(file.path))}: nothing was recorded"
     size = octets(file.size)

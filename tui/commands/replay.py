@@ -1,4 +1,4 @@
-"""`ebpftop replay`: the screen from a recording, or what is in it as text."""
+"""`ebpftop replay`: a recording on the screen, or printed as text."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from tui.config import settings
 from tui.output.formats import Shown, printer
 from tui.time_expr import TimeError, meant
 
-HELP = "the screen, from a recording; or print it"
+HELP = "show or print a recording"
 ORDER = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path)
-    parser.add_argument("--at", metavar="TIME", help="begin there: 12:03, 12:03:10, or +SECONDS")
+    parser.add_argument("--at", metavar="TIME", help="begin at 12:03, 12:03:10, or +SECONDS")
     parser.add_argument(
         "--speed",
         type=_options.speed,
         default=1.0,
         metavar="N",
-        help="so many times as fast (default 1)",
+        help="speed of playback (default 1)",
     )
     parser.add_argument(
-        "--count", type=_options.positive, metavar="N", help="print no more than N ticks"
+        "--count", type=_options.positive, metavar="N", help="print at most N ticks"
     )
     _options.format_options(parser, None)
     _options.screen_options(parser)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             with closing(_opened(arguments)) as played:
                 _print_moments(played, arguments.format, arguments.at, arguments.count)
             return DONE
-        need_terminal("`ebpftop replay FILE --format table` prints instead")
+        need_terminal("use `ebpftop replay FILE --format table` to print instead")
         player = _player(arguments)
         return show(player, arguments, settings.load(settings.path()))
     except TimeError as wrong:
@@ -62,12 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _opened(arguments: argparse.Namespace) -> Recording:
-    """Raises RecordingError."""
+    """Open the recording. Raises RecordingError."""
     return Recording(arguments.file, Catalogue(), builder.recalled, cells_for(arguments.memory))
 
 
 def _player(arguments: argparse.Namespace) -> Replay:
-    """The source that plays it. Raises RecordingError, TimeError."""
+    """Return a source that plays the recording. Raises RecordingError, TimeError."""
     played, at = _opened(arguments), arguments.at
     try:
         begin = 0 if at is None else moment_at(played, at)
@@ -78,7 +78,7 @@ def _player(arguments: argparse.Namespace) -> Replay:
 
 
 def moment_at(played: Recording, text: str) -> int:
-    """The moment that is meant; says which where there are several. Raises TimeError."""
+    """Return the moment's number; print a note if the time is ambiguous. Raises TimeError."""
     played.look_on(MOST_MOMENTS)
     number, note = meant(text, played, now=0)
     say([note] if note else [])
@@ -86,13 +86,13 @@ def moment_at(played: Recording, text: str) -> int:
 
 
 class _Unread:
-    """What could not be read: the first few are said, once there is something else to say.
+    """Parts that could not be read: the first few are reported, ahead of the next output.
 
-    first: why the first could not; "": all could.
+    first: why the first could not be read; "": all could.
     """
 
     SAID, GIVEN_UP = 5, 200
-    """Parts that are said; those in a row after which no more is looked for."""
+    """The most parts that are reported; the unreadable parts in a row after which to give up."""
 
     def __init__(self, note: str) -> None:
         self.first = ""
@@ -108,7 +108,7 @@ class _Unread:
             self._waiting.append(f"{clock} cannot be read: {damaged}")
 
     def read(self) -> None:
-        """A moment could."""
+        """Take note that a moment was read."""
         self._in_a_row = 0
         self.say()
 
@@ -123,13 +123,13 @@ class _Unread:
     def end(self) -> None:
         self.say()
         if self._parts > self.SAID:
-            say([f"{self._parts - self.SAID} more parts of it cannot be read"])
+            say([f"{self._parts - self.SAID} more parts cannot be read"])
 
 
 def _shown(
     played: Recording, first: int, last: int, hits: Hits, unread: _Unread
 ) -> Iterator[Shown]:
-    """Each moment; hits gets to know what drop rules had dropped before the first."""
+    """Yield each moment; give `hits` what drop rules had dropped before the first."""
     trails: dict[str, Trail] = {}
     room = Room()
     since: dict[HookId, Sample] = {}
@@ -166,9 +166,9 @@ def _shown(
 
 
 def _print_moments(played: Recording, form: str, at: str | None, count: int | None) -> None:
-    """Prints each moment, or so many from one on. at: as `time_expr.meant`, from the beginning.
+    """Print each moment, or `count` moments from `at` on (as for `time_expr.meant`).
 
-    What cannot be read is left out and said. Raises RecordingError (where nothing can be read),
+    What cannot be read is left out and reported. Raises RecordingError (if nothing can be read),
     TimeError, BrokenPipeError.
     """
     played.look_on(MOST_MOMENTS if count is None else count)
@@ -181,6 +181,6 @@ def _print_moments(played: Recording, form: str, at: str | None, count: int | No
         printed = True
     if not printed:
         raise RecordingError(
-            f"{name_of(played.path)}: nothing can be read of that time: {unread.first}"
+            f"{name_of(played.path)}: nothing from that time can be read: {unread.first}"
         )
     unread.end()

@@ -1,4 +1,4 @@
-"""`ebpftop serve`: what `--remote` runs on the other side. Not for people: no word in the help."""
+"""`ebpftop serve`: what `--remote` runs on the remote host. Internal: not listed in the help."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _talks(fd: int) -> bool:
-    """Whether somebody is at its other end: a terminal or a file has nothing to ask for."""
+    """Return whether a program may be at the other end: it is a pipe or a socket."""
     mode = os.fstat(fd).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             begin = await server.begun(reader)
         except (Malformed, RuleError) as wrong:
-            raise UsageError(f"what was asked for was not understood: {wrong}") from None
+            raise UsageError(f"cannot understand the request: {wrong}") from None
         if begin is None:
             return DONE
         live = Live(

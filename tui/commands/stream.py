@@ -1,4 +1,4 @@
-"""`ebpftop stream`: a snapshot at each tick, as JSON lines."""
+"""`ebpftop stream`: print a snapshot at each tick, as JSON lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.output.formats import Shown, printer
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
 
-HELP = "the same at each tick, as JSON lines"
+HELP = "print a snapshot at each tick, as JSON lines"
 ORDER = 40
 
 

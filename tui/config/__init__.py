@@ -1,1 +1,1 @@
-"""What a user settles: settings, presets, themes. Imports nothing else of `tui`."""
+"""The user's configuration: settings, presets, themes. Imports nothing else of `tui`."""

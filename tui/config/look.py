@@ -1,4 +1,4 @@
-"""A theme as Textual's, for what Textual draws itself: toasts."""
+"""Converts our themes to Textual's, for what Textual draws itself: toasts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui.config.theme import Theme
 
 
 def textual_theme(name: str, look: Theme) -> TextualTheme:
-    """The theme under that name in Textual."""
+    """Return the theme as one of Textual's, under that name."""
 
     def colour(role: str) -> str:
         found = look.style(role).color

@@ -1,4 +1,4 @@
-"""Presets: a pane with what it is sorted and filtered by, under a name, to go to by one key."""
+"""Presets: a named pane with its sort order and filter, reached by one key."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 FIELDS: Mapping[str, type] = {
     "pane": str, "sort": str, "filter": str, "units": str, "zoom": bool, "help": str,
 }  # fmt: skip
-"""What a preset in the settings may have, and of which type."""
+"""Keys that a preset in the settings may have, and their types."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """pane: its name, "" for the one that is looked at. sort: a column, "-" before it for the
-    greatest first; "": as it is. filter: what the filter line has. units: "bytes", "bits" or "".
+    """A pane as it is to be shown, under a name.
+
+    pane: its name, "" for the current one. sort: a column, "-" before it for descending; "":
+    unchanged. filter: text of the filter line. units: "bytes", "bits" or "".
     """
 
     name: str
@@ -27,17 +29,17 @@ class Preset:
 
 
 def built_in(first: str) -> tuple[Preset, ...]:
-    """Those that come with the program. first: the name of the first pane."""
+    """Return the presets that come with the program. first: the name of the first pane."""
     return (
         Preset("overview", first, help="the first pane, nothing filtered, nothing zoomed"),
-        Preset("network", "interfaces", "-drops", help="interfaces, who drops most first"),
-        Preset("connects", "connects", "-failed_per_s", help="destinations that fail first"),
-        Preset("latency", "rtt", "-srtt_us", help="connections, the longest round trip first"),
+        Preset("network", "interfaces", "-drops", help="interfaces, most drops first"),
+        Preset("connects", "connects", "-failed_per_s", help="destinations, most failures first"),
+        Preset("latency", "rtt", "-srtt_us", help="connections, longest round trip first"),
         Preset("syscalls", "syscalls", "-errors_per_s", help="calls, most errors first"),
         Preset("table", zoom=True, help="this pane's table alone"),
     )
 
 
 def sorting(text: str) -> tuple[str, bool]:
-    """A column, and whether from the greatest."""
+    """Split a preset's sort into the column and whether it is descending."""
     return text.removeprefix("-"), text.startswith("-")

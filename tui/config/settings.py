@@ -1,7 +1,7 @@
-"""What a person has settled: $XDG_CONFIG_HOME/ebpftop/settings.toml, read at start, saved by key.
+"""The user's settings: $XDG_CONFIG_HOME/ebpftop/settings.toml, read at start, saved by key.
 
-The file is the person's: what we do not know in it stays, comments too, and a file with mistakes
-in it is not written to. A mistake costs that setting only, and is said with its line.
+The file belongs to the user: unknown keys and comments are preserved, and a file with errors is
+never written to. An error costs that setting only, and is reported with its line.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from tui.config.presets import Preset
 
 UNITS = ("bytes", "bits")
 LEAST, MOST = 0.1, 3600.0
-"""Seconds that an interval may have."""
+"""Bounds of the interval, in seconds."""
 
 
 class SettingsError(ValueError):
-    """The settings cannot be saved: one sentence."""
+    """The settings cannot be saved; one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """None, or nothing in it: not settled.
+    """The settings; None or empty: not set.
 
-    interval: seconds. pane: the first to be shown. panes: which have a tab, in that order.
-    sort: pane -> column, "-" before it for the greatest first. keys: binding id -> keys.
-    hooks: of the user's own ("kprobe:vfs_read"), attached at start.
-    problems: what is wrong in the file, a sentence each; broken: so wrong that it is left alone.
+    interval: seconds. pane: the first to be shown. panes: those with a tab, in that order. sort:
+    pane -> column, "-" before it for descending. keys: binding id -> keys. hooks: custom hooks
+    ("kprobe:vfs_read"), attached at start. problems: errors in the file, a sentence each; broken:
+    they are such that the file is not written to.
     """
 
     theme: str | None = None
@@ -56,7 +56,7 @@ class Settings:
 
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """$XDG_CONFIG_HOME/ebpftop, or ~/.config/ebpftop."""
+    """Return $XDG_CONFIG_HOME/ebpftop, or ~/.config/ebpftop."""
     return paths.config(environ)
 
 
@@ -68,7 +68,7 @@ def path(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def load(file: Path) -> Settings:
-    """The settings in the file; never fails: what is wrong is in `problems`."""
+    """Read the settings; never fail: errors are listed in `problems`."""
     try:
         text = files.read(file)
         values = tomllib.loads(text)
@@ -76,7 +76,7 @@ def load(file: Path) -> Settings:
         return Settings()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        return Settings(problems=(f"{file}: {why}; the defaults are taken",), broken=True)
+        return Settings(problems=(f"{file}: {why}; using the defaults",), broken=True)
     problems = [Problem(*found) for found in _problems(values)]
     for problem in problems:
         _take_out(values, problem.at)
@@ -89,8 +89,10 @@ def load(file: Path) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong. at: the tables and the key. unknown: a key that we do not know, which is
-    nobody's harm."""
+    """An error in the file.
+
+    at: the tables and the key. unknown: an unknown key, which does no harm.
+    """
 
     at: tuple[str, ...]
     what: str
@@ -103,7 +105,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """One key. wrong: what is wrong with a value, below which key; take: what we make of it."""
+    """How a key is checked and converted.
+
+    wrong: yields what is wrong with a value, and below which key. take: converts it.
+    """
 
     wrong: Callable[[Any], Iterator[tuple[tuple[str, ...], str]]]
     take: Callable[[Any], Any] = lambda value: value
@@ -136,7 +141,7 @@ def _is_texts(value: Any) -> bool:
 
 
 def _is_own(value: Any) -> bool:
-    """What ebpftop brings itself has no colon, and is attached by its own key or flag."""
+    """Return whether all are custom hooks: built-in ones have no colon, and a key or flag each."""
     return _is_texts(value) and all(":" in text for text in value)
 
 
@@ -158,9 +163,9 @@ def _wrong_presets(table: Any) -> Iterator[tuple[tuple[str, ...], str]]:
         for key, value in preset.items() if isinstance(preset, dict) else ():
             kind = PRESET_FIELDS.get(key)
             if kind is None:
-                yield (name, key), f"is nothing that a preset has ({', '.join(PRESET_FIELDS)})"
+                yield (name, key), f"is not a key of a preset ({', '.join(PRESET_FIELDS)})"
             elif not isinstance(value, kind) or (key == "units" and value not in UNITS):
-                like = "true or false" if kind is bool else "a text"
+                like = "true or false" if kind is bool else "a string"
                 what = "'bytes' or 'bits'" if key == "units" else like
                 yield (name, key), f"must be {what}, not {_short(value)}"
 
@@ -183,10 +188,8 @@ _KNOWN = {
     "slow-link": _TRUTH,
     "pane": _must(_is_text, "the name of a pane"),
     "panes": _Setting(_must(_is_texts, "a list of panes' names").wrong, tuple),
-    "hooks": _Setting(
-        _must(_is_own, "a list of hooks of your own, as --hook takes them").wrong, tuple
-    ),
-    "sort": _Setting(_each(_is_text, "a column, with a '-' before it for the greatest first")),
+    "hooks": _Setting(_must(_is_own, "a list of custom hooks, written as for --hook").wrong, tuple),
+    "sort": _Setting(_each(_is_text, "a column, with '-' before it for descending order")),
     "keys": _Setting(
         _each(lambda v: _is_texts(v) or isinstance(v, str), "a key or a list of keys"), _keys
     ),
@@ -198,8 +201,8 @@ def _problems(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str,
     for key, value in values.items():
         if key not in _KNOWN:
             near = get_close_matches(key, _KNOWN, 1)
-            meant = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_KNOWN)}"
-            yield (key,), f"{key!r} is no setting; {meant}", True
+            meant = f"did you mean {near[0]!r}?" if near else f"settings are {', '.join(_KNOWN)}"
+            yield (key,), f"{key!r} is not a setting; {meant}", True
             continue
         for below, what in _KNOWN[key].wrong(value):
             yield (key, *below), f"{'.'.join((key, *below))!r} {what}", False
@@ -212,7 +215,7 @@ def _take_out(values: dict[str, Any], at: tuple[str, ...]) -> None:
 
 
 def _line_of(text: str, at: tuple[str, ...]) -> int:
-    """Where the key stands, from 1; 0 where it cannot be found (inline tables and the like)."""
+    """Return the key's line, from 1; 0 if it cannot be found (inline tables and the like)."""
     table: list[str] = []
     for number, row in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[([^\]]+)\]", row)
@@ -236,16 +239,17 @@ def _parts(dotted: str) -> list[str]:
 
 
 def save(file: Path, wanted: Mapping[str, Any]) -> None:
-    """Bring these settings into the file, and leave everything else in it as it is.
+    """Write these settings to the file and leave everything else in it unchanged.
 
-    wanted: by the names in the file; None takes one out; a table takes its keys. Written beside
-    it and moved over it, so that there is always a whole one. Raises SettingsError.
+    wanted: values by the names in the file; None removes one; a mapping sets the keys of that
+    table. The new file is written beside the old one and renamed over it, so that there is always a
+    complete one. Raises SettingsError.
     """
     import tomlkit  # 40 ms, and needed for this alone
 
-    file = Path(os.path.realpath(file))  # a link into somebody's collection stays one
+    file = Path(os.path.realpath(file))  # a symbolic link stays one
     if load(file).broken:
-        raise SettingsError(f"not saved: {load(file).problems[0]}; mend or remove the file first")
+        raise SettingsError(f"not saved: {load(file).problems[0]}; fix or remove the file first")
     try:
         text = files.read(file) if file.exists() else _HEAD
         document = tomlkit.parse(text)
@@ -260,7 +264,7 @@ _HEAD = "# ebpftop's settings; README.md says what there is. Comments and other 
 
 
 _USUAL = {"interval": 1.0, "units": "bytes", "ascii": False, "mouse": True, "slow-link": False}
-"""What goes without saying is not written down."""
+"""Defaults, which are not written to the file."""
 
 
 def _bring_in(table: Any, wanted: Mapping[str, Any]) -> None:

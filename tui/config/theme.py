@@ -1,7 +1,7 @@
-"""Themes: what each role looks like. Widgets name roles only.
+"""Themes: the style of each role. Widgets name roles only.
 
-One TOML each: in `themes/`, and in `themes/` below the configuration directory, where one of the
-same name is taken instead of ours.
+One TOML file each, in `themes/` and in `themes/` below the configuration directory; there, a file
+of the same name replaces ours.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _GROUNDS = ("selection", "banner")
 
 
 class ThemeError(ValueError):
-    """A theme that is not there or is broken: one sentence with the file and the key."""
+    """A theme that is missing or broken; one sentence with the file and the key."""
 
 
 class Theme:
-    """The roles as styles. `style(role, ground)`: the role on the line's ground.
+    """The roles as styles. `style(role, ground)` is the role's style on that ground.
 
-    about: what the file says first, for menus.
+    about: the comment at the top of the file, for menus.
     """
 
     def __init__(self, name: str, roles: Mapping[str, Style], about: str = "") -> None:
@@ -57,12 +57,12 @@ class Theme:
 
     @property
     def native(self) -> bool:
-        """Made of the terminal's own colours."""
+        """Whether it uses the terminal's own colours."""
         return not self.background
 
     @property
     def dark(self) -> bool:
-        """The background is dark, as far as it is known."""
+        """Whether the background is dark, as far as it is known."""
         color = self._roles["background"].color
         return not (color and color.triplet and sum(color.triplet) > 384)
 
@@ -84,36 +84,36 @@ class Theme:
 
 
 def folder() -> Path:
-    """Where the themes that come with the program are."""
+    """Return the directory of the themes that come with the program."""
     return Path(__file__).resolve().parents[2] / "themes"
 
 
 def _files() -> dict[str, Path]:
-    """Every theme's file by its name."""
+    """Return every theme's file by its name."""
     folders = (folder(), settings.folder() / "themes")
     return {p.stem: p for f in folders for p in sorted(f.glob("*.toml"))}
 
 
 def names() -> list[str]:
-    """Every theme there is."""
+    """Return the names of all themes."""
     return sorted(_files())
 
 
 def default_name(environ: Mapping[str, str] = os.environ) -> str:
-    """`mono` where NO_COLOR is set and not empty (no-color.org), else `dark`."""
+    """Return `mono` if NO_COLOR is set and not empty (no-color.org), else `dark`."""
     return "mono" if environ.get("NO_COLOR") else "dark"
 
 
 def load(name: str) -> Theme:
-    """The theme of that name. Raises ThemeError."""
+    """Load the theme of that name. Raises ThemeError."""
     found = _files().get(name)
     if found is None:
-        raise ThemeError(f"there is no theme {name!r}; there are {', '.join(names())}")
+        raise ThemeError(f"there is no theme {name!r}; themes are {', '.join(names())}")
     return read(found)
 
 
 def read(path: Path) -> Theme:
-    """A theme from a file. Raises ThemeError."""
+    """Read a theme from a file. Raises ThemeError."""
     try:
         text = files.read(path)
         values = tomllib.loads(text)
@@ -127,17 +127,17 @@ def read(path: Path) -> Theme:
 def _roles(path: Path, values: Mapping[str, object]) -> Iterator[tuple[str, Style]]:
     for key in values:
         if key not in ROLES:
-            raise ThemeError(f"theme {path}: {key!r} is no role; roles are {', '.join(ROLES)}")
+            raise ThemeError(f"theme {path}: {key!r} is not a role; roles are {', '.join(ROLES)}")
     for role in ROLES:
         value = values.get(role)
         if not isinstance(value, str):
-            raise ThemeError(f"theme {path}: {role!r} is missing or is no text")
+            raise ThemeError(f"theme {path}: {role!r} is missing or not a string")
         try:
             style = Style.parse(value)
         except StyleSyntaxError as error:
-            raise ThemeError(f"theme {path}: {role!r} is no style: {value!r}") from error
+            raise ThemeError(f"theme {path}: {role!r} is not a style: {value!r}") from error
         if role == "background" and (style.bgcolor or not style.color or _named(style)):
-            raise ThemeError(f"theme {path}: 'background' is one colour (#rrggbb), or 'default'")
+            raise ThemeError(f"theme {path}: 'background' must be a colour (#rrggbb) or 'default'")
         yield role, style
 
 

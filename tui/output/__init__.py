@@ -1,1 +1,1 @@
-"""Text, JSON, CSV and SVG of snapshots. Runs without Textual. Imports `table` never."""
+"""Text, JSON, CSV and SVG of snapshots. Runs without Textual; never imports `table`."""

@@ -1,4 +1,4 @@
-"""Snapshots as text and as the JSON of format ebpftop/1: everything that is not the screen."""
+"""Snapshots as text and as JSON of the format ebpftop/1: all output but the screen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def document(
     since: Since | None = None,
     hits: Hits | None = None,
 ) -> str:
-    """One object of the format, on one line. Counters are cumulative since attach.
+    """Return one object of the format, on one line. Counters are cumulative since attach.
 
     since: the samples that the funnel counts from. hits: what rules had dropped before.
     """
@@ -54,14 +54,14 @@ def document(
 
 
 def dumps(value: object) -> str:
-    """JSON on one line, in ASCII; every character is kept that UTF-8 has."""
+    """Return JSON on one line, in ASCII; every valid character is preserved."""
     return json.dumps(whole(value), ensure_ascii=True)
 
 
 def _funnels(
     hooks: Iterable[Snapshot], since: Since | None, dropping: Sequence[Dropping]
 ) -> Iterator[tuple[str, tuple[Stage, ...]]]:
-    """The funnel of each interface to which anything came or on which anything was lost."""
+    """Yield the funnel of each interface that received or lost anything."""
     by_hook: dict[str, list[Snapshot]] = {}
     for snapshot in hooks:
         by_hook.setdefault(snapshot.id.hook, []).append(snapshot)
@@ -72,7 +72,7 @@ def _funnels(
 
 
 def _programs(hooks: Iterable[Snapshot]) -> list[dict[str, object]]:
-    """Each interface's programs, somebody's, in the order in which packets meet them."""
+    """Return each interface's foreign programs, in the order in which packets meet them."""
     found: dict[str, dict[str, list[object]]] = {}
     for snapshot in hooks:
         if snapshot.id.hook not in ("xdp-programs", "tc-programs"):
@@ -85,7 +85,7 @@ def _programs(hooks: Iterable[Snapshot]) -> list[dict[str, object]]:
 
 
 def _place(snapshot: Snapshot, row: SnapshotRow) -> str:
-    """One of PLACES, whatever a recording says."""
+    """Return one of PLACES, whatever a recording may contain."""
     if snapshot.id.hook == "xdp-programs":
         return "xdp"
     return "tc-egress" if row["direction"] == "egress" else "tc-ingress"
@@ -129,7 +129,7 @@ def _refused(refusals: Iterable[Refusal]) -> list[dict[str, object]]:
 
 
 def status_json(status: Status) -> dict[str, object]:
-    """Where a hook stands, as each hook's object begins."""
+    """Return a hook's status: the fields that each hook's object begins with."""
     return {
         "hook": status.id.hook,
         "target": status.id.target,
@@ -173,7 +173,7 @@ def _hook(snapshot: Snapshot) -> dict[str, object]:
 
 
 def rows(snapshot: Snapshot) -> list[dict[str, object]]:
-    """Each row by column name, counters with their rates; without what is hidden."""
+    """Return each row by column name, counters with their rates, hidden columns left out."""
     columns = [c for c in snapshot.hook.columns if not c.hidden]
     return [_row(columns, row) for row in snapshot.rows]
 
@@ -207,8 +207,10 @@ def report(
     rules: Iterable[Enforced] = (),
     since: Since | None = None,
 ) -> str:
-    """All hooks as text, one block for each hook: its interfaces share one table. Before them a
-    line for each drop rule, and where packets were lost."""
+    """Return all hooks as text, one block per hook; all its interfaces share one table.
+
+    Before them come a line for each drop rule and one for each place where packets were lost.
+    """
     rules = tuple(rules)
     dropping = "\n".join(_dropping(rule) for rule in rules)
     nowhere = without_interface.lines(snapshots)
@@ -218,8 +220,10 @@ def report(
 
 
 def _lost(funnels: Iterable[tuple[str, Sequence[Stage]]], nowhere: Sequence[str] = ()) -> list[str]:
-    """A line for each stage at which an interface lost packets, then those that are at no
-    interface; nothing where none did."""
+    """Return a line for each stage at which an interface lost packets; nothing if none did.
+
+    Losses at no interface come last.
+    """
     lines = []
     for name, stages in funnels:
         for stage in stages:
@@ -241,7 +245,7 @@ def _dropping(rule: Enforced) -> str:
 
 
 def grouped(snapshots: Iterable[Snapshot]) -> list[list[Snapshot]]:
-    """What one table can show: the same hook, on the same rung, for the same reasons.
+    """Group what one table can show: the same hook, on the same rung, for the same reasons.
 
     Rows of interfaces name theirs; those of other targets do not, so these stay apart.
     """
@@ -255,18 +259,18 @@ def grouped(snapshots: Iterable[Snapshot]) -> list[list[Snapshot]]:
 
 
 def text(group: Sequence[Snapshot]) -> str:
-    """A heading, where it stands, and the busiest rows of all of the group as a table."""
+    """Return a heading with the status, and the busiest rows of the whole group as a table."""
     hook, status = group[0].hook, group[0].status
     lines = [heading(group)]
     lines += [f"  not {r.rung}: {r.error}: {printable(r.why)}" for r in status.refused]
     if status.note:
         lines.append(f"  note: {printable(status.note)}")
     if lost := sum(s.sample.lost for s in group):
-        lines.append(f"  {count(lost)} events were not seen (a map was full)")
+        lines.append(f"  {count(lost)} events were lost (a map was full)")
     if unlogged := sum(s.sample.unlogged for s in group):
-        lines.append(f"  {count(unlogged)} events are counted, but not in the log (it was full)")
+        lines.append(f"  {count(unlogged)} events were counted but not logged (the log was full)")
     if forgotten := sum(s.sample.forgotten for s in group):
-        lines.append(f"  {count(forgotten)} more rows were left out: the least active (--memory)")
+        lines.append(f"  {count(forgotten)} more rows were left out, the least active (--memory)")
     counters = [c.name for c in hook.stored if c.kind is Kind.COUNTER and not c.hidden]
     rows = sorted(
         (r for s in group for r in s.rows),
@@ -281,7 +285,7 @@ def text(group: Sequence[Snapshot]) -> str:
 
 
 def heading(group: Sequence[Snapshot]) -> str:
-    """Which hook, on what, how it stands, and what its programs cost together."""
+    """Return the hook, its targets, its status, and the total cost of its programs."""
     status = group[0].status
     several = f"{status.id.hook} ({len(group)} {group[0].hook.target}s)"
     name = several if len(group) > 1 else printable(str(status.id))

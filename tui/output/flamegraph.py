@@ -1,4 +1,4 @@
-"""A flame graph as SVG: who called whom, as wide as it was on a CPU. Hovering shows the figures."""
+"""A flame graph as SVG: callers below callees, as wide as their CPU time. Hover for numbers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from probes.units import printable
 BEGIN = "<svg"
 WIDTH, ROW, SIDE, TOP = 1200, 17, 10, 44
 _CHARACTER = 6.6
-"""Pixels of a character of the font, about."""
+"""The approximate width of a character, in pixels."""
 _LEAST = 0.3
-"""Pixels; what is narrower is not drawn."""
+"""Frames narrower than this are not drawn, in pixels."""
 _KERNEL = "_[k]"
 
 
 @dataclass(slots=True)
 class Frame:
-    """A function below those that called it. total: the samples in it and in what it called."""
+    """A function above its caller. total: the samples in it and in what it called."""
 
     name: str
     total: int = 0
@@ -34,7 +34,10 @@ class Frame:
             frame.total += samples
 
     def depth(self) -> int:
-        """Of the deepest call below it. By hand: a stack may be deeper than Python's own."""
+        """Return the depth of the deepest call.
+
+        Not recursive: stacks may exceed Python's limit.
+        """
         deepest, todo = 0, [(self, 0)]
         while todo:
             frame, depth = todo.pop()
@@ -44,7 +47,7 @@ class Frame:
 
 
 def svg(stacks: Iterable[tuple[str, int]], title: str) -> str:
-    """The graph of (stack, samples); a stack is names by semicolons, outermost first."""
+    """Draw the graph of (stack, samples); a stack is names joined by ";", outermost first."""
     root = Frame("all")
     for stack, samples in stacks:
         root.add(stack.split(";"), samples)
@@ -59,7 +62,7 @@ def svg(stacks: Iterable[tuple[str, int]], title: str) -> str:
 
 
 def _drawn(root: Frame, height: int) -> Iterator[str]:
-    """The callers below what they called, wide in their share of all."""
+    """Draw callers below callees, each as wide as its share of all samples."""
     scale = (WIDTH - 2 * SIDE) / root.total if root.total else 0
     todo = [(root, float(SIDE), 0)]
     while todo:
@@ -88,7 +91,7 @@ def _box(frame: Frame, x: float, y: int, width: float, whole: int) -> str:
 
 
 def _colour(name: str) -> str:
-    """Warm for programs, blue for the kernel, grey for what has no name; always the same."""
+    """Return a stable colour: warm for programs, blue for the kernel, grey for unknown names."""
     shade = crc32(name.encode(errors="replace")) % 60
     if name.startswith("["):
         return f"hsl(40, 8%, {72 + shade // 6}%)"

@@ -1,9 +1,9 @@
 """What `once`, `stream` and `replay` print: a table for people, JSON, or CSV.
 
-CSV has one line for each row and one header for all hooks, so that every tool takes it: time, host,
-hook, target, then the columns of the hooks that were asked for, in the catalogue's order; hooks
-that have a column of the same name share it. A row leaves empty what its hook does not have, and
-what is not known. Counters `x` have their rate beside them, `x_per_s`.
+CSV has one line for each row and one header for all hooks, so that any tool can read it: time,
+host, hook, target, then the columns of the requested hooks, in the catalogue's order; hooks with a
+column of the same name share it. A field is empty if the hook does not have it or the value is
+unknown. A counter `x` is followed by its rate, `x_per_s`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ BEFORE = ("time", "host", "hook", "target")
 
 
 class Shown(NamedTuple):
-    """A moment to print. wall: when its newest was read, Unix seconds. interval: seconds since the
-    one before."""
+    """A moment to print.
+
+    wall: time of its newest reading, Unix seconds. interval: seconds since the previous moment.
+    """
 
     host: Host
     wall: float
@@ -40,16 +42,16 @@ class Shown(NamedTuple):
 
 
 Printer = Callable[[Shown], str]
-"""A moment as text, without the last line's end."""
+"""Turns a moment into text without its last newline."""
 
 
 def printer(
     name: str, hooks: Iterable[Hook], *, several: bool, hits: Hits | None = None
 ) -> Printer:
-    """One of FORMATS. hooks: those that can come. several: more than one moment is printed.
+    """Return the printer for one of FORMATS.
 
-    hits: what drop rules had dropped before, kept from moment to moment; without it nothing is
-    known of how fast they drop.
+    hooks: those that may occur. several: more than one moment is printed. hits: what drop rules had
+    dropped before, kept from moment to moment; without it their rates are unknown.
     """
     if name == "csv":
         return _Csv(hooks)
@@ -65,13 +67,13 @@ def _table(shown: Shown) -> str:
 
 
 def _tables(shown: Shown) -> str:
-    """With the time above each."""
+    """Return the tables with the time above them."""
     when = datetime.fromtimestamp(shown.wall).strftime("%Y-%m-%d %H:%M:%S")
     return f"--- {when} {printable(shown.host.name)}\n{_table(shown)}\n"
 
 
 class _Csv:
-    """The header comes before the first moment."""
+    """CSV; the header precedes the first moment."""
 
     def __init__(self, hooks: Iterable[Hook]) -> None:
         names = dict.fromkeys(BEFORE)
@@ -107,5 +109,5 @@ class _Csv:
 
 
 def _name(column: str) -> str:
-    """A column that is called like one of the first has its own place."""
+    """Return the column's name, with a "_" behind if it is one of the first columns' names."""
     return f"{column}_" if column in BEFORE else column

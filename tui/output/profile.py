@@ -9,14 +9,14 @@ from probes.model import Hook, Row
 from probes.units import printable
 
 MOST = 15
-"""Processes and functions in the text."""
+"""Processes and functions in the text, at most."""
 
 Stack = tuple[str, int]
-"""Names by semicolons, the process first, outermost call next; how many samples."""
+"""Names joined by ";" (the process, then calls, outermost first), and the number of samples."""
 
 
 def stacks(hook: Hook, rows: Iterable[Row]) -> list[Stack]:
-    """The rows of the hook `profile`, the most samples first."""
+    """Return the stacks in the rows of the hook `profile`, most samples first."""
     names = [c.name for c in hook.stored]
     comm, stack, samples = (names.index(n) for n in ("comm", "stack", "samples"))
     counted: Counter[str] = Counter()
@@ -29,12 +29,12 @@ def stacks(hook: Hook, rows: Iterable[Row]) -> list[Stack]:
 
 
 def folded(profile: Iterable[Stack]) -> str:
-    """A line for each stack, as flame graph tools take them: `nginx;main;handle 42`."""
+    """Return a line for each stack, as flame graph tools read them: `nginx;main;handle 42`."""
     return "".join(f"{stack} {samples}\n" for stack, samples in profile)
 
 
 def text(profile: Sequence[Stack], seconds: float) -> str:
-    """The processes and the functions that were found most, in shares of all samples."""
+    """Return the busiest processes and functions, as shares of all samples."""
     whole = sum(samples for _, samples in profile)
     processes: Counter[str] = Counter()
     inside: Counter[tuple[str, str]] = Counter()

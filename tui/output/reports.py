@@ -1,4 +1,4 @@
-"""`hooks`: what there is to ask, as text and JSON."""
+"""The output of `hooks`: the catalogue as text and JSON."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The JSON Schema of the format ebpftop/1, made of the catalogue: docs/format.schema.json.
+"""The JSON Schema of the format ebpftop/1, made from the catalogue: docs/format.schema.json.
 
     ebpftop hooks --schema > docs/format.schema.json
 
-The format is extended, never broken: a reader is to ignore what it does not know, so nothing here
-forbids more. What is named is always there and has that type.
+The format is extended, never broken: readers must ignore unknown keys, so nothing here forbids
+more. What is named is always present and has that type.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 
 
 def schema(hooks: Mapping[str, Hook]) -> Schema:
-    """Of one object: of `once --json`, and of each line of `stream` and `replay --json`."""
+    """Return the schema of one object: `once --json`, a line of `stream` or `replay --json`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": FORMAT,
@@ -35,11 +35,14 @@ def schema(hooks: Mapping[str, Hook]) -> Schema:
                 "format": {"const": FORMAT},
                 "time": {
                     "type": "number",
-                    "description": "when the newest of it was read, Unix seconds",
+                    "description": "time of its newest reading, Unix seconds",
                 },
                 "host": _TEXT,
                 "kernel": _TEXT,
-                "interval": {**_NUMBER_OR_NULL, "description": "seconds that rates are made of"},
+                "interval": {
+                    **_NUMBER_OR_NULL,
+                    "description": "seconds over which rates are computed",
+                },
                 "hooks": _array({"$ref": "#/$defs/hook"}),
                 "rules": _array({"$ref": "#/$defs/rule"}),
                 "programs": _array({"$ref": "#/$defs/programs"}),
@@ -96,7 +99,7 @@ def _hook() -> Schema:
             "note": _TEXT_OR_NULL,
             "cost": {"anyOf": [{"type": "null"}, cost]},
             "time": {"type": "number", "description": "when it was read, Unix seconds"},
-            "lost": {**_COUNT, "description": "events that were not seen"},
+            "lost": {**_COUNT, "description": "events that were lost"},
             "forgotten": {**_COUNT, "description": "rows left out to stay within --memory"},
             "columns": _array(column),
             "rows": _array({"type": "object"}),
@@ -105,16 +108,16 @@ def _hook() -> Schema:
 
 
 def _rows(hook: Hook) -> Schema:
-    """The rows of one hook, and its log if it has one."""
+    """Return the schema of one hook's rows, and of its log if it has one."""
     rows: Schema = {"rows": _array(_object(_values(c for c in hook.columns if not c.hidden)))}
     if hook.log:
         rows["log"] = _array(_object(_values(hook.log)))
-        rows["unlogged"] = {**_COUNT, "description": "events that the log had no room for"}
+        rows["unlogged"] = {**_COUNT, "description": "events that were counted but not logged"}
     return rows
 
 
 def _programs(hooks: Mapping[str, Hook]) -> Schema:
-    """Those of an interface."""
+    """Return the schema of an interface's programs."""
 
     def told(place: str) -> Schema:
         columns = hooks["xdp-programs" if place == "xdp" else "tc-programs"].columns
@@ -151,7 +154,10 @@ def _rule() -> Schema:
 
 
 def _stage() -> Schema:
-    """in, lost, ordinary: skbs. segments: what came, as it is on the wire."""
+    """Return the schema of a stage.
+
+    in, lost, ordinary: skbs. segments: what arrived, as it was on the wire.
+    """
     return _object(
         {
             "stage": _TEXT,

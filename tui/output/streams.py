@@ -1,4 +1,4 @@
-"""The standard streams, in whatever state the program was given them."""
+"""The standard streams, made safe in whatever state the program received them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TextIO
 
 
 class CannotPrint(Exception):
-    """Standard output is closed or takes no more; a sentence."""
+    """Standard output is closed or takes no more; one sentence."""
 
 
 def make_ready() -> None:
-    """Give each standard stream a descriptor of its own, and what fails on it a sentence.
+    """Give each standard stream a descriptor of its own, and a sentence for failing writes.
 
-    A descriptor that was closed would else become that of a BPF map, and what is printed would be
-    written to it. Writing to standard output raises `CannotPrint`, or BrokenPipeError where
-    whoever read it has seen enough; writing to standard error never raises.
+    Otherwise a BPF map could get the number of a closed descriptor, and output would be written to
+    the map. Writing to standard output raises `CannotPrint`, or BrokenPipeError if the reader has
+    gone; writing to standard error never raises.
     """
     closed = [fd for fd in (0, 1, 2) if not _is_open(fd)]
     for fd in closed:
@@ -33,7 +33,7 @@ def make_ready() -> None:
 
 
 def give_up() -> None:
-    """Nothing more is written to standard output, at exit neither."""
+    """Discard all further output to standard output, also at exit."""
     os.dup2(_nothing(), 1)
 
 
@@ -74,7 +74,7 @@ class _Output(io.TextIOWrapper):
         except BrokenPipeError:
             raise
         except OSError as why:
-            raise CannotPrint(f"standard output cannot be written to: {why.strerror}") from None
+            raise CannotPrint(f"cannot write to standard output: {why.strerror}") from None
 
     def flush(self) -> None:
         try:
@@ -82,7 +82,7 @@ class _Output(io.TextIOWrapper):
         except BrokenPipeError:
             raise
         except OSError as why:
-            raise CannotPrint(f"standard output cannot be written to: {why.strerror}") from None
+            raise CannotPrint(f"cannot write to standard output: {why.strerror}") from None
 
 
 class _Closed(io.StringIO):
@@ -91,7 +91,7 @@ class _Closed(io.StringIO):
 
 
 class _Errors(io.TextIOWrapper):
-    """Unbuffered; what cannot be said is not said."""
+    """Standard error, unbuffered; failing writes are ignored."""
 
     def __init__(self, fd: int) -> None:
         raw = io.FileIO(fd, "w", closefd=False)

@@ -1,4 +1,4 @@
-"""Packets lost that are in no interface's funnel, since they have none: as counters tell them."""
+"""Lost packets without an interface, so in no interface's funnel: known by counters only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 10
 
 
 def lines(snapshots: Sequence[Snapshot]) -> list[str]:
-    """A line for each, the most first: how many, why, at which port and whose that is."""
+    """Return a line for each, most first: how many, why, at which port and whose it is."""
     found = sorted(_rows(snapshots), key=lambda row: -_packets(row))
     return [
         f"  {_where(row):<15}  {'no interface':<15}  {count(_packets(row)):>14}  {_why(row)}"
@@ -21,7 +21,7 @@ def lines(snapshots: Sequence[Snapshot]) -> list[str]:
 
 
 def _rows(snapshots: Sequence[Snapshot]) -> Iterator[SnapshotRow]:
-    """Counted since the start: on a rung that has only counters they are as old as the host."""
+    """Yield rows with losses since the start; counter-only rungs have counted since boot."""
     for snapshot in snapshots:
         if snapshot.id.hook == "drops" and snapshot.sample.from_zero:
             yield from (row for row in snapshot.rows if _is_counter(row) and _packets(row))

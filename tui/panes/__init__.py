@@ -1,7 +1,7 @@
 """The registry of panes: one file or one folder per pane, found by being there.
 
-A file has a `PANE`; a folder has it in its `pane.py`. Panes import `tui.toolkit` and what stands
-before it; each other never.
+A file defines `PANE`; a folder does so in its `pane.py`. Panes import `tui.toolkit` and the
+packages before it, never each other.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def _found() -> tuple[Pane, ...]:
 
 
 def panes(catalogue: Mapping[str, Hook]) -> tuple[Pane, ...]:
-    """Every pane whose first hook the source knows, in the order of the keys 1, 2, 3..."""
+    """Return every pane whose first hook the source knows, in the order of the keys 1, 2, 3..."""
     return tuple(p for p in _known(catalogue) if not p.inner)
 
 
 def inner_panes(catalogue: Mapping[str, Hook]) -> dict[str, Pane]:
-    """Those that a key opens, by name."""
+    """Return the panes that a key opens, by name."""
     return {p.name: p for p in _known(catalogue) if p.inner}
 
 

@@ -48,7 +48,7 @@ def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 
 
 def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    """Failures of each destination, by whomever."""
+    """Sum up the failures to each destination, by all processes."""
     sums: dict[Hashable, float | None] = {}
     for row in (r for s in snapshots for r in s.rows):
         place, rate = (row["raddr"], row["rport"]), row.rates["failed"]
@@ -60,7 +60,7 @@ def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 
 
 _ANY = Rule(0.05, alarm=0.05)
-"""A connect that fails is worth a word, always; since when, and whether that is more than ever."""
+"""The threshold of failing connects: any failure is marked, with its start and the usual rate."""
 _FAILURES = Figure(
     "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"),
     wrong=True, rule=_ANY,
@@ -95,7 +95,7 @@ def _places(view: View) -> dict[_Place, list[SnapshotRow]]:
 
 
 def _worst(view: View, most: int) -> list[Finding]:
-    """Destinations by how many connects to them fail; then by how long they take."""
+    """Return the destinations with most failing connects, then those with the slowest."""
     places = view.once(_places)
     weighed = [(_weight(view, place, rows), place) for place, rows in places.items()]
     worst = nlargest(most, weighed, key=itemgetter(0))
@@ -103,7 +103,7 @@ def _worst(view: View, most: int) -> list[Finding]:
 
 
 def _weight(view: View, place: _Place, rows: list[SnapshotRow]) -> float:
-    """The greater, the worse."""
+    """Return how bad the destination is; greater is worse."""
     failed = sum([r.rate("failed") for r in rows])
     if failed or view.verdict(_PLACE, place).since is not None:
         return 1e6 + failed
@@ -113,7 +113,7 @@ def _weight(view: View, place: _Place, rows: list[SnapshotRow]) -> float:
 
 
 def _first(rows: list[SnapshotRow]) -> SnapshotRow:
-    """Whose connects fail most, or take longest."""
+    """Return the row with most failing connects, or the slowest."""
     return max(rows, key=lambda r: (r.rate("failed"), r.number("mean_ns")))
 
 
@@ -122,7 +122,7 @@ def _place(view: View, place: _Place, weight: float) -> Finding:
     failed, row = sum(r.rate("failed") for r in rows), _first(rows)
     record = replace(_record(view, row), name=address(*place))
     if failed or verdict.since is not None:
-        how = _said(rows) or f"failed, the last {clock(_last_failure(view, place))}"
+        how = _said(rows) or f"failed, last at {clock(_last_failure(view, place))}"
         why = f"{how}, by {_callers(rows)}"
         now = f"{units.count(failed)}/s"
         record = replace(record, mark="bad", values={**record.values, **noted(verdict)})
@@ -134,7 +134,7 @@ def _place(view: View, place: _Place, weight: float) -> Finding:
 
 
 def _said(rows: Iterable[SnapshotRow]) -> str:
-    """In which ways they fail, and how often: "timed out 7.2/s, refused 1/s"."""
+    """Describe how connects fail, and how often: "timed out 7.2/s, refused 1/s"."""
     ways = {w: sum(r.rate(n) for r in rows) for n, w in _WAYS.items()}
     worst_first = sorted(((w, n) for w, n in ways.items() if n), key=lambda x: -x[1])
     return ", ".join(f"{w} {units.count(n)}/s" for w, n in worst_first)
@@ -194,7 +194,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
 
 
 def _latest(view: View, most: int) -> list[Decided]:
-    """The newest first."""
+    """Return the latest connects, newest first."""
     return list(view.decided.get("tcp-connect", ()))[: -most - 1 : -1]
 
 
@@ -267,7 +267,7 @@ PANE = Pane(
     kept=(_PLACE,),
     worst=_worst,
     needs=("tcp-connect",),
-    calm="nobody connects",
+    calm="no connection attempts",
     below=_below,
     below_title="Latest connects",
 )  # fmt: skip

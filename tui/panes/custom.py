@@ -1,4 +1,4 @@
-"""More: the rows of the user's own hooks, and of all others that have no pane."""
+"""More: the rows of custom hooks, and of all others without a pane."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tui.toolkit.pane import EVERY, Pane, Trouble
 
 _STANDING = (State.ATTACHED, State.PASSIVE)
 _FAILED = rate_of("failed")
-HOW = "--attach kprobe:vfs_read, tracepoint:..., uprobe:...; or a in the hooks pane"
+HOW = "--attach kprobe:vfs_read, tracepoint:..., uprobe:...; or press a in the hooks pane"
 
 
 def _elsewhere(catalogue: Mapping[str, Hook]) -> set[str]:
-    """The hooks that have a pane."""
+    """Return the hooks that have a pane."""
     shown = (*panes(catalogue), *inner_panes(catalogue).values())
     return {hook for pane in shown for hook in pane.hooks if hook != EVERY}
 
@@ -38,7 +38,7 @@ def _records(view: View) -> list[Record]:
 
 
 def _of_hook(snapshot: Snapshot) -> Iterator[Record]:
-    """A record for each row; one that says so where there is none yet."""
+    """Yield a record for each row; one for the hook itself if there is no row yet."""
     hook, standing = snapshot.hook, snapshot.status.state in _STANDING
     if standing and not snapshot.rows:
         yield Record((snapshot.id, ()), str(snapshot.id), {"hook": _short(snapshot.id)})
@@ -58,18 +58,18 @@ def _of_hook(snapshot: Snapshot) -> Iterator[Record]:
 
 
 def _short(id: HookId) -> str:
-    """Without the folders of a path."""
+    """Return the hook's id without the directories of a path."""
     return re.sub(r":/(?:[^:]*/)?", ":", str(id))
 
 
 def _counter(hook: Hook) -> Column | None:
-    """What is counted first of all."""
+    """Return the first visible counter."""
     shown = (c for c in hook.columns if c.kind is Kind.COUNTER and not c.hidden)
     return next(shown, None)
 
 
 def _who(hook: Hook, row: SnapshotRow) -> str:
-    """What tells the row from others; of a stack the innermost calls first."""
+    """Return what distinguishes the row; of a stack, the innermost calls first."""
     parts = [
         " < ".join(reversed(str(row[c.name]).split(";")))
         if c.name == "stack"
@@ -80,7 +80,7 @@ def _who(hook: Hook, row: SnapshotRow) -> str:
 
 
 def _telling(hook: Hook) -> list[Column]:
-    """What tells rows apart; where a key is hidden (a cgroup's id), what stands for it as well."""
+    """Return the columns that distinguish rows; if a key is hidden (a cgroup's id), levels, too."""
     keys = [c for c in hook.columns if c.kind is Kind.KEY]
     kinds = {Kind.KEY, Kind.LEVEL} if any(c.hidden for c in keys) else {Kind.KEY}
     units = (Unit.TEXT, Unit.NUMBER)
@@ -130,7 +130,7 @@ def _id(record: Record) -> HookId:
 
 
 def _below(view: View, width: int, height: int) -> list[Line]:
-    """The latest of what these hooks log, the newest first."""
+    """Return the latest entries of these hooks' logs, newest first."""
     elsewhere = _elsewhere(view.catalogue)
     entries = [
         (decided, hook)
@@ -151,7 +151,7 @@ def _entry(hook: Hook, wall: float, row: Sequence[object], width: int) -> Line:
 
 
 def _rates(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    """Of all that is on demand, as these hooks are: events a second, by hook."""
+    """Return events a second by hook, for hooks attached on demand, as custom hooks are."""
     made: dict[Hashable, float | None] = {}
     for snapshot in snapshots:
         counter = _counter(snapshot.hook) if snapshot.hook.on_demand else None
@@ -162,13 +162,15 @@ def _rates(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 
 _FIELDS = (
     Field("hook", "Hook", Unit.TEXT, 22, 1, 44, "the hook that counts it"),
-    Field("who", "Who", Unit.TEXT, 24, 0, 100, "what tells its rows apart"),
-    Field("rate", "Per s", Unit.COUNT, 8, 0, 10, "what it counts, each second"),
-    Field("total", "Total", Unit.COUNT, 8, 2, 10, "what it counts, since attach"),
-    Field(_FAILED, "Fail/s", Unit.COUNT, 8, 2, 0, "of them failed", coloured("bad", 0, _FAILED)),
+    Field("who", "Who", Unit.TEXT, 24, 0, 100, "what identifies the row"),
+    Field("rate", "Per s", Unit.COUNT, 8, 0, 10, "its count per second"),
+    Field("total", "Total", Unit.COUNT, 8, 2, 10, "its count since attach"),
+    Field(
+        _FAILED, "Fail/s", Unit.COUNT, 8, 2, 0, "failures per second", coloured("bad", 0, _FAILED)
+    ),
     Field("mean_ns", "Mean", Unit.NS, 8, 3, 0, "mean time, last 10 s"),
     Field("p99_ns", "p99", Unit.NS, 8, 3, 0, "99th percentile of the time, last 10 s"),
-    Field("mean_ret", "Mean ret", Unit.COUNT, 9, 4, 0, "mean of what was returned, last 10 s"),
+    Field("mean_ret", "Mean ret", Unit.COUNT, 9, 4, 0, "mean return value, last 10 s"),
 )
 PANE = Pane(
     name="own",
@@ -180,10 +182,10 @@ PANE = Pane(
     records=_records,
     trouble=_trouble,
     detail=_detail,
-    figures=(Figure("own-rate", "of the hook, a second", Unit.COUNT, EVERY, _rates),),
+    figures=(Figure("own-rate", "of the hook per second", Unit.COUNT, EVERY, _rates),),
     figure_key=_id,
     below=_below,
     below_title="Latest",
     hook_of=_id,
-    empty=f"nothing that has no other pane yet; a hook of your own: {HOW}",
+    empty=f"nothing yet; to add a custom hook: {HOW}",
 )

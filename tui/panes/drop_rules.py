@@ -1,4 +1,4 @@
-"""Drop rules: which stand where, what they have dropped, and how long they live."""
+"""Drop rules: which are in force where, what they have dropped, and when they expire."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _trouble(view: View) -> Trouble | None:
 
 def _summary(view: View) -> tuple[str, str]:
     if not view.dropping:
-        return "drop rules: none stands. Esc: back", "muted"
+        return "no drop rules. Esc: back", "muted"
     packets = units.count(sum(d.enforced.packets for d in view.dropping))
     return f"drop rules: {packets} packets dropped. d: end one  D: extend  Esc: back", "accent"
 
@@ -58,11 +58,11 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines = pairs(
         [
             ("Drops", matched(e.rule)),
-            ("Comes in on", e.interface),
-            ("Stands on", found.place),
-            ("Lives for", f"{lasting(e.expires_in)} more, of {lasting(e.rule.ttl)}"),
+            ("Arriving on", e.interface),
+            ("Enforced at", found.place),
+            ("Time left", f"{lasting(e.expires_in)} of {lasting(e.rule.ttl)}"),
             ("Dropped", f"{units.count(e.packets)} packets, {units.octets(e.bytes)}"),
-            ("Each second", f"{units.count(found.per_s)} packets"),
+            ("Per second", f"{units.count(found.per_s)} packets"),
             *([("Note", e.note)] if e.note else []),
         ],
         width,
@@ -76,7 +76,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
 
 
 def _offer(record: Record) -> Offer:
-    """To begin its life anew, or a longer one."""
+    """Offer to restart or extend the rule's lifetime."""
     return Offer(record.text("interface"), (f"{record.text('rule')} ttl 10m",))
 
 
@@ -89,13 +89,13 @@ def _colour(record: Record) -> str:
 
 
 _FIELDS = (
-    Field("interface", "Iface", Unit.TEXT, 8, 0, 15, "where the packets come in"),
-    Field("rule", "Drops", Unit.TEXT, 33, 0, 62, "what of a packet must match"),
+    Field("interface", "Iface", Unit.TEXT, 8, 0, 15, "where the packets arrive"),
+    Field("rule", "Drops", Unit.TEXT, 33, 0, 62, "what a packet must match"),
     Field("place", "On", Unit.TEXT, 11, 2, 16, "the rung that enforces it", _colour),
-    Field("per_s", "Hits/s", Unit.PACKETS, 7, 1, help="packets that it drops each second"),
-    Field("packets", "Hits", Unit.PACKETS, 7, 1, help="packets that it has dropped"),
-    Field("bytes", "Bytes", Unit.BYTES, 8, 4, help="their bytes"),
-    Field("left", "Left", Unit.COUNT, 7, 1, help="until it ends by itself", write=_left),
+    Field("per_s", "Hits/s", Unit.PACKETS, 7, 1, help="packets dropped per second"),
+    Field("packets", "Hits", Unit.PACKETS, 7, 1, help="packets dropped"),
+    Field("bytes", "Bytes", Unit.BYTES, 8, 4, help="bytes dropped"),
+    Field("left", "Left", Unit.COUNT, 7, 1, help="time until it expires", write=_left),
 )
 PANE = Pane(
     name="rules",
@@ -111,5 +111,5 @@ PANE = Pane(
     inner=True,
     offer=_offer,
     summary=_summary,
-    empty="no rule stands; D on an interface or on one of its sources sets one",
+    empty="no drop rules; D on an interface or on one of its sources adds one",
 )

@@ -1,4 +1,4 @@
-"""Hooks: where each stands, on which rung, what the higher ones answered, and what it costs."""
+"""Hooks: each one's state and rung, why higher rungs were refused, and what it costs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _trouble(view: View) -> Trouble | None:
     lost = [s for s in view.snapshots.values() if s.sample.lost]
     if lost:
         worst = max(lost, key=lambda s: s.sample.lost)
-        return Trouble("warn", f"{label(worst.id)}: {worst.sample.lost} events were not seen")
+        return Trouble("warn", f"{label(worst.id)}: {worst.sample.lost} events were lost")
     return None
 
 
@@ -93,7 +93,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     if status.note:
         lines += pairs([("Note", status.note)], width)
     if status.pinned:
-        lines += pairs([("Pinned", "a person chose the rung")])
+        lines += pairs([("Pinned", "the user chose the rung")])
     lines += [*heading("Ladder, best rung first"), *_ladder(hook.ladder, status, width)]
     lines += [*graphs(PANE, view, record, width), *heading("Columns")]
     lines += [
@@ -132,7 +132,7 @@ def _refusal(refusal: Refusal, width: int) -> Iterator[Line]:
 
 
 def _summary(view: View) -> tuple[str, str]:
-    """Nothing is wrong; what stands lower than it could is told all the same."""
+    """Say that nothing is wrong, and which hooks are not on their best rung."""
     degraded = [s for s in view.statuses if s.degraded]
     if not degraded:
         return "ok: nothing unusual here", "muted"
@@ -158,22 +158,29 @@ def _state_role(record: Record) -> str:
 
 
 def needs_word(view: View, id: HookId) -> bool:
-    """It sits in a data path: a person must say yes first."""
+    """Return whether the hook is in a data path, so that the user must confirm attaching."""
     hook = view.catalogue.get(id.hook)
     return hook is not None and hook.reach is Reach.DATA_PATH
 
 
 _FIELDS = (
-    Field("place", "#", Unit.NUMBER, 3, 6, help="failed, degraded, standing, detached"),
+    Field("place", "#", Unit.NUMBER, 3, 6, help="failed, degraded, attached, detached"),
     Field("hook", "Hook", Unit.TEXT, 19, 0, 26, "the hook and its target"),
     Field("state", "State", Unit.TEXT, 18, 0, 0, "degraded: not on the first rung", _state_role),
-    Field("rung", "Rung", Unit.TEXT, 16, 1, 24, "the way it is attached"),
-    Field("refused", "Refused", Unit.COUNT, 8, 4, help="rungs that refused"),
+    Field("rung", "Rung", Unit.TEXT, 16, 1, 24, "how it is attached"),
+    Field("refused", "Refused", Unit.COUNT, 8, 4, help="rungs that were refused"),
     Field("events", "Events/s", Unit.COUNT, 9, 1, help="program runs a second"),
     Field("ns", "ns/run", Unit.NS, 8, 3, help="mean time of one run"),
     Field("cpu", "CPU", Unit.PERCENT, 7, 2, help="share of one CPU"),
-    Field("memory", "Maps", Unit.BYTES, 7, 4, help="memory of its maps; shared ones in each"),
-    Field("lost", "Lost", Unit.COUNT, 6, 5, help="events that were not seen"),
+    Field(
+        "memory",
+        "Maps",
+        Unit.BYTES,
+        7,
+        4,
+        help="memory of its maps; shared maps count for each hook",
+    ),
+    Field("lost", "Lost", Unit.COUNT, 6, 5, help="events that were lost"),
     Field("note", "Note", Unit.TEXT, 20, 6, 60, help="what is missing or under way"),
 )
 PANE = Pane(

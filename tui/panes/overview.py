@@ -1,4 +1,4 @@
-"""Overview: what is wrong now, in one line for each pane, and the history that shows it."""
+"""Overview: what is wrong now, in one line per pane, with the history that shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.toolkit.pane import EVERY, Finding, Pane, Trouble
 from tui.widgets.graph import graph
 
 _EACH, _MORE = 8, 24
-"""Findings that each pane is asked for; that follow the first of each pane at most."""
+"""Findings that each pane is asked for, and those listed after each pane's first, at most."""
 _WAITING = "waiting for the first numbers..."
 _UNUSUAL = ("unusual", "unusual_words", "unusual_brief")
 _SPARK = 120
@@ -26,12 +26,12 @@ _SPARK = 120
 
 
 def _asked(view: View) -> list[Pane]:
-    """The panes that have something to say here."""
+    """Return the panes that contribute to the overview."""
     return [p for p in panes(view.catalogue) if p.worst is not None and p.needs]
 
 
 def _found(view: View) -> list[tuple[Pane, list[Finding]]]:
-    """What each says."""
+    """Return the findings of each pane."""
     return view.once(_said)
 
 
@@ -40,7 +40,7 @@ def _said(view: View) -> list[tuple[Pane, list[Finding]]]:
 
 
 def _records(view: View) -> list[Record]:
-    """The worst of each pane, always in the same place; then what else is marked."""
+    """Return each pane's worst finding, always in the same place, then the others marked."""
     found = _found(view)
     records = [_first(view, i, pane, each) for i, (pane, each) in enumerate(found, 1)]
     records.append(_hooks(view, len(records) + 1))
@@ -87,7 +87,7 @@ def _record(view: View, place: int, pane: Pane, finding: Finding) -> Record:
 
 
 def _shown(view: View, finding: Finding, usual: float | None) -> str:
-    """Like the number beside it."""
+    """Format the usual value like the number beside it."""
     if usual is None:
         return units.DASH
     text = units.show(usual, finding.figure.unit, bits=view.bits)
@@ -103,13 +103,13 @@ def _blank(place: int, where: str, why: str) -> dict[str, Value]:
 
 
 def _waits(view: View, pane: Pane) -> bool:
-    """Whether a hook has not been read twice yet, so that there is no rate of it."""
+    """Return whether a hook has been read only once, so that it has no rates yet."""
     snapshots = [view.of(hook) for hook in pane.needs]
     return not all(snapshots) or any(s.interval is None for found in snapshots for s in found)
 
 
 def _blind(view: View, pane: Pane) -> str:
-    """What of it cannot be seen, and why; "" where all that is needed stands."""
+    """Say which data is missing, and why; "" if all hooks needed are attached."""
     for hook in pane.needs:
         of_hook = [s for s in view.statuses if s.id.hook == hook]
         if unread := next((s.unread for s in of_hook if s.unread), ""):
@@ -128,23 +128,23 @@ def _blind(view: View, pane: Pane) -> str:
 def _refusal(status: Status) -> str:
     if status.refused:
         return status.refused[-1].why
-    return status.note or "nobody attached it"
+    return status.note or "it was not requested"
 
 
 def _hooks(view: View, place: int) -> Record:
-    """Where the watching itself stands, and what it costs."""
+    """Return the row of the hooks themselves: their state and cost."""
     standing = [s for s in view.statuses if s.state in (State.ATTACHED, State.PASSIVE)]
     failed = [s for s in view.statuses if s.state is State.FAILED]
     degraded = [s for s in standing if s.degraded]
     lost = sum(s.sample.lost for s in view.snapshots.values())
     said = [f"{s.id} failed: {_refusal(s)}" for s in failed[:1]]
     if lost:
-        said.append(f"{units.count(lost)} events were not seen")
+        said.append(f"{units.count(lost)} events were lost")
     said += [f"{s.id} on {s.rung}" for s in degraded[:3]]
     if len(degraded) > 3:
         said.append(f"{len(degraded) - 3} more on lower rungs")
     values = _blank(place, "Hooks", "; ".join(said) or "all on their best rungs")
-    values["what"] = f"{len(standing)} stand"
+    values["what"] = f"{len(standing)} attached"
     if failed:
         values["what"] = f"{len(failed)} failed"
     elif degraded:
@@ -159,7 +159,7 @@ def _hooks(view: View, place: int) -> Record:
 
 
 def _trouble(view: View) -> Trouble | None:
-    """All of it in a line: the worst of each pane."""
+    """Return the worst of each pane, in one line."""
     first = [(pane, each[0]) for pane, each in _found(view) if each and each[0].record.mark]
     if not first:
         return None
@@ -171,14 +171,14 @@ def _summary(view: View) -> tuple[str, str]:
     if not view.snapshots:
         return _WAITING, "muted"
     if max((view.ticks or view.history.ticks).values(), default=0) < LEARN:
-        return f"ok so far: what is usual is known after {LEARN} readings", "muted"
+        return f"ok so far: learning what is usual takes {LEARN} readings", "muted"
     if unread := next((s for s in view.statuses if s.unread), None):
         return label(f"{unread.id} {unread.unread}"), "warn"
-    return "ok: nothing is unusual against the last minutes", "muted"
+    return "ok: nothing unusual compared with the last minutes", "muted"
 
 
 def _draw(view: View, width: int, height: int) -> list[Line]:
-    """The first finding of each pane as a graph, two abreast."""
+    """Draw the first finding of each pane as a graph, two abreast."""
     found = [each[0] for _, each in _found(view) if each]
     rows = max(min(height // 3, -(-len(found) // 2)), 1)
     each, lines = height // rows, list[Line]()
@@ -189,11 +189,11 @@ def _draw(view: View, width: int, height: int) -> list[Line]:
 
 
 def _block(view: View, finding: Finding, width: int, height: int) -> list[Line]:
-    """Whose it is, now and usually; below it the history."""
+    """Draw a finding: its name, the value now and usually, and its history below."""
     values = view.series(finding.figure, finding.key, 2 * width)
     record, figure = finding.record, finding.figure
     usual = finding.verdict.usual if finding.verdict.since else view.usual(figure, finding.key)
-    said = f"usual {_shown(view, finding, usual)}" if usual is not None else "usual not known yet"
+    said = f"usual {_shown(view, finding, usual)}" if usual is not None else "usual not yet known"
     room = max(width - len(figure.title) - len(said) - 6, 8)
     title = line(
         ("!" if record.mark else " ", record.mark),
@@ -207,7 +207,7 @@ def _block(view: View, finding: Finding, width: int, height: int) -> list[Line]:
 
 
 def _below(view: View, width: int, height: int) -> list[Line]:
-    """What began when, the latest first: what is unusual, and what was done to hooks."""
+    """List the latest events, newest first: what became unusual, and changes of hooks."""
     said = [*_begun(view), *view.events]
     said.sort(key=lambda e: -e.wall)
     return [
@@ -228,7 +228,7 @@ def _begun(view: View) -> Iterator[Event]:
 
 
 def _wants(view: View) -> HookId | None:
-    """Whose calls fail: looked at for the worst call while something is wrong with it."""
+    """Return the hook that tells whose calls fail, while the worst call is marked."""
     for pane, each in _found(view):
         if pane.name == "syscalls" and each and each[0].record.mark:
             return HookId("syscall-processes", each[0].record.name)
@@ -246,15 +246,15 @@ def _fields(_catalogue: object) -> tuple[Field, ...]:
               colour=lambda _: "muted"),
         Field("what", "What", Unit.TEXT, 20, 1, 40, "interface, call, destination, connection",
               colour=mark_of),
-        Field("now", "Now", Unit.COUNT, 8, 0, help="drops, errors, failures a second; a time",
+        Field("now", "Now", Unit.COUNT, 8, 0, help="drops, errors, failures per second; a time",
               colour=mark_of, write=lambda r: r.text("now_text")),
         Field("usual", "Usual", Unit.COUNT, 8, 4,
-              help="the middle of the last 15 minutes, without what was unusual in them",
+              help="the median of the last 15 minutes, unusual values excluded",
               colour=lambda _: "muted", write=lambda r: r.text("usual_text")),
         unusual_field(0, 25),
         Field("why", "Why, and by whom", Unit.TEXT, 42, 0, 90,
-              "the reason, the way it fails, whose it is", under=True),
-        Field("history", "History", Unit.TEXT, 20, 1, 100, "the latest at the right",
+              "the reason or kind of failure, and the owner", under=True),
+        Field("history", "History", Unit.TEXT, 20, 1, 100, "newest at the right",
               colour=lambda r: "graph2" if r.mark else "graph1", newest=True, under=True),
     )  # fmt: skip
 
@@ -273,7 +273,7 @@ PANE = Pane(
     detail=_detail,
     summary=_summary,
     below=_below,
-    below_title="What began when",
+    below_title="Recent events",
     leads=lambda record: record.leads,
     draw=_draw,
     wants=_wants,

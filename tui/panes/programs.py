@@ -1,4 +1,4 @@
-"""Programs: every BPF program on the host, whose, where, and what it costs; while looked at."""
+"""Programs: every BPF program on the host, its owner, place and cost; read while shown."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tui.toolkit.pane import Pane, Trouble
 _ID = HookId("programs")
 _RUNS, _MISSED = rate_of("runs"), rate_of("missed")
 _DEAR = 5.0
-"""Marked: a program that takes so much of a CPU, in percent."""
+"""Percent of a CPU from which a program is marked."""
 
 
 def _cpu(row: SnapshotRow) -> float | None:
-    """Its share of a CPU since the reading before: a nanosecond each second is 1e-7 percent."""
+    """Return its share of a CPU since the previous reading: 1 ns a second is 1e-7 percent."""
     spent = row.rates["run_ns"]
     return None if spent is None else spent / 1e7
 
@@ -68,7 +68,7 @@ def _trouble(view: View) -> Trouble | None:
 def _summary(view: View) -> tuple[str, str]:
     rows = view.rows("programs")
     if view.snapshots.get(_ID) is None:
-        return "programs: looking for them...", "muted"
+        return "programs: reading...", "muted"
     ours = sum(row["ours"] == "yes" for row in rows)
     spent = units.percent(sum(_cpu(row) or 0 for row in rows))
     memory = units.octets(sum(row.number("memory") for row in rows))
@@ -95,8 +95,8 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
         width,
     )
     for title, name, none in (
-        ("Attached to", "attached_to", "no place that the kernel tells"),
-        ("Held by", "held_by", "no process or pin that is seen; where it is attached holds it"),
+        ("Attached to", "attached_to", "no place that the kernel reports"),
+        ("Held by", "held_by", "no visible process or pin; its attachment holds it"),
         ("Maps", "maps", "none"),
     ):
         lines += heading(title)
@@ -106,7 +106,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
 
 
 def _listed(text: str, width: int) -> list[Line]:
-    """One a line, as there may be many."""
+    """List items one per line, as there may be many."""
     return [
         line(f"  {row}")
         for part in text.split(", ")

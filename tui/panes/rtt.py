@@ -1,4 +1,4 @@
-"""RTT: every connection's round trip and retransmits, and whose it is."""
+"""RTT: every connection's round trip time, retransmits and owner."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tui.toolkit.related import address, process
 
 _AGAIN = rate_of("retransmits")
 _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 3.0
-"""Marked: so many times the connection's minimum and at least so long; so many retransmits."""
+"""Thresholds of marks: multiple of the connection's minimum RTT, least RTT; retransmits/s."""
 
 
 def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
@@ -63,7 +63,7 @@ def _mark(view: View, row: SnapshotRow) -> str:
 
 
 def _far(row: SnapshotRow) -> bool:
-    """Far above what the path can do."""
+    """Return whether the round trip is far above the path's minimum."""
     now, least = row.number("srtt_us"), row.number("min_us")
     return least > 0 and now >= _TIMES * least and now >= _LEAST_US
 
@@ -74,17 +74,17 @@ def _worst(view: View, most: int) -> list[Finding]:
 
 
 def _marked(view: View) -> list[tuple[str, SnapshotRow]]:
-    """Every connection with its mark."""
+    """Return every connection with its mark."""
     return [(_mark(view, row), row) for row in view.rows("tcp-rtt")]
 
 
 def _weight(mark: str, row: SnapshotRow) -> float:
-    """The greater, the worse."""
+    """Return how bad the connection is; greater is worse."""
     return row.number("srtt_us") / 1e6 + 1e3 * ("", "warn", "bad").index(mark)
 
 
 def _finding(view: View, row: SnapshotRow) -> Finding:
-    """By its round trip, or by its retransmits where only those are unusual."""
+    """Return a finding on the round trip, or on retransmits if only those are unusual."""
     slow, again = _verdicts(view, row)
     record = _record(view, row)
     now, sent = units.duration(row.number("srtt_us") * 1000), row.rate("retransmits")
@@ -108,7 +108,7 @@ def _finding(view: View, row: SnapshotRow) -> Finding:
 
 
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
-    """Of its round trip, and of its retransmits."""
+    """Return the verdicts on its round trip and its retransmits."""
     return view.verdict(_TRIP, row.key), view.verdict(_SENT_AGAIN, row.key)
 
 
@@ -191,5 +191,5 @@ PANE = Pane(
     figures=(_TRIP, _SENT_AGAIN),
     worst=_worst,
     needs=("tcp-rtt",),
-    calm="no connection is measured",
+    calm="no connections measured",
 )

@@ -1,4 +1,4 @@
-"""Top sources: who sends how much to which port of an interface; attached while looked at."""
+"""Top sources: who sends how much to which port of an interface; attached while shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.toolkit.detail import heading, pairs
 from tui.toolkit.pane import Pane, Trouble
 
 SHOWN = 500
-"""Rows that are looked at: a flood has more senders than anybody reads."""
+"""Rows that are shown, at most: a flood has more senders than anybody reads."""
 _PACKETS, _BYTES = rate_of("packets"), rate_of("bytes")
 
 
@@ -57,13 +57,13 @@ def _trouble(view: View) -> Trouble | None:
         return Trouble("bad", label(f"sources of {view.about} cannot be seen: {why}"))
     snapshot = view.snapshots.get(_id(view))
     if snapshot is not None and (others := _others(snapshot)):
-        why = f"{view.about}: {units.count(others)} packets are of senders not kept here"
+        why = f"{view.about}: {units.count(others)} packets were from senders not kept here"
         return Trouble("warn", label(why))
     return None
 
 
 def _others(snapshot: Snapshot) -> float:
-    """Packets of senders that there was no room for; older recordings have them as lost."""
+    """Return packets of senders without a row of their own; older recordings have them as lost."""
     return snapshot.sample.lost + sum([r.number("packets") for r in snapshot.rows if _is_many(r)])
 
 
@@ -91,14 +91,17 @@ def _detail(view: View, record: Record, _width: int) -> list[Line]:
             ("Source", row["saddr"]),
             ("Protocol", row["protocol"] or "-"),
             ("Port", "-" if row["dport"] is None else row["dport"]),
-            ("Comes in on", view.about),
-            ("Packets", f"{units.count(row.rates['packets'])}/s, {_total(row, 'packets')} in all"),
+            ("Arriving on", view.about),
+            (
+                "Packets",
+                f"{units.count(row.rates['packets'])}/s, {_total(row, 'packets')} in total",
+            ),
             (
                 "Bytes",
                 f"{units.octets(row.rates['bytes'], bits=view.bits)}/s, "
-                f"{_total(row, 'bytes')} in all",
+                f"{_total(row, 'bytes')} in total",
             ),
-            ("Fragments", f"{_total(row, 'fragments')} in all"),
+            ("Fragments", f"{_total(row, 'fragments')} in total"),
         ]
     )
     lines += heading("Dropped by rules")
@@ -115,7 +118,7 @@ def _total(row: SnapshotRow, column: str) -> str:
 
 
 def _offer(record: Record) -> Offer | None:
-    """Its packets to that port; and wider, all of its packets. None: it is many senders."""
+    """Offer to drop its packets to that port or, wider, all of them; None for many senders."""
     row = record.row
     assert row is not None
     if _is_many(row):
@@ -142,9 +145,9 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "dport", width=6, rank=0),
         of(hook, "packets", title="Packets/s", width=10, rank=0),
         of(hook, "bytes", title="Bytes/s", width=9, rank=1),
-        Field("share", "Share", Unit.PERCENT, 7, 2, help="of the interface's packets"),
+        Field("share", "Share", Unit.PERCENT, 7, 2, help="share of the interface's packets"),
         Field("packets", "Packets", Unit.PACKETS, 8, 4, help="since it was attached"),
-        Field("rule", "Rule", Unit.TEXT, 15, 3, help="dropped by a rule, and how long yet",
+        Field("rule", "Rule", Unit.TEXT, 15, 3, help="dropped by a rule, and for how much longer",
               colour=_colour),
         )  # fmt: skip
 
@@ -163,5 +166,5 @@ PANE = Pane(
     while_shown=lambda interface: HookId("sources", interface),
     offer=_offer,
     summary=_summary,
-    empty="no packet has come in yet",
+    empty="no packets have arrived yet",
 )

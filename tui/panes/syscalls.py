@@ -1,4 +1,4 @@
-"""Syscalls: which are made, which fail and how, which stall; by process in the detail."""
+"""Syscalls: which are called, which fail and how, which stall; by process in the detail."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _GRAVE = frozenset({
     "ECONNREFUSED", "ECONNRESET", "EDQUOT", "EHOSTUNREACH", "EIO", "EMFILE", "ENETUNREACH",
     "ENFILE", "ENOBUFS", "ENOMEM", "ENOSPC", "EROFS", "ETIMEDOUT",
 })  # fmt: skip
-"""Errnos that tell of trouble also where nothing else was ever seen."""
+"""Errnos that signal trouble even without a history."""
 _COMMON = frozenset(
     {"EAGAIN", "ECHILD", "EEXIST", "EINTR", "EINVAL", "ENODATA", "ENOENT", "ENOTTY", "ESRCH"}
 )
-"""Errnos that programs live with: many of them are worth a look, no more."""
+"""Errnos that programs live with: many of them are a warning at most."""
 _SHARE = 0.25
-"""Of its calls have to fail for a call to be marked: else it is only made more often."""
+"""Share of the calls that must fail before a call is marked: else it is only called more often."""
 _LEAST = 5.0
 """Errors a second below which nothing is marked."""
 _WAIT = frozenset({
@@ -42,7 +42,7 @@ _WAIT = frozenset({
     "rt_sigtimedwait", "select", "semop", "semtimedop", "wait4", "waitid", "connect", "flock",
     "fcntl", "msgrcv", "mq_timedreceive", "pread64", "readv", "preadv",
 })  # fmt: skip
-"""Calls that may wait for others: how long they take says nothing."""
+"""Calls that may wait for others: their duration means nothing."""
 
 
 def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
@@ -82,13 +82,13 @@ def _record(view: View, row: SnapshotRow) -> Record:
     values["mostly"] = _mostly(row) / calls * 100 if calls else None
     failing, slow = _verdicts(view, row)
     mark = _mark(row, failing) or ("warn" if slow.since is not None else "")
-    instead = ("much of it fails", "much fails") if mark == "bad" else ("", "")
+    instead = ("many calls fail", "many fail") if mark == "bad" else ("", "")
     values |= noted(slow if failing.since is None else failing, instead)
     return Record(row.key, str(row["syscall"]), values, mark, row)
 
 
 def _mark(row: SnapshotRow, failing: Verdict) -> str:
-    """Of its errors."""
+    """Return the mark for its errors."""
     if _grave(row):
         return "bad"
     if failing.since is None or row.rate("errors") < _SHARE * row.rate("calls"):
@@ -97,19 +97,19 @@ def _mark(row: SnapshotRow, failing: Verdict) -> str:
 
 
 def _mostly(row: SnapshotRow) -> float:
-    """Errors a second of the errno that is named; all where its share is not known."""
+    """Return errors a second of the most frequent errno; of all if its share is unknown."""
     share = row["top_share"]
     return row.rate("errors") * (share / 100 if isinstance(share, int | float) else 1)
 
 
 def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
-    """Of its errors, and of the time that it takes."""
+    """Return the verdicts on its errors and its duration."""
     slow = CALM if row["syscall"] in _WAIT else view.verdict(_SLOW, row.key)
     return view.verdict(_FAILURES, row.key), slow
 
 
 def _grave(row: SnapshotRow) -> bool:
-    """Much of it fails, and in a way that is never harmless."""
+    """Return whether much of it fails, and in a way that is never harmless."""
     errors = _mostly(row)
     return errors >= _LEAST and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
 
@@ -125,7 +125,7 @@ def _worst(view: View, most: int) -> list[Finding]:
 
 
 def _weight(view: View, row: SnapshotRow) -> float:
-    """The greater, the worse it fails."""
+    """Return how bad it is; greater is worse."""
     mark = _mark(row, view.verdict(_FAILURES, row.key))
     return row.rate("errors") + 1e6 * ("", "warn", "bad").index(mark)
 
@@ -150,7 +150,7 @@ def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Finding:
 
 
 def _callers(view: View, syscall: str) -> str:
-    """Whose calls fail, where that is looked at: the two with the most errors."""
+    """Name the two processes with most errors, if they are known."""
     snapshot = view.snapshots.get(HookId("syscall-processes", syscall))
     rows = [r for r in snapshot.rows if r.rate("errors")] if snapshot else []
     rows.sort(key=lambda r: -r.rate("errors"))
@@ -194,7 +194,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
 
 
 def _named(record: Record) -> str:
-    """The most frequent errno of the last ten seconds, with its share where there are others."""
+    """Name the most frequent errno of the last ten seconds, with its share if there are others."""
     errno, share = label(record.text("top_errno")), record.values.get("top_share")
     if not isinstance(share, int | float) or share >= 100:
         return f"mostly {errno}"
@@ -207,7 +207,7 @@ def _time(record: Record, name: str) -> str:
 
 
 def _of_callers(view: View, record: Record, width: int) -> list[Line]:
-    """Connects and connections of the process that makes it most."""
+    """List connects and connections of the process with most calls."""
     snapshot = view.snapshots.get(HookId("syscall-processes", record.name))
     rows = snapshot.rows if snapshot else ()
     most = max(rows, key=lambda r: (r.rate("errors"), r.rate("calls")), default=None)
@@ -223,7 +223,7 @@ def _by_process(view: View, record: Record) -> list[Line]:
     status, snapshot = view.status(id), view.snapshots.get(id)
     lines = heading("By process")
     if snapshot is None:
-        words = "nobody looked at its processes then" if view.past else "attaching..."
+        words = "its processes were not followed then" if view.past else "attaching..."
         words = status.refused[-1].why if status.state is State.FAILED else words
         return [*lines, line((f"  {label(words)}", "muted"))]
     head = f"  {'Pid':>7} {'Command':16}{'Calls/s':>9}{'Errors/s':>10}{'Mean':>9}{'p99':>9}"
@@ -274,6 +274,6 @@ PANE = Pane(
     ),
     worst=_worst,
     needs=("syscalls",),
-    calm="no call fails",
+    calm="no failing calls",
     while_open=lambda record: HookId("syscall-processes", record.name),
 )

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: families by the columns, totals that only grow, an HTTP server.
+"""Metrics for Prometheus: families made from columns, monotonic totals, an HTTP server.
 
 Imports nothing else of `tui`.
 """

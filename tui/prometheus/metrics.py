@@ -1,12 +1,12 @@
-"""What is exported to Prometheus: metric families, their names and units, made from the columns.
+"""Metric families for Prometheus, with names and units made from the columns.
 
     hook "drops", counter "packets"          ebpftop_drops_packets_total
     hook "tcp-connect", histogram in ns      ebpftop_tcp_connect_latency_seconds
     hook "qdiscs", level "backlog" in bytes  ebpftop_qdiscs_backlog_bytes
     a row's words (state, mode, mtu)         ebpftop_interfaces_info
 
-Base units, as Prometheus wants them: seconds, bytes, ratios. Derived columns (mean, p99) are not
-exported: they are made there, of the histograms.
+Base units, as Prometheus requires: seconds, bytes, ratios. Derived columns (mean, p99) are not
+exported: Prometheus computes them from the histograms.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from probes.units import Unit, printable
 from tui.prometheus.totals import Labels, Place, Shape, Totals
 
 MOST = 25
-"""Rows of a hook and target that have labels of their own, where nothing else is said."""
+"""The default number of rows of a hook and target that get labels of their own."""
 SHORTEST, LONGEST = 2.5e-7, 70.0
-"""Bounds of histograms' buckets, seconds: what is below and above is counted in the outermost."""
+"""Bounds of histograms' buckets, in seconds: all below and above goes to the outermost."""
 
 _SUFFIX = {
     Unit.BYTES: "bytes",
@@ -46,7 +46,7 @@ _OUR_WORDS = {Unit.NS: "_ns", Unit.US: "_us", Unit.PERCENT: "_percent"}
 
 
 def name_of(hook: str, column: Column) -> str:
-    """The family's name (of a counter without _total)."""
+    """Return the family's name (without _total for a counter)."""
     base = column.name.removesuffix(_OUR_WORDS.get(column.unit, "\0"))
     suffix = _SUFFIX.get(column.unit, "")
     if hook.endswith(f"-{base}"):
@@ -61,9 +61,10 @@ def _prefixed(hook: str, name: str) -> str:
 
 
 class Exported(Collector):
-    """The readings so far, as metric families. `take` and `collect` may be in different threads.
+    """The readings so far, as metric families.
 
-    version: ebpftop's. most: rows of a hook and target that have labels of their own.
+    `take` and `collect` may be called from different threads. version: ebpftop's. most: rows of a
+    hook and target that get labels of their own.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Exported(Collector):
         self._lock = threading.Lock()
 
     def take(self, samples: Iterable[Sample], rules: Iterable[Enforced] = ()) -> None:
-        """One reading of everything; what is not in it any more is exported no more."""
+        """Add one reading of everything; what it does not contain is no longer exported."""
         with self._lock:
             self._rules = tuple(rules)
             self._latest = {sample.status.id: sample for sample in samples}
@@ -96,31 +97,29 @@ class Exported(Collector):
     # -- about ourselves -----------------------------------------------------------------------
 
     def _about(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("ebpftop_build", "This program.", {"version": self._version})
+        yield InfoMetricFamily("ebpftop_build", "Version of ebpftop.", {"version": self._version})
         host = {"host": printable(self._host.name), "kernel": printable(self._host.kernel)}
-        yield InfoMetricFamily("ebpftop_host", "Whose numbers these are.", host)
+        yield InfoMetricFamily("ebpftop_host", "Host that the metrics are from.", host)
 
     def _hooks(self) -> Iterator[Metric]:
         labels = ("hook", "target")
-        info = InfoMetricFamily(
-            "ebpftop_hook", "Where each hook stands: its state and rung.", labels=labels
-        )
+        info = InfoMetricFamily("ebpftop_hook", "State and rung of each hook.", labels=labels)
         degraded = GaugeMetricFamily(
             "ebpftop_hook_degraded",
-            "1 where better rungs of the ladder refused, or all did.",
+            "1 if better rungs of the ladder, or all, were refused.",
             labels=labels,
         )
         refusals = InfoMetricFamily(
-            "ebpftop_hook_refusal", "What a rung answered that does not stand.", labels=labels
+            "ebpftop_hook_refusal", "Why a rung was refused.", labels=labels
         )
         read = GaugeMetricFamily(
             "ebpftop_hook_read_timestamp",
-            "When the hook was last read, in seconds since the epoch.",
+            "Time of the hook's last reading, in seconds since the epoch.",
             labels=labels,
             unit="seconds",
         )
         there = GaugeMetricFamily(
-            "ebpftop_hook_rows", "Rows that the hook has, exported by name or not.", labels=labels
+            "ebpftop_hook_rows", "Rows of the hook, exported by name or not.", labels=labels
         )
         for id, sample in self._latest.items():
             status, own = sample.status, _own(id)
@@ -135,7 +134,7 @@ class Exported(Collector):
         yield from (info, degraded, refusals, read, there, *self._costs(labels))
 
     def _costs(self, labels: Sequence[str]) -> Iterator[Metric]:
-        """What our programs cost, and what they did not see."""
+        """Yield what our programs cost and the events they lost."""
         runs = CounterMetricFamily(
             "ebpftop_hook_runs", "Runs of the hook's programs (BPF_ENABLE_STATS).", labels=labels
         )
@@ -146,11 +145,11 @@ class Exported(Collector):
             unit="seconds",
         )
         lost = CounterMetricFamily(
-            "ebpftop_hook_lost_events", "Events not seen: a map was full.", labels=labels
+            "ebpftop_hook_lost_events", "Events lost: a map was full.", labels=labels
         )
         unlogged = CounterMetricFamily(
             "ebpftop_hook_unlogged_events",
-            "Events that are counted, but for which the log had no room.",
+            "Events counted but not logged: the log was full.",
             labels=labels,
         )
         for id, totals in self._totals.items():
@@ -163,15 +162,21 @@ class Exported(Collector):
 
     def _dropping(self) -> Iterator[Metric]:
         labels = ("interface", "rule")
-        info = InfoMetricFamily("ebpftop_drop_rule", "Drop rules that stand.", labels=labels)
+        info = InfoMetricFamily("ebpftop_drop_rule", "Drop rules in force.", labels=labels)
         left = GaugeMetricFamily(
-            "ebpftop_drop_rule_remaining", "Time until it ends.", labels=labels, unit="seconds"
+            "ebpftop_drop_rule_remaining",
+            "Time until the rule expires.",
+            labels=labels,
+            unit="seconds",
         )
         packets = CounterMetricFamily(
-            "ebpftop_drop_rule_packets", "What it dropped.", labels=labels, unit="packets"
+            "ebpftop_drop_rule_packets",
+            "Packets that the rule dropped.",
+            labels=labels,
+            unit="packets",
         )
         octets = CounterMetricFamily(
-            "ebpftop_drop_rule_bytes", "Bytes of that.", labels=labels, unit="bytes"
+            "ebpftop_drop_rule_bytes", "Bytes that the rule dropped.", labels=labels, unit="bytes"
         )
         for rule in self._rules:
             own = (printable(rule.interface), printable(rule.rule.what))
@@ -190,7 +195,7 @@ class Exported(Collector):
 
 
 def families(hook: Hook, shape: Shape, of_targets: Sequence[Totals]) -> Iterator[Metric]:
-    """One for each column that counts or is a level, and one for the words; none without rows."""
+    """Yield a family for each counter and level, and one for all text; none without rows."""
     rows = [row for totals in of_targets for row in _rows_of(totals)]
     at_of = {c.name: at for at, (_, c) in enumerate(shape.sums)}
     totals_of = {c.total for _, c in shape.sums}
@@ -252,7 +257,7 @@ def _gauge(hook: Hook, column: Column, shape: Shape, rows: Rows, at: int) -> Met
 def _histogram(
     hook: Hook, column: Column, shape: Shape, rows: Rows, at: int, total: int | None
 ) -> Metric:
-    """total: the place of the counter with the sum."""
+    """Return a histogram. total: the index of the counter with its sum."""
     family = HistogramMetricFamily(
         name_of(hook.name, column),
         _said(hook, column),
@@ -270,7 +275,7 @@ def _histogram(
 
 
 def _buckets(grown: Sequence[int], factor: float) -> list[tuple[str, float]]:
-    """Cumulative, by upper bound: bucket n ends at 2 ** (n + 1) of the column's unit."""
+    """Return cumulative buckets by upper bound; bucket n ends at 2 ** (n + 1) units."""
     bounds = ((2 ** (n + 1) * factor, sum) for n, sum in enumerate(accumulate(grown)))
     kept = [(f"{bound:.9g}", float(sum)) for bound, sum in bounds if SHORTEST <= bound <= LONGEST]
     return [*kept, ("+Inf", float(sum(grown)))]

@@ -1,7 +1,7 @@
-"""`export`: an HTTP server that has the metrics of `metrics.Exported`.
+"""The HTTP server of `export`, which serves the metrics of `metrics.Exported`.
 
-Whoever asks gets few threads, few file descriptors and little time: programs are attached in the
-same process, and must not go without because of that.
+Clients get few threads, few file descriptors and little time: the same process attaches programs,
+and must not run short because of them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollecto
 from tui.prometheus.metrics import Exported
 
 SLOWEST = 10.0
-"""Seconds that a client may take to ask and to read the answer."""
+"""Seconds that a client may take to send its request and read the answer."""
 MOST_CLIENTS, SILENT, ANSWERED = 16, 0.05, 1.0
-"""Connections at a time. Seconds after which one makes way for another where there are as many:
-one that has asked nothing yet, and one that is being answered."""
+"""Connections at a time; when all are in use, seconds after which one makes way for another: one
+that has not sent its request, and one that is being answered."""
 _PAUSE = 0.1
-"""Seconds until another connection is tried to be taken, where this process is short of memory."""
+"""Seconds before the next attempt to accept a connection when memory or descriptors run short."""
 
 
 class Address(NamedTuple):
-    """Where to listen. host: a name or an address. port: 0 for any that is free."""
+    """Where to listen. host: a name or an address. port: 0 for any free one."""
 
     host: str
     port: int
@@ -45,11 +45,11 @@ DEFAULT = Address("127.0.0.1", 19435)
 
 
 class CannotListen(Exception):
-    """The address is taken, or not this host's; one sentence."""
+    """The address is in use, or not this host's; one sentence."""
 
 
 def parse(text: str) -> Address:
-    """ADDR:PORT, [ADDR]:PORT for IPv6. Raises ValueError with a sentence."""
+    """Parse ADDR:PORT, or [ADDR]:PORT for IPv6. Raises ValueError with a sentence."""
     host, _, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -57,13 +57,13 @@ def parse(text: str) -> Address:
         raise ValueError(f"write an IPv6 address in brackets, as in [::1]:{DEFAULT.port}")
     if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise ValueError(
-            f"{text!r} is no ADDR:PORT, such as {DEFAULT}; 0.0.0.0 and [::] are all addresses"
+            f"{text!r} is not ADDR:PORT, such as {DEFAULT}; 0.0.0.0 and [::] mean all addresses"
         )
     return Address(host, int(port))
 
 
 class _Handler(MetricsHandler):
-    """/metrics, and a word on it at /; nothing else is there."""
+    """Serves /metrics, and a pointer to it at /; nothing else exists."""
 
     timeout = SLOWEST
     server_version, sys_version = "ebpftop", ""
@@ -89,7 +89,7 @@ class _Handler(MetricsHandler):
             self._say(404, "there is only /metrics here\n")
 
     def do_HEAD(self) -> None:
-        """What GET answers, without its body."""
+        """Answer like GET, without a body."""
         self.do_GET()
 
     def end_headers(self) -> None:
@@ -98,14 +98,14 @@ class _Handler(MetricsHandler):
             self.wfile = _Nowhere()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """In a line, and without a word of what was asked."""
+        """Answer with one line that repeats nothing of the request."""
         del message, explain
         self.close_connection = True
         self.request_version = "HTTP/1.0"  # else what is no request gets no status either
         if code == 501:  # what the library says of methods that it does not know
             self._say(405, "metrics can only be read: GET or HEAD\n", Allow="GET, HEAD")
         else:
-            self._say(code, "this is no request that is answered here\n")
+            self._say(code, "unsupported request\n")
 
     def _say(self, status: int, text: str, **headers: str) -> None:
         self.send_response(status)
@@ -118,14 +118,17 @@ class _Handler(MetricsHandler):
 
 
 class _Nowhere(BytesIO):
-    """Where the body goes of which only the headers were asked for."""
+    """Discards the body of an answer to HEAD."""
 
     def write(self, octets: Any) -> int:
         return len(octets)
 
 
 class Server(ThreadingTCPServer):
-    """Listens at once, so that whoever asks waits; answers from `serve` on. Raises CannotListen."""
+    """A server that listens at once, so that clients wait, and answers from `serve` on.
+
+    Raises CannotListen.
+    """
 
     allow_reuse_address = True
     daemon_threads = True
@@ -142,16 +145,16 @@ class Server(ThreadingTCPServer):
             super().__init__(place, _Handler)  # type: ignore[arg-type]
         except OSError as why:
             raise CannotListen(
-                f"cannot listen on {address}: {why.strerror}; --listen takes another ADDR:PORT"
+                f"cannot listen on {address}: {why.strerror}; use --listen ADDR:PORT"
             ) from None
 
     def handle_error(self, _request: Any, _client: Any) -> None:
-        """Whoever hangs up in the middle is no error of ours."""
+        """Ignore clients that hang up in the middle."""
 
     # -- who is answered -----------------------------------------------------------------------
 
     def get_request(self) -> tuple[Any, Any]:
-        """The next connection. Raises OSError where there can be none at the moment."""
+        """Accept the next connection. Raises OSError if there can be none at the moment."""
         try:
             return super().get_request()
         except OSError:
@@ -159,7 +162,7 @@ class Server(ThreadingTCPServer):
             raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """All are answered; where there are too many, one that has had its time makes way."""
+        """Accept every client; if there are too many, close one whose time is up."""
         del client_address
         while not self._has_place():
             time.sleep(SILENT / 4)
@@ -179,20 +182,20 @@ class Server(ThreadingTCPServer):
         return False
 
     def has_asked(self, client: socket.socket) -> None:
-        """Its request is read."""
+        """Take note that the client's request has been read."""
         with self._lock:
             if client in self._clients:
                 self._asked.add(client)
 
     def service_actions(self) -> None:
-        """Called twice a second: a client's time is that of the whole conversation."""
+        """Close clients that took too long for the whole exchange; called twice a second."""
         late = time.monotonic() - SLOWEST
         with self._lock:
             for client in [c for c, since in self._clients.items() if since < late]:
                 self._end(client)
 
     def _end(self, client: socket.socket) -> None:
-        """Its thread notices, and closes it."""
+        """Shut the connection down; its thread notices, and closes it."""
         self._forget(client)
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
@@ -213,7 +216,7 @@ class Server(ThreadingTCPServer):
         super().shutdown_request(request)
 
     def serve(self, exported: Exported) -> None:
-        """In a thread of its own, which has the capabilities that the caller has now."""
+        """Serve in a thread of its own, which has the capabilities that the caller has now."""
         registry = CollectorRegistry()
         registry.register(exported)
         ProcessCollector(registry=registry)
@@ -221,8 +224,8 @@ class Server(ThreadingTCPServer):
         threading.Thread(target=self.serve_forever, name="http", daemon=True).start()
 
     def said(self) -> Iterator[str]:
-        """Where the metrics are, and who can read them."""
+        """Say where the metrics are, and who can read them."""
         where = Address(*self.socket.getsockname()[:2])
         yield f"metrics on http://{where}/metrics"
         if not ip_address(where.host.partition("%")[0]).is_loopback:
-            yield "anybody who reaches that address can read them: names of processes, addresses"
+            yield "anyone who can reach that address can read process names and addresses"

@@ -1,13 +1,13 @@
-"""Counters for export: they only grow, and of no more rows than were asked for.
+"""Counters for export, which only grow, for a bounded number of rows.
 
-Rows with the same labels are one. Those that did most since the last reading have a place of their
-own; all the others are counted together, in `rests`: one, or one for each class. Nothing is lost
-and nothing goes back:
+Rows with the same labels are one. The busiest since the last reading have a place of their own;
+all others are counted together, in `rests`: one, or one for each class. Nothing is lost and no
+counter goes back:
 
-- A row counts for itself from when it has a place; what it counted before is in the rest.
-- It keeps its place until another did more, or until it has been gone for STAY seconds. All that it
-  counted is added to the rest then, so that the sum over all is always what was counted. Should it
-  come back, it begins at zero, as after a restart.
+- A row counts for itself from when it gets a place; what it counted before is in the rest.
+- It keeps its place until another is busier, or until it has been gone for STAY seconds. All that
+  it counted is then added to the rest, so that the sum over all is always what was counted. If it
+  comes back, it begins at zero, as after a restart.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value
 from probes.units import Unit, printable
 
 STAY = 300.0
-"""Seconds that the place of a row is kept which is not there: as long as Prometheus looks back."""
+"""Seconds that the place of a row that has gone is kept: as long as Prometheus looks back."""
 MAX_LEFT_OUT = 8192
-"""Rows of which it is known what they had counted when they were there last."""
+"""Rows without a place whose last counts are remembered."""
 HALF_LIFE = 60.0
-"""Seconds after which what a row did counts half, where several did the same since."""
+"""Half-life of a row's activity, in seconds, when rows compete for places."""
 OTHER = "other"
 """The value of every label of the rest."""
 _LEVELS = frozenset({Unit.COUNT, Unit.PACKETS, Unit.BYTES, Unit.NS, Unit.US, Unit.PERCENT})
@@ -35,15 +35,15 @@ _TIMES = frozenset({Unit.NS, Unit.US, Unit.PERCENT})
 Labels = tuple[str, ...]
 Busy = tuple[float, float]
 Grown = int | float | tuple[int, ...] | None
-"""A counter's sum, a histogram's, or None: it was never known."""
+"""A counter's sum, a histogram's, or None if it was never known."""
 
 
 class Shape:
-    """Which of a hook's columns are labels, which only grow, which are levels.
+    """A hook's columns by role: labels, counters that grow, and levels.
 
-    labels: names; the target's kind comes first, where the hook has targets; those that follow
-    from the others (derived: a drop's class) are the last. sums: what grows.
-    levels: numbers as they are now. words: what else is known of a row, for people.
+    labels: names; the target's kind comes first, if the hook has targets; those that follow from
+    the others (derived: a drop's class) are last. sums: what grows. levels: numbers as they are
+    now. words: other facts about a row, for people.
     """
 
     def __init__(self, hook: Hook) -> None:
@@ -63,16 +63,16 @@ class Shape:
         self.words = tuple((i, c) for i, c in places if _is_word(c))
 
     def of(self, target: str | None, row: Row) -> Labels:
-        """The labels of a row. None is an empty one, which for Prometheus is none."""
+        """Return the labels of a row. None becomes "", which Prometheus treats as no label."""
         own = (printable(target or ""),) * bool(self.target)
         return own + tuple([_text(row[i]) for i in self._named]) + self._told(row)
 
     def told(self, labels: Labels) -> Labels:
-        """Those of a row's labels that follow from the others, its class."""
+        """Return those labels that follow from the others: the row's class."""
         return labels[len(self.labels) - len(self.derived) :]
 
     def _told(self, row: Row) -> Labels:
-        """The labels that follow from the others."""
+        """Compute the labels that follow from the others."""
         if not self.derived:
             return ()
         values = dict(zip(self._names, row, strict=True))
@@ -103,10 +103,10 @@ def _text(value: Value) -> str:
 
 @dataclass(slots=True)
 class Place:
-    """What is exported of one row.
+    """The exported values of one row.
 
-    grown: by `Shape.sums`. levels, words: by the shape's; empty while the row is not there.
-    busy: what it did since the last reading, and lately. seen: when it was there.
+    grown: by `Shape.sums`. levels, words: by the shape's; empty while the row is absent. busy: what
+    it counted since the last reading, and recently. seen: when it was last present.
     """
 
     grown: list[Grown]
@@ -118,7 +118,7 @@ class Place:
 
 @dataclass(slots=True)
 class _Seen:
-    """What one reading says of the rows with the same labels."""
+    """The rows of one reading that have the same labels."""
 
     added: list[Grown]
     levels: list[Value]
@@ -126,7 +126,7 @@ class _Seen:
 
 
 class Totals:
-    """One hook on one target. most: rows that have a place of their own."""
+    """One hook on one target. most: rows that get a place of their own."""
 
     def __init__(self, shape: Shape, most: int) -> None:
         self._shape, self._most = shape, most
@@ -143,17 +143,17 @@ class Totals:
 
     @property
     def full(self) -> bool:
-        """Whether there may be a rest. It is exported from zero on, so that its rate is right."""
+        """Whether there may be a rest: it is exported from zero on, so that its rate is right."""
         counted = (g for place in self.rests.values() for g in place.grown)
         return len(self.rows) >= self._most or any(g is not None for g in counted)
 
     @property
     def rest(self) -> Place:
-        """Of a hook whose labels are all its keys: there is one only."""
+        """The rest of a hook whose labels are all its keys; it has only one."""
         return self.rest_of(())
 
     def rest_of(self, labels: Labels) -> Place:
-        """Where a row is counted that has no place of its own: with those of the same class."""
+        """Return where a row without a place is counted: with those of the same class."""
         told = self._shape.told(labels)
         if told not in self.rests:
             self.rests[told] = Place([None] * len(self._shape.sums))
@@ -163,7 +163,7 @@ class Totals:
         return (OTHER,) * (len(self._shape.labels) - len(told)) + told
 
     def take(self, sample: Sample) -> None:
-        """The next reading."""
+        """Add the next reading."""
         before, self._before = self._before, sample
         if before is not None and sample.time <= before.time:
             return  # it could not be read: this is the sample before, once more
@@ -212,8 +212,11 @@ class Totals:
         return seen
 
     def _compared(self, known: Mapping[Key, Row], sample: Sample) -> Mapping[Key, Row]:
-        """What rows are compared with: also those that were left out of some samples to save
-        memory, and what rows of others took over."""
+        """Return the rows to compare with.
+
+        These include rows left out of some samples to save memory, and what was taken over from
+        others' rows.
+        """
         hidden = bool(sample.forgotten)
         if not hidden and not self._left_out:
             taken, _ = bases(self._shape.hook, known, sample.rows)
@@ -225,7 +228,7 @@ class Totals:
         return {**known, **back, **taken}
 
     def _leave_out(self, known: Mapping[Key, Row], sample: Sample, over: Iterable[Key]) -> None:
-        """Keeps what is hidden now: also what may have been thrown out, should it come back."""
+        """Keep what is hidden now, and what may have been evicted, in case it comes back."""
         gone = known.keys() - sample.rows.keys()
         self._left_out |= {key: known[key] for key in gone}
         if not sample.forgotten:
@@ -235,7 +238,7 @@ class Totals:
         self._perhaps_over = (self._perhaps_over | set(over)) & self._left_out.keys()
 
     def _merged(self, some: Sequence[Value], more: Sequence[Value]) -> list[Value]:
-        """Levels of two rows that are exported as one: times are the greater one."""
+        """Merge the levels of two rows that are exported as one: of times, keep the greater."""
         if not some:
             return list(more)
         return [
@@ -280,7 +283,7 @@ class Totals:
             self.rows[labels] = Place([None] * len(self._shape.sums), busy, now)
 
     def _room(self, did: float) -> bool:
-        """Whether there is a place, if need be that of a row that did less."""
+        """Return whether there is a place, if need be that of a row that was less busy."""
         if len(self.rows) < self._most:
             return True
         least = min(self.rows, key=lambda labels: self.rows[labels].busy)
@@ -290,13 +293,13 @@ class Totals:
         return True
 
     def _give_up(self, labels: Labels) -> None:
-        """What the row counted goes on as the rest's."""
+        """Move all that the row counted to the rest."""
         rest = self.rest_of(labels)
         rest.grown = list(map(_sum, rest.grown, self.rows.pop(labels).grown))
 
 
 def _added(now: Value, was: Value) -> Grown:
-    """What came since; all of it where the counter began anew."""
+    """Return what was added; the whole value if the counter was reset."""
     if isinstance(now, tuple):
         if not isinstance(was, tuple):
             return now

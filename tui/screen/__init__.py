@@ -1,1 +1,1 @@
-"""The screen: the app, what it draws and its keys. Imports everything but `commands` and `cli`."""
+"""The screen: the app, its layout and its keys. Imports everything but `commands` and `cli`."""

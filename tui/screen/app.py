@@ -1,6 +1,6 @@
 """The application: a session on a terminal, made of parts that do not inherit from each other.
 
-`place` is where the user is, `renderer` paints that, and groups of keys (`actions`) change it.
+`place` is where the user is, `renderer` paints it, and groups of keys (`actions`) change it.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ from tui.widgets.report import Report
 from tui.widgets.tabs import Tabs
 
 TOAST = 8
-"""Seconds that a toast stays."""
+"""Seconds for which a toast is shown."""
 _WATCHED = 1.0
-"""Seconds between two looks at what came to stand or fell without a reading."""
+"""Seconds between two checks for changes that came without a reading."""
 
 
 class Monitor(TerminalApp):
-    """The application. source: where samples come from; this closes it no more than it opens it.
+    """The application. source: where samples come from; opened and closed by others.
 
-    settled: what the person's settings say; what is passed beside them wins. cpu_seconds, memory:
-    what ebpftop has used so far, and uses now. slow_link: fewer bytes: 256 colours, no graphs, at
-    most two updates a second. limit: the bound on memory, in bytes.
+    settled: the user's settings; parameters override them. cpu_seconds, memory: what ebpftop has
+    used so far, and uses now. slow_link: fewer bytes: 256 colours, no graphs, at most two updates a
+    second. limit: the bound on memory, in bytes.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -149,7 +149,7 @@ class Monitor(TerminalApp):
             await self.session.collector.control.attach(HookId(hook), quiet=True)
 
     async def _watch(self) -> None:
-        """Take note of what comes to stand or falls between two ticks."""
+        """Take note of attaches and detaches between two ticks."""
         while True:
             await asyncio.sleep(_WATCHED)
             self._follow_new()
@@ -158,7 +158,7 @@ class Monitor(TerminalApp):
             self.leases.tend()
 
     def _follow_new(self) -> None:
-        """Start a worker for each hook; a person may have asked for one of their own meanwhile."""
+        """Start a worker for each hook; the user may have added custom hooks meanwhile."""
         for collector, hook in self.session.unfollowed():
             self.start(collector.follow(hook))
 
@@ -195,7 +195,7 @@ class Monitor(TerminalApp):
     async def on_event(self, event: Event) -> None:
         typed = isinstance(event, KeyEvent | Paste) and not event.is_forwarded
         if typed and leaving.begun():
-            return  # what is still to be answered keeps nobody from leaving
+            return  # unanswered questions do not delay leaving
         if typed and len(self.screen_stack) == 1:
             await self._take(event)
         elif isinstance(event, CursorPosition):
@@ -283,7 +283,7 @@ class Monitor(TerminalApp):
         self.notify(label(text), severity=severity, markup=False, timeout=TOAST)
 
     def carry_out(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do what was asked for; say what it fails with: it may be of what somebody typed."""
+        """Carry out a request; report its failure, which typed text may cause."""
 
         async def done() -> None:
             try:
@@ -307,10 +307,9 @@ class Monitor(TerminalApp):
 
 
 def _collect_seldom() -> None:
-    """Look for cycles seldom: each tick makes thousands of tuples that go by themselves.
+    """Collect cyclic garbage seldom: each tick makes thousands of tuples without cycles.
 
-    To look among them after every 700, and in the end among all modules, would be a tenth of what
-    a tick costs.
+    The default, after every 700 and finally among all modules, would be a tenth of a tick's cost.
     """
     gc.collect()
     gc.freeze()
@@ -328,13 +327,13 @@ def run(
     settled: Settings | None = None,
     memory: int | None = None,
 ) -> int:
-    """Show the source until somebody leaves; then close it. Return the exit status.
+    """Show the source until the user leaves; then close it. Return the exit status.
 
     others: further hosts. connect: awaited before anything is drawn: it may ask on the terminal.
-    memory: the bound in bytes, of which the last minutes get a part.
+    memory: the bound in bytes, of which the last minutes get a part. None: as the settings say.
 
-    0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n.
-    Raises theme.ThemeError before anything is drawn. None: as the settings say.
+    0: left by a key. 1: a crash; its report is in a file. 128 + n: signal n. Raises
+    theme.ThemeError before anything is drawn.
     """
     app = Monitor(
         source, theme_name=theme, ascii=ascii, slow_link=slow_link, mouse=mouse,

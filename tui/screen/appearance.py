@@ -1,4 +1,4 @@
-"""How the screen looks: the theme, and how much is sent to the terminal."""
+"""The screen's appearance: the theme, and how much is sent to the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from tui.terminal.app_base import TerminalApp
 
 
 class Appearance:
-    """look: the theme. slow: fewer bytes: 256 colours, no graphs, at most two updates a second."""
+    """The appearance.
+
+    look: the theme. slow: fewer bytes: 256 colours, no graphs, at most two updates a second.
+    """
 
     def __init__(self, look: Theme, app: TerminalApp, *, slow: bool) -> None:
         self.look, self.slow = look, slow
@@ -20,7 +23,7 @@ class Appearance:
         app.use_fewer_colours(slow)
 
     def wear(self, look: Theme) -> None:
-        """Put on a theme, and tell Textual of it for what it draws itself (toasts)."""
+        """Apply a theme, also to what Textual draws itself (toasts)."""
         self.look = look
         name = f"ebpftop-{look.name}"
         if name not in self._app.available_themes:
@@ -33,7 +36,7 @@ class Appearance:
 
     @property
     def mouse(self) -> bool:
-        """Whether the terminal tells of the mouse."""
+        """Whether the terminal reports the mouse."""
         return self._app.mouse
 
     def toggle_mouse(self) -> None:
@@ -41,7 +44,7 @@ class Appearance:
 
 
 def first_look(name: str | None, settled: Settings, problem: Callable[[str], None]) -> Theme:
-    """Return the theme to begin with. Raises ThemeError for one that was asked for by name."""
+    """Return the theme to begin with. Raises ThemeError for one requested by name."""
     if name is None and settled.theme is not None:
         try:
             return theme.load(settled.theme)

@@ -1,4 +1,4 @@
-"""What actions may touch, and what a group of keys is."""
+"""The interface between actions and the screen, and the base class of groups of keys."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Context(Protocol):
     """All that an action may touch.
 
-    session: hosts, collector, the live view, the view that is looked at. place: pane, mode, the
-    opened record; navigation goes elsewhere. time: live or recorded. fields: columns by pane.
+    session: hosts, collector, the live view, the view on the screen. place: pane, mode, the opened
+    record; navigation changes it. time: live or recorded. fields: columns by pane.
     """
 
     session: Session
@@ -64,7 +64,7 @@ class Context(Protocol):
 
     @property
     def mover(self) -> LiveTable | Report:
-        """What the arrows move."""
+        """The widget that the arrow keys move."""
 
     @property
     def record(self) -> Record | None:
@@ -82,10 +82,10 @@ class Context(Protocol):
     def lay_out(self) -> None: ...
 
     def row_selected(self) -> None:
-        """Repaint what stands beside the table."""
+        """Repaint what depends on the selected row."""
 
     def drawing(self) -> AbstractContextManager[None]:
-        """Have what is repainted meanwhile on the terminal at the end of it."""
+        """Send what is repainted meanwhile to the terminal at the end of the block."""
 
     # Doing
 
@@ -100,12 +100,12 @@ class Context(Protocol):
         """Return whether a key does something here."""
 
     def commands(self) -> Iterator[Choice]:
-        """Return what all groups give the palette."""
+        """Return the palette's commands of all groups."""
 
     def start(self, work: Coroutine[Any, Any, None], /) -> None: ...
 
     def carry_out(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do what was asked for; report a failure."""
+        """Carry out a request; report a failure."""
 
     def control_changed(self) -> None:
         """Show what was attached, detached, or ruled."""
@@ -114,7 +114,7 @@ class Context(Protocol):
         """Show it once what was just begun is under way."""
 
     def forget_troubles(self) -> None:
-        """Ask the panes again what is wrong."""
+        """Ask the panes for their troubles again."""
 
     # The terminal
 
@@ -131,10 +131,10 @@ class Context(Protocol):
 
 
 class Actions:
-    """A group of keys: where they do something, and what.
+    """A group of keys: where they work, and what they do.
 
     `keys` names methods of the group. order: its place among the groups, in the help, the palette
-    and the key table. What else it adds to the screen is below; nothing, if it does not say.
+    and the key table. The other methods say what it adds to the screen; by default nothing.
     """
 
     keys: ClassVar[tuple[Key, ...]] = ()
@@ -144,10 +144,10 @@ class Actions:
         self.screen = screen
 
     def begin(self) -> None:
-        """Start what goes on while the screen is there."""
+        """Start what runs while the screen is there."""
 
     def offers(self, _action: str, /) -> bool:
-        """Return whether the action does something on this pane, with this source."""
+        """Return whether the action works on this pane, with this source."""
         return True
 
     def host_lines(self) -> Sequence[Line]:
@@ -155,27 +155,27 @@ class Actions:
         return ()
 
     def time_lines(self) -> Sequence[Line]:
-        """Return lines that say of what moment these are."""
+        """Return lines that say from which moment these are."""
         return ()
 
     def verdict(self) -> Line | None:
-        """Return what is worse than anything in the pane."""
+        """Return what is worse than any trouble in the pane."""
         return None
 
     def note(self) -> str:
-        """Return what is said at the end of the tabs' line, in the colour of what is wrong."""
+        """Return a note for the end of the tabs' line, in the colour of its urgency."""
         return ""
 
     def footer(self) -> Line | None:
-        """Return what stands instead of the keys at the bottom."""
+        """Return what is at the bottom in place of the keys."""
         return None
 
     def commands(self) -> Iterator[Choice]:
-        """Return what it gives the palette beside its keys."""
+        """Return commands for the palette beside its keys."""
         return iter(())
 
     def key_pressed(self, key: str, when: float) -> None:
-        """Take note of a key before anything is done about it. when: monotonic seconds."""
+        """Take note of a key before it is acted upon. when: monotonic seconds."""
 
     def selection_changed(self) -> None:
-        """Take note that somebody selected another row."""
+        """Take note that the user selected another row."""

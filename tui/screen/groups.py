@@ -1,4 +1,4 @@
-"""The groups of keys of a screen, and finding the one that a key belongs to."""
+"""The groups of keys of a screen, and dispatch to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui.screen.menu import Choice
 
 
 class Groups:
-    """One object of each group, in their order."""
+    """One object of each group, in order."""
 
     def __init__(self, screen: Context) -> None:
         self._groups = tuple(group(screen) for group in groups())
@@ -40,10 +40,10 @@ class Groups:
         return self._owners[id][0]
 
     def offer(self, key: Key) -> bool:
-        """Return whether the key's group has something to do here."""
+        """Return whether the key's group can do something here."""
         return self._owners[key.id][1].offers(key.action)
 
     def do(self, id: str) -> None:
-        """Call what the key is for."""
+        """Call the key's method."""
         key, group = self._owners[id]
         getattr(group, key.action)(*(() if key.given is None else (key.given,)))

@@ -1,4 +1,4 @@
-"""The help: made from the keys as they are here and the pane's columns, so it cannot be wrong."""
+"""The help: made from the current keys and the pane's columns, so it cannot be wrong."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tui.toolkit.pane import EVERY, Pane
 from tui.widgets.prompt import Question
 
 Section = tuple[str, list[tuple[Line, str]]]
-"""A heading and what stands below it: lines, each with other words that it is found by."""
+"""A heading and the lines below it, each with other words by which it is found."""
 
 
 class HelpMode:
-    """The mode "help". search: the words that it is narrowed by."""
+    """The mode "help". search: the words that narrow it."""
 
     def __init__(self, screen: Context) -> None:
         self._screen = screen
@@ -25,7 +25,7 @@ class HelpMode:
         self.search = ""
 
     def open(self) -> None:
-        """Show the keys that do something where we are."""
+        """Show the keys that work where we are."""
         screen = self._screen
         beyond = {f"pane.{n}" for n in range(len(screen.place.panes) + 1, 10)}
         self._keys = [k for k in screen.keymap.table if screen.offered(k) and k.id not in beyond]
@@ -54,9 +54,9 @@ def help_lines(
     catalogue: Mapping[str, Hook],
     search: str = "",
 ) -> list[Line]:
-    """Return keys that do something here, what columns mean, where the numbers are from.
+    """Return the keys that work here, the columns' meanings, and the source of the numbers.
 
-    search: words; only lines that have them all, with their headings.
+    search: words; only lines that have them all are returned, with their headings.
     """
     words = search.lower().split()
     lines: list[Line] = []
@@ -64,7 +64,7 @@ def help_lines(
         found = [r for r, more in below if all(w in _plain(r, f"{heading} {more}") for w in words)]
         if found:
             lines += [BLANK, line((f" {heading}", "accent")), *found]
-    return lines or [BLANK, line((f" nothing in the help has {label(search)!r}", "muted"))]
+    return lines or [BLANK, line((f" no match in the help for {label(search)!r}", "muted"))]
 
 
 def _plain(row: Line, more: str) -> str:
@@ -85,9 +85,9 @@ def _sections(
 
 _MARKS = (
     line(("   !  ", "bad"), "something is wrong with the row, or in the pane"),
-    line(("   ^  ", ""), "unusual against the last minutes, which need not be wrong"),
-    line(("   -  ", "muted"), "not known (a new row, a reset counter, nothing in the last 10 s)"),
-    line(("   ~  ", "muted"), "a text is cut here; before a number: hooks on a lower rung"),
+    line(("   ^  ", ""), "unusual compared with the last minutes; not necessarily wrong"),
+    line(("   -  ", "muted"), "unknown (a new row, a reset counter, nothing in the last 10 s)"),
+    line(("   ~  ", "muted"), "text is cut here; before a number: hooks on a lower rung"),
 )
 
 

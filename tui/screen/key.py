@@ -1,4 +1,4 @@
-"""A key: what it is bound to, where it does something, and what the help says of it."""
+"""A key: its binding, where it works, and its help."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ TABLES = frozenset({"pane", "menu"})
 NUMBERS = frozenset({"pane", "detail"})
 TEXT = frozenset({"pane", "detail", "help"})
 ANY = TABLES | TEXT
-"""Modes of the screen, as `Key.modes` takes them."""
+"""The screen's modes, for `Key.modes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One binding. keys: as Textual names them, by commas. shown: as people know them.
+    """One binding. keys: names as in Textual, separated by commas. shown: as users know them.
 
-    action: the method of its group that it calls; given: what it passes. modes: what the screen
-    may show for it to do something, while nothing is asked; None: whatever it shows. footer: its
-    place among the at most seven keys at the bottom, 0: not there. anywhere: also while something
-    is typed.
+    action: the method of its group to call; given: its argument. modes: the screen's modes in which
+    it works, while nothing is asked; None: all. footer: its place among the at most seven keys at
+    the bottom, 0: not there. anywhere: works also while something is typed.
     """
 
     id: str

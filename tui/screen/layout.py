@@ -1,4 +1,4 @@
-"""How the screen's lines are shared out, and what the graphs below the table show."""
+"""The sharing out of the screen's lines, and the graphs below the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDE = 110
 
 
 class Heights(NamedTuple):
-    """Lines for the graphs and for what stands below them; the table takes the rest."""
+    """Lines for the graphs and for the text below them; the table takes the rest."""
 
     graph: int
     below: int
@@ -40,7 +40,7 @@ def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
 
 
 def graph_block(pane: Pane, view: View, record: Record, width: int, height: int) -> list[Line]:
-    """Return as many of the pane's figures as fit, two abreast on a wide screen."""
+    """Draw as many of the pane's figures as fit, two abreast on a wide screen."""
     abreast = 2 if width >= _WIDE and len(pane.figures) > 1 else 1
     rows = max(min(height // _LEAST_GRAPH, -(-len(pane.figures) // abreast)), 1)
     worst_first = sorted(pane.figures, key=lambda f: not (f.wrong and record.mark))

@@ -1,4 +1,4 @@
-"""What is attached while something is looked at, and goes with it."""
+"""Hooks that are attached only while something is shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MINIMUM = 10.0
 class Leases:
     """At most one hook for each reason: "detail", while one is open, and "pane".
 
-    start: runs a task. carry_out: runs what may fail. changed: called when one stands.
+    start: runs a task. carry_out: runs what may fail. changed: called after an attempt to attach.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Leases:
         self._wanted = 0.0
 
     def borrow(self, why: str, id: HookId) -> None:
-        """Attach what is needed; it goes when that is left, unless it stood before.
+        """Attach what is needed until it is given back, unless it was attached already.
 
-        Not for the past: nothing of it would be seen there.
+        Nothing is attached for the past, which would not show it.
         """
         session = self._session
         past = session.frozen or session.player is not None
@@ -53,14 +53,14 @@ class Leases:
         self._changed()
 
     def give_back(self, *reasons: str) -> None:
-        """Detach what was borrowed for these."""
+        """Detach what was borrowed for these reasons."""
         for why in reasons:
             id = self._held.pop(why, None)
             if id is not None and self._session.live.status(id).state is not State.ATTACHING:
                 self._carry_out(self._session.collector.control.detach(id, quiet=True))
 
     def tend(self) -> None:
-        """Attach what the pane wants just now, and detach what it wanted: not too often."""
+        """Attach what the pane wants now, and detach what it wanted before; not too often."""
         pane, session = self._place.pane, self._session
         if self._place.mode != "pane" or session.frozen or pane.wants is None:
             return

@@ -1,4 +1,4 @@
-"""Menus: choices in the table's place, with a look at what each would do."""
+"""Menus: choices in the table's place, with a preview of each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from tui.widgets.prompt import Question
 
 
 class Choice(NamedTuple):
-    """title: what it is called. keys: those that do the same. ready: it can be chosen; where it
-    cannot, `help` says why. section: where the palette has it."""
+    """A choice of a menu.
+
+    title: its name. keys: keys that do the same. ready: it can be chosen; if not, `help` says why.
+    section: its place in the palette.
+    """
 
     title: str
     do: Callable[[], None]
@@ -28,9 +31,11 @@ class Choice(NamedTuple):
 
 @dataclass(slots=True)
 class Menu:
-    """title: what is chosen. at: the choice to begin with. look: called with each choice that is
-    selected; left: when none was taken. ask: it is typed into, and that is what the prompt says;
-    note: what stands below that.
+    """A menu.
+
+    title: the heading. at: the choice to begin with. look: called with each choice that is
+    selected; left: called when none was taken. ask: the prompt, if it is typed into; note: the text
+    below that.
     """
 
     title: str
@@ -42,7 +47,7 @@ class Menu:
     note: str = ""
 
     def fields(self) -> tuple[Field, ...]:
-        """Return its columns; sorted by place, also where that is not shown."""
+        """Return its columns; rows are in order even if the place is hidden."""
         place = Field("place", "" if self.ask else "#", Unit.NUMBER, 0 if self.ask else 3, 0)
         title = Field("title", self.title, Unit.TEXT, 16, 0, 54 if self.ask else 24, colour=_role)
         keys = Field("keys", "Keys", Unit.TEXT, 9, 2)
@@ -55,7 +60,7 @@ def _role(record: Record) -> str:
 
 
 class MenuMode:
-    """The mode "menu": one menu at a time, over what was looked at before."""
+    """The mode "menu": one menu at a time, over what was shown before."""
 
     def __init__(self, screen: Context) -> None:
         self._screen = screen
@@ -86,11 +91,11 @@ class MenuMode:
         if menu is None:
             return
         at = {id(choice): i for i, choice in enumerate(menu.choices)}
-        table.wear(menu.fields(), "nothing is called like that")
+        table.wear(menu.fields(), "no match")
         table.show([_record(at[id(c)], c, place) for place, c in enumerate(choices, 1)])
 
     def _narrow(self, text: str) -> None:
-        """List the choices that what is typed can mean, the best first."""
+        """List the choices that match the typed text, the best first."""
         if self._menu is not None:
             names = lambda c: (c.title, c.help)  # noqa: E731 # it is no more than that
             self._list(rank(text, self._menu.choices, names) if text else self._menu.choices)
@@ -103,13 +108,13 @@ class MenuMode:
             self.take()
 
     def leave(self) -> None:
-        """Close it; nothing was taken."""
+        """Close the menu without taking a choice."""
         menu = self._close()
         if menu is not None and menu.left is not None:
             menu.left()
 
     def take(self, place: int | None = None) -> None:
-        """Do the selected choice, or that at a place (from 1)."""
+        """Take the selected choice, or that at a place (from 1)."""
         menu, table = self._menu, self._screen.table
         record = table.record
         if place is not None:
@@ -136,7 +141,7 @@ class MenuMode:
         return menu
 
     def look_at_choice(self) -> None:
-        """Show what the selected choice would do, where the menu does that."""
+        """Preview the selected choice, if the menu does that."""
         menu, record = self._menu, self._screen.table.record
         if menu is not None and menu.look is not None and record is not None:
             menu.look(menu.choices[int(str(record.key))])

@@ -1,4 +1,4 @@
-"""Going from one place to another: panes, details, what a record leads to, and back."""
+"""Moving from place to place: panes, details, what a record leads to, and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui.toolkit.pane import Pane
 
 
 class Navigation:
-    """Moves the place, with what is attached for it and what is laid out."""
+    """Moves the place, attaches what it needs, and lays it out."""
 
     def __init__(
         self,
@@ -33,11 +33,11 @@ class Navigation:
         self._renderer.lay_out()
 
     def go_to(self, pane: Pane, about: str = "") -> None:
-        """Look at a pane; what was open is closed, what was borrowed is given back."""
+        """Show a pane; close what was open, give back what was borrowed."""
         self._leases.give_back("detail", "pane")
         self._place.go(pane, about)
         if pane.while_shown is not None:
-            # A screen that stands still has nothing of what begins now.
+            # A frozen screen shows nothing of what begins now.
             self._session.look_at(self._session.live)
             self._leases.borrow("pane", pane.while_shown(about))
         self._session.be_about(about)
@@ -66,7 +66,7 @@ class Navigation:
     # Inner panes
 
     def go_in(self, name: str, about: str = "") -> None:
-        """Show an inner pane over the tab's; its detail is still open below, if it was."""
+        """Show an inner pane over the tab's, whose open detail stays open below it."""
         self._leases.give_back("detail")
         self._place.remember_opened()
         self.go_to(self._place.inner[name], about)
@@ -81,7 +81,7 @@ class Navigation:
     # What a record leads to
 
     def follow_lead(self, lead: tuple[str, object] | None) -> None:
-        """Go to the pane and the row that a record is about; Esc leads back."""
+        """Go to the pane and row that a record is about; Esc leads back."""
         found = self._place.named(lead[0]) if lead is not None else None
         if lead is None or found is None:
             return
@@ -98,7 +98,7 @@ class Navigation:
     # Hosts
 
     def show_host(self, place: int) -> None:
-        """Look at another host. place: from 0."""
+        """Show another host. place: from 0."""
         self._leases.give_back("detail", "pane")  # it was attached for this screen alone
         self._session.show(place)
         self._session.note()
@@ -108,11 +108,11 @@ class Navigation:
     # Rows
 
     def altnames(self) -> Mapping[str, str]:
-        """Return the interfaces' alternative names that filters may use, with their names."""
+        """Return the interfaces' alternative names, for filters, with the name of each."""
         return self._session.view.once(related.altnames)
 
     def set_filter(self, text: str) -> None:
-        """Filter the pane's rows; what is no condition yet leaves them as they are."""
+        """Filter the pane's rows; ignore an incomplete condition."""
         self._place.set_filter(text)
         table = self._renderer.table
         fields = self._fields[self._place.pane.name]

@@ -17,11 +17,11 @@ from tui.widgets.status_line import StatusLine
 from tui.widgets.tabs import Tabs
 
 MENU_FIELDS = (Field("place", "#", Unit.NUMBER, 3),)
-"""Each menu brings its own."""
+"""Columns until a menu brings its own."""
 
 
 class Parts:
-    """Made once; which of them are visible is for `renderer`. sorts: a column, and reversed."""
+    """The widgets, made once; `renderer` shows and hides them. sorts: a column, and reversed."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The place: which pane is looked at, in what mode, and what of it is open."""
+"""The place: the pane that is shown, its mode, and what of it is open."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tui.toolkit.pane import Pane
 
 
 class Place:
-    """A pane in a mode: "pane", "menu", "detail" of the record that was opened, or "help".
+    """A pane in a mode: "pane", "menu", "detail" of the opened record, or "help".
 
     tab: the pane over which an inner one may lie. below: the record whose detail is open below
-    that. came: the pane that led here. about: what an inner pane is about. filters: by pane.
+    that. came: the pane that led here. about: the subject of an inner pane. filters: by pane.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Place:
 
     @property
     def filter(self) -> str:
-        """What the pane's rows are filtered by, as it was typed."""
+        """The filter of the pane's rows, as typed."""
         return self.filters.get(self.pane.name, "")
 
     def named(self, name: str) -> Pane | None:
@@ -46,7 +46,7 @@ class Place:
         self.mode = mode
 
     def go(self, pane: Pane, about: str = "") -> None:
-        """Look at another pane, of which nothing is open."""
+        """Show another pane, with nothing of it open."""
         self.came = self.opened = None
         self.pane, self.about = pane, about
         if not pane.inner:
@@ -57,12 +57,12 @@ class Place:
         self.below = None if self.pane.inner else self.opened
 
     def take_below(self) -> Record | None:
-        """Return what was open below the inner pane; it is kept no more."""
+        """Return what was open below the inner pane, and forget it."""
         record, self.below = self.below, None
         return record
 
     def lead_from(self, pane: Pane) -> None:
-        """Have Esc lead back to that pane."""
+        """Make Esc lead back to that pane."""
         self.came = pane
 
     def open(self, record: Record | None) -> None:
@@ -75,5 +75,5 @@ class Place:
         self.filters[self.pane.name] = text
 
     def begin_with(self, pane: Pane) -> None:
-        """Have the settings begin with this pane the next time."""
+        """Make the settings begin with this pane the next time."""
         self.first = pane

@@ -1,4 +1,4 @@
-"""What is on the screen: who is visible, where, and what each widget shows of the view."""
+"""Painting: which widgets are visible, where, and what each shows of the view."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tui.widgets.status_line import Standing
 from tui.widgets.tabs import Tab
 
 SOON, SLOWLY = 0.04, 0.5
-"""Seconds in which what several hooks bring is painted once; on a slow link."""
+"""Seconds in which readings of several hooks are painted once; the same on a slow link."""
 LEAST = (30, 7)
-"""Columns and lines below which there is a sentence and nothing else."""
+"""Columns and lines below which a sentence is shown and nothing else."""
 LATE = 1.0
-"""Seconds that a terminal may take for what it is given before a slow link is advised."""
-ADVICE = "this terminal is slow to take what it is given: `:` slow link (or --slow-link) sends less"
+"""Seconds that a terminal may lag behind before a slow link is suggested."""
+ADVICE = "this terminal is slow: `:` slow link (or --slow-link) sends less"
 
 
 class Renderer:
@@ -60,18 +60,18 @@ class Renderer:
 
     @property
     def table(self) -> LiveTable:
-        """The table of the pane that is looked at, or the menu above it."""
+        """The table of the pane that is shown, or the menu above it."""
         if self._place.mode == "menu":
             return self._parts.menu
         return self._parts.table_of(self._place.pane)
 
     @property
     def mover(self) -> LiveTable | Report:
-        """What the arrows move."""
+        """The widget that the arrow keys move."""
         return self._parts.report if self._place.mode in ("detail", "help") else self.table
 
     def _lines_above(self) -> list[Line]:
-        """Return whose numbers these are, and of what moment, where the groups have such lines."""
+        """Return whose numbers these are, and from which moment, if the groups have such lines."""
         hosts = [line for group in self._groups for line in group.host_lines()]
         return hosts + [line for group in self._groups for line in group.time_lines()]
 
@@ -99,7 +99,7 @@ class Renderer:
     # Painting
 
     def paint(self) -> None:
-        """Bring everything that is visible up to date; only changed cells are drawn."""
+        """Update everything visible; only changed cells are drawn."""
         if not self._app.is_running or not self._app.screen_stack:
             return
         with self._app.drawing():
@@ -123,7 +123,7 @@ class Renderer:
         self._parts.prompt.show(self._footer())
 
     def paint_row(self) -> None:
-        """Paint what stands beside the table: another row is selected, or it has other values."""
+        """Paint what depends on the selected row: another is selected, or it has new values."""
         self._paint_below()
         self._paint_tabs()
 
@@ -155,7 +155,7 @@ class Renderer:
         self._parts.report.show(label(title), place.pane.detail(view, opened, width), anew=anew)
 
     def _paint_rules(self) -> None:
-        """Paint them on every pane, and also where the screen stands still: their time runs."""
+        """Paint the rules, on every pane and also when frozen: their time runs."""
         block, (width, height) = self._parts.rules, self._app.size
         lines = banner(self._session.live.dropping, width, max(height // 12, 1))
         if block.display != bool(lines) or (lines and len(lines) != block.size.height):
@@ -174,7 +174,7 @@ class Renderer:
         block.show(lines)
 
     def _verdict(self) -> Line:
-        """Return the worst that is wrong here, or that nothing is."""
+        """Return the worst trouble here, or that there is none."""
         worse = (group.verdict() for group in self._groups)
         return next((line for line in worse if line is not None), None) or self._verdict_of_pane()
 
@@ -202,7 +202,7 @@ class Renderer:
         self._parts.tabs.show(tabs, self._note())
 
     def _note(self) -> Span:
-        """Return what the groups say, then the filter, and which row of how many."""
+        """Return the groups' notes, then the filter, and the row's number of how many."""
         text, role = self._rows_note()
         said = "".join(f"{note}  " for group in self._groups if (note := group.note()))
         return (f"{said}{text}", "bad") if said else (text, role)
@@ -252,7 +252,7 @@ class Renderer:
     # Who is visible
 
     def lay_out(self) -> None:
-        """Choose who is visible, and with how many lines."""
+        """Choose which widgets are visible, and with how many lines."""
         parts, mode = self._parts, "" if self._tiny else self._place.mode
         for part in (parts.status, parts.tabs, parts.prompt):
             part.display = not self._tiny
@@ -270,11 +270,11 @@ class Renderer:
 
     @property
     def _tiny(self) -> bool:
-        """Nothing could be read; what is opened stays open for when there is space again."""
+        """Whether the screen is too small for more than a sentence; what is open stays open."""
         width, height = self._app.size
         return width < LEAST[0] or height < LEAST[1]
 
     def _heights(self) -> Heights:
-        """Return lines for graphs; what stands above takes nothing from the table."""
+        """Return lines for graphs; lines above them take nothing from the table."""
         height = self._app.size.height - len(self._lines_above())
         return heights(self._place.pane, height, self._place.zoomed)

@@ -1,4 +1,4 @@
-"""Writing a drop rule and ending one: asked about, and bound to what was seen."""
+"""Writing and ending drop rules: confirmed, and bound to what was on the screen."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def write_rule(screen: Context, offer: Offer, ifindex: object) -> None:
 
 
 def _confirm(screen: Context, rule: Rule, interface: str, ifindex: object) -> None:
-    """Ask whether it is meant; nobody can say yes before all that they should know is said."""
+    """Ask for confirmation; yes counts only once all warnings have been shown."""
     control = screen.session.collector.control
 
     def answered(answer: str | None) -> None:
         if answer != "yes":
             return
         if index_of(screen, interface) != ifindex:
-            text = f"{interface} is another interface by now: nothing is dropped"
+            text = f"{interface} was replaced by another interface; rule not added"
             screen.toast(text, "error")
             return
         screen.carry_out(control.add_rule(interface, rule))
@@ -65,7 +65,7 @@ def _confirm(screen: Context, rule: Rule, interface: str, ifindex: object) -> No
 
 
 def end_rule(screen: Context, record: Record) -> None:
-    """End the rule of a record: by what it is, wherever its row is by now."""
+    """End the rule of a record, by its identity, wherever its row is by now."""
     found = [d.enforced for d in screen.session.live.dropping if d.id == record.key]
     for e in found:
         screen.carry_out(screen.session.collector.control.remove_rule(e.interface, e.rule))
@@ -74,7 +74,7 @@ def end_rule(screen: Context, record: Record) -> None:
 
 
 def _where(screen: Context, interface: str) -> str:
-    """Say where a rule will stand: with those that are there, else as far as can be foreseen."""
+    """Say at which point a rule will be attached: as existing ones are, else the likeliest."""
     live = screen.session.live
     rules = [d.enforced for d in live.dropping if d.enforced.interface == interface]
     rung = next((e.rung for e in rules if e.rung), None)
@@ -86,6 +86,6 @@ def _where(screen: Context, interface: str) -> str:
 
 
 def index_of(screen: Context, interface: str) -> object:
-    """Return the number that stays when an interface is renamed; None where there is none."""
+    """Return the interface's number, which survives renaming; None if there is none."""
     rows = screen.session.live.rows("interfaces")
     return next((r["ifindex"] for r in rows if r["interface"] == interface), None)

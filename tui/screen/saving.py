@@ -1,4 +1,4 @@
-"""Writing to the settings file what the screen is like."""
+"""Writing the screen's state to the settings file."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def save(screen: Context, wanted: Mapping[str, Any], what: str) -> None:
 
 
 def order_of(table: LiveTable) -> str:
-    """Return how a table is sorted, as settings have it."""
+    """Return a table's order, as settings write it."""
     return f"{'-' if table.reverse else ''}{table.sort}"

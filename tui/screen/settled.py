@@ -1,4 +1,4 @@
-"""What the screen begins with by the settings; what of it is not there is a problem to tell."""
+"""The screen's initial state from the settings; what is missing is reported as a problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Problem = Callable[[str], None]
 
 
 def either(flag: bool | None, settled: bool | None, *, usual: bool) -> bool:
-    """Return a flag, which wins over the settings."""
+    """Return the flag if it was given, else the setting."""
     return flag if flag is not None else settled if settled is not None else usual
 
 
@@ -33,7 +33,7 @@ def _named(name: str, panes: Sequence[Pane], setting: str, problem: Problem) -> 
     found = next((p for p in panes if p.name == name), None)
     if found is None:
         there = ", ".join(p.name for p in panes)
-        problem(f"settings: {setting}: no pane {name!r}; there are {there}")
+        problem(f"settings: {setting}: no pane {name!r}; panes are {there}")
     return found
 
 
@@ -43,7 +43,7 @@ def first_sorts(
     settled: Settings,
     problem: Problem,
 ) -> dict[str, tuple[str, bool]]:
-    """Return how each pane's table is sorted at first: the column, and reversed."""
+    """Return each pane's initial order: the column, and reversed."""
     sorts = {}
     for pane in panes:
         name, reverse = sorting(settled.sort.get(pane.name, ""))

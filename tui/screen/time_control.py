@@ -1,6 +1,6 @@
-"""Time on the screen: that of a kernel, where one can go back, or that of a recording.
+"""Time on the screen: a kernel's, where one can go back, or a recording's.
 
-Which of the two it is, is chosen once, by `time_control`.
+`time_control` chooses between the two, once.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ from tui.widgets.time_bar import time_bar
 
 SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 _LEAST_LINES = 16
-"""Lines of a screen from which the time bar has one of them."""
+"""Lines of a screen from which one is used for the time bar."""
 
 
 class TimeControl(Protocol):
-    """What the keys of time do. Moments are numbers on the tape."""
+    """What the keys for time do. Moments are numbers on the tape."""
 
     @property
     def at(self) -> int:
-        """The moment that is looked at."""
+        """The moment on the screen."""
 
     def begin(self) -> None:
         """Start, once every hook is followed."""
 
     def freeze(self) -> None:
-        """Stand still, or go on."""
+        """Freeze, or go on."""
 
     def enter_past(self) -> bool:
-        """Stand at a moment; return whether there is any."""
+        """Freeze at a moment; return whether there is any."""
 
     def go(self, number: int) -> None:
-        """Look at a moment; one that is not there: the nearest."""
+        """Show a moment; the nearest, if that does not exist."""
 
     def rewind(self, moments: int) -> None:
-        """Go so many moments forth, or back where it is less than 0."""
+        """Go so many moments forward, or back if negative."""
 
     def back_to_live(self) -> None: ...
 
     def change_speed(self, step: int, /) -> bool:
-        """Play faster, or slower where it is less than 0; return whether anything is played."""
+        """Play faster, or slower if negative; return whether anything is played."""
 
     def refuses(self, what: str, /) -> bool:
-        """Say so where nothing can be done to what is shown. what: such as "attached"."""
+        """Say so if nothing can be done to what is shown. what: such as "attached"."""
 
     def marks(self) -> Sequence[Mark]:
-        """Return where something begins."""
+        """Return the moments at which something begins."""
 
     def lines(self, width: int, height: int) -> list[Line]:
-        """Return what says where in time this is, while that is not now."""
+        """Return lines that say from which moment this is, unless that is now."""
 
 
 def time_control(screen: Context) -> TimeControl:
@@ -69,7 +69,7 @@ def time_control(screen: Context) -> TimeControl:
 
 
 class _Marks:
-    """Where something begins; what grows over a few moments begins once."""
+    """The moments at which something begins; what grows over a few moments begins once."""
 
     def __init__(self) -> None:
         self._of: tuple[object, ...] = ()
@@ -82,7 +82,7 @@ class _Marks:
 
 
 class LiveTime:
-    """A kernel's: collecting goes on while an earlier moment of the tape is looked at."""
+    """A kernel's: collecting goes on while an earlier moment of the tape is shown."""
 
     def __init__(self, screen: Context) -> None:
         self._screen = screen
@@ -91,7 +91,7 @@ class LiveTime:
 
     @property
     def at(self) -> int:
-        """The moment that is looked at; live, the newest on the tape."""
+        """The moment on the screen; live, the newest on the tape."""
         frozen, reel = self._screen.session.frozen, self._reel
         return self._at if frozen else max(reel.end - 1, reel.first)
 
@@ -110,7 +110,7 @@ class LiveTime:
         self._screen.repaint()
 
     def _stand_still(self) -> None:
-        """Freeze what is seen now."""
+        """Freeze what is shown now."""
         session = self._screen.session
         session.collector.close_tick()
         self._at = self._reel.end - 1
@@ -168,10 +168,10 @@ class LiveTime:
 
 
 class RecordedTime:
-    """A recording's: it is played, and nothing can be done to what was.
+    """A recording's: it is played, and nothing can be attached to it.
 
-    A jump puts the collector at the moment at once, with its rates and windows; graphs and logs
-    of what was before it follow as they are read.
+    A jump puts the collector at the moment at once, with its rates and windows; graphs and logs of
+    the time before it follow as they are read.
     """
 
     def __init__(self, screen: Context, player: Player) -> None:
@@ -212,7 +212,7 @@ class RecordedTime:
         self._screen.repaint()
 
     def _recall(self) -> None:
-        """Read what was before, beside everything else; drop what is not wanted any more."""
+        """Read the history in the background; drop what is no longer wanted."""
         self._recalls += 1
         mine, player, collector = self._recalls, self._player, self._screen.session.collector
 
@@ -269,7 +269,7 @@ class RecordedTime:
 
 
 def _with_keys(text: str, keys: str, fewer: str, width: int) -> Line:
-    """Return a line with the keys at its end; fewer of them where there is no space."""
+    """Return a line with the keys at its end; fewer of them if space is short."""
     if width_of(text) + len(keys) > width:
         keys = fewer
     room = max(width - len(keys), 0)

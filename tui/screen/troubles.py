@@ -1,4 +1,4 @@
-"""What is wrong in each pane, asked once for each reading."""
+"""Each pane's trouble, asked once for each reading."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui.toolkit.pane import EVERY, Pane, Trouble
 
 
 class Troubles:
-    """The panes' troubles in the view that is looked at."""
+    """The panes' troubles in the view that is shown."""
 
     def __init__(self, session: Session, panes: Iterable[Pane]) -> None:
         self._session, self._panes = session, tuple(panes)
@@ -25,7 +25,7 @@ class Troubles:
         return self._known[pane.name]
 
     def hook_was_read(self, hook: str) -> None:
-        """Forget what may be otherwise now; a frozen view stays as it is."""
+        """Forget what may have changed; a frozen view stays as it is."""
         for pane in self._panes if not self._session.frozen else ():
             if hook in pane.hooks or EVERY in pane.hooks:
                 self._known.pop(pane.name, None)

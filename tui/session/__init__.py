@@ -1,4 +1,4 @@
-"""What a screen looks at: the collector of samples, views, histories. Knows no Textual widget.
+"""What a screen shows: the collector of samples, views, histories. Knows no Textual widget.
 
-Imports `table` and what stands before it.
+Imports `table` and the packages before it.
 """

@@ -1,9 +1,9 @@
-"""What is unusual: a row's number against what it usually is, and since when. Pure.
+"""Anomalies: a row's number against its usual value, and since when. Pure.
 
-What is usual is the median of the last minutes without what was itself unusual. So an incident
-does not become normal by lasting: while it goes on, the usual is what it was before. Where too
-little is known for that, nothing is called unusual; what is alarming by itself is marked, and
-said to be so since the start.
+The usual value is the median of the last minutes without those that were themselves unusual. So
+an incident does not become normal by lasting: while it goes on, the usual value is the one from
+before. With too few values nothing is called unusual; what is alarming by itself is marked, as
+being so since the start.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from statistics import median
 from typing import NamedTuple
 
 LENGTH = 1000
-"""Values that are kept of a row: a quarter of an hour at one a second, and a bit more."""
+"""Values kept of a row: a quarter of an hour at one a second, and a bit more."""
 WINDOW, LEARN, HOLD = 900, 15, 10
-"""Values that the usual looks back; that must be known; quiet ones that end what is unusual."""
+"""Values that the usual looks back; least that it needs; quiet ones that end an anomaly."""
 _SPARE, _AGAIN, _ENOUGH, _TURNS = 64, 15, 150, 16
 
 
 class Rule(NamedTuple):
     """When a number is unusual: from `least` on, and from so many `times` the usual.
 
-    alarm: from where it is marked although nothing before it is known; None: never. absent: what
-    a row that is not there counts as; None: nothing can be said.
+    alarm: from where it is marked even without a history; None: never. absent: the value of an
+    absent row; None: unknown.
     """
 
     least: float
@@ -35,9 +35,9 @@ class Rule(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A time in which it was unusual, in ticks. end: the first after it, None: it goes on.
+    """An anomaly's time, in ticks. end: the first tick after it; None: it goes on.
 
-    usual: what it was before, None: not known. wall: when it began. new: the row came with it.
+    usual: the value before, None: unknown. wall: when it began. new: the row appeared with it.
     """
 
     begin: int
@@ -48,9 +48,10 @@ class Turn(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """since: Unix seconds, None: nothing is unusual. now: the most in the last `HOLD` values.
+    """The verdict on a row. since: Unix seconds; None: nothing is unusual.
 
-    usual: before that, None: not known. new: the row was not there before.
+    now: the greatest of the last `HOLD` values. usual: the value before, None: unknown. new: the
+    row was not there before.
     """
 
     since: float | None = None
@@ -60,7 +61,7 @@ class Verdict(NamedTuple):
 
     @property
     def times(self) -> float:
-        """How many times the usual; infinite where that is 0 or not known."""
+        """How many times the usual; infinite if that is 0 or unknown."""
         return self.now / self.usual if self.usual else math.inf
 
 
@@ -68,14 +69,14 @@ CALM = Verdict()
 
 
 def usual(values: Sequence[float]) -> float | None:
-    """What is usual among the values of calm times; None where there are too few."""
+    """Return the usual among values of calm times; None if there are too few."""
     if len(values) < LEARN:
         return None
     return median(values[:: len(values) // _ENOUGH + 1])
 
 
 def unusual(value: float, before: float | None, rule: Rule) -> bool:
-    """Whether a value is, where so much was usual before (None: not known)."""
+    """Return whether a value is unusual, given the usual one (None: unknown)."""
     if before is None:
         return rule.alarm is not None and value >= rule.alarm
     return value >= rule.least and value >= rule.times * before
@@ -84,8 +85,8 @@ def unusual(value: float, before: float | None, rule: Rule) -> bool:
 class Course:
     """A row's values, tick by tick, and the times in which they were unusual.
 
-    Ticks are numbers that grow by one; ticks without a value may be left out. begun: the tick
-    since which such rows are watched without a break.
+    Ticks are numbers that grow by one; ticks without a value may be left out. begun: the tick since
+    which such rows are watched without a break.
     """
 
     __slots__ = ("_asked", "_first", "_known", "_quiet", "_turns", "_values")
@@ -106,7 +107,7 @@ class Course:
     def take(
         self, tick: int, value: float | None, wall: float, rule: Rule | None, begun: int
     ) -> bool:
-        """The value of another tick. wall: its time in Unix seconds. Whether it is unusual now."""
+        """Add another tick's value; return whether it is unusual now. wall: Unix seconds."""
         values, turns = self._values, self._turns
         missing = tick - self._first - len(values)
         if missing > 0:
@@ -143,15 +144,17 @@ class Course:
             self._known = None
 
     def values(self, until: int, most: int = 2 * LENGTH) -> list[float | None]:
-        """The latest so many up to a tick, the newest last; as many as that tick is after the
-        latest are not known."""
+        """Return at most `most` values up to a tick, newest last.
+
+        Values of ticks after the latest are None.
+        """
         end = max(until - self._first + 1, 0)
         kept = self._values[max(end - most, 0) : end]
         found: list[float | None] = [None if v != v else v for v in kept]
         return (found + [None] * min(until - self.last, LENGTH))[-most:]
 
     def verdict(self, until: int) -> Verdict:
-        """What was to be said at a tick."""
+        """Return the verdict as it was at a tick."""
         for turn in reversed(self._turns):
             if turn.begin <= until:
                 if turn.end is not None and turn.end <= until:
@@ -162,7 +165,7 @@ class Course:
         return CALM
 
     def usual(self, until: int, rule: Rule, begun: int) -> float | None:
-        """What was usual up to a tick, without what was unusual; None where too little is known."""
+        """Return the usual value up to a tick, without anomalies; None if too little is known."""
         since = max(until - WINDOW + 1, 0)
         calm = list(self._calm(since, until))
         absent = max(min(self._first, until + 1) - max(begun, since), 0)
@@ -182,5 +185,5 @@ class Course:
         yield self._between(since, until + 1)
 
     def _between(self, begin: int, end: int) -> array[float]:
-        """The values of ticks from `begin` to before `end`."""
+        """Return the values of ticks from `begin` to before `end`."""
         return self._values[max(begin - self._first, 0) : max(end - self._first, 0)]

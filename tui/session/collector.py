@@ -1,4 +1,4 @@
-"""From a source to the live view: samples to snapshots, and what is kept of them."""
+"""From a source to the live view: samples become snapshots, and some are kept."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tui.session.history import Figure, History
 from tui.session.view import Decided, View
 
 TAPE = 0.12
-"""The part of the bound on memory that the last minutes may take."""
+"""The share of the memory bound that the last minutes may take."""
 KEPT = 500
-"""Entries of a hook's own log."""
+"""Entries of a hook's own log, at most."""
 _ANEW = 60.0
-"""Seconds that a reading may be older than another before its host is taken to have begun anew."""
+"""Seconds by which a reading may be older than another before its host counts as restarted."""
 
 
 class Collector:
-    """Fills `view` and logs what stands and falls, on the event loop.
+    """Fills `view` and logs attaches and detaches, on the event loop.
 
     changed: called with the hook's name after each reading. tell: shows a toast. tape: what was
-    read in the last minutes; of a recording, all that is in it. keep: gets each moment that comes
-    on it. limit: the bound on memory, in bytes.
+    read in the last minutes; of a recording, all of it. keep: gets each moment that is added to it.
+    limit: the bound on memory, in bytes.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Collector:
         self._said: set[str] = set()
 
     def _now(self) -> tuple[float, float]:
-        """For the log: Unix and monotonic seconds."""
+        """Return the time for the log: Unix and monotonic seconds."""
         return self.view.wall or time.time(), self.view.time
 
     async def follow(self, hook: str) -> None:
-        """A hook's worker: whatever becomes of one reading, it goes on with the next."""
+        """Follow a hook; after a failure go on with the next reading."""
         async for samples in self._source.samples(hook):
             try:
                 self._look_at(hook, samples)
@@ -80,20 +80,20 @@ class Collector:
         self._take(hook, self._trail(hook).snapshots(samples))
 
     def _complain(self, hook: str, raised: Exception) -> None:
-        """In the log, once for each sentence."""
+        """Log the error, once for each sentence."""
         why = as_refusal(raised, f"looking at a reading of {hook}").why
         if why not in self._said and len(self._said) < KEPT:
             self._said.add(why)
             self.control.note(why, "bad")
 
     def _trail(self, hook: str) -> Trail:
-        """Made when it is needed: a catalogue may grow by hooks of the user's own."""
+        """Return the hook's trail, made on demand: a catalogue may grow by custom hooks."""
         if hook not in self._trails:
             self._trails[hook] = Trail(self._source.catalogue[hook], room=self._room)
         return self._trails[hook]
 
     def go_to(self, reel: Reel, number: int) -> None:
-        """On from another moment of a recording, as if what was before it had been seen."""
+        """Continue from another moment of a recording, as if all before it had been seen."""
         view, tick, known = self.view, reel.at(number), self.view.history
         back = tick.time <= view.time
         view.snapshots.clear()
@@ -114,12 +114,12 @@ class Collector:
         view.wall, view.time = tick.wall, tick.time
 
     def recall(self, history: History, logs: dict[str, deque[Decided]]) -> None:
-        """What was before the moment that was gone to."""
+        """Set the history and logs before the moment that was jumped to."""
         self._logs = self.view.decided = logs
         self.view.history, self.view.ticks = history, None
 
     def close_tick(self) -> None:
-        """What was read since the tick before goes on the tape as a moment."""
+        """Add what was read since the previous tick to the tape, as a moment."""
         source, tape = self._source, self.tape
         if not isinstance(tape, Tape):
             return
@@ -149,7 +149,7 @@ class Collector:
         self._changed(hook)
 
     def note_rules(self) -> bool:
-        """Whether there is any rule, or was one just now: their time runs."""
+        """Take note of rules; return whether there is or just was any, as their time runs."""
         rules, before = self._source.rules(), self.view.dropping
         if not rules and not before:
             return False
@@ -158,7 +158,7 @@ class Collector:
         return True
 
     def note_statuses(self) -> bool:
-        """Whether any hook stands elsewhere than it did."""
+        """Take note of statuses; return whether any hook's changed."""
         statuses = self._source.statuses()
         if statuses == self.view.statuses:
             return False
@@ -175,7 +175,7 @@ def _tape(source: Source, limit: int | None) -> Tape:
 
 
 class Own:
-    """What this process uses, with those that it started; looked at at most once a second.
+    """Resources of this process and those it started; read at most once a second.
 
     seconds: the CPU time used so far. memory: bytes in RAM now.
     """
@@ -187,7 +187,7 @@ class Own:
         self._bytes = memory()
 
     def now(self) -> tuple[float | None, int]:
-        """Its share of one CPU since the last look (None: not known yet), and bytes."""
+        """Return its share of one CPU since the last call (None: not known yet), and bytes."""
         now = time.monotonic()
         if now - self._time >= 1:
             used = self._seconds()

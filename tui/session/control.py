@@ -1,4 +1,4 @@
-"""Attaching, detaching, drop rules: what was asked, what came of it, and the log of both."""
+"""Attaching, detaching, drop rules: requests, their outcome, and the log of both."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from tui.session.view import Event
 
 Severity = Literal["information", "warning", "error"]
 SOON = 0.5
-"""Seconds from which attaching is said to be under way."""
+"""Seconds after which attaching is reported as under way."""
 PATIENCE = 5.0
-"""Seconds that it may take to find out whether a rule may cut somebody off."""
+"""Seconds that the check whether a rule may cut somebody off may take."""
 STANDS = (State.ATTACHED, State.PASSIVE)
 
 
 class Control:
-    """tell: shows a toast. now: the time for the log, in Unix and in monotonic seconds."""
+    """Carries out requests and logs them.
+
+    tell: shows a toast. now: the time for the log, in Unix and in monotonic seconds.
+    """
 
     KEPT = 300
-    """Log entries."""
+    """Log entries, at most."""
 
     def __init__(
         self,
@@ -44,13 +47,13 @@ class Control:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, text: str, role: str) -> None:
-        """Something for the log that nobody did to a hook."""
+        """Log something that nobody did to a hook."""
         self._log(text, role)
 
     async def attach(self, id: HookId, rung: str | None = None, *, quiet: bool = False) -> bool:
-        """Attach, on that rung if one is named; whether it stands.
+        """Attach, only on the given rung if there is one; return whether it is attached.
 
-        quiet: nobody asked for just this one, so it is only logged, unless it is refused.
+        quiet: not requested individually, so it is only logged, unless it is refused.
         """
         loop = asyncio.get_running_loop()
         progress = None if quiet else loop.call_later(SOON, self._say_progress, id)
@@ -71,7 +74,7 @@ class Control:
         return True
 
     def _say_progress(self, id: HookId) -> None:
-        """It takes a while: a program is being compiled, or the verifier is at it."""
+        """Say why it takes a while: a program is being compiled, or verified."""
         now = next((s for s in self._source.statuses() if s.id == id), Status(id))
         if now.state is State.ATTACHING:
             text = f"{id}: {now.note or 'attaching'}..."
@@ -92,28 +95,28 @@ class Control:
             self._tell(f"{id} detached", "information")
 
     def last_detached(self) -> Status | None:
-        """What a person detached last, as it stood, and has not attached again."""
+        """Return what the user detached last, with its status, unless it was attached again."""
         return self._detached[-1] if self._detached else None
 
     async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
-        """What to say before that rule is confirmed; within a few seconds, whatever comes."""
+        """Return warnings to show before that rule is confirmed; take at most PATIENCE."""
         try:
             async with asyncio.timeout(PATIENCE):
                 return await self._source.cautions(interface, rule)
         except TimeoutError:
-            return ("whether this may cut you off could not be found out in time",)
+            return ("it could not be checked in time whether this may cut you off",)
         except (ProbeError, RuleError):
             return ()  # it may not be, which is said when it is added
 
     async def add_rule(self, interface: str, rule: Rule) -> None:
-        """Drop from now on; what refuses it is said."""
+        """Start dropping; report a refusal."""
         try:
             made = await self._source.add_rule(interface, rule)
         except (ProbeError, RuleError) as error:
             remedy = f". {error.remedy}" if isinstance(error, ProbeError) and error.remedy else ""
             code = f" ({error.code})" if isinstance(error, ProbeError) else ""
-            self._log(f"{interface}: nothing is dropped: {error}{code}", "bad")
-            self._tell(f"{interface}: nothing is dropped: {error}{code}{remedy}", "error")
+            self._log(f"{interface}: rule not added: {error}{code}", "bad")
+            self._tell(f"{interface}: rule not added: {error}{code}{remedy}", "error")
             return
         self._rules[interface, rule.what] = made
         text = _rule_words(made)
@@ -134,7 +137,7 @@ class Control:
         self._tell(text, "information")
 
     def watch_rules(self, rules: tuple[Enforced, ...]) -> None:
-        """Log which rules came, ended, or are not enforced any more."""
+        """Log which rules were added, ended, or are no longer enforced."""
         there = {(e.interface, e.rule.what): e for e in rules}
         for id, e in there.items():
             before = self._rules.get(id)
@@ -142,7 +145,7 @@ class Control:
                 self._log(_rule_words(e), "warn" if e.rung else "bad")
                 if e.rung is None:
                     self._tell(_rule_words(e), "error")
-                elif before is None:  # of --drop, or another's: nobody was asked here
+                elif before is None:  # of --drop, or another's: not confirmed here
                     self._start(self._warn(e.interface, e.rule))
         for id in self._rules.keys() - there.keys():
             text = f"{id[0]}: {id[1]} ended after {count(self._rules[id].packets)} packets"
@@ -162,7 +165,7 @@ class Control:
         task.add_done_callback(self._tasks.discard)
 
     def watch(self, statuses: tuple[Status, ...]) -> None:
-        """Log what came to stand or fell by itself."""
+        """Log what was attached or detached by itself."""
         for status in statuses:
             before = self._known.get(status.id)
             if before == status or status.state is State.ATTACHING:
@@ -176,7 +179,7 @@ class Control:
                     self._tell(_words(status), "warning")
 
     def go_to(self, reel: Reel, number: int) -> None:
-        """The log as it was at a moment of a recording, and what stood then."""
+        """Restore the log and statuses as they were at a moment of a recording."""
         tick = reel.at(number)
         self._known = {s.id: s for s in tick.statuses}
         self._rules = {(e.interface, e.rule.what): e for e in tick.rules}
@@ -202,7 +205,7 @@ def _stand(status: Status) -> tuple[object, ...]:
 
 
 def _cut(status: Status) -> bool:
-    """By the budget: slowed, or detached although nobody asked for it."""
+    """Return whether the budget slowed the hook, or detached it without a request."""
     return status.one_in > 1 or (status.state is State.DETACHED and bool(status.note))
 
 
@@ -215,7 +218,7 @@ def _role(status: Status) -> str:
 
 
 def _words(status: Status) -> str:
-    """Where it stands, and why not higher."""
+    """Describe the hook's status, and why it is on no higher rung."""
     if _cut(status) and status.rung is None:
         return f"{status.id} {status.note}"  # which says that it is detached
     rung = f" on {status.rung}" if status.rung else ""
@@ -225,8 +228,8 @@ def _words(status: Status) -> str:
 
 
 def _rule_words(e: Enforced) -> str:
-    """What is dropped where, for how long, and why not on a better rung."""
+    """Describe what is dropped where, for how long, and why on no better rung."""
     if e.rung is None:
-        return f"{e.interface}: {e.rule.what} is not enforced any more: {e.note}"
+        return f"{e.interface}: {e.rule.what} is no longer enforced: {e.note}"
     refused = "".join(f"; {r.rung} refused ({r.error}): {r.why}" for r in e.refused)
     return f"{e.interface}: dropping {e.rule.what} on {e.rung} for {lasting(e.expires_in)}{refused}"

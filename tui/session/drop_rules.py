@@ -17,14 +17,14 @@ from tui.table.lines import Line, Span, fit, line, width_of
 
 
 class Offer(NamedTuple):
-    """What a row suggests to drop. texts: rules, the narrowest first; "" to be written."""
+    """What a row suggests to drop. texts: rules, the narrowest first; "" for the user to write."""
 
     interface: str
     texts: tuple[str, ...] = ()
 
 
 def lasting(seconds: float) -> str:
-    """A time to live: 41s, 9m41s, 10m, 1h05m."""
+    """Format a time to live: 41s, 9m41s, 10m, 1h05m."""
     left = max(int(seconds + 0.5), 0)
     hours, minutes, rest = left // 3600, left // 60 % 60, left % 60
     if hours:
@@ -35,7 +35,7 @@ def lasting(seconds: float) -> str:
 
 
 def matched(rule: Rule) -> str:
-    """What the rule matches, in words: "every UDP packet from 192.0.2.7 to port 53"."""
+    """Describe what the rule matches: "every UDP packet from 192.0.2.7 to port 53"."""
     words = ["every"]
     if rule.protocol is not None:
         name = protocol_name(rule.protocol)
@@ -50,7 +50,7 @@ def matched(rule: Rule) -> str:
 
 
 def covers(rule: Rule, row: SnapshotRow) -> bool:
-    """Whether it drops what this row of the hook sources counts."""
+    """Return whether the rule drops what this row of the hook `sources` counts."""
     if rule.protocol is not None and protocol_name(rule.protocol) != row["protocol"]:
         return False
     if rule.port is not None and rule.port != row["dport"]:
@@ -67,23 +67,23 @@ ANYWHERE = "at XDP (native, else generic), else at TC ingress"
 
 
 def sentence(rule: Rule, interface: str, where: str = ANYWHERE) -> str:
-    """Exactly what will be dropped, where and for how long."""
-    what = f"{matched(rule)} that comes in on {label(interface)}"
+    """Say exactly what will be dropped, where and for how long."""
+    what = f"{matched(rule)} that arrives on {label(interface)}"
     return f"drop {what}, {label(where)}, for {lasting(rule.ttl)}"
 
 
 def confirmation(rule: Rule, interface: str, where: str, cautions: Sequence[str] | None) -> str:
-    """What is asked before a rule is added. cautions: None while they are looked for."""
+    """Return the question before a rule is added. cautions: None while they are being checked."""
     said = sentence(rule, interface, where)
     text = f"{said[0].upper()}{said[1:]}?"
     if cautions is None:
-        return f"{text}  (looking for the connection that you come by...  N: no)"
+        return f"{text}  (looking for your own connection...  N: no)"
     careful = "".join(f" CAUTION: {label(c)}." for c in cautions)
     return f"{text}{careful}  (y: yes, N: no)"
 
 
 def reading(text: str, interface: str, where: str = ANYWHERE) -> Span:
-    """What a rule that is being written says; or what is wrong with it, in "bad"."""
+    """Explain a rule that is being written; or say what is wrong with it, as "bad"."""
     try:
         return f"= {sentence(parse(text), interface, where)}", "muted"
     except RuleError as wrong:
@@ -91,7 +91,7 @@ def reading(text: str, interface: str, where: str = ANYWHERE) -> Span:
 
 
 def banner(dropping: Sequence[Dropping], width: int, most: int) -> list[Line]:
-    """A line for each rule, the newest first; what there is no space for is counted."""
+    """Return a line for each rule, newest first; rules without space are counted."""
     newest = list(reversed(dropping))
     shown = newest if len(newest) <= most else newest[: max(most, 1)]
     more = len(newest) - len(shown)

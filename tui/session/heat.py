@@ -1,4 +1,4 @@
-"""What log2 histograms got in each few seconds: heat over time, for every row, in little memory."""
+"""Hits of log2 histograms in each few seconds: heat over time, for every row, in little memory."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from probes.analysis.snapshot import Snapshot
 from probes.model import HookId, Key, Sample, same_totals
 
 SECONDS, SLOTS = 5, 180
-"""Of a slot; slots that are kept: 15 minutes."""
+"""Seconds of a slot; slots kept: 15 minutes."""
 MOST = 4000
-"""Rows of a hook that are kept although they have gone."""
+"""Rows of a hook that are kept after they have gone, at most."""
 _SPARE = 64  # cells that may be too old before they are taken away
 
 
 class Slot(NamedTuple):
-    """What a histogram got in a slot. wall: its beginning in Unix seconds, by the clock as it is
-    now. hits: by bucket."""
+    """A histogram's hits in a slot.
+
+    wall: its beginning in Unix seconds, by the clock as it is now. hits: by bucket.
+    """
 
     wall: float
     hits: Mapping[int, int]
 
 
 class _Row:
-    """A histogram as it was last, and what each slot added: slot, bucket, hits, and so on."""
+    """A histogram's last buckets, and what each slot added: slot, bucket, hits, and so on."""
 
     __slots__ = ("before", "cells")
 
@@ -38,7 +40,7 @@ class _Row:
         if now == self.before:
             return
         added = now
-        if sum(now) >= sum(self.before):  # else it began anew
+        if sum(now) >= sum(self.before):  # else it was reset
             added = tuple(map(sub, now, self.before))
         self.before = now
         for bucket, hits in enumerate(added):
@@ -46,7 +48,7 @@ class _Row:
                 self.cells.extend((slot, bucket, min(hits, 0xFFFFFFFF)))
 
     def forget(self, before: int) -> None:
-        """Slots that are too old, once there are some."""
+        """Forget slots that are too old, once there are several."""
         cells, old = self.cells, 0
         while old < len(cells) and cells[old] < before:
             old += 3
@@ -59,7 +61,7 @@ class _Row:
 
 
 class _Counted:
-    """One hook and target: since when it counts, and its rows by column."""
+    """One hook and target: its epoch, and its rows by column."""
 
     def __init__(self, epoch: int, slot: int) -> None:
         self.epoch, self.slot = epoch, slot
@@ -75,7 +77,7 @@ class Heat:
         self._set = 0.0
 
     def _slot(self, time: float) -> int:
-        """Counted by the monotonic clock, from where the other one stood at first."""
+        """Return the slot's number by the monotonic clock, offset by the initial wall clock."""
         return int((time + (self._base or 0.0)) // SECONDS)
 
     def add(self, snapshots: Sequence[Snapshot]) -> None:
@@ -113,8 +115,10 @@ class Heat:
         _sweep(known.rows, sample, slot)
 
     def of(self, id: HookId, column: str, key: Key, until: float) -> list[Slot]:
-        """The slots that had ended by a moment (monotonic seconds), oldest first, also those that
-        got nothing."""
+        """Return the slots that had ended by a moment (monotonic seconds), oldest first.
+
+        Slots without hits are included.
+        """
         known = self._hooks.get(id)
         row = known.rows.get((column, key)) if known is not None else None
         end = min(self._slot(until), known.slot) if known is not None else 0
@@ -134,7 +138,7 @@ def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def _sweep(rows: dict[tuple[str, Key], _Row], sample: Sample, slot: int) -> None:
-    """Forget what went long ago, and of the rest that went all but the latest."""
+    """Forget rows that went long ago, and all but the latest `MOST` of the others that went."""
     gone = sorted((k for k in rows if k[1] not in sample.rows), key=lambda k: rows[k].last)
     for place, key in enumerate(gone, 1):
         if rows[key].last < slot - SLOTS or place <= len(gone) - MOST:

@@ -1,4 +1,4 @@
-"""What was before: the latest values of each pane's figures, row by row, in bounded memory."""
+"""Histories: the latest values of each pane's figures, row by row, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from tui.session.anomaly import CALM, LENGTH, Course, Rule, Verdict
 from tui.session.heat import Heat
 
 MOST = 4000
-"""Rows of a figure that are kept although they have gone."""
+"""Rows of a figure that are kept after they have gone, at most."""
 _SWEEP = 64
 _MOST_NAMES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number whose history is kept for each row. values: a hook's snapshots -> key -> number.
-    hook: whose, "*" for each hook's own. wrong: other than 0 is bad. rule: when it is unusual.
-    named_by: the hook that tells when what a key names is another thing."""
+    """A number whose history is kept for each row.
+
+    values: a hook's snapshots -> key -> number. hook: its name, "*" for every hook. wrong: values
+    other than 0 are bad. rule: when it is unusual. named_by: the hook that tells when a name means
+    another thing.
+    """
 
     name: str
     title: str
@@ -36,7 +39,7 @@ class Figure:
 
 
 class _Watch:
-    """A hook's ticks: how many there were, when, and since which it is watched without a break."""
+    """A hook's ticks: their number, their times, and since which it is watched without a break."""
 
     def __init__(self) -> None:
         self.ticks, self.begun = 0, 1
@@ -44,7 +47,7 @@ class _Watch:
         self._counting: frozenset[tuple[HookId, int]] = frozenset()
 
     def take(self, snapshots: Sequence[Snapshot]) -> float:
-        """Another tick; when it was in Unix seconds."""
+        """Add a tick; return its time in Unix seconds."""
         self.ticks += 1
         counting = frozenset((s.id, s.sample.epoch) for s in snapshots)
         if counting != self._counting:
@@ -52,7 +55,7 @@ class _Watch:
         last = self.times[-1] if self.times else 0.0
         newest = max((s.sample for s in snapshots), key=lambda s: s.time, default=None)
         time, wall = (newest.time, newest.wall) if newest is not None else (last, 0.0)
-        if time < last:  # that host has begun anew
+        if time < last:  # that host has restarted
             self.times = array("d")
         self.times.append(time)
         if len(self.times) > LENGTH + _SWEEP:
@@ -60,12 +63,12 @@ class _Watch:
         return wall
 
     def until(self, time: float) -> int:
-        """How many ticks there had been at that moment."""
+        """Return how many ticks there had been at that moment."""
         return self.ticks - len(self.times) + bisect_right(self.times, time)
 
 
 class History:
-    """Each figure's rows, as many values as `LENGTH`; rows that go are forgotten in time."""
+    """The last `LENGTH` values of each figure's rows; rows that go are forgotten in time."""
 
     LENGTH = LENGTH
 
@@ -85,7 +88,7 @@ class History:
         return {hook: watch.ticks for hook, watch in self._watches.items()}
 
     def until(self, time: float) -> dict[str, int]:
-        """How many there had been at that moment, in that host's monotonic seconds."""
+        """Return how many there had been at that moment, in that host's monotonic seconds."""
         return {hook: watch.until(time) for hook, watch in self._watches.items()}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
@@ -109,8 +112,7 @@ class History:
                 unusual &= kept.keys()
 
     def _part(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
-        """Forget figures by a name that is another thing's now: of an interface that was made
-        again."""
+        """Forget figures by a name that means another thing now: an interface made again."""
         figures = [f for kept in self._figures.values() for f in kept if f.named_by == hook]
         if not figures:
             return
@@ -129,14 +131,14 @@ class History:
         ticks: Mapping[str, int] | None = None,
         most: int = 2 * LENGTH,
     ) -> list[float | None]:
-        """A row's latest values, the newest last. ticks: as after so many readings."""
+        """Return a row's latest values, newest last. ticks: as after so many readings."""
         course, until = self._find(figure, key, ticks)
         return course.values(until, most) if course is not None else []
 
     def verdict(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
     ) -> Verdict:
-        """Whether the row is unusual, and what is known of that."""
+        """Return whether the row is unusual, and since when."""
         if ticks is None and key not in self._unusual.get(figure.name, ()):
             return CALM  # as nearly all are
         course, until = self._find(figure, key, ticks)
@@ -145,7 +147,7 @@ class History:
     def usual(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
     ) -> float | None:
-        """What is usual for the row, without what was unusual; None where too little is known."""
+        """Return the row's usual value, without anomalies; None if too little is known."""
         course, until = self._find(figure, key, ticks)
         if course is None:
             return None
@@ -167,7 +169,7 @@ def _hook(figure: Figure, key: Hashable) -> str:
 
 
 def _sweep(kept: dict[Hashable, Course], tick: int) -> None:
-    """Forget what went long ago, and of the rest that went all but the latest `MOST`."""
+    """Forget rows that went long ago, and all but the latest `MOST` of the others that went."""
     gone = sorted((k for k, c in kept.items() if c.last < tick), key=lambda k: kept[k].last)
     for place, key in enumerate(gone, 1):
         if kept[key].last < tick - LENGTH or place <= len(gone) - MOST:

@@ -1,4 +1,4 @@
-"""What this process and those that it started (the compiler) use: CPU time and memory."""
+"""Resources of this process and those that it started (the compiler): CPU time and memory."""
 
 # Read at each tick: see procfs.
 # ruff: noqa: PTH123, PTH208
@@ -10,23 +10,23 @@ from collections.abc import Iterator
 
 _TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _UTIME, _STIME, _CUTIME, _CSTIME = 11, 12, 13, 14
-"""Places in /proc/PID/stat behind the command."""
+"""Indices of fields in /proc/PID/stat after the command."""
 
 
 def cpu_seconds() -> float:
-    """So far, of this process, of those that ended, and of those that live."""
+    """Return CPU seconds of this process, of children that ended, and of those that live."""
     mine = os.times()
     own = mine.user + mine.system + mine.children_user + mine.children_system
     return own + sum(map(_seconds, _descendants(os.getpid())))
 
 
 def memory() -> int:
-    """Bytes in RAM now, of all of them (RSS)."""
+    """Return bytes in RAM now, of all of them (RSS)."""
     return sum(map(_resident, (os.getpid(), *_descendants(os.getpid()))))
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    """None where the kernel lists no children (CONFIG_PROC_CHILDREN)."""
+    """Yield all descendants; none if the kernel lists no children (CONFIG_PROC_CHILDREN)."""
     for thread in _listed(f"/proc/{pid}/task"):
         for child in map(int, _read(f"/proc/{pid}/task/{thread}/children").split()):
             yield child
@@ -41,7 +41,7 @@ def _listed(folder: str) -> list[str]:
 
 
 def _read(path: str) -> str:
-    """Without pathlib, which takes longer than the kernel; "" where it has gone."""
+    """Read a file without pathlib, which takes longer than the kernel; "" if it has gone."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             return file.read()

@@ -1,4 +1,4 @@
-"""The view of a moment that is over: what the screen had then, read back from the tape."""
+"""The view of an earlier moment: what the screen showed then, read back from the tape."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tui.session.drop_rules import Dropping, Hits
 from tui.session.view import Decided, View
 
 _LOGGED = 60
-"""Moments that logs are read back from."""
+"""Moments that logs are read back from, at most."""
 _SAME = 10
-"""Moments in which what begins again is the same as before."""
+"""Moments within which a repeated beginning counts as the same."""
 
 
 def past_view(live: View, reel: Reel, number: int) -> View:
-    """Return what the screen had at a moment of the reel. Raises IndexError for no such moment."""
+    """Return what the screen showed at a moment of the reel. Raises IndexError if there is none."""
     tick = reel.at(number)
     return replace(
         live,
@@ -37,7 +37,7 @@ def past_view(live: View, reel: Reel, number: int) -> View:
 
 
 class Logs(Mapping[str, Sequence[Decided]]):
-    """The hooks' own logs as they were at a moment: read back from the tape when asked for."""
+    """The hooks' own logs as they were at a moment: read back from the tape on demand."""
 
     def __init__(self, reel: Reel, number: int) -> None:
         self._reel, self._number = reel, number
@@ -65,7 +65,7 @@ class Logs(Mapping[str, Sequence[Decided]]):
 
 
 def _dropping(reel: Reel, number: int) -> tuple[Dropping, ...]:
-    """Return the rules that stood, with how fast they dropped."""
+    """Return the rules in force, with their drop rates."""
     hits, found = Hits(), tuple[Dropping, ...]()
     for _, tick in reel.window(number, Hits.BACK):
         found = hits.take(tick.rules)

@@ -1,4 +1,4 @@
-"""What was before the moment of a recording that was jumped to: histories and logs."""
+"""Histories and logs before the moment of a recording that was jumped to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tui.session.view import Decided
 async def recall(
     reel: Reel, until: Callable[[], int | None], figures: Iterable[Figure]
 ) -> tuple[History, dict[str, deque[Decided]]] | None:
-    """Return history and logs up to a moment, as a screen has them that saw all of it.
+    """Return history and logs up to a moment, as if all of it had been watched.
 
-    until: the moment, which may move on meanwhile; None: it is not wanted any more.
+    until: returns the moment, which may move on meanwhile; None to cancel.
     """
     history, trails, room = History(figures), dict[str, Trail](), Room()
     decided: dict[str, deque[Decided]] = {}

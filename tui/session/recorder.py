@@ -1,4 +1,4 @@
-"""A recording that is being made: the last minutes at once, or what comes from now on."""
+"""Making recordings: of the last minutes at once, or of everything from now on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def save(tape: Tape, path: Path, host: Host, hooks: Iterable[str]) -> str:
 
 
 class Recorder:
-    """Writes what comes on a tape to a new file, from now until `stop`. Raises RecordingError."""
+    """Writes what is added to a tape to a new file, from now until `stop`.
+
+    Raises RecordingError.
+    """
 
     def __init__(self, tape: Tape, path: Path, host: Host, hooks: Iterable[str]) -> None:
         self._file = RecordingFile(path, host, hooks)
@@ -35,7 +38,7 @@ class Recorder:
         return f"REC {self._file.moments}"
 
     def write(self, frame: Frame) -> None:
-        """Add a moment. Raises RecordingError; then the file is whole, and closed."""
+        """Add a moment. Raises RecordingError; the file is then complete, and closed."""
         try:
             self._file.write(frame)
         except RecordingError:
@@ -50,5 +53,5 @@ class Recorder:
 
 def _said(file: RecordingFile) -> str:
     if not file.moments:
-        return "nothing was recorded: no moment came"
+        return "nothing was recorded: there was no reading"
     return f"{printable(str(file.path))}: {file.moments} moments, {octets(file.size)}"

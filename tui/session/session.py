@@ -54,12 +54,12 @@ def name_of(source: Source) -> str:
 
 
 def feed_of(source: Source) -> Feed | None:
-    """Return how another host's numbers come here; None for this host's."""
+    """Return the state of the connection to another host; None for this host."""
     return source.feed if isinstance(source, Fed) else None
 
 
 class Station(NamedTuple):
-    """A host: where its numbers come from, and what is kept of them."""
+    """A host: its source, and what is kept of it."""
 
     source: Source
     collector: Collector
@@ -68,9 +68,9 @@ class Station(NamedTuple):
 class Session:
     """The hosts of a run, of which one is shown, live or as it was at a moment.
 
-    changed: called with the hook's name after each reading of the host that is shown. tell: shows
-    a toast. limit: the bound on memory, in bytes. view: what is looked at. recorder: while what
-    comes is recorded.
+    changed: called with the hook's name after each reading of the host that is shown. tell: shows a
+    toast. limit: the bound on memory, in bytes. view: what is on the screen. recorder: while
+    recording.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Session:
     def unfollowed(self) -> list[tuple[Collector, str]]:
         """Return the hooks, with their collectors, that were not returned before.
 
-        A catalogue may grow by hooks of the user's own.
+        A catalogue may grow by custom hooks.
         """
         found = []
         for source, collector in self.stations:
@@ -152,7 +152,7 @@ class Session:
 
     @property
     def player(self) -> Player | None:
-        """The source, where that is a recording."""
+        """The source, if it is a recording."""
         return self.source if isinstance(self.source, Player) else None
 
     @property
@@ -178,7 +178,7 @@ class Session:
         self.live.bits = bits
 
     def use_interval(self, seconds: float) -> None:
-        """Read so often from now on."""
+        """Set the interval, in seconds."""
         self.source.interval = seconds
 
     def use_ascii(self, ascii: bool) -> None:
@@ -186,18 +186,18 @@ class Session:
         self.live.ascii = ascii
 
     def be_about(self, about: str) -> None:
-        """Have the view show what an inner pane is about, in the units of the live one."""
+        """Set what an inner pane is about in the view, and use the live view's units."""
         self.view.bits, self.view.about = self.live.bits, about
 
     # Recording
 
     def record(self, tape: Tape, path: Path) -> None:
-        """Write what comes from now on to a new file. Raises RecordingError."""
+        """Start recording to a new file. Raises RecordingError."""
         self.recorder = Recorder(tape, path, self.source.host, self.source.catalogue)
         self.collector.keep = self._keep
 
     def stop_recording(self) -> str:
-        """End the recording, if there is one; return a sentence on it."""
+        """Stop recording, if it is on; return a sentence on the file."""
         recorder, self.recorder, self.collector.keep = self.recorder, None, None
         return recorder.stop() if recorder is not None else ""
 

@@ -1,4 +1,4 @@
-"""What panes are drawn from: the latest snapshots, what was before, and what happened."""
+"""What panes are drawn from: the latest snapshots, their history, and events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Event(NamedTuple):
-    """Something that was done to a hook, for the log. wall: Unix seconds. time: monotonic."""
+    """Something that happened to a hook, for the log. wall: Unix seconds. time: monotonic."""
 
     wall: float
     text: str
@@ -26,7 +26,7 @@ class Event(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """An entry of a hook's own log (a connect that was decided)."""
+    """An entry of a hook's own log (a connect whose outcome is known)."""
 
     wall: float
     row: Row
@@ -37,11 +37,10 @@ class Decided(NamedTuple):
 class View:
     """Everything a pane may look at. A frozen screen has a view of its own.
 
-    ticks: how many ticks of each hook this view has seen, None: all there are.
-    wall, time: when the newest sample was taken, in Unix and in monotonic seconds, which the clock
-    does not disturb. dropping: the rules that stand.
-    about: the interface that an inner pane is about. since: the first sample of each hook.
-    version: grows with each reading that comes into it.
+    ticks: how many ticks of each hook this view has seen, None: all. wall, time: when the newest
+    sample was taken, in Unix seconds and in monotonic seconds, which setting the clock does not
+    disturb. dropping: the rules in force. about: the interface that an inner pane is about. since:
+    the first sample of each hook. version: grows with each reading that is added.
     """
 
     catalogue: Mapping[str, Hook]
@@ -65,7 +64,7 @@ class View:
     )
 
     def still(self) -> View:
-        """This moment, to be looked at while the live view goes on."""
+        """Return a frozen copy, to be shown while the live view goes on."""
         return replace(
             self,
             snapshots=dict(self.snapshots),
@@ -76,7 +75,7 @@ class View:
         )
 
     def once(self, ask: Callable[[View], T]) -> T:
-        """What `ask` makes of it, made once until something of it changes."""
+        """Return the result of `ask`, computed once until something changes."""
         stamp = (
             self.version,
             self.history,
@@ -97,11 +96,11 @@ class View:
 
     @property
     def past(self) -> bool:
-        """It does not go on: what is attached now is not in it."""
+        """Whether it is of an earlier moment: it does not show what is attached now."""
         return self.ticks is not None
 
     def of(self, hook: str) -> list[Snapshot]:
-        """The hook's snapshots, one for each target that stands."""
+        """Return the hook's snapshots, one for each attached target."""
         return self.once(_by_hook).get(hook, [])
 
     def rows(self, hook: str) -> list[SnapshotRow]:
@@ -111,7 +110,7 @@ class View:
         return next((s for s in self.statuses if s.id == id), Status(id))
 
     def series(self, figure: Figure, key: Hashable, most: int) -> list[float | None]:
-        """The latest so many values."""
+        """Return at most `most` of the latest values."""
         return self.history.series(figure, key, self.ticks, most)
 
     def verdict(self, figure: Figure, key: Hashable) -> Verdict:
@@ -129,5 +128,5 @@ def _by_hook(view: View) -> dict[str, list[Snapshot]]:
 
 
 def clock(wall: float) -> str:
-    """The time of day, here."""
+    """Return the local time of day."""
     return time.strftime("%H:%M:%S", time.localtime(wall)) if wall else "--:--:--"

@@ -1,1 +1,1 @@
-"""Lines, fields and filters: what a table is made of, as values. Imports `config` only."""
+"""Lines, fields and filters: what tables are made of, as values. Imports `config` only."""

@@ -15,10 +15,10 @@ from tui.table.lines import fit, width_of
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a table: values by field. key: its identity. name: what people call it.
+    """One row of a table: values by field. key: its identity. name: as users know it.
 
-    mark: "warn" or "bad" where something is wrong with it. row: the snapshot's row behind it.
-    leads: the pane, and the key of its row, that this one is about.
+    mark: "warn" or "bad" if something is wrong with it. row: the snapshot's row behind it. leads:
+    the pane, and the key of its row, that this one is about.
     """
 
     key: object
@@ -44,12 +44,12 @@ def _plain(_: Record) -> str:
 class Field:
     """One column of a table.
 
-    width: cells it needs, of which the title takes one less (the sort mark); 0: it only sorts.
-    grow: cells it can use. rank: the highest goes first where space is short. colour: record ->
-    role. write: what stands there where the unit does not say it; it is sorted by its value all
-    the same. brief: what stands there where that does not fit. left: it stands at the left
-    although it is a number. newest: the end of a text that is too long is shown, not its
-    beginning. under: it goes to a second line where there is no space for all on one.
+    width: cells it needs, one of which the title leaves free (the sort mark); 0: it only sorts.
+    grow: cells it can use. rank: the highest is dropped first if space is short. colour: record ->
+    role. write: its text if not by unit; it is sorted by its value all the same. brief: a shorter
+    text if that does not fit. left: aligned left although it is a number. newest: of a text that is
+    too long the end is shown, not the beginning. under: it moves to a second line if one line is
+    not enough for all.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Field:
 
     @property
     def right(self) -> bool:
-        """Numbers stand at the right."""
+        """Whether it is aligned right, as numbers are."""
         return self.unit is not Unit.TEXT and not self.left
 
     def cell(self, record: Record, width: int, bits: bool) -> str:
-        """What stands there, in exactly that many cells."""
+        """Return its text in exactly that many cells."""
         text = self.text(record, bits)
         if self.brief is not None and width_of(text) > width:
             text = self.brief(record)
@@ -93,7 +93,7 @@ class Field:
         return self.colour(record)
 
     def order(self, record: Record) -> tuple[int, float, str]:
-        """A sort key for any value: what is not known comes before 0, text after numbers."""
+        """Return a sort key for any value: unknown comes before 0, text after numbers."""
         value = record.values.get(self.name)
         if isinstance(value, int | float):
             return 1, value, ""
@@ -102,7 +102,7 @@ class Field:
 
 @lru_cache(4096)
 def natural(text: str) -> str:
-    """A sort key: eth2 comes before eth10, and 10.0.0.9 before 10.0.0.10."""
+    """Return a sort key: eth2 comes before eth10, and 10.0.0.9 before 10.0.0.10."""
     return re.sub(r"\d+", lambda number: number[0].zfill(12), text.lower())
 
 
@@ -116,28 +116,28 @@ def of(
     grow: int = 0,
     colour: Callable[[Record], str] = _plain,
 ) -> Field:
-    """A field from a hook's column: its unit and help; a counter is shown as its rate."""
+    """Make a field from a hook's column, with its unit and help; counters show their rate."""
     c = hook.column(column)
     rate = c.kind is Kind.COUNTER
     name = rate_of(column) if rate else column
     text = title or (f"{c.title}/s" if rate else c.title)
-    help = f"{c.help}, each second" if rate else c.help
+    help = f"{c.help}, per second" if rate else c.help
     return Field(name, text, c.unit, width or max(c.width, len(text) + 1), rank, grow, help, colour)
 
 
 @cache
 def rate_of(column: str) -> str:
-    """The name of a counter's rate, as in the JSON."""
+    """Return the name of a counter's rate, as in the JSON."""
     return f"{column}_per_s"
 
 
 def values_of(row: SnapshotRow) -> dict[str, Value]:
-    """A snapshot row's values, and its rates as NAME_per_s."""
+    """Return a snapshot row's values, and its rates as NAME_per_s."""
     return {**row.values, **{rate_of(n): r for n, r in row.rates.items()}}
 
 
 def coloured(role: str, over: float, *names: str) -> Callable[[Record], str]:
-    """The role where one of the values is above the bound."""
+    """Return a function that gives the role if one of the values is above the bound."""
 
     def colour(record: Record) -> str:
         return role if any(record.number(n) > over for n in names) else ""
@@ -146,5 +146,5 @@ def coloured(role: str, over: float, *names: str) -> Callable[[Record], str]:
 
 
 def label(text: object) -> str:
-    """Somebody else's text, harmless and in one piece."""
+    """Make somebody else's text harmless, and keep it in one piece."""
     return printable(str(text))

@@ -1,12 +1,12 @@
-"""The filter line: words and comparisons, all of which must hold of a row; `!` denies one.
+"""The filter line: words and comparisons, all of which must be true of a row; `!` negates one.
 
     nginx              somewhere in the row        comm:nginx       in that column
     !10.0.1.21         nowhere in it               comm=nginx       exactly, in that column
     "two words"        spaces and all              srtt>50ms  drops>=1k  rx_bytes<10MB  fail>5%
 
-A column is named by its name or title, or a part of either; where several have the part, one of
-them must do. What is not known compares as neither greater nor less. A word that is an interface's
-alternative name stands for its name, too.
+A column is named by its name or title, or a part of either; if several match, one of them must
+fulfil the condition. An unknown value is neither greater nor less than any. A word that is an
+interface's alternative name matches its name, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Test = Callable[[Record], bool]
 
 
 Altnames = Callable[[], Mapping[str, str]]
-"""Interfaces' alternative names now, in lower case, and the name of each. They come and go."""
+"""Interfaces' current alternative names, in lower case, and the name of each."""
 
 
 def no_altnames() -> Mapping[str, str]:
@@ -38,7 +38,7 @@ def no_altnames() -> Mapping[str, str]:
 
 
 class FilterError(ValueError):
-    """What is no filter: one sentence."""
+    """Not a filter; one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ _PREFIX = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
 def parse(text: str, fields: Sequence[Field], altnames: Altnames = no_altnames) -> Test | None:
-    """A test for records; None where the text asks for nothing. Raises FilterError."""
+    """Return a test for records; None if the text is empty. Raises FilterError."""
     return _all(terms_of(text, fields, altnames))
 
 
 def parse_so_far(
     text: str, fields: Sequence[Field], altnames: Altnames = no_altnames
 ) -> Test | None:
-    """The same while it is being typed: what is no condition yet asks for nothing."""
+    """Parse a filter that is still being typed: ignore an incomplete condition."""
     terms: list[Term] = []
     for token in _TOKEN.findall(text):
         with suppress(FilterError):
@@ -85,7 +85,7 @@ def _all(terms: Sequence[Term]) -> Test | None:
 
 
 def reading(text: str, fields: Sequence[Field], altnames: Altnames = no_altnames) -> Span:
-    """How the text is understood; or what is wrong with it, in "bad"; what to type at first."""
+    """Explain the filter; or say what is wrong with it, as "bad"; if empty, give an example."""
     try:
         terms = terms_of(text, fields, altnames)
     except FilterError as wrong:
@@ -98,7 +98,7 @@ def reading(text: str, fields: Sequence[Field], altnames: Altnames = no_altnames
 def terms_of(
     text: str, fields: Sequence[Field], altnames: Altnames = no_altnames
 ) -> tuple[Term, ...]:
-    """Every condition in the text. Raises FilterError."""
+    """Return every condition in the text. Raises FilterError."""
     return tuple(_terms(text, fields, altnames))
 
 
@@ -123,7 +123,7 @@ def _term(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
     if not found:
         if sign == ":":  # 10.0.0.5:443 and fe80::1 have colons of their own
             return _anywhere(token, fields, altnames)
-        _refuse(f"there is no column {name!r}; there are {_names(fields)}")
+        _refuse(f"there is no column {name!r}; columns are {_names(fields)}")
     if not compares[3]:
         _refuse(f"{name}{sign} what? {_example(found)}")
     asked = _Word(wanted.lower(), altnames)
@@ -139,7 +139,7 @@ def _refuse(sentence: str) -> NoReturn:
 
 
 class _Word:
-    """What is looked for in text; an interface's alternative name finds its name as a whole."""
+    """Text to look for; an interface's alternative name also finds its name as a whole."""
 
     def __init__(self, word: str, altnames: Altnames) -> None:
         self.word, self._altnames = word, altnames
@@ -179,7 +179,7 @@ def _anywhere(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
 def _compared(
     field: Field, sign: str, wanted: str, word: _Word, one_of_several: bool
 ) -> Term | None:
-    """None: the column cannot be compared like that."""
+    """Compare numbers; None if the column cannot be compared so."""
     text = field.title
     if sign == ":" and field.unit is not Unit.NUMBER:
         return Term(f"{text} has {word}", lambda r: word.within(_text(r, field)))
@@ -190,7 +190,7 @@ def _compared(
         return Term(f"{text} {says} {word}", lambda r: word.equals(_text(r, field)) is equal)
     if wanted == "-" and sign in (":", "=", "!="):
         known = sign == "!="
-        says = "is known" if known else "is not known"
+        says = "is known" if known else "is unknown"
         return Term(f"{text} {says}", lambda r: (r.values.get(field.name) is not None) is known)
     try:
         number = number_of(wanted, field)
@@ -212,23 +212,23 @@ def _text(record: Record, field: Field) -> str:
 
 
 def number_of(text: str, field: Field) -> float:
-    """The number in the column's own unit. Raises FilterError."""
+    """Return the number in the column's own unit. Raises FilterError."""
     match = _NUMBER.fullmatch(text)
     if match is None:
-        _refuse(f"{text!r} is no number for {field.title}: {_such_as(field)}")
+        _refuse(f"{text!r} is not a number for {field.title}: {_such_as(field)}")
     number, suffix = float(match[1]), match[2]
     factor = _factor(suffix, field.unit)
     if factor is None or (not suffix and number and field.unit in (Unit.NS, Unit.US)):
-        what = f"{suffix!r} is no unit of" if suffix else "say the unit of"
+        what = f"{suffix!r} is not a unit of" if suffix else "give the unit of"
         _refuse(f"{what} {field.title}: {_such_as(field)}")
     value = number * factor
     if not math.isfinite(value):
-        _refuse(f"{text[:12]}... is more than {field.title} can be: {_such_as(field)}")
+        _refuse(f"{text[:12]}... is too large for {field.title}: {_such_as(field)}")
     return int(value) if value == int(value) else value
 
 
 def _factor(suffix: str, unit: Unit) -> float | None:
-    """What the suffix multiplies by; None where the unit knows none such."""
+    """Return what the suffix multiplies by; None if the unit has no such suffix."""
     match unit:
         case Unit.NS | Unit.US:
             factor = _NS.get(suffix.lower()) if suffix else 1
@@ -242,7 +242,7 @@ def _factor(suffix: str, unit: Unit) -> float | None:
 
 
 def _of_bytes(suffix: str) -> float | None:
-    """As the screen shows them: B by 1024, b (bits) by 1000."""
+    """Return a factor as the screen shows bytes: B by 1024, b (bits) by 1000."""
     bits = suffix.endswith(("b", "bit")) and not suffix.endswith("ib")
     prefix = suffix.removesuffix("bit").rstrip("bB").removesuffix("i").lower()
     step = _PREFIX.get(prefix)
@@ -255,7 +255,7 @@ def _of_bytes(suffix: str) -> float | None:
 
 
 def names_of(field: Field) -> tuple[str, str]:
-    """Its name, as in JSON, without the end that rates have; and its title in one word."""
+    """Return its name, as in JSON, without a rate's ending; and its title as one word."""
     return short(field), field.title.lower().replace(" ", "").removesuffix("/s")
 
 
@@ -264,7 +264,7 @@ def short(field: Field) -> str:
 
 
 def columns_of(name: str, fields: Sequence[Field]) -> list[Field]:
-    """The columns that the name can mean: the one of that name, else all with such a part."""
+    """Return the columns that a name may mean: that of the name, else all that contain it."""
     wanted = name.lower().removesuffix("/s").removesuffix("_per_s")
     for fits in (str.__eq__, str.startswith, str.__contains__):
         found = [f for f in fields if any(fits(known, wanted) for known in names_of(f))]
@@ -274,8 +274,10 @@ def columns_of(name: str, fields: Sequence[Field]) -> list[Field]:
 
 
 def complete(text: str, fields: Sequence[Field]) -> tuple[str, str]:
-    """The text with its last word made a column's name, as far as that is clear; and, where it
-    is not, the names that it could be."""
+    """Complete the last word to a column's name, as far as that is unambiguous.
+
+    Return the text, and the candidates if there are several.
+    """
     head, word = re.fullmatch(r"(.*?)(!?[\w/.]*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     if head and not head[-1].isspace():
         return text, ""  # a value is being typed
@@ -290,7 +292,7 @@ def complete(text: str, fields: Sequence[Field]) -> tuple[str, str]:
 
 
 def _common(names: Sequence[str]) -> str:
-    """What all begin with."""
+    """Return the common beginning."""
     columns = zip(*names, strict=False)
     return "".join(c[0] for c in takewhile(lambda c: len(set(c)) == 1, columns))
 
@@ -300,7 +302,7 @@ def _names(fields: Sequence[Field]) -> str:
 
 
 def _example(fields: Sequence[Field]) -> str:
-    """One of each kind that there is here."""
+    """Return an example of each kind of condition that these columns allow."""
     text = next((f for f in fields if not f.right), None)
     scaled = next((f for f in fields if f.right and f.unit is not Unit.NUMBER), None)
     such = [f"{short(text)}:word"] if text else []

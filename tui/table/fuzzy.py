@@ -1,4 +1,4 @@
-"""Finding things by a few of their letters."""
+"""Fuzzy search: things by a few of their letters."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Thing = TypeVar("Thing")
 def rank(
     text: str, things: Sequence[Thing], names: Callable[[Thing], Sequence[str]]
 ) -> list[Thing]:
-    """Those that have every word of the text, the best first; equally good ones in their order.
+    """Return those that match every word, the best first; equals keep their order.
 
-    names: what a thing is called, the most telling first.
+    names: of a thing, the most telling first.
     """
     words = text.lower().split()
     scored = [(score, i, t) for i, t in enumerate(things) if (score := _score(words, names(t)))]
@@ -21,7 +21,7 @@ def rank(
 
 
 def _score(words: Sequence[str], names: Sequence[str]) -> float:
-    """0: some word is nowhere."""
+    """Score a thing; 0 if some word matches nowhere."""
     score = 1.0
     for word in words:
         best = max(
@@ -35,7 +35,7 @@ def _score(words: Sequence[str], names: Sequence[str]) -> float:
 
 
 def _match(word: str, name: str) -> float:
-    """How well a word fits: as a word's beginning, inside, or by letters in their order."""
+    """Score a word: as the beginning of a word, inside one, or by letters in order."""
     at = name.find(word)
     late = at / 10
     while at > 0 and name[at - 1].isalnum():  # a beginning of a word is better
@@ -46,7 +46,7 @@ def _match(word: str, name: str) -> float:
 
 
 def _letters(word: str, name: str) -> float:
-    """All letters in their order, each jump costing; the first at a word's beginning."""
+    """Score letters in order, minus each jump; the first must begin a word."""
     at, jumps = -1, 0
     for letter in word:
         found = name.find(letter, at + 1)

@@ -1,4 +1,4 @@
-"""What widgets are drawn from: lines of spans, a span being text and the role that colours it."""
+"""What widgets are drawn from: lines of spans, each a text and the role that colours it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ BLANK = Line()
 
 
 def line(*spans: Span | str, ground: str = "") -> Line:
-    """A line of spans; bare text is in the foreground."""
+    """Make a line of spans; bare text is in the foreground."""
     return Line(tuple((s, "") if isinstance(s, str) else s for s in spans if s), ground)
 
 
 def joined(cells: Sequence[Span]) -> list[Span]:
-    """Neighbours of one role as one span."""
+    """Join neighbours of the same role."""
     found: list[Span] = []
     for text, role in cells:
         if found and found[-1][1] == role:
@@ -40,23 +40,25 @@ def joined(cells: Sequence[Span]) -> list[Span]:
 
 
 def width_of(text: str) -> int:
-    """Cells the text takes; wide characters take two."""
+    """Return the cells that a text takes; wide characters take two."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 _NARROW = re.compile("[ -~\u2800-\u28ff]*").fullmatch
-"""ASCII and graphs."""
+"""Matches ASCII and braille graphs."""
 
 
 @lru_cache(4096)
 def _by_cells(text: str) -> bool:
-    """Each character takes one cell. (As many cells as characters is not enough: a wide one and a
-    combining one are two of each.)"""
+    """Return whether each character takes one cell.
+
+    Comparing lengths is not enough: a wide and a combining character are two of each.
+    """
     return bool(_NARROW(text)) or all(cell_len(c) == 1 for c in text)
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
-    """The text in exactly that many cells: padded, or cut with a "~" where something is missing."""
+    """Pad a text to exactly that many cells, or cut it, with a "~" for what is missing."""
     have = width_of(text)
     if have > width:
         return set_cell_size(text, width - 1) + "~" if width > 1 else "~"[:width]
@@ -64,7 +66,7 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def wrap(text: str, width: int) -> Iterator[str]:
-    """The text in pieces of at most that many cells, broken at spaces where there are any."""
+    """Yield a text in pieces of at most that many cells, broken at spaces if possible."""
     row, width = "", max(width, 1)
     for word in text.split():
         if row and width_of(row) + 1 + width_of(word) > width:
@@ -79,7 +81,7 @@ def wrap(text: str, width: int) -> Iterator[str]:
 
 
 def changes(old: Line, new: Line, width: int) -> list[tuple[int, int]]:
-    """Where two lines differ, as (first cell, cells); near ones joined."""
+    """Return where two lines differ, as (first cell, cells); near differences are joined."""
     if old.ground != new.ground:
         return [(0, width)]
     found: list[tuple[int, int]] = []
@@ -96,7 +98,7 @@ _JOIN = 5  # moving the cursor costs about as much as writing this many cells ag
 def _differing(
     old: tuple[Span, ...], new: tuple[Span, ...], width: int
 ) -> Iterator[tuple[int, int]]:
-    """(first cell, cell after the last) of each difference; the rest where the spans part ways."""
+    """Yield (first cell, cell after the last) of each difference; the rest if spans diverge."""
     x = 0
     for was, now in zip(old, new, strict=False):
         cells = width_of(now[0])
@@ -116,7 +118,7 @@ def _differing(
 
 
 def _within(was: str, now: str, x: int, cells: int) -> tuple[int, int]:
-    """The differing middle of two texts of the same width."""
+    """Return the differing middle of two texts of the same width."""
     if not (_by_cells(was) and _by_cells(now)):  # no cell has a character's place
         return x, x + cells
     first, last = 0, cells - 1
@@ -130,7 +132,10 @@ def _within(was: str, now: str, x: int, cells: int) -> tuple[int, int]:
 def pieces(
     text: Line, regions: Iterable[tuple[int, int]], width: int
 ) -> Iterator[tuple[int, str, str]]:
-    """What stands in each (first cell, cells), from left to right: (first cell, text, role)."""
+    """Yield (first cell, text, role) of what each region has, from left to right.
+
+    regions: (first cell, cells).
+    """
     todo, none = iter(regions), (0, 0)
     start, cells = next(todo, none)
     x = 0
@@ -149,7 +154,7 @@ def pieces(
 
 
 def _cut(text: str, start: int, end: int) -> str:
-    """Those cells of a text; half a wide character is a space."""
+    """Return those cells of a text; half a wide character becomes a space."""
     if _by_cells(text):
         return text[start:end]
     kept, x = "", 0
@@ -167,7 +172,7 @@ def _cut(text: str, start: int, end: int) -> str:
 
 
 def padded(text: Line, width: int) -> Line:
-    """The line in exactly that many cells."""
+    """Return the line in exactly that many cells."""
     spans: list[Span] = []
     space = width
     for part, role in text.spans:
@@ -180,7 +185,7 @@ def padded(text: Line, width: int) -> Line:
 
 
 def beside(left: list[Line], right: list[Line], width: int) -> list[Line]:
-    """Two blocks side by side, the left one in that many cells."""
+    """Put two blocks side by side, the left one in that many cells."""
     high = max(len(left), len(right))
     left, right = (b + [BLANK] * (high - len(b)) for b in (left, right))
     return [

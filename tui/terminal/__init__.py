@@ -1,1 +1,1 @@
-"""Everything that is particular to Textual and to terminals. Imports `table` and before."""
+"""Everything specific to Textual and to terminals. Imports `table` and the packages before it."""

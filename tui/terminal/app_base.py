@@ -1,4 +1,4 @@
-"""What an app is beside its screen: tasks of its own, and leaving, whatever the reason."""
+"""The app without its screen: its tasks, and leaving for any reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tui.terminal.shown import Shown
 
 
 class _Drawn(CompositorUpdate):
-    """An update that is written by a brush: changed cells only, each in its place."""
+    """An update that a brush writes: changed cells only, each at its place."""
 
     def __init__(self, update: ChopsUpdate | LayoutUpdate) -> None:
         self._update = update
@@ -37,10 +37,10 @@ class _Drawn(CompositorUpdate):
 
 
 class TerminalApp(App[None]):
-    """An app that ends properly, and writes changed cells alone. crashed: what it died of.
+    """An app that ends in order, and writes changed cells only. crashed: the fatal error.
 
     brush: while cells may go straight to the terminal, what collects them. mouse: whether the
-    terminal tells of it.
+    terminal reports the mouse.
     """
 
     def __init__(self, *, mouse: bool = True) -> None:
@@ -71,7 +71,7 @@ class TerminalApp(App[None]):
             self._handle_exception(error)
 
     def _handle_exception(self, error: Exception) -> None:
-        """Leave; `run` writes the report. (Textual would print locals.)"""
+        """Leave; `run` writes the report (Textual would print locals)."""
         leaving.begin(leaving.FAILED)
         self.died_of(getattr(error, "error", error))
         self._return_code = 1
@@ -87,30 +87,30 @@ class TerminalApp(App[None]):
     # Leaving
 
     def leave(self, status: int) -> None:
-        """Leave with this exit status, however slow the terminal is; the first one counts."""
+        """Leave with this exit status, however slow the terminal is; the first call counts."""
         if not self._exit:
             leaving.begin(status)
             self.hurry()
             self.exit(return_code=status)
 
     def hurry(self) -> None:
-        """Wait no more for a stuck terminal. From any thread."""
+        """Stop waiting for a stuck terminal. From any thread."""
         if (driver := self._own_driver) is not None:
             driver.output.leaving.set()
 
     def give_back(self) -> None:
-        """Give the terminal back, at once. From any thread."""
+        """Restore the terminal, at once. From any thread."""
         if (driver := self._own_driver) is not None:
             driver.give_back()
 
     def stop(self, watch: leaving.Watch) -> None:
-        """Give the terminal back and be stopped, as ^Z wants it."""
+        """Restore the terminal and stop, as ^Z does."""
         if (driver := self._own_driver) is not None and not leaving.begun():
             driver.suspend_application_mode()
             watch.stop_now()
 
     def go_on(self) -> None:
-        """Take the terminal again: it was stopped."""
+        """Take the terminal again after a stop."""
         if (driver := self._own_driver) is not None and not leaving.begun():
             driver.resume_application_mode()
 
@@ -123,7 +123,7 @@ class TerminalApp(App[None]):
         self.leave(128 + signal.SIGHUP)
 
     def before_exit(self, call: Callable[[], object]) -> None:
-        """Have this called when the app ends, whatever the reason."""
+        """Register a call for when the app ends, for any reason."""
         self._before_exit.append(call)
 
     async def _on_exit_app(self) -> None:
@@ -136,18 +136,18 @@ class TerminalApp(App[None]):
     # Keys
 
     def bind_keys(self, bindings: Iterable[BindingType]) -> None:
-        """Have these bindings and no others."""
+        """Use these bindings and no others."""
         self._bindings = BindingsMap(bindings)
 
     async def run_binding(self, key: str, *, anywhere: bool = False) -> bool:
         """Run what the key is bound to; return whether that did anything.
 
-        anywhere: only bindings that hold also while something is typed.
+        anywhere: only bindings that also work while something is typed.
         """
         return await self._check_bindings(key, anywhere)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Have a key that does nothing here be as if it were not there. All are bound to `do`."""
+        """Hide a key that does nothing here. All are bound to `do`."""
         return action != "do" or self.does(str(*parameters))
 
     def action_do(self, id: str) -> None:
@@ -169,12 +169,12 @@ class TerminalApp(App[None]):
             self._driver.write(sequence)
 
     def use_fewer_colours(self, fewer: bool) -> None:
-        """Send 256 colours to a terminal that could show more: they take fewer bytes."""
+        """Limit a terminal that could show more to 256 colours, which take fewer bytes."""
         few = fewer and self._colours is ColorSystem.TRUECOLOR
         self.console._color_system = ColorSystem.EIGHT_BIT if few else self._colours
 
     def on_driver_signal_resume(self) -> None:
-        """Back from the shell, which has drawn over us."""
+        """Redraw on return from the shell, which has drawn over us."""
         self.redraw()
 
     def _display(self, screen: Any, renderable: Any) -> None:
@@ -186,14 +186,14 @@ class TerminalApp(App[None]):
     # What is asked, and whether it was to be seen when the answer was typed
 
     def show_mark(self, shown: Shown) -> None:
-        """Take note that this is about what is being drawn now."""
+        """Register a mark to be told when what is being drawn now is shown."""
         if self._own_driver is None:
-            shown.was_drawn()  # nobody looks at it
+            shown.was_drawn()  # there is no terminal to wait for
         else:
             self._to_show.append(shown)
 
     def _mark(self) -> None:
-        """Behind what was just drawn."""
+        """Ask the terminal to report once it has drawn all before this."""
         driver, shown = self._own_driver, self._to_show
         if driver is not None and shown:
             self._to_show = []
@@ -203,13 +203,13 @@ class TerminalApp(App[None]):
                     self._asked.append(one)
 
     def terminal_answered(self) -> None:
-        """Take note that what was before the question is drawn; the first shows that it answers."""
+        """Take note that all before the query is drawn, and that the terminal does answer."""
         self.answers = True
         if self._asked:
             self._asked.popleft().was_drawn()
 
     async def was_shown(self, shown: Shown, typed: float) -> bool:
-        """Return whether that stood on the terminal when a key was typed.
+        """Return whether that was on the terminal when a key was typed.
 
         The writer may be about to say so; a terminal that takes nothing is not waited for.
         """
@@ -225,7 +225,7 @@ class TerminalApp(App[None]):
             self._driver.want_mouse(wanted)
 
     def to_shell(self) -> None:
-        """Give the terminal back to the shell; `fg` comes back."""
+        """Suspend to the shell; `fg` comes back."""
         self.action_suspend_process()
 
     def picture(self) -> str:
@@ -233,20 +233,20 @@ class TerminalApp(App[None]):
         return self.export_screenshot(title=self.TITLE)
 
     def redraw(self) -> None:
-        """Draw all of it, whatever the terminal shows by now."""
+        """Draw everything, whatever is on the terminal."""
         if self._driver is not None:
             self._driver.write("\x1b[0m\x1b[2J")
         self.screen.refresh(layout=True)
 
     @property
     def behind(self) -> bool:
-        """The terminal has not yet taken what it was given."""
+        """Whether the terminal has yet to take what it was given."""
         driver: AnyDriver | None = self._driver
         return isinstance(driver, Driver) and driver.busy
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Have what is repainted meanwhile on its way to the terminal at the end of it.
+        """Send what is repainted meanwhile to the terminal at the end of the block.
 
         Textual would show it within 50 ms.
         """
@@ -260,8 +260,10 @@ class TerminalApp(App[None]):
             self.put_brush()
 
     def take_brush(self) -> None:
-        """Until `put_brush`, changed cells go straight to the terminal, where nothing is in the
-        way: Textual's compositor takes several times as long for them."""
+        """Write changed cells straight to the terminal until `put_brush`, if nothing is in the way.
+
+        Textual's compositor takes several times as long for them.
+        """
         if isinstance(self._driver, Driver) and self._nothing_above():
             self.brush = Brush(self.console)
 
@@ -275,7 +277,7 @@ class TerminalApp(App[None]):
         self._mark()
 
     def _nothing_above(self) -> bool:
-        """Neither a toast nor another screen covers a widget, and none is about to move."""
+        """Return whether no toast or screen covers a widget, and no layout is pending."""
         if len(self.screen_stack) != 1 or self._batch_count or len(self._notifications):
             return False
         screen = self.screen_stack[0]

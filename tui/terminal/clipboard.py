@@ -1,7 +1,7 @@
-"""Text to the clipboard of whoever sits at the terminal, and tables as text.
+"""Copying text to the clipboard of the terminal's user, and tables as text.
 
-OSC 52 is all that there is over SSH. Nobody acknowledges it, so what was done is said: sent to
-the terminal, given to tmux, or written to a file.
+OSC 52 is all that works over SSH. It is not acknowledged, so the user is told what was done: sent
+to the terminal, given to tmux, or written to a file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from tui.table.fields import Field, Record, label
 
 MOST = 74_000
-"""Bytes that are sent; terminals take 100,000 characters of base64, and some no more."""
+"""Bytes that are sent, at most: many terminals take only 100,000 characters of base64."""
 _PIECE = 250
 """Characters that screen takes in one string."""
 _WITHOUT = ("linux", "dumb", "vt100", "vt220")
@@ -26,8 +26,11 @@ _WITHOUT = ("linux", "dumb", "vt100", "vt220")
 
 
 class Way(NamedTuple):
-    """How text gets to the clipboard. sequence: what to write to the terminal, "" for nothing.
-    says: what was done. sure: no file is needed beside it."""
+    """A way to the clipboard.
+
+    sequence: what to write to the terminal, "" for nothing. says: what was done. sure: no file is
+    needed beside it.
+    """
 
     sequence: str
     says: str
@@ -35,7 +38,7 @@ class Way(NamedTuple):
 
 
 def way(text: str, environ: Mapping[str, str]) -> Way:
-    """The way in this terminal; nothing is sent where it would not arrive."""
+    """Return the way for this terminal; nothing is sent if it would not arrive."""
     data = text.encode("utf-8", "replace")
     term = environ.get("TERM", "")
     if len(data) > MOST:
@@ -56,7 +59,7 @@ def way(text: str, environ: Mapping[str, str]) -> Way:
 
 
 def _tmux_takes(data: bytes, environ: Mapping[str, str]) -> bool:
-    """tmux lets no program set the clipboard unless it is told to; its own command may."""
+    """Return whether tmux took it, by its command: by default programs may not set it."""
     tmux = shutil.which("tmux")
     if tmux is None:
         return False
@@ -87,12 +90,12 @@ def _for_screen(sequence: str) -> str:
 
 
 def row_text(fields: Sequence[Field], record: Record, bits: bool) -> str:
-    """A row, a line for each column."""
+    """Return a row, a line for each column."""
     return "".join(f"{label(f.title)}: {f.text(record, bits)}\n" for f in fields if f.title != "#")
 
 
 def table_text(fields: Sequence[Field], records: Sequence[Record], bits: bool) -> str:
-    """The table as it is shown, by tabs."""
+    """Return the table as it is shown, separated by tabs."""
     lines = [
         [label(f.title) for f in fields],
         *([f.text(r, bits) for f in fields] for r in records),
@@ -101,7 +104,7 @@ def table_text(fields: Sequence[Field], records: Sequence[Record], bits: bool) -
 
 
 def as_csv(fields: Sequence[Field], records: Sequence[Record]) -> str:
-    """Raw values under the columns' names; what is not known is empty."""
+    """Return raw values under the columns' names; unknown values are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([f.name for f in fields])
@@ -110,7 +113,7 @@ def as_csv(fields: Sequence[Field], records: Sequence[Record]) -> str:
 
 
 def _cell(value: object) -> object:
-    """A name that a spreadsheet would take for a formula becomes text: anybody can choose one."""
+    """Quote a name that a spreadsheet would take for a formula: anybody can choose one."""
     if not isinstance(value, str):
         return value
     text = label(value)
@@ -118,7 +121,7 @@ def _cell(value: object) -> object:
 
 
 def as_json(about: Mapping[str, object], fields: Sequence[Field], records: Sequence[Record]) -> str:
-    """One object: what it is about, and `rows` of raw values by column; null: not known."""
+    """Return one object: `about`, and `rows` of raw values by column; null: unknown."""
     rows = [{f.name: _value(r.values.get(f.name)) for f in fields} for r in records]
     return json.dumps({**about, "rows": rows}, indent=1) + "\n"
 

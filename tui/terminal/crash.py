@@ -1,4 +1,4 @@
-"""Crash reports: where it happened, without the values that were in it."""
+"""Crash reports: where the error happened, without the values involved."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _KEEP_FRAMES = 30
 
 
 def report(error: BaseException) -> str:
-    """The error's type and its frames as file, line and function.
+    """Return the error's type and its frames as file, line and function.
 
-    Neither messages nor locals are in it: they hold addresses, names and paths of the host.
+    Neither messages nor locals are included: they hold addresses, names and paths of the host.
     """
     lines = [f"ebpftop crash, {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"]
     lines.append(f"python {platform.python_version()}, linux {platform.release()}")
@@ -36,7 +36,7 @@ def report(error: BaseException) -> str:
 
 
 def sentence(error: BaseException) -> str:
-    """What to say of an error that nobody expected; its report is written."""
+    """Write a report of an unexpected error; return a sentence on it."""
     path = write(error)
     where = f"the report is in {path}" if path else "no report could be written"
     if isinstance(error, OSError) and error.strerror:
@@ -49,9 +49,9 @@ def sentence(error: BaseException) -> str:
 
 
 def unhandled(_loop: object, context: Mapping[str, Any]) -> None:
-    """For an event loop, of what nobody awaits: the report is written, and it goes on.
+    """Report an error that no task awaits, and go on; for an event loop.
 
-    Where there was no memory, somebody may wait for what was lost.
+    Lack of memory ends the program: somebody may wait for what was lost.
     """
     error = context.get("exception")
     if isinstance(error, MemoryError):
@@ -61,8 +61,8 @@ def unhandled(_loop: object, context: Mapping[str, Any]) -> None:
 
 
 def write(error: BaseException, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The report in a new file below XDG_STATE_HOME, for its owner only; None: it cannot be."""
+    """Write the report to a new private file below XDG_STATE_HOME; None if that fails."""
     try:
         return write_new("crash", "txt", report(error), environ)
-    except (OSError, RuntimeError):  # RuntimeError: nobody's home is known
+    except (OSError, RuntimeError):  # RuntimeError: the home directory is unknown
         return None  # no place to write to: the sentence on stderr says so

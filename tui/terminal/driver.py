@@ -1,9 +1,9 @@
-"""What is particular to Textual 8: the driver, and the smallest output for an update.
+"""Specific to Textual 8: the driver, and the smallest output for an update.
 
-Four things are mended here. Textual writes a changed cell's whole line from its widget's left
-edge; it blocks its event loop on a slow terminal and for ever on one that is stuck; when the
-terminal is gone it spins; and it suspends and resumes within a signal handler, which may have
-interrupted what holds the locks that this needs.
+It fixes four faults. Textual writes a changed cell's whole line from its widget's left edge; it
+blocks its event loop on a slow terminal and for ever on a stuck one; when the terminal is gone it
+spins; and it suspends and resumes within a signal handler, which may have interrupted a holder of
+the locks that this needs.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from tui.terminal import leaving
 from tui.terminal.typed import Flood, Pasted
 
 ESCAPE_MS = 50
-"""How often to look whether an Escape was the key alone."""
+"""Milliseconds between two checks whether an Escape was the key alone."""
 MOST_WAITING, ANSWERING = 64, 0.01
-"""Keys that wait to be answered, and seconds between two looks whether there are fewer."""
+"""Keys that may wait to be answered, and seconds between two checks for room for more."""
 PATIENCE = 0.6
-"""Seconds that a stuck terminal is waited for once we are leaving."""
+"""Seconds to wait for a stuck terminal while leaving."""
 GIVE_BACK = (
     "\x1b\\"  # the end of whatever was cut in the middle
     "\x1b[?2026l"  # show what comes at once
@@ -46,16 +46,19 @@ GIVE_BACK = (
     "\x1b[?2004l\x1b[?2048l\x1b[?1004l"  # pastes, sizes, focus
     "\x1b[?7h\x1b[<u\x1b[0m\x1b[?1049l\x1b[?25h"  # lines, keys, colours, main screen, cursor
 )
-"""What undoes everything that was switched on, where it is not done in order."""
+"""Undoes everything that was switched on, if that is not done in order."""
 
 
 WHERE = "\x1b[6n"
-"""Asks where the cursor is: the terminal answers behind what was typed before it had drawn."""
+"""Asks for the cursor's position: the answer comes after what was typed before the drawing."""
 
 
 class Mark(str):
-    """Text whose `written` is called, from the writer's thread, with the moment at which the
-    terminal was given what was written just before it (seconds, monotonic)."""
+    """Text that reports when it is written.
+
+    `written` is called from the writer's thread with the time when the terminal was given all
+    before it (seconds, monotonic).
+    """
 
     __slots__ = ("written",)
     written: Callable[[float], None]
@@ -68,9 +71,9 @@ class Mark(str):
 
 
 class Output:
-    """The terminal as a file that can neither fail nor hold us up when we want to leave.
+    """The terminal as a file that can neither fail nor delay leaving.
 
-    gone: called once, from the writer's thread, when the terminal is no more.
+    gone: called once, from the writer's thread, when the terminal is gone.
     """
 
     def __init__(self, fd: int, gone: Callable[[], None]) -> None:
@@ -107,7 +110,7 @@ class Output:
         self.pending = 0
 
     def flush(self) -> None:
-        """Everything has been written already."""
+        """Do nothing: everything has been written already."""
 
     def close(self) -> None:
         if self._own >= 0:
@@ -115,14 +118,14 @@ class Output:
             self._own = -1
 
     def reopen(self) -> None:
-        """After `close`, to be written to again."""
+        """Accept writes again after `close`."""
         self.leaving.clear()
         self.lost = False
         if self._own < 0:
             self._own = _reopen(self._fd)
 
     def force(self, text: str) -> None:
-        """Write, also to a terminal that is stuck: what it has not taken is thrown away."""
+        """Write even to a stuck terminal: what it has not taken is thrown away."""
         fd, data = _reopen(self._fd), text.encode()
         blocking = fd < 0
         try:
@@ -147,14 +150,14 @@ def _sent(fd: int, data: bytes) -> int:
 
 
 def _screen() -> int:
-    """Where to draw: standard output; standard error where only that is a terminal."""
+    """Return where to draw: standard output, or standard error if only that is a terminal."""
     return 2 if os.isatty(2) and not os.isatty(1) else 1
 
 
 def _reopen(fd: int) -> int:
-    """The same terminal by a description of our own, so that non-blocking is ours alone.
+    """Reopen the terminal, so that non-blocking mode is ours alone.
 
-    -1 where that cannot be had: then writes block, as they do in other programs.
+    Return -1 if that fails: then writes block, as they do in other programs.
     """
     try:
         return os.open(os.ttyname(fd), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
@@ -163,7 +166,7 @@ def _reopen(fd: int) -> int:
 
 
 class _Exit(threading.Event):
-    """An event that ends a poll on `fd` as well."""
+    """An event that also ends a poll on `fd`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -195,7 +198,10 @@ class Driver(LinuxDriver):
         self._pasted, self._flood = Pasted(), Flood()
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """The terminal's own word. (Textual believes COLUMNS and LINES, which do not resize.)"""
+        """Return the size that the terminal reports.
+
+        Textual believes COLUMNS and LINES, which do not change when it is resized.
+        """
         try:
             width, height = os.get_terminal_size(self.output.fileno())
         except OSError:
@@ -204,7 +210,7 @@ class Driver(LinuxDriver):
 
     @property
     def busy(self) -> bool:
-        """The terminal has not yet taken what it was given."""
+        """Whether the terminal has yet to take what it was given."""
         writer = self._writer_thread
         return writer is not None and (self.output.pending > 0 or writer._queue.qsize() > 2)
 
@@ -246,7 +252,7 @@ class Driver(LinuxDriver):
             super().stop_application_mode()
 
     def give_back(self) -> None:
-        """The terminal as it was, at once, by whichever thread. Raises OSError, termios.error."""
+        """Restore the terminal at once, from any thread. Raises OSError, termios.error."""
         if not self._up:
             return
         self._up = False
@@ -256,7 +262,7 @@ class Driver(LinuxDriver):
                 termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
 
     def want_mouse(self, wanted: bool) -> None:
-        """Tell of the mouse from now on, or no more."""
+        """Turn mouse reports on or off."""
         if wanted:
             self._mouse = True
             self._enable_mouse_support()
@@ -265,8 +271,10 @@ class Driver(LinuxDriver):
             self._mouse = False
 
     def run_input_thread(self) -> None:
-        """Asleep until something is typed or the terminal hangs up. (Textual's own wakes ten
-        times a second, and spins when the terminal is gone.)"""
+        """Sleep until something is typed or the terminal hangs up.
+
+        Textual's own thread wakes ten times a second, and spins when the terminal is gone.
+        """
         parser = XTermParser(self._debug)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         poll = select.poll()
@@ -297,14 +305,16 @@ class Driver(LinuxDriver):
                     self._wait_for_the_app()
 
     def _wait_for_the_app(self) -> None:
-        """What is typed faster than it is answered waits in the terminal: else who leaves would
-        have to wait for all of it."""
+        """Leave in the terminal what is typed faster than it is answered.
+
+        Otherwise a user who quits would have to wait for all of it.
+        """
         while not self.exit_event.wait(ANSWERING):
             if self._app._message_queue.qsize() < MOST_WAITING:
                 return
 
     def _read(self) -> bytes:
-        """What was typed; nothing: nobody will ever type again."""
+        """Return what was typed; nothing at the end of input."""
         try:
             return os.read(self.fileno, 4096)
         except OSError:  # EIO: the terminal is not ours any more
@@ -332,7 +342,7 @@ class Driver(LinuxDriver):
 
 @contextmanager
 def _unstopped() -> Iterator[None]:
-    """In the background, who sets the terminal is stopped; but not meanwhile."""
+    """Keep the process from being stopped when it sets the terminal in the background."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     try:
         yield
@@ -341,7 +351,7 @@ def _unstopped() -> Iterator[None]:
 
 
 def smallest(update: ChopsUpdate, console: Console) -> str:
-    """The escape sequences of a partial update: only the changed cells, styles only as they change.
+    """Return the escape sequences of a partial update: only changed cells and styles.
 
     Textual's own starts each line at the widget's left edge and resets after each piece.
     """
@@ -358,7 +368,7 @@ def smallest(update: ChopsUpdate, console: Console) -> str:
 
 
 def whole(update: LayoutUpdate, console: Console) -> str:
-    """The escape sequences of a whole region."""
+    """Return the escape sequences of a whole region."""
     out = Brush(console)
     for y, strips in enumerate(update.strips, update.region.y):
         x = update.region.x
@@ -371,7 +381,7 @@ def whole(update: LayoutUpdate, console: Console) -> str:
 
 
 def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[Segment]:
-    """What of the segments, which begin at x, stands from `first` to before `end`."""
+    """Yield the part from `first` to before `end` of segments that begin at x."""
     for segment in segments:
         after = x + segment.cell_length
         if after > first and x < end:
@@ -387,11 +397,11 @@ def _cut(segments: Iterable[Segment], x: int, first: int, end: int) -> Iterator[
 
 _NOWHERE = (-1, -1)
 _UNSURE = re.compile("[^\x20-\x7e\u2500-\u259f\u2800-\u28ff\u25b2\u25bc\u25b8]+")
-"""Characters on whose width terminals and tables may differ; what is drawn with is not of them."""
+"""Matches characters on whose width terminals and tables may differ, but none we draw with."""
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, and whether every terminal gives each its width."""
+    """Yield pieces of a text, and whether every terminal agrees on the width of each."""
     end = 0
     for match in _UNSURE.finditer(text):
         begin = match.start()
@@ -406,7 +416,7 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
 
 
 class Brush:
-    """Changed cells as escape sequences; knows where the cursor is and which style is on.
+    """Changed cells as escape sequences; knows the cursor's position and the current style.
 
     What comes after characters of uncertain width is placed absolutely, and their own cells are
     blanked first: a name that somebody else chose changes nothing beside it.
@@ -419,7 +429,7 @@ class Brush:
         self._style: Style | None = None
 
     def put(self, x: int, y: int, text: str, style: Style | None) -> None:
-        """The text, from that cell of the screen on."""
+        """Draw a text, from that cell of the screen on."""
         if text.isascii() or not _UNSURE.search(text):
             self._put(x, y, text, style, len(text))
             return
@@ -449,5 +459,5 @@ class Brush:
         return f"\x1b[0;{codes}m" if codes else "\x1b[0m"
 
     def text(self) -> str:
-        """What to write; "" where there is nothing."""
+        """Return what to write; "" if there is nothing."""
         return "".join(self._parts) + "\x1b[0m" if self._parts else ""

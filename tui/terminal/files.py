@@ -1,4 +1,4 @@
-"""Files that we write for people: below XDG_STATE_HOME, for their owner only, over nothing."""
+"""Files written for the user: below XDG_STATE_HOME, private, and never over an existing one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tui.config import paths
 
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where they go: $XDG_STATE_HOME/ebpftop, or ~/.local/state/ebpftop."""
+    """Return the directory for them: $XDG_STATE_HOME/ebpftop, or ~/.local/state/ebpftop."""
     return paths.state(environ)
 
 
 def write_new(what: str, suffix: str, text: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """The text in a new file that is named by what it is and by the time. Raises OSError."""
+    """Write the text to a new file named by its kind and the time. Raises OSError."""
     place = folder(environ)
     files.make_folder(place)
     stem = f"{what}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -33,7 +33,7 @@ def write_new(what: str, suffix: str, text: str, environ: Mapping[str, str] = os
 
 
 def shown(path: Path) -> str:
-    """The path as people write it."""
+    """Return the path as users write it."""
     try:
         return f"~/{path.relative_to(Path.home())}"
     except (ValueError, RuntimeError):

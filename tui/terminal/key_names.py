@@ -1,4 +1,4 @@
-"""Names of keys: as people write them, and as Textual has them."""
+"""Names of keys: as users write them, and as Textual does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _named_character(text: str) -> bool:
 
 
 def people(key: str) -> str:
-    """Return Textual's name of a key as people know it: ctrl+o is ^O."""
+    """Return Textual's name of a key as users know it: ctrl+o is ^O."""
     if key in _SHOWN:
         return _SHOWN[key]
     if key.startswith("ctrl+"):

@@ -1,10 +1,10 @@
-"""Leave within three seconds, whatever the terminal, a thread or a file does. Knows no Textual.
+"""Leaving within three seconds, whatever a terminal, thread or file does. Knows no Textual.
 
 Python runs signal handlers in the main thread, between two bytecodes: it may be stuck there, or
 hold a lock that leaving needs. So the kernel's handler only writes the signal's number to a pipe,
-and a thread of its own acts on it: it asks the event loop to leave in order; where that takes too
-long it lets go of what outlives the process; and at last it gives the terminal back and ends the
-process. Whatever is still attached by then is a link, which ends with it.
+and a thread of its own acts on it: it asks the event loop to leave in order; if that takes too
+long, it releases what would outlive the process; and at last it restores the terminal and ends the
+process. All that is still attached by then are links, which end with it.
 
 A signal that is ignored at start (`nohup`) stays ignored; not SIGINT, which shells ignore for
 what they start in the background, and which scripts end it by. Of several, the first one counts.
@@ -31,22 +31,22 @@ from typing import Any, NoReturn
 from probes.errors import as_refusal
 
 LIMIT = 2.2
-"""Seconds from the wish to leave to the end of the process."""
+"""Seconds from the request to leave to the end of the process."""
 LAST = 2.7
-"""Seconds to the end of the process where what outlives it is just being let go of."""
+"""Seconds to the end of the process while what would outlive it is being released."""
 ORDERLY = 0.9
-"""Seconds after which what outlives the process is let go of, whoever else is busy."""
+"""Seconds after which what would outlive the process is released, whatever else is busy."""
 TOGETHER = 0.02
 """Seconds in which signals count as one event."""
 FAILED = 1
-"""Exit status where nothing said another."""
+"""The exit status if no other was given."""
 
 _NAMES = "HUP INT QUIT TERM USR1 USR2 ALRM VTALRM PROF POLL PWR STKFLT XCPU ABRT"
 SIGNALS = (
     *(getattr(signal, f"SIG{name}") for name in _NAMES.split() if hasattr(signal, f"SIG{name}")),
     *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
 )
-"""Whose default is to end the process, and that a process can do something about."""
+"""Signals that end the process by default, and that a process can handle."""
 _WAKE = b"\0"
 
 Leave = Callable[[int], object]
@@ -54,13 +54,13 @@ Act = Callable[[], object]
 
 
 class Watch:
-    """One for the process, while `watching`. status: the one to leave with, once that has begun.
+    """The process's watch, while `watching`. status: the one to leave with, once that has begun.
 
-    Its callables are called from its thread, and must not block. leave: in order, with an exit
-    status. releases: let go of what outlives the process. give_back: the terminal. stops,
-    continues: before SIGTSTP stops us and after SIGCONT. wakes: after any signal, so that the
-    main thread gets to its own handlers. ordered: somebody is at it already. signalled: a signal
-    was the reason. why: a sentence, where something else was.
+    Its callables are called from its thread, and must not block. leave: leaves in order, with an
+    exit status. releases: release what would outlive the process. give_back: restores the terminal.
+    stops, continues: called before SIGTSTP stops us and after SIGCONT. wakes: called after any
+    signal, so that the main thread runs its own handlers. ordered: leaving in order has begun.
+    signalled: a signal was the reason. why: a sentence, if the reason was another.
     """
 
     def __init__(self) -> None:
@@ -86,18 +86,18 @@ class Watch:
     # From any thread
 
     def begin(self, status: int) -> None:
-        """From now on the end is near; the first status counts."""
+        """Begin to leave, with a limit of time; the first status counts."""
         if self.status is None:
             self._began = time.monotonic()
             self.status = status
             self._wake()
 
     def stay(self) -> None:
-        """What had begun is done, and nothing else has to be."""
+        """Cancel leaving: what had begun is done."""
         self.status, self.ordered = None, False
 
     def give_up(self, why: str) -> None:
-        """Leave in order, since it cannot go on."""
+        """Leave in order, as the program cannot go on."""
         if self.status is None:
             self.why = why
             self.begin(FAILED)
@@ -112,7 +112,7 @@ class Watch:
         self._thread.start()
 
     def renew(self) -> None:
-        """Go on in a thread that has what the calling one has: it gave up capabilities."""
+        """Continue in a thread with the caller's capabilities, after it gave some up."""
         before, self._turn = self._thread, self._turn + 1
         self._wake()
         before.join()
@@ -151,7 +151,7 @@ class Watch:
             self._look_at_the_clock(self.status, time.monotonic() - self._began)
 
     def _take(self, numbers: bytes) -> None:
-        """Signals that come together may come in any order: to leave is before to stop."""
+        """Act on signals; of those that come together, leaving precedes stopping."""
         if signal.SIGTSTP in numbers:
             time.sleep(TOGETHER)
             if select.select([self._read], [], [], 0)[0]:
@@ -177,7 +177,7 @@ class Watch:
             _each(self.continues)
 
     def stop_now(self) -> None:
-        """Be stopped, as SIGTSTP wanted it, unless it was continued or is to end meanwhile."""
+        """Stop, as SIGTSTP requests, unless continued or ended meanwhile."""
         if self._stopping and self.status is None:
             os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -196,12 +196,12 @@ class Watch:
             release()
         except Exception as failed:
             kind = type(failed).__name__
-            self.why = self.why or f"letting go failed ({kind}): the next start removes the rest"
+            self.why = self.why or f"cleanup failed ({kind}): the next start removes the rest"
         finally:
             self._under_way.remove(release)
 
     def abandon(self, status: int) -> NoReturn:
-        """The end, now."""
+        """End the process now."""
         try:
             _each(self.give_back)
             self._modes.restore()
@@ -212,7 +212,7 @@ class Watch:
 
 
 def _pipe() -> list[int]:
-    """Not in the place of a standard stream that is closed."""
+    """Make a pipe that does not take the descriptors of closed standard streams."""
     low = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in low]
@@ -246,7 +246,7 @@ class _Modes:
 
 
 def in_foreground(fd: int) -> bool:
-    """Whether the terminal is ours just now; in the background it is the shell's."""
+    """Return whether the terminal is ours just now; in the background it is the shell's."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:  # not our controlling terminal: no shell of ours is at it
@@ -258,7 +258,7 @@ _watch: Watch | None = None
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Act on signals meanwhile. Within another: the same."""
+    """Act on signals meanwhile. Within another `watching`, yield the same watch."""
     global _watch
     if _watch is not None:
         yield _watch
@@ -283,7 +283,7 @@ def watching() -> Iterator[Watch]:
 
 
 def _in_main(number: int, _: FrameType | None) -> None:
-    """Where nobody can be asked to leave in order, the main thread ends what it does."""
+    """End what the main thread does, if nobody can be asked to leave in order."""
     if _watch is None or _watch.ordered:
         return
     _watch.ordered = True
@@ -295,7 +295,7 @@ def _in_main(number: int, _: FrameType | None) -> None:
 
 
 def be_quiet() -> None:
-    """From here on nothing is said of what is left half made, such as an event loop."""
+    """Silence errors from now on about what is left half made, such as an event loop."""
     sys.unraisablehook = lambda _: None
     warnings.simplefilter("ignore")
 
@@ -305,12 +305,12 @@ def _ignored(number: int) -> bool:
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """The watch acts on it."""
+    """Do nothing: the watch acts on the signal."""
 
 
 @contextmanager
 def calling(calls: list[Any], call: Callable[..., object]) -> Iterator[None]:
-    """One of a watch's callables, meanwhile."""
+    """Add one of a watch's callables meanwhile."""
     calls.append(call)
     try:
         yield
@@ -320,7 +320,7 @@ def calling(calls: list[Any], call: Callable[..., object]) -> Iterator[None]:
 
 @contextmanager
 def leaving_by(leave: Leave) -> Iterator[Watch]:
-    """How to leave in order, meanwhile; called at once where that has begun already."""
+    """Set how to leave in order meanwhile; call it at once if that has begun already."""
     with watching() as watch, calling(watch.leave, leave):
         if watch.status is not None:
             leave(watch.status)
@@ -328,7 +328,7 @@ def leaving_by(leave: Leave) -> Iterator[Watch]:
 
 
 def begin(status: int) -> None:
-    """Leaving has begun, for another reason than a signal. Without a watch: nothing."""
+    """Begin to leave for another reason than a signal; without a watch, do nothing."""
     if _watch is not None:
         _watch.ordered = True
         _watch.begin(status)
@@ -336,25 +336,25 @@ def begin(status: int) -> None:
 
 
 def renew() -> None:
-    """After capabilities were given up, which are a thread's: the watch's thread has them too."""
+    """Give the watch's thread the caller's capabilities, which belong to threads."""
     if _watch is not None:
         _watch.renew()
 
 
 def give_up(why: str) -> None:
-    """It cannot go on: leave in order, and say why in a sentence. From any thread."""
+    """Leave in order, as the program cannot go on, and say why. From any thread."""
     if _watch is not None:
         be_quiet()
         _watch.give_up(why)
 
 
 def signalled() -> bool:
-    """Whether a signal ends it: what is raised then comes of that."""
+    """Return whether a signal ends the program: errors raised then come from that."""
     return _watch is not None and _watch.signalled
 
 
 def given_up() -> bool:
-    """Whether what is raised comes of what ends it: a signal, or too little memory."""
+    """Return whether errors come from the ending: by a signal, or too little memory."""
     return _watch is not None and (_watch.signalled or bool(_watch.why))
 
 
@@ -375,7 +375,7 @@ def run(main: Callable[[], int]) -> NoReturn:
         except SystemExit as left:  # --help, or a signal
             status = _status(left)
         except MemoryError:  # also where what it raised was to be said
-            watch.give_up("there is too little memory")
+            watch.give_up("there is not enough memory")
             status = FAILED
         except Exception:
             # Python makes another error of a SystemExit in some places, as in __set_name__.

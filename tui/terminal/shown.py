@@ -1,17 +1,17 @@
-"""Whether what somebody is about to answer stands on the terminal."""
+"""Whether a question was on the terminal when it was answered."""
 
 from __future__ import annotations
 
 
 class Shown:
-    """A question that somebody is about to answer, and whether it stands on the terminal.
+    """A question, and whether it is on the terminal.
 
-    A terminal that answers (`WHERE`) says when it has drawn it, in order with what is typed; of
-    another it is known when it was given it.
+    A terminal that answers (`WHERE`) reports when it has drawn it, in order with what is typed; for
+    another only the time is known when the question was sent.
     """
 
     ANSWER = 2.0
-    """Seconds after which a terminal is taken for having drawn it, although it does not say so."""
+    """Seconds after which a terminal counts as having drawn it, although it has not said so."""
 
     def __init__(self) -> None:
         self.drawn = False
@@ -25,12 +25,12 @@ class Shown:
         self.drawn = True
 
     def before(self, typed: float, *, answers: bool) -> bool:
-        """Return whether it stood there when something was typed. answers: the terminal does."""
+        """Return whether it was there when something was typed. answers: the terminal does."""
         if self.drawn or self._given is None:
             return self.drawn
         return typed > self._given + (self.ANSWER if answers else 0.0)
 
     @property
     def known(self) -> bool:
-        """It is known when the terminal was given it, or that it has drawn it."""
+        """Whether it was sent to the terminal, or drawn."""
         return self.drawn or self._given is not None

@@ -1,6 +1,8 @@
-"""What was typed, told from what was pasted: so much at once nobody types, and as keys it would do
-whatever the letters mean. Where the terminal does not say what is a paste (`BEGIN`, `END`), its
-size does."""
+"""Tells pasted text from typed text.
+
+Nobody types so much at once, and as keys it would do whatever the letters mean. If the terminal
+does not mark a paste (`BEGIN`, `END`), it is recognized by its size.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +10,28 @@ import re
 import time
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
-"""Around what is pasted, where the terminal says so."""
+"""Sequences around pasted text, if the terminal sends them."""
 LEAST, MORE, PAUSE = 256, 32, 0.1
-"""Characters at once that nobody types; so many that go on with it, and seconds within which they
-come."""
+"""Characters at once that nobody types; so many continue them within PAUSE seconds."""
 MOST_MOVES = 16
 """Arrows, pages and the like that are taken all the same: one is held down over a slow link."""
 
 _ONE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1bO[^\x1b]|\x1b[^\[O\x1b\x03\x11]|[^\x1b]|\x1b(?=.)", re.DOTALL
 )
-"""A key, or what a terminal answers."""
+"""A key, or a terminal's answer."""
 _MOVES = re.compile(r"\x1b(?:\[[\d;]*[ABCDFH]|\[[1-8](?:;\d+)?~|O[ABCDFH])")
 _CUT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
 """The beginning of one, at the end."""
 _KEPT = re.compile(r"\x1b\[(?:\d+;\d+R|\?[\d;]+\$y|[\d;]+t|<[\d;]+m|[IO])|[\x03\x11]")
-"""Answers, sizes, a mouse's button that is let go of, focus; ^C and ^Q."""
+"""Answers, sizes, a mouse's button released, focus; ^C and ^Q."""
 
 
 class Pasted:
-    """Tells text that was pasted, where nothing but text is in it. bracketed: the terminal has said
-    of some of the last that it was."""
+    """Recognizes pasted text, if nothing but text is in it.
+
+    bracketed: the terminal has marked some of the last text as pasted.
+    """
 
     def __init__(self) -> None:
         self._until = 0.0
@@ -36,7 +39,7 @@ class Pasted:
         self.bracketed = False
 
     def take(self, text: str, *, unfinished: bool) -> str | None:
-        """Such text, of which no more than the first piece; None: it was typed.
+        """Return pasted text, limited to the first piece; None if it was typed.
 
         unfinished: the beginning of a sequence came before it.
         """
@@ -58,14 +61,17 @@ class Pasted:
 
 
 class Flood:
-    """Keys that come as no person types them: only a few that move are taken, so that what is typed
-    after them is answered, and leaving does not wait for them."""
+    """Keys that come faster than anybody types.
+
+    Only a few that move are taken, so that what is typed after them is answered, and quitting does
+    not wait for them.
+    """
 
     def __init__(self) -> None:
         self._until, self._moved, self._cut = 0.0, 0, ""
 
     def kept(self, text: str) -> str:
-        """What of it is to be taken."""
+        """Return the part that is to be taken."""
         now = time.monotonic()
         if now > self._until:
             self._cut, self._moved = "", 0

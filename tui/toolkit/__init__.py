@@ -1,1 +1,1 @@
-"""What pane files are written with. Imports `widgets`, `session` and what stands before them."""
+"""The API for pane files. Imports `widgets`, `session` and the packages before them."""

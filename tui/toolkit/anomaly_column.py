@@ -1,4 +1,4 @@
-"""What is unusual, in words: for rows of tables, details and the overview."""
+"""Anomalies in words: for rows of tables, details and the overview."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tui.session.view import clock
 from tui.table.fields import Field, Record
 
 _NOTHING = 0.05
-"""A usual value that people would call 0."""
+"""Usual values below this are called 0."""
 
 
 def words(verdict: Verdict) -> str:
-    """Such as "12x usual since 12:03:10", "was 0 until 12:03:10", or nothing."""
+    """Return "12x usual since 12:03:10", "was 0 until 12:03:10", or ""."""
     if verdict.since is None:
         return ""
     if verdict.usual is None:
@@ -23,7 +23,7 @@ def words(verdict: Verdict) -> str:
 
 
 def brief(verdict: Verdict) -> str:
-    """The same without since when."""
+    """Return the same without the time."""
     if verdict.since is None:
         return ""
     if verdict.usual is None:
@@ -37,7 +37,7 @@ def brief(verdict: Verdict) -> str:
 
 
 def worst(*verdicts: Verdict) -> Verdict:
-    """The one that is farthest from what is usual."""
+    """Return the verdict that is farthest from the usual."""
     return max((v for v in verdicts if v.since is not None), key=_distance, default=CALM)
 
 
@@ -46,9 +46,9 @@ def _distance(verdict: Verdict) -> tuple[float, float]:
 
 
 def noted(verdict: Verdict, instead: tuple[str, str] = ("", "")) -> dict[str, Value]:
-    """What a record needs for `unusual_field`. It is sorted by how far it is from the usual.
+    """Return the values that `unusual_field` needs. It sorts by the distance from the usual.
 
-    instead: what to say, and in short, where it is not unusual, but wrong all the same.
+    instead: a long and a short text if it is not unusual, but wrong all the same.
     """
     if verdict.since is None:
         return {"unusual": None, "unusual_words": instead[0], "unusual_brief": instead[1]}
@@ -57,20 +57,20 @@ def noted(verdict: Verdict, instead: tuple[str, str] = ("", "")) -> dict[str, Va
 
 
 def said(record: Record) -> list[tuple[str, str]]:
-    """The line of a detail; none where nothing is unusual."""
+    """Return the line of a detail; none if nothing is unusual."""
     text = record.text("unusual_words")
     return [("Unusual", text)] if text else []
 
 
 def mark_of(record: Record) -> str:
-    """As a field's colour: the record's own mark."""
+    """Return the record's own mark, as a field's colour."""
     return record.mark
 
 
 def unusual_field(rank: int, grow: int = 24) -> Field:
-    """The column that says what is unusual about a row, and since when where there is space."""
+    """Return the column that says what is unusual about a row, with the time if there is space."""
     return Field(
         "unusual", "Unusual", Unit.COUNT, 10, rank, grow,
-        "against the last 15 minutes without what was unusual in them; since start: not known",
+        "compared with the last 15 minutes, unusual values excluded; since start: usual unknown",
         mark_of, lambda r: r.text("unusual_words"), lambda r: r.text("unusual_brief"), left=True,
     )  # fmt: skip

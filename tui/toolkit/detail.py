@@ -1,4 +1,4 @@
-"""Blocks that details are made of: headings, pairs, graphs, histograms."""
+"""Blocks of details: headings, pairs, graphs, histograms."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def heading(text: str) -> list[Line]:
 
 
 def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
-    """Every counter with its total and its rate, and every level, one a line."""
-    lines = [line((f"  {'':22}{'total':>10}{'each second':>14}", "header"))]
+    """List every counter with its total and rate, and every level, one a line."""
+    lines = [line((f"  {'':22}{'total':>10}{'per second':>14}", "header"))]
     for c in hook.columns:
         if c.hidden or c.kind is Kind.KEY or c.unit in (Unit.TEXT, Unit.NUMBER):
             continue
@@ -43,7 +43,7 @@ def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
 
 
 def graphs(pane: Pane, view: View, record: Record, width: int, height: int = 4) -> list[Line]:
-    """The history of each of the pane's figures for this record."""
+    """Draw the history of each of the pane's figures for this record."""
     lines: list[Line] = []
     for figure in pane.figures:
         lines += [BLANK, *figure_lines(figure, pane, view, record, width, height)]
@@ -53,7 +53,7 @@ def graphs(pane: Pane, view: View, record: Record, width: int, height: int = 4) 
 def figure_lines(
     figure: Figure, pane: Pane, view: View, record: Record, width: int, height: int
 ) -> list[Line]:
-    """A figure's title with the latest and the greatest value, then the graph."""
+    """Draw a figure: its title with the latest and the greatest value, then the graph."""
     values = view.series(figure, pane.figure_key(record), 2 * width)
     shown = [v for v in values if v is not None]
     now = units.show(shown[-1] if shown else None, figure.unit, bits=view.bits)
@@ -70,7 +70,7 @@ def spread(
     title: str, hook: str, record: Record, column: str, width: int,
     unit: Callable[[float], str], view: View,
 ) -> list[Line]:  # fmt: skip
-    """A histogram column of the record: over the last minutes, and since it was attached."""
+    """Draw a histogram column of the record: over the last minutes, and since it was attached."""
     buckets, row = record.values.get(column), record.row
     if not isinstance(buckets, tuple) or row is None:
         return []
@@ -81,7 +81,7 @@ def spread(
 
 
 def pairs(items: Sequence[tuple[str, object]], width: int = 0) -> list[Line]:
-    """Names and values; wrapped where a width is given."""
+    """List names and values; wrapped if a width is given."""
     lines = []
     for name, text in items:
         rows = list(wrap(label(text), max(width - 18, 20))) if width else [label(text)]

@@ -1,4 +1,4 @@
-"""A pane as data: what it shows, declared in one file below `panes/` and found by being there."""
+"""A pane as data: declared in one file below `panes/` and found by being there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.table.lines import Line, Span
 
 
 class Trouble(NamedTuple):
-    """What is wrong now, in words. role: "warn" or "bad"."""
+    """Trouble in a pane, in words. role: "warn" or "bad"."""
 
     role: str
     text: str
@@ -25,9 +25,8 @@ class Trouble(NamedTuple):
 class Finding(NamedTuple):
     """A row as the overview shows it: how bad it is now, and why.
 
-    record: the pane's own, so that one can go there. figure, key: the history that tells most.
-    does: what is counted, as a verb where it is one; now: how much, with its unit. weight: the
-    greater, the worse.
+    record: the pane's own, so that one can go there. figure, key: the most telling history. does:
+    what is counted, as a verb if it is one; now: how much, with its unit. weight: greater is worse.
     """
 
     record: Record
@@ -41,31 +40,31 @@ class Finding(NamedTuple):
 
 
 EVERY = "*"
-"""As a hook's name: all of them."""
+"""As a hook's name: all hooks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pane:
     """One pane.
 
-    hooks: whose ticks change it. fields: its columns, from the
-    catalogue. records: its rows. trouble: the worst thing in it now,
-    or None. detail: the lines of a record's detail, for a width. figures: what is kept of each
-    row and drawn as graphs, the first in the pane itself; figure_key: a record's key in them.
-    below: more lines under the table where there is space, with their heading. hook_of: what
-    attaching and detaching mean on a record. while_open: what to attach while its detail is open.
-    reverse: sorted from the greatest at first. few: rows are few, so the graphs get the space.
+    hooks: those whose ticks change it. fields: its columns, from the catalogue. records: its rows.
+    trouble: the worst thing in it now, or None. detail: the lines of a record's detail, for a
+    width. figures: numbers kept of each row and drawn as graphs, the first in the pane itself;
+    figure_key: a record's key in them. below: more lines under the table if there is space, with
+    their heading. hook_of: the hook that attaching and detaching on a record affect. while_open:
+    what to attach while its detail is open. reverse: sorted in descending order at first. few:
+    rows are few, so the graphs get the space.
 
-    worst: its worst rows for the overview, at most so many, the worst first, also where nothing is
-    wrong; needs: the hooks that tell it; calm: what stands there where it has none. kept: figures
+    worst: its worst rows for the overview, at most so many, the worst first, also if nothing is
+    wrong; needs: the hooks that it is made from; calm: the text there if it has none. kept: figures
     that are not drawn here. leads: the pane and the row that Enter goes to instead of a detail.
-    draw: instead of the figures' graphs, for a width and height. wants: what is to be attached
-    just now, while it is shown.
+    draw: drawn instead of the figures' graphs, for a width and height. wants: what to attach now,
+    while it is shown.
 
     inner: it has no tab; a key opens it, on `view.about` where it is about an interface.
-    while_shown: what to attach while it is shown, by what it is about. about: the interface that
-    a record stands for. offer: what a record suggests to drop. summary: what stands where nothing
-    is wrong. empty: what stands where there is no row.
+    while_shown: what to attach while it is shown, by what it is about. about: the interface of a
+    record. offer: what a record suggests to drop. summary: the text if nothing is wrong. empty:
+    the text if there is no row.
     """
 
     name: str

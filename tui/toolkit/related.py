@@ -1,4 +1,4 @@
-"""What else is known of a row's process, connection or interface: rows of other panes."""
+"""Rows of other panes about a row's process, connection or interface."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tui.table.lines import Line, Span, fit, line
 from tui.toolkit.detail import heading
 
 MOST = 8
-"""Rows of each kind; more are counted."""
+"""Rows of each kind, at most; the others are counted."""
 Keep = Callable[[SnapshotRow], bool]
 _Drawn = tuple[Span | str, ...]
 
 
 def address(host: object, port: object) -> str:
-    """Address and port in one; IPv6 in brackets."""
+    """Join address and port; IPv6 in brackets."""
     host = str(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def process(row: SnapshotRow) -> str:
-    """Whose it is, as name[pid]; "?" where no process is seen to hold it."""
+    """Return the owner as name[pid]; "?" if no process is known to hold it."""
     return "?" if row["pid"] is None else f"{row['comm']}[{row['pid']}]"
 
 
@@ -36,13 +36,16 @@ def of_process(pid: Value) -> Keep:
 
 
 def interface_of(view: View, local: Value) -> str:
-    """The interface that has that address; "" where none has it here."""
+    """Return the interface that has that address; "" if none has it here."""
     rows = view.rows("interfaces")
     return next((str(r["interface"]) for r in rows if str(local) in _addresses(r)), "")
 
 
 def altnames(view: View) -> dict[str, str]:
-    """Interfaces' alternative names, in lower case, and the name of each; names themselves win."""
+    """Return interfaces' alternative names, in lower case, and the name of each.
+
+    Names take precedence over alternative names.
+    """
     rows = view.rows("interfaces")
     found = {n.lower(): str(r["interface"]) for r in rows for n in altnames_of(r)}
     return {n: name for n, name in found.items() if all(n != r["interface"] for r in rows)}
@@ -53,7 +56,7 @@ def altnames_of(row: SnapshotRow) -> list[str]:
 
 
 def of_interface(view: View, name: str) -> Keep:
-    """Connections from its addresses."""
+    """Select connections from the interface's addresses."""
     rows = [r for r in view.rows("interfaces") if r["interface"] == name]
     mine = {a for row in rows for a in _addresses(row)}
     return lambda row: row["laddr"] in mine
@@ -64,7 +67,7 @@ def _addresses(row: SnapshotRow) -> list[str]:
 
 
 def trips(view: View, keep: Keep, whose: str, width: int) -> list[Line]:
-    """Connections with their round trips, the slowest first."""
+    """List connections with their round trips, the slowest first."""
     rows = [r for r in view.rows("tcp-rtt") if keep(r)]
     shown = nlargest(MOST, rows, key=lambda r: (r.rate("retransmits") >= 1, r.number("srtt_us")))
     head = f"  {'SRTT':>8}{'Min':>8}{'Retr/s':>8}  Connection"
@@ -82,7 +85,7 @@ def _trip(row: SnapshotRow) -> _Drawn:
 
 
 def connects(view: View, keep: Keep, whose: str, width: int) -> list[Line]:
-    """Connects by destination, those that fail first."""
+    """List connects by destination, failing ones first."""
     rows = [r for r in view.rows("tcp-connect") if keep(r)]
     shown = nlargest(MOST, rows, key=lambda r: (r.rate("failed"), r.rate("connects")))
     head = f"  {'Conn/s':>8}{'Fail/s':>8}{'Mean':>8}  Destination"
@@ -100,12 +103,12 @@ def _connect(row: SnapshotRow) -> _Drawn:
 
 
 def calls(view: View, pid: Value, whose: str, width: int) -> list[Line]:
-    """Its system calls, of those that are looked at by process."""
+    """List its system calls, of those that are followed by process."""
     found = [(str(s.id.target), r) for s in view.of("syscall-processes") for r in s.rows]
     rows = [(name, r) for name, r in found if r["pid"] == pid]
     head = f"  {'Calls/s':>8}{'Err/s':>8}{'p99':>8}  System call"
     spans = (_call(name, row) for name, row in rows[:MOST])
-    return _block(f"{whose}: system calls that are looked at", head, rows, spans, width)
+    return _block(f"{whose}: system calls followed by process", head, rows, spans, width)
 
 
 def _call(name: str, row: SnapshotRow) -> _Drawn:
@@ -120,7 +123,7 @@ def _call(name: str, row: SnapshotRow) -> _Drawn:
 def _block(
     title: str, head: str, rows: Sequence[object], drawn: Iterable[_Drawn], width: int
 ) -> list[Line]:
-    """With a heading; nothing where there is no row."""
+    """Return the lines with a heading; nothing if there is no row."""
     there = len(rows)
     if not there:
         return []

@@ -1,1 +1,1 @@
-"""Widgets, one a file. All are drawn from lines of spans and repaint only cells that changed."""
+"""Widgets, one a file. All are drawn from lines of spans and repaint only changed cells."""

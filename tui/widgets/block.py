@@ -1,4 +1,4 @@
-"""Block: lines that are given to it, for everything that neither scrolls nor is selected."""
+"""Block: given lines, for everything that neither scrolls nor is selected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui.widgets.canvas import Canvas
 
 
 class Block(Canvas):
-    """As many lines as there is space for."""
+    """As many of its lines as there is space for."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -1,4 +1,4 @@
-"""Canvas: a widget made of lines that repaints only the cells that changed."""
+"""Canvas: a widget made of lines that repaints only changed cells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.terminal.shown import Shown
 
 
 class Canvases(Protocol):
-    """What a canvas asks of its app: how roles look, and where to draw just now."""
+    """What a canvas needs of its app: the roles' styles, and where to draw just now."""
 
     brush: Brush | None
 
@@ -31,7 +31,7 @@ class Canvases(Protocol):
 
 
 class Canvas(Widget):
-    """Asks `line(y)` for each line on the screen; `repaint()` draws what is not as it was."""
+    """Asks `line(y)` for each line on the screen; `repaint()` draws the differences."""
 
     ALLOW_SELECT = False
 
@@ -42,7 +42,7 @@ class Canvas(Widget):
         self._theme: Theme | None = None
 
     def line(self, y: int, /) -> Line:
-        """What stands on the y-th line, y < self.size.height."""
+        """Return the y-th line, y < self.size.height."""
         raise NotImplementedError
 
     def repaint(self) -> None:
@@ -69,7 +69,7 @@ class Canvas(Widget):
             self.refresh(*changed)
 
     def _draw(self, brush: Brush, origin: Offset, y: int, regions: list[tuple[int, int]]) -> None:
-        """Straight to the terminal."""
+        """Draw straight to the terminal."""
         left, top = origin
         line, style = self._painted[y], self._look.style
         for x, text, role in pieces(line, regions, self._width):
@@ -93,7 +93,7 @@ class Canvas(Widget):
         self.repaint()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """None: the theme's styles are what the terminal gets."""
+        """Return none: the theme's styles are sent to the terminal unchanged."""
         return ()
 
     def render_line(self, y: int) -> Strip:
@@ -103,8 +103,8 @@ class Canvas(Widget):
         return Strip(segments).adjust_cell_length(self.size.width, look.style("", ground))
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """What the compositor asks for. (Textual keeps lines; ours may have been painted past it.)
+        """Return the lines for the compositor; there is neither border nor padding.
 
-        There is neither border nor padding.
+        Textual keeps lines; ours may have been painted past it.
         """
         return [self.render_line(y).crop(crop.x, crop.right) for y in range(crop.y, crop.bottom)]

@@ -1,6 +1,6 @@
 """History as a graph of a few lines, in braille, blocks or ASCII; each line in one style.
 
-One style a line, by its height, is what keeps a moving graph cheap on the wire.
+One style a line, by its height, keeps a moving graph cheap on the wire.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def graph(
     wrong: bool = False,
     ascii: bool = False,
 ) -> list[Line]:
-    """The newest values at the right end, the greatest at the full height.
+    """Draw values, the newest at the right end, the greatest at full height.
 
-    wrong: the numbers say that something is wrong, so they are coloured by how high they stand.
-    A value that is not known leaves a gap.
+    wrong: values other than 0 are bad, so they are coloured by their height. An unknown value
+    leaves a gap.
     """
     values = values[-2 * width :]
     top = max((v for v in values if v is not None), default=0)
@@ -46,7 +46,7 @@ def _role(y: int, height: int) -> str:
 
 
 def _levels(values: Sequence[float | None], steps: int, top: float) -> list[int]:
-    """Each value as a height of 0..steps; what is there at all shows at least one step."""
+    """Return each value as a height of 0..steps; any value above 0 shows at least one step."""
     if top <= 0:
         return [0] * len(values)
     return [0 if not v else min(max(round(v / top * steps), 1), steps) for v in values]
@@ -73,5 +73,5 @@ def _bars(values: Sequence[float | None], width: int, height: int, top: float) -
 
 
 def _clip(floor: int, full: int, height: int) -> list[int]:
-    """Level -> how much of it stands in the line that begins at `floor` and holds `full`."""
+    """Map each level to how much of it is in the line that begins at `floor` and holds `full`."""
     return [0] * floor + list(range(full + 1)) + [full] * (height * full - floor - full)

@@ -19,10 +19,10 @@ _LABEL, _LEAST, _WIDEST = 10, 8, 4
 def heat_map(
     slots: Sequence[Slot], width: int, unit: Callable[[float], str], *, ascii: bool = False
 ) -> list[Line]:
-    """A line for each bucket from the greatest to the least that was hit, and two for the time.
+    """Draw a line for each bucket, greatest to least that was hit, and two for the time.
 
     Shades grow with the logarithm of the hits, so that a rare slow one is seen beside many quick
-    ones. Where there are more slots than cells, neighbours are added up. unit: bound -> text.
+    ones. If there are more slots than cells, neighbours are added up. unit: bound -> text.
     """
     room = max(width - _LABEL - 1, _LEAST)
     each = max(-(-len(slots) // room), 1)
@@ -62,7 +62,7 @@ def _cell(hits: int, most: int, shades: str, wide: int) -> Span:
 def _time(
     slots: Sequence[Slot], cells: int, each: int, most: int, shades: str
 ) -> tuple[Line, Line]:
-    """From when to when, and what a column is."""
+    """Draw the range of time, and the length of a column."""
     begin, end = clock(slots[0].wall), clock(slots[-1].wall + SECONDS)
     gap = max(cells - len(begin) - len(end), 1)
     said = f"{each * SECONDS} s a column, {shades[-1]} {units.count(most)} at most"

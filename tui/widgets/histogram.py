@@ -13,7 +13,7 @@ _BLOCKS = " ▏▎▍▌▋▊▉█"
 def histogram(
     buckets: Sequence[int], width: int, unit: Callable[[float], str], *, ascii: bool = False
 ) -> list[Line]:
-    """One line for each bucket from the first to the last that was hit. unit: bound -> text."""
+    """Draw one line for each bucket, first to last that was hit. unit: bound -> text."""
     hit = [power for power, hits in enumerate(buckets) if hits]
     if not hit:
         return [line(("nothing counted yet", "muted"))]

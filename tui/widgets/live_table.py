@@ -13,22 +13,22 @@ from tui.table.lines import BLANK, Line, Span, fit, line
 from tui.widgets.canvas import Canvas
 
 GUTTER, INDENT = 2, 4
-"""Cells before a row, and more before its second line."""
+"""Cells before a row, and further cells before its second line."""
 _MARKS = ("", "warn", "bad")
 
 
 class LiveTable(Canvas, can_focus=True):
     """Records in columns.
 
-    Until somebody moves it, the selection is on what is wrong, or else at the top; then it stays
-    on its record, by key, wherever that goes.
+    Until the user moves it, the selection is on what is wrong, or else at the top; then it stays on
+    its record, by key, wherever that moves.
     """
 
     class Selected(Message):
-        """Another record is selected, or the selected one has other values."""
+        """Another record is selected, or the selected one has new values."""
 
     class Opened(Message):
-        """Somebody asks for the selected record: a click on what is selected already."""
+        """The user opens the selected record, by a click on it."""
 
     def __init__(
         self,
@@ -63,23 +63,23 @@ class LiveTable(Canvas, can_focus=True):
 
     @property
     def index(self) -> int:
-        """Where the selected record stands now."""
+        """The index of the selected record now."""
         return next((i for i, row in enumerate(self._rows) if row.key == self.key), 0)
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """The selected row (from 1), rows that are shown, and rows that there are."""
+        """The selected row (from 1), rows shown, and rows in all."""
         return (self.index + 1 if self._rows else 0), len(self._rows), len(self._records)
 
     def show(self, records: Sequence[Record]) -> None:
-        """New values."""
+        """Show new values."""
         self._records = records
         if len(self._lines) > 4 * self.size.height:
             self._lines.clear()  # most are of rows that went out of sight
         self.sort_rows()
 
     def sort_rows(self) -> None:
-        """Filter, sort and draw again. moved: when the selection went elsewhere by itself."""
+        """Filter, sort and draw again. moved: whether the selection moved by itself."""
         was, before = self.index, self.key
         rows = [r for r in self._records if self.keep is None or self.keep(r)]
         rows.sort(key=lambda r: natural(r.name))
@@ -97,33 +97,33 @@ class LiveTable(Canvas, can_focus=True):
         self.repaint()
 
     def hold(self) -> None:
-        """The selection stays on its record, as when somebody had moved it there."""
+        """Keep the selection on its record, as if the user had moved it there."""
         if self._rows and self.record is not None:
             self.key, self._followed = self.record.key, False
 
     def wear(self, fields: Sequence[Field], empty: str) -> None:
-        """Other columns, sorted by the first, and what stands where there is nothing."""
+        """Use other columns, sorted by the first, and another text for an empty table."""
         self.fields, self.sort, self.reverse, self.empty = (
             tuple(fields),
             fields[0].name,
             False,
             empty,
         )
-        self._fitted = 0  # they have to be fitted anew
+        self._fitted = 0  # they must be fitted again
         self._records = ()
 
     @property
     def rows(self) -> Sequence[Record]:
-        """What is shown, in its order."""
+        """The rows shown, in order."""
         return self._rows
 
     @property
     def columns(self) -> list[Field]:
-        """What there is space for."""
+        """The columns that fit."""
         return [f for f, _ in (*self._shown, *self._under)]
 
     def use_ascii(self, ascii: bool) -> None:
-        """Draw with ASCII alone, or not, from now on."""
+        """Draw with ASCII only, or not, from now on."""
         self.ascii = ascii
         self._lines.clear()
 
@@ -132,7 +132,7 @@ class LiveTable(Canvas, can_focus=True):
         self.bits = bits
 
     def filter(self, keep: Callable[[Record], bool] | None) -> None:
-        """Have only these rows, from the next `sort_rows` on."""
+        """Show only these rows, from the next `sort_rows` on."""
         self.keep = keep
 
     def order(self, sort: str, *, reverse: bool) -> None:
@@ -141,7 +141,7 @@ class LiveTable(Canvas, can_focus=True):
         self.sort_rows()
 
     def select(self, index: int) -> None:
-        """Select the row that stands there now."""
+        """Select the row that is there now."""
         if not self._rows:
             return
         index = min(max(index, 0), len(self._rows) - 1)
@@ -157,7 +157,7 @@ class LiveTable(Canvas, can_focus=True):
             self.select(place)
 
     def follow(self) -> None:
-        """Back to the top, and from there to what is wrong."""
+        """Return to the top, and from there to what is wrong."""
         self._followed, self._top = True, 0
         self.sort_rows()
         self.post_message(self.Selected())
@@ -169,7 +169,7 @@ class LiveTable(Canvas, can_focus=True):
         self.move(pages * max(self._room - 1, 1))
 
     def sort_by(self, name: str) -> None:
-        """Sort by a column, numbers from the greatest; the column it is sorted by: reverse."""
+        """Sort by a column, numbers in descending order; if already so, reverse."""
         if name == self.sort:
             self.reverse = not self.reverse
         else:
@@ -201,7 +201,7 @@ class LiveTable(Canvas, can_focus=True):
         self._top = max(min(top, len(self._rows) - room), 0)
 
     def _fit(self) -> None:
-        """What fits and how wide. Some may go to a second line, where there are such."""
+        """Choose the columns that fit, and their widths; some may go to a second line."""
         fields, under = [f for f in self.fields if f.width], list[Field]()
         space = self.size.width - GUTTER
         if _width(fields) > space:
@@ -244,7 +244,7 @@ class LiveTable(Canvas, can_focus=True):
         return Line(tuple(spans))
 
     def _row(self, record: Record) -> tuple[Line, ...]:
-        """The record's lines; those before where nothing that they show has changed."""
+        """Return the record's lines; the previous ones if nothing that they show has changed."""
         chosen = record.key == self.key
         seen = (record.values, record.mark, chosen, self.bits)
         before = self._lines.get(record.key)
@@ -298,7 +298,7 @@ def _width(fields: Sequence[Field]) -> int:
 
 
 def _columns(fields: Sequence[Field], space: int) -> list[tuple[Field, int]]:
-    """The least important go first, then the rest share the space."""
+    """Drop the least important columns, then let the rest share the space."""
     fields = list(fields)
     while len(fields) > 1 and _width(fields) > space:
         fields.remove(max(reversed(fields), key=lambda f: f.rank))

@@ -1,4 +1,4 @@
-"""The bottom lines: the keys, or what is being asked: a filter, a choice, a yes or no."""
+"""The bottom lines: the keys, or a question: a filter, a choice, a yes or no."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ STEPS = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10}
 
 @dataclass(slots=True)
 class Question:
-    """text: what is asked. done: gets the answer; None: no answer. typed: each change.
+    """A question. text: what is asked. done: gets the answer; None: no answer.
 
-    choices: of a yes or no, and the like: key -> answer; none: free text. note: what stands below
-    what is typed; where its role is "bad", Enter does not take it. past: what Up brings back, the
-    newest last. steer: there is a list above, in which Up and Down go instead, by so many rows.
-    complete: what Tab makes of what is typed, and what it could be; where finding that takes a
-    moment, an awaitable of it.
+    typed: called on each change. choices: of a yes or no, and the like: key -> answer; none: free
+    text. note: the text below what is typed; if its role is "bad", Enter does not accept it. past:
+    what Up brings back, newest last. steer: moves the list above by so many rows, with Up and Down.
+    complete: returns what Tab completes the text to, and the candidates; or an awaitable of it if
+    that takes a moment.
     """
 
     text: str
@@ -45,13 +45,13 @@ class Question:
     steer: Callable[[int], None] | None = None
     complete: Callable[[str], Completed | Awaitable[Completed]] | None = None
     at: int = -1
-    """Where the cursor is: before so many of the answer's characters; -1: behind all."""
+    """The cursor's position in the answer; -1: at the end."""
     hint: str = ""
-    """What Tab found; until something is typed."""
+    """Candidates that Tab found, until something is typed."""
     fault: str = ""
-    """What went wrong with what is typed; until something else is."""
+    """What went wrong with the answer, until something is typed."""
     at_once: Collection[str] = ()
-    """Choices that count also where they were typed before the question was to be seen."""
+    """Choices that also count if typed before the question was visible."""
 
     @property
     def cursor(self) -> int:
@@ -80,7 +80,7 @@ class Prompt(Canvas, can_focus=True):
         self.repaint()
 
     def close(self, answer: str | None) -> None:
-        """What fails with an answer leaves the question open, and says why."""
+        """Pass on the answer; if that fails, keep the question open and say why."""
         question, self.question = self.question, None
         self._fit()
         self.repaint()
@@ -94,7 +94,7 @@ class Prompt(Canvas, can_focus=True):
                 self.ask(question)
 
     def _fit(self) -> None:
-        """As many lines as are needed, at most half of the screen."""
+        """Take as many lines as are needed, at most half of the screen."""
         height = min(len(self._lines()), max(self.app.size.height // 2, 1))
         if self.styles.height is None or self.styles.height.value != height:
             self.styles.height = height
@@ -116,7 +116,7 @@ class Prompt(Canvas, can_focus=True):
         return [line((f" {q.text} ", "accent"), *_typed(q, width - width_of(q.text) - 4)), *below]
 
     def _below(self, q: Question) -> Span:
-        """What stands below what is typed."""
+        """Return the text below what is typed."""
         if q.fault:
             return q.fault, "bad"
         if q.hint:
@@ -135,14 +135,16 @@ class Prompt(Canvas, can_focus=True):
         super()._draw(brush, origin, y, regions)
 
     def _draws(self) -> None:
-        """The question is on its way to the terminal."""
+        """Take note that the question is on its way to the terminal."""
         if self.question is not None and not self._drawn:
             self._drawn = True
             self.canvases.show_mark(self._shown)
 
     async def take(self, event: KeyEvent) -> None:
-        """A key, while something is asked. What was typed before the question was to be seen is
-        text, but no answer to it."""
+        """Take a key while something is asked.
+
+        What was typed before the question was visible is text, but no answer to it.
+        """
         q = self.question
         if q is None:
             return
@@ -168,7 +170,7 @@ class Prompt(Canvas, can_focus=True):
         return self._drawn and await self.canvases.was_shown(self._shown, event.time)
 
     def _try(self, q: Question, call: Callable[..., T], *given: object) -> T | None:
-        """What it returns; None where it fails, which is said."""
+        """Return the call's result; None if it fails, which is shown."""
         try:
             return call(*given)
         except Exception as error:
@@ -240,13 +242,13 @@ class Prompt(Canvas, can_focus=True):
 
 
 def sentence(error: Exception) -> str:
-    """Why something that was typed cannot be taken. A failure of ours has no better words."""
+    """Say why something typed cannot be accepted; also for errors of ours."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return printable(f"that cannot be taken: {words or type(error).__name__}"[:200])
+    return printable(f"not accepted: {words or type(error).__name__}"[:200])
 
 
 def _typed(q: Question, width: int) -> list[Span]:
-    """What is typed, with its cursor; of a long text the part where that is."""
+    """Return what is typed, with its cursor; of a long text the part around it."""
     room = max(width, 4)
     first = max(q.cursor - room, 0)
     before, after = q.answer[first : q.cursor], q.answer[q.cursor : first + room]

@@ -9,7 +9,7 @@ from tui.widgets.canvas import Canvas
 
 
 class Report(Canvas, can_focus=True):
-    """A heading and lines below it; new lines keep the place."""
+    """A heading and lines below it; new lines keep the position."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -18,14 +18,14 @@ class Report(Canvas, can_focus=True):
         self._top = 0
 
     def show(self, title: str, lines: Sequence[Line], *, anew: bool = False) -> None:
-        """anew: from the beginning."""
+        """Show other lines. anew: from the beginning."""
         self._lines = lines
         self._top = 0 if anew else min(self._top, self._last)
         self._title = title
         self.repaint()
 
     def text(self) -> str:
-        """All of it, also what does not fit."""
+        """Return all of it, also what does not fit."""
         rows = ("".join(part for part, _ in row.spans).rstrip() for row in self._lines)
         return "\n".join((self._title, *rows, ""))
 

@@ -1,4 +1,4 @@
-"""The status line: whose numbers these are, what is attached, what the watching costs."""
+"""The status line: whose numbers these are, what is attached, and the cost of watching."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tui.widgets.canvas import Canvas
 class Standing:
     """What the line says. kernel_percent, own_percent: of one CPU, None until known.
 
-    own_bytes: memory of ebpftop's processes; limit: what it may be. feed: how another host's
-    numbers come here. forgotten: rows that there is no memory for.
+    own_bytes: memory of ebpftop's processes; limit: its bound. feed: the connection to another
+    host. forgotten: rows that there is no memory for.
     """
 
     host: Host
@@ -37,7 +37,7 @@ class Standing:
 
 
 def status_line(s: Standing, width: int) -> Line:
-    """Everything there is space for: what is wrong first, then whose it is, then the rest."""
+    """Return all that fits: what is wrong first, then whose numbers these are, then the rest."""
     failed, degraded = s.count(State.FAILED), sum(x.degraded for x in s.statuses)
     busy, standing = s.count(State.ATTACHING), s.count(State.ATTACHED, State.PASSIVE)
     left: list[Span] = [(" ebpftop ", "accent"), (label(s.host.name), "")]
@@ -70,7 +70,7 @@ def status_line(s: Standing, width: int) -> Line:
 
 
 def _feed(feed: Feed | None) -> list[Span]:
-    """The way there and back, or that there is none."""
+    """Return the round trip to the host, or that the connection is lost."""
     if feed is None:
         return []
     if feed.trouble:
@@ -86,7 +86,7 @@ def _that_fit(items: list[tuple[int, Span]], space: int) -> list[tuple[int, Span
 
 
 def _cost(s: Standing) -> str:
-    """The programs' share of a CPU in the kernel and ebpftop's, together; ebpftop's memory."""
+    """Return the CPU share of the programs in the kernel and of ebpftop, and ebpftop's memory."""
     known = [p for p in (s.kernel_percent, s.own_percent) if p is not None]
     memory = "" if s.own_bytes is None else f" {units.octets(s.own_bytes)}"
     if memory and s.limit is not None and s.own_bytes and s.own_bytes > s.limit / 2:

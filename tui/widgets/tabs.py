@@ -1,4 +1,4 @@
-"""The panes' names with their keys; a "!" where something is wrong in one."""
+"""The panes' names with their keys; a "!" marks one with trouble."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ _LEAST = 4
 
 
 class Tab(NamedTuple):
+    """A pane's tab. mark: "warn" or "bad" if something is wrong in it."""
+
     title: str
     chosen: bool
     mark: str
 
 
 class Tabs(Canvas):
-    """One line; at its right end what is worth knowing about the table."""
+    """One line; at its right end a note on the table."""
 
     class Chosen(Message):
         """A click on a tab. place: from 1."""
@@ -49,8 +51,11 @@ class Tabs(Canvas):
         return line(*spans)
 
     def _drawn(self) -> list[list[Span]]:
-        """Each tab's spans. Where space is short, the others' titles are cut, evenly: first to
-        leave some for the note, then to be there at all."""
+        """Return each tab's spans.
+
+        If space is short, the titles of the others are cut, evenly: first to leave some for the
+        note, then to be there at all.
+        """
         longest = max((len(t.title) for t in self._tabs), default=0)
         beside_note = [(n, width_of(self._note[0]) + 1) for n in range(longest, _LEAST - 1, -1)]
         for most, taken in (*beside_note, *((n, 0) for n in range(longest, -1, -1))):

@@ -1,4 +1,4 @@
-"""The time bar: the moments that can be looked at, what began when, and where one is."""
+"""The time bar: the moments that can be shown, what began when, and where we are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui.session.view import clock
 from tui.table.lines import Line, Span, joined, line
 
 _LETTERS = {"event": ("A", "accent"), "failures": ("F", "bad"), "drops": ("D", "bad")}
-"""Kind of a mark -> how it is shown; of several in one cell the last of these."""
+"""Kind of a mark -> its letter and role; of several in one cell the last of these."""
 _LEGEND = " D drops F fails A attach "
 _WIDE = 100
 
@@ -17,7 +17,7 @@ _WIDE = 100
 def time_bar(
     moments: Sequence[Moment], marks: Sequence[Mark], first: int, at: int, width: int
 ) -> Line:
-    """A line of that width. first: the number of the first moment; at: of the one looked at.
+    """Draw a line of that width. first: number of the first moment; at: of the one shown.
 
     "=": packets dropped or connects failed all along; letters: something began; "#": here.
     """

@@ -1,8 +1,9 @@
-"""The functions of a program or library, from its ELF file: by name for probes, by place for
-stacks, and whether something in it reads the return addresses on its stacks.
+"""Functions of a program or library, from its ELF file.
 
-Each look at a file ends after `SECONDS`, as it may be on a file system that never answers. Symbols
-come from `.symtab` and `.dynsym`; a stripped file has the second one only.
+They are found by name for probes and by place for stacks; and whether something in the file reads
+the return addresses on its stacks. Each look at a file ends after `SECONDS`, as it may be on a file
+system that never answers. Symbols come from `.symtab` and `.dynsym`; a stripped file has the second
+one only.
 """
 
 from __future__ import annotations
@@ -49,16 +50,16 @@ __all__ = [
 
 T = TypeVar("T")
 SECONDS = 5.0
-"""After which a look at a file is given up."""
+"""Seconds after which a look at a file is given up."""
 MOST_SYMBOLS = 1 << 20
-"""Of one table that are looked through."""
+"""Symbols looked through in one table."""
 _MOST_SUGGESTED = 1 << 24
-"""Characters of names that one may have meant."""
+"""Characters of names searched for similar ones."""
 _MOST_INDEXED = 1 << 19
-"""Symbols of a table that places are looked up among."""
+"""Symbols of a table that are indexed by place."""
 _MOST_FILES = 256
 MOST_PLACES = 1 << 12
-"""Places in a table of names where one name is found: more is no table that a linker writes."""
+"""Places of one name in a table of names: no linker writes a table with more."""
 _LOAD, _NOTE, _FUNC, _IFUNC = 1, 4, 2, 10  # two segments' and two symbols' types
 
 
@@ -73,7 +74,7 @@ class Symbol(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A part of the file that is mapped: at `offset` what is linked to `address`."""
+    """A mapped part of the file: what is linked to `address` is at `offset`."""
 
     offset: int
     address: int
@@ -81,7 +82,7 @@ class Segment(NamedTuple):
 
 
 class Elf:
-    """An ELF file's functions. Raises Gone (no such file) and Unsupported (it is none)."""
+    """Functions of an ELF file. Raises Gone (no such file) and Unsupported (it is none)."""
 
     def __init__(self, path: Path | str, seconds: float = SECONDS) -> None:
         self.path, self._seconds = str(path), seconds
@@ -92,7 +93,7 @@ class Elf:
     # -- the file --------------------------------------------------------------------------------
 
     def _look(self, what: Callable[[File], T]) -> T:
-        """Opens the file for a moment. Raises Gone and Unsupported."""
+        """Open the file for a moment, and look. Raises Gone and Unsupported."""
         shown = printable(self.path)
         try:
             return patience.within(self._seconds, partial(self._opened, what))
@@ -102,7 +103,7 @@ class Elf:
             why = f"{shown} cannot be read: {in_words(refused)}"
             raise Unsupported(why, errno=refused.errno or 0) from None
         except (struct.error, ValueError, OverflowError):
-            raise Unsupported(f"{shown} is no program or library (ELF)") from None
+            raise Unsupported(f"{shown} is not a program or library (ELF)") from None
 
     def _opened(self, what: Callable[[File], T]) -> T:
         with opened(self.path) as file:
@@ -112,7 +113,7 @@ class Elf:
             return what(file)
 
     def _headers(self, file: File) -> dict[str, Any]:
-        """What is known of it from now on."""
+        """Read the headers."""
         magic = file.part(0, 16).ljust(16, b"\0")
         if magic[:4] != b"\x7fELF" or magic[4] not in CLASSES or magic[5] not in (1, 2):
             raise ValueError("no ELF")
@@ -133,13 +134,13 @@ class Elf:
         return vars(self)
 
     def _segment(self, p: tuple[int, ...]) -> Segment:
-        """64 bits: type, flags, offset, address...; 32: type, offset, address..."""
+        """Parse a program header. 64-bit: type, flags, offset, address...; 32: type, offset..."""
         return Segment(p[2], p[3], p[5]) if self._wide else Segment(p[1], p[2], p[4])
 
     # -- by name ---------------------------------------------------------------------------------
 
     def named(self, name: str) -> list[Symbol]:
-        """The functions of a name, one for each address; only visible ones where there are some.
+        """Return the functions of a name, one for each address; if some are visible, only these.
 
         A library may have several versions of a function under one name.
         """
@@ -162,7 +163,7 @@ class Elf:
                         yield symbol
 
     def names(self) -> frozenset[str]:
-        """The functions' names, as many as are looked through."""
+        """Return the functions' names, as many as are looked through."""
         return self._look(self._names)
 
     def _names(self, file: File) -> frozenset[str]:
@@ -176,7 +177,7 @@ class Elf:
         return frozenset(names)
 
     def _symbols(self, file: File) -> Iterator[Symbol]:
-        """Functions with a name, from both tables; most are in both, if in the first."""
+        """Yield functions with a name, from both tables; most are in both, if in the first."""
         for table in self._tables:
             names = file.kept(table.names)
             for entry in self._entries(file, table):
@@ -206,14 +207,14 @@ class Elf:
     # -- by place --------------------------------------------------------------------------------
 
     def offset(self, address: int) -> int | None:
-        """Where in the file a linked address is."""
+        """Return the offset in the file of a linked address."""
         for s in self.segments:
             if s.address <= address < s.address + s.size:
                 return address - s.address + s.offset
         return None
 
     def function_at(self, offset: int) -> str | None:
-        """The function that the code at a place in the file belongs to."""
+        """Return the function that the code at an offset in the file belongs to."""
         for s in self.segments:
             if s.offset <= offset < s.offset + s.size:
                 return self._by_address().covering(offset - s.offset + s.address)
@@ -243,7 +244,7 @@ class Elf:
 
     @property
     def stack_reader(self) -> StackReader | None:
-        """What in it reads return addresses, if anything does. Raises Gone and Unsupported."""
+        """What in it reads return addresses, or None. Raises Gone and Unsupported."""
         if not self._reader:
             self._reader.append(self._look(self._reads_stacks))
         return self._reader[0]
@@ -257,14 +258,14 @@ _indexes = Indexes()
 
 
 class _Files:
-    """Those that were read last, by what they are: one may have many names."""
+    """Files read recently, by identity: one may have many names."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, ...], Elf] = OrderedDict()
 
     def get(self, identity: tuple[int, ...], path: str) -> Elf | None:
-        """The name that it was found by now is the one that is still there."""
+        """Return the file of that identity, under the name that works now."""
         with self._lock:
             file = self._kept.get(identity)
             if file is not None:
@@ -283,7 +284,7 @@ _files = _Files()
 
 
 def read(path: Path | str, seconds: float = SECONDS) -> Elf:
-    """The file as it is now; what was read of it before is used again. Raises as `Elf` does.
+    """Read the file as it is now; reuse what was read of it before. Raises as `Elf` does.
 
     seconds: after which a look at it is given up, now and later.
     """

@@ -1,6 +1,6 @@
-"""One ELF file that is open: what of it is read, and how much at most.
+"""An open ELF file: which parts of it are read, and how much at most.
 
-Nothing of a file is believed: it may have been made to confuse, to cost time or memory, or change
+Nothing in a file is trusted: it may have been made to confuse, to cost time or memory, or change
 meanwhile. It is read piece by piece, and never mapped.
 """
 
@@ -15,23 +15,23 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 MOST_NAMES = 1 << 27
-"""Bytes of a table of names that are searched."""
+"""Bytes searched in a table of names."""
 MOST_CODE = 1 << 28
-"""Bytes of a file that are searched for signs of a runtime."""
+"""Bytes of a file searched for signs of a runtime."""
 LONGEST = 1 << 12
 """Bytes of a name."""
 CHUNK = 1 << 20
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 _MOST_KEPT = 1 << 25
-"""Bytes that are read, or kept, in one piece."""
+"""Bytes read, or kept, in one piece."""
 _MOST_HEADERS, _LARGEST_HEADER = 1 << 16, 1 << 8
 _SMALLEST = 52
-"""Bytes of the least ELF header. What the kernel makes up in /proc and tracefs is empty by size."""
+"""Bytes of the smallest ELF header. Generated files in /proc and tracefs have size 0."""
 _SYMTAB, _DYNSYM = 2, 11  # section types
 
 
 class Class(NamedTuple):
-    """How the headers of 32- or 64-bit files are laid out, without byte order."""
+    """Layout of the headers of 32- or 64-bit files, without byte order."""
 
     header: str
     section: str
@@ -53,14 +53,14 @@ class Span(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of symbols, and the one of their names."""
+    """A table of symbols, and that of their names."""
 
     symbols: Span
     names: Span
 
 
 class File:
-    """A file that is open. Only regular ones are, and no more of one is read than is bounded."""
+    """An open regular file; how much of it is read is bounded."""
 
     def __init__(self, fd: int) -> None:
         about = os.fstat(fd)
@@ -73,7 +73,7 @@ class File:
         return os.pread(self._fd, size, at)
 
     def kept(self, span: Span) -> bytes:
-        """As much of it as may be kept."""
+        """Read as much of it as may be kept."""
         return self.part(span.at, min(span.size, _MOST_KEPT))
 
     def records(self, layout: str, at: int, each: int, count: int) -> Iterator[tuple[int, ...]]:
@@ -88,7 +88,7 @@ class File:
     def search(
         self, pattern: re.Pattern[bytes], span: Span
     ) -> Iterator[tuple[int, re.Match[bytes]]]:
-        """Where in the file it is found; nothing that is found is longer than `LONGEST`."""
+        """Yield where in the file the pattern matches; no match is longer than `LONGEST`."""
         end = span.at + min(span.size, max(MOST_NAMES, MOST_CODE), max(self.size - span.at, 0))
         for at in range(span.at, end, CHUNK):
             raw = self.part(at, min(CHUNK + LONGEST, end - at))
@@ -100,7 +100,7 @@ class File:
 
 @contextmanager
 def opened(path: str) -> Iterator[File]:
-    """No device and no pipe is opened: some would wait, or do something."""
+    """Open a regular file. No device or pipe is opened: some would wait, or do something."""
     place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         about = os.fstat(place)
@@ -116,7 +116,7 @@ def opened(path: str) -> Iterator[File]:
 
 
 def tables_of(sections: list[tuple[int, ...]]) -> Iterator[Table]:
-    """One of each kind. A section: name, type, flags, address, offset, size, link..."""
+    """Yield one table of each kind. A section: name, type, flags, address, offset, size, link..."""
     for kind in (_SYMTAB, _DYNSYM):
         found = next((s for s in sections if s[1] == kind), None)
         if found is not None:
@@ -138,7 +138,7 @@ def named_sections(
 
 
 def text(names: bytes, at: int) -> str:
-    """Nothing where it has no end."""
+    """Return the text at an offset; "" where it has no end."""
     name, end, _ = names[at : at + LONGEST].partition(b"\0")
     return decoded(name.partition(b"@")[0]) if end else ""
 

@@ -1,4 +1,4 @@
-"""The functions of a file by their addresses, for names in stacks."""
+"""Functions of a file by their addresses, for names in stacks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Index:
 
 
 class Indexes:
-    """Those that were used last, as many as fit."""
+    """Indexes used recently, as many as fit."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

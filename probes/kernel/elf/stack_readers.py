@@ -1,7 +1,7 @@
-"""Whether something in a program or library reads the return addresses on its stacks.
+"""Readers of return addresses in a program or library.
 
-A probe on the return of a function replaces the address that the function returns to: a process
-does not survive that where such a thing looks at it.
+A probe on the return of a function replaces the address that the function returns to: where
+something reads it, the process does not survive that.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from probes.kernel.elf.file import CHUNK, MOST_CODE, File, Span, Table, decoded
 from probes.units import printable
 
 _MOST_PLACES = 1 << 12
-"""Names that are looked at: more is no table that a linker writes."""
+"""Names looked at: no linker writes a table with more."""
 
 
 class Stacks(Enum):
-    """What a program does with its stacks that no return address may be replaced on."""
+    """What a program does with its stacks that forbids replacing a return address."""
 
     GO = "moves them"
     UNWINDS = "unwinds them when something is thrown"
@@ -30,7 +30,7 @@ class Stacks(Enum):
 
 
 class StackReader(NamedTuple):
-    """What in a file depends on its return addresses. sign: what shows it."""
+    """Part of a file that depends on its return addresses. sign: what shows it."""
 
     stacks: Stacks
     sign: str
@@ -38,7 +38,7 @@ class StackReader(NamedTuple):
 
 _GO_SECTION = re.compile(rb"gopclntab|^\.note\.go\.|^\.go\.buildinfo|^\.gosymtab")
 _GO_TEXTS = re.compile(rb"\xff Go buildinf:"), re.compile(rb"goroutines are asleep - deadlock!")
-"""What `go version` looks for, and what its runtime says: where sections have other names."""
+"""Texts that `go version` looks for, and of Go's runtime, for renamed sections."""
 _GO_TABLE = {
     "<": (re.compile(rb"\xff\xff\xff\0\0[\1\2\4][\4\x08]"), 1),
     ">": (re.compile(rb"\xff\xff\xff[\xf0\xf1\xfa\xfb]\0\0[\1\2\4][\4\x08]"), 0),
@@ -59,19 +59,19 @@ _SIGNS = {
     rb"|zend_fiber_switch_context|co_switch|coro_transfer|qemu_coroutine_switch",
 }
 _SIGN = re.compile(b"(?:%b)[\0@]" % b"|".join(b"(%b)" % sign for sign in _SIGNS.values()))
-"""In a table of names, each kind as a group."""
+"""Signs in a table of names, each kind as a group."""
 _C_PERSONALITY = b"__gcc_personality_v0"
 _OF_C = re.compile(rb"(?:%b|GLIBC_PRIVATE)[\0@]" % _C_PERSONALITY)
-"""C that cleans up when its thread is cancelled, and the C library's own parts, whose unwinding is
+"""Signs of C with cleanup on thread cancellation, and of the C library's parts, which unwind for
 that: nothing else is thrown there."""
 _SWITCHES_FOR_OTHERS = re.compile(rb"(?:GLIBC_PRIVATE|ASYNC_start_job)[\0@]")
-"""The C library, and OpenSSL, which does it where an engine asks for it."""
+"""Signs of the C library, and of OpenSSL, which switches where an engine asks for it."""
 _PERSONALITY = re.compile(rb"\0\0\0\0[\x01\x03]z[A-Z]*P[A-Z]*\0")
-"""In .eh_frame: a language has a say in unwinding."""
+"""A personality in .eh_frame: a language takes part in unwinding."""
 
 
 _GO_NOTE = re.compile(rb"\x04\0\0\0....\x04\0\0\0Go\0\0|\0\0\0\x04....\0\0\0\x04Go\0\0", re.DOTALL)
-"""Lengths of the owner's name and of the note, its type (the build id), its owner."""
+"""A note: lengths of the owner's name and of the note, type (the build id), owner."""
 
 
 def has_go_note(file: File, notes: Iterable[Span]) -> bool:
@@ -81,7 +81,7 @@ def has_go_note(file: File, notes: Iterable[Span]) -> bool:
 
 
 class Search:
-    """One look for it. sections: by name. order: of bytes, "<" or ">"."""
+    """One search. sections: by name. order: of bytes, "<" or ">"."""
 
     def __init__(
         self, file: File, order: str, tables: Iterable[Table], sections: Mapping[bytes, Span]
@@ -95,19 +95,19 @@ class Search:
             if _GO_SECTION.search(name):
                 return StackReader(Stacks.GO, printable(decoded(name)))
         if go_note:
-            return StackReader(Stacks.GO, "a note of Go's linker")
+            return StackReader(Stacks.GO, "a note by Go's linker")
         signs = self._signs()
         if Stacks.GO in signs:
             return StackReader(Stacks.GO, signs[Stacks.GO])
         if self._has_go_code():
-            return StackReader(Stacks.GO, "what Go's linker writes")
+            return StackReader(Stacks.GO, "a table by Go's linker")
         if self._mentions(_SWITCHES_FOR_OTHERS):
             signs.pop(Stacks.SWITCHES, None)
         first = next((StackReader(kind, signs[kind]) for kind in Stacks if kind in signs), None)
         return first or self._unwinds_without_a_name()
 
     def _has_go_code(self) -> bool:
-        """Also where sections have other names, and there is no build id."""
+        """Return whether it has Go code, even with renamed sections and no build id."""
         file, whole = self._file, Span(0, min(self._file.size, MOST_CODE))
         if any(True for text in _GO_TEXTS for _ in file.search(text, whole)):
             return True
@@ -116,7 +116,7 @@ class Search:
         return any(_is_go_table(file, at, self._order) for at in places)
 
     def _signs(self) -> dict[Stacks, str]:
-        """The first of each kind."""
+        """Return the first sign of each kind."""
         signs: dict[Stacks, str] = {}
         found = (hit for t in self._tables for hit in self._file.search(_SIGN, t.names))
         for at, match in islice(found, _MOST_PLACES):
@@ -133,7 +133,7 @@ class Search:
         return any(True for t in self._tables for _ in self._file.search(pattern, t.names))
 
     def _unwinds_without_a_name(self) -> StackReader | None:
-        """A library with an unwinder inside, whose names are gone, has its tables at least."""
+        """Find a library's unwinder whose names are stripped, by its tables."""
         if self._mentions(_OF_C):
             return None
         for name, span in self._sections.items():
@@ -145,7 +145,7 @@ class Search:
 
 
 def _is_go_table(file: File, at: int, order: str) -> bool:
-    """Whether it begins there, and has a number of functions that can be."""
+    """Return whether a Go table begins there, with a plausible number of functions."""
     if at < 0 or at % 8:
         return False
     raw = file.part(at, 16)
@@ -157,6 +157,6 @@ def _is_go_table(file: File, at: int, order: str) -> bool:
 
 
 def _whole_name(file: File, at: int, found: bytes) -> bytes:
-    """A name from its beginning, where only its end was looked for."""
+    """Return the whole name, where only its end was searched for."""
     before = file.part(max(at - 64, 0), min(at, 64))
     return before.rpartition(b"\0")[2] + found.rstrip(b"\0@")

@@ -1,15 +1,15 @@
-"""Netlink requests that change something, or are seldom asked: the one place with pyroute2."""
+"""Netlink requests that change something, or are rare: the only place that uses pyroute2."""
 
 from __future__ import annotations
 
 
 def prepare() -> None:
-    """Import what `change` takes, which on a busy host is seconds."""
+    """Import what `change` needs, which takes seconds on a busy host."""
     import pyroute2.netlink.exceptions  # noqa: F401 - for later
 
 
 def change(method: str, *args: object, **what: object) -> tuple[int, str]:
-    """Calls `pyroute2.IPRoute`'s method; the kernel's errno (0: done) and its own words.
+    """Call a method of `pyroute2.IPRoute`; return the errno (0: done) and the kernel's own words.
 
     Works on the network namespace of the calling thread.
     """
@@ -25,7 +25,7 @@ def change(method: str, *args: object, **what: object) -> tuple[int, str]:
 
 
 def wireguard_port(interface: str) -> int | None:
-    """The UDP port that a WireGuard interface listens on; None where that is not to be had.
+    """Return the UDP port that a WireGuard interface listens on; None where it is unavailable.
 
     CAP_NET_ADMIN. Linux 5.6.
     """

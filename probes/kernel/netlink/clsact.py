@@ -1,8 +1,8 @@
 """TC programs by a clsact qdisc and a direct-action filter: for kernels before TCX (Linux 6.6).
 
 They outlive the process. Nobody is ever replaced: qdisc and filter are made with NLM_F_EXCL, the
-filter under a priority that is free, and only what is found to be ours is removed. CAP_NET_ADMIN;
-see tc-bpf(8). `attach.persistent` keeps the record of what was attached.
+filter under a free priority, and only what is found to be ours is removed. CAP_NET_ADMIN; see
+tc-bpf(8). `attach.persistent` keeps the record of what was attached.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class ClsactFilter:
 
 
 def clsact_attach(ifindex: int, direction: str, prog_fd: int, name: str) -> ClsactFilter:
-    """Attaches a program to "ingress" or "egress" under a name that says whose it is.
+    """Attach a program to "ingress" or "egress" under a name that says whose it is.
 
-    It runs before all filters that are there, unless one of them has priority 1.
-    Raises Busy (an ingress qdisc takes the place that egress needs), Unsupported, Denied, Gone.
+    It runs before all filters that are there, unless one of them has priority 1. Raises Busy (an
+    ingress qdisc takes the place that egress needs), Unsupported, Denied, Gone.
     """
     made = _make_qdisc(ifindex, direction)
     try:
@@ -53,9 +53,9 @@ def clsact_attach(ifindex: int, direction: str, prog_fd: int, name: str) -> Clsa
 
 
 def clsact_detach(filter: ClsactFilter) -> bool:
-    """Removes this filter, and the qdisc if we made it and nobody else uses it.
+    """Remove this filter, and the qdisc if we made it and nobody else uses it.
 
-    False where the filter was not there any more. Raises Denied.
+    Return False where the filter was not there any more. Raises Denied.
     """
     removed = remove_filter(filter.ifindex, filter.direction, filter.name, filter.program_id)
     if filter.made_qdisc:
@@ -64,7 +64,7 @@ def clsact_detach(filter: ClsactFilter) -> bool:
 
 
 def remove_filter(ifindex: int, direction: str, name: str, program_id: int) -> bool:
-    """Removes the filter that has just this name and program; False where there is none."""
+    """Remove the filter with exactly this name and program; return False where there is none."""
     for found in route.filters(ifindex, direction):
         if (found.name, found.program_id) != (name, program_id):
             continue
@@ -87,7 +87,7 @@ def remove_filter(ifindex: int, direction: str, name: str, program_id: int) -> b
 
 
 def remove_qdisc(ifindex: int) -> bool:
-    """Removes a clsact qdisc without filters; False where there is none, or it is in use."""
+    """Remove a clsact qdisc without filters; return False where there is none, or it is in use."""
     if qdisc(ifindex) != "clsact" or any(route.filters(ifindex, d) for d in route.DIRECTIONS):
         return False
     errno, kernel = changes.change("tc", "del", kind="clsact", index=ifindex)
@@ -99,7 +99,7 @@ def remove_qdisc(ifindex: int) -> bool:
 
 
 def qdisc(ifindex: int) -> str | None:
-    """What an interface has in clsact's place: "clsact", "ingress", or None."""
+    """Return which qdisc is in clsact's place: "clsact", "ingress", or None."""
     for found in route.qdiscs():
         if found.ifindex == ifindex and found.parent == route.CLSACT:
             return found.kind
@@ -107,8 +107,8 @@ def qdisc(ifindex: int) -> str | None:
 
 
 def no_egress() -> Busy:
-    """The refusal of egress where somebody has an ingress qdisc."""
-    why = "somebody's ingress qdisc stands where egress would need a clsact qdisc"
+    """Return the refusal of egress where somebody has an ingress qdisc."""
+    why = "an ingress qdisc takes the place of the clsact qdisc that egress needs"
     return Busy(why, errno=EEXIST)
 
 
@@ -147,11 +147,11 @@ def _add_filter(ifindex: int, direction: str, prog_fd: int, name: str, made: boo
             raise nlsocket.refusal(errno, "a clsact filter", kernel)
         behind = sum(p < priority for p in taken)
         return ClsactFilter(ifindex, direction, priority, name, id, made, behind)
-    raise Busy("filters of others come faster than a priority can be found", errno=EEXIST)
+    raise Busy("other filters are added faster than a free priority can be found", errno=EEXIST)
 
 
 def _free(taken: set[int]) -> int:
-    """A priority before all that are taken; where that cannot be, the first one after."""
+    """Return a priority before all that are taken; where there is none, the first one after."""
     if not taken:
         return _PRIORITY
     if min(taken) > 1:

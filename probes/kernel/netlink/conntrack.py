@@ -1,4 +1,4 @@
-"""What a connection's packets look like before this host has translated their addresses.
+"""Packets of a connection as they look before this host has translated their addresses.
 
 Layouts are those of include/uapi/linux/netfilter/nfnetlink{,_conntrack}.h.
 """
@@ -36,9 +36,9 @@ class Flow(NamedTuple):
 
 
 def arriving(sent: Flow) -> Flow | None:
-    """What answers to packets that this host sends look like when they come in.
+    """Return the answers to packets that this host sends, as they look when they arrive.
 
-    None where nothing tracks it: then as they look to the socket.
+    None where the connection is not tracked: they then look as they do to the socket.
     """
     if not _tracks():
         return None
@@ -73,7 +73,7 @@ def _tuple(family: int, flow: Flow) -> bytes:
 
 
 def _both(data: bytes, start: int, end: int) -> tuple[Flow, Flow] | None:
-    """The two directions of an entry, as each is seen before it is translated."""
+    """Return the two directions of an entry, each as seen before it is translated."""
     found = {kind: (at, to) for kind, at, to in attributes(data, start + _HEAD.size, end)}
     try:
         return _flow(data, *found[_ORIGINAL]), _flow(data, *found[_REPLY])

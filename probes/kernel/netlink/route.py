@@ -29,7 +29,7 @@ _ARPHRD_LOOPBACK = 772
 _IFF_UP = 1
 _RTMGRP_LINK = 1
 _NO_NETLINK = (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.ENOSYS)
-"""What a filter on system calls answers for good."""
+"""Errnos of a system call filter, which are final."""
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 3, 4, 16, 18
 _IFLA_STATS64, _IFLA_XDP = 23, 43
 _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 52, 53
@@ -83,7 +83,7 @@ class Interface(NamedTuple):
 
     @property
     def xdp_ids(self) -> tuple[int, ...]:
-        """The ids of the XDP programs attached, in any mode."""
+        """Ids of the XDP programs attached, in any mode."""
         return tuple(id for _, id in self.xdp_programs)
 
 
@@ -108,9 +108,9 @@ class Qdisc(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A classifier. name and program_id: of a bpf filter, else "" and 0. parent: DIRECTIONS'.
+    """A classifier. name, program_id: of a bpf filter, else "" and 0. parent: from DIRECTIONS.
 
-    direct: whether what its program answers is the verdict (direct-action), not a class.
+    direct: whether its program's return value is the verdict (direct-action), not a class.
     """
 
     ifindex: int
@@ -125,7 +125,7 @@ class Filter(NamedTuple):
 
 
 def links() -> list[Interface]:
-    """Every interface of this network namespace. Raises ProbeError."""
+    """List every interface of this network namespace. Raises ProbeError."""
     # No RTEXT_FILTER_SKIP_STATS to halve the message: since 7.x that leaves out these counters too.
     request = _IFINFO.pack(0, 0, 0, 0, 0)
     found = nlsocket.dump(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
@@ -133,9 +133,9 @@ def links() -> list[Interface]:
 
 
 class Changes:
-    """Whether interfaces have come, gone or changed: the kernel tells, so to ask costs nothing.
+    """Changes of interfaces (come, gone, changed) that the kernel reports: asking costs nothing.
 
-    Where it does not tell, or told more than could be kept, they are listed.
+    Where it does not report them, or reported more than could be kept, interfaces are listed.
     """
 
     def __init__(self) -> None:
@@ -147,14 +147,16 @@ class Changes:
         self._list()
 
     def seen(self) -> bool:
-        """Whether any has since this was called last; true at first, and where nobody tells."""
+        """Return whether any came since the last call; True at first, and where none can be."""
         self._look()
         changed, self._changed = self._changed, False
         return changed
 
     def gone(self) -> frozenset[int]:
-        """The numbers of those that have gone since this was called last, or were moved to another
-        network namespace; other interfaces may have these numbers by now."""
+        """Return the ifindexes that have gone, or left this network namespace, since the last call.
+
+        Other interfaces may have these numbers by now.
+        """
         self._look()
         gone, self._gone = frozenset(self._gone), set()
         return gone
@@ -181,7 +183,7 @@ class Changes:
             self._gone.add(ifindex)
 
     def _list(self) -> None:
-        """What was there and is not any more has gone, whatever was told of it."""
+        """List interfaces; those that are missing have gone, reported or not."""
         with suppress(OSError):  # the next time, then
             there = {*names()}
             self._gone |= self._there - there
@@ -193,7 +195,7 @@ class Changes:
 
 
 def addresses() -> dict[int, list[str]]:
-    """IPv4 and IPv6 addresses by the index of their interface. Raises ProbeError."""
+    """Return IPv4 and IPv6 addresses by the index of their interface. Raises ProbeError."""
     found: dict[int, list[str]] = {}
     body = _IFADDR.pack(0, 0, 0, 0, 0)
     for ifindex, address in nlsocket.dump(nlsocket.ROUTE, _RTM_GETADDR, body, _address):
@@ -202,10 +204,10 @@ def addresses() -> dict[int, list[str]]:
 
 
 def names() -> dict[int, str]:
-    """Every interface's name by its number. Raises OSError.
+    """Return every interface's name by its number. Raises OSError.
 
-    Where this process is given no netlink (systemd's RestrictAddressFamilies= or SystemCallFilter=,
-    a container runtime): what sysfs has that is mounted here, or none.
+    Where this process is refused netlink (systemd's RestrictAddressFamilies= or SystemCallFilter=,
+    a container runtime): what the mounted sysfs has, or nothing.
     """
     try:
         return dict(socket.if_nameindex())
@@ -226,15 +228,15 @@ def names() -> dict[int, str]:
 
 
 def link(ifindex: int) -> Interface | None:
-    """One interface, or None where it is not there. Raises ProbeError."""
+    """Return one interface, or None where it is not there. Raises ProbeError."""
     request = _IFINFO.pack(0, 0, ifindex, 0, 0)
     return nlsocket.get(nlsocket.ROUTE, _RTM_GETLINK, request, _interface)
 
 
 def named(name: str) -> Interface | None:
-    """The interface of a name, or of an alternative one (`ip link property`, Linux 5.5), or None.
+    """Return an interface by its name or alternative name (`ip link property`, Linux 5.5).
 
-    Raises ProbeError.
+    None where there is none. Raises ProbeError.
     """
     there = links()
     by_name = (link for link in there if link.name == name)
@@ -242,12 +244,12 @@ def named(name: str) -> Interface | None:
 
 
 def qdiscs() -> list[Qdisc]:
-    """Every qdisc of this network namespace but the built-in default ones. Raises ProbeError."""
+    """List every qdisc of this network namespace except built-in defaults. Raises ProbeError."""
     return nlsocket.dump(nlsocket.ROUTE, _RTM_GETQDISC, _TCMSG.pack(0, 0, 0, 0, 0), _qdisc)
 
 
 def filters(ifindex: int, direction: str) -> list[Filter]:
-    """The filters at one interface's clsact (or ingress) qdisc, first to run first.
+    """List the filters at an interface's clsact (or ingress) qdisc, in the order they run.
 
     None where there is no such qdisc or interface. Raises ProbeError.
     """
@@ -280,7 +282,7 @@ def _altnames(data: bytes, properties: tuple[int, int] | None) -> tuple[str, ...
 
 
 def _address(data: bytes, start: int, end: int) -> tuple[int, str] | None:
-    """At a point-to-point link IFA_ADDRESS is the other end's."""
+    """Return ifindex and address. On a point-to-point link IFA_ADDRESS is the other end's."""
     family, _, _, _, ifindex = _IFADDR.unpack_from(data, start)
     found = {kind: data[at:to] for kind, at, to in attributes(data, start + _IFADDR.size, end)}
     raw = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
@@ -290,7 +292,7 @@ def _address(data: bytes, start: int, end: int) -> tuple[int, str] | None:
 
 
 def _state(operstate: int, flags: int) -> str:
-    """Devices that do not tell (loopback, tun) are what their administrator made them."""
+    """Return the state. Devices that report none (loopback, tun) are as their admin set them."""
     if operstate == 0:
         return "up" if flags & _IFF_UP else "down"
     return _OPERSTATES[operstate] if operstate < len(_OPERSTATES) else "unknown"
@@ -328,7 +330,7 @@ def _qdisc(data: bytes, start: int, end: int) -> Qdisc:
 
 
 def _qdisc_stats(data: bytes, start: int, end: int) -> tuple[int, ...]:
-    """As in `Qdisc`, from packets on."""
+    """Return the counters of `Qdisc`, from packets on."""
     packets = octets = drops = overlimits = backlog = wide = requeues = queued = 0
     for attribute, at, _ in attributes(data, start, end):
         if attribute == _STATS_BASIC:

@@ -51,7 +51,7 @@ class TcpState(IntEnum):
 
 
 def mask(*states: TcpState) -> int:
-    """The set of states as `tcp_sockets` takes it."""
+    """Return a set of states as `tcp_sockets` takes it."""
     return sum(1 << s for s in set(states))
 
 
@@ -64,15 +64,16 @@ SYNCHRONIZED = mask(
     TcpState.LAST_ACK,
     TcpState.CLOSING,
 )
-"""Of a connection that both ends know of (RFC 9293), until it waits."""
+"""States of a connection that both ends know of (RFC 9293), until TIME_WAIT."""
 OPEN = mask(TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
 CONNECTED = ALL & ~mask(TcpState.LISTEN, TcpState.CLOSE, TcpState.TIME_WAIT)
 
 
 class TcpInfo(NamedTuple):
-    """A socket's TCP_INFO. Round trips in microseconds, smoothed; segments and bytes since it
-    was opened. min_rtt_us is None as long as there is no sample. What the kernel is too old to
-    tell (bytes, segments, min_rtt: Linux 4.6, delivered: 4.18) is 0.
+    """A socket's TCP_INFO. Round trips in microseconds, smoothed; totals since it was opened.
+
+    min_rtt_us is None as long as there is no sample. What the kernel is too old to tell (bytes,
+    segments, min_rtt: Linux 4.6, delivered: 4.18) is 0.
     """
 
     rtt_us: int
@@ -90,10 +91,11 @@ class TcpInfo(NamedTuple):
 
 
 class TcpSocket(NamedTuple):
-    """A TCP socket. Addresses as text, IPv4-mapped ones as IPv4. inode: 0 where no process holds
-    it any more, or not yet. cookie: what bpf_get_socket_cookie() gives. info: None for sockets
-    in TIME_WAIT and for connection requests. ifindex: of the interface that it is bound to, as one
-    with a link-local address is; 0 for none.
+    """A TCP socket. Addresses as text, IPv4-mapped ones as IPv4.
+
+    inode: 0 where no process holds it any more, or not yet. cookie: that of
+    bpf_get_socket_cookie(). info: None for sockets in TIME_WAIT and for connection requests.
+    ifindex: of the interface that it is bound to, as one with a link-local address is; 0 for none.
     """
 
     state: int
@@ -109,7 +111,7 @@ class TcpSocket(NamedTuple):
 
 
 def tcp_sockets(states: int = ALL) -> list[TcpSocket]:
-    """The TCP sockets of this network namespace, IPv4 and IPv6, in these states (`mask`).
+    """List the TCP sockets of this network namespace, IPv4 and IPv6, in these states (`mask`).
 
     Raises ProbeError. Linux 2.6.14 with CONFIG_INET_TCP_DIAG.
     """
@@ -120,7 +122,7 @@ def tcp_sockets(states: int = ALL) -> list[TcpSocket]:
 
 
 def udp_sockets() -> list[TcpSocket]:
-    """Those of UDP, laid out alike: ESTABLISHED where connected, else CLOSE; without TCP_INFO.
+    """List the UDP sockets alike: ESTABLISHED where connected, else CLOSE; without TCP_INFO.
 
     Raises ProbeError. Linux 3.3 with CONFIG_INET_UDP_DIAG.
     """
@@ -137,7 +139,7 @@ def udp_sockets() -> list[TcpSocket]:
 
 
 class Receiver(NamedTuple):
-    """A listening TCP socket, or a UDP socket, and what it threw away since it was opened.
+    """A listening TCP socket, or a UDP socket, and its drops since it was opened.
 
     drops: sk_drops; of a listener, requests that it did not take and segments that made no sense,
     of a UDP socket, datagrams. waiting, room: connections that nobody has accepted yet, and how
@@ -158,15 +160,16 @@ class Receiver(NamedTuple):
 
 
 def listeners() -> list[Receiver]:
-    """Every listening TCP socket of this network namespace.
+    """List every listening TCP socket of this network namespace.
 
-    Raises ProbeError. Linux 4.12 tells drops, with CONFIG_INET_TCP_DIAG; before, there are 0.
+    Raises ProbeError. Drops are counted from Linux 4.12 on, with CONFIG_INET_TCP_DIAG; before, they
+    are 0.
     """
     return _receivers(socket.IPPROTO_TCP, mask(TcpState.LISTEN))
 
 
 def udp_receivers() -> list[Receiver]:
-    """Every UDP socket of this network namespace. Raises ProbeError. CONFIG_INET_UDP_DIAG."""
+    """List every UDP socket of this network namespace. Raises ProbeError. CONFIG_INET_UDP_DIAG."""
     return _receivers(socket.IPPROTO_UDP, ALL)
 
 
@@ -201,7 +204,7 @@ _UDIAG_SHOW_PEER, _UNIX_DIAG_PEER = 0x4, 2
 
 
 def unix_peers() -> dict[int, int]:
-    """The inode at the other end of each connected UNIX socket of this network namespace.
+    """Map each connected UNIX socket of this network namespace to its peer, by inode.
 
     Raises ProbeError. Linux 3.3 with CONFIG_UNIX_DIAG.
     """
@@ -240,7 +243,7 @@ def _tcp_socket(data: bytes, start: int, end: int) -> TcpSocket:
 
 
 def tcp_info(data: bytes) -> TcpInfo:
-    """Decodes a struct tcp_info of any length; what it is too short for is 0 or None."""
+    """Decode a struct tcp_info of any length; members beyond its end are 0 or None."""
     short = len(data) < _INFO.size
     info = TcpInfo._make(_INFO.unpack_from(data.ljust(_INFO.size, b"\0") if short else data))
     if info.min_rtt_us in (0, _UNKNOWN):

@@ -1,7 +1,7 @@
 """Netlink requests that read, over a raw socket, decoded while they arrive.
 
-Reading only, and only what is polled: a dump here costs a fraction of what a general netlink
-library takes. What changes something goes through pyroute2 (`changes`).
+Only what is polled is read here: a dump costs a fraction of what a general netlink library takes.
+Changes go through pyroute2 (`changes`).
 
 A socket belongs to the network namespace of the thread that opened it, and is opened per dump.
 """
@@ -31,7 +31,7 @@ from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported
 
 T = TypeVar("T")
 Decode = Callable[[bytes, int, int], T | None]
-"""Gets the buffer and where a message's payload begins and ends; None leaves the message out."""
+"""Decoder of a buffer's payload between two offsets; None leaves the message out."""
 
 ROUTE = 0  # NETLINK_ROUTE
 SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
@@ -68,10 +68,10 @@ class _ChangedMeanwhile(Exception):
 
 
 def dump(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> list[T]:
-    """Everything that a NLM_F_DUMP request of this kind (nlmsg_type) with this body gives.
+    """Return everything from a NLM_F_DUMP request of this kind (nlmsg_type) with this body.
 
-    Taken again when the list changed meanwhile, so that nothing is missing or there twice; where
-    it never stands still, the last one has to do, which may lack or repeat what was changing.
+    The dump is repeated when the list changed meanwhile, so that nothing is missing or there twice;
+    where it keeps changing, the last dump has to do, which may lack or repeat what was changing.
     Raises ProbeError with the kernel's errno. Linux 2.6; needs no privilege.
     """
     with _socket(protocol) as s:
@@ -86,7 +86,7 @@ def dump(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> list[T]:
 
 
 def get(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> T | None:
-    """The one object that this body asks for; None where there is none. Raises ProbeError."""
+    """Return the one object that this body asks for, or None. Raises ProbeError."""
     with _socket(protocol) as s:
         try:
             return next(_replies(s, kind, 0, body, decode), None)
@@ -95,7 +95,7 @@ def get(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> T | None:
 
 
 def listener(protocol: int, groups: int) -> socket.socket | None:
-    """A socket that hears what these multicast groups are told (bits); None: none can be had."""
+    """Open a socket that hears these multicast groups (bits); None where that is refused."""
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     try:
         told = socket.socket(socket.AF_NETLINK, kind, protocol)
@@ -110,7 +110,7 @@ def listener(protocol: int, groups: int) -> socket.socket | None:
 
 
 def heard(told: socket.socket) -> tuple[list[tuple[int, bytes]], bool]:
-    """The messages that a `listener` has been told since it was asked last: type and payload.
+    """Return the messages a `listener` has received since the last call: type and payload.
 
     And whether that is all, as the kernel leaves some out where there are too many.
     """
@@ -136,7 +136,7 @@ def heard(told: socket.socket) -> tuple[list[tuple[int, bytes]], bool]:
 
 
 def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Each attribute's type and where its payload begins and ends in `data`."""
+    """Yield each attribute's type, and the bounds of its payload in `data`."""
     unpack = _ATTRIBUTE.unpack_from
     while start + 4 <= end:
         length, kind = unpack(data, start)
@@ -147,7 +147,7 @@ def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, in
 
 
 def chosen(data: bytes, start: int, end: int, wanted: Container[int]) -> dict[int, tuple[int, int]]:
-    """Of the attributes that are wanted, where the payload of each begins and ends in `data`.
+    """Return the bounds in `data` of the payloads of the wanted attributes.
 
     For messages with many attributes, of which few are looked at.
     """
@@ -163,12 +163,12 @@ def chosen(data: bytes, start: int, end: int, wanted: Container[int]) -> dict[in
 
 
 def text(data: bytes, start: int, end: int) -> str:
-    """A C string. Bytes that are no UTF-8 survive as surrogates (`os.fsencode` gives them back)."""
+    """Decode a C string. Bytes that are not UTF-8 become surrogates (`os.fsencode` undoes it)."""
     return os.fsdecode(data[start:end].split(b"\0", 1)[0])
 
 
 def refusal(errno: int, doing: str, kernel: str = "") -> ProbeError:
-    """A netlink errno as a refusal. doing: what did not work. kernel: its extack text, or ""."""
+    """Return a netlink errno as a refusal. doing: the step that failed. kernel: its extack text."""
     why = f"{doing}: {kernel or os.strerror(errno)}"
     remedy = "Run it as root (sudo), or grant CAP_NET_ADMIN." if errno in (EPERM, EACCES) else ""
     return _KINDS.get(errno, ProbeError)(why, errno=errno, remedy=remedy)
@@ -194,7 +194,7 @@ def _replies(
     while True:
         data, _, message_flags, _ = s.recvmsg(_BUFFER)
         if message_flags & socket.MSG_TRUNC:
-            raise ProbeError("netlink sent a message that is larger than the buffer")
+            raise ProbeError("netlink sent a message larger than the buffer")
         for message, marks, start, end in _messages(data):
             changed = changed or bool(marks & _F_DUMP_INTR)
             if message in (_NLMSG_DONE, _NLMSG_ERROR):
@@ -212,13 +212,13 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     while at + _HEADER.size <= len(data):
         length, kind, flags, _, _ = _HEADER.unpack_from(data, at)
         if length < _HEADER.size or at + length > len(data):
-            raise ProbeError("netlink sent a broken message")
+            raise ProbeError("netlink sent a malformed message")
         yield kind, flags, at + _HEADER.size, at + length
         at += (length + 3) & ~3
 
 
 def _check(data: bytes, message: int, flags: int, start: int, end: int) -> None:
-    """Raises what NLMSG_ERROR, or NLMSG_DONE of a dump that failed midway, says."""
+    """Raise the error of NLMSG_ERROR, or of the NLMSG_DONE of a dump that failed midway."""
     errno = -_ERRNO.unpack_from(data, start)[0] if end - start >= 4 else 0
     if errno <= 0:
         return

@@ -1,7 +1,7 @@
 """XDP through netlink: for devices or kernels that refuse a bpf_link. It outlives the process.
 
 Nobody is ever replaced: attaching asks for XDP_FLAGS_UPDATE_IF_NOEXIST, and removing names the
-program that is to go (XDP_FLAGS_REPLACE, Linux 5.7). CAP_NET_ADMIN; see netlink(7) and
+program to be removed (XDP_FLAGS_REPLACE, Linux 5.7). CAP_NET_ADMIN; see netlink(7) and
 include/uapi/linux/if_link.h. `attach.persistent` keeps the record of what was attached.
 """
 
@@ -21,9 +21,9 @@ _MODES = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_SKB_MODE, XDP_FLAGS_
 
 
 def xdp_attach(ifindex: int, prog_fd: int, mode: str) -> int:
-    """Attaches a program in "native" or "generic" mode; returns its id.
+    """Attach a program in "native" or "generic" mode; return its id.
 
-    Raises Busy (a program is there already, in whatever mode), Unsupported, Denied or Gone.
+    Raises Busy (a program is there already, in any mode), Unsupported, Denied or Gone.
     """
     attributes = [
         ("IFLA_XDP_FD", prog_fd),
@@ -31,14 +31,14 @@ def xdp_attach(ifindex: int, prog_fd: int, mode: str) -> int:
     ]
     errno, kernel = _set(ifindex, attributes)
     if errno in (EBUSY, EEXIST):
-        raise Busy(f"{holder(ifindex)} is attached there", errno=errno)
+        raise Busy(f"{holder(ifindex)} is already attached", errno=errno)
     if errno:
         raise nlsocket.refusal(errno, f"{mode} XDP through netlink", kernel)
     return bpf.prog_info(prog_fd).id
 
 
 def xdp_detach(ifindex: int, mode: str, program_id: int) -> bool:
-    """Removes just this program; False where it is not attached there (any more).
+    """Remove this program and no other; return False where it is not attached there any more.
 
     Raises Denied, or Busy where a bpf_link holds it.
     """
@@ -62,7 +62,7 @@ def xdp_detach(ifindex: int, mode: str, program_id: int) -> bool:
 
 
 def holder(ifindex: int) -> str:
-    """Who holds an interface's XDP hook, in words: program, id and mode."""
+    """Name what holds an interface's XDP hook: program, id and mode."""
     interface = route.link(ifindex)
     for mode, id in interface.xdp_programs if interface else ():
         return f"the XDP program {printable(bpf.prog_name(id) or 'unknown')}#{id} ({mode})"

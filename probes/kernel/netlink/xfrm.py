@@ -1,7 +1,7 @@
 """IPsec without an interface of its own: who sends the packets that its policies make.
 
-By the policies that `ip xfrm policy` lists, which takes CAP_NET_ADMIN, as dropping does. Layouts
-are those of include/uapi/linux/xfrm.h.
+They are found in the policies that `ip xfrm policy` lists, which takes CAP_NET_ADMIN, as dropping
+does. Layouts are those of include/uapi/linux/xfrm.h.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _OUT = 1
 
 
 class Gateway(NamedTuple):
-    """Who sends the outer packets ("": the peer itself), and their protocol of IP."""
+    """A sender of outer packets ("": the peer itself), and their protocol of IP."""
 
     address: str
     protocol: int
 
 
 class _Policy(NamedTuple):
-    """What comes from there, or goes there, comes from these."""
+    """A policy: the networks it is for, and the gateways of their packets."""
 
     network: IPv4Network | IPv6Network
     gateways: tuple[Gateway, ...]
 
 
 def gateways(addresses: Iterable[str] | None) -> Iterator[Gateway]:
-    """Of the policies that are for these addresses; None: of all there are."""
+    """Yield the gateways of the policies for these addresses; None: of all there are."""
     try:
         policies = nlsocket.dump(nlsocket.XFRM, _GET_POLICY, _ALL, _policy)
     except ProbeError:  # a kernel without IPsec

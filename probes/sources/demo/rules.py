@@ -22,7 +22,9 @@ class PlayedRules:
 
     def add(self, interface: str, rule: Rule, now: float) -> Enforced:
         if interface == "lo":
-            raise Unsupported("the loopback takes no drop rules: this host talks to itself on it")
+            raise Unsupported(
+                "the loopback takes no drop rules: this host uses it to talk to itself"
+            )
         if not any(i.name == interface for i in scenario.INTERFACES):
             raise Gone(f"there is no interface {interface}")
         rung, refused = _ladder(interface)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from probes.kernel.maps import possible_cpus
+from probes.kernel.cpus import listed
 
-_MAPS, _MAPS_OF_A_CPU, _SOCKET = 15_000_000, 2_000_000, 2_000
+_MAPS, OF_A_CPU, _SOCKET = 15_000_000, 2_000_000, 2_000
 """Bytes."""
 
 
 def memory() -> int:
     """Bytes of maps, and of what is read of sockets."""
-    return _MAPS + _MAPS_OF_A_CPU * _cpus() + _SOCKET * _sockets()
+    return _MAPS + OF_A_CPU * cpus() + _SOCKET * _sockets()
 
 
-def _cpus() -> int:
+def cpus() -> int:
+    """Return the CPUs that a per-CPU map has a value for."""
     try:
-        return possible_cpus()
+        return len(listed("possible"))
     except (OSError, ValueError):  # no sysfs: no rung with maps stands there
         return 0
 

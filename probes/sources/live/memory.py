@@ -14,12 +14,15 @@ from collections.abc import Callable
 from math import inf
 
 from probes.ladder.row_limit import RowLimit
+from probes.sources.live import expected
 from probes.sources.live.room import COMPILER, Room
 from probes.sources.live.usage import maps
 from probes.units import quoted
 
 DEFAULT = 200_000_000
-"""Bytes."""
+"""Bytes, where there are no more than `CPUS`."""
+CPUS = 32
+"""What the maps of more takes is added: else nothing would be left for rows."""
 EVERY = 2.0
 """Seconds from one look to the next."""
 _BASE = 90 << 20
@@ -28,6 +31,11 @@ _ROW = 8 << 10
 _FEWEST = 500
 _TIGHT, _EASY = 0.85, 0.7
 """Shares of the bound: above, fewer rows are kept; below, more again, up to what once was tight."""
+
+
+def default() -> int:
+    """Return the bound where nothing is said, in bytes."""
+    return DEFAULT + max(expected.cpus() - CPUS, 0) * expected.OF_A_CPU
 
 
 def rows_for(limit: int) -> int:

@@ -64,9 +64,10 @@ class Live:
         drops: Iterable[tuple[str, Rule]] = (),
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
-        limit: int = memory.DEFAULT,
+        limit: int | None = None,
         used: Callable[[], int] = usage.resident,
     ) -> None:
+        limit = memory.default() if limit is None else limit
         self.interval = interval
         self._percent = percent
         self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())

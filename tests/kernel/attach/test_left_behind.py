@@ -421,7 +421,7 @@ def test_a_malformed_file_is_left_with_a_sentence(directory: Path, content: byte
     file.touch(mode=0o600)
     file.write_bytes(content)
     (said,) = persistent.sweep(directory)
-    assert "is no record of ours" in said
+    assert "is not one of our records" in said
     assert file.read_bytes() == content
 
 
@@ -436,7 +436,7 @@ def test_what_others_could_have_written_is_not_believed(directory: Path, tmp_pat
     assert len(list(directory.iterdir())) == 3
     directory.chmod(0o777)
     (said,) = persistent.sweep(directory)
-    assert "not a directory of this user alone" in said
+    assert "not private to this user" in said
     with pytest.raises(Denied, match="cannot record"):
         persistent.Register(directory).keep(
             journal.Record("xdp", "native", "x", 1), lambda: pytest.fail("attached"), lambda _: None

@@ -130,7 +130,7 @@ def test_no_return_is_probed_of_what_looks_at_its_return_address(
     function: str, attached: Attach
 ) -> None:
     hook = builder.hook(f"uprobe:{libraries.own_libc()}:{function},latency")
-    _refused(attached(hook).status, f"{function} ", "the address that it returns to")
+    _refused(attached(hook).status, f"{function} ", " its return address")
 
 
 def test_calls_of_setjmp_are_counted(attached: Attach, tmp_path: Path) -> None:

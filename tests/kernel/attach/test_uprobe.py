@@ -107,7 +107,7 @@ def test_what_comes_while_ebpftop_leaves_is_handed_over_as_well(
 ) -> None:
     monkeypatch.setattr(slow_closing, "_over", True)
     before = _links()
-    with pytest.raises(ProbeError, match="leaving"):
+    with pytest.raises(ProbeError, match="exiting"):
         uprobe.attach(program, POINT)
     assert _links() == before
 

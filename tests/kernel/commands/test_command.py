@@ -427,7 +427,7 @@ def test_the_doctor_as_text_says_each_rung_with_its_answer() -> None:
     done = ebpftop("doctor")
     assert (done.returncode, done.stderr) == (0, "")
     for hook in catalogue().values():
-        assert re.search(rf"^{hook.name}(@\S+)?: would stand on ", done.stdout, re.MULTILINE)
+        assert re.search(rf"^{hook.name}(@\S+)?: would attach on ", done.stdout, re.MULTILINE)
         assert all(re.search(rf"{r.name} +(yes|no|unknown)", done.stdout) for r in hook.ladder)
 
 

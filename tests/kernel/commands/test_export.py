@@ -148,7 +148,7 @@ def test_a_port_in_use_is_one_sentence_and_nothing_was_attached() -> None:
         assert done.returncode == 2
         assert done.stderr == (
             "ebpftop: cannot listen on 192.0.2.7:1: Cannot assign requested address;"
-            " --listen takes another ADDR:PORT\n"
+            " use --listen ADDR:PORT\n"
         )
 
 

@@ -148,7 +148,7 @@ def _sum(rows: list[Values], *columns: str) -> list[int]:
 
 
 def test_a_function_that_is_not_there_is_named_with_its_like() -> None:
-    with pytest.raises(Gone, match=r"no function vfs_raed; spelled alike: .*vfs_read"):
+    with pytest.raises(Gone, match=r"no function vfs_raed; similar names: .*vfs_read"):
         builder.hook("kprobe:vfs_raed")
 
 
@@ -304,10 +304,10 @@ def test_calls_within_calls_are_each_timed(attached: Callable[..., Attachment]) 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (f"uprobe:{LIBC}:getadrinfo", "no function getadrinfo; spelled alike: getaddrinfo"),
-        (f"uprobe:{LIBC}:getpgid+0x999", "behind its end"),
+        (f"uprobe:{LIBC}:getadrinfo", "no function getadrinfo; similar names: getaddrinfo"),
+        (f"uprobe:{LIBC}:getpgid+0x999", "past its end"),
         ("uprobe:/nowhere/lib.so:f", "there is no file"),
-        ("uprobe:/etc/passwd:f", "no program or library"),
+        ("uprobe:/etc/passwd:f", "not a program or library"),
     ],
 )
 def test_a_file_without_such_a_function_is_a_sentence(
@@ -330,7 +330,7 @@ def test_the_command_takes_specs_like_hooks() -> None:
     assert (hook["hook"], hook["target"], hook["rung"]) == (text, None, "uprobe")
     assert [c["name"] for c in hook["columns"]] == ["comm", "events"]
     doctor = ebpftop("doctor", "--hook", text)
-    assert "would stand on uprobe" in doctor.stdout
+    assert "would attach on uprobe" in doctor.stdout
 
 
 @pytest.mark.anywhere
@@ -338,7 +338,7 @@ def test_the_command_takes_specs_like_hooks() -> None:
     ("arguments", "status", "says"),
     [
         (("--hook", "kprobe:"), 2, "kprobe: takes the name"),
-        (("--hook", "kprobe:vfs_raed"), 1, "spelled alike"),
+        (("--hook", "kprobe:vfs_raed"), 1, "similar names"),
         (("--hook", "kprobe:vfs_read", "--rung", "kprobe:vfs_read=tcx"), 2, "has no rung 'tcx'"),
     ],
 )

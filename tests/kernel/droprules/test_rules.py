@@ -504,7 +504,7 @@ def test_the_command_drops_counts_and_says_so_at_both_ends() -> None:
         _, said = child.communicate()
     assert child.returncode == 143
     assert "dropping on v0 (xdp-native), 300 s long: src 198.51.100.0/24\n" in said
-    assert "no longer dropped on v0 (at the end): udp dport 53: 5 packets, 300 bytes\n" in said
+    assert "no longer dropped on v0 (ebpftop ended): udp dport 53: 5 packets, 300 bytes\n" in said
     assert "xdp" not in as_json("ip", "-j", "link", "show", "v0")[0]
 
 
@@ -522,7 +522,7 @@ def test_one_snapshot_has_in_its_funnel_what_rules_drop() -> None:
         assert child.stdout is not None
         assert child.stderr is not None
         while "dropping on v0 (xdp-native)" not in (said := child.stderr.readline()):
-            assert "no connection that leads here" in said
+            assert "your connection was not found" in said
         time.sleep(1)
         send("v1", 9, ip("198.51.100.1", UDP, ports(1)))
         stage = _at_xdp(json.loads(child.stdout.read()))

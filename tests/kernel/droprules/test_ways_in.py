@@ -321,7 +321,7 @@ def test_where_the_outside_cannot_be_seen_it_is_said_and_what_came_in_is_spared(
     )
     assert (told["leading"], told["ports"]) == ([], [])
     assert [c[2:] for c in outer(told["spared"])] == [[HERE, lab.port]]
-    assert "outside of this PID namespace" in told["said"][f"src {THERE}"][0]
+    assert "outside this PID namespace" in told["said"][f"src {THERE}"][0]
     assert told["said"]["icmp"] == ["", ""]
 
 
@@ -361,7 +361,7 @@ def test_a_connection_that_an_ancestor_made_for_itself_leads_nowhere(lab: Lab) -
     told = json.loads(answer.read_text())
     assert [c[:2] for c in outer(told["spared"])] == [[THERE, port]]
     assert told["leading"] == []
-    assert "no connection that leads here was found" in told["said"]["tcp"][0]
+    assert "your connection was not found" in told["said"]["tcp"][0]
 
 
 def test_whoever_shows_a_terminal_is_found_whatever_its_name(lab: Lab) -> None:
@@ -447,19 +447,19 @@ def test_nothing_that_leads_here_is_said_before_and_refused_without_a_terminal()
     alone = ("setsid", "env", "-u", "SSH_CONNECTION")
     refused = ebpftop(*arguments, *rule, before=alone)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "not dropped: no connection that leads here was found" in refused.stderr
+    assert "not dropped: your connection was not found" in refused.stderr
     assert "--drop-anyway" in refused.stderr
     assert "dropping on" not in refused.stderr
     forced = ebpftop(*arguments, *rule, "--drop-anyway", before=alone)
     assert forced.returncode == 0
-    assert "no connection that leads here was found: if you come" in forced.stderr
+    assert "your connection was not found: if you are logged in" in forced.stderr
     assert "dropping on v0" in forced.stderr
     icmp = ebpftop(*arguments, "--drop", "v0: icmp", before=alone)
     assert icmp.returncode == 0
     assert "no connection" not in icmp.stderr, "nobody is logged in by ICMP"
     status, said = in_terminal(*arguments, *rule)
     assert status == 0
-    assert "no connection that leads here was found" in said
+    assert "your connection was not found" in said
     assert "dropping on v0" in said
 
 
@@ -489,4 +489,4 @@ def test_others_sessions_are_spared_but_do_not_lead_here() -> None:
         assert theirs in operator_sessions.connections({})
         assert not operator_sessions.leading({}).found
         found = cautions.of(socket.if_nametoindex("v0"), parse("tcp"))
-        assert "no connection that leads here was found" in found.unseen
+        assert "your connection was not found" in found.unseen

@@ -250,7 +250,7 @@ def _stands_where_it_should(scene: Scene, status: Status, rung: str | None) -> N
     assert (status.state, status.rung) == (State.PASSIVE, "netlink")
     assert [r.rung for r in status.refused] == [r.name for r in catalogue()["xdp"].ladder[:-1]]
     assert all(r.error in ("EBUSY", "EEXIST", "Busy") for r in status.refused)
-    assert status.refused[0].why == f"{scene.holder} is attached there"
+    assert status.refused[0].why == f"{scene.holder} is already attached"
 
 
 def test_sock_ops_beside_sock_ops_by_hand(other: Somebody, modules: Modules) -> None:
@@ -316,7 +316,7 @@ def _yields_to_the_exclusive(
     assert not rung.startswith("sock_ops")
     assert [name for name, _ in refused[:2]] == ["sock_ops-link", "sock_ops-multi"]
     assert f"acme_ops#{program}" in refused[0][1]
-    assert "tolerates none beside it" in refused[0][1]
+    assert "allows no other beside it" in refused[0][1]
 
 
 # -- by the real command ---------------------------------------------------------------------
@@ -437,7 +437,7 @@ def _as_they_should(
             shown = told[hook, scene.device]
             if scene.holder:
                 assert (shown["state"], shown["rung"]) == ("passive", "netlink")
-                assert shown["refused"][0]["why"] == f"{scene.holder} is attached there"
+                assert shown["refused"][0]["why"] == f"{scene.holder} is already attached"
                 assert shown["rows"][0]["program_id"] in scene.programs
     if cgroup == "exclusive":
         shown = told["tcp-rtt", None]

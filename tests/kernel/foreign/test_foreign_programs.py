@@ -309,7 +309,7 @@ def test_a_tcx_chain_of_three_in_order(
     # Ours are around each: what did not go on is known, whatever it was (one was accepted).
     told = [counters(r, "ended", "drop", "pass", "seen") for r in rows]
     assert told == [(n, None, None, "around") for n in (4, 8, 0)]
-    assert all("which is not told apart" in row["why"] for row in rows)
+    assert all("these are not told apart" in row["why"] for row in rows)
 
 
 def test_filters_of_both_directions_are_told_apart(who: Somebody, follow: Follow) -> None:

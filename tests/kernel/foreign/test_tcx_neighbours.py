@@ -158,7 +158,7 @@ def test_ours_are_not_put_there_again_by_themselves(
     answered("v1", next=N)
     (row,) = values(attachment)
     assert row["seen"] == "runs"
-    assert "somebody else detached ours" in row["why"]
+    assert "our program beside it was detached" in row["why"]
     answered("v1", next=N)
     (row,) = values(attachment)
     assert (row["packets"], row["ended"]) == (2 * N, None)

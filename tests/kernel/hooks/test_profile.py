@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured() -> 
     ("there", "force", "why"),
     [
         ("<svg/>", (), "is there already; --force overwrites it"),
-        ("my words", ("--force",), "is no flame graph, and is not overwritten"),
+        ("my words", ("--force",), "is not a flame graph, so it is not overwritten"),
     ],
 )
 def test_nothing_is_overwritten_by_a_slip(

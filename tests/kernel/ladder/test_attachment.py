@@ -138,7 +138,7 @@ def test_an_interface_that_vanishes_ends_the_attachment_with_a_sentence(
     sample = attachment.read()
     assert sample.status.state is State.FAILED
     assert sample.status.rung is None
-    assert "not there any more" in sample.status.refused[-1].why
+    assert "the interface has gone" in sample.status.refused[-1].why
     assert sample.rows == {}
     assert attachment.read().status == sample.status, "said once"
     assert attachment.detach().state is State.DETACHED

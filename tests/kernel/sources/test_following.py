@@ -278,5 +278,5 @@ def test_a_stream_fails_where_what_was_named_is_not_there_in_the_end(
     names = [name.partition("@")[2] for name in beside[1:]]
     assert [hook["target"] for hook in first["hooks"]] == ["v0", *names]
     assert [hook["target"] for hook in last["hooks"]] == names
-    assert "tc-ingress@v0 is not attached any more: there is no v0" in said
+    assert "tc-ingress@v0 is no longer attached: there is no v0" in said
     assert child.returncode == 1

@@ -46,7 +46,7 @@ def test_what_is_handed_over_is_closed_by_somebody_else() -> None:
 def test_what_comes_after_all_were_handed_over_is_handed_over_too() -> None:
     (read,), (write,) = _pipes(1)
     slow_closing.hand_over()
-    with pytest.raises(ProbeError, match="leaving"):
+    with pytest.raises(ProbeError, match="exiting"):
         slow_closing.hold([write])
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(write)

@@ -46,7 +46,7 @@ def test_negative_numbers_keep_their_sign() -> None:
 
 
 def test_a_size_that_is_not_the_maps_is_refused() -> None:
-    with pytest.raises(LoadFailed, match="12 bytes, the map has 16"):
+    with pytest.raises(LoadFailed, match="12 bytes, but the map has 16"):
         Layout(packed(["a", "unsigned int"], ["b", "unsigned long long"]), 16, "value")
 
 

@@ -88,7 +88,7 @@ def test_a_dump_that_fails_midway_is_an_error(pair: tuple[socket.socket, socket.
 def test_a_broken_message_is_refused(
     pair: tuple[socket.socket, socket.socket], data: bytes
 ) -> None:
-    with pytest.raises(ProbeError, match="broken"):
+    with pytest.raises(ProbeError, match="malformed"):
         _replies(pair, data)
 
 

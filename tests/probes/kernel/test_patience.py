@@ -83,7 +83,7 @@ def test_only_so_many_are_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     patience.end_idle()
     monkeypatch.setattr(patience, "MOST_LEFT", 2)
     monkeypatch.setattr(patience, "_left", left)
-    with pytest.raises(patience.TookTooLong, match="2 others"):
+    with pytest.raises(patience.TookTooLong, match="2 earlier requests"):
         patience.within(5, os.getpid)
     ends.alive = False
     assert patience.within(5, os.getpid)
@@ -100,7 +100,7 @@ def test_one_that_went_is_replaced() -> None:
 def test_one_whose_answer_is_none_is_not_asked_again(said: bytes) -> None:
     """The next call would have had what is left of it."""
     before, open_now = patience.within(5, os.getpid), _open_files()
-    with pytest.raises(OSError, match="no answer"):
+    with pytest.raises(OSError, match="did not answer"):
         patience.within(1, partial(patient_calls.spoil, said))
     after = patience.within(5, os.getpid)
     assert before != after == patience.within(5, os.getpid)

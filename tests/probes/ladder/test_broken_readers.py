@@ -209,7 +209,7 @@ def test_nothing_is_attached_again_that_a_person_detached_or_that_has_gone(
     assert attachment.climb_again().state is State.DETACHED
     reader.raises = None
     attachment.climb()
-    reader.raises = Gone("the interface is not there any more")
+    reader.raises = Gone("the interface has gone")
     assert attachment.read().status.state is State.FAILED
     assert not attachment.due
 

@@ -176,3 +176,16 @@ def test_every_command_counts_what_its_children_take() -> None:
     found = [call for file in commands.glob("*.py") for call in made.findall(file.read_text())]
     assert len(found) >= 3
     assert all("used=own_usage.memory" in call for call in found)
+
+
+def test_the_maps_of_many_cpus_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nothing would be left for rows."""
+    bounds = {}
+    for cpus in (0, 2, 32, 64, 1024):
+        monkeypatch.setattr(memory.expected, "cpus", lambda cpus=cpus: cpus)
+        bounds[cpus] = memory.default()
+    assert bounds[0] == bounds[2] == bounds[32] == memory.DEFAULT
+    assert bounds[64] == memory.DEFAULT + 64_000_000
+    for cpus in (64, 1024):
+        monkeypatch.setattr(memory.expected, "cpus", lambda cpus=cpus: cpus)
+        assert bounds[cpus] - memory.expected.memory() - 92_000_000 > 20_000_000

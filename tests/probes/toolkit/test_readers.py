@@ -138,7 +138,7 @@ def test_an_interface_that_has_gone_is_said() -> None:
         interface_name(2**31 - 1)
     opening = Opening(_hook(*INTERFACE_COLUMNS), {"rows": Rows({"packets": 1})}, "x", 2**31 - 1)
     read = of_interface(lambda _: {})(opening)
-    with pytest.raises(Gone, match="not there any more"):
+    with pytest.raises(Gone, match="interface has gone"):
         read()
 
 

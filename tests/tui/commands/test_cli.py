@@ -28,7 +28,7 @@ def test_every_command_has_help(command: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["once", "--hook", "nosuch"], "there is no hook 'nosuch'; known are interfaces"),
+        (["once", "--hook", "nosuch"], "there is no hook 'nosuch'; hooks are interfaces"),
         (["once", "--hook", ""], "there is no hook ''"),
         (["once", "--hook", "xdp"], "name the interface: xdp@INTERFACE"),
         (["once", "--hook", "xdp@"], "name the interface: xdp@INTERFACE"),
@@ -41,13 +41,13 @@ def test_every_command_has_help(command: list[str]) -> None:
         (["once", "--for", "soon"], "'soon' is not a number of seconds"),
         (["once", "--for", "-1"], "is not a number of seconds"),
         (["once", "--for", "nan"], "is not a number of seconds"),
-        (["stream", "--interval", "0"], "an interval is from 0.1 to 3600 seconds"),
-        (["stream", "--interval", "inf"], "an interval is from 0.1 to 3600 seconds"),
+        (["stream", "--interval", "0"], "the interval must be from 0.1 to 3600 seconds"),
+        (["stream", "--interval", "inf"], "the interval must be from 0.1 to 3600 seconds"),
         (["stream", "--count", "0"], "'0' is not a number above 0"),
         (["--attach", "nosuch"], "there is no hook 'nosuch'"),
-        (["--interval", "fast"], "an interval is from 0.1 to 3600 seconds"),
+        (["--interval", "fast"], "the interval must be from 0.1 to 3600 seconds"),
         (["nosuch"], "there is no command 'nosuch'"),
-        (["--nosuch"], "there is no option or argument '--nosuch'"),
+        (["--nosuch"], "unknown option or argument '--nosuch'"),
     ],
 )
 def test_what_cannot_be_meant_ends_with_2_and_says_why(arguments: list[str], sentence: str) -> None:
@@ -63,14 +63,14 @@ def test_the_screen_without_a_terminal_points_at_once(command: list[str]) -> Non
     done = ebpftop(*command)
     assert done.returncode == 2
     assert done.stdout == ""
-    said = "ebpftop: the screen needs a terminal; `ebpftop once` or `stream` print instead\n"
+    said = "ebpftop: the screen needs a terminal; use `ebpftop once` or `stream` to print instead\n"
     assert done.stderr == said
 
 
 def test_an_unknown_theme_ends_with_2_and_names_those_there_are() -> None:
     status, said = in_terminal("demo", "--theme", "nosuch")
     assert status == 2
-    assert said.startswith("ebpftop: there is no theme 'nosuch'; there are ")
+    assert said.startswith("ebpftop: there is no theme 'nosuch'; themes are ")
     assert "dark" in said
     assert len(said.splitlines()) == 1, "nothing has been drawn"
 
@@ -135,7 +135,7 @@ def test_remote_is_for_the_screen_alone() -> None:
     done = ebpftop("--remote", "web1", "once")
     assert done.returncode == 2
     assert done.stderr == (
-        "ebpftop: --remote shows the screen; for the rest: ssh USER@HOST ebpftop ...\n"
+        "ebpftop: --remote is for the screen only; for other commands: ssh USER@HOST ebpftop ...\n"
     )
 
 

@@ -106,14 +106,14 @@ def test_a_command_s_name_as_a_value_is_a_value() -> None:
     ("argv", "said"),
     [
         (["nosuch"], "there is no command 'nosuch'"),
-        (["onse"], "spelled alike: once"),
-        (["--nosuch", "once"], "there is no option or argument '--nosuch'"),
-        (["once", "extra"], "there is no option or argument 'extra'"),
-        (["--theme", "light", "once"], "--theme means nothing with `once`"),
-        (["--json"], "--json means nothing with the monitor"),
-        (["--hook", "drops"], "--hook means nothing with the monitor; it is of `doctor`, `once`"),
-        (["--observe-only", "--for", "5"], "--for means nothing with the monitor"),
-        (["--", "once"], "there is no option or argument '--'"),
+        (["onse"], "similar names: once"),
+        (["--nosuch", "once"], "unknown option or argument '--nosuch'"),
+        (["once", "extra"], "unknown option or argument 'extra'"),
+        (["--theme", "light", "once"], "`once` does not take --theme"),
+        (["--json"], "the monitor does not take --json"),
+        (["--hook", "drops"], "the monitor does not take --hook; it belongs to `doctor`, `once`"),
+        (["--observe-only", "--for", "5"], "the monitor does not take --for"),
+        (["--", "once"], "unknown option or argument '--'"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_status_2(argv: list[str], said: str) -> None:
@@ -125,12 +125,12 @@ def test_what_is_wrong_is_one_sentence_and_status_2(argv: list[str], said: str) 
 
 
 NUMBERS = {
-    "--interval": ("stream", "an interval is from 0.1 to 3600 seconds"),
+    "--interval": ("stream", "the interval must be from 0.1 to 3600 seconds"),
     "--for": ("once", "is not a number of seconds"),
     "--budget": ("once", "write a share of one CPU"),
     "--memory": ("once", "is no bound on memory: write megabytes"),
     "--count": ("stream", "is not a number above 0"),
-    "--speed": ("replay", "a speed is from 0.1 to 60 times as fast"),
+    "--speed": ("replay", "the speed must be from 0.1 to 60"),
     "--seed": ("demo", "is not a whole number"),
     "--most": ("export", "is not a number above 0"),
 }

@@ -95,10 +95,10 @@ def test_a_reader_that_has_seen_enough_ends_it_in_peace(recorded: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["replay", "{}", "--json", "--at", "12:00"], "there is nothing of 12:00: it is from"),
-        (["replay", "{}", "--json", "--at", "noon"], "'noon' is no time: write 12:03,"),
-        (["replay", "{}", "--json", "--at", "+900"], "there is nothing of +900"),
-        (["replay", "{}"], "needs a terminal; `ebpftop replay FILE --format table` prints"),
+        (["replay", "{}", "--json", "--at", "12:00"], "there is nothing at 12:00: the range is"),
+        (["replay", "{}", "--json", "--at", "noon"], "'noon' is not a time: write 12:03,"),
+        (["replay", "{}", "--json", "--at", "+900"], "there is nothing at +900"),
+        (["replay", "{}"], "needs a terminal; use `ebpftop replay FILE --format table` to print"),
         (["replay", "{}x", "--json"], "cannot be read: No such file or directory"),
         (["replay", ".", "--json"], ". is a directory, and no recording"),
         (["replay", "README.md", "--json"], "README.md is not a recording of ebpftop"),
@@ -106,7 +106,7 @@ def test_a_reader_that_has_seen_enough_ends_it_in_peace(recorded: Path) -> None:
         (["record", "."], ". is a directory"),
         (["record", "README.md", "--force"], "README.md is no recording, and is not overwritten"),
         (["record", "{}x/y"], "cannot be written: No such file or directory"),
-        (["replay", "{}", "--speed", "100"], "a speed is from 0.1 to 60"),
+        (["replay", "{}", "--speed", "100"], "the speed must be from 0.1 to 60"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(

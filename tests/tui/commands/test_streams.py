@@ -28,7 +28,7 @@ def _shell(redirected: str, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_a_full_disk_is_said_in_one_sentence(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = ebpftop(*arguments, output=full.fileno())
-    said = "ebpftop: standard output cannot be written to: No space left on device\n"
+    said = "ebpftop: cannot write to standard output: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, said)
 
 

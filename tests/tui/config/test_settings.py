@@ -65,12 +65,12 @@ def test_everything_is_read(tmp_path: Path) -> None:
         ("mouse = 1", "line 1: 'mouse' must be true or false, not 1"),
         ('units = "octets"', "'units' must be 'bytes' or 'bits', not 'octets'"),
         ('panes = "rtt"', "'panes' must be a list of panes' names"),
-        ('hooks = ["xdp@eth0"]', "'hooks' must be a list of hooks of your own"),
+        ('hooks = ["xdp@eth0"]', "'hooks' must be a list of custom hooks"),
         ("[sort]\n\nrtt = 3\n", "line 3: 'sort.rtt' must be a column"),
         ('[keys]\n"sort.menu" = 3\n', "line 2: 'keys.sort.menu' must be a key"),
         ("[presets]\nnight = 1\n", "line 2: 'presets.night' must be a table"),
         ("[presets.night]\nzoom = 1\n", "line 2: 'presets.night.zoom' must be true or false"),
-        ("[presets.night]\nzom = true\n", "line 2: 'presets.night.zom' is nothing that a preset"),
+        ("[presets.night]\nzom = true\n", "line 2: 'presets.night.zom' is not a key of a preset"),
         ("sort = 1", "'sort' must be a table"),
     ],
 )
@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_with_its_line_and_left_alone(
     assert len(found.problems) == 1
     assert words in found.problems[0]
     assert found.problems[0].startswith(str(file))
-    with pytest.raises(SettingsError, match=r"not saved: .*mend or remove the file first"):
+    with pytest.raises(SettingsError, match=r"not saved: .*fix or remove the file first"):
         save(file, {"theme": "dark"})
     assert file.read_text() == written
 
@@ -100,8 +100,8 @@ def test_an_unknown_key_is_said_and_kept(tmp_path: Path) -> None:
     """A newer version's, or a slip."""
     file = _file(tmp_path, 'them = "light"\nfuture = 1\n')
     said = load(file).problems
-    assert "line 1: 'them' is no setting; did you mean 'theme'?" in said[0]
-    assert "line 2: 'future' is no setting; known are theme" in said[1]
+    assert "line 1: 'them' is not a setting; did you mean 'theme'?" in said[0]
+    assert "line 2: 'future' is not a setting; settings are theme" in said[1]
     save(file, {"units": "bits"})
     assert file.read_text() == 'them = "light"\nfuture = 1\nunits = "bits"\n'
 

@@ -60,11 +60,11 @@ def _luminance(colour: object) -> float:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (GOOD + 'glow = "red"\n', "'glow' is no role"),
-        (GOOD.replace("warn", "warm"), "'warm' is no role"),
+        (GOOD + 'glow = "red"\n', "'glow' is not a role"),
+        (GOOD.replace("warn", "warm"), "'warm' is not a role"),
         ("\n".join(r for r in GOOD.splitlines() if not r.startswith("bad")), "'bad' is missing"),
-        (GOOD.replace('good = "#57c38a"', 'good = "grellow"'), "'good' is no style: 'grellow'"),
-        (GOOD.replace('good = "#57c38a"', "good = 3"), "'good' is missing or is no text"),
+        (GOOD.replace('good = "#57c38a"', 'good = "grellow"'), "'good' is not a style: 'grellow'"),
+        (GOOD.replace('good = "#57c38a"', "good = 3"), "'good' is missing or not a string"),
         ("background = ", "theme"),
     ],
 )
@@ -80,7 +80,7 @@ def test_broken_themes_name_file_and_key(tmp_path: Path, text: str, words: str) 
 
 def test_an_unknown_theme_names_those_there_are() -> None:
     """So that the next try is right."""
-    with pytest.raises(theme.ThemeError, match=r"there is no theme 'drak'; there are .*dark"):
+    with pytest.raises(theme.ThemeError, match=r"there is no theme 'drak'; themes are .*dark"):
         theme.load("drak")
 
 

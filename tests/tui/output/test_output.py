@@ -82,7 +82,7 @@ def test_interfaces_that_stand_elsewhere_or_for_other_reasons_have_tables_of_the
         id = HookId("xdp", name)
         return _snapshot(id, status=Status(id, State.ATTACHED, rung, refused))
 
-    busy = Refusal("link-native", "EBUSY", "the XDP program other#7 (native) is attached there")
+    busy = Refusal("link-native", "EBUSY", "the XDP program other#7 (native) is already attached")
     groups = grouped(
         [
             xdp("a", "link-native"),
@@ -119,7 +119,7 @@ def test_refusals_notes_and_losses_are_said() -> None:
         "drops: passive on counters",
         "  not link-native: EOPNOTSUPP: native XDP is not supported here",
         "  note: half of it is missing",
-        "  1.5k events were not seen (a map was full)",
+        "  1.5k events were lost (a map was full)",
     ]
 
 

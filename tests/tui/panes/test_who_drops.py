@@ -88,7 +88,7 @@ async def test_enter_shows_the_funnel_and_everybodys_programs_in_order() -> None
         at = [next(i for i, row in enumerate(lines) if f" {name} " in row[:16]) for name in (
             "NIC", "XDP", "TC ingress", "stack", "socket", "TC egress", "qdisc", "wire"
         )]  # fmt: skip
-        first = next(i for i, row in enumerate(lines) if "The way of its packets" in row)
+        first = next(i for i, row in enumerate(lines) if "Packet path" in row)
         stages = [n for n in at if n > first]
         assert stages == sorted(stages)
         assert any("! XDP" in row and "xdp_filter#412" in row for row in lines)
@@ -118,8 +118,8 @@ async def test_the_stages_of_the_funnel_add_up() -> None:
         record = app.table.record
         assert record is not None
         await _press(pilot, "enter")
-        row = next(r for r in text(app).splitlines() if "lost in all" in r)
-        lost = float(row.split()[4].removesuffix("k")) * 1000
+        row = next(r for r in text(app).splitlines() if "total lost" in r)
+        lost = float(row.split()[3].removesuffix("k")) * 1000
         known = sum(record.number(n) for n in ("programs", "drops", "link"))
         assert lost == pytest.approx(known, rel=0.05)
 
@@ -169,7 +169,7 @@ async def test_escape_from_the_sources_goes_back_to_the_detail_they_were_opened_
         await step(pilot, 3)
         assert "top sources" in text(app) or "sources," in text(app)
         await _press(pilot, "escape")
-        assert "The way of its packets" in text(app)
+        assert "Packet path" in text(app)
         await _press(pilot, "escape")
         assert app.table.record is not None
         assert app.table.record.name == "eth1"
@@ -183,7 +183,7 @@ async def test_a_rule_from_a_source_to_its_hits_to_its_end() -> None:
         assert "src 203.0.113.66 proto udp dport 514 ttl 10m" in text(app)
         await _press(pilot, "enter")
         asked = " ".join(text(app).split())
-        assert "Drop every UDP packet from 203.0.113.66 to port 514 that comes in on eth1" in asked
+        assert "Drop every UDP packet from 203.0.113.66 to port 514 that arrives on eth1" in asked
         assert "at TC ingress (XDP is xdp_filter#412's), for 10m?" in asked
         assert app.session.source.rules() == ()
         await _press(pilot, "y")
@@ -277,7 +277,7 @@ async def test_an_interface_that_is_another_by_now_is_not_dropped_on() -> None:
         await step(pilot, 2)
         await _press(pilot, "y")
         assert app.session.source.rules() == ()
-        assert any("eth1 is another interface by now" in t for t in _toasts(app))
+        assert any("eth1 was replaced by another interface" in t for t in _toasts(app))
 
 
 async def test_what_is_dropped_and_for_how_long_can_be_edited() -> None:
@@ -285,7 +285,7 @@ async def test_what_is_dropped_and_for_how_long_can_be_edited() -> None:
     async with playing() as (app, pilot):
         await _sources(app, pilot)
         await _press(pilot, "D", "up")
-        assert "= drop every packet from 203.0.113.66 that comes in on eth1" in text(app)
+        assert "= drop every packet from 203.0.113.66 that arrives on eth1" in text(app)
         await _type(pilot, "src 203.0.113.0/24 ttl 90s")
         await _press(pilot, "enter", "y")
         (rule,) = app.session.source.rules()
@@ -302,7 +302,7 @@ async def test_what_is_no_rule_is_said_and_not_taken() -> None:
             ("src 203.0.113.9/24", "the network is 203.0.113.0/24"),
             ("src 127.0.0.1", "is the loopback"),
             ("icmp dport 7", "has no ports"),
-            ("udp ttl 2d", "is no time"),
+            ("udp ttl 2d", "is not a time"),
         ):
             await _type(pilot, wrong)
             await _press(pilot, "enter")
@@ -395,8 +395,8 @@ async def test_a_refusal_is_a_toast_and_in_the_log(source: type[Demo], words: st
         await _press(pilot, "D")
         await _type(pilot, "icmp")
         await _press(pilot, "enter", "y")
-        assert any("nothing is dropped" in t and words in t for t in _toasts(app))
-        assert any(t.startswith("eth1: nothing is dropped") for t in _log(app))
+        assert any("rule not added" in t and words in t for t in _toasts(app))
+        assert any(t.startswith("eth1: rule not added") for t in _log(app))
         assert "DROPPING" not in text(app)
 
 
@@ -406,7 +406,7 @@ async def test_the_loopback_takes_no_rule() -> None:
         await _press(pilot, "D")
         await _type(pilot, "udp")
         await _press(pilot, "enter", "y")
-        assert any(t.startswith("lo: nothing is dropped: the loopback") for t in _toasts(app))
+        assert any(t.startswith("lo: rule not added: the loopback") for t in _toasts(app))
 
 
 CAUTION = "your next login from 198.51.100.7 to port 22 would be dropped too"
@@ -429,12 +429,12 @@ async def test_what_could_lock_one_out_is_said_before_yes_can_be() -> None:
         await _press(pilot, "D")
         await _type(pilot, "tcp dport 22")
         await _press(pilot, "enter", "y")
-        assert "looking for the connection" in " ".join(text(app).split())
+        assert "looking for your own connection" in " ".join(text(app).split())
         assert CAUTION not in text(app)
         Careful.known.set()
         await _press(pilot, "left")
         asked = " ".join(text(app).split())
-        assert "Drop every TCP packet to port 22 that comes in on eth1" in asked
+        assert "Drop every TCP packet to port 22 that arrives on eth1" in asked
         assert f"CAUTION: {CAUTION}." in asked
         assert "(y: yes, N: no)" in asked
         assert app.session.source.rules() == ()
@@ -486,8 +486,8 @@ async def test_a_rule_that_nothing_enforces_any_more_says_so() -> None:
         app.session.source.gone = True  # type: ignore[attr-defined]
         await step(pilot)
         assert text(app).splitlines()[BANNER].startswith(" NOT DROPPING eth1:")
-        assert any("not enforced any more: somebody detached it" in t for t in _toasts(app))
-        assert sum("not enforced any more" in t for t in _log(app)) == 1
+        assert any("no longer enforced: somebody detached it" in t for t in _toasts(app))
+        assert sum("no longer enforced" in t for t in _log(app)) == 1
 
 
 async def test_rules_that_were_there_before_the_screen_are_logged() -> None:

@@ -197,4 +197,4 @@ def test_who_can_read_them_is_said_where_it_is_not_this_host_alone() -> None:
     with Server(Address("127.0.0.1", 0)) as server:
         assert len(list(server.said())) == 1
     with Server(Address("0.0.0.0", 0)) as server:
-        assert "anybody" in list(server.said())[1]
+        assert "anyone" in list(server.said())[1]

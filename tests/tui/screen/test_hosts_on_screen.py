@@ -122,7 +122,7 @@ async def test_a_cut_is_said_on_every_pane_of_that_host_and_in_the_line_of_all()
         await pilot.press("H", "3")
         await settle(pilot)
         assert " CUT" in text(app)
-        assert "cut off for" in text(app)
+        assert "disconnected for" in text(app)
         assert "the numbers are from before" in text(app)
         assert "[b]no route" in text(app)
 
@@ -130,10 +130,10 @@ async def test_a_cut_is_said_on_every_pane_of_that_host_and_in_the_line_of_all()
 def test_a_cut_in_words() -> None:
     feed = Feed(None, "web1 cannot be reached: no route", 100.0, 130.0)
     assert cut_words(feed, 112.0) == (
-        "cut off for 12.0s, tried again in 18 s; the numbers are from before."
+        "disconnected for 12.0s, next attempt in 18 s; the numbers are from before."
         " web1 cannot be reached: no route"
     )
-    assert "trying again" in cut_words(feed, 131.0)
+    assert "reconnecting" in cut_words(feed, 131.0)
 
 
 async def test_many_hosts_on_a_small_screen() -> None:

@@ -137,7 +137,7 @@ async def test_a_rule_is_ended_and_begun_by_name() -> None:
     async with playing() as (app, pilot):
         await _command(pilot, "drop on eth1")
         await pilot.press(*"icmp", "enter")
-        assert "Drop every ICMP packet that comes in on eth1" in text(app)
+        assert "Drop every ICMP packet that arrives on eth1" in text(app)
         await pilot.press("y")
         await settle(pilot)
         assert len(app.session.source.rules()) == 1
@@ -152,7 +152,7 @@ async def test_what_was_detached_last_comes_back() -> None:
     """U, again and again; in a data path only after a yes; what a person pinned stays pinned."""
     async with playing() as (app, pilot):
         await pilot.press("U")
-        assert any("nothing was detached" in n.message for n in app._notifications)
+        assert any("nothing to attach again" in n.message for n in app._notifications)
         await _command(pilot, "pin tcp-connect on sock_ops")
         await _command(pilot, "detach tcp-connect")
         app.table.select([r.name for r in app.table.rows].index("veth3f2a1c"))
@@ -221,9 +221,9 @@ async def test_a_preset_brings_pane_sort_filter_units_and_zoom() -> None:
 @pytest.mark.parametrize(
     ("preset", "words"),
     [
-        (Preset("x", "rrt"), "preset x: no pane 'rrt'; there are overview"),
+        (Preset("x", "rrt"), "preset x: no pane 'rrt'; panes are overview"),
         (Preset("x", "rtt", "-speed"), "preset x: RTT has no column 'speed'"),
-        (Preset("x", "rtt", filter="rtt>50"), "preset x: say the unit of SRTT"),
+        (Preset("x", "rtt", filter="rtt>50"), "preset x: give the unit of SRTT"),
     ],
 )
 async def test_what_a_preset_asks_for_that_is_not_there_is_said(preset: Preset, words: str) -> None:
@@ -277,11 +277,11 @@ async def test_a_persons_theme_is_there_and_a_broken_one_is_said(
         shown = text(app)
         assert "amber" in shown
         assert "Mine." in shown
-        assert "'god' is no role" in shown
+        assert "'god' is not a role" in shown
         app.table.select(_listed(app).index("broken"))
         await pilot.press("enter")
         assert app.look.name == "dark"
-        assert any("'god' is no role" in n.message for n in app._notifications)
+        assert any("'god' is not a role" in n.message for n in app._notifications)
 
 
 async def test_a_click_selects_and_the_next_one_opens() -> None:
@@ -326,7 +326,7 @@ async def test_every_column_of_every_pane_sorts_by_key_and_by_click(place: int) 
 
 async def test_a_hook_of_one_s_own_is_asked_for_and_refused_in_a_sentence_in_the_demo() -> None:
     async with playing(size=(120, 40)) as (app, pilot):
-        await _command(pilot, "hook of your own")
+        await _command(pilot, "custom hook")
         assert "Tab completes" in text(app)
         await pilot.press(*"kprobe", "colon", *"vfs", "underscore", *"read", "enter")
         await settle(pilot)

@@ -194,7 +194,7 @@ async def test_pause_step_speed_marks_times(recorded: Path) -> None:
         assert "REPLAY 00:00:20 paused" in text(app)
         assert "DROPPING" not in text(app)
         await _press(app, pilot, "J", *"13:00")
-        assert "there is nothing of 13:00: it is from 00:00:00 to 00:01:49" in text(app)
+        assert "there is nothing at 13:00: the range is 00:00:00 to 00:01:49" in text(app)
         await _press(app, pilot, "escape", "right_parenthesis", "right_parenthesis")
         assert "REPLAY 00:01:49 at its end" in text(app)
         await _press(app, pilot, "space")

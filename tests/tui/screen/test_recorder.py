@@ -53,7 +53,7 @@ async def test_what_comes_is_recorded_until_somebody_ends_it(tmp_path: Path) -> 
     async with playing() as (app, pilot):
         await _press(pilot, "w")
         await _name(app, pilot, "on.rec")
-        assert "recording to on.rec; w ends it" in _said(app)
+        assert "recording to on.rec; w stops it" in _said(app)
         await step(pilot, 5)
         assert "REC 5" in text(app)
         await _press(pilot, "w")

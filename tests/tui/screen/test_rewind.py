@@ -63,7 +63,7 @@ async def test_the_past_is_what_the_screen_was(pane: str) -> None:
         assert everything(app) != then
         await _press(pilot, *["left_square_bracket"] * 8)
         assert "FROZEN at 00:00:40" in text(app)
-        now = str(everything(app)).replace("nobody looked at its processes then", "attaching...")
+        now = str(everything(app)).replace("its processes were not followed then", "attaching...")
         assert now == str(then)
 
 
@@ -77,7 +77,7 @@ async def test_details_filters_and_sorting_work_in_the_past() -> None:
         assert "refused" in text(app)
         assert "timed out" not in text(app).replace("Timed out", "")
         await _press(pilot, "escape", "escape", "3", "enter")
-        assert "nobody looked at its processes then" in text(app)
+        assert "its processes were not followed then" in text(app)
         assert not any(s.id.hook == "syscall-processes" for s in app.session.source.statuses())
         await _press(pilot, "escape", "escape")
         assert not app.session.frozen

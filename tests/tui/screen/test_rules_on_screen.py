@@ -104,7 +104,7 @@ def test_a_rule_in_words_names_all_that_must_match(rule: str, words: str) -> Non
 
 def test_the_sentence_has_what_where_and_how_long() -> None:
     said = sentence(parse("icmp ttl 90s"), "eth0")
-    assert said == f"drop every ICMP packet that comes in on eth0, {ANYWHERE}, for 1m30s"
+    assert said == f"drop every ICMP packet that arrives on eth0, {ANYWHERE}, for 1m30s"
     assert "\x1b" not in sentence(parse("icmp"), "\x1b[2J")
 
 

@@ -268,7 +268,7 @@ async def test_help_names_every_key_and_only_keys_that_work() -> None:
         assert "freeze the screen, or back to live" in shown
         assert "pane 8" in shown
         assert "pane 9" not in shown
-        assert "dropped each second by the kernel" in shown
+        assert "lost per second in the kernel" in shown
 
 
 async def test_units_switch_between_bytes_and_bits() -> None:

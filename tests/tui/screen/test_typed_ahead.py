@@ -128,7 +128,7 @@ async def test_what_a_prompt_calls_may_fail(where: str) -> None:
         await pilot.press("a", "tab" if where == "complete" else "enter")
         await settle(pilot)
         if where != "typed":
-            assert "that cannot be taken: no such thing?at all" in text(app)
+            assert "not accepted: no such thing?at all" in text(app)
             assert "Which? a" in text(app)
         await pilot.press("escape", "escape")
         assert app.is_running
@@ -168,7 +168,7 @@ async def test_odd_texts_at_every_prompt_get_a_sentence(
     async with playing() as (app, pilot):
         for odd in ODD:
             if keys == "own":
-                await pilot.press("colon", *"of your own", "enter")
+                await pilot.press("colon", *"custom hook", "enter")
             else:
                 await pilot.press(keys)
             question = app.prompt.question
@@ -285,7 +285,7 @@ async def test_q_asks_once_while_a_rule_stands(keys: tuple[str, ...], leaves: bo
             await pilot.press(key)
         assert bool(left) is leaves
         if keys == ("q",):
-            assert "A drop rule stands and ends with this ebpftop. Leave?" in text(app)
+            assert "A drop rule ends when you quit. Quit?" in text(app)
 
 
 async def test_q_without_a_rule_leaves() -> None:

@@ -80,14 +80,14 @@ def test_what_is_not_known_is_neither_above_nor_below() -> None:
     ("written", "words"),
     [
         ("srtt>", "srtt> what? such as srtt_us>50ms"),
-        ("srtt>50", "say the unit of SRTT: such as srtt_us>50ms"),
-        ("srtt>50MB", "'MB' is no unit of SRTT: such as srtt_us>50ms"),
-        ("srtt>fast", "'fast' is no number for SRTT"),
-        ("drops>1ms", "'ms' is no unit of Drops/s: such as drops>1k"),
-        ("fail>5k", "'k' is no unit of Fail: such as share>5%"),
+        ("srtt>50", "give the unit of SRTT: such as srtt_us>50ms"),
+        ("srtt>50MB", "'MB' is not a unit of SRTT: such as srtt_us>50ms"),
+        ("srtt>fast", "'fast' is not a number for SRTT"),
+        ("drops>1ms", "'ms' is not a unit of Drops/s: such as drops>1k"),
+        ("fail>5k", "'k' is not a unit of Fail: such as share>5%"),
         ("comm>5", "comm is text: comm:5 or comm=5"),
-        ("latency>5ms", "there is no column 'latency'; there are comm, raddr, rport, srtt_us"),
-        ("port>x", "'x' is no number for Port: such as rport>80"),
+        ("latency>5ms", "there is no column 'latency'; columns are comm, raddr, rport, srtt_us"),
+        ("port>x", "'x' is not a number for Port: such as rport>80"),
     ],
 )
 def test_what_is_no_filter_is_said_in_a_sentence(written: str, words: str) -> None:
@@ -162,7 +162,7 @@ async def test_a_wrong_filter_leaves_the_rows_and_is_not_taken() -> None:
         await pilot.press("5", "slash", *"rtt>50")
         await settle(pilot)
         every = app.table.counts[1]
-        assert "say the unit of SRTT" in text(app)
+        assert "give the unit of SRTT" in text(app)
         await pilot.press("enter")
         assert app.prompt.question is not None
         await pilot.press(*"ms", "enter")

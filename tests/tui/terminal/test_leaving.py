@@ -286,7 +286,7 @@ def test_commands_that_are_stuck_let_go_of_what_would_outlive_them(close: str, w
 def test_what_cannot_be_let_go_of_is_said() -> None:
     child = run(HANGS, WAITS, "{}['nothing']")
     child.send_signal(signal.SIGTERM)
-    assert "letting go failed (KeyError): the next start removes the rest" in said(child)
+    assert "cleanup failed (KeyError): the next start removes the rest" in said(child)
     assert child.returncode == 143
 
 
@@ -365,4 +365,4 @@ def test_what_is_lost_for_want_of_memory_is_not_waited_for(lost: str) -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=SOON, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "ebpftop: there is too little memory to go on\n"
+    assert done.stderr == "ebpftop: there is not enough memory to continue\n"

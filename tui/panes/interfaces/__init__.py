@@ -1,1 +1,1 @@
-"""Pane: interfaces. Who drops, and the way of packets."""
+"""Pane: interfaces. Who drops packets, and the path of packets."""

@@ -1,4 +1,4 @@
-"""Who drops an interface's packets: everybody's programs, our rules, the kernel, the device."""
+"""Who drops an interface's packets: programs, our rules, the kernel, the device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from tui.session.view import View
 
 
 class Dropper(NamedTuple):
-    """Somebody who drops. where: the place in the way of a packet. rate: packets a second."""
+    """Something that drops packets.
+
+    where: its place on the packets' path. rate: packets a second.
+    """
 
     rate: float
     where: str
@@ -28,10 +31,10 @@ class Dropper(NamedTuple):
 
 
 class Drops(NamedTuple):
-    """What is known of an interface's drops, packets a second; None: not known.
+    """Known drops of an interface, packets a second; None: unknown.
 
-    programs: by XDP and TC programs, whoever's, and by our rules. kernel: by the kernel's code.
-    by: who, the greatest first. ordinary: what the kernel freed and nobody waits for.
+    programs: by XDP and TC programs and our rules. kernel: by the kernel's code. by: all droppers,
+    the greatest first. ordinary: freed by the kernel as a matter of course; nobody misses these.
     """
 
     programs: float | None
@@ -41,39 +44,39 @@ class Drops(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """One of the kernel's reasons for an interface: a rate, and the row behind it."""
+    """One of the kernel's drop reasons for an interface: a rate, and the row behind it."""
 
     rate: float
     row: SnapshotRow
 
     @property
     def layer(self) -> str:
-        """Where a program sat that dropped it, "XDP" or "TC"; "": the kernel's own doing."""
+        """Where the program sat that dropped it, "XDP" or "TC"; "" if the kernel dropped it."""
         return layer_of(str(self.row["reason"]), str(self.row["location"]))
 
 
 ELSEWHERE = "elsewhere"
-"""The kind of an interface of another network namespace, and of none."""
+"""The kind of an interface of another network namespace, and of packets without an interface."""
 MOST = 50
-"""Interfaces of other network namespaces that are shown."""
+"""Interfaces of other network namespaces that are shown, at most."""
 _Freed = tuple[Dropper, str]
-"""Who drops, and at which layer: what the kernel frees there, if it does, is the same packets."""
+"""A dropper, and the layer at which the kernel frees the same packets, if it does."""
 _PROGRAMS = ("xdp-programs", "tc-programs")
 _LAYERS = {"xdp": "XDP", "tc-ingress": "TC", "tc-egress": "TC"}
 """Stages at which the kernel frees what a program dropped."""
 _COUNTED = {"rx_missed": "NIC", "tx_dropped": "link", "rx_dropped": "link"}
-"""What a link counts as dropped, and where that is."""
+"""A link's drop counters, and where each drops."""
 NOWHERE = "no device"
-"""What is dropped where no device is known, or by counters that are not told by interface."""
+"""Drops without a known device, or from counters that are not per interface."""
 RULE = "rule"
 """Where our own rules drop."""
 _FREED = {"xdp-native": "XDP", "xdp-generic": "XDP", "tcx": "TC"}
-"""The same for the rungs of rules."""
+"""The layer of a rule's rung, as in _LAYERS."""
 
 
 @lru_cache(4096)
 def layer_of(reason: str, location: str) -> str:
-    """See `Drop.layer`."""
+    """Return the value of `Drop.layer`."""
     return _LAYERS.get(stage_of(reason, function_of(location)), "")
 
 
@@ -86,12 +89,12 @@ def by_interface(rows: Iterable[SnapshotRow]) -> dict[str, list[SnapshotRow]]:
 
 
 def kernel_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
-    """What the kernel lost of each interface's packets, the greatest rate first."""
+    """Return the kernel's losses by interface, the greatest rate first."""
     return _by_rate(row for row in rows if is_lost(row.stored))
 
 
 def ordinary_drops(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
-    """What it freed of them that nobody waits for."""
+    """Return by interface what the kernel freed as a matter of course."""
     return _by_rate(row for row in rows if is_ordinary(row.stored))
 
 
@@ -106,18 +109,18 @@ def _by_rate(rows: Iterable[SnapshotRow]) -> dict[str, list[Drop]]:
 
 
 def program(row: SnapshotRow) -> str:
-    """name#id, as everywhere."""
+    """Return the program as name#id."""
     return f"{row['program'] or '?'}#{row['program_id']}"
 
 
 def error(row: SnapshotRow) -> str:
-    """What happened to packets of xdp-errors: "aborted", "redirect to eth2: ENETDOWN"."""
+    """Describe what happened to packets of xdp-errors: "aborted", "redirect to eth2: ENETDOWN"."""
     to = f" to {row['to']}" if row["to"] != DASH else ""
     return f"{row['answer']}{to}" + (f": {row['error']}" if row["error"] != DASH else "")
 
 
 class Droppers:
-    """Who drops, for every interface of a view."""
+    """The droppers of every interface of a view."""
 
     def __init__(self, view: View) -> None:
         self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
@@ -134,12 +137,12 @@ class Droppers:
         self._quiet = Drops(0 if self._looks else None, none, (), none)
 
     def elsewhere(self, known: Collection[str]) -> list[str]:
-        """Interfaces of other network namespaces (and none at all) of which drops are seen now."""
+        """Return interfaces of other network namespaces (and "no device") with drops right now."""
         strange = [n for n, drops in self._kernel.items() if n not in known and drops[0].rate]
         return nlargest(MOST, strange, key=lambda name: sum(d.rate for d in self._kernel[name]))
 
     def of(self, row: SnapshotRow) -> Drops:
-        """row: the interface's."""
+        """Return the drops of an interface, given its row."""
         name = str(row["interface"])
         if name not in self._touched and not any(row.rate(c) for c in _COUNTED):
             return self._quiet._replace(ordinary=self._freed(name))  # as most are
@@ -162,12 +165,12 @@ class Droppers:
         )
 
     def _freed(self, name: str) -> float | None:
-        """What nobody waits for."""
+        """Return the rate of ordinary drops; None if unknown."""
         found = self._ordinary.get(name, ())
         return sum(d.rate for d in found) if self._seen or found else None
 
     def _programs(self, name: str) -> tuple[list[_Freed], list[_Freed]]:
-        """What each drops; apart: those that do not tell."""
+        """Return what each program drops and, separately, the programs whose drops are unknown."""
         found, silent = list[_Freed](), list[_Freed]()
         for where, rows in (("XDP", self._xdp.get(name, ())), ("TC", self._tc.get(name, ()))):
             for row in rows:
@@ -179,7 +182,7 @@ class Droppers:
         return found, silent
 
     def _astray(self, link: SnapshotRow, silent: Sequence[_Freed]) -> Iterator[_Freed]:
-        """What XDP could not send on; what it aborted, where its program does not tell.
+        """Yield what XDP failed to send on, and what it aborted if its program is not counted.
 
         In generic mode the kernel frees them all.
         """
@@ -190,7 +193,7 @@ class Droppers:
                 yield Dropper(row.rate("packets"), "XDP", error(row)), "XDP" if freed else ""
 
     def _ruled(self, name: str) -> list[_Freed]:
-        """Our rules."""
+        """Return what our rules drop."""
         return [
             (Dropper(d.per_s or 0, RULE, d.enforced.rule.what), _FREED.get(d.place, ""))
             for d in self._rules
@@ -198,7 +201,7 @@ class Droppers:
         ]
 
     def _reasons(self, name: str) -> tuple[list[Dropper], dict[str, float]]:
-        """By reason, wherever in the kernel; apart: what it freed for a program, by layer."""
+        """Sum up the kernel's drops by reason and, apart, by layer those on behalf of programs."""
         sums: dict[str, float] = {}
         freed: dict[str, float] = {}
         for drop in self._kernel.get(name, ()):
@@ -210,7 +213,7 @@ class Droppers:
 def _uncounted(
     programs: Sequence[_Freed], freed: Mapping[str, float], silent: Sequence[_Freed]
 ) -> list[_Freed]:
-    """What the kernel freed for programs beyond what those tell: by the one that does not."""
+    """Attribute what the kernel freed beyond the counted drops to the program without a count."""
     found = list[_Freed]()
     for layer, rate in freed.items():
         rest = rate - sum(d.rate for d, at in programs if at == layer)
@@ -223,6 +226,6 @@ def _uncounted(
 
 
 def _device(row: SnapshotRow, kernel: float) -> list[Dropper]:
-    """The link's own counters, where the kernel's drops are not what they count."""
+    """Return the link's own drop counters, unless they count the kernel's drops."""
     found = [Dropper(row.rate(counter), where, counter) for counter, where in _COUNTED.items()]
     return [d for d in found if d.rate > kernel]

@@ -1,4 +1,4 @@
-"""Blocks of an interface's detail: its funnel, everybody's programs in order, drop reasons."""
+"""Blocks of an interface's detail: its funnel, all programs in order, drop reasons."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tui.table.lines import Line, Span, fit, line, wrap
 from tui.toolkit.detail import heading
 
 BAD = 100
-"""Lost packets a second that are marked."""
+"""Lost packets a second from which a stage is marked."""
 MOST_REASONS = 12
-"""Lines of drop reasons in a detail; more are counted."""
+"""Lines of drop reasons in a detail, at most; the others are counted."""
 _VERDICTS = ("pass", "drop", "aborted", "tx", "redirect", "other", "ended")
 _SEEN = {
-    "fexit": "fexit", "around": "programs of ours around it", "driver": "the driver's statistics",
+    "fexit": "fexit", "around": "our programs around it", "driver": "the driver's statistics",
     "runs": "run count", "none": "name only",
 }  # fmt: skip
 
@@ -38,8 +38,10 @@ _HOOKS = (
 
 
 def way(view: View, interface: str, width: int) -> list[Line]:
-    """The funnel: what came to each stage and what was lost there, in skbs, and most by whom.
-    segments: what came, as it is on the wire, where that is another number (GSO, GRO)."""
+    """Draw the funnel: what reached each stage and what was lost there (skbs), and to what.
+
+    A column of segments is added if what arrived on the wire differs from skbs (GSO, GRO).
+    """
     snapshots = {hook: view.of(hook) for hook in _HOOKS}
     stages = funnel(snapshots, interface, view.since, by_stage(view.dropping, interface))
     wire = any(s.segments not in (None, s.came) for s in stages)
@@ -48,7 +50,7 @@ def way(view: View, interface: str, width: int) -> list[Line]:
         f"  {'':16}{'in/s':>8}{'lost/s':>8}{'in':>9}{segments}{'lost':>8}{'ordinary':>9}  most by"
     )
     lines = [
-        *heading("The way of its packets: each second, and since start"),
+        *heading("Packet path: per second, and since start"),
         line((head, "header")),
     ]
     room = max(width - len(head) + 7, 8)
@@ -56,11 +58,11 @@ def way(view: View, interface: str, width: int) -> list[Line]:
     every = sum_of(s.lost for s in stages if s.lost is not None)
     known = [s.ordinary for s in stages if s.ordinary is not None]
     ordinary = sum_of(known) if known else None
-    return [*lines, _stage(Stage("lost in all", None, every, ordinary=ordinary), 8, wire)]
+    return [*lines, _stage(Stage("total lost", None, every, ordinary=ordinary), 8, wire)]
 
 
 def _stage(stage: Stage, room: int, wire: bool) -> Line:
-    """wire: with a column for segments."""
+    """Draw a stage. wire: with a column for segments."""
     lost = stage.lost or Flow(0, None)
     bad = (lost.per_s or 0) >= BAD
     role = "bad" if bad else "warn" if lost.per_s else "" if lost.total else "muted"
@@ -87,7 +89,7 @@ class Sitting(NamedTuple):
 
 
 def sitting(view: View, interface: str) -> list[Sitting]:
-    """XDP, then the chain at TC ingress, then that at TC egress."""
+    """Return XDP programs, then the chain at TC ingress, then that at TC egress."""
     xdp = [r for r in view.rows("xdp-programs") if r["interface"] == interface]
     tc = [r for r in view.rows("tc-programs") if r["interface"] == interface]
     tc.sort(key=lambda r: (r["direction"] != "ingress", r.number("position")))
@@ -102,25 +104,25 @@ def _way(row: SnapshotRow) -> str:
 
 
 def _at(row: SnapshotRow) -> str:
-    """TCX, or clsact's priority."""
+    """Return "tcx", or clsact and the priority."""
     at = str(row["at"])
     return "tcx" if at == "tcx" else "clsact " + at.partition(" handle")[0]
 
 
 def programs(view: View, interface: str, width: int) -> list[Line]:
-    """Each of somebody's programs with what it answers, a second and in all, and how we know."""
-    lines = heading("Programs here, in the order in which packets meet them")
+    """List the interface's programs with their verdicts (rates and totals) and their source."""
+    lines = heading("Programs, in the order in which packets meet them")
     found = sitting(view, interface)
     for one in found:
         lines += _program(one, width)
     lines += _astray(view, interface)
     if any(one.row["seen"] != "fexit" for one in found):
         lines += _why(view, width)
-    return lines if found else [*lines, line(("  nobody's", "muted"))]
+    return lines if found else [*lines, line(("  none", "muted"))]
 
 
 def _why(view: View, width: int) -> Iterator[Line]:
-    """Why not by verdict: what the better rungs answered, once."""
+    """Say, once each, why verdicts are unknown: the refusals of better rungs."""
     statuses = [view.status(HookId(hook)) for hook in ("xdp-programs", "tc-programs")]
     for text in dict.fromkeys(f"{r.rung}: {r.error}: {r.why}" for s in statuses for r in s.refused):
         for row in wrap(label(f"not by {text}"), max(width - 4, 20)):
@@ -128,13 +130,13 @@ def _why(view: View, width: int) -> Iterator[Line]:
 
 
 def _astray(view: View, interface: str) -> Iterator[Line]:
-    """What XDP programs aborted, and what could not go where they sent it."""
+    """List what XDP programs aborted and what they failed to send on."""
     for row in view.rows("xdp-errors"):
         if row["interface"] == interface and row["packets"]:
             rate = row.rate("packets")
             yield line(
                 (f"  {units.count(rate):>7}/s ", "bad" if rate else ""),
-                (f"{units.show(row['packets'], Unit.PACKETS):>7} in all  ", "muted"),
+                (f"{units.show(row['packets'], Unit.PACKETS):>7} in total  ", "muted"),
                 (label(f"XDP {error(row)}"), "warn"),
             )  # fmt: skip
 
@@ -151,8 +153,8 @@ def _program(one: Sitting, width: int) -> Iterator[Line]:
         yield line((" " * 24, ""), (text, "muted"))
     if row.values.get("parts"):
         yield line((" " * 24, ""), (label(f"dispatches to {row['parts']}"), "muted"))
-    yield line(("    each second ", "muted"), *_counts(row, rates=True))
-    yield line(("    in all      ", "muted"), *_counts(row, rates=False))
+    yield line(("    per second  ", "muted"), *_counts(row, rates=True))
+    yield line(("    total       ", "muted"), *_counts(row, rates=False))
 
 
 def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
@@ -171,13 +173,13 @@ def _counts(row: SnapshotRow, *, rates: bool) -> Iterator[Span]:
 
 
 def reasons(view: View, interface: str, width: int) -> list[Line]:
-    """What the kernel itself dropped: how fast, why, where, of what, and what that means."""
+    """List what the kernel itself dropped: how fast, why, where, of what, and what that means."""
     rows = view.rows("drops")
     found = kernel_drops(rows).get(interface, [])
     lines = [*heading("Lost by the kernel"), *_reasons(found, width)]
     ordinary = ordinary_drops(rows).get(interface, [])
     if ordinary:
-        lines += heading("Ordinary: freed after it had done its work")
+        lines += heading("Ordinary: freed after normal use")
         lines += _reasons(ordinary, width)
     return lines
 
@@ -190,7 +192,7 @@ def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
         lines.append(
             line(
                 (f"  {units.count(rate):>7}/s ", "bad" if bad else ""),
-                (f"{units.show(row['packets'], Unit.PACKETS):>7} in all  ", "muted"),
+                (f"{units.show(row['packets'], Unit.PACKETS):>7} in total  ", "muted"),
                 fit(label(row["reason"]), 22), " ",
                 fit(label(_of_what(row)), 10),
                 (fit(label(row["location"]), max(width - 66, 12)).rstrip(), "muted"),
@@ -207,7 +209,7 @@ def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
 
 
 def _of_what(row: SnapshotRow) -> str:
-    """udp:514, icmp, or nothing where it is not known."""
+    """Return the protocol and port: "udp:514", "icmp"; "" if unknown."""
     protocol, port = row.values.get("protocol"), row.values.get("dport")
     if protocol in (None, "-"):
         return ""

@@ -1,4 +1,4 @@
-"""Interfaces: who carries traffic, who drops it and why, and where on its way."""
+"""Interfaces: which carry traffic, who drops it, why, and where on its path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tui.toolkit.pane import Finding, Pane, Trouble
 WARN, BAD = 10.0, 100.0
 """Dropped packets a second from which an interface is marked."""
 
-_NOT_HERE = "in another network namespace, or at no interface: only what is dropped there is seen"
+_NOT_HERE = "in another network namespace, or at no interface: only drops are visible"
 _VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
 
 
@@ -110,7 +110,7 @@ def _records(view: View) -> list[Record]:
 
 
 class _Looked(NamedTuple):
-    """An interface, who drops there, and what the link counts as dropped a second."""
+    """An interface, its droppers, and what the link counts as dropped a second."""
 
     row: SnapshotRow
     drops: Drops
@@ -124,18 +124,21 @@ class _Looked(NamedTuple):
 
     @property
     def most(self) -> float:
-        """The greatest of what is counted as dropped."""
+        """The greatest of the drop rates."""
         return max(self.drops.kernel or 0, self.link or 0, self.drops.programs or 0)
 
     @property
     def weight(self) -> float:
-        """The greater, the worse."""
+        """How bad it is; greater is worse."""
         return 1e6 * ("", "warn", "bad").index(self.mark) + sum(d.rate for d in self.drops.by)
 
 
 def _looked(view: View) -> list[_Looked]:
-    """Each interface; most of them are quiet and not looked at any closer. Those of other network
-    namespaces (containers), of which nothing is known here, while packets are dropped there."""
+    """Look at each interface; most are quiet and need no closer look.
+
+    Those of other network namespaces (containers), of which nothing else is known here, are added
+    while packets are dropped there.
+    """
     droppers, rows = Droppers(view), view.rows("interfaces")
     strange = droppers.elsewhere({str(row["interface"]) for row in rows})
     rows += [_elsewhere(view.catalogue["interfaces"], name) for name in strange]
@@ -143,7 +146,7 @@ def _looked(view: View) -> list[_Looked]:
 
 
 def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
-    """The row of an interface that is not here."""
+    """Return a row for an interface that is not here."""
     values: dict[str, Value] = dict.fromkeys(hook.places.names)
     rates = {column: None for _, column in hook.places.counters}
     return SnapshotRow((ELSEWHERE, name), values | {"interface": name, "kind": ELSEWHERE}, rates)
@@ -156,14 +159,14 @@ def _here(record: Record) -> bool:
 def _look(view: View, row: SnapshotRow, drops: Drops) -> _Looked:
     link = _sum(*[row.rates[c] for c in _COUNTERS])
     verdict = worst(*[v for _, v in _verdicts(view, str(row["interface"]))])
-    by_programs = (drops.programs or 0) >= BAD  # somebody means to, as a rule
+    by_programs = (drops.programs or 0) >= BAD  # on purpose, as a rule
     lost = max(drops.kernel or 0, link or 0)
     mark = "bad" if lost >= BAD else "warn" if verdict.since or by_programs else ""
     return _Looked(row, drops, link, verdict, mark)
 
 
 def _ours(view: View) -> dict[str, dict[str, SnapshotRow]]:
-    """Our own programs' rows by hook and interface."""
+    """Return our own programs' rows by hook and interface."""
     return {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
 
 
@@ -186,13 +189,13 @@ def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
 
 
 def _worst(view: View, most: int) -> list[Finding]:
-    """Interfaces by what they lose."""
+    """Return the interfaces that lose most."""
     looked = nlargest(most, view.once(_looked), key=lambda one: one.weight)
     return [_finding(view, one) for one in looked]
 
 
 def _finding(view: View, looked: _Looked) -> Finding:
-    """With the history of whoever drops most there."""
+    """Return a finding with the history of the greatest dropper."""
     record, drops = _record(view, looked), looked.drops
     lost = {_KERNEL: drops.kernel, _XDP: drops.programs, _LINK: looked.link}
     verdicts = dict(_verdicts(view, record.name))
@@ -200,7 +203,7 @@ def _finding(view: View, looked: _Looked) -> Finding:
     verdict = verdicts[figure]
     every = sum(d.rate for d in drops.by)
     by = ", ".join(f"{d.title} {units.count(d.rate)}/s" for d in drops.by[:3])
-    why = by or ("nothing is dropped" if drops.kernel is not None else "no drops are seen")
+    why = by or ("no drops" if drops.kernel is not None else "drops are not visible")
     now = f"{units.count(every)}/s"
     return Finding(record, figure, record.name, verdict, "drops", now, why, looked.weight)
 
@@ -211,7 +214,7 @@ def _sum(*rates: float | None) -> float | None:
 
 
 def _xdp(row: SnapshotRow | None) -> dict[str, Value]:
-    """Our own program's verdicts; a dash where none is attached."""
+    """Return our own program's verdicts; None (a dash) if none is attached."""
     return {f"xdp_{v}": row.rates[v] if row else None for v in _VERDICTS}
 
 
@@ -251,7 +254,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     lines += graphs(PANE, view, record, width)
     lines += related.trips(view, related.of_interface(view, name), f"From {name}", width)
     lines += [
-        *heading("Counters of the kernel"),
+        *heading("Kernel counters"),
         *counters(view.catalogue["interfaces"], record, view.bits),
     ]
     for hook in _OURS:
@@ -278,7 +281,7 @@ def _over(name: str) -> Callable[[Record], str]:
 
 
 def _brief(record: Record) -> str:
-    """Of another network namespace: by the end of its number, "if42@..246"."""
+    """Return a name with the end of its network namespace's number, "if42@..246"."""
     name, _, netns = label(record.name).partition(" (netns ")
     return f"{name}@..{netns[:-1][-3:]}" if netns else name
 
@@ -298,27 +301,27 @@ def _fields(catalogue: Mapping[str, Hook]) -> tuple[Field, ...]:
         of(hook, "xdp_mode", width=8, rank=1),
         Field(
             "programs", "ProgDrop", Unit.PACKETS, 9, 1,
-            help="dropped each second by XDP and TC programs that can be counted, and our rules",
+            help="dropped per second by our rules and by XDP and TC programs that can be counted",
             colour=coloured("warn", BAD, "programs"),
         ),
         Field(
             "link", "LinkDrop", Unit.PACKETS, 9, 2,
-            help="dropped each second as the link counts it: rx_dropped, tx_dropped, rx_missed",
+            help="dropped per second, as counted by the link: rx_dropped, tx_dropped, rx_missed",
             colour=_over("link"),
         ),
         Field(
             "drops", "KernDrop", Unit.PACKETS, 9, 1,
-            help="dropped each second by the kernel's own code: lost packets only",
+            help="lost per second in the kernel's own code",
             colour=_over("drops"),
         ),
         Field(
             "ordinary", "Ordinary", Unit.PACKETS, 9, 8,
-            help="freed each second after they had done their work: nobody waits for these",
+            help="freed per second after normal use: these are not lost",
         ),
         Field("who", "Who drops most", Unit.TEXT, 19, 1, 40,
               "the program, our rule, the kernel's reason, or the device's counter", _why),
         of(hook, "xdp_program", width=15, rank=7, grow=22),
-        Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="let pass by our program"),
+        Field("xdp_pass", "XDP pass/s", Unit.PACKETS, 11, 7, help="passed by our program"),
         unusual_field(1),
         Field("tc_in", "TC in/s", Unit.PACKETS, 9, 6, help="packets seen at TC ingress"),
         Field("tc_out", "TC out/s", Unit.PACKETS, 9, 6, help="packets seen at TC egress"),
@@ -348,7 +351,7 @@ PANE = Pane(
     kept=(_LINK,),
     worst=_worst,
     needs=("drops", "xdp-programs"),
-    calm="no interface is seen",
+    calm="no interfaces",
     hook_of=lambda record: HookId("xdp", record.name) if _here(record) else None,
     about=lambda record: record.name,
     offer=lambda record: Offer(record.name) if _here(record) else None,

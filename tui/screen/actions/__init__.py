@@ -1,7 +1,7 @@
-"""ONE FILE PER GROUP OF KEYS, found by being there.
+"""Groups of keys, ONE FILE EACH, found by being there.
 
 A file has a subclass of `Actions`, whose `keys` name its methods. Groups do not see each other:
-what several need is in what `Context` has.
+what several need is in `Context`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tui.screen.context import Actions
 
 @cache
 def groups() -> tuple[type[Actions], ...]:
-    """Return every group of keys, in their order."""
+    """Return every group of keys, in order."""
     names = (f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__))
     found = [group for name in names for group in _in(name)]
     return tuple(sorted(found, key=lambda group: (group.order, group.__module__)))

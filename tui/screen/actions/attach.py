@@ -1,4 +1,4 @@
-"""Attaching and detaching by key and by name: bound to an identity, asked about in data paths."""
+"""Attaching and detaching by key or name: bound to an identity, confirmed for data paths."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tui.table.fields import label
 from tui.widgets.prompt import Question
 
 MOVED = 0.5
-"""Seconds in which nobody has seen that the selection went to another row by itself."""
+"""Seconds in which nobody can have noticed that the selection moved by itself."""
 _STANDS = (State.ATTACHED, State.PASSIVE)
 
 
 class AttachActions(Actions):
-    """The keys that attach and detach, and the undoing of the latter."""
+    """Keys that attach, detach, and undo a detach."""
 
     order = 140
     keys = (
@@ -53,7 +53,7 @@ class AttachActions(Actions):
         return action == "detach" and pane.name == "rules"
 
     def _target(self) -> HookId | None:
-        """Return what the row stands for: from here on it is that, wherever the row goes."""
+        """Return the row's hook: from here on its identity counts, wherever the row moves."""
         record, hook_of = self.screen.record, self.screen.place.pane.hook_of
         return hook_of(record) if record is not None and hook_of is not None else None
 
@@ -70,7 +70,7 @@ class AttachActions(Actions):
         self._pressed_for = None
 
     def _still_means(self, id: object, name: str) -> bool:
-        """Return whether this is what was seen selected when the key was pressed; say so if not."""
+        """Return whether this was selected when the key was pressed; say so if not."""
         table = self.screen.table
         if self._pressed_for is not None and self._pressed_for[0] != id:
             text = f"{self._pressed_for[1]} was meant, not {name}: select a row first"
@@ -106,10 +106,10 @@ class AttachActions(Actions):
             self._detach(id)
 
     def undo(self) -> None:
-        """Attach again what was detached last, where it stood if that was a person's choice."""
+        """Attach again what was detached last, on the same rung if the user had chosen it."""
         last = self.screen.session.collector.control.last_detached()
         if last is None:
-            text = "nothing was detached that could be attached again"
+            text = "nothing to attach again"
             self.screen.toast(text, "information")
         else:
             self._attach(last.id, last.rung if last.pinned else None)
@@ -117,16 +117,16 @@ class AttachActions(Actions):
     # By name
 
     def _attach(self, id: HookId, rung: str | None = None) -> None:
-        """Attach a hook; on that rung and no other, if one is named."""
+        """Attach a hook; only on the given rung, if there is one."""
         if self.screen.time.refuses("attached"):
             return
         status = self.screen.session.live.status(id)
         stands = status.state in _STANDS and status.one_in == 1  # a slowed one is to be whole
         if status.state is State.ATTACHING or (stands and rung is None):
-            self.screen.toast(f"{id} is {status.state} already", "information")
+            self.screen.toast(f"{id} is already {status.state}", "information")
             return
         if stands and rung == status.rung:
-            self.screen.toast(f"{id} is on {rung} already", "information")
+            self.screen.toast(f"{id} is already on {rung}", "information")
             return
         control = self.screen.session.collector.control
         where = f" on {rung}" if rung else ""
@@ -163,7 +163,7 @@ class AttachActions(Actions):
         work: Callable[[], Coroutine[Any, Any, Any]],
         rung: str | None = None,
     ) -> None:
-        """Do it; for a data path only after a person's yes."""
+        """Carry it out; for a data path only after the user confirms."""
 
         def answered(answer: str | None) -> None:
             if answer == "yes":
@@ -201,12 +201,12 @@ class AttachActions(Actions):
                 title = f"Attach {hook.name}@{hook.target.upper()}..."
                 yield Choice(title, partial(self._ask_target, hook), hook.answers)
         types = "kprobe:, fentry:, tracepoint:, uprobe: ..."
-        yield Choice("Attach a hook of your own...", self._ask_own, types)
+        yield Choice("Attach a custom hook...", self._ask_own, types)
         for id in known:
             ladder = catalogue[id.hook].ladder if id.hook in catalogue else ()
             for rung in ladder:
                 pin = partial(self._attach, id, rung.name)
-                yield Choice(f"Pin {id} on {rung.name}", pin, "attach on this rung, no other")
+                yield Choice(f"Pin {id} on {rung.name}", pin, "attach on this rung only")
 
     def _ask_target(self, hook: Hook) -> None:
         def answered(target: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Taking along what is on the screen: to the clipboard, to a file, as a picture."""
+"""Copying what is on the screen: to the clipboard, to a file, as a picture."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from tui.widgets.prompt import Question
 
 
 class CopyActions(Actions):
-    """The keys that copy, export and draw."""
+    """Keys that copy, export and draw."""
 
     order = 130
     keys = (
         Key(
-            "copy", "y", "y", "copy", "", "copy the row, or the detail", "Taking along",
+            "copy", "y", "y", "copy", "", "copy the row, or the detail", "Copy and export",
             modes=TEXT,
         ),
         Key(
-            "copy.table", "Y,shift+y", "Y", "copy_table", "", "copy the table", "Taking along",
+            "copy.table", "Y,shift+y", "Y", "copy_table", "", "copy the table", "Copy and export",
             modes=PANE,
         ),
         Key(
             "export", "E,shift+e", "E", "export", "", "the table's values to a file: CSV or JSON",
-            "Taking along", modes=PANE,
+            "Copy and export", modes=PANE,
         ),
         Key(
             "screenshot", "ctrl+s", "^S", "screenshot", "", "the screen as a picture (SVG)",
-            "Taking along", modes=ANY,
+            "Copy and export", modes=ANY,
         ),
     )  # fmt: skip
 
     def copy(self) -> None:
-        """Copy the row; in a detail or the help, all of its text."""
+        """Copy the row; in a detail or the help, the whole text."""
         screen, mode = self.screen, self.screen.place.mode
         if mode != "pane":
             self._copy(screen.report.text(), "the detail" if mode == "detail" else "the help")

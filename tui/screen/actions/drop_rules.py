@@ -1,4 +1,4 @@
-"""Who drops, and dropping: top sources, the list of rules, and writing one."""
+"""Drop rules: top sources, the list of rules, and writing one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tui.screen.rules import index_of, write_rule
 from tui.session.drop_rules import Offer
 from tui.table.fields import label
 
-_GROUP = "Who drops, and dropping"
+_GROUP = "Drop rules"
 
 
 class DropRuleActions(Actions):
-    """The keys of top sources and of drop rules."""
+    """Keys for top sources and drop rules."""
 
     order = 150
     keys = (
@@ -26,7 +26,7 @@ class DropRuleActions(Actions):
         ),
         Key(
             "drop", "D,shift+d", "D", "drop", "Drop",
-            "drop packets by a rule: of this source, on this interface; asks first", _GROUP, 5,
+            "drop packets from this source or interface by a rule; asks first", _GROUP, 5,
             modes=NUMBERS,
         ),
         Key(
@@ -53,7 +53,7 @@ class DropRuleActions(Actions):
             self.screen.navigation.go_in("rules")
 
     def drop(self) -> None:
-        """Ask for a rule. What it is about is fixed when the key is pressed."""
+        """Ask for a rule. Its subject is fixed when the key is pressed."""
         screen = self.screen
         if screen.time.refuses("dropped"):
             return
@@ -74,7 +74,7 @@ class DropRuleActions(Actions):
         for e in (d.enforced for d in live.dropping):
             title = f"End the drop rule {e.interface}: {e.rule.what}"
             end = partial(control.remove_rule, e.interface, e.rule)
-            yield Choice(title, lambda end=end: self.screen.carry_out(end()), "it drops no more")  # type: ignore[misc]
+            yield Choice(title, lambda end=end: self.screen.carry_out(end()), "it stops dropping")  # type: ignore[misc]
         for row in live.rows("interfaces"):
             offer = Offer(str(row["interface"]))
             drop = partial(write_rule, self.screen, offer, row["ifindex"])

@@ -1,4 +1,4 @@
-"""Help, leaving, and back."""
+"""Help, quitting, and back."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from tui.widgets.prompt import Question
 
 
 class GeneralActions(Actions):
-    """The keys that are the same everywhere."""
+    """Keys that are the same everywhere."""
 
     order = 0
     keys = (
         Key("help", "question_mark,f1,h", "? F1 h", "help", "Help", "these keys", "General", 7),
         Key(
-            "quit", "q,f10", "q F10", "quit", "Quit", "leave; everything is detached",
+            "quit", "q,f10", "q F10", "quit", "Quit", "quit; everything is detached",
             "General", 6, modes=None,
         ),
         Key(
@@ -27,7 +27,7 @@ class GeneralActions(Actions):
     )  # fmt: skip
 
     def help(self) -> None:
-        """Show the keys that do something here, or close that."""
+        """Show the keys that work here, or close the help."""
         if self.screen.place.mode == "help":
             self.back()
         else:
@@ -58,7 +58,7 @@ class GeneralActions(Actions):
         self.screen.leave(0)
 
     def quit(self) -> None:
-        """Leave. Rules that stand end with us: ask once; the same key again leaves at once."""
+        """Quit. Rules in force would end: ask once; the same key again quits at once."""
         stand = self._standing_rules()
         if not stand:
             self.screen.leave(0)
@@ -66,10 +66,10 @@ class GeneralActions(Actions):
         keys = next((k.keys.split(",") for k in self.screen.keymap.table if k.id == "quit"), [])
         again = dict.fromkeys(keys, "yes")
         choices = {"y": "yes", "Y": "yes", "n": "no", "N": "no", "enter": "no", **again}
-        what = "A drop rule stands and ends" if stand == 1 else f"{stand} drop rules stand and end"
+        what = "A drop rule ends" if stand == 1 else f"{stand} drop rules end"
         self.screen.prompt.ask(
             Question(
-                f"{what} with this ebpftop. Leave?  (y, or the same key: yes, N: no)",
+                f"{what} when you quit. Quit?  (y, or the same key: yes, N: no)",
                 lambda answer: self.screen.leave(0) if answer == "yes" else None,
                 choices=choices,
                 at_once=keys,

@@ -1,7 +1,7 @@
-"""Several hosts on one screen: each is followed all the time, one is looked at.
+"""Several hosts on one screen: all are followed all the time, one is shown.
 
-A line names them all with the worst that is wrong on each; a key goes to the next. A host whose
-connection is cut says so, and since when; its numbers are those from before.
+A line names them all with the worst trouble on each; a key goes to the next. A host whose
+connection is lost is marked with the time of the loss; its last numbers stay.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from tui.table.lines import Line, Span, line, width_of
 _ROLES = {"": 0, "warn": 1, "bad": 2}
 _MARKS = {"": "ok", "warn": "~", "bad": "!"}
 _LEAST_LINES = 12
-"""Lines of a screen from which the hosts have one of them."""
+"""Lines of a screen from which one is used for the hosts."""
 _WATCHED = 1.0
-"""Seconds between two looks at what is wrong on each."""
+"""Seconds between two checks of each host's troubles."""
 
 
 class HostActions(Actions):
-    """The key of hosts. With one source, nothing is seen of it."""
+    """Key for hosts; invisible with one source."""
 
     order = 110
     keys = (
         Key(
             "host", "H,shift+h", "H", "step", "", "with several --remote: the next host",
-            "Looking", given=1,
+            "View", given=1,
         ),
     )  # fmt: skip
 
@@ -51,10 +51,10 @@ class HostActions(Actions):
         return self._several
 
     def step(self, step: int) -> None:
-        """Go to the next host."""
+        """Show the next host."""
         session = self.screen.session
         if session.recorder is not None:
-            self.screen.toast("end the recording first (w): it is of this host", "warning")
+            self.screen.toast("stop recording first (w): it belongs to this host", "warning")
             return
         here = session.stations.index(session.here)
         self.screen.navigation.show_host((here + step) % len(session.stations))
@@ -65,7 +65,7 @@ class HostActions(Actions):
         self.screen.start(self._watch())
 
     async def _watch(self) -> None:
-        """Once a second: what a cut connection says changes without a reading."""
+        """Repeat every second: the message on a lost connection changes without a reading."""
         cut = False
         while True:
             await asyncio.sleep(_WATCHED)
@@ -76,7 +76,7 @@ class HostActions(Actions):
                 self.screen.repaint_soon()
 
     def note_worst(self) -> None:
-        """Note what is wrong on each host, as its panes have it."""
+        """Note each host's worst trouble, as its panes report it."""
         panes = [pane for pane in self.screen.place.panes if pane.leads is None]
         for source, collector in self.screen.session.stations if self._several else ():
             collector.note_statuses()
@@ -91,7 +91,7 @@ class HostActions(Actions):
         return (self._line_of_hosts(),)
 
     def _line_of_hosts(self) -> Line:
-        """Return all of them, or those around the one that is looked at."""
+        """Return all hosts, or those around the one that is shown."""
         session, spans = self.screen.session, list[Span]()
         for place, station in enumerate(session.stations, 1):
             feed, looked_at = feed_of(station.source), station is session.here
@@ -116,8 +116,8 @@ class HostActions(Actions):
 
 
 def cut_words(feed: Feed, now: float) -> str:
-    """Say since when nothing comes, why, and what is done about it."""
+    """Say when the connection was lost, why, and what is being done."""
     since = duration(max(now - feed.since, 0) * 1e9)
     left = math.ceil(feed.again - now)
-    again = f"tried again in {left} s" if left > 0 else "trying again"
-    return f"cut off for {since}, {again}; the numbers are from before. {label(feed.trouble)}"
+    again = f"next attempt in {left} s" if left > 0 else "reconnecting"
+    return f"disconnected for {since}, {again}; the numbers are from before. {label(feed.trouble)}"

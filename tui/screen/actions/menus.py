@@ -1,15 +1,15 @@
-"""The keys of a menu, where those of the screen stand otherwise."""
+"""The footer of a menu, in place of the screen's keys."""
 
 from __future__ import annotations
 
 from tui.screen.context import Actions
 from tui.table.lines import Line, line
 
-_KEYS = (("Enter", "take"), ("Esc", "back"), ("1-9", "take that"))
+_KEYS = (("Enter", "choose"), ("Esc", "back"), ("1-9", "choose by number"))
 
 
 class MenuActions(Actions):
-    """No keys of its own: in a menu, those of panes and rows do what these say."""
+    """No keys of its own: in a menu, those of panes and rows have the meaning given here."""
 
     def footer(self) -> Line | None:
         if self.screen.place.mode != "menu":

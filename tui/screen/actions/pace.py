@@ -1,4 +1,4 @@
-"""How often is read, or how fast a recording is played."""
+"""The interval of reading, or the speed of playing a recording."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from tui.screen.context import Actions
 from tui.screen.key import Key
 
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds."""
+"""The intervals to choose from, in seconds."""
 
 
 class PaceActions(Actions):
-    """The keys of the interval."""
+    """Keys for the interval."""
 
     order = 100
     keys = (
         Key(
             "slower", "plus", "+", "step", "", "a longer interval; a recording: faster",
-            "Looking", given=1,
+            "View", given=1,
         ),
         Key(
             "faster", "minus", "-", "step", "", "a shorter interval; a recording: slower",
-            "Looking", given=-1,
+            "View", given=-1,
         ),
     )  # fmt: skip
 
     def step(self, step: int) -> None:
-        """Take the next longer interval, or shorter where it is less than 0."""
+        """Take the next longer interval, or a shorter one if negative."""
         source = self.screen.session.source
         if self.screen.time.change_speed(step):
             return

@@ -1,4 +1,4 @@
-"""The palette: everything that can be done, by name."""
+"""The palette: every command, by name."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tui.screen.key import TEXT, Key
 from tui.screen.menu import Choice, Menu
 
 _APART = ("palette", "back", "theme", "sort.menu", "preset.save")
-"""Keys that are here under other names, or are no use from here."""
+"""Commands listed here under other names, or useless from here."""
 _SECTIONS = ("keys", "panes", "presets", "columns", "hooks", "rules", "themes", "settings")
-"""In their order; others follow."""
+"""The order of sections; others follow."""
 _KEPT = 20
-"""Commands that come first the next time."""
+"""The most recent commands that come first the next time."""
 
 
 class PaletteActions(Actions):
-    """The key of the palette. The latest commands come first until something is typed."""
+    """Key for the palette. Recent commands come first until something is typed."""
 
     order = 10
     keys = (
         Key(
-            "palette", "colon,ctrl+p", ": ^P", "open", "", "everything by name", "General",
+            "palette", "colon,ctrl+p", ": ^P", "open", "", "all commands by name", "General",
             modes=TEXT,
         ),
     )  # fmt: skip
@@ -33,7 +33,7 @@ class PaletteActions(Actions):
         self._past: tuple[str, ...] = ()
 
     def open(self) -> None:
-        """Choose a command, by its number or a few letters."""
+        """Choose a command, by number or a few letters."""
         commands = sorted(self.screen.commands(), key=_section)
         latest = {title: i for i, title in enumerate(self._past)}
         commands.sort(key=lambda c: latest.get(c.title, len(latest)))
@@ -60,7 +60,7 @@ class PaletteActions(Actions):
 
 
 def _moves(key: Key) -> bool:
-    """Return whether it goes to a place that is here by its name, or by a row."""
+    """Return whether it goes to a place that is listed by name, or moves among rows."""
     return key.action in ("show", "move", "page") and key.group in ("Moving", "Panes")
 
 

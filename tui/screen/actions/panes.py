@@ -1,4 +1,4 @@
-"""Going from pane to pane."""
+"""Moving from pane to pane."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui.screen.menu import Choice
 
 
 class PaneActions(Actions):
-    """The keys of the tabs; in a menu, of its choices."""
+    """Keys for tabs; in a menu, for its choices."""
 
     order = 40
     keys = (
@@ -27,7 +27,7 @@ class PaneActions(Actions):
     )  # fmt: skip
 
     def show(self, number: int) -> None:
-        """Go to a pane, or take a choice. number: from 1."""
+        """Show a pane, or take a choice. number: from 1."""
         place = self.screen.place
         if place.mode == "menu":
             self.screen.menu.take(number)

@@ -16,7 +16,7 @@ from tui.widgets.prompt import Question
 
 
 class PresetActions(Actions):
-    """The keys of presets."""
+    """Keys for presets."""
 
     order = 50
     keys = (
@@ -36,23 +36,23 @@ class PresetActions(Actions):
 
     @property
     def _presets(self) -> tuple[Preset, ...]:
-        """Ours, then the person's; one of the same name instead of ours."""
+        """Return our presets, then the user's; one of the same name replaces ours."""
         panes = self.screen.place.panes
         ours = [p for p in built_in(panes[0].name) if not p.pane or self.screen.place.named(p.pane)]
         return (*(p for p in ours if p.name not in self._mine), *self._mine.values())
 
     def choose(self) -> None:
-        """Choose one from a menu."""
+        """Choose a preset from a menu."""
         choices = [Choice(p.name, partial(self._take, p), _says(p)) for p in self._presets]
         self.screen.menu.open(Menu("Preset", choices))
 
     def _take(self, preset: Preset) -> None:
-        """Go there; say what it asks for that is not there."""
+        """Apply the preset; report what it needs that is not there."""
         screen, place, name = self.screen, self.screen.place, f"preset {preset.name}"
         pane = place.named(preset.pane)
         if preset.pane and pane is None:
             there = ", ".join(p.name for p in place.panes)
-            screen.toast(f"{name}: no pane {preset.pane!r}; there are {there}", "error")
+            screen.toast(f"{name}: no pane {preset.pane!r}; panes are {there}", "error")
             return
         screen.go_to(pane or place.pane, "" if pane else place.about)
         place.zoom(preset.zoom)
@@ -77,7 +77,7 @@ class PresetActions(Actions):
         table.order(name, reverse=reverse)
 
     def save(self) -> None:
-        """Ask for a name, and save the pane as it is."""
+        """Ask for a name, and save the pane as a preset."""
 
         def named(name: str | None) -> None:
             if name and name.strip():

@@ -1,4 +1,4 @@
-"""Keeping what the screen sees: the last minutes to a file, and what comes from now on."""
+"""Saving what the screen has seen: the last minutes, and everything from now on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.widgets.prompt import Question
 
 
 class RecordActions(Actions):
-    """The keys for saving and recording."""
+    """Key actions for saving and recording."""
 
     order = 90
     keys = (
@@ -28,7 +28,7 @@ class RecordActions(Actions):
             "Time", modes=NUMBERS,
         ),
         Key(
-            "record.start", "w", "w", "record", "", "record to a file from now on, or end it",
+            "record.start", "w", "w", "record", "", "start or stop recording to a file",
             "Time", modes=NUMBERS,
         ),
     )  # fmt: skip
@@ -46,7 +46,7 @@ class RecordActions(Actions):
         self._ask("Save the last minutes as:", save_to)
 
     def record(self) -> None:
-        """Begin, or end."""
+        """Start recording, or stop."""
         tape, session = self._tape(), self.screen.session
         if tape is None:
             return
@@ -56,7 +56,7 @@ class RecordActions(Actions):
 
         def begin(path: Path) -> str:
             session.record(tape, path)
-            return f"recording to {printable(str(path))}; w ends it"
+            return f"recording to {printable(str(path))}; w stops it"
 
         self._ask("Record from now on to:", begin)
 
@@ -64,7 +64,7 @@ class RecordActions(Actions):
         tape = self.screen.session.collector.tape
         if isinstance(tape, Tape):
             return tape
-        self.screen.toast("this is a recording already", "information")
+        self.screen.toast("this is a recording: nothing to record", "information")
         return None
 
     def _ask(self, text: str, work: Callable[[Path], str]) -> None:
@@ -93,17 +93,17 @@ class PathError(Exception):
 
 
 def _path(name: str) -> Path:
-    """Return what is typed as a path. Raises PathError."""
+    """Return the typed text as a path. Raises PathError."""
     try:
         path = Path(name).expanduser()
         os.fsencode(path)
     except RuntimeError:
         user = printable(name.partition("/")[0])
-        raise PathError(f"there is no home of {user}: write the path in full") from None
+        raise PathError(f"{user} has no home directory: write the path in full") from None
     except ValueError:  # a lone surrogate; NUL in a user's name
         path = Path("\0")
     if "\0" in str(path):
-        raise PathError("a path cannot have such characters in it")
+        raise PathError("a path cannot contain such characters")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Standing still and going to other moments, while collecting goes on; a recording is paused."""
+"""Freezing and going to other moments, while collecting goes on; a recording is paused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.widgets.prompt import Question
 
 
 class RewindActions(Actions):
-    """The keys of time."""
+    """Keys for time."""
 
     order = 80
     keys = (
@@ -40,7 +40,7 @@ class RewindActions(Actions):
         ),
         Key(
             "mark.previous", "left_curly_bracket", "{", "to_mark", "",
-            "to the mark before: drops, failures, attach events", "Time", modes=NUMBERS, given=-1,
+            "to the previous mark: drops, failures, attach events", "Time", modes=NUMBERS, given=-1,
         ),
         Key(
             "mark.next", "right_curly_bracket", "}", "to_mark", "", "to the next mark", "Time",
@@ -53,7 +53,7 @@ class RewindActions(Actions):
         self.screen.time.freeze()
 
     def rewind(self, moments: int) -> None:
-        """Go so many moments forth, or back where it is less than 0."""
+        """Go so many moments forward, or back if negative."""
         self.screen.time.rewind(moments)
 
     def rewind_minutes(self, minutes: int) -> None:
@@ -79,7 +79,7 @@ class RewindActions(Actions):
             time.go(found)
 
     def to_time(self) -> None:
-        """Ask for a time of the day, or so many seconds on or back."""
+        """Ask for a time of day, or a number of seconds forward or back."""
         self.screen.prompt.ask(
             Question("Go to (12:03, 12:03:10, +90, -30):", self._go, note=self._note_time)
         )

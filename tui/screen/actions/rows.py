@@ -1,4 +1,4 @@
-"""Which rows there are, in what order, in what units."""
+"""Which rows are shown, in what order, in what units."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from tui.table.filters import complete, reading
 from tui.widgets.prompt import Question
 
 _KEPT = 50
-"""Filters that Up brings back."""
+"""Filters that Up brings back, at most."""
 
 
 class RowActions(Actions):
-    """The keys of filters, sorting and units."""
+    """Keys for filters, sorting and units."""
 
     order = 70
     keys = (
         Key(
             "filter", "slash,f4", "/ F4", "filter", "Filter",
-            "filter: words, !word, column:word, column>5ms; in the help: search", "Looking", 2,
+            "filter: words, !word, column:word, column>5ms; in the help: search", "View", 2,
             modes=frozenset({"pane", "help"}),
         ),
         Key(
             "sort.menu", "s,f6", "s F6", "sort_menu", "Sort", "choose the column to sort by",
-            "Looking", 3, modes=PANE,
+            "View", 3, modes=PANE,
         ),
         Key(
             "sort.left", "less_than_sign", "<", "sort", "", "sort by the column to the left",
-            "Looking", modes=PANE, given=-1,
+            "View", modes=PANE, given=-1,
         ),
         Key(
             "sort.right", "greater_than_sign", ">", "sort", "", "sort by the column to the right",
-            "Looking", modes=PANE, given=1,
+            "View", modes=PANE, given=1,
         ),
         Key(
-            "sort.reverse", "I,shift+i", "I", "reverse", "", "reverse the order", "Looking",
+            "sort.reverse", "I,shift+i", "I", "reverse", "", "reverse the order", "View",
             modes=PANE,
         ),
-        Key("units", "u", "u", "units", "Units", "bytes or bits", "Looking", modes=NUMBERS),
+        Key("units", "u", "u", "units", "Units", "bytes or bits", "View", modes=NUMBERS),
     )  # fmt: skip
 
     def __init__(self, screen: Context) -> None:
@@ -49,7 +49,7 @@ class RowActions(Actions):
         self._past: list[str] = []
 
     def filter(self) -> None:
-        """Ask what to filter the rows by, or what to search the help for."""
+        """Ask for a filter of the rows, or for what to search the help for."""
         place = self.screen.place
         if place.mode == "help":
             self.screen.help.ask()

@@ -1,4 +1,4 @@
-"""The settings: what each is now, changing and saving it."""
+"""The settings: showing, changing and saving them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ONOFF = ("off", "on")
 
 
 class SettingsActions(Actions):
-    """The key of settings."""
+    """Key for the settings."""
 
     order = 20
     keys = (
@@ -32,7 +32,7 @@ class SettingsActions(Actions):
         self.screen.menu.open(Menu("Settings (Enter changes)", list(self._choices()), at))
 
     def _choices(self) -> Iterator[Choice]:
-        """Each with what it is now; a change is tried at once and lasts once it is saved."""
+        """Return each setting with its value; a change is applied at once, and kept once saved."""
         screen, live, appearance = self.screen, self.screen.session.live, self.screen.appearance
         file = shown(settings.path())
         yield Choice("Save settings", self._save, f"all of these, to {file}")
@@ -53,7 +53,7 @@ class SettingsActions(Actions):
             yield Choice("Problem", lambda: None, problem, ready=False)
 
     def _then_again(self, change: Callable[[], None], at: int) -> Callable[[], None]:
-        """Return what changes a setting and shows them again."""
+        """Return an action that changes a setting and shows the menu again."""
 
         def changed() -> None:
             change()
@@ -103,7 +103,7 @@ class SettingsActions(Actions):
     # Saving
 
     def _save(self) -> None:
-        """Save what is on the screen; of keys, presets and panes the file has all."""
+        """Save the screen's state; the file's keys, presets and panes are left as they are."""
         wanted = self._as_it_is()
         if self.screen.session.player is not None:
             del wanted["interval"]  # that is the recording's
@@ -127,7 +127,7 @@ class SettingsActions(Actions):
         }
 
     def _own_hooks(self) -> list[str]:
-        """Return the user's own that are there, and those that were to be, but cannot be here."""
+        """Return custom hooks that are there, and those from the settings that cannot be here."""
         statuses = self.screen.session.source.statuses()
         states = {s.id.hook: s.state for s in statuses if ":" in s.id.hook}
         kept = [h for h in self.screen.settled.hooks if states.get(h) is not State.DETACHED]
@@ -135,7 +135,7 @@ class SettingsActions(Actions):
         return list(dict.fromkeys((*kept, *stand)))
 
     def _sorts(self) -> dict[str, str]:
-        """Return how each pane is sorted that is not sorted as at first."""
+        """Return the order of each pane that is not sorted by default."""
         found = {}
         for pane in self.screen.place.every:
             table = self.screen.table_of(pane)
@@ -154,5 +154,5 @@ class SettingsActions(Actions):
 
 
 def _unless(now: str, usual: str, settled: str | None) -> str | None:
-    """Return nothing for what goes without saying: it may be another tomorrow."""
+    """Return None for a default, so that it is not written: it may be another tomorrow."""
     return None if now == usual and settled is None else now

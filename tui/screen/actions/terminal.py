@@ -1,4 +1,4 @@
-"""The terminal itself: drawing it anew, and giving it to the shell."""
+"""The terminal itself: redrawing it, and suspending to the shell."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from tui.screen.key import Key
 
 
 class TerminalActions(Actions):
-    """The keys of any program on a terminal."""
+    """Keys of any program on a terminal."""
 
     order = 30
     keys = (
         Key(
-            "redraw", "ctrl+l", "^L", "redraw", "", "draw the screen anew", "General", modes=None
+            "redraw", "ctrl+l", "^L", "redraw", "", "redraw the screen", "General", modes=None
         ),
         Key(
-            "suspend", "ctrl+z", "^Z", "suspend", "", "to the shell; `fg` comes back", "General",
+            "suspend", "ctrl+z", "^Z", "suspend", "", "suspend; `fg` resumes", "General",
             modes=None,
         ),
     )  # fmt: skip

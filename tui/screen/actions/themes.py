@@ -1,4 +1,4 @@
-"""Themes, with a look at each."""
+"""Themes, with a preview of each."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tui.screen.menu import Choice, Menu
 
 
 class ThemeActions(Actions):
-    """The key of themes."""
+    """Key for themes."""
 
     order = 120
     keys = (
-        Key("theme", "T,shift+t", "T", "choose", "Theme", "choose a theme", "Looking", modes=TEXT),
+        Key("theme", "T,shift+t", "T", "choose", "Theme", "choose a theme", "View", modes=TEXT),
     )
 
     def choose(self) -> None:
-        """Choose one from a menu; each is put on while it is selected."""
+        """Choose a theme from a menu; each is applied while selected."""
         before = self.screen.appearance.look
         choices = [self._choice(name) for name in theme.names()]
         at = next((i for i, c in enumerate(choices) if c.title == before.name), 0)
@@ -46,5 +46,5 @@ class ThemeActions(Actions):
         for name in theme.names():
             choice = self._choice(name)
             yield choice._replace(title=f"Theme: {name}", section="themes")
-        title, keys = "Theme: choose, with a look at each", self.screen.keymap.shown("theme")
+        title, keys = "Theme: choose, with a preview of each", self.screen.keymap.shown("theme")
         yield Choice(title, self.choose, "", keys, section="themes")

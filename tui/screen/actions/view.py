@@ -1,4 +1,4 @@
-"""Moving over rows and lines, opening one, and zooming."""
+"""Moving through rows and lines, opening a row, and zooming."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _FAR = 10**6
 
 
 class ViewActions(Actions):
-    """The keys of looking at rows."""
+    """Keys for looking at rows."""
 
     order = 60
     keys = (
         Key(
-            "zoom", "z", "z", "zoom", "Zoom", "the table alone, or all again", "Panes", modes=PANE
+            "zoom", "z", "z", "zoom", "Zoom", "the table alone, or everything", "Panes", modes=PANE
         ),
         Key("up", "up,k", "Up k", "move", "", "up", "Moving", given=-1),
         Key("down", "down,j", "Down j", "move", "", "down", "Moving", given=1),
@@ -29,13 +29,13 @@ class ViewActions(Actions):
         ),
         Key("bottom", "end,G,shift+g", "End G", "bottom", "", "to the bottom", "Moving"),
         Key(
-            "open", "enter", "Enter", "open", "Detail", "the selected row's detail", "Looking", 1,
+            "open", "enter", "Enter", "open", "Detail", "the selected row's detail", "View", 1,
             modes=TABLES,
         ),
     )  # fmt: skip
 
     def zoom(self) -> None:
-        """Show the table alone, or all again."""
+        """Show the table alone, or everything."""
         self.screen.place.zoom(not self.screen.place.zoomed)
         self.screen.lay_out()
 
@@ -53,7 +53,7 @@ class ViewActions(Actions):
         self._moved(lambda: self.screen.mover.move(_FAR))
 
     def _moved(self, move: Callable[[], None]) -> None:
-        """Move, and show it at once: the answer to a key does not wait until Textual draws."""
+        """Move, and show it at once: Textual would draw it later."""
         with self.screen.drawing():
             move()
             if self.screen.place.mode == "pane":
