@@ -59,9 +59,10 @@ test: $(RUN_INSTALLED) $(DEV_READY) ## all tests, those of the kernel as root; A
 quick: $(RUN_INSTALLED) $(DEV_READY) ## the tests that need no kernel, side by side; ARGS="-k word"
 	exec $(QUICK) $(ARGS)
 
-check: $(DEV_READY) ## ruff and mypy
+check: $(DEV_READY) ## ruff, clang-format and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	find probes tests -path probes/compile -prune -o -name '*.[ch]' -print | xargs .venv/bin/clang-format --dry-run --Werror
 	.venv/bin/mypy
 
 matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERNEL=6.1 TEST=word MINUTES=40

@@ -295,3 +295,34 @@ def test_a_group_of_keys_is_one_file() -> None:
     assert re.search(r"toast: \d+ rows", toast)
     assert "   o         say how many rows there are" in help
     assert "Say how many rows there are" in palette
+
+
+# -- C in files of its own --------------------------------------------------------------------
+
+MOST_C = 30
+"""Lines of C in a Python file; more goes to `.c` files beside it."""
+WRITES_C = {"probes/hooks/lsm/source.py", "probes/custom/source.py"}
+"""Files that write C for each check or spec: what is not a template is in `.c` files there, too."""
+
+
+def _lines_of_c(tree: ast.Module) -> Iterator[int]:
+    """Return the lines of each string that looks like C."""
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            lines = node.value.strip().splitlines()
+            if sum(line.rstrip().endswith((";", "{", "}")) for line in lines) * 2 > len(lines):
+                yield len(lines)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_more_than_a_few_lines_of_c_are_in_files_of_their_own(path: Path) -> None:
+    lines = list(_lines_of_c(_tree(path)))
+    if str(path.relative_to(ROOT)) in WRITES_C:
+        lines = [max(lines)]
+    assert sum(lines) <= MOST_C
+
+
+def test_c_in_a_string_would_be_found() -> None:
+    tree = ast.parse('"""Doc; {\n};"""\nA = """\nint a;\nint f(void) {\n    return 0;\n}\n"""\n')
+    assert list(_lines_of_c(tree)) == [4]

@@ -27,6 +27,8 @@ def test_it_holds_one_top_level_package(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info/" not in n} == {"ebpftop"}
     assert {"ebpftop/themes/dark.toml", "ebpftop/probes/compile/include/hooks.h"} <= set(names)
+    ours = [path for end in ("c", "h") for path in (ROOT / "probes").rglob(f"*.{end}")]
+    assert {f"ebpftop/{path.relative_to(ROOT)}" for path in ours} <= set(names)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from probes.custom.spec import USER, Condition, Spec
 from probes.kernel.tracefs import Field
+from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.stacks import MAP
 from probes.toolkit.who_c import WHO
@@ -76,44 +77,7 @@ static inline __attribute__((always_inline)) s64 returned(u64 raw) {
 }
 """
 
-_TIMING = """
-struct calls {{ u64 number, depth, at[{deepest}]; }};
-BPF_TABLE("hash", u64, struct calls, under_way, 10240);
-
-/* The task: an execve() by a thread returns under another number than it was called by. */
-static inline __attribute__((always_inline)) u64 this_thread(void) {{
-    return bpf_get_current_task();
-}}
-
-static inline __attribute__((always_inline)) void begun(void) {{
-    u64 thread = this_thread(), now = bpf_ktime_get_ns();
-    struct calls none = {{}}, *mine = under_way.lookup(&thread);
-    if (!mine) {{
-        under_way.update(&thread, &none);
-        mine = under_way.lookup(&thread);
-        if (!mine) {{
-            not_counted();
-            return;
-        }}
-    }}
-    mine->number = bpf_get_current_pid_tgid();
-    if (mine->depth < {deepest})
-        mine->at[mine->depth & {mask}] = now;
-    mine->depth++;
-}}
-
-/* 0: it had begun before. 1: one that is counted, but too deep to be timed. */
-static inline __attribute__((always_inline)) u64 ended(void) {{
-    u64 thread = this_thread();
-    struct calls *mine = under_way.lookup(&thread);
-    if (!mine || !mine->depth)
-        return 0;
-    mine->depth--;
-    if (mine->depth >= {deepest})
-        return 1;
-    return bpf_ktime_get_ns() - mine->at[mine->depth & {mask}] + 2;
-}}
-"""
+_TIMING = c_source(__file__, "timing.c", DEEPEST=DEEPEST)
 
 UNDER_WAY = {"under_way": lambda entry: int(entry[1]) & 0xFFFFFFFF}
 """The thread's number in the key of a timed call (`readers.Uncounted`)."""
@@ -172,7 +136,7 @@ def source(
     if spec.latency:
         parts += [
             UNCOUNTED,
-            _TIMING.format(deepest=DEEPEST, mask=DEEPEST - 1),
+            _TIMING,
             _function("enter", how, [*wanted, "begun();"]),
         ]
     return "".join([*parts, _function("hit", how, body)])

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
 from probes.kernel import btf, syscall_table
 from probes.model import Program, Rung
+from probes.toolkit.c_files import c_source
 from probes.toolkit.readers import Open
 from probes.toolkit.restarts import RESTARTS
 
@@ -33,170 +34,6 @@ _TASK_BTF = "BPF_FUNC_get_current_task_btf"
 _COMPAT_FIELD = {"x86_64": ("status", "& 2"), "aarch64": ("flags", ">> 22 & 1")}
 _NUMBER_FIELD = {"x86_64": "orig_ax", "aarch64": "syscallno"}
 _X32_NUMBERS = 1024
-
-# Keyed by the task, not by its number: an execve() by a thread ends under its leader's number, and
-# what is begun under one must not be ended by a later thread of the same number.
-_TIMING = """
-#define SKIPPED 1 /* as the time of a call that is not counted, of ONE_IN */
-struct begin { u64 at; u32 id, restart; };
-BPF_TABLE("hash", u64, struct begin, begun, 16384);
-
-#ifndef ONE_IN
-#define ONE_IN 1
-#endif
-#define SKIP (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
-
-/* The number with the mark of its table. */
-static inline u32 call_of(u32 nr, int compat) {
-    if (compat)
-        return nr < OTHER ? nr | COMPAT : OTHER;
-    if (ON_X86 && (nr & X32) && nr != -1u)
-        return (nr & ~X32) < X32_NUMBERS ? nr : OTHER;
-    return nr < OTHER ? nr : OTHER;
-}
-static inline int ends_thread(u32 nr, int compat) {
-    return compat ? nr == 1 || nr == 252 : nr == EXIT || nr == EXIT_GROUP;
-}
-static inline int forks(u32 nr, int compat) {
-    if (compat)
-        return nr == 2 || nr == 120 || nr == 190 || nr == 435;
-    return (ON_X86 && (nr == 57 || nr == 58)) || nr == CLONE || nr == CLONE3;
-}
-static inline int begins_again(u32 nr, int compat) {
-    return compat ? nr == 0 : nr == RESTART;
-}
-
-static inline void entered(u32 nr) {
-    u64 task = bpf_get_current_task();
-    struct begin now = {}, *mine;
-    int compat, again = nr == 0 || nr == RESTART;
-    if (UNWANTED(nr) && !again)
-        return;
-    compat = is_compat();
-    again = begins_again(nr, compat);
-    now.id = call_of(nr, compat);
-    if (!WANTED(now.id) && !again)
-        return;
-    mine = begun.lookup(&task);
-    if (mine && mine->restart && (again || mine->id == now.id)) {
-        mine->restart = 0;
-        if (mine->at)
-            return;
-        now.id = mine->id;
-    }
-    if (!WANTED(now.id))
-        return;
-    now.at = SKIP ? SKIPPED : bpf_ktime_get_ns();
-    if (ends_thread(nr, compat)) {
-        if (now.at != SKIPPED)
-            count(now.id, 0, 0, 0);
-        return;
-    }
-    if (mine)
-        *mine = now;
-    else
-        begun.update(&task, &now);
-}
-
-static inline void settled(u32 id, u64 at, long result) {
-    if (at == SKIPPED || (!at && SKIP))
-        return;
-    count(id, at ? bpf_ktime_get_ns() - at : 0, result, at != 0);
-}
-
-static inline void left(u32 nr, long result) {
-    u64 task = bpf_get_current_task(), at = 0;
-    struct begin *mine = begun.lookup(&task), none = {};
-    if (mine && !mine->restart && mine->at) {
-        at = mine->at;
-        none.id = mine->id;
-    } else {
-        if (UNWANTED(nr))
-            return;
-        int compat = is_compat();
-        none.id = call_of(nr, compat);
-        if (!WANTED(none.id))
-            return;
-        /* A new task's first return: of fork, or of what the kernel itself starts (number 0). */
-        if (!result && (forks(nr, compat) || !nr))
-            return;
-        if (nr == -1u && result >= 0)
-            return;
-    }
-    if (restarts(result)) {
-        none.restart = -result;
-        if (mine && at)
-            mine->restart = none.restart;
-        else
-            begun.update(&task, &none);
-        return;
-    }
-    if (mine && at)
-        mine->at = 0;
-    settled(none.id, at, result);
-}
-
-/* A handler is called: what it interrupted ends with EINTR, or begins again after it. */
-static inline void signalled(u64 handler, u64 flags) {
-    u64 task = bpf_get_current_task(), at;
-    struct begin *mine = begun.lookup(&task);
-    u32 code;
-    if (!mine || !mine->restart || handler <= 1 /* SIG_DFL, SIG_IGN */)
-        return;
-    code = mine->restart;
-    at = mine->at;
-    mine->restart = 0;
-    mine->at = 0;
-    if (code == ERESTARTNOHAND || code == ERESTART_RESTARTBLOCK ||
-        (code == ERESTARTSYS && !(flags & 0x10000000 /* SA_RESTART */)))
-        settled(mine->id, at, -EINTR);
-}
-
-static inline int ended(void) {
-    u64 task = bpf_get_current_task();
-    begun.delete(&task);
-    return 0;
-}
-"""
-_PROGRAMS = {
-    "typed": """
-int enter(u64 *ctx) { entered(ctx[1]); return 0; }
-int leave(u64 *ctx) { left(ARG(ctx, 0, struct pt_regs *)->NUMBER, ctx[1]); return 0; }
-int signal(u64 *ctx) {
-    struct k_sigaction *action = ARG(ctx, 2, struct k_sigaction *);
-    signalled((u64)action->sa.sa_handler, action->sa.sa_flags);
-    return 0;
-}
-int finish(u64 *ctx) { return ended(); }
-""",
-    "raw": """
-int enter(u64 *ctx) { entered(ctx[1]); return 0; }
-int leave(u64 *ctx) {
-    u64 number = 0;
-    bpf_probe_read_kernel(&number, sizeof(((struct pt_regs *)0)->NUMBER),
-                          &ARG(ctx, 0, struct pt_regs *)->NUMBER);
-    left(number, ctx[1]);
-    return 0;
-}
-int signal(u64 *ctx) {
-    struct k_sigaction *action = ARG(ctx, 2, struct k_sigaction *);
-    u64 handler = 0, flags = 0;
-    bpf_probe_read_kernel(&handler, sizeof(handler), &action->sa.sa_handler);
-    bpf_probe_read_kernel(&flags, sizeof(flags), &action->sa.sa_flags);
-    signalled(handler, flags);
-    return 0;
-}
-int finish(u64 *ctx) { return ended(); }
-""",
-    # Fields after the 8 common bytes: id, then args or ret; sig, errno, code, handler, flags. They
-    # have never moved.
-    "tracefs": """
-int enter(u64 *ctx) { entered(ctx[1]); return 0; }
-int leave(u64 *ctx) { left(ctx[1], ctx[2]); return 0; }
-int signal(u64 *ctx) { signalled(ctx[3], ctx[4]); return 0; }
-int finish(u64 *ctx) { return ended(); }
-""",
-}
 
 
 def compat(*, typed: bool) -> str:
@@ -256,7 +93,8 @@ def source(count: str, how: str, *, only: int | None = None) -> str:
         f"#undef {name.partition('(')[0]}\n#define {name} {value}\n"
         for name, value in defines.items()
     )
-    return head + compat(typed=how == "typed") + count + RESTARTS + _TIMING + _PROGRAMS[how]
+    timing = c_source(__file__, "syscalls.h", f"syscalls_{how}.c")
+    return head + compat(typed=how == "typed") + count + RESTARTS + timing
 
 
 def rungs(made: Callable[[str], str | Callable[[str], str]], open: Open) -> tuple[Rung, ...]:

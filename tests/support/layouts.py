@@ -75,9 +75,9 @@ def _maps(text: str) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _expanded(source: str) -> str:
-    """Without comments, and with the numbers that are defined in the text put in their places."""
+    """Without comments, and with the numbers and types that are defined in the text put in."""
     text = re.sub(r"/\*.*?\*/|//[^\n]*", "", source, flags=re.DOTALL)
-    for name, value in re.findall(r"^#define (\w+) (\d+)$", text, re.MULTILINE):
+    for name, value in re.findall(r"^#define (\w+) (\d+|struct \w+)$", text, re.M):
         text = re.sub(rf"(?<!#define )\b{name}\b", value, text)
     return text
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from probes.kernel import btf, syscall_table
+from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.syscalls_c import compat, number_field
 from probes.toolkit.who_c import WHO
@@ -60,53 +61,7 @@ CHECKS = (
 )
 NAMES = tuple(check.name for check in CHECKS)
 
-_CORE = (
-    WHO
-    + """
-struct who { u32 pid, uid, op, what; char comm[16]; };
-struct slot { u64 asked, refused, checked, denied; };
-struct event { u32 pid, uid, op, what; int error; u32 unused; char comm[16]; };
-BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
-BPF_ARRAY(lost, u64, 1);
-BPF_QUEUE(events, struct event, 1024);
-"""
-    + everything()
-    + """
-
-static inline struct slot *slot_of(struct who *who) {
-    struct slot zero = {};
-    who->pid = this_pid();
-    who->uid = bpf_get_current_uid_gid();
-    this_name(who->comm);
-    return rows.lookup_or_try_init(who, &zero);
-}
-
-static inline void asked(u32 op, u32 what, int before) {
-    struct who who = {.op = op, .what = what};
-    struct slot *slot = slot_of(&who), *all = sum_of_all();
-    TALLY(slot, all, asked, 1);
-    if (before < 0)
-        TALLY(slot, all, refused, 1);
-}
-
-static inline void answered(u32 op, u32 what, int result) {
-    struct who who = {.op = op, .what = what};
-    struct slot *slot = slot_of(&who), *all = sum_of_all();
-    struct event event = {.op = op, .what = what, .error = -result};
-    u32 first = 0;
-    u64 *missed;
-    TALLY(slot, all, checked, 1);
-    if (result >= 0)
-        return;
-    TALLY(slot, all, denied, 1);
-    event.pid = who.pid;
-    event.uid = who.uid;
-    __builtin_memcpy(event.comm, who.comm, 16);
-    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
-        ADD(missed, 1);
-}
-"""
-)
+_CORE = WHO + c_source(__file__, "rows.c") + everything() + c_source(__file__, "check.c")
 _TYPED = "#define FIELD(read) (read)\n#define ARGUMENT(n, type) ARG(ctx, n, type)\n"
 
 

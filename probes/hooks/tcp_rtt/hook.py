@@ -18,6 +18,7 @@ from probes.kernel.procfs import SocketOwners
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Value
 from probes.point import AttachType
 from probes.toolkit import counters_c, sockets_c
+from probes.toolkit.c_files import c_source
 from probes.toolkit.columns import quantile
 from probes.toolkit.decode import address
 from probes.toolkit.readers import Uncounted, row_of
@@ -25,163 +26,15 @@ from probes.units import Unit
 
 _BUCKETS = 32
 
-# The row is keyed by the socket's cookie, which sock_diag knows as well.
 _CORE = (
     sockets_c.MAPPED
     + counters_c.UNCOUNTED
-    + f"""
-#define BUCKETS {_BUCKETS}
-struct slot {{
-    u8 laddr[24], raddr[24];
-    u32 lport, rport, srtt_us, min_us, last_us, unused;
-    u64 samples, retransmits, rtt[BUCKETS];
-}};
-BPF_TABLE("hash", u64, struct slot, rows, 16384); /* until they are closed */
-
-static inline void sampled(struct slot *slot, u32 us) {{
-    slot->last_us = us;
-    slot->samples++;
-    slot->rtt[bucket_of(us, BUCKETS)]++;
-}}
-"""
-)
-
-# A callback comes once for each round trip that was measured. Before Linux 6.10 it does not say
-# the sample, so the smoothed estimate stands for it.
-_SOCK_OPS = (
-    _CORE
+    + c_source(__file__, "rows.c", BUCKETS=_BUCKETS)
     + open_sockets.SOURCE
-    + sockets_c.OF_SOCK_OPS
-    + """
-static inline struct slot *add(struct bpf_sock_ops *ctx, u64 cookie) {
-    struct slot slot = {};
-    ends_of(ctx, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
-    rows.insert(&cookie, &slot);
-    return rows.lookup(&cookie);
-}
-
-int watch(struct bpf_sock_ops *ctx) {
-    u32 op = READ(ctx->op), srtt, sample;
-    struct slot *slot;
-    u64 cookie;
-    if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
-        bpf_sock_ops_cb_flags_set(ctx, READ(ctx->bpf_sock_ops_cb_flags) |
-            BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_RETRANS_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG);
-    else if (op != BPF_SOCK_OPS_RTT_CB && op != BPF_SOCK_OPS_RETRANS_CB &&
-             op != BPF_SOCK_OPS_STATE_CB)
-        return 1;
-    cookie = SOCKET_COOKIE(ctx);
-    if (op == BPF_SOCK_OPS_STATE_CB) {
-        if (READ(ctx->args[1]) == TCP_CLOSE)
-            rows.delete(&cookie);
-        return 1;
-    }
-    slot = rows.lookup(&cookie);
-    if (!slot && !(slot = add(ctx, cookie))) {
-        not_counted();
-        return 1;
-    }
-    srtt = READ(ctx->srtt_us) >> 3;
-    sample = READ(ctx->args[0]);
-    slot->retransmits = READ(ctx->total_retrans);
-    slot->srtt_us = srtt;
-    slot->min_us = READ(ctx->rtt_min);
-    if (op == BPF_SOCK_OPS_RTT_CB)
-        sampled(slot, sample ? sample : srtt);
-    return 1;
-}
-"""
 )
-
-# tcp_probe comes for each segment that an established connection receives.
-_TYPED = (
-    _CORE
-    + open_sockets.SOURCE
-    + """
-static inline struct slot *add(struct sock *sk, u64 cookie) {
-    struct slot slot = {};
-    ends_of_sock(sk, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
-    rows.insert(&cookie, &slot);
-    return rows.lookup(&cookie);
-}
-
-int received(u64 *ctx) {
-    struct sock *sk = ARG(ctx, 0, struct sock *);
-    struct tcp_sock *tcp = (void *)bpf_skc_to_tcp_sock((void *)sk);
-    u64 cookie = SOCKET_COOKIE(sk);
-    struct slot *slot = rows.lookup(&cookie);
-    if (!tcp)
-        return 0;
-    if (!slot && !(slot = add(sk, cookie))) {
-        not_counted();
-        return 0;
-    }
-    slot->srtt_us = tcp->srtt_us >> 3;
-    slot->min_us = tcp->rtt_min.s[0].v;
-    slot->retransmits = tcp->total_retrans;
-    sampled(slot, slot->srtt_us);
-    return 0;
-}
-
-int closed(u64 *ctx) {
-    u64 cookie;
-    if ((int)ctx[2] != TCP_CLOSE)
-        return 0;
-    cookie = SOCKET_COOKIE(ARG(ctx, 0, void *));
-    rows.delete(&cookie);
-    return 0;
-}
-"""
-)
-
-# struct sockaddr_in6 in saddr and daddr: family, port, then the IPv4 address or flow and IPv6.
-_TRACEFS = (
-    _CORE
-    + open_sockets.SOURCE
-    + """
-static inline void peer(u8 *from, u8 *to) {
-    u32 v4 = 0;
-    u16 family = 0;
-    bpf_probe_read_kernel(&family, sizeof(family), from);
-    if (family == AF_INET6) {
-        bpf_probe_read_kernel(to, 16, from + 8);
-        return;
-    }
-    bpf_probe_read_kernel(&v4, sizeof(v4), from + 4);
-    mapped(to, v4);
-}
-
-int received(struct trace_event_raw_tcp_probe *ctx) {
-    u64 cookie = ctx->sock_cookie;
-    struct slot *slot = rows.lookup(&cookie), new = {};
-    if (!slot) {
-        peer(ctx->saddr, new.laddr);
-        peer(ctx->daddr, new.raddr);
-        new.lport = ctx->sport;
-        new.rport = ctx->dport;
-        rows.insert(&cookie, &new);
-        slot = rows.lookup(&cookie);
-        if (!slot) {
-            not_counted();
-            return 0;
-        }
-    }
-    slot->srtt_us = ctx->srtt;
-    sampled(slot, slot->srtt_us);
-    return 0;
-}
-
-int closed(struct trace_event_raw_inet_sock_set_state *ctx) {
-    struct sock *sk = (struct sock *)ctx->skaddr;
-    u64 cookie = 0;
-    if (ctx->newstate != TCP_CLOSE)
-        return 0;
-    bpf_probe_read_kernel(&cookie, sizeof(cookie), &sk->__sk_common.skc_cookie);
-    rows.delete(&cookie);
-    return 0;
-}
-"""
-)
+_SOCK_OPS = _CORE + sockets_c.OF_SOCK_OPS + c_source(__file__, "sock_ops.c")
+_TYPED = _CORE + c_source(__file__, "typed.c")
+_TRACEFS = _CORE + c_source(__file__, "tracefs.c")
 _TYPES = (
     *open_sockets.TYPES,
     "trace_event_raw_tcp_probe",

@@ -15,6 +15,7 @@ from probes.attach import iterator
 from probes.kernel.netlink import sock_diag
 from probes.model import Opening, Program
 from probes.toolkit import decode
+from probes.toolkit.c_files import c_source
 from probes.toolkit.links import scoped_here
 from probes.toolkit.sockets_c import OF_SOCK, OF_SOCK_TYPES
 
@@ -33,40 +34,7 @@ PROGRAM = Program(
         "are many"
     ),
 )
-# The context is a struct bpf_iter__tcp: what the iteration is about, the socket, its user. The
-# first begins with the file; kernels before 5.8 have no type of it.
-SOURCE = (
-    OF_SOCK
-    + f"""
-struct iteration {{ void *file; }};
-struct iterated {{
-    u8 laddr[24], raddr[24];
-    u32 lport, rport, srtt_us, min_us, retransmits, unused;
-    u64 cookie, inode;
-}};
-
-int iterated(u64 *ctx) {{
-    void *file = ARG(ctx, 0, struct iteration *)->file;
-    struct sock_common *common = ARG(ctx, 1, struct sock_common *);
-    struct tcp_sock *tcp = common ? (void *)bpf_skc_to_tcp_sock((void *)common) : 0;
-    struct iterated now = {{}};
-    struct sock *sk = (struct sock *)tcp;
-    struct socket *socket;
-    if (!tcp || !(1 << common->skc_state & {sock_diag.SYNCHRONIZED}))
-        return 0;
-    ends_of_sock(sk, now.laddr, now.raddr, &now.lport, &now.rport);
-    now.srtt_us = tcp->srtt_us >> 3;
-    now.min_us = tcp->rtt_min.s[0].v;
-    now.retransmits = tcp->total_retrans;
-    now.cookie = SOCKET_COOKIE(sk);
-    socket = sk->sk_socket;
-    if (socket)
-        now.inode = PROBE(((struct socket_alloc *)socket)->vfs_inode.i_ino);
-    ((long (*)(void *, void *, u32))BPF_FUNC_seq_write)(file, &now, sizeof(now));
-    return 0;
-}}
-"""
-)
+SOURCE = OF_SOCK + c_source(__file__, "open_sockets.c", SYNCHRONIZED=sock_diag.SYNCHRONIZED)
 _ITERATED = Struct("=24s24sIIIII4xQQ")
 
 

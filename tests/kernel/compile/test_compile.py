@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from probes.hooks import catalogue
 from probes.kernel import bpf, btf, rlimits
 from probes.point import AttachType, ProgType
 from probes.sources.live import room
+from probes.toolkit.c_files import c_source
 
 pytestmark = [
     pytest.mark.kernel,
@@ -461,3 +462,17 @@ def test_every_source_that_is_for_this_kernel_compiles_on_it(of_hooks: Compiler)
         for module in threads.map(of_hooks.compile, sources):
             assert module.functions
             module.close()
+
+
+def test_an_error_names_the_c_file_and_its_line(tmp_path: Path) -> None:
+    """In a copy of a hook's file, of which one line is broken."""
+    text = (ROOT / "probes" / "hooks" / "tcp_rtt" / "rows.c").read_text().splitlines()
+    at = next(n for n, line in enumerate(text) if "samples++" in line)
+    text[at] = "slot->no_such_field++;"
+    (tmp_path / "tcp_rtt").mkdir()
+    (tmp_path / "tcp_rtt" / "rows.c").write_text("\n".join(text))
+    source = c_source(str(tmp_path / "tcp_rtt" / "hook.py"), "uncounted.h", "rows.c", BUCKETS=32)
+    with closing(Compiler()) as compiler, pytest.raises(LoadFailed) as refused:
+        compiler.compile(source + "int watch(u64 *ctx) { return 0; }\n")
+    assert f"tcp_rtt/rows.c:{at + 1}:" in refused.value.log
+    assert "no_such_field" in refused.value.log

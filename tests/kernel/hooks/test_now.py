@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from probes.analysis.snapshot import Trail
-from probes.hooks.syscalls import Recent
+from probes.hooks.syscalls.hook import Recent
 from probes.ladder.attachment import Modules
 from tests.support.events import server, talk
 from tests.support.namespaces import namespace

@@ -21,7 +21,8 @@ import pytest
 
 from probes.analysis.snapshot import Trail
 from probes.attach import tcx
-from probes.hooks import catalogue, protocols
+from probes.hooks import catalogue
+from probes.hooks.protocols import hook as protocols
 from probes.hooks.tcp_rtt import open_sockets
 from probes.kernel import bpf, cgroups
 from probes.ladder.attachment import Attachment, Modules

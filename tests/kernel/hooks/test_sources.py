@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from probes.hooks import catalogue
-from probes.hooks.sources import MOST
+from probes.hooks.sources.hook import MOST
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import OTHERS, State
 from tests.support import frames

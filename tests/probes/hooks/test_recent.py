@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probes.hooks.syscalls import Recent, most_frequent
+from probes.hooks.syscalls.hook import Recent, most_frequent
 
 EAGAIN, EBADF = (7, 11), (7, 9)
 

@@ -1,0 +1,1 @@
+"""Hook: cgroup-bytes. Bytes that the sockets of each cgroup send and receive."""

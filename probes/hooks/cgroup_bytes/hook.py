@@ -1,0 +1,129 @@
+"""Bytes by cgroup: what the sockets of each cgroup and process send and receive.
+
+Counted where the kernel asks cgroup programs whether a packet may pass; ours only observe and
+always allow it. Sizes count from the IP header on; a large packet that a device splits into
+segments later has one header.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from probes.attach.cgroup import CgroupAttach, CgroupLink
+from probes.errors import ProbeError
+from probes.kernel import cgroups
+from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
+from probes.kernel.procfs import SocketOwners
+from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Table
+from probes.point import AttachType
+from probes.toolkit import columns
+from probes.toolkit.c_files import c_source
+from probes.toolkit.counters_c import everything
+from probes.toolkit.decode import comm
+from probes.toolkit.others import Others
+from probes.toolkit.readers import filled, row_of
+from probes.toolkit.who_c import WHO_AT_CGROUP
+from probes.units import DASH, Unit
+
+_SOURCE = (
+    WHO_AT_CGROUP + c_source(__file__, "rows.c") + everything() + c_source(__file__, "sockets.c")
+)
+
+
+def _open(opening: Opening) -> Callable[[], Reading]:
+    table, columns = opening.tables["rows"], opening.hook.stored
+    owners, strangers = opening.tables["owners"], opening.tables["strangers"]
+    row, paths, held = row_of(columns, table), cgroups.Paths(), SocketOwners()
+    others = Others(opening)
+
+    def of(entry: Flat) -> Row:
+        return filled(columns, row(entry), {"cgroup": paths.of(int(entry[0]))})
+
+    def read() -> Reading:
+        _introduce(held, owners, strangers)
+        others.before()
+        return Reading(others.rows(table.rows(), of))
+
+    return read
+
+
+def _introduce(held: SocketOwners, owners: Table, strangers: Table) -> None:
+    """Tell the programs who holds those sockets of this network namespace that they do not know."""
+    unknown = {int(entry[0]) for entry in strangers.rows()}
+    if not unknown:
+        return
+    try:
+        sockets = {s.cookie: s.inode for s in (*tcp_sockets(), *udp_sockets())}
+    except ProbeError:
+        return  # a kernel without sock_diag: they stay unknown
+    whose = held.find({sockets[cookie] for cookie in unknown & sockets.keys()})
+    for cookie in unknown & sockets.keys():
+        if (owner := whose.get(sockets[cookie])) is not None:
+            owners.update((cookie,), (owner.pid, os.fsencode(owner.comm)[:15]))
+            strangers.delete((cookie,))
+
+
+def _pid(number: object) -> int | None:
+    assert isinstance(number, int)
+    return number or None
+
+
+def _count(name: str, title: str, unit: Unit, help: str) -> Column:
+    return Column(name, title, unit, Kind.COUNTER, name, help=help)
+
+
+def _rung(name: str, point: type[CgroupLink] | type[CgroupAttach]) -> Rung:
+    return Rung(
+        name,
+        "Linux 5.8, cgroup v2, CAP_BPF, CAP_NET_ADMIN; for processes CAP_PERFMON",
+        _open,
+        source=_SOURCE,
+        programs=(
+            Program(
+                "created",
+                point(AttachType.CGROUP_INET_SOCK_CREATE),
+                True,
+                "sockets that were open before get a process only after a while",
+            ),
+            Program("egress", point(AttachType.CGROUP_INET_EGRESS)),
+            Program("ingress", point(AttachType.CGROUP_INET_INGRESS)),
+        ),
+        lasting=point is CgroupAttach,
+    )
+
+
+HOOK = Hook(
+    name="cgroup-bytes",
+    title="Cgroup bytes",
+    answers="How much the sockets of each cgroup and process send and receive.",
+    columns=(
+        *columns.cgroup(),
+        Column(
+            "pid",
+            "Pid",
+            Unit.NUMBER,
+            Kind.KEY,
+            "pid",
+            decode=_pid,
+            width=7,
+            help="process that made or holds the socket; none: not known (yet), or no process",
+        ),
+        Column(
+            "comm",
+            "Command",
+            kind=Kind.KEY,
+            field="comm",
+            decode=lambda raw: comm(raw) or DASH,
+            width=16,
+            help="the process's name",
+        ),
+        _count("tx_packets", "TX packets", Unit.PACKETS, "sent"),
+        _count("tx_bytes", "TX bytes", Unit.BYTES, "size of these packets, IP header included"),
+        _count("rx_packets", "RX packets", Unit.PACKETS, "received"),
+        _count("rx_bytes", "RX bytes", Unit.BYTES, "size of these packets, IP header included"),
+    ),
+    ladder=(_rung("cgroup-link", CgroupLink), _rung("cgroup-multi", CgroupAttach)),
+    order=110,
+    on_demand=True,
+)

@@ -1,0 +1,1 @@
+"""Hook: dns. Names that processes look up."""

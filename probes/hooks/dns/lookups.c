@@ -1,0 +1,46 @@
+/* One call per thread is pending: where two programs run at one function, the second finds it
+ * begun, or already counted. */
+
+int lookup(struct pt_regs *ctx) {
+    u64 thread = bpf_get_current_pid_tgid();
+    struct asked asked = {.at = bpf_ktime_get_ns()};
+    bpf_probe_read_user_str(asked.host, sizeof(asked.host), (void *)PT_REGS_PARM1(ctx));
+    if (under_way.update(&thread, &asked))
+        not_counted();
+    return 0;
+}
+
+int answer(struct pt_regs *ctx) {
+    u64 thread = bpf_get_current_pid_tgid(), *missed;
+    struct asked *asked = under_way.lookup(&thread);
+    struct event event = {.error = -(s64)(int)PT_REGS_RC(ctx)};
+    struct who key = {};
+    struct slot *slot, *zero, *all = sum_of_all();
+    u32 first = 0;
+    if (!asked)
+        return 0;
+    event.ns = bpf_ktime_get_ns() - asked->at;
+    __builtin_memcpy(event.host, asked->host, 64);
+    __builtin_memcpy(key.host, asked->host, 64);
+    under_way.delete(&thread);
+    event.pid = key.pid = this_pid();
+    this_name(event.comm);
+    __builtin_memcpy(key.comm, event.comm, 16);
+    slot = rows.lookup(&key);
+    if (!slot && (zero = blank.lookup(&first))) {
+        rows.insert(&key, zero);
+        slot = rows.lookup(&key);
+    }
+    u64 bucket = bucket_of(event.ns, 40);
+    TALLY(slot, all, lookups, 1);
+    TALLY(slot, all, total_ns, event.ns);
+    TALLY(slot, all, latency[bucket], 1);
+    if (event.error) {
+        TALLY(slot, all, failed, 1);
+        if (slot)
+            slot->error = event.error;
+    }
+    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
+        ADD(missed, 1);
+    return 0;
+}

@@ -1,0 +1,20 @@
+struct who {
+    u64 pid;
+    char comm[16];
+    char host[64];
+};
+struct slot { u64 lookups, failed, error, total_ns, latency[40]; };
+struct asked {
+    u64 at;
+    char host[64];
+};
+struct event {
+    u64 ns, pid, error;
+    char comm[16];
+    char host[64];
+};
+BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
+BPF_TABLE("hash", u64, struct asked, under_way, 4096);
+BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
+BPF_TABLE("array", u32, u64, lost, 1);
+BPF_QUEUE(events, struct event, 1024);

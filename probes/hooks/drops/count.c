@@ -1,0 +1,31 @@
+/* A port scan makes one row per port. Ports have a map of their own that evicts nothing: when it
+ * is full, further ports are counted together as 0, and no count is lost. */
+
+BPF_TABLE("lru_percpu_hash", struct where, struct slot, rows, MAP_ENTRIES);
+BPF_TABLE("percpu_hash", struct where, struct slot, ports, MAP_ENTRIES);
+
+#ifndef ONE_IN
+#define ONE_IN 1
+#endif
+#define LEFT_OUT (ONE_IN > 1 && bpf_get_prandom_u32() % ONE_IN)
+
+INLINE void count(struct where *key) {
+    struct slot one = {.packets = 1}, *slot, *all = sum_of_all();
+    if (all)
+        all->packets++;
+    if (key->port) {
+        slot = ports.lookup(key);
+        if (slot) {
+            slot->packets++;
+            return;
+        }
+        if (!ports.update(key, &one))
+            return;
+        key->port = 0;
+    }
+    slot = rows.lookup(key);
+    if (slot)
+        slot->packets++;
+    else
+        rows.update(key, &one);
+}

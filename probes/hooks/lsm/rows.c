@@ -1,0 +1,14 @@
+struct who {
+    u32 pid, uid, op, what;
+    char comm[16];
+};
+struct slot { u64 asked, refused, checked, denied; };
+struct event {
+    u32 pid, uid, op, what;
+    int error;
+    u32 unused;
+    char comm[16];
+};
+BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
+BPF_ARRAY(lost, u64, 1);
+BPF_QUEUE(events, struct event, 1024);

@@ -1,0 +1,1 @@
+"""Hook: opens. Files that processes open."""

@@ -1,0 +1,14 @@
+struct who {
+    u64 pid;
+    char comm[16];
+};
+struct slot { u64 opens, failed, error; };
+struct event {
+    u64 pid;
+    s64 result;
+    char comm[16], path[240];
+};
+BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
+BPF_TABLE("hash", u64, u64, calls, 8192);
+BPF_TABLE("array", u32, u64, lost, 1);
+BPF_QUEUE(events, struct event, 8192);

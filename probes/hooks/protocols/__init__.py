@@ -1,0 +1,1 @@
+"""Hook: protocols. Protocols of an interface's packets."""

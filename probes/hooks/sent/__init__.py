@@ -1,0 +1,1 @@
+"""Hook: sent. Bytes that processes send by TCP and UDP."""

@@ -1,0 +1,1 @@
+"""Hook: sk-msg. Messages that processes hand to local TCP sockets."""

@@ -1,0 +1,1 @@
+"""Hook: sources. Who sends to which port of an interface."""

@@ -1,0 +1,1 @@
+"""Hook: syscalls. Every system call on the host."""

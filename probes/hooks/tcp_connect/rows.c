@@ -1,0 +1,34 @@
+struct who {
+    u32 pid;
+    u16 rport;
+    u16 unused;
+    char comm[16];
+    u8 raddr[24];
+};
+struct slot {
+    u64 connects, established, refused, unreachable, timed_out, gave_up, other, total_ns;
+    u64 latency[40];
+};
+struct attempt {
+    u64 at;
+    u32 pid;
+    u16 rport;
+    u8 sent, deferred;
+    char comm[16];
+    u8 raddr[24];
+};
+struct event {
+    u64 ns;
+    u32 pid;
+    u16 rport;
+    u16 unused;
+    int error;
+    u32 pad;
+    char comm[16];
+    u8 raddr[24];
+};
+BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
+BPF_TABLE("hash", u64, struct attempt, pending, 16384);
+BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
+BPF_TABLE("array", u32, u64, lost, 2); /* attempts, log entries */
+BPF_QUEUE(events, struct event, 1024);

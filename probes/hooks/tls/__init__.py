@@ -1,0 +1,1 @@
+"""Hook: tls. TLS handshakes of OpenSSL and GnuTLS."""

@@ -1,0 +1,130 @@
+"""TLS: handshakes of OpenSSL and GnuTLS in any process: time, failures, version. No payload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from probes.attach.uprobe import Uprobe
+from probes.model import Column, Hook, Kind, Opening, Program, Row, Rung, Value
+from probes.toolkit import columns, decode
+from probes.toolkit.c_files import c_source
+from probes.toolkit.columns import latency
+from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit.libraries import Probed, following, own_libc
+from probes.toolkit.readers import logged, thread_of
+from probes.toolkit.who_c import WHO
+from probes.units import Unit
+
+_SOURCE = (
+    WHO
+    + c_source(__file__, "rows.c")
+    + everything()
+    + UNCOUNTED
+    + c_source(__file__, "handshakes.c")
+)
+
+_OPENSSL = (
+    Probed("openssl_free", "SSL_free"),
+    Probed("openssl_because", "SSL_get_error", returns=True),
+    Probed("openssl_why", "SSL_get_error"),
+    Probed("openssl_version", "SSL_get_version", returns=True),
+    *(
+        Probed(function, symbol, returns=function == "openssl_end")
+        for symbol in ("SSL_do_handshake", "SSL_connect", "SSL_accept")
+        for function in ("openssl_end", "openssl_begin")
+    ),
+)
+_GNUTLS = (
+    Probed("gnutls_free", "gnutls_deinit"),
+    Probed("gnutls_version", "gnutls_protocol_get_version", returns=True),
+    Probed("gnutls_end", "gnutls_handshake", returns=True),
+    Probed("gnutls_begin", "gnutls_handshake"),
+)
+_FOLLOWED = {r"libssl\.so\.[\d.]+": _OPENSSL, r"libgnutls\.so\.[\d.]+": _GNUTLS}
+
+_LIBRARIES = {1: "openssl", 2: "gnutls"}
+_GIVEN_UP = 4096
+_ERRORS = {
+    (1, 1): "protocol", (1, 5): "connection", (1, 6): "closed",
+    (2, 9): "packet", (2, 12): "alert", (2, 43): "certificate", (2, 53): "connection",
+    (2, 54): "connection", (2, 87): "no cipher", (2, 110): "closed",
+}  # fmt: skip
+"""SSL_ERROR_... and GNUTLS_E_... names, by library and number."""
+
+
+def _library(number: Any) -> str:
+    return _LIBRARIES.get(number, "-")
+
+
+def _entry(e: Mapping[str, Any]) -> Row:
+    library, error = e["library"], e["error"]
+    result = "done" if not error else "given up" if error == _GIVEN_UP else ""
+    result = result or _ERRORS.get((library, error), f"error {error}")
+    return (e["pid"], decode.comm(e["comm"]), _library(library), result, e["ns"])
+
+
+def _versions(opening: Opening) -> Callable[[], Callable[[Row], Mapping[str, Value]]]:
+    """Return a reader of the version that each process was last told; many never ask."""
+    table, columns = opening.tables["versions"], [c.name for c in opening.hook.stored]
+    pid, comm, library = (columns.index(name) for name in ("pid", "comm", "library"))
+
+    def known() -> Callable[[Row], Mapping[str, Value]]:
+        found: dict[tuple[Value, ...], str] = {
+            (e[0], decode.comm(e[2]), _library(e[1])): f"TLS 1.{e[3] - 1}" for e in table.rows()
+        }
+        return lambda row: {"version": found.get((row[pid], row[comm], row[library]), "-")}
+
+    return known
+
+
+_PID = "process that makes the handshake"
+_UNDER_WAY = {"under_way": lambda entry: int(entry[0]), "calls": thread_of, "questions": thread_of}
+
+HOOK = Hook(
+    name="tls",
+    title="TLS handshakes",
+    answers="Which processes make TLS handshakes, how long these take, and how they fail.",
+    columns=(
+        *columns.process(_PID),
+        Column(
+            "library", "Library", kind=Kind.KEY, field="library", decode=_library, width=8,
+            help="openssl or gnutls",
+        ),
+        Column(
+            "version", "Version", width=8,
+            help="version of its latest connection, if the process asked for it",
+        ),
+        Column(
+            "handshakes", "Handshakes", Unit.COUNT, Kind.COUNTER, "handshakes",
+            help="handshakes that ended",
+        ),
+        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help=(
+            "handshakes that failed, for any reason"
+        )),
+        Column(
+            "completed", "Completed", Unit.COUNT, Kind.COUNTER, "completed",
+            help="handshakes that succeeded",
+        ),
+        *latency("completed", "time to complete, from the first call"),
+    ),
+    ladder=(
+        Rung(
+            "uprobe",
+            "Linux 4.20, CONFIG_UPROBES, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN",
+            following(logged(_entry, _versions, _UNDER_WAY), _FOLLOWED),
+            source=_SOURCE,
+            # Shows whether uprobes can be had; nothing calls this function.
+            programs=(Program("idle", Uprobe(own_libc(), "lcong48")),),
+        ),
+    ),
+    order=76,
+    on_demand=True,
+    log=(
+        Column("pid", "Pid", Unit.NUMBER, width=7, help=_PID),
+        Column("comm", "Command", width=16, help="the process's name at that moment"),
+        Column("library", "Library", width=8, help="openssl or gnutls"),
+        Column("result", "Result", width=12, help="done, or why it failed"),
+        Column("ns", "Took", Unit.NS, help="from the first call to the end"),
+    ),
+)  # fmt: skip

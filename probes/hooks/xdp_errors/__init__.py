@@ -1,0 +1,1 @@
+"""Hook: xdp-errors. Packets that XDP programs lost."""
