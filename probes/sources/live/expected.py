@@ -6,13 +6,13 @@ from pathlib import Path
 
 from probes.kernel.cpus import listed
 
-_MAPS, OF_A_CPU, _SOCKET = 15_000_000, 2_000_000, 2_000
+_MAPS, OF_A_CPU, _SOCKET, _OTHER = 15_000_000, 2_000_000, 2_000, 6_000_000
 """Bytes."""
 
 
-def memory() -> int:
-    """Return the bytes of maps, and of what is read of sockets."""
-    return _MAPS + OF_A_CPU * cpus() + _SOCKET * _sockets()
+def memory(others: int = 0) -> int:
+    """Return the bytes of maps, and of what is read of sockets. others: hooks beside the safe set."""
+    return _MAPS + OF_A_CPU * cpus() + _SOCKET * _sockets() + _OTHER * others
 
 
 def cpus() -> int:

@@ -256,7 +256,8 @@ class Live:
 
     async def _climb_first(self, groups: list[list[Attachment]]) -> None:
         """Compile all of them before any maps take the room for that, where memory is scarce."""
-        if self._bound.is_narrow(expected.memory()):
+        others = sum(group[0].hook.on_demand for group in groups)
+        if self._bound.is_narrow(expected.memory(others)):
             for attachments in groups:
                 await self._with_climber(attachments[0], Attachment.compile_ahead)
         await asyncio.gather(*map(self._climb_all, groups))
