@@ -11,7 +11,10 @@ _MAPS, OF_A_CPU, _SOCKET, _OTHER = 15_000_000, 2_000_000, 2_000, 6_000_000
 
 
 def memory(others: int = 0) -> int:
-    """Return the bytes of maps, and of what is read of sockets. others: hooks beside the safe set."""
+    """Return the bytes of maps, and of what is read of sockets.
+
+    others: how many hooks there are beside the safe set.
+    """
     return _MAPS + OF_A_CPU * cpus() + _SOCKET * _sockets() + _OTHER * others
 
 

@@ -503,7 +503,7 @@ def test_the_command_drops_counts_and_says_so_at_both_ends() -> None:
         child.send_signal(signal.SIGTERM)
         _, said = child.communicate()
     assert child.returncode == 143
-    assert "dropping on v0 (xdp-native), for 300 s: src 198.51.100.0/24\n" in said
+    assert "dropping on v0 (xdp-native) for 300 s: src 198.51.100.0/24\n" in said
     assert "no longer dropped on v0 (ebpftop ended): udp dport 53: 5 packets, 300 bytes\n" in said
     assert "xdp" not in as_json("ip", "-j", "link", "show", "v0")[0]
 
