@@ -58,7 +58,7 @@ class RuleError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class DropRule:
     """What to drop, and for how long.
 
     source: where packets come from; IPv4-mapped networks become IPv4's. protocol: IANA's number.
@@ -122,7 +122,7 @@ class Rule:
         return f"{self.what} ttl {_ttl_text(self.ttl)}"
 
 
-def parse(text: str) -> Rule:
+def parse(text: str) -> DropRule:
     """Parse a rule. Raises RuleError with a sentence that says what is wrong."""
     if len(text) > _LONGEST_TEXT:
         raise RuleError(f"a rule has {_LONGEST_TEXT} characters at most, this text {len(text)}")
@@ -134,7 +134,7 @@ def parse(text: str) -> Rule:
         if key in found:
             raise RuleError(f"{key} is given twice; a rule takes one")
         found[key] = value
-    return Rule(
+    return DropRule(
         source=_source(found["src"]) if "src" in found else None,
         protocol=_protocol(found["proto"]) if "proto" in found else None,
         port=_port(found["dport"]) if "dport" in found else None,
@@ -142,7 +142,7 @@ def parse(text: str) -> Rule:
     )
 
 
-def parse_on(text: str) -> tuple[str, Rule]:
+def parse_on(text: str) -> tuple[str, DropRule]:
     """Parse `IFACE: RULE` (no interface's name has a colon in it)."""
     interface, colon, rule = text.partition(":")
     if not colon or len(interface.split()) != 1:

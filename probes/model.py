@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.errors import ProbeError, Unsupported
 from probes.point import Point
 from probes.units import Unit
@@ -437,7 +437,7 @@ class Enforced:
     """
 
     interface: str
-    rule: Rule
+    rule: DropRule
     rung: str | None
     expires_in: float
     packets: int = 0

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.model import Enforced, Hook, HookId, Sample, Status
 
 
@@ -81,7 +81,7 @@ class Source(Protocol):
         """
         ...
 
-    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+    async def add_rule(self, interface: str, rule: DropRule) -> Enforced:
         """Drop what the rule says on that interface, from now until its time to live has passed.
 
         A rule that is there already starts its time again. Raises ProbeError where nothing can
@@ -89,7 +89,7 @@ class Source(Protocol):
         """
         ...
 
-    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+    async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
         """Return what the user should know before adding that rule: sentences without a full stop.
 
         They say whether it may cut off the user, or the next login. Raises ProbeError where the
@@ -97,7 +97,7 @@ class Source(Protocol):
         """
         ...
 
-    async def remove_rule(self, interface: str, rule: Rule) -> None:
+    async def remove_rule(self, interface: str, rule: DropRule) -> None:
         """End a rule with any time to live; that there is none is not an error."""
         ...
 

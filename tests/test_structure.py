@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,20 @@ def test_an_inheritance_would_be_found() -> None:
     text = "from tui.screen.place import Place\nclass A: ...\nclass B(A): ...\nclass C(Place): ..."
     found = set(_bases(ast.parse(text), "tui.screen.x"))
     assert found == {("B", "tui.screen.x.A"), ("C", "tui.screen.place.Place")}
+
+
+# -- names ------------------------------------------------------------------------------------
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    """With an underscore or without."""
+    names = Counter(
+        node.name.lstrip("_")
+        for path in FILES
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 # -- attach points ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
-from probes.recording.tape import Reel
+from probes.recording.tape import Timeline
 from probes.units import printable
 
 _SLACK = 60
@@ -27,7 +27,7 @@ class Meant(NamedTuple):
     note: str = ""
 
 
-def meant(text: str, reel: Reel, now: int) -> Meant:
+def meant(text: str, reel: Timeline, now: int) -> Meant:
     """Return the moment of HH:MM, HH:MM:SS, +SECONDS or -SECONDS; the latter from `now`.
 
     A time of day is the first such after the beginning; a zone's name after it ("02:30 CET")
@@ -44,7 +44,7 @@ def meant(text: str, reel: Reel, now: int) -> Meant:
     return _of_day(text, reel)
 
 
-def _passed(text: str, reel: Reel, now: int) -> int:
+def _passed(text: str, reel: Timeline, now: int) -> int:
     seconds = float(text)
     begin, end = (reel.clock(n) - reel.clock(now) for n in (reel.first, reel.end - 1))
     if not begin - _SLACK <= seconds <= end + _SLACK:
@@ -52,7 +52,7 @@ def _passed(text: str, reel: Reel, now: int) -> int:
     return reel.away(now, seconds)
 
 
-def _of_day(text: str, reel: Reel) -> Meant:
+def _of_day(text: str, reel: Timeline) -> Meant:
     clock, _, zone = text.partition(" ")
     walls = [reel.wall(n) for n in range(reel.first, reel.end)]
     begin, end = min(walls) - _SLACK, max(walls) + _SLACK
@@ -105,7 +105,7 @@ def _shown(time: datetime) -> datetime:
     return datetime.fromtimestamp(time.timestamp()).astimezone()
 
 
-def _outside(text: str, reel: Reel) -> TimeError:
+def _outside(text: str, reel: Timeline) -> TimeError:
     ends = (reel.wall(n) for n in (reel.first, reel.end - 1))
     clocks = " to ".join(datetime.fromtimestamp(w).strftime("%H:%M:%S") for w in ends)
     return TimeError(f"there is nothing at {printable(text)}: the range is {clocks}")

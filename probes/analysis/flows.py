@@ -72,7 +72,7 @@ class Freed(NamedTuple):
     lost: bool
 
 
-class Counted:
+class InterfaceCounters:
     """Counters of one interface as flows."""
 
     def __init__(self, snapshots: Snapshots, interface: str, since: Since) -> None:

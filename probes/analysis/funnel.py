@@ -40,7 +40,7 @@ from probes.analysis.drop_stages import (
     UNTOLD,
     stage_of,
 )
-from probes.analysis.flows import Cause, Counted, Flow, Since, Snapshots, sum_of
+from probes.analysis.flows import Cause, Flow, InterfaceCounters, Since, Snapshots, sum_of
 from probes.model import HookId, Sample, same_totals
 from probes.units import DASH
 
@@ -110,7 +110,7 @@ def funnel(
     as far as they are attached. since: where counting starts; without it each counter counts from
     its own start. ours: what our own rules drop, by stage: that is in no hook.
     """
-    return _Funnel(Counted(snapshots, interface, since or {}), ours or {}).stages()
+    return _Funnel(InterfaceCounters(snapshots, interface, since or {}), ours or {}).stages()
 
 
 def _is_sending(reason: str, function: str) -> bool:
@@ -123,7 +123,7 @@ def _is_sending(reason: str, function: str) -> bool:
 class _Funnel:
     """An assignment of every drop to one stage."""
 
-    def __init__(self, counted: Counted, ours: Ours) -> None:
+    def __init__(self, counted: InterfaceCounters, ours: Ours) -> None:
         self._counted, self._ours = counted, ours
         self._causes: dict[str, list[Cause]] = {name: [] for name in (*STAGES, UNTOLD)}
         self._ordinary = dict.fromkeys((*STAGES, UNTOLD), Flow())

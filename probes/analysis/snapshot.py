@@ -237,7 +237,7 @@ def _cost(
     return runs / interval, run_ns / runs if runs else None, run_ns / interval / 1e9 * 100
 
 
-class Room:
+class WindowRoom:
     """The limit that several trails share: rows of all their samples."""
 
     MOST_ROWS = 1 << 18
@@ -261,10 +261,10 @@ class Trail:
     With more, or where there is no room, every other sample between the oldest and the newest goes.
     """
 
-    def __init__(self, hook: Hook, window: float = WINDOW, room: Room | None = None) -> None:
+    def __init__(self, hook: Hook, window: float = WINDOW, room: WindowRoom | None = None) -> None:
         self._hook = hook
         self._window = window
-        self._room = room or Room()
+        self._room = room or WindowRoom()
         self._samples: dict[HookId, deque[Sample]] = {}
 
     def snapshot(self, sample: Sample) -> Snapshot:
@@ -296,7 +296,7 @@ class Trail:
         self._room.rows += len(sample.rows)
         if len(kept) > self.MOST_SAMPLES:
             self._thin_out(kept)
-        while self._room.rows > Room.MOST_ROWS and len(kept) > 3:
+        while self._room.rows > WindowRoom.MOST_ROWS and len(kept) > 3:
             self._thin_out(kept)
 
     def _thin_out(self, kept: deque[Sample]) -> None:

@@ -33,7 +33,7 @@ _TYPES = [str, str, str, int, int, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class JournalEntry:
     """One lasting attachment.
 
     kind: one of KINDS. place: XDP mode, clsact direction, the cgroup's path. program, program_id:
@@ -61,7 +61,7 @@ def own_file(directory: Path) -> Path:
     return directory / f"{os.getpid()}.{procfs.started(os.getpid())}.json"
 
 
-def write(file: Path, records: list[Record]) -> int:
+def write(file: Path, records: list[JournalEntry]) -> int:
     """Put a new file, already locked, in the old one's place; return the fd that locks it."""
     file.parent.mkdir(mode=0o700, exist_ok=True)
     if not private(file.parent):
@@ -107,7 +107,7 @@ def unfinished(file: Path) -> bool:
 
 
 @contextmanager
-def orphaned(file: Path) -> Iterator[list[Record]]:
+def orphaned(file: Path) -> Iterator[list[JournalEntry]]:
     """Yield the records of a dead process, locked meanwhile; none of a living one.
 
     Raises ValueError for a file that is not one of ours, OSError where it cannot be read.
@@ -127,7 +127,7 @@ def orphaned(file: Path) -> Iterator[list[Record]]:
         os.close(fd)
 
 
-def parse(data: bytes) -> list[Record]:
+def parse(data: bytes) -> list[JournalEntry]:
     """Parse a file's records. Raises ValueError for anything that `write` cannot have written."""
     if len(data) > _LARGEST:
         raise ValueError("too large")
@@ -135,7 +135,7 @@ def parse(data: bytes) -> list[Record]:
         found = json.loads(data)
         if found["format"] != _FORMAT:
             raise ValueError("another format")
-        records = [Record(**fields) for fields in found["records"]]
+        records = [JournalEntry(**fields) for fields in found["records"]]
     except (KeyError, TypeError, RecursionError):
         raise ValueError("another format") from None
     for record in records:

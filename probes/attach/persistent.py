@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TypeVar
 
 from probes.attach import journal
-from probes.attach.journal import RUN, Record
+from probes.attach.journal import RUN, JournalEntry
 from probes.errors import Denied, ProbeError, in_words
 from probes.kernel import bpf
 from probes.kernel.netlink import changes, clsact, route, xdp
@@ -41,7 +41,7 @@ class Register:
 
     def __init__(self, directory: Path = RUN) -> None:
         self._directory = directory
-        self._records: list[Record] = []
+        self._records: list[JournalEntry] = []
         self._fd = -1
         self._lock = Lock()
         self._undo: list[Detach] = []
@@ -51,7 +51,7 @@ class Register:
         """Attach by `xdp.xdp_attach`, recorded."""
         info = bpf.prog_info(prog_fd)
         return self.keep(
-            Record("xdp", mode, info.name, info.id, ifindex, netns=netns()),
+            JournalEntry("xdp", mode, info.name, info.id, ifindex, netns=netns()),
             lambda: xdp.xdp_attach(ifindex, prog_fd, mode),
             lambda id: xdp.xdp_detach(ifindex, mode, id),
         )
@@ -63,7 +63,7 @@ class Register:
         """
         info = bpf.prog_info(prog_fd)
         here = netns()
-        qdisc = Record("qdisc", "", info.name, info.id, ifindex, netns=here)
+        qdisc = JournalEntry("qdisc", "", info.name, info.id, ifindex, netns=here)
         if making := clsact.qdisc(ifindex) is None:
             self._add(qdisc)
 
@@ -75,7 +75,7 @@ class Register:
 
         try:
             return self.keep(
-                Record("clsact", direction, info.name, info.id, ifindex, name, netns=here),
+                JournalEntry("clsact", direction, info.name, info.id, ifindex, name, netns=here),
                 attach,
                 lambda filter: self._detach_clsact(filter, here),
             )
@@ -95,11 +95,11 @@ class Register:
             finally:
                 os.close(cgroup)
 
-        record = Record("cgroup", str(path), info.name, info.id, attach_type=attach_type)
+        record = JournalEntry("cgroup", str(path), info.name, info.id, attach_type=attach_type)
         return self.keep(record, attach, lambda _: _undo_cgroup(record))
 
     def keep(
-        self, record: Record, attach: Callable[[], T], detach: Callable[[T], object]
+        self, record: JournalEntry, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
         """Record, then attach; return what detaches, then removes the record."""
         if record.kind != "cgroup":
@@ -148,18 +148,18 @@ class Register:
                 if clsact.qdisc(filter.ifindex) is None:
                     self._remove(record)
 
-    def _add(self, record: Record) -> None:
+    def _add(self, record: JournalEntry) -> None:
         with self._lock:
             self._write([*self._records, record])
 
-    def _remove(self, record: Record) -> None:
+    def _remove(self, record: JournalEntry) -> None:
         with self._lock:
             if record in self._records:
                 left = list(self._records)
                 left.remove(record)
                 self._write(left)
 
-    def _write(self, wanted: list[Record]) -> None:
+    def _write(self, wanted: list[JournalEntry]) -> None:
         file = journal.own_file(self._directory)
         try:
             fd = journal.write(file, wanted) if wanted else -1
@@ -230,7 +230,7 @@ def _sweep(file: Path) -> Iterator[str]:
         yield f"{printable(str(file))} is not one of our records ({e}): left as it is"
 
 
-def _undo(record: Record) -> tuple[bool, str]:
+def _undo(record: JournalEntry) -> tuple[bool, str]:
     """Return whether the record is settled, and a sentence if something was done or failed."""
     try:
         there = _loaded(record)
@@ -252,7 +252,7 @@ def _in_use_by_ours(ifindex: int) -> bool:
     return any(f.name.startswith(OURS) for f in filters)
 
 
-def _loaded(record: Record) -> bool:
+def _loaded(record: JournalEntry) -> bool:
     """Return whether the program still exists; after a very long time another may have its id."""
     try:
         fd = bpf.prog_fd_by_id(record.program_id)
@@ -266,21 +266,21 @@ def _loaded(record: Record) -> bool:
         os.close(fd)
 
 
-def _undo_xdp(record: Record) -> bool:
+def _undo_xdp(record: JournalEntry) -> bool:
     return xdp.xdp_detach(record.ifindex, record.place, record.program_id)
 
 
-def _undo_clsact(record: Record) -> bool:
+def _undo_clsact(record: JournalEntry) -> bool:
     if record.place not in route.DIRECTIONS:
         return False
     return clsact.remove_filter(record.ifindex, record.place, record.filter, record.program_id)
 
 
-def _undo_qdisc(record: Record) -> bool:
+def _undo_qdisc(record: JournalEntry) -> bool:
     return clsact.remove_qdisc(record.ifindex)
 
 
-def _undo_cgroup(record: Record) -> bool:
+def _undo_cgroup(record: JournalEntry) -> bool:
     try:
         cgroup = os.open(record.place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -298,7 +298,7 @@ def _undo_cgroup(record: Record) -> bool:
     return True
 
 
-_UNDO: dict[str, Callable[[Record], bool]] = {
+_UNDO: dict[str, Callable[[JournalEntry], bool]] = {
     "xdp": _undo_xdp,
     "clsact": _undo_clsact,
     "qdisc": _undo_qdisc,

@@ -153,7 +153,7 @@ def _cannot(what: str, refused: OSError) -> ProbeError:
     return ProbeError(f"{what}: {in_words(refused)}", errno=refused.errno or 0)
 
 
-def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
+def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.OpenFiles:
     """Return what holds the program there. The file may be anybody's: called with patience."""
     returns, path = point.returns, os.fsencode(point.path)
     number, places = pmu(), offsets(point)
@@ -161,7 +161,7 @@ def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
         if by_link:
             multi = AttachType.TRACE_UPROBE_MULTI
             link = bpf.link_create_uprobe(prog_fd, multi, path, places, returns=returns)
-            return patience.Files((link,))
+            return patience.OpenFiles((link,))
         return _events(prog_fd, number, path, places, RETURNS if returns else 0)
     except OSError as refused:
         what = f"{point.symbol} of {printable(point.path)}"
@@ -170,7 +170,7 @@ def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.Files:
 
 def _events(
     prog_fd: int, number: int, path: bytes, places: Sequence[int], config: int
-) -> patience.Files:
+) -> patience.OpenFiles:
     """Open one event for each place, or none."""
     name, fds = ctypes.create_string_buffer(path), list[int]()
     try:
@@ -181,7 +181,7 @@ def _events(
     except OSError:
         open_files.close_each(fds)
         raise
-    return patience.Files(fds)
+    return patience.OpenFiles(fds)
 
 
 MOST_PLACES = 8
@@ -195,13 +195,14 @@ _RETURN_TWICE = frozenset({"setjmp", "sigsetjmp", "getcontext", "swapcontext"})
 """Functions that save their return address for later: it would be the kernel's own."""
 _ASK_WHO_CALLS = frozenset({"dlsym", "dlvsym", "dlopen", "dlmopen", "mcount", "fentry"})
 _HARM = {
-    elf.Stacks.UNWINDS: "{path} throws or catches exceptions ({sign}): a probe on the return of "
+    elf.StackUse.UNWINDS: "{path} throws or catches exceptions ({sign}): a probe on the return of "
     "{symbol} would kill a process when one passes through it",
-    elf.Stacks.SWITCHES: "{path} switches stacks ({sign}): with a probe on the return of {symbol}, "
+    elf.StackUse.SWITCHES: "{path} switches stacks ({sign}): with a probe on the return of {symbol}"
+    ", "
     "a process that switches within it would return to the wrong place",
-    elf.Stacks.SCANS: "{path} scans its stacks for live values ({sign}): a probe on the return "
+    elf.StackUse.SCANS: "{path} scans its stacks for live values ({sign}): a probe on the return "
     "of {symbol} would kill a process that scans within it",
-    elf.Stacks.GO: "{path} is Go code ({sign}): a probe on the return of {symbol} would kill its "
+    elf.StackUse.GO: "{path} is Go code ({sign}): a probe on the return of {symbol} would kill its "
     "processes, as Go moves stacks",
 }
 
@@ -242,10 +243,10 @@ def _harmless(point: Uretprobe, file: elf.Elf) -> None:
     """
     _harmless_itself(point)
     reader = file.stack_reader
-    if reader is None or (point.unsafe and reader.stacks is not elf.Stacks.GO):
+    if reader is None or (point.unsafe and reader.stacks is not elf.StackUse.GO):
         return
     words = {"path": printable(point.path), "symbol": point.symbol, "sign": reader.sign}
-    remedy = COUNT_CALLS if reader.stacks is elf.Stacks.GO else TAKEN
+    remedy = COUNT_CALLS if reader.stacks is elf.StackUse.GO else TAKEN
     raise Unsupported(_HARM[reader.stacks].format(**words), remedy=remedy.format(**words))
 
 

@@ -201,11 +201,11 @@ def _module(bcc: Any, wanted: dict[str, Any]) -> Any:
         os.environ["BCC_KERNEL_SOURCE"] = wanted["kernel_source"]
     _raise_memlock()
 
-    class Module(bcc.BPF):  # type: ignore[misc]
+    class CompiledModule(bcc.BPF):  # type: ignore[misc]
         def _trace_autoload(self) -> None:
             """Turn off attaching by functions' names."""
 
-    return Module(text=wanted["source"].encode(), cflags=wanted["cflags"])
+    return CompiledModule(text=wanted["source"].encode(), cflags=wanted["cflags"])
 
 
 def _made(bcc: Any, module: Any) -> tuple[dict[str, Any], list[int]]:

@@ -21,11 +21,11 @@ from probes.attach.trampoline import Fentry, Fexit
 from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.custom import columns as own_columns
 from probes.custom import spec
-from probes.custom.source import REGISTERS, UNDER_WAY, Reading, source
+from probes.custom.source import REGISTERS, UNDER_WAY, ArgumentAccess, source
 from probes.custom.spec import FUNCTIONS, USER, Spec, SpecError
 from probes.errors import Gone, Unsupported
 from probes.kernel import btf, cgroups, kallsyms, procfs, tracefs
-from probes.kernel.tracefs import Field
+from probes.kernel.tracefs import RecordField
 from probes.model import Hook, Program, Rung
 from probes.point import Point
 from probes.toolkit.readers import Open, by_columns
@@ -50,7 +50,7 @@ def hook(text: str) -> Hook:
     began = {pid: procfs.started(pid) for pid in (wanted.pid,) if pid is not None}
     _known(wanted)
 
-    def written(how: Reading) -> str:
+    def written(how: ArgumentAccess) -> str:
         groups.update({path: _cgroup(path) for path in groups})
         began.update({pid: procfs.started(pid) for pid in began})
         return source(wanted, how, fields, groups)
@@ -159,7 +159,7 @@ def _gone(pid: int, now: int | None, began: int | None) -> str:
     return f"{pid} is another process now: detach and attach again"
 
 
-def _fields(wanted: Spec) -> Mapping[str, Field]:
+def _fields(wanted: Spec) -> Mapping[str, RecordField]:
     """Return the record's fields that the spec names. Raises Gone or Unsupported."""
     named = (*wanted.fields, *(c.name for c in wanted.where if c.name not in spec.OF_TASK))
     if not named:
@@ -237,19 +237,19 @@ def _of_function(wanted: Spec, written: Callable[..., str], open: Open) -> tuple
     )
 
 
-def _typed(wanted: Spec) -> Reading:
+def _typed(wanted: Spec) -> ArgumentAccess:
     """Return the function's types; at its exit the result follows the arguments.
 
     Raises Unsupported.
     """
     if not wanted.reads_result:
-        return Reading()
+        return ArgumentAccess()
     prototype = btf.prototype(wanted.place)
     if prototype is None:
         raise Unsupported(f"this kernel has no type information for the function {wanted.place}")
     if not prototype.returns:
         raise Unsupported(f"{wanted.place} returns nothing")
-    return Reading(result=f"ctx[{prototype.words}]")
+    return ArgumentAccess(result=f"ctx[{prototype.words}]")
 
 
 def _programs(points: list[Point]) -> tuple[Program, ...]:
@@ -277,7 +277,7 @@ def _of_tracepoint(wanted: Spec, written: Callable[..., str], open: Open) -> tup
             name,
             f"{least}, {_LOADS}",
             open,
-            source=lambda _: written(Reading()),
+            source=lambda _: written(ArgumentAccess()),
             programs=_programs([at]),
         )
         for name, least, at in kinds

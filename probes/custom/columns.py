@@ -8,17 +8,17 @@ from typing import Any
 
 from probes.custom.spec import Spec
 from probes.kernel import cgroups, tracefs
-from probes.kernel.tracefs import Field
+from probes.kernel.tracefs import RecordField
 from probes.model import Column, Kind
 from probes.toolkit import decode
 from probes.toolkit.columns import latency, mean
 from probes.units import Unit
 
-UNKNOWN = Field("", "", 0, 8, True, False, False)
+UNKNOWN = RecordField("", "", 0, 8, True, False, False)
 """A field of a tracepoint of another kernel."""
 
 
-def columns(wanted: Spec, fields: Mapping[str, Field]) -> tuple[Column, ...]:
+def columns(wanted: Spec, fields: Mapping[str, RecordField]) -> tuple[Column, ...]:
     """Return the columns, keys first but for a stack.
 
     Fields: the keys among the record's fields.
@@ -42,7 +42,7 @@ _STACK = Column(
 )
 
 
-def _keys(wanted: Spec, fields: Mapping[str, Field]) -> tuple[Column, ...]:
+def _keys(wanted: Spec, fields: Mapping[str, RecordField]) -> tuple[Column, ...]:
     made: dict[str, Column] = {}
     for name in wanted.by:
         made |= {column.name: column for column in _key(name, wanted)}
@@ -85,7 +85,7 @@ def _result(value: Any) -> str:
 _RESERVED = {"pid", "comm", "cgroup", "cpu", "stack", "ret", "point", "events", "latency"}
 
 
-def _field_column(title: str, i: int, field: Field, wanted: Spec) -> Column:
+def _field_column(title: str, i: int, field: RecordField, wanted: Spec) -> Column:
     if field is UNKNOWN:
         help = "the tracepoint's field"
         return Column(title, wanted.fields[i], Unit.NUMBER, Kind.KEY, width=12, help=help)

@@ -29,12 +29,12 @@ T = TypeVar("T")
 _MOST_BYTES = 1 << 20
 
 
-class _Refused(Exception):
+class _NotLoaded(Exception):
     """Why a file or a folder is not loaded; a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedFiles:
     """Hooks of the files that were loaded; in `complaints`, a sentence for each that was not."""
 
     hooks: tuple[Hook, ...] = ()
@@ -52,29 +52,29 @@ def folder() -> Path | None:
 
 
 @cache
-def load(place: Path | None, taken: frozenset[str]) -> Loaded:
+def load(place: Path | None, taken: frozenset[str]) -> LoadedFiles:
     """Return the hooks of all files there. taken: names that are ours. Never raises."""
     try:
         if place is None or not place.is_dir():
-            return Loaded()
+            return LoadedFiles()
     except PermissionError:  # of another user's home, which setpriv and the like leave behind
-        return Loaded()
+        return LoadedFiles()
     try:
         _trust(place.resolve())
         files = sorted(place.glob("*.py"))
-    except (_Refused, OSError) as refused:
-        return Loaded(complaints=(f"hook files not loaded: {printable(str(refused))}",))
+    except (_NotLoaded, OSError) as refused:
+        return LoadedFiles(complaints=(f"hook files not loaded: {printable(str(refused))}",))
     hooks: dict[str, Hook] = {}
     complaints = []
     for file in files:
         try:
             hook = _loaded(file)
             if hook.name in taken or hook.name in hooks:
-                raise _Refused(f"a hook {hook.name} exists already")
+                raise _NotLoaded(f"a hook {hook.name} exists already")
             hooks[hook.name] = hook
-        except (_Refused, OSError) as refused:
+        except (_NotLoaded, OSError) as refused:
             complaints.append(f"hook file not loaded: {printable(f'{file}: {refused}')}")
-    return Loaded(tuple(hooks.values()), tuple(complaints))
+    return LoadedFiles(tuple(hooks.values()), tuple(complaints))
 
 
 # -- whose it is -----------------------------------------------------------------------------
@@ -89,11 +89,11 @@ def _trust(path: Path) -> None:
 def _trusted(place: Path, about: os.stat_result) -> None:
     if about.st_uid not in (os.geteuid(), 0):
         wanted = _user(os.geteuid()) + ("" if os.geteuid() == 0 else " or root")
-        raise _Refused(f"{place} belongs to {_user(about.st_uid)}, not to {wanted}")
+        raise _NotLoaded(f"{place} belongs to {_user(about.st_uid)}, not to {wanted}")
     # In a sticky folder (/tmp) everybody may make files, but not touch others'.
     sticky = stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_ISVTX
     if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky:
-        raise _Refused(f"others may write to {place}: run chmod go-w {place}")
+        raise _NotLoaded(f"others may write to {place}: run chmod go-w {place}")
 
 
 def _user(uid: int) -> str:
@@ -114,16 +114,16 @@ def _loaded(file: Path) -> Hook:
         about = os.fstat(fd)  # of what is read, whatever has its name by now
         _trusted(path, about)
         if not stat.S_ISREG(about.st_mode) or about.st_size > _MOST_BYTES:
-            raise _Refused("it is not a regular file, or it is too large")
+            raise _NotLoaded("it is not a regular file, or it is too large")
         text = opened.read()
     names: dict[str, Any] = {"__name__": f"ebpftop_hook_{path.stem}", "__file__": str(path)}
     try:
         exec(compile(text, str(path), "exec"), names)
         return _guarded(_checked(names.get("HOOK")), path.name)
-    except _Refused:
+    except _NotLoaded:
         raise
     except (Exception, SystemExit) as broken:
-        raise _Refused(_words(broken)) from None
+        raise _NotLoaded(_words(broken)) from None
 
 
 def _words(broken: BaseException) -> str:
@@ -135,9 +135,9 @@ def _words(broken: BaseException) -> str:
 def _checked(hook: object) -> Hook:
     """Return the hook, if all that others rely on is of the right type. Raises _Refused."""
     if not isinstance(hook, Hook):
-        raise _Refused("it has no HOOK = Hook(...)")
+        raise _NotLoaded("it has no HOOK = Hook(...)")
     for wrong in _wrong(hook):
-        raise _Refused(wrong)
+        raise _NotLoaded(wrong)
     return hook
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from probes.custom.spec import USER, Condition, Spec
-from probes.kernel.tracefs import Field
+from probes.kernel.tracefs import RecordField
 from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.stacks import MAP
@@ -84,7 +84,7 @@ UNDER_WAY = {"under_way": lambda entry: int(entry[1]) & 0xFFFFFFFF}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ArgumentAccess:
     """How a kind of program reads its arguments.
 
     context: its argument's type. result: the returned value, as C.
@@ -94,13 +94,13 @@ class Reading:
     result: str = "0"
 
 
-REGISTERS = Reading("struct pt_regs *ctx", "PT_REGS_RC(ctx)")
+REGISTERS = ArgumentAccess("struct pt_regs *ctx", "PT_REGS_RC(ctx)")
 
 
 def source(
     spec: Spec,
-    how: Reading,
-    fields: Mapping[str, Field] | None = None,
+    how: ArgumentAccess,
+    fields: Mapping[str, RecordField] | None = None,
     cgroups: Mapping[str, int] | None = None,
 ) -> str:
     """Return the module: `hit` counts, and `enter` begins what `hit` ends, where calls are timed.
@@ -142,7 +142,7 @@ def source(
     return "".join([*parts, _function("hit", how, body)])
 
 
-def _function(name: str, how: Reading, body: Iterable[str]) -> str:
+def _function(name: str, how: ArgumentAccess, body: Iterable[str]) -> str:
     lines = "".join(f"    {line}\n" for line in body)
     return f"int {name}({how.context}) {{\n{lines}    return 0;\n}}\n"
 
@@ -154,7 +154,7 @@ def _filled(name: str, spec: Spec) -> str:
     return f"{_FILLED['stack']} key->kernel = {kernel}; {_USER_STACK}"
 
 
-def _tables(spec: Spec, fields: Mapping[str, Field]) -> str:
+def _tables(spec: Spec, fields: Mapping[str, RecordField]) -> str:
     key = "".join(_PARTS[name] for name in spec.by).split(";")
     for i, name in enumerate(spec.fields):
         key.append(f"char f{i}[{TEXT}]" if fields[name].text else f"s64 f{i}")
@@ -175,12 +175,12 @@ def _tables(spec: Spec, fields: Mapping[str, Field]) -> str:
 # -- a tracepoint's record -------------------------------------------------------------------
 
 
-def _number(field: Field) -> str:
+def _number(field: RecordField) -> str:
     """Return C that reads a number in the record; offset and size are as the kernel gives them."""
     return f"*({'s' if field.signed else 'u'}{field.size * 8} *)((char *)ctx + {field.offset})"
 
 
-def _field(i: int, field: Field) -> str:
+def _field(i: int, field: RecordField) -> str:
     if not field.text:
         return f"key->f{i} = {_number(field)};"
     if field.far:  # its place in the record, and 16 bits further up its length
@@ -194,12 +194,12 @@ def _field(i: int, field: Field) -> str:
 
 
 def _conditions(
-    where: Iterable[Condition], fields: Mapping[str, Field], cgroups: Mapping[str, int]
+    where: Iterable[Condition], fields: Mapping[str, RecordField], cgroups: Mapping[str, int]
 ) -> list[str]:
     return [f"if (!({_condition(c, fields, cgroups)})) return 0;" for c in where]
 
 
-def _condition(c: Condition, fields: Mapping[str, Field], cgroups: Mapping[str, int]) -> str:
+def _condition(c: Condition, fields: Mapping[str, RecordField], cgroups: Mapping[str, int]) -> str:
     if c.name == "comm":
         return _same_name(str(c.value)) if c.operator == "==" else f"!{_same_name(str(c.value))}"
     value = cgroups[str(c.value)] if c.name == "cgroup" else int(c.value)

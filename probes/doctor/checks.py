@@ -17,7 +17,7 @@ from probes.attach.tracepoint import MOUNT_TRACEFS
 from probes.errors import ProbeError
 from probes.kernel import btf, cgroups, privilege, rlimits, tracefs
 from probes.ladder import features
-from probes.ladder.features import Answer, Word
+from probes.ladder.features import Answer, AnswerWord
 from probes.ladder.modules import Modules
 from probes.model import Hook, HookId, Rung
 
@@ -26,7 +26,7 @@ ONLY_PINNED = "attached only when you pin it: it would be in the data path"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """A hook on this host: the answer of each rung, and the rung it would use, None for none."""
 
     id: HookId
@@ -63,7 +63,7 @@ def examine(
     ifindex: int = 0,
     asked: bool,
     compiler: ProbeError | None = None,
-) -> Finding:
+) -> Diagnosis:
     """Ask the kernel about every rung of a hook.
 
     asked: the user names it (lasting rungs too). compiler: why nothing can be compiled here.
@@ -73,18 +73,18 @@ def examine(
     predicted: str | None = None
     for rung in hook.ladder:
         answer = features.answer(rung, ifindex)
-        if compiler is not None and rung.source and answer.word is not Word.NO:
-            answer = Answer(Word.NO, compiler.why, compiler.remedy, compiler.code)
+        if compiler is not None and rung.source and answer.word is not AnswerWord.NO:
+            answer = Answer(AnswerWord.NO, compiler.why, compiler.remedy, compiler.code)
         pinned = hook.only_pinned(rung)
         taken = (not rung.lasting or asked) and not pinned
-        if answer.word is not Word.NO and predicted is None and taken:
+        if answer.word is not AnswerWord.NO and predicted is None and taken:
             answer = _rehearsed(rung, modules, target, answer)
-            if answer.word is not Word.NO:
+            if answer.word is not AnswerWord.NO:
                 predicted = rung.name
-        elif answer.word is Word.YES and not taken:
-            answer = Answer(Word.YES, ONLY_PINNED if pinned else ON_REQUEST)
+        elif answer.word is AnswerWord.YES and not taken:
+            answer = Answer(AnswerWord.YES, ONLY_PINNED if pinned else ON_REQUEST)
         answers.append((rung, answer))
-    return Finding(HookId(hook.name, target), hook, tuple(answers), predicted)
+    return Diagnosis(HookId(hook.name, target), hook, tuple(answers), predicted)
 
 
 def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer) -> Answer:
@@ -101,7 +101,7 @@ def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer)
                         os.close, bpf_program.load(program.point, insns, program.function)
                     )
     except ProbeError as refusal:
-        return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
+        return Answer(AnswerWord.NO, refusal.why, refusal.remedy, refusal.code)
     return answer
 
 

@@ -38,7 +38,7 @@ _HELPER = "BPF_FUNC_"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProgramType:
     """A program type. context: what it gets, in C; struct: its name in BTF, "" for none.
 
     returns: meanings of its return values, that of 0 first.
@@ -60,7 +60,7 @@ class Found:
     with. helpers: those that it may call; None: unknown. of: how many the kernel has.
     """
 
-    kind: Kind
+    kind: ProgramType
     loads: bool
     why: str = ""
     remedy: str = ""
@@ -80,7 +80,7 @@ _RECORDS = (_RECORD, ("1", "it is recorded"))
 _IGNORED = (("0", "nothing: it is ignored, as is any other value"),)
 
 KINDS = (
-    Kind(
+    ProgramType(
         "xdp",
         XdpLink("generic"),
         "struct xdp_md *",
@@ -93,7 +93,7 @@ KINDS = (
             ("4 XDP_REDIRECT", "to another interface, CPU or socket"),
         ),
     ),
-    Kind(
+    ProgramType(
         "tc",
         Clsact("ingress"),
         "struct __sk_buff *",
@@ -106,7 +106,7 @@ KINDS = (
             ("7 TC_ACT_REDIRECT, TCX_REDIRECT", "to another interface"),
         ),
     ),
-    Kind(
+    ProgramType(
         "socket-filter",
         PacketSocket(),
         "struct __sk_buff *",
@@ -116,45 +116,47 @@ KINDS = (
             ("n", "it gets n bytes of it at most"),
         ),
     ),
-    Kind("kprobe", Kprobe("tcp_v4_connect"), "struct pt_regs *", "pt_regs", _RECORDS),
-    Kind(
+    ProgramType("kprobe", Kprobe("tcp_v4_connect"), "struct pt_regs *", "pt_regs", _RECORDS),
+    ProgramType(
         "tracepoint",
         Tracepoint("sched", "sched_process_exec"),
         "the event's record",
         "",
         _RECORDS,
     ),
-    Kind(
+    ProgramType(
         "raw-tracepoint",
         RawTracepoint("sched_process_exec"),
         "u64 arguments[]",
         "",
         _IGNORED,
     ),
-    Kind(
+    ProgramType(
         "btf-tracepoint",
         BtfTracepoint("sched_process_exec"),
         "u64 arguments[], typed",
         "",
         _IGNORED,
     ),
-    Kind("fentry", Fentry("tcp_v4_connect"), "u64 arguments[], typed", "", _IGNORED),
-    Kind("fexit", Fexit("tcp_v4_connect"), "u64 arguments[] and result, typed", "", _IGNORED),
-    Kind(
+    ProgramType("fentry", Fentry("tcp_v4_connect"), "u64 arguments[], typed", "", _IGNORED),
+    ProgramType(
+        "fexit", Fexit("tcp_v4_connect"), "u64 arguments[] and result, typed", "", _IGNORED
+    ),
+    ProgramType(
         "iterator",
         iterator.Iterator("tcp"),
         "the iteration and one object of it: u64 arguments[], typed",
         "",
         (("0", "goes on to the next"), ("1", "repeats the same object")),
     ),
-    Kind(
+    ProgramType(
         "perf-event",
         ProgType.PERF_EVENT,
         "struct bpf_perf_event_data *",
         "bpf_perf_event_data",
         (("0", "the sample is not recorded"), ("1", "it is recorded")),
     ),
-    Kind(
+    ProgramType(
         "cgroup-sock-addr",
         CgroupLink(AttachType.CGROUP_INET4_CONNECT),
         "struct bpf_sock_addr *",
@@ -164,7 +166,7 @@ KINDS = (
             ("1", "it goes on, with the address as it is now"),
         ),
     ),
-    Kind(
+    ProgramType(
         "cgroup-skb",
         CgroupLink(AttachType.CGROUP_INET_EGRESS),
         "struct __sk_buff *",
@@ -175,14 +177,14 @@ KINDS = (
             ("2, 3", "(egress) the same as 0 and 1, and the sender slows down"),
         ),
     ),
-    Kind(
+    ProgramType(
         "cgroup-sock",
         CgroupLink(AttachType.CGROUP_INET_SOCK_CREATE),
         "struct bpf_sock *",
         "bpf_sock",
         (("0", "the socket is not made: EPERM"), ("1", "the socket is made")),
     ),
-    Kind(
+    ProgramType(
         "sock-ops",
         CgroupLink(AttachType.CGROUP_SOCK_OPS),
         "struct bpf_sock_ops *",
@@ -192,7 +194,7 @@ KINDS = (
             ("1", "its `reply` is used, where the operation takes one"),
         ),
     ),
-    Kind(
+    ProgramType(
         "sk-msg",
         SkMsgAttach("sockets"),
         "struct sk_msg_md *",
@@ -202,7 +204,7 @@ KINDS = (
             ("1 SK_PASS", "it passes"),
         ),
     ),
-    Kind(
+    ProgramType(
         "lsm",
         Lsm("file_open"),
         "u64 arguments[] and the answer so far, typed",
@@ -222,9 +224,9 @@ def examine(names: tuple[str, ...] = ()) -> Iterator[Found]:
             yield _examined(kind, helpers)
 
 
-def _examined(kind: Kind, helpers: Mapping[int, str]) -> Found:
+def _examined(kind: ProgramType, helpers: Mapping[int, str]) -> Found:
     try:
-        load = _Loading(kind.point)
+        load = _Trial(kind.point)
         load.first()
     except ProbeError as refusal:
         return Found(kind, False, refusal.why, refusal.remedy, refusal.code)
@@ -251,7 +253,7 @@ def helper_names() -> Mapping[int, str]:
 
 
 @dataclass(slots=True)
-class _Loading:
+class _Trial:
     """Loader of small programs of one type."""
 
     point: Point | ProgType

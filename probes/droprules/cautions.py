@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.droprules import operator_sessions, tunnels
 from probes.droprules.operator_sessions import Connection, Leading
 from probes.errors import ProbeError
@@ -33,7 +33,7 @@ class Cautions(NamedTuple):
         return tuple(said for said in self if said)
 
 
-def of(ifindex: int, rule: Rule) -> Cautions:
+def of(ifindex: int, rule: DropRule) -> Cautions:
     """Return the cautions for this rule on that interface."""
     if rule.protocol in _WITHOUT_SESSIONS:
         return Cautions()
@@ -52,7 +52,7 @@ def _unseen(leading: Leading) -> str:
     return f"your connection was not found{why}: {_IF}"
 
 
-def _later(ifindex: int, rule: Rule, leading: Leading) -> str:
+def _later(ifindex: int, rule: DropRule, leading: Leading) -> str:
     """Return the logins from there that it would drop."""
     logins = {
         (connection.raddr, port)
@@ -66,7 +66,7 @@ def _later(ifindex: int, rule: Rule, leading: Leading) -> str:
     return ""
 
 
-def _drops(rule: Rule, connection: Connection, port: int) -> bool:
+def _drops(rule: DropRule, connection: Connection, port: int) -> bool:
     """Return whether it matches a new connection like that one; port 0: to any of ours."""
     source = ip_address(connection.raddr)
     if rule.protocol not in (None, tunnels.TCP):
@@ -82,7 +82,7 @@ def _comes_by(ifindex: int, connection: Connection) -> bool:
     return not ways or ifindex in ways
 
 
-def _reaches_mosh(rule: Rule) -> bool:
+def _reaches_mosh(rule: DropRule) -> bool:
     return rule.port is None or rule.port in _MOSH
 
 

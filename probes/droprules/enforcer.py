@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from probes.compile.compiler import Compiler
-from probes.drop_rule import MOST, Network, Rule
+from probes.drop_rule import MOST, DropRule, Network
 from probes.droprules import cautions, operator_sessions, tunnels
 from probes.droprules import program as rule_program
 from probes.droprules.cautions import Cautions
@@ -45,7 +45,7 @@ class _Slot:
     """
 
     place: int
-    rule: Rule
+    rule: DropRule
     deadline: int
     before: tuple[int, int] = (0, 0)
 
@@ -80,7 +80,7 @@ class Enforcement:
 
     # -- changing ------------------------------------------------------------------------------
 
-    def add(self, rule: Rule) -> Enforced:
+    def add(self, rule: DropRule) -> Enforced:
         """Add a rule. Raises ProbeError, with nothing changed, where no rung or place is left."""
         with self._lock:
             self.tend()
@@ -99,7 +99,7 @@ class Enforcement:
             self._slots = (*(s for s in self._slots if s is not same), slot)
             return self._shown(slot)
 
-    def _place(self, rule: Rule) -> int:
+    def _place(self, rule: DropRule) -> int:
         """Return the place of a rule with the same match, or the first free one."""
         taken = {s.place: s.rule.what for s in self._slots}
         same = (place for place, what in taken.items() if what == rule.what)
@@ -108,7 +108,7 @@ class Enforcement:
             return place
         raise Unsupported(f"an interface takes {MOST} rules at most: remove one first")
 
-    def remove(self, rule: Rule, how: str = "removed") -> None:
+    def remove(self, rule: DropRule, how: str = "removed") -> None:
         """Remove a rule; the interface is released with its last one."""
         with self._lock:
             self._end([s for s in self._slots if s.rule.what == rule.what], how)
@@ -247,7 +247,7 @@ class Rules:
         self._by_index: dict[int, Enforcement] = {}
         self._refused: dict[tuple[str, str], Enforced] = {}
 
-    def add(self, interface: str, rule: Rule) -> Enforced:
+    def add(self, interface: str, rule: DropRule) -> Enforced:
         """Add a rule. Raises ProbeError."""
         link = self._link(interface)
         with self._lock:
@@ -272,15 +272,15 @@ class Rules:
             )
         return link
 
-    def cautions(self, interface: str, rule: Rule) -> Cautions:
+    def cautions(self, interface: str, rule: DropRule) -> Cautions:
         """Return what to know before it is added. Raises ProbeError where it is not allowed."""
         return cautions.of(self.check(interface), rule)
 
-    def refuse(self, interface: str, rule: Rule, why: ProbeError) -> None:
+    def refuse(self, interface: str, rule: DropRule, why: ProbeError) -> None:
         """Keep a rule that nothing enforces in the list, until the user removes it."""
         self._refused[interface, rule.what] = Enforced(interface, rule, None, 0.0, note=why.why)
 
-    def remove(self, interface: str, rule: Rule) -> None:
+    def remove(self, interface: str, rule: DropRule) -> None:
         self._refused.pop((interface, rule.what), None)
         names = {interface}
         with suppress(ProbeError):
@@ -324,7 +324,7 @@ class Rules:
         )
 
 
-def _entry(rule: Rule, deadline: int) -> Flat:
+def _entry(rule: DropRule, deadline: int) -> Flat:
     """Return a `struct rule`. An IPv4 network is one of ::ffff:0:0/96, and of its family alone."""
     source, mask = _bits(rule.source)
     protocol = rule_program.ANY_PROTOCOL if rule.protocol is None else rule.protocol

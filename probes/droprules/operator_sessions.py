@@ -226,7 +226,7 @@ class _Look:
     def _arriving(self, s: _Socket) -> set[Connection]:
         """Return it as its packets come in, where addresses are translated (a redirected port)."""
         if s.inode not in self._translated:
-            flow = conntrack.arriving(conntrack.Flow(*_ends_of(s)))
+            flow = conntrack.arriving(conntrack.TrackedFlow(*_ends_of(s)))
             self._translated[s.inode] = set() if flow is None else {Connection(*flow)}
         return self._translated[s.inode]
 

@@ -41,7 +41,7 @@ class End(NamedTuple):
     port: int = 0
 
 
-class _Kind(NamedTuple):
+class _TunnelKind(NamedTuple):
     """A kind of tunnel.
 
     protocols: of the outer packets. remote: attributes with the other end's address. port: the one
@@ -54,16 +54,16 @@ class _Kind(NamedTuple):
     wrapped: int = 0
 
 
-_IPTUN = _Kind((IPIP, IPV6), (3,), wrapped=15)  # IFLA_IPTUN_{REMOTE,ENCAP_TYPE}
-_OF_GRE = _Kind((GRE,), (7,), wrapped=14)  # IFLA_GRE_{REMOTE,ENCAP_TYPE}
-_OF_VTI = _Kind((ESP,), (5,))  # IFLA_VTI_REMOTE
-_KINDS: Mapping[str, _Kind] = {
+_IPTUN = _TunnelKind((IPIP, IPV6), (3,), wrapped=15)  # IFLA_IPTUN_{REMOTE,ENCAP_TYPE}
+_OF_GRE = _TunnelKind((GRE,), (7,), wrapped=14)  # IFLA_GRE_{REMOTE,ENCAP_TYPE}
+_OF_VTI = _TunnelKind((ESP,), (5,))  # IFLA_VTI_REMOTE
+_KINDS: Mapping[str, _TunnelKind] = {
     **dict.fromkeys(("ipip", "sit", "ip6tnl"), _IPTUN),
     **dict.fromkeys(("gre", "gretap", "ip6gre", "ip6gretap", "erspan", "ip6erspan"), _OF_GRE),
     **dict.fromkeys(("vti", "vti6"), _OF_VTI),
-    "xfrm": _Kind((ESP,)),
-    "vxlan": _Kind((UDP,), (2, 16), 15),  # IFLA_VXLAN_{GROUP,GROUP6,PORT}
-    "geneve": _Kind((UDP,), (2, 7), 5),  # IFLA_GENEVE_{REMOTE,REMOTE6,PORT}
+    "xfrm": _TunnelKind((ESP,)),
+    "vxlan": _TunnelKind((UDP,), (2, 16), 15),  # IFLA_VXLAN_{GROUP,GROUP6,PORT}
+    "geneve": _TunnelKind((UDP,), (2, 7), 5),  # IFLA_GENEVE_{REMOTE,REMOTE6,PORT}
 }
 _IPSEC_NAT, _IKE = 4500, 500
 """UDP ports of ESP behind address translation (RFC 3948), and of key exchange."""

@@ -26,7 +26,7 @@ PROGRAMS = (Program("possible", Fexit("bpf_fentry_test1")),)
 XDP_WAYS, TC_WAYS = ("xdp", "xdp_linear"), ("tc", "tc_whole")
 
 
-class Place(NamedTuple):
+class ProgramPlace(NamedTuple):
     """Place of a program, as fexit reports it. egress: 1 at TC egress, else 0."""
 
     program: int
@@ -68,20 +68,21 @@ class Verdicts:
         self._uncounted = opening.tables["uncounted"]
         self.forget(self.read())
 
-    def read(self) -> dict[Place, Answers]:
+    def read(self) -> dict[ProgramPlace, Answers]:
         """Read all counts. Call it before listing places: what is then missing has gone."""
         at = self._table.fields
         where = [_place(at, name) for name in ("program", "ifindex", "egress")]
         return {
-            Place(*(int(row[i]) for i in where)): _answers(at, row) for row in self._table.rows()
+            ProgramPlace(*(int(row[i]) for i in where)): _answers(at, row)
+            for row in self._table.rows()
         }
 
-    def of(self, place: Place) -> Answers | None:
+    def of(self, place: ProgramPlace) -> Answers | None:
         """Read the counts of one place."""
         at, row = self._table.fields, self._table.row((*place, 0))
         return _answers(at, row) if row else None
 
-    def forget(self, gone: Iterable[Place]) -> None:
+    def forget(self, gone: Iterable[ProgramPlace]) -> None:
         """Forget places, so that they start at zero if they come back."""
         for place in gone:
             self._table.delete((*place, 0))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from probes.attach.trampoline import FexitOf
 from probes.errors import Denied, ProbeError, Unsupported, in_words, short
-from probes.foreign.counters_c import Place, made_for
+from probes.foreign.counters_c import ProgramPlace, made_for
 from probes.kernel import bpf, privilege, procfs
 from probes.model import Opening
 from probes.point import PROGRAM_PREFIX
@@ -91,12 +91,12 @@ class Followers:
         self._ways = ways
         self._netns = procfs.netns()
         self._held: dict[int, Followed] = {}
-        self._places: frozenset[Place] = frozenset()
+        self._places: frozenset[ProgramPlace] = frozenset()
         self._links: tuple[bpf.ProgLink, ...] = ()
         self._stats = False
         opening.stack.callback(self.close)
 
-    def keep(self, places: Collection[Place]) -> Mapping[int, Followed]:
+    def keep(self, places: Collection[ProgramPlace]) -> Mapping[int, Followed]:
         """Follow new programs, release those that have gone; return what is held, by id."""
         if (now := frozenset(places)) != self._places:
             self._links = _links()
@@ -109,7 +109,7 @@ class Followers:
                 self._take(self._held.get(id) or Followed(id, ExitStack()))
         return self._held
 
-    def by_link(self, place: Place) -> bool:
+    def by_link(self, place: ProgramPlace) -> bool:
         """Return whether a bpf_link holds the XDP program there."""
         return any((x.prog_id, x.ifindex) == place[:2] for x in self._links)
 

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from probes.foreign.counters_c import Place
+from probes.foreign.counters_c import ProgramPlace
 from probes.kernel import bpf
 from probes.kernel.netlink import route
 from probes.point import AttachType
@@ -16,13 +16,13 @@ TCX = "tcx"
 DIRECTIONS = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
 
 
-class Sitting(NamedTuple):
+class ChainProgram(NamedTuple):
     """A program in its place. at: TCX, or a filter's priority and handle. direct: see Filter."""
 
     interface: str
     direction: str
     at: str
-    place: Place
+    place: ProgramPlace
     direct: bool = True
 
 
@@ -32,7 +32,7 @@ class Chains:
     def __init__(self) -> None:
         self._tcx = True
 
-    def list(self) -> list[Sitting]:
+    def list(self) -> list[ChainProgram]:
         """List the programs; without TCX where the kernel has none, or hides it (CAP_NET_ADMIN)."""
         filtered = {q.ifindex for q in once(route.qdiscs) if q.parent == route.CLSACT}
         return [
@@ -45,7 +45,7 @@ class Chains:
             )
         ]
 
-    def _chain(self, link: route.Interface, direction: str) -> Iterator[Sitting]:
+    def _chain(self, link: route.Interface, direction: str) -> Iterator[ChainProgram]:
         if not self._tcx:
             return
         try:
@@ -58,13 +58,13 @@ class Chains:
             self._tcx = False
             return
         for id in ids:
-            place = Place(id, link.ifindex, int(direction == "egress"))
-            yield Sitting(link.name, direction, TCX, place)
+            place = ProgramPlace(id, link.ifindex, int(direction == "egress"))
+            yield ChainProgram(link.name, direction, TCX, place)
 
 
-def _filters(link: route.Interface, direction: str) -> Iterator[Sitting]:
+def _filters(link: route.Interface, direction: str) -> Iterator[ChainProgram]:
     for filter in route.filters(link.ifindex, direction):
         if filter.program_id:
             at = f"prio {filter.priority} handle {filter.handle:#x}"
-            place = Place(filter.program_id, link.ifindex, int(direction == "egress"))
-            yield Sitting(link.name, direction, at, place, filter.direct)
+            place = ProgramPlace(filter.program_id, link.ifindex, int(direction == "egress"))
+            yield ChainProgram(link.name, direction, at, place, filter.direct)

@@ -16,7 +16,7 @@ from probes.attach import tcx
 from probes.attach.tcx import TcxBeside
 from probes.errors import ProbeError
 from probes.foreign import followers
-from probes.foreign.counters_c import Answers, Place, Verdicts, made_for
+from probes.foreign.counters_c import Answers, ProgramPlace, Verdicts, made_for
 from probes.model import Opening, Value
 
 AROUND = "around"
@@ -88,14 +88,17 @@ class Around:
 
     def __init__(self, opening: Opening, verdicts: Verdicts) -> None:
         self._opening, self._verdicts = opening, verdicts
-        self._pairs: dict[Place, _Pair] = {}
-        self._refused: dict[Place, str] = {}
-        self._new: set[Place] = set()
+        self._pairs: dict[ProgramPlace, _Pair] = {}
+        self._refused: dict[ProgramPlace, str] = {}
+        self._new: set[ProgramPlace] = set()
         opening.stack.callback(self.close)
 
     def keep(
-        self, places: Sequence[Place], wanted: Collection[Place], ours: Collection[int],
-        answers: Mapping[Place, Answers],
+        self,
+        places: Sequence[ProgramPlace],
+        wanted: Collection[ProgramPlace],
+        ours: Collection[int],
+        answers: Mapping[ProgramPlace, Answers],
     ) -> None:  # fmt: skip
         """Put pairs around the wanted programs; place them again where somebody came between.
 
@@ -112,7 +115,7 @@ class Around:
             self._follow(place, chains[place[1:]], ours, _Passed.of(answers.get(place)))
 
     def _follow(
-        self, place: Place, chain: list[int], ours: Collection[int], passed: _Passed
+        self, place: ProgramPlace, chain: list[int], ours: Collection[int], passed: _Passed
     ) -> None:
         pair = self._pairs.get(place)
         if pair is None:
@@ -127,7 +130,7 @@ class Around:
             self._pairs.pop(place).stack.close()
             self._put(place, chain, _Pair(base=pair.base.plus(pair.good), moved=True))
 
-    def _put(self, place: Place, chain: list[int], pair: _Pair) -> None:
+    def _put(self, place: ProgramPlace, chain: list[int], pair: _Pair) -> None:
         """Put the one behind first; what it alone has counted is forgotten."""
         if len(chain) + 2 > MOST_IN_CHAIN or len(self._pairs) >= followers.MOST:
             self._refused[place] = _LONG if len(self._pairs) < followers.MOST else followers.ENOUGH
@@ -144,14 +147,14 @@ class Around:
         self._pairs[place] = pair
         self._new.add(place)
 
-    def _attached(self, place: Place, stack: ExitStack, side: str) -> int:
+    def _attached(self, place: ProgramPlace, stack: ExitStack, side: str) -> int:
         direction = "egress" if place.egress else "ingress"
         point = TcxBeside(direction, place.ifindex, place.program, side == "behind")
         insns = made_for(self._opening.functions[side], place.program, place.egress)
         return self._opening.attach(point, insns, side, stack)
 
     def counted(
-        self, place: Place, answers: Mapping[Place, Answers]
+        self, place: ProgramPlace, answers: Mapping[ProgramPlace, Answers]
     ) -> tuple[dict[str, Value] | None, str]:
         """Return counts by column, None where nothing of ours is around it; and what is missing."""
         pair = self._pairs.get(place)

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from probes.foreign import counters_c, followers, tcx_neighbours
-from probes.foreign.counters_c import NO_ANSWERS, Answers, Place, Verdicts
+from probes.foreign.counters_c import NO_ANSWERS, Answers, ProgramPlace, Verdicts
 from probes.foreign.followers import Followed, Followers
-from probes.foreign.tc_chains import TCX, Chains, Sitting
+from probes.foreign.tc_chains import TCX, ChainProgram, Chains
 from probes.foreign.tcx_neighbours import Around
 from probes.kernel import bpf
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
@@ -24,8 +24,8 @@ NOT_DIRECT = "it returns a class, not a verdict: the filter is not direct-action
 
 def _rows(
     opening: Opening,
-    sitting: Sequence[Sitting],
-    told: Callable[[Sitting], dict[str, Value] | None],
+    sitting: Sequence[ChainProgram],
+    told: Callable[[ChainProgram], dict[str, Value] | None],
 ) -> list[Row]:
     """Return a row for each place, numbered by chain.
 
@@ -52,19 +52,19 @@ def _rows(
 
 
 def _followed(ways: Sequence[str]) -> Callable[[Opening], Callable[[], Reading]]:
-    return lambda opening: _Followed(opening, ways).read
+    return lambda opening: _ChainPrograms(opening, ways).read
 
 
-class _Followed:
+class _ChainPrograms:
     """The programs of all chains, each counted as precisely as possible."""
 
     def __init__(self, opening: Opening, ways: Sequence[str]) -> None:
         self._opening = opening
         self._chains, self._followers = Chains(), Followers(opening, ways)
-        self._counts = _Counts(opening) if opening.tables else None
+        self._counts = _ExitCounts(opening) if opening.tables else None
         self._look()
 
-    def _look(self) -> list[Sitting]:
+    def _look(self) -> list[ChainProgram]:
         """Return where programs are attached now; follow those that are new."""
         if self._counts is not None:
             self._counts.read()
@@ -81,7 +81,7 @@ class _Followed:
         rows = _rows(self._opening, sitting, self._told)
         return Reading(rows, self._counts.lost() if self._counts else 0)
 
-    def _told(self, one: Sitting) -> dict[str, Value] | None:
+    def _told(self, one: ChainProgram) -> dict[str, Value] | None:
         followed = self._held.get(one.place.program)
         if followed is None or followed.ours:
             return None
@@ -98,7 +98,7 @@ class _Followed:
         refused = followed.why if followed.why != followers.ONLY_RUNS else ""
         return known | tcx_neighbours | {"why": _and(refused, why)}
 
-    def _runs(self, one: Sitting, followed: Followed, why: str) -> dict[str, Value]:
+    def _runs(self, one: ChainProgram, followed: Followed, why: str) -> dict[str, Value]:
         return _once({"packets": followed.runs()}, why, self._programs[one.place.program])
 
 
@@ -106,20 +106,20 @@ def _and(*sentences: str) -> str:
     return "; ".join(filter(None, sentences))
 
 
-class _Counts:
+class _ExitCounts:
     """The counts of our programs: at the exits of others, or around them in TCX chains."""
 
     def __init__(self, opening: Opening) -> None:
         self._verdicts = Verdicts(opening)
         self._around = Around(opening, self._verdicts)
         self.lost = self._verdicts.lost
-        self.answers: Mapping[Place, Answers] = {}
+        self.answers: Mapping[ProgramPlace, Answers] = {}
 
     def read(self) -> None:
         """Read all counts. Call before listing places; see `Verdicts`."""
         self.answers = self._verdicts.read()
 
-    def keep(self, sitting: Sequence[Sitting], held: Mapping[int, Followed]) -> None:
+    def keep(self, sitting: Sequence[ChainProgram], held: Mapping[int, Followed]) -> None:
         """Put our programs around those without fexit, and release those that have gone."""
         places = [one.place for one in sitting]
         self._verdicts.forget(self.answers.keys() - set(places))
@@ -132,7 +132,7 @@ class _Counts:
         }
         self._around.keep(chained, wanted, ours, self.answers)
 
-    def around(self, one: Sitting) -> tuple[dict[str, Value] | None, str]:
+    def around(self, one: ChainProgram) -> tuple[dict[str, Value] | None, str]:
         """Return what our programs around it counted (None: there are none) and what is missing."""
         if one.at != TCX:
             return None, ""
@@ -146,7 +146,7 @@ def _once(counted: dict[str, Value], why: str, places: int) -> dict[str, Value]:
     return {"why": _and(why, f"attached in {places} places, which its count does not distinguish")}
 
 
-def _by_verdict(one: Sitting, followed: Followed, answers: Answers | None) -> dict[str, Value]:
+def _by_verdict(one: ChainProgram, followed: Followed, answers: Answers | None) -> dict[str, Value]:
     packets, octets, skbs = answers or NO_ANSWERS
     known: dict[str, Value] = {"packets": sum(packets), "bytes": sum(octets)}
     if not one.direct:
@@ -168,7 +168,7 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     names: dict[int, str | None] = Bounded()
     chains = Chains()
 
-    def told(one: Sitting) -> dict[str, Value] | None:
+    def told(one: ChainProgram) -> dict[str, Value] | None:
         id = one.place.program
         if id not in names:
             names[id] = bpf.prog_name(id)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from probes.foreign import counters_c
 from probes.foreign import followers as foreign
-from probes.foreign.counters_c import NO_ANSWERS, Answers, Place, Verdicts
+from probes.foreign.counters_c import NO_ANSWERS, Answers, ProgramPlace, Verdicts
 from probes.foreign.followers import Followed, Followers
 from probes.kernel import bpf, ethtool, objects
 from probes.kernel.netlink import route
@@ -22,11 +22,11 @@ from probes.units import Unit
 VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
 _DRIVERS = ("packets", *VERDICTS)
 """Verdicts that drivers may count themselves."""
-Sitting = tuple[route.Interface, str, Place]
+Sitting = tuple[route.Interface, str, ProgramPlace]
 """An interface, the mode of its XDP program, and the program."""
 
 
-def _sitting(counted: Collection[Place] = ()) -> list[Sitting]:
+def _sitting(counted: Collection[ProgramPlace] = ()) -> list[Sitting]:
     """Return where XDP programs are attached.
 
     counted: places that a map knows: all of them are older than the list.
@@ -39,11 +39,15 @@ def _sitting(counted: Collection[Place] = ()) -> list[Sitting]:
 
 def _on(links: Iterable[route.Interface]) -> list[Sitting]:
     return [
-        (link, mode, Place(id, link.ifindex)) for link in links for mode, id in link.xdp_programs
+        (link, mode, ProgramPlace(id, link.ifindex))
+        for link in links
+        for mode, id in link.xdp_programs
     ]
 
 
-def _known(link: route.Interface, mode: str, place: Place, name: str | None) -> dict[str, Value]:
+def _known(
+    link: route.Interface, mode: str, place: ProgramPlace, name: str | None
+) -> dict[str, Value]:
     return {
         "ifindex": link.ifindex,
         "interface": link.name,

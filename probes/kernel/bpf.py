@@ -359,7 +359,7 @@ def iterate(link_fd: int) -> bytes:
 def raw_tracepoint_open(prog_fd: int, name: str = "") -> int:
     """Attach a raw tracepoint program by name, a BTF-typed one without. Linux 4.17."""
     text = ctypes.create_string_buffer(name.encode()) if name else None
-    return _bpf(_RAW_TRACEPOINT_OPEN, uapi.RawTracepoint(address(text), prog_fd))
+    return _bpf(_RAW_TRACEPOINT_OPEN, uapi.RawTracepointOpen(address(text), prog_fd))
 
 
 def prog_attach(prog_fd: int, target: int, attach_type: int, flags: int = 0) -> None:

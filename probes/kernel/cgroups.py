@@ -84,7 +84,7 @@ def folders(top: Path, seconds: float = SECONDS) -> Iterator[tuple[int, str]]:
         seen += 1
 
 
-class _Handle(ctypes.Structure):
+class _FileHandle(ctypes.Structure):
     """struct file_handle, with a cgroup's id. FILEID_KERNFS in include/linux/exportfs.h."""
 
     _fields_ = (
@@ -110,7 +110,7 @@ def _by_handle(top: Path, id: int) -> str | None:
     """
     mount = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        handle = _Handle(8, _KERNFS, id)
+        handle = _FileHandle(8, _KERNFS, id)
         fd = _libc().open_by_handle_at(mount, ctypes.byref(handle), os.O_PATH | os.O_CLOEXEC)
         if fd < 0:
             code = ctypes.get_errno()

@@ -48,7 +48,7 @@ def statistics(interface: str) -> dict[str, int]:
     return {os.fsdecode(n.split(b"\0")[0]): v for n, v in zip(text, numbers, strict=True)}
 
 
-class Joining(NamedTuple):
+class Offloads(NamedTuple):
     """Whether packets stay joined on the way to the device (TSO), and get joined coming in (GRO).
 
     None: the device does not report it.
@@ -58,10 +58,10 @@ class Joining(NamedTuple):
     gro: bool | None
 
 
-def joining(interface: str) -> Joining:
+def joining(interface: str) -> Offloads:
     """Return what `ethtool -k` says of joining. Any Linux."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
-        return Joining(*(_flag(any_socket, interface, command) for command in (_GTSO, _GGRO)))
+        return Offloads(*(_flag(any_socket, interface, command) for command in (_GTSO, _GGRO)))
 
 
 def _flag(any_socket: socket.socket, interface: str, command: int) -> bool | None:

@@ -26,7 +26,7 @@ _LARGEST = 1 << 20  # no function is larger: what lies further from a symbol is 
 _SUFFIX = rb"(?:\.(?:isra|constprop|part|llvm)(?:\.\d+)?)+"
 
 
-class _Table:
+class _CodeTable:
     """All code by address: starts[n] is the function whose name begins at names[n].
 
     names: each between two newlines. readable: the kernel shows the addresses.
@@ -63,7 +63,7 @@ class _Table:
         return f"{name.decode(errors='replace')}+0x{address - start:x}"
 
 
-_table: _Table | None = None
+_table: _CodeTable | None = None
 _asked = 0.0
 _lock = Lock()
 
@@ -81,7 +81,7 @@ def resolve(addresses: Iterable[int]) -> dict[int, str]:
         return {a: table.name(a) for a in addresses}
 
 
-def _current(rest: float = 0.0) -> _Table:
+def _current(rest: float = 0.0) -> _CodeTable:
     """Return the table. rest: seconds for which what was read before is used unchanged."""
     global _table, _asked
     if _table is not None and monotonic() - _asked < rest:
@@ -93,7 +93,7 @@ def _current(rest: float = 0.0) -> _Table:
     except OSError:  # a kernel without modules
         modules = b""
     if _table is None or _table.modules != modules:
-        _table = _Table(modules)
+        _table = _CodeTable(modules)
     return _table
 
 
@@ -118,7 +118,7 @@ def functions() -> frozenset[str]:
     return frozenset([bytes(n.partition(b".")[0]).decode(errors="replace") for n in names])
 
 
-def _read() -> _Table | None:
+def _read() -> _CodeTable | None:
     with _lock:
         table = _current()
     return table if table.readable else None

@@ -39,7 +39,7 @@ _CODES = {
 }
 
 
-class Layout:
+class StructLayout:
     """A flat C struct (or a lone number) as a `struct` format and its fields' places in a row.
 
     Byte arrays are bytes, other arrays one integer for each element; fields named `__pad...` are
@@ -115,8 +115,8 @@ class BpfTable:
         self.name: str = description["name"]
         self.max_entries: int = description["max_entries"]
         self._type: int = description["type"]
-        self._key = Layout(description["key_desc"], description["key_size"], "key")
-        self._value = Layout(description["leaf_desc"], description["leaf_size"], "value")
+        self._key = StructLayout(description["key_desc"], description["key_size"], "key")
+        self._value = StructLayout(description["leaf_desc"], description["leaf_size"], "value")
         self.fields: Mapping[str, int | slice] = self._merged()
         self._cpus = len(cpus.listed("possible")) if self._type in _PER_CPU else 1
         if self._type in _PER_CPU and not self._value.lanes:

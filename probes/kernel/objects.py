@@ -24,7 +24,7 @@ CUT = 15
 """Characters that the kernel keeps of a name."""
 
 
-class Counts(NamedTuple):
+class RunCounts(NamedTuple):
     """Counts of a running program: runs, nanoseconds, and missed runs (Linux 5.12).
 
     A run is missed where the program was running already. The first two grow only while statistics
@@ -36,7 +36,7 @@ class Counts(NamedTuple):
     missed: int
 
 
-class Program(NamedTuple):
+class KernelProgram(NamedTuple):
     """Fixed facts of a program, for as long as it lives.
 
     name: as it was loaded, from its BTF where the kernel cut it; not made printable. type: as
@@ -81,7 +81,7 @@ class Link(NamedTuple):
     name: str = ""
 
 
-def programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
+def programs(known: Mapping[int, KernelProgram]) -> Iterator[tuple[KernelProgram, RunCounts]]:
     """Yield all current programs. known: those seen before, so that only new ones are examined.
 
     Raises OSError (EPERM) without CAP_SYS_ADMIN. Some 10 us for each known program.
@@ -92,7 +92,7 @@ def programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
             yield with_fd
 
 
-def own_programs(known: Mapping[int, Program]) -> Iterator[tuple[Program, Counts]]:
+def own_programs(known: Mapping[int, KernelProgram]) -> Iterator[tuple[KernelProgram, RunCounts]]:
     """Yield the programs that this process holds, which takes no privilege."""
     seen: set[int] = set()
     for fd in _own_fds("bpf-prog"):
@@ -156,18 +156,18 @@ def _asked(open: Callable[[int], int], id: int, ask: Callable[[int], T]) -> T | 
         os.close(fd)
 
 
-def _program(fd: int, known: Mapping[int, Program]) -> tuple[Program, Counts]:
+def _program(fd: int, known: Mapping[int, KernelProgram]) -> tuple[KernelProgram, RunCounts]:
     info = uapi.BpfProgInfo()
     bpf.object_info(fd, info)
-    counts = Counts(info.run_cnt, info.run_time_ns, info.recursion_misses)
+    counts = RunCounts(info.run_cnt, info.run_time_ns, info.recursion_misses)
     return known.get(info.id) or _examined(fd, info), counts
 
 
-def _examined(fd: int, info: uapi.BpfProgInfo) -> Program:
+def _examined(fd: int, info: uapi.BpfProgInfo) -> KernelProgram:
     name = os.fsdecode(info.name)
     if info.btf_id and len(info.name) == CUT:
         name = btf.name_in(info.btf_id, bpf.main_function(fd)) or name
-    return Program(
+    return KernelProgram(
         info.id,
         type_name("prog", info.type),
         name,

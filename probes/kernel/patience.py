@@ -53,7 +53,7 @@ class TookTooLong(OSError):
         super().__init__(errno.ETIMEDOUT, why)
 
 
-class Files(tuple[int, ...]):
+class OpenFiles(tuple[int, ...]):
     """Open files that a call returns, by their numbers here."""
 
     __slots__ = ()
@@ -252,9 +252,9 @@ def _answer(data: bytes, files: Sequence[int]) -> tuple[Any, BaseException | Non
         raise
     except Exception as broken:
         raise EOFError from broken
-    if len(files) != (len(given) if isinstance(given, Files) else 0):
+    if len(files) != (len(given) if isinstance(given, OpenFiles) else 0):
         raise EOFError
-    return (Files(files) if isinstance(given, Files) else given), raised
+    return (OpenFiles(files) if isinstance(given, OpenFiles) else given), raised
 
 
 # -- the child ---------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ def serve(fd: int) -> None:
             finally:
                 open_files.close_each(fds)
             control.settimeout(None)
-            files = given if isinstance(given, Files) else ()
+            files = given if isinstance(given, OpenFiles) else ()
             _send(control, _pickled(given, raised), files)
             open_files.close_each(files)
 

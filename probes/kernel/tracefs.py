@@ -54,7 +54,7 @@ def symbols(category: str, name: str, field: str) -> Mapping[int, str] | None:
     return MappingProxyType({int(number, 0): symbol for number, symbol in pairs})
 
 
-class Field(NamedTuple):
+class RecordField(NamedTuple):
     """A field of a tracepoint's record. type: its C type, arrays without their length.
 
     array: several in a row; far: it is elsewhere in the record (__data_loc).
@@ -79,7 +79,7 @@ class Field(NamedTuple):
 
 
 @cache
-def fields(category: str, name: str) -> Mapping[str, Field]:
+def fields(category: str, name: str) -> Mapping[str, RecordField]:
     """Return a record's own fields, in their order; empty where tracefs is unavailable."""
     found = {}
     for type, field, many, offset, size, signed in _DECLARED.findall(_format(category, name)):
@@ -89,7 +89,7 @@ def fields(category: str, name: str) -> Mapping[str, Field]:
         if not field.startswith("common_"):
             place = (int(offset), int(size), signed == "1")
             array = bool(many) or plain.endswith("[]")
-            found[field] = Field(field, plain, *place, array, far)
+            found[field] = RecordField(field, plain, *place, array, far)
     return MappingProxyType(found)
 
 

@@ -101,7 +101,7 @@ class Query(Structure):
     ]  # fmt: skip
 
 
-class RawTracepoint(Structure):
+class RawTracepointOpen(Structure):
     """BPF_RAW_TRACEPOINT_OPEN."""
 
     _fields_ = [("name", _u64), ("prog_fd", _u32)]
@@ -116,13 +116,13 @@ class TaskFdQuery(Structure):
     ]  # fmt: skip
 
 
-class _KprobeMulti(Structure):
+class _KprobeMultiAttr(Structure):
     _fields_ = [
         ("flags", _u32), ("cnt", _u32), ("syms", _u64), ("addrs", _u64), ("cookies", _u64),
     ]  # fmt: skip
 
 
-class _UprobeMulti(Structure):
+class _UprobeMultiAttr(Structure):
     _fields_ = [
         ("path", _u64), ("offsets", _u64), ("ref_ctr_offsets", _u64), ("cookies", _u64),
         ("cnt", _u32), ("flags", _u32), ("pid", _u32),
@@ -135,7 +135,8 @@ class _Tcx(Structure):
 
 class _LinkCreateBy(Union):
     _fields_ = [
-        ("target_btf_id", _u32), ("kprobe_multi", _KprobeMulti), ("uprobe_multi", _UprobeMulti),
+        ("target_btf_id", _u32), ("kprobe_multi", _KprobeMultiAttr),
+        ("uprobe_multi", _UprobeMultiAttr),
         ("tcx", _Tcx),
     ]  # fmt: skip
 
@@ -244,28 +245,28 @@ class _UprobeMultiInfo(Structure):
     ]  # fmt: skip
 
 
-class _AtFile(Structure):
+class _UprobeEvent(Structure):
     _fields_ = [("file_name", _u64), ("name_len", _u32), ("offset", _u32)]
 
 
-class _AtFunction(Structure):
+class _KprobeEvent(Structure):
     _fields_ = [
         ("func_name", _u64), ("name_len", _u32), ("offset", _u32), ("addr", _u64),
     ]  # fmt: skip
 
 
-class _AtTracepoint(Structure):
+class _TracepointEvent(Structure):
     _fields_ = [("tp_name", _u64), ("name_len", _u32)]
 
 
-class _AtEvent(Structure):
+class _PlainEvent(Structure):
     _fields_ = [("config", _u64), ("type", _u32)]
 
 
 class _PerfEventAt(Union):
     _fields_ = [
-        ("uprobe", _AtFile), ("kprobe", _AtFunction), ("tracepoint", _AtTracepoint),
-        ("event", _AtEvent),
+        ("uprobe", _UprobeEvent), ("kprobe", _KprobeEvent), ("tracepoint", _TracepointEvent),
+        ("event", _PlainEvent),
     ]  # fmt: skip
 
 

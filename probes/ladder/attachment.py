@@ -22,11 +22,11 @@ from probes.errors import (
 )
 from probes.ladder import admission, notes, rigging
 from probes.ladder.modules import Modules
-from probes.ladder.retry import Retry
+from probes.ladder.retry import RetryClock
 from probes.ladder.row_limit import RowLimit
 from probes.ladder.sampler import Sampler
 from probes.ladder.standing import Standing
-from probes.ladder.totals import Totals
+from probes.ladder.totals import SeriesTotals
 from probes.model import (
     Cost,
     Hook,
@@ -74,8 +74,8 @@ class Attachment:
         self._why = ""
         self._pinned: str | None = None
         self._broke: Refusal | None = None
-        self.retry = Retry()
-        self._totals = Totals(hook)
+        self.retry = RetryClock()
+        self._totals = SeriesTotals(hook)
         self._sampler = Sampler(hook, self._totals, rows)
 
     @property
@@ -252,7 +252,7 @@ class Attachment:
         """Attach a rung whole, or not at all."""
         one_in = self._one_in if rung.samples else 1
         said = KEPT if self.kept else "", self._why if one_in > 1 else ""
-        place = rigging.Place(self.hook, self._status.id.target, self.ifindex, one_in)
+        place = rigging.Spot(self.hook, self._status.id.target, self.ifindex, one_in)
         try:
             return rigging.stand(rung, place, self._modules, self._note_opening, *said)
         except BaseException:

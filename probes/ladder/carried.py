@@ -20,7 +20,7 @@ MOST = 16384
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CarriedTotals:
     """Totals at one moment: rows by key, and what was lost and not logged.
 
     forgotten: how many rows were discarded for good, as there were too many.
@@ -35,7 +35,7 @@ class Counted:
 Combine = Callable[[int, int], int]
 
 
-def ended(hook: Hook, before: Counted | None, now: Counted) -> Counted:
+def ended(hook: Hook, before: CarriedTotals | None, now: CarriedTotals) -> CarriedTotals:
     """Return the totals of what ends. before: its totals when the successor was opened.
 
     Opening the successor may empty a map that both share: a lower count was counted since.
@@ -45,18 +45,20 @@ def ended(hook: Hook, before: Counted | None, now: Counted) -> Counted:
     kept = {} if hook.rows_go else before.rows
     rows = {**kept, **_each(hook, now.rows, before.rows, _grown)}
     lost, unlogged = _grown(now.lost, before.lost), _grown(now.unlogged, before.unlogged)
-    return Counted(rows, lost, unlogged, now.forgotten)
+    return CarriedTotals(rows, lost, unlogged, now.forgotten)
 
 
-def base(hook: Hook, past: Counted, first: Counted) -> Counted:
+def base(hook: Hook, past: CarriedTotals, first: CarriedTotals) -> CarriedTotals:
     """Return what is to be added from now on. first: what has been counted again already."""
     rows = {**past.rows, **_each(hook, past.rows, first.rows, _less)}
     kept = {key: _at_rest(hook, row) for key, row in rows.items() if _counts(hook, row)}
     lost, unlogged = _less(past.lost, first.lost), _less(past.unlogged, first.unlogged)
-    return _bounded(hook, Counted(kept, lost, unlogged, past.forgotten), first.rows)
+    return _bounded(hook, CarriedTotals(kept, lost, unlogged, past.forgotten), first.rows)
 
 
-def left_out(hook: Hook, base: Counted, now: Container[Key], kept: Container[Key]) -> Counted:
+def left_out(
+    hook: Hook, base: CarriedTotals, now: Container[Key], kept: Container[Key]
+) -> CarriedTotals:
     """Discard the rows that nothing counts now and for which there is no memory.
 
     now: what is counted now; kept: what there is memory for. Rows that exist only as long as what
@@ -67,7 +69,7 @@ def left_out(hook: Hook, base: Counted, now: Container[Key], kept: Container[Key
     return _without(base, [key for key in base.rows if key not in now and key not in kept])
 
 
-def _bounded(hook: Hook, base: Counted, now: Container[Key]) -> Counted:
+def _bounded(hook: Hook, base: CarriedTotals, now: Container[Key]) -> CarriedTotals:
     """Discard the smallest of the rows that nothing counts now, beyond `MOST`."""
     if hook.rows_go or len(base.rows) <= MOST:
         return base
@@ -75,7 +77,7 @@ def _bounded(hook: Hook, base: Counted, now: Container[Key]) -> Counted:
     return _without(base, _least(hook, idle, len(idle) - MOST))
 
 
-def _without(base: Counted, thrown: Collection[Key]) -> Counted:
+def _without(base: CarriedTotals, thrown: Collection[Key]) -> CarriedTotals:
     if not thrown:
         return base
     out = frozenset(thrown)
@@ -92,13 +94,13 @@ def _least(hook: Hook, rows: Mapping[Key, Row], many: int) -> list[Key]:
     return heapq.nsmallest(many, rows, counted) if many > 0 else []
 
 
-def halfway(hook: Hook, some: Counted, later: Counted) -> Counted:
+def halfway(hook: Hook, some: CarriedTotals, later: CarriedTotals) -> CarriedTotals:
     """Return what had been counted halfway between two readings."""
     rows = {**later.rows, **_each(hook, later.rows, some.rows, _mean)}
-    return Counted(rows, _mean(some.lost, later.lost), _mean(some.unlogged, later.unlogged))
+    return CarriedTotals(rows, _mean(some.lost, later.lost), _mean(some.unlogged, later.unlogged))
 
 
-def total(hook: Hook, base: Counted, now: Counted) -> Counted:
+def total(hook: Hook, base: CarriedTotals, now: CarriedTotals) -> CarriedTotals:
     """Return all that was counted.
 
     Missing rows are kept, unless rows go with what they are about.
@@ -106,7 +108,7 @@ def total(hook: Hook, base: Counted, now: Counted) -> Counted:
     kept = {} if hook.rows_go else base.rows
     rows = {key: row for key, row in kept.items() if key not in now.rows}
     rows |= _each(hook, now.rows, base.rows, add)
-    return Counted(rows, now.lost + base.lost, now.unlogged + base.unlogged, base.forgotten)
+    return CarriedTotals(rows, now.lost + base.lost, now.unlogged + base.unlogged, base.forgotten)
 
 
 def _grown(now: int, before: int) -> int:

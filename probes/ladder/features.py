@@ -20,7 +20,7 @@ from probes.kernel import bpf
 from probes.model import Program, Rung
 
 
-class Word(StrEnum):
+class AnswerWord(StrEnum):
     """An answer in one word."""
 
     YES = "yes"
@@ -32,7 +32,7 @@ class Word(StrEnum):
 class Answer:
     """The kernel's answer about a rung. error: errno's name or the kind of refusal, for NO."""
 
-    word: Word
+    word: AnswerWord
     why: str = ""
     remedy: str = ""
     error: str = ""
@@ -57,25 +57,25 @@ def answer(rung: Rung, ifindex: int = 0) -> Answer:
     try:
         return _answer(rung, ifindex)
     except Exception as raised:  # of this one; the others are still to be asked
-        return Answer(Word.UNKNOWN, as_refusal(raised, f"asking for {rung.name}").why)
+        return Answer(AnswerWord.UNKNOWN, as_refusal(raised, f"asking for {rung.name}").why)
 
 
 def _answer(rung: Rung, ifindex: int) -> Answer:
     if rung.requires is not None and (refusal := rung.requires()) is not None:
-        return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
-    word, why = Word.YES, ""
+        return Answer(AnswerWord.NO, refusal.why, refusal.remedy, refusal.code)
+    word, why = AnswerWord.YES, ""
     for program in rung.programs:
         try:
             with _loaded(program) as fd:
                 program.point.check(ifindex)
                 if unknown := program.point.rehearse(fd, ifindex):
-                    word, why = Word.UNKNOWN, unknown
+                    word, why = AnswerWord.UNKNOWN, unknown
         except ProbeError as refusal:
             if not program.optional:
-                return Answer(Word.NO, refusal.why, refusal.remedy, refusal.code)
+                return Answer(AnswerWord.NO, refusal.why, refusal.remedy, refusal.code)
             why = f"{program.without}: {refusal.why}"
     if rung.lasting and (refused := persistent.unrecordable()) is not None:
-        return Answer(Word.NO, refused.why, refused.remedy, refused.code)
+        return Answer(AnswerWord.NO, refused.why, refused.remedy, refused.code)
     return Answer(word, why)
 
 

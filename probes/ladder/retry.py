@@ -8,7 +8,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 """Seconds until what failed by an exception is attached again; doubled each time."""
 
 
-class Retry:
+class RetryClock:
     """Whether an attachment is to be tried again. at: monotonic seconds; None: it is not."""
 
     def __init__(self) -> None:

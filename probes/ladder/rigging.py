@@ -19,7 +19,7 @@ from probes.point import Held, Point
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Spot:
     """What is attached, and where. one_in: one event in so many is counted."""
 
     hook: Hook
@@ -29,7 +29,7 @@ class Place:
 
 
 @dataclass(slots=True)
-class _Made:
+class _Rigged:
     """The parts of a rung made so far."""
 
     programs: list[int] = field(default_factory=list)
@@ -43,14 +43,14 @@ class _Made:
 
 
 def stand(
-    rung: Rung, place: Place, modules: Modules, opening: Callable[[], object], *notes: str
+    rung: Rung, place: Spot, modules: Modules, opening: Callable[[], object], *notes: str
 ) -> Standing:
     """Attach a rung. opening: called before it is opened. notes: for its remarks at the beginning.
 
     Raises ProbeError, and exceptions of the rung's own functions; then nothing is attached.
     """
     with ExitStack() as stack:
-        made = _Made(notes=[*notes, rung.misses])
+        made = _Rigged(notes=[*notes, rung.misses])
         if rung.source:
             made.source = rung.source_for(place.target, place.one_in)
             module = modules.take(made.source, stack)
@@ -78,7 +78,7 @@ def stand(
         )
 
 
-def _attach(program: Program, ifindex: int, made: _Made, stack: ExitStack) -> None:
+def _attach(program: Program, ifindex: int, made: _Rigged, stack: ExitStack) -> None:
     """Attach one program; the refusal of an optional one becomes a note."""
     insns = made.functions[program.function]
     try:
@@ -99,7 +99,7 @@ def _attach(program: Program, ifindex: int, made: _Made, stack: ExitStack) -> No
         made.iterators[program.function] = partial(bpf.iterate, attached.link)
 
 
-def _opening(place: Place, made: _Made, attach: Attach, following: ExitStack) -> Opening:
+def _opening(place: Spot, made: _Rigged, attach: Attach, following: ExitStack) -> Opening:
     return Opening(
         place.hook,
         made.tables,

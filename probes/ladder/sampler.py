@@ -6,17 +6,17 @@ import time
 from collections.abc import Mapping
 
 from probes.ladder import carried
-from probes.ladder.carried import Counted
+from probes.ladder.carried import CarriedTotals
 from probes.ladder.row_limit import RowLimit
 from probes.ladder.standing import Standing
-from probes.ladder.totals import Totals
+from probes.ladder.totals import SeriesTotals
 from probes.model import Cost, Hook, HookId, Key, Reading, Row, Sample, Status
 
 
 class Sampler:
     """A maker of one hook's samples on one target. rows: their limit; None: no limit."""
 
-    def __init__(self, hook: Hook, totals: Totals, rows: RowLimit | None) -> None:
+    def __init__(self, hook: Hook, totals: SeriesTotals, rows: RowLimit | None) -> None:
         self._hook, self._totals, self._rows = hook, totals, rows
 
     def forget(self, id: HookId) -> None:
@@ -62,7 +62,11 @@ class Sampler:
         return {tuple([row[i] for i in keys]): row for row in found}
 
     def _leave_out(
-        self, standing: Standing, own: Counted, counted: Counted, rows: Mapping[Key, Row]
+        self,
+        standing: Standing,
+        own: CarriedTotals,
+        counted: CarriedTotals,
+        rows: Mapping[Key, Row],
     ) -> None:
         """Discard rows for good that nothing counts now and that there is no memory for."""
         if standing.base is not None and len(rows) < len(counted.rows):

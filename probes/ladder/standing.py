@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from probes.errors import ProbeError
 from probes.kernel import bpf, objects
-from probes.ladder.carried import Counted
+from probes.ladder.carried import CarriedTotals
 from probes.model import Cost, Hook, Reading, Row, Rung, Sample
 from probes.point import Held
 
@@ -38,8 +38,8 @@ class Standing:
     changed: Sequence[Callable[[], str]] = ()
     said: str = ""
     resting: bool = False
-    base: Counted | None = None
-    opened: Counted | None = None
+    base: CarriedTotals | None = None
+    opened: CarriedTotals | None = None
     failures: int = 0
     last: Sample | None = None
     calm: str = ""
@@ -70,13 +70,13 @@ class Standing:
         """Return what its programs cost so far; None for a rung that can have none."""
         return self._cost()[0]
 
-    def counted(self, hook: Hook, reading: Reading) -> Counted:
+    def counted(self, hook: Hook, reading: Reading) -> CarriedTotals:
         """Return what it has counted itself, scaled, without what went before."""
         keys, found = hook.places.keys, reading.rows
         if self.one_in > 1:
             found = [_scaled(hook, row, self.one_in) for row in found]
         rows = {tuple([row[i] for i in keys]): row for row in found}
-        return Counted(rows, reading.lost, reading.unlogged)
+        return CarriedTotals(rows, reading.lost, reading.unlogged)
 
     def _cost(self) -> tuple[Cost | None, int]:
         """Return the cost, and how many events were missed.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 
 from probes.ladder import carried
-from probes.ladder.carried import Counted
+from probes.ladder.carried import CarriedTotals
 from probes.ladder.standing import Standing
 from probes.model import SERIES, Hook, Reading, Row
 
@@ -17,7 +17,7 @@ ANEW = "the kernel's own totals, without those before, since "
 _series = count(1)
 
 
-class Totals:
+class SeriesTotals:
     """Counts from before, and what is added to them. Used under the attachment's lock.
 
     unsaid: log entries found when totals were read, for the next sample.
@@ -25,7 +25,7 @@ class Totals:
 
     def __init__(self, hook: Hook) -> None:
         self._hook = hook
-        self._past: Counted | None = None
+        self._past: CarriedTotals | None = None
         self._epoch = 0
         self.unsaid: list[Row] = []
 
@@ -47,7 +47,7 @@ class Totals:
 
     def follow(self, before: Standing | None, standing: Standing) -> str:
         """Add what was counted before to what it will count; else return since when it counts."""
-        some = Counted()
+        some = CarriedTotals()
         if before is not None and before.goes_on:
             some = self._begun(standing)
         self.remember(before)
@@ -63,26 +63,26 @@ class Totals:
             self._epoch = standing.epoch
         return f"{ANEW}{time.strftime('%H:%M:%S')}" if past is not None and past.rows else ""
 
-    def of(self, standing: Standing, now: Counted) -> Counted:
+    def of(self, standing: Standing, now: CarriedTotals) -> CarriedTotals:
         """Return all that was counted. now: what it has counted itself."""
         return now if standing.base is None else carried.total(self._hook, standing.base, now)
 
-    def _begun(self, standing: Standing) -> Counted:
+    def _begun(self, standing: Standing) -> CarriedTotals:
         """Return what it has counted already, beside its predecessor."""
         with suppress(Exception):
             return self._read(standing)
-        return Counted()
+        return CarriedTotals()
 
-    def _latest(self, standing: Standing) -> Counted | None:
+    def _latest(self, standing: Standing) -> CarriedTotals | None:
         """Return its totals now, or at its latest reading; None where it was never read."""
         with suppress(Exception):
             return self._read(standing)
         last = standing.last
         if last is None:
             return None
-        return Counted(last.rows, last.lost, last.unlogged, last.forgotten)
+        return CarriedTotals(last.rows, last.lost, last.unlogged, last.forgotten)
 
-    def _read(self, standing: Standing) -> Counted:
+    def _read(self, standing: Standing) -> CarriedTotals:
         reading, _ = standing.reading()
         self.unsaid += reading.log
         return self.of(standing, standing.counted(self._hook, reading))

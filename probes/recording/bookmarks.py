@@ -37,7 +37,7 @@ class Moment(NamedTuple):
     anew: bool = False
 
 
-class Mark(NamedTuple):
+class Bookmark(NamedTuple):
     """A moment to jump to. number: the moment's. kind: "drops", "failures" or "event"."""
 
     number: int
@@ -72,7 +72,7 @@ class Noticing:
         return hook != "drops" or is_lost(dict(zip(self._names, row, strict=True)))
 
 
-def marks(moments: Sequence[Moment], first: int = 0) -> list[Mark]:
+def marks(moments: Sequence[Moment], first: int = 0) -> list[Bookmark]:
     """Return the moments where something begins. first: the number of the first moment."""
     marker = Marker(first)
     marker.add(moments)
@@ -83,7 +83,7 @@ class Marker:
     """A finder of beginnings, also while further moments come. first: the number of the first."""
 
     def __init__(self, first: int = 0) -> None:
-        self.found: list[Mark] = []
+        self.found: list[Bookmark] = []
         self._first, self._seen = first, 0
         self._drops, self._failures = _Onset(), _Onset()
 
@@ -93,13 +93,13 @@ class Marker:
             self.found += self._begun(self._first + place, moments[place])
         self._seen = len(moments)
 
-    def _begun(self, number: int, moment: Moment) -> Iterator[Mark]:
+    def _begun(self, number: int, moment: Moment) -> Iterator[Bookmark]:
         for event in moment.events:
-            yield Mark(number, "event", event)
+            yield Bookmark(number, "event", event)
         if self._drops.at(moment.drops):
-            yield Mark(number, "drops", f"{moment.drops} packets dropped")
+            yield Bookmark(number, "drops", f"{moment.drops} packets dropped")
         if self._failures.at(moment.failures):
-            yield Mark(number, "failures", f"{moment.failures} connects failed")
+            yield Bookmark(number, "failures", f"{moment.failures} connects failed")
 
 
 class _Onset:

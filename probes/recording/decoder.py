@@ -15,7 +15,7 @@ from ipaddress import ip_network
 from operator import itemgetter
 from typing import NamedTuple
 
-from probes.drop_rule import Rule, RuleError
+from probes.drop_rule import DropRule, RuleError
 from probes.model import Cost, Enforced, HookId, Key, Refusal, Row, Sample, State, Status, Value
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader, cells_of
 from probes.recording.encoder import (
@@ -405,7 +405,7 @@ def _read_rule(data: Reader) -> Enforced:
         if source is not None and "%" in source:
             raise Malformed("a rule is not valid")  # a zone may be any text
         network = None if source is None else ip_network(source)
-        rule = Rule(network, protocol, port, ttl)
+        rule = DropRule(network, protocol, port, ttl)
     except (RuleError, ValueError):
         raise Malformed("a rule is not valid") from None
     rung, left = _optional_words(data, NAME), data.real()

@@ -22,7 +22,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from probes.model import Hook
-from probes.recording.bookmarks import Mark, Marker, Moment
+from probes.recording.bookmarks import Bookmark, Marker, Moment
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader
 from probes.recording.compat import Fitting
 from probes.recording.decoder import MOST_HOOKS, NAME
@@ -36,7 +36,7 @@ from probes.recording.index import (
     read_moment,
     record,
 )
-from probes.recording.tape import MOST_SOUGHT, Frame, Reel, between, most_compressed, most_raw
+from probes.recording.tape import MOST_SOUGHT, Frame, Timeline, between, most_compressed, most_raw
 from probes.recording.writer import (
     END,
     HEAD,
@@ -75,7 +75,7 @@ Least number.
 """
 
 
-class Recording(Reel):
+class Recording(Timeline):
     """A recording that can be replayed. Raises RecordingError where the file is not one.
 
     recall: a function that knows further hooks by name. cells: that a moment may have. host: whose
@@ -126,7 +126,7 @@ class Recording(Reel):
     def another(self) -> Recording:
         """Return the same, to be read elsewhere at the same time; to be closed, too."""
         twin = copy(self)
-        Reel.__init__(twin, self.hooks, self.most_cells)
+        Timeline.__init__(twin, self.hooks, self.most_cells)
         twin._fitting = Fitting(self.hooks)
         twin._fd = os.dup(self._fd)
         twin._heads = Heads(twin._fd, self._size, self._size)  # what is found is found for both
@@ -160,7 +160,7 @@ class Recording(Reel):
         known += map(self._frames.moment, range(len(known), self.end))
         return known
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[Bookmark]:
         self._marker.add(self.moments())
         return self._marker.found
 

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 from probes.analysis.flows import Since
 from probes.analysis.funnel import remember
-from probes.analysis.snapshot import Room, Snapshot, Trail
+from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.model import Enforced, Hook, HookId, Sample, Status
-from probes.recording.bookmarks import Mark, Moment, Noticing, marks
+from probes.recording.bookmarks import Bookmark, Moment, Noticing, marks
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
@@ -74,7 +74,7 @@ class Frame(NamedTuple):
     data: bytes | memoryview
 
 
-class Reel(ABC):
+class Timeline(ABC):
     """Moments for access in any order: a tape's or a file's.
 
     Raises Malformed where one cannot be read, IndexError where there is none (any more).
@@ -137,7 +137,7 @@ class Reel(ABC):
         """Return all, oldest first, for drawing a time bar. Not to be changed."""
         return [self.moment(n) for n in range(self.first, self.end)]
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[Bookmark]:
         """Return where something begins: drops, failures, hooks and rules that come and go."""
         return marks(self.moments(), self.first)
 
@@ -323,7 +323,7 @@ class Reel(ABC):
         trails: dict[str, Trail] = {}
         last: dict[str, tuple[Sample, ...]] = {}
         before: Tick | None = None
-        room = Room()
+        room = WindowRoom()
         for _, tick in self.window(number):
             for hook, samples in tick.fresh(before).items():
                 trail = trails.setdefault(hook, Trail(self.hooks[hook], room=room))
@@ -349,7 +349,7 @@ class Reel(ABC):
         return dict(self._since)
 
 
-class Tape(Reel):
+class Tape(Timeline):
     """The last `seconds` of ticks, in `most` bytes at most. hooks: their catalogue.
 
     What is too old, or too much, goes in whole groups from one key frame to the next.

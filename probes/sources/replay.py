@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.errors import Unsupported
 from probes.model import Enforced, Hook, HookId, Sample, Status
 from probes.recording.codec import Malformed
@@ -168,15 +168,15 @@ class Replay:
         del id
         raise Unsupported("this is a recording: nothing can be detached")
 
-    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+    async def add_rule(self, interface: str, rule: DropRule) -> Enforced:
         del interface, rule
         raise Unsupported("this is a recording: nothing can be dropped")
 
-    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+    async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
         del interface, rule
         return ()
 
-    async def remove_rule(self, interface: str, rule: Rule) -> None:
+    async def remove_rule(self, interface: str, rule: DropRule) -> None:
         del interface, rule
         raise Unsupported("this is a recording: its rules cannot be ended")
 

@@ -8,34 +8,34 @@ from ipaddress import ip_network
 
 import pytest
 
-from probes.drop_rule import DEFAULT_TTL, PROTOCOLS, Rule, RuleError, parse, parse_on
+from probes.drop_rule import DEFAULT_TTL, PROTOCOLS, DropRule, RuleError, parse, parse_on
 
 
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("src 192.0.2.0/24", Rule(ip_network("192.0.2.0/24"))),
-        ("192.0.2.7", Rule(ip_network("192.0.2.7/32"))),
-        ("src 2001:db8::/32 ttl 5m", Rule(ip_network("2001:db8::/32"), ttl=300)),
-        ("proto icmp", Rule(protocol=1)),
-        ("PROTO ICMPv6 ttl 90", Rule(protocol=58, ttl=90)),
-        ("icmp6", Rule(protocol=58)),
-        ("proto 47 ttl 1h", Rule(protocol=47, ttl=3600)),
-        ("udp dport 53", Rule(protocol=17, port=53)),
-        ("dport 53 proto udp", Rule(protocol=17, port=53)),
-        ("dport 8080", Rule(port=8080)),
+        ("src 192.0.2.0/24", DropRule(ip_network("192.0.2.0/24"))),
+        ("192.0.2.7", DropRule(ip_network("192.0.2.7/32"))),
+        ("src 2001:db8::/32 ttl 5m", DropRule(ip_network("2001:db8::/32"), ttl=300)),
+        ("proto icmp", DropRule(protocol=1)),
+        ("PROTO ICMPv6 ttl 90", DropRule(protocol=58, ttl=90)),
+        ("icmp6", DropRule(protocol=58)),
+        ("proto 47 ttl 1h", DropRule(protocol=47, ttl=3600)),
+        ("udp dport 53", DropRule(protocol=17, port=53)),
+        ("dport 53 proto udp", DropRule(protocol=17, port=53)),
+        ("dport 8080", DropRule(port=8080)),
         (
             "tcp dport 22 src 198.51.100.9 ttl 1.5m",
-            Rule(ip_network("198.51.100.9"), 6, 22, 90),
+            DropRule(ip_network("198.51.100.9"), 6, 22, 90),
         ),
-        ("0.0.0.0/0 udp", Rule(ip_network("0.0.0.0/0"), 17)),
-        ("src ::ffff:192.0.2.7", Rule(ip_network("192.0.2.7/32"))),
-        ("src ::ffff:192.0.2.0/120 tcp", Rule(ip_network("192.0.2.0/24"), 6)),
-        ("src ::ffff:0:0/96 udp", Rule(ip_network("0.0.0.0/0"), 17)),
-        ("src ::/95 udp", Rule(ip_network("::/95"), 17)),
+        ("0.0.0.0/0 udp", DropRule(ip_network("0.0.0.0/0"), 17)),
+        ("src ::ffff:192.0.2.7", DropRule(ip_network("192.0.2.7/32"))),
+        ("src ::ffff:192.0.2.0/120 tcp", DropRule(ip_network("192.0.2.0/24"), 6)),
+        ("src ::ffff:0:0/96 udp", DropRule(ip_network("0.0.0.0/0"), 17)),
+        ("src ::/95 udp", DropRule(ip_network("::/95"), 17)),
     ],
 )
-def test_what_a_text_says(text: str, rule: Rule) -> None:
+def test_what_a_text_says(text: str, rule: DropRule) -> None:
     assert parse(text) == rule
 
 
@@ -136,7 +136,7 @@ def _odd_texts() -> list[str]:
 
 @pytest.mark.parametrize("read", [parse, parse_on])
 def test_no_text_raises_anything_but_one_sentence(
-    read: Callable[[str], Rule | tuple[str, Rule]],
+    read: Callable[[str], DropRule | tuple[str, DropRule]],
 ) -> None:
     """What is a rule is shown as it can be written again."""
     for text in _odd_texts():
@@ -155,7 +155,7 @@ def test_no_text_raises_anything_but_one_sentence(
 @pytest.mark.parametrize("ttl", [float("nan"), float("inf"), -1.0, 0.99, 86400.5])
 def test_a_rule_lives_for_a_second_at_least_and_a_day_at_most(ttl: float) -> None:
     with pytest.raises(RuleError, match="1 second to 24 hours"):
-        Rule(protocol=17, ttl=ttl)
+        DropRule(protocol=17, ttl=ttl)
     assert parse("udp ttl 1").ttl == 1
     assert parse("udp ttl 24h").ttl == 86400
 

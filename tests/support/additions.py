@@ -78,7 +78,7 @@ HOOK = Hook(
 PANE = '''
 """Who asks for process groups."""
 
-from tui.table.fields import Record, of, values_of
+from tui.table.fields import TableRow, of, values_of
 from tui.toolkit.pane import Pane
 
 PANE = Pane(
@@ -89,7 +89,7 @@ PANE = Pane(
     fields=lambda catalogue: (of(catalogue["another"], "pid"), of(catalogue["another"], "calls")),
     sort="calls_per_s",
     records=lambda view: [
-        Record(row.key, str(row["pid"]), values_of(row), "", row) for row in view.rows("another")
+        TableRow(row.key, str(row["pid"]), values_of(row), "", row) for row in view.rows("another")
     ],
     trouble=lambda view: None,
     detail=lambda view, record, width: [],

@@ -30,7 +30,7 @@ from probes.recording.bookmarks import Moment, Noticing, marks
 from probes.recording.codec import Malformed, Writer
 from probes.recording.encoder import Encoder, Tick
 from probes.recording.reader import Recording
-from probes.recording.tape import Frame, Reel
+from probes.recording.tape import Frame, Timeline
 from probes.recording.writer import (
     END,
     HEAD,
@@ -344,7 +344,7 @@ def _no_number(text: str) -> None:
     raise AssertionError(f"{text} is in the JSON")
 
 
-def look(played: Reel, number: int) -> None:
+def look(played: Timeline, number: int) -> None:
     """What every pane makes of a moment: rows, their details, what is wrong, what is below."""
     figures = [f for p in panes(played.hooks) for f in (*p.figures, *p.kept)]
     view = past_view(View(played.hooks, History(figures)), played, number)

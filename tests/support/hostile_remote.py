@@ -33,7 +33,7 @@ from probes.sources.demo.source import Demo
 from probes.sources.remote import protocol, server, session
 from probes.sources.remote.server import Begin, Serving
 from probes.sources.remote.source import Remote
-from probes.sources.remote.ssh import Way
+from probes.sources.remote.ssh import SshCommand
 from probes.units import printable
 from tests.support.hostile import HARM, MEMORY, mutated, spoiled
 from tests.support.recordings import demo_ticks
@@ -284,7 +284,7 @@ async def answers(seed: int, sound: list[list[tuple[bytes, bytes]]]) -> int:
 
     asyncio.create_subprocess_exec = started  # type: ignore[assignment]
     heard: list[str] = []
-    remote = Remote(Way("web1", ("x",), ("x",)), words=heard.append, pauses=(1000.0,))
+    remote = Remote(SshCommand("web1", ("x",), ("x",)), words=heard.append, pauses=(1000.0,))
     came: list[Tick] = []
     take = remote._take
     remote._take = lambda tick: (came.append(tick), take(tick))[1]  # type: ignore[assignment, func-returns-value]

@@ -30,7 +30,7 @@ from probes.recording.tape import Frame
 from probes.recording.writer import HEAD, MAGIC, VERSION, RecordingError, _host, _write_moment
 from probes.sources.remote import protocol
 from probes.sources.remote.source import Remote
-from probes.sources.remote.ssh import Way
+from probes.sources.remote.ssh import SshCommand
 from probes.sources.replay import Replay
 from tests.support.hostile import _empty, _peak, _status
 from tests.support.recordings import HOST
@@ -167,7 +167,7 @@ def _play(path: Path) -> int:
 
 async def _hear(path: Path) -> int:
     command = ("sh", "-c", 'cat "$0"; sleep 60', str(path))
-    remote, came = Remote(Way("web1", command, command), pauses=(1000.0,)), list[int]()
+    remote, came = Remote(SshCommand("web1", command, command), pauses=(1000.0,)), list[int]()
     take = remote._take
 
     def counted(tick: Tick) -> None:

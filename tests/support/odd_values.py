@@ -31,7 +31,7 @@ from probes.recording.tape import Tape
 from tests.support import hostile
 from tests.support.layouts import Declared, declared
 from tests.support.recordings import HOST
-from tui.output.formats import FORMATS, Shown, printer
+from tui.output.formats import FORMATS, PrintedMoment, printer
 from tui.prometheus.metrics import Exported
 
 TARGETS = {TargetKind.INTERFACE: "lo", TargetKind.SYSCALL: "getpgid"}
@@ -180,7 +180,7 @@ def use(moments: Iterable[Mapping[str, tuple[Sample, ...]]]) -> None:
         snapshots = list(tape.snapshots(tape.end - 1).values())
         since: dict[HookId, Sample] = {s.status.id: s for of in samples.values() for s in of}
         for show in printers:
-            show(Shown(HOST, wall, 1.0, snapshots, (), since)).encode()
+            show(PrintedMoment(HOST, wall, 1.0, snapshots, (), since)).encode()
         registry = CollectorRegistry()
         registry.register(exported)
         generate_latest(registry)

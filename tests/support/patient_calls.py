@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from probes.errors import Unsupported
-from probes.kernel.patience import Files
+from probes.kernel.patience import OpenFiles
 
 
 def refuse() -> None:
@@ -31,12 +31,12 @@ def spoil(said: bytes) -> None:
         control.detach()
 
 
-def swapped(fd: int) -> Files:
+def swapped(fd: int) -> OpenFiles:
     """What comes in is read; another file goes out."""
     ours, theirs = os.pipe()
     os.write(theirs, os.read(fd, 100)[::-1])
     os.close(theirs)
-    return Files((ours,))
+    return OpenFiles((ours,))
 
 
 def held() -> set[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from probes.compile.compiler import Compiler
 from probes.custom.catalogue import Catalogue
 from probes.doctor import checks
-from probes.doctor.checks import Fact, Finding
+from probes.doctor.checks import Diagnosis, Fact
 from probes.doctor.program_types import Found
 from probes.errors import Gone, ProbeError
 from probes.kernel.netlink import route
@@ -20,7 +20,7 @@ from probes.units import printable
 from tui.output.document import dumps
 
 
-def examine(ids: Sequence[HookId]) -> tuple[list[Fact], list[Finding]]:
+def examine(ids: Sequence[HookId]) -> tuple[list[Fact], list[Diagnosis]]:
     """Check the given hooks against the running kernel; all hooks if none is given."""
     hooks = Catalogue()
     compiler = Compiler(hooks.values(), cached=True)
@@ -34,7 +34,7 @@ def examine(ids: Sequence[HookId]) -> tuple[list[Fact], list[Finding]]:
 
 def _findings(
     ids: Sequence[HookId], hooks: Catalogue, modules: Modules, refusal: ProbeError | None
-) -> list[Finding]:
+) -> list[Diagnosis]:
     if ids:
         return [
             checks.examine(
@@ -68,7 +68,7 @@ def _ifindex(id: HookId) -> int:
     return link.ifindex
 
 
-def as_json(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
+def as_json(facts: Iterable[Fact], findings: Iterable[Diagnosis]) -> str:
     return dumps(
         {
             "format": "ebpftop-doctor/1",
@@ -101,7 +101,7 @@ def as_json(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
     )
 
 
-def as_text(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
+def as_text(facts: Iterable[Fact], findings: Iterable[Diagnosis]) -> str:
     lines = [f"{printable(socket.gethostname())}, Linux {os.uname().release}"]
     for fact in facts:
         mark = " " if fact.ok else "!"
@@ -113,7 +113,7 @@ def as_text(facts: Iterable[Fact], findings: Iterable[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _finding(finding: Finding) -> Iterable[str]:
+def _finding(finding: Diagnosis) -> Iterable[str]:
     yield f"{printable(str(finding.id))}: would attach on {finding.predicted or 'no rung'}"
     for rung, answer in finding.answers:
         mark = ">" if rung.name == finding.predicted else " "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from probes.custom import spec
 from probes.custom.catalogue import Catalogue
-from probes.drop_rule import Rule, RuleError, parse_on
+from probes.drop_rule import DropRule, RuleError, parse_on
 from probes.model import HookId, TargetKind
 from probes.recording import files
 from probes.sources.live import budget, memory
@@ -177,7 +177,7 @@ def _pin(text: str) -> tuple[str, str]:
     return hook, rung
 
 
-def _drop(text: str) -> tuple[str, Rule]:
+def _drop(text: str) -> tuple[str, DropRule]:
     try:
         return parse_on(text)
     except RuleError as wrong:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from probes.custom.catalogue import Catalogue
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.errors import Denied
 from probes.model import Enforced, Hook, HookId, Sample, State
 from probes.units import printable
@@ -62,7 +62,7 @@ def make_live(arguments: argparse.Namespace) -> Live:
     return live
 
 
-def _be_careful(live: Live, interface: str, rule: Rule, *, anyway: bool) -> None:
+def _be_careful(live: Live, interface: str, rule: DropRule, *, anyway: bool) -> None:
     """Warn of what the rule may cut off. Raises Denied if there is no terminal to warn on."""
     cautions = live.cautions_of(interface, rule)
     if cautions.unseen and not anyway and not at_terminal():

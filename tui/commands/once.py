@@ -13,7 +13,7 @@ from probes.analysis.snapshot import Snapshot
 from probes.model import HookId, Sample
 from tui.commands import _options
 from tui.commands._run import asked, batch, make_live, verdict
-from tui.output.formats import Shown, printer
+from tui.output.formats import PrintedMoment, printer
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         remember(since, before)
         remember(since, after)
         wall = max((s.wall for s in after), default=time.time())
-        shown = Shown(live.host, wall, arguments.seconds, snapshots, live.rules(), since)
+        shown = PrintedMoment(live.host, wall, arguments.seconds, snapshots, live.rules(), since)
         hooks = asked(arguments, live.catalogue)
         show = printer(arguments.format, hooks, several=False, hits=hits)
         print(show(shown))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from probes.analysis.funnel import remember
 from probes.analysis.hit_rates import Hits
-from probes.analysis.snapshot import Room, Snapshot, Trail
+from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.custom import builder
 from probes.custom.catalogue import Catalogue
 from probes.model import HookId, Sample
@@ -23,7 +23,7 @@ from tui.commands import _options
 from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
-from tui.output.formats import Shown, printer
+from tui.output.formats import PrintedMoment, printer
 from tui.time_expr import TimeError, meant
 
 HELP = "show or print a recording"
@@ -128,10 +128,10 @@ class _Unread:
 
 def _shown(
     played: Recording, first: int, last: int, hits: Hits, unread: _Unread
-) -> Iterator[Shown]:
+) -> Iterator[PrintedMoment]:
     """Yield each moment; give `hits` what drop rules had dropped before the first."""
     trails: dict[str, Trail] = {}
-    room = Room()
+    room = WindowRoom()
     since: dict[HookId, Sample] = {}
     snapshots: dict[HookId, Snapshot] = {}
     before: Tick | None = None
@@ -158,7 +158,7 @@ def _shown(
         for id in [i for i in snapshots if i.hook not in tick.samples]:
             del snapshots[id]
         unread.read()
-        yield Shown(
+        yield PrintedMoment(
             played.host, tick.wall, tick.interval, list(snapshots.values()), tick.rules, since
         )
         before = tick

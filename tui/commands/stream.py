@@ -13,7 +13,7 @@ from probes.analysis.snapshot import Trail
 from probes.model import HookId, Sample
 from tui.commands import _options
 from tui.commands._run import asked, batch, make_live, verdict
-from tui.output.formats import Shown, printer
+from tui.output.formats import PrintedMoment, printer
 
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             snapshots = [trails[s.status.id.hook].snapshot(s) for s in samples]
             remember(since, samples)
             wall, rules = max((s.wall for s in samples), default=time.time()), live.rules()
-            shown = Shown(live.host, wall, live.interval, snapshots, rules, since)
+            shown = PrintedMoment(live.host, wall, live.interval, snapshots, rules, since)
             print(show(shown), flush=True)
             left = None if left is None else left - 1
             if left != 0:

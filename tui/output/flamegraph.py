@@ -19,18 +19,18 @@ _KERNEL = "_[k]"
 
 
 @dataclass(slots=True)
-class Frame:
+class StackFrame:
     """A function above its caller. total: the samples in it and in what it called."""
 
     name: str
     total: int = 0
-    called: dict[str, Frame] = field(default_factory=dict)
+    called: dict[str, StackFrame] = field(default_factory=dict)
 
     def add(self, calls: list[str], samples: int) -> None:
         frame = self
         frame.total += samples
         for name in calls:
-            frame = frame.called.setdefault(name, Frame(name))
+            frame = frame.called.setdefault(name, StackFrame(name))
             frame.total += samples
 
     def depth(self) -> int:
@@ -48,7 +48,7 @@ class Frame:
 
 def svg(stacks: Iterable[tuple[str, int]], title: str) -> str:
     """Draw the graph of (stack, samples); a stack is names joined by ";", outermost first."""
-    root = Frame("all")
+    root = StackFrame("all")
     for stack, samples in stacks:
         root.add(stack.split(";"), samples)
     height = TOP + (root.depth() + 1) * ROW + SIDE
@@ -61,7 +61,7 @@ def svg(stacks: Iterable[tuple[str, int]], title: str) -> str:
     return head + "".join(_drawn(root, height)) + "</svg>\n"
 
 
-def _drawn(root: Frame, height: int) -> Iterator[str]:
+def _drawn(root: StackFrame, height: int) -> Iterator[str]:
     """Draw callers below callees, each as wide as its share of all samples."""
     scale = (WIDTH - 2 * SIDE) / root.total if root.total else 0
     todo = [(root, float(SIDE), 0)]
@@ -76,7 +76,7 @@ def _drawn(root: Frame, height: int) -> Iterator[str]:
             x += below.total * scale
 
 
-def _box(frame: Frame, x: float, y: int, width: float, whole: int) -> str:
+def _box(frame: StackFrame, x: float, y: int, width: float, whole: int) -> str:
     name = printable(frame.name.removesuffix(_KERNEL))
     room = int((width - 6) / _CHARACTER)
     shown = name if len(name) <= room else f"{name[: room - 2]}.." if room > 4 else ""

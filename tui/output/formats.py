@@ -27,7 +27,7 @@ BEFORE = ("time", "host", "hook", "target")
 """The first columns of CSV."""
 
 
-class Shown(NamedTuple):
+class PrintedMoment(NamedTuple):
     """A moment to print.
 
     wall: time of its newest reading, Unix seconds. interval: seconds since the previous moment.
@@ -41,7 +41,7 @@ class Shown(NamedTuple):
     since: Since
 
 
-Printer = Callable[[Shown], str]
+Printer = Callable[[PrintedMoment], str]
 """Turns a moment into text without its last newline."""
 
 
@@ -62,11 +62,11 @@ def printer(
     return _tables if several else _table
 
 
-def _table(shown: Shown) -> str:
+def _table(shown: PrintedMoment) -> str:
     return document.report(shown.host, shown.snapshots, shown.rules, shown.since)
 
 
-def _tables(shown: Shown) -> str:
+def _tables(shown: PrintedMoment) -> str:
     """Return the tables with the time above them."""
     when = datetime.fromtimestamp(shown.wall).strftime("%Y-%m-%d %H:%M:%S")
     return f"--- {when} {printable(shown.host.name)}\n{_table(shown)}\n"
@@ -86,7 +86,7 @@ class _Csv:
         self._names = tuple(names)
         self._begun = False
 
-    def __call__(self, shown: Shown) -> str:
+    def __call__(self, shown: PrintedMoment) -> str:
         text = io.StringIO()
         lines = csv.DictWriter(text, self._names, restval="", lineterminator="\n")
         if not self._begun:

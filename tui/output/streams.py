@@ -29,7 +29,7 @@ def make_ready() -> None:
         sys.stdin = io.StringIO()
     sys.stdout = _standard_output(closed=1 in closed)
     if sys.stderr is None or sys.stderr is sys.__stderr__:
-        sys.stderr = _Errors(2)
+        sys.stderr = _ErrorStream(2)
 
 
 def give_up() -> None:
@@ -59,7 +59,7 @@ def _standard_output(*, closed: bool) -> TextIO:
     if before is not sys.__stdout__ or not isinstance(before, io.TextIOWrapper):
         return before  # somebody captures it
     # A process may be called anything: what the terminal's encoding lacks is no error.
-    return _Output(
+    return _StandardStream(
         before.buffer,
         encoding=before.encoding,
         errors="backslashreplace",
@@ -67,7 +67,7 @@ def _standard_output(*, closed: bool) -> TextIO:
     )
 
 
-class _Output(io.TextIOWrapper):
+class _StandardStream(io.TextIOWrapper):
     def write(self, text: str, /) -> int:
         try:
             return super().write(text)
@@ -90,7 +90,7 @@ class _Closed(io.StringIO):
         raise CannotPrint("standard output is closed: there is nowhere to print to")
 
 
-class _Errors(io.TextIOWrapper):
+class _ErrorStream(io.TextIOWrapper):
     """Standard error, unbuffered; failing writes are ignored."""
 
     def __init__(self, fd: int) -> None:

@@ -12,10 +12,10 @@ from probes import units
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Hook, Row, Value
 from probes.units import Unit
-from tui.session.anomaly import Rule
+from tui.session.anomaly import Threshold
 from tui.session.history import Figure
 from tui.session.view import Decided, View, clock
-from tui.table.fields import Field, Record, coloured, label, of, rate_of, values_of
+from tui.table.fields import Field, TableRow, coloured, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import noted, said, unusual_field
@@ -59,7 +59,7 @@ def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     return sums
 
 
-_ANY = Rule(0.05, alarm=0.05)
+_ANY = Threshold(0.05, alarm=0.05)
 """The threshold of failing connects: any failure is marked, with its start and the usual rate."""
 _FAILURES = Figure(
     "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"),
@@ -70,21 +70,21 @@ _PLACE = Figure(
 )
 _SLOW = Figure(
     "connect-mean", "mean time", Unit.NS, "tcp-connect", _mean,
-    rule=Rule(50e6, times=4, absent=None),
+    rule=Threshold(50e6, times=4, absent=None),
 )  # fmt: skip
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     return [_record(view, row) for row in view.rows("tcp-connect")]
 
 
-def _record(view: View, row: SnapshotRow) -> Record:
+def _record(view: View, row: SnapshotRow) -> TableRow:
     place = address(row["raddr"], row["rport"])
     failing, slow = view.verdict(_FAILURES, row.key), view.verdict(_SLOW, row.key)
     bad = row.rate("failed") > 0 or failing.since is not None
     mark = "bad" if bad else "warn" if slow.since is not None else ""
     values = {**values_of(row), "destination": place, **noted(failing if bad else slow)}
-    return Record(row.key, f"{row['comm'] or '?'} > {place}", values, mark, row)
+    return TableRow(row.key, f"{row['comm'] or '?'} > {place}", values, mark, row)
 
 
 def _places(view: View) -> dict[_Place, list[SnapshotRow]]:
@@ -164,7 +164,7 @@ def _trouble(view: View) -> Trouble | None:
     return Trouble("bad", f"{label(address(*worst))} {_said(by[worst])} ({label(who)}){others}")
 
 
-def _detail(view: View, record: Record, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     lines = pairs(
         [
             ("Process", f"{record.text('comm')} (pid {record.values['pid']})"),

@@ -12,7 +12,7 @@ from probes.units import Unit, show
 from tui.panes import inner_panes, panes
 from tui.session.history import Figure
 from tui.session.view import View, clock
-from tui.table.fields import Field, Record, coloured, label, rate_of
+from tui.table.fields import Field, TableRow, coloured, label, rate_of
 from tui.table.lines import Line, fit, line
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
 from tui.toolkit.pane import EVERY, Pane, Trouble
@@ -33,15 +33,15 @@ def _snapshots(view: View) -> list[Snapshot]:
     return [s for id, s in view.snapshots.items() if id.hook not in elsewhere]
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     return [r for s in _snapshots(view) for r in _of_hook(s)]
 
 
-def _of_hook(snapshot: Snapshot) -> Iterator[Record]:
+def _of_hook(snapshot: Snapshot) -> Iterator[TableRow]:
     """Yield a record for each row; one for the hook itself if there is no row yet."""
     hook, standing = snapshot.hook, snapshot.status.state in _STANDING
     if standing and not snapshot.rows:
-        yield Record((snapshot.id, ()), str(snapshot.id), {"hook": _short(snapshot.id)})
+        yield TableRow((snapshot.id, ()), str(snapshot.id), {"hook": _short(snapshot.id)})
     counter = _counter(hook)
     for row in snapshot.rows if standing else ():
         who = _who(hook, row)
@@ -54,7 +54,7 @@ def _of_hook(snapshot: Snapshot) -> Iterator[Record]:
             "total": row[counter.name] if counter else None,
         }
         mark = "bad" if row.rate("failed") > 0 else ""
-        yield Record((snapshot.id, row.key), who, values, mark, row)
+        yield TableRow((snapshot.id, row.key), who, values, mark, row)
 
 
 def _short(id: HookId) -> str:
@@ -96,7 +96,7 @@ def _trouble(view: View) -> Trouble | None:
     return Trouble("warn", f"{label(said)} ({label(_who(snapshot.hook, worst))})")
 
 
-def _detail(view: View, record: Record, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     id, hook = _id(record), view.catalogue.get(_id(record).hook)
     if hook is None:
         return [line(("this hook is gone", "muted"))]
@@ -122,7 +122,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     return lines
 
 
-def _id(record: Record) -> HookId:
+def _id(record: TableRow) -> HookId:
     key = record.key
     assert isinstance(key, tuple)
     assert isinstance(key[0], HookId)

@@ -6,19 +6,19 @@ from probes import units
 from probes.units import Unit
 from tui.session.drop_rules import Dropping, Offer, lasting, matched
 from tui.session.view import View
-from tui.table.fields import Field, Record, label
+from tui.table.fields import Field, TableRow, label
 from tui.table.lines import Line, line, wrap
 from tui.toolkit.detail import heading, pairs
 from tui.toolkit.pane import EVERY, Pane, Trouble
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     return [_record(d) for d in view.dropping]
 
 
-def _record(d: Dropping) -> Record:
+def _record(d: Dropping) -> TableRow:
     e = d.enforced
-    return Record(
+    return TableRow(
         d.id,
         f"{e.interface}: {e.rule.what}",
         {
@@ -50,7 +50,7 @@ def _summary(view: View) -> tuple[str, str]:
     return f"drop rules: {packets} packets dropped. d: end one  D: extend  Esc: back", "accent"
 
 
-def _detail(view: View, record: Record, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     found = next((d for d in view.dropping if d.id == record.key), None)
     if found is None:
         return [line(("  it has ended", "muted"))]
@@ -75,16 +75,16 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     return lines
 
 
-def _offer(record: Record) -> Offer:
+def _offer(record: TableRow) -> Offer:
     """Offer to restart or extend the rule's lifetime."""
     return Offer(record.text("interface"), (f"{record.text('rule')} ttl 10m",))
 
 
-def _left(record: Record) -> str:
+def _left(record: TableRow) -> str:
     return lasting(record.number("left"))
 
 
-def _colour(record: Record) -> str:
+def _colour(record: TableRow) -> str:
     return record.mark
 
 

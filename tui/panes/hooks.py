@@ -10,7 +10,7 @@ from probes.model import HookId, Reach, Refusal, Rung, State, Status, Value
 from probes.units import Unit
 from tui.session.history import Figure
 from tui.session.view import View, clock
-from tui.table.fields import Field, Record, label
+from tui.table.fields import Field, TableRow, label
 from tui.table.lines import Line, fit, line, wrap
 from tui.toolkit.detail import graphs, heading, pairs
 from tui.toolkit.pane import Pane, Trouble
@@ -26,7 +26,7 @@ _ROLES = {
 _RANKS = {State.FAILED: 0, State.DETACHED: 3}
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     ordered = sorted(view.statuses, key=_rank)  # what needs a look comes first
     return [_record(view, i, status) for i, status in enumerate(ordered, 1)]
 
@@ -37,7 +37,7 @@ def _rank(status: Status) -> int:
     return _RANKS.get(status.state, 2)
 
 
-def _record(view: View, place: int, status: Status) -> Record:
+def _record(view: View, place: int, status: Status) -> TableRow:
     snapshot = view.snapshots.get(status.id)
     standing = snapshot is not None and status.state in (State.ATTACHED, State.PASSIVE)
     values: dict[str, Value] = {
@@ -56,7 +56,7 @@ def _record(view: View, place: int, status: Status) -> Record:
         "note": status.note or (status.refused[-1].why if status.refused else ""),
     }
     mark = "bad" if status.state is State.FAILED else ""
-    return Record(status.id, str(status.id), values, mark)
+    return TableRow(status.id, str(status.id), values, mark)
 
 
 def _state(status: Status) -> str:
@@ -82,7 +82,7 @@ def _trouble(view: View) -> Trouble | None:
     return None
 
 
-def _detail(view: View, record: Record, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     id = record.key
     assert isinstance(id, HookId)
     hook, status = view.catalogue.get(id.hook), view.status(id)
@@ -152,7 +152,7 @@ def _cost(what: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float |
     return {s.id: s.runs_per_s if what == "runs" else s.cpu_percent for s in snapshots}
 
 
-def _state_role(record: Record) -> str:
+def _state_role(record: TableRow) -> str:
     state = record.text("state").partition(",")
     return "warn" if state[2] else _ROLES[State(state[0])]
 

@@ -11,7 +11,7 @@ from probes.units import Unit
 from tui.panes import panes
 from tui.session.anomaly import LEARN
 from tui.session.view import Event, View, clock
-from tui.table.fields import Field, Record, label
+from tui.table.fields import Field, TableRow, label
 from tui.table.lines import BLANK, Line, beside, fit, line
 from tui.toolkit.anomaly_column import brief, mark_of, unusual_field
 from tui.toolkit.pane import EVERY, Finding, Pane, Trouble
@@ -39,7 +39,7 @@ def _said(view: View) -> list[tuple[Pane, list[Finding]]]:
     return [(p, list(p.worst(view, _EACH))) for p in _asked(view) if p.worst]
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     """Return each pane's worst finding, always in the same place, then the others marked."""
     found = _found(view)
     records = [_first(view, i, pane, each) for i, (pane, each) in enumerate(found, 1)]
@@ -51,20 +51,20 @@ def _records(view: View) -> list[Record]:
     return records
 
 
-def _first(view: View, place: int, pane: Pane, found: Sequence[Finding]) -> Record:
+def _first(view: View, place: int, pane: Pane, found: Sequence[Finding]) -> TableRow:
     blind = _blind(view, pane)
     if not found or (not found[0].weight and _waits(view, pane)):
         calm = _WAITING if _waits(view, pane) else pane.calm
         values = _blank(place, pane.title, blind or calm)
         mark = "warn" if blind else ""
-        return Record(pane.name, f"{pane.title} -", values, mark, leads=(pane.name, None))
+        return TableRow(pane.name, f"{pane.title} -", values, mark, leads=(pane.name, None))
     record = replace(_record(view, place, pane, found[0]), key=pane.name)
     if blind:
         record = replace(record, values={**record.values, "why": f"{record.text('why')}; {blind}"})
     return record
 
 
-def _record(view: View, place: int, pane: Pane, finding: Finding) -> Record:
+def _record(view: View, place: int, pane: Pane, finding: Finding) -> TableRow:
     record = finding.record
     usual = view.usual(finding.figure, finding.key)
     if finding.verdict.since is not None:
@@ -83,7 +83,7 @@ def _record(view: View, place: int, pane: Pane, finding: Finding) -> Record:
         **{name: record.values.get(name) for name in _UNUSUAL},
     }
     leads = pane.name, record.key
-    return Record(leads, f"{pane.title} {record.name}", values, record.mark, leads=leads)
+    return TableRow(leads, f"{pane.title} {record.name}", values, record.mark, leads=leads)
 
 
 def _shown(view: View, finding: Finding, usual: float | None) -> str:
@@ -131,7 +131,7 @@ def _refusal(status: Status) -> str:
     return status.note or "it was not requested"
 
 
-def _hooks(view: View, place: int) -> Record:
+def _hooks(view: View, place: int) -> TableRow:
     """Return the row of the hooks themselves: their state and cost."""
     standing = [s for s in view.statuses if s.state in (State.ATTACHED, State.PASSIVE)]
     failed = [s for s in view.statuses if s.state is State.FAILED]
@@ -155,7 +155,7 @@ def _hooks(view: View, place: int) -> Record:
     values["now"], values["now_text"] = 0, f"{units.percent(sum(cost))}" if cost else ""
     worst = (*failed, *degraded)
     mark = "bad" if failed else "warn" if lost else ""
-    return Record("hooks", "Hooks", values, mark, leads=("hooks", worst[0].id if worst else None))
+    return TableRow("hooks", "Hooks", values, mark, leads=("hooks", worst[0].id if worst else None))
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -235,7 +235,7 @@ def _wants(view: View) -> HookId | None:
     return None
 
 
-def _detail(_view: View, record: Record, width: int) -> list[Line]:
+def _detail(_view: View, record: TableRow, width: int) -> list[Line]:
     return [line(fit(record.text("why"), width))]
 
 

@@ -11,7 +11,7 @@ from probes.model import Hook, HookId, State, Value
 from probes.units import Unit
 from tui.session.history import Figure
 from tui.session.view import View
-from tui.table.fields import Field, Record, label, of, rate_of, values_of
+from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, line, wrap
 from tui.toolkit.detail import counters, graphs, heading, pairs
 from tui.toolkit.pane import Pane, Trouble
@@ -33,16 +33,16 @@ def _ns(row: SnapshotRow) -> float | None:
     return spent / runs if runs and spent is not None else None
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     return [_record(row) for row in view.rows("programs")]
 
 
-def _record(row: SnapshotRow) -> Record:
+def _record(row: SnapshotRow) -> TableRow:
     values: dict[str, Value] = values_of(row)
     values["cpu"] = _cpu(row)
     missed = row.rate("missed") > 0
     dear = (values["cpu"] or 0) >= _DEAR  # type: ignore[operator]
-    return Record(
+    return TableRow(
         row.key, f"{row['name']}#{row['id']}", values, "warn" if dear or missed else "", row
     )
 
@@ -75,7 +75,7 @@ def _summary(view: View) -> tuple[str, str]:
     return f"{len(rows)} programs, {ours} of them ours: {spent} of a CPU, {memory} of code", "muted"
 
 
-def _detail(view: View, record: Record, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     v = record.values
     kept = (
         f"{units.show(v['memory'], Unit.BYTES)}, its maps {units.show(v['map_memory'], Unit.BYTES)}"
@@ -123,11 +123,11 @@ def _figure(what: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float
     return {row.key: value(row) for row in rows}
 
 
-def _mark(record: Record) -> str:
+def _mark(record: TableRow) -> str:
     return record.mark
 
 
-def _whose(record: Record) -> str:
+def _whose(record: TableRow) -> str:
     return "accent" if record.values.get("ours") else ""
 
 

@@ -10,10 +10,10 @@ from probes import units
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Hook
 from probes.units import Unit
-from tui.session.anomaly import Rule, Verdict
+from tui.session.anomaly import Threshold, Verdict
 from tui.session.history import Figure
 from tui.session.view import View
-from tui.table.fields import Field, Record, of, rate_of, values_of
+from tui.table.fields import Field, TableRow, of, rate_of, values_of
 from tui.table.lines import Line
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
@@ -35,25 +35,25 @@ def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 
 
 _TRIP = Figure(
-    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt, rule=Rule(_LEAST_US, times=3, absent=None)
+    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt, rule=Threshold(_LEAST_US, times=3, absent=None)
 )
 _SENT_AGAIN = Figure(
     "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True,
-    rule=Rule(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
+    rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
 )  # fmt: skip
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     return [_record(view, row) for row in view.rows("tcp-rtt")]
 
 
-def _record(view: View, row: SnapshotRow) -> Record:
+def _record(view: View, row: SnapshotRow) -> TableRow:
     name = f"{row['comm'] or '?'} > {address(row['raddr'], row['rport'])}"
     slow, again = _verdicts(view, row)
     times = row.number("srtt_us") / max(row.number("min_us"), 1)
     instead = (f"{times:.0f}x its minimum", f"{times:.0f}x min") if _far(row) else ("", "")
     values = values_of(row) | noted(again if slow.since is None else slow, instead)
-    return Record(row.key, name, values, _mark(view, row), row)
+    return TableRow(row.key, name, values, _mark(view, row), row)
 
 
 def _mark(view: View, row: SnapshotRow) -> str:
@@ -131,7 +131,7 @@ def _trouble(view: View) -> Trouble | None:
     )
 
 
-def _detail(view: View, record: Record, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     v = record.values
     lines = pairs(
         [

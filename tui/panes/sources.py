@@ -11,7 +11,7 @@ from probes.model import OTHERS, Hook, HookId, State
 from probes.units import Unit
 from tui.session.drop_rules import Dropping, Offer, covers, lasting
 from tui.session.view import View
-from tui.table.fields import Field, Record, label, of, rate_of, values_of
+from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, line
 from tui.toolkit.detail import heading, pairs
 from tui.toolkit.pane import Pane, Trouble
@@ -30,7 +30,7 @@ def _rows(view: View) -> tuple[SnapshotRow, ...]:
     return snapshot.rows if snapshot else ()
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     rows = _rows(view)
     total = sum(row.rate("packets") for row in rows)
     busiest = rows
@@ -40,14 +40,14 @@ def _records(view: View) -> list[Record]:
     return [_record(row, total, rules) for row in busiest]
 
 
-def _record(row: SnapshotRow, total: float, rules: list[Dropping]) -> Record:
+def _record(row: SnapshotRow, total: float, rules: list[Dropping]) -> TableRow:
     values = values_of(row)
     values["share"] = row.rate("packets") / total * 100 if total else None
     found = next((d for d in rules if covers(d.enforced.rule, row)), None)
     values["rule"] = f"dropped {lasting(found.enforced.expires_in)}" if found else ""
     port = "" if row["dport"] is None else f":{row['dport']}"
     name = f"{row['saddr']} {row['protocol']}{port}" if not _is_many(row) else OTHERS
-    return Record(row.key, name, values, "", row)
+    return TableRow(row.key, name, values, "", row)
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -82,7 +82,7 @@ def _is_many(row: SnapshotRow) -> bool:
     return bool(row["saddr"] == OTHERS)
 
 
-def _detail(view: View, record: Record, _width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, _width: int) -> list[Line]:
     row = record.row
     if row is None:
         return []
@@ -117,7 +117,7 @@ def _total(row: SnapshotRow, column: str) -> str:
     return units.show(row[column], Unit.BYTES if column == "bytes" else Unit.PACKETS)
 
 
-def _offer(record: Record) -> Offer | None:
+def _offer(record: TableRow) -> Offer | None:
     """Offer to drop its packets to that port or, wider, all of them; None for many senders."""
     row = record.row
     assert row is not None
@@ -133,7 +133,7 @@ def _to(row: SnapshotRow) -> str:
     return f"proto {row['protocol']} dport {row['dport']}"
 
 
-def _colour(_: Record) -> str:
+def _colour(_: TableRow) -> str:
     return "warn"
 
 

@@ -11,10 +11,10 @@ from probes import units
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Hook, HookId, State
 from probes.units import Unit
-from tui.session.anomaly import CALM, Rule, Verdict
+from tui.session.anomaly import CALM, Threshold, Verdict
 from tui.session.history import Figure
 from tui.session.view import View
-from tui.table.fields import Field, Record, label, of, rate_of, values_of
+from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
@@ -59,23 +59,23 @@ def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, flo
 
 _FAILURES = Figure(
     "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"), wrong=True,
-    rule=Rule(_LEAST),
+    rule=Threshold(_LEAST),
 )  # fmt: skip
 _SLOW = Figure(
     "syscall-p99", "p99", Unit.NS, "syscalls", partial(_values, "p99_ns"),
-    rule=Rule(1e6, times=5, absent=None),
+    rule=Threshold(1e6, times=5, absent=None),
 )  # fmt: skip
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     return view.once(_made)
 
 
-def _made(view: View) -> list[Record]:
+def _made(view: View) -> list[TableRow]:
     return [_record(view, row) for row in view.rows("syscalls")]
 
 
-def _record(view: View, row: SnapshotRow) -> Record:
+def _record(view: View, row: SnapshotRow) -> TableRow:
     values = values_of(row)
     calls = row.rate("calls")
     values["share"] = row.rate("errors") / calls * 100 if calls else None
@@ -84,7 +84,7 @@ def _record(view: View, row: SnapshotRow) -> Record:
     mark = _mark(row, failing) or ("warn" if slow.since is not None else "")
     instead = ("many calls fail", "many fail") if mark == "bad" else ("", "")
     values |= noted(slow if failing.since is None else failing, instead)
-    return Record(row.key, str(row["syscall"]), values, mark, row)
+    return TableRow(row.key, str(row["syscall"]), values, mark, row)
 
 
 def _mark(row: SnapshotRow, failing: Verdict) -> str:
@@ -174,7 +174,7 @@ def _trouble(view: View) -> Trouble | None:
     return Trouble(worst[0].mark, "; ".join(words))
 
 
-def _detail(view: View, record: Record, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     lines = pairs(
         [
             ("Calls", f"{units.count(record.number(_CALLS))}/s"),
@@ -193,7 +193,7 @@ def _detail(view: View, record: Record, width: int) -> list[Line]:
     return lines
 
 
-def _named(record: Record) -> str:
+def _named(record: TableRow) -> str:
     """Name the most frequent errno of the last ten seconds, with its share if there are others."""
     errno, share = label(record.text("top_errno")), record.values.get("top_share")
     if not isinstance(share, int | float) or share >= 100:
@@ -201,12 +201,12 @@ def _named(record: Record) -> str:
     return f"mostly {errno} ({units.percent(share)} of them)"
 
 
-def _time(record: Record, name: str) -> str:
+def _time(record: TableRow, name: str) -> str:
     value = record.values.get(name)
     return units.duration(value if isinstance(value, int | float) else None)
 
 
-def _of_callers(view: View, record: Record, width: int) -> list[Line]:
+def _of_callers(view: View, record: TableRow, width: int) -> list[Line]:
     """List connects and connections of the process with most calls."""
     snapshot = view.snapshots.get(HookId("syscall-processes", record.name))
     rows = snapshot.rows if snapshot else ()
@@ -218,7 +218,7 @@ def _of_callers(view: View, record: Record, width: int) -> list[Line]:
     return [*lines, *related.trips(view, mine, whose, width)]
 
 
-def _by_process(view: View, record: Record) -> list[Line]:
+def _by_process(view: View, record: TableRow) -> list[Line]:
     id = HookId("syscall-processes", record.name)
     status, snapshot = view.status(id), view.snapshots.get(id)
     lines = heading("By process")
@@ -230,7 +230,7 @@ def _by_process(view: View, record: Record) -> list[Line]:
     lines.append(line((head, "header")))
     for row in sorted(snapshot.rows, key=lambda r: -r.rate("calls"))[:20]:
         errors = row.rate("errors")
-        r = Record(row.key, str(row["comm"]), row.values)
+        r = TableRow(row.key, str(row["comm"]), row.values)
         lines.append(
             line(
                 f"  {units.show(row['pid'], Unit.NUMBER):>7} ",

@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 from probes.model import Column, Enforced, Hook, HookId, Kind, Sample, Status
 from probes.source import Host
 from probes.units import Unit, printable
-from tui.prometheus.totals import Labels, Place, Shape, Totals
+from tui.prometheus.totals import ExportedRow, Labels, Shape, Totals
 
 MOST = 25
 """The default number of rows of a hook and target that get labels of their own."""
@@ -210,10 +210,10 @@ def families(hook: Hook, shape: Shape, of_targets: Sequence[Totals]) -> Iterator
     return (family for family in made if family.samples)
 
 
-Rows = Sequence[tuple[Labels, Place]]
+Rows = Sequence[tuple[Labels, ExportedRow]]
 
 
-def _rows_of(totals: Totals) -> Iterator[tuple[Labels, Place]]:
+def _rows_of(totals: Totals) -> Iterator[tuple[Labels, ExportedRow]]:
     yield from totals.rows.items()
     if totals.full:
         for told, rest in totals.rests.items():

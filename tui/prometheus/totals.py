@@ -102,7 +102,7 @@ def _text(value: Value) -> str:
 
 
 @dataclass(slots=True)
-class Place:
+class ExportedRow:
     """The exported values of one row.
 
     grown: by `Shape.sums`. levels, words: by the shape's; empty while the row is absent. busy: what
@@ -135,8 +135,8 @@ class Totals:
         self._left_out: dict[Key, Row] = {}
         self._perhaps_over: set[Key] = set()
         """Of those, what rows of others seem to have taken over."""
-        self.rows: dict[Labels, Place] = {}
-        self.rests: dict[Labels, Place] = {}
+        self.rows: dict[Labels, ExportedRow] = {}
+        self.rests: dict[Labels, ExportedRow] = {}
         if not shape.derived:
             self.rest_of(())
         self.runs, self.run_ns, self.lost, self.unlogged = 0, 0, 0, 0
@@ -148,15 +148,15 @@ class Totals:
         return len(self.rows) >= self._most or any(g is not None for g in counted)
 
     @property
-    def rest(self) -> Place:
+    def rest(self) -> ExportedRow:
         """The rest of a hook whose labels are all its keys; it has only one."""
         return self.rest_of(())
 
-    def rest_of(self, labels: Labels) -> Place:
+    def rest_of(self, labels: Labels) -> ExportedRow:
         """Return where a row without a place is counted: with those of the same class."""
         told = self._shape.told(labels)
         if told not in self.rests:
-            self.rests[told] = Place([None] * len(self._shape.sums))
+            self.rests[told] = ExportedRow([None] * len(self._shape.sums))
         return self.rests[told]
 
     def rest_labels(self, told: Labels) -> Labels:
@@ -280,7 +280,7 @@ class Totals:
             if not self._room(self._waiting[labels][0]):
                 break
             busy = self._waiting.pop(labels)
-            self.rows[labels] = Place([None] * len(self._shape.sums), busy, now)
+            self.rows[labels] = ExportedRow([None] * len(self._shape.sums), busy, now)
 
     def _room(self, did: float) -> bool:
         """Return whether there is a place, if need be that of a row that was less busy."""

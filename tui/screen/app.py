@@ -39,7 +39,7 @@ from tui.session import own_usage
 from tui.session.collector import Own
 from tui.session.control import Severity
 from tui.session.session import Session
-from tui.table.fields import Field, Record, label
+from tui.table.fields import Field, TableRow, label
 from tui.terminal import leaving
 from tui.terminal.app_base import TerminalApp, until_left
 from tui.toolkit.pane import Pane
@@ -258,7 +258,7 @@ class Monitor(TerminalApp):
         return self.renderer.mover
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> TableRow | None:
         return self.place.opened if self.place.mode == "detail" else self.table.record
 
     def table_of(self, pane: Pane) -> LiveTable:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tui.screen.time_control import TimeControl
     from tui.session.control import Severity
     from tui.session.session import Session
-    from tui.table.fields import Field, Record
+    from tui.table.fields import Field, TableRow
     from tui.table.lines import Line
     from tui.toolkit.pane import Pane
     from tui.widgets.live_table import LiveTable
@@ -67,7 +67,7 @@ class Context(Protocol):
         """The widget that the arrow keys move."""
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> TableRow | None:
         """The opened record, or else the selected one."""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tui.session.view import View
-from tui.table.fields import Record
+from tui.table.fields import TableRow
 from tui.table.lines import Line, beside
 from tui.toolkit.detail import figure_lines
 from tui.toolkit.pane import Pane
@@ -39,7 +39,7 @@ def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
     return Heights(min(max(free // 4, _LEAST_GRAPH), 10), below)
 
 
-def graph_block(pane: Pane, view: View, record: Record, width: int, height: int) -> list[Line]:
+def graph_block(pane: Pane, view: View, record: TableRow, width: int, height: int) -> list[Line]:
     """Draw as many of the pane's figures as fit, two abreast on a wide screen."""
     abreast = 2 if width >= _WIDE and len(pane.figures) > 1 else 1
     rows = max(min(height // _LEAST_GRAPH, -(-len(pane.figures) // abreast)), 1)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from probes.model import Value
 from probes.units import Unit
 from tui.screen.context import Context
-from tui.table.fields import Field, Record, label
+from tui.table.fields import Field, TableRow, label
 from tui.table.fuzzy import rank
 from tui.widgets.prompt import Question
 
@@ -55,7 +55,7 @@ class Menu:
         return place, title, *((keys,) if has_keys else ()), Field("help", "", Unit.TEXT, 30, 3)
 
 
-def _role(record: Record) -> str:
+def _role(record: TableRow) -> str:
     return record.mark
 
 
@@ -147,11 +147,11 @@ class MenuMode:
             menu.look(menu.choices[int(str(record.key))])
 
 
-def _record(at: int, c: Choice, place: int) -> Record:
+def _record(at: int, c: Choice, place: int) -> TableRow:
     values: dict[str, Value] = {
         "place": place,
         "title": label(c.title),
         "keys": c.keys,
         "help": label(c.help),
     }
-    return Record(at, c.title, values, "" if c.ready else "warn")
+    return TableRow(at, c.title, values, "" if c.ready else "warn")

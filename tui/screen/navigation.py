@@ -8,7 +8,7 @@ from tui.screen.leases import Leases
 from tui.screen.place import Place
 from tui.screen.renderer import Renderer
 from tui.session.session import Session
-from tui.table.fields import Field, Record
+from tui.table.fields import Field, TableRow
 from tui.table.filters import parse_so_far
 from tui.toolkit import related
 from tui.toolkit.pane import Pane
@@ -45,7 +45,7 @@ class Navigation:
 
     # Details
 
-    def open(self, record: Record) -> None:
+    def open(self, record: TableRow) -> None:
         """Show a record's detail."""
         self._place.open(record)
         if self._place.pane.while_open is not None:

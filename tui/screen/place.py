@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tui.table.fields import Record
+from tui.table.fields import TableRow
 from tui.toolkit.pane import Pane
 
 
@@ -22,8 +22,8 @@ class Place:
         self.first = first or panes[0]
         self.pane = self.tab = self.first
         self.mode = "pane"
-        self.opened: Record | None = None
-        self.below: Record | None = None
+        self.opened: TableRow | None = None
+        self.below: TableRow | None = None
         self.came: Pane | None = None
         self.about = ""
         self.zoomed = False
@@ -56,7 +56,7 @@ class Place:
         """Keep what is open while an inner pane lies over it."""
         self.below = None if self.pane.inner else self.opened
 
-    def take_below(self) -> Record | None:
+    def take_below(self) -> TableRow | None:
         """Return what was open below the inner pane, and forget it."""
         record, self.below = self.below, None
         return record
@@ -65,7 +65,7 @@ class Place:
         """Make Esc lead back to that pane."""
         self.came = pane
 
-    def open(self, record: Record | None) -> None:
+    def open(self, record: TableRow | None) -> None:
         self.opened = record
 
     def zoom(self, zoomed: bool) -> None:

@@ -20,7 +20,7 @@ from tui.table.lines import Line, Span, fit, line, width_of, wrap
 from tui.terminal.app_base import TerminalApp
 from tui.widgets.live_table import LiveTable
 from tui.widgets.report import Report
-from tui.widgets.status_line import Standing
+from tui.widgets.status_line import StatusFigures
 from tui.widgets.tabs import Tab
 
 SOON, SLOWLY = 0.04, 0.5
@@ -215,10 +215,10 @@ class Renderer:
             return f"filter {label(self._place.filter)}: {shown} of {there} ", "warn"
         return f"{at}/{shown} ", "muted"
 
-    def _standing(self) -> Standing:
+    def _standing(self) -> StatusFigures:
         session, live = self._session, self._session.live
         kernel = [s.cpu_percent for s in live.snapshots.values() if s.cpu_percent is not None]
-        return Standing(
+        return StatusFigures(
             session.source.host,
             live.statuses,
             sum(kernel) if kernel else None,

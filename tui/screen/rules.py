@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from probes.drop_rule import Rule, parse
+from probes.drop_rule import DropRule, parse
 from tui.panes.interfaces.droppers import program
 from tui.screen.context import Context
 from tui.session.drop_rules import ANYWHERE, Offer, confirmation, reading
-from tui.table.fields import Record, label
+from tui.table.fields import TableRow, label
 from tui.widgets.prompt import Question
 
 _YES = {"y": "yes", "Y": "yes", "n": "no", "N": "no", "enter": "no"}
@@ -38,7 +38,7 @@ def write_rule(screen: Context, offer: Offer, ifindex: object) -> None:
     )
 
 
-def _confirm(screen: Context, rule: Rule, interface: str, ifindex: object) -> None:
+def _confirm(screen: Context, rule: DropRule, interface: str, ifindex: object) -> None:
     """Ask for confirmation; yes counts only once all warnings have been shown."""
     control = screen.session.collector.control
 
@@ -64,7 +64,7 @@ def _confirm(screen: Context, rule: Rule, interface: str, ifindex: object) -> No
     screen.start(complete())
 
 
-def end_rule(screen: Context, record: Record) -> None:
+def end_rule(screen: Context, record: TableRow) -> None:
     """End the rule of a record, by its identity, wherever its row is by now."""
     found = [d.enforced for d in screen.session.live.dropping if d.id == record.key]
     for e in found:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Protocol
 
-from probes.recording.bookmarks import Mark
-from probes.recording.tape import Reel
+from probes.recording.bookmarks import Bookmark
+from probes.recording.tape import Timeline
 from tui.screen.context import Context
 from tui.session.past_view import beginnings, past_view
 from tui.session.recall import recall
@@ -55,7 +55,7 @@ class TimeControl(Protocol):
     def refuses(self, what: str, /) -> bool:
         """Say so if nothing can be done to what is shown. what: such as "attached"."""
 
-    def marks(self) -> Sequence[Mark]:
+    def marks(self) -> Sequence[Bookmark]:
         """Return the moments at which something begins."""
 
     def lines(self, width: int, height: int) -> list[Line]:
@@ -73,9 +73,9 @@ class _Marks:
 
     def __init__(self) -> None:
         self._of: tuple[object, ...] = ()
-        self._marks: Sequence[Mark] = ()
+        self._marks: Sequence[Bookmark] = ()
 
-    def of(self, reel: Reel) -> Sequence[Mark]:
+    def of(self, reel: Timeline) -> Sequence[Bookmark]:
         if self._of != (reel, reel.first, reel.end):
             self._of, self._marks = (reel, reel.first, reel.end), beginnings(reel.marks())
         return self._marks
@@ -96,7 +96,7 @@ class LiveTime:
         return self._at if frozen else max(reel.end - 1, reel.first)
 
     @property
-    def _reel(self) -> Reel:
+    def _reel(self) -> Timeline:
         return self._screen.session.collector.tape
 
     def begin(self) -> None:
@@ -145,7 +145,7 @@ class LiveTime:
     def refuses(self, _what: str, /) -> bool:
         return False
 
-    def marks(self) -> Sequence[Mark]:
+    def marks(self) -> Sequence[Bookmark]:
         return self._marks.of(self._reel)
 
     def lines(self, width: int, height: int) -> list[Line]:
@@ -248,7 +248,7 @@ class RecordedTime:
         self._screen.toast(f"this is a recording: nothing can be {what}", "warning")
         return True
 
-    def marks(self) -> Sequence[Mark]:
+    def marks(self) -> Sequence[Bookmark]:
         return self._marks.of(self._screen.session.collector.tape)
 
     def lines(self, width: int, height: int) -> list[Line]:

@@ -21,7 +21,7 @@ WINDOW, LEARN, HOLD = 900, 15, 10
 _SPARE, _AGAIN, _ENOUGH, _TURNS = 64, 15, 150, 16
 
 
-class Rule(NamedTuple):
+class Threshold(NamedTuple):
     """When a number is unusual: from `least` on, and from so many `times` the usual.
 
     alarm: from where it is marked even without a history; None: never. absent: the value of an
@@ -75,7 +75,7 @@ def usual(values: Sequence[float]) -> float | None:
     return median(values[:: len(values) // _ENOUGH + 1])
 
 
-def unusual(value: float, before: float | None, rule: Rule) -> bool:
+def unusual(value: float, before: float | None, rule: Threshold) -> bool:
     """Return whether a value is unusual, given the usual one (None: unknown)."""
     if before is None:
         return rule.alarm is not None and value >= rule.alarm
@@ -105,7 +105,7 @@ class Course:
         return self._first + len(self._values) - 1
 
     def take(
-        self, tick: int, value: float | None, wall: float, rule: Rule | None, begun: int
+        self, tick: int, value: float | None, wall: float, rule: Threshold | None, begun: int
     ) -> bool:
         """Add another tick's value; return whether it is unusual now. wall: Unix seconds."""
         values, turns = self._values, self._turns
@@ -127,7 +127,7 @@ class Course:
             return False  # as nearly all are
         return bool(self._turns) and self._turns[-1].end is None
 
-    def _begin(self, tick: int, value: float, wall: float, rule: Rule, begun: int) -> None:
+    def _begin(self, tick: int, value: float, wall: float, rule: Threshold, begun: int) -> None:
         if tick - self._asked >= _AGAIN or self._known is None:
             self._known, self._asked = self.usual(tick - 1, rule, begun), tick
         if unusual(value, self._known, rule):
@@ -135,7 +135,7 @@ class Course:
             self._turns = [*self._turns[1 - _TURNS :], Turn(tick, None, self._known, wall, new)]
             self._quiet = 0
 
-    def _go_on(self, tick: int, value: float | None, missing: int, rule: Rule) -> None:
+    def _go_on(self, tick: int, value: float | None, missing: int, rule: Threshold) -> None:
         turn = self._turns[-1]
         over = value is not None and unusual(value, turn.usual, rule)
         self._quiet = 0 if over else self._quiet + missing + 1
@@ -164,7 +164,7 @@ class Course:
                 return Verdict(turn.wall, now, turn.usual, turn.new)
         return CALM
 
-    def usual(self, until: int, rule: Rule, begun: int) -> float | None:
+    def usual(self, until: int, rule: Threshold, begun: int) -> float | None:
         """Return the usual value up to a tick, without anomalies; None if too little is known."""
         since = max(until - WINDOW + 1, 0)
         calm = list(self._calm(since, until))

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable
 
 from probes.analysis.funnel import remember
-from probes.analysis.snapshot import Room, Snapshot, Trail
+from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.errors import as_refusal
 from probes.model import HookId, Sample, Status
-from probes.recording.tape import MOST_BYTES, Frame, Gathering, Reel, Tape
+from probes.recording.tape import MOST_BYTES, Frame, Gathering, Tape, Timeline
 from probes.source import Source
 from tui.session.control import Control, Severity
 from tui.session.drop_rules import Hits
@@ -49,10 +49,10 @@ class Collector:
         self._logs: dict[str, deque[Decided]] = {}
         self.view.decided = self._logs
         reel = getattr(source, "reel", None)
-        self.tape: Reel = reel if isinstance(reel, Reel) else _tape(source, limit)
+        self.tape: Timeline = reel if isinstance(reel, Timeline) else _tape(source, limit)
         self._trails: dict[str, Trail] = {}
         # What comes from elsewhere has one for all.
-        self._room = Room() if self.tape is reel or hasattr(source, "feed") else None
+        self._room = WindowRoom() if self.tape is reel or hasattr(source, "feed") else None
         self.keep: Callable[[Frame], None] | None = None
         self._gathering = Gathering()
         self._there: dict[str, dict[HookId, Snapshot]] = {}
@@ -92,7 +92,7 @@ class Collector:
             self._trails[hook] = Trail(self._source.catalogue[hook], room=self._room)
         return self._trails[hook]
 
-    def go_to(self, reel: Reel, number: int) -> None:
+    def go_to(self, reel: Timeline, number: int) -> None:
         """Continue from another moment of a recording, as if all before it had been seen."""
         view, tick, known = self.view, reel.at(number), self.view.history
         back = tick.time <= view.time

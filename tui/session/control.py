@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
-from probes.drop_rule import Rule, RuleError
+from probes.drop_rule import DropRule, RuleError
 from probes.errors import ProbeError
 from probes.model import Enforced, HookId, State, Status
-from probes.recording.tape import Reel
+from probes.recording.tape import Timeline
 from probes.source import Source
 from probes.units import count
 from tui.session.drop_rules import Identity, lasting
@@ -98,7 +98,7 @@ class Control:
         """Return what the user detached last, with its status, unless it was attached again."""
         return self._detached[-1] if self._detached else None
 
-    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+    async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
         """Return warnings to show before that rule is confirmed; take at most PATIENCE."""
         try:
             async with asyncio.timeout(PATIENCE):
@@ -108,7 +108,7 @@ class Control:
         except (ProbeError, RuleError):
             return ()  # it may not be, which is said when it is added
 
-    async def add_rule(self, interface: str, rule: Rule) -> None:
+    async def add_rule(self, interface: str, rule: DropRule) -> None:
         """Start dropping; report a refusal."""
         try:
             made = await self._source.add_rule(interface, rule)
@@ -123,7 +123,7 @@ class Control:
         self._log(text, "warn")
         self._tell(text, "warning")
 
-    async def remove_rule(self, interface: str, rule: Rule) -> None:
+    async def remove_rule(self, interface: str, rule: DropRule) -> None:
         known = self._rules.pop((interface, rule.what), None)
         try:
             await self._source.remove_rule(interface, rule)
@@ -153,7 +153,7 @@ class Control:
             self._tell(text, "information")
         self._rules = there
 
-    async def _warn(self, interface: str, rule: Rule) -> None:
+    async def _warn(self, interface: str, rule: DropRule) -> None:
         for caution in await self.cautions(interface, rule):
             text = f"{interface}: {rule.what}: {caution}"
             self._log(text, "warn")
@@ -178,7 +178,7 @@ class Control:
                 if _cut(status):
                     self._tell(_words(status), "warning")
 
-    def go_to(self, reel: Reel, number: int) -> None:
+    def go_to(self, reel: Timeline, number: int) -> None:
         """Restore the log and statuses as they were at a moment of a recording."""
         tick = reel.at(number)
         self._known = {s.id: s for s in tick.statuses}

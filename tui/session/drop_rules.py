@@ -10,7 +10,7 @@ from probes.analysis.hit_rates import Dropping as Dropping
 from probes.analysis.hit_rates import Hits as Hits
 from probes.analysis.hit_rates import Identity as Identity
 from probes.analysis.snapshot import SnapshotRow
-from probes.drop_rule import Rule, RuleError, parse, protocol_name
+from probes.drop_rule import DropRule, RuleError, parse, protocol_name
 from probes.units import count
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, width_of
@@ -34,7 +34,7 @@ def lasting(seconds: float) -> str:
     return f"{rest}s"
 
 
-def matched(rule: Rule) -> str:
+def matched(rule: DropRule) -> str:
     """Describe what the rule matches: "every UDP packet from 192.0.2.7 to port 53"."""
     words = ["every"]
     if rule.protocol is not None:
@@ -49,7 +49,7 @@ def matched(rule: Rule) -> str:
     return " ".join(words)
 
 
-def covers(rule: Rule, row: SnapshotRow) -> bool:
+def covers(rule: DropRule, row: SnapshotRow) -> bool:
     """Return whether the rule drops what this row of the hook `sources` counts."""
     if rule.protocol is not None and protocol_name(rule.protocol) != row["protocol"]:
         return False
@@ -66,13 +66,13 @@ def covers(rule: Rule, row: SnapshotRow) -> bool:
 ANYWHERE = "at XDP (native, else generic), else at TC ingress"
 
 
-def sentence(rule: Rule, interface: str, where: str = ANYWHERE) -> str:
+def sentence(rule: DropRule, interface: str, where: str = ANYWHERE) -> str:
     """Say exactly what will be dropped, where and for how long."""
     what = f"{matched(rule)} that arrives on {label(interface)}"
     return f"drop {what}, {label(where)}, for {lasting(rule.ttl)}"
 
 
-def confirmation(rule: Rule, interface: str, where: str, cautions: Sequence[str] | None) -> str:
+def confirmation(rule: DropRule, interface: str, where: str, cautions: Sequence[str] | None) -> str:
     """Return the question before a rule is added. cautions: None while they are being checked."""
     said = sentence(rule, interface, where)
     text = f"{said[0].upper()}{said[1:]}?"

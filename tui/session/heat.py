@@ -17,7 +17,7 @@ MOST = 4000
 _SPARE = 64  # cells that may be too old before they are taken away
 
 
-class Slot(NamedTuple):
+class HeatSlot(NamedTuple):
     """A histogram's hits in a slot.
 
     wall: its beginning in Unix seconds, by the clock as it is now. hits: by bucket.
@@ -114,7 +114,7 @@ class Heat:
         known.slot = slot
         _sweep(known.rows, sample, slot)
 
-    def of(self, id: HookId, column: str, key: Key, until: float) -> list[Slot]:
+    def of(self, id: HookId, column: str, key: Key, until: float) -> list[HeatSlot]:
         """Return the slots that had ended by a moment (monotonic seconds), oldest first.
 
         Slots without hits are included.
@@ -130,7 +130,7 @@ class Heat:
                 hits.setdefault(slot, {})[bucket] = count
         if not hits:
             return []
-        return [Slot(s * SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)]
+        return [HeatSlot(s * SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)]
 
 
 def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from probes.analysis.snapshot import Snapshot
 from probes.model import HookId
 from probes.units import Unit
-from tui.session.anomaly import CALM, LENGTH, Course, Rule, Verdict
+from tui.session.anomaly import CALM, LENGTH, Course, Threshold, Verdict
 from tui.session.heat import Heat
 
 MOST = 4000
@@ -34,11 +34,11 @@ class Figure:
     hook: str
     values: Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
     wrong: bool = False
-    rule: Rule | None = None
+    rule: Threshold | None = None
     named_by: str = ""
 
 
-class _Watch:
+class _Ticks:
     """A hook's ticks: their number, their times, and since which it is watched without a break."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class History:
             self._figures.setdefault(figure.hook, []).append(figure)
         self._kept: dict[tuple[str, str], dict[Hashable, Course]] = {}
         self._unusual: dict[str, set[Hashable]] = {}
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, _Ticks] = {}
         self._named: dict[str, Hashable] = {}
         self.heat = Heat()
 
@@ -92,7 +92,7 @@ class History:
         return {hook: watch.until(time) for hook, watch in self._watches.items()}
 
     def add(self, hook: str, snapshots: Sequence[Snapshot]) -> None:
-        watch = self._watches.setdefault(hook, _Watch())
+        watch = self._watches.setdefault(hook, _Ticks())
         wall, tick = watch.take(snapshots), watch.ticks
         self._part(hook, snapshots)
         self.heat.add(snapshots)
@@ -152,7 +152,7 @@ class History:
         if course is None:
             return None
         begun = self._watches[_hook(figure, key)].begun
-        return course.usual(until, figure.rule or Rule(0, absent=None), begun)
+        return course.usual(until, figure.rule or Threshold(0, absent=None), begun)
 
     def _find(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from probes.recording.bookmarks import Mark
+from probes.recording.bookmarks import Bookmark
 from probes.recording.encoder import Tick
-from probes.recording.tape import Reel
+from probes.recording.tape import Timeline
 from tui.session.collector import KEPT
 from tui.session.drop_rules import Dropping, Hits
 from tui.session.view import Decided, View
@@ -19,7 +19,7 @@ _SAME = 10
 """Moments within which a repeated beginning counts as the same."""
 
 
-def past_view(live: View, reel: Reel, number: int) -> View:
+def past_view(live: View, reel: Timeline, number: int) -> View:
     """Return what the screen showed at a moment of the reel. Raises IndexError if there is none."""
     tick = reel.at(number)
     return replace(
@@ -39,7 +39,7 @@ def past_view(live: View, reel: Reel, number: int) -> View:
 class Logs(Mapping[str, Sequence[Decided]]):
     """The hooks' own logs as they were at a moment: read back from the tape on demand."""
 
-    def __init__(self, reel: Reel, number: int) -> None:
+    def __init__(self, reel: Timeline, number: int) -> None:
         self._reel, self._number = reel, number
         self._read: dict[str, Sequence[Decided]] | None = None
 
@@ -64,7 +64,7 @@ class Logs(Mapping[str, Sequence[Decided]]):
         return dict(logs)
 
 
-def _dropping(reel: Reel, number: int) -> tuple[Dropping, ...]:
+def _dropping(reel: Timeline, number: int) -> tuple[Dropping, ...]:
     """Return the rules in force, with their drop rates."""
     hits, found = Hits(), tuple[Dropping, ...]()
     for _, tick in reel.window(number, Hits.BACK):
@@ -72,9 +72,9 @@ def _dropping(reel: Reel, number: int) -> tuple[Dropping, ...]:
     return found
 
 
-def beginnings(marks: Iterable[Mark]) -> list[Mark]:
+def beginnings(marks: Iterable[Bookmark]) -> list[Bookmark]:
     """Leave out drops and failures so soon after others that they are still the same."""
-    found: list[Mark] = []
+    found: list[Bookmark] = []
     latest: dict[str, int] = {}
     for mark in marks:
         if mark.kind == "event" or mark.number - latest.get(mark.kind, -_SAME) >= _SAME:

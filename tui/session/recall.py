@@ -6,23 +6,23 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from probes.analysis.snapshot import Room, Trail
+from probes.analysis.snapshot import Trail, WindowRoom
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
-from probes.recording.tape import Reel
+from probes.recording.tape import Timeline
 from tui.session.collector import KEPT
 from tui.session.history import Figure, History
 from tui.session.view import Decided
 
 
 async def recall(
-    reel: Reel, until: Callable[[], int | None], figures: Iterable[Figure]
+    reel: Timeline, until: Callable[[], int | None], figures: Iterable[Figure]
 ) -> tuple[History, dict[str, deque[Decided]]] | None:
     """Return history and logs up to a moment, as if all of it had been watched.
 
     until: returns the moment, which may move on meanwhile; None to cancel.
     """
-    history, trails, room = History(figures), dict[str, Trail](), Room()
+    history, trails, room = History(figures), dict[str, Trail](), WindowRoom()
     decided: dict[str, deque[Decided]] = {}
     before: Tick | None = None
     number = max((until() or 0) - History.LENGTH, reel.first)

@@ -14,7 +14,7 @@ from tui.table.lines import fit, width_of
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TableRow:
     """One row of a table: values by field. key: its identity. name: as users know it.
 
     mark: "warn" or "bad" if something is wrong with it. row: the snapshot's row behind it. leads:
@@ -36,7 +36,7 @@ class Record:
         return str(self.values.get(name) or "")
 
 
-def _plain(_: Record) -> str:
+def _plain(_: TableRow) -> str:
     return ""
 
 
@@ -59,9 +59,9 @@ class Field:
     rank: int = 5
     grow: int = 0
     help: str = ""
-    colour: Callable[[Record], str] = field(default=_plain)
-    write: Callable[[Record], str] | None = None
-    brief: Callable[[Record], str] | None = None
+    colour: Callable[[TableRow], str] = field(default=_plain)
+    write: Callable[[TableRow], str] | None = None
+    brief: Callable[[TableRow], str] | None = None
     left: bool = False
     newest: bool = False
     under: bool = False
@@ -71,14 +71,14 @@ class Field:
         """Whether it is aligned right, as numbers are."""
         return self.unit is not Unit.TEXT and not self.left
 
-    def cell(self, record: Record, width: int, bits: bool) -> str:
+    def cell(self, record: TableRow, width: int, bits: bool) -> str:
         """Return its text in exactly that many cells."""
         text = self.text(record, bits)
         if self.brief is not None and width_of(text) > width:
             text = self.brief(record)
         return fit(text[-width:] if self.newest else text, width, right=self.right)
 
-    def text(self, record: Record, bits: bool) -> str:
+    def text(self, record: TableRow, bits: bool) -> str:
         if self.write is not None:
             return self.write(record)
         value = record.values.get(self.name)
@@ -86,13 +86,13 @@ class Field:
             return "0"
         return show(value, self.unit, bits=bits)
 
-    def role(self, record: Record) -> str:
+    def role(self, record: TableRow) -> str:
         value = record.values.get(self.name)
         if value is None or (value == 0 and self.right) or value == "-":
             return "muted"
         return self.colour(record)
 
-    def order(self, record: Record) -> tuple[int, float, str]:
+    def order(self, record: TableRow) -> tuple[int, float, str]:
         """Return a sort key for any value: unknown comes before 0, text after numbers."""
         value = record.values.get(self.name)
         if isinstance(value, int | float):
@@ -114,7 +114,7 @@ def of(
     width: int = 0,
     rank: int = 5,
     grow: int = 0,
-    colour: Callable[[Record], str] = _plain,
+    colour: Callable[[TableRow], str] = _plain,
 ) -> Field:
     """Make a field from a hook's column, with its unit and help; counters show their rate."""
     c = hook.column(column)
@@ -136,10 +136,10 @@ def values_of(row: SnapshotRow) -> dict[str, Value]:
     return {**row.values, **{rate_of(n): r for n, r in row.rates.items()}}
 
 
-def coloured(role: str, over: float, *names: str) -> Callable[[Record], str]:
+def coloured(role: str, over: float, *names: str) -> Callable[[TableRow], str]:
     """Return a function that gives the role if one of the values is above the bound."""
 
-    def colour(record: Record) -> str:
+    def colour(record: TableRow) -> str:
         return role if any(record.number(n) > over for n in names) else ""
 
     return colour

@@ -23,10 +23,10 @@ from typing import NoReturn
 
 from probes import units
 from probes.units import Unit
-from tui.table.fields import Field, Record, label
+from tui.table.fields import Field, TableRow, label
 from tui.table.lines import Span
 
-Test = Callable[[Record], bool]
+Test = Callable[[TableRow], bool]
 
 
 Altnames = Callable[[], Mapping[str, str]]
@@ -169,7 +169,7 @@ def _whole(name: str) -> re.Pattern[str]:
 def _anywhere(token: str, fields: Sequence[Field], altnames: Altnames) -> Term:
     word = _Word(token.replace('"', "").lower(), altnames)
 
-    def test(record: Record) -> bool:
+    def test(record: TableRow) -> bool:
         text = " ".join([record.name, *(f.text(record, False) for f in fields)])
         return word.within(text.lower())
 
@@ -200,14 +200,14 @@ def _compared(
         raise
     says, holds = _ORDER["=" if sign == ":" else sign]
 
-    def test(record: Record) -> bool:
+    def test(record: TableRow) -> bool:
         value = record.values.get(field.name)
         return isinstance(value, int | float) and bool(holds(value, number))
 
     return Term(f"{text} {says} {units.show(number, field.unit)}", test)
 
 
-def _text(record: Record, field: Field) -> str:
+def _text(record: TableRow, field: Field) -> str:
     return field.text(record, False).lower()
 
 

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tui.table.fields import Field, Record, label
+from tui.table.fields import Field, TableRow, label
 
 MOST = 74_000
 """Bytes that are sent, at most: many terminals take only 100,000 characters of base64."""
@@ -25,7 +25,7 @@ _WITHOUT = ("linux", "dumb", "vt100", "vt220")
 """Terminals without a clipboard."""
 
 
-class Way(NamedTuple):
+class Transfer(NamedTuple):
     """A way to the clipboard.
 
     sequence: what to write to the terminal, "" for nothing. says: what was done. sure: no file is
@@ -37,25 +37,27 @@ class Way(NamedTuple):
     sure: bool = True
 
 
-def way(text: str, environ: Mapping[str, str]) -> Way:
+def way(text: str, environ: Mapping[str, str]) -> Transfer:
     """Return the way for this terminal; nothing is sent if it would not arrive."""
     data = text.encode("utf-8", "replace")
     term = environ.get("TERM", "")
     if len(data) > MOST:
-        return Way("", f"too long for a terminal's clipboard ({len(data)} bytes)", sure=False)
+        return Transfer("", f"too long for a terminal's clipboard ({len(data)} bytes)", sure=False)
     if term in _WITHOUT:
-        return Way("", "this terminal has no clipboard", sure=False)
+        return Transfer("", "this terminal has no clipboard", sure=False)
     sequence = f"\x1b]52;c;{base64.b64encode(data).decode()}\x07"
     if environ.get("TMUX"):
         if _tmux_takes(data, environ):
-            return Way("", "copied to tmux's buffer, and to the clipboard where tmux may set it")
-        return Way(_for_tmux(sequence), "sent through tmux to the terminal's clipboard")
+            return Transfer(
+                "", "copied to tmux's buffer, and to the clipboard where tmux may set it"
+            )
+        return Transfer(_for_tmux(sequence), "sent through tmux to the terminal's clipboard")
     if environ.get("STY"):
-        return Way(_for_screen(sequence), "sent through screen to the terminal's clipboard")
+        return Transfer(_for_screen(sequence), "sent through screen to the terminal's clipboard")
     if term.startswith(("tmux", "screen")):  # by sudo, or by ssh from within: who is it?
         through = _for_tmux(sequence) + _for_screen(sequence)
-        return Way(through, "sent through tmux or screen, if they let it pass", sure=False)
-    return Way(sequence, "sent to the terminal's clipboard")
+        return Transfer(through, "sent through tmux or screen, if they let it pass", sure=False)
+    return Transfer(sequence, "sent to the terminal's clipboard")
 
 
 def _tmux_takes(data: bytes, environ: Mapping[str, str]) -> bool:
@@ -89,12 +91,12 @@ def _for_screen(sequence: str) -> str:
 # What is copied and exported
 
 
-def row_text(fields: Sequence[Field], record: Record, bits: bool) -> str:
+def row_text(fields: Sequence[Field], record: TableRow, bits: bool) -> str:
     """Return a row, a line for each column."""
     return "".join(f"{label(f.title)}: {f.text(record, bits)}\n" for f in fields if f.title != "#")
 
 
-def table_text(fields: Sequence[Field], records: Sequence[Record], bits: bool) -> str:
+def table_text(fields: Sequence[Field], records: Sequence[TableRow], bits: bool) -> str:
     """Return the table as it is shown, separated by tabs."""
     lines = [
         [label(f.title) for f in fields],
@@ -103,7 +105,7 @@ def table_text(fields: Sequence[Field], records: Sequence[Record], bits: bool) -
     return "".join("\t".join(cells) + "\n" for cells in lines)
 
 
-def as_csv(fields: Sequence[Field], records: Sequence[Record]) -> str:
+def as_csv(fields: Sequence[Field], records: Sequence[TableRow]) -> str:
     """Return raw values under the columns' names; unknown values are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -120,7 +122,9 @@ def _cell(value: object) -> object:
     return f"'{text}" if len(text) > 1 and text[0] in "=+-@" else text
 
 
-def as_json(about: Mapping[str, object], fields: Sequence[Field], records: Sequence[Record]) -> str:
+def as_json(
+    about: Mapping[str, object], fields: Sequence[Field], records: Sequence[TableRow]
+) -> str:
     """Return one object: `about`, and `rows` of raw values by column; null: unknown."""
     rows = [{f.name: _value(r.values.get(f.name)) for f in fields} for r in records]
     return json.dumps({**about, "rows": rows}, indent=1) + "\n"

@@ -6,7 +6,7 @@ from probes.model import Value
 from probes.units import Unit
 from tui.session.anomaly import CALM, Verdict
 from tui.session.view import clock
-from tui.table.fields import Field, Record
+from tui.table.fields import Field, TableRow
 
 _NOTHING = 0.05
 """Usual values below this are called 0."""
@@ -56,13 +56,13 @@ def noted(verdict: Verdict, instead: tuple[str, str] = ("", "")) -> dict[str, Va
     return {"unusual": far, "unusual_words": words(verdict), "unusual_brief": brief(verdict)}
 
 
-def said(record: Record) -> list[tuple[str, str]]:
+def said(record: TableRow) -> list[tuple[str, str]]:
     """Return the line of a detail; none if nothing is unusual."""
     text = record.text("unusual_words")
     return [("Unusual", text)] if text else []
 
 
-def mark_of(record: Record) -> str:
+def mark_of(record: TableRow) -> str:
     """Return the record's own mark, as a field's colour."""
     return record.mark
 

@@ -9,7 +9,7 @@ from probes.model import Hook, HookId, Kind
 from probes.units import Unit
 from tui.session.history import Figure
 from tui.session.view import View
-from tui.table.fields import Record, label, rate_of
+from tui.table.fields import TableRow, label, rate_of
 from tui.table.lines import BLANK, Line, fit, line, wrap
 from tui.toolkit.pane import Pane
 from tui.widgets.graph import graph
@@ -21,7 +21,7 @@ def heading(text: str) -> list[Line]:
     return [BLANK, line((text, "accent"))]
 
 
-def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
+def counters(hook: Hook, record: TableRow, bits: bool) -> list[Line]:
     """List every counter with its total and rate, and every level, one a line."""
     lines = [line((f"  {'':22}{'total':>10}{'per second':>14}", "header"))]
     for c in hook.columns:
@@ -42,7 +42,7 @@ def counters(hook: Hook, record: Record, bits: bool) -> list[Line]:
     return lines
 
 
-def graphs(pane: Pane, view: View, record: Record, width: int, height: int = 4) -> list[Line]:
+def graphs(pane: Pane, view: View, record: TableRow, width: int, height: int = 4) -> list[Line]:
     """Draw the history of each of the pane's figures for this record."""
     lines: list[Line] = []
     for figure in pane.figures:
@@ -51,7 +51,7 @@ def graphs(pane: Pane, view: View, record: Record, width: int, height: int = 4) 
 
 
 def figure_lines(
-    figure: Figure, pane: Pane, view: View, record: Record, width: int, height: int
+    figure: Figure, pane: Pane, view: View, record: TableRow, width: int, height: int
 ) -> list[Line]:
     """Draw a figure: its title with the latest and the greatest value, then the graph."""
     values = view.series(figure, pane.figure_key(record), 2 * width)
@@ -67,7 +67,7 @@ def figure_lines(
 
 
 def spread(
-    title: str, hook: str, record: Record, column: str, width: int,
+    title: str, hook: str, record: TableRow, column: str, width: int,
     unit: Callable[[float], str], view: View,
 ) -> list[Line]:  # fmt: skip
     """Draw a histogram column of the record: over the last minutes, and since it was attached."""

@@ -11,7 +11,7 @@ from tui.session.anomaly import Verdict
 from tui.session.drop_rules import Offer
 from tui.session.history import Figure
 from tui.session.view import View
-from tui.table.fields import Field, Record
+from tui.table.fields import Field, TableRow
 from tui.table.lines import Line, Span
 
 
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
     what is counted, as a verb if it is one; now: how much, with its unit. weight: greater is worse.
     """
 
-    record: Record
+    record: TableRow
     figure: Figure
     key: Hashable
     verdict: Verdict
@@ -73,27 +73,27 @@ class Pane:
     hooks: tuple[str, ...]
     fields: Callable[[Mapping[str, Hook]], tuple[Field, ...]]
     sort: str
-    records: Callable[[View], Sequence[Record]]
+    records: Callable[[View], Sequence[TableRow]]
     trouble: Callable[[View], Trouble | None]
-    detail: Callable[[View, Record, int], list[Line]]
+    detail: Callable[[View, TableRow, int], list[Line]]
     figures: tuple[Figure, ...] = ()
-    figure_key: Callable[[Record], Hashable] = lambda record: record.key
+    figure_key: Callable[[TableRow], Hashable] = lambda record: record.key
     below: Callable[[View, int, int], list[Line]] | None = None
     below_title: str = ""
-    hook_of: Callable[[Record], HookId | None] | None = None
-    while_open: Callable[[Record], HookId] | None = None
+    hook_of: Callable[[TableRow], HookId | None] | None = None
+    while_open: Callable[[TableRow], HookId] | None = None
     reverse: bool = True
     few: bool = False
     inner: bool = False
     while_shown: Callable[[str], HookId] | None = None
-    about: Callable[[Record], str] | None = None
-    offer: Callable[[Record], Offer | None] | None = None
+    about: Callable[[TableRow], str] | None = None
+    offer: Callable[[TableRow], Offer | None] | None = None
     summary: Callable[[View], Span] | None = None
     empty: str = "nothing yet"
     worst: Callable[[View, int], Sequence[Finding]] | None = None
     needs: tuple[str, ...] = ()
     kept: tuple[Figure, ...] = ()
     calm: str = ""
-    leads: Callable[[Record], tuple[str, object] | None] | None = None
+    leads: Callable[[TableRow], tuple[str, object] | None] | None = None
     draw: Callable[[View, int, int], list[Line]] | None = None
     wants: Callable[[View], HookId | None] | None = None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from probes import units
-from tui.session.heat import SECONDS, Slot
+from tui.session.heat import SECONDS, HeatSlot
 from tui.session.view import clock
 from tui.table.lines import Line, Span, joined, line
 
@@ -17,7 +17,7 @@ _LABEL, _LEAST, _WIDEST = 10, 8, 4
 
 
 def heat_map(
-    slots: Sequence[Slot], width: int, unit: Callable[[float], str], *, ascii: bool = False
+    slots: Sequence[HeatSlot], width: int, unit: Callable[[float], str], *, ascii: bool = False
 ) -> list[Line]:
     """Draw a line for each bucket, greatest to least that was hit, and two for the time.
 
@@ -41,7 +41,7 @@ def heat_map(
     return [*lines, *_time(slots, wide * len(columns), each, most, shades)]
 
 
-def _sum(slots: Sequence[Slot]) -> Mapping[int, int]:
+def _sum(slots: Sequence[HeatSlot]) -> Mapping[int, int]:
     if len(slots) == 1:
         return slots[0].hits
     found: dict[int, int] = {}
@@ -60,7 +60,7 @@ def _cell(hits: int, most: int, shades: str, wide: int) -> Span:
 
 
 def _time(
-    slots: Sequence[Slot], cells: int, each: int, most: int, shades: str
+    slots: Sequence[HeatSlot], cells: int, each: int, most: int, shades: str
 ) -> tuple[Line, Line]:
     """Draw the range of time, and the length of a column."""
     begin, end = clock(slots[0].wall), clock(slots[-1].wall + SECONDS)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 
 from probes.units import Unit
-from tui.table.fields import Field, Record, natural
+from tui.table.fields import Field, TableRow, natural
 from tui.table.lines import BLANK, Line, Span, fit, line
 from tui.widgets.canvas import Canvas
 
@@ -44,12 +44,12 @@ class LiveTable(Canvas, can_focus=True):
         self.sort, self.reverse = sort, reverse
         self.bits = self.ascii = False
         self.empty = empty
-        self.keep: Callable[[Record], bool] | None = None
+        self.keep: Callable[[TableRow], bool] | None = None
         self.key: object = None
         self.moved = 0.0
         self._followed = True
-        self._records: Sequence[Record] = ()
-        self._rows: list[Record] = []
+        self._records: Sequence[TableRow] = ()
+        self._rows: list[TableRow] = []
         self._top = 0
         self._shown: list[tuple[Field, int]] = []
         self._under: list[tuple[Field, int]] = []
@@ -57,7 +57,7 @@ class LiveTable(Canvas, can_focus=True):
         self._lines: dict[object, tuple[object, tuple[Line, ...]]] = {}
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> TableRow | None:
         """The selected record."""
         return self._rows[self.index] if self._rows else None
 
@@ -71,7 +71,7 @@ class LiveTable(Canvas, can_focus=True):
         """The selected row (from 1), rows shown, and rows in all."""
         return (self.index + 1 if self._rows else 0), len(self._rows), len(self._records)
 
-    def show(self, records: Sequence[Record]) -> None:
+    def show(self, records: Sequence[TableRow]) -> None:
         """Show new values."""
         self._records = records
         if len(self._lines) > 4 * self.size.height:
@@ -113,7 +113,7 @@ class LiveTable(Canvas, can_focus=True):
         self._records = ()
 
     @property
-    def rows(self) -> Sequence[Record]:
+    def rows(self) -> Sequence[TableRow]:
         """The rows shown, in order."""
         return self._rows
 
@@ -131,7 +131,7 @@ class LiveTable(Canvas, can_focus=True):
         """Show bits instead of bytes from now on."""
         self.bits = bits
 
-    def filter(self, keep: Callable[[Record], bool] | None) -> None:
+    def filter(self, keep: Callable[[TableRow], bool] | None) -> None:
         """Show only these rows, from the next `sort_rows` on."""
         self.keep = keep
 
@@ -243,7 +243,7 @@ class LiveTable(Canvas, can_focus=True):
             spans.append((" ", "header"))
         return Line(tuple(spans))
 
-    def _row(self, record: Record) -> tuple[Line, ...]:
+    def _row(self, record: TableRow) -> tuple[Line, ...]:
         """Return the record's lines; the previous ones if nothing that they show has changed."""
         chosen = record.key == self.key
         seen = (record.values, record.mark, chosen, self.bits)
@@ -252,7 +252,7 @@ class LiveTable(Canvas, can_focus=True):
         self._lines[record.key] = seen, drawn
         return drawn
 
-    def _lines_of(self, record: Record, chosen: bool) -> tuple[Line, ...]:
+    def _lines_of(self, record: TableRow, chosen: bool) -> tuple[Line, ...]:
         ground = "selection" if chosen else ""
         arrow = (">" if self.ascii else "▸") if chosen else " "
         unusual = record.values.get("unusual") is not None
@@ -264,7 +264,7 @@ class LiveTable(Canvas, can_focus=True):
         under = self._cells(record, self._under)
         return first, Line(((" " * (GUTTER + INDENT), ""), *under), ground)
 
-    def _cells(self, record: Record, columns: Sequence[tuple[Field, int]]) -> list[Span]:
+    def _cells(self, record: TableRow, columns: Sequence[tuple[Field, int]]) -> list[Span]:
         spans: list[Span] = []
         for field, width in columns:
             spans += [(field.cell(record, width, self.bits), field.role(record)), (" ", "")]

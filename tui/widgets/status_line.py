@@ -14,7 +14,7 @@ from tui.widgets.canvas import Canvas
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StatusFigures:
     """What the line says. kernel_percent, own_percent: of one CPU, None until known.
 
     own_bytes: memory of ebpftop's processes; limit: its bound. feed: the connection to another
@@ -36,7 +36,7 @@ class Standing:
         return sum(s.state in states for s in self.statuses)
 
 
-def status_line(s: Standing, width: int) -> Line:
+def status_line(s: StatusFigures, width: int) -> Line:
     """Return all that fits: what is wrong first, then whose numbers these are, then the rest."""
     failed, degraded = s.count(State.FAILED), sum(x.degraded for x in s.statuses)
     busy, standing = s.count(State.ATTACHING), s.count(State.ATTACHED, State.PASSIVE)
@@ -85,7 +85,7 @@ def _that_fit(items: list[tuple[int, Span]], space: int) -> list[tuple[int, Span
     return kept
 
 
-def _cost(s: Standing) -> str:
+def _cost(s: StatusFigures) -> str:
     """Return the CPU share of the programs in the kernel and of ebpftop, and ebpftop's memory."""
     known = [p for p in (s.kernel_percent, s.own_percent) if p is not None]
     memory = "" if s.own_bytes is None else f" {units.octets(s.own_bytes)}"
@@ -97,9 +97,9 @@ def _cost(s: Standing) -> str:
 class StatusLine(Canvas):
     """One line at the top."""
 
-    standing: Standing | None = None
+    standing: StatusFigures | None = None
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: StatusFigures) -> None:
         self.standing = standing
         self.repaint()
 

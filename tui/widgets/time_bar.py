@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probes.recording.bookmarks import LEAST, Mark, Moment
+from probes.recording.bookmarks import LEAST, Bookmark, Moment
 from tui.session.view import clock
 from tui.table.lines import Line, Span, joined, line
 
@@ -15,7 +15,7 @@ _WIDE = 100
 
 
 def time_bar(
-    moments: Sequence[Moment], marks: Sequence[Mark], first: int, at: int, width: int
+    moments: Sequence[Moment], marks: Sequence[Bookmark], first: int, at: int, width: int
 ) -> Line:
     """Draw a line of that width. first: number of the first moment; at: of the one shown.
 

@@ -21,7 +21,7 @@ from probes.kernel import btf, procfs, tracefs
 from probes.kernel.net_namespaces import NetNamespaces, cookie, of_process
 
 
-class Counts(StrEnum):
+class CounterUnit(StrEnum):
     """What the number in a row counts."""
 
     PACKETS = "packets"
@@ -32,7 +32,7 @@ class Counts(StrEnum):
     """Events that lost no packet."""
 
 
-class Freed(StrEnum):
+class Freeing(StrEnum):
     """Whether the kernel frees the packets that a counter counts as dropped (kfree_skb)."""
 
     NONE = "none"
@@ -51,7 +51,7 @@ class Counter:
 
     name: str
     why: str
-    freed: Freed = Freed.ALL
+    freed: Freeing = Freeing.ALL
     reasons: tuple[str, ...] = ()
     within: str = ""
     event: bool = False
@@ -65,12 +65,14 @@ LISTEN = "TcpExtListenDrops"
 UDP = {"4": "UdpInErrors", "6": "Udp6InErrors"}
 
 
-def _both(name: str, why: str, *reasons: str, freed: Freed = Freed.ALL) -> tuple[Counter, ...]:
+def _both(name: str, why: str, *reasons: str, freed: Freeing = Freeing.ALL) -> tuple[Counter, ...]:
     """Return the counter for IPv4 and for IPv6, which differ in the prefix only."""
     return tuple(Counter(f"{ip}{name}", why, freed, reasons) for ip in ("Ip", "Ip6"))
 
 
-def _udp(name: str, why: str, freed: Freed, reasons: str, within: str = "") -> tuple[Counter, ...]:
+def _udp(
+    name: str, why: str, freed: Freeing, reasons: str, within: str = ""
+) -> tuple[Counter, ...]:
     return tuple(
         Counter(f"{udp}{name}", why, freed, tuple(reasons.split()), within and f"{udp}{within}")
         for udp in ("Udp", "Udp6", "UdpLite", "UdpLite6")
@@ -78,11 +80,11 @@ def _udp(name: str, why: str, freed: Freed, reasons: str, within: str = "") -> t
 
 
 def _tcp(name: str, why: str, *reasons: str) -> Counter:
-    return Counter(f"TcpExt{name}", why, Freed.ALL, reasons)
+    return Counter(f"TcpExt{name}", why, Freeing.ALL, reasons)
 
 
 def _event(name: str, why: str) -> Counter:
-    return Counter(f"TcpExt{name}", why, Freed.NONE, event=True)
+    return Counter(f"TcpExt{name}", why, Freeing.NONE, event=True)
 
 
 # From the kernel's Documentation/networking/snmp_counter.rst and the places that count. A request
@@ -95,9 +97,9 @@ _OVERFLOWN = (
 ALL: Mapping[str, Counter] = {
     counter.name: counter
     for counter in (
-        Counter(LISTEN, "connection request dropped", Freed.SOME, _OVERFLOWN),
-        Counter("TcpExtListenOverflows", "accept queue full", Freed.SOME, (), LISTEN),
-        Counter("TcpExtTCPReqQFullDrop", "request queue full", Freed.NONE, (), LISTEN),
+        Counter(LISTEN, "connection request dropped", Freeing.SOME, _OVERFLOWN),
+        Counter("TcpExtListenOverflows", "accept queue full", Freeing.SOME, (), LISTEN),
+        Counter("TcpExtTCPReqQFullDrop", "request queue full", Freeing.NONE, (), LISTEN),
         _event("TCPReqQFullDoCookies", "request queue full: cookies"),
         _event("SyncookiesSent", "SYN cookie sent"),
         _event("SyncookiesRecv", "SYN cookie came back"),
@@ -120,14 +122,14 @@ ALL: Mapping[str, Counter] = {
         _tcp("PAWSActive", "old timestamp, connecting", "TCP_RFC7323_PAWS"),
         _tcp("PAWSEstab", "old timestamp", "TCP_RFC7323_PAWS"),
         _tcp("IPReversePathFilter", "reverse path filter", "IP_RPFILTER"),
-        Counter("TcpExtOutOfWindowIcmps", "ICMP out of the window", Freed.NONE),
-        Counter("TcpExtLockDroppedIcmps", "ICMP: socket busy", Freed.NONE),
-        Counter("TcpInErrs", "TCP: bad segment", Freed.ALL, ("TCP_CSUM",)),
-        *_udp("NoPorts", "nobody listens", Freed.ALL, "NO_SOCKET"),
-        *_udp("InErrors", "not taken by the socket", Freed.ALL, "SOCKET_RCVBUFF UDP_CSUM"),
-        *_udp("RcvbufErrors", "receive buffer full", Freed.ALL, "SOCKET_RCVBUFF", "InErrors"),
-        *_udp("MemErrors", "UDP short of memory", Freed.ALL, "PROTO_MEM", "InErrors"),
-        *_udp("SndbufErrors", "send buffer full", Freed.NONE, ""),
+        Counter("TcpExtOutOfWindowIcmps", "ICMP out of the window", Freeing.NONE),
+        Counter("TcpExtLockDroppedIcmps", "ICMP: socket busy", Freeing.NONE),
+        Counter("TcpInErrs", "TCP: bad segment", Freeing.ALL, ("TCP_CSUM",)),
+        *_udp("NoPorts", "nobody listens", Freeing.ALL, "NO_SOCKET"),
+        *_udp("InErrors", "not taken by the socket", Freeing.ALL, "SOCKET_RCVBUFF UDP_CSUM"),
+        *_udp("RcvbufErrors", "receive buffer full", Freeing.ALL, "SOCKET_RCVBUFF", "InErrors"),
+        *_udp("MemErrors", "UDP short of memory", Freeing.ALL, "PROTO_MEM", "InErrors"),
+        *_udp("SndbufErrors", "send buffer full", Freeing.NONE, ""),
         *_both("InHdrErrors", "bad header, or TTL over", "IP_INHDR"),
         *_both("InTooBigErrors", "too big to forward", "PKT_TOO_BIG"),
         *_both("InAddrErrors", "bad address", "IP_INADDRERRORS"),
@@ -135,17 +137,17 @@ ALL: Mapping[str, Counter] = {
         *_both("InDiscards", "discarded on the way in", "NOMEM"),
         *_both("InNoRoutes", "no route in", "IP_INNOROUTES"),
         *_both("InTruncatedPkts", "truncated", "PKT_TOO_SMALL"),
-        Counter("IpExtInNoRoutes", "no route in", Freed.ALL, ("IP_INNOROUTES",)),
-        Counter("IpExtInTruncatedPkts", "truncated", Freed.ALL, ("PKT_TOO_SMALL",)),
+        Counter("IpExtInNoRoutes", "no route in", Freeing.ALL, ("IP_INNOROUTES",)),
+        Counter("IpExtInTruncatedPkts", "truncated", Freeing.ALL, ("PKT_TOO_SMALL",)),
         *_both(
             "OutDiscards", "discarded on the way out",
             "NETFILTER_DROP", "QDISC_DROP", "NEIGH_FAILED", "NEIGH_QUEUEFULL",
-            freed=Freed.SOME,
+            freed=Freeing.SOME,
         ),
-        *_both("OutNoRoutes", "no route out", "IP_OUTNOROUTES", freed=Freed.SOME),
-        Counter("IcmpInErrors", "bad ICMP, or for nobody", Freed.SOME, ("ICMP_CSUM",)),
-        Counter("Icmp6InErrors", "bad ICMP, or for nobody", Freed.SOME, ("ICMP_CSUM",)),
-        Counter("SoftnetDropped", "CPU's backlog full", Freed.ALL, ("CPU_BACKLOG",)),
+        *_both("OutNoRoutes", "no route out", "IP_OUTNOROUTES", freed=Freeing.SOME),
+        Counter("IcmpInErrors", "bad ICMP, or for nobody", Freeing.SOME, ("ICMP_CSUM",)),
+        Counter("Icmp6InErrors", "bad ICMP, or for nobody", Freeing.SOME, ("ICMP_CSUM",)),
+        Counter("SoftnetDropped", "CPU's backlog full", Freeing.ALL, ("CPU_BACKLOG",)),
     )
 }  # fmt: skip
 
@@ -157,7 +159,7 @@ def known_reasons() -> frozenset[str]:
     return frozenset(name.removeprefix("SKB_DROP_REASON_") for name in names.values())
 
 
-def shown(reasons: Collection[str] | None, *, traced: bool = True) -> dict[str, Counts]:
+def shown(reasons: Collection[str] | None, *, traced: bool = True) -> dict[str, CounterUnit]:
     """Return what a rung shows of `ALL`, and what each number counts there.
 
     traced: whether it has kfree_skb. reasons: those that the kernel gives, None: the rung has none.
@@ -169,17 +171,17 @@ def shown(reasons: Collection[str] | None, *, traced: bool = True) -> dict[str, 
     }
 
 
-def _shown(counter: Counter, reasons: Collection[str] | None, traced: bool) -> Counts | None:
+def _shown(counter: Counter, reasons: Collection[str] | None, traced: bool) -> CounterUnit | None:
     if counter.event:
-        return Counts.EVENTS
+        return CounterUnit.EVENTS
     if counter.within:
-        told = traced and counter.freed is Freed.ALL and _told(counter, reasons)
-        return None if told else Counts.AGAIN
-    if not traced or counter.freed is Freed.NONE:
-        return Counts.PACKETS
-    if counter.freed is Freed.SOME:
-        return Counts.PACKETS
-    return None if _told(counter, reasons) else Counts.AGAIN
+        told = traced and counter.freed is Freeing.ALL and _told(counter, reasons)
+        return None if told else CounterUnit.AGAIN
+    if not traced or counter.freed is Freeing.NONE:
+        return CounterUnit.PACKETS
+    if counter.freed is Freeing.SOME:
+        return CounterUnit.PACKETS
+    return None if _told(counter, reasons) else CounterUnit.AGAIN
 
 
 def _told(counter: Counter, reasons: Collection[str] | None) -> bool:

@@ -27,7 +27,7 @@ def received(reason: str) -> bool:
     return reason in _RECEIVING or reason.startswith("TCP_")
 
 
-class Holders:
+class SocketHolders:
     """Processes behind ports of this network namespace, listening or receiving.
 
     Sockets are listed only for ports at which something was freed since the last reading.

@@ -8,8 +8,8 @@ from probes.analysis import classes, drop_stages
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops.counters import known_reasons
 from probes.hooks.drops.devices import Device, Devices
-from probes.hooks.drops.holders import Holders, Port, received
-from probes.hooks.drops.seen import Place, Seen
+from probes.hooks.drops.holders import Port, SocketHolders, received
+from probes.hooks.drops.seen import Place, SeenDrops
 from probes.hooks.drops.untraced import Untraced, packets_row
 from probes.kernel import kallsyms, procfs
 from probes.kernel.netlink import route
@@ -25,9 +25,9 @@ def open_traced(*, reasons: bool) -> Callable[[Opening], Callable[[], Reading]]:
         name_of: Callable[[int], str] = drop_reasons.Names() if reasons else lambda _: DASH
         own = procfs.netns()
         kallsyms.prepare()
-        told, kept = known_reasons() if reasons else None, Seen()
+        told, kept = known_reasons() if reasons else None, SeenDrops()
         untraced = Untraced(own, told, traced=True, forget=kept.forget)
-        holders, devices = Holders(), Devices(opening, own)
+        holders, devices = SocketHolders(), Devices(opening, own)
         everything, others = opening.tables["everything"], 0
 
         def read() -> Reading:

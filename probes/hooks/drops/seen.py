@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from probes.analysis.drop_stages import function_of
-from probes.hooks.drops.counters import ALL, Freed
+from probes.hooks.drops.counters import ALL, Freeing
 from probes.model import Flat
 
 Place = tuple[int, str, str, int | None]
@@ -17,11 +17,11 @@ def _counted(place: Place) -> bool:
     """Return whether a counter that is shown includes such packets."""
     _, reason, location, _ = place
     function = function_of(location)
-    some = (counter for counter in ALL.values() if counter.freed is Freed.SOME)
+    some = (counter for counter in ALL.values() if counter.freed is Freeing.SOME)
     return any(counter.told_by(reason, function) for counter in some)
 
 
-class Seen:
+class SeenDrops:
     """Packets by place, including those of rows that the map evicted since the last reading.
 
     Evicted packets are in the row of others. Without them here, counters would show them again.

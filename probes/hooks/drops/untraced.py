@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from probes.analysis.drop_stages import function_of
-from probes.hooks.drops.counters import ALL, Counts, Freed, Namespaces, Rest, shown
+from probes.hooks.drops.counters import ALL, CounterUnit, Freeing, Namespaces, Rest, shown
 from probes.hooks.drops.listeners import POOLS, Share, Shares
 from probes.kernel.procfs import Owner
 from probes.model import OTHERS, Row
@@ -102,7 +102,7 @@ class Untraced:
         There were more at a time than can be followed.
         """
         why, number = "namespaces not followed", self._namespaces.left_out
-        counts = str(Counts.EVENTS)
+        counts = str(CounterUnit.EVENTS)
         return (DASH, why, "procfs", number, DASH, None, DASH, "", None, counts, None, 0, 0)
 
     def _of_ports(self, seen: Seen) -> Iterable[Row]:
@@ -122,7 +122,7 @@ class Untraced:
     def _ports(self, told: _Told, seen: Seen) -> Counter[int]:
         """Return what the tracepoint has of a counter, by port."""
         ports: Counter[int] = Counter()
-        if self._subtract and ALL[told.counter].freed is Freed.SOME:
+        if self._subtract and ALL[told.counter].freed is Freeing.SOME:
             for (netns, reason, place, port), packets in seen.items():
                 told_by = ALL[told.counter].told_by(reason, function_of(place))
                 if told_by and netns == told.netns:
@@ -157,7 +157,7 @@ def packets_row(row: Row, of: Row, owner: Owner | None = None) -> Row:
     of: the network namespace, the interface's number, the device. owner: of the socket that it
     reached.
     """
-    return (*row, *_named(owner), str(Counts.PACKETS), *of)
+    return (*row, *_named(owner), str(CounterUnit.PACKETS), *of)
 
 
 def _named(owner: Owner | None) -> tuple[str, int | None]:

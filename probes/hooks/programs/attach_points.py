@@ -14,7 +14,7 @@ from functools import cache
 from probes.foreign.tc_chains import TCX, Chains
 from probes.kernel import bpf, btf, cgroups
 from probes.kernel.netlink import route
-from probes.kernel.objects import Link, Map, Program, attach_name, links
+from probes.kernel.objects import KernelProgram, Link, Map, attach_name, links
 from probes.toolkit.readers import name_or_number
 from probes.toolkit.tick_cache import once
 from probes.units import printable
@@ -32,7 +32,7 @@ _FAMILIES = {2: "ipv4", 10: "ipv6"}
 _EVENTS = {0: "hardware", 1: "software", 2: "tracepoint", 3: "cache", 4: "raw", 5: "breakpoint"}
 
 
-def where(programs: Mapping[int, Program], maps: Mapping[int, Map]) -> Where:
+def where(programs: Mapping[int, KernelProgram], maps: Mapping[int, Map]) -> Where:
     """Return where each program is attached. Raises OSError (EPERM), ProbeError."""
     found: dict[int, list[str]] = {}
     on_device: set[tuple[int, int]] = set()
@@ -155,7 +155,7 @@ def _cgroup_types() -> Mapping[str, tuple[int, ...]]:
 
 def _linked(
     link: Link,
-    programs: Mapping[int, Program],
+    programs: Mapping[int, KernelProgram],
     maps: Mapping[int, Map],
     cgroups: Cgroups,
     on_device: set[tuple[int, int]],
@@ -211,7 +211,7 @@ def _of_netkit(link: Link, ifindex: int) -> str:
     return name_or_number(ifindex) if here else f"if{ifindex} of another network namespace"
 
 
-def _tracing(link: Link, programs: Mapping[int, Program]) -> str:
+def _tracing(link: Link, programs: Mapping[int, KernelProgram]) -> str:
     """Name a tracing target.
 
     The kernel gives a BTF object or a program, and the id of a type in it.

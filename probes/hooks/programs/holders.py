@@ -28,7 +28,7 @@ SECONDS = 2.0
 """Time limit for all file descriptors, and for each bpffs."""
 
 
-class Held(NamedTuple):
+class Holders(NamedTuple):
     """Holders that were found.
 
     by: program's id -> holders, as "comm(pid)" and "pin PATH", in a stable order. events: program's
@@ -69,7 +69,7 @@ class Rarely(Generic[T]):
         return self._found
 
 
-def held() -> Held:
+def held() -> Holders:
     """Return who holds which program now; other users' processes and pins as root only."""
     by: dict[int, list[str]] = {}
     events: dict[int, list[str]] = {}
@@ -86,7 +86,7 @@ def held() -> Held:
                 events[program].append(where)
     for program, path in _pins():
         by.setdefault(program, []).append(f"pin {printable(path)}")
-    return Held(_steady(by), _steady(events))
+    return Holders(_steady(by), _steady(events))
 
 
 def _steady(found: dict[int, list[str]]) -> dict[int, tuple[str, ...]]:

@@ -8,9 +8,9 @@ from time import clock_gettime_ns, monotonic_ns
 
 from probes.foreign import followers
 from probes.hooks.programs import attach_points, holders
-from probes.hooks.programs.holders import Held, Rarely
+from probes.hooks.programs.holders import Holders, Rarely
 from probes.kernel import bpf, objects
-from probes.kernel.objects import Counts, Map, Program
+from probes.kernel.objects import KernelProgram, Map, RunCounts
 from probes.model import Column, Hook, Kind, Opening, Reading, Rung, Value
 from probes.point import PROGRAM_PREFIX
 from probes.toolkit.columns import mean
@@ -22,17 +22,17 @@ OURS, ANOTHERS = "yes", "another ebpftop"
 _SHOWN_MAPS = 16
 
 
-class _Seen:
+class _KnownPrograms:
     """Programs that are known, and each one's counts when it was first seen."""
 
-    def __init__(self, now: Callable[..., Iterator[tuple[Program, Counts]]]) -> None:
+    def __init__(self, now: Callable[..., Iterator[tuple[KernelProgram, RunCounts]]]) -> None:
         self._now = now
-        self._first: dict[int, tuple[Counts, int]] = {}
-        self.known: dict[int, Program] = {}
+        self._first: dict[int, tuple[RunCounts, int]] = {}
+        self.known: dict[int, KernelProgram] = {}
         self.fresh = True
         self._last: int | None = None
 
-    def read(self) -> list[tuple[Program, Counts, Counts, int]]:
+    def read(self) -> list[tuple[KernelProgram, RunCounts, RunCounts, int]]:
         """Return program, counts, counts while watched, and nanoseconds since it is watched."""
         at = monotonic_ns()
         found = list(self._now(self.known))
@@ -42,13 +42,13 @@ class _Seen:
         for program, counts in found:
             if program.id not in self._first:
                 # What was loaded since the reading before began at zero, and so does its count.
-                first = (counts, at) if self._last is None else (Counts(0, 0, 0), self._last)
+                first = (counts, at) if self._last is None else (RunCounts(0, 0, 0), self._last)
                 self._first[program.id] = first
         self.known, self._last = known, at
         rows = []
         for program, counts in found:
             base, since = self._first[program.id]
-            added = Counts._make(now - then for now, then in zip(counts, base, strict=True))
+            added = RunCounts._make(now - then for now, then in zip(counts, base, strict=True))
             rows.append((program, counts, added, at - since))
         return rows
 
@@ -56,7 +56,7 @@ class _Seen:
 def _open(opening: Opening) -> Callable[[], Reading]:
     """Keep the kernel's run statistics on while this rung is attached."""
     opening.stack.callback(os.close, bpf.enable_stats())
-    seen = _Seen(objects.programs)
+    seen = _KnownPrograms(objects.programs)
     maps = Rarely(lambda: objects.maps(_map_ids(seen.known.values())))
     at = Rarely(lambda: attach_points.where(seen.known, maps.get(soon=False)))
     held = Rarely(holders.held)
@@ -77,18 +77,18 @@ def _open(opening: Opening) -> Callable[[], Reading]:
 
 def _own(opening: Opening) -> Callable[[], Reading]:
     """Read what is visible without privilege: the programs of this process."""
-    seen = _Seen(objects.own_programs)
+    seen = _KnownPrograms(objects.own_programs)
 
     def read() -> Reading:
         found = seen.read()
         mine = {program.id for program, *_ in found}
-        about = _About({}, {}, Held({}, {}), mine)
+        about = _About({}, {}, Holders({}, {}), mine)
         return Reading([row_from(opening.hook.stored, about.row(*one)) for one in found])
 
     return read
 
 
-def _map_ids(programs: Iterable[Program]) -> set[int]:
+def _map_ids(programs: Iterable[KernelProgram]) -> set[int]:
     return {id for program in programs for id in program.maps}
 
 
@@ -96,13 +96,13 @@ class _About:
     """What is known about programs besides their counts."""
 
     def __init__(
-        self, maps: Mapping[int, Map], at: attach_points.Where, held: Held, mine: set[int]
+        self, maps: Mapping[int, Map], at: attach_points.Where, held: Holders, mine: set[int]
     ) -> None:
         self._maps, self._at, self._held, self._mine = maps, at, held, mine
         self._boot = clock_gettime_ns(_BOOTTIME)
 
     def row(
-        self, program: Program, counts: Counts, added: Counts, watched: int
+        self, program: KernelProgram, counts: RunCounts, added: RunCounts, watched: int
     ) -> Mapping[str, Value]:
         maps = [self._maps[id] for id in program.maps if id in self._maps]
         memory = [m.memory for m in maps]
@@ -129,7 +129,7 @@ class _About:
             "watched_ns": watched,
         }
 
-    def _ours(self, program: Program) -> str:
+    def _ours(self, program: KernelProgram) -> str:
         if program.id in self._mine:
             return OURS if program.name.startswith(PROGRAM_PREFIX) else ""
         return ANOTHERS if program.name.startswith(PROGRAM_PREFIX) else ""

@@ -47,7 +47,7 @@ def operation(number: object) -> str:
 # -- polling ---------------------------------------------------------------------------------
 
 
-class _Poll:
+class _HolderPoll:
     """Sockets that were connected or bound between two polls, by holder.
 
     What comes and goes between two polls is not seen, nor is what a socket sends without being
@@ -100,7 +100,7 @@ NAMES = ("cgroup", "pid", "comm", "operation", "family", "protocol", "address", 
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     """Return a reader of what polls have shown since the moment of opening."""
-    poll, columns = _Poll(), opening.hook.stored
+    poll, columns = _HolderPoll(), opening.hook.stored
     poll.look()
 
     def row(named: tuple[Value, ...], counts: Counter[str]) -> Row:

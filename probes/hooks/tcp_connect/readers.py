@@ -119,7 +119,7 @@ def _result(error: int) -> str:
 # -- polling ---------------------------------------------------------------------------------
 
 
-class _Poll:
+class _ConnectPoll:
     """Connects that polls of sock_diag have shown so far.
 
     An attempt that begins and ends between two polls leaves at most a TIME_WAIT socket, which has
@@ -170,7 +170,7 @@ def _outgoing() -> dict[Flow, TcpSocket]:
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     """Return a reader of connects by polling sock_diag: this network namespace only, no reasons."""
-    poll, columns = _Poll(), opening.hook.stored
+    poll, columns = _ConnectPoll(), opening.hook.stored
 
     def row(caller: Who, tally: Counter[str]) -> Row:
         known = dict(zip(("pid", "comm", "raddr", "rport"), caller, strict=True))

@@ -120,7 +120,7 @@ Side = tuple[int, int, int, str]
 """caller, port, inward, name: as the programs' key."""
 
 
-class _Poll:
+class _LifePoll:
     """What polls have shown: connections that appear and go, and what those that stay carry."""
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ def _side(s: TcpSocket, owner: Owner, *, inward: bool) -> Side:
 
 def from_sock_diag(opening: Opening) -> Callable[[], Reading]:
     """Return a reader of this network namespace by polls, counted from the moment of opening."""
-    poll, columns = _Poll(), opening.hook.stored
+    poll, columns = _LifePoll(), opening.hook.stored
     poll.look()
 
     def row(side: Side, tally: Counter[str]) -> Row:

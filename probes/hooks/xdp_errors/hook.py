@@ -46,7 +46,7 @@ _PROGRAMS = ("exception", "redirect_err", "devmap_xmit", "bulk_tx")
 _VERDICTS = {0: "aborted", 3: "tx", 4: "redirect"}  # enum xdp_action
 
 
-class _Errors:
+class _XdpErrors:
     """Counts of the interfaces that exist, and of those that are gone.
 
     A number may be another interface's by now, so the count up to the point where its interface
@@ -112,7 +112,7 @@ _KEYS = ("ifindex", "made", "interface", "answer", "error", "to")
 
 def _open(opening: Opening) -> Callable[[], Reading]:
     opening.tables["home"].update((0,), (netns(),))
-    return _Errors(opening).read
+    return _XdpErrors(opening).read
 
 
 _COUNTERS = {"aborted": "aborted", "tx": "tx_errors", "redirect": "redirect_errors"}

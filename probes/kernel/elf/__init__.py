@@ -27,14 +27,14 @@ from probes.kernel.elf.file import (
     MOST_NAMES,
     File,
     Span,
-    Table,
+    SymbolTable,
     named_sections,
     opened,
     tables_of,
     text,
 )
 from probes.kernel.elf.index import Index, Indexes
-from probes.kernel.elf.stack_readers import Search, StackReader, Stacks, has_go_note
+from probes.kernel.elf.stack_readers import Search, StackReader, StackUse, has_go_note
 from probes.units import printable
 
 __all__ = [
@@ -43,7 +43,7 @@ __all__ = [
     "SECONDS",
     "Elf",
     "StackReader",
-    "Stacks",
+    "StackUse",
     "Symbol",
     "read",
 ]
@@ -184,7 +184,7 @@ class Elf:
                 if (symbol := self._made(entry, "")) and (name := text(names, entry[0])):
                     yield symbol._replace(name=name)
 
-    def _entries(self, file: File, table: Table) -> Iterator[tuple[int, ...]]:
+    def _entries(self, file: File, table: SymbolTable) -> Iterator[tuple[int, ...]]:
         symbol = struct.Struct(self._layout)
         each = symbol.size
         size = min(table.symbols.size // each, MOST_SYMBOLS) * each
@@ -257,7 +257,7 @@ class Elf:
 _indexes = Indexes()
 
 
-class _Files:
+class _FileCache:
     """Files read recently, by identity: one may have many names."""
 
     def __init__(self) -> None:
@@ -280,7 +280,7 @@ class _Files:
                 self._kept.popitem(last=False)
 
 
-_files = _Files()
+_files = _FileCache()
 
 
 def read(path: Path | str, seconds: float = SECONDS) -> Elf:

@@ -52,7 +52,7 @@ class Span(NamedTuple):
     size: int
 
 
-class Table(NamedTuple):
+class SymbolTable(NamedTuple):
     """A table of symbols, and that of their names."""
 
     symbols: Span
@@ -115,7 +115,7 @@ def opened(path: str) -> Iterator[File]:
         os.close(fd)
 
 
-def tables_of(sections: list[tuple[int, ...]]) -> Iterator[Table]:
+def tables_of(sections: list[tuple[int, ...]]) -> Iterator[SymbolTable]:
     """Yield one table of each kind. A section: name, type, flags, address, offset, size, link..."""
     for kind in (_SYMTAB, _DYNSYM):
         found = next((s for s in sections if s[1] == kind), None)
@@ -123,7 +123,7 @@ def tables_of(sections: list[tuple[int, ...]]) -> Iterator[Table]:
             names = sections[found[6]] if found[6] < len(sections) else None
             if names is None:
                 raise ValueError("no names")
-            yield Table(Span(found[4], found[5]), Span(names[4], min(names[5], MOST_NAMES)))
+            yield SymbolTable(Span(found[4], found[5]), Span(names[4], min(names[5], MOST_NAMES)))
 
 
 def named_sections(

@@ -13,14 +13,14 @@ from enum import Enum
 from itertools import islice
 from typing import NamedTuple
 
-from probes.kernel.elf.file import CHUNK, MOST_CODE, File, Span, Table, decoded
+from probes.kernel.elf.file import CHUNK, MOST_CODE, File, Span, SymbolTable, decoded
 from probes.units import printable
 
 _MOST_PLACES = 1 << 12
 """Names looked at: no linker writes a table with more."""
 
 
-class Stacks(Enum):
+class StackUse(Enum):
     """What a program does with its stacks that forbids replacing a return address."""
 
     GO = "moves them"
@@ -32,7 +32,7 @@ class Stacks(Enum):
 class StackReader(NamedTuple):
     """Part of a file that depends on its return addresses. sign: what shows it."""
 
-    stacks: Stacks
+    stacks: StackUse
     sign: str
 
 
@@ -48,14 +48,14 @@ instruction and a pointer in bytes. How much of it is before that: a pattern tha
 byte of several would be slow."""
 _GO_VERSIONS, _MOST_FUNCTIONS = range(0xFFFFFFF0, 0xFFFFFFFC), 1 << 26
 _SIGNS = {
-    Stacks.GO: rb"runtime\.morestack|runtime\.goexit",
-    Stacks.UNWINDS: rb"__cxa_throw|__cxa_rethrow|_Unwind_RaiseException|_Unwind_Resume_or_Rethrow"
+    StackUse.GO: rb"runtime\.morestack|runtime\.goexit",
+    StackUse.UNWINDS: rb"__cxa_throw|__cxa_rethrow|_Unwind_RaiseException|_Unwind_Resume_or_Rethrow"
     rb"|_personality_(?:v|sj|seh)\d|_eh_personality|__crystal_personality|objc_exception_throw"
     rb"|libstdc\+\+\.so\.\d+|libc\+\+(?:abi)?\.so\.\d+",
     # OCaml, GHC, GraalVM, .NET
-    Stacks.SCANS: rb"caml_frametable|stg_upd_frame_info|graal_create_isolate|RhpReversePInvoke",
+    StackUse.SCANS: rb"caml_frametable|stg_upd_frame_info|graal_create_isolate|RhpReversePInvoke",
     # Boost, Ruby, PHP, libco, libcoro, QEMU
-    Stacks.SWITCHES: rb"swapcontext|makecontext|setcontext|jump_fcontext|coroutine_transfer"
+    StackUse.SWITCHES: rb"swapcontext|makecontext|setcontext|jump_fcontext|coroutine_transfer"
     rb"|zend_fiber_switch_context|co_switch|coro_transfer|qemu_coroutine_switch",
 }
 _SIGN = re.compile(b"(?:%b)[\0@]" % b"|".join(b"(%b)" % sign for sign in _SIGNS.values()))
@@ -84,7 +84,7 @@ class Search:
     """One search. sections: by name. order: of bytes, "<" or ">"."""
 
     def __init__(
-        self, file: File, order: str, tables: Iterable[Table], sections: Mapping[bytes, Span]
+        self, file: File, order: str, tables: Iterable[SymbolTable], sections: Mapping[bytes, Span]
     ) -> None:
         self._file, self._order = file, order
         self._tables, self._sections = tuple(tables), sections
@@ -93,17 +93,17 @@ class Search:
         """Return what reads return addresses, if anything does."""
         for name in self._sections:
             if _GO_SECTION.search(name):
-                return StackReader(Stacks.GO, printable(decoded(name)))
+                return StackReader(StackUse.GO, printable(decoded(name)))
         if go_note:
-            return StackReader(Stacks.GO, "a note by Go's linker")
+            return StackReader(StackUse.GO, "a note by Go's linker")
         signs = self._signs()
-        if Stacks.GO in signs:
-            return StackReader(Stacks.GO, signs[Stacks.GO])
+        if StackUse.GO in signs:
+            return StackReader(StackUse.GO, signs[StackUse.GO])
         if self._has_go_code():
-            return StackReader(Stacks.GO, "a table by Go's linker")
+            return StackReader(StackUse.GO, "a table by Go's linker")
         if self._mentions(_SWITCHES_FOR_OTHERS):
-            signs.pop(Stacks.SWITCHES, None)
-        first = next((StackReader(kind, signs[kind]) for kind in Stacks if kind in signs), None)
+            signs.pop(StackUse.SWITCHES, None)
+        first = next((StackReader(kind, signs[kind]) for kind in StackUse if kind in signs), None)
         return first or self._unwinds_without_a_name()
 
     def _has_go_code(self) -> bool:
@@ -115,16 +115,16 @@ class Search:
         places = (at - before for at, _ in file.search(pattern, whole))
         return any(_is_go_table(file, at, self._order) for at in places)
 
-    def _signs(self) -> dict[Stacks, str]:
+    def _signs(self) -> dict[StackUse, str]:
         """Return the first sign of each kind."""
-        signs: dict[Stacks, str] = {}
+        signs: dict[StackUse, str] = {}
         found = (hit for t in self._tables for hit in self._file.search(_SIGN, t.names))
         for at, match in islice(found, _MOST_PLACES):
             kind = tuple(_SIGNS)[(match.lastindex or 1) - 1]
             name = _whole_name(self._file, at, match[0])
-            if kind is Stacks.UNWINDS and name.endswith(_C_PERSONALITY):
+            if kind is StackUse.UNWINDS and name.endswith(_C_PERSONALITY):
                 continue
-            if kind is Stacks.SWITCHES and name.strip(b"_") != match[0][:-1]:
+            if kind is StackUse.SWITCHES and name.strip(b"_") != match[0][:-1]:
                 continue  # the end of another name
             signs.setdefault(kind, printable(decoded(name)))
         return signs
@@ -138,9 +138,9 @@ class Search:
             return None
         for name, span in self._sections.items():
             if name.startswith(b".gcc_except_table") and span.size:
-                return StackReader(Stacks.UNWINDS, ".gcc_except_table")
+                return StackReader(StackUse.UNWINDS, ".gcc_except_table")
             if name == b".eh_frame" and any(True for _ in self._file.search(_PERSONALITY, span)):
-                return StackReader(Stacks.UNWINDS, "a personality in .eh_frame")
+                return StackReader(StackUse.UNWINDS, "a personality in .eh_frame")
         return None
 
 

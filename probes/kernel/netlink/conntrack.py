@@ -26,7 +26,7 @@ _NUMBER, _FROM, _TO = 1, 2, 3  # CTA_PROTO_{NUM,SRC_PORT,DST_PORT}
 _COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
 
-class Flow(NamedTuple):
+class TrackedFlow(NamedTuple):
     """One direction of a TCP connection."""
 
     saddr: str
@@ -35,7 +35,7 @@ class Flow(NamedTuple):
     dport: int
 
 
-def arriving(sent: Flow) -> Flow | None:
+def arriving(sent: TrackedFlow) -> TrackedFlow | None:
     """Return the answers to packets that this host sends, as they look when they arrive.
 
     None where the connection is not tracked: they then look as they do to the socket.
@@ -62,7 +62,7 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(4 + len(value), kind) + value.ljust((len(value) + 3) & ~3, b"\0")
 
 
-def _tuple(family: int, flow: Flow) -> bytes:
+def _tuple(family: int, flow: TrackedFlow) -> bytes:
     source, target = _ADDRESSES[socket.AddressFamily(family)]
     addresses = _attribute(source, ip_address(flow.saddr).packed)
     addresses += _attribute(target, ip_address(flow.daddr).packed)
@@ -72,7 +72,7 @@ def _tuple(family: int, flow: Flow) -> bytes:
     return _attribute(_IP | _NESTED, addresses) + _attribute(_PROTO | _NESTED, protocol)
 
 
-def _both(data: bytes, start: int, end: int) -> tuple[Flow, Flow] | None:
+def _both(data: bytes, start: int, end: int) -> tuple[TrackedFlow, TrackedFlow] | None:
     """Return the two directions of an entry, each as seen before it is translated."""
     found = {kind: (at, to) for kind, at, to in attributes(data, start + _HEAD.size, end)}
     try:
@@ -81,12 +81,12 @@ def _both(data: bytes, start: int, end: int) -> tuple[Flow, Flow] | None:
         return None
 
 
-def _flow(data: bytes, start: int, end: int) -> Flow:
+def _flow(data: bytes, start: int, end: int) -> TrackedFlow:
     parts = {kind: (at, to) for kind, at, to in attributes(data, start, end)}
     addresses = {k: data[at:to] for k, at, to in attributes(data, *parts[_IP])}
     protocol = {k: data[at:to] for k, at, to in attributes(data, *parts[_PROTO])}
     source, target = next(pair for pair in _ADDRESSES.values() if pair[0] in addresses)
-    return Flow(
+    return TrackedFlow(
         str(ip_address(addresses[source])),
         int.from_bytes(protocol[_FROM], "big"),
         str(ip_address(addresses[target])),

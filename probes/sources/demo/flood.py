@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from probes.drop_rule import PROTOCOLS, Rule
+from probes.drop_rule import PROTOCOLS, DropRule
 from probes.model import Value
 
 Values = dict[str, Value]
@@ -61,7 +61,7 @@ SENDERS = (
 )
 
 
-ANSWERED, ANSWER = 61, ("eth1", Rule(ip_network("203.0.113.66/32"), ttl=20.0))
+ANSWERED, ANSWER = 61, ("eth1", DropRule(ip_network("203.0.113.66/32"), ttl=20.0))
 """The second in which a rule is set against the worst of them, unless there is one already."""
 
 
@@ -111,7 +111,7 @@ def xdp_on(interface: str) -> Foreign | None:
     return next((f for f in XDP if f.interface == interface), None)
 
 
-def matches(rule: Rule, sender: Sender) -> bool:
+def matches(rule: DropRule, sender: Sender) -> bool:
     """Return whether the rule drops this sender's packets."""
     if rule.protocol is not None and PROTOCOLS.get(sender.protocol) != rule.protocol:
         return False
@@ -129,7 +129,7 @@ class Lived(NamedTuple):
     """A rule on an interface, and when it was at work, in virtual seconds."""
 
     interface: str
-    rule: Rule
+    rule: DropRule
     since: float
     until: float
 

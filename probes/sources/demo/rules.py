@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.errors import Gone, Unsupported
 from probes.model import Enforced, Refusal
 from probes.sources.demo import flood, scenario
@@ -20,7 +20,7 @@ class PlayedRules:
         self._script = script
         self._rules: dict[tuple[str, str], tuple[Enforced, Lived]] = {}
 
-    def add(self, interface: str, rule: Rule, now: float) -> Enforced:
+    def add(self, interface: str, rule: DropRule, now: float) -> Enforced:
         if interface == "lo":
             raise Unsupported(
                 "the loopback takes no drop rules: this host uses it to talk to itself"
@@ -35,7 +35,7 @@ class PlayedRules:
         self._script.lived.append(lived)
         return made
 
-    def remove(self, interface: str, rule: Rule, now: float) -> None:
+    def remove(self, interface: str, rule: DropRule, now: float) -> None:
         self._end((interface, rule.what), now)
 
     def _end(self, id: tuple[str, str], now: float) -> None:

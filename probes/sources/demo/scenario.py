@@ -25,7 +25,7 @@ Values = dict[str, Value]
 Rate = Callable[[int], float]
 
 
-class Interface(NamedTuple):
+class PlayedInterface(NamedTuple):
     """An interface, its normal traffic and what the incident does to it."""
 
     ifindex: int
@@ -39,12 +39,12 @@ class Interface(NamedTuple):
 
 
 INTERFACES = (
-    Interface(1, "lo", "loopback", 65536, 340, 340, 410, 410),
-    Interface(2, "eth0", "physical", 1500, 4200, 3900, 890, 620),
-    Interface(3, "eth1", "physical", 9000, 9800, 2100, 1310, 140),
-    Interface(4, "br0", "bridge", 1500, 610, 580, 480, 510),
-    Interface(5, "veth3f2a1c", "veth", 1500, 320, 300, 520, 470),
-    Interface(6, "veth90b7de", "veth", 1500, 190, 210, 430, 560),
+    PlayedInterface(1, "lo", "loopback", 65536, 340, 340, 410, 410),
+    PlayedInterface(2, "eth0", "physical", 1500, 4200, 3900, 890, 620),
+    PlayedInterface(3, "eth1", "physical", 9000, 9800, 2100, 1310, 140),
+    PlayedInterface(4, "br0", "bridge", 1500, 610, 580, 480, 510),
+    PlayedInterface(5, "veth3f2a1c", "veth", 1500, 320, 300, 520, 470),
+    PlayedInterface(6, "veth90b7de", "veth", 1500, 190, 210, 430, 560),
 )
 _NUMBERS = {i.name: i.ifindex for i in INTERFACES}
 NO_NATIVE = frozenset({"eth0", "lo", "br0"})
@@ -146,7 +146,7 @@ CLIENTS = (
 )
 
 
-class Connection(NamedTuple):
+class PlayedConnection(NamedTuple):
     """A TCP connection and its round trip."""
 
     cookie: int
@@ -161,13 +161,15 @@ class Connection(NamedTuple):
     troubled: bool = False
 
 
-def _connections() -> Iterator[Connection]:
-    yield Connection(4101, "10.0.0.2", 51724, "203.0.113.77", 873, "rsync", 30400, 18_400, 42, True)
-    yield Connection(4099, "10.0.0.2", 22, "198.51.100.7", 61022, "sshd", 30118, 31_000, 3)
+def _connections() -> Iterator[PlayedConnection]:
+    yield PlayedConnection(
+        4101, "10.0.0.2", 51724, "203.0.113.77", 873, "rsync", 30400, 18_400, 42, True
+    )
+    yield PlayedConnection(4099, "10.0.0.2", 22, "198.51.100.7", 61022, "sshd", 30118, 31_000, 3)
     for n, client in enumerate(CLIENTS * 2):
         if n < 29 and client.comm != "rsync":
             local = "2001:db8::2" if ":" in client.raddr else "10.0.0.2"
-            yield Connection(
+            yield PlayedConnection(
                 4110 + n, local, 40112 + 37 * n, client.raddr, client.rport, client.comm,
                 client.pid, client.mean_us * (0.9 + n % 5 * 0.07), client.rate * 2 + 0.5,
             )  # fmt: skip
@@ -176,7 +178,7 @@ def _connections() -> Iterator[Connection]:
 CONNECTIONS = tuple(_connections())
 
 
-class Drop(NamedTuple):
+class PlayedDrop(NamedTuple):
     """Drops of the kernel at one place, in packets a second."""
 
     interface: str
@@ -189,14 +191,14 @@ class Drop(NamedTuple):
 
 
 DROPS = (
-    Drop(
+    PlayedDrop(
         "eth1", "SOCKET_RCVBUFF", "__udp_enqueue_schedule_skb+0x1f1", "udp", 514, 0.2, flood.SOCKET
     ),
-    Drop("eth1", "NO_SOCKET", "__udp4_lib_rcv+0x39c", "udp", 8125, 1.4, 60),
-    Drop("eth0", "NO_SOCKET", "tcp_v4_rcv+0x5d2", "tcp", 23, 2.1),
-    Drop("eth0", "NETFILTER_DROP", "nf_hook_slow+0xa6", "tcp", 3389, 0.4),
-    Drop("br0", "UNHANDLED_PROTO", "__netif_receive_skb_core+0xc11", "lldp", None, 0.3),
-    Drop("-", "TCP_OLD_ACK", "tcp_validate_incoming+0x2e0", "tcp", 5432, 0.2, 4),
+    PlayedDrop("eth1", "NO_SOCKET", "__udp4_lib_rcv+0x39c", "udp", 8125, 1.4, 60),
+    PlayedDrop("eth0", "NO_SOCKET", "tcp_v4_rcv+0x5d2", "tcp", 23, 2.1),
+    PlayedDrop("eth0", "NETFILTER_DROP", "nf_hook_slow+0xa6", "tcp", 3389, 0.4),
+    PlayedDrop("br0", "UNHANDLED_PROTO", "__netif_receive_skb_core+0xc11", "lldp", None, 0.3),
+    PlayedDrop("-", "TCP_OLD_ACK", "tcp_validate_incoming+0x2e0", "tcp", 5432, 0.2, 4),
 )
 
 
@@ -358,24 +360,26 @@ class Script:
                 "xdp_program": theirs.title if theirs else "",
             }  # fmt: skip
 
-    def _missed(self, i: Interface, time: float) -> float:
+    def _missed(self, i: PlayedInterface, time: float) -> float:
         """Return the packets for which its ring had no space."""
         if i.name != "eth1":
             return 0.0
         return self._sum("missed eth1", lambda s: 47 * dropping(s), -9000, time)
 
-    def _traffic(self, i: Interface, since: float, time: float) -> tuple[float, float]:
+    def _traffic(self, i: PlayedInterface, since: float, time: float) -> tuple[float, float]:
         surge = 1.0 if i.name == "eth1" else 0.0
         rx = self._sum(f"rx {i.name}", lambda s: i.rx * (1 + surge * dropping(s)), since, time)
         return rx, self._sum(f"tx {i.name}", lambda _: i.tx, since, time)
 
-    def _one(self, target: str | None, since: float, time: float) -> tuple[Interface, float, float]:
+    def _one(
+        self, target: str | None, since: float, time: float
+    ) -> tuple[PlayedInterface, float, float]:
         i = next(i for i in INTERFACES if i.name == target)
         return i, *self._traffic(i, since, time)
 
     def _behind_xdp(
         self, target: str | None, since: float, time: float
-    ) -> tuple[Interface, float, float]:
+    ) -> tuple[PlayedInterface, float, float]:
         """Return the same as `_one`, without what the foreign XDP program drops."""
         i, rx, tx = self._one(target, since, time)
         return i, rx - self._filtered(i.name, since, time), tx
@@ -406,13 +410,13 @@ class Script:
         yield self._tc(i, tx, i.tx_size)
 
     @staticmethod
-    def _tc(i: Interface, packets: float, size: int) -> Values:
+    def _tc(i: PlayedInterface, packets: float, size: int) -> Values:
         return {
             "ifindex": i.ifindex, "interface": i.name, "packets": int(packets),
             "skbs": int(packets), "bytes": int(packets * size), "dropped": 0,
         }  # fmt: skip
 
-    def _drop(self, d: Drop, since: float, time: float) -> float:
+    def _drop(self, d: PlayedDrop, since: float, time: float) -> float:
         return self._sum(
             f"drop {d.interface} {d.reason}",
             lambda s: d.rate + d.troubled * dropping(s),
@@ -420,7 +424,7 @@ class Script:
             time,
         )
 
-    def _socket(self, d: Drop, since: float, time: float) -> float:
+    def _socket(self, d: PlayedDrop, since: float, time: float) -> float:
         """Return the kernel's drops, without what rules dropped of the flood before."""
         spared = 0.0
         if d.troubled == flood.SOCKET and self.lived:
@@ -604,7 +608,7 @@ class Script:
     def _tcp_rtt(self, _: str | None, since: float, time: float) -> Iterator[Values]:
         return (self._connection(c, since, time) for c in CONNECTIONS)
 
-    def _connection(self, c: Connection, since: float, time: float) -> Values:
+    def _connection(self, c: PlayedConnection, since: float, time: float) -> Values:
         hit = 1.0 if c.troubled else 0.0
         now = c.rtt_us * (1 + 34 * hit * slow(int(time) % LAP))
         now *= max(self._sum(f"rtt {c.cookie}", lambda _: 1.0, max(time - 1, 0), time, 0.2), 0.8)

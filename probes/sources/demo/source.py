@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.errors import Gone, ProbeError, Unsupported
 from probes.hooks import catalogue
 from probes.model import (
@@ -206,14 +206,14 @@ class Demo:
         self._statuses[id] = Status(id)
         return self._statuses[id]
 
-    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+    async def add_rule(self, interface: str, rule: DropRule) -> Enforced:
         return self._rules.add(interface, rule, self._now)
 
-    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+    async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
         del interface, rule
         return ()  # nobody can be cut off from it
 
-    async def remove_rule(self, interface: str, rule: Rule) -> None:
+    async def remove_rule(self, interface: str, rule: DropRule) -> None:
         self._rules.remove(interface, rule, self._now)
 
     def rules(self) -> tuple[Enforced, ...]:

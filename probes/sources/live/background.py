@@ -13,7 +13,7 @@ MOST_NOTICES = 100
 Work = Coroutine[None, None, None]
 
 
-class Background:
+class BackgroundTasks:
     """Tasks of an event loop. pause: seconds until work that failed is begun again.
 
     notices: sentences for the user, the oldest first.

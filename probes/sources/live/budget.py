@@ -43,7 +43,7 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Cutback:
     """A measure against a hook that takes much. one_in: slowed to that; None: detached."""
 
     id: HookId
@@ -68,7 +68,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class BudgetRetry:
     """Permission for a cut hook to count more again. one_in: one event in so many; 1: all."""
 
     id: HookId
@@ -77,7 +77,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _CutHook:
     """A hook that was cut.
 
     one_in: as it counts now, None: it is detached. samples: it can be slowed. again: when it may be
@@ -97,13 +97,13 @@ class Ledger:
 
     def __init__(self, budget: float) -> None:
         self._budget = budget
-        self._held: dict[HookId, _Held] = {}
+        self._held: dict[HookId, _CutHook] = {}
         self._windows = 0
         "Windows in a row above the budget."
 
     def decide(
         self, spendings: Iterable[Spending], now: float, cut: Collection[HookId]
-    ) -> Cut | Retry | None:
+    ) -> Cutback | BudgetRetry | None:
         """Decide at most one measure for a window, so that it is measured before the next.
 
         now: monotonic seconds. cut: what is still cut; the user may have attached it, or not want
@@ -118,7 +118,7 @@ class Ledger:
         self._windows = 0
         return self._retry(now) if total <= self._budget * QUIET else None
 
-    def _cut(self, counted: list[Spending], total: float, now: float) -> Cut | None:
+    def _cut(self, counted: list[Spending], total: float, now: float) -> Cutback | None:
         slower = [
             s
             for s in counted
@@ -131,16 +131,16 @@ class Ledger:
             return None  # it may be over with the next
         return self._hold(_dearest(counted), None, total, now)
 
-    def _hold(self, one: Spending, one_in: int | None, total: float, now: float) -> Cut:
-        done = Cut(one.id, one_in, one.percent, total, self._budget)
+    def _hold(self, one: Spending, one_in: int | None, total: float, now: float) -> Cutback:
+        done = Cutback(one.id, one_in, one.percent, total, self._budget)
         before = self._held.get(one.id)
         pause = PAUSE
         if before is not None:
             pause = min(before.pause * 2, LONGEST_PAUSE) if before.tried else before.pause
-        self._held[one.id] = _Held(one_in, one.samples, now + pause, pause)
+        self._held[one.id] = _CutHook(one_in, one.samples, now + pause, pause)
         return done
 
-    def _retry(self, now: float) -> Retry | None:
+    def _retry(self, now: float) -> BudgetRetry | None:
         due = {id: h for id, h in self._held.items() if h.again <= now}
         for id in [id for id, held in due.items() if held.one_in == 1]:
             del self._held[id], due[id]  # it has been quiet for a whole pause since it came back
@@ -156,7 +156,7 @@ class Ledger:
             f"one event in {one_in} is counted, and counts are scaled; all events again when it "
             "is quiet"
         )
-        return Retry(id, one_in, why if one_in > 1 else "")
+        return BudgetRetry(id, one_in, why if one_in > 1 else "")
 
 
 def _dearest(counted: list[Spending]) -> Spending:

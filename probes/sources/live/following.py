@@ -18,7 +18,7 @@ from probes.sources.live.interfaces import Interfaces
 from probes.sources.live.wanted import Wanted
 
 
-class Following:
+class InterfaceFollower:
     """The follower of interfaces.
 
     Unfinished work is kept, so that what fails is done the next time.

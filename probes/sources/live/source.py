@@ -15,7 +15,7 @@ from probes.compile import headers
 from probes.compile.compiler import Compiler
 from probes.custom import completion
 from probes.custom.catalogue import Catalogue
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal
@@ -27,9 +27,9 @@ from probes.model import Enforced, Hook, HookId, Sample, State, Status
 from probes.source import Host, next_tick
 from probes.sources.live import budget, expected, memory, needs, spending, usage
 from probes.sources.live.attachments import Attachments
-from probes.sources.live.background import Background
+from probes.sources.live.background import BackgroundTasks
 from probes.sources.live.children import growth
-from probes.sources.live.following import Following
+from probes.sources.live.following import InterfaceFollower
 from probes.sources.live.interfaces import Interfaces
 from probes.sources.live.reading import Readings
 from probes.sources.live.room import COMPILER
@@ -61,7 +61,7 @@ class Live:
         wanted: Iterable[HookId] | None = None,
         also: Iterable[HookId] = (),
         pins: Mapping[str, str] | None = None,
-        drops: Iterable[tuple[str, Rule]] = (),
+        drops: Iterable[tuple[str, DropRule]] = (),
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
         limit: int | None = None,
@@ -73,7 +73,7 @@ class Live:
         self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
         self._hooks = Catalogue()
         self.notices: list[str] = list(self._hooks.complaints)
-        self._background = Background(lambda: self.interval, self.notices)
+        self._background = BackgroundTasks(lambda: self.interval, self.notices)
         self._interfaces = Interfaces()
         self._wanted = Wanted(self._hooks, self._interfaces, wanted, also)
         self._attachments = Attachments(self._hooks, self._interfaces, self._made)
@@ -92,7 +92,7 @@ class Live:
         self._drops = tuple(drops)
         self._rules = Rules(self._compiler, observe_only=observe_only)
         self._tending = False
-        self._following = Following(
+        self._following = InterfaceFollower(
             self._hooks,
             self._interfaces,
             self._attachments,
@@ -372,18 +372,18 @@ class Live:
 
     # -- drop rules ----------------------------------------------------------------------------
 
-    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+    async def add_rule(self, interface: str, rule: DropRule) -> Enforced:
         made = await self._asked_for("adding a rule", lambda: self._rules.add(interface, rule))
         if not self._tending:
             self._tending = True
             self._background.spawn(self._tend())
         return made
 
-    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+    async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
         found = await self._climbers.run(partial(self._rules.cautions, interface, rule))
         return found.sentences
 
-    async def remove_rule(self, interface: str, rule: Rule) -> None:
+    async def remove_rule(self, interface: str, rule: DropRule) -> None:
         await self._asked_for("removing a rule", lambda: self._rules.remove(interface, rule))
 
     def rules(self) -> tuple[Enforced, ...]:
@@ -393,7 +393,7 @@ class Live:
         """Raise ProbeError where it is known beforehand that nothing may be dropped there."""
         self._rules.check(interface)
 
-    def cautions_of(self, interface: str, rule: Rule) -> Cautions:
+    def cautions_of(self, interface: str, rule: DropRule) -> Cautions:
         """Return the same as `cautions`, one by one, and before there is an event loop."""
         return self._rules.cautions(interface, rule)
 
@@ -402,7 +402,7 @@ class Live:
         """Return a sentence for each rule that has ended: how, and what it has dropped."""
         return tuple(self._rules.ended)
 
-    async def _begin_rule(self, interface: str, rule: Rule) -> None:
+    async def _begin_rule(self, interface: str, rule: DropRule) -> None:
         try:
             await self.add_rule(interface, rule)
         except ProbeError as refused:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from probes.ladder.attachment import Attachment
 from probes.model import HookId
-from probes.sources.live.budget import Cut, Retry, Spending
+from probes.sources.live.budget import BudgetRetry, Cutback, Spending
 
 Costs = Mapping[Attachment, tuple[int, int]]
 """For each attachment its epoch, and the nanoseconds that its programs ran in it."""
@@ -43,13 +43,13 @@ def cut(attachments: Iterable[Attachment]) -> set[HookId]:
     return {a.status.id for a in attachments if a.cut and not a.kept}
 
 
-def carry_out(done: Cut | Retry, attachments: Iterable[Attachment]) -> list[str]:
+def carry_out(done: Cutback | BudgetRetry, attachments: Iterable[Attachment]) -> list[str]:
     """Slow, detach or try again; return what was cut, in a sentence for each."""
     said = []
     for attachment in attachments:
         if attachment.status.id != done.id or attachment.kept:
             continue
-        if isinstance(done, Retry):
+        if isinstance(done, BudgetRetry):
             if attachment.cut:
                 attachment.slow(done.one_in, done.why)
             continue

@@ -20,7 +20,7 @@ RETRY = 0.02
 """Seconds between two attempts to deliver an answer that there is no memory for."""
 
 
-class _Call(Generic[T]):
+class _Job(Generic[T]):
     """A call, and the future and loop that wait for it."""
 
     __slots__ = ("function", "future", "loop", "raised", "result")
@@ -50,7 +50,7 @@ class Workers:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
+        self._calls: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._tasks: list[Task] = []
         self._there: SimpleQueue[None] = SimpleQueue()
         self._closed = False
@@ -82,7 +82,7 @@ class Workers:
             raise RuntimeError("closed")
         if not self._tasks:
             self.start()
-        call = _Call(function, asyncio.get_running_loop())
+        call = _Job(function, asyncio.get_running_loop())
         self._calls.put(call)
         return call.future
 
@@ -109,7 +109,7 @@ class Workers:
 
     def _work(self) -> None:
         self._there.put(None)
-        call: _Call[Any] | None = None
+        call: _Job[Any] | None = None
         while True:
             try:
                 call = self._calls.get()
@@ -123,7 +123,7 @@ class Workers:
             call = None
 
 
-def _give(call: _Call[Any] | None) -> None:
+def _give(call: _Job[Any] | None) -> None:
     """Deliver the result in its loop, retrying as long as there is no memory for that."""
     while call is not None:
         try:

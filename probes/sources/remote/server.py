@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from probes.drop_rule import Rule, RuleError, parse, parse_on
+from probes.drop_rule import DropRule, RuleError, parse, parse_on
 from probes.errors import ProbeError
 from probes.model import HookId, Row, Sample, Status
 from probes.recording.codec import Malformed
@@ -45,7 +45,7 @@ class Begin:
     interval: float = 1.0
     also: tuple[HookId, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
-    drops: tuple[tuple[str, Rule], ...] = ()
+    drops: tuple[tuple[str, DropRule], ...] = ()
     observe_only: bool = False
     percent: float | None = budget.DEFAULT
 

@@ -22,7 +22,7 @@ from probes.recording.codec import MOST_CELLS, Malformed
 from probes.recording.encoder import Tick
 from probes.source import Host
 from probes.sources.remote import protocol, ssh
-from probes.sources.remote.ssh import Way
+from probes.sources.remote.ssh import SshCommand
 from probes.units import printable
 
 PATIENCE = 60.0
@@ -53,11 +53,11 @@ _APART, _AT_ONCE = 0.1, 8
 """Seconds from one moment to the next, as at the shortest interval; so many may come at once."""
 
 
-class Cut(ProbeError):
+class Disconnected(ProbeError):
     """The session is over."""
 
 
-class Call:
+class RemoteSession:
     """A session with an `ebpftop serve`.
 
     hooks, recall, cells: as for `protocol.Incoming`. take: gets each moment. ask: whether the user
@@ -67,7 +67,7 @@ class Call:
 
     def __init__(
         self,
-        way: Way,
+        way: SshCommand,
         command: tuple[str, ...],
         hooks: MutableMapping[str, Hook],
         recall: Callable[[str], Hook | None],
@@ -194,13 +194,13 @@ class Call:
             while True:
                 await self._hear(*await self._message())
         except TimeoutError:
-            cut = Cut(f"no message came for {GONE:.0f} s")
+            cut = Disconnected(f"no message came for {GONE:.0f} s")
         except Malformed as wrong:
-            cut = Cut(f"a message was not understood: {wrong}")
+            cut = Disconnected(f"a message was not understood: {wrong}")
         except (asyncio.IncompleteReadError, ConnectionError):
-            cut = Cut((await self._why()).why)
+            cut = Disconnected((await self._why()).why)
         except Exception as unexpected:  # whatever it is, it comes from there, and ends no screen
-            cut = Cut(f"a message was not understood ({type(unexpected).__name__})")
+            cut = Disconnected(f"a message was not understood ({type(unexpected).__name__})")
         self._end_with(cut)
 
     async def _hear(self, kind: bytes, payload: bytearray) -> None:
@@ -284,13 +284,13 @@ class Call:
     def _question(self, **what: Any) -> asyncio.Future[tuple[str, ...]]:
         future: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
         if self._over.done():
-            future.set_exception(self._over.exception() or Cut("it has ended"))
+            future.set_exception(self._over.exception() or Disconnected("it has ended"))
             return future
         assert self._process is not None
         assert self._process.stdin is not None
         unread = self._process.stdin.transport.get_write_buffer_size()
         if unread > UNREAD or len(self._waiting) >= MOST_ASKED:
-            future.set_exception(Cut("requests are not read there"))
+            future.set_exception(Disconnected("requests are not read there"))
             return future
         number = next(self._numbers)
         self._waiting[number] = future
@@ -343,7 +343,7 @@ class Call:
             for task in self._tasks[1:]:
                 task.cancel()
             await asyncio.gather(*self._tasks[1:], return_exceptions=True)
-            self._end_with(Cut("it has ended"))
+            self._end_with(Disconnected("it has ended"))
             try:
                 async with asyncio.timeout(LEAVING):
                     await self._drained(process)

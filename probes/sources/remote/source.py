@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any
 
 from probes.custom import builder
-from probes.drop_rule import Rule
+from probes.drop_rule import DropRule
 from probes.errors import ProbeError
 from probes.hooks import catalogue
 from probes.ladder.row_limit import RowLimit
@@ -27,8 +27,8 @@ from probes.recording.encoder import Tick
 from probes.source import Feed, Host
 from probes.sources.live import budget, memory
 from probes.sources.remote import protocol
-from probes.sources.remote.session import Call
-from probes.sources.remote.ssh import Way
+from probes.sources.remote.session import RemoteSession
+from probes.sources.remote.ssh import SshCommand
 
 PING = 2.0
 """Seconds between two measurements of the round trip."""
@@ -51,12 +51,12 @@ class Remote:
 
     def __init__(
         self,
-        way: Way,
+        way: SshCommand,
         *,
         interval: float = 1.0,
         also: Iterable[HookId] = (),
         pins: Mapping[str, str] | None = None,
-        drops: Iterable[tuple[str, Rule]] = (),
+        drops: Iterable[tuple[str, DropRule]] = (),
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
         most: int = memory.DEFAULT,
@@ -79,7 +79,7 @@ class Remote:
             "budget": percent,
         }
         self._calls = count()
-        self._call: Call | None = None
+        self._call: RemoteSession | None = None
         self._failed: ProbeError | None = None
         self._generation = self._tries = 0
         self._connected = time.monotonic()
@@ -128,7 +128,7 @@ class Remote:
 
     async def _connect(self, command: tuple[str, ...], *, ask: bool) -> None:
         self._generation += 1
-        call = Call(
+        call = RemoteSession(
             self._way,
             command,
             self._hooks,
@@ -163,7 +163,7 @@ class Remote:
             except Exception as unexpected:
                 self._failed = _unexpected(unexpected)
 
-    async def _measure(self, call: Call) -> None:
+    async def _measure(self, call: RemoteSession) -> None:
         while True:
             began = time.monotonic()
             await call.ask(do="ping")
@@ -306,14 +306,14 @@ class Remote:
             return text, ""
         return (found[0], found[1]) if len(found) == 2 else (text, "")
 
-    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+    async def add_rule(self, interface: str, rule: DropRule) -> Enforced:
         await self._do(do="add rule", interface=interface, rule=str(rule))
         for enforced in self.rules():
             if (enforced.interface, enforced.rule.what) == (interface, rule.what):
                 return enforced
         raise ProbeError(f"{self._way.name} does not say what became of the rule")
 
-    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+    async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
         """Return the cautions about users who are logged in there, as this program is by ssh."""
         try:
             return await self._do(do="cautions", interface=interface, rule=str(rule))
@@ -322,7 +322,7 @@ class Remote:
                 (f"it is not known whether this may cut you off from {self._way.name}: {why.why}"),
             )
 
-    async def remove_rule(self, interface: str, rule: Rule) -> None:
+    async def remove_rule(self, interface: str, rule: DropRule) -> None:
         await self._do(do="remove rule", interface=interface, rule=str(rule))
 
     async def close(self) -> None:

@@ -29,7 +29,7 @@ _INSTALL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class SshCommand:
     """How to reach the other side. name: for display.
 
     first: the command line that may ask for a password or about a host key, on the terminal. again:
@@ -44,7 +44,7 @@ class Way:
 
 def by_ssh(
     destination: str, command: str = COMMAND, options: Sequence[str] = (), ssh: str = "ssh"
-) -> Way:
+) -> SshCommand:
     """Return the way to a host. command: the ebpftop there, for the shell there: 'sudo ebpftop'.
 
     options: further ones of ssh. Raises ProbeError for what is no destination.
@@ -64,7 +64,7 @@ def by_ssh(
     again = (ssh, *_QUIET, *alone, *options, *end)
     name = re.sub(r"^ssh://", "", destination).rpartition("@")[2]
     first = (ssh, *_QUIET, *options, *end)
-    return Way(printable(name), first, again, {"SSH_ASKPASS_REQUIRE": "never"})
+    return SshCommand(printable(name), first, again, {"SSH_ASKPASS_REQUIRE": "never"})
 
 
 def why(name: str, status: int | None, words: Sequence[str]) -> ProbeError:

@@ -21,7 +21,7 @@ import pytest
 from probes.attach.journal import RUN
 from probes.hooks import catalogue
 from probes.kernel import cgroups
-from probes.ladder.features import Word, answer
+from probes.ladder.features import AnswerWord, answer
 from probes.model import Hook, TargetKind
 from tests.support.commands import COMMAND, GUEST, ROOT, cgroup_programs, ebpftop, running
 from tests.support.namespaces import as_json, bpftool, namespace, run, veth
@@ -221,7 +221,7 @@ def _places() -> set[Path]:
 def _has_tcx() -> bool:
     rung = catalogue()["tc-ingress"].rung("tcx")
     assert rung is not None
-    return answer(rung).word is Word.YES
+    return answer(rung).word is AnswerWord.YES
 
 
 @pytest.mark.usefixtures("ready")

@@ -242,7 +242,7 @@ def test_a_qdisc_that_somebody_made_meanwhile_is_theirs(
 def test_what_a_process_that_died_was_writing_goes(directory: Path) -> None:
     """And what a living one is writing stays."""
     register = persistent.Register(directory)
-    record = journal.Record("xdp", "native", "ebpftop_xdp", 1, 2, netns=3)
+    record = journal.JournalEntry("xdp", "native", "ebpftop_xdp", 1, 2, netns=3)
     detach = register.keep(record, lambda: None, lambda _: None)
     (file,) = directory.iterdir()
     died = directory / "1.1.new"
@@ -348,8 +348,8 @@ def test_a_refused_attach_leaves_no_record(directory: Path) -> None:
 
 def test_the_record_is_there_before_the_attachment(directory: Path) -> None:
     register = persistent.Register(directory)
-    record = journal.Record("xdp", "native", "ebpftop_xdp", 1, 2, netns=3)
-    seen: list[journal.Record] = []
+    record = journal.JournalEntry("xdp", "native", "ebpftop_xdp", 1, 2, netns=3)
+    seen: list[journal.JournalEntry] = []
 
     def attach() -> None:
         (file,) = directory.iterdir()
@@ -439,6 +439,8 @@ def test_what_others_could_have_written_is_not_believed(directory: Path, tmp_pat
     assert "not private to this user" in said
     with pytest.raises(Denied, match="cannot record"):
         persistent.Register(directory).keep(
-            journal.Record("xdp", "native", "x", 1), lambda: pytest.fail("attached"), lambda _: None
+            journal.JournalEntry("xdp", "native", "x", 1),
+            lambda: pytest.fail("attached"),
+            lambda _: None,
         )
     assert persistent.sweep(tmp_path / "none") == []

@@ -15,7 +15,7 @@ from itertools import product
 import pytest
 
 from probes.compile.compiler import Compiler
-from probes.drop_rule import PORTED, Rule, RuleError, parse
+from probes.drop_rule import PORTED, DropRule, RuleError, parse
 from probes.droprules import program as rule_program
 from probes.droprules.enforcer import Rules
 from probes.errors import ProbeError
@@ -64,7 +64,7 @@ class Packet:
     needed: bool = False
 
 
-def matches(rule: Rule, packet: Packet) -> bool:
+def matches(rule: DropRule, packet: Packet) -> bool:
     """The reference: what is to be dropped."""
     if not packet.source or packet.needed:
         return False
@@ -217,7 +217,7 @@ WHAT = (
 )  # fmt: skip
 
 
-def rules_of_every_kind() -> list[Rule]:
+def rules_of_every_kind() -> list[DropRule]:
     made = []
     for words in product(SOURCES, WHAT):
         try:
@@ -265,7 +265,7 @@ def test_what_a_rule_says_is_dropped_and_nothing_else(
 
 
 def _disagreements(
-    rules: Rules, rule: Rule, sent: list[Packet], s: socket.socket
+    rules: Rules, rule: DropRule, sent: list[Packet], s: socket.socket
 ) -> list[tuple[str, str]]:
     """Packets that were not dropped though the rule says so, and the other way round. One by one
     only where it is not so that all that match were, and of all together no more."""
@@ -283,7 +283,7 @@ def _disagreements(
     return [(p.name, "dropped" if n else "passed") for p, n in once if n != matches(rule, p)]
 
 
-def _hits(rules: Rules, rule: Rule) -> int:
+def _hits(rules: Rules, rule: DropRule) -> int:
     return next(e.packets for e in rules.shown() if e.rule.what == rule.what)
 
 

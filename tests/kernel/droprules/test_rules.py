@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from probes.compile.compiler import Compiler
-from probes.drop_rule import MOST, Rule, parse
+from probes.drop_rule import MOST, DropRule, parse
 from probes.droprules import enforcer, operator_sessions, tunnels
 from probes.droprules import program as rule_program
 from probes.droprules.enforcer import Rules
@@ -578,7 +578,7 @@ def test_a_killed_command_leaves_nothing_and_the_packets_pass_again() -> None:
 def test_every_bound_of_a_rule_reaches_the_program(rules: Rules) -> None:
     """A rule's entry is written as the program reads it: all bits of the largest values."""
     veth()
-    rule = Rule(parse("src ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff udp").source, 17, 65535, 1.0)
+    rule = DropRule(parse("src ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff udp").source, 17, 65535, 1.0)
     rules.add("v0", rule)
     send("v1", 2, ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", UDP, ports(65535)))
     send("v1", 2, ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", UDP, ports(65535)))

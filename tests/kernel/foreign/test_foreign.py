@@ -21,7 +21,7 @@ import pytest
 from probes.hooks import catalogue
 from probes.kernel import bpf, cgroups
 from probes.ladder.attachment import Attachment, Modules
-from probes.ladder.features import Word, answer
+from probes.ladder.features import AnswerWord, answer
 from probes.model import State, Status
 from tests.support.commands import ebpftop, held, left_of, running
 from tests.support.events import server, talk
@@ -133,7 +133,7 @@ BUILDERS: dict[str, Builder] = {
 def _has_tcx() -> bool:
     rung = catalogue()["tc-ingress"].rung("tcx")
     assert rung is not None
-    return answer(rung).word is Word.YES
+    return answer(rung).word is AnswerWord.YES
 
 
 # -- what goes through, and what has seen it -------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from probes.analysis.drop_stages import function_of
 from probes.hooks import catalogue
 from probes.hooks.drops import counters
-from probes.hooks.drops.counters import Counts, Freed
+from probes.hooks.drops.counters import CounterUnit, Freeing
 from probes.kernel import procfs
 from probes.ladder import features
 from probes.ladder.attachment import Attachment, Modules
@@ -150,7 +150,7 @@ def test_no_rung_knows_less_than_counters(on: Callable[[str], Attachment], rung:
         told = sum(n for r, n in rows if counter.told_by(r["reason"], function_of(r["location"])))
         if name not in shown:
             assert told >= nstat[name], name
-        elif counter.freed is Freed.SOME and counter.reasons:
+        elif counter.freed is Freeing.SOME and counter.reasons:
             assert _sum(rows, location=name) + told == nstat[name], name
         else:
             assert _sum(rows, location=name) == nstat[name], name
@@ -298,9 +298,9 @@ def test_what_lost_no_packet_or_is_in_another_row_says_so() -> None:
         shown = counters.shown(reasons, traced=traced)
         for name, counts in shown.items():
             counter = counters.ALL[name]
-            assert (counts is Counts.EVENTS) is counter.event
+            assert (counts is CounterUnit.EVENTS) is counter.event
             if counter.within and counter.within in shown:
-                assert counts is Counts.AGAIN
+                assert counts is CounterUnit.AGAIN
 
 
 def test_namespaces_that_are_not_followed_are_said(

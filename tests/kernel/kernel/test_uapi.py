@@ -22,7 +22,7 @@ Member = tuple[str, int, int]
 ATTR = {  # the member of union bpf_attr that a command reads; "": one without a name
     uapi.MapCreate: "", uapi.MapElem: "", uapi.Batch: "batch.", uapi.ProgLoad: "",
     uapi.ObjGet: "", uapi.ProgAttach: "", uapi.GetId: "", uapi.InfoByFd: "info.",
-    uapi.Query: "query.", uapi.RawTracepoint: "raw_tracepoint.",
+    uapi.Query: "query.", uapi.RawTracepointOpen: "raw_tracepoint.",
     uapi.TaskFdQuery: "task_fd_query.", uapi.LinkCreate: "link_create.",
     uapi.EnableStats: "enable_stats.", uapi.IterCreate: "iter_create.",
 }  # fmt: skip

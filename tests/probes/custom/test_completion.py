@@ -9,7 +9,7 @@ import pytest
 from probes.custom import spec
 from probes.custom.completion import complete
 from probes.kernel import kallsyms, tracefs
-from probes.kernel.tracefs import Field
+from probes.kernel.tracefs import RecordField
 from probes.toolkit.libraries import own_libc
 
 
@@ -48,7 +48,7 @@ def test_paths_and_their_functions(tmp_path: Path) -> None:
 
 
 def test_options_are_those_that_can_be_meant(monkeypatch: pytest.MonkeyPatch) -> None:
-    number = Field("vec", "u32", 8, 4, False, False, False)
+    number = RecordField("vec", "u32", 8, 4, False, False, False)
     monkeypatch.setattr(tracefs, "fields", lambda *_: {"vec": number})
     assert complete("kprobe:f,l") == ("kprobe:f,latency", "")
     assert complete("tracepoint:irq:x,l")[1] == "nothing here begins like that"

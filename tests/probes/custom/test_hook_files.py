@@ -47,7 +47,7 @@ def _put(folder: Path, text: str, name: str = "mine.py") -> Path:
     return file
 
 
-def _load(folder: Path) -> hook_files.Loaded:
+def _load(folder: Path) -> hook_files.LoadedFiles:
     hook_files.load.cache_clear()
     return hook_files.load(folder, frozenset({"syscalls"}))
 
@@ -66,8 +66,8 @@ def test_a_good_file_is_a_hook(folder: Path) -> None:
 
 
 def test_no_folder_is_no_complaint(tmp_path: Path) -> None:
-    assert _load(tmp_path / "nothing") == hook_files.Loaded()
-    assert hook_files.load(None, frozenset()) == hook_files.Loaded()
+    assert _load(tmp_path / "nothing") == hook_files.LoadedFiles()
+    assert hook_files.load(None, frozenset()) == hook_files.LoadedFiles()
 
 
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])

@@ -14,7 +14,7 @@ import pytest
 
 from probes.errors import Gone, Unsupported
 from probes.kernel import elf, patience
-from probes.kernel.elf import Stacks
+from probes.kernel.elf import StackUse
 from probes.toolkit.user_symbols import UserSymbols, maps
 from tests.support import elf_files as files
 from tests.support.elf_files import crafted
@@ -172,28 +172,28 @@ def _go_table(version: int, functions: int = 1400, pointer: str = "Q") -> bytes:
 @pytest.mark.parametrize(
     ("names", "sections", "stacks"),
     [
-        ("__cxa_throw", {}, Stacks.UNWINDS),
-        ("_Unwind_RaiseException", {}, Stacks.UNWINDS),
-        ("_Unwind_RaiseException@GCC_3.0", {}, Stacks.UNWINDS),
-        ("rust_eh_personality", {}, Stacks.UNWINDS),
-        ("DW.ref.__gxx_personality_v0", {}, Stacks.UNWINDS),
-        ("__gnat_personality_v0", {}, Stacks.UNWINDS),
-        ("libstdc++.so.6", {}, Stacks.UNWINDS),
-        ("", {".gcc_except_table": b"x"}, Stacks.UNWINDS),
-        ("", {".eh_frame": b"\x14\0\0\0\0\0\0\0\1zPLR\0"}, Stacks.UNWINDS),
-        ("swapcontext", {}, Stacks.SWITCHES),
-        ("caml_frametable", {}, Stacks.SCANS),
-        ("runtime.morestack", {}, Stacks.GO),
-        ("", {".gopclntab": b"x"}, Stacks.GO),
-        ("", {".data.rel.ro.gopclntab": b"x"}, Stacks.GO),
-        ("", {".note.go.buildid": b"x"}, Stacks.GO),
-        ("", {".go.buildinfo": b"x"}, Stacks.GO),
-        ("", {".gcc_except_table": b"x", ".note.go.buildid": b"x"}, Stacks.GO),
+        ("__cxa_throw", {}, StackUse.UNWINDS),
+        ("_Unwind_RaiseException", {}, StackUse.UNWINDS),
+        ("_Unwind_RaiseException@GCC_3.0", {}, StackUse.UNWINDS),
+        ("rust_eh_personality", {}, StackUse.UNWINDS),
+        ("DW.ref.__gxx_personality_v0", {}, StackUse.UNWINDS),
+        ("__gnat_personality_v0", {}, StackUse.UNWINDS),
+        ("libstdc++.so.6", {}, StackUse.UNWINDS),
+        ("", {".gcc_except_table": b"x"}, StackUse.UNWINDS),
+        ("", {".eh_frame": b"\x14\0\0\0\0\0\0\0\1zPLR\0"}, StackUse.UNWINDS),
+        ("swapcontext", {}, StackUse.SWITCHES),
+        ("caml_frametable", {}, StackUse.SCANS),
+        ("runtime.morestack", {}, StackUse.GO),
+        ("", {".gopclntab": b"x"}, StackUse.GO),
+        ("", {".data.rel.ro.gopclntab": b"x"}, StackUse.GO),
+        ("", {".note.go.buildid": b"x"}, StackUse.GO),
+        ("", {".go.buildinfo": b"x"}, StackUse.GO),
+        ("", {".gcc_except_table": b"x", ".note.go.buildid": b"x"}, StackUse.GO),
         # sections of other names
-        ("", {".a": b"\xff Go buildinf:\x08\2"}, Stacks.GO),
-        ("", {".a": b"fatal error: all goroutines are asleep - deadlock!"}, Stacks.GO),
-        ("", {".a": _go_table(0xFFFFFFFB)}, Stacks.GO),
-        ("", {".a": _go_table(0xFFFFFFF1, pointer="I")}, Stacks.GO),
+        ("", {".a": b"\xff Go buildinf:\x08\2"}, StackUse.GO),
+        ("", {".a": b"fatal error: all goroutines are asleep - deadlock!"}, StackUse.GO),
+        ("", {".a": _go_table(0xFFFFFFFB)}, StackUse.GO),
+        ("", {".a": _go_table(0xFFFFFFF1, pointer="I")}, StackUse.GO),
         ("", {".a": _go_table(0xFFFFFFF1, functions=0)}, None),
         ("", {".a": _go_table(0xFFFFFFF1, functions=1 << 40)}, None),
         ("", {".a": _go_table(0xFFFFFFFF)}, None),
@@ -210,7 +210,7 @@ def _go_table(version: int, functions: int = 1400, pointer: str = "Q") -> bytes:
     ],
 )  # fmt: skip
 def test_what_reads_return_addresses_is_known_by_names_and_sections(
-    names: str, sections: dict[str, bytes], stacks: Stacks | None, tmp_path: Path
+    names: str, sections: dict[str, bytes], stacks: StackUse | None, tmp_path: Path
 ) -> None:
     table = b"\0" + names.replace(" ", "\0").encode() + b"\0probed\0"
     file = tmp_path / "made"
@@ -226,16 +226,16 @@ _STATIC = ("-shared", "-fPIC", "-static-libstdc++", "-static-libgcc", "-Wl,--exc
 @pytest.mark.parametrize(
     ("source", "suffix", "compiler", "options", "stacks"),
     [
-        (files.THROWER, "cc", "g++", (), Stacks.UNWINDS),
-        (files.THROWER, "cc", "g++", ("-s",), Stacks.UNWINDS),
-        (files.THROWER, "cc", "g++", (*_STATIC, "-s"), Stacks.UNWINDS),
-        (files.RUST_LIBRARY, "rs", "rustc", (_CDYLIB, "-O"), Stacks.UNWINDS),
-        (files.RUST_LIBRARY, "rs", "rustc", (_CDYLIB, "-Cstrip=symbols"), Stacks.UNWINDS),
-        (files.GO_ALONE, "go", "go", (), Stacks.GO),
-        (files.GO_ALONE, "go", "go", ("-ldflags=-s -w",), Stacks.GO),
-        (files.GO_ALONE, "go", "go", ("-buildmode=pie",), Stacks.GO),
-        (files.GO_LIBRARY, "go", "go", ("-buildmode=c-shared", "-ldflags=-s -w"), Stacks.GO),
-        (files.STACKS, "c", "gcc", ("-shared", "-fPIC"), Stacks.SWITCHES),
+        (files.THROWER, "cc", "g++", (), StackUse.UNWINDS),
+        (files.THROWER, "cc", "g++", ("-s",), StackUse.UNWINDS),
+        (files.THROWER, "cc", "g++", (*_STATIC, "-s"), StackUse.UNWINDS),
+        (files.RUST_LIBRARY, "rs", "rustc", (_CDYLIB, "-O"), StackUse.UNWINDS),
+        (files.RUST_LIBRARY, "rs", "rustc", (_CDYLIB, "-Cstrip=symbols"), StackUse.UNWINDS),
+        (files.GO_ALONE, "go", "go", (), StackUse.GO),
+        (files.GO_ALONE, "go", "go", ("-ldflags=-s -w",), StackUse.GO),
+        (files.GO_ALONE, "go", "go", ("-buildmode=pie",), StackUse.GO),
+        (files.GO_LIBRARY, "go", "go", ("-buildmode=c-shared", "-ldflags=-s -w"), StackUse.GO),
+        (files.STACKS, "c", "gcc", ("-shared", "-fPIC"), StackUse.SWITCHES),
         (files.CLEANING, "c", "gcc", ("-shared", "-fPIC", "-fexceptions"), None),
     ],
     ids=[
@@ -248,7 +248,7 @@ def test_what_compilers_make_is_told_apart(
     suffix: str,
     compiler: str,
     options: tuple[str, ...],
-    stacks: Stacks | None,
+    stacks: StackUse | None,
     tmp_path: Path,
 ) -> None:
     reader = elf.read(files.built(tmp_path, source, suffix, compiler, *options)).stack_reader
@@ -267,7 +267,7 @@ def test_go_code_is_known_by_each_thing_that_is_left_in_it(tmp_path: Path) -> No
         file = tmp_path / "wiped"
         file.write_bytes(_without(built, [sign for sign in every if sign != left]))
         reader = elf.read(file).stack_reader
-        assert (reader.stacks if reader else None) is (Stacks.GO if left else None)
+        assert (reader.stacks if reader else None) is (StackUse.GO if left else None)
 
 
 def _without(whole: bytes, signs: list[bytes]) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 from probes.compile.compiler import relocated
 from probes.errors import LoadFailed
-from probes.kernel.maps import Layout
+from probes.kernel.maps import StructLayout
 
 
 def packed(*members: object) -> str:
@@ -15,7 +15,7 @@ def packed(*members: object) -> str:
 
 
 def test_a_lone_number_is_one_field() -> None:
-    layout = Layout('"unsigned int"', 4, "key")
+    layout = StructLayout('"unsigned int"', 4, "key")
     assert layout.fields == {"key": 0}
     assert layout.codec.unpack(b"\x05\0\0\0") == (5,)
 
@@ -30,7 +30,7 @@ def test_padding_is_no_field_and_byte_arrays_are_bytes() -> None:
         ["family", "unsigned short"],
         ["__pad_end", "char", [6]],
     )
-    layout = Layout(packed(*members), 64, "value")
+    layout = StructLayout(packed(*members), 64, "value")
     assert layout.fields == {"pid": 0, "comm": 1, "bytes": 2, "slots": slice(3, 6), "family": 6}
     raw = struct.pack("=I16s4xQ3QH6x", 7, b"curl", 9, 1, 2, 3, 10)
     row = layout.codec.unpack(raw)
@@ -41,13 +41,13 @@ def test_padding_is_no_field_and_byte_arrays_are_bytes() -> None:
 
 
 def test_negative_numbers_keep_their_sign() -> None:
-    layout = Layout(packed(["error", "int"], ["ns", "long"]), 12, "value")
+    layout = StructLayout(packed(["error", "int"], ["ns", "long"]), 12, "value")
     assert layout.codec.unpack(struct.pack("=iq", -111, -1)) == (-111, -1)
 
 
 def test_a_size_that_is_not_the_maps_is_refused() -> None:
     with pytest.raises(LoadFailed, match="12 bytes, but the map has 16"):
-        Layout(packed(["a", "unsigned int"], ["b", "unsigned long long"]), 16, "value")
+        StructLayout(packed(["a", "unsigned int"], ["b", "unsigned long long"]), 16, "value")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_size_that_is_not_the_maps_is_refused() -> None:
 )
 def test_what_has_no_flat_row_is_refused(description: str) -> None:
     with pytest.raises(LoadFailed):
-        Layout(description, 4, "value")
+        StructLayout(description, 4, "value")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_has_no_flat_row_is_refused(description: str) -> None:
     ],
 )
 def test_only_u64_fields_can_be_summed_over_cpus(description: str, size: int, lanes: bool) -> None:
-    assert Layout(description, size, "value").lanes is lanes
+    assert StructLayout(description, size, "value").lanes is lanes
 
 
 def test_map_fds_are_replaced_and_nothing_else() -> None:

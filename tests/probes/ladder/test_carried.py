@@ -9,7 +9,7 @@ import pytest
 from probes.analysis.funnel import remember
 from probes.analysis.snapshot import Trail
 from probes.ladder import carried
-from probes.ladder.carried import Counted
+from probes.ladder.carried import CarriedTotals
 from probes.model import SERIES, Column, Hook, HookId, Kind, Sample, State, Status, same_totals
 from probes.units import Unit
 from tui.prometheus.totals import Shape, Totals
@@ -31,12 +31,12 @@ HOOK = Hook(
 )
 
 
-def _counted(lost: int = 0, **calls: int) -> Counted:
+def _counted(lost: int = 0, **calls: int) -> CarriedTotals:
     rows = {(name,): (name, n, (n, 0), 1, "-") for name, n in calls.items()}
-    return Counted(rows, lost)
+    return CarriedTotals(rows, lost)
 
 
-def _calls(counted: Counted) -> dict[object, object]:
+def _calls(counted: CarriedTotals) -> dict[object, object]:
     return {name: row[1] for (name,), row in counted.rows.items()}
 
 
@@ -50,13 +50,13 @@ def test_what_two_rungs_counted_side_by_side_is_counted_once() -> None:
 
 
 def test_a_row_that_is_only_past_has_no_level() -> None:
-    base = carried.base(HOOK, _counted(a=1, idle=0), Counted())
-    assert carried.total(HOOK, base, Counted()).rows == {("a",): ("a", 1, (1, 0), None, "-")}
+    base = carried.base(HOOK, _counted(a=1, idle=0), CarriedTotals())
+    assert carried.total(HOOK, base, CarriedTotals()).rows == {("a",): ("a", 1, (1, 0), None, "-")}
 
 
 def test_rows_of_what_has_gone_are_gone() -> None:
     hook = replace(HOOK, rows_go=True)
-    base = carried.base(hook, _counted(a=1, b=2), Counted())
+    base = carried.base(hook, _counted(a=1, b=2), CarriedTotals())
     assert _calls(carried.total(hook, base, _counted(b=3))) == {"b": 5}
     assert _calls(carried.ended(hook, _counted(a=1), _counted(b=1))) == {"b": 1}
 

@@ -11,7 +11,7 @@ import pytest
 from probes.hooks import catalogue
 from probes.recording import reader
 from probes.recording.reader import Recording
-from probes.recording.tape import KEY_EVERY, Reel
+from probes.recording.tape import KEY_EVERY, Timeline
 from tests.support import clocks
 from tests.support.recordings import record
 
@@ -25,7 +25,7 @@ STEPS = {
 
 
 @contextmanager
-def _reel(kind: str, walls: list[float], folder: Path) -> Iterator[Reel]:
+def _reel(kind: str, walls: list[float], folder: Path) -> Iterator[Timeline]:
     if kind == "tape":
         yield clocks.tape(walls)
         return

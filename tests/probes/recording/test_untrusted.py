@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.analysis.snapshot import Room, Trail
+from probes.analysis.snapshot import Trail, WindowRoom
 from probes.hooks import catalogue
 from probes.model import Hook, HookId, Sample, State, Status
 from probes.recording import compat, reader
@@ -256,8 +256,8 @@ def test_a_trail_is_bounded_whatever_the_clock_says() -> None:
 
 def test_trails_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many hooks a recording has: rows of all windows together, and no longer than that."""
-    monkeypatch.setattr(Room, "MOST_ROWS", 1000)
-    room, hooks = Room(), list(catalogue().values())
+    monkeypatch.setattr(WindowRoom, "MOST_ROWS", 1000)
+    room, hooks = WindowRoom(), list(catalogue().values())
     trails = [Trail(hook, room=room) for hook in hooks]
     rows = {(n,): (n,) for n in range(20)}
     for time in range(40):

@@ -9,9 +9,9 @@ from probes.sources.live.budget import (
     MOST,
     STEP,
     WINDOW,
-    Cut,
+    BudgetRetry,
+    Cutback,
     Ledger,
-    Retry,
     Spending,
     parse,
 )
@@ -77,7 +77,7 @@ class _Host:
         self.ledger, self.now = Ledger(5), 0.0
         self.one_in: dict[HookId, int | None] = dict.fromkeys(self.loads, 1)
         self.cut: set[HookId] = set()
-        self.done: list[Cut | Retry] = []
+        self.done: list[Cutback | BudgetRetry] = []
 
     def pass_windows(self, number: int) -> None:
         for _ in range(number):
@@ -107,7 +107,7 @@ def test_what_was_cut_comes_back_when_it_is_quiet() -> None:
 def test_what_stays_dear_is_tried_more_and_more_seldom() -> None:
     host = _Host(calls=900, packets=9)
     host.pass_windows(1200)  # an hour
-    tries = [one for one in host.done if isinstance(one, Retry) and one.id.hook == "packets"]
+    tries = [one for one in host.done if isinstance(one, BudgetRetry) and one.id.hook == "packets"]
     assert 3 < len(tries) < 15
     assert host.one_in[HookId("packets")] is None or len(host.done) < 100
 
@@ -119,7 +119,7 @@ def test_what_a_person_took_in_hand_is_not_tried_again() -> None:
     host.cut.clear()  # detached by key, or attached to be kept
     host.loads = {}
     host.pass_windows(100)
-    assert [type(one) for one in host.done] == [Cut]
+    assert [type(one) for one in host.done] == [Cutback]
 
 
 def test_cut_after_cut_comes_to_an_end() -> None:
@@ -128,7 +128,7 @@ def test_cut_after_cut_comes_to_an_end() -> None:
     ledger, cut = Ledger(5), set[HookId]()
     for n in range(3 * 20):
         done = ledger.decide(left.values(), n * 0.1, cut)
-        if not isinstance(done, Cut):
+        if not isinstance(done, Cutback):
             continue
         cut.add(done.id)
         if done.one_in is None:
@@ -154,9 +154,9 @@ def test_what_is_none_is_refused_in_a_sentence(text: str) -> None:
 
 
 def test_the_note_has_the_figures() -> None:
-    why = Cut(A, None, 7.25, 9.0, 5).why
+    why = Cutback(A, None, 7.25, 9.0, 5).why
     assert "7.2% of a CPU" in why
     assert "9.0%" in why
     assert "the budget is 5%" in why
     assert "attach it" in why
-    assert "one event in 8" in Cut(A, 8, 7.25, 9.0, 5).why
+    assert "one event in 8" in Cutback(A, 8, 7.25, 9.0, 5).why

@@ -29,25 +29,25 @@ from probes.sources.demo.source import Demo
 from probes.sources.live.memory import rows_for
 from probes.sources.remote import protocol, ssh
 from probes.sources.remote import session as remote_session
-from probes.sources.remote.session import Cut
+from probes.sources.remote.session import Disconnected
 from probes.sources.remote.source import Remote
-from probes.sources.remote.ssh import Way, by_ssh
+from probes.sources.remote.ssh import SshCommand, by_ssh
 from tests.support.sshd import EBPFTOP, Sshd, sshd
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 120
 """Seconds until something is taken as never to come."""
 SERVE = (sys.executable, "-m", "tui.cli", "serve", "--demo")
-PIPE = Way("web1", SERVE, SERVE)
+PIPE = SshCommand("web1", SERVE, SERVE)
 
 
-def _shell(script: str) -> Way:
+def _shell(script: str) -> SshCommand:
     command = ("sh", "-c", script)
-    return Way("web1", command, command)
+    return SshCommand("web1", command, command)
 
 
 @asynccontextmanager
-async def _connected(way: Way = PIPE, **options: Any) -> AsyncIterator[Remote]:
+async def _connected(way: SshCommand = PIPE, **options: Any) -> AsyncIterator[Remote]:
     remote = Remote(way, **{"interval": 0.2, "pauses": (0.1,), **options})
     try:
         async with asyncio.timeout(PATIENCE):
@@ -346,9 +346,9 @@ sys.stdin.readline()
 ANSWERS = 'message(b"A", b\'{"id": 1, "result": []}\')\n'
 
 
-def _saying(script: str) -> Way:
+def _saying(script: str) -> SshCommand:
     command = (sys.executable, "-c", SAYS + script)
-    return Way("web1", command, command)
+    return SshCommand("web1", command, command)
 
 
 @pytest.mark.parametrize(
@@ -454,7 +454,7 @@ async def test_who_does_not_read_what_is_asked_is_cut() -> None:
         waits = call._process.stdin.transport.get_write_buffer_size()
         assert waits < 1 << 19
         assert len(call._waiting) <= remote_session.MOST_ASKED
-        with pytest.raises(Cut, match="are not read there"):
+        with pytest.raises(Disconnected, match="are not read there"):
             await call.ask(do="ping")
 
 
@@ -547,10 +547,10 @@ def test_hooks_of_the_users_own_there_are_bounded() -> None:
 
 
 def test_errors_travel_by_their_kind() -> None:
-    for error in (Busy("b", errno=16, remedy="r"), Gone("g"), RuleError("x"), Cut("c")):
+    for error in (Busy("b", errno=16, remedy="r"), Gone("g"), RuleError("x"), Disconnected("c")):
         told = json.loads(protocol.answer(1, error)[protocol.HEAD.size :])
         back = protocol.read_error(told)
-        wanted = ProbeError if isinstance(error, Cut) else type(error)
+        wanted = ProbeError if isinstance(error, Disconnected) else type(error)
         assert type(back) is wanted
         assert str(back) == str(error)
     assert type(protocol.read_error({"error": "annotations", "why": "x"})) is ProbeError

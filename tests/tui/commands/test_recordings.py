@@ -21,7 +21,7 @@ from tests.support.commands import COMMAND, ROOT, in_terminal
 from tests.support.recordings import HOST, demo_recording, demo_ticks, record
 from tests.support.warm import ebpftop
 from tui.output.document import document
-from tui.output.formats import Shown, printer
+from tui.output.formats import PrintedMoment, printer
 
 
 @pytest.fixture
@@ -143,5 +143,5 @@ def test_a_damaged_moment_is_left_out_and_said(recorded: Path) -> None:
 
 
 def test_no_format_is_forgotten_by_the_printer() -> None:
-    shown = Shown(HOST, 0.0, 1.0, (), (), {})
+    shown = PrintedMoment(HOST, 0.0, 1.0, (), (), {})
     assert printer("json", (), several=True)(shown).startswith('{"format": "ebpftop/1"')

@@ -11,19 +11,19 @@ from probes.hooks import catalogue
 from probes.source import Host
 from tests.support.recordings import HOST, demo_ticks
 from tui.output.document import document
-from tui.output.formats import FORMATS, Shown, printer
+from tui.output.formats import FORMATS, PrintedMoment, printer
 
 
-async def _shown(seconds: int = 4) -> list[Shown]:
+async def _shown(seconds: int = 4) -> list[PrintedMoment]:
     trails = {name: Trail(hook) for name, hook in catalogue().items()}
     shown = []
     for tick in await demo_ticks(seconds, 30):
         snapshots = [s for h, v in tick.samples.items() for s in trails[h].snapshots(v)]
-        shown.append(Shown(HOST, tick.wall, 1.0, snapshots, tick.rules, {}))
+        shown.append(PrintedMoment(HOST, tick.wall, 1.0, snapshots, tick.rules, {}))
     return shown
 
 
-def _lines(shown: list[Shown]) -> list[dict[str, str]]:
+def _lines(shown: list[PrintedMoment]) -> list[dict[str, str]]:
     show = printer("csv", catalogue().values(), several=True)
     return list(csv.DictReader(io.StringIO("\n".join(show(s) for s in shown)), strict=True))
 

@@ -20,7 +20,7 @@ from probes.recording.writer import RecordingFile
 from probes.source import Host
 from probes.sources.demo.source import Demo
 from probes.sources.remote.source import Remote
-from probes.sources.remote.ssh import Way
+from probes.sources.remote.ssh import SshCommand
 from tui.prometheus.metrics import Exported, name_of
 
 SERVE = (sys.executable, "-m", "tui.cli", "serve", "--demo")
@@ -85,7 +85,7 @@ def _recorded(readings: Readings, path: Path) -> dict[str, list[Snapshot]]:
 
 async def _remote(hooks: Iterable[str]) -> Readings:
     """The same demo, in another process, at the other end of a pipe."""
-    remote = Remote(Way("web1", SERVE, SERVE), interval=STEP)
+    remote = Remote(SshCommand("web1", SERVE, SERVE), interval=STEP)
     readings: Readings = {}
 
     async def follow(hook: str) -> None:

@@ -17,7 +17,7 @@ from probes.sources.demo.source import Demo
 from probes.units import Unit, printable
 from tests.support.stage import playing, settle, step, text
 from tui.panes import inner_panes, panes
-from tui.table.fields import Record
+from tui.table.fields import TableRow
 from tui.table.filters import parse as parse_filter
 from tui.table.lines import changes, fit, line, pieces, width_of
 from tui.terminal.clipboard import table_text
@@ -166,7 +166,7 @@ def test_every_text_column_takes_every_name(pane: str) -> None:
     fields = found.fields(catalogue())
     for field in (f for f in fields if f.unit is Unit.TEXT and f.write is None):
         for name in HOSTILE:
-            record = Record("key", name, {f.name: name for f in fields})
+            record = TableRow("key", name, {f.name: name for f in fields})
             shown = field.text(record, False)
             assert shown.isprintable()
             for width in range(1, field.width + field.grow + 1):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from probes.drop_rule import Rule, RuleError, parse
+from probes.drop_rule import DropRule, RuleError, parse
 from probes.errors import Denied
 from probes.model import Enforced, HookId, Row, Sample, State
 from probes.sources.demo.source import Demo
@@ -371,7 +371,7 @@ async def test_several_rules_have_a_line_each_and_the_list_all(
 class Watching(Demo):
     """--observe-only."""
 
-    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+    async def add_rule(self, interface: str, rule: DropRule) -> Enforced:
         why = f"{rule.what} on {interface} would sit in the data path"
         raise Denied(why, errno=1, remedy="without --observe-only")
 
@@ -379,7 +379,7 @@ class Watching(Demo):
 class Guarded(Demo):
     """One came by this connection."""
 
-    async def add_rule(self, interface: str, rule: Rule) -> Enforced:
+    async def add_rule(self, interface: str, rule: DropRule) -> Enforced:
         raise RuleError(f"{rule.what} on {interface} matches the SSH connection from 198.51.100.7")
 
 
@@ -417,7 +417,7 @@ class Careful(Demo):
 
     known = asyncio.Event()
 
-    async def cautions(self, interface: str, rule: Rule) -> tuple[str, ...]:
+    async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
         await self.known.wait()
         return (CAUTION,) if interface == "eth1" and rule.protocol == 6 else ()
 

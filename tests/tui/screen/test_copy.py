@@ -14,13 +14,13 @@ import pytest
 
 from probes.units import Unit
 from tests.support.stage import playing, settle
-from tui.table.fields import Field, Record
+from tui.table.fields import Field, TableRow
 from tui.terminal import clipboard, files
 
 FIELDS = (Field("comm", "Command", Unit.TEXT), Field("srtt_us", "SRTT", Unit.US))
 ROWS = (
-    Record(1, "a", {"comm": "nginx", "srtt_us": 1500}),
-    Record(2, "b", {"comm": "=cmd|x\x1b[2J", "srtt_us": None}),
+    TableRow(1, "a", {"comm": "nginx", "srtt_us": 1500}),
+    TableRow(2, "b", {"comm": "=cmd|x\x1b[2J", "srtt_us": None}),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from probes.recording.bookmarks import Mark, Moment
+from probes.recording.bookmarks import Bookmark, Moment
 from tests.support.stage import everything, playing, settle, step, text
 from tui.panes.syscalls import PANE as SYSCALLS
 from tui.session.past_view import beginnings, past_view
@@ -141,7 +141,7 @@ def _moments(drops: dict[int, int], count: int = 60) -> list[Moment]:
 
 def test_the_time_bar_shows_every_mark_and_where_one_is() -> None:
     """Also where there are more moments than cells, or fewer; in exactly that width."""
-    marks = [Mark(7, "drops", ""), Mark(30, "failures", ""), Mark(45, "event", "")]
+    marks = [Bookmark(7, "drops", ""), Bookmark(30, "failures", ""), Bookmark(45, "event", "")]
     for count, width in ((60, 80), (60, 140), (900, 80), (2, 80), (60, 20)):
         bar = time_bar(_moments({20: 50}, count), marks, 0, count - 1, width)
         shown = "".join(t for t, _ in bar.spans)
@@ -156,12 +156,14 @@ def test_the_time_bar_shows_every_mark_and_where_one_is() -> None:
 
 def test_the_bar_of_a_tape_that_began_later_starts_there() -> None:
     """Moments keep their numbers when older ones fall off."""
-    bar = time_bar(_moments({}), [Mark(1000, "drops", "")], 1000, 1059, 80)
+    bar = time_bar(_moments({}), [Bookmark(1000, "drops", "")], 1000, 1059, 80)
     shown = "".join(t for t, _ in bar.spans)
     assert shown.index("D") < shown.index("#")
 
 
 def test_what_grows_over_some_moments_begins_once() -> None:
     """Events are each worth a mark."""
-    marks = [Mark(n, "drops", "") for n in (5, 6, 8, 30)] + [Mark(n, "event", "") for n in (5, 6)]
+    marks = [Bookmark(n, "drops", "") for n in (5, 6, 8, 30)] + [
+        Bookmark(n, "event", "") for n in (5, 6)
+    ]
     assert [m.number for m in beginnings(marks)] == [5, 30, 5, 6]

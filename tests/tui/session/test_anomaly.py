@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from tui.session.anomaly import HOLD, LEARN, WINDOW, Course, Rule, unusual, usual
+from tui.session.anomaly import HOLD, LEARN, WINDOW, Course, Threshold, unusual, usual
 
-RULE = Rule(least=5, times=3, alarm=100)
-LEVEL = Rule(least=20, times=3, absent=None)
+RULE = Threshold(least=5, times=3, alarm=100)
+LEVEL = Threshold(least=20, times=3, absent=None)
 
 
 def _course(
-    values: list[float | None], rule: Rule = RULE, begun: int = 1, first: int = 1
+    values: list[float | None], rule: Threshold = RULE, begun: int = 1, first: int = 1
 ) -> Course:
     """A row whose first value came at a tick; the wall clock shows ticks."""
     course = Course(first)

@@ -12,7 +12,7 @@ from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from tests.support.stage import playing, settle, step, text
-from tui.session.heat import MOST, SECONDS, SLOTS, Heat, Slot
+from tui.session.heat import MOST, SECONDS, SLOTS, Heat, HeatSlot
 from tui.table.lines import width_of
 from tui.widgets.heat_map import heat_map
 
@@ -93,14 +93,14 @@ def test_rows_and_slots_are_bounded() -> None:
     assert len(heat._hooks[ID].rows) <= MOST + 200
 
 
-def _texts(slots: list[Slot], width: int, *, ascii: bool = False) -> list[str]:
+def _texts(slots: list[HeatSlot], width: int, *, ascii: bool = False) -> list[str]:
     lines = heat_map(slots, width, units.duration, ascii=ascii)
     return ["".join(t for t, _ in row.spans) for row in lines]
 
 
 def test_the_map_has_a_line_for_each_bucket_the_greatest_on_top() -> None:
     """A gap is news; shades grow with the hits; the last line is the time."""
-    slots = [Slot(60, {10: 1, 13: 900}), Slot(65, {}), Slot(70, {13: 30})]
+    slots = [HeatSlot(60, {10: 1, 13: 900}), HeatSlot(65, {}), HeatSlot(70, {13: 30})]
     rows = _texts(slots, 60, ascii=True)
     assert [row.split()[0] for row in rows[:4]] == ["8.2us+", "4.1us+", "2.0us+", "1.0us+"]
     assert rows[0][10:22] == "####    ++++"
@@ -114,7 +114,7 @@ def test_the_map_has_a_line_for_each_bucket_the_greatest_on_top() -> None:
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
 def test_the_map_fits_any_width(width: int) -> None:
     """Neighbours are added up where there are more slots than cells."""
-    slots = [Slot(float(n * SECONDS), {n % 7 + 3: n + 1}) for n in range(SLOTS)]
+    slots = [HeatSlot(float(n * SECONDS), {n % 7 + 3: n + 1}) for n in range(SLOTS)]
     rows = _texts(slots, width)
     assert max(width_of(row) for row in rows[:-2]) <= max(width, 20)
     assert f"{-(-SLOTS // max(width - 11, 8)) * SECONDS} s a column" in rows[-1]
@@ -123,7 +123,7 @@ def test_the_map_fits_any_width(width: int) -> None:
 def test_a_map_of_nothing_says_so() -> None:
     """No slot, and slots without hits."""
     assert "nothing" in _texts([], 80)[0]
-    assert "nothing" in _texts([Slot(0, {})], 80)[0]
+    assert "nothing" in _texts([HeatSlot(0, {})], 80)[0]
 
 
 async def test_details_show_heat_and_the_related_rows_of_other_panes() -> None:

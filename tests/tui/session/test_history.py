@@ -9,7 +9,7 @@ from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from probes.units import Unit
-from tui.session.anomaly import LENGTH, Rule
+from tui.session.anomaly import LENGTH, Threshold
 from tui.session.history import MOST, Figure, History
 
 
@@ -18,7 +18,7 @@ def _numbers(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 
 
 _REST = (0,) * (len(catalogue()["tcp-rtt"].stored) - 1)
-FIGURE = Figure("rtt", "RTT", Unit.US, "tcp-rtt", _numbers, rule=Rule(5, absent=0.0))
+FIGURE = Figure("rtt", "RTT", Unit.US, "tcp-rtt", _numbers, rule=Threshold(5, absent=0.0))
 
 
 def _add(history: History, wall: float, rows: Mapping[Hashable, float], epoch: int = 1) -> None:

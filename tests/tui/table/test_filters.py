@@ -10,7 +10,7 @@ import pytest
 from probes.sources.demo.scenario import Script
 from probes.units import Unit
 from tests.support.stage import Played, playing, settle, step, text
-from tui.table.fields import Field, Record
+from tui.table.fields import Field, TableRow
 from tui.table.filters import FilterError, complete, parse, reading
 from tui.toolkit import related
 
@@ -28,13 +28,13 @@ FIELDS = (
 )
 
 
-def _row(**values: object) -> Record:
+def _row(**values: object) -> TableRow:
     every = {
         "place": 1, "comm": "nginx: worker", "raddr": "10.0.0.5", "rport": 443,
         "srtt_us": 60_000, "p99_ns": 2_500_000, "drops_per_s": 1500.0,
         "rx_bytes_per_s": 12 * 1024**2, "tx_bytes_per_s": 10.0, "share": 7.5,
     }  # fmt: skip
-    return Record("key", "nginx: worker", {**every, **values})  # type: ignore[dict-item]
+    return TableRow("key", "nginx: worker", {**every, **values})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(

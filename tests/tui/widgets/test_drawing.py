@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from probes import units
 from probes.units import Unit
-from tui.table.fields import Field, Record, natural
+from tui.table.fields import Field, TableRow, natural
 from tui.table.filters import parse
 from tui.table.lines import beside, changes, fit, line, pieces, width_of, wrap
 from tui.terminal.driver import smallest
@@ -136,7 +136,7 @@ def test_histogram_has_a_line_for_each_bucket_between_first_and_last() -> None:
 def test_filter_words_are_all_wanted_and_banned_ones_not() -> None:
     """Case does not matter; nothing asked for is no filter."""
     fields = (Field("comm", "Command"), Field("port", "Port", Unit.NUMBER))
-    curl = Record(1, "curl > 10.0.0.5:443", {"comm": "curl", "port": 443})
+    curl = TableRow(1, "curl > 10.0.0.5:443", {"comm": "curl", "port": 443})
     keep = parse("CURL 443", fields)
     assert keep is not None
     assert keep(curl)

@@ -81,21 +81,21 @@ def _stage(stage: Stage, room: int, wire: bool) -> Line:
     )  # fmt: skip
 
 
-class Sitting(NamedTuple):
+class PathProgram(NamedTuple):
     """A program on an interface. where: in the order in which packets meet it."""
 
     where: str
     row: SnapshotRow
 
 
-def sitting(view: View, interface: str) -> list[Sitting]:
+def sitting(view: View, interface: str) -> list[PathProgram]:
     """Return XDP programs, then the chain at TC ingress, then that at TC egress."""
     xdp = [r for r in view.rows("xdp-programs") if r["interface"] == interface]
     tc = [r for r in view.rows("tc-programs") if r["interface"] == interface]
     tc.sort(key=lambda r: (r["direction"] != "ingress", r.number("position")))
     return [
-        *(Sitting(f"XDP {row['mode']}", row) for row in xdp),
-        *(Sitting(f"TC {_way(row)} {row['position']} {_at(row)}", row) for row in tc),
+        *(PathProgram(f"XDP {row['mode']}", row) for row in xdp),
+        *(PathProgram(f"TC {_way(row)} {row['position']} {_at(row)}", row) for row in tc),
     ]
 
 
@@ -141,7 +141,7 @@ def _astray(view: View, interface: str) -> Iterator[Line]:
             )  # fmt: skip
 
 
-def _program(one: Sitting, width: int) -> Iterator[Line]:
+def _program(one: PathProgram, width: int) -> Iterator[Line]:
     row = one.row
     seen = _SEEN.get(str(row["seen"]), str(row["seen"]))
     by = f", by {row['by']}" if row.values.get("by") else ""

@@ -21,11 +21,11 @@ from tui.panes.interfaces.droppers import (
     kernel_drops,
 )
 from tui.panes.interfaces.packet_path import programs, reasons, way
-from tui.session.anomaly import Rule, Verdict
+from tui.session.anomaly import Threshold, Verdict
 from tui.session.drop_rules import Offer
 from tui.session.history import Figure
 from tui.session.view import View
-from tui.table.fields import Field, Record, coloured, label, of, values_of
+from tui.table.fields import Field, TableRow, coloured, label, of, values_of
 from tui.table.lines import Line, line
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import noted, said, unusual_field, worst
@@ -78,7 +78,7 @@ def _bytes(way: str) -> Figure:
     return Figure(name, way.upper(), Unit.BYTES, "interfaces", values, named_by="interfaces")
 
 
-_RULE = Rule(WARN, alarm=BAD)
+_RULE = Threshold(WARN, alarm=BAD)
 _KERNEL = Figure(
     "interface-drops",
     "kernel drops/s",
@@ -105,7 +105,7 @@ _LINK = Figure(
 )
 
 
-def _records(view: View) -> list[Record]:
+def _records(view: View) -> list[TableRow]:
     return [_record(view, looked) for looked in view.once(_looked)]
 
 
@@ -152,7 +152,7 @@ def _elsewhere(hook: Hook, name: str) -> SnapshotRow:
     return SnapshotRow((ELSEWHERE, name), values | {"interface": name, "kind": ELSEWHERE}, rates)
 
 
-def _here(record: Record) -> bool:
+def _here(record: TableRow) -> bool:
     return record.values["kind"] != ELSEWHERE
 
 
@@ -170,7 +170,7 @@ def _ours(view: View) -> dict[str, dict[str, SnapshotRow]]:
     return {h: {str(r["interface"]): r for r in view.rows(h)} for h in _OURS}
 
 
-def _record(view: View, looked: _Looked) -> Record:
+def _record(view: View, looked: _Looked) -> TableRow:
     row, drops, name = looked.row, looked.drops, looked.name
     extras = view.once(_ours)
     values = values_of(row)
@@ -181,7 +181,7 @@ def _record(view: View, looked: _Looked) -> Record:
     values |= _xdp(extras["xdp"].get(name))
     values["tc_in"] = _packets(extras["tc-ingress"].get(name))
     values["tc_out"] = _packets(extras["tc-egress"].get(name))
-    return Record(row.key, name, values | noted(looked.verdict), looked.mark, row)
+    return TableRow(row.key, name, values | noted(looked.verdict), looked.mark, row)
 
 
 def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
@@ -234,7 +234,7 @@ def _trouble(view: View) -> Trouble | None:
     return Trouble(most.mark, f"{label(most.name)} drops {words}{others}")
 
 
-def _detail(view: View, record: Record, width: int) -> list[Line]:
+def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     name = record.name
     if not _here(record):
         lines = pairs([("Interface", name), ("Where", _NOT_HERE), *said(record)], width)
@@ -272,21 +272,21 @@ def _hook_block(view: View, id: HookId) -> list[Line]:
     if status.refused and not status.rung:
         lines += [line(("  " + label(status.refused[-1].why), "muted"))]
     for row in snapshot.rows if snapshot else ():
-        lines += counters(hook, Record(row.key, str(id), values_of(row)), view.bits)
+        lines += counters(hook, TableRow(row.key, str(id), values_of(row)), view.bits)
     return lines
 
 
-def _over(name: str) -> Callable[[Record], str]:
+def _over(name: str) -> Callable[[TableRow], str]:
     return coloured("bad", BAD, name)
 
 
-def _brief(record: Record) -> str:
+def _brief(record: TableRow) -> str:
     """Return a name with the end of its network namespace's number, "if42@..246"."""
     name, _, netns = label(record.name).partition(" (netns ")
     return f"{name}@..{netns[:-1][-3:]}" if netns else name
 
 
-def _why(record: Record) -> str:
+def _why(record: TableRow) -> str:
     return record.mark or "muted"
 
 
