@@ -17,6 +17,7 @@ from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
 from probes.kernel import rlimits, tracefs
 from probes.ladder.modules import Modules
+from probes.sources.live import memory
 from tests.support.guest.compiling import Asking
 
 
@@ -70,6 +71,12 @@ def _versions(record_testsuite_property: Callable[[str, object], None]) -> None:
         name, _, version = line.partition(" ")
         if version:
             record_testsuite_property(name, version)
+
+
+@pytest.fixture(autouse=True)
+def _room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source here is one of many things in this process, which is beyond its bound by itself."""
+    monkeypatch.setattr(memory, "default", lambda: 4_000_000_000)
 
 
 @pytest.fixture(scope="session")

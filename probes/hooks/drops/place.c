@@ -4,6 +4,9 @@
 
 enum { TIME_WAIT = 6, NEW_SYN_RECV = 12, SOCK_DEAD = 0 };
 
+/* Numbers are given out one after the other: memory that only looks like a device has others. */
+enum { MOST_IFINDEX = 1 << 24 };
+
 INLINE u32 netns_of_socket(struct sk_buff *skb) {
     struct sock *sk = GET(skb->sk);
     return sk ? NETNS(GET(sk->__sk_common.skc_net.net)) : 0;
@@ -23,9 +26,10 @@ INLINE void place(struct where *key, struct sk_buff *skb) {
     struct net_device *dev = GET(skb->dev);
     int came_by = GET(skb->skb_iif);
     u32 goes_by = 0, netns = (long)dev < 0 ? NETNS(GET(dev->nd_net.net)) : 0;
-    if (netns && GET(dev->ifindex)) {
+    u32 ifindex = netns ? GET(dev->ifindex) : 0;
+    if (ifindex && ifindex < MOST_IFINDEX) {
         struct kernfs_node *node = GET(dev->dev.kobj.sd);
-        key->ifindex = GET(dev->ifindex);
+        key->ifindex = ifindex;
         key->netns = netns;
         key->device = node ? GET(node->id) : 0;
         return;

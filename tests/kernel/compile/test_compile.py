@@ -369,7 +369,7 @@ def test_a_compiler_that_is_killed_is_said_and_the_next_compile_works() -> None:
 
 @pytest.mark.anywhere
 @pytest.mark.parametrize(
-    ("room", "why"), [(3, "a map got lost"), (1, "cannot be run: .*Too many open files")]
+    ("room", "why"), [(3, "a map was lost"), (1, "cannot be run: .*Too many open files")]
 )
 def test_want_of_files_is_said_as_such_and_none_stays_open(room: int, why: str) -> None:
     """Room for a log and a pair of sockets: then the maps come, as many as there is room for."""

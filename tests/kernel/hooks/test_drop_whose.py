@@ -81,9 +81,13 @@ class _Watch:
 
     def by_interface(self, **wanted: object) -> Counter[str]:
         """Packets of rows that have these values, on all rungs alike."""
-        with self._place():
-            found = {rung: _packets(values(a), wanted) for rung, a in self._rungs.items()}
-        first = next(iter(found.values()))
+        for _ in range(5):  # a packet may be dropped between two rungs' readings
+            with self._place():
+                found = {rung: _packets(values(a), wanted) for rung, a in self._rungs.items()}
+            first = next(iter(found.values()))
+            if found == dict.fromkeys(found, first):
+                break
+            time.sleep(0.1)
         assert found == dict.fromkeys(found, first)
         return first
 

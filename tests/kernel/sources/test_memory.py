@@ -122,13 +122,14 @@ def nothing_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
 async def test_where_maps_would_take_the_compilers_room_all_is_compiled_before() -> None:
     """As on a host with many CPUs: all stand in the end, and the compiler never had too little."""
     asked: list[int] = []
-    before = usage.maps()  # what tests before this one keep
+    before = usage.maps()  # what tests before this one keep; and their compiler
     own = memory.DEFAULT - room.COMPILER - 9_000_000 - before
+    kept = own_usage.memory() - usage.resident()
 
     def used() -> int:
-        return own + own_usage.memory() - usage.resident()  # with the compiler's
+        return own + own_usage.memory() - usage.resident() - kept  # with the compiler's
 
-    live = Live(interval=0.1, used=used)
+    live = Live(interval=0.1, used=used, limit=memory.DEFAULT)
     fits = live._bound.room.make
     live._compiler._room = lambda: bool(asked.append(usage.maps())) or fits()
     try:
@@ -154,7 +155,7 @@ async def test_without_room_for_the_compiler_hooks_stand_on_their_counters_until
     monkeypatch.setattr(room, "PATIENCE", 0.2)
     used, ids = [memory.DEFAULT - room.COMPILER + 1], [HookId(hook) for hook in HOOKS]
     before = usage.maps()  # what tests before this one keep
-    live = Live(interval=0.1, wanted=ids, used=lambda: used[0] - before)
+    live = Live(interval=0.1, wanted=ids, used=lambda: used[0] - before, limit=memory.DEFAULT)
     try:
         await live.attach_all()
         for status in [status for status in live.statuses() if status.id in ids]:
