@@ -78,7 +78,7 @@ class Column:
 class Reach(StrEnum):
     """How far a hook reaches into the kernel's work, and so who may attach it."""
 
-    LOOKS_ON = "looks on"
+    OBSERVES = "looks on"
     """Attached at start: it only observes."""
     DATA_PATH = "data path"
     """Attached only when the user asks; refused under --observe-only."""
@@ -186,12 +186,12 @@ class Program:
 class Rung:
     """One way to get a hook's numbers.
 
-    least: the least kernel and privilege, for people. source: the C that bcc compiles ("" for a
+    requires: the least kernel and privilege, for people. source: the C that bcc compiles ("" for a
     passive rung: netlink, procfs), or what makes it for a target. types: the kernel types that the
     C uses, taken from BTF. open: called once attached; returns the function that reads. lasting:
     the attachment outlives the process, so it is attached only when the user asks, marked, and
     swept at the next start. from_zero: every row starts at zero when it appears, so a new row's
-    count is its increase. requires: the refusal of a kernel that this rung is not for, where
+    count is its increase. precheck: the refusal of a kernel that this rung is not for, where
     loading would not show it. reach: where it reaches further than its hook, it is attached only
     when the user pins it. misses: what it cannot see that better rungs can, shown while it is in
     use. changed: asked at each reading for a sentence on what the rung was told to watch and is no
@@ -203,14 +203,14 @@ class Rung:
     """
 
     name: str
-    least: str
+    requires: str
     open: Callable[[Opening], Callable[[], Reading]]
     source: str | Callable[[str], str] = ""
     types: tuple[str, ...] = ()
     programs: tuple[Program, ...] = ()
     lasting: bool = False
     from_zero: bool = True
-    requires: Callable[[], ProbeError | None] | None = None
+    precheck: Callable[[], ProbeError | None] | None = None
     reach: Reach | None = None
     misses: str = ""
     samples: bool = False
@@ -219,7 +219,7 @@ class Rung:
     @property
     def passive(self) -> bool:
         """Whether the rung works always and everywhere."""
-        return not self.programs and not self.source and self.requires is None
+        return not self.programs and not self.source and self.precheck is None
 
     def source_for(self, target: str | None, one_in: int = 1) -> str:
         source = self.source if isinstance(self.source, str) else self.source(target or "")
@@ -262,7 +262,7 @@ class Places(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A question to the kernel: what it answers, its columns, and its ladder, best rung first.
+    """A question to the kernel: what is asked, its columns, and its ladder, best rung first.
 
     log: columns of the hook's event log, if it has one. order: its place in lists, low first.
     on_demand: not attached at start, but when a pane or the user asks for it, with a target if it
@@ -273,11 +273,11 @@ class Hook:
 
     name: str
     title: str
-    answers: str
+    question: str
     columns: tuple[Column, ...]
     ladder: tuple[Rung, ...]
     target: TargetKind = TargetKind.NONE
-    reach: Reach = Reach.LOOKS_ON
+    reach: Reach = Reach.OBSERVES
     order: int = 100
     on_demand: bool = False
     risk: str = ""
@@ -301,7 +301,7 @@ class Hook:
 
     def only_pinned(self, rung: Rung) -> bool:
         """Return whether the ladder never takes this rung by itself: it is in a data path."""
-        return self.reach is Reach.LOOKS_ON and self.reach_of(rung) is Reach.DATA_PATH
+        return self.reach is Reach.OBSERVES and self.reach_of(rung) is Reach.DATA_PATH
 
     def column(self, name: str) -> Column:
         return next(c for c in self.columns if c.name == name)

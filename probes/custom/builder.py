@@ -62,7 +62,7 @@ def hook(text: str) -> Hook:
     return Hook(
         name=str(wanted),
         title=wanted.point,
-        answers=_answers(wanted),
+        question=_answers(wanted),
         columns=own_columns.columns(wanted, fields),
         ladder=tuple([replace(r, changed=changed) for r in _ladder(wanted, written, open)]),
         order=_ORDER,

@@ -144,7 +144,7 @@ def _checked(hook: object) -> Hook:
 def _wrong(hook: Hook) -> Iterator[str]:
     if not (isinstance(hook.name, str) and re.fullmatch(r"[a-z]+(-[a-z]+)*", hook.name)):
         yield "the hook's name must be lower-case words joined by -"
-    yield from _mistyped("HOOK", hook, {"title": str, "answers": str, "columns": tuple,
+    yield from _mistyped("HOOK", hook, {"title": str, "question": str, "columns": tuple,
                          "ladder": tuple, "log": tuple, "target": TargetKind, "reach": Reach,
                          "order": int, "on_demand": bool})  # fmt: skip
     for column in (*hook.columns, *hook.log):
@@ -157,7 +157,7 @@ def _wrong(hook: Hook) -> Iterator[str]:
     for rung in hook.ladder:
         if not isinstance(rung, Rung):
             yield "a ladder may hold Rung(...) only"
-        yield from _mistyped("a rung", rung, {"name": str, "least": str, "programs": tuple,
+        yield from _mistyped("a rung", rung, {"name": str, "requires": str, "programs": tuple,
                              "types": tuple})  # fmt: skip
         if not callable(rung.open) or not (isinstance(rung.source, str) or callable(rung.source)):
             yield f"the rung {rung.name} has no function open, or no C"
@@ -205,7 +205,7 @@ def _guarded_column(column: Column) -> Column:
 
 
 def _guarded_rung(rung: Rung, file: str) -> Rung:
-    source, requires = rung.source, rung.requires
+    source, precheck = rung.source, rung.precheck
 
     def open(opening: Opening) -> Callable[[], Reading]:
         read = _or_refused(file, lambda: rung.open(opening))
@@ -214,8 +214,8 @@ def _guarded_rung(rung: Rung, file: str) -> Rung:
     made = replace(rung, open=open)
     if callable(source):
         made = replace(made, source=lambda target: _or_refused(file, lambda: source(target)))
-    if requires is not None:
-        made = replace(made, requires=lambda: _or_refused(file, requires))
+    if precheck is not None:
+        made = replace(made, precheck=lambda: _or_refused(file, precheck))
     return made
 
 

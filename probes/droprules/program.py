@@ -51,7 +51,7 @@ def hook(open: Opened) -> Hook:
     return Hook(
         name="rules",
         title="Rules",
-        answers="Packets that drop rules have dropped.",
+        question="Packets that drop rules have dropped.",
         columns=(
             Column("slot", "Slot", Unit.NUMBER, Kind.KEY, help="the rule's place"),
             Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, help="dropped"),

@@ -120,7 +120,7 @@ def programs_on(link: route.Interface, names: dict[int, str]) -> str:
 HOOK = Hook(
     name="interfaces",
     title="Interfaces",
-    answers=(
+    question=(
         "Which interfaces carry traffic, drop packets or have errors, and which XDP program is "
         "attached."
     ),

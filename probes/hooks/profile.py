@@ -63,7 +63,7 @@ def _rung(name: str, least: str) -> Rung:
 HOOK = Hook(
     name="profile",
     title="CPU profile",
-    answers="Which processes run on the CPUs, and in which kernel and user code.",
+    question="Which processes run on the CPUs, and in which kernel and user code.",
     columns=(
         *columns.process("process id (tgid)"),
         Column(

@@ -64,7 +64,7 @@ def _counter(name: str, title: str, unit: Unit, help: str) -> Column:
 HOOK = Hook(
     name="qdiscs",
     title="Queues",
-    answers=(
+    question=(
         "Which queue of which interface drops packets, is over its limit or holds packets back."
     ),
     columns=(

@@ -62,7 +62,7 @@ def _source(how: str) -> Callable[[str], str]:
 HOOK = Hook(
     name="syscall-processes",
     title="Syscall by process",
-    answers="Which processes make one system call, how often, with which errors and latency.",
+    question="Which processes make one system call, how often, with which errors and latency.",
     columns=(
         Column(
             "pid",

@@ -62,7 +62,7 @@ def _hook(direction: str, order: int) -> Hook:
     return Hook(
         name=f"tc-{direction}",
         title=f"TC {direction}",
-        answers=f"How many packets and bytes pass TC {direction}, and what the qdisc drops.",
+        question=f"How many packets and bytes pass TC {direction}, and what the qdisc drops.",
         columns=_COLUMNS,
         ladder=(
             Rung(

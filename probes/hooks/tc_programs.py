@@ -191,7 +191,7 @@ def _skbs(verdict: str, help: str) -> Column:
 HOOK = Hook(
     name="tc-programs",
     title="TC programs",
-    answers="Whose programs packets pass at TC, in which order, and which of them drop packets.",
+    question="Whose programs packets pass at TC, in which order, and which of them drop packets.",
     columns=(
         *columns.interface(),
         Column("direction", "Direction", kind=Kind.KEY, width=9, help="ingress or egress"),
@@ -232,16 +232,16 @@ HOOK = Hook(
             source=counters_c.TC_SOURCE,
             types=counters_c.TC_TYPES,
             programs=counters_c.PROGRAMS,
-            requires=followers.unreachable,
+            precheck=followers.unreachable,
         ),
         Rung(
             tcx_neighbours.AROUND,
             "Linux 6.6, CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN",
             _followed(()),
             source=counters_c.AROUND_SOURCE,
-            requires=tcx_neighbours.unplaceable,
+            precheck=tcx_neighbours.unplaceable,
         ),
-        Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=followers.uncountable),
+        Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), precheck=followers.uncountable),
         Rung("netlink", "nothing (TCX: CAP_NET_ADMIN)", _from_netlink, from_zero=False),
     ),
     order=42,

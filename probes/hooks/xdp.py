@@ -98,7 +98,7 @@ _LOADS = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN"
 HOOK = Hook(
     name="xdp",
     title="XDP",
-    answers="How many packets and bytes XDP passes, drops, sends back or redirects.",
+    question="How many packets and bytes XDP passes, drops, sends back or redirects.",
     columns=(
         Column(
             "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="interface number"

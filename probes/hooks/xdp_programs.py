@@ -165,7 +165,7 @@ def _counter(name: str, title: str, unit: Unit, help: str) -> Column:
 HOOK = Hook(
     name="xdp-programs",
     title="XDP programs",
-    answers="Which interfaces run another owner's XDP program, and what it drops.",
+    question="Which interfaces run another owner's XDP program, and what it drops.",
     columns=(
         *columns.interface(),
         *columns.program(),
@@ -198,9 +198,9 @@ HOOK = Hook(
             source=counters_c.XDP_SOURCE,
             types=counters_c.XDP_TYPES,
             programs=counters_c.PROGRAMS,
-            requires=foreign.unreachable,
+            precheck=foreign.unreachable,
         ),
-        Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), requires=foreign.uncountable),
+        Rung("runs", "Linux 5.8, CAP_SYS_ADMIN", _followed(()), precheck=foreign.uncountable),
         Rung("netlink", "nothing", _from_netlink, from_zero=False),
     ),
     order=22,

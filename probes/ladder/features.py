@@ -40,7 +40,7 @@ class Answer:
 
 def veto(rung: Rung, ifindex: int = 0) -> ProbeError | None:
     """Return the refusal that makes compiling the rung's programs pointless, if there is one."""
-    if rung.requires is not None and (refusal := rung.requires()) is not None:
+    if rung.precheck is not None and (refusal := rung.precheck()) is not None:
         return refusal
     for program in rung.programs:
         try:
@@ -61,7 +61,7 @@ def answer(rung: Rung, ifindex: int = 0) -> Answer:
 
 
 def _answer(rung: Rung, ifindex: int) -> Answer:
-    if rung.requires is not None and (refusal := rung.requires()) is not None:
+    if rung.precheck is not None and (refusal := rung.precheck()) is not None:
         return Answer(AnswerWord.NO, refusal.why, refusal.remedy, refusal.code)
     word, why = AnswerWord.YES, ""
     for program in rung.programs:

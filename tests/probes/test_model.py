@@ -45,7 +45,7 @@ def test_a_rung_without_programs_is_passive_and_needs_no_source() -> None:
 
 def test_a_rung_that_attaches_by_itself_or_needs_something_is_not_passive() -> None:
     assert not Rung("follow", "Linux", _open, source="int f;").passive
-    assert not Rung("counts", "Linux", _open, requires=lambda: None).passive
+    assert not Rung("counts", "Linux", _open, precheck=lambda: None).passive
 
 
 def test_a_source_may_be_made_for_a_target() -> None:

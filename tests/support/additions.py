@@ -58,7 +58,7 @@ int enter(struct bpf_raw_tracepoint_args *ctx)
 HOOK = Hook(
     name="another",
     title="Another",
-    answers="Who asks for process groups?",
+    question="Who asks for process groups?",
     columns=(
         Column("pid", "PID", Unit.NUMBER, Kind.KEY, "pid"),
         Column("calls", "Calls", Unit.NUMBER, Kind.COUNTER, "calls", help="begun"),

@@ -140,9 +140,9 @@ class Situation:
 
 def _needed(rung: Rung) -> list[type[Any]]:
     needed = [type(p.point) for p in rung.programs if not p.optional]
-    if rung.requires is tcx_neighbours.unplaceable:
+    if rung.precheck is tcx_neighbours.unplaceable:
         return [Others, TcxLink]
-    others = rung.requires in (followers.unreachable, followers.uncountable)
+    others = rung.precheck in (followers.unreachable, followers.uncountable)
     return [Others, *needed] if others else needed
 
 

@@ -141,7 +141,7 @@ def attached(
         iterators = {"iterated": lambda: dice.randbytes(72 * 3)}
         return rung.open(replace(opening, program_ids=ids, iterators=iterators))
 
-    bare = replace(rung, open=open, programs=(), requires=None, lasting=False, reach=None)
+    bare = replace(rung, open=open, programs=(), precheck=None, lasting=False, reach=None)
     modules: Any = _Modules(table or (lambda about: OddTable(about, dice)))
     target = TARGETS.get(hook.target)
     index = 1 if hook.target is TargetKind.INTERFACE else 0

@@ -90,7 +90,7 @@ def as_json(facts: Iterable[Fact], findings: Iterable[Diagnosis]) -> str:
                             "error": answer.error or None,
                             "why": answer.why or None,
                             "remedy": answer.remedy or None,
-                            "least": rung.least,
+                            "least": rung.requires,
                         }
                         for rung, answer in finding.answers
                     ],

@@ -16,12 +16,12 @@ def hooks_json(hooks: Iterable[Hook]) -> str:
                 {
                     "hook": hook.name,
                     "title": hook.title,
-                    "answers": hook.answers,
+                    "answers": hook.question,
                     "target": str(hook.target) or None,
                     "reach": str(hook.reach),
                     "at_start": not hook.on_demand and hook.reach == "looks on",
                     "rungs": [
-                        {"rung": r.name, "least": r.least, "misses": r.misses or None}
+                        {"rung": r.name, "least": r.requires, "misses": r.misses or None}
                         for r in hook.ladder
                     ],
                     "columns": [
@@ -41,9 +41,9 @@ def hooks_text(hooks: Iterable[Hook]) -> str:
     for hook in hooks:
         target = f"@{str(hook.target).upper()}" if hook.target else ""
         asked = "" if hook.reach == "looks on" else "  (in the data path: attached on request only)"
-        lines = [f"{hook.name}{target}{asked}", f"  {hook.answers}"]
+        lines = [f"{hook.name}{target}{asked}", f"  {hook.question}"]
         lines += [
-            f"  {'then' if i else 'rung'} {r.name}: {r.least}" for i, r in enumerate(hook.ladder)
+            f"  {'then' if i else 'rung'} {r.name}: {r.requires}" for i, r in enumerate(hook.ladder)
         ]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

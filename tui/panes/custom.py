@@ -106,7 +106,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
         if c.name != "stack"
     ]
     status = view.status(id)
-    lines = pairs([("Hook", id), ("Answers", hook.answers), ("Rung", status.rung), *known], width)
+    lines = pairs([("Hook", id), ("Answers", hook.question), ("Rung", status.rung), *known], width)
     if status.note:
         lines += pairs([("Note", status.note)], width)
     if stack := record.text("stack"):

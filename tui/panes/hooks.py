@@ -88,7 +88,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     hook, status = view.catalogue.get(id.hook), view.status(id)
     if hook is None:
         return [line(("this hook is gone", "muted"))]
-    lines = pairs([("Hook", id), ("Answers", hook.answers), ("Reach", hook.reach)], width)
+    lines = pairs([("Hook", id), ("Answers", hook.question), ("Reach", hook.reach)], width)
     lines.append(line(("  State         ", "muted"), (_state(status), _ROLES[status.state])))
     if status.note:
         lines += pairs([("Note", status.note)], width)
@@ -107,7 +107,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
 def _ladder(ladder: Sequence[Rung], status: Status, width: int) -> Iterator[Line]:
     refused = {r.rung: r for r in status.refused}
     names = [r.name for r in ladder] or [*refused, *([status.rung] if status.rung else [])]
-    least = {r.name: r.least for r in ladder}
+    least = {r.name: r.requires for r in ladder}
     for name in names:
         if name == status.rung:
             yield line(("  stands     ", "good"), (label(name), "accent"), _needs(least, name))

@@ -80,7 +80,7 @@ def _sections(
     yield f"Columns of {pane.title}", [(_pair(f.title, label(f.help), 13), f.name) for f in fields]
     yield "Marks", [(row, "") for row in _MARKS]
     hooks = [catalogue[name] for name in pane.hooks if name != EVERY and name in catalogue]
-    yield f"Hooks behind {pane.title}", [(_pair(h.name, label(h.answers), 17), "") for h in hooks]
+    yield f"Hooks behind {pane.title}", [(_pair(h.name, label(h.question), 17), "") for h in hooks]
 
 
 _MARKS = (

@@ -96,7 +96,7 @@ def _rung(name: str, point: type[CgroupLink] | type[CgroupAttach]) -> Rung:
 HOOK = Hook(
     name="cgroup-bytes",
     title="Cgroup bytes",
-    answers="How much the sockets of each cgroup and process send and receive.",
+    question="How much the sockets of each cgroup and process send and receive.",
     columns=(
         *columns.cgroup(),
         Column(

@@ -47,7 +47,7 @@ _UNDER_WAY = {"under_way": thread_of}
 HOOK = Hook(
     name="dns",
     title="Name look-ups",
-    answers="Which names processes look up, how long it takes, and how it fails.",
+    question="Which names processes look up, how long it takes, and how it fails.",
     columns=(
         *columns.process(_PID),
         Column(

@@ -42,7 +42,7 @@ def _rung(
         source=source,
         types=drop_source.TYPES,
         programs=(Program("dropped", point),),
-        requires=_reasons if reasons else None,
+        precheck=_reasons if reasons else None,
         samples=True,
     )
 
@@ -53,7 +53,7 @@ _LOADS = "CAP_BPF, CAP_PERFMON"
 HOOK = Hook(
     name="drops",
     title="Drops",
-    answers="Which packets the kernel itself drops: on which interface, why and where.",
+    question="Which packets the kernel itself drops: on which interface, why and where.",
     columns=(
         Column(
             "interface",

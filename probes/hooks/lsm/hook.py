@@ -62,7 +62,7 @@ def _calls() -> list[Program]:
 HOOK = Hook(
     name="lsm",
     title="Security checks",
-    answers="Which security checks the kernel makes, for whom, and which are denied.",
+    question="Which security checks the kernel makes, for whom, and which are denied.",
     columns=(
         Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that is checked"),
         Column(
@@ -103,7 +103,7 @@ HOOK = Hook(
             source=source.at_hooks,
             types=TYPES,
             programs=(*_denials(), *_programs("asked", Lsm)),
-            requires=unlisted,
+            precheck=unlisted,
         ),
         Rung(
             "fexit",

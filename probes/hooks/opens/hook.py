@@ -84,7 +84,7 @@ _OPEN = logged(_entry, under_way={"calls": thread_of})
 HOOK = Hook(
     name="opens",
     title="Files opened",
-    answers="Which files processes open, and which they fail to open.",
+    question="Which files processes open, and which they fail to open.",
     columns=(
         *columns.process("process that opens the file"),
         Column("opens", "Opens", Unit.COUNT, Kind.COUNTER, "opens", help="calls that returned"),

@@ -152,7 +152,7 @@ def _share(added: Mapping[str, Value]) -> Value:
 HOOK = Hook(
     name="programs",
     title="Programs",
-    answers=(
+    question=(
         "Which BPF programs exist, whose they are, where they are attached, and what each costs."
     ),
     columns=(
@@ -231,7 +231,7 @@ HOOK = Hook(
         ),
     ),
     ladder=(
-        Rung("ids", "Linux 5.8, CAP_SYS_ADMIN", _open, requires=followers.uncountable),
+        Rung("ids", "Linux 5.8, CAP_SYS_ADMIN", _open, precheck=followers.uncountable),
         Rung("own", "nothing: the programs of ebpftop itself", _own),
     ),
     order=75,

@@ -118,7 +118,7 @@ def _from_proc(opening: Opening) -> Callable[[], Reading]:
 HOOK = Hook(
     name="protocols",
     title="Protocols",
-    answers="Which protocols an interface's packets belong to, how many there are, and how large.",
+    question="Which protocols an interface's packets belong to, how many there are, and how large.",
     columns=(
         Column("interface", "Interface", width=15, help="all: the whole network namespace"),
         Column("direction", "Way", kind=Kind.KEY, width=4, help="in, or out"),

@@ -41,7 +41,7 @@ def _protocol(number: Any) -> str:
 HOOK = Hook(
     name="sent",
     title="Bytes sent",
-    answers="How many bytes each process sends by TCP and UDP.",
+    question="How many bytes each process sends by TCP and UDP.",
     columns=(
         *columns.process("process that sends"),
         Column(

@@ -84,7 +84,7 @@ def _address(name: str, title: str, help: str) -> Column:
 HOOK = Hook(
     name="sk-msg",
     title="Messages",
-    answers="How many messages are sent over each local TCP socket, and how large they are.",
+    question="How many messages are sent over each local TCP socket, and how large they are.",
     columns=(
         _address("laddr", "Local", "the sender's address"),
         _port("lport", "LPort", "its port"),

@@ -48,7 +48,7 @@ def _at_cgroup(name: str, least: str, point: type[CgroupLink] | type[CgroupAttac
 HOOK = Hook(
     name="sock-addr",
     title="Addresses",
-    answers="Which process of which cgroup connects, binds and sends to which address.",
+    question="Which process of which cgroup connects, binds and sends to which address.",
     columns=(
         *columns.cgroup(),
         Column(

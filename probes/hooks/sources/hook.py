@@ -141,7 +141,7 @@ _XDP_LEAST = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN; pinned only"
 HOOK = Hook(
     name="sources",
     title="Sources",
-    answers="Who sends how many packets to which port of an interface.",
+    question="Who sends how many packets to which port of an interface.",
     columns=(
         Column("interface", "Interface", width=15, help="interface that received the packets"),
         Column(

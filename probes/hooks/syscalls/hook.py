@@ -100,7 +100,7 @@ def _name(number: object) -> str:
 HOOK = Hook(
     name="syscalls",
     title="Syscalls",
-    answers="Which system calls are made, which fail and why, and which stall.",
+    question="Which system calls are made, which fail and why, and which stall.",
     columns=(
         Column(
             "syscall",

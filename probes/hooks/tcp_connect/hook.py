@@ -102,7 +102,7 @@ LADDER = (
 HOOK = Hook(
     name="tcp-connect",
     title="TCP connects",
-    answers="Which processes connect where, how long it takes, and how it fails.",
+    question="Which processes connect where, how long it takes, and how it fails.",
     columns=(
         Column(
             "pid",

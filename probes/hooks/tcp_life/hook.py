@@ -40,7 +40,7 @@ def _count(name: str, title: str, help: str, unit: Unit = Unit.COUNT) -> Column:
 HOOK = Hook(
     name="tcp-life",
     title="TCP lives",
-    answers=(
+    question=(
         "Which TCP connections begin and end, whose they are, how long they live and what they "
         "carry."
     ),

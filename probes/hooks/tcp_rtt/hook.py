@@ -96,7 +96,7 @@ def _sock_ops(name: str, least: str, point: CgroupLink | CgroupAttach) -> Rung:
 HOOK = Hook(
     name="tcp-rtt",
     title="RTT",
-    answers="Which TCP connections have a bad round trip or retransmit, and whose they are.",
+    question="Which TCP connections have a bad round trip or retransmit, and whose they are.",
     columns=(
         Column(
             "cookie",

@@ -84,7 +84,7 @@ _UNDER_WAY = {"under_way": lambda entry: int(entry[0]), "calls": thread_of, "que
 HOOK = Hook(
     name="tls",
     title="TLS handshakes",
-    answers="Which processes make TLS handshakes, how long these take, and how they fail.",
+    question="Which processes make TLS handshakes, how long these take, and how they fail.",
     columns=(
         *columns.process(_PID),
         Column(

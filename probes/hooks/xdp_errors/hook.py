@@ -161,7 +161,7 @@ def _rung(name: str, least: str, ways: str, point: Callable[[str], Point]) -> Ru
 HOOK = Hook(
     name="xdp-errors",
     title="XDP errors",
-    answers="Which XDP programs abort, and whose packets could not be sent or redirected.",
+    question="Which XDP programs abort, and whose packets could not be sent or redirected.",
     columns=(
         Column(
             "interface",

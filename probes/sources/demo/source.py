@@ -80,7 +80,7 @@ class Demo:
     async def start(self) -> None:
         for id in self._known():
             self._statuses[id] = Status(id)
-            if self._hooks[id.hook].reach is Reach.LOOKS_ON:
+            if self._hooks[id.hook].reach is Reach.OBSERVES:
                 self._stand(id)
 
     def _known(self) -> list[HookId]:

@@ -55,7 +55,7 @@ class Wanted:
             return list(dict.fromkeys(self._wanted))
         ids = list(self._also)
         for hook in self._hooks.values():
-            if hook.on_demand or hook.reach is not Reach.LOOKS_ON:
+            if hook.on_demand or hook.reach is not Reach.OBSERVES:
                 continue
             if hook.target is TargetKind.INTERFACE:
                 names = list(self._interfaces.names.values())[:MOST_INTERFACES]
@@ -68,5 +68,5 @@ class Wanted:
         """Return whether a hook is attached by itself to a new interface."""
         if HookId(hook.name, self._interfaces.names[index]) in self.by_name():
             return True
-        safe = hook.reach is Reach.LOOKS_ON and not hook.on_demand
+        safe = hook.reach is Reach.OBSERVES and not hook.on_demand
         return self.safe_set and safe and len(self._interfaces.names) <= MOST_INTERFACES

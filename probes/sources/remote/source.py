@@ -282,7 +282,7 @@ class Remote:
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
         await self._do(do="attach", hook=protocol.named(id), rung=rung)
         hook = self._hooks.get(id.hook)
-        if hook is not None and hook.reach is Reach.LOOKS_ON and hook.on_demand:
+        if hook is not None and hook.reach is Reach.OBSERVES and hook.on_demand:
             self._again[id] = rung
         self._off.discard(id)
         return self._status(id)
@@ -291,7 +291,7 @@ class Remote:
         await self._do(do="detach", hook=protocol.named(id))
         self._again.pop(id, None)
         hook = self._hooks.get(id.hook)
-        if hook is not None and hook.reach is Reach.LOOKS_ON and not hook.on_demand:
+        if hook is not None and hook.reach is Reach.OBSERVES and not hook.on_demand:
             self._off.add(id)
         return self._status(id)
 

@@ -50,7 +50,7 @@ def watch(modules: Modules) -> Iterator[Callable[..., Watch]]:
 def _compiled_once(modules: Modules) -> Iterator[None]:
     """A compile costs a guest seconds. What was counted goes with the last of these tests."""
     ladder = catalogue()["drops"].ladder
-    given = (r for r in ladder if not r.passive and (r.requires is None or r.requires() is None))
+    given = (r for r in ladder if not r.passive and (r.precheck is None or r.precheck() is None))
     with ExitStack() as stack:
         modules.take(next(given).source_for(None), stack)
         yield

@@ -34,7 +34,7 @@ from tests.support.namespaces import as_json, namespace, run, send, veth
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
-SAFE = [h for h in catalogue().values() if h.reach is Reach.LOOKS_ON and not h.on_demand]
+SAFE = [h for h in catalogue().values() if h.reach is Reach.OBSERVES and not h.on_demand]
 EVERYTHING = [
     argument
     for hook in SAFE

@@ -456,7 +456,7 @@ def test_the_child_does_not_outlive_a_killed_parent() -> None:
 def test_every_source_that_is_for_this_kernel_compiles_on_it(of_hooks: Compiler) -> None:
     """With it hold the size assertions of every type that a hook uses."""
     hooks = catalogue().values()
-    rungs = [r for h in hooks for r in h.ladder if r.requires is None or r.requires() is None]
+    rungs = [r for h in hooks for r in h.ladder if r.precheck is None or r.precheck() is None]
     sources = {r.source for r in rungs if isinstance(r.source, str) and r.source}
     with ThreadPoolExecutor(4) as threads:
         for module in threads.map(of_hooks.compile, sources):

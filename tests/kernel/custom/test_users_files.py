@@ -24,7 +24,7 @@ int forked(u64 *ctx) { u32 one = 1; rows.increment(one); return 0; }
 HOOK = Hook(
     name="my-forks",
     title="Forks",
-    answers="How many processes are started.",
+    question="How many processes are started.",
     columns=(
         Column("all", "All", Unit.NUMBER, Kind.KEY, "key", help="1"),
         Column("forks", "Forks", Unit.COUNT, Kind.COUNTER, "value", help="since attach"),
@@ -95,7 +95,7 @@ def open(opening):
 HOOK = Hook(
     name="my-odd",
     title="Odd",
-    answers="Nothing.",
+    question="Nothing.",
     columns=(
         Column("what", "What", kind=Kind.KEY),
         Column("n", "N", Unit.COUNT, Kind.COUNTER),

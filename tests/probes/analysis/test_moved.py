@@ -15,7 +15,7 @@ from probes.units import DASH, Unit
 HOOK = Hook(
     name="made-up",
     title="Made up",
-    answers="Nothing.",
+    question="Nothing.",
     columns=(
         Column("pid", "Pid", Unit.NUMBER, Kind.KEY),
         Column("name", "Name", kind=Kind.KEY),

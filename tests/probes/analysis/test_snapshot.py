@@ -12,7 +12,7 @@ ID = HookId("made-up")
 HOOK = Hook(
     name="made-up",
     title="Made up",
-    answers="Nothing.",
+    question="Nothing.",
     columns=(
         Column("name", "Name", kind=Kind.KEY),
         Column("level", "Level"),

@@ -19,7 +19,7 @@ from probes.units import Unit
 HOOK = Hook(
     name="mine",
     title="Mine",
-    answers="What is mine.",
+    question="What is mine.",
     columns=(
         Column("what", "What", kind=Kind.KEY, help="a name"),
         Column("n", "N", Unit.COUNT, Kind.COUNTER, help="how many"),

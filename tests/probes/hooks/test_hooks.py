@@ -214,7 +214,7 @@ def test_the_catalogue_is_in_the_order_of_the_screen_and_cannot_be_changed() -> 
 def test_a_hook_says_what_it_answers(hook: Hook) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", hook.name)
     assert hook.title
-    assert hook.answers.endswith(".")
+    assert hook.question.endswith(".")
 
 
 # -- columns ---------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_a_ladder_ends_on_a_rung_that_needs_nothing(hook: Hook) -> None:
     """But for hooks that are asked for: of one target, or what nothing else tells."""
     if not hook.on_demand:
         assert hook.ladder[-1].passive
-        assert hook.ladder[-1].least.startswith("nothing")
+        assert hook.ladder[-1].requires.startswith("nothing")
     assert not [r for r in hook.ladder[:-1] if r.passive], "nothing comes after a passive rung"
 
 
@@ -329,7 +329,7 @@ def test_only_what_looks_on_can_be_attached_at_start(hook: Hook) -> None:
         kinds = [type(p.point) for p in rung.programs]
         if XdpLink in kinds or XdpNetlink in kinds:
             assert hook.reach_of(rung) is Reach.DATA_PATH
-            assert hook.only_pinned(rung) is (hook.reach is Reach.LOOKS_ON)
+            assert hook.only_pinned(rung) is (hook.reach is Reach.OBSERVES)
 
 
 @every_hook
@@ -375,9 +375,9 @@ def test_a_rung_is_lasting_exactly_when_a_program_of_it_is(hook: Hook, rung: Run
 
 @every_rung
 def test_a_rung_says_what_it_needs(hook: Hook, rung: Rung) -> None:
-    assert rung.least, hook.name
-    assert rung.passive or "Linux" in rung.least
-    assert rung.passive or "CAP_" in rung.least
+    assert rung.requires, hook.name
+    assert rung.passive or "Linux" in rung.requires
+    assert rung.passive or "CAP_" in rung.requires
 
 
 def _target(hook: Hook) -> str | None:

@@ -58,7 +58,7 @@ def modules() -> Iterator[Modules]:
     compiler.close()
 
 
-def _hook(*rungs: Rung, reach: Reach = Reach.LOOKS_ON) -> Hook:
+def _hook(*rungs: Rung, reach: Reach = Reach.OBSERVES) -> Hook:
     columns = (
         Column("what", "What", kind=Kind.KEY),
         Column("n", "N", Unit.COUNT, Kind.COUNTER),

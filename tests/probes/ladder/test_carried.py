@@ -18,7 +18,7 @@ from tui.session.heat import SECONDS, Heat
 HOOK = Hook(
     name="calls",
     title="Calls",
-    answers="",
+    question="",
     columns=(
         Column("name", "Name", kind=Kind.KEY),
         Column("calls", "Calls", Unit.COUNT, Kind.COUNTER),

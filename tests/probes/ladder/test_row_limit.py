@@ -11,7 +11,7 @@ from probes.units import Unit
 HOOK = Hook(
     name="a",
     title="A",
-    answers="?",
+    question="?",
     columns=(
         Column("key", "Key", Unit.NUMBER, Kind.KEY, "key", help="?"),
         Column("events", "Events", Unit.COUNT, Kind.COUNTER, "events", help="?"),

@@ -34,7 +34,7 @@ class Counting:
         return Reading(rows)
 
     def rung(self) -> Rung:
-        return Rung(self.name, "nothing", self.open, requires=lambda: None)
+        return Rung(self.name, "nothing", self.open, precheck=lambda: None)
 
 
 COLUMNS = (Column("a", "A", kind=Kind.KEY), Column("n", "N", Unit.COUNT, Kind.COUNTER))

@@ -81,20 +81,20 @@ def test_the_catalogue_as_json_names_every_hook_rung_and_column() -> None:
     assert [h["hook"] for h in told["hooks"]] == list(catalogue())
     for entry in told["hooks"]:
         hook = catalogue()[entry["hook"]]
-        assert entry["answers"] == hook.answers
+        assert entry["answers"] == hook.question
         assert entry["target"] == (str(hook.target) or None)
         assert [r["rung"] for r in entry["rungs"]] == [r.name for r in hook.ladder]
         shown = [(c.name, c.unit, c.kind) for c in hook.columns if not c.hidden]
         assert [(c["name"], c["unit"], c["kind"]) for c in entry["columns"]] == shown
-        safe = hook.reach is Reach.LOOKS_ON and not hook.on_demand
+        safe = hook.reach is Reach.OBSERVES and not hook.on_demand
         assert entry["at_start"] is safe
 
 
 def test_the_catalogue_as_text_names_every_hook_and_rung() -> None:
     told = ebpftop("hooks").stdout
     for hook in catalogue().values():
-        assert hook.answers in told
-        assert all(f" {r.name}: {r.least}" in told for r in hook.ladder)
+        assert hook.question in told
+        assert all(f" {r.name}: {r.requires}" in told for r in hook.ladder)
     assert "xdp@INTERFACE  (in the data path: attached on request only)" in told
 
 

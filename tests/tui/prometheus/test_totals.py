@@ -13,7 +13,7 @@ from tui.prometheus.totals import OTHER, STAY, Shape, Totals
 HOOK = Hook(
     name="drops",
     title="Drops",
-    answers="",
+    question="",
     columns=(
         Column("pid", "Pid", Unit.NUMBER, Kind.KEY, label=False),
         Column("reason", "Reason", kind=Kind.KEY),

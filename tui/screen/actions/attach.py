@@ -173,7 +173,7 @@ class AttachActions(Actions):
         hook = self.screen.session.source.catalogue.get(id.hook)
         pinned = hook.rung(rung) if hook is not None and rung else None
         reach = hook.reach_of(pinned) if hook and pinned else hook.reach if hook else None
-        if reach is Reach.LOOKS_ON:
+        if reach is Reach.OBSERVES:
             answered("yes")
         else:
             risk = f" ({hook.risk})" if hook is not None and hook.risk else ""
@@ -199,7 +199,7 @@ class AttachActions(Actions):
         for hook in catalogue.values():
             if hook.target is not TargetKind.NONE:
                 title = f"Attach {hook.name}@{hook.target.upper()}..."
-                yield Choice(title, partial(self._ask_target, hook), hook.answers)
+                yield Choice(title, partial(self._ask_target, hook), hook.question)
         types = "kprobe:, fentry:, tracepoint:, uprobe: ..."
         yield Choice("Attach a custom hook...", self._ask_own, types)
         for id in known:
