@@ -246,7 +246,7 @@ def _raising(error: Exception) -> Callable[..., Any]:
 def test_whatever_a_climb_raises_refuses_its_rung_and_the_ladder_goes_on(
     reader: Reader, modules: Modules, broken: dict[str, Any]
 ) -> None:
-    better = Rung(**{"name": "better", "least": "", "open": reader.open, **broken})
+    better = Rung(**{"name": "better", "requires": "", "open": reader.open, **broken})
     attachment = Attachment(_hook(better, _rung(reader)), modules)
     attachment.stand_passive()
     status = attachment.climb()
