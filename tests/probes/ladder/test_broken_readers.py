@@ -236,7 +236,7 @@ def _raising(error: Exception) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     "broken",
     [
-        {"requires": _raising(KeyError("asked"))},
+        {"precheck": _raising(KeyError("asked"))},
         {"source": _raising(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"))},
         {"open": _raising(AssertionError())},
         {"open": _raising(OSError(errno.EIO, ""))},
