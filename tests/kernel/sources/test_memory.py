@@ -22,7 +22,6 @@ from probes.sources.live import memory, room, usage
 from probes.sources.live.source import Live
 from tests.support.commands import ROOT, ebpftop
 from tests.support.namespaces import namespace, run
-from tui.session import own_usage
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 PAIRS = 600
@@ -122,12 +121,12 @@ def nothing_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
 async def test_where_maps_would_take_the_compilers_room_all_is_compiled_before() -> None:
     """As on a host with many CPUs: all stand in the end, and the compiler never had too little."""
     asked: list[int] = []
-    before = usage.maps()  # what tests before this one keep; and their compiler
+    before = usage.maps()  # what tests before this one keep
     own = memory.DEFAULT - room.COMPILER - 9_000_000 - before
-    kept = own_usage.memory() - usage.resident()
 
     def used() -> int:
-        return own + own_usage.memory() - usage.resident() - kept  # with the compiler's
+        """With this compiler's children: those before it have one, too."""
+        return own + sum(map(usage.resident, live._compiler.pids()))
 
     live = Live(interval=0.1, used=used, limit=memory.DEFAULT)
     fits = live._bound.room.make
