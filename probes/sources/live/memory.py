@@ -66,7 +66,7 @@ class Bound:
 
     def is_narrow(self, expected: int) -> bool:
         """Return whether the compiler will have no room once so many bytes more are used."""
-        return self._used() + expected + COMPILER > self._limit
+        return self._used() + maps() + expected + COMPILER > self._limit
 
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""
