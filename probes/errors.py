@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os as _os
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 # ENOTSUPP is kernel-internal, and yet some bpf commands return it; Python calls 95 ENOTSUP.
@@ -109,6 +110,18 @@ def as_refusal(raised: BaseException, doing: str) -> ProbeError:
         case _:
             return Unexpected(f"{doing} failed: {_described(raised)}")
     return ProbeError(f"{doing}: {_os.strerror(code)}", errno=code)
+
+
+def call_each(calls: Iterable[Callable[[], object]]) -> None:
+    """Make all calls, although some may raise; raise the first error afterwards."""
+    failed: list[Exception] = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def in_words(error: OSError) -> str:
