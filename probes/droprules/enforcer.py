@@ -126,7 +126,7 @@ class Enforcement:
             if self._slots and self._stands() and time.monotonic() > self._next_look:
                 try:
                     self._look()
-                except ProbeError:  # those that are known stay spared, and it is tried again
+                except (ProbeError, OSError):  # those that are known stay spared: again later
                     self._next_look = time.monotonic() + LOOK_SECONDS
 
     def close(self, how: str = "ebpftop ended") -> None:
