@@ -25,6 +25,9 @@ class RowLimit:
 
     def fit(self, id: HookId, hook: Hook, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows that are kept, in their order."""
+        if not rows:  # nor is there an entry for each target that ever was
+            self.forget(id)
+            return rows
         self._counts[id] = len(rows)
         most = self._share()
         if len(rows) <= most:

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from probes.attach import persistent, slow_closing
 from probes.compile import headers
@@ -43,6 +43,13 @@ TEND_SECONDS = 0.25
 """Seconds between two looks at drop rules; in the kernel they end at their deadline."""
 
 T = TypeVar("T")
+
+
+class _Climb(NamedTuple):
+    """A climb that is to be done in a thread, and its number."""
+
+    attachment: Attachment
+    request: int
 
 
 class Live:
@@ -105,6 +112,7 @@ class Live:
         self._readings = Readings(lambda work: self._readers.submit(work), self._background.tell)
         self._make_workers()
         self._stats: int | None = None
+        self._ledger = budget.Ledger(budget.DEFAULT if percent is None else percent)
         self._started = time.monotonic()
 
     def _make_workers(self) -> None:
@@ -228,43 +236,44 @@ class Live:
         except OSError:
             self._stats = None  # no CAP_SYS_ADMIN, or Linux before 5.8: the cost is not known
 
-    def _first(self) -> list[Attachment]:
+    def _first(self) -> list[_Climb]:
         """Return the attachments of the start, attached to their passive rungs already."""
         first = []
         for id in self._wanted.initial():
             try:
-                first.append(self._attachments.get(id))
+                attachment = self._attachments.get(id)
             except Exception as raised:  # an interface that went since it was listed
                 if id in self._wanted.by_name():
                     raise
                 self._background.tell(f"attaching {id}", raised)
                 self._following.expect(id.target)
                 continue
-            first[-1].stand_passive()
+            attachment.stand_passive()
+            first.append(_Climb(attachment, attachment.request()))
         return first
 
-    def _by_source(self) -> list[list[Attachment]]:
+    def _by_source(self) -> list[list[_Climb]]:
         """Group what is to be climbed one after the other.
 
         Targets of a hook wait for the same module, and would wait in as many threads. Those without
         a target come first.
         """
-        by: dict[str, list[Attachment]] = {}
-        for attachment in self._first():
-            by.setdefault(attachment.hook.name, []).append(attachment)
-        return sorted(by.values(), key=lambda attachments: attachments[0].ifindex != 0)
+        by: dict[str, list[_Climb]] = {}
+        for climb in self._first():
+            by.setdefault(climb.attachment.hook.name, []).append(climb)
+        return sorted(by.values(), key=lambda climbs: climbs[0].attachment.ifindex != 0)
 
-    async def _climb_first(self, groups: list[list[Attachment]]) -> None:
+    async def _climb_first(self, groups: list[list[_Climb]]) -> None:
         """Compile all of them before any maps take the room for that, where memory is scarce."""
-        others = sum(group[0].hook.on_demand for group in groups)
+        others = sum(group[0].attachment.hook.on_demand for group in groups)
         if self._bound.is_narrow(expected.memory(others)):
-            for attachments in groups:
-                await self._with_climber(attachments[0], Attachment.compile_ahead)
+            for climbs in groups:
+                await self._with_climber(climbs[0], Attachment.compile_ahead)
         await asyncio.gather(*map(self._climb_all, groups))
 
-    async def _climb_all(self, attachments: Iterable[Attachment]) -> None:
-        for attachment in attachments:
-            await self._climb(attachment)
+    async def _climb_all(self, climbs: Iterable[_Climb]) -> None:
+        for climb in climbs:
+            await self._climb(climb)
 
     def named(self, id: HookId) -> HookId:
         """Return a hook with the interface's own name; unchanged where that is not known."""
@@ -272,17 +281,18 @@ class Live:
 
     def _begin(self, attachment: Attachment) -> None:
         attachment.stand_passive()
-        self._background.spawn(self._climb(attachment))
+        self._background.spawn(self._climb(_Climb(attachment, attachment.request())))
 
-    async def _climb(self, attachment: Attachment) -> None:
-        await self._with_climber(attachment, Attachment.climb)
+    async def _climb(self, climb: _Climb) -> None:
+        await self._with_climber(climb, Attachment.climb)
 
-    async def _with_climber(self, attachment: Attachment, work: Callable[..., object]) -> None:
+    async def _with_climber(self, climb: _Climb, work: Callable[..., object]) -> None:
         """Climb as it was asked for at the start."""
+        attachment, request = climb
         asked = attachment.status.id in self._wanted.by_name()
-        pinned = self._pins.get(attachment.hook.name)
+        how = {"pinned": self._pins.get(attachment.hook.name), "asked": asked, "request": request}
         try:
-            await self._climbers.run(partial(work, attachment, pinned=pinned, asked=asked))
+            await self._climbers.run(partial(work, attachment, **how))
         except Exception as raised:  # no thread to be had
             attachment.fail(raised)
 
@@ -318,7 +328,6 @@ class Live:
         """Cut, in each window, what takes too much, or try again what was cut (`budget.Ledger`)."""
         if self._percent is None:
             return
-        ledger = budget.Ledger(self._percent)
         while self._stats is not None:
             before = await self._readers.run(self._costs)
             begin = time.monotonic()
@@ -326,7 +335,7 @@ class Live:
             after = await self._readers.run(self._costs)
             now, there = time.monotonic(), self._attachments.all()
             spent = spending.between(before, after, now - begin)
-            done = ledger.decide(spent, now, spending.cut(there))
+            done = self._ledger.decide(spent, now, spending.cut(there))
             if done is not None:
                 self.notices += await self._climbers.run(partial(spending.carry_out, done, there))
 
@@ -349,12 +358,11 @@ class Live:
         if rung is not None and attachment.hook.rung(rung) is None:
             names = ", ".join(r.name for r in attachment.hook.ladder)
             raise Gone(f"the hook {id.hook} has no rung {rung}; it has {names}")
-        if attachment.cut:
-            attachment.keep()
         attachment.stand_passive()
-        pinned = rung or self._pins.get(id.hook)
+        pinned, request = rung or self._pins.get(id.hook), attachment.request()
         status = await self._asked_for(
-            f"attaching {id}", lambda: attachment.climb(pinned=pinned, asked=True)
+            f"attaching {id}",
+            lambda: attachment.climb(pinned=pinned, asked=True, request=request),
         )
         if status.state is State.FAILED:
             raise _failure(status)
@@ -362,8 +370,11 @@ class Live:
 
     async def detach(self, id: HookId) -> Status:
         attachment = self._attachments.get(id)
-        status = await self._asked_for(f"detaching {id}", attachment.detach)
-        if attachment.hook.on_demand:
+        request = attachment.request()
+        status = await self._asked_for(
+            f"detaching {id}", lambda: attachment.detach(request=request)
+        )
+        if attachment.hook.on_demand and attachment.is_latest(request):
             self._attachments.remove(attachment)
         return status
 

@@ -21,7 +21,7 @@ RULE = parse("udp dport 53")
 class Interface:
     """In place of what enforces an interface's rules."""
 
-    def __init__(self, _: object, name: str, index: int, ended: object) -> None:
+    def __init__(self, _: object, name: str, index: int, *__: object) -> None:
         self.name, self.index = name, index
         self.calls: list[str] = []
         self.raises: Exception | None = None

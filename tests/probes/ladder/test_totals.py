@@ -73,7 +73,7 @@ def test_what_was_counted_when_nothing_followed_is_not_added_later(make: Make, t
         attachment._stand(other.rung())
     best.calls, other.opens = {"a": 3, "b": 2}, dict
     if then == "detach":
-        attachment.detach("too dear")
+        attachment.cut_off("too dear")
     attachment.climb(pinned="other")
     other.calls = {"a": 1}
     assert _calls(attachment.read()) == {"a": 4}
