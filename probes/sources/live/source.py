@@ -352,8 +352,8 @@ class Live:
             raise as_refusal(raised, doing) from raised
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
-        # One of the user's own takes 0.2 s.
-        await self._asked_for(f"attaching {id}", lambda: self._hooks.find(id.hook))
+        if id.hook not in self._hooks:  # the first time, one of the user's own takes 0.2 s
+            await self._asked_for(f"attaching {id}", lambda: self._hooks.find(id.hook))
         attachment = self._attachments.get(id)
         if rung is not None and attachment.hook.rung(rung) is None:
             names = ", ".join(r.name for r in attachment.hook.ladder)
@@ -461,7 +461,9 @@ class Live:
         try:
             attachment.detach()
         except Exception as failed:  # the others are still to be let go of
-            self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
+            said = f"{attachment.status.id} could not be detached: {failed}"
+            if said not in self.notices:  # it is tried twice
+                self.notices.append(said)
 
     def release(self) -> None:
         """Detach what would outlive the process or delay its end, also while `close_now` hangs."""

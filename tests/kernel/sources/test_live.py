@@ -174,6 +174,33 @@ async def test_a_rung_that_is_refused_is_raised_with_its_reason() -> None:
             await live.attach(HookId("xdp", "lo"), "link-generic")
 
 
+async def test_what_is_detached_before_its_turn_at_the_start_stays_detached() -> None:
+    """It waits for a thread, behind others that compile."""
+    veth()
+    id = HookId("tc-ingress", "v0")
+    async with _started() as live:
+        detaching = asyncio.ensure_future(live.detach(id))
+        await _until(lambda: _settled(live))
+        assert (await detaching).state is State.DETACHED
+        assert _statuses(live, "tc-ingress")["v0"].state is State.DETACHED
+        assert State.DETACHED not in {_statuses(live, "tc-ingress")[n].state for n in ("lo", "v1")}
+
+
+async def test_what_is_attached_while_it_is_detached_stays_ours() -> None:
+    """It is read, and released at the end; as `_inside` looks."""
+    id = HookId("sk-msg")
+    async with _started(wanted=[]) as live:
+        status = await live.attach(id)
+        if status.state is not State.ATTACHED:
+            pytest.skip(str(status.refused))
+        for _ in range(5):
+            _, status = await asyncio.gather(live.detach(id), live.attach(id))
+            assert status.state is State.ATTACHED
+            assert _statuses(live, "sk-msg")[None] == status
+        await asyncio.gather(live.attach(id), live.detach(id))
+        assert not [s for s in _statuses(live, "sk-msg").values() if s.state is State.ATTACHED]
+
+
 async def test_one_that_cannot_be_detached_does_not_hold_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from probes.hooks import catalogue
 from probes.ladder.attachment import KEPT, Attachment, Modules
 from probes.model import HookId, State, Status
-from probes.sources.live import budget
+from probes.sources.live import budget, spending
 from probes.sources.live.source import Live
 from tests.support.commands import ebpftop, held
 from tests.support.events import getpgid
@@ -128,6 +128,30 @@ async def test_what_was_detached_counts_again_once_it_is_quiet(
             await until(live, id, lambda s: s.state is State.DETACHED)
         again = await until(live, id, lambda s: s.state is State.ATTACHED)
         assert (again.rung, again.one_in, again.note) == (stood.rung, 1, stood.note)
+
+
+async def test_what_was_cut_is_not_forgotten_where_measuring_fails_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(budget, "PAUSE", 0.5)
+    veth()
+    id, real, short = HookId("tc-ingress", "v0"), spending.costs, list[Exception]()
+
+    def costs(attachments: Iterable[Attachment]) -> spending.Costs:
+        if short:
+            raise short.pop()
+        return real(attachments)
+
+    monkeypatch.setattr(spending, "costs", costs)
+    async with watching(id, percent=TINY) as live:
+        stood = await until(live, id, lambda s: s.state is not State.ATTACHING)
+        if stood.state is not State.ATTACHED:
+            pytest.skip(f"{stood.refused[0].error}: {stood.refused[0].why}")
+        with flood("v1"):
+            await until(live, id, lambda s: s.state is State.DETACHED)
+        short.append(MemoryError())
+        await until(live, id, lambda s: s.state is State.ATTACHED)
+        assert not short
 
 
 async def test_without_a_budget_nothing_is_cut() -> None:
