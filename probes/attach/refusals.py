@@ -10,7 +10,7 @@ import errno
 import os
 import re
 
-from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported, short
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported, remedy, short
 from probes.kernel import bpf, privilege
 from probes.point import AttachType, Point
 
@@ -23,7 +23,8 @@ _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's wo
 def load_refused(point: Point, code: int, log: str) -> ProbeError:
     """Return what a refusal to load means."""
     if short(code):
-        return ProbeError(f"the kernel cannot load it just now: {os.strerror(code)}", errno=code)
+        why = f"the kernel cannot load it just now: {os.strerror(code)}"
+        return ProbeError(why, errno=code, remedy=remedy(code))
     return (
         point.explain_load(code, log)
         or _not_permitted(point, code, log)
@@ -41,13 +42,13 @@ def load_refused(point: Point, code: int, log: str) -> ProbeError:
 
 def _not_permitted(point: Point, code: int, log: str) -> Denied | None:
     if code in (errno.EPERM, errno.EACCES) and not log:
-        why, remedy = privilege.why_not(*point.needs)
-        return Denied(f"the kernel refused to load it: {why}", errno=code, remedy=remedy)
+        why, grant = privilege.why_not(*point.needs)
+        return Denied(f"the kernel refused to load it: {why}", errno=code, remedy=grant)
     verdicts = (errno.EPERM, errno.EACCES, errno.EINVAL)
     if log and code in verdicts and privilege.missing(privilege.PERFMON):
         # Without it no program may calculate with pointers, or call what reads memory.
-        why, remedy = privilege.why_not(privilege.PERFMON)
-        return Denied(f"the verifier refused it: {why}", errno=code, remedy=remedy)
+        why, grant = privilege.why_not(privilege.PERFMON)
+        return Denied(f"the verifier refused it: {why}", errno=code, remedy=grant)
     return None
 
 
@@ -65,8 +66,8 @@ def _not_there(code: int, log: str) -> Unsupported | None:
 def _locked_down(point: Point, code: int) -> Denied | None:
     if code != errno.EINVAL or privilege.lockdown() != "confidentiality":
         return None
-    why, remedy = privilege.why_not(*point.needs)
-    return Denied(f"{why}: programs may not read its memory", errno=code, remedy=remedy)
+    why, grant = privilege.why_not(*point.needs)
+    return Denied(f"{why}: programs may not read its memory", errno=code, remedy=grant)
 
 
 def last_words(log: str) -> str:
@@ -99,12 +100,20 @@ def _always(code: int, what: str, point: Point) -> ProbeError:
             return Unsupported(f"this kernel has no {what}", errno=code)
         case _ if short(code):
             why = f"the kernel cannot attach to {what} just now: {os.strerror(code)}"
-            return ProbeError(why, errno=code)
+            return ProbeError(why, errno=code, remedy=remedy(code))
         case errno.EPERM | errno.EACCES:
-            why, remedy = privilege.why_not(*point.needs)
-            return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=remedy)
+            why, grant = privilege.why_not(*point.needs)
+            return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=grant)
         case _:
             return Unsupported(f"{what} is not supported here", errno=code)
+
+
+def privileged(code: int, what: str, *needs: int) -> ProbeError:
+    """Return what a refusal of something means that takes these capabilities. what: a sentence."""
+    if code in (errno.EPERM, errno.EACCES):
+        why, grant = privilege.why_not(*needs)
+        return Denied(f"{what}: {why}", errno=code, remedy=grant)
+    return ProbeError(f"{what}: {os.strerror(code)}", errno=code, remedy=remedy(code))
 
 
 def perf_refused(code: int, what: str, point: Point) -> ProbeError:

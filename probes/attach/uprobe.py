@@ -14,7 +14,7 @@ from typing import ClassVar
 from probes.attach import slow_closing
 from probes.attach.handle import Handle
 from probes.attach.refusals import perf_refused
-from probes.errors import Gone, ProbeError, Unsupported, in_words, short
+from probes.errors import Gone, ProbeError, Unsupported, in_words, remedy, short
 from probes.kernel import bpf, elf, open_files, patience, perf_event, privilege
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
@@ -150,7 +150,8 @@ def attach(prog_fd: int, point: AtFile) -> Handle:
 
 
 def _cannot(what: str, refused: OSError) -> ProbeError:
-    return ProbeError(f"{what}: {in_words(refused)}", errno=refused.errno or 0)
+    code = refused.errno or 0
+    return ProbeError(f"{what}: {in_words(refused)}", errno=code, remedy=remedy(code))
 
 
 def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.OpenFiles:

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from probes.compile import cache, headers
-from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, short
-from probes.kernel import open_files
+from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, remedy, short
+from probes.kernel import open_files, privilege, rlimits
 from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.kernel.maps import ROWS, BpfTable
 from probes.kernel.threads import Task
@@ -168,7 +168,9 @@ class Compiler:
                 with self._working() as child:
                     return child.ask(request)
         except OSError as why:  # no memory, process or file descriptor left
-            raise LoadFailed(f"the compiler cannot be run: {why}", errno=why.errno or 0) from why
+            code = why.errno or 0
+            said = f"the compiler cannot be run: {why}"
+            raise LoadFailed(said, errno=code, remedy=remedy(code)) from why
 
     def _request(self, source: str) -> dict[str, Any]:
         tree = self.tree()
@@ -338,7 +340,8 @@ class _Child:
 
 
 def _map_lost() -> LoadFailed:
-    return LoadFailed("a map was lost: too many open files", errno=errno.EMFILE)
+    code = errno.EMFILE
+    return LoadFailed("a map was lost: too many open files", errno=code, remedy=remedy(code))
 
 
 def _no_answer(log: str, seconds: float) -> ProbeError:
@@ -358,12 +361,18 @@ def _refusal(answer: Mapping[str, Any], log: str) -> ProbeError:
         case "no-bcc", _:
             return Unsupported(why, remedy=answer["remedy"])
         case "map", (errno.EPERM | errno.EACCES) as code:
-            remedy = (
-                "run it as root, or with CAP_BPF and CAP_PERFMON; before Linux 5.11 also without"
-                " a limit on locked memory (ulimit -l unlimited)"
-            )
-            return Denied(why, errno=code, remedy=remedy, log=log)
+            return _map_denied(why, code, log)
+        case "map", code if short(code):
+            return ProbeError(why, errno=code, remedy=remedy(code), log=log)
         case "map", code:
             return Unsupported(why, errno=code, log=log)
         case _:
             return LoadFailed("the program does not compile on this host", log=log or why)
+
+
+def _map_denied(why: str, code: int, log: str) -> Denied:
+    if not privilege.missing(privilege.BPF) and rlimits.memlock_counts():
+        grant = "Allow more locked memory: ulimit -l unlimited. Linux 5.11 has no such limit."
+        return Denied(why, errno=code, remedy=grant, log=log)
+    reason, grant = privilege.why_not(privilege.BPF, privilege.PERFMON)
+    return Denied(f"{why}: {reason}", errno=code, remedy=grant, log=log)

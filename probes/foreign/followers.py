@@ -13,8 +13,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from probes.attach.refusals import privileged
 from probes.attach.trampoline import FexitOf
-from probes.errors import Denied, ProbeError, Unsupported, in_words, short
+from probes.errors import ProbeError, Unsupported, in_words, short
 from probes.foreign.counters_c import ProgramPlace, made_for
 from probes.kernel import bpf, privilege, procfs
 from probes.model import Opening
@@ -34,9 +35,8 @@ def unreachable() -> ProbeError | None:
     try:
         next(bpf.prog_ids(), None)
     except OSError as refused:
-        code = refused.errno or 0
-        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
-        return Denied(f"others' programs cannot be opened: {why}", errno=code, remedy=remedy)
+        what = "others' programs cannot be opened"
+        return privileged(refused.errno or 0, what, privilege.SYS_ADMIN)
     return None
 
 
@@ -50,8 +50,7 @@ def uncountable() -> ProbeError | None:
         code = refused.errno or 0
         if code == errno.EINVAL:
             return Unsupported("this kernel has no run-time statistics (Linux 5.8)", errno=code)
-        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
-        return Denied(f"runs of programs cannot be counted: {why}", errno=code, remedy=remedy)
+        return privileged(code, "runs of programs cannot be counted", privilege.SYS_ADMIN)
     return None
 
 

@@ -27,7 +27,8 @@ from errno import (
 from struct import Struct
 from typing import TypeVar
 
-from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported
+from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported, remedy
+from probes.kernel import privilege
 
 T = TypeVar("T")
 Decode = Callable[[bytes, int, int], T | None]
@@ -170,8 +171,15 @@ def text(data: bytes, start: int, end: int) -> str:
 def refusal(errno: int, doing: str, kernel: str = "") -> ProbeError:
     """Return a netlink errno as a refusal. doing: the step that failed. kernel: its extack text."""
     why = f"{doing}: {kernel or os.strerror(errno)}"
-    remedy = "Run it as root (sudo), or grant CAP_NET_ADMIN." if errno in (EPERM, EACCES) else ""
-    return _KINDS.get(errno, ProbeError)(why, errno=errno, remedy=remedy)
+    return _KINDS.get(errno, ProbeError)(why, errno=errno, remedy=_what_to_do(errno))
+
+
+def _what_to_do(errno: int) -> str:
+    if errno not in (EPERM, EACCES):
+        return remedy(errno)
+    if privilege.missing(privilege.NET_ADMIN):
+        return "Run it as root (sudo), or grant CAP_NET_ADMIN."
+    return privilege.why_not(privilege.NET_ADMIN)[1]
 
 
 @contextmanager
