@@ -1,0 +1,88 @@
+"""Changes by netlink: they can be undone wherever we are, with hardly a file left."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EEXIST, ENODEV, ENOENT
+
+import pytest
+
+from probes.errors import ProbeError, passing
+from probes.kernel.netlink import changes, clsact, wireguard
+from probes.kernel.netlink import socket as nlsocket
+from tests.support.namespaces import namespace, run, veth
+
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+
+
+@pytest.fixture(autouse=True)
+def _inside() -> Iterator[None]:
+    with namespace():
+        yield
+
+
+@contextmanager
+def _left(files: int) -> Iterator[None]:
+    """This process may open only so many files more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = {int(fd) for fd in os.listdir("/proc/self/fd")}  # noqa: PTH208
+    free = (fd for fd in range(max(used) + files + 2) if not os.path.lexists(f"/proc/self/fd/{fd}"))
+    most = next(fd for n, fd in enumerate(free) if n == files)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+@pytest.mark.parametrize("files", range(4))
+def test_a_change_takes_one_file_and_leaves_none(files: int) -> None:
+    index, _ = veth()
+    before = _open_files()
+    with _left(files):
+        if files:
+            assert changes.add_clsact(index) == (0, "")
+            assert changes.add_clsact(index)[0] == EEXIST
+            assert changes.remove_clsact(index) == (0, "")
+        else:
+            with pytest.raises(ProbeError) as raised:
+                changes.add_clsact(index)
+            assert passing(raised.value)
+    assert _open_files() == before
+
+
+async def test_a_change_can_be_made_where_an_event_loop_runs() -> None:
+    """As at the end of a program that can have no more threads."""
+    index, _ = veth()
+    assert changes.add_clsact(index) == (0, "")
+    assert clsact.remove_qdisc(index)
+    assert "clsact" not in run("tc", "qdisc", "show", "dev", "v0")
+
+
+def test_what_is_not_there_has_its_errno() -> None:
+    index, _ = veth()
+    assert changes.add_clsact(9999)[0] == ENODEV
+    assert changes.remove_clsact(index)[0] in (ENOENT, 22)
+    assert changes.set_xdp(9999, -1, 0)[0] == ENODEV
+
+
+def test_a_family_of_generic_netlink_is_found_by_its_name() -> None:
+    asked = wireguard._asked(wireguard._GET_FAMILY, wireguard._FAMILY_NAME, "nlctrl")
+    assert nlsocket.get(wireguard._GENERIC, wireguard._CONTROL, asked, wireguard._family) == 16
+
+
+def test_the_port_of_a_wireguard_interface_is_found() -> None:
+    assert wireguard.port("nosuch") is None
+    try:
+        run("ip", "link", "add", "wg0", "type", "wireguard")
+        run("wg", "set", "wg0", "listen-port", "51820")
+    except Exception as none:
+        pytest.skip(f"no WireGuard here: {none}")
+    assert wireguard.port("wg0") == 51820
