@@ -156,9 +156,9 @@ class Compiler:
             return Module(*self.ask(request))
         try:
             return Module(*cache.answer(request, lambda: self.ask(request)))
-        except OSError as refused:  # of a map, which is named
-            why = f"the map {refused.filename} could not be created: {refused.strerror}"
-            raise _refusal({"error": "map", "why": why, "errno": refused.errno}, "") from refused
+        except cache.MapRefused as refused:
+            answer = {"error": "map", "why": refused.strerror, "errno": refused.errno}
+            raise _refusal(answer, "") from None
 
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
         """Return the child's answer to a request, and the maps' fds. Raises as `compile` does."""
@@ -180,7 +180,7 @@ class Compiler:
     def tree(self) -> headers.Tree:
         """Return the header tree that sources are compiled with. Raises Unsupported."""
         with self._tree_lock:
-            if self._tree is None:
+            if self._tree is None or not self._tree.there:
                 self._tree = headers.tree(self._types)
             return self._tree
 

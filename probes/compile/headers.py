@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from probes.compile.tree_cache import Files, TreeCache
-from probes.errors import Unsupported
+from probes.errors import ProbeError, Unsupported, in_words, remedy, short
 from probes.kernel import btf, btf_dump, privilege, procfs, tracefs
 
 BTF = Path("/sys/kernel/btf/vmlinux")
@@ -94,13 +94,20 @@ class Tree:
     """Header tree and flags to compile with.
 
     path: for BCC_KERNEL_SOURCE (None: bcc finds the distribution's headers itself). cflags: for
-    BPF(cflags=), the same for every source. missing: wanted types that this kernel does not have.
+    BPF(cflags=), the same for every source. place: where its files are. missing: wanted types that
+    this kernel does not have.
     """
 
     path: Path | None
     cflags: tuple[str, ...]
     origin: Literal["btf", "headers"]
+    place: Path
     missing: frozenset[str] = frozenset()
+
+    @property
+    def there(self) -> bool:
+        """Whether nobody has removed it, as what cleans caches and /tmp may do."""
+        return self.place.is_dir()
 
     def cflags_for(self, source: str) -> tuple[str, ...]:
         """Return those and, of the distribution's headers, what this source needs."""
@@ -134,7 +141,7 @@ def _from_btf(wanted: tuple[str, ...]) -> Tree:
     place = _kept(identity, lambda: _btf_files(wanted))
     missing = (place / "missing").read_text().split()
     hooks = _include(place / "include" / "ebpftop" / "hooks.h")
-    return Tree(place, (*TYPE_FLAGS, *hooks), "btf", frozenset(missing))
+    return Tree(place, (*TYPE_FLAGS, *hooks), "btf", place, frozenset(missing))
 
 
 def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
@@ -149,7 +156,7 @@ def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
     files["records.h"] = "".join(map(tracefs.record, wanted))
     place = _kept(("distribution", *kernel(), *_generator(), *files.values()), lambda: files)
     own = (*_include(place / "records.h"), *_include(place / "hooks.h"))
-    return Tree(None, (*LAYOUT_FLAGS, "-include", "linux/types.h", *own), "headers")
+    return Tree(None, (*LAYOUT_FLAGS, "-include", "linux/types.h", *own), "headers", place)
 
 
 def _package() -> str:
@@ -184,11 +191,16 @@ def _text(name: str) -> str:
 
 
 def kernel() -> tuple[str, ...]:
-    """Return what changes with every kernel build: release, version, id (/sys/kernel/notes)."""
+    """Return what changes with every kernel build: release, version, id (/sys/kernel/notes).
+
+    Raises OSError where that cannot be read just now, for want of files.
+    """
     uname = os.uname()
     try:
         notes = Path("/sys/kernel/notes").read_bytes().hex()
-    except OSError:
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         notes = ""
     size = BTF.stat().st_size if BTF.exists() else 0
     return uname.release, uname.version, uname.machine, notes, str(size)
@@ -203,7 +215,10 @@ def _kept(identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
     try:
         return _temporary().get(identity, make)
     except OSError as why:
-        raise Unsupported(f"no place for the header tree: {why}") from why
+        code = why.errno or 0
+        said = f"no place for the header tree in {tempfile.gettempdir()}: {in_words(why)}"
+        kind = ProbeError if short(code) else Unsupported
+        raise kind(said, errno=code, remedy=remedy(code)) from why
 
 
 @functools.cache

@@ -15,6 +15,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from errno import EACCES
 from pathlib import Path
 
 Files = Mapping[str, str]
@@ -35,11 +36,15 @@ class TreeCache:
     def __init__(self, base: Path, kept: int = KEPT) -> None:
         self.base = base
         self._kept = kept
+        self._make()
+
+    def _make(self) -> None:
+        base = self.base
         if base.is_symlink() or (base.exists() and not _is_ours(base)):
             _remove(base)
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(base) or not os.access(base, os.W_OK):
-            raise PermissionError(f"{base} is not a private directory")
+            raise PermissionError(EACCES, "it is not a private directory", str(base))
 
     def get(self, identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
         """Return the tree made from `identity`: whatever changes the tree must change that."""
@@ -51,6 +56,7 @@ class TreeCache:
         return place
 
     def _write(self, place: Path, files: Files) -> None:
+        self._make()  # once more: it may have been cleaned away
         aside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.base))
         try:
             for name, text in files.items():

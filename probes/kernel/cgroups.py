@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from time import monotonic, thread_time
 
-from probes.errors import Unsupported
+from probes.errors import Unsupported, short
 from probes.kernel import procfs
 
 # Not below /sys, where a container may make no directory.
@@ -159,6 +159,8 @@ class Paths:
         try:
             path = _by_handle(top, id)
         except OSError as refused:
+            if short(refused.errno):
+                return
             if refused.errno not in (errno.ESTALE, errno.ENAMETOOLONG):
                 self._walk(top, id)
                 return

@@ -10,7 +10,6 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -225,7 +224,6 @@ def _name_of(fd: int, type: str, event: int) -> str:
     return os.fsdecode(text.value)
 
 
-@cache
 def type_name(of: str, number: int) -> str:
     """Return a type's name as bpftool has it, from the kernel's enum of "prog", "map" or "link"."""
     prefix = f"BPF_{of.upper()}_TYPE_"
@@ -234,7 +232,6 @@ def type_name(of: str, number: int) -> str:
     return short if name.startswith(prefix) else f"type {number}"
 
 
-@cache
 def attach_name(number: int) -> str:
     """Return an attach type as bpftool has it: cgroup_inet4_connect, trace_fentry."""
     name = btf.enum("bpf_attach_type").get(number, "")

@@ -6,6 +6,7 @@ import ctypes
 import errno
 from pathlib import Path
 
+from probes.errors import short
 from probes.kernel import capabilities
 
 # include/uapi/linux/capability.h
@@ -38,10 +39,15 @@ def missing(*wanted: int) -> tuple[str, ...]:
 
 
 def lockdown() -> str:
-    """Return the kernel's lockdown mode: "none", "integrity" or "confidentiality"."""
+    """Return the kernel's lockdown mode: "none", "integrity" or "confidentiality".
+
+    Raises OSError where it cannot be read just now, for want of files.
+    """
     try:
         modes = Path("/sys/kernel/security/lockdown").read_text()
-    except OSError:
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         return "none"
     return modes[modes.find("[") + 1 : modes.find("]")] if "[" in modes else "none"
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from time import monotonic, thread_time
 from typing import NamedTuple
 
+from probes.errors import short
+
 _NET = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
 
 
@@ -35,7 +37,7 @@ class SocketOwners:
     followed by a rest 50 times as long, so that it costs 2 % of one CPU at most. There may be many
     processes with a million file descriptors each: a scan works for `SLICE`, goes on in the next
     reading, and leaves what is beyond a process's first ones to the end. Sockets of other users'
-    processes are found as root (CAP_SYS_PTRACE) only.
+    processes are found as root (CAP_SYS_PTRACE) only. Raises OSError where files are short.
     """
 
     REST, SLICE = 50.0, 0.2
@@ -77,14 +79,18 @@ class SocketOwners:
         if self._scanning is None:
             self._left = set(new)
             self._scanning = self._walk()
-        for _ in self._scanning:
-            if monotonic() - begin > self.SLICE:
-                break
-        else:
-            # Those that nobody seems to hold are not looked for again: they stay in another's
-            # hands.
-            self._known.update(dict.fromkeys(self._left))
+        try:
+            for _ in self._scanning:
+                if monotonic() - begin > self.SLICE:
+                    break
+            else:
+                # Those that nobody seems to hold are not looked for again: they stay in another's
+                # hands.
+                self._known.update(dict.fromkeys(self._left))
+                self._left, self._scanning = set(), None
+        except OSError:  # it has not seen all: from the beginning, then
             self._left, self._scanning = set(), None
+            raise
         self._next = monotonic() + self.REST * (thread_time() - cpu)
 
     def _walk(self) -> Iterator[None]:
@@ -299,7 +305,8 @@ MOST_FDS = 1 << 16
 def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[str, str]]:
     """Yield (number, target) of a process's file descriptors, from `first` to `end`.
 
-    Yield none where the process may not be looked at, or has gone.
+    Yield none where the process may not be looked at, or has gone. Raises OSError where no file is
+    left to look at it with.
     """
     folder = f"/proc/{pid}/fd/"
     try:
@@ -309,8 +316,9 @@ def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[
                     yield entry.name, os.readlink(folder + entry.name)
                 except OSError:  # closed meanwhile
                     continue
-    except OSError:
-        return
+    except OSError as refused:
+        if short(refused.errno):
+            raise
 
 
 def sockets(pid: int) -> set[int]:
@@ -361,7 +369,9 @@ def _read_bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as f:
             return f.read()
-    except OSError:  # a kernel without IPv6, or without the file
+    except OSError as refused:  # a kernel without IPv6, or without the file
+        if short(refused.errno):
+            raise
         return b""
 
 

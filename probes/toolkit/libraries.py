@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from time import monotonic, thread_time
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from probes.errors import ProbeError, as_refusal, passing
 from probes.kernel import patience
 from probes.kernel.patience import TookTooLong
 from probes.kernel.procfs import pids, started
+from probes.kernel.remembered import remembered
 from probes.model import Opening, Reading
 from probes.toolkit.readers import Open
 
@@ -130,15 +131,19 @@ def _mapped(
     return found, uid
 
 
-@cache
 def own_libc() -> str:
     """Return this process's C library, to test whether uprobes are available at all."""
+    return _mapped_libc() or "/lib/libc.so.6"
+
+
+@remembered
+def _mapped_libc() -> str:
     with suppress(OSError):
         for line in Path("/proc/self/maps").read_bytes().split(b"\n"):
             path = os.fsdecode(line.split(maxsplit=5)[-1]) if line else ""
             if re.fullmatch(LIBC, path.rpartition("/")[2]):
                 return path
-    return "/lib/libc.so.6"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

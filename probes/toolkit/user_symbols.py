@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from time import monotonic
 from typing import NamedTuple
 
-from probes.errors import ProbeError
+from probes.errors import ProbeError, passing
 from probes.kernel import elf, patience
 
 _MOST_PROCESSES, _MOST_FILES = 256, 1024
@@ -66,7 +66,11 @@ class UserSymbols:
         key = (place.path, place.file)
         if key not in self._files:
             begin = monotonic()
-            self._files[key] = _read(pid, place, SECONDS if self._lost < MOST_LOST else HURRIED)
+            try:
+                file = _read(pid, place, SECONDS if self._lost < MOST_LOST else HURRIED)
+            except ProbeError:  # the host is short of something: the next time, then
+                return None
+            self._files[key] = file
             self._lost += (lost := monotonic() - begin) * (lost >= HURRIED)
             if len(self._files) > _MOST_FILES:
                 self._files.popitem(last=False)
@@ -88,12 +92,14 @@ class UserSymbols:
 
 
 def _read(pid: int, place: Mapping, seconds: float) -> elf.Elf | None:
+    """Return the file, None where it cannot be read. Raises ProbeError where that may pass."""
     # The first way is to what is mapped, whatever is called so by now. It takes root.
     for path in (f"map_files/{place.start:x}-{place.end:x}", f"root{place.path}"):
         try:
             return elf.read(f"/proc/{pid}/{path}", seconds)
-        except ProbeError:
-            continue
+        except ProbeError as refused:
+            if passing(refused):
+                raise
     return None
 
 

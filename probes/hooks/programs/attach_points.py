@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 
 from probes.foreign.tc_chains import TCX, Chains
 from probes.kernel import bpf, btf, cgroups
 from probes.kernel.netlink import route
 from probes.kernel.objects import KernelProgram, Link, Map, attach_name, links
+from probes.kernel.remembered import remembered
 from probes.toolkit.readers import name_or_number
 from probes.toolkit.tick_cache import once
 from probes.units import printable
@@ -124,7 +124,7 @@ class Cgroups:
         return printable(path) if path.startswith("/") else f"cgroup {id}"
 
 
-@cache
+@remembered
 def _cgroup_types() -> Mapping[str, tuple[int, ...]]:
     """Return type of program -> the attach types at cgroups that it may have."""
     kinds = {

@@ -6,7 +6,7 @@ import os
 import sys
 from struct import Struct
 
-from probes.errors import ProbeError
+from probes.errors import ProbeError, passing
 from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attribute, attributes
 
@@ -19,7 +19,8 @@ _GET_DEVICE, _IFNAME, _LISTEN_PORT = 0, 2, 6  # WG_CMD_GET_DEVICE, WGDEVICE_A_*
 def port(interface: str) -> int | None:
     """Return the UDP port that a WireGuard interface listens on; None where it is unavailable.
 
-    CAP_NET_ADMIN. Linux 5.6.
+    CAP_NET_ADMIN. Linux 5.6. Raises ProbeError where the kernel cannot be asked just now, for want
+    of files or memory.
     """
     try:
         family = nlsocket.get(
@@ -29,7 +30,9 @@ def port(interface: str) -> int | None:
             return None
         body = _asked(_GET_DEVICE, _IFNAME, interface)
         return next(iter(nlsocket.dump(_GENERIC, family, body, _port)), None)
-    except ProbeError:
+    except ProbeError as refused:
+        if passing(refused):
+            raise
         return None
 
 

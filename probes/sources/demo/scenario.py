@@ -10,7 +10,7 @@ import errno
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from probes.errors import Busy, ProbeError
@@ -275,7 +275,7 @@ Distribution = tuple[tuple[int, float], ...]
 """Bucket and share, of those that are hit."""
 
 
-@cache
+@lru_cache(1024)
 def _distribution(mean: float, buckets: int) -> Distribution:
     """Return how events with this mean spread over log2 buckets.
 
