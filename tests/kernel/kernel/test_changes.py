@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
 from errno import EEXIST, ENODEV, ENOENT
 
 import pytest
@@ -14,6 +11,7 @@ from probes.errors import ProbeError, passing
 from probes.kernel.netlink import changes, clsact, wireguard
 from probes.kernel.netlink import socket as nlsocket
 from tests.support.namespaces import namespace, run, veth
+from tests.support.shortage import files_left, open_files
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
@@ -24,29 +22,11 @@ def _inside() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _left(files: int) -> Iterator[None]:
-    """This process may open only so many files more."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = {int(fd) for fd in os.listdir("/proc/self/fd")}  # noqa: PTH208
-    free = (fd for fd in range(max(used) + files + 2) if not os.path.lexists(f"/proc/self/fd/{fd}"))
-    most = next(fd for n, fd in enumerate(free) if n == files)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def _open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-
-
 @pytest.mark.parametrize("files", range(4))
 def test_a_change_takes_one_file_and_leaves_none(files: int) -> None:
     index, _ = veth()
-    before = _open_files()
-    with _left(files):
+    before = open_files()
+    with files_left(files):
         if files:
             assert changes.add_clsact(index) == (0, "")
             assert changes.add_clsact(index)[0] == EEXIST
@@ -55,7 +35,7 @@ def test_a_change_takes_one_file_and_leaves_none(files: int) -> None:
             with pytest.raises(ProbeError) as raised:
                 changes.add_clsact(index)
             assert passing(raised.value)
-    assert _open_files() == before
+    assert open_files() == before
 
 
 async def test_a_change_can_be_made_where_an_event_loop_runs() -> None:
