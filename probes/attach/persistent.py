@@ -42,6 +42,7 @@ class Register:
 
     def __init__(self, directory: Path = RUN) -> None:
         self._directory = directory
+        self._file: Path | None = None
         self._records: list[JournalEntry] = []
         self._fd = -1
         self._lock = Lock()
@@ -162,8 +163,9 @@ class Register:
                     self._records = left
 
     def _write(self, wanted: list[JournalEntry]) -> None:
-        file = journal.own_file(self._directory)
         try:
+            # Found once: at the end there may be no file left to find it with.
+            file = self._file = self._file or journal.own_file(self._directory)
             fd = journal.write(file, wanted) if wanted else -1
             if not wanted:
                 file.unlink(missing_ok=True)

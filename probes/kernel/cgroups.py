@@ -143,7 +143,10 @@ class Paths:
         self._next = 0.0
 
     def of(self, id: int) -> str:
-        """Return the path; "id 123" where it went before it was ever seen, or is not below ours."""
+        """Return the path; "id 123" where it went before it was ever seen, or is not below ours.
+
+        Raises OSError where no file is left to look with.
+        """
         if id not in self._known:
             self._see(id)
         if id not in self._known:
@@ -160,7 +163,7 @@ class Paths:
             path = _by_handle(top, id)
         except OSError as refused:
             if short(refused.errno):
-                return
+                raise
             if refused.errno not in (errno.ESTALE, errno.ENAMETOOLONG):
                 self._walk(top, id)
                 return

@@ -1,7 +1,7 @@
 """Facts from /proc, without any program: processes behind sockets, their reads and writes, drops.
 
-Everything here works without privilege, for what this user may see. Sources: proc(5) and the
-kernel's Documentation/filesystems/proc.rst.
+Everything here works without privilege, for what this user may see, and raises OSError where no
+file is left to look with. Sources: proc(5) and the kernel's Documentation/filesystems/proc.rst.
 """
 
 # Thousands of links are read in one go here: pathlib would take longer than the kernel.
@@ -175,7 +175,8 @@ def comm(pid: int) -> str | None:
     try:
         with open(f"/proc/{pid}/comm", "rb") as f:
             return os.fsdecode(f.read().removesuffix(b"\n"))
-    except OSError:
+    except OSError as refused:
+        _raise_if_short(refused)
         return None
 
 
@@ -184,7 +185,10 @@ def started(pid: int) -> int | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             return int(f.read().rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
+    except OSError as refused:
+        _raise_if_short(refused)
+        return None
+    except (ValueError, IndexError):
         return None
 
 
@@ -202,7 +206,10 @@ def parent(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             return int(f.read().rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
+    except OSError as refused:
+        _raise_if_short(refused)
+        return 0
+    except (ValueError, IndexError):
         return 0
 
 
@@ -317,8 +324,7 @@ def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[
                 except OSError:  # closed meanwhile
                     continue
     except OSError as refused:
-        if short(refused.errno):
-            raise
+        _raise_if_short(refused)
 
 
 def sockets(pid: int) -> set[int]:
@@ -356,7 +362,10 @@ def _io(pid: int) -> tuple[int, int] | None:
         with open(f"/proc/{pid}/io", "rb") as f:
             values = dict(line.split(b": ") for line in f.read().splitlines())
         return int(values[b"syscr"]), int(values[b"syscw"])
-    except (OSError, KeyError, ValueError):
+    except OSError as refused:
+        _raise_if_short(refused)
+        return None
+    except (KeyError, ValueError):
         return None
 
 
@@ -370,9 +379,14 @@ def _read_bytes(path: str) -> bytes:
         with open(path, "rb") as f:
             return f.read()
     except OSError as refused:  # a kernel without IPv6, or without the file
-        if short(refused.errno):
-            raise
+        _raise_if_short(refused)
         return b""
+
+
+def _raise_if_short(refused: OSError) -> None:
+    """Raise where no file is left to look with: what is not seen then may be there."""
+    if short(refused.errno):
+        raise refused
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -223,6 +223,8 @@ class Attachment:
             except Exception as raised:
                 refusal = self._refusal_of(f"attaching {rung.name} of", raised)
                 refused.append(_refusal(rung, refusal))
+                if self._releaser.waits:
+                    refused.append(_stuck(rung.name, ProbeError("what was attached before that")))
                 short = short or passing(refusal)
                 if isinstance(refusal, Busy):
                     taken |= admission.seats(rung)
@@ -303,7 +305,8 @@ class Attachment:
         said = KEPT if self.kept else "", self._why if one_in > 1 else ""
         place = rigging.Spot(self.hook, self._status.id.target, self.ifindex, one_in)
         try:
-            return rigging.stand(rung, place, self._modules, self._note_opening, *said)
+            keep = self._releaser.keep
+            return rigging.stand(rung, place, self._modules, self._note_opening, keep, *said)
         except BaseException:
             self._forget_opening()
             raise

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from probes.errors import call_each
 from probes.ladder.standing import Standing
+from probes.model import Rung
 from probes.point import Held
 
 
@@ -24,9 +26,18 @@ class Releaser:
         try:
             standing.stack.close()
         except BaseException:
-            if standing.rung.lasting:
-                self._stuck += standing.held
+            self.keep(standing.rung, standing.held)
             raise
+
+    def keep(self, rung: Rung, held: Iterable[Held]) -> None:
+        """Note handles that may not have been detached: calling them again is harmless."""
+        if rung.lasting:
+            self._stuck += held
+
+    @property
+    def waits(self) -> bool:
+        """Whether something may not have been detached."""
+        return bool(self._stuck)
 
     def again(self) -> None:
         """Detach what could not be detached before. Raises the first error, if it still cannot."""

@@ -43,14 +43,30 @@ class _Rigged:
 
 
 def stand(
-    rung: Rung, place: Spot, modules: Modules, opening: Callable[[], object], *notes: str
+    rung: Rung,
+    place: Spot,
+    modules: Modules,
+    opening: Callable[[], object],
+    keep: Callable[[Rung, list[Held]], object],
+    *notes: str,
 ) -> Standing:
     """Attach a rung. opening: called before it is opened. notes: for its remarks at the beginning.
 
-    Raises ProbeError, and exceptions of the rung's own functions; then nothing is attached.
+    Raises ProbeError, and exceptions of the rung's own functions; then nothing is attached, but for
+    what could not be detached again, which is among the handles that `keep` gets.
     """
+    made = _Rigged(notes=[*notes, rung.misses])
+    try:
+        return _stood(rung, place, modules, opening, made)
+    except BaseException:
+        keep(rung, made.held)
+        raise
+
+
+def _stood(
+    rung: Rung, place: Spot, modules: Modules, opening: Callable[[], object], made: _Rigged
+) -> Standing:
     with ExitStack() as stack:
-        made = _Rigged(notes=[*notes, rung.misses])
         if rung.source:
             made.source = rung.source_for(place.target, place.one_in)
             module = modules.take(made.source, stack)

@@ -6,6 +6,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from probes.errors import ProbeError, passing, short
 
@@ -26,11 +27,8 @@ def files_left(many: int) -> Iterator[None]:
 
 def open_files() -> set[int]:
     """The numbers of this process's open files."""
-    folder = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        return {int(name) for name in os.listdir(folder)} - {folder}  # noqa: PTH208 - by fd
-    finally:
-        os.close(folder)
+    listed = [int(fd.name) for fd in Path("/proc/self/fd").iterdir()]
+    return {fd for fd in listed if os.path.lexists(f"/proc/self/fd/{fd}")}  # not the folder's own
 
 
 def is_short(raised: BaseException) -> bool:
