@@ -10,12 +10,16 @@ from functools import partial
 
 from probes.attach import program as bpf_program
 from probes.errors import ProbeError
-from probes.kernel import bpf
+from probes.kernel import bpf, open_files
 from probes.ladder import replaced_files
 from probes.ladder.modules import Modules
 from probes.ladder.standing import Standing, charged
 from probes.model import Attach, Hook, Opening, Program, Rung, Table
 from probes.point import Held, Point
+
+
+FOR_READING = 12
+"""Files that no rung may take: readings open some for a moment, in several threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ def _stood(
         read = rung.open(asked)
         files = replaced_files.probed(rung.programs, made.functions, attach, following)
         changed = [*(file.look for file in files), *(f for f in (rung.changed,) if f is not None)]
+        if not rung.passive:
+            open_files.check_left(FOR_READING)
         return Standing(
             rung,
             read,

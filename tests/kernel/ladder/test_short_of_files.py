@@ -13,7 +13,7 @@ from probes.hooks import catalogue
 from probes.kernel import patience
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
-from probes.model import Hook, State, TargetKind
+from probes.model import UNREAD, Hook, State, TargetKind
 from tests.support.commands import held
 from tests.support.namespaces import namespace, veth
 from tests.support.rungs import await_messages, stood
@@ -90,3 +90,20 @@ def test_a_climb_without_files_says_so_and_leaves_nothing(compiler: Compiler, ru
 
 def _is_record(fd: int) -> bool:
     return str(Path(f"/proc/self/fd/{fd}").readlink()).startswith(str(RUN))
+
+
+@pytest.mark.parametrize("many", [4, 16, 24, 40])
+def test_what_counts_without_programs_is_read_however_many_files_others_would_take(
+    compiler: Compiler, many: int
+) -> None:
+    hooks = [catalogue()[name] for name in ("interfaces", "drops", "syscalls", "tcp-rtt")]
+    attachments = [_attachment(hook, compiler) for hook in hooks]
+    for attachment in attachments:
+        attachment.stand_passive()
+    with files_left(many):
+        for attachment in attachments:
+            attachment.climb()
+        notes = [attachment.read().status.note for attachment in attachments]
+    for attachment in attachments:
+        attachment.detach()
+    assert not [note for note in notes if UNREAD in note]
