@@ -243,6 +243,7 @@ class Compiler:
             self._retire()
 
     def _started(self) -> _Child:
+        open_files.check_left()
         child = _Child()
         self._children.add(child)
         return child

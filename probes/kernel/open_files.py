@@ -33,7 +33,12 @@ def receive(sender: socket.socket, size: int, most: int) -> tuple[bytes, list[in
     return data, fds.tolist()
 
 
-def check_left(many: int) -> None:
+FOR_READING = 12
+"""Files that neither rungs nor the compiler may take: readings open some for a moment, in several
+threads."""
+
+
+def check_left(many: int = FOR_READING) -> None:
     """Raise OSError (EMFILE) where this process may not open so many files more."""
     made: list[int] = []
     try:

@@ -18,10 +18,6 @@ from probes.model import Attach, Hook, Opening, Program, Rung, Table
 from probes.point import Held, Point
 
 
-FOR_READING = 12
-"""Files that no rung may take: readings open some for a moment, in several threads."""
-
-
 @dataclass(frozen=True, slots=True)
 class Spot:
     """What is attached, and where. one_in: one event in so many is counted."""
@@ -85,7 +81,7 @@ def _stood(
         files = replaced_files.probed(rung.programs, made.functions, attach, following)
         changed = [*(file.look for file in files), *(f for f in (rung.changed,) if f is not None)]
         if not rung.passive:
-            open_files.check_left(FOR_READING)
+            open_files.check_left()
         return Standing(
             rung,
             read,
