@@ -117,7 +117,9 @@ def as_refusal(raised: BaseException, doing: str) -> ProbeError:
         case MemoryError():
             code = _errno.ENOMEM
         case OSError(errno=int(code)):
-            return ProbeError(f"{doing}: {in_words(raised)}", errno=code, remedy=remedy(code))
+            about = f" ({_one_line(raised.filename)})" if isinstance(raised.filename, str) else ""
+            why = f"{doing}: {in_words(raised)}{about}"
+            return ProbeError(why, errno=code, remedy=remedy(code))
         case TimeoutError():
             code = _errno.EAGAIN
         case RuntimeError(args=("can't start new thread",)):

@@ -15,7 +15,7 @@ from probes.attach import slow_closing
 from probes.attach.handle import Handle
 from probes.attach.refusals import perf_refused
 from probes.errors import Gone, ProbeError, Unsupported, in_words, remedy, short
-from probes.kernel import bpf, elf, open_files, patience, perf_event, privilege
+from probes.kernel import bpf, elf, open_files, patience, perf_event, privilege, sysfs
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
 
@@ -93,7 +93,8 @@ def pmu() -> int:
     try:
         return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except FileNotFoundError:
-        raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
+        none = Unsupported("this kernel is built without uprobes", errno=errno.ENOENT)
+        raise sysfs.not_mounted("whether there are uprobes") or none from None
     except OSError as refused:
         raise _cannot("cannot tell whether this kernel has uprobes", refused) from None
 

@@ -18,16 +18,18 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from probes.compile.tree_cache import Files, TreeCache
 from probes.errors import ProbeError, Unsupported, in_words, remedy, short
-from probes.kernel import btf, btf_dump, privilege, procfs, tracefs
+from probes.kernel import btf, btf_dump, privilege, procfs, sysfs, tracefs
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 MODULES = Path("/lib/modules")
+_SHARED_MEMORY = "/dev/shm"
 INCLUDE = Path(__file__).with_name("include")
 ARCHES = {  # as the kernel's arch/ calls them
     "x86_64": "x86",
@@ -122,14 +124,15 @@ def tree(types: Collection[str]) -> Tree:
     """Return the header tree with these struct, union, enum and typedef names in it.
 
     Takes some 20 ms the first time on a kernel, then one or two. Raises Unsupported where the
-    kernel has no BTF (or libbpf is missing) and there are no headers either.
+    kernel has no BTF (or libbpf is missing) and there are no headers either, and ProbeError where
+    there is no place for it.
     """
     wanted = tuple(sorted((frozenset(types) | BASE_TYPES) - UAPI_TYPES))
     try:
         if not BTF.exists():
-            raise Unsupported(
+            raise sysfs.not_mounted("the kernel's type information (BTF)") or Unsupported(
                 "this kernel has no BTF type information",
-                remedy="use a kernel built with CONFIG_DEBUG_INFO_BTF",
+                remedy="Use a kernel built with CONFIG_DEBUG_INFO_BTF.",
             )
         return _from_btf(wanted)
     except Unsupported as why:
@@ -149,7 +152,7 @@ def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
     if not ((modules / "build").exists() or (modules / "source").exists()):
         raise Unsupported(
             f"{why.why}, and its headers are not installed either",
-            remedy=f"Install {_package()}, or {why.remedy}.",
+            remedy=f"Install {_package()}. Or: {why.remedy}",
         )
     files = {"hooks.h": _text("hooks.h"), "constants.h": _constants()}
     # No header has these: macros make them while a tracepoint is compiled into the kernel.
@@ -212,13 +215,15 @@ def _kept(identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
         return _cache().get(identity, make)
     except OSError:
         pass
-    try:
-        return _temporary().get(identity, make)
-    except OSError as why:
-        code = why.errno or 0
-        said = f"no place for the header tree in {tempfile.gettempdir()}: {in_words(why)}"
-        kind = ProbeError if short(code) else Unsupported
-        raise kind(said, errno=code, remedy=remedy(code)) from why
+    refused: list[str] = []
+    for place in _places():
+        try:
+            return _temporary(place).get(identity, make)
+        except OSError as why:
+            code = why.errno or 0
+            refused.append(f"{place}: {in_words(why)}")
+    said = f"there is no place for the header tree ({'; '.join(refused)})"
+    raise ProbeError(said, errno=code, remedy=remedy(code))
 
 
 @functools.cache
@@ -249,13 +254,22 @@ def _mine() -> str:
     return f"ebpftop-{namespace}-"
 
 
+def _places() -> list[str]:
+    """Return folders for temporary files. The second is there where all else is read-only."""
+    try:
+        usual = tempfile.gettempdir()
+    except OSError:  # none can be written
+        usual = "/tmp"
+    return list(dict.fromkeys((usual, _SHARED_MEMORY)))
+
+
 def sweep() -> None:
     """Remove the temporary trees of processes that were killed."""
     mine = _mine()
-    try:
-        found = list(Path(tempfile.gettempdir()).glob(f"{mine}*"))
-    except OSError:  # no folder for temporary files: nothing is left in it
-        return
+    found: list[Path] = []
+    for place in _places():
+        with suppress(OSError):  # no such folder: nothing is left in it
+            found += Path(place).glob(f"{mine}*")
     for left in found:
         pid = left.name.removeprefix(mine).partition("-")[0]
         try:
@@ -267,8 +281,8 @@ def sweep() -> None:
 
 
 @functools.cache
-def _temporary() -> TreeCache:
-    base = Path(tempfile.mkdtemp(prefix=f"{_mine()}{os.getpid()}-"))
+def _temporary(place: str) -> TreeCache:
+    base = Path(tempfile.mkdtemp(prefix=f"{_mine()}{os.getpid()}-", dir=place))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     return TreeCache(base)
 

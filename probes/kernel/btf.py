@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from probes.errors import Unsupported, short
+from probes.kernel import sysfs
 from probes.kernel.remembered import remembered
 
 KIND_STRUCT, KIND_ENUM, KIND_TYPEDEF, KIND_FUNC, KIND_ENUM64 = 4, 6, 8, 12, 19
@@ -127,6 +128,8 @@ def missing() -> Unsupported:
             "libbpf, which reads the kernel's BTF, is missing",
             "Install libbpf (libbpf1).",
         )
+    elif (refused := sysfs.not_mounted("the kernel's type information (BTF)")) is not None:
+        return refused
     else:
         why = "this kernel has no BTF type information"
         remedy = "Use a kernel built with CONFIG_DEBUG_INFO_BTF."

@@ -16,9 +16,16 @@ def resident(pid: int | str = "self") -> int:
 
 
 def maps() -> int:
-    """Return the bytes that the kernel charges for this process's maps (proc_pid_fdinfo(5))."""
+    """Return the bytes that the kernel charges for this process's maps (proc_pid_fdinfo(5)).
+
+    0 without a /proc. Raises OSError where no file is left to look with.
+    """
     charged: dict[bytes, int] = {}
-    for file in Path("/proc/self/fdinfo").iterdir():
+    try:
+        files = list(Path("/proc/self/fdinfo").iterdir())
+    except FileNotFoundError:
+        return 0
+    for file in files:
         try:
             said = file.read_bytes()
         except OSError:
