@@ -90,6 +90,4 @@ def test_namespaces_that_have_gone_are_not_kept_for_good(
 def _unread(attachment: Attachment) -> dict[object, int]:
     """Return the datagrams to closed ports by row: namespace, or the others of a counter."""
     rows = rows_of(attachment, sample_of(attachment))
-    return {
-        (r["reason"], r["netns"]): r["packets"] for r in rows if r["location"] == "UdpNoPorts"
-    }
+    return {(r["reason"], r["netns"]): r["packets"] for r in rows if r["location"] == "UdpNoPorts"}
