@@ -11,7 +11,8 @@ from probes.kernel import cgroups, tracefs
 from probes.kernel.tracefs import RecordField
 from probes.model import Column, Kind
 from probes.toolkit import decode
-from probes.toolkit.columns import latency, mean
+from probes.toolkit.columns import latency
+from probes.toolkit.window import mean
 from probes.units import Unit
 
 UNKNOWN = RecordField("", "", 0, 8, True, False, False)

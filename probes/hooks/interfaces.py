@@ -11,7 +11,8 @@ from probes.kernel import bpf, ethtool
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.toolkit.bounded import Bounded
-from probes.toolkit.links import MADE, Made
+from probes.toolkit.columns import MADE
+from probes.toolkit.links import Made
 from probes.toolkit.readers import row_from
 from probes.units import Unit
 

@@ -8,7 +8,8 @@ from probes.errors import Gone
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.toolkit import columns
-from probes.toolkit.links import MADE, Made
+from probes.toolkit.columns import MADE
+from probes.toolkit.links import Made
 from probes.toolkit.readers import interface_name, row_from
 from probes.units import Unit
 

@@ -202,7 +202,7 @@ HOOK = Hook(
             width=3,
             help="1 runs first; programs of ebpftop are not counted",
         ),
-        *columns.program(),
+        *columns.bpf_program(),
         Column("at", "At", kind=Kind.KEY, width=16, help="tcx, or the filter's prio and handle"),
         Column("seen", "Seen", width=5, help="how it is counted: fexit, around, runs or none"),
         Column("why", "Why", width=30, help="what the count lacks, and why"),

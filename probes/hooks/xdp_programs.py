@@ -168,7 +168,7 @@ HOOK = Hook(
     question="Which interfaces run another owner's XDP program, and what it drops.",
     columns=(
         *columns.interface(),
-        *columns.program(),
+        *columns.bpf_program(),
         Column("mode", "Mode", width=7, help="native, generic or offload"),
         Column("by", "By", width=7, help="attached by link or netlink"),
         Column("seen", "Seen", width=5, help="how it is counted: fexit, driver, runs or none"),

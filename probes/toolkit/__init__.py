@@ -1,6 +1,6 @@
 """The toolkit for hook files: the only import that hook files need, ours and users'.
 
-    from probes.toolkit import Column, Hook, Kind, Program, RawTracepoint, Rung, Unit, by_columns
+    from probes.toolkit import Hook, Program, RawTracepoint, Rung, by_columns, counter, key
 
 Imports `attach`, `kernel`, `model` and the packages below them.
 """
@@ -42,11 +42,29 @@ from probes.model import (
     Value,
 )
 from probes.point import AttachType, ProgType
+from probes.toolkit.c_files import c_source
 from probes.toolkit.columns import (
+    INDEX,
+    MADE,
+    VERDICTS,
+    bpf_program,
+    cgroup,
+    counter,
+    derived,
+    ends,
+    histogram,
+    holder,
+    interface,
+    key,
     latency,
-    mean,
-    quantile,
+    level,
+    logged_process,
+    p99,
+    process,
+    target,
+    verdicts,
 )
+from probes.toolkit.counters_c import UNCOUNTED, everything
 from probes.toolkit.decode import (
     address,
     comm,
@@ -67,15 +85,20 @@ from probes.toolkit.readers import (
     record,
     row_from,
     row_of,
+    thread_of,
 )
-from probes.toolkit.tick_cache import (
-    once,
-)
-from probes.units import (
-    Unit,
-)
+from probes.toolkit.tick_cache import once
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
+from probes.toolkit.window import mean, quantile
+from probes.units import Unit
 
 __all__ = [
+    "INDEX",
+    "MADE",
+    "UNCOUNTED",
+    "VERDICTS",
+    "WHO",
+    "WHO_AT_CGROUP",
     "AttachType",
     "BtfTracepoint",
     "Busy",
@@ -125,24 +148,42 @@ __all__ = [
     "XdpLink",
     "XdpNetlink",
     "address",
+    "bpf_program",
     "by_columns",
+    "c_source",
+    "cgroup",
     "comm",
+    "counter",
     "counting_lost",
+    "derived",
+    "ends",
     "errno_name",
     "ethertype_name",
+    "everything",
     "family",
     "filled",
+    "histogram",
+    "holder",
+    "interface",
     "interface_name",
     "ip_protocol",
+    "key",
     "latency",
+    "level",
     "logged",
+    "logged_process",
     "mean",
     "name_or_number",
     "of_interface",
     "once",
+    "p99",
     "packet_protocol",
+    "process",
     "quantile",
     "record",
     "row_from",
     "row_of",
+    "target",
+    "thread_of",
+    "verdicts",
 ]

@@ -13,8 +13,8 @@ from probes.kernel import bpf, objects
 from probes.kernel.objects import KernelProgram, Map, RunCounts
 from probes.model import Column, Hook, Kind, Opening, Reading, Rung, Value
 from probes.point import PROGRAM_PREFIX
-from probes.toolkit.columns import mean
 from probes.toolkit.readers import row_from
+from probes.toolkit.window import mean
 from probes.units import Unit, printable
 
 _BOOTTIME = 7  # CLOCK_BOOTTIME, which a program's load time is told in

@@ -9,8 +9,9 @@ from probes.hooks.tcp_life.readers import SIDES, from_sock_diag, open_lives
 from probes.hooks.tcp_life.source import TYPES
 from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import AttachType
-from probes.toolkit.columns import latency, mean
+from probes.toolkit.columns import latency
 from probes.toolkit.decode import comm
+from probes.toolkit.window import mean
 from probes.units import Unit
 
 _NO_RETRANSMITS = "retransmits are counted only when a connection ends"

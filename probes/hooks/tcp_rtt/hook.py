@@ -19,9 +19,9 @@ from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, Va
 from probes.point import AttachType
 from probes.toolkit import counters_c, sockets_c
 from probes.toolkit.c_files import c_source
-from probes.toolkit.columns import quantile
 from probes.toolkit.decode import address
 from probes.toolkit.readers import Uncounted, row_of
+from probes.toolkit.window import quantile
 from probes.units import Unit
 
 _BUCKETS = 32

@@ -18,8 +18,9 @@ from probes.point import Point
 from probes.toolkit import columns
 from probes.toolkit.bounded import Bounded
 from probes.toolkit.c_files import c_source
+from probes.toolkit.columns import MADE
 from probes.toolkit.decode import errno_name
-from probes.toolkit.links import MADE, Made, interface_in
+from probes.toolkit.links import Made, interface_in
 from probes.toolkit.readers import row_from, take
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH, Unit

@@ -6,7 +6,8 @@ import pytest
 
 from probes.hooks import catalogue
 from probes.model import Kind, Value
-from probes.toolkit.columns import latency, mean, quantile
+from probes.toolkit.columns import latency
+from probes.toolkit.window import mean, quantile
 
 
 @pytest.mark.parametrize(
