@@ -2,14 +2,15 @@
 
     counter("bytes", "Bytes", "size of these packets", Unit.BYTES)
 
-Each begins with name, title and help, and the unit, where it is not the usual one. `field`, the C
-field that `row_of` reads, is the column's name; None where the rung's reader gives the value. It
-makes no difference where all values come from the reader, nor in a log.
+Each begins with name, title and help, and with the unit, where it is not the usual one. The C field
+it is read from (`field`) is called like the column; None where the rung's reader gives the value.
+Where it gives all of them, as in a log, `given` says so once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypedDict, Unpack
 
 from probes.model import Column, Kind, Value
@@ -71,6 +72,11 @@ def derived(
 def _column(kind: Kind, name: str, title: str, help: str, unit: Unit, traits: Traits) -> Column:
     own: Traits = {"field": name, **traits}
     return Column(name, title, unit, kind, help=help, **own)
+
+
+def given(*columns: Column) -> tuple[Column, ...]:
+    """Return the columns of a table that the rung's reader fills: none is read from a C field."""
+    return tuple(replace(column, field=None) for column in columns)
 
 
 # -- whose it is -----------------------------------------------------------------------------
