@@ -47,6 +47,16 @@ def counter(
     return _column(Kind.COUNTER, name, title, help, unit, traits)
 
 
+def packet_count(name: str, title: str, help: str, **traits: Unpack[Traits]) -> Column:
+    """Return a counter of packets."""
+    return counter(name, title, help, Unit.PACKETS, **traits)
+
+
+def byte_count(name: str, title: str, help: str, **traits: Unpack[Traits]) -> Column:
+    """Return a counter of bytes."""
+    return counter(name, title, help, Unit.BYTES, **traits)
+
+
 def level(
     name: str, title: str, help: str, unit: Unit = Unit.TEXT, **traits: Unpack[Traits]
 ) -> Column:
@@ -168,6 +178,11 @@ def ends() -> tuple[Column, ...]:
     )
 
 
+def port_key(name: str, title: str, help: str) -> Column:
+    """Return a column for a port that identifies the row."""
+    return key(name, title, help, Unit.NUMBER, width=5)
+
+
 # -- programs --------------------------------------------------------------------------------
 
 VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
@@ -191,14 +206,9 @@ def bpf_program() -> tuple[Column, ...]:
 def verdicts() -> tuple[Column, ...]:
     """Return the packets and bytes of each XDP verdict."""
     return (
-        *(counter(v, v.capitalize(), f"packets with verdict {v}", Unit.PACKETS) for v in VERDICTS),
+        *(packet_count(v, v.capitalize(), f"packets with verdict {v}") for v in VERDICTS),
         *(
-            counter(
-                f"{v}_bytes",
-                f"{v.capitalize()} B",
-                f"size of packets with verdict {v}",
-                Unit.BYTES,
-            )
+            byte_count(f"{v}_bytes", f"{v.capitalize()} B", f"size of packets with verdict {v}")
             for v in VERDICTS
         ),
     )
