@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 
-from probes.toolkit import Hook
+from probes.model import Hook
 
 
 @cache

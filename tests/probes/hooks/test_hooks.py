@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from probes import hooks
+from probes import hooks, toolkit
 from probes.attach.cgroup import CgroupAttach, CgroupLink
 from probes.attach.clsact import Clsact
 from probes.attach.tcx import TcxLink
@@ -451,3 +452,16 @@ def test_a_hook_s_file_is_introduced_by_a_sentence(file: Any) -> None:
     doc = ast.get_docstring(ast.parse(file.read_text()))
     assert doc
     assert doc.splitlines()[0].endswith(".")
+
+
+HOOK_FILES = sorted({*FOLDER.glob("[!_]*.py"), *FOLDER.glob("*/hook.py")})
+
+
+@pytest.mark.parametrize("file", HOOK_FILES, ids=lambda p: str(p.relative_to(FOLDER)))
+def test_a_hook_s_file_imports_from_the_toolkit_what_that_has(file: Path) -> None:
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module != "probes.toolkit":
+            module = importlib.import_module(str(node.module))
+            for name in (alias.name for alias in node.names):
+                same = getattr(module, name, None) is getattr(toolkit, name, ())
+                assert not (name in toolkit.__all__ and same), f"{name} of {node.module}"
