@@ -34,12 +34,8 @@ BPF_TABLE("lru_hash", u32, struct slot, rows, 4096);
     + """
 static inline void count(u32 id, u64 ns, long result, int timed) {
     u32 pid = this_pid();
-    struct slot zero = {}, *slot = rows.lookup(&pid);
+    struct slot zero = {}, *slot = rows.lookup_or_try_init(&pid, &zero);
     struct sum *all = sum_of_all();
-    if (!slot) {
-        rows.insert(&pid, &zero);
-        slot = rows.lookup(&pid);
-    }
     if (slot)
         this_name(slot->comm);
     TALLY(slot, all, calls, 1);

@@ -35,13 +35,9 @@ BPF_TABLE("percpu_hash", u32, struct slot, rows, 1024);
 
 int DIRECTION(struct __sk_buff *skb) {
     u32 ifindex = skb->ifindex, segments = skb->gso_segs;
-    struct slot zero = {}, *slot = rows.lookup(&ifindex);
-    if (!slot) {
-        rows.insert(&ifindex, &zero);
-        slot = rows.lookup(&ifindex);
-        if (!slot)
-            return -1;
-    }
+    struct slot zero = {}, *slot = rows.lookup_or_try_init(&ifindex, &zero);
+    if (!slot)
+        return -1;
     slot->packets += segments ? segments : 1;
     slot->bytes += skb->len;
     slot->skbs++;

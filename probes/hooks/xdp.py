@@ -43,13 +43,9 @@ BPF_TABLE("percpu_hash", u32, struct slot, rows, 1024);
 int count(struct xdp_md *ctx) {
     u32 ifindex = ctx->ingress_ifindex;
     u64 length = (long)ctx->data_end - (long)ctx->data;
-    struct slot zero = {}, *slot = rows.lookup(&ifindex);
-    if (!slot) {
-        rows.insert(&ifindex, &zero);
-        slot = rows.lookup(&ifindex);
-        if (!slot)
-            return XDP_PASS;
-    }
+    struct slot zero = {}, *slot = rows.lookup_or_try_init(&ifindex, &zero);
+    if (!slot)
+        return XDP_PASS;
     slot->pass++;
     slot->pass_bytes += length;
     slot->bytes += length;

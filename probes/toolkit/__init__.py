@@ -68,7 +68,7 @@ from probes.toolkit.columns import (
     target,
     verdicts,
 )
-from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit.counters_c import UNCOUNTED, event_log, everything, large_rows
 from probes.toolkit.decode import (
     address,
     comm,
@@ -164,6 +164,7 @@ __all__ = [
     "ends",
     "errno_name",
     "ethertype_name",
+    "event_log",
     "everything",
     "family",
     "filled",
@@ -174,6 +175,7 @@ __all__ = [
     "interface_name",
     "ip_protocol",
     "key",
+    "large_rows",
     "latency",
     "level",
     "logged",

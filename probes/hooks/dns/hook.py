@@ -18,9 +18,11 @@ from probes.toolkit import (
     c_source,
     counter,
     decode,
+    event_log,
     everything,
     given,
     key,
+    large_rows,
     latency,
     level,
     logged,
@@ -31,7 +33,13 @@ from probes.toolkit import (
 from probes.toolkit.libraries import LIBC, Probed, following, own_libc
 
 _SOURCE = (
-    WHO + c_source(__file__, "rows.c") + everything() + UNCOUNTED + c_source(__file__, "lookups.c")
+    WHO
+    + c_source(__file__, "rows.c")
+    + everything()
+    + large_rows()
+    + event_log(1024)
+    + UNCOUNTED
+    + c_source(__file__, "lookups.c")
 )
 
 # netdb.h of glibc and musl

@@ -25,6 +25,7 @@ from probes.toolkit import (
     c_source,
     counter,
     decode,
+    event_log,
     everything,
     given,
     level,
@@ -46,7 +47,7 @@ _OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
 _TYPES = ("pt_regs",)
 
 _ROWS = WHO + RESTARTS + c_source(__file__, "rows.c")
-_COUNT = _ROWS + everything() + UNCOUNTED + c_source(__file__, "count.c")
+_COUNT = _ROWS + everything() + event_log(8192) + UNCOUNTED + c_source(__file__, "count.c")
 _ON_X86 = platform.machine() == "x86_64"
 
 

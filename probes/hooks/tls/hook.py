@@ -19,9 +19,11 @@ from probes.toolkit import (
     c_source,
     counter,
     decode,
+    event_log,
     everything,
     given,
     key,
+    large_rows,
     latency,
     level,
     logged,
@@ -35,6 +37,8 @@ _SOURCE = (
     WHO
     + c_source(__file__, "rows.c")
     + everything()
+    + large_rows()
+    + event_log(1024)
     + UNCOUNTED
     + c_source(__file__, "handshakes.c")
 )

@@ -17,6 +17,7 @@ from probes.point import Point
 from probes.toolkit import (
     INDEX,
     MADE,
+    UNCOUNTED,
     BtfTracepoint,
     Hook,
     Opening,
@@ -43,7 +44,7 @@ from probes.units import DASH
 MOST = 1024
 """Rows kept: interfaces x programs x answers x errors."""
 
-_CORE = c_source(__file__, "count.c", MAX_ROWS=MOST)
+_CORE = UNCOUNTED + c_source(__file__, "count.c", MAX_ROWS=MOST)
 _TYPED = """
 #define DEVICE(ctx) ARG(ctx, 0, struct net_device *)
 #define INDEX(ctx) DEVICE(ctx)->ifindex

@@ -444,6 +444,15 @@ def test_kernel_types_that_a_rung_uses_are_declared(hook: Hook, rung: Rung) -> N
     assert not undeclared - headers.BASE_TYPES, hook.name
 
 
+@every_rung
+def test_what_many_hooks_do_in_c_is_written_once(hook: Hook, rung: Rung) -> None:
+    """Zero rows are bcc's lookup_or_try_init or `large_rows`; logs are `event_log`."""
+    source = rung.source_for(_target(hook))
+    by_hand = re.findall(r"if \(!(\w+)\) \{\s*(\w+)\.\w+\(.*\);\s*\1 = \2\.lookup", source)
+    assert not by_hand, hook.name
+    assert source.count(".push(") == source.count("static inline void log_event"), hook.name
+
+
 # -- their files -----------------------------------------------------------------------------
 
 
