@@ -12,7 +12,7 @@ from probes.model import HookId, Key, Sample, same_totals
 
 SECONDS, SLOTS = 5, 180
 """Seconds of a slot; slots kept: 15 minutes."""
-MOST = 4000
+MAX_GONE = 4000
 """Rows of a hook that are kept after they have gone, at most."""
 _SPARE = 64  # cells that may be too old before they are taken away
 
@@ -138,8 +138,8 @@ def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def _sweep(rows: dict[tuple[str, Key], _Row], sample: Sample, slot: int) -> None:
-    """Forget rows that went long ago, and all but the latest `MOST` of the others that went."""
+    """Forget rows that went long ago, and all but the latest `MAX_GONE` of the others that went."""
     gone = sorted((k for k in rows if k[1] not in sample.rows), key=lambda k: rows[k].last)
     for place, key in enumerate(gone, 1):
-        if rows[key].last < slot - SLOTS or place <= len(gone) - MOST:
+        if rows[key].last < slot - SLOTS or place <= len(gone) - MAX_GONE:
             del rows[key]

@@ -13,7 +13,7 @@ from probes.analysis.snapshot import Snapshot
 from probes.model import HookId
 from probes.units import Unit
 
-MOST = 4000
+MAX_GONE = 4000
 """Rows of a figure that are kept after they have gone, at most."""
 _SWEEP = 64
 _MOST_NAMES = 4096
@@ -169,8 +169,8 @@ def _hook(figure: Figure, key: Hashable) -> str:
 
 
 def _sweep(kept: dict[Hashable, Course], tick: int) -> None:
-    """Forget rows that went long ago, and all but the latest `MOST` of the others that went."""
+    """Forget rows that went long ago, and all but the latest `MAX_GONE` of the others that went."""
     gone = sorted((k for k, c in kept.items() if c.last < tick), key=lambda k: kept[k].last)
     for place, key in enumerate(gone, 1):
-        if kept[key].last < tick - LENGTH or place <= len(gone) - MOST:
+        if kept[key].last < tick - LENGTH or place <= len(gone) - MAX_GONE:
             del kept[key]

@@ -19,7 +19,7 @@ from probes.kernel import bpf, open_files
 from probes.kernel.remembered import remembered
 
 ANSWER = "answer.json"
-KEPT = 128  # sources: all of ours for a few kernels
+CACHED_SOURCES = 128  # sources: all of ours for a few kernels
 _CHILD = Path(__file__).with_name("bcc_worker.py")
 _SITES = ("lib/python3*/*-packages", "lib64/python3*/*-packages", "local/lib/python3*/*-packages")
 _LIBRARIES = ("lib/*/libbcc.so*", "lib64/libbcc.so*", "local/lib/libbcc.so*")
@@ -87,7 +87,7 @@ def created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
 def _cache() -> TreeCache | None:
     base = headers.cache_base()
     try:
-        return TreeCache(base.with_name(f"{base.name}-compiled"), KEPT)
+        return TreeCache(base.with_name(f"{base.name}-compiled"), CACHED_SOURCES)
     except OSError:
         return None
 

@@ -34,7 +34,7 @@ IDLE_SECONDS = 5.0
 _MAX_FDS = 253  # SCM_MAX_FD
 ROOM_SECONDS, ROOM_PAUSE = 5.0, 0.1
 """Seconds to wait for room before a child is started, and between two checks."""
-_MOST = 8  # children at once: 90 MB each
+_MAX_CHILDREN = 8  # children at once: 90 MB each
 
 
 class Module:
@@ -124,7 +124,7 @@ class Compiler:
         types: Iterable[str] = (),
         *,
         cached: bool = False,
-        at_once: int = _MOST,
+        at_once: int = _MAX_CHILDREN,
         room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._cached = cached

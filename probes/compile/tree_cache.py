@@ -24,7 +24,7 @@ Files = Mapping[str, str]
 MANIFEST = "manifest.json"
 UNFINISHED = ".new-"
 ABANDONED = 600  # seconds after which the maker of a tree is taken for dead
-KEPT = 8  # trees: a few kernels, a few versions of us
+MAX_TREES = 8  # trees: a few kernels, a few versions of us
 
 
 class TreeCache:
@@ -33,7 +33,7 @@ class TreeCache:
     Raises OSError where the directory cannot be made or be made ours.
     """
 
-    def __init__(self, base: Path, kept: int = KEPT) -> None:
+    def __init__(self, base: Path, kept: int = MAX_TREES) -> None:
         self.base = base
         self._kept = kept
         self._make()

@@ -16,7 +16,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from probes.compile.compiler import Compiler
-from probes.drop_rule import MOST, DropRule, Network
+from probes.drop_rule import MAX_RULES, DropRule, Network
 from probes.droprules import cautions, operator_sessions, tunnels
 from probes.droprules import program as rule_program
 from probes.droprules.cautions import Cautions
@@ -30,7 +30,7 @@ from probes.units import printable
 
 LOOK_SECONDS = 5.0
 """Seconds between looks for connections to spare: the user may have reconnected."""
-REST = 20.0
+LOOK_REST = 20.0
 """Rest, as a multiple of the last look's CPU time, where there are many processes."""
 _WORDS = struct.Struct("=4I")
 _ALL = 2**128 - 1
@@ -108,10 +108,10 @@ class Enforcement:
         """Return the place of a rule with the same match, or the first free one."""
         taken = {s.place: s.rule.what for s in self._slots}
         same = (place for place, what in taken.items() if what == rule.what)
-        free = (place for place in range(MOST) if place not in taken)
+        free = (place for place in range(MAX_RULES) if place not in taken)
         for place in (*same, *free):
             return place
-        raise Unsupported(f"an interface takes {MOST} rules at most: remove one first")
+        raise Unsupported(f"an interface takes {MAX_RULES} rules at most: remove one first")
 
     def remove(self, rule: DropRule, how: str = "removed") -> None:
         """Remove a rule; the interface is released with its last one."""
@@ -226,7 +226,7 @@ class Enforcement:
         peers = ends | {key for c in connections for key in _peers(c)}
         if len(peers) > rule_program.MOST_PEERS:
             raise Unsupported("too many connections to this process would have to be spared")
-        rest = REST * (time.thread_time() - cpu)
+        rest = LOOK_REST * (time.thread_time() - cpu)
         self._next_look = time.monotonic() + max(LOOK_SECONDS, rest)
         if self._stands():
             self._keep(peers)

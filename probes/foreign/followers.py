@@ -25,9 +25,9 @@ FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
 """Ways in which a program is counted, as in the column `seen`."""
 UNCOUNTED = "listed only: counting takes Linux 5.8 and CAP_SYS_ADMIN"
 ONLY_RUNS = "its runs are counted, not its verdicts"
-MOST = 256
+MAX_FOLLOWED = 256
 """Programs of one hook that get one of ours; further ones are counted by their runs."""
-ENOUGH = f"{MOST} others are followed already"
+ENOUGH = f"{MAX_FOLLOWED} others are followed already"
 
 
 def unreachable() -> ProbeError | None:
@@ -160,7 +160,7 @@ class Followers:
             self._count_runs(followed, fd, refused[-1].why if refused else ONLY_RUNS)
 
     def _attach(self, followed: Followed, fd: int, way: str) -> None:
-        if sum(other.seen == FEXIT for other in self._held.values()) >= MOST:
+        if sum(other.seen == FEXIT for other in self._held.values()) >= MAX_FOLLOWED:
             raise Unsupported(ENOUGH)
         point = FexitOf(fd, bpf.main_function(fd))
         insns = made_for(self._opening.functions[way], followed.id, self._netns)

@@ -136,8 +136,10 @@ class Around:
     def _put(self, place: ProgramPlace, chain: list[int], pair: _Pair) -> None:
         """Put the one behind first; what it alone has counted is forgotten."""
         self._again.discard(place)
-        if len(chain) + 2 > MOST_IN_CHAIN or len(self._pairs) >= followers.MOST:
-            self._refused[place] = _LONG if len(self._pairs) < followers.MOST else followers.ENOUGH
+        if len(chain) + 2 > MOST_IN_CHAIN or len(self._pairs) >= followers.MAX_FOLLOWED:
+            self._refused[place] = (
+                _LONG if len(self._pairs) < followers.MAX_FOLLOWED else followers.ENOUGH
+            )
             return
         try:
             pair.behind = self._attached(place, pair.stack, "behind")

@@ -41,7 +41,7 @@ from probes.model import (
     Status,
 )
 
-KEPT = "kept by you whatever it costs: the budget leaves it alone"
+KEPT_BY_USER = "kept by you whatever it costs: the budget leaves it alone"
 MOST_FAILURES = 10
 """Consecutive failed readings until an attachment is given up.
 
@@ -302,7 +302,7 @@ class Attachment:
     def _stand(self, rung: Rung) -> Standing:
         """Attach a rung whole, or not at all."""
         one_in = self._one_in if rung.samples else 1
-        said = KEPT if self.kept else "", self._why if one_in > 1 else ""
+        said = KEPT_BY_USER if self.kept else "", self._why if one_in > 1 else ""
         place = rigging.Spot(self.hook, self._status.id.target, self.ifindex, one_in)
         try:
             keep = self._releaser.keep

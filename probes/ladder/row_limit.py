@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from probes.model import Hook, HookId, Key, Row
 
-LEAST = 20
+MIN_ROWS = 20
 """Rows that any hook keeps of each target, however little memory there is."""
 
 
@@ -59,9 +59,9 @@ class RowLimit:
         for place, count in enumerate(counts):
             share = left // (len(counts) - place)
             if count > share:
-                return max(share, LEAST)
+                return max(share, MIN_ROWS)
             left -= count
-        return max(left, LEAST)
+        return max(left, MIN_ROWS)
 
 
 def _place(one: tuple[int, int, int]) -> int:

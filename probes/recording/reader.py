@@ -66,7 +66,7 @@ _JUMP, _MOST_JUMPS, _LATELY = 2.0, 16, 1000
 
 More such places are taken as they are. The last is the number of moments that tell what is usual.
 """
-_PATIENCE, _A_LITTLE, _FEW = 0.4, 0.02, 16
+_LOOK_SECONDS, _A_LITTLE, _FEW = 0.4, 0.02, 16
 """Seconds to look for moments without an index: at opening, and at each moment played.
 
 Least number.
@@ -99,7 +99,7 @@ class Recording(Timeline):
             self.host, names = self._begin()
             self.note, begin = "", time.monotonic()
             self._heads = Heads(self._fd, self._size, self._size)
-            self._frames = self._indexed() or self._found(begin + _PATIENCE)
+            self._frames = self._indexed() or self._found(begin + _LOOK_SECONDS)
         except Malformed:
             self.close()
             raise RecordingError(f"{name_of(path)} is damaged at its beginning") from None
@@ -273,7 +273,7 @@ class Recording(Timeline):
     def _found(self, end: float) -> Moments:
         """Return the moments by the heads of frames, up to the last whole one or as time allows."""
         index, self._heads.place = Moments(), self._start
-        self._look(index, max(end, time.monotonic() + _PATIENCE / 4))
+        self._look(index, max(end, time.monotonic() + _LOOK_SECONDS / 4))
         return index
 
     def look_on(self, number: int = 0) -> None:

@@ -8,7 +8,7 @@ from probes.analysis.classes import is_lost
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.units import DASH, count, printable
 
-MOST = 10
+MAX_LINES = 10
 
 
 def lines(snapshots: Sequence[Snapshot]) -> list[str]:
@@ -16,7 +16,7 @@ def lines(snapshots: Sequence[Snapshot]) -> list[str]:
     found = sorted(_rows(snapshots), key=lambda row: -_packets(row))
     return [
         f"  {_where(row):<15}  {'no interface':<15}  {count(_packets(row)):>14}  {_why(row)}"
-        for row in found[:MOST]
+        for row in found[:MAX_LINES]
     ]
 
 

@@ -19,7 +19,7 @@ from tui.session.view import Decided, View
 
 TAPE = 0.12
 """The share of the memory bound that the last minutes may take."""
-KEPT = 500
+MAX_LOGGED = 500
 """Entries of a hook's own log, at most."""
 _ANEW = 60.0
 """Seconds by which a reading may be older than another before its host counts as restarted."""
@@ -82,7 +82,7 @@ class Collector:
     def _complain(self, hook: str, raised: Exception) -> None:
         """Log the error, once for each sentence."""
         why = as_refusal(raised, f"looking at a reading of {hook}").why
-        if why not in self._said and len(self._said) < KEPT:
+        if why not in self._said and len(self._said) < MAX_LOGGED:
             self._said.add(why)
             self.control.note(why, "bad")
 
@@ -140,7 +140,7 @@ class Collector:
             if not view.time - _ANEW < sample.time < view.time:
                 view.wall, view.time = sample.wall, sample.time
             if sample.log:
-                log = self._logs.setdefault(hook, deque(maxlen=KEPT))
+                log = self._logs.setdefault(hook, deque(maxlen=MAX_LOGGED))
                 log.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()

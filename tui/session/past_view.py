@@ -9,7 +9,7 @@ from dataclasses import replace
 from probes.recording.bookmarks import Bookmark
 from probes.recording.encoder import Tick
 from probes.recording.tape import Timeline
-from tui.session.collector import KEPT
+from tui.session.collector import MAX_LOGGED
 from tui.session.drop_rules import Dropping, Hits
 from tui.session.view import Decided, View
 
@@ -55,7 +55,7 @@ class Logs(Mapping[str, Sequence[Decided]]):
         return len(self._reel.hooks)
 
     def _all(self) -> dict[str, Sequence[Decided]]:
-        logs = {hook: deque[Decided](maxlen=KEPT) for hook in self._reel.hooks}
+        logs = {hook: deque[Decided](maxlen=MAX_LOGGED) for hook in self._reel.hooks}
         before: Tick | None = None
         for _, tick in self._reel.readable(self._number - _LOGGED, self._number + 1):
             for hook, samples in tick.fresh(before).items():

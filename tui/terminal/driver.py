@@ -37,7 +37,7 @@ ESCAPE_MS = 50
 """Milliseconds between two checks whether an Escape was the key alone."""
 MOST_WAITING, ANSWERING = 64, 0.01
 """Keys that may wait to be answered, and seconds between two checks for room for more."""
-PATIENCE = 0.6
+STUCK_SECONDS = 0.6
 """Seconds to wait for a stuck terminal while leaving."""
 GIVE_BACK = (
     "\x1b\\"  # the end of whatever was cut in the middle
@@ -100,7 +100,7 @@ class Output:
                 sent = os.write(self._own if self._own >= 0 else self._fd, data[:4096])
                 data, stuck_since = data[sent:], time.monotonic()
             except BlockingIOError:
-                if self.leaving.is_set() and time.monotonic() - stuck_since > PATIENCE:
+                if self.leaving.is_set() and time.monotonic() - stuck_since > STUCK_SECONDS:
                     self.lost = True
                 else:
                     select.select([], [self._own], [], 0.1)

@@ -23,7 +23,7 @@ _ONE = re.compile(
 _MOVES = re.compile(r"\x1b(?:\[[\d;]*[ABCDFH]|\[[1-8](?:;\d+)?~|O[ABCDFH])")
 _CUT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
 """The beginning of one, at the end."""
-_KEPT = re.compile(r"\x1b\[(?:\d+;\d+R|\?[\d;]+\$y|[\d;]+t|<[\d;]+m|[IO])|[\x03\x11]")
+_ANSWERS = re.compile(r"\x1b\[(?:\d+;\d+R|\?[\d;]+\$y|[\d;]+t|<[\d;]+m|[IO])|[\x03\x11]")
 """Answers, sizes, a mouse's button released, focus; ^C and ^Q."""
 
 
@@ -85,7 +85,7 @@ class Flood:
         return "".join([one for one in _ONE.findall(text) if self._is_wanted(one)])
 
     def _is_wanted(self, one: str) -> bool:
-        if _KEPT.fullmatch(one):
+        if _ANSWERS.fullmatch(one):
             return True
         if self._moved >= MOST_MOVES or not _MOVES.fullmatch(one):
             return False

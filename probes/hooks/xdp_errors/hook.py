@@ -41,10 +41,10 @@ from probes.toolkit.readers import take
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
-MOST = 1024
+MAX_ROWS = 1024
 """Rows kept: interfaces x programs x answers x errors."""
 
-_CORE = UNCOUNTED + c_source(__file__, "count.c", MAX_ROWS=MOST)
+_CORE = UNCOUNTED + c_source(__file__, "count.c", MAX_ROWS=MAX_ROWS)
 _TYPED = """
 #define DEVICE(ctx) ARG(ctx, 0, struct net_device *)
 #define INDEX(ctx) DEVICE(ctx)->ifindex
@@ -77,7 +77,7 @@ class _XdpErrors:
         self._before: dict[Flat, int] = {}
         "By key, the part of the entry's count that belongs to an earlier interface of that "
         "number."
-        self._past: Tallies[tuple[Value, ...]] = Tallies(MOST)
+        self._past: Tallies[tuple[Value, ...]] = Tallies(MAX_ROWS)
 
     def read(self) -> Reading:
         uncounted = self._opening.tables["uncounted"]

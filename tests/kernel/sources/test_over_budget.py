@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from probes.hooks import catalogue
-from probes.ladder.attachment import KEPT, Attachment, Modules
+from probes.ladder.attachment import KEPT_BY_USER, Attachment, Modules
 from probes.model import HookId, State, Status
 from probes.sources.live import budget, spending
 from probes.sources.live.source import Live
@@ -95,7 +95,7 @@ async def test_a_getpid_loop_slows_the_system_calls_then_detaches_them_until_som
             assert len(live.notices) == 3
             kept = await live.attach(id)
             assert (kept.state, kept.one_in) == (State.ATTACHED, 1)
-            assert KEPT in kept.note
+            assert KEPT_BY_USER in kept.note
             await asyncio.sleep(3 * budget.WINDOW)
             assert await until(live, id, lambda _: True) == kept
 

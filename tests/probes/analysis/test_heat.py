@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from probes import units
-from probes.analysis.heat import MOST, SECONDS, SLOTS, Heat, HeatSlot
+from probes.analysis.heat import MAX_GONE, SECONDS, SLOTS, Heat, HeatSlot
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
@@ -81,7 +81,7 @@ def test_counting_anew_is_no_heat() -> None:
 
 
 def test_rows_and_slots_are_bounded() -> None:
-    """A quarter of an hour of a row, and no more rows that went than `MOST`."""
+    """A quarter of an hour of a row, and no more rows that went than `MAX_GONE`."""
     heat = Heat()
     for n in range(2 * SLOTS):
         _add(heat, n * SECONDS, {1: (n, n, n)})
@@ -90,7 +90,7 @@ def test_rows_and_slots_are_bounded() -> None:
     assert len(row.cells) <= 3 * (3 * SLOTS + 64 + 3)
     for n in range(60):
         _add(heat, 1e5 + n * SECONDS, {1000 * n + k: (1,) for k in range(200)})
-    assert len(heat._hooks[ID].rows) <= MOST + 200
+    assert len(heat._hooks[ID].rows) <= MAX_GONE + 200
 
 
 def _texts(slots: list[HeatSlot], width: int, *, ascii: bool = False) -> list[str]:

@@ -17,7 +17,7 @@ from probes.errors import Gone, ProbeError, Unsupported
 from probes.ladder import retry
 from probes.ladder.attachment import MOST_FAILURES, Attachment
 from probes.ladder.modules import Modules
-from probes.ladder.row_limit import LEAST, RowLimit
+from probes.ladder.row_limit import MIN_ROWS, RowLimit
 from probes.ladder.standing import Standing
 from probes.model import Column, Hook, HookId, Kind, Opening, Reading, Rung, State, Status
 from probes.units import Unit
@@ -427,7 +427,7 @@ def test_what_could_not_be_detached_does_not_keep_another_rung_from_standing(
 @pytest.mark.parametrize("ends", ["detached", "gone", "renamed"])
 def test_of_targets_that_were_there_once_nothing_is_kept(best: Made, ends: str) -> None:
     """Containers' interfaces come and go by the thousand; rows of each would take others' room."""
-    rows = RowLimit(10 * LEAST)
+    rows = RowLimit(10 * MIN_ROWS)
     hook = Hook("made-up", "", "", COLUMNS, (best.rung(),))
     for n in range(100):
         attachment = Attachment(hook, Modules(Compiler()), f"veth{n}", n + 1, rows=rows)

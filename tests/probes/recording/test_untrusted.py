@@ -286,7 +286,7 @@ def test_a_recording_that_was_killed_is_found_whole_while_it_plays(
     path.write_bytes(path.read_bytes()[: places[-1] + lengths[-1] - torn])
     number = 100 - (torn > 0)
     assert Recording(path, catalogue()).end == number
-    for patience in ("_PATIENCE", "_A_LITTLE"):
+    for patience in ("_LOOK_SECONDS", "_A_LITTLE"):
         monkeypatch.setattr(reader, patience, 0.0)
     played = Recording(path, catalogue())
     assert played.end < 50
@@ -339,7 +339,7 @@ def test_what_is_made_of_all_moments_is_made_once_of_each(
     """Also while further ones are found: a time bar, marks and clocks are asked for often."""
     path = _without_index(tmp_path / "a", 500)
     whole = Recording(path, catalogue())
-    for patience in ("_PATIENCE", "_A_LITTLE"):
+    for patience in ("_LOOK_SECONDS", "_A_LITTLE"):
         monkeypatch.setattr(reader, patience, 0.0)
     made, moment = list[int](), Moments.moment
 

@@ -76,10 +76,14 @@ class SettingsActions(Actions):
     def _ask_interval(self) -> None:
         def wrong(text: str) -> str:
             try:
-                fits = settings.LEAST <= float(text) <= settings.MOST
+                fits = settings.MIN_INTERVAL <= float(text) <= settings.MAX_INTERVAL
             except ValueError:
                 fits = False
-            return "" if fits else f"! seconds, from {settings.LEAST:g} to {settings.MOST:g}"
+            return (
+                ""
+                if fits
+                else f"! seconds, from {settings.MIN_INTERVAL:g} to {settings.MAX_INTERVAL:g}"
+            )
 
         def answered(text: str | None) -> None:
             if text and not wrong(text):
