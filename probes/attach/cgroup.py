@@ -87,7 +87,7 @@ class CgroupAttach(_OnRoot):
         if root is None:
             raise cgroups.not_mounted()
         try:
-            detach = persistent.register().attach_cgroup(root, self.attach_type, prog_fd)
+            detach = persistent.registry().attach_cgroup(root, self.attach_type, prog_fd)
         except OSError as refused:
             what = "program on the root cgroup"
             raise attach_refused(refused.errno or 0, what, self) from None

@@ -32,7 +32,7 @@ class Clsact(Point):
     def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
         way, id = self.direction, bpf.prog_info(prog_fd).id
         name = f"{PROGRAM_PREFIX}{way}"
-        detach = persistent.register().attach_clsact(ifindex, way, prog_fd, name)
+        detach = persistent.registry().attach_clsact(ifindex, way, prog_fd, name)
         return Handle(detach, lambda: _there(ifindex, way, id), handle.ASK_SECONDS)
 
     def rehearse(self, prog_fd: int, ifindex: int) -> str:

@@ -31,10 +31,10 @@ OURS = "ebpftop"
 _LEFT = "left behind by a killed ebpftop"
 
 
-class Register:
+class Registry:
     """Lasting attachments of this process, and their file. Safe to use from several threads.
 
-    There is one for each process and directory: `register`. Every attach raises what attaching
+    There is one for each process and directory: `registry`. Every attach raises what attaching
     raises, and ProbeError where it cannot be recorded. What it returns detaches; where that raises,
     the record stays, so that the next start tries again; calling it twice is harmless. A record
     that cannot be removed is one of something that has gone: the next start sees that.
@@ -177,9 +177,9 @@ class Register:
 
 
 @cache
-def register() -> Register:
-    """Return the register of this process."""
-    return Register()
+def registry() -> Registry:
+    """Return the registry of this process."""
+    return Registry()
 
 
 def unrecordable(directory: Path = RUN) -> ProbeError | None:

@@ -103,7 +103,7 @@ class XdpNetlink(_OnInterface):
 
     def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
         mode, id = self.mode, bpf.prog_info(prog_fd).id
-        detach = persistent.register().attach_xdp(ifindex, prog_fd, mode)
+        detach = persistent.registry().attach_xdp(ifindex, prog_fd, mode)
         return Handle(detach, lambda: _there(ifindex, mode, id), handle.ASK_SECONDS)
 
 

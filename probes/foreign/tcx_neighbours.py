@@ -83,7 +83,7 @@ class _Pair:
         return first < at < last and between <= set(ours)
 
 
-class Around:
+class Neighbours:
     """Pairs of one hook. `keep` follows the chains; what one refuses costs others nothing."""
 
     def __init__(self, opening: Opening, verdicts: Verdicts) -> None:

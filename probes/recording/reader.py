@@ -24,7 +24,7 @@ from pathlib import Path
 from probes.model import Hook
 from probes.recording.bookmarks import Bookmark, Marker, Moment
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader
-from probes.recording.compat import Fitting
+from probes.recording.compat import SchemaAdapter
 from probes.recording.decoder import MOST_HOOKS, NAME
 from probes.recording.encoder import Layout, Tick
 from probes.recording.index import (
@@ -114,7 +114,7 @@ class Recording(Timeline):
         others = {name: recall(name) for name in names if name not in hooks}
         known |= {n: hook for n, hook in others.items() if hook is not None and hook.name == n}
         super().__init__(known, cells)
-        self._fitting = Fitting(known)
+        self._adapter = SchemaAdapter(known)
         self._forget()
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -127,7 +127,7 @@ class Recording(Timeline):
         """Return the same, to be read elsewhere at the same time; to be closed, too."""
         twin = copy(self)
         Timeline.__init__(twin, self.hooks, self.most_cells)
-        twin._fitting = Fitting(self.hooks)
+        twin._adapter = SchemaAdapter(self.hooks)
         twin._fd = os.dup(self._fd)
         twin._heads = Heads(twin._fd, self._size, self._size)  # what is found is found for both
         twin._forget()
@@ -232,10 +232,10 @@ class Recording(Timeline):
 
     def _begin_group(self) -> None:
         super()._begin_group()
-        self._fitting = Fitting(self.hooks)
+        self._adapter = SchemaAdapter(self.hooks)
 
     def _adapted(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
-        return self._fitting.tick(tick, layouts)
+        return self._adapter.tick(tick, layouts)
 
     def _begin(self) -> tuple[Host, tuple[str, ...]]:
         head = octets_at(self._fd, 0, len(MAGIC) + 12)

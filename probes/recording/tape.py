@@ -23,7 +23,7 @@ from probes.analysis.flows import Since
 from probes.analysis.funnel import remember
 from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.model import Enforced, Hook, HookId, Sample, Status
-from probes.recording.bookmarks import Bookmark, Moment, Noticing, marks
+from probes.recording.bookmarks import Bookmark, Bookmarker, Moment, marks
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
@@ -362,7 +362,7 @@ class Tape(Timeline):
     ) -> None:
         super().__init__(hooks, _OURS)
         self._seconds, self._most = seconds, most
-        self._encoder, self._noticing = Encoder(hooks), Noticing(hooks)
+        self._encoder, self._bookmarker = Encoder(hooks), Bookmarker(hooks)
         self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
         self._frames: deque[Frame] = deque()
         self._clocks: deque[float] = deque()
@@ -417,7 +417,7 @@ class Tape(Timeline):
             self._group = 0
         raw = self._encoder.encode(tick, key=key)
         data = self._deflate.compress(raw) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-        frame = Frame(self._noticing.moment(tick), key, len(raw), data)
+        frame = Frame(self._bookmarker.moment(tick), key, len(raw), data)
         self._frames.append(frame)
         before, self._latest = self._latest, tick
         passed = between(before, tick) if before is not None else 0.0

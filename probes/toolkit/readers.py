@@ -17,7 +17,7 @@ from probes.kernel import pid_namespaces
 from probes.kernel.netlink import route
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.others import Others
-from probes.toolkit.tick_cache import once, shared
+from probes.toolkit.tick_cache import active, cached
 from probes.units import Unit
 
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
@@ -194,7 +194,7 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
         def read() -> Reading:
             # Where all targets are read, the map is read in one go.
             here = opening.ifindex
-            entry = once(whole).get(here) if shared() else table.row((here,))
+            entry = cached(whole).get(here) if active() else table.row((here,))
             known = {
                 "ifindex": opening.ifindex,
                 "interface": interface_name(opening.ifindex),
@@ -230,7 +230,7 @@ def interface_name(ifindex: int) -> str:
     """
     if not 0 < ifindex <= _MOST_IFINDEX:
         raise Gone(f"no interface can have the number {ifindex}")
-    if shared() and (name := once(route.names).get(ifindex)):
+    if active() and (name := cached(route.names).get(ifindex)):
         return name
     try:
         return socket.if_indextoname(ifindex)

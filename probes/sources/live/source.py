@@ -468,7 +468,7 @@ class Live:
     def release(self) -> None:
         """Detach what would outlive the process or delay its end, also while `close_now` hangs."""
         slow_closing.hand_over()
-        persistent.register().release()
+        persistent.registry().release()
 
 
 def _failure(status: Status) -> ProbeError:

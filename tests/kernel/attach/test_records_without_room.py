@@ -34,8 +34,8 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def register(place: Path) -> persistent.Register:
-    return persistent.Register(place / "run")
+def register(place: Path) -> persistent.Registry:
+    return persistent.Registry(place / "run")
 
 
 def _entry(number: int, name: str = "x") -> JournalEntry:
@@ -59,7 +59,7 @@ def _recorded(place: Path) -> list[JournalEntry]:
 
 
 def test_nothing_is_attached_that_there_is_no_room_to_record(
-    place: Path, register: persistent.Register
+    place: Path, register: persistent.Registry
 ) -> None:
     register.keep(_entry(1), lambda: None, lambda _: None)
     _fill(place)
@@ -70,7 +70,7 @@ def test_nothing_is_attached_that_there_is_no_room_to_record(
 
 
 def test_a_record_of_which_only_a_part_has_room_is_none(
-    place: Path, register: persistent.Register
+    place: Path, register: persistent.Registry
 ) -> None:
     """The kernel writes what it can, and says how much."""
     register.keep(_entry(1), lambda: None, lambda _: None)
@@ -81,7 +81,7 @@ def test_a_record_of_which_only_a_part_has_room_is_none(
 
 
 def test_what_is_recorded_is_detached_although_that_cannot_be_recorded(
-    place: Path, register: persistent.Register
+    place: Path, register: persistent.Registry
 ) -> None:
     there = {1, 2}
     detach = [register.keep(_entry(n), lambda: None, partial(_gone, there, n)) for n in (1, 2)]
@@ -98,7 +98,7 @@ def test_what_is_recorded_is_detached_although_that_cannot_be_recorded(
 
 
 def test_a_file_system_that_may_not_be_written_is_named_beforehand(
-    place: Path, register: persistent.Register
+    place: Path, register: persistent.Registry
 ) -> None:
     subprocess.run(["mount", "-o", "remount,ro", place], check=True)
     refusal = persistent.unrecordable(place / "run")

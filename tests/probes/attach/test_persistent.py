@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.attach.persistent import Register
+from probes.attach.persistent import Registry
 
 
 @pytest.mark.parametrize("kind", [OSError, RuntimeError, AttributeError])
@@ -16,7 +16,7 @@ def test_what_cannot_be_let_go_of_keeps_nothing_else(tmp_path: Path, kind: type[
     def stuck() -> None:
         raise kind
 
-    register = Register(tmp_path)
+    register = Registry(tmp_path)
     register._undo = [lambda: gone.append("first"), stuck, lambda: gone.append("last")]
     register.release()
     assert gone == ["last", "first"]

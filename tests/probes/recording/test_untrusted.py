@@ -400,8 +400,8 @@ def test_what_a_field_is_is_seen_by_its_values() -> None:
     row = ("a:b", "sda", 7, 100)
     sample = Sample(status, 1.0, 1.0, rows={row[:3]: row})
     tick = Tick(1.0, 1.0, {hook.name: (sample,)}, (status,))
-    fitting = compat.Fitting({hook.name: hook})
-    assert fitting.tick(tick, {hook.name: Layout.of(hook)}).samples[hook.name] == (sample,)
+    adapter = compat.SchemaAdapter({hook.name: hook})
+    assert adapter.tick(tick, {hook.name: Layout.of(hook)}).samples[hook.name] == (sample,)
 
 
 def test_a_reader_makes_no_more_than_it_may() -> None:
