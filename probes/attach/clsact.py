@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from probes.attach import handle, persistent
 from probes.attach.handle import Handle
-from probes.kernel import bpf, privilege
+from probes.kernel import bpf, capabilities
 from probes.kernel.netlink import clsact, route
 from probes.point import PROGRAM_PREFIX, Loading, Point, ProgType
 
@@ -18,7 +18,7 @@ class Clsact(Point):
 
     direction: str
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = -1  # TC_ACT_UNSPEC
     lasting = True
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 from probes.attach import perf_event
 from probes.attach.handle import Handle, by_link
 from probes.errors import ProbeError, Unsupported
-from probes.kernel import bpf, kallsyms, privilege, sysfs
+from probes.kernel import bpf, capabilities, kallsyms, sysfs
 from probes.point import AttachType, Loading, Point, ProgType
 
 FEW_RETURNS = (
@@ -26,7 +26,7 @@ class _ByPmu(Point):
 
     __slots__ = ()
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
     returns: ClassVar[bool]
 
     def loading(self) -> Loading:
@@ -90,7 +90,7 @@ class _ByFtrace(Point):
 
     __slots__ = ()
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
 
     def loading(self) -> Loading:
         return Loading(ProgType.KPROBE, AttachType.TRACE_KPROBE_MULTI)

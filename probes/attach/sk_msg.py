@@ -12,7 +12,7 @@ from probes.attach import program
 from probes.attach.handle import Handle, by_link
 from probes.attach.refusals import attach_refused
 from probes.errors import ProbeError, Unsupported
-from probes.kernel import bpf, privilege
+from probes.kernel import bpf, capabilities
 from probes.point import AttachType, Loading, Point, ProgType
 
 _VERDICT = AttachType.SK_MSG_VERDICT
@@ -25,7 +25,7 @@ class _OnSockets(Point):
 
     map: str
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = 1  # SK_PASS
 
     def loading(self) -> Loading:

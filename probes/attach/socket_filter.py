@@ -11,7 +11,7 @@ from struct import Struct
 
 from probes.attach.handle import Handle
 from probes.attach.refusals import attach_refused
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from probes.point import Loading, Point, ProgType
 
 _SIOCGIFNAME, _IFREQ = 0x8910, Struct("=16si20x")  # struct ifreq: name, index
@@ -25,7 +25,7 @@ class PacketSocket(Point):
     It is shown what passes and takes nothing (it keeps 0 bytes); before TC, behind XDP.
     """
 
-    needs = privilege.BPF, privilege.NET_RAW
+    needs = capabilities.BPF, capabilities.NET_RAW
 
     def loading(self) -> Loading:
         return Loading(ProgType.SOCKET_FILTER)

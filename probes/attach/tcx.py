@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from probes.attach.handle import Handle, by_link
 from probes.attach.refusals import privileged
 from probes.errors import ProbeError, Unsupported, short
-from probes.kernel import bpf, privilege
+from probes.kernel import bpf, capabilities
 from probes.point import AttachType, Loading, Point, ProgType
 
 NO_TCX = "this kernel has no TCX (Linux 6.6)"
@@ -24,7 +24,7 @@ class _InChain(Point):
 
     __slots__ = ()
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = _NEXT
 
     def loading(self) -> Loading:
@@ -107,5 +107,5 @@ def missing() -> ProbeError | None:
 
 def _refused(code: int) -> ProbeError:
     if code in (errno.EPERM, errno.EACCES) or short(code):
-        return privileged(code, "the kernel refused TCX", privilege.BPF, privilege.NET_ADMIN)
+        return privileged(code, "the kernel refused TCX", capabilities.BPF, capabilities.NET_ADMIN)
     return Unsupported(NO_TCX, errno=code)

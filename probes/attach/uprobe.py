@@ -15,7 +15,7 @@ from probes.attach import slow_closing
 from probes.attach.handle import Handle
 from probes.attach.refusals import perf_refused
 from probes.errors import Gone, ProbeError, Unsupported, in_words, remedy, short
-from probes.kernel import bpf, elf, open_files, patience, perf_event, privilege, sysfs
+from probes.kernel import bpf, capabilities, elf, open_files, patience, perf_event, sysfs
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
 
@@ -37,7 +37,7 @@ class AtFile(Point):
     path: str
     symbol: str
 
-    needs = privilege.BPF, privilege.PERFMON, privilege.SYS_ADMIN
+    needs = capabilities.BPF, capabilities.PERFMON, capabilities.SYS_ADMIN
     returns: ClassVar[bool]
 
     @property

@@ -10,7 +10,7 @@ from probes.attach import handle, persistent
 from probes.attach.handle import Handle, by_link
 from probes.attach.refusals import takes_links
 from probes.errors import Busy, ProbeError, Unsupported
-from probes.kernel import bpf, privilege
+from probes.kernel import bpf, capabilities
 from probes.kernel.netlink import route, xdp
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import printable
@@ -39,7 +39,7 @@ class _OnInterface(Point):
 
     mode: str
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = 2  # XDP_PASS
     seat = "xdp"
 

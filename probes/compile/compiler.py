@@ -23,7 +23,7 @@ from typing import Any
 
 from probes.compile import cache, headers
 from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, remedy, short
-from probes.kernel import open_files, privilege, rlimits
+from probes.kernel import capabilities, open_files, rlimits
 from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.kernel.maps import ROWS, BpfTable
 from probes.kernel.threads import Task
@@ -372,8 +372,8 @@ def _refusal(answer: Mapping[str, Any], log: str) -> ProbeError:
 
 
 def _map_denied(why: str, code: int, log: str) -> Denied:
-    if not privilege.missing(privilege.BPF) and rlimits.memlock_counts():
+    if not capabilities.missing(capabilities.BPF) and rlimits.memlock_counts():
         grant = "Allow more locked memory: ulimit -l unlimited. Linux 5.11 has no such limit."
         return Denied(why, errno=code, remedy=grant, log=log)
-    reason, grant = privilege.why_not(privilege.BPF, privilege.PERFMON)
+    reason, grant = capabilities.why_not(capabilities.BPF, capabilities.PERFMON)
     return Denied(f"{why}: {reason}", errno=code, remedy=grant, log=log)

@@ -25,7 +25,7 @@ from typing import Literal
 
 from probes.compile.tree_cache import Files, TreeCache
 from probes.errors import ProbeError, Unsupported, in_words, remedy, short
-from probes.kernel import btf, btf_dump, privilege, procfs, sysfs, tracefs
+from probes.kernel import btf, btf_dump, capabilities, procfs, sysfs, tracefs
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 MODULES = Path("/lib/modules")
@@ -335,7 +335,7 @@ def _task_helper() -> tuple[str, ...]:
 
 def _situation() -> tuple[str, ...]:
     """Return what else C has to know, which may differ when the same kernel is asked again."""
-    locked = ("LOCKED_DOWN", "1") if privilege.lockdown() == "confidentiality" else ()
+    locked = ("LOCKED_DOWN", "1") if capabilities.lockdown() == "confidentiality" else ()
     namespace = procfs.pid_namespace()
     if namespace is None:
         return locked

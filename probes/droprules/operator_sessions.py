@@ -26,7 +26,7 @@ from probes.droprules import tunnels
 from probes.droprules.processes import Process, Processes
 from probes.droprules.tunnels import End
 from probes.errors import ProbeError, passing
-from probes.kernel import capabilities, privilege, procfs
+from probes.kernel import capabilities, procfs
 from probes.kernel.netlink import conntrack, sock_diag
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState
 from probes.kernel.proc_net import TcpEnds
@@ -146,7 +146,7 @@ class _Look:
         """Why not all processes can be looked at, or ""."""
         if not self._processes.all_seen:
             return "processes outside this PID namespace cannot be seen"
-        if not capabilities.effective() >> privilege.SYS_PTRACE & 1:
+        if not capabilities.effective() >> capabilities.SYS_PTRACE & 1:
             return "other users' processes cannot be inspected without CAP_SYS_PTRACE"
         return ""
 

@@ -17,7 +17,7 @@ from probes.attach.refusals import privileged
 from probes.attach.trampoline import FexitOf
 from probes.errors import ProbeError, Unsupported, in_words, short
 from probes.foreign.counters_c import ProgramPlace, made_for
-from probes.kernel import bpf, privilege, procfs
+from probes.kernel import bpf, capabilities, procfs
 from probes.model import Opening
 from probes.point import PROGRAM_PREFIX
 
@@ -36,7 +36,7 @@ def unreachable() -> ProbeError | None:
         next(bpf.prog_ids(), None)
     except OSError as refused:
         what = "others' programs cannot be opened"
-        return privileged(refused.errno or 0, what, privilege.SYS_ADMIN)
+        return privileged(refused.errno or 0, what, capabilities.SYS_ADMIN)
     return None
 
 
@@ -50,7 +50,7 @@ def uncountable() -> ProbeError | None:
         code = refused.errno or 0
         if code == errno.EINVAL:
             return Unsupported("this kernel has no run-time statistics (Linux 5.8)", errno=code)
-        return privileged(code, "runs of programs cannot be counted", privilege.SYS_ADMIN)
+        return privileged(code, "runs of programs cannot be counted", capabilities.SYS_ADMIN)
     return None
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from math import inf
 
 from probes.analysis.snapshot import Trail
-from probes.kernel import privilege, procfs, syscall_table
+from probes.kernel import capabilities, procfs, syscall_table
 from probes.toolkit import (
     Hook,
     Opening,
@@ -136,5 +136,5 @@ HOOK = Hook(
         Rung("proc", "nothing; other users' processes need root", _proc),
     ),
     order=60,
-    reads_with=privilege.PROCESSES,
+    reads_with=capabilities.PROCESSES,
 )

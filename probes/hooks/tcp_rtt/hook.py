@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from probes.hooks.tcp_rtt import open_sockets
 from probes.hooks.tcp_rtt.open_sockets import OpenSocket, OpenSockets, minimum
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from probes.kernel.procfs import SocketOwners
 from probes.toolkit import (
     AttachType,
@@ -166,5 +166,5 @@ HOOK = Hook(
     ),
     order=80,
     rows_go=True,
-    reads_with=privilege.PROCESSES,
+    reads_with=capabilities.PROCESSES,
 )

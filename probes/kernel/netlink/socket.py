@@ -29,7 +29,7 @@ from struct import Struct
 from typing import TypeVar
 
 from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported, remedy
-from probes.kernel import privilege
+from probes.kernel import capabilities
 
 T = TypeVar("T")
 Decode = Callable[[bytes, int, int], T | None]
@@ -200,9 +200,9 @@ def refusal(errno: int, doing: str, kernel: str = "") -> ProbeError:
 def _what_to_do(errno: int) -> str:
     if errno not in (EPERM, EACCES):
         return remedy(errno)
-    if privilege.missing(privilege.NET_ADMIN):
+    if capabilities.missing(capabilities.NET_ADMIN):
         return "Run it as root (sudo), or grant CAP_NET_ADMIN."
-    return privilege.why_not(privilege.NET_ADMIN)[1]
+    return capabilities.why_not(capabilities.NET_ADMIN)[1]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from probes.drop_rule import DropRule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
 from probes.errors import Gone, ProbeError, as_refusal
-from probes.kernel import bpf, capabilities, patience, privilege, rlimits
+from probes.kernel import bpf, capabilities, patience, rlimits
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
@@ -77,7 +77,7 @@ class Live:
         limit = memory.default() if limit is None else limit
         self.interval = interval
         self._percent = percent
-        self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
+        self.host = Host(socket.gethostname(), os.uname().release, capabilities.summary())
         self._hooks = Catalogue()
         self.notices: list[str] = list(self._hooks.complaints)
         self._background = BackgroundTasks(lambda: self.interval, self.notices)
@@ -202,7 +202,7 @@ class Live:
         self._compiler.end_idle()  # after the workers, which may have started another
         patience.end_idle()
         self._make_workers()
-        kept = needs.capabilities(
+        kept = needs.still_needed(
             self._attachments.all(),
             follows=self._wanted.safe_set or any(self._wanted.interfaces()),
             rules=bool(self.rules()),

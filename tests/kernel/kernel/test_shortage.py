@@ -16,7 +16,7 @@ import pytest
 from probes.compile import headers
 from probes.droprules import operator_sessions, tunnels
 from probes.hooks.drops import reasons
-from probes.kernel import btf, kallsyms, pid_namespaces, privilege, procfs, tracefs
+from probes.kernel import btf, capabilities, kallsyms, pid_namespaces, procfs, tracefs
 from probes.kernel.cgroups import Paths
 from probes.kernel.procfs import SocketOwners
 from probes.toolkit import libraries, user_symbols
@@ -76,7 +76,7 @@ ASKED: dict[str, Callable[[Any], object]] = {
     "all tracepoints": lambda _: tracefs.events(),
     "copies of a function": lambda _: kallsyms.copies("vfs_read"),
     "functions": lambda _: kallsyms.functions(),
-    "lockdown": lambda _: privilege.lockdown(),
+    "lockdown": lambda _: capabilities.lockdown(),
     "the kernel": lambda _: headers.kernel(),
     "where processes are shown": lambda _: pid_namespaces.outermost(),
     "a cgroup": _cgroup,

@@ -14,7 +14,7 @@ from probes.attach.tcx import TcxLink
 from probes.compile import compiler
 from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, as_refusal, passing
 from probes.foreign import followers
-from probes.kernel import bpf, privilege, rlimits
+from probes.kernel import bpf, capabilities, rlimits
 from probes.kernel.netlink import socket as nlsocket
 
 WORD = {
@@ -149,7 +149,7 @@ def test_a_compiler_that_cannot_be_started_says_what_is_short() -> None:
 def test_a_map_that_is_refused_has_the_remedy_of_its_reason(
     monkeypatch: pytest.MonkeyPatch, lacks: tuple[str, ...], counts: bool, word: str
 ) -> None:
-    monkeypatch.setattr(privilege, "missing", lambda *_: lacks)
+    monkeypatch.setattr(capabilities, "missing", lambda *_: lacks)
     monkeypatch.setattr(rlimits, "memlock_counts", lambda: counts)
     refusal = compiler._refusal({"error": "map", "why": "w", "errno": errno.EPERM}, "")
     assert isinstance(refusal, Denied)
@@ -159,7 +159,7 @@ def test_a_map_that_is_refused_has_the_remedy_of_its_reason(
 def test_netlink_that_is_refused_in_spite_of_the_capability_is_a_policy_s_doing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(privilege, "missing", lambda *_: ())
+    monkeypatch.setattr(capabilities, "missing", lambda *_: ())
     assert "sudo" not in nlsocket.refusal(errno.EPERM, "listing").remedy
-    monkeypatch.setattr(privilege, "missing", lambda *_: ("CAP_NET_ADMIN",))
+    monkeypatch.setattr(capabilities, "missing", lambda *_: ("CAP_NET_ADMIN",))
     assert "CAP_NET_ADMIN" in nlsocket.refusal(errno.EPERM, "listing").remedy
