@@ -86,9 +86,9 @@ async def test_a_getpid_loop_slows_the_system_calls_then_detaches_them_until_som
     id = HookId("syscalls")
     with getpid_loop():
         async with watching(id, percent=TINY) as live:
-            slowed = await until(live, id, lambda s: s.one_in == budget.STEP)
+            slowed = await until(live, id, lambda s: s.one_in == budget.ONE_IN_STEP)
             assert slowed.state is State.ATTACHED
-            assert f"one event in {budget.STEP}" in slowed.note
+            assert f"one event in {budget.ONE_IN_STEP}" in slowed.note
             gone = await until(live, id, lambda s: s.state is State.DETACHED)
             assert gone.note.startswith("detached to stay within the budget: its programs took ")
             assert f"the budget is {TINY:g}%" in gone.note
