@@ -10,7 +10,7 @@ from typing import NamedTuple
 from probes.analysis.snapshot import Snapshot
 from probes.model import HookId, Key, Sample, same_totals
 
-SECONDS, SLOTS = 5, 180
+SLOT_SECONDS, SLOTS = 5, 180
 """Seconds of a slot; slots kept: 15 minutes."""
 MAX_GONE = 4000
 """Rows of a hook that are kept after they have gone, at most."""
@@ -78,7 +78,7 @@ class Heat:
 
     def _slot(self, time: float) -> int:
         """Return the slot's number by the monotonic clock, offset by the initial wall clock."""
-        return int((time + (self._base or 0.0)) // SECONDS)
+        return int((time + (self._base or 0.0)) // SLOT_SECONDS)
 
     def add(self, snapshots: Sequence[Snapshot]) -> None:
         for snapshot in snapshots:
@@ -130,7 +130,9 @@ class Heat:
                 hits.setdefault(slot, {})[bucket] = count
         if not hits:
             return []
-        return [HeatSlot(s * SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)]
+        return [
+            HeatSlot(s * SLOT_SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)
+        ]
 
 
 def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:

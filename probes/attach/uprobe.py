@@ -19,7 +19,7 @@ from probes.kernel import bpf, capabilities, elf, open_files, patience, perf_eve
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
 
-SECONDS = 5.0
+OPEN_SECONDS = 5.0
 """Seconds to wait for a file to be opened, and for the kernel to read its code."""
 
 RETURNS = 1
@@ -141,7 +141,7 @@ def attach(prog_fd: int, point: AtFile) -> Handle:
     """Attach. Raises ProbeError: Gone, Unsupported, Denied, or a shortage that may pass."""
     opened, path = partial(_opened, point, by_link=by_link()), printable(point.path)
     try:
-        fds = patience.within(SECONDS, opened, (prog_fd,))
+        fds = patience.within(OPEN_SECONDS, opened, (prog_fd,))
     except patience.TookTooLong as late:
         raise Unsupported(f"{path} cannot be opened: {in_words(late)}") from None
     except OSError as refused:

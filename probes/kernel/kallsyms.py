@@ -21,7 +21,7 @@ from probes.errors import short
 _KALLSYMS, _MODULES = Path("/proc/kallsyms"), Path("/proc/modules")
 _CHUNK = 1 << 18
 _CODE = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)(?:$|\t\[(?!bpf\]))", re.MULTILINE)
-REST = 5.0
+MODULES_SECONDS = 5.0
 """Seconds after which it is checked whether modules have come or gone."""
 _LARGEST = 1 << 20  # no function is larger: what lies further from a symbol is not its code
 # What gcc and clang append to the names of copies that they made of a function.
@@ -85,7 +85,7 @@ def resolve(addresses: Iterable[int]) -> dict[int, str]:
     Here as below: raises OSError where they cannot be read just now, for want of files or memory.
     """
     with _lock:
-        table = _current(REST)
+        table = _current(MODULES_SECONDS)
         return {a: table.name(a) for a in addresses}
 
 

@@ -32,9 +32,9 @@ from probes.kernel.remembered import remembered
 from probes.model import Opening, Reading
 from probes.toolkit.readers import Open
 
-REST = 20.0
+WALK_REST = 20.0
 """Pause as a multiple of the CPU time of a look at all processes: 5 % of one CPU."""
-SECONDS = 2.0
+LOOK_SECONDS = 2.0
 """Least seconds between two looks, and between looks at young processes only."""
 YOUNG = 20.0
 """Seconds for which a new process is looked at often: it may still load what it needs."""
@@ -192,9 +192,9 @@ class Following:
             self._walk(pace, None if whole else young)
         finally:
             end = monotonic()
-            pause = max(SECONDS, REST * (thread_time() - cpu))
+            pause = max(LOOK_SECONDS, WALK_REST * (thread_time() - cpu))
             if whole:
-                self._next_whole, pause = end + pause, SECONDS
+                self._next_whole, pause = end + pause, LOOK_SECONDS
             self._background.pause = pause
 
     def _young(self, now: float) -> list[Process]:

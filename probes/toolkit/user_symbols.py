@@ -20,7 +20,7 @@ from probes.kernel import elf, patience
 
 _MOST_PROCESSES, _MOST_FILES = 256, 1024
 """Processes whose maps are kept (some kilobytes each), and files (little is kept of them)."""
-MOST_MAPS, MOST_BYTES, SECONDS = 1 << 14, 1 << 25, 2.0
+MOST_MAPS, MOST_BYTES, READ_SECONDS = 1 << 14, 1 << 25, 2.0
 """Mappings of one process that hold code, bytes of its list, and seconds to read it."""
 
 MOST_LOST, HURRIED = 10.0, 0.2
@@ -67,7 +67,7 @@ class UserSymbols:
         if key not in self._files:
             begin = monotonic()
             try:
-                file = _read(pid, place, SECONDS if self._lost < MOST_LOST else HURRIED)
+                file = _read(pid, place, READ_SECONDS if self._lost < MOST_LOST else HURRIED)
             except ProbeError:  # the host is short of something: the next time, then
                 return None
             self._files[key] = file
@@ -109,14 +109,14 @@ def maps(pid: int) -> tuple[Mapping, ...]:
     Empty where that is not visible.
     """
     try:
-        return patience.within(SECONDS, partial(_executable, pid))
+        return patience.within(READ_SECONDS, partial(_executable, pid))
     except OSError:
         return ()
 
 
 def _executable(pid: int) -> tuple[Mapping, ...]:
     found: list[Mapping] = []
-    read, until = 0, monotonic() + SECONDS
+    read, until = 0, monotonic() + READ_SECONDS
     with Path("/proc", str(pid), "maps").open("rb") as lines:
         for line in lines:
             read += len(line)

@@ -24,7 +24,7 @@ _PROGRAM, _LINKS = "anon_inode:bpf-prog", ("anon_inode:bpf_link", "anon_inode:bp
 _EVENT = "anon_inode:[perf_event]"
 MOST_PINS = 10_000
 """Files and folders below one bpffs that are read, at the most."""
-SECONDS = 2.0
+WALK_SECONDS = 2.0
 """Time limit for all file descriptors, and for each bpffs."""
 
 
@@ -73,7 +73,7 @@ def held() -> Holders:
     """Return who holds which program now; other users' processes and pins as root only."""
     by: dict[int, list[str]] = {}
     events: dict[int, list[str]] = {}
-    until = monotonic() + SECONDS
+    until = monotonic() + WALK_SECONDS
     for pid in procfs.pids():  # what is there for long, such as daemons, before what came lately
         if monotonic() > until:
             break
@@ -140,7 +140,7 @@ def _pins() -> Iterator[tuple[int, str]]:
 
 
 def _files(mount: Path) -> Iterator[str]:
-    waiting, seen, until = deque([str(mount)]), 0, monotonic() + SECONDS
+    waiting, seen, until = deque([str(mount)]), 0, monotonic() + WALK_SECONDS
     while waiting:
         try:
             with os.scandir(waiting.popleft()) as entries:
