@@ -296,6 +296,7 @@ _ECHO_REPLY = Meaning(
     DropClass.ORDINARY, "An echo reply: raw sockets, as used by ping, already have a copy."
 )
 _AT = {("NO_SOCKET", "ping_rcv"): _ECHO_REPLY, ("-", "ping_rcv"): _ECHO_REPLY}
+_AT |= {("NO_SOCKET", place): _ECHO_REPLY for place in ("icmp_rcv", "icmpv6_rcv")}  # before 6.2
 """Meaning by reason and function, where the reason means something else there."""
 _LATE_RST = Meaning(DropClass.ORDINARY, "A RST for a connection that has already ended.")
 
