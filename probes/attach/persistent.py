@@ -117,7 +117,8 @@ class Registry:
                 detach(attached[0])
                 attached.clear()
                 self._remove(record)
-                self._undo.remove(undo)
+                with suppress(ValueError):  # another thread has undone it, too
+                    self._undo.remove(undo)
 
         self._undo.append(undo)
         if self._over:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from probes.attach import program as bpf_program
-from probes.errors import ProbeError
+from probes.errors import ProbeError, passing
 from probes.kernel import bpf, open_files
 from probes.ladder import replaced_files
 from probes.ladder.modules import Modules
@@ -97,7 +97,7 @@ def _stood(
 
 
 def _attach(program: Program, ifindex: int, made: _Rigged, stack: ExitStack) -> None:
-    """Attach one program; the refusal of an optional one becomes a note."""
+    """Attach one program; the refusal of an optional one becomes a note, unless it may pass."""
     insns = made.functions[program.function]
     try:
         with ExitStack() as attaching:
@@ -107,7 +107,7 @@ def _attach(program: Program, ifindex: int, made: _Rigged, stack: ExitStack) -> 
             attaching.callback(attached)
             stack.push(attaching.pop_all())
     except ProbeError as refusal:
-        if not program.optional:
+        if not program.optional or passing(refusal):
             raise
         made.notes.append(f"{program.without}: {refusal.why}")
         return

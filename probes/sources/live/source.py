@@ -18,7 +18,7 @@ from probes.custom.catalogue import Catalogue
 from probes.drop_rule import DropRule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
-from probes.errors import Gone, ProbeError, as_refusal
+from probes.errors import Gone, ProbeError, as_refusal, call_each
 from probes.kernel import bpf, capabilities, patience, rlimits
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
@@ -266,9 +266,13 @@ class Live:
     async def _climb_first(self, groups: list[list[_Climb]]) -> None:
         """Compile all of them before any maps take the room for that, where memory is scarce."""
         others = sum(group[0].attachment.hook.on_demand for group in groups)
-        if self._bound.is_narrow(expected.memory(others)):
-            for climbs in groups:
-                await self._with_climber(climbs[0], Attachment.compile_ahead)
+        try:
+            narrow = self._bound.is_narrow(expected.memory(others))
+        except Exception as raised:  # everything is attached all the same
+            narrow = False
+            self._background.tell("the bound on memory", raised)
+        for climbs in groups if narrow else ():
+            await self._with_climber(climbs[0], Attachment.compile_ahead)
         await asyncio.gather(*map(self._climb_all, groups))
 
     async def _climb_all(self, climbs: Iterable[_Climb]) -> None:
@@ -437,19 +441,31 @@ class Live:
 
     def close_now(self) -> None:
         """Detach everything, last attached first; what would outlive us before all else."""
+        steps = (
+            self._detach_lasting,
+            self._compiler.close,  # what is being attached ends the sooner
+            self._climbers.close,
+            self._rules.close,
+            self._detach_all,
+            self._readers.close,
+            self._close_stats,
+        )
+        try:
+            call_each(steps)
+        except Exception as failed:
+            self._background.tell("ending", failed)
+
+    def _detach_lasting(self) -> None:
         for attachment in reversed(self._to_let_go()):
             rung = attachment.hook.rung(attachment.status.rung or "")
             if rung is not None and rung.lasting:
                 self._detach(attachment)
-        self._compiler.close()  # what is being attached ends the sooner
-        self._climbers.close()
-        try:
-            self._rules.close()
-        except Exception as failed:
-            self._background.tell("ending drop rules", failed)
+
+    def _detach_all(self) -> None:
         for attachment in reversed(self._to_let_go()):
             self._detach(attachment)
-        self._readers.close()
+
+    def _close_stats(self) -> None:
         if self._stats is not None:
             os.close(self._stats)
             self._stats = None
@@ -474,9 +490,10 @@ class Live:
 def _failure(status: Status) -> ProbeError:
     """Return the most telling refusal.
 
-    That is want of memory, else the first that is not about a lower rung's own limits.
+    That is want of memory or files, else the first that is not about a lower rung's own limits.
     """
     if not status.refused:
         return ProbeError(f"{status.id} could not be attached")
-    first = next((r for r in status.refused if r.error == "ENOMEM"), status.refused[0])
+    short = ("ENOMEM", "EMFILE", "ENFILE")
+    first = next((r for r in status.refused if r.error in short), status.refused[0])
     return ProbeError(f"{status.id}: {first.rung}: {first.why}", remedy=first.remedy)
