@@ -8,12 +8,23 @@ from pathlib import Path
 import pytest
 
 from probes.attach.journal import RUN
+from probes.attach.tracepoint import RawTracepoint
 from probes.compile.compiler import Compiler
 from probes.hooks import catalogue
 from probes.kernel import patience
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
-from probes.model import UNREAD, Hook, State, TargetKind
+from probes.model import (
+    UNREAD,
+    Column,
+    Hook,
+    Kind,
+    Program,
+    Reading,
+    Rung,
+    State,
+    TargetKind,
+)
 from tests.support.commands import held
 from tests.support.namespaces import namespace, veth
 from tests.support.rungs import await_messages, stood
@@ -107,3 +118,25 @@ def test_what_counts_without_programs_is_read_however_many_files_others_would_ta
     for attachment in attachments:
         attachment.detach()
     assert not [note for note in notes if UNREAD in note]
+
+
+def test_a_program_that_a_rung_can_do_without_is_not_done_without_for_want_of_files(
+    compiler: Compiler,
+) -> None:
+    """Else the rung would stand without it for good."""
+    points = RawTracepoint("sys_enter"), RawTracepoint("sys_exit")
+    source = "int first(void *ctx) { return 0; }\nint second(void *ctx) { return 0; }\n"
+    programs = (
+        Program("first", points[0]),
+        Program("second", points[1], optional=True, without="the second is missing"),
+    )
+    rung = Rung("two", "", lambda _: Reading, source=source, programs=programs)
+    columns = (Column("key", "Key", kind=Kind.KEY, field="key"),)
+    attachment = Attachment(Hook("made-up", "", "", columns, (rung,)), Modules(compiler))
+    compiler.compile(source).close()
+    for many in range(MOST):
+        with files_left(many):
+            status = attachment.climb()
+        assert "the second is missing" not in status.note, many
+        attachment.detach()
+    assert status.state is State.ATTACHED
