@@ -202,7 +202,11 @@ def _unrecorded(directory: Path, refused: OSError) -> ProbeError:
         return ProbeError(why, errno=code, remedy=remedy(code))
     if os.geteuid():
         return Denied(why, errno=code, remedy="Run it as root (sudo).")
-    return Denied(why, errno=code, remedy=f"Let root alone write there: ls -ld {directory}.")
+    return Denied(why, errno=code, remedy=_make_private(directory))
+
+
+def _make_private(directory: Path) -> str:
+    return f"See what is in it, then: chown root {directory}; chmod 700 {directory}."
 
 
 def sweep(directory: Path = RUN) -> list[str]:

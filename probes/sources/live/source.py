@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import time
@@ -496,4 +497,5 @@ def _failure(status: Status) -> ProbeError:
         return ProbeError(f"{status.id} could not be attached")
     short = ("ENOMEM", "EMFILE", "ENFILE")
     first = next((r for r in status.refused if r.error in short), status.refused[0])
-    return ProbeError(f"{status.id}: {first.rung}: {first.why}", remedy=first.remedy)
+    why, code = f"{status.id}: {first.rung}: {first.why}", getattr(errno, first.error, 0)
+    return ProbeError(why, errno=code, remedy=first.remedy)

@@ -108,7 +108,7 @@ def test_a_sockhash_that_cannot_be_created_is_no_kernel_without_them(
         (errno.EROFS, 0, "remount,rw"),
         (errno.EDQUOT, 0, "quota"),
         (errno.EACCES, 1000, "sudo"),
-        (errno.EPERM, 0, "ls -ld /run/ebpftop"),
+        (errno.EPERM, 0, "chmod 700 /run/ebpftop"),
     ],
 )
 def test_what_cannot_be_recorded_has_the_remedy_of_its_errno(
