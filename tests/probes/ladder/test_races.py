@@ -6,6 +6,7 @@ Rungs that wait at a gate force the order in which threads come.
 from __future__ import annotations
 
 import errno
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -450,3 +451,50 @@ def test_failures_are_counted_to_the_same_end_as_before(alone: Attachment, best:
     states = [alone.read().status.state for _ in range(MOST_FAILURES)]
     assert states[-2:] == [State.ATTACHED, State.FAILED]
     assert best.standing == 0
+
+
+# -- whatever comes --------------------------------------------------------------------------
+
+
+def _asks(attachment: Attachment, best: Made, of: random.Random) -> Callable[[], object]:
+    """Something that some thread may ask of it."""
+    best.raises = of.choice([None, None, KeyError("x"), OSError(errno.EMFILE, "")])
+    best.refuses = of.choice([None, None, Unsupported("not here")])
+    return of.choice([
+        attachment.climb,
+        lambda: attachment.climb(asked=True),
+        attachment.climb_again,
+        attachment.detach,
+        attachment.read,
+        attachment.stand_passive,
+        lambda: attachment.slow(of.choice([1, 8]), "too dear"),
+        lambda: attachment.cut_off("too dear"),
+        lambda: attachment.fail(RuntimeError("can't start new thread")),
+        lambda: attachment.rename("other"),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_threads_ask_at_once_one_rung_stands_and_the_status_names_it(
+    attachment: Attachment,
+    best: Made,
+    passive: Made,
+    begin: Begin,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.0)
+
+    def ask(which: int) -> None:
+        of = random.Random(seed * 10 + which)
+        for _ in range(50):
+            _asks(attachment, best, of)()
+
+    for asked in [begin(lambda which=which: ask(which)) for which in range(5)]:  # type: ignore[misc]
+        asked.result(SECONDS)
+    stand = [made.name for made in (best, passive) for _ in range(made.standing)]
+    assert stand == [attachment.status.rung] * (attachment.status.rung is not None)
+    best.raises = best.refuses = None
+    assert attachment.climb(asked=True).rung == "best"
+    attachment.detach()
+    assert (best.standing, passive.standing) == (0, 0)
