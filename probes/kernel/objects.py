@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from probes.errors import short
 from probes.kernel import bpf, btf, uapi
 from probes.kernel.uapi import address
 
@@ -242,7 +243,9 @@ def fd_field(path: str, name: str) -> int | None:
     """Return a number in a file of /proc/*/fdinfo; None where it is not there."""
     try:
         lines = Path(path).read_bytes().split(b"\n")  # a uprobe's has a path
-    except OSError:
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         return None
     mark = name.encode() + b":"
     value = next((line[len(mark) :].strip() for line in lines if line.startswith(mark)), b"")

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from probes.attach.background import Background
 from probes.attach.uprobe import Uprobe, Uretprobe
-from probes.errors import ProbeError, as_refusal, passing
+from probes.errors import ProbeError, as_refusal, passing, short
 from probes.kernel import patience
 from probes.kernel.patience import TookTooLong
 from probes.kernel.procfs import pids, started
@@ -87,7 +87,9 @@ def loaded(
         except TookTooLong:
             stuck.add(who)
             continue
-        except OSError:
+        except OSError as refused:
+            if short(refused.errno):
+                raise  # else its files would count as those that no process has any more
             continue  # it has gone, or may not be looked at
         for (pattern, id), path in found.items():
             yield Loaded(pattern, id, f"/proc/{pid}/{path}", uid)

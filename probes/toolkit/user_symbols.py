@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from time import monotonic
 from typing import NamedTuple
 
-from probes.errors import ProbeError, passing
+from probes.errors import ProbeError, passing, short
 from probes.kernel import elf, patience
 
 _MOST_PROCESSES, _MOST_FILES = 256, 1024
@@ -110,7 +110,9 @@ def maps(pid: int) -> tuple[Mapping, ...]:
     """
     try:
         return patience.within(READ_SECONDS, partial(_executable, pid))
-    except OSError:
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         return ()
 
 

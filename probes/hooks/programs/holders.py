@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, thread_time
 from typing import Generic, NamedTuple, TypeVar
 
+from probes.errors import short
 from probes.kernel import bpf, procfs
 from probes.kernel.objects import fd_field
 from probes.units import printable
@@ -127,7 +128,9 @@ def _pins() -> Iterator[tuple[int, str]]:
         for path in _files(mount):
             try:
                 fd = bpf.obj_get(path)
-            except OSError:
+            except OSError as refused:
+                if short(refused.errno):
+                    raise
                 continue  # a map's own file of text, or not for us
             try:
                 kind = os.readlink(f"/proc/self/fd/{fd}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
+from probes.errors import short
 from probes.foreign.names import ProgramNames
 from probes.hooks.interfaces import programs_on
 from probes.kernel import ethtool
@@ -143,7 +144,9 @@ def _from_drivers(opening: Opening) -> Callable[[], Reading]:
     def rows(link: route.Interface) -> Iterator[Row]:
         try:
             told = ethtool.at_xdp(ethtool.statistics(link.name))
-        except OSError:
+        except OSError as refused:
+            if short(refused.errno):
+                raise
             return  # gone since it was listed
         for answer, name in _COUNTERS.items():
             if name in told:

@@ -16,9 +16,11 @@ import pytest
 from probes.compile import headers
 from probes.droprules import operator_sessions, tunnels
 from probes.hooks.drops import reasons
-from probes.kernel import btf, capabilities, kallsyms, pid_namespaces, procfs, tracefs
+from probes.hooks.programs import holders
+from probes.kernel import bpf, btf, capabilities, kallsyms, objects, pid_namespaces, procfs, tracefs
 from probes.kernel.cgroups import Paths
 from probes.kernel.procfs import SocketOwners
+from probes.point import ProgType
 from probes.toolkit import libraries, user_symbols
 from tests.support.shortage import files_left, is_short, open_files
 
@@ -63,6 +65,14 @@ def _cgroup(_: object) -> object:
     return Paths().of(Path("/sys/fs/cgroup").stat().st_ino)
 
 
+def _holders(_: object) -> object:
+    program = bpf.prog_load(ProgType.SOCKET_FILTER, bpf.exit_with(0))
+    try:
+        return holders.held().by.get(bpf.prog_info(program).id)
+    finally:
+        os.close(program)
+
+
 ASKED: dict[str, Callable[[Any], object]] = {
     "BTF": lambda _: btf.available(),
     "a type": lambda _: btf.find("task_struct", btf.KIND_STRUCT),
@@ -84,7 +94,10 @@ ASKED: dict[str, Callable[[Any], object]] = {
     "a process's files": lambda _: len(list(procfs.fds(1))) > 0,
     "sessions": lambda _: operator_sessions.connections(),
     "what carries them": lambda _: tunnels.ends(["127.0.0.1"]),
-    "a user's stack": lambda _: user_symbols.UserSymbols().name(1, 0),
+    "a place in a process": lambda _: len(user_symbols.maps(os.getpid())) > 0,
+    "libraries in use": lambda _: len(list(libraries.loaded((libraries.LIBC,), set()))) > 0,
+    "a field of a file": lambda _: objects.fd_field("/proc/self/fdinfo/0", "flags"),
+    "who holds a program": _holders,
 }
 
 
