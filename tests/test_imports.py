@@ -43,6 +43,7 @@ TUI_SEES = ["errors", "units", "drop_rule", "model", "source", "analysis", "reco
 """Of `probes`; `tui.commands` sees all of it."""
 ONLY_IN = {
     "bcc": "probes.compile.bcc_worker",
+    "pyroute2": "probes.kernel.netlink.changes",
     "prometheus_client": "tui.prometheus",
 }
 
@@ -139,6 +140,11 @@ def test_nobody_imports_the_compiler_s_child_nor_it_anything_of_ours() -> None:
     assert not {n for n in _imports(child) if n in FILES}, "it is run by path"
 
 
+def test_pyroute2_is_imported_when_it_is_called() -> None:
+    at_once = _imports("probes.kernel.netlink.changes", late=False)
+    assert not {n for n in at_once if n.startswith("pyroute2")}, "it takes 0.17 s"
+
+
 @pytest.mark.parametrize("top", ["probes", "tui"])
 def test_no_module_imports_itself_through_others(top: str) -> None:
     edges = {
@@ -189,7 +195,7 @@ def _loaded(code: str) -> set[str]:
 
 def test_the_command_line_loads_neither_the_screen_nor_the_kernel_side() -> None:
     loaded = _loaded("from tui.cli import parse; parse(['--observe-only', 'once'])")
-    assert not loaded & {"textual", "rich", "bcc", *ATTACHES}
+    assert not loaded & {"textual", "rich", "pyroute2", "bcc", *ATTACHES}
 
 
 def test_the_catalogue_and_the_demo_load_nothing_that_attaches() -> None:
@@ -197,12 +203,12 @@ def test_the_catalogue_and_the_demo_load_nothing_that_attaches() -> None:
         "from probes.sources.demo.source import Demo; from probes.hooks import catalogue; Demo()"
     )
     assert "probes.hooks.drops.hook" in loaded
-    assert not loaded & {"textual", "bcc", *ATTACHES}
+    assert not loaded & {"textual", "pyroute2", "bcc", *ATTACHES}
 
 
-def test_the_live_source_loads_neither_bcc_nor_textual() -> None:
+def test_the_live_source_loads_neither_bcc_nor_pyroute2_nor_textual() -> None:
     loaded = _loaded("import probes.sources.live.source")
-    assert not loaded & {"textual", "rich", "bcc"}
+    assert not loaded & {"textual", "rich", "pyroute2", "bcc"}
 
 
 # -- the map ----------------------------------------------------------------------------------

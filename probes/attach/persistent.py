@@ -20,7 +20,7 @@ from probes.attach import journal
 from probes.attach.journal import RUN, JournalEntry
 from probes.errors import Denied, ProbeError, in_words, remedy
 from probes.kernel import bpf
-from probes.kernel.netlink import clsact, route, xdp
+from probes.kernel.netlink import changes, clsact, route, xdp
 from probes.kernel.procfs import netns
 from probes.units import printable
 
@@ -104,6 +104,8 @@ class Registry:
         self, record: JournalEntry, attach: Callable[[], T], detach: Callable[[T], object]
     ) -> Detach:
         """Record, then attach; return what detaches, then removes the record."""
+        if record.kind != "cgroup":
+            changes.prepare()  # now, as we may be exiting by the time that it is there
         self._not_over()
         self._add(record)
         try:

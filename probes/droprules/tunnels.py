@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from probes.errors import ProbeError, passing
 from probes.kernel import procfs
-from probes.kernel.netlink import sock_diag, wireguard, xfrm
+from probes.kernel.netlink import changes, sock_diag, xfrm
 from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes, text
 
@@ -152,7 +152,7 @@ def _of_policies(addresses: Iterable[str] | None) -> Iterator[End]:
 
 def _outer(device: _Device) -> Iterator[End]:
     if device.kind == "wireguard":
-        if port := wireguard.port(device.name):
+        if port := changes.wireguard_port(device.name):
             yield End("", UDP, port)  # its peers may roam
     elif device.kind == "tun":
         yield from _of_process(device.name)

@@ -40,12 +40,12 @@ SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
 XFRM = 6  # NETLINK_XFRM
 
 _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+HEADER_SIZE = _HEADER.size
 _ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
 _ERRNO = Struct("=i")
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
 _F_DUMP_INTR, _F_CAPPED, _F_ACK_TLVS = 0x10, 0x100, 0x200
-NESTED = 0x8000  # NLA_F_NESTED
 LITTLE = sys.byteorder == "little"
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
@@ -110,12 +110,6 @@ def change(protocol: int, kind: int, flags: int, body: bytes) -> tuple[int, str]
             for message, marks, start, end in _messages(data):
                 if message == _NLMSG_ERROR:
                     return _answer(data, message, marks, start, end)
-
-
-def attribute(kind: int, payload: bytes) -> bytes:
-    """Return an attribute as it is sent, with its padding."""
-    length = _ATTRIBUTE.size + len(payload)
-    return _ATTRIBUTE.pack(length, kind) + payload + b"\0" * (-length % 4)
 
 
 def listener(protocol: int, groups: int) -> socket.socket | None:

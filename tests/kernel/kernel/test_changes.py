@@ -8,8 +8,7 @@ from errno import EEXIST, ENODEV, ENOENT
 import pytest
 
 from probes.errors import ProbeError, passing
-from probes.kernel.netlink import changes, clsact, wireguard
-from probes.kernel.netlink import socket as nlsocket
+from probes.kernel.netlink import changes, clsact
 from tests.support.namespaces import namespace, run, veth
 from tests.support.shortage import files_left, open_files
 
@@ -53,16 +52,11 @@ def test_what_is_not_there_has_its_errno() -> None:
     assert changes.set_xdp(9999, -1, 0)[0] == ENODEV
 
 
-def test_a_family_of_generic_netlink_is_found_by_its_name() -> None:
-    asked = wireguard._asked(wireguard._GET_FAMILY, wireguard._FAMILY_NAME, "nlctrl")
-    assert nlsocket.get(wireguard._GENERIC, wireguard._CONTROL, asked, wireguard._family) == 16
-
-
 def test_the_port_of_a_wireguard_interface_is_found() -> None:
-    assert wireguard.port("nosuch") is None
+    assert changes.wireguard_port("nosuch") is None
     try:
         run("ip", "link", "add", "wg0", "type", "wireguard")
         run("wg", "set", "wg0", "listen-port", "51820")
     except Exception as none:
         pytest.skip(f"no WireGuard here: {none}")
-    assert wireguard.port("wg0") == 51820
+    assert changes.wireguard_port("wg0") == 51820
