@@ -21,6 +21,7 @@ from copy import copy
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+from probes.ladder.row_limit import RowLimit
 from probes.model import Hook
 from probes.recording.bookmarks import Bookmark, Marker, Moment
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader
@@ -36,6 +37,7 @@ from probes.recording.index import (
     read_moment,
     record,
 )
+from probes.recording.row_room import RowRoom
 from probes.recording.tape import MOST_SOUGHT, Frame, Timeline, between, most_compressed, most_raw
 from probes.recording.writer import (
     END,
@@ -78,8 +80,9 @@ Least number.
 class Recording(Timeline):
     """A recording that can be replayed. Raises RecordingError where the file is not one.
 
-    recall: a function that knows further hooks by name. cells: that a moment may have. host: whose
-    it is. note: what is incomplete about it, or "". Moments that cannot be read raise Malformed,
+    recall: a function that knows further hooks by name. cells: that a moment may have. rows: those
+    beyond it are left out of each moment, the least active; None: there is no limit. host: whose it
+    is. note: what is incomplete about it, or "". Moments that cannot be read raise Malformed,
     each by itself.
     """
 
@@ -89,6 +92,7 @@ class Recording(Timeline):
         hooks: Mapping[str, Hook],
         recall: Callable[[str], Hook | None] = lambda _: None,
         cells: int = MOST_CELLS,
+        rows: RowLimit | None = None,
     ) -> None:
         self.path = path
         try:
@@ -115,6 +119,7 @@ class Recording(Timeline):
         known |= {n: hook for n, hook in others.items() if hook is not None and hook.name == n}
         super().__init__(known, cells)
         self._fitting = Fitting(known)
+        self._room = None if rows is None else RowRoom(rows)
         self._forget()
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -128,6 +133,7 @@ class Recording(Timeline):
         twin = copy(self)
         Timeline.__init__(twin, self.hooks, self.most_cells)
         twin._fitting = Fitting(self.hooks)
+        twin._room = self._room and self._room.another()
         twin._fd = os.dup(self._fd)
         twin._heads = Heads(twin._fd, self._size, self._size)  # what is found is found for both
         twin._forget()
@@ -235,7 +241,8 @@ class Recording(Timeline):
         self._fitting = Fitting(self.hooks)
 
     def _adapted(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
-        return self._fitting.tick(tick, layouts)
+        tick = self._fitting.tick(tick, layouts)
+        return tick if self._room is None else self._room.tick(tick, self.hooks)
 
     def _begin(self) -> tuple[Host, tuple[str, ...]]:
         head = octets_at(self._fd, 0, len(MAGIC) + 12)

@@ -14,6 +14,7 @@ from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.recording.reader import Recording
 from probes.recording.writer import RecordingError, name_of
+from probes.sources.bounded import Bounded
 
 SLOWEST, FASTEST = 0.1, 60.0
 _LONGEST = 5.0
@@ -23,9 +24,10 @@ _LONGEST = 5.0
 class Replay:
     """A `model.Source`. recording: closed with it. begin: the first moment. speed: a factor.
 
-    pace: waits for the given seconds; another than `asyncio.sleep` sets the pace. number: the
-    moment that is played. Unreadable moments are skipped, and `skipped` says so. Raises
-    RecordingError where nothing can be read.
+    pace: waits for the given seconds; another than `asyncio.sleep` sets the pace. bounded: keeps
+    the recording's rows within the memory that there is. number: the moment that is played.
+    Unreadable moments are skipped, and `skipped` says so. Raises RecordingError where nothing can
+    be read.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Replay:
         begin: int = 0,
         speed: float = 1.0,
         pace: Callable[[float], Awaitable[None]] | None = None,
+        bounded: Bounded | None = None,
     ) -> None:
         self.reel = recording
         self.host = replace(recording.host, privilege="")
@@ -46,11 +49,11 @@ class Replay:
         if found is None:
             raise RecordingError(f"{name_of(recording.path)}: nothing from that time can be read")
         self.number, self._tick = found
-        self._pace = pace or self._sleep
+        self._pace, self._bounded = pace or self._sleep, bounded
         self._sought = False
         self._changed = asyncio.Event()
         self._queues: dict[str, asyncio.Queue[tuple[Sample, ...]]] = {}
-        self._player: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def catalogue(self) -> Mapping[str, Hook]:
@@ -76,7 +79,10 @@ class Replay:
         return self._tick.rules
 
     async def start(self) -> None:
-        self._player = asyncio.get_running_loop().create_task(self._play())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._play())]
+        if self._bounded is not None:
+            self._tasks.append(loop.create_task(self._bounded.keep()))
 
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
         """Yield the samples of the moment that is played, then of each that follows.
@@ -181,6 +187,6 @@ class Replay:
         raise Unsupported("this is a recording: its rules cannot be ended")
 
     async def close(self) -> None:
-        if self._player is not None:
-            self._player.cancel()
+        for task in self._tasks:
+            task.cancel()
         self.reel.close()

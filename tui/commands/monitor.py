@@ -89,6 +89,7 @@ def _remote(arguments: argparse.Namespace) -> int:
             observe_only=arguments.observe_only,
             percent=arguments.budget,
             most=arguments.memory,
+            used=own_usage.memory,
             words=lambda word: say([word], ""),
         )
         for way in ways

@@ -18,12 +18,14 @@ from probes.recording.codec import Malformed, cells_for
 from probes.recording.encoder import Tick
 from probes.recording.reader import MOST_MOMENTS, Recording
 from probes.recording.writer import RecordingError, name_of
+from probes.sources.bounded import Bounded
 from probes.sources.replay import Replay
 from tui.commands import _options
 from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
 from tui.output.formats import PrintedMoment, printer
+from tui.session import own_usage
 from tui.time_expr import TimeError, meant
 
 HELP = "show or print a recording"
@@ -51,8 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.format is not None:
-            with closing(_opened(arguments)) as played:
-                _print_moments(played, arguments.format, arguments.at, arguments.count)
+            bounded = Bounded(arguments.memory, own_usage.memory)
+            with closing(_opened(arguments, bounded)) as played:
+                _print_moments(played, arguments, bounded)
             return DONE
         need_terminal("use `ebpftop replay FILE --format table` to print instead")
         player = _player(arguments)
@@ -61,17 +64,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(str(wrong)) from None
 
 
-def _opened(arguments: argparse.Namespace) -> Recording:
+def _opened(arguments: argparse.Namespace, bounded: Bounded) -> Recording:
     """Open the recording. Raises RecordingError."""
-    return Recording(arguments.file, Catalogue(), builder.recalled, cells_for(arguments.memory))
+    cells = cells_for(arguments.memory)
+    return Recording(arguments.file, Catalogue(), builder.recalled, cells, bounded.rows)
 
 
 def _player(arguments: argparse.Namespace) -> Replay:
     """Return a source that plays the recording. Raises RecordingError, TimeError."""
-    played, at = _opened(arguments), arguments.at
+    bounded = Bounded(arguments.memory, own_usage.memory)
+    played, at = _opened(arguments, bounded), arguments.at
     try:
         begin = 0 if at is None else moment_at(played, at)
-        return Replay(played, begin=begin, speed=arguments.speed)
+        return Replay(played, begin=begin, speed=arguments.speed, bounded=bounded)
     except BaseException:
         played.close()
         raise
@@ -165,20 +170,23 @@ def _shown(
         number += 1
 
 
-def _print_moments(played: Recording, form: str, at: str | None, count: int | None) -> None:
+def _print_moments(played: Recording, arguments: argparse.Namespace, bounded: Bounded) -> None:
     """Print each moment, or `count` moments from `at` on (as for `time_expr.meant`).
 
     What cannot be read is left out and reported. Raises RecordingError (if nothing can be read),
     TimeError, BrokenPipeError.
     """
+    at, count = arguments.at, arguments.count
     played.look_on(MOST_MOMENTS if count is None else count)
     first = 0 if at is None else moment_at(played, at)
     last = played.end if count is None else min(first + count, played.end)
     hits, unread, printed = Hits(), _Unread(played.note), False
-    show = printer(form, played.hooks.values(), several=last - first != 1, hits=hits)
+    hooks, several = played.hooks.values(), last - first != 1
+    show = printer(arguments.format, hooks, several=several, hits=hits)
     for shown in _shown(played, first, last, hits, unread):
         print(show(shown), flush=True)
         printed = True
+        bounded.hold_now_and_then()
     if not printed:
         raise RecordingError(
             f"{name_of(played.path)}: nothing from that time can be read: {unread.first}"
