@@ -21,7 +21,6 @@ from copy import copy
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from probes.ladder.row_limit import RowLimit
 from probes.model import Hook
 from probes.recording.bookmarks import Bookmark, Marker, Moment
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader
@@ -37,7 +36,7 @@ from probes.recording.index import (
     read_moment,
     record,
 )
-from probes.recording.row_room import RowRoom
+from probes.recording.row_room import Fits, RowRoom
 from probes.recording.tape import MOST_SOUGHT, Frame, Timeline, between, most_compressed, most_raw
 from probes.recording.writer import (
     END,
@@ -80,10 +79,9 @@ Least number.
 class Recording(Timeline):
     """A recording that can be replayed. Raises RecordingError where the file is not one.
 
-    recall: a function that knows further hooks by name. cells: that a moment may have. rows: those
-    beyond it are left out of each moment, the least active; None: there is no limit. host: whose it
-    is. note: what is incomplete about it, or "". Moments that cannot be read raise Malformed,
-    each by itself.
+    recall: a function that knows further hooks by name. cells: that a moment may have. fits: how
+    many rows of it may be kept (`RowRoom`); None: all. host: whose it is. note: what is incomplete
+    about it, or "". Moments that cannot be read raise Malformed, each by itself.
     """
 
     def __init__(
@@ -92,7 +90,7 @@ class Recording(Timeline):
         hooks: Mapping[str, Hook],
         recall: Callable[[str], Hook | None] = lambda _: None,
         cells: int = MOST_CELLS,
-        rows: RowLimit | None = None,
+        fits: Fits | None = None,
     ) -> None:
         self.path = path
         try:
@@ -119,7 +117,7 @@ class Recording(Timeline):
         known |= {n: hook for n, hook in others.items() if hook is not None and hook.name == n}
         super().__init__(known, cells)
         self._fitting = Fitting(known)
-        self._room = None if rows is None else RowRoom(rows)
+        self._room = None if fits is None else RowRoom(fits)
         self._forget()
         unknown = [name for name in names if name not in known]
         if unknown:

@@ -5,39 +5,50 @@ A recording's or another host's: `RowLimit` limits those that are read here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from probes.ladder.row_limit import RowLimit
 from probes.model import Hook, HookId, Sample
+from probes.recording.codec import cells_of, memory_for
+from probes.recording.decoder import ROW
 from probes.recording.encoder import Tick
 
 Samples = tuple[Sample, ...]
+Fits = Callable[[int], int]
+"""How many rows fit beside a moment that takes so many bytes to be read."""
+_WEIGHED = 16
+"""Rows of a sample that tell what each of them takes."""
 
 
 class RowRoom:
-    """An adapter of moments to a limit on rows, one after the other.
+    """An adapter of moments to the memory that there is, one after the other.
 
-    shared: the limit, which may be changed meanwhile. What was not read again stays the same
-    object.
+    The next moment is read as changes of the one before, so all of it is there at the same time:
+    the larger it is, the fewer rows are passed on, of which ten seconds and a history are kept.
+    What was not read again stays the same object.
     """
 
-    def __init__(self, shared: RowLimit) -> None:
-        self._shared = shared
+    def __init__(self, fits: Fits) -> None:
+        self._fits = fits
         self._given: dict[str, tuple[Samples, Samples]] = {}
+        self._weights: dict[str, int] = {}
         self._long: set[HookId] = set()
-        self._limit = RowLimit(shared.total)
+        self._limit = RowLimit(0)
 
     def another(self) -> RowRoom:
-        """Return one for other moments, within the same limit."""
-        return RowRoom(self._shared)
+        """Return one for other moments, within the same memory."""
+        return RowRoom(self._fits)
 
     def tick(self, tick: Tick, hooks: Mapping[str, Hook]) -> Tick:
         """Return the moment with as many rows as there is room for."""
-        self._share_out([s for samples in tick.samples.values() for s in samples])
         known, self._given = self._given, {}
+        fresh = {n for n, read in tick.samples.items() if n not in known or known[n][0] is not read}
+        self._weigh(tick, fresh)
+        self._share_out([s for samples in tick.samples.values() for s in samples])
         for name, samples in tick.samples.items():
-            if name in known and known[name][0] is samples:
+            if name not in fresh:
                 self._given[name] = known[name]
                 continue
             fitted = tuple([self._fitted(hooks[name], s) for s in samples])
@@ -45,17 +56,25 @@ class RowRoom:
             self._given[name] = samples, samples if same else fitted
         return replace(tick, samples={name: given for name, (_, given) in self._given.items()})
 
+    def _weigh(self, tick: Tick, fresh: set[str]) -> None:
+        known = self._weights
+        self._weights = {
+            name: sum(map(_cells, samples)) if name in fresh else known[name]
+            for name, samples in tick.samples.items()
+        }
+
     def _share_out(self, samples: list[Sample]) -> None:
         """Leave out of the sharing what has no more rows than a fair share: it keeps all.
 
         There may be thousands of them, and to share is to sort all that take part.
         """
-        fair = self._shared.total // max(len(samples), 1)
+        total = self._fits(memory_for(sum(self._weights.values())))
+        fair = total // max(len(samples), 1)
         long = {s.status.id for s in samples if len(s.rows) > fair}
         short = sum(len(s.rows) for s in samples if len(s.rows) <= fair)
         for gone in self._long - long:
             self._limit.forget(gone)
-        self._long, self._limit.total = long, self._shared.total - short
+        self._long, self._limit.total = long, total - short
 
     def _fitted(self, hook: Hook, sample: Sample) -> Sample:
         if sample.status.id not in self._long:
@@ -67,3 +86,10 @@ class RowRoom:
         there = set(map(id, kept))
         rows = {key: row for key, row in sample.rows.items() if id(row) in there}
         return replace(sample, rows=rows, forgotten=sample.forgotten + left_out)
+
+
+def _cells(sample: Sample) -> int:
+    """Return about how many cells its rows have."""
+    weighed = list(islice(sample.rows.values(), _WEIGHED))
+    cells = sum(ROW + sum(map(cells_of, row)) for row in weighed)
+    return cells * len(sample.rows) // max(len(weighed), 1)

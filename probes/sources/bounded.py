@@ -12,15 +12,19 @@ from probes.sources.live import memory
 
 
 class Bounded:
-    """The keeper of `rows`, such that the whole process uses no more than `most` bytes.
+    """The keeper of a number of rows, such that the process uses no more than `most` bytes.
 
     used: bytes in use.
     """
 
     def __init__(self, most: int, used: Callable[[], int]) -> None:
-        self.rows = RowLimit(memory.rows_for(most))
-        self._bound = memory.Bound(most, self.rows, used, lambda: 0)
+        self._most, self._rows = most, RowLimit(memory.rows_for(most))
+        self._bound = memory.Bound(most, self._rows, used, lambda: 0)
         self._held = time.monotonic()
+
+    def fits(self, taken: int) -> int:
+        """Return the rows that fit beside a moment that takes so many bytes to be read."""
+        return min(self._rows.total, memory.rows_for(self._most - taken))
 
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _opened(arguments: argparse.Namespace, bounded: Bounded) -> Recording:
     """Open the recording. Raises RecordingError."""
     cells = cells_for(arguments.memory)
-    return Recording(arguments.file, Catalogue(), builder.recalled, cells, bounded.rows)
+    return Recording(arguments.file, Catalogue(), builder.recalled, cells, bounded.fits)
 
 
 def _player(arguments: argparse.Namespace) -> Replay:

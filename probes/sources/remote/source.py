@@ -71,7 +71,7 @@ class Remote:
         self.notices: list[str] = []
         self._way, self._words, self._pauses = way, words, pauses
         self._cells, self._bounded = cells_for(most), Bounded(most, used)
-        self._room = RowRoom(self._bounded.rows)
+        self._room = RowRoom(self._bounded.fits)
         self._hooks = dict(catalogue())
         self._interval = interval
         self._asked = {
