@@ -18,8 +18,9 @@ from probes.recording.codec import Malformed, cells_for
 from probes.recording.encoder import Tick
 from probes.recording.reader import MOST_MOMENTS, Recording
 from probes.recording.writer import RecordingError, name_of
-from probes.sources.bounded import Bounded
+from probes.sources.memory_keeper import MemoryKeeper
 from probes.sources.replay import Replay
+from probes.sources.row_room import RowRoom
 from tui.commands import _options
 from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
@@ -53,9 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.format is not None:
-            bounded = Bounded(arguments.memory, own_usage.memory)
-            with closing(_opened(arguments, bounded)) as played:
-                _print_moments(played, arguments, bounded)
+            keeper = MemoryKeeper(arguments.memory, own_usage.memory)
+            with closing(_opened(arguments, keeper)) as played:
+                _print_moments(played, arguments, keeper)
             return DONE
         need_terminal("use `ebpftop replay FILE --format table` to print instead")
         player = _player(arguments)
@@ -64,19 +65,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(str(wrong)) from None
 
 
-def _opened(arguments: argparse.Namespace, bounded: Bounded) -> Recording:
+def _opened(arguments: argparse.Namespace, keeper: MemoryKeeper) -> Recording:
     """Open the recording. Raises RecordingError."""
     cells = cells_for(arguments.memory)
-    return Recording(arguments.file, Catalogue(), builder.recalled, cells, bounded.fits)
+    return Recording(arguments.file, Catalogue(), builder.recalled, cells, RowRoom(keeper.fits))
 
 
 def _player(arguments: argparse.Namespace) -> Replay:
     """Return a source that plays the recording. Raises RecordingError, TimeError."""
-    bounded = Bounded(arguments.memory, own_usage.memory)
-    played, at = _opened(arguments, bounded), arguments.at
+    keeper = MemoryKeeper(arguments.memory, own_usage.memory)
+    played, at = _opened(arguments, keeper), arguments.at
     try:
         begin = 0 if at is None else moment_at(played, at)
-        return Replay(played, begin=begin, speed=arguments.speed, bounded=bounded)
+        return Replay(played, begin=begin, speed=arguments.speed, keeper=keeper)
     except BaseException:
         played.close()
         raise
@@ -170,7 +171,7 @@ def _shown(
         number += 1
 
 
-def _print_moments(played: Recording, arguments: argparse.Namespace, bounded: Bounded) -> None:
+def _print_moments(played: Recording, arguments: argparse.Namespace, keeper: MemoryKeeper) -> None:
     """Print each moment, or `count` moments from `at` on (as for `time_expr.meant`).
 
     What cannot be read is left out and reported. Raises RecordingError (if nothing can be read),
@@ -186,7 +187,7 @@ def _print_moments(played: Recording, arguments: argparse.Namespace, bounded: Bo
     for shown in _shown(played, first, last, hits, unread):
         print(show(shown), flush=True)
         printed = True
-        bounded.hold_now_and_then()
+        keeper.hold_now_and_then()
     if not printed:
         raise RecordingError(
             f"{name_of(played.path)}: nothing from that time can be read: {unread.first}"

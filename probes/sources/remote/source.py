@@ -23,13 +23,13 @@ from probes.hooks import catalogue
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status
 from probes.recording.codec import cells_for
 from probes.recording.encoder import Tick
-from probes.recording.row_room import RowRoom
 from probes.source import Feed, Host
-from probes.sources.bounded import Bounded
 from probes.sources.live import budget, memory, usage
+from probes.sources.memory_keeper import MemoryKeeper
 from probes.sources.remote import protocol
 from probes.sources.remote.session import RemoteSession
 from probes.sources.remote.ssh import SshCommand
+from probes.sources.row_room import RowRoom
 
 PING = 2.0
 """Seconds between two measurements of the round trip."""
@@ -70,8 +70,8 @@ class Remote:
         self.feed = Feed()
         self.notices: list[str] = []
         self._way, self._words, self._pauses = way, words, pauses
-        self._cells, self._bounded = cells_for(most), Bounded(most, used)
-        self._room = RowRoom(self._bounded.fits)
+        self._cells, self._memory = cells_for(most), MemoryKeeper(most, used)
+        self._room = RowRoom(self._memory.fits)
         self._hooks = dict(catalogue())
         self._interval = interval
         self._asked = {
@@ -129,7 +129,7 @@ class Remote:
             await self.connect()
         loop = asyncio.get_running_loop()
         self._keeper = loop.create_task(self._keep())
-        self._holder = loop.create_task(self._bounded.keep())
+        self._holder = loop.create_task(self._memory.keep())
 
     async def _connect(self, command: tuple[str, ...], *, ask: bool) -> None:
         self._generation += 1

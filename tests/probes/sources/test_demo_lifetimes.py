@@ -6,8 +6,6 @@ The cost is counted in calls of Python functions, which do not depend on the mac
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -18,6 +16,7 @@ from probes.model import HookId
 from probes.sources.demo import flood
 from probes.sources.demo.lifetimes import Lifetimes, Lived
 from probes.sources.demo.source import Demo
+from tests.support.calls_made import calls_made
 
 _TEXTS = ("udp dport 514", "src 203.0.113.0/24", "src 203.0.113.66", "src 10.0.3.40", "proto tcp")
 _INTERFACES = ("eth0", "eth1", "br0", "veth3f2a1c", "veth90b7de")
@@ -76,7 +75,10 @@ async def test_rules_do_not_cost_once_more_for_each_hook_and_sender() -> None:
     for interface in _INTERFACES:
         for port in range(1, MOST + 1):
             await ruled.add_rule(interface, parse(f"src 10.0.0.0/8 udp dport {port} ttl 1h"))
-    assert _calls(lambda: _tick(ruled, 42.0)) - _calls(lambda: _tick(free, 42.0)) < 10 * 5 * MOST
+    assert (
+        calls_made(lambda: _tick(ruled, 42.0)) - calls_made(lambda: _tick(free, 42.0))
+        < 10 * 5 * MOST
+    )
 
 
 async def test_rules_of_the_past_cost_nothing() -> None:
@@ -84,7 +86,7 @@ async def test_rules_of_the_past_cost_nothing() -> None:
     for lap in range(60):
         await demo.add_rule("eth1", parse("src 203.0.113.0/24 ttl 10s"))
         _tick(demo, 40.0 + lap * 120 + 5)
-        costs[lap] = _calls(lambda lap=lap: _tick(demo, 40.0 + lap * 120 + 60))  # type: ignore[misc]
+        costs[lap] = calls_made(lambda lap=lap: _tick(demo, 40.0 + lap * 120 + 60))  # type: ignore[misc]
         demo._go_on(40.0 + (lap + 1) * 120)
     assert costs[59] < 1.05 * costs[5]
 
@@ -102,19 +104,3 @@ def _tick(demo: Demo, now: float) -> None:
         for id in demo._standing(hook):
             demo.sample(id, now)
         demo.rules()
-
-
-def _calls(work: Callable[[], object]) -> int:
-    """Return how many calls of Python functions it makes."""
-    count = 0
-
-    def note(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count

@@ -11,7 +11,7 @@ from probes.ladder.row_limit import RowLimit
 from probes.sources.live import memory
 
 
-class Bounded:
+class MemoryKeeper:
     """The keeper of a number of rows, such that the process uses no more than `most` bytes.
 
     used: bytes in use.

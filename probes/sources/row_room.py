@@ -34,8 +34,12 @@ class RowRoom:
         self._fits = fits
         self._given: dict[str, tuple[Samples, Samples]] = {}
         self._weights: dict[str, int] = {}
-        self._long: set[HookId] = set()
-        self._limit = RowLimit(0)
+        self._limits: dict[HookId, RowLimit] = {}
+
+    @property
+    def cells(self) -> int:
+        """About as many cells as the moment had that was read last."""
+        return sum(self._weights.values())
 
     def another(self) -> RowRoom:
         """Return one for other moments, within the same memory."""
@@ -64,22 +68,23 @@ class RowRoom:
         }
 
     def _share_out(self, samples: list[Sample]) -> None:
-        """Leave out of the sharing what has no more rows than a fair share: it keeps all.
-
-        There may be thousands of them, and to share is to sort all that take part.
-        """
-        total = self._fits(memory_for(sum(self._weights.values())))
-        fair = total // max(len(samples), 1)
-        long = {s.status.id for s in samples if len(s.rows) > fair}
-        short = sum(len(s.rows) for s in samples if len(s.rows) <= fair)
-        for gone in self._long - long:
-            self._limit.forget(gone)
-        self._long, self._limit.total = long, total - short
+        """Give each of the long lists its limit; the others are kept whole."""
+        total = self._fits(memory_for(self.cells))
+        share = _share([len(s.rows) for s in samples], total)
+        known = self._limits
+        self._limits = {
+            s.status.id: known.get(s.status.id) or RowLimit(share)
+            for s in samples
+            if len(s.rows) > share
+        }
+        for limit in self._limits.values():
+            limit.total = share
 
     def _fitted(self, hook: Hook, sample: Sample) -> Sample:
-        if sample.status.id not in self._long:
+        limit = self._limits.get(sample.status.id)
+        if limit is None:
             return sample
-        kept = self._limit.fit(sample.status.id, hook, list(sample.rows.values()))
+        kept = limit.fit(sample.status.id, hook, list(sample.rows.values()))
         left_out = len(sample.rows) - len(kept)
         if not left_out:
             return sample
@@ -93,3 +98,13 @@ def _cells(sample: Sample) -> int:
     weighed = list(islice(sample.rows.values(), _WEIGHED))
     cells = sum(ROW + sum(map(cells_of, row)) for row in weighed)
     return cells * len(sample.rows) // max(len(weighed), 1)
+
+
+def _share(counts: list[int], total: int) -> int:
+    """Return the most rows of one list such that all together are no more than `total`."""
+    left, lists = total, len(counts)
+    for count in sorted(counts):
+        if count * lists > left:
+            break
+        left, lists = left - count, lists - 1
+    return left // lists if lists else max(counts, default=0)
