@@ -34,17 +34,16 @@ ORDER = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument("file", metavar="FILE", type=Path, help="what `record` wrote")
     parser.add_argument("--at", metavar="TIME", help="begin at 12:03, 12:03:10, or +SECONDS")
     parser.add_argument(
         "--speed",
         type=_options.speed,
-        default=1.0,
         metavar="N",
-        help="speed of playback (default 1)",
+        help="speed of playback on the screen (default 1)",
     )
     parser.add_argument(
-        "--count", type=_options.positive, metavar="N", help="print at most N ticks"
+        "--count", type=_options.positive, metavar="N", help="print at most N ticks; with --format"
     )
     _options.format_options(parser, None)
     _options.screen_options(parser)
@@ -52,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _check(arguments)
     try:
         if arguments.format is not None:
             keeper = MemoryKeeper(arguments.memory, own_usage.memory)
@@ -63,6 +63,18 @@ def run(arguments: argparse.Namespace) -> int:
         return show(player, arguments, settings.load(settings.path()))
     except TimeError as wrong:
         raise UsageError(str(wrong)) from None
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse options that mean nothing on the screen, or to what is printed. Raises UsageError."""
+    if arguments.format is None:
+        if arguments.count is not None:
+            raise UsageError("--count limits what is printed: use it with --format or --json")
+        return
+    for option in ("speed", "theme", "ascii", "slow_link", "mouse"):
+        if getattr(arguments, option) is not None:
+            flag = option.replace("_", "-")
+            raise UsageError(f"--{flag} is for the screen, not for --format {arguments.format}")
 
 
 def _opened(arguments: argparse.Namespace, keeper: MemoryKeeper) -> Recording:
@@ -77,7 +89,7 @@ def _player(arguments: argparse.Namespace) -> Replay:
     played, at = _opened(arguments, keeper), arguments.at
     try:
         begin = 0 if at is None else moment_at(played, at)
-        return Replay(played, begin=begin, speed=arguments.speed, keeper=keeper)
+        return Replay(played, begin=begin, speed=arguments.speed or 1.0, keeper=keeper)
     except BaseException:
         played.close()
         raise
