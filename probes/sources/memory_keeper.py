@@ -40,5 +40,5 @@ class MemoryKeeper:
     async def keep(self) -> None:
         """Adjust the rows from time to time, until cancelled."""
         while True:
-            await asyncio.to_thread(self.hold)
+            self.hold()
             await asyncio.sleep(memory.EVERY)

@@ -18,7 +18,7 @@ from probes.recording.encoder import Tick
 Samples = tuple[Sample, ...]
 Fits = Callable[[int], int]
 """How many rows fit beside a moment that takes so many bytes to be read."""
-_WEIGHED = 16
+_WEIGHED = 4
 """Rows of a sample that tell what each of them takes."""
 
 
