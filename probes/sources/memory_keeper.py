@@ -1,4 +1,4 @@
-"""The bound on memory for a source that reads no kernel: a recording, or another host."""
+"""The bound on memory for sources that read no kernel: a recording, or other hosts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,22 @@ class MemoryKeeper:
         self._most, self._rows = most, RowLimit(memory.rows_for(most))
         self._bound = memory.Bound(most, self._rows, used, lambda: 0)
         self._held = time.monotonic()
+        self._taken: list[int] = []
 
-    def fits(self, taken: int) -> int:
-        """Return the rows that fit beside a moment that takes so many bytes to be read."""
-        return min(self._rows.total, memory.rows_for(self._most - taken))
+    def share(self) -> Callable[[int], int]:
+        """Return a function for one source: how many of its rows fit.
+
+        Given the bytes that reading its moment takes, which all the others have to do with, too.
+        """
+        place = len(self._taken)
+        self._taken.append(0)
+
+        def fits(taken: int) -> int:
+            self._taken[place] = taken
+            rows = min(self._rows.total, memory.rows_for(self._most - sum(self._taken)))
+            return rows // len(self._taken)
+
+        return fits
 
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""
@@ -38,7 +50,7 @@ class MemoryKeeper:
             self.hold()
 
     async def keep(self) -> None:
-        """Adjust the rows from time to time, until cancelled."""
+        """Adjust the rows from time to time, until cancelled; each of the sources may do it."""
         while True:
-            self.hold()
             await asyncio.sleep(memory.EVERY)
+            self.hold_now_and_then()

@@ -81,14 +81,15 @@ def _played(path: Path) -> Replay:
     keeper = MemoryKeeper(memory.DEFAULT, memory_in_use)
     cells = cells_for(memory.DEFAULT)
     return Replay(
-        Recording(path, catalogue(), lambda _: None, cells, RowRoom(keeper.fits)),
+        Recording(path, catalogue(), lambda _: None, cells, RowRoom(keeper.share())),
         pace=lambda _: asyncio.sleep(0), keeper=keeper,
     )  # fmt: skip
 
 
 def _heard(path: Path) -> Remote:
     command = ("sh", "-c", 'cat "$0"; cat >/dev/null', str(path))
-    return Remote(SshCommand("web1", command, command), used=memory_in_use)
+    keeper = MemoryKeeper(memory.DEFAULT, memory_in_use)
+    return Remote(SshCommand("web1", command, command), keeper=keeper)
 
 
 def memory_in_use() -> int:

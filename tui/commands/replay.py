@@ -80,7 +80,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _opened(arguments: argparse.Namespace, keeper: MemoryKeeper) -> Recording:
     """Open the recording. Raises RecordingError."""
     cells = cells_for(arguments.memory)
-    return Recording(arguments.file, Catalogue(), builder.recalled, cells, RowRoom(keeper.fits))
+    return Recording(arguments.file, Catalogue(), builder.recalled, cells, RowRoom(keeper.share()))
 
 
 def _player(arguments: argparse.Namespace) -> Replay:

@@ -45,9 +45,9 @@ class Remote:
     """A `model.Source`. way: how to reach the host; name: what the user calls it.
 
     The rest: as for `Live`, but done there. most: bytes of memory that may be used: of rows beyond
-    it, the least active are left out, as in `Live`. used: how many are. feed: how its numbers come
-    here. notices: what was said there at the end. words: gets what ssh says while it connects (a
-    banner, a host key that is new).
+    it, the least active are left out, as in `Live`. keeper: keeps all hosts within it. feed: how
+    its numbers come here. notices: what was said there at the end. words: gets what ssh says while
+    it connects (a banner, a host key that is new).
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Remote:
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
         most: int = memory.DEFAULT,
-        used: Callable[[], int] = usage.resident,
+        keeper: MemoryKeeper | None = None,
         words: Callable[[str], None] = lambda _: None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> None:
@@ -70,8 +70,9 @@ class Remote:
         self.feed = Feed()
         self.notices: list[str] = []
         self._way, self._words, self._pauses = way, words, pauses
-        self._cells, self._memory = cells_for(most), MemoryKeeper(most, used)
-        self._room = RowRoom(self._memory.fits)
+        self._cells = cells_for(most)
+        self._memory = keeper or MemoryKeeper(most, usage.resident)
+        self._room = RowRoom(self._memory.share())
         self._hooks = dict(catalogue())
         self._interval = interval
         self._asked = {

@@ -90,16 +90,24 @@ def test_thousands_of_targets_cost_no_more_than_their_rows() -> None:
 
 
 def test_the_larger_a_moment_is_to_read_the_fewer_rows_are_kept() -> None:
+    fits = MemoryKeeper(memory.DEFAULT, lambda: 0).share()
+    assert fits(0) == memory.rows_for(memory.DEFAULT)
+    assert fits(50_000_000) == memory.rows_for(memory.DEFAULT - 50_000_000)
+    assert fits(memory.DEFAULT) == memory.rows_for(0)
+
+
+def test_several_hosts_share_it() -> None:
     keeper = MemoryKeeper(memory.DEFAULT, lambda: 0)
-    assert keeper.fits(0) == memory.rows_for(memory.DEFAULT)
-    assert keeper.fits(50_000_000) == memory.rows_for(memory.DEFAULT - 50_000_000)
-    assert keeper.fits(memory.DEFAULT) == memory.rows_for(0)
+    one, other = keeper.share(), keeper.share()
+    assert one(0) == other(0) == memory.rows_for(memory.DEFAULT) // 2
+    assert one(30_000_000) == other(0) == memory.rows_for(memory.DEFAULT - 30_000_000) // 2
 
 
 def test_what_is_really_used_lowers_it() -> None:
     keeper = MemoryKeeper(memory.DEFAULT, lambda: memory.DEFAULT)
-    before = keeper.fits(0)
+    fits = keeper.share()
+    before = fits(0)
     keeper.hold()
-    assert keeper.fits(0) < before
+    assert fits(0) < before
     keeper.hold_now_and_then()  # that was just done
-    assert keeper.fits(0) == int(before * 0.75)
+    assert fits(0) == int(before * 0.75)
