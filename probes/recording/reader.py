@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Protocol
 
 from probes.model import Hook
 from probes.recording.bookmarks import Bookmark, Marker, Moment
@@ -75,12 +76,29 @@ Least number.
 """
 
 
+class MomentLimit(Protocol):
+    """An adapter of moments to the memory that there is, one after the other."""
+
+    @property
+    def cells(self) -> int:
+        """About as many cells as the moment had that was read last."""
+        ...
+
+    def tick(self, tick: Tick, hooks: Mapping[str, Hook]) -> Tick:
+        """Return the moment with as many rows as there is room for."""
+        ...
+
+    def another(self) -> MomentLimit:
+        """Return one for other moments, within the same memory."""
+        ...
+
+
 class Recording(Timeline):
     """A recording that can be replayed. Raises RecordingError where the file is not one.
 
-    recall: a function that knows further hooks by name. cells: that a moment may have. host: whose
-    it is. note: what is incomplete about it, or "". Moments that cannot be read raise Malformed,
-    each by itself.
+    recall: a function that knows further hooks by name. cells: that a moment may have. room: leaves
+    out what of it may not be kept; None: nothing. host: whose it is. note: what is incomplete about
+    it, or "". Moments that cannot be read raise Malformed, each by itself.
     """
 
     def __init__(
@@ -89,6 +107,7 @@ class Recording(Timeline):
         hooks: Mapping[str, Hook],
         recall: Callable[[str], Hook | None] = lambda _: None,
         cells: int = MOST_CELLS,
+        room: MomentLimit | None = None,
     ) -> None:
         self.path = path
         try:
@@ -115,6 +134,7 @@ class Recording(Timeline):
         known |= {n: hook for n, hook in others.items() if hook is not None and hook.name == n}
         super().__init__(known, cells)
         self._adapter = SchemaAdapter(known)
+        self._room = room
         self._forget()
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -124,10 +144,16 @@ class Recording(Timeline):
             self.note += f"{space}This program does not know {named}{more}."
 
     def another(self) -> Recording:
-        """Return the same, to be read elsewhere at the same time; to be closed, too."""
+        """Return the same, to be read elsewhere at the same time; to be closed, too.
+
+        Its moments may have as many cells as the one that is read here leaves: those that have
+        more raise Malformed.
+        """
         twin = copy(self)
-        Timeline.__init__(twin, self.hooks, self.most_cells)
+        taken = self._room.cells if self._room is not None else 0
+        Timeline.__init__(twin, self.hooks, max(self.most_cells - taken, 0))
         twin._adapter = SchemaAdapter(self.hooks)
+        twin._room = self._room and self._room.another()
         twin._fd = os.dup(self._fd)
         twin._heads = Heads(twin._fd, self._size, self._size)  # what is found is found for both
         twin._forget()
@@ -235,7 +261,8 @@ class Recording(Timeline):
         self._adapter = SchemaAdapter(self.hooks)
 
     def _adapted(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
-        return self._adapter.tick(tick, layouts)
+        tick = self._adapter.tick(tick, layouts)
+        return tick if self._room is None else self._room.tick(tick, self.hooks)
 
     def _begin(self) -> tuple[Host, tuple[str, ...]]:
         head = octets_at(self._fd, 0, len(MAGIC) + 12)

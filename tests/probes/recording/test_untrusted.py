@@ -24,7 +24,7 @@ from probes.recording.encoder import Encoder, Layout, Tick
 from probes.recording.index import Moments
 from probes.recording.reader import Recording
 from probes.recording.tape import Tape
-from probes.recording.writer import RecordingFile
+from probes.recording.writer import RecordingError, RecordingFile
 from probes.source import Host
 from probes.sources.replay import Replay
 from tests.support import large_moments, warm
@@ -161,6 +161,8 @@ def test_more_memory_holds_larger_moments(tmp_path: Path) -> None:
     path.write_bytes(large_moments.KINDS["more histograms than fit"]())
     with pytest.raises(Malformed, match="--memory"):
         Recording(path, catalogue()).at(0)
+    with pytest.raises(RecordingError, match="larger than --memory"):
+        Replay(Recording(path, catalogue()))
     assert Recording(path, catalogue(), cells=cells_for(1_000_000_000)).at(0).samples
 
 
