@@ -91,9 +91,12 @@ class LiveTime:
 
     @property
     def at(self) -> int:
-        """The moment on the screen; live, the newest on the tape."""
+        """The moment on the screen; live, the newest on the tape.
+
+        The oldest, if that on the screen was forgotten since.
+        """
         frozen, reel = self._screen.session.frozen, self._reel
-        return self._at if frozen else max(reel.end - 1, reel.first)
+        return max(self._at if frozen else reel.end - 1, reel.first)
 
     @property
     def _reel(self) -> Timeline:
@@ -127,7 +130,6 @@ class LiveTime:
     def enter_past(self) -> bool:
         if not self._screen.session.frozen:
             self._stand_still()
-        self._at = max(self._at, self._reel.first)  # what one looked at may have fallen off
         return len(self._reel) > 0
 
     def go(self, number: int) -> None:
@@ -154,13 +156,13 @@ class LiveTime:
         reel, head = self._reel, self._head(width)
         if height < _LEAST_LINES or not len(reel):
             return [head]
-        return [head, time_bar(reel.moments(), self.marks(), reel.first, self.at, width)]
+        return [head, time_bar(reel.moments(), self.marks(), reel.first, self._at, width)]
 
     def _head(self, width: int) -> Line:
         live, view = self._screen.session.live, self._screen.session.view
         ago = max(live.time - view.time, 0)
         text = f" FROZEN at {clock(view.wall)}, {int(ago) // 60}:{int(ago) % 60:02} ago"
-        began = [m.text for m in self.marks() if m.number == self.at]
+        began = [m.text for m in self.marks() if m.number == self._at]
         if began:
             text += f": {'; '.join(began)}"
         keys = "  [ ] moment  ( ) minute  { } mark  Space: live "

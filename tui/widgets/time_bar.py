@@ -19,7 +19,8 @@ def time_bar(
 ) -> Line:
     """Draw a line of that width. first: number of the first moment; at: of the one shown.
 
-    "=": packets dropped or connects failed all along; letters: something began; "#": here.
+    "=": packets dropped or connects failed all along; letters: something began; "#": here; "<":
+    here, but forgotten since: a frozen screen shows its moment for longer than a tape keeps it.
     """
     begin, end = f" {clock(moments[0].wall)} ", f" {clock(moments[-1].wall)} "
     legend = _LEGEND if width >= _WIDE else ""
@@ -38,5 +39,5 @@ def time_bar(
         for mark in marks:
             if mark.kind == kind:
                 cells[place(mark.number)] = span
-    cells[place(at)] = ("#", "banner")
+    cells[place(max(at, first))] = ("<" if at < first else "#", "banner")
     return line((begin, "muted"), *joined(cells), (end, "muted"), (legend, "muted"))
