@@ -116,7 +116,7 @@ class Monitor(TerminalApp):
             advise=lambda text: self.toast(text, "warning"),
         )  # fmt: skip
         self.navigation = Navigation(
-            self.session, self.place, self.leases, self.renderer, self.fields
+            self.session, self.place, self.leases, self.renderer, self.fields, self.menu.left
         )
         self.bind_keys(self.keymap.bindings())
         self.before_exit(self.session.stop_recording)
@@ -182,12 +182,13 @@ class Monitor(TerminalApp):
             self.menu.look_at_choice()
 
     def on_live_table_opened(self) -> None:
-        self.do("open")
+        if self.place.mode == "menu":
+            self.menu.take()
+        elif self.does("open"):
+            self.do("open")
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
-        if self.place.mode == "menu":
-            self.menu.take(message.place)
-        else:
+        if self.place.mode == "menu" or self.prompt.question is None:
             self.go_to(self.place.panes[message.place - 1])
 
     # Keys: each is taken before the next one, so that what it asks gets what is typed after it

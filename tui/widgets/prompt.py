@@ -151,12 +151,12 @@ class Prompt(Canvas, can_focus=True):
         if q.choices:
             seen = event.key in q.at_once or await self._was_seen(event)
             if event.key == "escape" or (event.key in q.choices and seen):
-                self.close(q.choices.get(event.key))
+                self._answer(q, q.choices.get(event.key))
         elif event.key == "escape":
             self.close(None)
         elif event.key == "enter":
             if self._below(q)[1] != "bad" and await self._was_seen(event):
-                self.close(q.answer)
+                self._answer(q, q.answer)
         elif event.key in STEPS and q.steer is not None:
             self._try(q, q.steer, STEPS[event.key])
         elif event.key in ("up", "down"):
@@ -165,6 +165,11 @@ class Prompt(Canvas, can_focus=True):
             self._complete(q)
         else:
             self._edit(q, event)
+
+    def _answer(self, q: Question, answer: str | None) -> None:
+        """Pass on the answer, unless something else was asked, or nothing, meanwhile."""
+        if self.question is q:
+            self.close(answer)
 
     async def _was_seen(self, event: KeyEvent) -> bool:
         return self._drawn and await self.canvases.was_shown(self._shown, event.time)
