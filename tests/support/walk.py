@@ -54,6 +54,8 @@ TEXTS = (
     "attach", "detach", "pin", "theme", "sort", "save", "preset", "drop", "record",
 )  # fmt: skip
 """Typed at prompts, whichever they are."""
+ESCAPES = 6
+"""So many lead back to a pane, from wherever one is."""
 BUTTONS = (0, 0, 0, 1, 2, 32, 35, 64, 65)
 """Of a mouse, as a terminal reports them: pressed, moved, the wheel."""
 PATIENCE = 20.0
@@ -121,11 +123,10 @@ class Walk:
     def check(self) -> None:
         """Fail unless it answers, and unless what stands there is what is painted anew."""
         self._resize(*self.dice.choice(((80, 24), (120, 40))))
-        self.type("\x1b\x1b")
-        self.read(0.2)
-        self.type("\x1b[")  # no sequence: Escape, and a moment back, where time stands still
-        self.read(0.2)
-        self.type("[")
+        for _ in range(ESCAPES):
+            self.type("\x1b")
+            self.read(0.1)
+        self.type("[")  # where time stands still
         self._until(lambda: "FROZEN" in self._text() or "REPLAY" in self._text())
         self.read(0.5)
         self._until(lambda: TOAST not in self._text())

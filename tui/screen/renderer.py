@@ -252,6 +252,15 @@ class Renderer:
     # Who is visible
 
     def lay_out(self) -> None:
+        """Show the widgets of this place where they belong, with what they have to show now."""
+        with self._app.drawing():
+            self._arrange()
+            if self._app.drawn.place():
+                self.paint()
+            else:
+                self._app.call_after_refresh(self.paint)
+
+    def _arrange(self) -> None:
         """Choose which widgets are visible, and with how many lines."""
         parts, mode = self._parts, "" if self._tiny else self._place.mode
         for part in (parts.status, parts.tabs, parts.prompt):
@@ -266,7 +275,6 @@ class Renderer:
         for block, height in ((parts.graph, graph), (parts.below, below)):
             block.display = height > 0
             block.styles.height = height
-        self._app.call_after_refresh(self.paint)
 
     @property
     def _tiny(self) -> bool:

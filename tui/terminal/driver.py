@@ -16,7 +16,7 @@ import signal
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -350,13 +350,16 @@ def _unstopped() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def smallest(update: ChopsUpdate, console: Console) -> str:
+def smallest(update: ChopsUpdate, console: Console, without: Container[int] = ()) -> str:
     """Return the escape sequences of a partial update: only changed cells and styles.
 
-    Textual's own starts each line at the widget's left edge and resets after each piece.
+    Textual's own starts each line at the widget's left edge and resets after each piece. without:
+    rows to leave out.
     """
     out = Brush(console)
     for y, x1, x2 in update.spans:
+        if y in without:
+            continue
         for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
             if strip is not None and x < x2 and end > x1:
                 at = max(x, x1)
@@ -367,10 +370,12 @@ def smallest(update: ChopsUpdate, console: Console) -> str:
     return out.text()
 
 
-def whole(update: LayoutUpdate, console: Console) -> str:
-    """Return the escape sequences of a whole region."""
+def whole(update: LayoutUpdate, console: Console, without: Container[int] = ()) -> str:
+    """Return the escape sequences of a whole region. without: rows to leave out."""
     out = Brush(console)
     for y, strips in enumerate(update.strips, update.region.y):
+        if y in without:
+            continue
         x = update.region.x
         for strip in strips:
             for segment in strip:
