@@ -9,13 +9,10 @@ cell by cell, has to be what is painted anew.
 from __future__ import annotations
 
 import codecs
-import fcntl
 import random
 import re
-import struct
 import sys
 import tempfile
-import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -202,8 +199,7 @@ class Walk:
         self.read(0)
         self._size = width, height
         self._painted.resize(width, height)
-        window = struct.pack("HHHH", height, width, 0, 0)
-        fcntl.ioctl(self._child.fd, termios.TIOCSWINSZ, window)
+        self._child.resize(width, height)
 
 
 COMMAND = """

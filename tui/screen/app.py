@@ -169,6 +169,9 @@ class Monitor(TerminalApp):
     # What widgets tell
 
     def on_resize(self) -> None:
+        """Draw everything anew, also at the same size: terminals drop what a smaller one cuts."""
+        self.drawn.forget()
+        self.screen.refresh()
         self.call_later(self.lay_out)  # when Textual has taken note of the size
 
     def on_live_table_selected(self) -> None:

@@ -90,3 +90,20 @@ def test_whatever_is_opened_and_closed_sends_each_cell_once(tmp_path: Path) -> N
                 assert times.keys() <= {1}, (key, times)
         child.type(b"q")
         assert child.leave() == 0
+
+
+@pytest.mark.parametrize("toast", [False, True])
+def test_a_size_there_and_back_draws_everything_again(tmp_path: Path, toast: bool) -> None:
+    """What a terminal cut while it was small is lost, although the size is the same again."""
+    with terminal(STILL, tmp_path, COLORTERM="truecolor") as child:
+        _stand_still(child)
+        if toast:
+            child.type(b"6a")
+            child.read_until(b"already")
+        child.output = b""
+        child.resize(20, 2)
+        child.resize(80, 24)
+        times, _ = _answer(child, "", (80, 24))
+        assert times.total() == 80 * 24
+        child.type(b"q")
+        assert child.leave() == 0
