@@ -209,7 +209,7 @@ sys.argv = ["ebpftop", *{words!r}]
 from probes.recording import tape
 from tui.screen import app
 from tui import cli
-app.TOAST = 0.5
+app.TOAST_SECONDS = 0.5
 tape.KEY_EVERY, tape.Tape.__init__.__kwdefaults__["seconds"] = {tape}
 cli.leaving.run(cli.main)
 """

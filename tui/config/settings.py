@@ -21,7 +21,7 @@ from tui.config.presets import FIELDS as PRESET_FIELDS
 from tui.config.presets import Preset
 
 UNITS = ("bytes", "bits")
-LEAST, MOST = 0.1, 3600.0
+MIN_INTERVAL, MAX_INTERVAL = 0.1, 3600.0
 """Bounds of the interval, in seconds."""
 
 
@@ -133,7 +133,7 @@ def _is_text(value: Any) -> bool:
 
 def _is_interval(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and LEAST <= value <= MOST
+    return number and MIN_INTERVAL <= value <= MAX_INTERVAL
 
 
 def _is_texts(value: Any) -> bool:
@@ -181,7 +181,9 @@ def _presets(value: Mapping[str, Any]) -> dict[str, Preset]:
 _TRUTH = _must(lambda v: isinstance(v, bool), "true or false")
 _KNOWN = {
     "theme": _must(_is_text, "the name of a theme"),
-    "interval": _must(_is_interval, f"a number of seconds from {LEAST:g} to {MOST:g}"),
+    "interval": _must(
+        _is_interval, f"a number of seconds from {MIN_INTERVAL:g} to {MAX_INTERVAL:g}"
+    ),
     "units": _must(lambda v: v in UNITS, "'bytes' or 'bits'"),
     "ascii": _TRUTH,
     "mouse": _TRUTH,

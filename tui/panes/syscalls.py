@@ -33,7 +33,7 @@ _COMMON = frozenset(
 """Errnos that programs live with: many of them are a warning at most."""
 _SHARE = 0.25
 """Share of the calls that must fail before a call is marked: else it is only called more often."""
-_LEAST = 5.0
+_MIN_ERRORS_PER_S = 5.0
 """Errors a second below which nothing is marked."""
 _WAIT = frozenset({
     "accept", "accept4", "clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait", "futex",
@@ -59,7 +59,7 @@ def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, flo
 
 _FAILURES = Figure(
     "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"), wrong=True,
-    rule=Threshold(_LEAST),
+    rule=Threshold(_MIN_ERRORS_PER_S),
 )  # fmt: skip
 _SLOW = Figure(
     "syscall-p99", "p99", Unit.NS, "syscalls", partial(_values, "p99_ns"),
@@ -111,7 +111,11 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
 def _grave(row: SnapshotRow) -> bool:
     """Return whether much of it fails, and in a way that is never harmless."""
     errors = _mostly(row)
-    return errors >= _LEAST and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
+    return (
+        errors >= _MIN_ERRORS_PER_S
+        and errors > row.rate("calls") / 3
+        and row["top_errno"] in _GRAVE
+    )
 
 
 def _worst(view: View, most: int) -> list[Finding]:

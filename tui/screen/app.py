@@ -48,9 +48,9 @@ from tui.widgets.prompt import Prompt, sentence
 from tui.widgets.report import Report
 from tui.widgets.tabs import Tabs
 
-TOAST = 8
+TOAST_SECONDS = 8
 """Seconds for which a toast is shown."""
-_WATCHED = 1.0
+_CHECK_PAUSE = 1.0
 """Seconds between two checks for changes that came without a reading."""
 
 
@@ -151,7 +151,7 @@ class Monitor(TerminalApp):
     async def _watch(self) -> None:
         """Take note of attaches and detaches between two ticks."""
         while True:
-            await asyncio.sleep(_WATCHED)
+            await asyncio.sleep(_CHECK_PAUSE)
             self._follow_new()
             if self.session.note():
                 self.repaint_soon()
@@ -284,7 +284,7 @@ class Monitor(TerminalApp):
         self.navigation.go_to(pane, about)
 
     def toast(self, text: str, severity: Severity) -> None:
-        self.notify(label(text), severity=severity, markup=False, timeout=TOAST)
+        self.notify(label(text), severity=severity, markup=False, timeout=TOAST_SECONDS)
 
     def carry_out(self, work: Coroutine[Any, Any, Any]) -> None:
         """Carry out a request; report its failure, which typed text may cause."""

@@ -21,7 +21,7 @@ from tui.table.lines import Line, line, width_of
 from tui.widgets.time_bar import time_bar
 
 SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
-_LEAST_LINES = 16
+_MIN_LINES_FOR_BAR = 16
 """Lines of a screen from which one is used for the time bar."""
 
 
@@ -154,7 +154,7 @@ class LiveTime:
         if not self._screen.session.frozen:
             return []
         reel, head = self._reel, self._head(width)
-        if height < _LEAST_LINES or not len(reel):
+        if height < _MIN_LINES_FOR_BAR or not len(reel):
             return [head]
         return [head, time_bar(reel.moments(), self.marks(), reel.first, self._at, width)]
 
@@ -255,7 +255,7 @@ class RecordedTime:
 
     def lines(self, width: int, height: int) -> list[Line]:
         reel, head = self._player.reel, self._head(width)
-        if height < _LEAST_LINES:
+        if height < _MIN_LINES_FOR_BAR:
             return [head]
         return [head, time_bar(reel.moments(), self.marks(), reel.first, self.at, width)]
 

@@ -35,9 +35,9 @@ from tui.terminal.typed import Flood, Pasted
 
 ESCAPE_MS = 50
 """Milliseconds between two checks whether an Escape was the key alone."""
-MOST_WAITING, ANSWERING = 64, 0.01
+MAX_WAITING_KEYS, ROOM_PAUSE = 64, 0.01
 """Keys that may wait to be answered, and seconds between two checks for room for more."""
-PATIENCE = 0.6
+STUCK_SECONDS = 0.6
 """Seconds to wait for a stuck terminal while leaving."""
 GIVE_BACK = (
     "\x1b\\"  # the end of whatever was cut in the middle
@@ -100,7 +100,7 @@ class Output:
                 sent = os.write(self._own if self._own >= 0 else self._fd, data[:4096])
                 data, stuck_since = data[sent:], time.monotonic()
             except BlockingIOError:
-                if self.leaving.is_set() and time.monotonic() - stuck_since > PATIENCE:
+                if self.leaving.is_set() and time.monotonic() - stuck_since > STUCK_SECONDS:
                     self.lost = True
                 else:
                     select.select([], [self._own], [], 0.1)
@@ -301,7 +301,7 @@ class Driver(LinuxDriver):
             messages = (*(parser.feed(text) if text else ()), *parser.tick())
             for number, message in enumerate(messages, 1):
                 self.process_message(message)
-                if number % MOST_WAITING == 0:
+                if number % MAX_WAITING_KEYS == 0:
                     self._wait_for_the_app()
 
     def _wait_for_the_app(self) -> None:
@@ -309,8 +309,8 @@ class Driver(LinuxDriver):
 
         Otherwise a user who quits would have to wait for all of it.
         """
-        while not self.exit_event.wait(ANSWERING):
-            if self._app._message_queue.qsize() < MOST_WAITING:
+        while not self.exit_event.wait(ROOM_PAUSE):
+            if self._app._message_queue.qsize() < MAX_WAITING_KEYS:
                 return
 
     def _read(self) -> bytes:

@@ -11,7 +11,7 @@ from tui.table.lines import Line, Span, joined, line
 _LETTERS = {"event": ("A", "accent"), "failures": ("F", "bad"), "drops": ("D", "bad")}
 """Kind of a mark -> its letter and role; of several in one cell the last of these."""
 _LEGEND = " D drops F fails A attach "
-_WIDE = 100
+_MIN_WIDTH_FOR_LEGEND = 100
 
 
 def time_bar(
@@ -23,7 +23,7 @@ def time_bar(
     here, but forgotten since: a frozen screen shows its moment for longer than a tape keeps it.
     """
     begin, end = f" {clock(moments[0].wall)} ", f" {clock(moments[-1].wall)} "
-    legend = _LEGEND if width >= _WIDE else ""
+    legend = _LEGEND if width >= _MIN_WIDTH_FOR_LEGEND else ""
     room = max(width - len(begin) - len(end) - len(legend), 1)
     count = len(moments)
 

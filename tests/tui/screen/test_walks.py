@@ -17,7 +17,7 @@ os.chdir({home!r})
 from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import SshCommand
 from tui.screen import app
-app.TOAST = 0.5
+app.TOAST_SECONDS = 0.5
 
 SERVE = (sys.executable, "-m", "tui.cli", "serve", "--demo")
 NAMES = ("web1", "[red]db2[/]", "web3")

@@ -57,7 +57,7 @@ class Drop(NamedTuple):
 
 ELSEWHERE = "elsewhere"
 """The kind of an interface of another network namespace, and of packets without an interface."""
-MOST = 50
+MAX_ELSEWHERE = 50
 """Interfaces of other network namespaces that are shown, at most."""
 _Freed = tuple[Dropper, str]
 """A dropper, and the layer at which the kernel frees the same packets, if it does."""
@@ -139,7 +139,9 @@ class Droppers:
     def elsewhere(self, known: Collection[str]) -> list[str]:
         """Return interfaces of other network namespaces (and "no device") with drops right now."""
         strange = [n for n, drops in self._kernel.items() if n not in known and drops[0].rate]
-        return nlargest(MOST, strange, key=lambda name: sum(d.rate for d in self._kernel[name]))
+        return nlargest(
+            MAX_ELSEWHERE, strange, key=lambda name: sum(d.rate for d in self._kernel[name])
+        )
 
     def of(self, row: SnapshotRow) -> Drops:
         """Return the drops of an interface, given its row."""
