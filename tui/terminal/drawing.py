@@ -5,7 +5,7 @@ Textual lays out, draws what widgets showed before, and draws them again, in sev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -29,8 +29,11 @@ Front = list[Line | None]
 class Drawable(Protocol):
     """A widget made of lines, as wide as the screen."""
 
-    def draw(self, brush: Brush, front: Front) -> None:
-        """Draw what differs from what is on the terminal, and take note of it."""
+    def draw(self, brush: Brush, front: Front, covered: Container[int]) -> None:
+        """Draw what differs from what is on the terminal, and take note of it.
+
+        covered: rows that Textual has to draw.
+        """
 
     def refresh_changes(self) -> None:
         """Have Textual draw what has changed."""
@@ -42,7 +45,7 @@ class Drawable(Protocol):
 class Drawing:
     """Collects the widgets to be repainted, and draws them at the end of a block.
 
-    If something covers them, such as a toast, Textual draws them.
+    Textual draws the rows that a toast covers, and all if a toast comes or goes.
     """
 
     def __init__(self, app: TerminalApp) -> None:
@@ -76,7 +79,7 @@ class Drawing:
 
         Otherwise Textual does it later.
         """
-        screen = self._uncovered_screen()
+        screen = self._screen_below(toasts=False)
         if screen is not None and _is_layout_due(screen):
             self._lay_out(screen)
         return screen is not None
@@ -88,7 +91,7 @@ class Drawing:
     def took_note(self, screen: Screen[object], update: ChopsUpdate | LayoutUpdate) -> set[int]:
         """Take note of what Textual is to draw; return the rows that are there already."""
         self._fit(screen.size)
-        covered = {y for toast in _toasts(screen) for y in toast.region.line_range}
+        covered = _covered_rows(screen)
         owners = {y: w for w in _drawables(screen) for y in w.region.line_range}  # type: ignore[attr-defined]
         there = set()
         for y, spans in _spans(update).items():
@@ -99,40 +102,34 @@ class Drawing:
                 self._front[y] = None
             elif before == now:
                 there.add(y)
-            elif _cover(
-                spans,
-                [(0, screen.size.width)]
-                if before is None
-                else changes(before, now, screen.size.width),
-            ):
-                self._front[y] = now
-            else:
-                self._front[y] = None  # the rest of it is still to come
+            else:  # else the rest of it is still to come
+                self._front[y] = now if _cover(spans, before, now, screen.size.width) else None
         return there
 
-    def _uncovered_screen(self) -> Screen[object] | None:
-        """Return the screen, unless Textual has to draw it, since something covers it."""
+    def _screen_below(self, *, toasts: bool) -> Screen[object] | None:
+        """Return the screen, unless Textual has to draw it. toasts: it may have some on it."""
         app = self._app
         if not isinstance(app._driver, Driver) or not app._dom_ready or app._batch_count:
             return None
-        if len(app.screen_stack) != 1 or len(app._notifications) or _toasts(app.screen):
+        if len(app.screen_stack) != 1:
+            return None
+        if not toasts and (len(app._notifications) or _toasts(app.screen)):
             return None
         return app.screen
 
     def _draw(self, due: list[Drawable]) -> None:
-        screen = self._uncovered_screen()
-        if screen is None:
+        self.place()
+        screen = self._screen_below(toasts=True)
+        if screen is None or _is_layout_due(screen):
             for widget in due:
                 widget.refresh_changes()
             return
-        if _is_layout_due(screen):
-            self._lay_out(screen)
         if self._placed:
             self._placed, due = False, _drawables(screen)
         self._fit(screen.size)
-        brush = Brush(self._app.console)
+        brush, covered = Brush(self._app.console), _covered_rows(screen)
         for widget in due:
-            widget.draw(brush, self._front)
+            widget.draw(brush, self._front, covered)
         self._app.send(brush.text())
 
     def _fit(self, size: Size) -> None:
@@ -169,8 +166,9 @@ def _spans(update: ChopsUpdate | LayoutUpdate) -> dict[int, list[tuple[int, int]
     return found
 
 
-def _cover(spans: list[tuple[int, int]], cells: list[tuple[int, int]]) -> bool:
-    """Return whether all these cells, as (first, number), are in the spans."""
+def _cover(spans: list[tuple[int, int]], before: Line | None, now: Line, width: int) -> bool:
+    """Return whether all cells that differ between two lines are in the spans."""
+    cells = [(0, width)] if before is None else changes(before, now, width)
     return all(any(x <= at and at + n <= end for x, end in spans) for at, n in cells)
 
 
@@ -181,6 +179,10 @@ def _drawables(screen: Screen[object]) -> list[Drawable]:
 def _toasts(screen: Screen[object]) -> list[Widget]:
     racks = (rack for rack in screen.children if isinstance(rack, ToastRack))
     return [toast for rack in racks for holder in rack.children for toast in holder.children]
+
+
+def _covered_rows(screen: Screen[object]) -> set[int]:
+    return {y for toast in _toasts(screen) for y in toast.region.line_range}
 
 
 def _is_layout_due(screen: Screen[object]) -> bool:

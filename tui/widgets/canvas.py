@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -63,20 +63,38 @@ class Canvas(Widget):
     def _is_there(self) -> bool:
         return bool(self.size) and self.display
 
-    def draw(self, brush: Brush, front: Front) -> None:
-        """Draw straight to the terminal what is not there already."""
+    def draw(self, brush: Brush, front: Front, covered: Container[int]) -> None:
+        """Draw straight to the terminal what is not there already.
+
+        covered: rows that Textual has to draw.
+        """
         region, (width, height) = self.region, self.size
         if not self._is_there or region.size != self.size:
             return
-        anew = self._theme is not self._look
+        anew, before = self._theme is not self._look, self._painted
         self._take_shape(width)
         self._painted = [self.line(y) for y in range(height)]
         for y, new in enumerate(self._painted[: max(len(front) - region.y, 0)], region.y):
             old = None if anew else front[y]
-            if new is not old and new != old:
+            if y in covered:
+                front[y] = None
+            elif new is not old and new != old:
                 front[y] = new
                 cells = changes(old, new, width) if old is not None else [(0, width)]
                 self._draw(brush, y, new, cells)
+        if covered and before != self._painted:
+            self._refresh_rows(before, covered)
+
+    def _refresh_rows(self, before: list[Line], covered: Container[int]) -> None:
+        """Have Textual draw those of these rows that have changed."""
+        top = self.region.y
+        changed = [
+            Region(0, y, self._width, 1)
+            for y, new in enumerate(self._painted)
+            if top + y in covered and (y >= len(before) or before[y] != new)
+        ]
+        if changed:
+            self.refresh(*changed)
 
     def _draw(self, brush: Brush, y: int, new: Line, regions: list[tuple[int, int]]) -> None:
         style = self._look.style

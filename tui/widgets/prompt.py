@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -133,8 +133,8 @@ class Prompt(Canvas):
         self._draws()
         return super().render_lines(crop)
 
-    def draw(self, brush: Brush, front: Front) -> None:
-        super().draw(brush, front)
+    def draw(self, brush: Brush, front: Front, covered: Container[int]) -> None:
+        super().draw(brush, front, covered)
         self._draws()
 
     def _draws(self) -> None:
