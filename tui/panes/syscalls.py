@@ -87,6 +87,11 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     return TableRow(row.key, str(row["syscall"]), values, mark, row)
 
 
+def _is_marked(view: View, row: SnapshotRow) -> bool:
+    failing, slow = _verdicts(view, row)
+    return slow.since is not None or bool(_mark(row, failing))
+
+
 def _mark(row: SnapshotRow, failing: Verdict) -> str:
     """Return the mark for its errors."""
     if _grave(row):
@@ -110,17 +115,16 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
 
 def _grave(row: SnapshotRow) -> bool:
     """Return whether much of it fails, and in a way that is never harmless."""
+    least = max(_MIN_ERRORS_PER_S, row.rate("calls") / 3)
+    if row.rate("errors") < least:  # what follows is calculated on demand
+        return False
     errors = _mostly(row)
-    return (
-        errors >= _MIN_ERRORS_PER_S
-        and errors > row.rate("calls") / 3
-        and row["top_errno"] in _GRAVE
-    )
+    return errors >= least and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
 
 
 def _worst(view: View, most: int) -> list[Finding]:
     rows = view.rows("syscalls")
-    failing = [row for row in rows if row.rate("errors") or _grave(row)]
+    failing = [row for row in rows if row.rate("errors")]
     weight = partial(_weight, view)
     found = [_failing(view, row) for row in nlargest(most, failing, key=weight)]
     slow = [(row, v) for row in rows if (v := _verdicts(view, row)[1]).since is not None]
@@ -162,7 +166,7 @@ def _callers(view: View, syscall: str) -> str:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [r for r in _records(view) if r.mark]
+    marked = [_record(view, row) for row in view.rows("syscalls") if _is_marked(view, row)]
     worst = sorted(marked, key=lambda r: (r.mark != "bad", -r.number(_ERRORS)))
     if not worst:
         return None

@@ -125,9 +125,10 @@ class Droppers:
     def __init__(self, view: View) -> None:
         self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
         self._looks = any(view.of(hook) for hook in _PROGRAMS)
-        self._kernel = kernel_drops(view.rows("drops"))
-        self._ordinary = ordinary_drops(view.rows("drops"))
         self._seen = any(s.status.state is State.ATTACHED for s in view.of("drops"))
+        # Many reasons are quiet most of the time.
+        rows = [r for r in view.rows("drops") if not self._seen or r.rate("packets")]
+        self._kernel, self._ordinary = kernel_drops(rows), ordinary_drops(rows)
         self._errors = by_interface(view.rows("xdp-errors"))
         self._rules = view.dropping
         ruled = {d.enforced.interface for d in self._rules}
