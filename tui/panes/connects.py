@@ -9,11 +9,11 @@ from heapq import nlargest
 from operator import itemgetter
 
 from probes import units
+from probes.analysis.anomaly import Threshold
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.model import Hook, Row, Value
 from probes.units import Unit
-from tui.session.anomaly import Threshold
-from tui.session.history import Figure
 from tui.session.view import Decided, View, clock
 from tui.table.fields import Field, TableRow, coloured, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.analysis.history import History
 from probes.analysis.snapshot import Snapshot, SnapshotRow
 from probes.hooks import catalogue
 from probes.kernel import procfs
@@ -21,7 +22,6 @@ from tests.support.namespaces import FRAME, as_json, await_running, namespace, r
 from tests.support.rungs import standing
 from tests.support.scenarios import sample_of
 from tui.panes.interfaces.pane import PANE
-from tui.session.history import History
 
 pytestmark = pytest.mark.kernel
 

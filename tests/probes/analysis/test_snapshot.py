@@ -6,7 +6,7 @@ import pytest
 
 from probes.analysis.snapshot import Snapshot, SnapshotRow, Trail
 from probes.model import OTHERS, Column, Cost, Hook, HookId, Key, Kind, Row, Sample, State, Status
-from probes.toolkit.columns import mean, quantile
+from probes.toolkit.window import mean, quantile
 
 ID = HookId("made-up")
 HOOK = Hook(
