@@ -125,8 +125,9 @@ def _grave(row: SnapshotRow) -> bool:
 def _worst(view: View, most: int) -> list[Finding]:
     rows = view.rows("syscalls")
     failing = [row for row in rows if row.rate("errors")]
-    weight = partial(_weight, view)
-    found = [_failing(view, row) for row in nlargest(most, failing, key=weight)]
+    worst = nlargest(most, failing, key=partial(_weight, view))
+    marked = [row for row in worst[1:] if _mark(row, view.verdict(_FAILURES, row.key))]
+    found = [_failing(view, row) for row in (*worst[:1], *marked)]
     slow = [(row, v) for row in rows if (v := _verdicts(view, row)[1]).since is not None]
     found += [_stalling(view, row, verdict) for row, verdict in slow]
     return sorted(found, key=lambda f: -f.weight)[:most]
