@@ -70,7 +70,7 @@ def _far(row: SnapshotRow) -> bool:
 
 def _worst(view: View, most: int) -> list[Finding]:
     worst = nlargest(most, view.once(_marked), key=lambda m: _weight(*m))
-    return [_finding(view, row) for _, row in worst]
+    return [_finding(view, row) for place, (mark, row) in enumerate(worst) if mark or not place]
 
 
 def _marked(view: View) -> list[tuple[str, SnapshotRow]]:

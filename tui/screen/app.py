@@ -48,9 +48,9 @@ from tui.widgets.prompt import Prompt, sentence
 from tui.widgets.report import Report
 from tui.widgets.tabs import Tabs
 
-TOAST = 8
+TOAST_SECONDS = 8
 """Seconds for which a toast is shown."""
-_WATCHED = 1.0
+_CHECK_PAUSE = 1.0
 """Seconds between two checks for changes that came without a reading."""
 
 
@@ -116,7 +116,7 @@ class Monitor(TerminalApp):
             advise=lambda text: self.toast(text, "warning"),
         )  # fmt: skip
         self.navigation = Navigation(
-            self.session, self.place, self.leases, self.renderer, self.fields
+            self.session, self.place, self.leases, self.renderer, self.fields, self.menu.left
         )
         self.bind_keys(self.keymap.bindings())
         self.before_exit(self.session.stop_recording)
@@ -151,7 +151,7 @@ class Monitor(TerminalApp):
     async def _watch(self) -> None:
         """Take note of attaches and detaches between two ticks."""
         while True:
-            await asyncio.sleep(_WATCHED)
+            await asyncio.sleep(_CHECK_PAUSE)
             self._follow_new()
             if self.session.note():
                 self.repaint_soon()
@@ -169,6 +169,9 @@ class Monitor(TerminalApp):
     # What widgets tell
 
     def on_resize(self) -> None:
+        """Draw everything anew, also at the same size: terminals drop what a smaller one cuts."""
+        self.drawn.forget()
+        self.screen.refresh()
         self.call_later(self.lay_out)  # when Textual has taken note of the size
 
     def on_live_table_selected(self) -> None:
@@ -182,12 +185,13 @@ class Monitor(TerminalApp):
             self.menu.look_at_choice()
 
     def on_live_table_opened(self) -> None:
-        self.do("open")
+        if self.place.mode == "menu":
+            self.menu.take()
+        elif self.does("open"):
+            self.do("open")
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
-        if self.place.mode == "menu":
-            self.menu.take(message.place)
-        else:
+        if self.place.mode == "menu" or self.prompt.question is None:
             self.go_to(self.place.panes[message.place - 1])
 
     # Keys: each is taken before the next one, so that what it asks gets what is typed after it
@@ -280,7 +284,7 @@ class Monitor(TerminalApp):
         self.navigation.go_to(pane, about)
 
     def toast(self, text: str, severity: Severity) -> None:
-        self.notify(label(text), severity=severity, markup=False, timeout=TOAST)
+        self.notify(label(text), severity=severity, markup=False, timeout=TOAST_SECONDS)
 
     def carry_out(self, work: Coroutine[Any, Any, Any]) -> None:
         """Carry out a request; report its failure, which typed text may cause."""

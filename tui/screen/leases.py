@@ -10,7 +10,7 @@ from probes.model import HookId, State
 from tui.screen.place import Place
 from tui.session.session import Session
 
-MINIMUM = 10.0
+MIN_LEASE_SECONDS = 10.0
 """Seconds for which what a pane wants stays attached at least."""
 
 
@@ -64,7 +64,7 @@ class Leases:
         pane, session = self._place.pane, self._session
         if self._place.mode != "pane" or session.frozen or pane.wants is None:
             return
-        if time.monotonic() - self._wanted < MINIMUM:
+        if time.monotonic() - self._wanted < MIN_LEASE_SECONDS:
             return
         want = pane.wants(session.live)
         if want != self._held.get("pane"):

@@ -17,11 +17,11 @@ from tui.session.control import Control, Severity
 from tui.session.drop_rules import Hits
 from tui.session.view import Decided, View
 
-TAPE = 0.12
+TAPE_SHARE = 0.12
 """The share of the memory bound that the last minutes may take."""
 MAX_LOGGED = 500
 """Entries of a hook's own log, at most."""
-_ANEW = 60.0
+_RESTARTED_AFTER = 60.0
 """Seconds by which a reading may be older than another before its host counts as restarted."""
 
 
@@ -137,7 +137,7 @@ class Collector:
         self._there[hook] = there
         for snapshot in snapshots:
             sample = snapshot.sample
-            if not view.time - _ANEW < sample.time < view.time:
+            if not view.time - _RESTARTED_AFTER < sample.time < view.time:
                 view.wall, view.time = sample.wall, sample.time
             if sample.log:
                 log = self._logs.setdefault(hook, deque(maxlen=MAX_LOGGED))
@@ -171,7 +171,7 @@ class Collector:
 def _tape(source: Source, limit: int | None) -> Tape:
     if limit is None:
         return Tape(source.catalogue)
-    return Tape(source.catalogue, most=min(MOST_BYTES, int(limit * TAPE)))
+    return Tape(source.catalogue, most=min(MOST_BYTES, int(limit * TAPE_SHARE)))
 
 
 class Own:

@@ -75,15 +75,12 @@ class SettingsActions(Actions):
 
     def _ask_interval(self) -> None:
         def wrong(text: str) -> str:
+            least, most = settings.MIN_INTERVAL, settings.MAX_INTERVAL
             try:
-                fits = settings.MIN_INTERVAL <= float(text) <= settings.MAX_INTERVAL
+                fits = least <= float(text) <= most
             except ValueError:
                 fits = False
-            return (
-                ""
-                if fits
-                else f"! seconds, from {settings.MIN_INTERVAL:g} to {settings.MAX_INTERVAL:g}"
-            )
+            return "" if fits else f"! seconds, from {least:g} to {most:g}"
 
         def answered(text: str | None) -> None:
             if text and not wrong(text):
