@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 
 from probes.errors import ProbeError
 
-__all__ = ["check", "np"]
+__all__ = ["FEW", "check", "np"]
 
+FEW = 64
+"""Rows up to which Python's own objects cost less than arrays: each operation on an array takes
+about a microsecond, however short it is."""
 _REMEDY = "Install numpy 1.24 or newer for this Python: `make setup`, or `pip install numpy`."
 
 
