@@ -87,14 +87,18 @@ class Reach(StrEnum):
     """Attached only when the user asks; refused under --observe-only."""
 
 
-class Entries(Protocol):
-    """Entries of a map as arrays."""
+class Fields(Protocol):
+    """Many C structs, field by field: a structured array is one."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, field: str) -> NDArray[Any]:
-        """Return a field of all entries. An array in C, bytes as well, has a second axis."""
+    def __getitem__(self, field: str, /) -> NDArray[Any]:
+        """Return a field of all of them. An array in C, bytes as well, has a second axis."""
         ...
+
+
+class Entries(Fields, Protocol):
+    """Entries of a map as arrays."""
 
     def where(self, wanted: NDArray[Any]) -> Entries:
         """Return some of them. wanted: a flag for each entry, or their places."""

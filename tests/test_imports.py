@@ -19,6 +19,8 @@ PROBES = (
     "errors units drop_rule",
     "arrays point",
     "kernel model",
+    "cells",
+    "row_table",
     "source",
     "attach compile analysis owners",
     "toolkit ladder recording",
@@ -40,6 +42,7 @@ TUI = (
     "launcher",
 )
 TUI_SEES = ["errors", "units", "drop_rule", "model", "source", "analysis", "recording"]
+TUI_SEES += ["arrays", "cells", "row_table"]
 """Of `probes`; `tui.commands` sees all of it."""
 ONLY_IN = {
     "bcc": "probes.compile.bcc_worker",

@@ -8,8 +8,9 @@ from probes.errors import Gone
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.toolkit import columns
+from probes.toolkit.interface_names import interface_name
 from probes.toolkit.links import MADE, Made
-from probes.toolkit.readers import interface_name, row_from
+from probes.toolkit.readers import row_from
 from probes.units import Unit
 
 _SPECIAL = {route.ROOT: "root", route.CLSACT: "ingress"}

@@ -12,7 +12,8 @@ from probes.attach.clsact import Clsact
 from probes.attach.tcx import TcxLink
 from probes.kernel.netlink import route
 from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, TargetKind, Value
-from probes.toolkit.readers import interface_name, of_interface, row_from
+from probes.toolkit.interface_names import interface_name
+from probes.toolkit.readers import of_interface, row_from
 from probes.toolkit.tick_cache import once
 from probes.units import Unit
 

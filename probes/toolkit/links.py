@@ -9,7 +9,7 @@ from probes.kernel import procfs
 from probes.kernel.netlink import route
 from probes.model import Column, Kind, Opening
 from probes.toolkit.bounded import Bounded
-from probes.toolkit.readers import name_or_number
+from probes.toolkit.interface_names import name_or_number
 from probes.toolkit.tick_cache import once
 from probes.units import Unit
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from probes import units
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Column, Hook, HookId, Kind, State
 from probes.units import Unit, show
 from tui.panes import inner_panes, panes

@@ -7,7 +7,8 @@ from dataclasses import replace
 from heapq import nlargest
 
 from probes import units
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook
 from probes.units import Unit
 from tui.session.anomaly import Threshold, Verdict

@@ -8,7 +8,8 @@ from functools import partial
 from heapq import nlargest
 
 from probes import units
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State
 from probes.units import Unit
 from tui.session.anomaly import CALM, Threshold, Verdict

@@ -16,7 +16,8 @@ from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Ro
 from probes.toolkit import packets_c
 from probes.toolkit.c_files import c_source
 from probes.toolkit.decode import ethertype_name, ip_protocol, named
-from probes.toolkit.readers import interface_name, row_from, target_in
+from probes.toolkit.interface_names import interface_name
+from probes.toolkit.readers import row_from, target_in
 from probes.units import Unit
 
 MOST_LOOKED_AT = 50_000

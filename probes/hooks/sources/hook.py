@@ -32,8 +32,9 @@ from probes.point import Point
 from probes.toolkit import packets_c
 from probes.toolkit.c_files import c_source
 from probes.toolkit.decode import address
+from probes.toolkit.interface_names import interface_name, is_ethernet
 from probes.toolkit.others import Others
-from probes.toolkit.readers import interface_name, is_ethernet, target_in
+from probes.toolkit.readers import target_in
 from probes.units import Unit
 
 MOST = 4096

@@ -12,10 +12,10 @@ from probes.errors import Gone
 from probes.model import Column, Hook, Kind, Opening, Table
 from probes.toolkit.columns import mean
 from probes.toolkit.decode import comm
+from probes.toolkit.interface_names import interface_name
 from probes.toolkit.readers import (
     by_columns,
     filled,
-    interface_name,
     of_interface,
     row_from,
     row_of,

@@ -1,0 +1,216 @@
+"""Rates of many rows as columns, and the rows themselves for who wants them one by one.
+
+What `snapshot` does for a row at a time is done here for a column at a time, to the same numbers:
+`Snapshot.between` chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+from probes.analysis.snapshot_row import SnapshotRow, snapshot_row
+from probes.arrays import np
+from probes.cells import Cells, NumberCells, common
+from probes.model import Hook, Key, Row
+from probes.row_table import RowTable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Rates(NamedTuple):
+    """A counter's rates. known: where there is one."""
+
+    per_s: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+    def values(self) -> list[float | None]:
+        """Return all, None where a rate is not known."""
+        made: list[float | None] = self.per_s.tolist()
+        for place in np.flatnonzero(~self.known).tolist():
+            made[place] = None
+        return made
+
+
+class Earlier(NamedTuple):
+    """An earlier reading. instead: what rows are compared with that took over from others."""
+
+    table: RowTable | None
+    instead: Mapping[Key, Row]
+
+    def row(self, of: RowTable, place: int) -> Row | None:
+        """Return what the row at a place of a later table is compared with."""
+        if self.instead and (found := self.instead.get(of.key(place))) is not None:
+            return found
+        at = int(of.places_in(self.table)[place]) if self.table is not None else -1
+        return self.table.row(at) if self.table is not None and at >= 0 else None
+
+
+def rate(now: Any, was: Any, interval: float | None, from_zero: bool) -> float | None:
+    """Return the rate of one counter, None where it cannot be known."""
+    if was is None and from_zero:
+        was = 0
+    if interval is None or was is None or now is None or now < was:
+        return None  # it went back, or is not known
+    per_s: float = (now - was) / interval
+    return per_s
+
+
+class ManyRows(Sequence[SnapshotRow]):
+    """The rows of a snapshot: each is made when it is asked for; who asks for all gets them kept.
+
+    before: None if nothing is compared with. window: what derived columns look back to.
+    """
+
+    def __init__(
+        self,
+        hook: Hook,
+        table: RowTable,
+        before: Earlier,
+        window: Earlier,
+        interval: float | None,
+        *,
+        from_zero: bool,
+    ) -> None:
+        self.table = table
+        self._hook = hook
+        self._before, self._window = before, window
+        self._interval, self._from_zero = interval, from_zero
+        self._rates: dict[str, Rates] = {}
+
+    def cells(self, column: str) -> Cells:
+        """Return a stored column."""
+        return self.table.cells[self._hook.places.names.index(column)]
+
+    def rates(self, column: str) -> Rates:
+        """Return a counter's rates."""
+        if column not in self._rates:
+            place = self._hook.places.names.index(column)
+            self._rates[column] = self._with_taken(place, self._compared(place))
+        return self._rates[column]
+
+    def _compared(self, place: int) -> Rates:
+        now, interval = self.table.cells[place], self._interval
+        if interval is None:
+            return Rates(np.zeros(len(now)), np.zeros(len(now), bool))
+        table = self._before.table
+        was = None if table is None else table.cells[place]
+        at = np.full(len(now), -1) if table is None else self.table.places_in(table)
+        if isinstance(now, NumberCells) and (was is None or isinstance(was, NumberCells)):
+            found = _difference(now, was, at, from_zero=self._from_zero)
+            if found is not None:
+                return Rates(found[0] / interval, found[1])
+        old = was.values() if was is not None else []
+        pairs = zip(now.values(), [old[n] if n >= 0 else None for n in at.tolist()], strict=True)
+        return _rates_of([rate(n, w, interval, self._from_zero) for n, w in pairs])
+
+    def _with_taken(self, place: int, rates: Rates) -> Rates:
+        """Correct those of rows that took over from others."""
+        for key, row in self._before.instead.items():
+            at = self.table.place(key)
+            now = self.table.cells[place].value(at)
+            per_s = rate(now, row[place], self._interval, self._from_zero)
+            rates.known[at], rates.per_s[at] = per_s is not None, per_s or 0.0
+        return rates
+
+    # -- row by row ----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, place: int) -> SnapshotRow: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[SnapshotRow]: ...
+    def __getitem__(self, place: int | slice) -> SnapshotRow | Sequence[SnapshotRow]:
+        if isinstance(place, slice):
+            return self._all[place]
+        if "_all" in self.__dict__:
+            return self._all[place]
+        return self._row(range(len(self))[place])
+
+    def _row(self, place: int) -> SnapshotRow:
+        rates: dict[str, float | None] = {}
+        for _, name in self._hook.places.counters:
+            per_s, known = self.rates(name)
+            rates[name] = float(per_s[place]) if known[place] else None
+        base = self._window.row(self.table, place) if self._hook.places.derived else None
+        key, row = self.table.key(place), self.table.row(place)
+        values = dict(zip(self._hook.places.names, row, strict=True))
+        return snapshot_row(self._hook, key, values, row, rates, base)
+
+    def __iter__(self) -> Iterator[SnapshotRow]:
+        return iter(self._all)
+
+    @cached_property
+    def _all(self) -> tuple[SnapshotRow, ...]:
+        names = self._hook.places.names
+        counters = [name for _, name in self._hook.places.counters]
+        columns = [self.rates(name).values() for name in counters]
+        rates = zip(*columns, strict=True) if columns else [()] * len(self)
+        made = []
+        for (key, row), own, base in zip(self.table.items(), rates, self._bases(), strict=True):
+            values = dict(zip(names, row, strict=True))
+            per_s = dict(zip(counters, own, strict=True))
+            made.append(snapshot_row(self._hook, key, values, row, per_s, base))
+        return tuple(made)
+
+    def _bases(self) -> list[Row | None]:
+        table, instead = self._window
+        found: list[Row | None] = [None] * len(self)
+        if not self._hook.places.derived:
+            return found
+        if table is not None:
+            rows = list(table.values())
+            found = [rows[at] if at >= 0 else None for at in self.table.places_in(table).tolist()]
+        for key, row in instead.items():
+            found[self.table.place(key)] = row
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ManyRows | tuple):
+            return NotImplemented
+        return tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+def _difference(
+    now: NumberCells, was: NumberCells | None, at: NDArray[np.intp], *, from_zero: bool
+) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
+    """Return what was added, and where that is known; None where integers are too large."""
+    there = at >= 0
+    if was is None or not len(was):
+        old, there = np.zeros(len(now), now.raw.dtype), np.zeros(len(now), bool)
+    else:
+        old = was.raw[at]
+        if was.known is not None:
+            there = there & was.known[at]
+    if from_zero:
+        old = np.where(there, old, np.zeros(1, old.dtype))
+        there = np.ones(len(now), bool)
+    both = common(now.raw, old)
+    if both is None:
+        return None
+    current, old = both
+    if current.dtype.kind == "i" and len(old) and _far_apart(current, old):
+        return None
+    known = there & ~(current < old)
+    if now.known is not None:
+        known = known & now.known
+    return np.where(known, current, old) - old, known
+
+
+def _far_apart(now: NDArray[Any], old: NDArray[Any]) -> bool:
+    """Return whether the difference of integers with a sign may need more than 63 bits."""
+    return int(now.max()) - int(old.min()) >= 1 << 63
+
+
+def _rates_of(rates: Sequence[float | None]) -> Rates:
+    known = np.array([value is not None for value in rates], bool)
+    return Rates(np.array([value or 0.0 for value in rates], "f8"), known)
