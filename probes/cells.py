@@ -3,7 +3,7 @@
     NumberCells    int or float, or None
     TupleCells     a histogram's buckets
     CodedCells     what a decoder makes a text of, when it is asked for
-    ObjectCells    anything else: whatever 64 bits do not hold
+    ObjectCells    anything else: texts, and whatever 64 bits do not hold
 
 All are of one reading and never change.
 """
@@ -207,7 +207,13 @@ class ObjectCells(Cells):
 
     @property
     def space(self) -> Hashable:
-        return None
+        texts = set(map(type, self.raw.tolist())) <= {str, type(None)}
+        return "texts" if texts else None
+
+    def _words(self) -> NDArray[np.uint64]:
+        """Return the hashes of texts, which differ: two in 2**64 are alike."""
+        hashes = np.fromiter(map(hash, self.raw.tolist()), "i8", len(self))
+        return hashes.view("u8")[:, None]
 
     @classmethod
     def of(cls, values: Sequence[object]) -> ObjectCells:

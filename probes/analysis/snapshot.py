@@ -13,7 +13,7 @@ from probes.analysis.many_rows import Earlier, ManyRows
 from probes.analysis.moved import bases, unknown
 from probes.analysis.snapshot_row import SnapshotRow, rates_of, snapshot_row
 from probes.arrays import FEW
-from probes.model import Hook, HookId, Key, Row, Sample, Status, same_totals
+from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
 from probes.row_table import RowTable
 
 
