@@ -238,12 +238,10 @@ class Remote:
         return replace(tick, samples={hook: given for hook, (_, given) in self._given.items()})
 
     def _fitting(self, hook: Hook, sample: Sample) -> Sample:
-        kept = self._rows.fit(sample.status.id, hook, list(sample.rows.values()))
-        left_out = len(sample.rows) - len(kept)
+        rows = self._rows.fit(sample.status.id, hook, sample.rows)
+        left_out = len(sample.rows) - len(rows)
         if not left_out:
             return sample
-        there = set(map(id, kept))
-        rows = {key: row for key, row in sample.rows.items() if id(row) in there}
         return replace(sample, rows=rows, forgotten=sample.forgotten + left_out)
 
     def _apart(self, sample: Sample) -> Sample:
