@@ -59,6 +59,7 @@ REASONS: Mapping[str, Meaning] = {
             "IP_INHDR": "The IP header is malformed.",
             "INVALID_PROTO": "The packet breaks its protocol's standard.",
             "IPV6_BAD_EXTHDR": "An IPv6 extension header is malformed.",
+            "IPV6_TOO_MANY_EXTHDRS": "It has more IPv6 extension headers than the kernel reads.",
             "IPV6_NDISC_FRAG": "Neighbour discovery came in fragments, which is not allowed.",
             "IPV6_NDISC_HOP_LIMIT": "Neighbour discovery came from beyond the link.",
             "IPV6_NDISC_BAD_CODE": "Neighbour discovery has an invalid ICMPv6 code.",
@@ -91,15 +92,21 @@ REASONS: Mapping[str, Meaning] = {
             "TCP_LISTEN_OVERFLOW": "The queue of connections to be accepted was full.",
             "TCP_OFO_QUEUE_PRUNE": "Out-of-order data were discarded for lack of buffer.",
             "QDISC_DROP": "The queueing discipline could not accept the packet.",
+            "QDISC_BURST_DROP": "Too many waited to be queued (net.core.qdisc_max_burst).",
             "QDISC_OVERLIMIT": "The queue was full.",
             "QDISC_CONGESTED": "The queue dropped it early, to signal congestion.",
+            "QDISC_SFQ_MAXFLOWS": "The sfq queue has as many flows as it may.",
+            "QDISC_SFQ_MAXDEPTH": "The flow's share of the sfq queue was full.",
             "CAKE_FLOOD": "CAKE's flood protection dropped it.",
             "FQ_BAND_LIMIT": "The band of the fq queue was full.",
             "FQ_HORIZON_LIMIT": "Its send time is too far in the future.",
             "FQ_FLOW_LIMIT": "The flow's share of the fq queue was full.",
             "DUALPI2_STEP_DROP": "DualPI2 dropped it, to signal congestion.",
             "CPU_BACKLOG": "The CPU's backlog was full (net.core.netdev_max_backlog).",
+            "MACVLAN_BROADCAST_BACKLOG": "The macvlan's queue of broadcasts was full.",
+            "IPVLAN_MULTICAST_BACKLOG": "The ipvlan's queue of multicasts was full.",
             "SKB_GSO_SEG": "A large packet could not be split into segments.",
+            "SKB_BAD_GSO": "A large packet has an invalid description of its segments.",
             "SKB_UCOPY_FAULT": "The data could not be copied from the process.",
             "DEV_HDR": "The driver's own header is invalid.",
             "DEV_READY": "The device was down or not ready.",
@@ -296,6 +303,7 @@ _ECHO_REPLY = Meaning(
     DropClass.ORDINARY, "An echo reply: raw sockets, as used by ping, already have a copy."
 )
 _AT = {("NO_SOCKET", "ping_rcv"): _ECHO_REPLY, ("-", "ping_rcv"): _ECHO_REPLY}
+_AT |= {("NO_SOCKET", place): _ECHO_REPLY for place in ("icmp_rcv", "icmpv6_rcv")}  # before 6.2
 """Meaning by reason and function, where the reason means something else there."""
 _LATE_RST = Meaning(DropClass.ORDINARY, "A RST for a connection that has already ended.")
 

@@ -9,10 +9,9 @@ from typing import Any
 from probes.custom.spec import Spec
 from probes.kernel import cgroups, tracefs
 from probes.kernel.tracefs import RecordField
-from probes.model import Column, Kind
-from probes.toolkit import decode
-from probes.toolkit.columns import latency, mean
-from probes.units import Unit
+from probes.model import Column
+from probes.toolkit import Unit, counter, decode, derived, key, latency, mean, process
+from probes.toolkit.stacks import STACK
 
 UNKNOWN = RecordField("", "", 0, 8, True, False, False)
 """A field of a tracepoint of another kernel."""
@@ -28,18 +27,7 @@ def columns(wanted: Spec, fields: Mapping[str, RecordField]) -> tuple[Column, ..
     return tuple(sorted(made, key=lambda column: column.name == "stack"))
 
 
-_PID = Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process id (tgid)")
-_COMM = Column(
-    "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
-    help="the process's name at that moment",
-)  # fmt: skip
-_STACK = Column(
-    "stack",
-    "Stack",
-    kind=Kind.KEY,
-    width=40,
-    help=("callers, outermost first; _[k] marks kernel functions"),
-)
+_PID, _COMM = process("process id (tgid)")
 
 
 def _keys(wanted: Spec, fields: Mapping[str, RecordField]) -> tuple[Column, ...]:
@@ -61,21 +49,19 @@ def _key(name: str, wanted: Spec) -> tuple[Column, ...]:
             return (_COMM,)
         case "cgroup":
             of: Callable[[Any], str] = cgroups.Paths().of
-            how = Column("cgroup", "Cgroup", kind=Kind.KEY, field="cgroup", decode=of, width=24,
-                         help="path of the process's cgroup below the mount")  # fmt: skip
-            return (how,)
+            help = "path of the process's cgroup below the mount"
+            return (key("cgroup", "Cgroup", help, decode=of, width=24),)
         case "cpu":
-            return (Column("cpu", "CPU", Unit.NUMBER, Kind.KEY, "cpu", width=4, help="CPU number"),)
+            return (key("cpu", "CPU", "CPU number", Unit.NUMBER, width=4),)
         case "stack":
-            return _PID, _STACK
+            return _PID, STACK
         case "ret":
             help = "the returned value; an errno by name"
-            return (Column("ret", "Returned", kind=Kind.KEY, field="ret", decode=_result, width=12,
-                           help=help),)  # fmt: skip
+            return (key("ret", "Returned", help, decode=_result, width=12),)
         case _:
             point = wanted.point
-            return (Column("point", "Point", kind=Kind.KEY, field="all", decode=lambda _: point,
-                           width=24, help="where the events are counted"),)  # fmt: skip
+            help = "where the events are counted"
+            return (key("point", "Point", help, field="all", decode=lambda _: point, width=24),)
 
 
 def _result(value: Any) -> str:
@@ -88,7 +74,7 @@ _RESERVED = {"pid", "comm", "cgroup", "cpu", "stack", "ret", "point", "events", 
 def _field_column(title: str, i: int, field: RecordField, wanted: Spec) -> Column:
     if field is UNKNOWN:
         help = "the tracepoint's field"
-        return Column(title, wanted.fields[i], Unit.NUMBER, Kind.KEY, width=12, help=help)
+        return key(title, wanted.fields[i], help, Unit.NUMBER, field=None, width=12)
     unit = Unit.NUMBER
     how: Callable[[Any], str] | None = None
     if field.text:
@@ -100,7 +86,7 @@ def _field_column(title: str, i: int, field: RecordField, wanted: Spec) -> Colum
     elif names := tracefs.symbols(wanted.category, wanted.place, field.name):
         unit, how = Unit.TEXT, partial(_named, names)
     help = f"the tracepoint's {field.type.removesuffix('[]').strip()} {field.name}"
-    return Column(title, field.name, unit, Kind.KEY, f"f{i}", how, width=12, help=help)
+    return key(title, field.name, help, unit, field=f"f{i}", decode=how, width=12)
 
 
 def _device(value: Any) -> str:
@@ -121,23 +107,21 @@ def _named(names: Mapping[int, str], value: Any) -> str:
 
 def _counted(wanted: Spec) -> tuple[Column, ...]:
     what = "calls that returned" if wanted.of_return else "times the point was hit"
-    made = [Column("events", "Events", Unit.COUNT, Kind.COUNTER, "events", help=what)]
+    made = [counter("events", "Events", what)]
     if wanted.ret:
         made += [
-            Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed",
-                   help="calls that returned an errno (-1 to -4095)"),
-            Column("returned", "Returned", Unit.COUNT, Kind.COUNTER, "returned",
-                   help="sum of the other returned values, pointers excluded"),
-            Column("plain", "Plain", Unit.COUNT, Kind.COUNTER, "plain", hidden=True,
-                   help="calls that returned a number from 0 to 2**40"),
-            Column("mean_ret", "Mean ret", Unit.COUNT, Kind.DERIVED,
-                   derive=mean("returned", "plain"), help=(
-                       "mean of these returned values, last 10 s"
-                   )),
-        ]  # fmt: skip
+            counter("failed", "Failed", "calls that returned an errno (-1 to -4095)"),
+            counter("returned", "Returned", "sum of the other returned values, pointers excluded"),
+            counter("plain", "Plain", "calls that returned a number from 0 to 2**40", hidden=True),
+            derived(
+                "mean_ret",
+                "Mean ret",
+                "mean of these returned values, last 10 s",
+                Unit.COUNT,
+                mean("returned", "plain"),
+            ),
+        ]
     if wanted.latency:
-        help = "calls whose duration is known"
-        made.append(Column("timed", "Timed", Unit.COUNT, Kind.COUNTER, "timed", hidden=True,
-                           help=help))  # fmt: skip
+        made.append(counter("timed", "Timed", "calls whose duration is known", hidden=True))
         made += latency("timed", "time from call to return")
     return tuple(made)

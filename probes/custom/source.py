@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from probes.custom.spec import USER, Condition, Spec
 from probes.kernel.tracefs import RecordField
 from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit.counters_c import UNCOUNTED, everything, large_rows
 from probes.toolkit.stacks import MAP
 from probes.toolkit.who_c import WHO
 
@@ -54,20 +54,7 @@ _SLOT = """
 struct key {{ {key} }};
 struct slot {{ {slot} }};
 BPF_TABLE("{map}", struct key, struct slot, rows, 4096);
-BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
-{everything}{stacks}
-static inline __attribute__((always_inline)) struct slot *slot_of(struct key *key) {{
-    u32 first = 0;
-    struct slot *slot = rows.lookup(key), *zero;
-    if (slot)
-        return slot;
-    zero = blank.lookup(&first);
-    if (!zero)
-        return 0;
-    rows.insert(key, zero);
-    return rows.lookup(key);
-}}
-"""
+{everything}{stacks}{large}"""
 
 # An int that a function returns leaves the upper half of the register as it is: what looks like a
 # small negative one in the lower half alone is one.
@@ -118,7 +105,7 @@ def source(
         body += [f"s64 result = returned({how.result});"]
     body += [_filled(name, spec) for name in spec.by]
     body += [_field(i, known[name]) for i, name in enumerate(spec.fields)]
-    body += ["slot = slot_of(key);", "TALLY(slot, all, events, 1);"]
+    body += ["slot = row_of(key);", "TALLY(slot, all, events, 1);"]
     if spec.ret:
         body += [
             "if (result < 0 && result >= -4095) { TALLY(slot, all, failed, 1); }",
@@ -168,6 +155,7 @@ def _tables(spec: Spec, fields: Mapping[str, RecordField]) -> str:
         slot=" ".join(slot),
         map="lru_hash" if shared else "lru_percpu_hash",
         everything=everything(),
+        large=large_rows("struct key"),
         stacks=MAP if "stack" in spec.by else "",
     )
 

@@ -10,14 +10,10 @@ static inline __attribute__((always_inline)) u64 this_thread(void) {
 
 static inline __attribute__((always_inline)) void begun(void) {
     u64 thread = this_thread(), now = bpf_ktime_get_ns();
-    struct calls none = {}, *mine = under_way.lookup(&thread);
+    struct calls none = {}, *mine = under_way.lookup_or_try_init(&thread, &none);
     if (!mine) {
-        under_way.update(&thread, &none);
-        mine = under_way.lookup(&thread);
-        if (!mine) {
-            not_counted();
-            return;
-        }
+        not_counted();
+        return;
     }
     mine->number = bpf_get_current_pid_tgid();
     if (mine->depth < DEEPEST)

@@ -14,7 +14,6 @@ struct answers {
     u64 skbs[16];
 };
 BPF_TABLE("percpu_hash", struct where, struct answers, verdicts, 1024);
-BPF_TABLE("percpu_array", u32, u64, uncounted, 1);
 
 static inline u64 who_is_it(void) {
     u64 identity;
@@ -23,17 +22,9 @@ static inline u64 who_is_it(void) {
 }
 
 static inline void add(struct where *key, u32 verdict, u64 n, u64 length) {
-    struct answers *slot = verdicts.lookup(key);
+    struct answers zero = {}, *slot = verdicts.lookup_or_try_init(key, &zero);
     if (!slot) {
-        struct answers zero = {};
-        verdicts.insert(key, &zero);
-        slot = verdicts.lookup(key);
-    }
-    if (!slot) {
-        u32 first = 0;
-        u64 *full = uncounted.lookup(&first);
-        if (full)
-            *full += n;
+        not_counted_all(n);
         return;
     }
     slot->packets[verdict & 15] += n;

@@ -10,10 +10,11 @@ from probes.attach.trampoline import Fexit
 from probes.kernel import bpf
 from probes.model import Opening, Program
 from probes.toolkit.c_files import c_source
+from probes.toolkit.counters_c import UNCOUNTED
 
 # Which program it is stands in the instructions: replaced for each before they are loaded.
 _IDENTITY = 0x45425046544F5031
-_ANSWERS = c_source(__file__, "answers.c", IDENTITY=f'"{_IDENTITY:#x}"')
+_ANSWERS = UNCOUNTED + c_source(__file__, "answers.c", IDENTITY=f'"{_IDENTITY:#x}"')
 AROUND_SOURCE = _ANSWERS + c_source(__file__, "around.c")
 # Each hook has a map of its own, which it sweeps.
 XDP_SOURCE = _ANSWERS + c_source(__file__, "exits.c", "xdp_exits.c")

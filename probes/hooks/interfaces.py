@@ -9,15 +9,24 @@ from time import monotonic
 
 from probes.kernel import bpf, ethtool
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
+from probes.toolkit import (
+    MADE,
+    Hook,
+    Opening,
+    Reading,
+    Row,
+    Rung,
+    Unit,
+    Value,
+    byte_count,
+    given,
+    key,
+    level,
+    packet_count,
+    row_from,
+)
 from probes.toolkit.bounded import Bounded
-from probes.toolkit.links import MADE, Made
-from probes.toolkit.readers import row_from
-from probes.units import Unit
-
-
-def _packets(name: str, title: str, help: str) -> Column:
-    return Column(name, title, Unit.PACKETS, Kind.COUNTER, help=help)
+from probes.toolkit.links import Made
 
 
 def _open(opening: Opening) -> Callable[[], Reading]:
@@ -124,69 +133,60 @@ HOOK = Hook(
         "Which interfaces carry traffic, drop packets or have errors, and which XDP program is "
         "attached."
     ),
-    columns=(
-        Column(
+    columns=given(
+        key(
             "ifindex",
             "Index",
+            "interface number; unchanged by renaming",
             Unit.NUMBER,
-            Kind.KEY,
             width=5,
             label=False,
-            help="interface number; unchanged by renaming",
         ),
-        Column("interface", "Interface", width=15, label=True, help="the interface's name"),
-        Column("kind", "Kind", width=8, help="loopback, physical, or the virtual device's type"),
-        Column("state", "State", width=7, help="operational state (IFLA_OPERSTATE)"),
-        Column("mtu", "MTU", Unit.NUMBER, width=5, help="largest packet, in bytes"),
-        _packets("rx_packets", "RX pkt", "packets received"),
-        _packets("tx_packets", "TX pkt", "packets sent"),
-        Column("rx_bytes", "RX", Unit.BYTES, Kind.COUNTER, help="bytes received"),
-        Column("tx_bytes", "TX", Unit.BYTES, Kind.COUNTER, help="bytes sent"),
-        _packets("rx_dropped", "RX drop", "received, then dropped by the device or the stack"),
-        _packets("tx_dropped", "TX drop", "dropped while sending"),
-        _packets("rx_errors", "RX err", "received with errors (CRC, length, FIFO)"),
-        _packets("tx_errors", "TX err", "not sent because of an error"),
-        _packets("rx_missed", "Missed", "dropped by the device because it had no buffer"),
-        Column("xdp_mode", "XDP", width=8, help="native, generic, offload, several or none"),
-        Column(
-            "xdp_program",
-            "XDP program",
-            width=18,
-            help="name#id of the XDP program, whoever loaded it",
+        level("interface", "Interface", "the interface's name", width=15, label=True),
+        level("kind", "Kind", "loopback, physical, or the virtual device's type"),
+        level("state", "State", "operational state (IFLA_OPERSTATE)", width=7),
+        level("mtu", "MTU", "largest packet, in bytes", Unit.NUMBER, width=5),
+        packet_count("rx_packets", "RX pkt", "packets received"),
+        packet_count("tx_packets", "TX pkt", "packets sent"),
+        byte_count("rx_bytes", "RX", "bytes received"),
+        byte_count("tx_bytes", "TX", "bytes sent"),
+        packet_count("rx_dropped", "RX drop", "received, then dropped by the device or the stack"),
+        packet_count("tx_dropped", "TX drop", "dropped while sending"),
+        packet_count("rx_errors", "RX err", "received with errors (CRC, length, FIFO)"),
+        packet_count("tx_errors", "TX err", "not sent because of an error"),
+        packet_count("rx_missed", "Missed", "dropped by the device because it had no buffer"),
+        level("xdp_mode", "XDP", "native, generic, offload, several or none"),
+        level(
+            "xdp_program", "XDP program", "name#id of the XDP program, whoever loaded it", width=18
         ),
-        Column("altnames", "Altnames", width=14, help="alternative names, separated by spaces"),
-        Column(
-            "driver",
-            "Driver",
-            hidden=True,
-            help="driver of a physical device; used by the funnel",
-        ),
-        Column(
+        level("altnames", "Altnames", "alternative names, separated by spaces", width=14),
+        level("driver", "Driver", "driver of a physical device; used by the funnel", hidden=True),
+        level(
             "addresses",
             "Addresses",
+            "IPv4 and IPv6 addresses; used to find its connections",
             hidden=True,
-            help="IPv4 and IPv6 addresses; used to find its connections",
         ),
-        Column(
+        level(
             "frames",
             "Frames",
+            "1: the device counts frames as they are on the wire",
             Unit.NUMBER,
             hidden=True,
-            help="1: the device counts frames as they are on the wire",
         ),
-        Column(
+        level(
             "whole",
             "Whole",
+            "0: GSO packets are split before they reach the device",
             Unit.NUMBER,
             hidden=True,
-            help="0: GSO packets are split before they reach the device",
         ),
-        Column(
+        level(
             "joins",
             "Joins",
+            "1: GRO joins packets after the device has counted them",
             Unit.NUMBER,
             hidden=True,
-            help="1: GRO joins packets after the device has counted them",
         ),
         MADE,
     ),

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.attach.perf_event import Samples
-from probes.model import Column, Hook, Kind, Program, Rung
-from probes.toolkit import columns
-from probes.toolkit.stacks import MAP, by_stack
-from probes.toolkit.who_c import WHO
-from probes.units import Unit
+from probes.toolkit import WHO, Hook, Program, Rung, Samples, Unit, counter, process
+from probes.toolkit.stacks import MAP, STACK, by_stack
 
 HERTZ = 49
 """Samples a second on each CPU. No divisor of 100 or 1000, so as not to be in step with timers."""
@@ -65,19 +61,17 @@ HOOK = Hook(
     title="CPU profile",
     question="Which processes run on the CPUs, and in which kernel and user code.",
     columns=(
-        *columns.process("process id (tgid)"),
-        Column(
-            "samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples",
-            help=f"samples taken of it: {HERTZ} a second are one whole CPU",
+        *process("process id (tgid)"),
+        counter("samples", "Samples", f"samples taken of it: {HERTZ} a second are one whole CPU"),
+        counter(
+            "cpu_ns",
+            "CPU",
+            "CPU time, estimated from the samples",
+            Unit.NS,
+            field="samples",
+            decode=_time,
         ),
-        Column(
-            "cpu_ns", "CPU", Unit.NS, Kind.COUNTER, "samples", decode=_time,
-            help="CPU time, estimated from the samples",
-        ),
-        Column(
-            "stack", "Stack", kind=Kind.KEY, width=40,
-            help="callers, outermost first; _[k] marks kernel functions",
-        ),
+        STACK,
     ),
     ladder=(
         _rung("cycles", "Linux 4.9, a hardware counter"),
@@ -85,4 +79,4 @@ HOOK = Hook(
     ),
     order=78,
     on_demand=True,
-)  # fmt: skip
+)

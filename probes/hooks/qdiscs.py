@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes.errors import Gone
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
-from probes.toolkit import columns
-from probes.toolkit.interface_names import interface_name
-from probes.toolkit.links import MADE, Made
-from probes.toolkit.readers import row_from
-from probes.units import Unit
+from probes.toolkit import (
+    MADE,
+    Gone,
+    Hook,
+    Opening,
+    Reading,
+    Row,
+    Rung,
+    Unit,
+    Value,
+    byte_count,
+    counter,
+    given,
+    interface,
+    interface_name,
+    key,
+    level,
+    packet_count,
+    row_from,
+)
+from probes.toolkit.links import Made
 
 _SPECIAL = {route.ROOT: "root", route.CLSACT: "ingress"}
 
@@ -58,36 +72,24 @@ def _row(opening: Opening, qdisc: route.Qdisc, made: Made) -> Row | None:
     return row_from(opening.hook.stored, known)
 
 
-def _counter(name: str, title: str, unit: Unit, help: str) -> Column:
-    return Column(name, title, unit, Kind.COUNTER, help=help)
-
-
 HOOK = Hook(
     name="qdiscs",
     title="Queues",
     question=(
         "Which queue of which interface drops packets, is over its limit or holds packets back."
     ),
-    columns=(
-        *columns.interface(),
-        Column(
-            "kind",
-            "Kind",
-            width=8,
-            label=True,
-            help="queueing discipline: fq_codel, mq, clsact, ...",
-        ),
-        Column("handle", "Handle", kind=Kind.KEY, width=7, help="as tc shows it"),
-        Column("parent", "Parent", kind=Kind.KEY, width=8, help="root, ingress, or a class"),
-        _counter(
-            "packets", "Packets", Unit.PACKETS, ("packets sent; for clsact: seen by its filters")
-        ),
-        _counter("bytes", "Bytes", Unit.BYTES, "size of these packets"),
-        _counter("dropped", "Dropped", Unit.PACKETS, "dropped here and in the queues below"),
-        _counter("overlimits", "Overlimits", Unit.COUNT, "times that a packet had to be held back"),
-        _counter("requeues", "Requeues", Unit.COUNT, "times that the device was busy"),
-        Column("backlog", "Backlog", Unit.BYTES, help="bytes in the queue now"),
-        Column("queued", "Queued", Unit.PACKETS, help="packets in the queue now"),
+    columns=given(
+        *interface(),
+        level("kind", "Kind", "queueing discipline: fq_codel, mq, clsact, ...", label=True),
+        key("handle", "Handle", "as tc shows it", width=7),
+        key("parent", "Parent", "root, ingress, or a class"),
+        packet_count("packets", "Packets", "packets sent; for clsact: seen by its filters"),
+        byte_count("bytes", "Bytes", "size of these packets"),
+        packet_count("dropped", "Dropped", "dropped here and in the queues below"),
+        counter("overlimits", "Overlimits", "times that a packet had to be held back"),
+        counter("requeues", "Requeues", "times that the device was busy"),
+        level("backlog", "Backlog", "bytes in the queue now", Unit.BYTES),
+        level("queued", "Queued", "packets in the queue now", Unit.PACKETS),
         MADE,
     ),
     ladder=(Rung("netlink", "nothing", _open, from_zero=False),),

@@ -5,16 +5,22 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 
-from probes.errors import Gone
 from probes.kernel import syscall_table
-from probes.model import Column, Hook, Kind, TargetKind
-from probes.toolkit import decode
-from probes.toolkit.columns import latency
-from probes.toolkit.counters_c import everything
-from probes.toolkit.readers import by_columns
+from probes.toolkit import (
+    WHO,
+    Gone,
+    Hook,
+    TargetKind,
+    Unit,
+    by_columns,
+    counter,
+    decode,
+    everything,
+    key,
+    latency,
+    level,
+)
 from probes.toolkit.syscalls_c import rungs, source
-from probes.toolkit.who_c import WHO
-from probes.units import Unit
 
 # The name is that of the latest call: a process may exec() in between.
 _COUNT = (
@@ -28,12 +34,8 @@ BPF_TABLE("lru_hash", u32, struct slot, rows, 4096);
     + """
 static inline void count(u32 id, u64 ns, long result, int timed) {
     u32 pid = this_pid();
-    struct slot zero = {}, *slot = rows.lookup(&pid);
+    struct slot zero = {}, *slot = rows.lookup_or_try_init(&pid, &zero);
     struct sum *all = sum_of_all();
-    if (!slot) {
-        rows.insert(&pid, &zero);
-        slot = rows.lookup(&pid);
-    }
     if (slot)
         this_name(slot->comm);
     TALLY(slot, all, calls, 1);
@@ -64,34 +66,17 @@ HOOK = Hook(
     title="Syscall by process",
     question="Which processes make one system call, how often, with which errors and latency.",
     columns=(
-        Column(
-            "pid",
-            "Pid",
-            Unit.NUMBER,
-            Kind.KEY,
-            "key",
-            width=7,
-            label=False,
-            help="process id (tgid)",
-        ),
-        Column(
+        key("pid", "Pid", "process id (tgid)", Unit.NUMBER, field="key", width=7, label=False),
+        level(
             "comm",
             "Command",
-            field="comm",
+            "the process's name at its latest call",
             decode=decode.comm,
             width=16,
             label=True,
-            help="the process's name at its latest call",
         ),
-        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
-        Column(
-            "errors",
-            "Errors",
-            Unit.COUNT,
-            Kind.COUNTER,
-            "errors",
-            help="calls that returned an error",
-        ),
+        counter("calls", "Calls", "calls that returned"),
+        counter("errors", "Errors", "calls that returned an error"),
         *latency("latency", "time in the call"),
     ),
     ladder=rungs(_source, by_columns()),

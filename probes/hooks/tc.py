@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from probes.attach.clsact import Clsact
-from probes.attach.tcx import TcxLink
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Program, Reading, Rung, TargetKind, Value
-from probes.toolkit.interface_names import interface_name
-from probes.toolkit.readers import of_interface, row_from
-from probes.toolkit.tick_cache import once
-from probes.units import Unit
+from probes.toolkit import (
+    Clsact,
+    Hook,
+    Opening,
+    Program,
+    Reading,
+    Rung,
+    TargetKind,
+    TcxLink,
+    Value,
+    byte_count,
+    interface_name,
+    of_interface,
+    once,
+    packet_count,
+    row_from,
+    target,
+)
 
 # A packet that stands for several (GSO) counts as those, as in `tc -s`; in `skbs` it counts once.
 SOURCE = """
@@ -24,13 +35,9 @@ BPF_TABLE("percpu_hash", u32, struct slot, rows, 1024);
 
 int DIRECTION(struct __sk_buff *skb) {
     u32 ifindex = skb->ifindex, segments = skb->gso_segs;
-    struct slot zero = {}, *slot = rows.lookup(&ifindex);
-    if (!slot) {
-        rows.insert(&ifindex, &zero);
-        slot = rows.lookup(&ifindex);
-        if (!slot)
-            return -1;
-    }
+    struct slot zero = {}, *slot = rows.lookup_or_try_init(&ifindex, &zero);
+    if (!slot)
+        return -1;
     slot->packets += segments ? segments : 1;
     slot->bytes += skb->len;
     slot->skbs++;
@@ -38,21 +45,11 @@ int DIRECTION(struct __sk_buff *skb) {
 }
 """
 _COLUMNS = (
-    Column(
-        "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="interface number"
-    ),
-    Column("interface", "Interface", width=15, help="the interface's name"),
-    Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="seen at TC"),
-    Column(
-        "skbs",
-        "Skbs",
-        Unit.PACKETS,
-        Kind.COUNTER,
-        "skbs",
-        help="the same packets, as joined by GSO or GRO",
-    ),
-    Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="size of these packets"),
-    Column("dropped", "Dropped", Unit.PACKETS, Kind.COUNTER, help="dropped by the qdisc (netlink)"),
+    *target(),
+    packet_count("packets", "Packets", "seen at TC"),
+    packet_count("skbs", "Skbs", "the same packets, as joined by GSO or GRO"),
+    byte_count("bytes", "Bytes", "size of these packets"),
+    packet_count("dropped", "Dropped", "dropped by the qdisc (netlink)", field=None),
 )
 
 

@@ -11,12 +11,25 @@ from probes.foreign.followers import Followed, Followers
 from probes.foreign.tc_chains import TCX, ChainProgram, Chains
 from probes.foreign.tcx_neighbours import Around
 from probes.kernel import bpf
-from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.point import PROGRAM_PREFIX
-from probes.toolkit import columns
+from probes.toolkit import (
+    Hook,
+    Opening,
+    Reading,
+    Row,
+    Rung,
+    Unit,
+    Value,
+    bpf_program,
+    byte_count,
+    given,
+    interface,
+    key,
+    level,
+    packet_count,
+    row_from,
+)
 from probes.toolkit.bounded import Bounded
-from probes.toolkit.readers import row_from
-from probes.units import Unit
 
 _SHOT, _REDIRECT, _STOLEN, _TRAP = 2, 7, 4, 8  # TC_ACT_*; TCX knows the first two only
 NOT_DIRECT = "it returns a class, not a verdict: the filter is not direct-action"
@@ -179,50 +192,45 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     return lambda: Reading(_rows(opening, chains.list(), told))
 
 
-def _packets(name: str, title: str, help: str) -> Column:
-    return Column(name, title, Unit.PACKETS, Kind.COUNTER, help=help)
-
-
-def _skbs(verdict: str, help: str) -> Column:
-    name = f"{verdict}_skbs"
-    return Column(name, f"{verdict} skbs", Unit.PACKETS, Kind.COUNTER, hidden=True, help=help)
-
-
 HOOK = Hook(
     name="tc-programs",
     title="TC programs",
     question="Whose programs packets pass at TC, in which order, and which of them drop packets.",
-    columns=(
-        *columns.interface(),
-        Column("direction", "Direction", kind=Kind.KEY, width=9, help="ingress or egress"),
-        Column(
+    columns=given(
+        *interface(),
+        key("direction", "Direction", "ingress or egress", width=9),
+        level(
             "position",
             "Pos",
+            "1 runs first; programs of ebpftop are not counted",
             Unit.NUMBER,
             width=3,
-            help="1 runs first; programs of ebpftop are not counted",
         ),
-        *columns.program(),
-        Column("at", "At", kind=Kind.KEY, width=16, help="tcx, or the filter's prio and handle"),
-        Column("seen", "Seen", width=5, help="how it is counted: fexit, around, runs or none"),
-        Column("why", "Why", width=30, help="what the count lacks, and why"),
-        _packets("packets", "Packets", "packets the program received"),
-        Column(
-            "bytes",
-            "Bytes",
-            Unit.BYTES,
-            Kind.COUNTER,
-            help="size of these packets when they left the program",
+        *bpf_program(),
+        key("at", "At", "tcx, or the filter's prio and handle", width=16),
+        level("seen", "Seen", "how it is counted: fexit, around, runs or none", width=5),
+        level("why", "Why", "what the count lacks, and why", width=30),
+        packet_count("packets", "Packets", "packets the program received"),
+        byte_count("bytes", "Bytes", "size of these packets when they left the program"),
+        packet_count("pass", "Pass", "passed, to the next program or on from TC"),
+        packet_count("drop", "Drop", "dropped (TC_ACT_SHOT)"),
+        packet_count("redirect", "Redirect", "sent to another interface"),
+        packet_count("other", "Other", "stolen or trapped"),
+        packet_count(
+            "ended", "Ended", "seen by around: packets that did not go on, for an unknown reason"
         ),
-        _packets("pass", "Pass", "passed, to the next program or on from TC"),
-        _packets("drop", "Drop", "dropped (TC_ACT_SHOT)"),
-        _packets("redirect", "Redirect", "sent to another interface"),
-        _packets("other", "Other", "stolen or trapped"),
-        _packets(
-            "ended", "Ended", ("seen by around: packets that did not go on, for an unknown reason")
+        packet_count(
+            "drop_skbs",
+            "drop skbs",
+            "dropped, counting a GSO packet as one; used by the funnel",
+            hidden=True,
         ),
-        _skbs("drop", "dropped, counting a GSO packet as one; used by the funnel"),
-        _skbs("redirect", "sent elsewhere, counting a GSO packet as one; used by the funnel"),
+        packet_count(
+            "redirect_skbs",
+            "redirect skbs",
+            "sent elsewhere, counting a GSO packet as one; used by the funnel",
+            hidden=True,
+        ),
     ),
     ladder=(
         Rung(

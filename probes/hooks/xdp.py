@@ -7,27 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from probes.attach.xdp import XdpLink, XdpNetlink
-from probes.errors import Gone
 from probes.kernel import bpf
 from probes.kernel.netlink import route
-from probes.model import (
-    Column,
+from probes.point import Point
+from probes.toolkit import (
+    Gone,
     Hook,
-    Kind,
     Opening,
     Program,
     Reach,
     Reading,
     Rung,
     TargetKind,
+    Unit,
     Value,
+    XdpLink,
+    XdpNetlink,
+    byte_count,
+    level,
+    of_interface,
+    row_from,
+    target,
+    verdicts,
 )
-from probes.point import Point
-from probes.toolkit.readers import of_interface, row_from
-from probes.units import Unit
-
-VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
 
 # The length is that of the linear part; a packet in several buffers never reaches a program that
 # does not declare frags (Linux 5.18), as this one does not.
@@ -41,13 +43,9 @@ BPF_TABLE("percpu_hash", u32, struct slot, rows, 1024);
 int count(struct xdp_md *ctx) {
     u32 ifindex = ctx->ingress_ifindex;
     u64 length = (long)ctx->data_end - (long)ctx->data;
-    struct slot zero = {}, *slot = rows.lookup(&ifindex);
-    if (!slot) {
-        rows.insert(&ifindex, &zero);
-        slot = rows.lookup(&ifindex);
-        if (!slot)
-            return XDP_PASS;
-    }
+    struct slot zero = {}, *slot = rows.lookup_or_try_init(&ifindex, &zero);
+    if (!slot)
+        return XDP_PASS;
     slot->pass++;
     slot->pass_bytes += length;
     slot->bytes += length;
@@ -100,30 +98,11 @@ HOOK = Hook(
     title="XDP",
     question="How many packets and bytes XDP passes, drops, sends back or redirects.",
     columns=(
-        Column(
-            "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False, help="interface number"
-        ),
-        Column("interface", "Interface", width=15, help="the interface's name"),
-        Column("program", "Program", width=16, help="the XDP program that is counted"),
-        Column("program_id", "Id", Unit.NUMBER, width=6, help="its id, as bpftool shows it"),
-        *(
-            Column(
-                v, v.capitalize(), Unit.PACKETS, Kind.COUNTER, v, help=(f"packets with verdict {v}")
-            )
-            for v in VERDICTS
-        ),
-        *(
-            Column(
-                f"{v}_bytes",
-                f"{v.capitalize()} B",
-                Unit.BYTES,
-                Kind.COUNTER,
-                f"{v}_bytes",
-                help=f"size of packets with verdict {v}",
-            )
-            for v in VERDICTS
-        ),
-        Column("bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="size of all packets"),
+        *target(),
+        level("program", "Program", "the XDP program that is counted", field=None, width=16),
+        level("program_id", "Id", "its id, as bpftool shows it", Unit.NUMBER, field=None, width=6),
+        *verdicts(),
+        byte_count("bytes", "Bytes", "size of all packets"),
     ),
     ladder=(
         _rung("link-native", f"Linux 5.9, a driver with XDP, {_LOADS}", XdpLink("native")),

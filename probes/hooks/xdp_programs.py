@@ -11,15 +11,28 @@ from probes.foreign.counters_c import NO_ANSWERS, Answers, ProgramPlace, Verdict
 from probes.foreign.followers import Followed, Followers
 from probes.kernel import bpf, ethtool, objects
 from probes.kernel.netlink import route
-from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Value
 from probes.point import PROGRAM_PREFIX
-from probes.toolkit import columns
+from probes.toolkit import (
+    VERDICTS,
+    Hook,
+    Opening,
+    Reading,
+    Row,
+    Rung,
+    Unit,
+    Value,
+    bpf_program,
+    byte_count,
+    given,
+    interface,
+    level,
+    once,
+    packet_count,
+    row_from,
+    verdicts,
+)
 from probes.toolkit.bounded import Bounded
-from probes.toolkit.readers import row_from
-from probes.toolkit.tick_cache import once
-from probes.units import Unit
 
-VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")  # enum xdp_action, in its order
 _DRIVERS = ("packets", *VERDICTS)
 """Verdicts that drivers may count themselves."""
 Sitting = tuple[route.Interface, str, ProgramPlace]
@@ -158,37 +171,22 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     return read
 
 
-def _counter(name: str, title: str, unit: Unit, help: str) -> Column:
-    return Column(name, title, unit, Kind.COUNTER, help=help)
-
-
 HOOK = Hook(
     name="xdp-programs",
     title="XDP programs",
     question="Which interfaces run another owner's XDP program, and what it drops.",
-    columns=(
-        *columns.interface(),
-        *columns.program(),
-        Column("mode", "Mode", width=7, help="native, generic or offload"),
-        Column("by", "By", width=7, help="attached by link or netlink"),
-        Column("seen", "Seen", width=5, help="how it is counted: fexit, driver, runs or none"),
-        Column("why", "Why", width=30, help="what the count lacks, and why"),
-        Column(
-            "parts", "Parts", width=20, help="programs behind a dispatcher (libxdp), as name#id"
-        ),
-        Column("to_cpus", "CPUs", Unit.NUMBER, hidden=True, help="1: the program has a CPU map"),
-        _counter("packets", "Packets", Unit.PACKETS, "packets the program received"),
-        *(_counter(v, v.capitalize(), Unit.PACKETS, f"packets with verdict {v}") for v in VERDICTS),
-        *(
-            _counter(
-                f"{v}_bytes",
-                f"{v.capitalize()} B",
-                Unit.BYTES,
-                (f"size of packets with verdict {v}"),
-            )
-            for v in VERDICTS
-        ),
-        _counter("bytes", "Bytes", Unit.BYTES, "size of all packets when they left the program"),
+    columns=given(
+        *interface(),
+        *bpf_program(),
+        level("mode", "Mode", "native, generic or offload", width=7),
+        level("by", "By", "attached by link or netlink", width=7),
+        level("seen", "Seen", "how it is counted: fexit, driver, runs or none", width=5),
+        level("why", "Why", "what the count lacks, and why", width=30),
+        level("parts", "Parts", "programs behind a dispatcher (libxdp), as name#id", width=20),
+        level("to_cpus", "CPUs", "1: the program has a CPU map", Unit.NUMBER, hidden=True),
+        packet_count("packets", "Packets", "packets the program received"),
+        *verdicts(),
+        byte_count("bytes", "Bytes", "size of all packets when they left the program"),
     ),
     ladder=(
         Rung(

@@ -6,6 +6,7 @@ import errno
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from probes.arrays import FEW
@@ -117,12 +118,32 @@ class BpfTable:
         return bpf.map_lookup(self.fd, packed, self._stride)
 
     def drain(self) -> list[Row]:
-        """Take every entry out of a queue, oldest first; one call each. Linux 4.20."""
+        """Take every entry out: of a queue the oldest first, of a hash by its keys' order.
+
+        Of a queue that is a call each (Linux 4.20), of a hash one for all (5.6) or three each.
+        """
+        if self._type == HASH:
+            return sorted(self._guarded(self._taken))
         # No more than fit in: a queue that is filled as fast as it is read has an end, too.
         values = self._guarded(
             lambda: b"".join(bpf.map_drain(self.fd, self._value.size, self.max_entries))
         )
         return list(self._value.codec.iter_unpack(values))
+
+    def _taken(self) -> list[Row]:
+        size = self._key.size
+        try:
+            keys, values, _ = bpf.map_lookup_batch(
+                self.fd, size, self._stride, self.max_entries, take=True
+            )
+        except OSError as refused:
+            if refused.errno not in (bpf.ENOTSUPP, errno.EINVAL):
+                raise
+            keys, values = self._iterate()
+            for first in range(0, len(keys), size):
+                with suppress(FileNotFoundError):
+                    bpf.map_delete(self.fd, keys[first : first + size])
+        return self._entries(keys, values).rows()
 
     def _all(self) -> tuple[bytes, bytes]:
         """Read all keys, one after the other, and all values."""
@@ -152,7 +173,9 @@ class BpfTable:
         )
 
     def _read(self, *, used: bool) -> MapEntries:
-        keys, values = self._written(*self._all()) if used else self._all()
+        return self._entries(*(self._written(*self._all()) if used else self._all()))
+
+    def _entries(self, keys: bytes, values: bytes) -> MapEntries:
         return MapEntries((self._key, self._value), keys, self._summed(values))
 
     def _iterate(self) -> tuple[bytes, bytes]:

@@ -1,6 +1,6 @@
 """The toolkit for hook files: the only import that hook files need, ours and users'.
 
-    from probes.toolkit import Column, Hook, Kind, Program, RawTracepoint, Rung, Unit, by_columns
+    from probes.toolkit import Hook, Program, RawTracepoint, Rung, by_columns, counter, key
 
 Imports `attach`, `kernel`, `model` and the packages below them.
 """
@@ -42,11 +42,33 @@ from probes.model import (
     Value,
 )
 from probes.point import AttachType, ProgType
+from probes.toolkit.c_files import c_source
 from probes.toolkit.columns import (
+    INDEX,
+    MADE,
+    VERDICTS,
+    bpf_program,
+    byte_count,
+    cgroup,
+    counter,
+    derived,
+    ends,
+    given,
+    histogram,
+    holder,
+    interface,
+    key,
     latency,
-    mean,
-    quantile,
+    level,
+    logged_process,
+    p99,
+    packet_count,
+    port_key,
+    process,
+    target,
+    verdicts,
 )
+from probes.toolkit.counters_c import UNCOUNTED, event_log, everything, large_rows
 from probes.toolkit.decode import (
     address,
     comm,
@@ -66,15 +88,20 @@ from probes.toolkit.readers import (
     record,
     row_from,
     row_of,
+    thread_of,
 )
-from probes.toolkit.tick_cache import (
-    once,
-)
-from probes.units import (
-    Unit,
-)
+from probes.toolkit.tick_cache import once
+from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
+from probes.toolkit.window import mean, quantile
+from probes.units import Unit
 
 __all__ = [
+    "INDEX",
+    "MADE",
+    "UNCOUNTED",
+    "VERDICTS",
+    "WHO",
+    "WHO_AT_CGROUP",
     "AttachType",
     "BtfTracepoint",
     "Busy",
@@ -124,24 +151,48 @@ __all__ = [
     "XdpLink",
     "XdpNetlink",
     "address",
+    "bpf_program",
     "by_columns",
+    "byte_count",
+    "c_source",
+    "cgroup",
     "comm",
+    "counter",
     "counting_lost",
+    "derived",
+    "ends",
     "errno_name",
     "ethertype_name",
+    "event_log",
+    "everything",
     "family",
     "filled",
+    "given",
+    "histogram",
+    "holder",
+    "interface",
     "interface_name",
     "ip_protocol",
+    "key",
+    "large_rows",
     "latency",
+    "level",
     "logged",
+    "logged_process",
     "mean",
     "name_or_number",
     "of_interface",
     "once",
+    "p99",
+    "packet_count",
     "packet_protocol",
+    "port_key",
+    "process",
     "quantile",
     "record",
     "row_from",
     "row_of",
+    "target",
+    "thread_of",
+    "verdicts",
 ]

@@ -1,65 +1,220 @@
-"""Columns that several hooks share, and functions that derive values over the window."""
+"""Columns as a table: a constructor for each kind, and sets that several hooks have.
+
+    counter("bytes", "Bytes", "size of these packets", Unit.BYTES)
+
+Each begins with name, title and help, and with the unit, where it is not the usual one. The C field
+it is read from (`field`) is called like the column; None where the rung's reader gives the value.
+Where it gives all of them, as in a log, `given` says so once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypedDict, Unpack
 
 from probes.model import Column, Kind, Value
 from probes.toolkit import decode
+from probes.toolkit.window import Derive, mean, quantile
 from probes.units import Unit
 
-INDEX = Column(
-    "ifindex", "Index", Unit.NUMBER, Kind.KEY, hidden=True, label=False,
-    help="interface number; unchanged by renaming",
-)  # fmt: skip
-"""The key beside an interface's name, which may belong to another interface later."""
+
+class Traits(TypedDict, total=False):
+    """What else a column may be told; see `Column`."""
+
+    field: str | None
+    decode: Callable[[Value | bytes], Value] | None
+    width: int
+    hidden: bool
+    label: bool | None
+    stays: bool
 
 
-def process(who: str) -> tuple[Column, ...]:
+# -- one of each kind ------------------------------------------------------------------------
+
+
+def key(
+    name: str, title: str, help: str, unit: Unit = Unit.TEXT, **traits: Unpack[Traits]
+) -> Column:
+    """Return a column that identifies the row."""
+    return _column(Kind.KEY, name, title, help, unit, traits)
+
+
+def counter(
+    name: str, title: str, help: str, unit: Unit = Unit.COUNT, **traits: Unpack[Traits]
+) -> Column:
+    """Return a column that only grows; shown as a rate as well."""
+    return _column(Kind.COUNTER, name, title, help, unit, traits)
+
+
+def packet_count(name: str, title: str, help: str, **traits: Unpack[Traits]) -> Column:
+    """Return a counter of packets."""
+    return counter(name, title, help, Unit.PACKETS, **traits)
+
+
+def byte_count(name: str, title: str, help: str, **traits: Unpack[Traits]) -> Column:
+    """Return a counter of bytes."""
+    return counter(name, title, help, Unit.BYTES, **traits)
+
+
+def level(
+    name: str, title: str, help: str, unit: Unit = Unit.TEXT, **traits: Unpack[Traits]
+) -> Column:
+    """Return a column with the present value."""
+    return _column(Kind.LEVEL, name, title, help, unit, traits)
+
+
+def histogram(name: str, title: str, help: str, unit: Unit, *, total: str = "") -> Column:
+    """Return a hidden column of counters, one for each power of two.
+
+    total: the counter with the sum of the values.
+    """
+    return Column(name, title, unit, Kind.HISTOGRAM, name, hidden=True, help=help, total=total)
+
+
+def derived(
+    name: str, title: str, help: str, unit: Unit, derive: Derive, **traits: Unpack[Traits]
+) -> Column:
+    """Return a column that is calculated from the others over the window."""
+    return Column(name, title, unit, Kind.DERIVED, help=help, derive=derive, **traits)
+
+
+def _column(kind: Kind, name: str, title: str, help: str, unit: Unit, traits: Traits) -> Column:
+    own: Traits = {"field": name, **traits}
+    return Column(name, title, unit, kind, help=help, **own)
+
+
+def given(*columns: Column) -> tuple[Column, ...]:
+    """Return the columns of a table that the rung's reader fills: none is read from a C field."""
+    return tuple(replace(column, field=None) for column in columns)
+
+
+# -- whose it is -----------------------------------------------------------------------------
+
+_THEN = "the process's name at that moment"
+
+
+def process(who: str, name: str = _THEN, *, label: bool | None = None) -> tuple[Column, ...]:
     """Return pid and command of the process that does something, as `who_c` names it.
 
-    From the C fields `pid` and `comm`. who: what the process does, in words.
+    From the C fields `pid` and `comm`. who: what the process does, in words. name: the help of its
+    name. label: whether the pid names the row where metrics are exported.
     """
     return (
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help=who),
-        Column(
-            "comm", "Command", kind=Kind.KEY, field="comm", decode=decode.comm, width=16,
-            help="the process's name at that moment",
-        ),
-    )  # fmt: skip
+        key("pid", "Pid", who, Unit.NUMBER, width=7, label=label),
+        key("comm", "Command", name, decode=decode.comm, width=16),
+    )
 
 
-def interface() -> tuple[Column, ...]:
-    """Return the columns of an interface: its number and its present name."""
+def logged_process(who: str) -> tuple[Column, ...]:
+    """Return the same columns for a log."""
     return (
-        Column(
-            "ifindex", "Index", Unit.NUMBER, Kind.KEY, width=5, label=False,
-            help="interface number",
-        ),
-        Column("interface", "Interface", width=15, label=True, help="interface name"),
-    )  # fmt: skip
+        level("pid", "Pid", who, Unit.NUMBER, width=7),
+        level("comm", "Command", _THEN, width=16),
+    )
 
 
-def program() -> tuple[Column, ...]:
-    """Return the columns of a BPF program: its id and its name."""
+def holder(who: str, *, label: bool) -> tuple[Column, ...]:
+    """Return command and pid of the process that holds a socket, which the reader finds.
+
+    who: which process, in words. label: whether its name names the row where metrics are exported.
+    """
     return (
-        Column(
-            "program_id", "Id", Unit.NUMBER, Kind.KEY, width=6, label=False,
-            help="program id, as bpftool shows it",
-        ),
-        Column(
-            "program", "Program", width=16, label=True,
-            help="program name; the kernel keeps 15 characters",
-        ),
-    )  # fmt: skip
+        level("comm", "Command", who, field=None, width=16, label=label),
+        level("pid", "Pid", "id of that process", Unit.NUMBER, field=None, width=7, label=False),
+    )
 
 
 def cgroup() -> tuple[Column, ...]:
     """Return the columns of a cgroup: its id (the C field `cgroup`) and its path."""
     return (
-        Column("cgroup_id", "Id", Unit.NUMBER, Kind.KEY, "cgroup", hidden=True, help="cgroup id"),
-        Column("cgroup", "Cgroup", width=30, help="path below the mount of cgroup v2"),
+        key("cgroup_id", "Id", "cgroup id", Unit.NUMBER, field="cgroup", hidden=True),
+        level("cgroup", "Cgroup", "path below the mount of cgroup v2", field=None, width=30),
     )
+
+
+# -- where it is -----------------------------------------------------------------------------
+
+INDEX = key(
+    "ifindex", "Index", "interface number; unchanged by renaming", Unit.NUMBER,
+    field=None, hidden=True, label=False,
+)  # fmt: skip
+"""The key beside an interface's name, which may belong to another interface later."""
+
+MADE = key(
+    "made", "Made", "number of earlier interfaces with this number", Unit.NUMBER,
+    field=None, hidden=True, label=False,
+)  # fmt: skip
+"""The key that gives a new interface with an old number a row of its own (`links.Made`)."""
+
+
+def interface() -> tuple[Column, ...]:
+    """Return the columns of an interface: its number and its present name."""
+    return (
+        _ifindex("interface number"),
+        level("interface", "Interface", "interface name", field=None, width=15, label=True),
+    )
+
+
+def target() -> tuple[Column, ...]:
+    """Return the columns of the interface that the hook is attached to, as `of_interface` does."""
+    return (
+        _ifindex("interface number"),
+        level("interface", "Interface", "the interface's name", field=None, width=15),
+    )
+
+
+def _ifindex(help: str) -> Column:
+    return key("ifindex", "Index", help, Unit.NUMBER, field=None, width=5, label=False)
+
+
+def ends() -> tuple[Column, ...]:
+    """Return the addresses and ports of both ends of a connection, as `sockets_c` writes them."""
+    return (
+        level("laddr", "Local", "local address", decode=decode.address, width=22, label=False),
+        level("lport", "LPort", "local port", Unit.NUMBER, width=5, label=False),
+        level("raddr", "Remote", "remote address", decode=decode.address, width=22, label=True),
+        level("rport", "RPort", "remote port", Unit.NUMBER, width=5, label=False),
+    )
+
+
+def port_key(name: str, title: str, help: str) -> Column:
+    """Return a column for a port that identifies the row."""
+    return key(name, title, help, Unit.NUMBER, width=5)
+
+
+# -- programs --------------------------------------------------------------------------------
+
+VERDICTS = ("aborted", "drop", "pass", "tx", "redirect")
+"""Verdicts of XDP programs: enum xdp_action, in its order."""
+
+
+def bpf_program() -> tuple[Column, ...]:
+    """Return the columns of a BPF program: its id and its name."""
+    return (
+        key(
+            "program_id", "Id", "program id, as bpftool shows it", Unit.NUMBER,
+            width=6, label=False,
+        ),
+        level(
+            "program", "Program", "program name; the kernel keeps 15 characters",
+            width=16, label=True,
+        ),
+    )  # fmt: skip
+
+
+def verdicts() -> tuple[Column, ...]:
+    """Return the packets and bytes of each XDP verdict."""
+    return (
+        *(packet_count(v, v.capitalize(), f"packets with verdict {v}") for v in VERDICTS),
+        *(
+            byte_count(f"{v}_bytes", f"{v.capitalize()} B", f"size of packets with verdict {v}")
+            for v in VERDICTS
+        ),
+    )
+
+
+# -- how long it takes -----------------------------------------------------------------------
 
 
 def latency(counted: str, what: str) -> tuple[Column, ...]:
@@ -70,85 +225,16 @@ def latency(counted: str, what: str) -> tuple[Column, ...]:
     counted: the column with the number of timed events; "latency" itself where it counts fewer than
     any other. what: the time, in words.
     """
+    average = mean("total_ns", counted)
     return (
-        Column("total_ns", "Total", Unit.NS, Kind.COUNTER, "total_ns", hidden=True, help=what),
-        Column(
-            "latency",
-            "Latency",
-            Unit.NS,
-            Kind.HISTOGRAM,
-            "latency",
-            hidden=True,
-            help=f"{what}, log2 of ns",
-            total="total_ns",
-        ),
-        Column(
-            "mean_ns",
-            "Mean",
-            Unit.NS,
-            Kind.DERIVED,
-            derive=mean("total_ns", counted),
-            help=f"mean {what}, last 10 s",
-        ),
-        Column(
-            "p99_ns",
-            "p99",
-            Unit.NS,
-            Kind.DERIVED,
-            derive=quantile("latency", 0.99, total="total_ns"),
-            help="99th percentile, last 10 s, within a factor of two",
-        ),
+        counter("total_ns", "Total", what, Unit.NS, hidden=True),
+        histogram("latency", "Latency", f"{what}, log2 of ns", Unit.NS, total="total_ns"),
+        derived("mean_ns", "Mean", f"mean {what}, last 10 s", Unit.NS, average),
+        p99(Unit.NS, quantile("latency", 0.99, total="total_ns")),
     )
 
 
-def mean(total: str, number: str) -> Callable[[Mapping[str, Value]], Value]:
-    """Return a function that derives total / number over the window; None without events.
-
-    number: a counter, or a histogram of what is counted.
-    """
-
-    def derive(added: Mapping[str, Value]) -> Value:
-        t, n = added[total], added[number]
-        n = sum(n) if isinstance(n, tuple) else n
-        if not isinstance(t, int | float) or not isinstance(n, int | float) or not n:
-            return None
-        return float(t / n)
-
-    return derive
-
-
-def quantile(
-    histogram: str, q: float, *, total: str = "", least: str = ""
-) -> Callable[[Mapping[str, Value]], Value]:
-    """Return a function that derives the q-quantile of a log2 histogram over the window.
-
-    In the histogram's unit, interpolated within its bucket, so it is right within a factor of two.
-    None if nothing happened in the window. total: the column with the sum of what is in the
-    histogram: the greatest value is never below the mean, and a single value is exact. least: the
-    column with the lowest possible value.
-    """
-
-    def derive(added: Mapping[str, Value]) -> Value:
-        buckets = added[histogram]
-        if not isinstance(buckets, tuple) or not (number := sum(buckets)):
-            return None
-        found = _interpolated(buckets, q * number)
-        bounds = [found]
-        if isinstance(whole := added.get(total), int | float) and q * number > number - 1:
-            if number == 1:
-                return float(whole)
-            bounds.append(whole / number)
-        if isinstance(floor := added.get(least), int | float):
-            bounds.append(floor)
-        return float(max(bounds))
-
-    return derive
-
-
-def _interpolated(buckets: tuple[int, ...], rank: float) -> float:
-    for power, hits in enumerate(buckets):
-        if hits and rank <= hits:
-            low = 2.0**power if power else 0.0
-            return low + (2.0 ** (power + 1) - low) * rank / hits
-        rank -= hits
-    return float(2 ** len(buckets))
+def p99(unit: Unit, derive: Derive) -> Column:
+    """Return the column of the 99th percentile, by `quantile`: `p99_ns` for Unit.NS."""
+    help = "99th percentile, last 10 s, within a factor of two"
+    return derived(f"p99_{unit}", "p99", help, unit, derive)

@@ -1,4 +1,4 @@
-"""The C that counts in a row and in the sum of all rows, so that evicted rows are not lost."""
+"""The C that counts: in rows, in the sum of all rows (evicted ones as well), in a log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from probes.toolkit.c_files import c_source
 
 UNCOUNTED = c_source(__file__, "uncounted.h")
 """For maps of pending events: they evict nothing, as that would be the event that waits longest."""
+
+
+def large_rows(key: str = "struct who") -> str:
+    """Return the C for rows that are too large for the stack. key: the type of their keys."""
+    return c_source(__file__, "large_rows.h", ROW_KEY=key)
+
+
+def event_log(length: int, lost: int = 1) -> str:
+    """Return the C for a log of so many entries. lost: how many things are counted as missed."""
+    return c_source(__file__, "events.h", EVENTS=length, LOST=lost)
 
 
 def everything(sum: str = "struct slot") -> str:

@@ -7,18 +7,12 @@ from typing import TypeVar
 
 from probes.kernel import procfs
 from probes.kernel.netlink import route
-from probes.model import Column, Kind, Opening
+from probes.model import Opening
 from probes.toolkit.bounded import Bounded
 from probes.toolkit.interface_names import name_or_number
 from probes.toolkit.tick_cache import once
-from probes.units import Unit
 
 T = TypeVar("T")
-MADE = Column(
-    "made", "Made", Unit.NUMBER, Kind.KEY, hidden=True, label=False,
-    help="number of earlier interfaces with this number",
-)  # fmt: skip
-"""The key that gives a new interface with an old number a row of its own."""
 
 
 def interface_in(ifindex: int, netns: int, own: int | None = None) -> str:
@@ -52,7 +46,7 @@ def of_link(address: str) -> bool:
 
 
 class Made:
-    """Which of the interfaces that successively had a number exists now, for `MADE`.
+    """Which of the interfaces that successively had a number exists now, for `columns.MADE`.
 
     anew: the numbers of those that went since the previous reading.
     """

@@ -9,6 +9,7 @@ from typing import Any
 
 from probes.kernel import kallsyms
 from probes.model import Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.columns import key
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, row_of
 from probes.toolkit.user_symbols import UserSymbols
@@ -19,6 +20,9 @@ BPF_TABLE("stacktrace", int, struct bpf_stacktrace, stacks, 16384);
 """The map that `by_stack` reads. It takes 16 MB."""
 KERNEL = "_[k]"
 """Suffix of kernel functions, as in most input of flame graphs."""
+_HELP = f"callers, outermost first; {KERNEL} marks kernel functions"
+STACK = key("stack", "Stack", _HELP, field=None, width=40)
+"""The column that `by_stack` fills. As it is so wide, it comes last."""
 _OURS = (
     "0x", "bpf_prog_", "bpf_trace_run", "bpf_get_stackid", "__bpf_trace_", "__traceiter_",
     "trace_call_bpf", "perf_trace_", "bpf_overflow_handler", "__perf_event_overflow",

@@ -34,7 +34,7 @@ HOOK = '''
 
 from probes.attach.another import Another
 from probes.kernel import syscall_table
-from probes.toolkit import Column, Hook, Kind, Program, Rung, Unit, by_columns
+from probes.toolkit import Hook, Program, Rung, Unit, by_columns, counter, key
 
 SOURCE = """
 struct key_t { u32 pid; };
@@ -60,8 +60,8 @@ HOOK = Hook(
     title="Another",
     question="Who asks for process groups?",
     columns=(
-        Column("pid", "PID", Unit.NUMBER, Kind.KEY, "pid"),
-        Column("calls", "Calls", Unit.NUMBER, Kind.COUNTER, "calls", help="begun"),
+        key("pid", "PID", "who asks", Unit.NUMBER),
+        counter("calls", "Calls", "begun"),
     ),
     ladder=(
         Rung(

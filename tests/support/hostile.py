@@ -23,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.busy_host import Host as BusyHost
+from probes.analysis.history import History
 from probes.drop_rule import parse
 from probes.hooks import catalogue
 from probes.model import Enforced, HookId, Refusal, Row, Sample, Status
@@ -47,7 +48,6 @@ from probes.sources.replay import Replay
 from tests.support.recordings import HOST, demo_ticks, record
 from tui.output.document import document, report
 from tui.panes import inner_panes, panes
-from tui.session.history import History
 from tui.session.past_view import past_view
 from tui.session.view import View
 

@@ -13,10 +13,10 @@ from dataclasses import fields
 from types import FunctionType, MappingProxyType
 from typing import Any
 
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.model import Column, Hook, Rung, Sample, Status
 from probes.recording.tape import Frame
-from tui.session.history import Figure
 from tui.session.view import View
 
 SHARED = (Snapshot, Column, Hook, Rung, Sample, Status, Frame, Figure)

@@ -9,12 +9,12 @@ from heapq import nlargest
 from operator import itemgetter
 
 from probes import units
+from probes.analysis.anomaly import Threshold
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, Row, Value
 from probes.units import Unit
-from tui.session.anomaly import Threshold
-from tui.session.history import Figure
 from tui.session.view import Decided, View, clock
 from tui.table.fields import Field, TableRow, coloured, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line

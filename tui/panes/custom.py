@@ -6,12 +6,12 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from probes import units
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Column, Hook, HookId, Kind, State
 from probes.units import Unit, show
 from tui.panes import inner_panes, panes
-from tui.session.history import Figure
 from tui.session.view import View, clock
 from tui.table.fields import Field, TableRow, coloured, label, rate_of
 from tui.table.lines import Line, fit, line

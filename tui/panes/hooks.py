@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.model import HookId, Reach, Refusal, Rung, State, Status, Value
 from probes.units import Unit
-from tui.session.history import Figure
 from tui.session.view import View, clock
 from tui.table.fields import Field, TableRow, label
 from tui.table.lines import Line, fit, line, wrap

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from probes import units
+from probes.analysis.anomaly import LEARN
 from probes.model import HookId, State, Status, Value
 from probes.units import Unit
 from tui.panes import panes
-from tui.session.anomaly import LEARN
 from tui.session.view import Event, View, clock
 from tui.table.fields import Field, TableRow, label
 from tui.table.lines import BLANK, Line, beside, fit, line

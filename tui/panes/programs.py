@@ -6,11 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 
 from probes import units
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State, Value
 from probes.units import Unit
-from tui.session.history import Figure
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, line, wrap

@@ -7,12 +7,12 @@ from dataclasses import replace
 from heapq import nlargest
 
 from probes import units
+from probes.analysis.anomaly import Threshold, Verdict
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook
 from probes.units import Unit
-from tui.session.anomaly import Threshold, Verdict
-from tui.session.history import Figure
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, of, rate_of, values_of
 from tui.table.lines import Line

@@ -8,12 +8,12 @@ from functools import partial
 from heapq import nlargest
 
 from probes import units
+from probes.analysis.anomaly import CALM, Threshold, Verdict
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State
 from probes.units import Unit
-from tui.session.anomaly import CALM, Threshold, Verdict
-from tui.session.history import Figure
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line

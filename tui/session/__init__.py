@@ -1,4 +1,4 @@
-"""What a screen shows: the collector of samples, views, histories. Knows no Textual widget.
+"""What a screen shows: the collector of samples, views, control. Knows no Textual widget.
 
 Imports `table` and the packages before it.
 """

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from probes.analysis.funnel import remember
+from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.errors import as_refusal
 from probes.model import HookId, Sample, Status
@@ -14,7 +15,6 @@ from probes.recording.tape import MOST_BYTES, Frame, Gathering, Tape, Timeline
 from probes.source import Source
 from tui.session.control import Control, Severity
 from tui.session.drop_rules import Hits
-from tui.session.history import Figure, History
 from tui.session.view import Decided, View
 
 TAPE = 0.12

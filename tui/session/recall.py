@@ -6,12 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Trail, WindowRoom
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.recording.tape import Timeline
 from tui.session.collector import KEPT
-from tui.session.history import Figure, History
 from tui.session.view import Decided
 
 

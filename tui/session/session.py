@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from probes.analysis.history import Figure
 from probes.recording.reader import Recording
 from probes.recording.tape import Frame, Tape
 from probes.recording.writer import RecordingError
 from probes.source import Feed, Source
 from tui.session.collector import Collector
 from tui.session.control import Severity
-from tui.session.history import Figure
 from tui.session.recorder import Recorder
 from tui.session.view import View
 from tui.table.fields import label

@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
+from probes.analysis.anomaly import Verdict
+from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, Row, Sample, Status
-from tui.session.anomaly import Verdict
 from tui.session.drop_rules import Dropping
-from tui.session.history import Figure, History
 
 T = TypeVar("T")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from probes.analysis.anomaly import CALM, Verdict
 from probes.model import Value
 from probes.units import Unit
-from tui.session.anomaly import CALM, Verdict
 from tui.session.view import clock
 from tui.table.fields import Field, TableRow
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from probes import units
+from probes.analysis.history import Figure
 from probes.model import Hook, HookId, Kind
 from probes.units import Unit
-from tui.session.history import Figure
 from tui.session.view import View
 from tui.table.fields import TableRow, label, rate_of
 from tui.table.lines import BLANK, Line, fit, line, wrap

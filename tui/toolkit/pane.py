@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from probes.analysis.anomaly import Verdict
+from probes.analysis.history import Figure
 from probes.model import Hook, HookId
-from tui.session.anomaly import Verdict
 from tui.session.drop_rules import Offer
-from tui.session.history import Figure
 from tui.session.view import View
 from tui.table.fields import Field, TableRow
 from tui.table.lines import Line, Span

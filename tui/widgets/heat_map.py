@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from probes import units
-from tui.session.heat import SECONDS, HeatSlot
+from probes.analysis.heat import SECONDS, HeatSlot
 from tui.session.view import clock
 from tui.table.lines import Line, Span, joined, line
 

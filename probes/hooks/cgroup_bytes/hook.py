@@ -10,21 +10,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from probes.attach.cgroup import CgroupAttach, CgroupLink
-from probes.errors import ProbeError
 from probes.kernel import cgroups
 from probes.kernel.netlink.sock_diag import tcp_sockets, udp_sockets
 from probes.kernel.procfs import SocketOwners
-from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Table
-from probes.point import AttachType
-from probes.toolkit import columns
-from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import everything
-from probes.toolkit.decode import comm
+from probes.model import Flat, Table
+from probes.toolkit import (
+    WHO_AT_CGROUP,
+    AttachType,
+    CgroupAttach,
+    CgroupLink,
+    Hook,
+    Opening,
+    ProbeError,
+    Program,
+    Reading,
+    Row,
+    Rung,
+    Unit,
+    byte_count,
+    c_source,
+    cgroup,
+    comm,
+    everything,
+    filled,
+    key,
+    packet_count,
+    row_of,
+)
 from probes.toolkit.others import Others
-from probes.toolkit.readers import filled, row_of
-from probes.toolkit.who_c import WHO_AT_CGROUP
-from probes.units import DASH, Unit
+from probes.units import DASH
 
 _SOURCE = (
     WHO_AT_CGROUP + c_source(__file__, "rows.c") + everything() + c_source(__file__, "sockets.c")
@@ -69,10 +83,6 @@ def _pid(number: object) -> int | None:
     return number or None
 
 
-def _count(name: str, title: str, unit: Unit, help: str) -> Column:
-    return Column(name, title, unit, Kind.COUNTER, name, help=help)
-
-
 def _rung(name: str, point: type[CgroupLink] | type[CgroupAttach]) -> Rung:
     return Rung(
         name,
@@ -98,30 +108,22 @@ HOOK = Hook(
     title="Cgroup bytes",
     question="How much the sockets of each cgroup and process send and receive.",
     columns=(
-        *columns.cgroup(),
-        Column(
+        *cgroup(),
+        key(
             "pid",
             "Pid",
+            "process that made or holds the socket; none: not known (yet), or no process",
             Unit.NUMBER,
-            Kind.KEY,
-            "pid",
             decode=_pid,
             width=7,
-            help="process that made or holds the socket; none: not known (yet), or no process",
         ),
-        Column(
-            "comm",
-            "Command",
-            kind=Kind.KEY,
-            field="comm",
-            decode=lambda raw: comm(raw) or DASH,
-            width=16,
-            help="the process's name",
+        key(
+            "comm", "Command", "the process's name", decode=lambda raw: comm(raw) or DASH, width=16
         ),
-        _count("tx_packets", "TX packets", Unit.PACKETS, "sent"),
-        _count("tx_bytes", "TX bytes", Unit.BYTES, "size of these packets, IP header included"),
-        _count("rx_packets", "RX packets", Unit.PACKETS, "received"),
-        _count("rx_bytes", "RX bytes", Unit.BYTES, "size of these packets, IP header included"),
+        packet_count("tx_packets", "TX packets", "sent"),
+        byte_count("tx_bytes", "TX bytes", "size of these packets, IP header included"),
+        packet_count("rx_packets", "RX packets", "received"),
+        byte_count("rx_bytes", "RX bytes", "size of these packets, IP header included"),
     ),
     ladder=(_rung("cgroup-link", CgroupLink), _rung("cgroup-multi", CgroupAttach)),
     order=110,

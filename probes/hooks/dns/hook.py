@@ -5,19 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from probes.attach.uprobe import Uprobe, Uretprobe
-from probes.model import Column, Hook, Kind, Program, Row, Rung
-from probes.toolkit import columns, decode
-from probes.toolkit.c_files import c_source
-from probes.toolkit.columns import latency
-from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit import (
+    UNCOUNTED,
+    WHO,
+    Hook,
+    Program,
+    Row,
+    Rung,
+    Unit,
+    Uprobe,
+    Uretprobe,
+    c_source,
+    counter,
+    decode,
+    event_log,
+    everything,
+    given,
+    key,
+    large_rows,
+    latency,
+    level,
+    logged,
+    logged_process,
+    process,
+    thread_of,
+)
 from probes.toolkit.libraries import LIBC, Probed, following, own_libc
-from probes.toolkit.readers import logged, thread_of
-from probes.toolkit.who_c import WHO
-from probes.units import Unit
 
 _SOURCE = (
-    WHO + c_source(__file__, "rows.c") + everything() + UNCOUNTED + c_source(__file__, "lookups.c")
+    WHO
+    + c_source(__file__, "rows.c")
+    + everything()
+    + large_rows()
+    + event_log(1024)
+    + UNCOUNTED
+    + c_source(__file__, "lookups.c")
 )
 
 # netdb.h of glibc and musl
@@ -49,23 +71,11 @@ HOOK = Hook(
     title="Name look-ups",
     question="Which names processes look up, how long it takes, and how it fails.",
     columns=(
-        *columns.process(_PID),
-        Column(
-            "host", "Host", kind=Kind.KEY, field="host", decode=_host, width=32,
-            help="name that was looked up; its first 63 bytes",
-        ),
-        Column(
-            "lookups", "Look-ups", Unit.COUNT, Kind.COUNTER, "lookups",
-            help="look-ups that returned",
-        ),
-        Column(
-            "failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed",
-            help="look-ups without an answer",
-        ),
-        Column(
-            "error", "Error", field="error", decode=_error, width=10,
-            help="error of the latest failure (EAI_...)",
-        ),
+        *process(_PID),
+        key("host", "Host", "name that was looked up; its first 63 bytes", decode=_host, width=32),
+        counter("lookups", "Look-ups", "look-ups that returned"),
+        counter("failed", "Failed", "look-ups without an answer"),
+        level("error", "Error", "error of the latest failure (EAI_...)", decode=_error, width=10),
         *latency("lookups", "time to answer"),
     ),
     ladder=(
@@ -82,11 +92,10 @@ HOOK = Hook(
     ),
     order=74,
     on_demand=True,
-    log=(
-        Column("pid", "Pid", Unit.NUMBER, width=7, help=_PID),
-        Column("comm", "Command", width=16, help="the process's name at that moment"),
-        Column("host", "Host", width=32, help="name that was looked up"),
-        Column("result", "Result", width=10, help="found, or the error (EAI_...)"),
-        Column("ns", "Took", Unit.NS, help="from the call to its return"),
+    log=given(
+        *logged_process(_PID),
+        level("host", "Host", "name that was looked up", width=32),
+        level("result", "Result", "found, or the error (EAI_...)", width=10),
+        level("ns", "Took", "from the call to its return", Unit.NS),
     ),
-)  # fmt: skip
+)

@@ -11,12 +11,11 @@ int lookup(struct pt_regs *ctx) {
 }
 
 int answer(struct pt_regs *ctx) {
-    u64 thread = bpf_get_current_pid_tgid(), *missed;
+    u64 thread = bpf_get_current_pid_tgid();
     struct asked *asked = under_way.lookup(&thread);
     struct event event = {.error = -(s64)(int)PT_REGS_RC(ctx)};
     struct who key = {};
-    struct slot *slot, *zero, *all = sum_of_all();
-    u32 first = 0;
+    struct slot *slot, *all = sum_of_all();
     if (!asked)
         return 0;
     event.ns = bpf_ktime_get_ns() - asked->at;
@@ -26,11 +25,7 @@ int answer(struct pt_regs *ctx) {
     event.pid = key.pid = this_pid();
     this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
-    slot = rows.lookup(&key);
-    if (!slot && (zero = blank.lookup(&first))) {
-        rows.insert(&key, zero);
-        slot = rows.lookup(&key);
-    }
+    slot = row_of(&key);
     u64 bucket = bucket_of(event.ns, 40);
     TALLY(slot, all, lookups, 1);
     TALLY(slot, all, total_ns, event.ns);
@@ -40,7 +35,6 @@ int answer(struct pt_regs *ctx) {
         if (slot)
             slot->error = event.error;
     }
-    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
-        ADD(missed, 1);
+    log_event(&event);
     return 0;
 }

@@ -15,6 +15,3 @@ struct event {
 };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
 BPF_TABLE("hash", u64, struct asked, under_way, 4096);
-BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
-BPF_TABLE("array", u32, u64, lost, 1);
-BPF_QUEUE(events, struct event, 1024);

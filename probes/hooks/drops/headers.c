@@ -21,7 +21,7 @@ struct ports { u16 source, destination; };
 INLINE u32 netns_of_route(struct sk_buff *skb, u32 *ifindex) {
     struct dst_entry *route = (void *)(SKB(_skb_refdst) & ~1UL);
     struct net_device *dev = (long)route < 0 ? PROBE(route->dev) : 0;
-    u32 netns = (long)dev < 0 ? netns_probed(PROBE(dev->nd_net.net)) : 0;
+    u32 netns = netns_of_probed(dev);
     *ifindex = netns ? PROBE(dev->ifindex) : 0;
     return *ifindex ? netns : 0;
 }

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from probes.analysis import classes
-from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
-from probes.errors import Unsupported
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
 from probes.hooks.drops.readers import from_counters, open_traced
 from probes.kernel import privilege
-from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import Point
-from probes.toolkit import columns
-from probes.units import Unit
+from probes.toolkit import (
+    INDEX,
+    BtfTracepoint,
+    Hook,
+    Program,
+    RawTracepoint,
+    Rung,
+    Tracepoint,
+    Unit,
+    Unsupported,
+    derived,
+    given,
+    holder,
+    key,
+    level,
+    packet_count,
+    port_key,
+)
 
 
 def _reasons() -> Unsupported | None:
@@ -54,105 +67,64 @@ HOOK = Hook(
     name="drops",
     title="Drops",
     question="Which packets the kernel itself drops: on which interface, why and where.",
-    columns=(
-        Column(
-            "interface",
-            "Interface",
-            kind=Kind.KEY,
-            stays=False,
-            width=15,
-            help="interface the packet was at, or -",
-        ),
-        Column(
-            "reason", "Reason", kind=Kind.KEY, width=24, help="enum skb_drop_reason, or in words"
-        ),
-        Column(
-            "location",
-            "Location",
-            kind=Kind.KEY,
-            width=28,
-            help="kernel symbol+offset, or nstat's counter",
-        ),
-        Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="packets dropped"),
-        Column(
-            "protocol",
-            "Protocol",
-            kind=Kind.KEY,
-            width=8,
-            help="IP protocol, or the EtherType, or -",
-        ),
-        Column(
+    columns=given(
+        key("interface", "Interface", "interface the packet was at, or -", width=15, stays=False),
+        key("reason", "Reason", "enum skb_drop_reason, or in words", width=24),
+        key("location", "Location", "kernel symbol+offset, or nstat's counter", width=28),
+        packet_count("packets", "Packets", "packets dropped"),
+        key("protocol", "Protocol", "IP protocol, or the EtherType, or -"),
+        port_key(
             "dport",
             "Port",
-            Unit.NUMBER,
-            Kind.KEY,
-            width=5,
-            help=(
-                f"destination port; none: unreadable, or more than {drop_source.MAP_ENTRIES} rows"
-            ),
+            f"destination port; none: unreadable, or more than {drop_source.MAP_ENTRIES} rows",
         ),
-        Column(
+        key(
             "trait",
             "Trait",
-            kind=Kind.KEY,
+            "closed: the socket was closed; rst, syn: TCP flags; group: to a group or all; or -",
             hidden=True,
-            help=(
-                "closed: the socket was closed; rst, syn: TCP flags; group: to a group or all; or -"
-            ),
         ),
-        Column(
+        derived(
             "class",
             "Class",
-            kind=Kind.DERIVED,
-            derive=classes.class_of,
+            "harm, refusal (a rule, a closed port), or ordinary (the packet had served its "
+            "purpose)",
+            Unit.TEXT,
+            classes.class_of,
             label=True,
-            width=8,
-            help=(
-                "harm, refusal (a rule, a closed port), or ordinary (the packet had served its "
-                "purpose)"
-            ),
         ),
-        Column(
-            "comm",
-            "Command",
-            width=16,
-            label=False,
-            help="process that holds the socket, if there is only one",
-        ),
-        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="id of that process"),
-        Column(
+        *holder("process that holds the socket, if there is only one", label=False),
+        level(
             "counts",
             "Counts",
+            "packets; again: counted in other rows as well; events: no packets",
             width=7,
             label=True,
-            help="packets; again: counted in other rows as well; events: no packets",
         ),
-        Column(
+        key(
             "netns",
             "NetNS",
+            "inode of another network namespace; 0: not known which",
             Unit.NUMBER,
-            Kind.KEY,
             width=10,
-            help="inode of another network namespace; 0: not known which",
         ),
-        columns.INDEX,
-        Column(
+        INDEX,
+        key(
             "device",
             "Device",
+            "tells a device from a later one with the same number; 0: not known",
             Unit.NUMBER,
-            Kind.KEY,
             hidden=True,
             label=False,
-            help="tells a device from a later one with the same number; 0: not known",
         ),
-        Column(
+        derived(
             "meaning",
             "Meaning",
-            kind=Kind.DERIVED,
-            derive=classes.sentence_of,
-            label=False,
+            "meaning of the reason, in a sentence",
+            Unit.TEXT,
+            classes.sentence_of,
             width=40,
-            help="meaning of the reason, in a sentence",
+            label=False,
         ),
     ),
     ladder=(

@@ -1,11 +1,8 @@
 /* A socket may be a request or in TIME_WAIT: read only what all of them begin with, and flags
  * only of others. The test for null must be written like this: newer verifiers then trust the
- * pointer. NETNS, GET: as in netns.c. */
+ * pointer. NETNS, NETNS_OF, GET: as in netns.c. */
 
 enum { TIME_WAIT = 6, NEW_SYN_RECV = 12, SOCK_DEAD = 0 };
-
-/* Numbers are given out one after the other: memory that only looks like a device has others. */
-enum { MOST_IFINDEX = 1 << 24 };
 
 INLINE u32 netns_of_socket(struct sk_buff *skb) {
     struct sock *sk = GET(skb->sk);
@@ -25,9 +22,9 @@ INLINE int closed(struct sk_buff *skb) {
 INLINE void place(struct where *key, struct sk_buff *skb) {
     struct net_device *dev = GET(skb->dev);
     int came_by = GET(skb->skb_iif);
-    u32 goes_by = 0, netns = (long)dev < 0 ? NETNS(GET(dev->nd_net.net)) : 0;
+    u32 goes_by = 0, netns = NETNS_OF(dev);
     u32 ifindex = netns ? GET(dev->ifindex) : 0;
-    if (ifindex && ifindex < MOST_IFINDEX) {
+    if (ifindex) {
         struct kernfs_node *node = GET(dev->dev.kobj.sd);
         key->ifindex = ifindex;
         key->netns = netns;

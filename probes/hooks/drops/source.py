@@ -11,6 +11,7 @@ MAP_ENTRIES = 4096
 TYPES = (
     "sk_buff",
     "net_device",
+    "netdev_queue",
     "kernfs_node",
     "net",
     "ns_common",
@@ -63,4 +64,6 @@ def _probed() -> str:
 
 def _of(how: str, *files: str) -> str:
     """Return C that reads "direct" where the verifier knows the types, or "probed" by a helper."""
-    return c_source(__file__, *files, NETNS=f"netns_{how}", GET=f"GET_{how}")
+    return c_source(
+        __file__, *files, NETNS=f"netns_{how}", NETNS_OF=f"netns_of_{how}", GET=f"GET_{how}"
+    )

@@ -18,8 +18,6 @@ static inline void answered(u32 op, u32 what, int result) {
     struct who who = {.op = op, .what = what};
     struct slot *slot = slot_of(&who), *all = sum_of_all();
     struct event event = {.op = op, .what = what, .error = -result};
-    u32 first = 0;
-    u64 *missed;
     TALLY(slot, all, checked, 1);
     if (result >= 0)
         return;
@@ -27,6 +25,5 @@ static inline void answered(u32 op, u32 what, int result) {
     event.pid = who.pid;
     event.uid = who.uid;
     __builtin_memcpy(event.comm, who.comm, 16);
-    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
-        ADD(missed, 1);
+    log_event(&event);
 }

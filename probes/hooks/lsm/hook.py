@@ -5,16 +5,28 @@ It only observes: a program at a security hook returns the verdict of those befo
 
 from __future__ import annotations
 
-from probes.attach.kprobe import Kprobe, Kretprobe
-from probes.attach.tracepoint import BtfTracepoint, Tracepoint
-from probes.attach.trampoline import Fexit, Lsm
 from probes.hooks.lsm import source
 from probes.hooks.lsm.readers import check, open_checks, open_hooks, unlisted
 from probes.hooks.lsm.source import CHECKS, TYPES, program
-from probes.model import Column, Hook, Kind, Program, Rung
 from probes.point import Point
-from probes.toolkit.decode import comm
-from probes.units import Unit
+from probes.toolkit import (
+    BtfTracepoint,
+    Fexit,
+    Hook,
+    Kprobe,
+    Kretprobe,
+    Lsm,
+    Program,
+    Rung,
+    Tracepoint,
+    Unit,
+    counter,
+    given,
+    key,
+    level,
+    logged_process,
+    process,
+)
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _ALWAYS = {"exec", "open", "connect"}
@@ -64,36 +76,26 @@ HOOK = Hook(
     title="Security checks",
     question="Which security checks the kernel makes, for whom, and which are denied.",
     columns=(
-        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="process that is checked"),
-        Column(
-            "comm",
-            "Command",
-            kind=Kind.KEY,
-            field="comm",
-            decode=comm,
-            width=16,
-            help="the process's name",
-        ),
-        Column("uid", "Uid", Unit.NUMBER, Kind.KEY, "uid", width=6, help="the process's user"),
-        Column(
+        *process("process that is checked", "the process's name"),
+        key("uid", "Uid", "the process's user", Unit.NUMBER, width=6),
+        key(
             "check",
             "Check",
-            kind=Kind.KEY,
+            "exec, open, connect, bpf, module (request), read-file and load-data (kernel), "
+            "ptrace, capable",
             field="op",
             decode=check,
             width=10,
-            help="exec, open, connect, bpf, module (request), read-file and load-data (kernel), "
-            "ptrace, capable",
         ),
-        Column(
+        key(
             "what",
             "What",
-            kind=Kind.KEY,
+            "object of the check: capability, command, mode, family",
+            field=None,
             width=18,
-            help="object of the check: capability, command, mode, family",
         ),
-        Column("checks", "Checks", Unit.COUNT, Kind.COUNTER, help="number of checks"),
-        Column("denied", "Denied", Unit.COUNT, Kind.COUNTER, help="checks that returned an error"),
+        counter("checks", "Checks", "number of checks", field=None),
+        counter("denied", "Denied", "checks that returned an error", field=None),
     ),
     ladder=(
         Rung(
@@ -145,12 +147,11 @@ HOOK = Hook(
     ),
     order=130,
     on_demand=True,
-    log=(
-        Column("pid", "Pid", Unit.NUMBER, width=7, help="process that was denied"),
-        Column("comm", "Command", width=16, help="the process's name at that moment"),
-        Column("uid", "Uid", Unit.NUMBER, width=6, help="the process's user"),
-        Column("check", "Check", width=10, help="check that was denied"),
-        Column("what", "What", width=18, help="object of the check"),
-        Column("error", "Error", width=10, help="errno that the process got"),
+    log=given(
+        *logged_process("process that was denied"),
+        level("uid", "Uid", "the process's user", Unit.NUMBER, width=6),
+        level("check", "Check", "check that was denied", width=10),
+        level("what", "What", "object of the check", width=18),
+        level("error", "Error", "errno that the process got", width=10),
     ),
 )

@@ -10,5 +10,3 @@ struct event {
     char comm[16];
 };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
-BPF_ARRAY(lost, u64, 1);
-BPF_QUEUE(events, struct event, 1024);

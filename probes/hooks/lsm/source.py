@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from probes.kernel import btf, syscall_table
 from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit.counters_c import UNCOUNTED, event_log, everything
 from probes.toolkit.syscalls_c import compat, number_field
 from probes.toolkit.who_c import WHO
 
@@ -61,7 +61,13 @@ CHECKS = (
 )
 NAMES = tuple(check.name for check in CHECKS)
 
-_CORE = WHO + c_source(__file__, "rows.c") + everything() + c_source(__file__, "check.c")
+_CORE = (
+    WHO
+    + c_source(__file__, "rows.c")
+    + everything()
+    + event_log(1024)
+    + c_source(__file__, "check.c")
+)
 _TYPED = "#define FIELD(read) (read)\n#define ARGUMENT(n, type) ARG(ctx, n, type)\n"
 
 

@@ -7,11 +7,10 @@ static inline void begun(u64 path) {
 }
 
 static inline void ended(s64 result) {
-    u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread), *missed;
+    u64 thread = bpf_get_current_pid_tgid(), *path = calls.lookup(&thread);
     struct event event = {.pid = this_pid(), .result = result};
     struct who key = {.pid = event.pid};
     struct slot none = {}, *slot, *all = sum_of_all();
-    u32 first = 0;
     if (!path)
         return;
     if (restarts(result)) { /* the call is restarted */
@@ -22,17 +21,12 @@ static inline void ended(s64 result) {
     calls.delete(&thread);
     this_name(event.comm);
     __builtin_memcpy(key.comm, event.comm, 16);
-    slot = rows.lookup(&key);
-    if (!slot) {
-        rows.insert(&key, &none);
-        slot = rows.lookup(&key);
-    }
+    slot = rows.lookup_or_try_init(&key, &none);
     TALLY(slot, all, opens, 1);
     if (result < 0) {
         TALLY(slot, all, failed, 1);
         if (slot)
             slot->error = -result;
     }
-    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
-        ADD(missed, 1);
+    log_event(&event);
 }

@@ -7,19 +7,35 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from probes.attach.kprobe import FEW_RETURNS, Kprobe, Kretprobe
-from probes.attach.tracepoint import BtfTracepoint, Tracepoint
-from probes.attach.trampoline import Fentry, Fexit
+from probes.attach.kprobe import FEW_RETURNS
 from probes.kernel import syscall_table
-from probes.model import Column, Hook, Kind, Program, Row, Rung
-from probes.toolkit import columns, decode
-from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import UNCOUNTED, everything
-from probes.toolkit.readers import logged, thread_of
+from probes.toolkit import (
+    UNCOUNTED,
+    WHO,
+    BtfTracepoint,
+    Fentry,
+    Fexit,
+    Hook,
+    Kprobe,
+    Kretprobe,
+    Program,
+    Row,
+    Rung,
+    Tracepoint,
+    c_source,
+    counter,
+    decode,
+    event_log,
+    everything,
+    given,
+    level,
+    logged,
+    logged_process,
+    process,
+    thread_of,
+)
 from probes.toolkit.restarts import RESTARTS
 from probes.toolkit.syscalls_c import compat
-from probes.toolkit.who_c import WHO
-from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _NONE_SEES = (
@@ -31,7 +47,7 @@ _OTHER_ABIS = "calls of 32-bit and x32 programs are not seen"
 _TYPES = ("pt_regs",)
 
 _ROWS = WHO + RESTARTS + c_source(__file__, "rows.c")
-_COUNT = _ROWS + everything() + UNCOUNTED + c_source(__file__, "count.c")
+_COUNT = _ROWS + everything() + event_log(8192) + UNCOUNTED + c_source(__file__, "count.c")
 _ON_X86 = platform.machine() == "x86_64"
 
 
@@ -86,15 +102,10 @@ HOOK = Hook(
     title="Files opened",
     question="Which files processes open, and which they fail to open.",
     columns=(
-        *columns.process("process that opens the file"),
-        Column("opens", "Opens", Unit.COUNT, Kind.COUNTER, "opens", help="calls that returned"),
-        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help=(
-            "calls that returned an error"
-        )),
-        Column(
-            "error", "Error", field="error", decode=_error, width=10,
-            help="errno of the latest failure",
-        ),
+        *process("process that opens the file"),
+        counter("opens", "Opens", "calls that returned"),
+        counter("failed", "Failed", "calls that returned an error"),
+        level("error", "Error", "errno of the latest failure", decode=_error, width=10),
     ),
     ladder=(
         Rung(
@@ -144,10 +155,9 @@ HOOK = Hook(
     ),
     order=62,
     on_demand=True,
-    log=(
-        Column("pid", "Pid", Unit.NUMBER, width=7, help="process that opened the file"),
-        Column("comm", "Command", width=16, help="the process's name at that moment"),
-        Column("result", "Result", width=10, help="the file descriptor, or the errno"),
-        Column("path", "Path", width=60, help="path as the process gave it; its first 239 bytes"),
+    log=given(
+        *logged_process("process that opened the file"),
+        level("result", "Result", "the file descriptor, or the errno", width=10),
+        level("path", "Path", "path as the process gave it; its first 239 bytes", width=60),
     ),
-)  # fmt: skip
+)

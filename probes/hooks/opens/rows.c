@@ -10,5 +10,3 @@ struct event {
 };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 4096);
 BPF_TABLE("hash", u64, u64, calls, 8192);
-BPF_TABLE("array", u32, u64, lost, 1);
-BPF_QUEUE(events, struct event, 8192);

@@ -11,11 +11,23 @@ from probes.hooks.programs import attach_points, holders
 from probes.hooks.programs.holders import Holders, Rarely
 from probes.kernel import bpf, objects
 from probes.kernel.objects import KernelProgram, Map, RunCounts
-from probes.model import Column, Hook, Kind, Opening, Reading, Rung, Value
 from probes.point import PROGRAM_PREFIX
-from probes.toolkit.columns import mean
-from probes.toolkit.readers import row_from
-from probes.units import Unit, printable
+from probes.toolkit import (
+    Hook,
+    Opening,
+    Reading,
+    Rung,
+    Unit,
+    Value,
+    counter,
+    derived,
+    given,
+    key,
+    level,
+    mean,
+    row_from,
+)
+from probes.units import printable
 
 _BOOTTIME = 7  # CLOCK_BOOTTIME, which a program's load time is told in
 OURS, ANOTHERS = "yes", "another ebpftop"
@@ -155,80 +167,41 @@ HOOK = Hook(
     question=(
         "Which BPF programs exist, whose they are, where they are attached, and what each costs."
     ),
-    columns=(
-        Column("id", "Id", Unit.NUMBER, Kind.KEY, width=6, help="program id, as bpftool shows it"),
-        Column("type", "Type", width=16, help="enum bpf_prog_type, as bpftool names it"),
-        Column("name", "Name", width=20, help="full name from its BTF; without BTF, 15 characters"),
-        Column("tag", "Tag", width=16, help="hash of the program's instructions"),
-        Column("uid", "Uid", Unit.NUMBER, width=6, help="user who loaded the program"),
-        Column("age", "Age", Unit.NS, width=7, help="time since it was loaded"),
-        Column("attached_to", "Attached to", width=24, help="every attach point that is known"),
-        Column("held_by", "Held by", width=20, help="processes with their pids, and pins in bpffs"),
-        Column(
-            "ours",
-            "Ours",
-            width=5,
-            help=(f"{OURS}: loaded by this process; {ANOTHERS}; or nothing"),
-        ),
-        Column("maps", "Maps", width=20, help="name#id, type and size of its maps"),
-        Column(
+    columns=given(
+        key("id", "Id", "program id, as bpftool shows it", Unit.NUMBER, width=6),
+        level("type", "Type", "enum bpf_prog_type, as bpftool names it", width=16),
+        level("name", "Name", "full name from its BTF; without BTF, 15 characters", width=20),
+        level("tag", "Tag", "hash of the program's instructions", width=16),
+        level("uid", "Uid", "user who loaded the program", Unit.NUMBER, width=6),
+        level("age", "Age", "time since it was loaded", Unit.NS, width=7),
+        level("attached_to", "Attached to", "every attach point that is known", width=24),
+        level("held_by", "Held by", "processes with their pids, and pins in bpffs", width=20),
+        level("ours", "Ours", f"{OURS}: loaded by this process; {ANOTHERS}; or nothing", width=5),
+        level("maps", "Maps", "name#id, type and size of its maps", width=20),
+        level(
             "map_memory",
             "Maps' mem",
+            "memory of its maps; a shared map counts for each program",
             Unit.BYTES,
-            help="memory of its maps; a shared map counts for each program",
         ),
-        Column("memory", "Memory", Unit.BYTES, help="memory of the program itself"),
-        Column(
-            "jited",
-            "Jited",
-            Unit.BYTES,
-            help="size of its machine code; 0: interpreted, or not known",
+        level("memory", "Memory", "memory of the program itself", Unit.BYTES),
+        level(
+            "jited", "Jited", "size of its machine code; 0: interpreted, or not known", Unit.BYTES
         ),
-        Column("instructions", "Insns", Unit.NUMBER, help="instructions after the verifier"),
-        Column(
-            "runs",
-            "Runs",
-            Unit.COUNT,
-            Kind.COUNTER,
-            help="runs since it was loaded, while counted",
-        ),
-        Column(
-            "missed",
-            "Missed",
-            Unit.COUNT,
-            Kind.COUNTER,
-            help="runs skipped, as it was running already",
-        ),
-        Column(
-            "run_ns",
-            "Ran",
-            Unit.NS,
-            Kind.COUNTER,
-            hidden=True,
-            help="time spent in the program while watched",
-        ),
-        Column(
-            "watched_runs", "Seen", Unit.COUNT, Kind.COUNTER, hidden=True, help="runs while watched"
-        ),
-        Column(
-            "watched_ns", "Watched", Unit.NS, Kind.COUNTER, hidden=True, help="time watched so far"
-        ),
-        Column(
+        level("instructions", "Insns", "instructions after the verifier", Unit.NUMBER),
+        counter("runs", "Runs", "runs since it was loaded, while counted"),
+        counter("missed", "Missed", "runs skipped, as it was running already"),
+        counter("run_ns", "Ran", "time spent in the program while watched", Unit.NS, hidden=True),
+        counter("watched_runs", "Seen", "runs while watched", hidden=True),
+        counter("watched_ns", "Watched", "time watched so far", Unit.NS, hidden=True),
+        derived(
             "ns_per_run",
             "ns/run",
+            "mean time of a run, last 10 s",
             Unit.NS,
-            Kind.DERIVED,
-            derive=mean("run_ns", "watched_runs"),
-            help="mean time of a run, last 10 s",
+            mean("run_ns", "watched_runs"),
         ),
-        Column(
-            "cpu_percent",
-            "CPU",
-            Unit.PERCENT,
-            Kind.DERIVED,
-            derive=_share,
-            help="share of one CPU, last 10 s",
-        ),
+        derived("cpu_percent", "CPU", "share of one CPU, last 10 s", Unit.PERCENT, _share),
     ),
     ladder=(
         Rung("ids", "Linux 5.8, CAP_SYS_ADMIN", _open, precheck=followers.uncountable),

@@ -9,16 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from probes.attach.socket_filter import PacketSocket
-from probes.attach.tcx import TcxLink
 from probes.kernel.procfs import protocol_counters
-from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, TargetKind
-from probes.toolkit import packets_c
-from probes.toolkit.c_files import c_source
-from probes.toolkit.decode import ethertype_name, ip_protocol, named
-from probes.toolkit.interface_names import interface_name
-from probes.toolkit.readers import row_from, target_in
-from probes.units import Unit
+from probes.model import Flat
+from probes.toolkit import (
+    Hook,
+    Opening,
+    PacketSocket,
+    Program,
+    Reading,
+    Row,
+    Rung,
+    TargetKind,
+    TcxLink,
+    Unit,
+    byte_count,
+    c_source,
+    ethertype_name,
+    given,
+    interface_name,
+    ip_protocol,
+    key,
+    level,
+    packet_count,
+    packets_c,
+    row_from,
+)
+from probes.toolkit.decode import named
+from probes.toolkit.readers import target_in
 
 MOST_LOOKED_AT = 50_000
 """Packets a second that are examined at the most; above it, a random part of them is."""
@@ -120,49 +137,25 @@ HOOK = Hook(
     name="protocols",
     title="Protocols",
     question="Which protocols an interface's packets belong to, how many there are, and how large.",
-    columns=(
-        Column("interface", "Interface", width=15, help="all: the whole network namespace"),
-        Column("direction", "Way", kind=Kind.KEY, width=4, help="in, or out"),
-        Column("link", "Link", kind=Kind.KEY, width=8, help="EtherType, behind any VLAN tags"),
-        Column(
-            "protocol",
-            "Proto",
-            kind=Kind.KEY,
-            width=8,
-            help="protocol above IP; all: any protocol",
-        ),
-        Column(
+    columns=given(
+        level("interface", "Interface", "all: the whole network namespace", width=15),
+        key("direction", "Way", "in, or out", width=4),
+        key("link", "Link", "EtherType, behind any VLAN tags"),
+        key("protocol", "Proto", "protocol above IP; all: any protocol"),
+        key(
             "application",
             "App",
-            kind=Kind.KEY,
+            "dns: port 53; quic: UDP port 443 and the header's fixed bit",
             width=6,
-            help="dns: port 53; quic: UDP port 443 and the header's fixed bit",
         ),
-        Column(
-            "packets",
-            "Packets",
-            Unit.PACKETS,
-            Kind.COUNTER,
-            "packets",
-            help="packets on the wire; an estimate where only a part was examined",
+        packet_count(
+            "packets", "Packets", "packets on the wire; an estimate where only a part was examined"
         ),
-        Column(
-            "bytes",
-            "Bytes",
-            Unit.BYTES,
-            Kind.COUNTER,
-            "bytes",
-            help="size of these packets; an estimate where only a part was examined",
+        byte_count(
+            "bytes", "Bytes", "size of these packets; an estimate where only a part was examined"
         ),
-        Column(
-            "looked_at",
-            "Looked at",
-            Unit.PACKETS,
-            Kind.COUNTER,
-            "looked_at",
-            help="packets examined",
-        ),
-        Column("factor", "1 of", Unit.COUNT, help="one of this many packets is examined now"),
+        packet_count("looked_at", "Looked at", "packets examined"),
+        level("factor", "1 of", "one of this many packets is examined now", Unit.COUNT),
     ),
     ladder=(
         Rung(

@@ -4,11 +4,7 @@ static inline void sent(u64 protocol, int result) {
     struct who key = {.pid = this_pid(), .protocol = protocol};
     struct slot none = {}, *slot, *all = sum_of_all();
     this_name(key.comm);
-    slot = rows.lookup(&key);
-    if (!slot) {
-        rows.insert(&key, &none);
-        slot = rows.lookup(&key);
-    }
+    slot = rows.lookup_or_try_init(&key, &none);
     /* A task may be preempted here by another on the same CPU. */
     TALLY(slot, all, sends, 1);
     if (result < 0)

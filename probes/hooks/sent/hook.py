@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from probes.attach.kprobe import FEW_RETURNS, Kprobe, Kretprobe
-from probes.attach.tracepoint import BtfTracepoint
-from probes.attach.trampoline import Fexit
-from probes.model import Column, Hook, Kind, Program, Rung
-from probes.toolkit import columns
-from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import UNCOUNTED, everything
-from probes.toolkit.decode import packet_protocol
-from probes.toolkit.readers import by_columns
+from probes.attach.kprobe import FEW_RETURNS
+from probes.toolkit import (
+    UNCOUNTED,
+    WHO,
+    BtfTracepoint,
+    Fexit,
+    Hook,
+    Kprobe,
+    Kretprobe,
+    Program,
+    Rung,
+    by_columns,
+    byte_count,
+    c_source,
+    counter,
+    everything,
+    key,
+    packet_protocol,
+    process,
+)
 from probes.toolkit.restarts import RESTARTS
-from probes.toolkit.who_c import WHO
-from probes.units import Unit
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _TYPES = ("sock",)
@@ -43,19 +52,14 @@ HOOK = Hook(
     title="Bytes sent",
     question="How many bytes each process sends by TCP and UDP.",
     columns=(
-        *columns.process("process that sends"),
-        Column(
-            "protocol", "Proto", kind=Kind.KEY, field="protocol", decode=_protocol, width=6,
-            help="tcp or udp",
-        ),
-        Column(
-            "bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes",
-            help="payload that the kernel accepted from these calls",
-        ),
-        Column("sends", "Sends", Unit.COUNT, Kind.COUNTER, "sends", help="calls that send"),
-        Column(
-            "failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed",
-            help="calls that returned an error; those that a signal interrupted do not count",
+        *process("process that sends"),
+        key("protocol", "Proto", "tcp or udp", decode=_protocol, width=6),
+        byte_count("bytes", "Bytes", "payload that the kernel accepted from these calls"),
+        counter("sends", "Sends", "calls that send"),
+        counter(
+            "failed",
+            "Failed",
+            "calls that returned an error; those that a signal interrupted do not count",
         ),
     ),
     ladder=(
@@ -108,4 +112,4 @@ HOOK = Hook(
     ),
     order=72,
     on_demand=True,
-)  # fmt: skip
+)

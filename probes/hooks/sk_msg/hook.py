@@ -9,16 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from probes.attach.cgroup import CgroupLink
-from probes.attach.sk_msg import SkMsgAttach, SkMsgLink
-from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Rung
-from probes.point import AttachType
-from probes.toolkit import sockets_c
-from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import UNCOUNTED, everything
-from probes.toolkit.decode import address
-from probes.toolkit.readers import by_columns
-from probes.units import Unit
+from probes.toolkit import (
+    UNCOUNTED,
+    AttachType,
+    CgroupLink,
+    Hook,
+    Opening,
+    Program,
+    Reach,
+    Reading,
+    Rung,
+    SkMsgAttach,
+    SkMsgLink,
+    address,
+    by_columns,
+    byte_count,
+    c_source,
+    counter,
+    everything,
+    key,
+    port_key,
+    sockets_c,
+)
 
 _SOURCE = (
     sockets_c.MAPPED
@@ -73,27 +85,17 @@ def _rung(name: str, least: str, point: SkMsgLink | SkMsgAttach) -> Rung:
     )
 
 
-def _port(name: str, title: str, help: str) -> Column:
-    return Column(name, title, Unit.NUMBER, Kind.KEY, name, width=5, help=help)
-
-
-def _address(name: str, title: str, help: str) -> Column:
-    return Column(name, title, kind=Kind.KEY, field=name, decode=address, width=22, help=help)
-
-
 HOOK = Hook(
     name="sk-msg",
     title="Messages",
     question="How many messages are sent over each local TCP socket, and how large they are.",
     columns=(
-        _address("laddr", "Local", "the sender's address"),
-        _port("lport", "LPort", "its port"),
-        _address("raddr", "Remote", "the receiver's address"),
-        _port("rport", "RPort", "its port"),
-        Column("messages", "Messages", Unit.COUNT, Kind.COUNTER, "messages", help="messages sent"),
-        Column(
-            "bytes", "Bytes", Unit.BYTES, Kind.COUNTER, "bytes", help="payload of these messages"
-        ),
+        key("laddr", "Local", "the sender's address", decode=address, width=22),
+        port_key("lport", "LPort", "its port"),
+        key("raddr", "Remote", "the receiver's address", decode=address, width=22),
+        port_key("rport", "RPort", "its port"),
+        counter("messages", "Messages", "messages sent"),
+        byte_count("bytes", "Bytes", "payload of these messages"),
     ),
     ladder=(
         _rung("sk_msg-link", "Linux 6.12", SkMsgLink("sockets")),

@@ -6,16 +6,27 @@ program leaves the address as it is.
 
 from __future__ import annotations
 
-from probes.attach.cgroup import CgroupAttach, CgroupLink
-from probes.attach.tracepoint import BtfTracepoint, Tracepoint
 from probes.hooks.sock_addr import source
 from probes.hooks.sock_addr.readers import from_sock_diag, open_addresses, operation
 from probes.hooks.sock_addr.source import PLACES, TYPES
-from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import AttachType
-from probes.toolkit import columns
-from probes.toolkit.decode import address, comm, family, ip_protocol
-from probes.units import Unit
+from probes.toolkit import (
+    AttachType,
+    BtfTracepoint,
+    CgroupAttach,
+    CgroupLink,
+    Hook,
+    Program,
+    Rung,
+    Tracepoint,
+    address,
+    cgroup,
+    counter,
+    family,
+    ip_protocol,
+    key,
+    port_key,
+    process,
+)
 
 _NO_PEERNAME = "getpeername() is not seen"
 _NO_LINK = (
@@ -50,71 +61,21 @@ HOOK = Hook(
     title="Addresses",
     question="Which process of which cgroup connects, binds and sends to which address.",
     columns=(
-        *columns.cgroup(),
-        Column(
-            "pid",
-            "Pid",
-            Unit.NUMBER,
-            Kind.KEY,
-            "pid",
-            width=7,
-            help="process that makes the call",
-        ),
-        Column(
-            "comm",
-            "Command",
-            kind=Kind.KEY,
-            field="comm",
-            decode=comm,
-            width=16,
-            help="the process's name",
-        ),
-        Column(
+        *cgroup(),
+        *process("process that makes the call", "the process's name"),
+        key(
             "operation",
             "Operation",
-            kind=Kind.KEY,
+            "connect, bind, sendmsg, recvmsg (the sender's address), getpeername",
             field="op",
             decode=operation,
             width=11,
-            help="connect, bind, sendmsg, recvmsg (the sender's address), getpeername",
         ),
-        Column(
-            "family",
-            "Family",
-            kind=Kind.KEY,
-            field="family",
-            decode=family,
-            width=6,
-            help="address family of the socket",
-        ),
-        Column(
-            "protocol",
-            "Proto",
-            kind=Kind.KEY,
-            field="protocol",
-            decode=ip_protocol,
-            width=6,
-            help="IP protocol of the socket",
-        ),
-        Column(
-            "address",
-            "Address",
-            kind=Kind.KEY,
-            field="address",
-            decode=address,
-            width=26,
-            help="IPv4 or IPv6 address in the call",
-        ),
-        Column(
-            "port",
-            "Port",
-            Unit.NUMBER,
-            Kind.KEY,
-            "port",
-            width=5,
-            help="0: any, for bind; all, for recvmsg and getpeername",
-        ),
-        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "value", help="number of calls"),
+        key("family", "Family", "address family of the socket", decode=family, width=6),
+        key("protocol", "Proto", "IP protocol of the socket", decode=ip_protocol, width=6),
+        key("address", "Address", "IPv4 or IPv6 address in the call", decode=address, width=26),
+        port_key("port", "Port", "0: any, for bind; all, for recvmsg and getpeername"),
+        counter("calls", "Calls", "number of calls", field="value"),
     ),
     ladder=(
         _at_cgroup("cgroup-link", "Linux 5.10", CgroupLink),

@@ -9,33 +9,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from probes.attach.clsact import Clsact
-from probes.attach.socket_filter import PacketSocket
-from probes.attach.tcx import TcxLink
-from probes.attach.xdp import XdpLink
 from probes.drop_rule import protocol_name
-from probes.errors import Unsupported
-from probes.model import (
-    Column,
-    Flat,
+from probes.model import Flat
+from probes.point import Point
+from probes.toolkit import (
+    Clsact,
     Hook,
-    Kind,
     Opening,
+    PacketSocket,
     Program,
     Reach,
     Reading,
     Row,
     Rung,
     TargetKind,
+    TcxLink,
+    Unit,
+    Unsupported,
+    XdpLink,
+    address,
+    byte_count,
+    c_source,
+    given,
+    interface_name,
+    key,
+    level,
+    packet_count,
+    packets_c,
 )
-from probes.point import Point
-from probes.toolkit import packets_c
-from probes.toolkit.c_files import c_source
-from probes.toolkit.decode import address
-from probes.toolkit.interface_names import interface_name, is_ethernet
+from probes.toolkit.interface_names import is_ethernet
 from probes.toolkit.others import Others
 from probes.toolkit.readers import target_in
-from probes.units import Unit
 
 MOST = 4096
 """Rows kept, of all interfaces together. The ones unseen for longest make room for new ones."""
@@ -143,40 +147,23 @@ HOOK = Hook(
     name="sources",
     title="Sources",
     question="Who sends how many packets to which port of an interface.",
-    columns=(
-        Column("interface", "Interface", width=15, help="interface that received the packets"),
-        Column(
-            "saddr", "Source", kind=Kind.KEY, width=26, help="IP address; MAC address if not IP"
-        ),
-        Column(
-            "protocol", "Proto", kind=Kind.KEY, width=7, help="IP protocol; EtherType if not IP"
-        ),
-        Column(
+    columns=given(
+        level("interface", "Interface", "interface that received the packets", width=15),
+        key("saddr", "Source", "IP address; MAC address if not IP", width=26),
+        key("protocol", "Proto", "IP protocol; EtherType if not IP", width=7),
+        key(
             "dport",
             "Port",
+            "destination port; none: a protocol without ports, or a later fragment",
             Unit.NUMBER,
-            Kind.KEY,
             width=6,
-            help="destination port; none: a protocol without ports, or a later fragment",
         ),
-        Column(
-            "packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="packets received"
-        ),
-        Column(
-            "bytes",
-            "Bytes",
-            Unit.BYTES,
-            Kind.COUNTER,
-            "bytes",
-            help="size of these packets, headers included",
-        ),
-        Column(
+        packet_count("packets", "Packets", "packets received"),
+        byte_count("bytes", "Bytes", "size of these packets, headers included"),
+        packet_count(
             "fragments",
             "Fragments",
-            Unit.PACKETS,
-            Kind.COUNTER,
-            "fragments",
-            help="packets that are fragments; only the first fragment has a port",
+            "packets that are fragments; only the first fragment has a port",
         ),
     ),
     ladder=(

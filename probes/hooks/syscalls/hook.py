@@ -10,13 +10,22 @@ from math import inf
 
 from probes.analysis.snapshot import Trail
 from probes.kernel import privilege, procfs, syscall_table
-from probes.model import Column, Hook, Kind, Opening, Reading, Rung
-from probes.toolkit import decode
-from probes.toolkit.c_files import c_source
-from probes.toolkit.columns import latency
-from probes.toolkit.readers import row_from, row_of
+from probes.toolkit import (
+    Hook,
+    Opening,
+    Reading,
+    Rung,
+    Unit,
+    c_source,
+    counter,
+    decode,
+    key,
+    latency,
+    level,
+    row_from,
+    row_of,
+)
 from probes.toolkit.syscalls_c import OTHER, rungs, source
-from probes.units import Unit
 
 _COUNT = c_source(__file__, "count.c")
 
@@ -102,30 +111,23 @@ HOOK = Hook(
     title="Syscalls",
     question="Which system calls are made, which fail and why, and which stall.",
     columns=(
-        Column(
+        key(
             "syscall",
             "Syscall",
-            kind=Kind.KEY,
+            "name from the architecture's table, or from that of 32-bit or x32 calls",
             field="key",
             decode=_name,
             width=18,
-            help="name from the architecture's table, or from that of 32-bit or x32 calls",
         ),
-        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="calls that returned"),
-        Column(
-            "errors",
-            "Errors",
-            Unit.COUNT,
-            Kind.COUNTER,
-            "errors",
-            help="calls that returned an error",
-        ),
-        Column("top_errno", "Mostly", width=10, help="most frequent errno, last 10 s"),
-        Column(
+        counter("calls", "Calls", "calls that returned"),
+        counter("errors", "Errors", "calls that returned an error"),
+        level("top_errno", "Mostly", "most frequent errno, last 10 s", field=None, width=10),
+        level(
             "top_share",
             "Share",
+            "share of that errno in all errors, last 10 s",
             Unit.PERCENT,
-            help="share of that errno in all errors, last 10 s",
+            field=None,
         ),
         *latency("latency", "time in the call"),
     ),

@@ -3,34 +3,24 @@
 #define LATER 2
 
 static inline struct slot *slot_of(struct attempt *attempt) {
-    u32 first = 0;
     struct who key = {.pid = attempt->pid, .rport = attempt->rport};
-    struct slot *zero = blank.lookup(&first), *slot;
     __builtin_memcpy(key.comm, attempt->comm, 16);
     __builtin_memcpy(key.raddr, attempt->raddr, 24);
-    slot = rows.lookup(&key);
-    if (slot || !zero)
-        return slot;
-    rows.insert(&key, zero);
-    return rows.lookup(&key);
+    return row_of(&key);
 }
 
 static inline void begin(u64 id, struct attempt *attempt) {
     struct slot *slot = slot_of(attempt), *all = sum_of_all();
-    u32 first = 0;
-    u64 *missed;
     attempt->at = bpf_ktime_get_ns();
     if (attempt->sent != LATER)
         TALLY(slot, all, connects, 1);
-    if (pending.update(&id, attempt) && (missed = lost.lookup(&first)))
-        ADD(missed, 1);
+    if (pending.update(&id, attempt))
+        miss(0);
 }
 
 static inline void tally(struct attempt *attempt, int error) {
     struct slot *slot = slot_of(attempt), *all = sum_of_all();
     struct event event = {.pid = attempt->pid, .rport = attempt->rport, .error = error};
-    u32 log = 1;
-    u64 *missed;
     event.ns = attempt->deferred ? 0 : bpf_ktime_get_ns() - attempt->at;
     __builtin_memcpy(event.comm, attempt->comm, 16);
     __builtin_memcpy(event.raddr, attempt->raddr, 24);
@@ -52,8 +42,7 @@ static inline void tally(struct attempt *attempt, int error) {
     } else {
         TALLY(slot, all, other, 1);
     }
-    if (events.push(&event, 0) && (missed = lost.lookup(&log)))
-        ADD(missed, 1);
+    log_event(&event);
 }
 
 static inline void settle(u64 id, int error) {

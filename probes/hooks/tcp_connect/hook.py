@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from probes.attach.cgroup import CgroupLink
-from probes.attach.kprobe import FEW_RETURNS, Kprobe, Kretprobe
-from probes.attach.tracepoint import BtfTracepoint, RawTracepoint, Tracepoint
-from probes.attach.trampoline import Fentry, Fexit
+from probes.attach.kprobe import FEW_RETURNS
 from probes.hooks.tcp_connect.readers import from_sock_diag, open_connects
 from probes.hooks.tcp_connect.source import SOURCES, TYPES
 from probes.kernel import privilege
-from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import AttachType
-from probes.toolkit.columns import latency
-from probes.toolkit.decode import address, comm
-from probes.units import Unit
+from probes.toolkit import (
+    AttachType,
+    BtfTracepoint,
+    CgroupLink,
+    Fentry,
+    Fexit,
+    Hook,
+    Kprobe,
+    Kretprobe,
+    Program,
+    RawTracepoint,
+    Rung,
+    Tracepoint,
+    Unit,
+    address,
+    counter,
+    given,
+    key,
+    latency,
+    level,
+    logged_process,
+    port_key,
+    process,
+)
 
 _LOADS = "CAP_BPF, CAP_PERFMON"
 _AT_ONCE = "connects that fail at once (no route, no port) are not seen"
@@ -104,106 +120,34 @@ HOOK = Hook(
     title="TCP connects",
     question="Which processes connect where, how long it takes, and how it fails.",
     columns=(
-        Column(
-            "pid",
-            "Pid",
-            Unit.NUMBER,
-            Kind.KEY,
-            "pid",
-            width=7,
-            label=False,
-            help="process that called connect()",
-        ),
-        Column(
-            "comm",
-            "Command",
-            kind=Kind.KEY,
-            field="comm",
-            decode=comm,
-            width=16,
-            help="the process's name at that moment",
-        ),
-        Column(
-            "raddr",
-            "Destination",
-            kind=Kind.KEY,
-            field="raddr",
-            decode=address,
-            width=22,
-            help="IPv4 or IPv6 address",
-        ),
-        Column("rport", "Port", Unit.NUMBER, Kind.KEY, "rport", width=5, help="TCP port"),
-        Column("connects", "Connects", Unit.COUNT, Kind.COUNTER, "connects", help="attempts begun"),
-        Column(
-            "established",
-            "Estab",
-            Unit.COUNT,
-            Kind.COUNTER,
-            "established",
-            help="attempts that succeeded",
-        ),
-        Column(
-            "failed",
-            "Failed",
-            Unit.COUNT,
-            Kind.COUNTER,
-            help="attempts that failed, for any reason",
-        ),
-        Column(
-            "refused",
-            "Refused",
-            Unit.COUNT,
-            Kind.COUNTER,
-            "refused",
-            help="ECONNREFUSED: the peer sent a reset",
-        ),
-        Column(
-            "unreachable",
-            "Unreach",
-            Unit.COUNT,
-            Kind.COUNTER,
-            "unreachable",
-            help="EHOSTUNREACH, ENETUNREACH",
-        ),
-        Column(
-            "timed_out",
-            "Timeout",
-            Unit.COUNT,
-            Kind.COUNTER,
-            "timed_out",
-            help="ETIMEDOUT: the peer did not answer",
-        ),
-        Column(
-            "gave_up",
-            "Gave up",
-            Unit.COUNT,
-            Kind.COUNTER,
-            "gave_up",
-            help="closed by the process before an answer",
-        ),
-        Column(
-            "other", "Other", Unit.COUNT, Kind.COUNTER, "other", help="failed with another errno"
-        ),
-        Column("pending", "Pending", Unit.COUNT, help="attempts still under way"),
+        *process("process that called connect()", label=False),
+        key("raddr", "Destination", "IPv4 or IPv6 address", decode=address, width=22),
+        port_key("rport", "Port", "TCP port"),
+        counter("connects", "Connects", "attempts begun"),
+        counter("established", "Estab", "attempts that succeeded"),
+        counter("failed", "Failed", "attempts that failed, for any reason", field=None),
+        counter("refused", "Refused", "ECONNREFUSED: the peer sent a reset"),
+        counter("unreachable", "Unreach", "EHOSTUNREACH, ENETUNREACH"),
+        counter("timed_out", "Timeout", "ETIMEDOUT: the peer did not answer"),
+        counter("gave_up", "Gave up", "closed by the process before an answer"),
+        counter("other", "Other", "failed with another errno"),
+        level("pending", "Pending", "attempts still under way", Unit.COUNT, field=None),
         # An attempt whose SYN waited for the first write (TCP_FASTOPEN_CONNECT) has no time.
         *latency("latency", "time to establish"),
     ),
     ladder=LADDER,
     order=70,
     reads_with=privilege.PROCESSES,
-    log=(
-        Column("pid", "Pid", Unit.NUMBER, width=7, help="process that called connect()"),
-        Column("comm", "Command", width=16, help="the process's name at that moment"),
-        Column("raddr", "Destination", width=22, help="IPv4 or IPv6 address"),
-        Column("rport", "Port", Unit.NUMBER, width=5, help="TCP port"),
-        Column(
-            "result", "Result", width=12, help="established, refused, unreachable, timed out..."
-        ),
-        Column(
+    log=given(
+        *logged_process("process that called connect()"),
+        level("raddr", "Destination", "IPv4 or IPv6 address", width=22),
+        level("rport", "Port", "TCP port", Unit.NUMBER, width=5),
+        level("result", "Result", "established, refused, unreachable, timed out...", width=12),
+        level(
             "ns",
             "Took",
+            "from connect() to the result; none where the SYN waited for the first write",
             Unit.NS,
-            help="from connect() to the result; none where the SYN waited for the first write",
         ),
     ),
 )

@@ -29,6 +29,3 @@ struct event {
 };
 BPF_TABLE("lru_hash", struct who, struct slot, rows, 8192);
 BPF_TABLE("hash", u64, struct attempt, pending, 16384);
-BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
-BPF_TABLE("array", u32, u64, lost, 2); /* attempts, log entries */
-BPF_QUEUE(events, struct event, 1024);

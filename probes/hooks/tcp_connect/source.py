@@ -8,7 +8,7 @@ IPv4 address is kept as ::ffff:a.b.c.d, so a destination has one form.
 from __future__ import annotations
 
 from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit.counters_c import UNCOUNTED, event_log, everything, large_rows
 from probes.toolkit.restarts import RESTARTS
 from probes.toolkit.sockets_c import (
     MAPPED,
@@ -27,6 +27,8 @@ _CORE = (
     MAPPED
     + c_source(__file__, "rows.c")
     + everything()
+    + large_rows()
+    + event_log(1024, lost=2)  # attempts without room, log entries
     + UNCOUNTED
     + c_source(__file__, "attempt.c")
 )

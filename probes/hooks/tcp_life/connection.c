@@ -1,23 +1,11 @@
-static inline void miss(u32 what) {
-    u64 *missed = lost.lookup(&what);
-    if (missed)
-        ADD(missed, 1);
-}
-
 static inline struct slot *slot_of(struct connection *c) {
     struct side side = {.inward = c->inward};
-    u32 first = 0;
-    struct slot *zero = blank.lookup(&first), *slot;
     side.port = c->inward ? c->lport : c->rport;
     if (!c->inward) {
         side.caller = c->caller;
         __builtin_memcpy(side.name, c->name, 16);
     }
-    slot = rows.lookup(&side);
-    if (slot || !zero)
-        return slot;
-    rows.insert(&side, zero);
-    return rows.lookup(&side);
+    return row_of(&side);
 }
 
 static inline void connects(u64 id) {
@@ -82,8 +70,7 @@ static inline void ended(u64 id, struct connection *c, u32 old, struct figures *
         slot->owner = c->owner;
         __builtin_memcpy(slot->owner_name, c->owner_name, 16);
     }
-    if (events.push(&e, 0))
-        miss(1);
+    log_event(&e);
 }
 
 /* A change of state of a connection that is followed. close() enters FIN_WAIT1 and LAST_ACK. */

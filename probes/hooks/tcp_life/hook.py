@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from probes.attach.cgroup import CgroupAttach, CgroupLink
-from probes.attach.tracepoint import BtfTracepoint, Tracepoint
 from probes.hooks.tcp_life import source
 from probes.hooks.tcp_life.readers import SIDES, from_sock_diag, open_lives
 from probes.hooks.tcp_life.source import TYPES
-from probes.model import Column, Hook, Kind, Program, Rung
-from probes.point import AttachType
-from probes.toolkit.columns import latency, mean
-from probes.toolkit.decode import comm
-from probes.units import Unit
+from probes.toolkit import (
+    AttachType,
+    BtfTracepoint,
+    CgroupAttach,
+    CgroupLink,
+    Hook,
+    Program,
+    Rung,
+    Tracepoint,
+    Unit,
+    byte_count,
+    comm,
+    counter,
+    derived,
+    ends,
+    given,
+    key,
+    latency,
+    level,
+    logged_process,
+    mean,
+    port_key,
+)
 
 _NO_RETRANSMITS = "retransmits are counted only when a connection ends"
 
@@ -33,10 +49,6 @@ def _side(number: object) -> str:
     return SIDES[number]
 
 
-def _count(name: str, title: str, help: str, unit: Unit = Unit.COUNT) -> Column:
-    return Column(name, title, unit, Kind.COUNTER, name, help=help)
-
-
 HOOK = Hook(
     name="tcp-life",
     title="TCP lives",
@@ -45,85 +57,50 @@ HOOK = Hook(
         "carry."
     ),
     columns=(
-        Column(
-            "caller",
-            "Caller",
-            Unit.NUMBER,
-            Kind.KEY,
-            "caller",
-            hidden=True,
-            help="process that connects",
-        ),
-        Column(
-            "name",
-            "Name",
-            kind=Kind.KEY,
-            field="name",
-            decode=comm,
-            hidden=True,
-            help="that process's name",
-        ),
-        Column(
+        key("caller", "Caller", "process that connects", Unit.NUMBER, hidden=True),
+        key("name", "Name", "that process's name", decode=comm, hidden=True),
+        key(
             "side",
             "Side",
-            kind=Kind.KEY,
+            "out: we connect to this port; in: others connect to ours",
             field="inward",
             decode=_side,
             width=4,
-            help="out: we connect to this port; in: others connect to ours",
         ),
-        Column(
-            "port",
-            "Port",
-            Unit.NUMBER,
-            Kind.KEY,
-            "port",
-            width=5,
-            help="out: remote port; in: local port",
-        ),
-        Column(
+        port_key("port", "Port", "out: remote port; in: local port"),
+        level(
             "pid",
             "Pid",
+            "out: process that connects; in: process that closed last, or listens",
             Unit.NUMBER,
+            field=None,
             width=7,
-            help="out: process that connects; in: process that closed last, or listens",
         ),
-        Column("comm", "Command", width=16, help="the process's name"),
-        _count("established", "Estab", "connections that were established"),
-        _count("closed", "Closed", "connections that have ended"),
-        Column("open", "Open", Unit.COUNT, help="connections that have not ended"),
-        _count("aborted", "Aborted", "ended by a reset or an error before both sides had closed"),
-        _count("closed_there", "By peer", "the peer closed first"),
-        _count("retransmits", "Retrans", "segments retransmitted"),
-        _count(
-            "tx",
-            "Sent",
-            "payload sent by connections that ended; with sock_diag, as it is sent",
-            Unit.BYTES,
+        level("comm", "Command", "the process's name", field=None, width=16),
+        counter("established", "Estab", "connections that were established"),
+        counter("closed", "Closed", "connections that have ended"),
+        level("open", "Open", "connections that have not ended", Unit.COUNT, field=None),
+        counter("aborted", "Aborted", "ended by a reset or an error before both sides had closed"),
+        counter("closed_there", "By peer", "the peer closed first"),
+        counter("retransmits", "Retrans", "segments retransmitted"),
+        byte_count(
+            "tx", "Sent", "payload sent by connections that ended; with sock_diag, as it is sent"
         ),
-        _count(
+        byte_count(
             "rx",
             "Received",
-            ("payload received by connections that ended; with sock_diag, as it arrives"),
-            Unit.BYTES,
+            "payload received by connections that ended; with sock_diag, as it arrives",
         ),
         *latency("closed", "time from establishment to end"),
-        Column(
-            "total_srtt",
-            "SRTT sum",
-            Unit.US,
-            Kind.COUNTER,
-            "total_srtt",
-            hidden=True,
-            help="sum of smoothed round trips at the end",
+        counter(
+            "total_srtt", "SRTT sum", "sum of smoothed round trips at the end", Unit.US, hidden=True
         ),
-        Column(
+        derived(
             "srtt_us",
             "SRTT",
+            "mean smoothed round trip at the end, last 10 s",
             Unit.US,
-            Kind.DERIVED,
-            derive=mean("total_srtt", "closed"),
-            help="mean smoothed round trip at the end, last 10 s",
+            mean("total_srtt", "closed"),
         ),
     ),
     ladder=(
@@ -163,25 +140,15 @@ HOOK = Hook(
     ),
     order=82,
     on_demand=True,
-    log=(
-        Column("side", "Side", width=4, help="out: we connected; in: the other side did"),
-        Column(
-            "pid",
-            "Pid",
-            Unit.NUMBER,
-            width=7,
-            help="out: process that connected; in: process that closed",
-        ),
-        Column("comm", "Command", width=16, help="the process's name at that moment"),
-        Column("laddr", "Local", width=22, help="local address"),
-        Column("lport", "LPort", Unit.NUMBER, width=5, help="local port"),
-        Column("raddr", "Remote", width=22, help="remote address"),
-        Column("rport", "RPort", Unit.NUMBER, width=5, help="remote port"),
-        Column("ns", "Lived", Unit.NS, help="from establishment to end"),
-        Column("tx", "Sent", Unit.BYTES, help="payload sent"),
-        Column("rx", "Received", Unit.BYTES, help="payload received"),
-        Column("retransmits", "Retrans", Unit.COUNT, help="segments retransmitted"),
-        Column("srtt_us", "SRTT", Unit.US, help="smoothed round trip at the end"),
-        Column("end", "End", width=7, help="closed, or aborted by a reset or an error"),
+    log=given(
+        level("side", "Side", "out: we connected; in: the other side did", width=4),
+        *logged_process("out: process that connected; in: process that closed"),
+        *ends(),
+        level("ns", "Lived", "from establishment to end", Unit.NS),
+        level("tx", "Sent", "payload sent", Unit.BYTES),
+        level("rx", "Received", "payload received", Unit.BYTES),
+        level("retransmits", "Retrans", "segments retransmitted", Unit.COUNT),
+        level("srtt_us", "SRTT", "smoothed round trip at the end", Unit.US),
+        level("end", "End", "closed, or aborted by a reset or an error", width=7),
     ),
 )

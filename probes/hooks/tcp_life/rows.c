@@ -34,6 +34,3 @@ struct figures {
 };
 BPF_TABLE("lru_hash", struct side, struct slot, rows, MAX_ROWS);
 BPF_TABLE("hash", u64, struct connection, open, 32768);
-BPF_TABLE("array", u32, struct slot, blank, 1);
-BPF_ARRAY(lost, u64, 2); /* connections, log entries */
-BPF_QUEUE(events, struct event, 1024);

@@ -7,7 +7,7 @@ connection is known from the two steps that a process takes itself: connecting a
 from __future__ import annotations
 
 from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import everything
+from probes.toolkit.counters_c import event_log, everything, large_rows
 from probes.toolkit.sockets_c import MAPPED, OF_SOCK, OF_SOCK_OPS, OF_SOCK_TYPES
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
@@ -18,6 +18,8 @@ _CORE = (
     MAPPED
     + c_source(__file__, "rows.c", MAX_ROWS=MOST)
     + everything("struct sums")
+    + large_rows("struct side")
+    + event_log(1024, lost=2)  # connections without room, log entries
     + c_source(__file__, "connection.c")
 )
 _DIRECT = "#define GET(field) (field)\n"

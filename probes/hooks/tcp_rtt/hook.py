@@ -9,21 +9,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from probes.attach.cgroup import CgroupAttach, CgroupLink
-from probes.attach.tracepoint import BtfTracepoint, Tracepoint
 from probes.hooks.tcp_rtt import open_sockets
 from probes.hooks.tcp_rtt.columns import ConnectionColumns
 from probes.hooks.tcp_rtt.open_sockets import ITERATOR, OpenSocket, OpenSockets, minimum
 from probes.kernel import privilege
 from probes.kernel.procfs import SocketOwners
-from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
-from probes.point import AttachType
-from probes.toolkit import counters_c, sockets_c
-from probes.toolkit.c_files import c_source
-from probes.toolkit.columns import quantile
-from probes.toolkit.decode import address
-from probes.toolkit.readers import Uncounted, row_of
-from probes.units import Unit
+from probes.model import Flat
+from probes.toolkit import (
+    AttachType,
+    BtfTracepoint,
+    CgroupAttach,
+    CgroupLink,
+    Hook,
+    Opening,
+    Program,
+    Reading,
+    Row,
+    Rung,
+    Tracepoint,
+    Unit,
+    Value,
+    c_source,
+    counter,
+    counters_c,
+    derived,
+    ends,
+    histogram,
+    holder,
+    key,
+    level,
+    p99,
+    quantile,
+    row_of,
+    sockets_c,
+)
+from probes.toolkit.readers import Uncounted
 
 _BUCKETS = 32
 
@@ -110,86 +130,24 @@ HOOK = Hook(
     title="RTT",
     question="Which TCP connections have a bad round trip or retransmit, and whose they are.",
     columns=(
-        Column(
-            "cookie",
-            "Cookie",
-            Unit.NUMBER,
-            Kind.KEY,
-            "key",
-            hidden=True,
-            help="the socket's cookie",
-        ),
-        Column(
-            "laddr",
-            "Local",
-            field="laddr",
-            decode=address,
-            width=22,
-            label=False,
-            help="local address",
-        ),
-        Column(
-            "lport", "LPort", Unit.NUMBER, field="lport", width=5, label=False, help="local port"
-        ),
-        Column(
-            "raddr",
-            "Remote",
-            field="raddr",
-            decode=address,
-            width=22,
-            label=True,
-            help="remote address",
-        ),
-        Column(
-            "rport", "RPort", Unit.NUMBER, field="rport", width=5, label=False, help="remote port"
-        ),
-        Column("comm", "Command", width=16, label=True, help="the process that holds the socket"),
-        Column("pid", "Pid", Unit.NUMBER, width=7, label=False, help="id of that process"),
-        Column("srtt_us", "SRTT", Unit.US, field="srtt_us", help="smoothed round trip"),
-        Column(
-            "min_us",
-            "Min",
-            Unit.US,
-            field="min_us",
-            decode=minimum,
-            help="the kernel's windowed minimum",
-        ),
-        Column("last_us", "Last", Unit.US, field="last_us", help="latest sample of the round trip"),
-        Column(
-            "rtt",
-            "RTT",
-            Unit.US,
-            Kind.HISTOGRAM,
-            "rtt",
-            hidden=True,
-            help="round trips, log2 of us",
-        ),
-        Column(
+        key("cookie", "Cookie", "the socket's cookie", Unit.NUMBER, field="key", hidden=True),
+        *ends(),
+        *holder("the process that holds the socket", label=True),
+        level("srtt_us", "SRTT", "smoothed round trip", Unit.US),
+        level("min_us", "Min", "the kernel's windowed minimum", Unit.US, decode=minimum),
+        level("last_us", "Last", "latest sample of the round trip", Unit.US),
+        histogram("rtt", "RTT", "round trips, log2 of us", Unit.US),
+        derived(
             "p50_us",
             "p50",
+            "median, last 10 s, within a factor of two",
             Unit.US,
-            Kind.DERIVED,
-            derive=quantile("rtt", 0.5, least="min_us"),
-            help="median, last 10 s, within a factor of two",
+            quantile("rtt", 0.5, least="min_us"),
         ),
-        Column(
-            "p99_us",
-            "p99",
-            Unit.US,
-            Kind.DERIVED,
-            derive=quantile("rtt", 0.99, least="min_us"),
-            help="99th percentile, last 10 s, within a factor of two",
-        ),
-        Column("samples", "Samples", Unit.COUNT, Kind.COUNTER, "samples", help="RTT samples seen"),
-        Column(
-            "retransmits",
-            "Retrans",
-            Unit.COUNT,
-            Kind.COUNTER,
-            "retransmits",
-            help="segments retransmitted since the connection was opened",
-        ),
-        Column("from", "From", width=9, label=False, help="source of the round trip"),
+        p99(Unit.US, quantile("rtt", 0.99, least="min_us")),
+        counter("samples", "Samples", "RTT samples seen"),
+        counter("retransmits", "Retrans", "segments retransmitted since the connection was opened"),
+        level("from", "From", "source of the round trip", field=None, width=9, label=False),
     ),
     ladder=(
         _sock_ops("sock_ops-link", "Linux 5.10", CgroupLink(AttachType.CGROUP_SOCK_OPS)),

@@ -7,6 +7,14 @@ struct slot {
 };
 BPF_TABLE("hash", u64, struct slot, rows, 16384); /* until the socket is closed */
 
+static inline struct slot *added(u64 *cookie, struct slot *now) {
+    rows.insert(cookie, now);
+    struct slot *slot = rows.lookup(cookie);
+    if (!slot)
+        not_counted();
+    return slot;
+}
+
 static inline void sampled(struct slot *slot, u32 us) {
     slot->last_us = us;
     slot->samples++;

@@ -1,11 +1,10 @@
 /* A callback comes for each measured round trip. Before Linux 6.10 it does not pass the sample;
  * the smoothed estimate is used instead. */
 
-static inline struct slot *add(struct bpf_sock_ops *ctx, u64 cookie) {
+static inline struct slot *add(struct bpf_sock_ops *ctx, u64 *cookie) {
     struct slot slot = {};
     ends_of(ctx, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
-    rows.insert(&cookie, &slot);
-    return rows.lookup(&cookie);
+    return added(cookie, &slot);
 }
 
 int watch(struct bpf_sock_ops *ctx) {
@@ -26,10 +25,8 @@ int watch(struct bpf_sock_ops *ctx) {
         return 1;
     }
     slot = rows.lookup(&cookie);
-    if (!slot && !(slot = add(ctx, cookie))) {
-        not_counted();
+    if (!slot && !(slot = add(ctx, &cookie)))
         return 1;
-    }
     srtt = READ(ctx->srtt_us) >> 3;
     sample = READ(ctx->args[0]);
     slot->retransmits = READ(ctx->total_retrans);

@@ -21,12 +21,9 @@ int received(struct trace_event_raw_tcp_probe *ctx) {
         peer(ctx->daddr, new.raddr);
         new.lport = ctx->sport;
         new.rport = ctx->dport;
-        rows.insert(&cookie, &new);
-        slot = rows.lookup(&cookie);
-        if (!slot) {
-            not_counted();
+        slot = added(&cookie, &new);
+        if (!slot)
             return 0;
-        }
     }
     slot->srtt_us = ctx->srtt;
     sampled(slot, slot->srtt_us);

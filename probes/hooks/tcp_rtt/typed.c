@@ -1,10 +1,9 @@
 /* tcp_probe fires for each segment that an established connection receives. */
 
-static inline struct slot *add(struct sock *sk, u64 cookie) {
+static inline struct slot *add(struct sock *sk, u64 *cookie) {
     struct slot slot = {};
     ends_of_sock(sk, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
-    rows.insert(&cookie, &slot);
-    return rows.lookup(&cookie);
+    return added(cookie, &slot);
 }
 
 int received(u64 *ctx) {
@@ -14,10 +13,8 @@ int received(u64 *ctx) {
     struct slot *slot = rows.lookup(&cookie);
     if (!tcp)
         return 0;
-    if (!slot && !(slot = add(sk, cookie))) {
-        not_counted();
+    if (!slot && !(slot = add(sk, &cookie)))
         return 0;
-    }
     slot->srtt_us = tcp->srtt_us >> 3;
     slot->min_us = tcp->rtt_min.s[0].v;
     slot->retransmits = tcp->total_retrans;

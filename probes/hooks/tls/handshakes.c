@@ -22,9 +22,7 @@ static inline void decided(struct session *session, u64 library, u64 error) {
     struct begin *begun = under_way.lookup(session);
     struct event event = {.library = library, .error = error};
     struct who key = {};
-    struct slot *slot, *zero, *all = sum_of_all();
-    u32 first = 0;
-    u64 *missed;
+    struct slot *slot, *all = sum_of_all();
     if (!begun)
         return;
     event.ns = bpf_ktime_get_ns() - begun->at;
@@ -32,11 +30,7 @@ static inline void decided(struct session *session, u64 library, u64 error) {
     who_is(&key, library);
     event.pid = key.pid;
     __builtin_memcpy(event.comm, key.comm, 16);
-    slot = rows.lookup(&key);
-    if (!slot && (zero = blank.lookup(&first))) {
-        rows.insert(&key, zero);
-        slot = rows.lookup(&key);
-    }
+    slot = row_of(&key);
     u64 bucket = bucket_of(event.ns, 40);
     TALLY(slot, all, handshakes, 1);
     if (error) {
@@ -46,8 +40,7 @@ static inline void decided(struct session *session, u64 library, u64 error) {
         TALLY(slot, all, total_ns, event.ns);
         TALLY(slot, all, latency[bucket], 1);
     }
-    if (events.push(&event, 0) && (missed = lost.lookup(&first)))
-        ADD(missed, 1);
+    log_event(&event);
 }
 
 static inline void given_up(u64 object, u64 library) {

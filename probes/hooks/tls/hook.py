@@ -5,21 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from probes.attach.uprobe import Uprobe
-from probes.model import Column, Hook, Kind, Opening, Program, Row, Rung, Value
-from probes.toolkit import columns, decode
-from probes.toolkit.c_files import c_source
-from probes.toolkit.columns import latency
-from probes.toolkit.counters_c import UNCOUNTED, everything
+from probes.toolkit import (
+    UNCOUNTED,
+    WHO,
+    Hook,
+    Opening,
+    Program,
+    Row,
+    Rung,
+    Unit,
+    Uprobe,
+    Value,
+    c_source,
+    counter,
+    decode,
+    event_log,
+    everything,
+    given,
+    key,
+    large_rows,
+    latency,
+    level,
+    logged,
+    logged_process,
+    process,
+    thread_of,
+)
 from probes.toolkit.libraries import Probed, following, own_libc
-from probes.toolkit.readers import logged, thread_of
-from probes.toolkit.who_c import WHO
-from probes.units import Unit
 
 _SOURCE = (
     WHO
     + c_source(__file__, "rows.c")
     + everything()
+    + large_rows()
+    + event_log(1024)
     + UNCOUNTED
     + c_source(__file__, "handshakes.c")
 )
@@ -86,26 +105,17 @@ HOOK = Hook(
     title="TLS handshakes",
     question="Which processes make TLS handshakes, how long these take, and how they fail.",
     columns=(
-        *columns.process(_PID),
-        Column(
-            "library", "Library", kind=Kind.KEY, field="library", decode=_library, width=8,
-            help="openssl or gnutls",
+        *process(_PID),
+        key("library", "Library", "openssl or gnutls", decode=_library),
+        level(
+            "version",
+            "Version",
+            "version of its latest connection, if the process asked for it",
+            field=None,
         ),
-        Column(
-            "version", "Version", width=8,
-            help="version of its latest connection, if the process asked for it",
-        ),
-        Column(
-            "handshakes", "Handshakes", Unit.COUNT, Kind.COUNTER, "handshakes",
-            help="handshakes that ended",
-        ),
-        Column("failed", "Failed", Unit.COUNT, Kind.COUNTER, "failed", help=(
-            "handshakes that failed, for any reason"
-        )),
-        Column(
-            "completed", "Completed", Unit.COUNT, Kind.COUNTER, "completed",
-            help="handshakes that succeeded",
-        ),
+        counter("handshakes", "Handshakes", "handshakes that ended"),
+        counter("failed", "Failed", "handshakes that failed, for any reason"),
+        counter("completed", "Completed", "handshakes that succeeded"),
         *latency("completed", "time to complete, from the first call"),
     ),
     ladder=(
@@ -120,11 +130,10 @@ HOOK = Hook(
     ),
     order=76,
     on_demand=True,
-    log=(
-        Column("pid", "Pid", Unit.NUMBER, width=7, help=_PID),
-        Column("comm", "Command", width=16, help="the process's name at that moment"),
-        Column("library", "Library", width=8, help="openssl or gnutls"),
-        Column("result", "Result", width=12, help="done, or why it failed"),
-        Column("ns", "Took", Unit.NS, help="from the first call to the end"),
+    log=given(
+        *logged_process(_PID),
+        level("library", "Library", "openssl or gnutls"),
+        level("result", "Result", "done, or why it failed", width=12),
+        level("ns", "Took", "from the first call to the end", Unit.NS),
     ),
-)  # fmt: skip
+)

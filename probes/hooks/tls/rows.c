@@ -17,6 +17,3 @@ BPF_TABLE("hash", struct session, struct begin, under_way, 8192);
 BPF_TABLE("hash", u64, u64, calls, 4096);
 BPF_TABLE("hash", u64, u64, questions, 4096);
 BPF_TABLE("lru_hash", struct who, u64, versions, 4096);
-BPF_TABLE("percpu_array", u32, struct slot, blank, 1);
-BPF_TABLE("array", u32, u64, lost, 1);
-BPF_QUEUE(events, struct event, 1024);

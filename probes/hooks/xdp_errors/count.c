@@ -7,23 +7,17 @@
 struct what { u32 ifindex, to, to_netns, act, error; };
 struct slot { u64 packets; };
 BPF_TABLE("percpu_hash", struct what, struct slot, rows, MAX_ROWS);
-BPF_TABLE("percpu_array", u32, u64, uncounted, 1);
 BPF_TABLE("array", u32, u32, home, 1);
 
 static inline int count(u32 netns, struct what *key, u64 n) {
     u32 first = 0, *own = home.lookup(&first);
     if (!n || !own || *own != netns)
         return 0;
-    struct slot zero = {}, *slot = rows.lookup(key);
-    if (!slot) {
-        rows.insert(key, &zero);
-        slot = rows.lookup(key);
-    }
-    u64 *full = uncounted.lookup(&first);
+    struct slot zero = {}, *slot = rows.lookup_or_try_init(key, &zero);
     if (slot)
         slot->packets += n;
-    else if (full)
-        *full += n;
+    else
+        not_counted_all(n);
     return 0;
 }
 

@@ -8,26 +8,43 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
-from probes.attach.tracepoint import BtfTracepoint, RawTracepoint
 from probes.hooks.interfaces import programs_on
 from probes.kernel import ethtool
 from probes.kernel.netlink import route
 from probes.kernel.procfs import netns
-from probes.model import Column, Flat, Hook, Kind, Opening, Program, Reading, Row, Rung, Value
+from probes.model import Flat
 from probes.point import Point
-from probes.toolkit import columns
+from probes.toolkit import (
+    INDEX,
+    MADE,
+    UNCOUNTED,
+    BtfTracepoint,
+    Hook,
+    Opening,
+    Program,
+    RawTracepoint,
+    Reading,
+    Row,
+    Rung,
+    Value,
+    c_source,
+    errno_name,
+    given,
+    key,
+    level,
+    packet_count,
+    row_from,
+)
 from probes.toolkit.bounded import Bounded
-from probes.toolkit.c_files import c_source
-from probes.toolkit.decode import errno_name
-from probes.toolkit.links import MADE, Made, interface_in
-from probes.toolkit.readers import row_from, take
+from probes.toolkit.links import Made, interface_in
+from probes.toolkit.readers import take
 from probes.toolkit.tallies import Tallies
-from probes.units import DASH, Unit
+from probes.units import DASH
 
 MOST = 1024
 """Rows kept: interfaces x programs x answers x errors."""
 
-_CORE = c_source(__file__, "count.c", MAX_ROWS=MOST)
+_CORE = UNCOUNTED + c_source(__file__, "count.c", MAX_ROWS=MOST)
 _TYPED = """
 #define DEVICE(ctx) ARG(ctx, 0, struct net_device *)
 #define INDEX(ctx) DEVICE(ctx)->ifindex
@@ -128,12 +145,12 @@ def _from_drivers(opening: Opening) -> Callable[[], Reading]:
             told = ethtool.at_xdp(ethtool.statistics(link.name))
         except OSError:
             return  # gone since it was listed
-        for answer, counter in _COUNTERS.items():
-            if counter in told:
+        for answer, name in _COUNTERS.items():
+            if name in told:
                 known = (link.ifindex, made.of(link.ifindex), link.name, answer, DASH, DASH)
                 more: dict[str, Value] = {
                     "program": programs_on(link, names),
-                    "packets": told[counter],
+                    "packets": told[name],
                 }
                 yield row_from(
                     opening.hook.stored, {**dict(zip(_KEYS, known, strict=True)), **more}
@@ -162,29 +179,14 @@ HOOK = Hook(
     name="xdp-errors",
     title="XDP errors",
     question="Which XDP programs abort, and whose packets could not be sent or redirected.",
-    columns=(
-        Column(
-            "interface",
-            "Interface",
-            kind=Kind.KEY,
-            stays=False,
-            width=15,
-            help="interface that received the packet",
-        ),
-        Column(
-            "program", "Program", width=18, help="name#id of the XDP program that is attached now"
-        ),
-        Column("answer", "Answer", kind=Kind.KEY, width=9, help="aborted, tx or redirect"),
-        Column(
-            "error",
-            "Error",
-            kind=Kind.KEY,
-            width=10,
-            help="why the packet could not be sent there, or -",
-        ),
-        Column("to", "To", kind=Kind.KEY, width=15, help="interface it could not be sent to, or -"),
-        Column("packets", "Packets", Unit.PACKETS, Kind.COUNTER, "packets", help="packets lost"),
-        columns.INDEX,
+    columns=given(
+        key("interface", "Interface", "interface that received the packet", width=15, stays=False),
+        level("program", "Program", "name#id of the XDP program that is attached now", width=18),
+        key("answer", "Answer", "aborted, tx or redirect", width=9),
+        key("error", "Error", "why the packet could not be sent there, or -", width=10),
+        key("to", "To", "interface it could not be sent to, or -", width=15),
+        packet_count("packets", "Packets", "packets lost"),
+        INDEX,
         MADE,
     ),
     # A tracepoint through tracefs has the interface's number only, and that means nothing without

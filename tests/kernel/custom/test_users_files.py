@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
 COUNTS = '''
 """Forks, by a user's own C."""
-from probes.toolkit import Column, Hook, Kind, Program, RawTracepoint, Rung, Unit, by_columns
+from probes.toolkit import Hook, Program, RawTracepoint, Rung, Unit, by_columns, counter, key
 
 C = """
 BPF_HASH(rows, u32, u64, 64);
@@ -26,8 +26,8 @@ HOOK = Hook(
     title="Forks",
     question="How many processes are started.",
     columns=(
-        Column("all", "All", Unit.NUMBER, Kind.KEY, "key", help="1"),
-        Column("forks", "Forks", Unit.COUNT, Kind.COUNTER, "value", help="since attach"),
+        key("all", "All", "1", Unit.NUMBER, field="key"),
+        counter("forks", "Forks", "since attach", field="value"),
     ),
     ladder=(
         Rung("raw", "Linux 4.17, CAP_BPF", by_columns(), source=C,
@@ -77,6 +77,7 @@ def test_another_user_s_file_is_named_and_left_alone(config: Path) -> None:
     assert "belongs to nobody, not to root" in done.stderr
 
 
+# Its columns are written out, as a hook file's may be.
 BREAKS = '''
 """Reads well twice, and then meets a value that nobody foresaw."""
 from itertools import count

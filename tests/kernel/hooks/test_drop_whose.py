@@ -159,6 +159,25 @@ def test_what_a_device_receives(modules: Modules, *, beside: bool) -> None:
             assert watch.by_interface(dport=port + 3) == {called("c2"): N + 3}
 
 
+@BESIDE
+@pytest.mark.parametrize("how", [("bond", "mode", "active-backup"), ("vrf", "table", "10")])
+def test_what_a_device_receives_for_its_master(
+    modules: Modules, how: tuple[str, ...], *, beside: bool
+) -> None:
+    """The kernel passes it on as the master's: from then on it is the master that drops it."""
+    with _scene(beside=beside) as called, _Watch(modules, beside=beside) as watch:
+        veth("w0", "w1")
+        if not _child("c0", "w0", *how):
+            pytest.skip(f"this kernel has no {how[0]}")
+        run("ip", "link", "set", "w0", "down")  # else no bond takes it
+        run("ip", "link", "set", "w0", "master", "c0")
+        run("ip", "link", "set", "w0", "up")
+        await_running("c0")
+        port = _port()
+        send("w1", N, ANYBODY + IPV4 + _datagram(port))
+        assert watch.by_interface(dport=port) == {called("c0"): N}
+
+
 def _child(name: str, of: str, kind: str, *how: str) -> bool:
     """Whether this kernel makes such a device; it is up then, and silent."""
     add = ("ip", "link", "add", "link", of, "name", name, "type", kind, *how)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -139,6 +140,17 @@ def test_what_there_is_no_key_for_is_not_the_loopback_s(added: Added) -> None:
                 s.sendto(b"x", (THERE, 9))
     assert _until(added, N) == {("-", "harm"): N}
     assert _by_ipsec() == {"XfrmOutNoStates": N}
+
+
+def test_sealed_packets_that_there_is_no_key_for(added: Added) -> None:
+    """Of ESP with an SPI that nobody agreed on. The key that is there is of another SPI."""
+    key = ("auth", "digest_null", "", "enc", "cipher_null", "")
+    add = ("ip", "xfrm", "state", "add", "src", THERE, "dst", HERE, "proto", "esp", "spi", "0x100")
+    if subprocess.run((*add, *key), check=False, capture_output=True).returncode:
+        pytest.skip("this kernel has no ESP")
+    send("v1", N, _frame(ipv4(HERE, struct.pack("!II", 0x200, 1) + bytes(40), 50)))
+    assert _until(added, N) == {("v0", "harm"): N}
+    assert _by_ipsec() == {"XfrmInNoStates": N}
 
 
 def test_broadcasts_that_nobody_listens_for_are_ordinary(added: Added) -> None:

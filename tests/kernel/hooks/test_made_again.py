@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from probes.analysis.history import History
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
@@ -22,7 +23,6 @@ from tests.support.namespaces import FRAME, as_json, await_running, namespace, r
 from tests.support.rungs import standing
 from tests.support.scenarios import sample_of
 from tui.panes.interfaces.pane import PANE
-from tui.session.history import History
 
 pytestmark = pytest.mark.kernel
 

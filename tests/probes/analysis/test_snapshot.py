@@ -7,7 +7,7 @@ import pytest
 from probes.analysis.snapshot import Snapshot, Trail
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import OTHERS, Column, Cost, Hook, HookId, Key, Kind, Row, Sample, State, Status
-from probes.toolkit.columns import mean, quantile
+from probes.toolkit.window import mean, quantile
 
 ID = HookId("made-up")
 HOOK = Hook(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from probes import hooks
+from probes import hooks, toolkit
 from probes.attach.cgroup import CgroupAttach, CgroupLink
 from probes.attach.clsact import Clsact
 from probes.attach.tcx import TcxLink
@@ -443,6 +444,16 @@ def test_kernel_types_that_a_rung_uses_are_declared(hook: Hook, rung: Rung) -> N
     assert not undeclared - headers.BASE_TYPES, hook.name
 
 
+@every_rung
+def test_what_many_hooks_do_in_c_is_written_once(hook: Hook, rung: Rung) -> None:
+    """Zero rows are bcc's lookup_or_try_init or `large_rows`; logs are `event_log`."""
+    source = rung.source_for(_target(hook))
+    by_hand = re.findall(r"if \(!(\w+)\) \{\s*(\w+)\.\w+\(.*\);\s*\1 = \2\.lookup", source)
+    assert not by_hand, hook.name
+    logged = len(re.findall(r"events\.(?:push|insert|update)\(|BPF_QUEUE", source))
+    assert logged == source.count("static inline void log_event"), hook.name
+
+
 # -- their files -----------------------------------------------------------------------------
 
 
@@ -451,3 +462,16 @@ def test_a_hook_s_file_is_introduced_by_a_sentence(file: Any) -> None:
     doc = ast.get_docstring(ast.parse(file.read_text()))
     assert doc
     assert doc.splitlines()[0].endswith(".")
+
+
+HOOK_FILES = sorted({*FOLDER.glob("[!_]*.py"), *FOLDER.glob("*/hook.py")})
+
+
+@pytest.mark.parametrize("file", HOOK_FILES, ids=lambda p: str(p.relative_to(FOLDER)))
+def test_a_hook_s_file_imports_from_the_toolkit_what_that_has(file: Path) -> None:
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module != "probes.toolkit":
+            module = importlib.import_module(str(node.module))
+            for name in (alias.name for alias in node.names):
+                same = getattr(module, name, None) is getattr(toolkit, name, ())
+                assert not (name in toolkit.__all__ and same), f"{name} of {node.module}"

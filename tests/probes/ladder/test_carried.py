@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from probes.analysis.funnel import remember
+from probes.analysis.heat import SECONDS, Heat
 from probes.analysis.snapshot import Trail
 from probes.ladder import carried
 from probes.ladder.carried import CarriedTotals
 from probes.model import SERIES, Column, Hook, HookId, Kind, Sample, State, Status, same_totals
 from probes.units import Unit
 from tui.prometheus.totals import Shape, Totals
-from tui.session.heat import SECONDS, Heat
 
 HOOK = Hook(
     name="calls",

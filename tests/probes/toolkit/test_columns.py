@@ -5,8 +5,40 @@ from __future__ import annotations
 import pytest
 
 from probes.hooks import catalogue
-from probes.model import Kind, Value
-from probes.toolkit.columns import latency, mean, quantile
+from probes.model import Column, Kind, Value
+from probes.toolkit.columns import counter, derived, given, histogram, key, latency, level
+from probes.toolkit.window import mean, quantile
+from probes.units import Unit
+
+
+def test_a_column_is_read_from_the_c_field_of_its_name() -> None:
+    made = [
+        key("pid", "Pid", "whose", Unit.NUMBER, width=7, label=False),
+        counter("calls", "Calls", "begun"),
+        level("state", "State", "now"),
+        histogram("took", "Took", "log2 of ns", Unit.NS, total="ns"),
+    ]
+    assert made == [
+        Column("pid", "Pid", Unit.NUMBER, Kind.KEY, "pid", width=7, help="whose", label=False),
+        Column("calls", "Calls", Unit.COUNT, Kind.COUNTER, "calls", help="begun"),
+        Column("state", "State", field="state", help="now"),
+        Column(
+            "took", "Took", Unit.NS, Kind.HISTOGRAM, "took",
+            hidden=True, help="log2 of ns", total="ns",
+        ),
+    ]  # fmt: skip
+
+
+def test_a_column_names_another_field_or_none() -> None:
+    assert key("port", "Port", "of TCP", field="rport").field == "rport"
+    assert level("owner", "Owner", "by name", field=None).field is None
+    assert derived("mean", "Mean", "of both", Unit.NS, mean("a", "b")).field is None
+
+
+def test_a_given_table_reads_no_field() -> None:
+    table = given(*latency("latency", "time"), key("name", "Name", "of it"))
+    assert {column.field for column in table} == {None}
+    assert [c.name for c in table] == ["total_ns", "latency", "mean_ns", "p99_ns", "name"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 
 from probes.errors import Gone
 from probes.model import Column, Hook, Kind, Opening, Table
-from probes.toolkit.columns import mean
 from probes.toolkit.decode import comm
 from probes.toolkit.interface_names import interface_name
 from probes.toolkit.readers import (
@@ -20,6 +19,7 @@ from probes.toolkit.readers import (
     row_from,
     row_of,
 )
+from probes.toolkit.window import mean
 
 Entry = tuple[int | bytes, ...]
 

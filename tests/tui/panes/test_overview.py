@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from probes.analysis.anomaly import CALM, Verdict
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
 from probes.model import Refusal, State, Status
@@ -14,7 +15,6 @@ from probes.sources.demo.source import Demo
 from tests.support.stage import playing, settle, step, text
 from tui.panes import panes, syscalls
 from tui.screen.leases import Leases
-from tui.session.anomaly import CALM, Verdict
 
 SINCE_CALM: dict[str, Any] = {"pane": "overview", "ticks": 49}
 SIZES = ((80, 24), (120, 40), (200, 60))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from probes.analysis.flows import Cause, Flow
+from probes.analysis.history import History
 from probes.analysis.hit_rates import by_stage
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
@@ -26,7 +27,6 @@ from tui.session.drop_rules import (
     reading,
     sentence,
 )
-from tui.session.history import History
 from tui.session.view import View
 from tui.table.lines import width_of
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from probes.analysis.heat import SECONDS, Heat
+from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from probes.units import Unit
 from tui.session.collector import Collector
-from tui.session.heat import SECONDS, Heat
-from tui.session.history import Figure, History
 
 HOOK = catalogue()["tcp-rtt"]
 ID = HookId("tcp-rtt")

@@ -9,6 +9,8 @@ from heapq import nlargest
 from typing import NamedTuple
 
 from probes import units
+from probes.analysis.anomaly import Threshold, Verdict
+from probes.analysis.history import Figure
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, Value
@@ -22,9 +24,7 @@ from tui.panes.interfaces.droppers import (
     kernel_drops,
 )
 from tui.panes.interfaces.packet_path import programs, reasons, way
-from tui.session.anomaly import Threshold, Verdict
 from tui.session.drop_rules import Offer
-from tui.session.history import Figure
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, coloured, label, of, values_of
 from tui.table.lines import Line, line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tui.session.anomaly import HOLD, LEARN, WINDOW, Course, Threshold, unusual, usual
+from probes.analysis.anomaly import HOLD, LEARN, WINDOW, Course, Threshold, unusual, usual
 
 RULE = Threshold(least=5, times=3, alarm=100)
 LEVEL = Threshold(least=20, times=3, absent=None)

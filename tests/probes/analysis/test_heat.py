@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from probes import units
+from probes.analysis.heat import MOST, SECONDS, SLOTS, Heat, HeatSlot
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from tests.support.stage import playing, settle, step, text
-from tui.session.heat import MOST, SECONDS, SLOTS, Heat, HeatSlot
 from tui.table.lines import width_of
 from tui.widgets.heat_map import heat_map
 

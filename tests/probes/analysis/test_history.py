@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 
+from probes.analysis.anomaly import LENGTH, Threshold
+from probes.analysis.history import MOST, Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from probes.units import Unit
-from tui.session.anomaly import LENGTH, Threshold
-from tui.session.history import MOST, Figure, History
 
 
 def _numbers(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:

@@ -7,11 +7,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from probes.analysis.anomaly import CALM, LENGTH, Course, Threshold, Verdict
+from probes.analysis.heat import Heat
 from probes.analysis.snapshot import Snapshot
 from probes.model import HookId
 from probes.units import Unit
-from tui.session.anomaly import CALM, LENGTH, Course, Threshold, Verdict
-from tui.session.heat import Heat
 
 MOST = 4000
 """Rows of a figure that are kept after they have gone, at most."""
