@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from bench.rows import Full
+from probes.analysis.history import History
 from probes.analysis.snapshot import Trail
 from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import open_sockets
@@ -34,7 +35,6 @@ from tests.support.layouts import Declared
 from tests.support.odd_values import attached
 from tui.panes import panes
 from tui.prometheus.totals import Shape, Totals
-from tui.session.history import History
 from tui.session.view import View
 from tui.table.fields import natural
 

@@ -6,7 +6,7 @@ What `snapshot` does for a row at a time is done here for a column at a time, to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -80,9 +80,28 @@ class ManyRows(Sequence[SnapshotRow]):
         self._interval, self._from_zero = interval, from_zero
         self._rates: dict[str, Rates] = {}
 
+    @cached_property
+    def keys(self) -> Sequence[Key]:
+        """The keys of all rows."""
+        return list(self.table)
+
     def cells(self, column: str) -> Cells:
         """Return a stored column."""
         return self.table.cells[self._hook.places.names.index(column)]
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """Return a stored column as numbers for sums and sorting; an unknown value counts as 0."""
+        cells = self.cells(column)
+        if not isinstance(cells, NumberCells):
+            values = cells.values()
+            return np.array([v if isinstance(v, int | float) else 0 for v in values], "f8")
+        raw = cells.raw.astype("f8")
+        return raw if cells.known is None else np.where(cells.known, raw, 0.0)
+
+    def places(self, keys: Iterable[Hashable]) -> list[int]:
+        """Return where the rows with these keys are; there may be none with some."""
+        wanted = set(keys)
+        return [n for n, key in enumerate(self.keys) if key in wanted] if wanted else []
 
     def rates(self, column: str) -> Rates:
         """Return a counter's rates."""

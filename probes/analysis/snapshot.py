@@ -41,6 +41,21 @@ class Snapshot:
     def id(self) -> HookId:
         return self.sample.status.id
 
+    def rates(self, column: str) -> Mapping[Key, float | None]:
+        """Return a counter's rate in each row."""
+        if isinstance(self.rows, ManyRows):
+            return dict(zip(self.rows.keys, self.rows.rates(column).values(), strict=True))
+        return {row.key: row.rates[column] for row in self.rows}
+
+    def numbers(self, column: str) -> Mapping[Key, float | None]:
+        """Return a column's number in each row; None where it has none."""
+        rows = self.rows
+        if isinstance(rows, ManyRows) and column in self.hook.places.names:
+            found = dict(zip(rows.keys, rows.cells(column).values(), strict=True))
+        else:
+            found = {row.key: row[column] for row in rows}
+        return {key: v if isinstance(v, int | float) else None for key, v in found.items()}
+
     @classmethod
     def between(
         cls, hook: Hook, previous: Sample | None, sample: Sample, window: Sample | None = None

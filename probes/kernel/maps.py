@@ -143,7 +143,7 @@ class BpfTable:
             for first in range(0, len(keys), size):
                 with suppress(FileNotFoundError):
                     bpf.map_delete(self.fd, keys[first : first + size])
-        return self._entries(keys, values).rows()
+        return self._laid_out(keys, values).rows()
 
     def _all(self) -> tuple[bytes, bytes]:
         """Read all keys, one after the other, and all values."""
@@ -173,9 +173,9 @@ class BpfTable:
         )
 
     def _read(self, *, used: bool) -> MapEntries:
-        return self._entries(*(self._written(*self._all()) if used else self._all()))
+        return self._laid_out(*(self._written(*self._all()) if used else self._all()))
 
-    def _entries(self, keys: bytes, values: bytes) -> MapEntries:
+    def _laid_out(self, keys: bytes, values: bytes) -> MapEntries:
         return MapEntries((self._key, self._value), keys, self._summed(values))
 
     def _iterate(self) -> tuple[bytes, bytes]:

@@ -37,15 +37,11 @@ _WAYS = {
 
 
 def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.rates[column] for s in snapshots for r in s.rows}
+    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
 
 
 def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {
-        r.key: v if isinstance(v := r["mean_ns"], int | float) else None
-        for s in snapshots
-        for r in s.rows
-    }
+    return {key: number for s in snapshots for key, number in s.numbers("mean_ns").items()}
 
 
 def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
