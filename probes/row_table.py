@@ -21,6 +21,8 @@ from probes.model import Key, Row
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MANY = 8
+"""The part of all rows that are made one by one before all are made at once."""
 _MIX, _FOLD = 0x9E3779B97F4A7C15, 29
 
 
@@ -64,6 +66,7 @@ class RowTable(Mapping[Key, Row]):
     def __init__(self, cells: Sequence[Cells], keys: tuple[int, ...]) -> None:
         """Take cells whose keys differ: else see `of`."""
         self.cells, self._places = tuple(cells), keys
+        self._asked = 0
         self._aligned: tuple[ref[RowTable], NDArray[np.intp]] | None = None
 
     @classmethod
@@ -97,7 +100,16 @@ class RowTable(Mapping[Key, Row]):
         return key in self._index
 
     def __getitem__(self, key: Key) -> Row:
-        return self.row(self._index[key])
+        place = self._index[key]
+        if self._asked > len(self) // _MANY:
+            return self._rows[place]
+        self._asked += 1
+        return self.row(place)
+
+    @cached_property
+    def _rows(self) -> list[Row]:
+        """All rows, once many were asked for one by one."""
+        return list(self.values())
 
     def items(self) -> ItemsView[Key, Row]:
         return _Items(self)

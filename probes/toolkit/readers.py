@@ -9,7 +9,7 @@ from typing import Any
 
 from probes.kernel import pid_namespaces
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
-from probes.toolkit.field_cells import decoder
+from probes.toolkit.field_cells import cells_from, decoder
 from probes.toolkit.interface_names import interface_name
 from probes.toolkit.others import Others
 from probes.toolkit.tick_cache import once, shared
@@ -29,12 +29,12 @@ def by_columns(
 
     def open(opening: Opening) -> Callable[[], Reading]:
         table, others = opening.tables[name], Others(opening, name)
-        row, uncounted = row_of(opening.hook.stored, table), Uncounted(opening, under_way or {})
+        row, cells = row_of(opening.hook.stored, table), cells_from(opening.hook.stored)
+        uncounted = Uncounted(opening, under_way or {})
 
         def read() -> Reading:
             others.before()
-            entries = table.rows()
-            return Reading(others.rows(entries, row), uncounted.read())
+            return Reading(others.many(table.entries(), row, cells), uncounted.read())
 
         return read
 
@@ -123,15 +123,14 @@ def logged(
     def open(opening: Opening) -> Callable[[], Reading]:
         tables, columns = opening.tables, opening.hook.stored
         rows, events, lost = tables["rows"], tables["events"], tables["lost"]
-        row = row_of(columns, rows)
+        row, cells = row_of(columns, rows), cells_from(columns)
         known, others = extra(opening) if extra is not None else None, Others(opening)
         uncounted = Uncounted(opening, under_way or {})
 
         def read() -> Reading:
             log = [entry(record(events, e)) for e in events.drain()]
             others.before()
-            entries = rows.rows()
-            made = others.rows(entries, row)
+            made = others.many(rows.entries(), row, cells)
             if known is not None:
                 of_row = known()
                 made = [filled(columns, r, of_row(r)) for r in made]
