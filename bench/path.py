@@ -26,7 +26,6 @@ from probes.analysis.history import History
 from probes.analysis.snapshot import Trail
 from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import open_sockets
-from probes.kernel.maps import QUEUE, STACK_TRACE
 from probes.ladder.attachment import Attachment
 from probes.model import Hook
 from probes.recording.encoder import Tick
@@ -48,7 +47,7 @@ class Counting(Full):
 
     def __init__(self, about: Declared, rows: int) -> None:
         super().__init__(about, rows)
-        self._turn, self._many = 0, {QUEUE: 0, STACK_TRACE: 0}.get(about.type, rows)
+        self._turn, self._many = 0, self._number()
 
     def _all(self) -> tuple[bytes, bytes]:
         keys, _ = super()._all()

@@ -47,6 +47,12 @@ class Snapshot:
             return dict(zip(self.rows.keys, self.rows.rates(column).values(), strict=True))
         return {row.key: row.rates[column] for row in self.rows}
 
+    def rate_of_all(self, column: str) -> float:
+        """Return a counter's rate in all rows together; an unknown rate counts as 0."""
+        if isinstance(self.rows, ManyRows):
+            return sum([per_s or 0.0 for per_s in self.rows.rates(column).values()])
+        return sum([row.rate(column) for row in self.rows])
+
     def numbers(self, column: str) -> Mapping[Key, float | None]:
         """Return a column's number in each row; None where it has none."""
         rows = self.rows

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T", bound=Value)
-_SCOPED = Struct("=16xII")
+_SCOPED, _LINK = Struct("=16xII"), Struct("=II")
 _KERNEL_S_OWN = {**restarts.NAMES, 515: "ENOIOCTLCMD"}
 
 
@@ -138,19 +139,37 @@ def _lazy_comm(raw: NDArray[Any]) -> Cells:
     return CodedCells(np.where(ended, np.uint8(0), raw), comm)
 
 
-def _lazy_address(raw: NDArray[Any]) -> Cells | None:
-    """Return addresses without their link, which only link-local ones have.
+def _lazy_address(raw: NDArray[Any]) -> Cells:
+    """Return addresses; of link-local ones the link is named now, as its name may be another later.
 
-    The name of a link may be another later, so where there is such an address all are decoded now.
+    What others have in the place of a link is no part of the address.
     """
-    if raw.shape[1] == _SCOPED.size and _may_be_of_link(raw[:, 0], raw[:, 1]).any():
-        return None
-    return CodedCells(np.ascontiguousarray(raw[:, :16]), _address)
+    if raw.shape[1] != _SCOPED.size:
+        return CodedCells(np.ascontiguousarray(raw[:, :16]), _address)
+    local = _of_link(raw[:, 0], raw[:, 1])
+    if not local.any():
+        return CodedCells(np.ascontiguousarray(raw[:, :16]), _address)
+    found = {bytes(end) for end in raw[local, 16:]}
+    names = {end: links.scoped("", *_LINK.unpack(end)) for end in found}
+    made = raw.copy()
+    made[~local, 16:] = 0
+    return CodedCells(made, _Scoped(names))
 
 
-def _may_be_of_link(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return for which addresses `links.of_link` may be true."""
-    unicast = (first == 0xFE) & (second & 0xC0 == 0x80) | (first == 0x0F) & (second & 0xFC == 0xE8)
+@dataclass(frozen=True, slots=True)
+class _Scoped:
+    """A decoder of addresses with links. names: "%eth0" by the eight bytes of a link."""
+
+    names: Mapping[bytes, str]
+
+    def __call__(self, raw: bytes) -> str:
+        text = _address(raw[:16])
+        return text + self.names[raw[16:]] if links.of_link(text) else text
+
+
+def _of_link(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which addresses are valid on one link only, by their first two bytes."""
+    unicast = (first == 0xFE) & (second & 0xC0 == 0x80)
     found: NDArray[np.bool_] = unicast | (first == 0xFF) & ((second == 1) | (second == 2))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -17,6 +18,7 @@ from probes.cells import (
     joined,
     nothing,
 )
+from probes.kernel import procfs
 from probes.model import Key, Row, Value
 from probes.row_table import ColumnRows, RowTable
 from probes.toolkit import decode
@@ -182,9 +184,18 @@ def test_addresses_are_decoded_when_they_are_asked_for(width: int) -> None:
 
 
 @pytest.mark.parametrize("begin", ["fe80", "febf", "ff01", "ff02", "0fe8"])
-def test_where_an_address_has_a_link_all_are_decoded_at_once(begin: str) -> None:
-    of_link = bytes.fromhex(begin).ljust(24, b"\1")
-    assert decode.lazily(decode.address, _octets(bytes(24), of_link)) is None
+def test_the_link_of_an_address_is_named_when_it_is_read(begin: str) -> None:
+    lo = bytes.fromhex(begin).ljust(16, b"\1") + struct.pack("=II", 1, procfs.netns())
+    elsewhere = bytes.fromhex(begin).ljust(16, b"\2") + struct.pack("=II", 7, 9)
+    raw = [bytes(16) + b"\1" * 8, lo, elsewhere, bytes(15) + b"\1" + b"\7" * 8]
+    cells = decode.lazily(decode.address, _octets(*raw))
+    assert isinstance(cells, CodedCells)
+    assert cells.values() == list(map(decode.address, raw))
+    assert cells.values()[1].endswith("%lo") == (begin != "0fe8")  # type: ignore[union-attr]
+    again = decode.lazily(decode.address, _octets(*raw))
+    assert again is not None
+    assert again.space == cells.space
+    assert (again.words() == cells.words()).all()
 
 
 def test_what_is_decoded_later_never_says_the_same_of_two_values() -> None:

@@ -157,7 +157,7 @@ def _rates(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     for snapshot in snapshots:
         counter = _counter(snapshot.hook) if snapshot.hook.on_demand else None
         if counter is not None:
-            made[snapshot.id] = sum(row.rate(counter.name) for row in snapshot.rows)
+            made[snapshot.id] = snapshot.rate_of_all(counter.name)
     return made
 
 
