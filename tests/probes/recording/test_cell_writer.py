@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from probes.arrays import np
 from probes.cells import CodedCells, cells_of
 from probes.model import Column, Hook, HookId, Key, Kind, Row, Sample, State, Status, Value
+from probes.recording import bookmarks
+from probes.recording.bookmarks import Noticing
 from probes.recording.cell_writer import differ
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Tick
@@ -104,3 +107,26 @@ def test_two_codes_of_one_text_are_no_difference() -> None:
     now, before = (CodedCells(np.array(codes), names.__getitem__) for codes in ([0, 1], [2, 0]))
     assert differ(now, before).tolist() == [False, True]
     assert differ(now, cells_of(["a", "x"])).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("from_zero", [True, False])
+@pytest.mark.parametrize("levels", LEVELS.values(), ids=LEVELS)
+def test_what_is_noticed_in_columns_is_what_is_noticed_in_rows(
+    levels: tuple[Value, ...], from_zero: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bookmarks, "DROPS", (("made-up", "level"),))
+    monkeypatch.setattr(bookmarks, "FAILURES", (("made-up", "calls"),))
+    host, of_rows, of_columns = Host(3, levels, 2), Noticing(HOOKS), Noticing(HOOKS)
+    found = []
+    for turn in range(12):
+        host.work(turn)
+        rows: dict[Key, Row] = {key: tuple(row) for key, row in host.rows.items()}
+        table = RowTable.of_rows(rows.values(), HOOK.places.keys)
+        as_rows, as_columns = (
+            replace(tick, samples={"made-up": (replace(s, from_zero=from_zero),)})
+            for tick in (_tick(turn, rows), _tick(turn, table))
+            for (s,) in tick.samples.values()
+        )
+        found.append(of_rows.moment(as_rows))
+        assert of_columns.moment(as_columns) == found[-1]
+    assert any(moment.failures for moment in found)
