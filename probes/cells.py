@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from probes.arrays import np
 from probes.model import Value
@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 
 _WORD = 8
 _MOST = 2**64
+
+
+class Reals(NamedTuple):
+    """A float for each row. known: where there is one."""
+
+    values: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+    def listed(self) -> list[float | None]:
+        """Return all, None where one is not known."""
+        made: list[float | None] = self.values.tolist()
+        for place in np.flatnonzero(~self.known).tolist():
+            made[place] = None
+        return made
 
 
 class Cells(ABC):
@@ -49,6 +63,10 @@ class Cells(ABC):
             for place in np.flatnonzero(~self.known).tolist():
                 made[place] = None
         return made
+
+    def flags(self) -> NDArray[np.bool_]:
+        """Return which values are known."""
+        return np.ones(len(self), bool) if self.known is None else self.known
 
     def at(self, places: NDArray[Any]) -> Cells:
         """Return those at these places, or those that have a flag."""
@@ -243,7 +261,7 @@ def joined(first: Cells, then: Cells) -> Cells:
     like = first if len(first) and not _all_unknown(first) else then
     known = None
     if first.known is not None or then.known is not None:
-        known = np.concatenate([_flags(first), _flags(then)])
+        known = np.concatenate([first.flags(), then.flags()])
     return like.with_raw(np.concatenate(both), known)
 
 
@@ -277,10 +295,6 @@ def common(first: NDArray[Any], then: NDArray[Any]) -> tuple[NDArray[Any], NDArr
 
 def _all_unknown(cells: Cells) -> bool:
     return cells.known is not None and not cells.known.any()
-
-
-def _flags(cells: Cells) -> NDArray[np.bool_]:
-    return np.ones(len(cells), bool) if cells.known is None else cells.known
 
 
 def cells_of(values: Sequence[Value]) -> Cells:

@@ -10,28 +10,14 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from probes.analysis.snapshot_row import SnapshotRow, snapshot_row
+from probes.analysis.snapshot_row import SnapshotRow, added_to, snapshot_row
 from probes.arrays import np
-from probes.cells import Cells, NumberCells, common
+from probes.cells import Cells, NumberCells, Reals, TupleCells, cells_of, common
 from probes.model import Hook, Key, Row
 from probes.row_table import RowTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-class Rates(NamedTuple):
-    """A counter's rates. known: where there is one."""
-
-    per_s: NDArray[np.float64]
-    known: NDArray[np.bool_]
-
-    def values(self) -> list[float | None]:
-        """Return all, None where a rate is not known."""
-        made: list[float | None] = self.per_s.tolist()
-        for place in np.flatnonzero(~self.known).tolist():
-            made[place] = None
-        return made
 
 
 class Earlier(NamedTuple):
@@ -78,7 +64,7 @@ class ManyRows(Sequence[SnapshotRow]):
         self._hook = hook
         self._before, self._window = before, window
         self._interval, self._from_zero = interval, from_zero
-        self._rates: dict[str, Rates] = {}
+        self._rates: dict[str, Reals] = {}
 
     @cached_property
     def keys(self) -> Sequence[Key]:
@@ -103,36 +89,71 @@ class ManyRows(Sequence[SnapshotRow]):
         wanted = set(keys)
         return [n for n, key in enumerate(self.keys) if key in wanted] if wanted else []
 
-    def rates(self, column: str) -> Rates:
+    def rates(self, column: str) -> Reals:
         """Return a counter's rates."""
         if column not in self._rates:
             place = self._hook.places.names.index(column)
             self._rates[column] = self._with_taken(place, self._compared(place))
         return self._rates[column]
 
-    def _compared(self, place: int) -> Rates:
+    def _compared(self, place: int) -> Reals:
         now, interval = self.table.cells[place], self._interval
         if interval is None:
-            return Rates(np.zeros(len(now)), np.zeros(len(now), bool))
+            return Reals(np.zeros(len(now)), np.zeros(len(now), bool))
         table = self._before.table
         was = None if table is None else table.cells[place]
         at = np.full(len(now), -1) if table is None else self.table.places_in(table)
         if isinstance(now, NumberCells) and (was is None or isinstance(was, NumberCells)):
             found = _difference(now, was, at, from_zero=self._from_zero)
             if found is not None:
-                return Rates(found[0] / interval, found[1])
+                return Reals(found[0] / interval, found[1])
         old = was.values() if was is not None else []
         pairs = zip(now.values(), [old[n] if n >= 0 else None for n in at.tolist()], strict=True)
         return _rates_of([rate(n, w, interval, self._from_zero) for n, w in pairs])
 
-    def _with_taken(self, place: int, rates: Rates) -> Rates:
+    def _with_taken(self, place: int, rates: Reals) -> Reals:
         """Correct those of rows that took over from others."""
         for key, row in self._before.instead.items():
             at = self.table.place(key)
             now = self.table.cells[place].value(at)
             per_s = rate(now, row[place], self._interval, self._from_zero)
-            rates.known[at], rates.per_s[at] = per_s is not None, per_s or 0.0
+            rates.known[at], rates.values[at] = per_s is not None, per_s or 0.0
         return rates
+
+    # -- the window ----------------------------------------------------------------------------
+
+    def derived(self, column: str) -> Reals | None:
+        """Return a derived column; None where only rows have it."""
+        derive = next(derive for name, derive in self._hook.places.derived if name == column)
+        many = getattr(derive, "many", None)
+        found: Reals | None = many(self.added) if many is not None else None
+        return found
+
+    def added(self, column: str) -> Cells | None:
+        """Return what the window added to a column that adds up; any other as it is.
+
+        None if there is no such column, or no array holds what was added.
+        """
+        names = self._hook.places.names
+        if column not in names:
+            return None
+        place = names.index(column)
+        now, table = self.table.cells[place], self._window.table
+        if all(at != place for at, _, _ in self._hook.places.sums):
+            return now
+        made: Cells | None = now
+        if table is not None:
+            made = _added(now, table.cells[place], self.table.places_in(table))
+        return made if made is None else self._with_taken_added(place, made)
+
+    def _with_taken_added(self, place: int, made: Cells) -> Cells | None:
+        if not self._window.instead:
+            return made
+        values = made.values()
+        for key, row in self._window.instead.items():
+            at = self.table.place(key)
+            values[at] = added_to(self.table.cells[place].value(at), row[place])
+        return cells_of(values)
 
     # -- row by row ----------------------------------------------------------------------------
 
@@ -167,7 +188,7 @@ class ManyRows(Sequence[SnapshotRow]):
     def _all(self) -> tuple[SnapshotRow, ...]:
         names = self._hook.places.names
         counters = [name for _, name in self._hook.places.counters]
-        columns = [self.rates(name).values() for name in counters]
+        columns = [self.rates(name).listed() for name in counters]
         rates = zip(*columns, strict=True) if columns else [()] * len(self)
         made = []
         for (key, row), own, base in zip(self.table.items(), rates, self._bases(), strict=True):
@@ -197,6 +218,39 @@ class ManyRows(Sequence[SnapshotRow]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+def _added(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:
+    """Return what was added since then; a counter that went back began again.
+
+    at: the place of each row then, -1 if it was not there. None if no array holds it.
+    """
+    if then.known is not None and not then.known.any():
+        return now
+    both = common(now.raw, then.raw[at]) if type(now) is type(then) else None
+    if both is None or now.raw.shape[1:] != then.raw.shape[1:] or now.raw.dtype.kind == "O":
+        return None
+    if not isinstance(now, NumberCells | TupleCells) or any(map(_large, both)):
+        return None
+    current, old = both
+    difference = current - old if current.dtype.kind == "f" else _steps(current, old)
+    grew = difference >= 0
+    grew = (at >= 0) & (grew if grew.ndim == 1 else grew.all(axis=1))
+    grew = grew if then.known is None else grew & then.known[at]
+    wanted = grew if difference.ndim == 1 else grew[:, None]
+    return now.with_raw(np.where(wanted, difference, current.astype(difference.dtype)), now.known)
+
+
+def _large(numbers: NDArray[Any]) -> bool:
+    """Return whether some have more than 62 bits, and differences perhaps more than 63."""
+    if numbers.dtype.kind == "f" or not numbers.size:
+        return False
+    return bool(int(numbers.max()) >> 62 or int(numbers.min()) < -1 << 62)
+
+
+def _steps(now: NDArray[Any], old: NDArray[Any]) -> NDArray[Any]:
+    steps: NDArray[Any] = now.astype("i8") - old.astype("i8")
+    return steps
 
 
 def _difference(
@@ -230,6 +284,6 @@ def _far_apart(now: NDArray[Any], old: NDArray[Any]) -> bool:
     return int(now.max()) - int(old.min()) >= 1 << 63
 
 
-def _rates_of(rates: Sequence[float | None]) -> Rates:
+def _rates_of(rates: Sequence[float | None]) -> Reals:
     known = np.array([value is not None for value in rates], bool)
-    return Rates(np.array([value or 0.0 for value in rates], "f8"), known)
+    return Reals(np.array([value or 0.0 for value in rates], "f8"), known)

@@ -41,26 +41,45 @@ class Snapshot:
     def id(self) -> HookId:
         return self.sample.status.id
 
-    def rates(self, column: str) -> Mapping[Key, float | None]:
+    @property
+    def keys(self) -> Sequence[Key]:
+        """The key of each row."""
+        rows = self.rows
+        return rows.keys if isinstance(rows, ManyRows) else [row.key for row in rows]
+
+    def values(self, column: str) -> Sequence[Value]:
+        """Return a stored column's value in each row."""
+        rows = self.rows
+        if isinstance(rows, ManyRows):
+            return rows.cells(column).values()
+        return [row[column] for row in rows]
+
+    def per_s(self, column: str) -> Sequence[float | None]:
         """Return a counter's rate in each row."""
-        if isinstance(self.rows, ManyRows):
-            return dict(zip(self.rows.keys, self.rows.rates(column).values(), strict=True))
-        return {row.key: row.rates[column] for row in self.rows}
+        rows = self.rows
+        if isinstance(rows, ManyRows):
+            return rows.rates(column).listed()
+        return [row.rates[column] for row in rows]
+
+    def rates(self, column: str) -> Mapping[Key, float | None]:
+        """Return a counter's rates by key."""
+        return dict(zip(self.keys, self.per_s(column), strict=True))
 
     def rate_of_all(self, column: str) -> float:
         """Return a counter's rate in all rows together; an unknown rate counts as 0."""
-        if isinstance(self.rows, ManyRows):
-            return sum([per_s or 0.0 for per_s in self.rows.rates(column).values()])
-        return sum([row.rate(column) for row in self.rows])
+        return sum([rate or 0.0 for rate in self.per_s(column)])
 
     def numbers(self, column: str) -> Mapping[Key, float | None]:
         """Return a column's number in each row; None where it has none."""
-        rows = self.rows
-        if isinstance(rows, ManyRows) and column in self.hook.places.names:
-            found = dict(zip(rows.keys, rows.cells(column).values(), strict=True))
-        else:
-            found = {row.key: row[column] for row in rows}
-        return {key: v if isinstance(v, int | float) else None for key, v in found.items()}
+        rows, found = self.rows, None
+        if isinstance(rows, ManyRows) and column not in self.hook.places.names:
+            derived = rows.derived(column)
+            if derived is not None:
+                return dict(zip(self.keys, derived.listed(), strict=True))
+            found = [row[column] for row in rows]
+        values = self.values(column) if found is None else found
+        numbers = [v if isinstance(v, int | float) else None for v in values]
+        return dict(zip(self.keys, numbers, strict=True))
 
     @classmethod
     def between(

@@ -138,12 +138,14 @@ def _added(
 
     A counter that went back started again, so all of it was added.
     """
-    added = dict(values)
-    for i, name, histogram in sums:
-        now, then = row[i], base[i]
-        if histogram and isinstance(now, tuple) and isinstance(then, tuple):
-            difference = tuple(map(sub, now, then))
-            added[name] = now if min(difference, default=0) < 0 else difference
-        elif isinstance(now, int | float) and isinstance(then, int | float) and now >= then:
-            added[name] = now - then
-    return added
+    return {**values, **{name: added_to(row[i], base[i]) for i, name, _ in sums}}
+
+
+def added_to(now: Value, then: Value) -> Value:
+    """Return what was added to a counter or a histogram, or all of it if it went back."""
+    if isinstance(now, tuple) and isinstance(then, tuple):
+        difference = tuple(map(sub, now, then))
+        return now if min(difference, default=0) < 0 else difference
+    if isinstance(now, int | float) and isinstance(then, int | float) and now >= then:
+        return now - then
+    return now

@@ -174,7 +174,7 @@ def _growth(
         if raw.dtype.kind not in "iu" or int(raw.max()) >> 62 or int(raw.min()) < 0:
             return None
     at = now.places_in(before)
-    known = np.ones(len(now), bool) if counts.known is None else counts.known
+    known = counts.flags()
     if then.known is not None:
         known = known & ((at < 0) | then.known[at])
     if not from_zero:

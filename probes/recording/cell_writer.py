@@ -128,7 +128,7 @@ def differ(now: Cells, before: Cells) -> NDArray[np.bool_]:
         values = map(ne, now.values(), before.values())
         return np.fromiter(values, bool, len(now))
     if now.known is not None or before.known is not None:
-        ours, theirs = _flags(now), _flags(before)
+        ours, theirs = now.flags(), before.flags()
         found = found & ours & theirs | (ours != theirs)
     if isinstance(now, CodedCells):  # two codes may mean the same
         for place in np.flatnonzero(found).tolist():
@@ -149,7 +149,3 @@ def _unlike(now: Cells, before: Cells) -> NDArray[np.bool_] | None:
         return None
     unlike: NDArray[np.bool_] = np.not_equal(*both)
     return unlike if unlike.ndim == 1 else np.any(unlike, axis=1)
-
-
-def _flags(cells: Cells) -> NDArray[np.bool_]:
-    return np.ones(len(cells), bool) if cells.known is None else cells.known

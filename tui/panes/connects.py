@@ -47,12 +47,13 @@ def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     """Sum up the failures to each destination, by all processes."""
     sums: dict[Hashable, float | None] = {}
-    for row in (r for s in snapshots for r in s.rows):
-        place, rate = (row["raddr"], row["rport"]), row.rates["failed"]
-        if rate is not None:
-            sums[place] = (sums.get(place) or 0) + rate
-        else:
-            sums.setdefault(place, None)
+    for snapshot in snapshots:
+        places = zip(snapshot.values("raddr"), snapshot.values("rport"), strict=True)
+        for place, rate in zip(places, snapshot.per_s("failed"), strict=True):
+            if rate is not None:
+                sums[place] = (sums.get(place) or 0) + rate
+            else:
+                sums.setdefault(place, None)
     return sums
 
 

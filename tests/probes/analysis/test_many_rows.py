@@ -148,6 +148,13 @@ def test_columns_have_the_numbers_of_rows(
             assert _plain([made.rows[n] for n in range(len(made.rows))]) == expected
             assert _plain(made.rows) == expected
             assert repr(_plain(made.rows)) == repr(expected), "types as well"
+            for name in ("mean", "p50", "p99", "level", "calls"):
+                assert repr(list(made.numbers(name).items())) == repr(
+                    [(row.key, v if isinstance(v := row[name], int | float) else None)
+                     for row in as_rows.rows]
+                )  # fmt: skip
+            assert made.rates("total") == {row.key: row.rates["total"] for row in as_rows.rows}
+            assert made.rate_of_all("calls") == as_rows.rate_of_all("calls")
 
 
 @pytest.mark.parametrize("hidden", [(0, 0), (3, 0), (0, 3), (3, 3)])
@@ -178,4 +185,18 @@ def test_a_row_is_made_only_when_it_is_asked_for() -> None:
     made = Snapshot.between(HOOK, _sample(0, before), _sample(1, now))
     assert made.rows[5].key == now.key(5)
     assert "_index" not in now.__dict__ | before.__dict__, "no key was made"
+    assert "_all" not in made.rows.__dict__
+
+
+def test_what_is_derived_is_derived_of_all_at_once() -> None:
+    kernel = Kernel(3, odd=False)
+    first = _table(kernel.read(full=True))
+    kernel.work()
+    before = _table(kernel.read(full=True))
+    kernel.work()
+    made = Snapshot.between(
+        HOOK, _sample(1, before), _sample(2, _table(kernel.read(full=True))), _sample(0, first)
+    )
+    assert isinstance(made.rows, ManyRows)
+    assert all(made.rows.derived(name) is not None for name in ("mean", "p50", "p99"))
     assert "_all" not in made.rows.__dict__
