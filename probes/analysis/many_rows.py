@@ -6,18 +6,22 @@ What `snapshot` does for a row at a time is done here for a column at a time, to
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from probes.analysis.snapshot_row import SnapshotRow, added_to, snapshot_row
+from probes.analysis.snapshot_row import SnapshotRow, added_to, later
 from probes.arrays import np
 from probes.cells import Cells, NumberCells, Reals, TupleCells, cells_of, common
-from probes.model import Hook, Key, Row
+from probes.model import Hook, Key, Row, Value
 from probes.row_table import RowTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_MANY = 8
+"""The part of all rows whose derived values are made one by one before all are made at once."""
 
 
 class Earlier(NamedTuple):
@@ -65,6 +69,7 @@ class ManyRows(Sequence[SnapshotRow]):
         self._before, self._window = before, window
         self._interval, self._from_zero = interval, from_zero
         self._rates: dict[str, Reals] = {}
+        self._asked = 0
 
     @cached_property
     def keys(self) -> Sequence[Key]:
@@ -178,24 +183,43 @@ class ManyRows(Sequence[SnapshotRow]):
             rates[name] = float(per_s[place]) if known[place] else None
         base = self._window.row(self.table, place) if self._hook.places.derived else None
         key, row = self.table.key(place), self.table.row(place)
-        values = dict(zip(self._hook.places.names, row, strict=True))
-        return snapshot_row(self._hook, key, values, row, rates, base)
+        return self._made(place, key, row, rates, base)
 
     def __iter__(self) -> Iterator[SnapshotRow]:
         return iter(self._all)
 
     @cached_property
     def _all(self) -> tuple[SnapshotRow, ...]:
-        names = self._hook.places.names
         counters = [name for _, name in self._hook.places.counters]
         columns = [self.rates(name).listed() for name in counters]
         rates = zip(*columns, strict=True) if columns else [()] * len(self)
-        made = []
-        for (key, row), own, base in zip(self.table.items(), rates, self._bases(), strict=True):
-            values = dict(zip(names, row, strict=True))
+        made, items = [], zip(self.table.items(), rates, self._bases(), strict=True)
+        for place, ((key, row), own, base) in enumerate(items):
             per_s = dict(zip(counters, own, strict=True))
-            made.append(snapshot_row(self._hook, key, values, row, per_s, base))
+            made.append(self._made(place, key, row, per_s, base))
         return tuple(made)
+
+    def _made(
+        self, place: int, key: Key, row: Row, rates: Mapping[str, float | None], base: Row | None
+    ) -> SnapshotRow:
+        values: dict[str, Value] = dict(zip(self._hook.places.names, row, strict=True))
+        derive = later(self._hook, values, row, base)
+        return SnapshotRow(key, values, rates, derive and partial(self._derived_in, place, derive))
+
+    def _derived_in(
+        self, place: int, derive: Callable[[], Mapping[str, Value]]
+    ) -> Mapping[str, Value]:
+        """Return a row's derived values; those of all rows at once when many were asked for."""
+        self._asked += 1
+        if self._asked <= len(self) // _MANY or self._all_derived is None:
+            return derive()
+        return {name: listed[place] for name, listed in self._all_derived.items()}
+
+    @cached_property
+    def _all_derived(self) -> Mapping[str, Sequence[Value]] | None:
+        found = {name: self.derived(name) for name, _ in self._hook.places.derived}
+        known = {name: reals.listed() for name, reals in found.items() if reals is not None}
+        return known if len(known) == len(found) else None
 
     def _bases(self) -> list[Row | None]:
         table, instead = self._window

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from probes.analysis.many_rows import Earlier, ManyRows
 from probes.analysis.moved import bases, unknown
-from probes.analysis.snapshot_row import SnapshotRow, rates_of, snapshot_row
+from probes.analysis.snapshot_row import SnapshotRow, later, rates_of
 from probes.arrays import FEW
 from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
 from probes.row_table import RowTable
@@ -147,7 +147,8 @@ class _Compared:
         for key, row in self._rows.items():
             values: dict[str, Value] = dict(zip(names, row, strict=True))
             rates = rates_of(counters, row, old.get(key), interval, from_zero)
-            rows.append(snapshot_row(hook, key, values, row, rates, since.get(key)))
+            derive = later(hook, values, row, since.get(key))
+            rows.append(SnapshotRow(key, values, rates, derive))
         return tuple(rows)
 
 

@@ -68,21 +68,15 @@ class SnapshotRow:
         return f"SnapshotRow({self.key!r}, {self.values!r}, {self.rates!r})"
 
 
-def snapshot_row(
-    hook: Hook,
-    key: Key,
-    values: Mapping[str, Value],
-    row: Row,
-    rates: Mapping[str, float | None],
-    base: Row | None,
-) -> SnapshotRow:
-    """Return a row for display. values: the row by column. base: what derived columns look back to.
+def later(
+    hook: Hook, values: Mapping[str, Value], row: Row, base: Row | None
+) -> Callable[[], Mapping[str, Value]] | None:
+    """Return what derives a row's values when it is called; None: there are none.
 
-    None: to the beginning.
+    values: the row by column. base: what derived columns look back to; None: to the beginning.
     """
     _, _, _, sums, derived = hook.places
-    later = partial(_derive, derived, values, row, base, sums) if derived else None
-    return SnapshotRow(key, values, rates, later)
+    return partial(_derive, derived, values, row, base, sums) if derived else None
 
 
 def rates_of(

@@ -56,11 +56,14 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     times = row.number("srtt_us") / max(row.number("min_us"), 1)
     instead = (f"{times:.0f}x its minimum", f"{times:.0f}x min") if _far(row) else ("", "")
     values = values_of(row) | noted(again if slow.since is None else slow, instead)
-    return TableRow(row.key, name, values, _mark(view, row), row)
+    return TableRow(row.key, name, values, _mark_of(slow, again, row), row)
 
 
 def _mark(view: View, row: SnapshotRow) -> str:
-    slow, again = _verdicts(view, row)
+    return _mark_of(*_verdicts(view, row), row)
+
+
+def _mark_of(slow: Verdict, again: Verdict, row: SnapshotRow) -> str:
     late, sent = slow.since is not None or _far(row), again.since is not None
     return "bad" if late and sent else "warn" if late or sent else ""
 
