@@ -102,8 +102,8 @@ class Clock:
 def _measured(hook: Hook, rows: int, ticks: int) -> tuple[int, dict[str, float]]:
     open_sockets.MANY = 0
     rung = next(rung for rung in hook.ladder if rung.source)
-    rung = replace(rung, open=_with_sockets(rung.open, rows))
-    tables = _Tables(rows)
+    rung = replace(rung, open=with_sockets(rung.open, rows))
+    tables = Tables(rows)
     attachment = attached(hook, rung, random.Random(0), tables.one)
     clock, path = Clock(), _Path(hook)
     try:
@@ -115,7 +115,7 @@ def _measured(hook: Hook, rows: int, ticks: int) -> tuple[int, dict[str, float]]
     return found, {stage: statistics.median(all[3:]) for stage, all in clock.spent.items()}
 
 
-class _Tables:
+class Tables:
     """The maps of a rung; what they answer is made before the clock runs."""
 
     def __init__(self, rows: int) -> None:
@@ -142,7 +142,7 @@ class Prepared(Counting):
         return self._next or super()._all()
 
 
-def _with_sockets(open: Callable, rows: int) -> Callable:  # type: ignore[type-arg]
+def with_sockets(open: Callable, rows: int) -> Callable:  # type: ignore[type-arg]
     """The open sockets that the iterator tells of: those of the map."""
     one = struct.Struct("=24s24sIIIII4xQQ")
     local = b"\0" * 10 + b"\xff\xff" + bytes([10, 0, 0, 1]) + bytes(8)

@@ -140,8 +140,20 @@ def _increase(
         for was, sample in _pairs(known, now):
             if was is None or was.epoch != sample.epoch:
                 continue
-            total += sum([more for row, more in _grown(place, was, sample) if counts(hook, row)])
+            total += _growth_of(hook, place, was, sample, counts)
     return total
+
+
+def _growth_of(
+    hook: str, place: int, was: Sample, sample: Sample, counts: Callable[[str, Row], bool]
+) -> int:
+    """Return by how much a counter grew in all rows that count."""
+    rows, before = sample.rows, was.rows
+    if isinstance(rows, RowTable) and isinstance(before, RowTable) and before:
+        grown = _growth(place, rows, before, from_zero=sample.from_zero)
+        if grown is not None and hook != "drops":
+            return sum(grown.tolist())
+    return sum([more for row, more in _grown(place, was, sample) if counts(hook, row)])
 
 
 def _grown(place: int, was: Sample, sample: Sample) -> Iterable[tuple[Row, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from probes.arrays import np
 from probes.cells import Cells, NumberCells, ObjectCells, TupleCells, cells_of, nothing, octets_of
 from probes.errors import ProbeError
 from probes.model import Column, Fields, Value
@@ -32,7 +33,12 @@ def _maker(column: Column) -> Callable[[Fields], Cells]:
     def make(entries: Fields) -> Cells:
         raw = entries[field]
         later = lazily(decode, raw)
-        return cells_of(list(map(decoded, _flat(raw)))) if later is None else later
+        if later is not None:
+            return later
+        if raw.ndim > 1:
+            return cells_of(list(map(decoded, _flat(raw))))
+        distinct, places = np.unique(raw, return_inverse=True)
+        return cells_of(list(map(decoded, distinct.tolist()))).at(places.reshape(-1))
 
     return make
 
