@@ -12,6 +12,7 @@ from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_socke
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Table, Value
 from probes.row_table import ColumnRows
+from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.field_cells import cells_from
 from probes.toolkit.links import scoped_here
@@ -44,7 +45,7 @@ Flow = tuple[str, int, str, int]
 
 def open_connects(opening: Opening) -> Callable[[], Reading]:
     """Return a reader: rows from `rows`, those under way from `pending`, the log from `events`."""
-    rows, pending = opening.tables["rows"], opening.tables["pending"]
+    rows, pending, lost = (opening.tables[name] for name in ("rows", "pending", "lost"))
     columns = opening.hook.stored
     row, cells, others = row_of(columns, rows), cells_from(columns), Others(opening)
     full = Uncounted(opening, {"calls": thread_of, "calling": thread_of})
@@ -89,9 +90,7 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
                     others.add(key_of(attempt), field)
         others.before()
         made = complete(others.many(rows.entries(), row, cells), waiting)
-        missed = map(opening.tables["lost"].row, [(0,), (1,)])
-        undecided, unlogged = (int(found[1]) if found else 0 for found in missed)
-        return Reading(made, undecided + full.read(), log, unlogged)
+        return Reading(made, counted(lost) + full.read(), log, counted(lost, 1))
 
     return read
 
