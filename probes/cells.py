@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
+from operator import ne
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from probes.arrays import np
@@ -291,6 +292,36 @@ def common(first: NDArray[Any], then: NDArray[Any]) -> tuple[NDArray[Any], NDArr
             return None
         return first.astype("i8"), then.astype("i8")
     return (first, then) if kinds[0] == kinds[1] else None
+
+
+def differ(now: Cells, before: Cells) -> NDArray[np.bool_]:
+    """Return which values of two columns of one length are not equal."""
+    found = _unlike(now, before)
+    if found is None:
+        values = map(ne, now.values(), before.values())
+        return np.fromiter(values, bool, len(now))
+    if now.known is not None or before.known is not None:
+        ours, theirs = now.flags(), before.flags()
+        found = found & ours & theirs | (ours != theirs)
+    if isinstance(now, CodedCells):  # two codes may mean the same
+        for place in np.flatnonzero(found).tolist():
+            found[place] = now.value(place) != before.value(place)
+    return found
+
+
+def _unlike(now: Cells, before: Cells) -> NDArray[np.bool_] | None:
+    """Return which raw values are not equal; None if these cannot be compared."""
+    if type(now) is not type(before) or now.raw.shape != before.raw.shape:
+        return None
+    if isinstance(now, CodedCells) and now.decode != getattr(before, "decode", None):
+        return None
+    if now.raw.dtype.kind == "O":
+        return None
+    both = common(now.raw, before.raw)
+    if both is None:
+        return None
+    unlike: NDArray[np.bool_] = np.not_equal(*both)
+    return unlike if unlike.ndim == 1 else np.any(unlike, axis=1)
 
 
 def _all_unknown(cells: Cells) -> bool:

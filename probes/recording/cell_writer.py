@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import repeat
-from operator import ne
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
-from probes.cells import Cells, CodedCells, NumberCells, TupleCells, common
+from probes.cells import Cells, NumberCells, TupleCells, differ
 from probes.recording.codec import BOUNDS, LONGEST, SAME, TUPLES, Writer
 from probes.row_table import RowTable
 
@@ -119,33 +118,3 @@ def _difference(now: NDArray[Any], before: NDArray[Any]) -> NDArray[Any] | None:
             return None
     grown: NDArray[Any] = now.astype("i8") - before.astype("i8")
     return grown
-
-
-def differ(now: Cells, before: Cells) -> NDArray[np.bool_]:
-    """Return which values of two columns of one length are not equal."""
-    found = _unlike(now, before)
-    if found is None:
-        values = map(ne, now.values(), before.values())
-        return np.fromiter(values, bool, len(now))
-    if now.known is not None or before.known is not None:
-        ours, theirs = now.flags(), before.flags()
-        found = found & ours & theirs | (ours != theirs)
-    if isinstance(now, CodedCells):  # two codes may mean the same
-        for place in np.flatnonzero(found).tolist():
-            found[place] = now.value(place) != before.value(place)
-    return found
-
-
-def _unlike(now: Cells, before: Cells) -> NDArray[np.bool_] | None:
-    """Return which raw values are not equal; None if these cannot be compared."""
-    if type(now) is not type(before) or now.raw.shape != before.raw.shape:
-        return None
-    if isinstance(now, CodedCells) and now.decode != getattr(before, "decode", None):
-        return None
-    if now.raw.dtype.kind == "O":
-        return None
-    both = common(now.raw, before.raw)
-    if both is None:
-        return None
-    unlike: NDArray[np.bool_] = np.not_equal(*both)
-    return unlike if unlike.ndim == 1 else np.any(unlike, axis=1)

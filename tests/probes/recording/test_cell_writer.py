@@ -9,11 +9,10 @@ from dataclasses import replace
 import pytest
 
 from probes.arrays import np
-from probes.cells import CodedCells, cells_of
+from probes.cells import CodedCells, cells_of, differ
 from probes.model import Column, Hook, HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.recording import bookmarks
 from probes.recording.bookmarks import Noticing
-from probes.recording.cell_writer import differ
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Tick
 from probes.row_table import RowTable
