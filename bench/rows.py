@@ -27,8 +27,8 @@ from tests.support.odd_values import OddTable, attached
 
 ROWS = 100_000
 _SEED = 0
-_FEW = ("events", "pending", "calls", "calling", "uncounted")
-"""Maps of events that are read once, or are under way: few at a time."""
+_FEW = ("events", "pending", "calls", "calling", "uncounted", "errnos")
+"""Maps of which few entries are in use at a time: events, what is under way, errnos."""
 _ONE = (1).to_bytes(8, sys.byteorder)
 
 

@@ -335,6 +335,9 @@ def cells_of(values: Sequence[Value]) -> Cells:
         return _integers(values)
     if types == {float}:
         return NumberCells(np.array(values, "f8"))
+    if types == {float, type(None)}:
+        known = np.array([value is not None for value in values], bool)
+        return NumberCells(np.array([value or 0.0 for value in values], "f8"), known)
     if type(None) in types and types <= {int, type(None)}:
         known = np.array([value is not None for value in values], bool)
         made = _integers([value or 0 for value in values])
