@@ -70,7 +70,7 @@ matrix: $(RUN_INSTALLED) $(DEV_READY) ## the kernel tests on other kernels; KERN
 	$(MAKE) $(MATRIX_READY)
 	exec .venv/bin/python -m tests.support.guest.matrix $(if $(KERNEL),--kernel '$(KERNEL)') $(if $(TEST),--test '$(TEST)') $(if $(MINUTES),--minutes $(MINUTES))
 
-bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=recording, hooks, rows, leave, truth, memory
+bench: $(RUN_INSTALLED) $(RUN_READY) ## cost and speed beside btop and htop; BENCH=scale, path, recording, hooks, rows, leave, truth, memory
 	.ci/packages $(BENCH_PACKAGES)
 	exec .venv/bin/python -m bench.$(or $(BENCH),screen) $(ARGS)
 

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from probes.drop_rule import DropRule
 from probes.errors import ProbeError, Unsupported
 from probes.point import Point
 from probes.units import Unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Value = str | int | float | None | tuple[int, ...]
 Row = tuple[Value, ...]
@@ -84,6 +87,28 @@ class Reach(StrEnum):
     """Attached only when the user asks; refused under --observe-only."""
 
 
+class Fields(Protocol):
+    """Many C structs, field by field: a structured array is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, field: str, /) -> NDArray[Any]:
+        """Return a field of all of them. An array in C, bytes as well, has a second axis."""
+        ...
+
+
+class Entries(Fields, Protocol):
+    """Entries of a map as arrays."""
+
+    def where(self, wanted: NDArray[Any]) -> Entries:
+        """Return some of them. wanted: a flag for each entry, or their places."""
+        ...
+
+    def rows(self) -> list[Flat]:
+        """Return the same entries as `Table.rows` does."""
+        ...
+
+
 class Table(Protocol):
     """A bcc map as hooks' readers see it. Rows are flat tuples, laid out as `fields` says."""
 
@@ -97,6 +122,10 @@ class Table(Protocol):
 
     def rows(self) -> list[Flat]:
         """Read all entries at once; per-CPU values are summed. Raises ProbeError."""
+        ...
+
+    def entries(self, *, used: bool = False) -> Entries:
+        """Return the entries, for rows or arrays. used: only those that are not all zero."""
         ...
 
     def used(self) -> list[Flat]:

@@ -16,7 +16,7 @@ from typing import NoReturn
 from probes.errors import ProbeError
 from probes.recording.writer import RecordingError
 from probes.units import did_you_mean, printable
-from tui.commands import MONITOR, commands
+from tui.commands import MONITOR, commands, run
 from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError, version
 from tui.output import streams
 from tui.output.streams import CannotPrint
@@ -73,7 +73,7 @@ def _run(argv: Sequence[str]) -> int:
         arguments = parse(argv)
     except SystemExit as said:  # argparse: the help, or what is wrong
         return int(said.code or 0)
-    return commands()[arguments.command].run(arguments)
+    return run(arguments)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

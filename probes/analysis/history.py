@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from probes.analysis.anomaly import CALM, LENGTH, Series, Threshold, Verdict
@@ -134,6 +135,10 @@ class History:
         """Return a row's latest values, newest last. ticks: as after so many readings."""
         series, until = self._find(figure, key, ticks)
         return series.values(until, most) if series is not None else []
+
+    def unusual(self, figure: Figure) -> AbstractSet[Hashable]:
+        """Return the keys of the rows that are unusual now."""
+        return self._unusual.get(figure.name, frozenset())
 
     def verdict(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None

@@ -16,7 +16,7 @@ from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, R
 from probes.point import Point
 from probes.toolkit import packets_c
 from probes.toolkit.c_files import c_source
-from probes.toolkit.readers import is_ethernet
+from probes.toolkit.interface_names import is_ethernet
 from probes.units import Unit
 
 MOST_PEERS = 1 << 16

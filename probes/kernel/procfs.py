@@ -46,7 +46,8 @@ class SocketOwners:
     """File descriptors of each process that are looked at in the first round."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Owner | None] = {}
+        self._known: dict[int, Owner] = {}
+        self._unheld: set[int] = set()
         self._next = 0.0
         self._left: set[int] = set()
         self._scanning: Iterator[None] | None = None
@@ -56,23 +57,29 @@ class SocketOwners:
         asked = set(inodes) - {0}
         self._forget(asked)
         self._left &= asked
-        new = asked - self._known.keys() - self._left
+        new = asked - self._known.keys() - self._unheld - self._left
         if monotonic() >= self._next and (new or self._scanning is not None):
             self._scan(new)
-        return {i: owner for i, owner in self._known.items() if owner is not None}
+        return dict(self._known)
 
     def _forget(self, asked: set[int]) -> None:
         """Keep what is asked for and still true: processes end, and exec() renames them."""
-        holders = {owner.pid for owner in self._known.values() if owner is not None}
-        names = {pid: comm(pid) for pid in holders}
-        known: dict[int, Owner | None] = {}
-        for inode in asked & self._known.keys():
-            owner = self._known[inode]
-            if owner is None:
-                known[inode] = None
-            elif (name := names[owner.pid]) is not None:
-                known[inode] = owner if name == owner.comm else Owner(owner.pid, name)
-        self._known = known
+        self._unheld &= asked
+        for inode in self._known.keys() - asked:
+            del self._known[inode]
+        names = {owner: comm(owner.pid) for owner in set(self._known.values())}
+        changed = {owner: name for owner, name in names.items() if name != owner.comm}
+        if changed:
+            self._rename(changed)
+
+    def _rename(self, changed: Mapping[Owner, str | None]) -> None:
+        for inode, owner in list(self._known.items()):
+            if owner in changed:
+                name = changed[owner]
+                if name is None:
+                    del self._known[inode]
+                else:
+                    self._known[inode] = Owner(owner.pid, name)
 
     def _scan(self, new: set[int]) -> None:
         begin, cpu = monotonic(), thread_time()
@@ -86,7 +93,7 @@ class SocketOwners:
             else:
                 # Those that nobody seems to hold are not looked for again: they stay in another's
                 # hands.
-                self._known.update(dict.fromkeys(self._left))
+                self._unheld |= self._left
                 self._left, self._scanning = set(), None
         except OSError:  # it has not seen all: from the beginning, then
             self._left, self._scanning = set(), None

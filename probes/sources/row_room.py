@@ -84,12 +84,10 @@ class RowRoom:
         limit = self._limits.get(sample.status.id)
         if limit is None:
             return sample
-        kept = limit.fit(sample.status.id, hook, list(sample.rows.values()))
-        left_out = len(sample.rows) - len(kept)
+        rows = limit.fit(sample.status.id, hook, sample.rows)
+        left_out = len(sample.rows) - len(rows)
         if not left_out:
             return sample
-        there = set(map(id, kept))
-        rows = {key: row for key, row in sample.rows.items() if id(row) in there}
         return replace(sample, rows=rows, forgotten=sample.forgotten + left_out)
 
 

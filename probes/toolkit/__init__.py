@@ -78,13 +78,12 @@ from probes.toolkit.decode import (
     ip_protocol,
     packet_protocol,
 )
+from probes.toolkit.interface_names import interface_name, name_or_number
 from probes.toolkit.readers import (
     by_columns,
     counting_lost,
     filled,
-    interface_name,
     logged,
-    name_or_number,
     of_interface,
     record,
     row_from,

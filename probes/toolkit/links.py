@@ -9,7 +9,7 @@ from probes.kernel import procfs
 from probes.kernel.netlink import route
 from probes.model import Opening
 from probes.toolkit.bounded import Bounded
-from probes.toolkit.readers import name_or_number
+from probes.toolkit.interface_names import name_or_number
 from probes.toolkit.tick_cache import cached
 
 T = TypeVar("T")
@@ -42,7 +42,8 @@ def scoped_here(address: str, ifindex: int) -> str:
 def of_link(address: str) -> bool:
     """Return whether an address is valid on one link only: fe80::/10, ff01::/16 and ff02::/16."""
     begin = address[:4]
-    return begin[:3] in ("fe8", "fe9", "fea", "feb") or begin in ("ff01", "ff02")
+    unicast = begin[:3] in ("fe8", "fe9", "fea", "feb") and begin[3:] != ":"  # "fe8:" is 0fe8
+    return unicast or begin in ("ff01", "ff02")
 
 
 class Made:

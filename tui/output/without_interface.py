@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from probes.analysis.classes import is_lost
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH, count, printable
 
 MAX_LINES = 10

@@ -15,7 +15,7 @@ from probes.kernel import bpf, btf, cgroups
 from probes.kernel.netlink import route
 from probes.kernel.objects import KernelProgram, Link, Map, attach_name, links
 from probes.kernel.remembered import remembered
-from probes.toolkit.readers import name_or_number
+from probes.toolkit.interface_names import name_or_number
 from probes.toolkit.tick_cache import cached
 from probes.units import printable
 

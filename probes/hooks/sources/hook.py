@@ -37,8 +37,9 @@ from probes.toolkit import (
     packet_count,
     packets_c,
 )
+from probes.toolkit.interface_names import is_ethernet
 from probes.toolkit.others import Others
-from probes.toolkit.readers import is_ethernet, target_in
+from probes.toolkit.readers import target_in
 
 MAX_ROWS = 4096
 """Rows kept, of all interfaces together. The ones unseen for longest make room for new ones."""

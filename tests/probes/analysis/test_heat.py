@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ from probes import units
 from probes.analysis.heat import MAX_GONE, SLOT_SECONDS, SLOTS, Heat, HeatSlot
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
-from probes.model import HookId, Sample, State, Status
+from probes.model import HookId, Key, Row, Sample, State, Status
+from probes.row_table import RowTable
 from tests.support.stage import playing, settle, step, text
 from tui.table.lines import width_of
 from tui.widgets.heat_map import heat_map
@@ -22,15 +24,20 @@ _PLACE = HOOK.places.names.index("rtt")
 
 
 def _add(
-    heat: Heat, wall: float, rows: Mapping[int, tuple[int, ...]], epoch: int = 1, zero: bool = True
+    heat: Heat,
+    wall: float,
+    rows: Mapping[int, tuple[int, ...]],
+    epoch: int = 1,
+    zero: bool = True,
+    as_columns: bool = False,
 ) -> None:
     def row(buckets: tuple[int, ...]) -> Any:
         return tuple(buckets if i == _PLACE else 0 for i in range(len(HOOK.stored)))
 
-    sample = Sample(
-        Status(ID, State.ATTACHED), wall, wall, epoch,
-        {(k,): row(b) for k, b in rows.items()}, from_zero=zero,
-    )  # fmt: skip
+    kept: Mapping[Key, Row] = {(k,): (k, *row(b)[1:]) for k, b in rows.items()}
+    if as_columns:
+        kept = RowTable.of_rows(kept.values(), (0,))
+    sample = Sample(Status(ID, State.ATTACHED), wall, wall, epoch, kept, from_zero=zero)
     heat.add((Snapshot(HOOK, sample, 1.0, ()),))
 
 
@@ -156,3 +163,25 @@ async def test_a_syscall_s_detail_has_its_callers_connections() -> None:
         shown = text(app)
         assert "nginx (pid 1184): connects" in shown
         assert "Time in the call, over time" in shown
+
+
+@pytest.mark.parametrize("zero", [True, False])
+def test_columns_give_the_same_heat_as_rows(zero: bool) -> None:
+    """Rows that come, go, come back, begin again and stand still."""
+    dice, one_by_one, columns = random.Random(3), Heat(), Heat()
+    counts = {n: [0, 0, 0] for n in range(100)}
+    gone: dict[int, list[int]] = {}
+    for second in range(0, SLOT_SECONDS * SLOTS * 2, 3):
+        for key in dice.sample(list(counts), 5):
+            gone[key] = counts.pop(key)
+        for key in dice.sample(list(gone), max(len(gone) - 20, 0)):
+            kept = gone.pop(key)
+            counts[key] = kept if dice.random() < 0.5 else [0, 0, 0]
+        for key in dice.sample(list(counts), 20):
+            counts[key][dice.randrange(3)] += dice.randrange(5)
+        rows = {key: tuple(hits) for key, hits in counts.items()}
+        _add(one_by_one, second, rows, zero=zero)
+        _add(columns, second, rows, zero=zero, as_columns=True)
+    for key in range(100):
+        assert _hits(columns, key) == _hits(one_by_one, key)
+    assert any(_hits(columns, key) for key in counts)
