@@ -116,7 +116,7 @@ class Table(Protocol):
         ...
 
     def drain(self) -> list[Flat]:
-        """Take everything out of a queue, oldest first."""
+        """Take everything out of a queue or a log (a hash by the time), oldest first."""
         ...
 
 

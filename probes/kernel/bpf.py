@@ -37,7 +37,8 @@ _PROG_ATTACH, _PROG_DETACH = 8, 9
 _OBJ_GET, _MAP_POP = 7, 21  # the latter: BPF_MAP_LOOKUP_AND_DELETE_ELEM
 _PROG_NEXT_ID, _PROG_FD_BY_ID, _MAP_FD_BY_ID, _OBJ_INFO = 11, 13, 14, 15
 _PROG_QUERY, _RAW_TRACEPOINT_OPEN, _BTF_FD_BY_ID, _TASK_FD_QUERY = 16, 17, 19, 20
-_MAP_LOOKUP_BATCH, _LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 24, 28, 30, 31, 32
+_MAP_LOOKUP_BATCH, _MAP_TAKE_BATCH = 24, 25  # the latter: BPF_MAP_LOOKUP_AND_DELETE_BATCH
+_LINK_CREATE, _LINK_FD_BY_ID, _LINK_NEXT_ID, _ENABLE_STATS = 28, 30, 31, 32
 _ITER_CREATE = 33
 
 _LINK_TRACING, _LINK_CGROUP, _LINK_XDP, _LINK_TCX = 2, 3, 6, 11  # enum bpf_link_type
@@ -464,9 +465,11 @@ def _elem(
 
 
 def map_lookup_batch(
-    fd: int, key_size: int, value_size: int, max_entries: int
+    fd: int, key_size: int, value_size: int, max_entries: int, *, take: bool = False
 ) -> tuple[bytes, bytes, int]:
     """Read all keys, all values and their number, in as few calls as it takes. Linux 5.6.
+
+    take: they are deleted from the map, which is a hash.
 
     Per-CPU arrays answer ENOTSUPP (524) on 5.10: iterate there. Entries that come and go meanwhile
     may or may not be seen.
@@ -477,7 +480,7 @@ def map_lookup_batch(
     to_keys, to_values = ctypes.c_char.from_buffer(keys), ctypes.c_char.from_buffer(values)
     token = ctypes.create_string_buffer(max(key_size, 8))
     attr = uapi.Batch(map_fd=fd, out_batch=address(token))
-    done = 0
+    command, done = _MAP_TAKE_BATCH if take else _MAP_LOOKUP_BATCH, 0
     while done < max_entries:
         attr.in_batch = attr.out_batch if done else 0
         attr.keys = ctypes.addressof(to_keys) + done * key_size
@@ -485,7 +488,7 @@ def map_lookup_batch(
         attr.count = max_entries - done
         end = False
         try:
-            _bpf(_MAP_LOOKUP_BATCH, attr)
+            _bpf(command, attr)
         except OSError as stop:
             # ENOENT: that was the last of them. ENOSPC: a bucket did not fit into what is left.
             if stop.errno not in (errno.ENOENT, errno.ENOSPC):

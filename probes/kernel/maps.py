@@ -7,6 +7,7 @@ import json
 import struct
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from probes.errors import LoadFailed, ProbeError, in_words
@@ -193,12 +194,32 @@ class BpfTable:
         return bpf.map_lookup(self.fd, packed, self._stride)
 
     def drain(self) -> list[Row]:
-        """Take every entry out of a queue, oldest first; one call each. Linux 4.20."""
+        """Take every entry out: of a queue the oldest first, of a hash by its keys' order.
+
+        Of a queue that is a call each (Linux 4.20), of a hash one for all (5.6) or three each.
+        """
+        if self._type == HASH:
+            return sorted(self._guarded(self._taken))
         # No more than fit in: a queue that is filled as fast as it is read has an end, too.
         values = self._guarded(
             lambda: b"".join(bpf.map_drain(self.fd, self._value.size, self.max_entries))
         )
         return list(self._value.codec.iter_unpack(values))
+
+    def _taken(self) -> list[Row]:
+        size = self._key.size
+        try:
+            keys, values, _ = bpf.map_lookup_batch(
+                self.fd, size, self._stride, self.max_entries, take=True
+            )
+        except OSError as refused:
+            if refused.errno not in (bpf.ENOTSUPP, errno.EINVAL):
+                raise
+            keys, values = self._iterate()
+            for first in range(0, len(keys), size):
+                with suppress(FileNotFoundError):
+                    bpf.map_delete(self.fd, keys[first : first + size])
+        return self._unpacked(keys, values)
 
     def _all(self) -> tuple[bytes, bytes]:
         """Read all keys, one after the other, and all values."""

@@ -101,8 +101,7 @@ class OddTable(BpfTable):
         return bool(self._dice.randrange(2))
 
     def drain(self) -> list[Row]:
-        values = b"".join(self._some(self._value.size) for _ in range(self._number()))
-        return list(self._value.codec.iter_unpack(values))
+        return self.rows()
 
 
 class _Modules:

@@ -17,12 +17,21 @@ def cpu_seconds() -> float:
     """Return CPU seconds of this process, of children that ended, and of those that live."""
     mine = os.times()
     own = mine.user + mine.system + mine.children_user + mine.children_system
-    return own + sum(map(_seconds, _descendants(os.getpid())))
+    return own + sum(map(_seconds, _started()))
 
 
 def memory() -> int:
     """Return bytes in RAM now, of all of them (RSS)."""
-    return sum(map(_resident, (os.getpid(), *_descendants(os.getpid()))))
+    return sum(map(_resident, (os.getpid(), *_started())))
+
+
+def _started() -> Iterator[int]:
+    """Yield all descendants of this process. Mostly there is none, which one call tells."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError:
+        return
+    yield from _descendants(os.getpid())
 
 
 def _descendants(pid: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ from math import inf
 from probes.ladder.row_limit import RowLimit
 from probes.sources.live import expected
 from probes.sources.live.room import COMPILER, Room
-from probes.sources.live.usage import maps
+from probes.sources.live.usage import Maps, maps
 from probes.units import quoted
 
 DEFAULT = 200_000_000
@@ -61,6 +61,7 @@ class Bound:
         self._limit, self._rows = limit, rows
         self._used, self._growth = used, growth
         self._most = rows_for(limit)
+        self._maps = Maps()
         self._collected = -inf
         self.room = Room(limit, self._taken, self._leave_room)
 
@@ -71,7 +72,7 @@ class Bound:
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""
         _give_back()
-        used, growth, wanted = self._used() + maps(), self._growth(), self.room.wanted
+        used, growth, wanted = self._used() + self._maps(), self._growth(), self.room.wanted
         if used > self._limit * _TIGHT:
             self._rows.total = self._most = max(int(self._rows.total * 0.75), _FEWEST)
             self._collect()

@@ -1,9 +1,16 @@
 """Memory in use: memory of processes, and what their maps are charged."""
 
+# Listed every few seconds: os.listdir compares in one go.
+# ruff: noqa: PTH208
+
 from __future__ import annotations
 
 import os
+from math import inf
 from pathlib import Path
+from time import monotonic
+
+_FDS = "/proc/self/fdinfo"
 
 
 def resident(pid: int | str = "self") -> int:
@@ -17,13 +24,35 @@ def resident(pid: int | str = "self") -> int:
 
 def maps() -> int:
     """Return the bytes that the kernel charges for this process's maps (proc_pid_fdinfo(5))."""
-    charged: dict[bytes, int] = {}
-    for file in Path("/proc/self/fdinfo").iterdir():
-        try:
-            said = file.read_bytes()
-        except OSError:
-            continue  # closed meanwhile
-        if b"map_id:" in said:
-            fields = dict(line.split(b":\t", 1) for line in said.splitlines() if b":\t" in line)
-            charged[fields[b"map_id"]] = int(fields.get(b"memlock", b"0"))
-    return sum(charged.values())
+    return sum(dict(filter(None, map(_map, os.listdir(_FDS)))).values())
+
+
+class Maps:
+    """The same for callers that ask often: it only changes when a file is opened or closed.
+
+    Except for a hash that is not allocated at once: so it is asked again after `AGAIN` seconds.
+    """
+
+    AGAIN = 20.0
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._known, self._until = 0, -inf
+
+    def __call__(self) -> int:
+        now, there = monotonic(), os.listdir(_FDS)
+        if there != self._open or now >= self._until:
+            self._open, self._known, self._until = there, maps(), now + self.AGAIN
+        return self._known
+
+
+def _map(fd: str) -> tuple[bytes, int] | None:
+    """Return a map's id and the bytes that it is charged; None for what is none."""
+    try:
+        said = Path(_FDS, fd).read_bytes()
+    except OSError:
+        return None  # closed meanwhile
+    if b"map_id:" not in said:
+        return None
+    fields = dict(line.split(b":\t", 1) for line in said.splitlines() if b":\t" in line)
+    return fields[b"map_id"], int(fields.get(b"memlock", b"0"))

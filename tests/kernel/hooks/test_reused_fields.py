@@ -15,6 +15,7 @@ from probes.hooks import catalogue
 from probes.ladder.attachment import Modules
 from tests.support.commands import ROOT
 from tests.support.namespaces import HERE, namespace, pair, run
+from tests.support.obstacles import LINUX
 from tests.support.rungs import standing
 from tests.support.scenarios import values
 
@@ -63,5 +64,7 @@ def test_a_packet_of_a_tree_has_no_device_but_the_interface_that_it_came_by(
                 rows = [row for row in values(attachment) if row["dport"] == port]
             if not _pruned():
                 pytest.skip("this kernel prunes nothing of it")
+            if not rows and LINUX < (5, 17):
+                pytest.skip("this kernel frees what it prunes without a word")
             assert {row["interface"] for row in rows} == {"v0"}
             assert sum(row["packets"] for row in rows) >= SEGMENTS

@@ -17,6 +17,8 @@ import pytest
 
 from probes.compile import cache, headers
 from probes.errors import ProbeError
+from probes.kernel import bpf
+from probes.kernel.maps import HASH
 from probes.ladder import retry
 from probes.model import HookId, State
 from probes.sources.live import memory, room, usage
@@ -116,6 +118,18 @@ def nothing_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     cache._cache.cache_clear()
     yield
     cache._cache.cache_clear()
+
+
+def test_what_maps_are_charged_is_known_whenever_one_comes_or_goes() -> None:
+    asked_often = usage.Maps()
+    before = usage.maps()
+    assert asked_often() == before
+    fd = bpf.map_create(HASH, 4, 1024, 10_000, flags=0, name="large")
+    try:
+        assert asked_often() == usage.maps() >= before + 10_240_000
+    finally:
+        os.close(fd)
+    assert asked_often() == usage.maps() == before
 
 
 @pytest.mark.usefixtures("nothing_compiled")

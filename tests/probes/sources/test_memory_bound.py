@@ -32,6 +32,7 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often all objects were looked at; maps take 20 MB."""
     collected: list[int] = []
     monkeypatch.setattr(memory, "maps", lambda: 20_000_000)
+    monkeypatch.setattr(memory, "Maps", lambda: memory.maps)
     monkeypatch.setattr(memory.gc, "collect", lambda: collected.append(1))
     return collected
 
