@@ -1,4 +1,4 @@
-"""Whatever a moment from elsewhere has in it: each row is kept as it was, or counted as left out."""
+"""Whatever a moment from elsewhere has in it: each row is kept as it was, or counted."""
 
 from __future__ import annotations
 
