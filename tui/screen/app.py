@@ -104,10 +104,7 @@ class Monitor(TerminalApp):
         sorts = first_sorts(every, self.fields, settled, self.problems.append)
         self.parts = Parts(every, self.fields, sorts, ascii=self.session.live.ascii)
         self._troubles = Troubles(self.session, self.place.panes)
-        self.leases = Leases(
-            self.session, self.place,
-            start=self.start, carry_out=self.carry_out, changed=self.control_changed,
-        )  # fmt: skip
+        self.leases = Leases(self.session, self.place, self.carry_out)
         self.menu, self.help, self.time = MenuMode(self), HelpMode(self), time_control(self)
         self.groups = Groups(self)
         self.renderer = Renderer(
@@ -146,7 +143,7 @@ class Monitor(TerminalApp):
 
     async def _attach_settled(self) -> None:
         for hook in self.settled.hooks if self.session.attaches else ():
-            await self.session.collector.control.attach(HookId(hook), quiet=True)
+            await self._carried_out(self.session.collector.control.attach(HookId(hook), quiet=True))
 
     async def _watch(self) -> None:
         """Take note of attaches and detaches between two ticks."""
@@ -287,16 +284,15 @@ class Monitor(TerminalApp):
         self.notify(label(text), severity=severity, markup=False, timeout=TOAST_SECONDS)
 
     def carry_out(self, work: Coroutine[Any, Any, Any]) -> None:
+        self.start(self._carried_out(work))
+
+    async def _carried_out(self, work: Coroutine[Any, Any, Any]) -> None:
         """Carry out a request; report its failure, which typed text may cause."""
-
-        async def done() -> None:
-            try:
-                await work
-            except Exception as error:
-                self.toast(sentence(error), "error")
-            self.control_changed()
-
-        self.start(done())
+        try:
+            await work
+        except Exception as error:
+            self.toast(sentence(error), "error")
+        self.control_changed()
 
     def control_changed(self) -> None:
         self.session.note()
