@@ -36,7 +36,6 @@ from tui.screen.settled import either, first_place, first_sorts
 from tui.screen.time_control import time_control
 from tui.screen.troubles import Troubles
 from tui.session import own_usage
-from tui.session.collector import Own
 from tui.session.control import Severity
 from tui.session.session import Session
 from tui.table.fields import Field, TableRow, label
@@ -109,7 +108,7 @@ class Monitor(TerminalApp):
         self.groups = Groups(self)
         self.renderer = Renderer(
             self, self.session, self.place, self.parts, self.appearance, self._troubles,
-            self.keymap, self.groups, Own(cpu_seconds, memory),
+            self.keymap, self.groups, own_usage.OwnUsage(cpu_seconds, memory),
             advise=lambda text: self.toast(text, "warning"),
         )  # fmt: skip
         self.navigation = Navigation(
@@ -121,7 +120,7 @@ class Monitor(TerminalApp):
     def compose(self) -> ComposeResult:
         yield from self.parts
 
-    # From beginning to end
+    # Starting, and watching
 
     async def on_mount(self) -> None:
         self.appearance.wear(self.appearance.look)
@@ -163,7 +162,7 @@ class Monitor(TerminalApp):
         self._troubles.hook_was_read(hook)
         self.repaint_soon()
 
-    # What widgets tell
+    # Messages of widgets
 
     def on_resize(self) -> None:
         """Draw everything anew, also at the same size: terminals drop what a smaller one cuts."""
