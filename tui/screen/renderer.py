@@ -12,8 +12,8 @@ from tui.screen.layout import Heights, graph_block, heights
 from tui.screen.parts import Parts
 from tui.screen.place import Place
 from tui.screen.troubles import Troubles
-from tui.session.collector import Own
 from tui.session.drop_rules import banner
+from tui.session.own_usage import OwnUsage
 from tui.session.session import Session
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, width_of, wrap
@@ -48,7 +48,7 @@ class Renderer:
         troubles: Troubles,
         keymap: Keymap,
         groups: Groups,
-        own: Own,
+        own: OwnUsage,
         advise: Callable[[str], None],
     ) -> None:
         self._app, self._session, self._place, self._parts = app, session, place, parts
@@ -56,7 +56,7 @@ class Renderer:
         self._groups, self._own, self._advise = groups, own, advise
         self._due = self._advised = False
 
-    # What is there
+    # Which widgets belong to the place
 
     @property
     def table(self) -> LiveTable:
@@ -249,7 +249,7 @@ class Renderer:
             del spans[-6:-4]  # not what is at the end: leaving and help
         return line(*spans)
 
-    # Who is visible
+    # Which widgets are visible, and where
 
     def lay_out(self) -> None:
         """Show the widgets of this place where they belong, with what they have to show now."""

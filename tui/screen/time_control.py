@@ -227,9 +227,8 @@ class RecordedTime:
                 )
             if found is not None:
                 collector.recall(*found)
-                self._screen.repaint()
 
-        self._screen.start(recalled())
+        self._screen.carry_out(recalled())
 
     def rewind(self, moments: int) -> None:
         self._player.play(paused=True)  # who goes step by step wants to look

@@ -172,25 +172,3 @@ def _tape(source: Source, limit: int | None) -> Tape:
     if limit is None:
         return Tape(source.catalogue)
     return Tape(source.catalogue, most=min(MOST_BYTES, int(limit * TAPE_SHARE)))
-
-
-class Own:
-    """Resources of this process and those it started; read at most once a second.
-
-    seconds: the CPU time used so far. memory: bytes in RAM now.
-    """
-
-    def __init__(self, seconds: Callable[[], float], memory: Callable[[], int]) -> None:
-        self._seconds, self._memory = seconds, memory
-        self._used, self._time = seconds(), time.monotonic()
-        self._percent: float | None = None
-        self._bytes = memory()
-
-    def now(self) -> tuple[float | None, int]:
-        """Return its share of one CPU since the last call (None: not known yet), and bytes."""
-        now = time.monotonic()
-        if now - self._time >= 1:
-            used = self._seconds()
-            self._percent = max(used - self._used, 0) / (now - self._time) * 100
-            self._used, self._time, self._bytes = used, now, self._memory()
-        return self._percent, self._bytes

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from rich.color import ColorSystem
+from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.binding import BindingsMap, BindingType
@@ -258,9 +259,9 @@ class TerminalApp(App[None]):
     def send(self, cells: str) -> None:
         """Write cells to the terminal, as one frame."""
         if cells and self._driver is not None:
-            self._begin_update()
-            self._driver.write(cells)
-            self._end_update()
+            # In one piece: each wakes the thread that writes.
+            framed = f"{SYNC_START}{cells}{SYNC_END}" if self._sync_available else cells
+            self._driver.write(framed)
             self._mark()
 
 

@@ -57,7 +57,7 @@ class Pane:
 
     worst: its worst row for the overview, also if nothing is wrong, then others that are marked; at
     most so many. needs: the hooks that it is made from; calm: the text there if it has none. kept:
-    figures that are not drawn here. leads: the pane and row that Enter goes to instead of a detail.
+    figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
     draw: drawn instead of the figures' graphs, for a width and height. wants: what to attach now,
     while it is shown.
 

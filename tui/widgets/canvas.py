@@ -59,18 +59,15 @@ class Canvas(Widget):
         if not self.canvases.drawn.collects(self):
             self.refresh_changes()
 
-    @property
-    def _is_there(self) -> bool:
-        return bool(self.size) and self.display
-
     def draw(self, brush: Brush, front: Front, covered: Container[int]) -> None:
         """Draw straight to the terminal what is not there already.
 
         covered: rows that Textual has to draw.
         """
-        region, (width, height) = self.region, self.size
-        if not self._is_there or region.size != self.size:
+        region, size = self.region, self.size  # Textual calculates them each time
+        if not size or region.size != size or not self.display:
             return
+        width, height = size
         anew, before = self._theme is not self._look, self._painted
         self._take_shape(width)
         self._painted = [self.line(y) for y in range(height)]
@@ -103,9 +100,9 @@ class Canvas(Widget):
 
     def refresh_changes(self) -> None:
         """Have Textual draw what has changed."""
-        if not self._is_there:
-            return
         width, height = self.size
+        if not width or not height or not self.display:
+            return
         before = self._painted
         same = len(before) == height and self._width == width and self._theme is self._look
         self._take_shape(width)
