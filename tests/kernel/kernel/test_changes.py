@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 
 @pytest.fixture(autouse=True)
 def _inside() -> Iterator[None]:
+    changes.prepare()  # as whoever attaches does
     with namespace():
         yield
 
