@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from probes.recording import files
-from tui.config import paths
+from tui.config import paths, toml
 from tui.config.presets import FIELDS as PRESET_FIELDS
 from tui.config.presets import Preset
 
@@ -70,12 +69,10 @@ def path(environ: Mapping[str, str] = os.environ) -> Path:
 def load(file: Path) -> Settings:
     """Read the settings; never fail: errors are listed in `problems`."""
     try:
-        text = files.read(file)
-        values = tomllib.loads(text)
+        text, values = toml.read(file)
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+    except toml.NotToml as why:
         return Settings(problems=(f"{file}: {why}; using the defaults",), broken=True)
     problems = [Problem(*found) for found in _problems(values)]
     for problem in problems:
@@ -260,6 +257,8 @@ def save(file: Path, wanted: Mapping[str, Any]) -> None:
         files.replace(file, tomlkit.dumps(document))
     except OSError as error:
         raise SettingsError(f"not saved: {file}: {error.strerror}") from error
+    except ValueError as error:  # tomlkit accepts less than what reads the file
+        raise SettingsError(f"not saved: {file}: {error}") from error
 
 
 _HEAD = "# ebpftop's settings; README.md says what there is. Comments and other keys are kept.\n\n"

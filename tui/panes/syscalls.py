@@ -10,7 +10,8 @@ from heapq import nlargest
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State
 from probes.units import Unit
 from tui.session.view import View
@@ -46,15 +47,11 @@ _WAIT = frozenset({
 
 
 def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.rates[column] for s in snapshots for r in s.rows}
+    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
 
 
 def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {
-        r.key: v if isinstance(v := r[column], int | float) else None
-        for s in snapshots
-        for r in s.rows
-    }
+    return {key: number for s in snapshots for key, number in s.numbers(column).items()}
 
 
 _FAILURES = Figure(

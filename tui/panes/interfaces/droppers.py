@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from probes.analysis.classes import is_lost, is_ordinary
 from probes.analysis.drop_stages import function_of, stage_of
-from probes.analysis.snapshot import SnapshotRow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import State
 from probes.units import DASH
 from tui.session.view import View

@@ -10,7 +10,7 @@ from probes.analysis.classes import is_lost, meaning_of
 from probes.analysis.flows import Flow, sum_of
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
-from probes.analysis.snapshot import SnapshotRow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import HookId
 from probes.units import Unit
 from tui.panes.interfaces.droppers import Drop, error, kernel_drops, ordinary_drops, program

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from probes import units
 from probes.analysis.anomaly import Threshold, Verdict
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, Value
 from probes.units import Unit
 from tui.panes.interfaces.droppers import (
