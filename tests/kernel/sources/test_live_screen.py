@@ -23,6 +23,6 @@ def test_it_never_ends_by_itself(tmp_path: Path, tape: tuple[int, float]) -> Non
         unrest(SEED),
         walking(SEED, tmp_path, "--interval", "0.2", tape=tape) as walk,
     ):
-        for _ in range(4):
+        for _ in range(3):
             walk.steps(60, 0.05)
             walk.check()

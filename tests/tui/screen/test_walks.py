@@ -50,7 +50,7 @@ raise SystemExit(app.run(*hosts, connect=connect))
 @pytest.mark.parametrize("tape", [LONG, SHORT], ids=["long tape", "short tape"])
 def test_the_demo_stands(tmp_path: Path, tape: tuple[int, float]) -> None:
     with walking(SEED, tmp_path, "demo", "--interval", "0.2", tape=tape) as walk:
-        for _ in range(3):
+        for _ in range(2):
             walk.steps(60, 0.02)
             walk.check()
 
@@ -59,13 +59,13 @@ def test_a_recording_stands(tmp_path: Path) -> None:
     file = tmp_path / "demo.rec"
     file.write_bytes(demo_recording(120))
     with walking(SEED, tmp_path, "replay", str(file)) as walk:
-        for _ in range(3):
+        for _ in range(2):
             walk.steps(60, 0.02)
             walk.check()
 
 
 def test_several_hosts_stand_while_they_are_cut(tmp_path: Path) -> None:
     with walking(SEED, tmp_path, code=HOSTS) as walk:
-        for _ in range(3):
+        for _ in range(2):
             walk.steps(60, 0.02)
             walk.check()
