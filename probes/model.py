@@ -263,7 +263,7 @@ class TargetKind(StrEnum):
     SYSCALL = "syscall"
 
 
-class Places(NamedTuple):
+class RowLayout(NamedTuple):
     """Positions in a hook's stored rows, found once.
 
     counters: position and name. sums: the same of all that adds up, and whether it is a histogram.
@@ -277,7 +277,7 @@ class Places(NamedTuple):
     derived: tuple[tuple[str, Callable[[Mapping[str, Value]], Value]], ...]
 
     @classmethod
-    def of(cls, stored: tuple[Column, ...], columns: tuple[Column, ...]) -> Places:
+    def of(cls, stored: tuple[Column, ...], columns: tuple[Column, ...]) -> RowLayout:
         numbered = tuple(enumerate(stored))
         histogram = {Kind.COUNTER: False, Kind.HISTOGRAM: True}
         return cls(
@@ -315,7 +315,7 @@ class Hook:
     rows_go: bool = False
     stored: tuple[Column, ...] = field(init=False)
     """Columns of a sample's rows: all but the derived ones."""
-    places: Places = field(init=False, repr=False, compare=False)
+    places: RowLayout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for column in (*self.columns, *self.log):
@@ -324,7 +324,7 @@ class Hook:
                 raise TypeError(f"{kind} among columns; a set of them needs a star: *process(...)")
         stored = tuple(c for c in self.columns if c.kind is not Kind.DERIVED)
         object.__setattr__(self, "stored", stored)
-        object.__setattr__(self, "places", Places.of(stored, self.columns))
+        object.__setattr__(self, "places", RowLayout.of(stored, self.columns))
 
     def rung(self, name: str) -> Rung | None:
         return next((r for r in self.ladder if r.name == name), None)

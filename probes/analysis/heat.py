@@ -12,9 +12,9 @@ from probes.cells import differ
 from probes.model import HookId, Key, Row, Sample, same_totals
 from probes.row_table import RowTable
 
-SECONDS, SLOTS = 5, 180
+SLOT_SECONDS, SLOTS = 5, 180
 """Seconds of a slot; slots kept: 15 minutes."""
-MOST = 4000
+MAX_GONE = 4000
 """Rows of a hook that are kept after they have gone, at most."""
 _TIDY = 36
 """Slots after which those that are too old are forgotten."""
@@ -83,7 +83,7 @@ class Heat:
 
     def _slot(self, time: float) -> int:
         """Return the slot's number by the monotonic clock, offset by the initial wall clock."""
-        return int((time + (self._base or 0.0)) // SECONDS)
+        return int((time + (self._base or 0.0)) // SLOT_SECONDS)
 
     def add(self, snapshots: Sequence[Snapshot]) -> None:
         for snapshot in snapshots:
@@ -138,7 +138,9 @@ class Heat:
                 hits.setdefault(slot, {})[bucket] = count
         if not hits:
             return []
-        return [HeatSlot(s * SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)]
+        return [
+            HeatSlot(s * SLOT_SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)
+        ]
 
 
 def _histograms(
@@ -164,10 +166,10 @@ def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def _sweep(rows: dict[tuple[str, Key], _Row], sample: Sample, slot: int) -> None:
-    """Forget rows that went long ago, and all but the latest `MOST` of the others that went."""
+    """Forget rows that went long ago, and all but the latest `MAX_GONE` of the others that went."""
     if len(rows) == len(sample.rows):
         return  # no row has two histograms here: none went
     gone = sorted((k for k in rows if k[1] not in sample.rows), key=lambda k: rows[k].last)
     for place, key in enumerate(gone, 1):
-        if rows[key].last < slot - SLOTS or place <= len(gone) - MOST:
+        if rows[key].last < slot - SLOTS or place <= len(gone) - MAX_GONE:
             del rows[key]

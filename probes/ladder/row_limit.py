@@ -14,7 +14,7 @@ from probes.row_table import RowTable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST = 20
+MIN_ROWS = 20
 """Rows that any hook keeps of each target, however little memory there is."""
 
 
@@ -32,6 +32,9 @@ class RowLimit:
 
     def fit(self, id: HookId, hook: Hook, rows: Mapping[Key, Row]) -> Mapping[Key, Row]:
         """Return the rows that are kept, in their order."""
+        if not rows:  # nor is there an entry for each target that ever was
+            self.forget(id)
+            return rows
         self._counts[id] = len(rows)
         most = self._share()
         if len(rows) <= most:
@@ -60,9 +63,9 @@ class RowLimit:
         for place, count in enumerate(counts):
             share = left // (len(counts) - place)
             if count > share:
-                return max(share, LEAST)
+                return max(share, MIN_ROWS)
             left -= count
-        return max(left, LEAST)
+        return max(left, MIN_ROWS)
 
 
 def _fitted(

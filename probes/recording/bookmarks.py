@@ -51,7 +51,7 @@ class Bookmark(NamedTuple):
     text: str
 
 
-class Noticing:
+class Bookmarker:
     """A maker of moments from ticks, one after the other."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:

@@ -430,6 +430,11 @@ def cells_for(memory: int) -> int:
     return max(int((memory - _BASE) / (_COPIES * _CELL)), MOST_CELLS)
 
 
+def memory_for(cells: int) -> int:
+    """Return the bytes that it takes to read moments of so many cells, one after the other."""
+    return int(cells * _COPIES * _CELL)
+
+
 def cells_of(value: Value) -> int:
     """Return the cost of a value, however it was written."""
     if isinstance(value, tuple):

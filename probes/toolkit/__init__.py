@@ -90,7 +90,7 @@ from probes.toolkit.readers import (
     row_of,
     thread_of,
 )
-from probes.toolkit.tick_cache import once
+from probes.toolkit.tick_cache import cached
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 from probes.toolkit.window import mean, quantile
 from probes.units import Unit
@@ -155,6 +155,7 @@ __all__ = [
     "by_columns",
     "byte_count",
     "c_source",
+    "cached",
     "cgroup",
     "comm",
     "counted",
@@ -183,7 +184,6 @@ __all__ = [
     "mean",
     "name_or_number",
     "of_interface",
-    "once",
     "p99",
     "packet_count",
     "packet_protocol",

@@ -10,7 +10,7 @@ from fcntl import ioctl
 
 from probes.errors import Gone
 from probes.kernel.netlink import route
-from probes.toolkit.tick_cache import once, shared
+from probes.toolkit.tick_cache import active, cached
 
 _SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
 _MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel
@@ -24,7 +24,7 @@ def interface_name(ifindex: int) -> str:
     """
     if not 0 < ifindex <= _MOST_IFINDEX:
         raise Gone(f"no interface can have the number {ifindex}")
-    if shared() and (name := once(route.names).get(ifindex)):
+    if active() and (name := cached(route.names).get(ifindex)):
         return name
     try:
         return socket.if_indextoname(ifindex)

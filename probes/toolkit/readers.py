@@ -12,7 +12,7 @@ from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.field_cells import cells_from, decoder
 from probes.toolkit.interface_names import interface_name
 from probes.toolkit.others import Others
-from probes.toolkit.tick_cache import once, shared
+from probes.toolkit.tick_cache import active, cached
 
 Open = Callable[[Opening], Callable[[], Reading]]
 Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
@@ -184,7 +184,7 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
         def read() -> Reading:
             # Where all targets are read, the map is read in one go.
             here = opening.ifindex
-            entry = once(whole).get(here) if shared() else table.row((here,))
+            entry = cached(whole).get(here) if active() else table.row((here,))
             known = {
                 "ifindex": opening.ifindex,
                 "interface": interface_name(opening.ifindex),

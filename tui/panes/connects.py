@@ -92,22 +92,27 @@ def _places(view: View) -> dict[_Place, list[SnapshotRow]]:
     return by
 
 
+_MARKED, _FAILING = 1e3, 1e6
+"""Weights from which a destination is marked: as slow, as failing. Unmarked ones have seconds."""
+
+
 def _worst(view: View, most: int) -> list[Finding]:
     """Return the destinations with most failing connects, then those with the slowest."""
     places = view.once(_places)
     weighed = [(_weight(view, place, rows), place) for place, rows in places.items()]
     worst = nlargest(most, weighed, key=itemgetter(0))
-    return [_place(view, place, weight) for weight, place in worst]
+    marked = [one for one in worst[1:] if one[0] >= _MARKED]
+    return [_place(view, place, weight) for weight, place in (*worst[:1], *marked)]
 
 
 def _weight(view: View, place: _Place, rows: list[SnapshotRow]) -> float:
     """Return how bad the destination is; greater is worse."""
     failed = sum([r.rate("failed") for r in rows])
     if failed or view.verdict(_PLACE, place).since is not None:
-        return 1e6 + failed
+        return _FAILING + failed
     row = _first(rows)
     slow = view.verdict(_SLOW, row.key).since is not None
-    return row.number("mean_ns") / 1e9 + 1e3 * slow
+    return min(row.number("mean_ns") / 1e9, _MARKED - 1) + _MARKED * slow
 
 
 def _first(rows: list[SnapshotRow]) -> SnapshotRow:

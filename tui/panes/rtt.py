@@ -77,7 +77,7 @@ def _far(row: SnapshotRow) -> bool:
 def _worst(view: View, most: int) -> list[Finding]:
     rows = [row for s in view.of("tcp-rtt") for row in _candidates(view, s, most)]
     worst = nlargest(most, [(_mark(view, row), row) for row in rows], key=lambda m: _weight(*m))
-    return [_finding(view, row) for _, row in worst]
+    return [_finding(view, row) for place, (mark, row) in enumerate(worst) if mark or not place]
 
 
 def _marked(view: View) -> list[tuple[str, SnapshotRow]]:

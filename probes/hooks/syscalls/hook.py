@@ -11,7 +11,7 @@ from math import inf
 from probes.analysis.snapshot import Trail
 from probes.arrays import FEW
 from probes.cells import cells_of, joined
-from probes.kernel import privilege, procfs, syscall_table
+from probes.kernel import capabilities, procfs, syscall_table
 from probes.model import Entries, Row
 from probes.row_table import ColumnRows
 from probes.toolkit import (
@@ -158,5 +158,5 @@ HOOK = Hook(
         Rung("proc", "nothing; other users' processes need root", _proc),
     ),
     order=60,
-    reads_with=privilege.PROCESSES,
+    reads_with=capabilities.PROCESSES,
 )

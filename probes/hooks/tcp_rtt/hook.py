@@ -13,7 +13,7 @@ from probes.arrays import FEW
 from probes.hooks.tcp_rtt import open_sockets
 from probes.hooks.tcp_rtt.columns import ConnectionColumns
 from probes.hooks.tcp_rtt.open_sockets import ITERATOR, OpenSocket, OpenSockets, minimum
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat
 from probes.toolkit import (
@@ -181,5 +181,5 @@ HOOK = Hook(
     ),
     order=80,
     rows_go=True,
-    reads_with=privilege.PROCESSES,
+    reads_with=capabilities.PROCESSES,
 )

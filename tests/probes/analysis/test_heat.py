@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from probes import units
-from probes.analysis.heat import MOST, SECONDS, SLOTS, Heat, HeatSlot
+from probes.analysis.heat import MAX_GONE, SLOT_SECONDS, SLOTS, Heat, HeatSlot
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Key, Row, Sample, State, Status
@@ -88,16 +88,16 @@ def test_counting_anew_is_no_heat() -> None:
 
 
 def test_rows_and_slots_are_bounded() -> None:
-    """A quarter of an hour of a row, and no more rows that went than `MOST`."""
+    """A quarter of an hour of a row, and no more rows that went than `MAX_GONE`."""
     heat = Heat()
     for n in range(2 * SLOTS):
-        _add(heat, n * SECONDS, {1: (n, n, n)})
+        _add(heat, n * SLOT_SECONDS, {1: (n, n, n)})
     assert len(_hits(heat, 1)) == SLOTS
     row = heat._hooks[ID].rows["rtt", (1,)]
     assert len(row.cells) <= 3 * (3 * SLOTS + 64 + 3)
     for n in range(60):
-        _add(heat, 1e5 + n * SECONDS, {1000 * n + k: (1,) for k in range(200)})
-    assert len(heat._hooks[ID].rows) <= MOST + 200
+        _add(heat, 1e5 + n * SLOT_SECONDS, {1000 * n + k: (1,) for k in range(200)})
+    assert len(heat._hooks[ID].rows) <= MAX_GONE + 200
 
 
 def _texts(slots: list[HeatSlot], width: int, *, ascii: bool = False) -> list[str]:
@@ -121,10 +121,10 @@ def test_the_map_has_a_line_for_each_bucket_the_greatest_on_top() -> None:
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
 def test_the_map_fits_any_width(width: int) -> None:
     """Neighbours are added up where there are more slots than cells."""
-    slots = [HeatSlot(float(n * SECONDS), {n % 7 + 3: n + 1}) for n in range(SLOTS)]
+    slots = [HeatSlot(float(n * SLOT_SECONDS), {n % 7 + 3: n + 1}) for n in range(SLOTS)]
     rows = _texts(slots, width)
     assert max(width_of(row) for row in rows[:-2]) <= max(width, 20)
-    assert f"{-(-SLOTS // max(width - 11, 8)) * SECONDS} s a column" in rows[-1]
+    assert f"{-(-SLOTS // max(width - 11, 8)) * SLOT_SECONDS} s a column" in rows[-1]
 
 
 def test_a_map_of_nothing_says_so() -> None:
@@ -171,7 +171,7 @@ def test_columns_give_the_same_heat_as_rows(zero: bool) -> None:
     dice, one_by_one, columns = random.Random(3), Heat(), Heat()
     counts = {n: [0, 0, 0] for n in range(100)}
     gone: dict[int, list[int]] = {}
-    for second in range(0, SECONDS * SLOTS * 2, 3):
+    for second in range(0, SLOT_SECONDS * SLOTS * 2, 3):
         for key in dice.sample(list(counts), 5):
             gone[key] = counts.pop(key)
         for key in dice.sample(list(gone), max(len(gone) - 20, 0)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from probes.ladder.row_limit import LEAST, RowLimit
+from probes.ladder.row_limit import MIN_ROWS, RowLimit
 from probes.model import Column, Hook, HookId, Key, Kind, Row
 from probes.row_table import RowTable
 from probes.units import Unit
@@ -70,7 +70,8 @@ def test_each_keeps_some() -> None:
     limit = RowLimit(10)
     for n in range(50):
         assert (
-            len(_kept(limit, HookId("a", str(n)), dict.fromkeys(range(100), 1))) >= LEAST or n < 1
+            len(_kept(limit, HookId("a", str(n)), dict.fromkeys(range(100), 1))) >= MIN_ROWS
+            or n < 1
         )
 
 

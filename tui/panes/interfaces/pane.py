@@ -192,7 +192,7 @@ def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
 def _worst(view: View, most: int) -> list[Finding]:
     """Return the interfaces that lose most."""
     looked = nlargest(most, view.once(_looked), key=lambda one: one.weight)
-    return [_finding(view, one) for one in looked]
+    return [_finding(view, one) for place, one in enumerate(looked) if one.mark or not place]
 
 
 def _finding(view: View, looked: _Looked) -> Finding:
