@@ -1,6 +1,6 @@
 """What many rows cost: the screen at 160x50 on a host with many of one thing.
 
-    python -m bench.scale [CASE...] [--seconds N] [--memory MB]
+    python -m bench.scale [CASE...] [--seconds N] [--memory MB] [--key KEY]
 
 As root. Each case has network and mount namespaces of its own and loads that end with it:
 `connections-1000`, `-10000`, `-100000` (established sockets, of which a third sends in each
@@ -127,12 +127,13 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--seconds", type=int, default=20, help="measured (default 20)")
     parser.add_argument("--memory", type=int, help="the program's --memory")
+    parser.add_argument("--key", help="of the pane to look at, instead of the case's own")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if unknown := set(arguments.cases) - CASES.keys():
         parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
     if arguments.inside:
-        _measure(arguments.cases[0], arguments.seconds, arguments.memory)
+        _measure(arguments.cases[0], arguments)
         return
     titles = ("CPU", 8), ("us/tick", 10), ("RSS", 9), ("highest", 10), ("a key", 9), ("worst", 8)
     print(" " * 19 + "".join(f"{title:>{width}}" for title, width in titles), flush=True)
@@ -145,14 +146,16 @@ def _apart(case: str, arguments: argparse.Namespace) -> None:
     again = [sys.executable, "-m", "bench.scale", "--inside", case]
     again += ["--seconds", str(arguments.seconds)]
     again += ["--memory", str(arguments.memory)] if arguments.memory else []
+    again += ["--key", arguments.key] if arguments.key else []
     up = 'ip link set lo up && exec "$@"'
     apart = ["unshare", "-nmpf", "--mount-proc", "--kill-child", "sh", "-c", up, "-"]
     subprocess.call([*apart, *again])
 
 
-def _measure(case: str, seconds: int, memory: int | None) -> None:
+def _measure(case: str, arguments: argparse.Namespace) -> None:
     many, made, key = CASES[case]
-    limit = ["--memory", str(memory)] if memory else []
+    key, seconds = (arguments.key or key.decode()).encode(), arguments.seconds
+    limit = ["--memory", str(arguments.memory)] if arguments.memory else []
     command = [sys.executable, "-m", "tui.cli", *limit, "--budget", "off"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     with _loads(made()):

@@ -15,9 +15,9 @@ from probes.errors import ProbeError
 
 __all__ = ["FEW", "check", "np"]
 
-FEW = 64
-"""Rows up to which Python's own objects cost less than arrays: each operation on an array takes
-about a microsecond, however short it is."""
+FEW = 520
+"""Rows up to which Python's own objects cost less than arrays, each operation on which takes some
+microseconds, however short they are. A map with an entry for each system call has no more."""
 _REMEDY = "Install numpy 1.24 or newer for this Python: `make setup`, or `pip install numpy`."
 
 

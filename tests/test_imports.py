@@ -208,6 +208,13 @@ def test_what_needs_no_numbers_loads_neither_numpy_nor_textual(command: str) -> 
     assert not loaded & {"textual", "numpy"}
 
 
+def test_few_rows_are_read_and_shown_without_numpy() -> None:
+    quietly = "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):"
+    once = "['once', '--for', '0.2', '--hook', 'interfaces', '--hook', 'qdiscs']"
+    loaded = _loaded(f"{quietly} from tui import cli; assert cli.main({once}) == 0")
+    assert "numpy" not in loaded
+
+
 def test_without_numpy_one_sentence_says_what_to_do() -> None:
     code = "import sys; sys.modules['numpy'] = None; from tui import cli; sys.exit(cli.main())"
     done = subprocess.run(

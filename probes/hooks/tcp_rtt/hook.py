@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from probes.arrays import FEW
 from probes.hooks.tcp_rtt import open_sockets
 from probes.hooks.tcp_rtt.columns import ConnectionColumns
 from probes.hooks.tcp_rtt.open_sockets import ITERATOR, OpenSocket, OpenSockets, minimum
@@ -81,7 +82,7 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
             entries = table.entries() if table is not None else None
             sockets.read()
             told = sockets.many
-            if entries is not None and told is not None:
+            if entries is not None and told is not None and len(told) > FEW:
                 whose = owners.find(set(told["inode"].tolist()))
                 made = many.rows(entries, told, whose)
                 if made is not None:

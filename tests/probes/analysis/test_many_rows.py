@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from probes.analysis import snapshot
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot import Snapshot
-from probes.arrays import FEW
 from probes.model import (
     OTHERS,
     Column,
@@ -48,6 +48,7 @@ HOOK = Hook(
     ladder=(),
 )
 KEYS = HOOK.places.keys
+FEW = 64
 SIZES = (1, 7, 1000, 1 << 31, 1 << 32, (1 << 53) + 1, 1 << 63, (1 << 64) - 1)
 
 
@@ -98,6 +99,11 @@ class Kernel:
             rows |= {("gone", None): ("gone", None, 1, self.others, 0, 0.0, (1,) * 12, None)}
             rows |= {(OTHERS, None): (OTHERS, None, 1, 9 * self.others, 7, 0.0, (2,) * 12, None)}
         return rows
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "FEW", FEW)
 
 
 def _plus(value: Value, more: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from probes.hooks import catalogue
-from probes.hooks.tcp_rtt import open_sockets
+from probes.hooks.tcp_rtt import hook, open_sockets
 from probes.hooks.tcp_rtt.open_sockets import OpenSockets
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.model import Opening, Row
@@ -49,8 +49,8 @@ def _written(dice: random.Random, *, of_link: bool, twice: bool) -> bytes:
 
 
 def _read(seed: int, rung: str, **how: bool) -> list[list[Row]]:
-    hook, dice = catalogue()["tcp-rtt"], random.Random(seed)
-    found = hook.rung(rung)
+    rtt, dice = catalogue()["tcp-rtt"], random.Random(seed)
+    found = rtt.rung(rung)
     assert found is not None
     data = [_written(dice, **how) for _ in range(3)]
 
@@ -58,7 +58,7 @@ def _read(seed: int, rung: str, **how: bool) -> list[list[Row]]:
         told = iter(data)
         return found.open(replace(opening, iterators={"iterated": lambda: next(told)}))
 
-    made = attached(hook, replace(found, open=open), dice, lambda about: Known(about, dice))
+    made = attached(rtt, replace(found, open=open), dice, lambda about: Known(about, dice))
     try:
         made.read()  # by sock_diag
         return [list(made.read().rows.values()) for _ in data]
@@ -73,6 +73,7 @@ def _owners(_: SocketOwners, inodes: set[int]) -> dict[int, Owner]:
 @pytest.fixture(autouse=True)
 def always_iterated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_sockets, "MANY", 0)
+    monkeypatch.setattr(hook, "FEW", 0)
     monkeypatch.setattr(
         SocketOwners,
         "find",

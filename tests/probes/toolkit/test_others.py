@@ -11,6 +11,7 @@ import pytest
 
 from probes.kernel.map_entries import MapEntries, StructLayout
 from probes.model import OTHERS, Column, Flat, Hook, Kind, Opening, Row
+from probes.toolkit import others as others_
 from probes.toolkit.decode import comm
 from probes.toolkit.field_cells import cells_from
 from probes.toolkit.others import Others
@@ -163,9 +164,10 @@ class WideSum:
 @pytest.mark.parametrize("most", [40, 90, 10_000])
 @pytest.mark.parametrize("how", [{}, {"by_process": False}, {"stay": True}], ids=str)
 def test_columns_are_the_rows_that_one_by_one_there_would_be(
-    how: dict[str, bool], most: int, seed: int
+    how: dict[str, bool], most: int, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a map that is too small for columns, that evicts, and that has room for all."""
+    monkeypatch.setattr(others_, "FEW", 64)
     chance, lru = random.Random(seed), WideLru(most)
     hook = Hook("made-up", "Made up", "Nothing.", WIDE, ())
     tables = {"rows": lru, "everything": WideSum(lru)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from probes.hooks import catalogue
-from probes.ladder.row_limit import LEAST
+from probes.ladder.row_limit import MIN_ROWS
 from probes.model import HookId, Sample, State, Status
 from probes.recording.encoder import Tick
 from probes.sources.live import memory
@@ -76,7 +76,7 @@ def test_lists_of_any_length_share_the_room() -> None:
     assert len(first.rows) == 600
     assert [len(s.rows) for s in others] == [200, 200]
     many = room.tick(_tick("sources", 30, samples=100), hooks).samples["sources"]
-    assert {len(s.rows) for s in many} == {LEAST}
+    assert {len(s.rows) for s in many} == {MIN_ROWS}
 
 
 def test_thousands_of_targets_cost_no_more_than_their_rows() -> None:
