@@ -7,6 +7,7 @@ import struct
 from collections.abc import Mapping
 from errno import ENOENT
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from probes.errors import Unsupported
@@ -15,6 +16,7 @@ KIND_STRUCT, KIND_ENUM, KIND_TYPEDEF, KIND_FUNC, KIND_ENUM64 = 4, 6, 8, 12, 19
 
 
 _TRACEPOINT = "btf_trace_"
+_FILE = Path("/sys/kernel/btf/vmlinux")
 
 
 @cache
@@ -87,6 +89,17 @@ def required(id: int | None, what: str) -> int:
     if not available():
         raise missing()
     raise Unsupported(f"this kernel has no {what}", errno=ENOENT)
+
+
+def mentions(name: str) -> bool:
+    """Return whether the kernel's BTF has this name for anything, such as an unnamed enum's value.
+
+    libbpf finds none of these; reading the file takes a few milliseconds.
+    """
+    try:
+        return f"\0{name}\0".encode() in _FILE.read_bytes()
+    except OSError:
+        return False
 
 
 @cache
