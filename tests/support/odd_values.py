@@ -23,7 +23,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from probes.custom import builder
 from probes.errors import ProbeError
 from probes.hooks import catalogue
-from probes.hooks.tcp_rtt.open_sockets import ITERATED
 from probes.kernel.maps import BpfTable, Row
 from probes.ladder.attachment import Attachment
 from probes.model import Hook, HookId, Opening, Reading, Rung, Sample, TargetKind
@@ -138,7 +137,7 @@ def attached(
 
     def open(opening: Opening) -> Callable[[], Reading]:
         ids = tuple(range(1, 1 + len(rung.programs)))
-        written = dice.randbytes(ITERATED.size * 3)
+        written = dice.randbytes(88 * 3)  # whole records of each
         iterators = {p.function: lambda: written for p in rung.programs if p.point.iterates}
         return rung.open(replace(opening, program_ids=ids, iterators=iterators))
 

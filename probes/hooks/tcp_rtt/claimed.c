@@ -1,17 +1,15 @@
-/* Connections that were open before get the callback flags from an iterator over sockets, which
- * comes back to bring every row up to date: the estimate moves with each acknowledgement, the
- * callback comes once in a round trip. Flags are only added, and only those that this program
- * added are taken back: `set` has them. A socket whose row has no room is written out instead. */
+/* Connections that were open before get the callback flags from an iterator over sockets. Flags
+ * are only added, and only those that were added here are taken back: `set` has them. The iterator
+ * comes back now and then, brings every row up to date, and writes the cookies of those that have
+ * no row: there is no room, or their flags are not to be set. */
 
-struct slot { /* up to `inode` as `struct iterated`, for the reader of both */
+struct slot {
     u8 laddr[24], raddr[24];
-    u32 lport, rport, srtt_us, min_us, retransmits, last_us;
-    u64 cookie, inode, samples;
-    u32 set, before; /* before: it was open when it was first seen */
-    u64 rtt[BUCKETS];
+    u32 lport, rport, srtt_us, min_us, last_us;
+    u16 set, before; /* before: it was open when it was first seen */
+    u64 samples, retransmits, inode, rtt[BUCKETS];
 };
 BPF_TABLE("hash", u64, struct slot, rows, 16384); /* until the socket is closed */
-BPF_TABLE("percpu_array", u32, u64, touched, 1);  /* callbacks so far */
 
 /* new, before: flags that stay, of connections established since and of those open before. */
 struct plan { u32 stage, new, before; };
@@ -33,7 +31,6 @@ static inline u64 inode_of(struct tcp_sock *tcp) {
 static inline struct slot *add(struct bpf_sock_ops *ctx, u64 *cookie) {
     struct slot slot = {};
     ends_of(ctx, slot.laddr, slot.raddr, &slot.lport, &slot.rport);
-    slot.cookie = *cookie;
     rows.insert(cookie, &slot);
     struct slot *added = rows.lookup(cookie);
     if (!added)
@@ -71,7 +68,7 @@ int watch(struct bpf_sock_ops *ctx) {
     int opens =
         op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB;
     struct plan *now = plan.lookup(&first);
-    u64 cookie, *calls = touched.lookup(&first);
+    u64 cookie;
     struct slot *slot;
     if (op == BPF_SOCK_OPS_STATE_CB)
         ended(ctx, flags);
@@ -85,8 +82,6 @@ int watch(struct bpf_sock_ops *ctx) {
         slot->set |= FLAGS & ~flags;
         bpf_sock_ops_cb_flags_set(ctx, flags | FLAGS);
     }
-    if (calls)
-        ++*calls;
     estimated(ctx, slot);
     if (op == BPF_SOCK_OPS_RTT_CB)
         sampled(ctx, slot);
@@ -95,13 +90,11 @@ int watch(struct bpf_sock_ops *ctx) {
 
 /* -- the iterator: the kernel holds the socket's lock, so that no callback comes between ---- */
 
-struct iteration { void *file; };
-
 static inline int flagged(struct tcp_sock *tcp, int flags) {
     return ((int (*)(void *, int, int, void *, int))BPF_FUNC_setsockopt)(
         tcp, SOL_TCP, TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
 }
-static inline void tell(struct slot *to, struct sock *sk, struct tcp_sock *tcp) {
+static inline void tell(struct slot *to, struct tcp_sock *tcp) {
     to->srtt_us = tcp->srtt_us >> 3;
     to->min_us = tcp->rtt_min.s[0].v;
     to->retransmits = tcp->total_retrans;
@@ -114,6 +107,14 @@ static inline void give_back(struct tcp_sock *tcp, struct slot *slot, u64 *cooki
     rows.delete(cookie);
 }
 
+static inline struct slot *claimed(struct sock *sk, u64 *cookie) {
+    struct slot new = {};
+    ends_of_sock(sk, new.laddr, new.raddr, &new.lport, &new.rport);
+    new.before = 1;
+    rows.insert(cookie, &new);
+    return rows.lookup(cookie);
+}
+
 int visit(u64 *ctx) {
     void *file = ARG(ctx, 0, struct iteration *)->file;
     struct sock_common *common = ARG(ctx, 1, struct sock_common *);
@@ -121,7 +122,7 @@ int visit(u64 *ctx) {
     struct sock *sk = (struct sock *)tcp;
     u32 first = 0, flags;
     struct plan *now = plan.lookup(&first);
-    struct slot new = {}, *slot;
+    struct slot *slot;
     u64 cookie;
     if (!tcp || !now || !(1 << common->skc_state & SYNCHRONIZED))
         return 0;
@@ -130,25 +131,14 @@ int visit(u64 *ctx) {
     if (slot && (now->stage == LEAVING || (now->stage == ALONGSIDE && slot->before))) {
         give_back(tcp, slot, &cookie, slot->before ? now->before : now->new);
         slot = 0;
-    }
-    if (now->stage == LEAVING)
-        return 0;
-    if (!slot) {
-        ends_of_sock(sk, new.laddr, new.raddr, &new.lport, &new.rport);
-        new.cookie = cookie;
-        new.before = 1;
-        tell(&new, sk, tcp);
-        if (now->stage == ALONE) {
-            rows.insert(&cookie, &new);
-            slot = rows.lookup(&cookie);
-        }
-    } else {
-        tell(slot, sk, tcp);
+    } else if (!slot && now->stage == ALONE) {
+        slot = claimed(sk, &cookie);
     }
     if (!slot) {
-        ((long (*)(void *, void *, u32))BPF_FUNC_seq_write)(file, &new, ITERATED);
+        ((long (*)(void *, void *, u32))BPF_FUNC_seq_write)(file, &cookie, sizeof(cookie));
         return 0;
     }
+    tell(slot, tcp);
     flags = tcp->bpf_sock_ops_cb_flags;
     if (now->stage == ALONE && ~flags & FLAGS && !flagged(tcp, flags | FLAGS))
         slot->set |= FLAGS & ~flags;

@@ -16,7 +16,6 @@ from time import monotonic
 from probes.attach import iterator
 from probes.errors import Denied, ProbeError, Unsupported
 from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms, held_here
-from probes.hooks.tcp_rtt.open_sockets import ITERATED
 from probes.kernel import btf, cgroups, net_namespaces, privilege
 from probes.kernel.net_namespaces import NetNamespaces
 from probes.model import Opening, Program
@@ -25,6 +24,8 @@ FLAG = "TCP_BPF_SOCK_OPS_CB_FLAGS"
 """Option of bpf_setsockopt(): the callback flags of any socket."""
 STATE = 4  # BPF_SOCK_OPS_STATE_CB_FLAG
 PROGRAM = Program("visit", iterator.Iterator("tcp"))
+COOKIE = 8
+"""Bytes that it writes for each connection that has no row."""
 _TOP = 1
 """Id of the host's root cgroup."""
 
@@ -103,7 +104,7 @@ def _listed(foreign: list[str]) -> str:
 class Claim:
     """Connections with our flags, in all network namespaces, until it is left.
 
-    said: what is missing just now.
+    complete: whether each connection of this network namespace has a row. said: what is missing.
     """
 
     LEAVING = 1.5
@@ -111,47 +112,37 @@ class Claim:
 
     def __init__(self, opening: Opening) -> None:
         self._iterate = opening.iterators[PROGRAM.function]
-        self._plan, self._touched = opening.tables["plan"], opening.tables["touched"]
+        self._plan = opening.tables["plan"]
         self._programs = SockOpsPrograms()
         self._ours = set(opening.program_ids)
         self._others = OtherNamespaces(self._iterate)
         self._stage = Stage.LEAVING  # where these maps were used before
-        self._calls = [-1, -1]
         self._next = 0.0
-        self._told = b""
+        self.complete = True
         self.said = ""
 
-    def bring_up_to_date(self) -> bytes:
-        """Visit the connections where something happened; return those of here without a row.
+    def look(self) -> None:
+        """Look for new connections and programs, as far as it is time. Raises OSError, ProbeError.
 
-        Raises OSError, ProbeError.
+        New are those that were established where no callback tells of it, or moved here.
         """
         foreign = self._programs.foreign()
         self._enter(Stage.ALONGSIDE if foreign else Stage.ALONE)
-        if self._due():
-            self._told = self._iterate()
+        if monotonic() >= self._next:
+            self.visit()
         self._others.visit()
         self.said = "; ".join(filter(None, (_stepped_back(foreign), self._others.said)))
-        return self._told
+
+    def visit(self) -> None:
+        """Bring the rows of this network namespace up to date."""
+        self.complete = not self._iterate()
+        self._next = monotonic() + NetNamespaces.AGAIN
 
     def _enter(self, stage: Stage) -> None:
         if stage is not self._stage:
             self._plan.update((0,), (stage, 0, 0))
             self._stage, self._next = stage, 0.0
             self._others.begin_again()
-
-    def _due(self) -> bool:
-        """Return whether there was a callback since the reading before last, or a while went by.
-
-        The estimate still moves after a callback, for up to a round trip.
-        """
-        found, now = self._touched.row((0,)), monotonic()
-        calls = int(found[-1]) if found else 0
-        before, self._calls = self._calls[0], [self._calls[1], calls]
-        if calls == before and not self._told and now < self._next:
-            return False
-        self._next = now + NetNamespaces.AGAIN
-        return True
 
     def leave(self) -> None:
         """Take back all flags that were given, as far as nothing else of ebpftop needs them."""
@@ -225,7 +216,7 @@ class OtherNamespaces:
         except (OSError, ProbeError):
             pass  # it has gone; or the host is short of something, and there is another round
         else:
-            self._roomless[namespace] = len(told) // ITERATED.size
+            self._roomless[namespace] = len(told) // COOKIE
             self._closed = ""
 
 

@@ -35,7 +35,7 @@ PROGRAM = Program(
     ),
 )
 SOURCE = OF_SOCK + c_source(__file__, "open_sockets.c", SYNCHRONIZED=sock_diag.SYNCHRONIZED)
-ITERATED = Struct("=24s24sIIIII4xQQ")
+_ITERATED = Struct("=24s24sIIIII4xQQ")
 
 
 class OpenSocket(NamedTuple):
@@ -72,14 +72,13 @@ class OpenSockets:
         """Return the open connections. Raises ProbeError, OSError."""
         iterate = self._iterate if self._many else None
         self.origin = "sock_diag" if iterate is None else "iterator"
-        found = list(_told() if iterate is None else iterated(iterate()))
+        found = list(_told() if iterate is None else _iterated(iterate()))
         self._many = len(found) >= MANY
         return found
 
 
-def iterated(data: bytes) -> Iterator[OpenSocket]:
-    """Decode what an iterator wrote."""
-    for laddr, raddr, lport, rport, *numbers, cookie, inode in ITERATED.iter_unpack(data):
+def _iterated(data: bytes) -> Iterator[OpenSocket]:
+    for laddr, raddr, lport, rport, *numbers, cookie, inode in _ITERATED.iter_unpack(data):
         srtt, least, again = numbers
         yield OpenSocket(
             cookie,

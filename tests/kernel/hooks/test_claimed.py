@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from probes.hooks.tcp_rtt import claimed
+from probes.hooks.tcp_rtt import claimed, claimed_rung
 from probes.kernel import cgroups
+from probes.kernel.netlink import sock_diag
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
 from tests.support.commands import COMMAND, ROOT
@@ -116,30 +118,39 @@ def test_it_has_the_numbers_of_ss(attached: Attachment, old: socket.socket) -> N
     assert row["pid"] == os.getpid()
 
 
-def test_nothing_is_visited_where_nothing_happened(
+def test_only_connections_that_fell_silent_are_asked_for(
     attached: Attachment, old: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But once more after the last callback, for the estimate moves on."""
-    monkeypatch.setattr(claimed.NetNamespaces, "AGAIN", 1000.0)
-    claim = _claim(attached)
-    _go_on(old)
-    visits = []
-    visit = claim._iterate
-    monkeypatch.setattr(claim, "_iterate", lambda: visits.append(1) or visit())
-    first = [_row(attached, old) for _ in range(2)]
-    while len(visits) < 2:
+    """Once: the estimate moves on after the last callback."""
+    asked: list[int] = []
+    found = sock_diag.found
+
+    def counted(sockets: Sequence[sock_diag.Ends]) -> list[sock_diag.TcpSocket | None]:
+        asked.extend(s.lport for s in sockets)
+        return found(sockets)
+
+    monkeypatch.setattr(sock_diag, "found", counted)
+    for times in range(3):
+        assert asked.count(old.getsockname()[1]) == times
+        _go_on(old)
         _row(attached, old)
-    seen = len(visits)
-    assert [_row(attached, old) for _ in range(2)] == first
-    assert len(visits) <= seen + 1, "others on this host may talk meanwhile"
+        assert asked.count(old.getsockname()[1]) == times
+        time.sleep(0.1)
+        for _ in range(3):
+            _row(attached, old)
 
 
-def _claim(attachment: Attachment) -> claimed.Claim:
-    standing = attachment._standing
-    assert standing is not None
-    cells = standing.read.__closure__ or ()
-    (claim,) = [c.cell_contents for c in cells if isinstance(c.cell_contents, claimed.Claim)]
-    return claim
+def test_many_that_fell_silent_are_visited(
+    attached: Attachment, old: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _go_on(old)
+    _row(attached, old)
+    time.sleep(0.1)
+    told = _row(attached, old)
+    monkeypatch.setattr(claimed_rung, "FEW", 0)
+    monkeypatch.setattr(sock_diag, "found", None)
+    for _ in range(3):
+        assert _row(attached, old) == told
 
 
 def test_rows_go_with_their_connections(
@@ -250,7 +261,7 @@ def test_one_that_comes_later_makes_it_step_back(
     row = _row(attached, old)
     note = attached.status.note
     assert f"acme_rtt#{program}" in note
-    assert (row["from"], row["samples"], row["pid"]) == ("iterator", None, os.getpid())
+    assert (row["from"], row["samples"], row["pid"]) == ("sock_diag", None, os.getpid())
     _go_on(old)
     assert other.seen(program) == 0
     assert _row(attached, old)["srtt_us"] > 0
@@ -302,8 +313,8 @@ def test_a_kill_leaves_flags_without_a_program(other: Somebody, old: socket.sock
     command = [*COMMAND, "stream", "--interval", "0.2", "--hook", "tcp-rtt", "--budget", "off"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        while RUNG not in (line := process.stdout.readline()):
-            assert line
+        while json.loads(process.stdout.readline())["hooks"][0]["rung"] != RUNG:
+            pass
         process.send_signal(signal.SIGKILL)
     program = _listening(other)
     _go_on(old)
