@@ -91,6 +91,7 @@ def required(id: int | None, what: str) -> int:
     raise Unsupported(f"this kernel has no {what}", errno=ENOENT)
 
 
+@cache
 def mentions(name: str) -> bool:
     """Return whether the kernel's BTF has this name for anything, such as an unnamed enum's value.
 

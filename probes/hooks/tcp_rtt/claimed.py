@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
-from functools import cache
 from pathlib import Path
 from time import monotonic
 
@@ -48,18 +47,13 @@ def refused() -> ProbeError | None:
     """Return why flags cannot, or must not, be given to sockets here."""
     if not btf.available():
         return btf.missing()
-    if not _settable():
+    if not btf.mentions(FLAG):
         why = "this kernel's bpf_setsockopt() sets no callback flags of open sockets (Linux 6.12)"
         return Unsupported(why)
     if lacking := privilege.missing(privilege.SYS_ADMIN):
         why = f"other network namespaces and programs take {lacking[0]}, which this process lacks"
         return Denied(why, remedy=privilege.ROOT)
     return _part_of_the_tree() or _bystander()
-
-
-@cache
-def _settable() -> bool:
-    return btf.mentions(FLAG)
 
 
 def _part_of_the_tree() -> ProbeError | None:
