@@ -22,7 +22,7 @@ from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
 from tests.support.commands import COMMAND, ROOT
 from tests.support.events import lose, server, talk
-from tests.support.foreign import Somebody, somebody
+from tests.support.foreign import Somebody, own_cgroup, somebody
 from tests.support.foreign_process import ADDRESS
 from tests.support.namespaces import namespace, run
 from tests.support.rungs import pinned, standing
@@ -168,6 +168,57 @@ def test_rows_go_with_their_connections(
         assert _row(attached, new)["from"] == "sock_ops"
 
 
+_MPTCP = 262  # IPPROTO_MPTCP
+
+
+def test_subflows_of_mptcp_have_samples(modules: Modules) -> None:
+    try:
+        listener, one = (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM, _MPTCP) for _ in range(2)
+        )
+    except OSError as refused:
+        pytest.skip(f"this kernel has no MPTCP: {refused}")
+    with listener, one:
+        listener.bind((ADDRESS, 0))
+        listener.listen()
+        one.connect(listener.getsockname())
+        with (
+            listener.accept()[0] as other,
+            standing(modules, "tcp-rtt", rung=RUNG, passive=False) as attachment,
+        ):
+            for _ in range(TALK):
+                for a, b in ((one, other), (other, one)):
+                    a.sendall(b"x")
+                    b.recv(1)
+            row = _row(attachment, one)
+    assert (row["pid"], row["from"]) == (os.getpid(), "sock_ops")
+    assert row["samples"] == sum(row["rtt"]) > 0
+
+
+def test_what_is_no_connection_is_left_alone(modules: Modules) -> None:
+    """One that listens, one in TIME_WAIT, and a request that nobody has accepted."""
+    with socket.create_server((ADDRESS, 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+        port = listener.getsockname()[1]
+        with server(ADDRESS) as echo:
+            waiting = talk(ADDRESS, echo, 3)
+            waits_at = waiting.getsockname()[1]
+            waiting.close()
+            with (
+                socket.create_connection((ADDRESS, port)) as asks,
+                standing(modules, "tcp-rtt", rung=RUNG, passive=False) as attachment,
+            ):
+                time.sleep(0.05)
+                rows = values(attachment)
+                assert not [r for r in rows if waits_at in (r["lport"], r["rport"])]
+                (row,) = (r for r in rows if port in (r["lport"], r["rport"]))
+                assert (row["lport"], row["from"]) == (asks.getsockname()[1], "sock_ops")
+                asks.sendall(b"x")  # now it is a connection
+                with listener.accept()[0] as accepted:
+                    accepted.recv(1)
+                    assert len([r for r in values(attachment) if r["lport"] == port]) == 1
+
+
 # -- other network namespaces --------------------------------------------------------------------
 
 _TALKER = """
@@ -184,9 +235,10 @@ for _ in sys.stdin:
 
 
 @contextmanager
-def _elsewhere() -> Iterator[tuple[int, int, Callable[[], None]]]:
-    """A process in its own network namespace: its pid, the port of its connection; make it talk."""
-    script = f"ip link set lo up && exec {sys.executable} -c '{_TALKER}'"
+def _elsewhere(group: Path) -> Iterator[tuple[int, int, Callable[[], None]]]:
+    """A process in its own network namespace: its pid, its connection's port; make it talk."""
+    enter = f"echo $$ >{group}/cgroup.procs && ip link set lo up"
+    script = f"{enter} && exec {sys.executable} -c '{_TALKER}'"
     command = ["unshare", "--net", "sh", "-c", script]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
@@ -218,9 +270,10 @@ def _found(attachment: Attachment, pid: int, lport: int) -> Values:
 def test_connections_of_other_network_namespaces(modules: Modules) -> None:
     """Those of one that is there, and of one that comes later."""
     with (
-        _elsewhere() as (pid, lport, go_on),
+        own_cgroup() as group,
+        _elsewhere(group) as (pid, lport, go_on),
         standing(modules, "tcp-rtt", rung=RUNG, passive=False) as attachment,
-        _elsewhere() as (later, its, goes_on),
+        _elsewhere(group) as (later, its, goes_on),
     ):
         for who, port, talks in ((pid, lport, go_on), (later, its, goes_on)):
             row = _found(attachment, who, port)
