@@ -129,8 +129,10 @@ class Claim:
 
     def visit(self) -> None:
         """Bring the rows of this network namespace up to date."""
+        begin = monotonic()
         self.complete = not self._iterate()
-        self._next = monotonic() + NetNamespaces.AGAIN
+        now = monotonic()
+        self._next = now + max(NetNamespaces.AGAIN, OtherNamespaces.REST * (now - begin))
 
     def _enter(self, stage: Stage) -> None:
         if stage is not self._stage:
@@ -164,7 +166,8 @@ def _stepped_back(foreign: list[str]) -> str:
 class OtherNamespaces:
     """Network namespaces of other processes, each visited when it is found and now and then again.
 
-    said: what is missing.
+    They are looked for at once until all are known. Later they can wait: what is connected in one
+    that is new is seen by its callbacks. said: what is missing.
     """
 
     SLICE, REST = 0.05, 50.0
@@ -173,6 +176,8 @@ class OtherNamespaces:
     def __init__(self, iterate: Callable[[], bytes]) -> None:
         self._iterate = iterate
         self._namespaces = NetNamespaces()
+        self._found: dict[int, int] = {}
+        self._next = 0.0
         self._due: dict[int, float] = {}
         self._roomless: dict[int, int] = {}
         self._closed = ""
@@ -180,6 +185,7 @@ class OtherNamespaces:
     def begin_again(self) -> None:
         """Forget which were visited: the next visits do something else."""
         self._due.clear()
+        self._next = 0.0
 
     @property
     def said(self) -> str:
@@ -189,18 +195,25 @@ class OtherNamespaces:
 
     def visit(self, seconds: float = SLICE) -> None:
         """Visit those that are due, for so long; the others have to wait."""
-        until, found = monotonic() + seconds, self._namespaces.find()
-        found.pop(_own(), None)
-        self._due = {n: due for n, due in self._due.items() if n in found}
-        self._roomless = {n: number for n, number in self._roomless.items() if n in found}
-        for namespace in sorted(found, key=lambda n: self._due.get(n, 0.0)):
+        until = monotonic() + seconds
+        self._find()
+        for namespace in sorted(self._found, key=lambda n: self._due.get(n, 0.0)):
             begin = monotonic()
             if begin >= until or begin < self._due.get(namespace, 0.0):
                 break
-            self._enter(found[namespace], namespace)
+            self._enter(self._found[namespace], namespace)
             end = monotonic()
-            rest = self.REST * (end - begin) * len(found)
+            rest = self.REST * (end - begin) * len(self._found)
             self._due[namespace] = end + max(NetNamespaces.AGAIN, rest)
+
+    def _find(self) -> None:
+        now = monotonic()
+        if self._namespaces.complete and now < self._next:
+            return
+        self._found, self._next = self._namespaces.find(), now + NetNamespaces.AGAIN
+        self._found.pop(_own(), None)
+        self._due = {n: due for n, due in self._due.items() if n in self._found}
+        self._roomless = {n: count for n, count in self._roomless.items() if n in self._found}
 
     def _enter(self, pid: int, namespace: int) -> None:
         try:

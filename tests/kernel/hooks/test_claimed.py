@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -357,6 +357,29 @@ def test_flags_of_others_stay(modules: Modules, other: Somebody, port: int) -> N
         program = _listening(other)
         _go_on(connection)
         assert other.seen(program) > 0
+
+
+def test_a_second_one_goes_on_when_the_first_has_gone(
+    modules: Modules, old: socket.socket, other: Somebody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives the connections the flags again, and so takes them back when it leaves."""
+    monkeypatch.setattr(claimed.NetNamespaces, "AGAIN", 0.0)
+    monkeypatch.setattr(claimed.OtherNamespaces, "REST", 0.0)
+    apart = (Modules(modules._compiler) for _ in range(2))
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(standing(m, "tcp-rtt", rung=RUNG, passive=False)) for m in apart
+        )
+        _go_on(old)
+        counted = _row(second, old)["samples"]
+        assert counted == _row(first, old)["samples"] > 0
+        first.detach()
+        _row(second, old)
+        _go_on(old)
+        assert _row(second, old)["samples"] > counted
+    program = _listening(other)
+    _go_on(old)
+    assert other.seen(program) == 0
 
 
 def test_a_kill_leaves_flags_without_a_program(other: Somebody, old: socket.socket) -> None:

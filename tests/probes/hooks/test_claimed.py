@@ -12,7 +12,9 @@ import pytest
 from probes.errors import Denied, ProbeError, Unsupported
 from probes.hooks.tcp_rtt import claimed
 from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms
-from probes.kernel import btf, cgroups, privilege
+from probes.hooks.tcp_rtt.claimed import OtherNamespaces
+from probes.kernel import btf, cgroups, net_namespaces, privilege
+from probes.kernel.net_namespaces import NetNamespaces
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +99,93 @@ def test_programs_that_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(SockOpsPrograms, "read", refuse)
     assert isinstance(_refused(), Denied)
     assert (_refused().errno, "cannot be asked" in _refused().why) == (EPERM, True)
+
+
+# -- other network namespaces ------------------------------------------------------------------
+
+
+class Clock:
+    """A time that only visits pass."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(claimed, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def namespaces(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    found: dict[int, int] = {}
+    monkeypatch.setattr(NetNamespaces, "find", lambda _: dict(found))
+    monkeypatch.setattr(net_namespaces, "inside", lambda _pid, _namespace, ask: ask())
+    return found
+
+
+def _visited(clock: Clock, took: float) -> tuple[OtherNamespaces, list[float]]:
+    visits: list[float] = []
+
+    def iterate() -> bytes:
+        visits.append(clock.now)
+        clock.now += took
+        return b""
+
+    return OtherNamespaces(iterate), visits
+
+
+def test_each_namespace_is_visited_once_and_again_after_a_while(
+    clock: Clock, namespaces: dict[int, int]
+) -> None:
+    others, visits = _visited(clock, 0.0)
+    namespaces |= {1: 10, 2: 20}
+    for _ in range(3):
+        others.visit()
+    assert len(visits) == 2
+    namespaces[3] = 30
+    others.visit()
+    assert len(visits) == 3
+    clock.now += NetNamespaces.AGAIN
+    others.visit()
+    assert len(visits) == 6
+    others.begin_again()
+    others.visit()
+    assert len(visits) == 9
+
+
+def test_many_namespaces_take_turns_and_a_small_part_of_the_time(
+    clock: Clock, namespaces: dict[int, int]
+) -> None:
+    """However many there are: at most a fiftieth of one CPU, once all were visited."""
+    others, visits = _visited(clock, 0.02)
+    namespaces |= {n: n for n in range(1, 101)}
+    while len(visits) < 100:
+        before, begin = len(visits), clock.now
+        others.visit()
+        assert len(visits) > before
+        assert clock.now - begin <= others.SLICE + 0.02
+    visits.clear()
+    begin = clock.now
+    while clock.now < begin + 1000:
+        clock.now += 1
+        others.visit()
+    assert 0 < len(visits) * 0.02 <= 1000 / others.REST + 2.0
+
+
+def test_a_namespace_that_may_not_be_entered_is_named(
+    clock: Clock, namespaces: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Denied("no entry")
+
+    monkeypatch.setattr(net_namespaces, "inside", refuse)
+    namespaces[1] = 10
+    others, visits = _visited(clock, 0.0)
+    others.visit()
+    assert not visits
+    assert "no entry" in others.said
