@@ -106,7 +106,7 @@ class Claim:
 
     def __init__(self, opening: Opening) -> None:
         self._iterate = opening.iterators[PROGRAM.function]
-        self._plan = opening.tables["plan"]
+        self._plan, self._rows = opening.tables["plan"], opening.tables["rows"]
         self._programs = SockOpsPrograms()
         self._ours = set(opening.program_ids)
         self._others = OtherNamespaces(self._iterate)
@@ -150,8 +150,9 @@ class Claim:
             new, before = (STATE if them else 0 for them in (others, beyond))
             self._plan.update((0,), (Stage.LEAVING, new, before))
             self._iterate()
-            self._others.begin_again()
-            self._others.visit(until - monotonic())
+            if self._rows.rows():  # of other namespaces
+                self._others.begin_again()
+                self._others.visit(until - monotonic())
 
 
 def _stepped_back(foreign: list[str]) -> str:
