@@ -289,6 +289,10 @@ class Hook:
     places: Places = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for column in (*self.columns, *self.log):
+            if not isinstance(column, Column):
+                kind = type(column).__name__
+                raise TypeError(f"{kind} among columns; a set of them needs a star: *process(...)")
         stored = tuple(c for c in self.columns if c.kind is not Kind.DERIVED)
         object.__setattr__(self, "stored", stored)
         object.__setattr__(self, "places", Places.of(stored, self.columns))

@@ -148,8 +148,6 @@ def _wrong(hook: Hook) -> Iterator[str]:
                          "ladder": tuple, "log": tuple, "target": TargetKind, "reach": Reach,
                          "order": int, "on_demand": bool})  # fmt: skip
     for column in (*hook.columns, *hook.log):
-        if not isinstance(column, Column):
-            yield "columns and log may hold Column(...) only"
         types = {"name": str, "title": str, "unit": Unit, "kind": Kind, "field": str | None}
         yield from _mistyped("a column", column, {**types, "width": int, "help": str})
     if not hook.ladder or not any(c.kind is Kind.KEY for c in hook.columns):

@@ -10,7 +10,7 @@ from probes.attach.trampoline import Fexit
 from probes.kernel import bpf
 from probes.model import Opening, Program
 from probes.toolkit.c_files import c_source
-from probes.toolkit.counters_c import UNCOUNTED
+from probes.toolkit.counters_c import UNCOUNTED, counted
 
 # Which program it is stands in the instructions: replaced for each before they are loaded.
 _IDENTITY = 0x45425046544F5031
@@ -90,8 +90,7 @@ class Verdicts:
 
     def lost(self) -> int:
         """Return how many packets were not counted because there are too many places."""
-        row = self._uncounted.row((0,))
-        return int(row[1]) if row is not None else 0
+        return counted(self._uncounted)
 
 
 def _answers(fields: Mapping[str, int | slice], row: Sequence[int]) -> Answers:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
-from probes.kernel import bpf, ethtool
+from probes.foreign.names import ProgramNames
+from probes.kernel import ethtool
 from probes.kernel.netlink import route
 from probes.toolkit import (
     MADE,
@@ -31,7 +32,7 @@ from probes.toolkit.links import Made
 
 def _open(opening: Opening) -> Callable[[], Reading]:
     addresses, made, joining = _Addresses(), Made(opening), _Joining()
-    names: dict[int, str] = Bounded()
+    names = ProgramNames()
     drivers: dict[int, str] = Bounded()
 
     def row(link: route.Interface, addresses: Sequence[str]) -> Row:
@@ -115,15 +116,9 @@ def _driver(name: str) -> str:
         return ""
 
 
-def programs_on(link: route.Interface, names: dict[int, str]) -> str:
-    """Return name#id of the XDP programs on an interface.
-
-    names: those already known; ids are never used again, so each is looked up once.
-    """
-    for id in link.xdp_ids:
-        if id not in names:
-            names[id] = bpf.prog_name(id) or "?"
-    return " ".join(f"{names[id]}#{id}" for id in link.xdp_ids)
+def programs_on(link: route.Interface, names: ProgramNames) -> str:
+    """Return name#id of the XDP programs on an interface."""
+    return " ".join(f"{names[id] or '?'}#{id}" for id in link.xdp_ids)
 
 
 HOOK = Hook(

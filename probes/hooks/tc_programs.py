@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from probes.foreign import counters_c, followers, tcx_neighbours
 from probes.foreign.counters_c import NO_ANSWERS, Answers, ProgramPlace, Verdicts
 from probes.foreign.followers import Followed, Followers
+from probes.foreign.names import ProgramNames
 from probes.foreign.tc_chains import TCX, ChainProgram, Chains
 from probes.foreign.tcx_neighbours import Around
-from probes.kernel import bpf
 from probes.point import PROGRAM_PREFIX
 from probes.toolkit import (
     Hook,
@@ -29,7 +29,6 @@ from probes.toolkit import (
     packet_count,
     row_from,
 )
-from probes.toolkit.bounded import Bounded
 
 _SHOT, _REDIRECT, _STOLEN, _TRAP = 2, 7, 4, 8  # TC_ACT_*; TCX knows the first two only
 NOT_DIRECT = "it returns a class, not a verdict: the filter is not direct-action"
@@ -178,16 +177,13 @@ def _by_verdict(one: ChainProgram, followed: Followed, answers: Answers | None) 
 
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """List who is attached where; names need the privilege to read programs."""
-    names: dict[int, str | None] = Bounded()
-    chains = Chains()
+    names, chains = ProgramNames(), Chains()
 
     def told(one: ChainProgram) -> dict[str, Value] | None:
-        id = one.place.program
-        if id not in names:
-            names[id] = bpf.prog_name(id)
-        if (names[id] or "").startswith(PROGRAM_PREFIX):
+        name = names[one.place.program]
+        if (name or "").startswith(PROGRAM_PREFIX):
             return None
-        return {"program": names[id], "seen": followers.NONE, "why": followers.UNCOUNTED}
+        return {"program": name, "seen": followers.NONE, "why": followers.UNCOUNTED}
 
     return lambda: Reading(_rows(opening, chains.list(), told))
 

@@ -9,7 +9,8 @@ from probes.foreign import counters_c
 from probes.foreign import followers as foreign
 from probes.foreign.counters_c import NO_ANSWERS, Answers, ProgramPlace, Verdicts
 from probes.foreign.followers import Followed, Followers
-from probes.kernel import bpf, ethtool, objects
+from probes.foreign.names import ProgramNames
+from probes.kernel import ethtool, objects
 from probes.kernel.netlink import route
 from probes.point import PROGRAM_PREFIX
 from probes.toolkit import (
@@ -148,8 +149,7 @@ def _by_driver(drivers: ethtool.Since, one: Sitting, followed: Followed | None) 
 
 def _from_netlink(opening: Opening) -> Callable[[], Reading]:
     """List who is attached where; names need the privilege to read programs."""
-    names: dict[int, str | None] = Bounded()
-    drivers = ethtool.Since()
+    names, drivers = ProgramNames(), ethtool.Since()
     for one in _sitting():
         _by_driver(drivers, one, None)  # from now on
 
@@ -158,8 +158,6 @@ def _from_netlink(opening: Opening) -> Callable[[], Reading]:
         sitting = _sitting()
         drivers.keep({place for *_, place in sitting})
         for link, mode, place in sitting:
-            if place.program not in names:
-                names[place.program] = bpf.prog_name(place.program)
             name = names[place.program]
             if name is None or not name.startswith(PROGRAM_PREFIX):
                 counted: dict[str, Value] = {"seen": foreign.NONE, "why": foreign.UNCOUNTED}

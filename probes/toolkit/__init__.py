@@ -68,7 +68,7 @@ from probes.toolkit.columns import (
     target,
     verdicts,
 )
-from probes.toolkit.counters_c import UNCOUNTED, event_log, everything, large_rows
+from probes.toolkit.counters_c import UNCOUNTED, counted, event_log, everything, large_rows
 from probes.toolkit.decode import (
     address,
     comm,
@@ -158,6 +158,7 @@ __all__ = [
     "c_source",
     "cgroup",
     "comm",
+    "counted",
     "counter",
     "counting_lost",
     "derived",

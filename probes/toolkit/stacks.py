@@ -10,6 +10,7 @@ from typing import Any
 from probes.kernel import kallsyms
 from probes.model import Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.columns import key
+from probes.toolkit.counters_c import counted
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, row_of
 from probes.toolkit.user_symbols import UserSymbols
@@ -126,8 +127,7 @@ def by_stack(
         def read() -> Reading:
             others.before()
             made = others.rows(table.rows(), of)
-            missed = lost.row((0,)) if lost is not None else None
-            unseen = uncounted.read() + (int(missed[1]) if missed else 0)
+            unseen = uncounted.read() + counted(lost)
             return Reading(merged(made, keys, summed), unseen)
 
         return read

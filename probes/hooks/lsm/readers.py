@@ -10,6 +10,7 @@ from probes.errors import ProbeError, Unsupported
 from probes.hooks.lsm.source import NAMES, NOTHING
 from probes.kernel import btf
 from probes.model import Flat, Opening, Reading, Row
+from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import comm, errno_name, family, named
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, filled, record, row_of
@@ -80,8 +81,7 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
         others.before()
         entries = table.rows()
         rows = others.rows(entries, made)
-        missed = lost.row((0,))
-        return Reading(rows, uncounted.read(), log, int(missed[-1]) if missed else 0)
+        return Reading(rows, uncounted.read(), log, counted(lost))
 
     return read
 

@@ -10,22 +10,6 @@ int tcp_page_sent(u64 *ctx) {
     sent(IPPROTO_TCP, ctx[5]);
     return 0;
 }
-int tcp_bpf_sent(u64 *ctx) {
-    sent(IPPROTO_TCP, ctx[3]);
-    return 0;
-}
-int tls_sent(u64 *ctx) {
-    sent(IPPROTO_TCP, ctx[3]);
-    return 0;
-}
-int tls_page_sent(u64 *ctx) {
-    sent(IPPROTO_TCP, ctx[5]);
-    return 0;
-}
-int mptcp_sent(u64 *ctx) {
-    sent(IPPROTO_TCP, ctx[3]);
-    return 0;
-}
 int udp_sent(u64 *ctx) {
     struct sock *sk = ARG(ctx, 0, struct sock *);
     if (sk->__sk_common.skc_family == AF_INET && sk->sk_protocol == IPPROTO_UDP)

@@ -4,26 +4,6 @@ int tcp_sent(struct pt_regs *ctx) {
     sent(IPPROTO_TCP, PT_REGS_RC(ctx));
     return 0;
 }
-int tcp_page_sent(struct pt_regs *ctx) {
-    sent(IPPROTO_TCP, PT_REGS_RC(ctx));
-    return 0;
-}
-int tcp_bpf_sent(struct pt_regs *ctx) {
-    sent(IPPROTO_TCP, PT_REGS_RC(ctx));
-    return 0;
-}
-int tls_sent(struct pt_regs *ctx) {
-    sent(IPPROTO_TCP, PT_REGS_RC(ctx));
-    return 0;
-}
-int tls_page_sent(struct pt_regs *ctx) {
-    sent(IPPROTO_TCP, PT_REGS_RC(ctx));
-    return 0;
-}
-int mptcp_sent(struct pt_regs *ctx) {
-    sent(IPPROTO_TCP, PT_REGS_RC(ctx));
-    return 0;
-}
 int udp_sent(struct pt_regs *ctx) {
     u64 thread = bpf_get_current_pid_tgid();
     if (!inside.lookup(&thread))

@@ -25,6 +25,7 @@ from probes.toolkit import (
     by_columns,
     byte_count,
     c_source,
+    counted,
     counter,
     everything,
     key,
@@ -54,8 +55,7 @@ class _Messages:
         self.said = ""
 
         def read() -> Reading:
-            found = taken.row((0,))
-            sockets = int(found[-1]) if found else 0
+            sockets = counted(taken)
             self.said = f"not seen: {sockets} {_TAKEN}" if sockets else ""
             return rows()
 

@@ -10,6 +10,7 @@ from typing import Any
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Table, Value
+from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
@@ -41,7 +42,7 @@ Flow = tuple[str, int, str, int]
 
 def open_connects(opening: Opening) -> Callable[[], Reading]:
     """Return a reader: rows from `rows`, those under way from `pending`, the log from `events`."""
-    rows, pending = opening.tables["rows"], opening.tables["pending"]
+    rows, pending, lost = (opening.tables[name] for name in ("rows", "pending", "lost"))
     columns = opening.hook.stored
     row, others = row_of(columns, rows), Others(opening)
     full = Uncounted(opening, {"calls": thread_of, "calling": thread_of})
@@ -76,9 +77,7 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
             values[at["pending"]] = waiting[tuple(values[:4])]
             if any(values[at[c]] for c in ("connects", "established", "failed", "pending")):
                 made.append(tuple(values))  # else of an address whose link was not known at first
-        missed = map(opening.tables["lost"].row, [(0,), (1,)])
-        undecided, unlogged = (int(found[1]) if found else 0 for found in missed)
-        return Reading(made, undecided + full.read(), log, unlogged)
+        return Reading(made, counted(lost) + full.read(), log, counted(lost, 1))
 
     return read
 

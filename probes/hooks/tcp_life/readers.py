@@ -9,6 +9,7 @@ from typing import Any
 from probes.kernel.netlink.sock_diag import SYNCHRONIZED, TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.model import Column, Flat, Opening, Reading, Row, Table, Value
+from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, named
 from probes.toolkit.others import Others
 from probes.toolkit.readers import filled, record, row_from, row_of
@@ -46,8 +47,7 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
         rows = others.rows(entries, made)
         if others.full:  # a row may have begun anew while its connections were open
             rows = _with_open(columns, rows, found, opening.tables["open"])
-        unseen, unlogged = (int(n[-1]) if n else 0 for n in map(lost.row, [(0,), (1,)]))
-        return Reading(rows, unseen, log, unlogged)
+        return Reading(rows, counted(lost), log, counted(lost, 1))
 
     return read
 

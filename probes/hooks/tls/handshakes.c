@@ -54,19 +54,27 @@ static inline void version(u64 library, u64 number) {
     versions.update(&key, &number);
 }
 
+/* The session whose call this thread ends. */
+static inline int ended(struct session *session) {
+    u64 thread = bpf_get_current_pid_tgid(), *object = calls.lookup(&thread);
+    if (!object)
+        return 0;
+    session->pid = thread >> 32;
+    session->object = *object;
+    calls.delete(&thread);
+    return 1;
+}
+
 int openssl_begin(struct pt_regs *ctx) {
     called(PT_REGS_PARM1(ctx));
     return 0;
 }
 int openssl_end(struct pt_regs *ctx) {
-    u64 thread = bpf_get_current_pid_tgid(), *object = calls.lookup(&thread);
-    struct session session = {.pid = thread >> 32};
+    struct session session = {};
     struct begin *begun;
     int result = PT_REGS_RC(ctx);
-    if (!object)
+    if (!ended(&session))
         return 0;
-    session.object = *object;
-    calls.delete(&thread);
     if (result >= 0)
         decided(&session, OPENSSL, !result);
     else if ((begun = under_way.lookup(&session)))
@@ -110,13 +118,10 @@ int gnutls_begin(struct pt_regs *ctx) {
     return 0;
 }
 int gnutls_end(struct pt_regs *ctx) {
-    u64 thread = bpf_get_current_pid_tgid(), *object = calls.lookup(&thread);
-    struct session session = {.pid = thread >> 32};
+    struct session session = {};
     int result = PT_REGS_RC(ctx);
-    if (!object)
+    if (!ended(&session))
         return 0;
-    session.object = *object;
-    calls.delete(&thread);
     /* GNUTLS_E_AGAIN, _INTERRUPTED, _WARNING_ALERT_RECEIVED, _GOT_APPLICATION_DATA */
     if (result != -28 && result != -52 && result != -16 && result != -38)
         decided(&session, GNUTLS, result < 0 ? -(s64)result : 0);

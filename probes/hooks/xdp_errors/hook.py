@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
+from probes.foreign.names import ProgramNames
 from probes.hooks.interfaces import programs_on
 from probes.kernel import ethtool
 from probes.kernel.netlink import route
@@ -28,6 +29,7 @@ from probes.toolkit import (
     Rung,
     Value,
     c_source,
+    counted,
     errno_name,
     given,
     key,
@@ -35,7 +37,6 @@ from probes.toolkit import (
     packet_count,
     row_from,
 )
-from probes.toolkit.bounded import Bounded
 from probes.toolkit.links import Made, interface_in
 from probes.toolkit.readers import take
 from probes.toolkit.tallies import Tallies
@@ -73,7 +74,7 @@ class _XdpErrors:
     def __init__(self, opening: Opening) -> None:
         self._opening, self._table = opening, opening.tables["rows"]
         self._columns = opening.hook.stored
-        self._made, self._names = Made(opening), Bounded[int, str]()
+        self._made, self._names = Made(opening), ProgramNames()
         self._before: dict[Flat, int] = {}
         "By key, the part of the entry's count that belongs to an earlier interface of that "
         "number."
@@ -81,12 +82,12 @@ class _XdpErrors:
 
     def read(self) -> Reading:
         uncounted = self._opening.tables["uncounted"]
-        entries, lost = self._table.rows(), uncounted.row((0,))
+        entries, lost = self._table.rows(), counted(uncounted)
         known = {entry[0]: self._made.of(entry[0]) for entry in entries}
         links = {x.ifindex: x for x in self._made.asked(route.links)} if entries else {}
         rows = [self._row(what, n, links) for what, n in self._counted(entries, known, links)]
         past = self._past.made(self._columns, self._gone)
-        return Reading(rows + past, lost[1] if lost else 0)
+        return Reading(rows + past, lost)
 
     def _gone(self, key: tuple[Value, ...], counts: Counter[str]) -> Row:
         return row_from(self._columns, {**dict(zip(_KEYS, key, strict=True)), **counts})
@@ -137,8 +138,7 @@ _COUNTERS = {"aborted": "aborted", "tx": "tx_errors", "redirect": "redirect_erro
 
 def _from_drivers(opening: Opening) -> Callable[[], Reading]:
     """Read what drivers themselves count while they run an XDP program."""
-    names: dict[int, str] = Bounded()
-    made = Made(opening)
+    names, made = ProgramNames(), Made(opening)
 
     def rows(link: route.Interface) -> Iterator[Row]:
         try:

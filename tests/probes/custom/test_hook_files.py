@@ -14,6 +14,7 @@ from probes.model import Hook, Opening
 GOOD = '''
 """Numbers from a file."""
 from probes.model import Column, Hook, Kind, Reading, Rung
+from probes.toolkit import process
 from probes.units import Unit
 
 HOOK = Hook(
@@ -129,6 +130,7 @@ def test_a_link_is_judged_by_what_it_leads_to(folder: Path, tmp_path: Path) -> N
         (GOOD.replace("kind=Kind.KEY, ", ""), "one column of Kind.KEY"),
         (GOOD.replace("Unit.COUNT, Kind.COUNTER", '"count", Kind.COUNTER'), "unit of a column"),
         (GOOD.replace('"nothing", lambda opening: READ', '"nothing", None'), "no function open"),
+        (GOOD.replace('Column("what"', 'process("it"), Column("what"'), "needs a star"),
         (GOOD.replace("ladder=(Rung", "ladder=(str"), "TypeError"),
         (GOOD.replace('ladder=(Rung("plain", "nothing", lambda opening: READ),)', "ladder=()"),
          "at least one rung"),

@@ -1,0 +1,14 @@
+"""Names of programs, each looked up once: ids are never used again."""
+
+from __future__ import annotations
+
+from probes.kernel import bpf
+from probes.toolkit.bounded import Bounded
+
+
+class ProgramNames(Bounded[int, str | None]):
+    """Names of programs by id; None where the program is gone or may not be read."""
+
+    def __missing__(self, id: int) -> str | None:
+        name = self[id] = bpf.prog_name(id)
+        return name
