@@ -144,15 +144,23 @@ class Claim:
         """Take back all flags that were given, as far as nothing else of ebpftop needs them."""
         until = monotonic() + self.LEAVING
         with suppress(OSError, ProbeError):
-            others = self._programs.read().keys() - self._ours
-            beyond = others - held_here() if others else others
-            # Other hooks, and others' ebpftop, are told of closed connections by this flag.
-            new, before = (STATE if them else 0 for them in (others, beyond))
-            self._plan.update((0,), (Stage.LEAVING, new, before))
+            self._plan.update((0,), (Stage.LEAVING, *self._staying()))
             self._iterate()
             if self._rows.rows():  # of other namespaces
                 self._others.begin_again()
                 self._others.visit(until - monotonic())
+
+    def _staying(self) -> tuple[int, int]:
+        """Return the flags that stay, of new connections and of those that were open before.
+
+        Other hooks, and somebody's ebpftop, are told of closed connections by one.
+        """
+        try:
+            others = self._programs.read().keys() - self._ours
+            beyond = others - held_here() if others else others
+        except OSError:
+            return STATE, STATE
+        return STATE if others else 0, STATE if beyond else 0
 
 
 def _stepped_back(foreign: list[str]) -> str:

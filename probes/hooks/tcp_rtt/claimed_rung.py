@@ -9,6 +9,7 @@ from probes.hooks.tcp_rtt import claimed, open_sockets
 from probes.hooks.tcp_rtt.claimed import Claim, Stage
 from probes.hooks.tcp_rtt.claimed_rows import ClaimedRows
 from probes.hooks.tcp_rtt.open_sockets import OpenSockets
+from probes.kernel import privilege
 from probes.kernel.netlink import sock_diag
 from probes.kernel.procfs import SocketOwners
 from probes.model import Opening, Program, Reading, Rung
@@ -90,4 +91,5 @@ RUNG = Rung(
     ),
     precheck=claimed.refused,
     changed=lambda: _RUNG.said(),
+    reads_with=(privilege.SYS_ADMIN, *privilege.PROCESSES),
 )
