@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from probes.hooks.tcp_rtt import claimed, claimed_rung
+from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms
 from probes.kernel import cgroups
 from probes.kernel.netlink import sock_diag
 from probes.ladder.attachment import Attachment, Modules
@@ -37,6 +38,10 @@ TALK = 20
 
 @pytest.fixture(autouse=True)
 def _inside() -> Iterator[None]:
+    """Alone: any other ebpftop gives flags to new connections, wherever they are."""
+    deadline = time.monotonic() + 20
+    while SockOpsPrograms().read() and time.monotonic() < deadline:
+        time.sleep(0.1)
     with namespace():
         yield
 
