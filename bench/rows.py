@@ -27,6 +27,8 @@ from tests.support.odd_values import OddTable, attached
 
 ROWS = 100_000
 _SEED = 0
+_FEW = ("events", "pending", "calls", "calling", "uncounted", "errnos")
+"""Maps of which few entries are in use at a time: events, what is under way, errnos."""
 _ONE = (1).to_bytes(8, sys.byteorder)
 
 
@@ -34,8 +36,8 @@ class Full(OddTable):
     """A map of so many entries whose keys differ in each field, and whose values are ones."""
 
     def __init__(self, about: Declared, rows: int) -> None:
-        few = {QUEUE: 0, STACK_TRACE: 0}.get(about.type, rows)
-        super().__init__(about, random.Random(_SEED), few)
+        few = about.name in _FEW or about.type in (QUEUE, STACK_TRACE)
+        super().__init__(about, random.Random(_SEED), 0 if few else rows)
         self._made: tuple[bytes, bytes] | None = None
 
     def _some(self, size: int) -> bytes:
@@ -52,11 +54,14 @@ class Full(OddTable):
         return (n.to_bytes(4, sys.byteorder) * (size // 4 + 1))[:size]
 
     def _of_lo(self, key: bytes) -> bytes:
-        place = self._key.fields.get("ifindex")
-        if not isinstance(place, int) or self._key.columns == 1:
+        """The fields that differ little on any host: all are of one interface, and of TCP."""
+        if self._key.columns == 1:
             return key
         values = list(self._key.codec.unpack(key))
-        values[place] = 1
+        for name, value in (("ifindex", 1), ("protocol", 6)):
+            place = self._key.fields.get(name)
+            if isinstance(place, int):
+                values[place] = value
         return self._key.codec.pack(*values)
 
 

@@ -2,7 +2,7 @@
 
     make bench BENCH=truth [ARGS="--kernel local,6.1,newest"]
 
-As root, in network namespaces of its own, a minute or two. Prints a table: what was done, how much
+As root, in network namespaces of its own, some ten seconds. Prints a table: what was done, how much
 of it, what an independent tool counted, what we did, and the difference. Exit status 1 where ours
 is further from the tool's (or, where there is none, from what was done) than the row's precision.
 

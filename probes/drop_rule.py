@@ -23,7 +23,7 @@ DEFAULT_TTL = 600.0
 """Seconds of a rule's life where it gives no ttl."""
 SHORTEST, LONGEST = 1.0, 86400.0
 """Bounds of a rule's life, seconds."""
-MOST = 64
+MAX_RULES = 64
 """Rules on one interface: each packet may be compared with all of them."""
 
 PROTOCOLS = {

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os as _os
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 # ENOTSUPP is kernel-internal, and yet some bpf commands return it; Python calls 95 ENOTSUP.
@@ -71,6 +72,15 @@ class Unexpected(ProbeError):
 _PASSING = frozenset({
     _errno.EMFILE, _errno.ENFILE, _errno.ENOMEM, _errno.ENOBUFS, _errno.EAGAIN, _errno.EINTR,
 })  # fmt: skip
+_REMEDIES = {
+    _errno.EMFILE: "Allow this process more open files: ulimit -n.",
+    _errno.ENFILE: "Allow the host more open files: sysctl fs.file-max.",
+    _errno.ENOMEM: "Free memory, or allow more: ulimit -v, or the cgroup's memory.max.",
+    _errno.ENOSPC: "Free space or inodes there: df -h, df -i.",
+    _errno.EDQUOT: "Free space there, or allow this user more of it (quota).",
+    _errno.EROFS: "Mount that file system writable: mount -o remount,rw.",
+}
+_NO_THREAD = "Allow more processes: ulimit -u, or the cgroup's pids.max."
 _NO_FILE = frozenset({_errno.ENOENT, _errno.ENOTDIR, _errno.ESTALE})
 _MOST_TEXT = 200
 
@@ -85,6 +95,11 @@ def short(code: int | None) -> bool:
     return code in _PASSING
 
 
+def remedy(code: int | None) -> str:
+    """Return what to do about an errno that means the same for any request; "" for others."""
+    return _REMEDIES.get(code or 0, "")
+
+
 def no_such_file(code: int | None) -> bool:
     """Return whether an errno says that a name has no file; any other leaves that open."""
     return code in _NO_FILE
@@ -95,20 +110,36 @@ def as_refusal(raised: BaseException, doing: str) -> ProbeError:
 
     doing: the work, as in "reading drops". A refusal is returned unchanged.
     """
+    what_to_do = ""
     match raised:
         case ProbeError():
             return raised
         case MemoryError():
             code = _errno.ENOMEM
         case OSError(errno=int(code)):
-            return ProbeError(f"{doing}: {in_words(raised)}", errno=code)
+            about = f" ({_one_line(raised.filename)})" if isinstance(raised.filename, str) else ""
+            why = f"{doing}: {in_words(raised)}{about}"
+            return ProbeError(why, errno=code, remedy=remedy(code))
         case TimeoutError():
             code = _errno.EAGAIN
         case RuntimeError(args=("can't start new thread",)):
-            code = _errno.EAGAIN
+            code, what_to_do = _errno.EAGAIN, _NO_THREAD
         case _:
             return Unexpected(f"{doing} failed: {_described(raised)}")
-    return ProbeError(f"{doing}: {_os.strerror(code)}", errno=code)
+    why = f"{doing}: {_os.strerror(code)}"
+    return ProbeError(why, errno=code, remedy=what_to_do or remedy(code))
+
+
+def call_each(calls: Iterable[Callable[[], object]]) -> None:
+    """Make all calls, although some may raise; raise the first error afterwards."""
+    failed: list[Exception] = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def in_words(error: OSError) -> str:

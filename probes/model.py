@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from probes.drop_rule import DropRule
 from probes.errors import ProbeError, Unsupported
 from probes.point import Point
 from probes.units import Unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Value = str | int | float | None | tuple[int, ...]
 Row = tuple[Value, ...]
@@ -84,6 +87,28 @@ class Reach(StrEnum):
     """Attached only when the user asks; refused under --observe-only."""
 
 
+class Fields(Protocol):
+    """Many C structs, field by field: a structured array is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, field: str, /) -> NDArray[Any]:
+        """Return a field of all of them. An array in C, bytes as well, has a second axis."""
+        ...
+
+
+class Entries(Fields, Protocol):
+    """Entries of a map as arrays."""
+
+    def where(self, wanted: NDArray[Any]) -> Entries:
+        """Return some of them. wanted: a flag for each entry, or their places."""
+        ...
+
+    def rows(self) -> list[Flat]:
+        """Return the same entries as `Table.rows` does."""
+        ...
+
+
 class Table(Protocol):
     """A bcc map as hooks' readers see it. Rows are flat tuples, laid out as `fields` says."""
 
@@ -97,6 +122,10 @@ class Table(Protocol):
 
     def rows(self) -> list[Flat]:
         """Read all entries at once; per-CPU values are summed. Raises ProbeError."""
+        ...
+
+    def entries(self, *, used: bool = False) -> Entries:
+        """Return the entries, for rows or arrays. used: only those that are not all zero."""
         ...
 
     def used(self) -> list[Flat]:
@@ -235,7 +264,7 @@ class TargetKind(StrEnum):
     SYSCALL = "syscall"
 
 
-class Places(NamedTuple):
+class RowLayout(NamedTuple):
     """Positions in a hook's stored rows, found once.
 
     counters: position and name. sums: the same of all that adds up, and whether it is a histogram.
@@ -249,7 +278,7 @@ class Places(NamedTuple):
     derived: tuple[tuple[str, Callable[[Mapping[str, Value]], Value]], ...]
 
     @classmethod
-    def of(cls, stored: tuple[Column, ...], columns: tuple[Column, ...]) -> Places:
+    def of(cls, stored: tuple[Column, ...], columns: tuple[Column, ...]) -> RowLayout:
         numbered = tuple(enumerate(stored))
         histogram = {Kind.COUNTER: False, Kind.HISTOGRAM: True}
         return cls(
@@ -287,7 +316,7 @@ class Hook:
     rows_go: bool = False
     stored: tuple[Column, ...] = field(init=False)
     """Columns of a sample's rows: all but the derived ones."""
-    places: Places = field(init=False, repr=False, compare=False)
+    places: RowLayout = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for column in (*self.columns, *self.log):
@@ -296,7 +325,7 @@ class Hook:
                 raise TypeError(f"{kind} among columns; a set of them needs a star: *process(...)")
         stored = tuple(c for c in self.columns if c.kind is not Kind.DERIVED)
         object.__setattr__(self, "stored", stored)
-        object.__setattr__(self, "places", Places.of(stored, self.columns))
+        object.__setattr__(self, "places", RowLayout.of(stored, self.columns))
 
     def rung(self, name: str) -> Rung | None:
         return next((r for r in self.ladder if r.name == name), None)

@@ -17,8 +17,10 @@ ROOT = Path(__file__).parents[1]
 # Ground first. Those of one line do not see each other.
 PROBES = (
     "errors units drop_rule",
-    "point",
+    "arrays point",
     "kernel model",
+    "cells",
+    "row_table",
     "source",
     "attach compile analysis owners",
     "toolkit ladder recording",
@@ -40,6 +42,7 @@ TUI = (
     "launcher",
 )
 TUI_SEES = ["errors", "units", "drop_rule", "model", "source", "analysis", "recording"]
+TUI_SEES += ["arrays", "cells", "row_table"]
 """Of `probes`; `tui.commands` sees all of it."""
 ONLY_IN = {
     "bcc": "probes.compile.bcc_worker",
@@ -195,7 +198,36 @@ def _loaded(code: str) -> set[str]:
 
 def test_the_command_line_loads_neither_the_screen_nor_the_kernel_side() -> None:
     loaded = _loaded("from tui.cli import parse; parse(['--observe-only', 'once'])")
-    assert not loaded & {"textual", "rich", "pyroute2", "bcc", *ATTACHES}
+    assert not loaded & {"textual", "rich", "numpy", "pyroute2", "bcc", *ATTACHES}
+
+
+@pytest.mark.parametrize("command", ["--help", "hooks", "hooks --json", "doctor"])
+def test_what_needs_no_numbers_loads_neither_numpy_nor_textual(command: str) -> None:
+    quietly = "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):"
+    loaded = _loaded(f"{quietly} from tui import cli; assert cli.main({command.split()}) == 0")
+    assert not loaded & {"textual", "numpy"}
+
+
+def test_without_numpy_one_sentence_says_what_to_do() -> None:
+    code = "import sys; sys.modules['numpy'] = None; from tui import cli; sys.exit(cli.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "once", "--for", "0.1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"ebpftop: numpy is not installed\. Install numpy 1\.24.*\n", done.stderr)
+
+
+def test_numpy_is_loaded_with_one_thread() -> None:
+    code = "from probes.arrays import np; import os; print(np.zeros(2).tolist(), os.listdir"
+    code += "('/proc/self/task').__len__())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[0.0, 0.0] 1\n"
 
 
 def test_the_catalogue_and_the_demo_load_nothing_that_attaches() -> None:
@@ -203,7 +235,7 @@ def test_the_catalogue_and_the_demo_load_nothing_that_attaches() -> None:
         "from probes.sources.demo.source import Demo; from probes.hooks import catalogue; Demo()"
     )
     assert "probes.hooks.drops.hook" in loaded
-    assert not loaded & {"textual", "pyroute2", "bcc", *ATTACHES}
+    assert not loaded & {"textual", "numpy", "pyroute2", "bcc", *ATTACHES}
 
 
 def test_the_live_source_loads_neither_bcc_nor_pyroute2_nor_textual() -> None:

@@ -16,8 +16,8 @@ from typing import NoReturn
 from probes.errors import ProbeError
 from probes.recording.writer import RecordingError
 from probes.units import did_you_mean, printable
-from tui.commands import MONITOR, commands
-from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError
+from tui.commands import MONITOR, commands, run
+from tui.commands._run import DONE, NOT_ATTACHED, USAGE, UsageError, version
 from tui.output import streams
 from tui.output.streams import CannotPrint
 from tui.terminal import crash, leaving, little_memory
@@ -73,7 +73,7 @@ def _run(argv: Sequence[str]) -> int:
         arguments = parse(argv)
     except SystemExit as said:  # argparse: the help, or what is wrong
         return int(said.code or 0)
-    return commands()[arguments.command].run(arguments)
+    return run(arguments)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -98,6 +98,13 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print it; it is looked up only here, which takes longer than all of the parsers."""
+        print(f"ebpftop {version()}")
+        parser.exit()
+
+
 def _parsers() -> dict[str, argparse.ArgumentParser]:
     """Build a parser for each command; the monitor's lists the help of all."""
     monitor = _Parser(
@@ -107,13 +114,17 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
         allow_abbrev=False,
     )
     parsers: dict[str, argparse.ArgumentParser] = {MONITOR: monitor}
+    monitor.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands()[MONITOR].add_arguments(monitor)
     listed = monitor.add_subparsers(title="commands", metavar="COMMAND")
     for name, command in commands().items():
         if name == MONITOR:
             continue
         if command.HELP:
-            parser = listed.add_parser(name, help=command.HELP, allow_abbrev=False)
+            said = f"{command.HELP[0].upper()}{command.HELP[1:]}."
+            parser = listed.add_parser(
+                name, help=command.HELP, description=said, allow_abbrev=False
+            )
         else:
             parser = listed.add_parser(name, allow_abbrev=False)
         command.add_arguments(parser)

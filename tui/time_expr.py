@@ -75,13 +75,16 @@ def _of_day(text: str, reel: Timeline) -> Meant:
             f"{clock} occurs twice: this is the first, in {first}; the other is '{clock} {other}'"
         )
         return Meant(number, note)
+    if len(there) > 1:
+        note = f"{clock} occurs on several days: this is the first; +SECONDS goes to later ones"
+        return Meant(number, note)
     if later:
         return Meant(number, f"{clock} occurs twice, as the clock was put back: this is the first")
     return Meant(number)
 
 
 def _times(clock: str, begin: float, text: str) -> Iterator[datetime]:
-    """Yield when the clock should show that, on the day of the beginning and the next.
+    """Yield when the clock should show that, on the day of the beginning and the next two.
 
     Both are yielded for an hour that comes twice. Raises TimeError.
     """
@@ -90,7 +93,7 @@ def _times(clock: str, begin: float, text: str) -> Iterator[datetime]:
             time = datetime.strptime(clock, form).time()
         except ValueError:
             continue
-        for days in (0, 1):
+        for days in (0, 1, 2):
             day = datetime.fromtimestamp(begin).date() + timedelta(days)
             both = [datetime.combine(day, time.replace(fold=fold)) for fold in (0, 1)]
             yield from {t.timestamp(): t for t in both}.values()
@@ -106,6 +109,7 @@ def _shown(time: datetime) -> datetime:
 
 
 def _outside(text: str, reel: Timeline) -> TimeError:
-    ends = (reel.wall(n) for n in (reel.first, reel.end - 1))
-    clocks = " to ".join(datetime.fromtimestamp(w).strftime("%H:%M:%S") for w in ends)
+    ends = [datetime.fromtimestamp(reel.wall(n)) for n in (reel.first, reel.end - 1)]
+    form = "%H:%M:%S" if ends[0].date() == ends[1].date() else "%Y-%m-%d %H:%M:%S"
+    clocks = " to ".join(end.strftime(form) for end in ends)
     return TimeError(f"there is nothing at {printable(text)}: the range is {clocks}")

@@ -18,7 +18,7 @@ LENGTH = 1000
 """Values kept of a row: a quarter of an hour at one a second, and a bit more."""
 WINDOW, LEARN, HOLD = 900, 15, 10
 """Values that the usual looks back; least that it needs; quiet ones that end an anomaly."""
-_SPARE, _AGAIN, _ENOUGH, _TURNS = 64, 15, 150, 16
+_SPARE, _AGAIN, _ENOUGH, _EPISODES = 64, 15, 150, 16
 
 
 class Threshold(NamedTuple):
@@ -34,7 +34,7 @@ class Threshold(NamedTuple):
     absent: float | None = 0.0
 
 
-class Turn(NamedTuple):
+class Episode(NamedTuple):
     """An anomaly's time, in ticks. end: the first tick after it; None: it goes on.
 
     usual: the value before, None: unknown. wall: when it began. new: the row appeared with it.
@@ -82,19 +82,19 @@ def unusual(value: float, before: float | None, rule: Threshold) -> bool:
     return value >= rule.least and value >= rule.times * before
 
 
-class Course:
+class Series:
     """A row's values, tick by tick, and the times in which they were unusual.
 
     Ticks are numbers that grow by one; ticks without a value may be left out. begun: the tick since
     which such rows are watched without a break.
     """
 
-    __slots__ = ("_asked", "_first", "_known", "_quiet", "_turns", "_values")
+    __slots__ = ("_asked", "_episodes", "_first", "_known", "_quiet", "_values")
 
     def __init__(self, first: int) -> None:
         self._first = first
         self._values = array("f")  # not a number: not known
-        self._turns: list[Turn] = []
+        self._episodes: list[Episode] = []
         self._known: float | None = None
         self._asked = -_AGAIN
         self._quiet = 0
@@ -108,7 +108,7 @@ class Course:
         self, tick: int, value: float | None, wall: float, rule: Threshold | None, begun: int
     ) -> bool:
         """Add another tick's value; return whether it is unusual now. wall: Unix seconds."""
-        values, turns = self._values, self._turns
+        values, episodes = self._values, self._episodes
         missing = tick - self._first - len(values)
         if missing > 0:
             values.extend([math.nan] * min(missing, LENGTH))
@@ -119,28 +119,31 @@ class Course:
             self._first += _SPARE
         if rule is None:
             return False
-        if turns and turns[-1].end is None:
+        if episodes and episodes[-1].end is None:
             self._go_on(tick, value, missing, rule)
         elif value is not None and (value >= rule.least or value >= (rule.alarm or math.inf)):
             self._begin(tick, value, wall, rule, begun)
         else:
             return False  # as nearly all are
-        return bool(self._turns) and self._turns[-1].end is None
+        return bool(self._episodes) and self._episodes[-1].end is None
 
     def _begin(self, tick: int, value: float, wall: float, rule: Threshold, begun: int) -> None:
         if tick - self._asked >= _AGAIN or self._known is None:
             self._known, self._asked = self.usual(tick - 1, rule, begun), tick
         if unusual(value, self._known, rule):
             new = self._known is not None and self._first > begun and tick - self._first < HOLD
-            self._turns = [*self._turns[1 - _TURNS :], Turn(tick, None, self._known, wall, new)]
+            self._episodes = [
+                *self._episodes[1 - _EPISODES :],
+                Episode(tick, None, self._known, wall, new),
+            ]
             self._quiet = 0
 
     def _go_on(self, tick: int, value: float | None, missing: int, rule: Threshold) -> None:
-        turn = self._turns[-1]
-        over = value is not None and unusual(value, turn.usual, rule)
+        episode = self._episodes[-1]
+        over = value is not None and unusual(value, episode.usual, rule)
         self._quiet = 0 if over else self._quiet + missing + 1
         if self._quiet >= HOLD:
-            self._turns[-1] = turn._replace(end=tick)
+            self._episodes[-1] = episode._replace(end=tick)
             self._known = None
 
     def values(self, until: int, most: int = 2 * LENGTH) -> list[float | None]:
@@ -155,13 +158,13 @@ class Course:
 
     def verdict(self, until: int) -> Verdict:
         """Return the verdict as it was at a tick."""
-        for turn in reversed(self._turns):
-            if turn.begin <= until:
-                if turn.end is not None and turn.end <= until:
+        for episode in reversed(self._episodes):
+            if episode.begin <= until:
+                if episode.end is not None and episode.end <= until:
                     return CALM
-                since = max(turn.begin, until - HOLD + 1)
+                since = max(episode.begin, until - HOLD + 1)
                 now = max((v for v in self._between(since, until + 1) if v == v), default=0.0)
-                return Verdict(turn.wall, now, turn.usual, turn.new)
+                return Verdict(episode.wall, now, episode.usual, episode.new)
         return CALM
 
     def usual(self, until: int, rule: Threshold, begun: int) -> float | None:
@@ -179,9 +182,9 @@ class Course:
         return usual(known)
 
     def _calm(self, since: int, until: int) -> Iterator[array[float]]:
-        for turn in self._turns:
-            yield self._between(since, min(turn.begin, until + 1))
-            since = max(since, until + 1 if turn.end is None else turn.end)
+        for episode in self._episodes:
+            yield self._between(since, min(episode.begin, until + 1))
+            since = max(since, until + 1 if episode.end is None else episode.end)
         yield self._between(since, until + 1)
 
     def _between(self, begin: int, end: int) -> array[float]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from probes.analysis.classes import is_lost
 from probes.analysis.drop_stages import function_of
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import HookId, Sample, same_totals
 from probes.units import DASH
 

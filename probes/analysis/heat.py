@@ -8,12 +8,16 @@ from operator import sub
 from typing import NamedTuple
 
 from probes.analysis.snapshot import Snapshot
-from probes.model import HookId, Key, Sample, same_totals
+from probes.cells import differ
+from probes.model import HookId, Key, Row, Sample, same_totals
+from probes.row_table import RowTable
 
-SECONDS, SLOTS = 5, 180
+SLOT_SECONDS, SLOTS = 5, 180
 """Seconds of a slot; slots kept: 15 minutes."""
-MOST = 4000
+MAX_GONE = 4000
 """Rows of a hook that are kept after they have gone, at most."""
+_TIDY = 36
+"""Slots after which those that are too old are forgotten."""
 _SPARE = 64  # cells that may be too old before they are taken away
 
 
@@ -65,6 +69,7 @@ class _Counted:
 
     def __init__(self, epoch: int, slot: int) -> None:
         self.epoch, self.slot = epoch, slot
+        self.latest: Mapping[Key, Row] = {}
         self.rows: dict[tuple[str, Key], _Row] = {}
 
 
@@ -78,7 +83,7 @@ class Heat:
 
     def _slot(self, time: float) -> int:
         """Return the slot's number by the monotonic clock, offset by the initial wall clock."""
-        return int((time + (self._base or 0.0)) // SECONDS)
+        return int((time + (self._base or 0.0)) // SLOT_SECONDS)
 
     def add(self, snapshots: Sequence[Snapshot]) -> None:
         for snapshot in snapshots:
@@ -95,22 +100,25 @@ class Heat:
         known = self._hooks.get(id)
         if known is None or not same_totals(known.epoch, sample.epoch):
             known = self._hooks[id] = _Counted(sample.epoch, slot)
-            for key, row in sample.rows.items():
-                for place, name in places:
-                    if isinstance(buckets := row[place], tuple):
-                        known.rows[name, key] = _Row(buckets)
+            for place, name in places:
+                for key, buckets in _histograms(sample.rows, place, {}):
+                    known.rows[name, key] = _Row(buckets)
+            known.latest = sample.rows if isinstance(sample.rows, RowTable) else {}
         known.epoch = sample.epoch
         if slot == known.slot:
             return
-        for key, row in sample.rows.items():
-            for place, name in places:
-                if isinstance(buckets := row[place], tuple):
-                    found = known.rows.get((name, key))
-                    if found is None:
-                        base = (0,) * len(buckets) if sample.from_zero else buckets
-                        found = known.rows[name, key] = _Row(base)
-                    found.add(known.slot, buckets)
-                    found.forget(slot - SLOTS)
+        for place, name in places:
+            for key, buckets in _histograms(sample.rows, place, known.latest):
+                found = known.rows.get((name, key))
+                if found is None:
+                    base = (0,) * len(buckets) if sample.from_zero else buckets
+                    found = known.rows[name, key] = _Row(base)
+                found.add(known.slot, buckets)
+                found.forget(slot - SLOTS)
+        known.latest = sample.rows if isinstance(sample.rows, RowTable) else {}
+        if slot // _TIDY != known.slot // _TIDY:
+            for row in known.rows.values():
+                row.forget(slot - SLOTS)
         known.slot = slot
         _sweep(known.rows, sample, slot)
 
@@ -130,7 +138,27 @@ class Heat:
                 hits.setdefault(slot, {})[bucket] = count
         if not hits:
             return []
-        return [HeatSlot(s * SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)]
+        return [
+            HeatSlot(s * SLOT_SECONDS + self._set, hits.get(s, {})) for s in range(min(hits), end)
+        ]
+
+
+def _histograms(
+    rows: Mapping[Key, Row], place: int, before: Mapping[Key, Row]
+) -> Iterator[tuple[Key, tuple[int, ...]]]:
+    """Return the histograms that differ from those before, as far as that is known."""
+    if isinstance(rows, RowTable) and isinstance(before, RowTable):
+        at = rows.places_in(before)
+        kept = at >= 0
+        changed = ~kept
+        now, was = rows.cells[place].at(kept), before.cells[place].at(at[kept])
+        changed[kept] = differ(now, was)
+        rows = rows.at(changed)
+    if isinstance(rows, RowTable):
+        values = zip(rows, rows.cells[place].values(), strict=True)
+    else:
+        values = zip(rows, [row[place] for row in rows.values()], strict=True)
+    return ((key, value) for key, value in values if isinstance(value, tuple))
 
 
 def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:
@@ -138,8 +166,10 @@ def _triples(cells: array[int]) -> Iterator[tuple[int, int, int]]:
 
 
 def _sweep(rows: dict[tuple[str, Key], _Row], sample: Sample, slot: int) -> None:
-    """Forget rows that went long ago, and all but the latest `MOST` of the others that went."""
+    """Forget rows that went long ago, and all but the latest `MAX_GONE` of the others that went."""
+    if len(rows) == len(sample.rows):
+        return  # no row has two histograms here: none went
     gone = sorted((k for k in rows if k[1] not in sample.rows), key=lambda k: rows[k].last)
     for place, key in enumerate(gone, 1):
-        if rows[key].last < slot - SLOTS or place <= len(gone) - MOST:
+        if rows[key].last < slot - SLOTS or place <= len(gone) - MAX_GONE:
             del rows[key]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from probes.analysis.anomaly import CALM, LENGTH, Course, Threshold, Verdict
+from probes.analysis.anomaly import CALM, LENGTH, Series, Threshold, Verdict
 from probes.analysis.heat import Heat
 from probes.analysis.snapshot import Snapshot
 from probes.model import HookId
 from probes.units import Unit
 
-MOST = 4000
+MAX_GONE = 4000
 """Rows of a figure that are kept after they have gone, at most."""
 _SWEEP = 64
 _MOST_NAMES = 4096
@@ -76,7 +77,7 @@ class History:
         self._figures: dict[str, list[Figure]] = {}
         for figure in {f.name: f for f in figures}.values():  # a figure may be in several panes
             self._figures.setdefault(figure.hook, []).append(figure)
-        self._kept: dict[tuple[str, str], dict[Hashable, Course]] = {}
+        self._kept: dict[tuple[str, str], dict[Hashable, Series]] = {}
         self._unusual: dict[str, set[Hashable]] = {}
         self._watches: dict[str, _Ticks] = {}
         self._named: dict[str, Hashable] = {}
@@ -100,10 +101,10 @@ class History:
             kept = self._kept.setdefault((figure.name, hook), {})
             unusual, rule = self._unusual.setdefault(figure.name, set()), figure.rule
             for key, value in figure.values(snapshots).items():
-                course = kept.get(key)
-                if course is None:
-                    course = kept[key] = Course(tick)
-                if course.take(tick, value, wall, rule, watch.begun):
+                series = kept.get(key)
+                if series is None:
+                    series = kept[key] = Series(tick)
+                if series.take(tick, value, wall, rule, watch.begun):
                     unusual.add(key)
                 elif key in unusual:
                     unusual.discard(key)
@@ -132,8 +133,12 @@ class History:
         most: int = 2 * LENGTH,
     ) -> list[float | None]:
         """Return a row's latest values, newest last. ticks: as after so many readings."""
-        course, until = self._find(figure, key, ticks)
-        return course.values(until, most) if course is not None else []
+        series, until = self._find(figure, key, ticks)
+        return series.values(until, most) if series is not None else []
+
+    def unusual(self, figure: Figure) -> AbstractSet[Hashable]:
+        """Return the keys of the rows that are unusual now."""
+        return self._unusual.get(figure.name, frozenset())
 
     def verdict(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
@@ -141,22 +146,22 @@ class History:
         """Return whether the row is unusual, and since when."""
         if ticks is None and key not in self._unusual.get(figure.name, ()):
             return CALM  # as nearly all are
-        course, until = self._find(figure, key, ticks)
-        return course.verdict(until) if course is not None else CALM
+        series, until = self._find(figure, key, ticks)
+        return series.verdict(until) if series is not None else CALM
 
     def usual(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None
     ) -> float | None:
         """Return the row's usual value, without anomalies; None if too little is known."""
-        course, until = self._find(figure, key, ticks)
-        if course is None:
+        series, until = self._find(figure, key, ticks)
+        if series is None:
             return None
         begun = self._watches[_hook(figure, key)].begun
-        return course.usual(until, figure.rule or Threshold(0, absent=None), begun)
+        return series.usual(until, figure.rule or Threshold(0, absent=None), begun)
 
     def _find(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None
-    ) -> tuple[Course | None, int]:
+    ) -> tuple[Series | None, int]:
         hook = _hook(figure, key)
         watch = self._watches.get(hook)
         now = watch.ticks if watch is not None else 0
@@ -168,9 +173,9 @@ def _hook(figure: Figure, key: Hashable) -> str:
     return key.hook if figure.hook == "*" and isinstance(key, HookId) else figure.hook
 
 
-def _sweep(kept: dict[Hashable, Course], tick: int) -> None:
-    """Forget rows that went long ago, and all but the latest `MOST` of the others that went."""
+def _sweep(kept: dict[Hashable, Series], tick: int) -> None:
+    """Forget rows that went long ago, and all but the latest `MAX_GONE` of the others that went."""
     gone = sorted((k for k, c in kept.items() if c.last < tick), key=lambda k: kept[k].last)
     for place, key in enumerate(gone, 1):
-        if kept[key].last < tick - LENGTH or place <= len(gone) - MOST:
+        if kept[key].last < tick - LENGTH or place <= len(gone) - MAX_GONE:
             del kept[key]

@@ -15,6 +15,7 @@ from math import inf
 from operator import add
 
 from probes.model import OTHERS, Hook, Key, Row, Value
+from probes.row_table import RowTable
 from probes.units import DASH
 
 _ANY = (OTHERS, None, DASH, "", 0)
@@ -63,7 +64,7 @@ def _grew(before: Row, now: Row, places: Iterable[int]) -> bool:
 def _takers(hook: Hook, now: Mapping[Key, Row]) -> Iterator[Key]:
     """Return the rows that take over; the last row is the first."""
     pid = _pid(hook)
-    keys = reversed(now if isinstance(now, dict) else dict(now))
+    keys = reversed(now if isinstance(now, dict | RowTable) else dict(now))
     return takewhile(lambda key: _takes(key, pid), keys)
 
 

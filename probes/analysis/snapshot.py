@@ -6,72 +6,15 @@ So live, replayed and remote numbers come from one calculation.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from operator import sub
 
+from probes.analysis.many_rows import Earlier, ManyRows
 from probes.analysis.moved import bases, unknown
+from probes.analysis.snapshot_row import SnapshotRow, later, rates_of
+from probes.arrays import FEW
 from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
-
-Derive = Callable[[Mapping[str, Value]], Value]
-"""The function of a derived column, called with what the window added."""
-
-
-class SnapshotRow:
-    """A row for display: values by column name, and each counter's rate per second.
-
-    derived: returns the derived values; called when one is needed, as most rows are not shown.
-    """
-
-    __slots__ = ("_derived", "_values", "key", "rates")
-
-    def __init__(
-        self,
-        key: Key,
-        values: Mapping[str, Value],
-        rates: Mapping[str, float | None],
-        derived: Callable[[], Mapping[str, Value]] | None = None,
-    ) -> None:
-        self.key, self.rates = key, rates
-        self._values, self._derived = values, derived
-
-    @property
-    def stored(self) -> Mapping[str, Value]:
-        """The values that were read, without the derived ones."""
-        return self._values
-
-    @property
-    def values(self) -> Mapping[str, Value]:
-        """All values, by column."""
-        if self._derived is not None:
-            self._values = {**self._values, **self._derived()}
-            self._derived = None
-        return self._values
-
-    def __getitem__(self, name: str) -> Value:
-        known = self._values
-        return known[name] if name in known else self.values[name]
-
-    def number(self, name: str) -> float:
-        """Return a column as a number for sums and sorting; an unknown value counts as 0."""
-        known = self._values
-        value = known[name] if name in known else self.values.get(name)
-        return value if isinstance(value, int | float) else 0
-
-    def rate(self, name: str) -> float:
-        """Return a counter's rate as a number for sums and sorting; an unknown rate counts as 0."""
-        return self.rates.get(name) or 0
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, SnapshotRow):
-            return NotImplemented
-        return (self.key, self.values, self.rates) == (other.key, other.values, other.rates)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"SnapshotRow({self.key!r}, {self.values!r}, {self.rates!r})"
+from probes.row_table import RowTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +28,7 @@ class Snapshot:
     hook: Hook
     sample: Sample
     interval: float | None
-    rows: tuple[SnapshotRow, ...]
+    rows: Sequence[SnapshotRow]
     runs_per_s: float | None = None
     ns_per_run: float | None = None
     cpu_percent: float | None = None
@@ -97,6 +40,46 @@ class Snapshot:
     @property
     def id(self) -> HookId:
         return self.sample.status.id
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """The key of each row."""
+        rows = self.rows
+        return rows.keys if isinstance(rows, ManyRows) else [row.key for row in rows]
+
+    def values(self, column: str) -> Sequence[Value]:
+        """Return a stored column's value in each row."""
+        rows = self.rows
+        if isinstance(rows, ManyRows):
+            return rows.cells(column).values()
+        return [row[column] for row in rows]
+
+    def per_s(self, column: str) -> Sequence[float | None]:
+        """Return a counter's rate in each row."""
+        rows = self.rows
+        if isinstance(rows, ManyRows):
+            return rows.rates(column).listed()
+        return [row.rates[column] for row in rows]
+
+    def rates(self, column: str) -> Mapping[Key, float | None]:
+        """Return a counter's rates by key."""
+        return dict(zip(self.keys, self.per_s(column), strict=True))
+
+    def rate_of_all(self, column: str) -> float:
+        """Return a counter's rate in all rows together; an unknown rate counts as 0."""
+        return sum([rate or 0.0 for rate in self.per_s(column)])
+
+    def numbers(self, column: str) -> Mapping[Key, float | None]:
+        """Return a column's number in each row; None where it has none."""
+        rows, found = self.rows, None
+        if isinstance(rows, ManyRows) and column not in self.hook.places.names:
+            derived = rows.derived(column)
+            if derived is not None:
+                return dict(zip(self.keys, derived.listed(), strict=True))
+            found = [row[column] for row in rows]
+        values = self.values(column) if found is None else found
+        numbers = [v if isinstance(v, int | float) else None for v in values]
+        return dict(zip(self.keys, numbers, strict=True))
 
     @classmethod
     def between(
@@ -116,39 +99,75 @@ class Snapshot:
             window = None
         elapsed = sample.time - previous.time if previous is not None else 0.0
         interval = elapsed if elapsed > 0 else None
-        names, _, counters, sums, derived = hook.places
         from_zero = sample.from_zero and not (previous is not None and previous.forgotten)
-        old: Mapping[Key, Row] = {} if previous is None else previous.rows
-        if interval is not None and old:
-            old = _with_taken(hook, old, sample, hidden=bool(previous and previous.forgotten))
-        since: Mapping[Key, Row] = {}
-        if window is not None and derived:
-            since = _with_taken(hook, window.rows, sample)
+        compared = _Compared(hook, previous if interval is not None else None, window, sample)
+        rows = (
+            compared.as_columns(interval, from_zero=from_zero)
+            if len(sample.rows) > FEW and isinstance(sample.rows, RowTable)
+            else compared.one_by_one(interval, from_zero=from_zero)
+        )
+        return cls(hook, sample, interval, rows, *_cost(previous, sample, interval))
+
+
+class _Compared:
+    """A sample and what it is compared with. window: what derived columns look back to, if any."""
+
+    def __init__(
+        self, hook: Hook, previous: Sample | None, window: Sample | None, sample: Sample
+    ) -> None:
+        self._hook, self._rows = hook, sample.rows
+        self._old: Mapping[Key, Row] = {} if previous is None else previous.rows
+        self._old_taken: Mapping[Key, Row] = {}
+        if self._old:
+            hidden = bool(previous and previous.forgotten)
+            self._old_taken = _taken(hook, self._old, sample, hidden=hidden)
+        self._since: Mapping[Key, Row] = {}
+        self._since_taken: Mapping[Key, Row] = {}
+        if window is not None and hook.places.derived:
+            self._since = window.rows
+            self._since_taken = _taken(hook, window.rows, sample)
+
+    def as_columns(self, interval: float | None, *, from_zero: bool) -> Sequence[SnapshotRow]:
+        """Return the rows of a table, none of which is made yet."""
+        assert isinstance(self._rows, RowTable)
+        return ManyRows(
+            self._hook,
+            self._rows,
+            Earlier(_as_table(self._hook, self._old), self._old_taken),
+            Earlier(_as_table(self._hook, self._since), self._since_taken),
+            interval,
+            from_zero=from_zero,
+        )
+
+    def one_by_one(self, interval: float | None, *, from_zero: bool) -> Sequence[SnapshotRow]:
+        hook, (names, _, counters, _, _) = self._hook, self._hook.places
+        old = {**self._old, **self._old_taken} if self._old_taken else self._old
+        since = {**self._since, **self._since_taken} if self._since_taken else self._since
         rows = []
-        for key, row in sample.rows.items():
-            before = old.get(key)
+        for key, row in self._rows.items():
             values: dict[str, Value] = dict(zip(names, row, strict=True))
-            rates = _rates(counters, row, before, interval, from_zero)
-            later = None
-            if derived:
-                base = since.get(key)
-                later = partial(_derive, derived, values, row, base, sums)
-            rows.append(SnapshotRow(key, values, rates, later))
-        return cls(hook, sample, interval, tuple(rows), *_cost(previous, sample, interval))
+            rates = rates_of(counters, row, old.get(key), interval, from_zero)
+            derive = later(hook, values, row, since.get(key))
+            rows.append(SnapshotRow(key, values, rates, derive))
+        return tuple(rows)
 
 
-def _with_taken(
+def _as_table(hook: Hook, rows: Mapping[Key, Row]) -> RowTable | None:
+    if isinstance(rows, RowTable) or not rows:
+        return rows if isinstance(rows, RowTable) else None
+    return RowTable.of_rows(rows.values(), hook.places.keys)
+
+
+def _taken(
     hook: Hook, before: Mapping[Key, Row], sample: Sample, *, hidden: bool = False
 ) -> Mapping[Key, Row]:
-    """Return earlier rows as those of a sample are compared with them.
+    """Return what rows of a sample are compared with that took over from earlier ones.
 
     hidden: whether there were more, which the limit on memory left out.
     """
     if hidden:
-        taken = unknown(hook, before, sample.rows)
-    else:
-        taken, _ = bases(hook, before, sample.rows, hidden=bool(sample.forgotten))
-    return {**before, **taken} if taken else before
+        return unknown(hook, before, sample.rows)
+    return bases(hook, before, sample.rows, hidden=bool(sample.forgotten))[0]
 
 
 def _comparable(previous: Sample, sample: Sample) -> bool:
@@ -157,70 +176,6 @@ def _comparable(previous: Sample, sample: Sample) -> bool:
         return True
     same = previous.status.rung == sample.status.rung
     return same and same_totals(previous.epoch, sample.epoch)
-
-
-def _rates(
-    counters: Iterable[tuple[int, str]],
-    row: Row,
-    before: Row | None,
-    interval: float | None,
-    from_zero: bool,
-) -> dict[str, float | None]:
-    """Return each counter's rate, None where it cannot be known.
-
-    Called for each row of each tick: no calls in it.
-    """
-    rates: dict[str, float | None] = {}
-    for i, name in counters:
-        now = row[i]
-        was = before[i] if before is not None else None
-        if was is None and from_zero:
-            was = 0
-        if interval is None or was is None or now is None or now < was:  # type: ignore[operator]
-            rates[name] = None  # it went back, or is not known
-        else:
-            rates[name] = (now - was) / interval  # type: ignore[operator]  # counters are numbers
-    return rates
-
-
-def _derive(
-    derived: Iterable[tuple[str, Derive]],
-    values: Mapping[str, Value],
-    row: Row,
-    base: Row | None,
-    sums: Iterable[tuple[int, str, bool]],
-) -> Mapping[str, Value]:
-    added = values if base is None else _added(values, row, base, sums)
-    return {name: _derived(derive, added) for name, derive in derived}
-
-
-def _derived(derive: Derive, added: Mapping[str, Value]) -> Value:
-    """Return a derived value, None where there can be none.
-
-    It is called while a screen is painted.
-    """
-    try:
-        return derive(added)
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        return None
-
-
-def _added(
-    values: Mapping[str, Value], row: Row, base: Row, sums: Iterable[tuple[int, str, bool]]
-) -> Mapping[str, Value]:
-    """Return what the window added.
-
-    A counter that went back started again, so all of it was added.
-    """
-    added = dict(values)
-    for i, name, histogram in sums:
-        now, then = row[i], base[i]
-        if histogram and isinstance(now, tuple) and isinstance(then, tuple):
-            difference = tuple(map(sub, now, then))
-            added[name] = now if min(difference, default=0) < 0 else difference
-        elif isinstance(now, int | float) and isinstance(then, int | float) and now >= then:
-            added[name] = now - then
-    return added
 
 
 def _cost(

@@ -10,7 +10,7 @@ from probes.attach import handle, persistent
 from probes.attach.handle import Handle, by_link
 from probes.attach.refusals import attach_refused, takes_links
 from probes.errors import Busy, ProbeError, Unsupported
-from probes.kernel import bpf, cgroups, privilege
+from probes.kernel import bpf, capabilities, cgroups
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import printable
 
@@ -29,7 +29,7 @@ class _OnRoot(Point):
 
     attach_type: AttachType
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = 1
     seat = "cgroup"
 
@@ -42,7 +42,7 @@ class _OnRoot(Point):
             pass
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
-        if code == errno.EPERM and not privilege.missing(*self.needs):
+        if code == errno.EPERM and not capabilities.missing(*self.needs):
             return Busy(_exclusive(self.attach_type), errno=code)
         return None
 
@@ -87,7 +87,7 @@ class CgroupAttach(_OnRoot):
         if root is None:
             raise cgroups.not_mounted()
         try:
-            detach = persistent.register().attach_cgroup(root, self.attach_type, prog_fd)
+            detach = persistent.registry().attach_cgroup(root, self.attach_type, prog_fd)
         except OSError as refused:
             what = "program on the root cgroup"
             raise attach_refused(refused.errno or 0, what, self) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from probes.attach import handle, persistent
 from probes.attach.handle import Handle
-from probes.kernel import bpf, privilege
+from probes.kernel import bpf, capabilities
 from probes.kernel.netlink import clsact, route
 from probes.point import PROGRAM_PREFIX, Loading, Point, ProgType
 
@@ -18,7 +18,7 @@ class Clsact(Point):
 
     direction: str
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = -1  # TC_ACT_UNSPEC
     lasting = True
 
@@ -32,7 +32,7 @@ class Clsact(Point):
     def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
         way, id = self.direction, bpf.prog_info(prog_fd).id
         name = f"{PROGRAM_PREFIX}{way}"
-        detach = persistent.register().attach_clsact(ifindex, way, prog_fd, name)
+        detach = persistent.registry().attach_clsact(ifindex, way, prog_fd, name)
         return Handle(detach, lambda: _there(ifindex, way, id), handle.ASK_SECONDS)
 
     def rehearse(self, prog_fd: int, ifindex: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from probes.attach.handle import Handle, by_link
-from probes.kernel import bpf, btf, privilege
+from probes.kernel import bpf, btf, capabilities
 from probes.point import AttachType, Loading, Point, ProgType
 
 
@@ -19,7 +19,7 @@ class Iterator(Point):
 
     kind: str
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
     iterates = True
 
     def loading(self) -> Loading:

@@ -15,9 +15,9 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from errno import ENOENT
+from errno import ENOENT, ENOSPC
 from pathlib import Path
 
 from probes.kernel import procfs
@@ -81,9 +81,12 @@ def _write(file: Path, content: bytes) -> int:
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        os.write(fd, content)
+        if os.write(fd, content) < len(content):
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
         new.rename(file)
     except BaseException:
+        with suppress(OSError):
+            new.unlink()
         os.close(fd)
         raise
     return fd

@@ -11,7 +11,7 @@ from typing import ClassVar
 from probes.attach import perf_event
 from probes.attach.handle import Handle, by_link
 from probes.errors import ProbeError, Unsupported
-from probes.kernel import bpf, kallsyms, privilege
+from probes.kernel import bpf, capabilities, kallsyms, sysfs
 from probes.point import AttachType, Loading, Point, ProgType
 
 FEW_RETURNS = (
@@ -26,7 +26,7 @@ class _ByPmu(Point):
 
     __slots__ = ()
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
     returns: ClassVar[bool]
 
     def loading(self) -> Loading:
@@ -90,7 +90,7 @@ class _ByFtrace(Point):
 
     __slots__ = ()
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
 
     def loading(self) -> Loading:
         return Loading(ProgType.KPROBE, AttachType.TRACE_KPROBE_MULTI)
@@ -147,7 +147,8 @@ def _pmu() -> int:
     try:
         return int(Path("/sys/bus/event_source/devices/kprobe/type").read_text())
     except FileNotFoundError:
-        raise Unsupported("this kernel is built without kprobes", errno=errno.ENOENT) from None
+        none = Unsupported("this kernel is built without kprobes", errno=errno.ENOENT)
+        raise sysfs.not_mounted("whether there are kprobes") or none from None
 
 
 def whole(function: str, *, as_declared: bool) -> str:

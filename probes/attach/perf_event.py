@@ -12,7 +12,7 @@ from functools import partial
 from probes.attach.handle import Handle, several
 from probes.attach.refusals import perf_refused
 from probes.errors import ProbeError, Unsupported
-from probes.kernel import cpus, privilege
+from probes.kernel import capabilities, cpus
 from probes.kernel import perf_event as events
 from probes.point import Loading, Point, ProgType
 
@@ -55,7 +55,7 @@ class Samples(Point):
     event: str
     hertz: int
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
 
     def loading(self) -> Loading:
         return Loading(ProgType.PERF_EVENT)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from errno import EACCES, ENOENT
+from errno import EACCES, ENOENT, EPERM, EROFS
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from probes.attach import journal
 from probes.attach.journal import RUN, JournalEntry
-from probes.errors import Denied, ProbeError, in_words
+from probes.errors import Denied, ProbeError, in_words, remedy
 from probes.kernel import bpf
 from probes.kernel.netlink import changes, clsact, route, xdp
 from probes.kernel.procfs import netns
@@ -31,16 +31,18 @@ OURS = "ebpftop"
 _LEFT = "left behind by a killed ebpftop"
 
 
-class Register:
+class Registry:
     """Lasting attachments of this process, and their file. Safe to use from several threads.
 
-    There is one for each process and directory: `register`. Every attach raises what attaching
-    raises, and Denied where it cannot be recorded. What it returns detaches; where that raises, the
-    record stays, so that the next start tries again; calling it twice is harmless.
+    There is one for each process and directory: `registry`. Every attach raises what attaching
+    raises, and ProbeError where it cannot be recorded. What it returns detaches; where that raises,
+    the record stays, so that the next start tries again; calling it twice is harmless. A record
+    that cannot be removed is one of something that has gone: the next start sees that.
     """
 
     def __init__(self, directory: Path = RUN) -> None:
         self._directory = directory
+        self._file: Path | None = None
         self._records: list[JournalEntry] = []
         self._fd = -1
         self._lock = Lock()
@@ -117,7 +119,8 @@ class Register:
                 detach(attached[0])
                 attached.clear()
                 self._remove(record)
-                self._undo.remove(undo)
+                with suppress(ValueError):  # another thread has undone it, too
+                    self._undo.remove(undo)
 
         self._undo.append(undo)
         if self._over:
@@ -157,39 +160,55 @@ class Register:
             if record in self._records:
                 left = list(self._records)
                 left.remove(record)
-                self._write(left)
+                try:
+                    self._write(left)
+                except ProbeError:
+                    self._records = left
 
     def _write(self, wanted: list[JournalEntry]) -> None:
-        file = journal.own_file(self._directory)
         try:
+            # Found once: at the end there may be no file left to find it with.
+            file = self._file = self._file or journal.own_file(self._directory)
             fd = journal.write(file, wanted) if wanted else -1
             if not wanted:
                 file.unlink(missing_ok=True)
         except OSError as e:
-            raise _unrecorded(self._directory, e.errno or 0) from e
+            raise _unrecorded(self._directory, e) from e
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._records = fd, wanted
 
 
 @cache
-def register() -> Register:
-    """Return the register of this process."""
-    return Register()
+def registry() -> Registry:
+    """Return the registry of this process."""
+    return Registry()
 
 
-def unrecordable(directory: Path = RUN) -> Denied | None:
-    """Return the refusal to expect where this process may not record what would outlive it."""
+def unrecordable(directory: Path = RUN) -> ProbeError | None:
+    """Return the refusal to expect where this process may not record what would outlive it.
+
+    Whether there is space is only known once something is written.
+    """
     place = directory if directory.exists() else directory.parent
-    return None if os.access(place, os.W_OK | os.X_OK) else _unrecorded(directory, EACCES)
+    if os.access(place, os.W_OK | os.X_OK):
+        return None
+    code = EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else EACCES
+    return _unrecorded(directory, OSError(code, os.strerror(code)))
 
 
-def _unrecorded(directory: Path, code: int) -> Denied:
-    return Denied(
-        f"{directory} cannot record what would outlive this process: {os.strerror(code)}",
-        errno=code,
-        remedy="Run it as root (sudo).",
-    )
+def _unrecorded(directory: Path, refused: OSError) -> ProbeError:
+    code = refused.errno or 0
+    why = f"{directory} cannot record what would outlive this process: {in_words(refused)}"
+    if code not in (EACCES, EPERM):
+        return ProbeError(why, errno=code, remedy=remedy(code))
+    if os.geteuid():
+        return Denied(why, errno=code, remedy="Run it as root (sudo).")
+    return Denied(why, errno=code, remedy=_make_private(directory))
+
+
+def _make_private(directory: Path) -> str:
+    return f"See what is in it, then: chown root {directory}; chmod 700 {directory}."
 
 
 def sweep(directory: Path = RUN) -> list[str]:

@@ -10,8 +10,8 @@ import errno
 import os
 import re
 
-from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported, short
-from probes.kernel import bpf, privilege
+from probes.errors import Busy, Denied, Gone, LoadFailed, ProbeError, Unsupported, remedy, short
+from probes.kernel import bpf, capabilities
 from probes.point import AttachType, Point
 
 _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's words
@@ -23,7 +23,8 @@ _HELPER = re.compile(r"(?:unknown|invalid) func (\S+#\d+)")  # the verifier's wo
 def load_refused(point: Point, code: int, log: str) -> ProbeError:
     """Return what a refusal to load means."""
     if short(code):
-        return ProbeError(f"the kernel cannot load it just now: {os.strerror(code)}", errno=code)
+        why = f"the kernel cannot load it just now: {os.strerror(code)}"
+        return ProbeError(why, errno=code, remedy=remedy(code))
     return (
         point.explain_load(code, log)
         or _not_permitted(point, code, log)
@@ -41,13 +42,13 @@ def load_refused(point: Point, code: int, log: str) -> ProbeError:
 
 def _not_permitted(point: Point, code: int, log: str) -> Denied | None:
     if code in (errno.EPERM, errno.EACCES) and not log:
-        why, remedy = privilege.why_not(*point.needs)
-        return Denied(f"the kernel refused to load it: {why}", errno=code, remedy=remedy)
+        why, grant = capabilities.why_not(*point.needs)
+        return Denied(f"the kernel refused to load it: {why}", errno=code, remedy=grant)
     verdicts = (errno.EPERM, errno.EACCES, errno.EINVAL)
-    if log and code in verdicts and privilege.missing(privilege.PERFMON):
+    if log and code in verdicts and capabilities.missing(capabilities.PERFMON):
         # Without it no program may calculate with pointers, or call what reads memory.
-        why, remedy = privilege.why_not(privilege.PERFMON)
-        return Denied(f"the verifier refused it: {why}", errno=code, remedy=remedy)
+        why, grant = capabilities.why_not(capabilities.PERFMON)
+        return Denied(f"the verifier refused it: {why}", errno=code, remedy=grant)
     return None
 
 
@@ -63,10 +64,10 @@ def _not_there(code: int, log: str) -> Unsupported | None:
 
 
 def _locked_down(point: Point, code: int) -> Denied | None:
-    if code != errno.EINVAL or privilege.lockdown() != "confidentiality":
+    if code != errno.EINVAL or capabilities.lockdown() != "confidentiality":
         return None
-    why, remedy = privilege.why_not(*point.needs)
-    return Denied(f"{why}: programs may not read its memory", errno=code, remedy=remedy)
+    why, grant = capabilities.why_not(*point.needs)
+    return Denied(f"{why}: programs may not read its memory", errno=code, remedy=grant)
 
 
 def last_words(log: str) -> str:
@@ -78,7 +79,7 @@ def last_words(log: str) -> str:
 
 def _hides_memory(helper: str) -> bool:
     """Return whether the kernel takes this helper away because it is locked down."""
-    return "probe_read" in helper and privilege.lockdown() == "confidentiality"
+    return "probe_read" in helper and capabilities.lockdown() == "confidentiality"
 
 
 # -- attaching -------------------------------------------------------------------------------
@@ -99,21 +100,29 @@ def _always(code: int, what: str, point: Point) -> ProbeError:
             return Unsupported(f"this kernel has no {what}", errno=code)
         case _ if short(code):
             why = f"the kernel cannot attach to {what} just now: {os.strerror(code)}"
-            return ProbeError(why, errno=code)
+            return ProbeError(why, errno=code, remedy=remedy(code))
         case errno.EPERM | errno.EACCES:
-            why, remedy = privilege.why_not(*point.needs)
-            return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=remedy)
+            why, grant = capabilities.why_not(*point.needs)
+            return Denied(f"the kernel refused {what}: {why}", errno=code, remedy=grant)
         case _:
             return Unsupported(f"{what} is not supported here", errno=code)
+
+
+def privileged(code: int, what: str, *needs: int) -> ProbeError:
+    """Return what a refusal of something means that takes these capabilities. what: a sentence."""
+    if code in (errno.EPERM, errno.EACCES):
+        why, grant = capabilities.why_not(*needs)
+        return Denied(f"{what}: {why}", errno=code, remedy=grant)
+    return ProbeError(f"{what}: {os.strerror(code)}", errno=code, remedy=remedy(code))
 
 
 def perf_refused(code: int, what: str, point: Point) -> ProbeError:
     """Return what a refusal of perf_event_open means."""
     if (
         code in (errno.EACCES, errno.EPERM)
-        and (paranoid := privilege.sysctl("kernel.perf_event_paranoid")) is not None
+        and (paranoid := capabilities.sysctl("kernel.perf_event_paranoid")) is not None
         and paranoid > 2
-        and privilege.missing(privilege.PERFMON)
+        and capabilities.missing(capabilities.PERFMON)
     ):
         return Denied(
             f"kernel.perf_event_paranoid={paranoid} refuses {what}",

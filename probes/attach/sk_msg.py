@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from probes.attach import program
 from probes.attach.handle import Handle, by_link
 from probes.attach.refusals import attach_refused
-from probes.errors import ProbeError, Unsupported, in_words
-from probes.kernel import bpf, privilege
+from probes.errors import ProbeError, Unsupported
+from probes.kernel import bpf, capabilities
 from probes.point import AttachType, Loading, Point, ProgType
 
 _VERDICT = AttachType.SK_MSG_VERDICT
@@ -25,7 +25,7 @@ class _OnSockets(Point):
 
     map: str
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = 1  # SK_PASS
 
     def loading(self) -> Loading:
@@ -39,8 +39,7 @@ class _OnSockets(Point):
             try:
                 sockets = bpf.map_create(bpf.SOCKHASH, 4, 4, 1)
             except OSError as refused:
-                why = f"a sockhash could not be created: {in_words(refused)}"
-                raise Unsupported(why, errno=refused.errno or 0) from None
+                raise attach_refused(refused.errno or 0, "sockhash", self) from None
             stack.callback(os.close, sockets)
             self.attach(fd, 0, {self.map: sockets})()
 

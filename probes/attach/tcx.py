@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from probes.attach.handle import Handle, by_link
-from probes.errors import Denied, ProbeError, Unsupported
-from probes.kernel import bpf, privilege
+from probes.attach.refusals import privileged
+from probes.errors import ProbeError, Unsupported, short
+from probes.kernel import bpf, capabilities
 from probes.point import AttachType, Loading, Point, ProgType
 
 NO_TCX = "this kernel has no TCX (Linux 6.6)"
@@ -23,7 +24,7 @@ class _InChain(Point):
 
     __slots__ = ()
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = _NEXT
 
     def loading(self) -> Loading:
@@ -94,19 +95,17 @@ def missing() -> ProbeError | None:
     try:
         fd = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(_NEXT))
     except OSError as refused:
-        return _denied(refused.errno or 0)
+        return _refused(refused.errno or 0)
     try:
         os.close(bpf.link_create(fd, _NOWHERE, AttachType.TCX_INGRESS))
     except OSError as refused:
-        code = refused.errno or 0
-        if code in (errno.EPERM, errno.EACCES):
-            return _denied(code)
-        return None if code == errno.ENODEV else Unsupported(NO_TCX, errno=code)
+        return None if refused.errno == errno.ENODEV else _refused(refused.errno or 0)
     finally:
         os.close(fd)
     return None
 
 
-def _denied(code: int) -> ProbeError:
-    why, remedy = privilege.why_not(privilege.BPF, privilege.NET_ADMIN)
-    return Denied(f"the kernel refused TCX: {why}", errno=code, remedy=remedy)
+def _refused(code: int) -> ProbeError:
+    if code in (errno.EPERM, errno.EACCES) or short(code):
+        return privileged(code, "the kernel refused TCX", capabilities.BPF, capabilities.NET_ADMIN)
+    return Unsupported(NO_TCX, errno=code)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from probes.attach import perf_event
 from probes.attach.handle import Handle, by_link
 from probes.errors import Denied, ProbeError, Unsupported
-from probes.kernel import bpf, btf, privilege, tracefs
+from probes.kernel import bpf, btf, capabilities, tracefs
 from probes.point import AttachType, Loading, Point, ProgType
 
 MOUNT_TRACEFS = "As root: mount -t tracefs tracefs /sys/kernel/tracing"
@@ -20,7 +20,7 @@ class _Raw(Point):
 
     __slots__ = ()
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
 
     def explain(self, code: int, what: str, ifindex: int) -> ProbeError | None:
         if code != errno.EINVAL:
@@ -64,7 +64,7 @@ class Tracepoint(Point):
     category: str
     name: str
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
 
     def loading(self) -> Loading:
         return Loading(ProgType.TRACEPOINT)
@@ -97,7 +97,7 @@ def tracepoint_id(category: str, name: str) -> int:
             errno=errno.ENOENT,
             remedy=MOUNT_TRACEFS,
         )
-    if privilege.lockdown() == "confidentiality":
-        why, remedy = privilege.why_not()
+    if capabilities.lockdown() == "confidentiality":
+        why, remedy = capabilities.why_not()
         raise Denied(f"{why}, which hides tracepoints", errno=errno.ENOENT, remedy=remedy)
     raise Unsupported(f"this kernel has no tracepoint {category}:{name}", errno=errno.ENOENT)

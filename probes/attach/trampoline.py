@@ -11,7 +11,7 @@ from probes.attach import kprobe
 from probes.attach.handle import Handle, by_link
 from probes.attach.refusals import last_words
 from probes.errors import Denied, ProbeError, Unsupported
-from probes.kernel import bpf, btf, privilege
+from probes.kernel import bpf, btf, capabilities
 from probes.point import AttachType, Loading, Point, ProgType
 
 
@@ -20,7 +20,7 @@ class _Trampoline(Point):
 
     __slots__ = ()
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
 
     @property
     def what(self) -> str:

@@ -14,12 +14,12 @@ from typing import ClassVar
 from probes.attach import slow_closing
 from probes.attach.handle import Handle
 from probes.attach.refusals import perf_refused
-from probes.errors import Gone, ProbeError, Unsupported, in_words, short
-from probes.kernel import bpf, elf, open_files, patience, perf_event, privilege
+from probes.errors import Gone, ProbeError, Unsupported, in_words, remedy, short
+from probes.kernel import bpf, capabilities, elf, open_files, patience, perf_event, sysfs
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import did_you_mean, printable
 
-SECONDS = 5.0
+OPEN_SECONDS = 5.0
 """Seconds to wait for a file to be opened, and for the kernel to read its code."""
 
 RETURNS = 1
@@ -37,7 +37,7 @@ class AtFile(Point):
     path: str
     symbol: str
 
-    needs = privilege.BPF, privilege.PERFMON, privilege.SYS_ADMIN
+    needs = capabilities.BPF, capabilities.PERFMON, capabilities.SYS_ADMIN
     returns: ClassVar[bool]
 
     @property
@@ -93,7 +93,8 @@ def pmu() -> int:
     try:
         return int(Path("/sys/bus/event_source/devices/uprobe/type").read_text())
     except FileNotFoundError:
-        raise Unsupported("this kernel is built without uprobes", errno=errno.ENOENT) from None
+        none = Unsupported("this kernel is built without uprobes", errno=errno.ENOENT)
+        raise sysfs.not_mounted("whether there are uprobes") or none from None
     except OSError as refused:
         raise _cannot("cannot tell whether this kernel has uprobes", refused) from None
 
@@ -140,7 +141,7 @@ def attach(prog_fd: int, point: AtFile) -> Handle:
     """Attach. Raises ProbeError: Gone, Unsupported, Denied, or a shortage that may pass."""
     opened, path = partial(_opened, point, by_link=by_link()), printable(point.path)
     try:
-        fds = patience.within(SECONDS, opened, (prog_fd,))
+        fds = patience.within(OPEN_SECONDS, opened, (prog_fd,))
     except patience.TookTooLong as late:
         raise Unsupported(f"{path} cannot be opened: {in_words(late)}") from None
     except OSError as refused:
@@ -150,7 +151,8 @@ def attach(prog_fd: int, point: AtFile) -> Handle:
 
 
 def _cannot(what: str, refused: OSError) -> ProbeError:
-    return ProbeError(f"{what}: {in_words(refused)}", errno=refused.errno or 0)
+    code = refused.errno or 0
+    return ProbeError(f"{what}: {in_words(refused)}", errno=code, remedy=remedy(code))
 
 
 def _opened(point: AtFile, prog_fd: int, *, by_link: bool) -> patience.OpenFiles:

@@ -10,7 +10,7 @@ from probes.attach import handle, persistent
 from probes.attach.handle import Handle, by_link
 from probes.attach.refusals import takes_links
 from probes.errors import Busy, ProbeError, Unsupported
-from probes.kernel import bpf, privilege
+from probes.kernel import bpf, capabilities
 from probes.kernel.netlink import route, xdp
 from probes.point import AttachType, Loading, Point, ProgType
 from probes.units import printable
@@ -39,7 +39,7 @@ class _OnInterface(Point):
 
     mode: str
 
-    needs = privilege.BPF, privilege.NET_ADMIN
+    needs = capabilities.BPF, capabilities.NET_ADMIN
     neutral = 2  # XDP_PASS
     seat = "xdp"
 
@@ -103,7 +103,7 @@ class XdpNetlink(_OnInterface):
 
     def attach(self, prog_fd: int, ifindex: int, maps: Mapping[str, int]) -> Handle:
         mode, id = self.mode, bpf.prog_info(prog_fd).id
-        detach = persistent.register().attach_xdp(ifindex, prog_fd, mode)
+        detach = persistent.registry().attach_xdp(ifindex, prog_fd, mode)
         return Handle(detach, lambda: _there(ifindex, mode, id), handle.ASK_SECONDS)
 
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from probes.compile import headers
 from probes.compile.tree_cache import TreeCache
 from probes.kernel import bpf, open_files
+from probes.kernel.remembered import remembered
 
 ANSWER = "answer.json"
-KEPT = 128  # sources: all of ours for a few kernels
+CACHED_SOURCES = 128  # sources: all of ours for a few kernels
 _CHILD = Path(__file__).with_name("bcc_worker.py")
 _SITES = ("lib/python3*/*-packages", "lib64/python3*/*-packages", "local/lib/python3*/*-packages")
 _LIBRARIES = ("lib/*/libbcc.so*", "lib64/libbcc.so*", "local/lib/libbcc.so*")
@@ -31,10 +31,12 @@ Asked = tuple[Answer, list[int]]
 def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
     """Return the child's answer and the maps' fds, from disk where it is known.
 
-    ask: asks the child. Raises what that raises, and OSError with the map's name where a map cannot
-    be created.
+    ask: asks the child. Raises what that raises, and MapRefused where a map cannot be created.
     """
-    place, compiler = _cache(), _compiler(_SITES)
+    try:
+        place, compiler, kernel = _cache(), _compiler(_SITES), headers.kernel()
+    except OSError:  # no files left: the child will say so
+        return ask()
     if place is None or not compiler:
         return ask()
     asked: list[Asked] = []
@@ -43,19 +45,31 @@ def answer(request: Mapping[str, Any], ask: Callable[[], Asked]) -> Asked:
         asked.append(ask())
         return {ANSWER: json.dumps(asked[0][0])}
 
-    identity = (*compiler, *headers.kernel(), json.dumps(request, sort_keys=True))
+    identity = (*compiler, *kernel, json.dumps(request, sort_keys=True))
     try:
         found = (place.get(identity, make) / ANSWER).read_text()
     except OSError:  # no place left, or pruned a moment ago
         return asked[0] if asked else ask()
+    except BaseException:
+        for _, fds in asked:
+            open_files.close_each(fds)
+        raise
     if asked:
         return asked[0]
     known: Answer = json.loads(found)
     return known, created(known["maps"])
 
 
+class MapRefused(OSError):
+    """A map that the kernel refuses; strerror is a sentence."""
+
+    def __init__(self, name: str, refused: OSError) -> None:
+        why = f"the map {name} could not be created: {refused.strerror}"
+        super().__init__(refused.errno, why)
+
+
 def created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Create the maps, as bcc does: all fds in order, or none. Raises OSError with the name."""
+    """Create the maps, as bcc does: all fds in order, or none. Raises MapRefused."""
     fds: list[int] = []
     try:
         for table in maps:
@@ -65,20 +79,20 @@ def created(maps: Sequence[Mapping[str, Any]]) -> list[int]:
             )
     except OSError as refused:
         open_files.close_each(fds)
-        raise OSError(refused.errno, refused.strerror, table["name"]) from None
+        raise MapRefused(table["name"], refused) from None
     return fds
 
 
-@cache
+@remembered
 def _cache() -> TreeCache | None:
     base = headers.cache_base()
     try:
-        return TreeCache(base.with_name(f"{base.name}-compiled"), KEPT)
+        return TreeCache(base.with_name(f"{base.name}-compiled"), CACHED_SOURCES)
     except OSError:
         return None
 
 
-@cache
+@remembered
 def _compiler(sites: tuple[str, ...]) -> tuple[str, ...]:
     """Return what changes with bcc, its LLVM, and how we use them; empty without bcc."""
     modules = _below_usr(f"{site}/bcc/libbcc.py" for site in sites)

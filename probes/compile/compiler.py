@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from probes.compile import cache, headers
-from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, short
-from probes.kernel import open_files
+from probes.errors import Denied, LoadFailed, ProbeError, Unsupported, remedy, short
+from probes.kernel import capabilities, open_files, rlimits
 from probes.kernel.bpf import LD_IMM64, PSEUDO_MAP_FD
 from probes.kernel.maps import ROWS, BpfTable
 from probes.kernel.threads import Task
@@ -34,7 +34,7 @@ IDLE_SECONDS = 5.0
 _MAX_FDS = 253  # SCM_MAX_FD
 ROOM_SECONDS, ROOM_PAUSE = 5.0, 0.1
 """Seconds to wait for room before a child is started, and between two checks."""
-_MOST = 8  # children at once: 90 MB each
+_MAX_CHILDREN = 8  # children at once: 90 MB each
 
 
 class Module:
@@ -124,7 +124,7 @@ class Compiler:
         types: Iterable[str] = (),
         *,
         cached: bool = False,
-        at_once: int = _MOST,
+        at_once: int = _MAX_CHILDREN,
         room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._cached = cached
@@ -156,9 +156,9 @@ class Compiler:
             return Module(*self.ask(request))
         try:
             return Module(*cache.answer(request, lambda: self.ask(request)))
-        except OSError as refused:  # of a map, which is named
-            why = f"the map {refused.filename} could not be created: {refused.strerror}"
-            raise _refusal({"error": "map", "why": why, "errno": refused.errno}, "") from refused
+        except cache.MapRefused as refused:
+            answer = {"error": "map", "why": refused.strerror, "errno": refused.errno}
+            raise _refusal(answer, "") from None
 
     def ask(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
         """Return the child's answer to a request, and the maps' fds. Raises as `compile` does."""
@@ -168,7 +168,9 @@ class Compiler:
                 with self._working() as child:
                     return child.ask(request)
         except OSError as why:  # no memory, process or file descriptor left
-            raise LoadFailed(f"the compiler cannot be run: {why}", errno=why.errno or 0) from why
+            code = why.errno or 0
+            said = f"the compiler cannot be run: {why}"
+            raise LoadFailed(said, errno=code, remedy=remedy(code)) from why
 
     def _request(self, source: str) -> dict[str, Any]:
         tree = self.tree()
@@ -178,7 +180,7 @@ class Compiler:
     def tree(self) -> headers.Tree:
         """Return the header tree that sources are compiled with. Raises Unsupported."""
         with self._tree_lock:
-            if self._tree is None:
+            if self._tree is None or not self._tree.there:
                 self._tree = headers.tree(self._types)
             return self._tree
 
@@ -241,6 +243,7 @@ class Compiler:
             self._retire()
 
     def _started(self) -> _Child:
+        open_files.check_left()
         child = _Child()
         self._children.add(child)
         return child
@@ -338,7 +341,8 @@ class _Child:
 
 
 def _map_lost() -> LoadFailed:
-    return LoadFailed("a map was lost: too many open files", errno=errno.EMFILE)
+    code = errno.EMFILE
+    return LoadFailed("a map was lost: too many open files", errno=code, remedy=remedy(code))
 
 
 def _no_answer(log: str, seconds: float) -> ProbeError:
@@ -358,12 +362,18 @@ def _refusal(answer: Mapping[str, Any], log: str) -> ProbeError:
         case "no-bcc", _:
             return Unsupported(why, remedy=answer["remedy"])
         case "map", (errno.EPERM | errno.EACCES) as code:
-            remedy = (
-                "run it as root, or with CAP_BPF and CAP_PERFMON; before Linux 5.11 also without"
-                " a limit on locked memory (ulimit -l unlimited)"
-            )
-            return Denied(why, errno=code, remedy=remedy, log=log)
+            return _map_denied(why, code, log)
+        case "map", code if short(code):
+            return ProbeError(why, errno=code, remedy=remedy(code), log=log)
         case "map", code:
             return Unsupported(why, errno=code, log=log)
         case _:
             return LoadFailed("the program does not compile on this host", log=log or why)
+
+
+def _map_denied(why: str, code: int, log: str) -> Denied:
+    if not capabilities.missing(capabilities.BPF) and rlimits.memlock_counts():
+        grant = "Allow more locked memory: ulimit -l unlimited. Linux 5.11 has no such limit."
+        return Denied(why, errno=code, remedy=grant, log=log)
+    reason, grant = capabilities.why_not(capabilities.BPF, capabilities.PERFMON)
+    return Denied(f"{why}: {reason}", errno=code, remedy=grant, log=log)

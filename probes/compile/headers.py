@@ -18,16 +18,18 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from probes.compile.tree_cache import Files, TreeCache
-from probes.errors import Unsupported
-from probes.kernel import btf, btf_dump, privilege, procfs, tracefs
+from probes.errors import ProbeError, Unsupported, in_words, remedy, short
+from probes.kernel import btf, btf_dump, capabilities, procfs, sysfs, tracefs
 
 BTF = Path("/sys/kernel/btf/vmlinux")
 MODULES = Path("/lib/modules")
+_SHARED_MEMORY = "/dev/shm"
 INCLUDE = Path(__file__).with_name("include")
 ARCHES = {  # as the kernel's arch/ calls them
     "x86_64": "x86",
@@ -94,13 +96,20 @@ class Tree:
     """Header tree and flags to compile with.
 
     path: for BCC_KERNEL_SOURCE (None: bcc finds the distribution's headers itself). cflags: for
-    BPF(cflags=), the same for every source. missing: wanted types that this kernel does not have.
+    BPF(cflags=), the same for every source. place: where its files are. missing: wanted types that
+    this kernel does not have.
     """
 
     path: Path | None
     cflags: tuple[str, ...]
     origin: Literal["btf", "headers"]
+    place: Path
     missing: frozenset[str] = frozenset()
+
+    @property
+    def there(self) -> bool:
+        """Whether nobody has removed it, as what cleans caches and /tmp may do."""
+        return self.place.is_dir()
 
     def cflags_for(self, source: str) -> tuple[str, ...]:
         """Return those and, of the distribution's headers, what this source needs."""
@@ -115,14 +124,15 @@ def tree(types: Collection[str]) -> Tree:
     """Return the header tree with these struct, union, enum and typedef names in it.
 
     Takes some 20 ms the first time on a kernel, then one or two. Raises Unsupported where the
-    kernel has no BTF (or libbpf is missing) and there are no headers either.
+    kernel has no BTF (or libbpf is missing) and there are no headers either, and ProbeError where
+    there is no place for it.
     """
     wanted = tuple(sorted((frozenset(types) | BASE_TYPES) - UAPI_TYPES))
     try:
         if not BTF.exists():
-            raise Unsupported(
+            raise sysfs.not_mounted("the kernel's type information (BTF)") or Unsupported(
                 "this kernel has no BTF type information",
-                remedy="use a kernel built with CONFIG_DEBUG_INFO_BTF",
+                remedy="Use a kernel built with CONFIG_DEBUG_INFO_BTF.",
             )
         return _from_btf(wanted)
     except Unsupported as why:
@@ -134,7 +144,7 @@ def _from_btf(wanted: tuple[str, ...]) -> Tree:
     place = _kept(identity, lambda: _btf_files(wanted))
     missing = (place / "missing").read_text().split()
     hooks = _include(place / "include" / "ebpftop" / "hooks.h")
-    return Tree(place, (*TYPE_FLAGS, *hooks), "btf", frozenset(missing))
+    return Tree(place, (*TYPE_FLAGS, *hooks), "btf", place, frozenset(missing))
 
 
 def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
@@ -142,14 +152,14 @@ def _from_distribution(wanted: tuple[str, ...], why: Unsupported) -> Tree:
     if not ((modules / "build").exists() or (modules / "source").exists()):
         raise Unsupported(
             f"{why.why}, and its headers are not installed either",
-            remedy=f"Install {_package()}, or {why.remedy}.",
+            remedy=f"Install {_package()}. Or: {why.remedy}",
         )
     files = {"hooks.h": _text("hooks.h"), "constants.h": _constants()}
     # No header has these: macros make them while a tracepoint is compiled into the kernel.
     files["records.h"] = "".join(map(tracefs.record, wanted))
     place = _kept(("distribution", *kernel(), *_generator(), *files.values()), lambda: files)
     own = (*_include(place / "records.h"), *_include(place / "hooks.h"))
-    return Tree(None, (*LAYOUT_FLAGS, "-include", "linux/types.h", *own), "headers")
+    return Tree(None, (*LAYOUT_FLAGS, "-include", "linux/types.h", *own), "headers", place)
 
 
 def _package() -> str:
@@ -184,11 +194,16 @@ def _text(name: str) -> str:
 
 
 def kernel() -> tuple[str, ...]:
-    """Return what changes with every kernel build: release, version, id (/sys/kernel/notes)."""
+    """Return what changes with every kernel build: release, version, id (/sys/kernel/notes).
+
+    Raises OSError where that cannot be read just now, for want of files.
+    """
     uname = os.uname()
     try:
         notes = Path("/sys/kernel/notes").read_bytes().hex()
-    except OSError:
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         notes = ""
     size = BTF.stat().st_size if BTF.exists() else 0
     return uname.release, uname.version, uname.machine, notes, str(size)
@@ -200,10 +215,15 @@ def _kept(identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
         return _cache().get(identity, make)
     except OSError:
         pass
-    try:
-        return _temporary().get(identity, make)
-    except OSError as why:
-        raise Unsupported(f"no place for the header tree: {why}") from why
+    refused: list[str] = []
+    for place in _places():
+        try:
+            return _temporary(place).get(identity, make)
+        except OSError as why:
+            code = why.errno or 0
+            refused.append(f"{place}: {in_words(why)}")
+    said = f"there is no place for the header tree ({'; '.join(refused)})"
+    raise ProbeError(said, errno=code, remedy=remedy(code))
 
 
 @functools.cache
@@ -234,13 +254,22 @@ def _mine() -> str:
     return f"ebpftop-{namespace}-"
 
 
+def _places() -> list[str]:
+    """Return folders for temporary files. The second is there where all else is read-only."""
+    try:
+        usual = tempfile.gettempdir()
+    except OSError:  # none can be written
+        usual = "/tmp"
+    return list(dict.fromkeys((usual, _SHARED_MEMORY)))
+
+
 def sweep() -> None:
     """Remove the temporary trees of processes that were killed."""
     mine = _mine()
-    try:
-        found = list(Path(tempfile.gettempdir()).glob(f"{mine}*"))
-    except OSError:  # no folder for temporary files: nothing is left in it
-        return
+    found: list[Path] = []
+    for place in _places():
+        with suppress(OSError):  # no such folder: nothing is left in it
+            found += Path(place).glob(f"{mine}*")
     for left in found:
         pid = left.name.removeprefix(mine).partition("-")[0]
         try:
@@ -252,8 +281,8 @@ def sweep() -> None:
 
 
 @functools.cache
-def _temporary() -> TreeCache:
-    base = Path(tempfile.mkdtemp(prefix=f"{_mine()}{os.getpid()}-"))
+def _temporary(place: str) -> TreeCache:
+    base = Path(tempfile.mkdtemp(prefix=f"{_mine()}{os.getpid()}-", dir=place))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     return TreeCache(base)
 
@@ -306,7 +335,7 @@ def _task_helper() -> tuple[str, ...]:
 
 def _situation() -> tuple[str, ...]:
     """Return what else C has to know, which may differ when the same kernel is asked again."""
-    locked = ("LOCKED_DOWN", "1") if privilege.lockdown() == "confidentiality" else ()
+    locked = ("LOCKED_DOWN", "1") if capabilities.lockdown() == "confidentiality" else ()
     namespace = procfs.pid_namespace()
     if namespace is None:
         return locked

@@ -15,6 +15,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from errno import EACCES
 from pathlib import Path
 
 Files = Mapping[str, str]
@@ -23,7 +24,7 @@ Files = Mapping[str, str]
 MANIFEST = "manifest.json"
 UNFINISHED = ".new-"
 ABANDONED = 600  # seconds after which the maker of a tree is taken for dead
-KEPT = 8  # trees: a few kernels, a few versions of us
+MAX_TREES = 8  # trees: a few kernels, a few versions of us
 
 
 class TreeCache:
@@ -32,14 +33,18 @@ class TreeCache:
     Raises OSError where the directory cannot be made or be made ours.
     """
 
-    def __init__(self, base: Path, kept: int = KEPT) -> None:
+    def __init__(self, base: Path, kept: int = MAX_TREES) -> None:
         self.base = base
         self._kept = kept
+        self._make()
+
+    def _make(self) -> None:
+        base = self.base
         if base.is_symlink() or (base.exists() and not _is_ours(base)):
             _remove(base)
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(base) or not os.access(base, os.W_OK):
-            raise PermissionError(f"{base} is not a private directory")
+            raise PermissionError(EACCES, "it is not a private directory", str(base))
 
     def get(self, identity: tuple[str, ...], make: Callable[[], Files]) -> Path:
         """Return the tree made from `identity`: whatever changes the tree must change that."""
@@ -51,6 +56,7 @@ class TreeCache:
         return place
 
     def _write(self, place: Path, files: Files) -> None:
+        self._make()  # once more: it may have been cleaned away
         aside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.base))
         try:
             for name, text in files.items():

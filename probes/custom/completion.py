@@ -12,9 +12,9 @@ from probes.errors import ProbeError
 from probes.kernel import btf, elf, kallsyms, patience, tracefs
 from probes.units import printable
 
-MOST = 6
+MAX_NAMED = 6
 """Possibilities that are listed."""
-MOST_FILES, SECONDS = 10_000, 1.0
+MOST_FILES, LIST_SECONDS = 10_000, 1.0
 """Files of a folder that are read; and seconds that a key may wait for a file system."""
 
 
@@ -41,8 +41,8 @@ def _grown(before: str, typed: str, possible: Iterable[str]) -> tuple[str, str]:
     further = os.path.commonprefix(found)  # noqa: RUF071 - not of paths: of any text
     if len(found) == 1:
         return before + further, ""
-    shown = ", ".join(map(printable, found[:MOST]))
-    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+    shown = ", ".join(map(printable, found[:MAX_NAMED]))
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     return before + further, shown + more
 
 
@@ -61,7 +61,7 @@ def _places(kind: str, typed: str) -> Iterable[str]:
 
 def _functions(path: str) -> Iterable[str]:
     try:
-        return elf.read(path, SECONDS).names()
+        return elf.read(path, LIST_SECONDS).names()
     except ProbeError:
         return ()
 
@@ -70,7 +70,7 @@ def _files(typed: str) -> Iterable[str]:
     """Return folders, with / at the end, and files, with the : that a function follows."""
     folder = typed if typed.endswith("/") else os.path.dirname(typed) or "/"  # noqa: PTH120
     try:
-        return patience.within(SECONDS, partial(_listed, folder))
+        return patience.within(LIST_SECONDS, partial(_listed, folder))
     except OSError:
         return ()
 

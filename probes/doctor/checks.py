@@ -15,7 +15,7 @@ from pathlib import Path
 from probes.attach import program as bpf_program
 from probes.attach.tracepoint import MOUNT_TRACEFS
 from probes.errors import ProbeError
-from probes.kernel import btf, cgroups, privilege, rlimits, tracefs
+from probes.kernel import btf, capabilities, cgroups, rlimits, tracefs
 from probes.ladder import features
 from probes.ladder.features import Answer, AnswerWord
 from probes.ladder.modules import Modules
@@ -107,12 +107,12 @@ def _rehearsed(rung: Rung, modules: Modules, target: str | None, answer: Answer)
 
 def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
     """Yield the facts that decide which rungs work here. compiler: why nothing can be compiled."""
-    lacking = privilege.missing(privilege.BPF, privilege.PERFMON, privilege.NET_ADMIN)
+    lacking = capabilities.missing(capabilities.BPF, capabilities.PERFMON, capabilities.NET_ADMIN)
     yield Fact(
         "privilege",
         "all that hooks need" if not lacking else f"without {', '.join(lacking)}",
         not lacking,
-        privilege.FULL if lacking else "",
+        capabilities.FULL if lacking else "",
     )
     yield Fact(
         "BTF",
@@ -136,11 +136,11 @@ def facts(compiler: ProbeError | None = None) -> Iterator[Fact]:
     )
     kprobes = Path("/sys/bus/event_source/devices/kprobe").exists()
     yield Fact("kprobes", "there" if kprobes else "not in this kernel", kprobes)
-    mode = privilege.lockdown()
+    mode = capabilities.lockdown()
     yield Fact("lockdown", mode, mode != "confidentiality")
-    paranoid = privilege.sysctl("kernel.perf_event_paranoid")
+    paranoid = capabilities.sysctl("kernel.perf_event_paranoid")
     yield Fact("kernel.perf_event_paranoid", str(paranoid), paranoid is None or paranoid <= 2)
-    disabled = privilege.sysctl("kernel.unprivileged_bpf_disabled")
+    disabled = capabilities.sysctl("kernel.unprivileged_bpf_disabled")
     yield Fact("kernel.unprivileged_bpf_disabled", str(disabled), True)
 
 

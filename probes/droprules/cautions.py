@@ -14,7 +14,7 @@ from probes.errors import ProbeError
 _WITHOUT_SESSIONS = frozenset({1, 2, 58})
 """Protocols that carry no logins: ICMP, IGMP, ICMPv6."""
 _MOSH = range(60000, 61001)
-_MOST = 3
+_MAX_NAMED = 3
 """Addresses named at most."""
 
 
@@ -89,5 +89,5 @@ def _reaches_mosh(rule: DropRule) -> bool:
 def _listed(logins: Iterable[tuple[str, int]]) -> str:
     ordered = sorted(logins)
     named = [f"from {address}" + (f" to port {port}" if port else "") for address, port in ordered]
-    more = f" and {len(named) - _MOST} others" if len(named) > _MOST else ""
-    return ", ".join(named[:_MOST]) + more
+    more = f" and {len(named) - _MAX_NAMED} others" if len(named) > _MAX_NAMED else ""
+    return ", ".join(named[:_MAX_NAMED]) + more

@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 
 from probes.compile.compiler import Compiler
-from probes.drop_rule import MOST, DropRule, Network
+from probes.drop_rule import MAX_RULES, DropRule, Network
 from probes.droprules import cautions, operator_sessions, tunnels
 from probes.droprules import program as rule_program
 from probes.droprules.cautions import Cautions
 from probes.droprules.tunnels import End
-from probes.errors import Denied, Gone, ProbeError, Unsupported
+from probes.errors import Denied, Gone, ProbeError, Unsupported, call_each
 from probes.kernel.netlink import route
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
@@ -29,7 +30,7 @@ from probes.units import printable
 
 LOOK_SECONDS = 5.0
 """Seconds between looks for connections to spare: the user may have reconnected."""
-REST = 20.0
+LOOK_REST = 20.0
 """Rest, as a multiple of the last look's CPU time, where there are many processes."""
 _WORDS = struct.Struct("=4I")
 _ALL = 2**128 - 1
@@ -77,12 +78,16 @@ class Enforcement:
         self._peers: frozenset[Flat] = frozenset()
         self._next_look = 0.0
         self._hits: dict[int, tuple[int, int]] = {}
+        self._over = ""
+        "How it was closed: then no rule is added any more."
 
     # -- changing ------------------------------------------------------------------------------
 
     def add(self, rule: DropRule) -> Enforced:
         """Add a rule. Raises ProbeError, with nothing changed, where no rung or place is left."""
         with self._lock:
+            if self._over:
+                raise Gone(f"no drop rules on {self._attachment.status.id.target}: {self._over}")
             self.tend()
             place = self._place(rule)
             self._look()
@@ -103,10 +108,10 @@ class Enforcement:
         """Return the place of a rule with the same match, or the first free one."""
         taken = {s.place: s.rule.what for s in self._slots}
         same = (place for place, what in taken.items() if what == rule.what)
-        free = (place for place in range(MOST) if place not in taken)
+        free = (place for place in range(MAX_RULES) if place not in taken)
         for place in (*same, *free):
             return place
-        raise Unsupported(f"an interface takes {MOST} rules at most: remove one first")
+        raise Unsupported(f"an interface takes {MAX_RULES} rules at most: remove one first")
 
     def remove(self, rule: DropRule, how: str = "removed") -> None:
         """Remove a rule; the interface is released with its last one."""
@@ -121,11 +126,13 @@ class Enforcement:
             if self._slots and self._stands() and time.monotonic() > self._next_look:
                 try:
                     self._look()
-                except ProbeError:  # those that are known stay spared, and it is tried again
+                except (ProbeError, OSError):  # those that are known stay spared: again later
                     self._next_look = time.monotonic() + LOOK_SECONDS
 
     def close(self, how: str = "ebpftop ended") -> None:
+        """End all rules for good. Where it raises, it may be called again."""
         with self._lock:
+            self._over = how
             self._end(list(self._slots), how)
 
     def rename(self, interface: str) -> None:
@@ -195,16 +202,20 @@ class Enforcement:
         tables["rules"].update(key, _entry(slot.rule, slot.deadline))
 
     def _end(self, slots: Iterable[_Slot], how: str) -> None:
-        for slot in slots:
-            if self._stands():
-                self._tables["rules"].update((slot.place,), _entry(slot.rule, 0))
-            self._attachment.read()  # the last time: now it drops no more
-            self._ended(self._shown(slot), how)
-            self._slots = tuple(s for s in self._slots if s is not slot)
-            self._hits.pop(slot.place, None)
-        if not self._slots:
-            self._hits, self._tables, self._peers = {}, {}, frozenset()
-            self._attachment.detach()
+        try:
+            call_each(partial(self._end_one, slot, how) for slot in slots)
+        finally:
+            if not self._slots or self._over:
+                self._hits, self._tables, self._peers = {}, {}, frozenset()
+                self._attachment.detach()
+
+    def _end_one(self, slot: _Slot, how: str) -> None:
+        if self._stands():
+            self._tables["rules"].update((slot.place,), _entry(slot.rule, 0))
+        self._attachment.read()  # the last time: now it drops no more
+        self._ended(self._shown(slot), how)
+        self._slots = tuple(s for s in self._slots if s is not slot)
+        self._hits.pop(slot.place, None)
 
     # -- what is never dropped -----------------------------------------------------------------
 
@@ -215,7 +226,7 @@ class Enforcement:
         peers = ends | {key for c in connections for key in _peers(c)}
         if len(peers) > rule_program.MOST_PEERS:
             raise Unsupported("too many connections to this process would have to be spared")
-        rest = REST * (time.thread_time() - cpu)
+        rest = LOOK_REST * (time.thread_time() - cpu)
         self._next_look = time.monotonic() + max(LOOK_SECONDS, rest)
         if self._stands():
             self._keep(peers)
@@ -245,6 +256,8 @@ class Rules:
         self._observe_only = observe_only
         self._lock = threading.Lock()
         self._by_index: dict[int, Enforcement] = {}
+        self._leaving: list[Enforcement] = []
+        "On interfaces that have gone, and not closed yet."
         self._refused: dict[tuple[str, str], Enforced] = {}
 
     def add(self, interface: str, rule: DropRule) -> Enforced:
@@ -285,33 +298,44 @@ class Rules:
         names = {interface}
         with suppress(ProbeError):
             names |= {link.name} if (link := route.named(interface)) else set()
-        for enforcement in self._all():
-            if any(e.interface in names for e in enforcement.shown()):
-                enforcement.remove(rule)
+        there = [e for e in self._all() if any(s.interface in names for s in e.shown())]
+        call_each(partial(enforcement.remove, rule) for enforcement in there)
 
     def shown(self) -> tuple[Enforced, ...]:
         lives = [shown for enforcement in self._all() for shown in enforcement.shown()]
         return (*lives, *self._refused.values())
 
     def tend(self) -> None:
-        for enforcement in self._all():
-            enforcement.tend()
+        """Tend all of them. Raises what the first raised that could not be tended."""
+        call_each(enforcement.tend for enforcement in self._all())
+        self._close_leaving()
 
     def follow(self, interfaces: Mapping[int, str]) -> None:
-        """Follow interfaces by number, as they are now: some have another name, some have gone."""
+        """Follow interfaces by number, as they are now: some have another name, some have gone.
+
+        Raises what the first raised that could not be closed; it is tried again by `tend`.
+        """
+        with self._lock:
+            gone = self._by_index.keys() - interfaces.keys()
+            self._leaving += [self._by_index.pop(index) for index in sorted(gone)]
         for index, enforcement in list(self._by_index.items()):
-            if index in interfaces:
-                enforcement.rename(interfaces[index])
-            else:
-                enforcement.close("its interface has gone")
-                del self._by_index[index]
+            enforcement.rename(interfaces[index])
+        self._close_leaving()
+
+    def _close_leaving(self) -> None:
+        call_each(partial(self._close_one, enforcement) for enforcement in self._leaving[:])
+
+    def _close_one(self, enforcement: Enforcement) -> None:
+        enforcement.close("its interface has gone")
+        with self._lock, suppress(ValueError):  # another thread was faster
+            self._leaving.remove(enforcement)
 
     def close(self) -> None:
         """Detach everything, the last first."""
-        for enforcement in reversed(self._all()):
+        for enforcement in reversed([*self._leaving, *self._all()]):
             try:
                 enforcement.close()
-            except (ProbeError, OSError) as failed:  # the others still have to be released
+            except Exception as failed:  # the others still have to be released
                 self.ended.append(f"a rule could not be ended; it goes with this process: {failed}")
 
     def _all(self) -> list[Enforcement]:

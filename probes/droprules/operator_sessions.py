@@ -25,8 +25,8 @@ from typing import NamedTuple
 from probes.droprules import tunnels
 from probes.droprules.processes import Process, Processes
 from probes.droprules.tunnels import End
-from probes.errors import ProbeError
-from probes.kernel import capabilities, privilege, procfs
+from probes.errors import ProbeError, passing
+from probes.kernel import capabilities, procfs
 from probes.kernel.netlink import conntrack, sock_diag
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState
 from probes.kernel.proc_net import TcpEnds
@@ -110,7 +110,11 @@ def leading(environment: Mapping[str, str] | None = None) -> Leading:
 
 
 class _Look:
-    """Processes and sockets of this host at one moment."""
+    """Processes and sockets of this host at one moment.
+
+    Here and below, whatever is not seen for want of files or memory is an error (ProbeError,
+    OSError): connections that are only not seen would not be spared.
+    """
 
     def __init__(self) -> None:
         every = sock_diag.tcp_sockets(sock_diag.OPEN | sock_diag.mask(TcpState.LISTEN))
@@ -142,7 +146,7 @@ class _Look:
         """Why not all processes can be looked at, or ""."""
         if not self._processes.all_seen:
             return "processes outside this PID namespace cannot be seen"
-        if not capabilities.effective() >> privilege.SYS_PTRACE & 1:
+        if not capabilities.effective() >> capabilities.SYS_PTRACE & 1:
             return "other users' processes cannot be inspected without CAP_SYS_PTRACE"
         return ""
 
@@ -260,7 +264,9 @@ class _Look:
     def _unix(self) -> Mapping[int, int]:
         try:
             return sock_diag.unix_peers()
-        except ProbeError:  # a kernel without CONFIG_UNIX_DIAG
+        except ProbeError as refused:  # a kernel without CONFIG_UNIX_DIAG
+            if passing(refused):
+                raise
             return {}
 
     def _through(self, p: Process) -> set[int]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
+from probes.errors import short
 from probes.kernel import pid_namespaces, procfs
 from probes.kernel.proc_net import TcpEnds, tcp_connections
 
@@ -105,7 +106,8 @@ def _index(pairs: Iterable[tuple[int, int]]) -> Mapping[int, list[int]]:
 def _scan(folder: str) -> Iterable[Process]:
     try:
         names = os.listdir(folder)
-    except OSError:
+    except OSError as refused:
+        _raise_if_short(refused)
         return
     for name in names:
         if name.isdigit() and (found := _process(f"{folder}/{name}", int(name))) is not None:
@@ -118,8 +120,11 @@ def _process(folder: str, pid: int) -> Process | None:
             head, _, rest = f.read().rpartition(b")")
         fields = rest.split()
         parent, terminal = int(fields[1]), _pty(int(fields[4]))
-    except (OSError, ValueError, IndexError):
+    except OSError as refused:
+        _raise_if_short(refused)
         return None  # it has gone
+    except (ValueError, IndexError):
+        return None
     name = os.fsdecode(head.partition(b"(")[2])
     sockets: set[int] = set()
     stdio: set[int] = set()
@@ -142,7 +147,8 @@ def _process(folder: str, pid: int) -> Process | None:
 def _links(folder: str) -> Iterable[tuple[str, str]]:
     try:
         fds = os.listdir(folder)
-    except OSError:
+    except OSError as refused:
+        _raise_if_short(refused)
         return  # somebody else's, or it has gone
     for fd in fds:
         try:
@@ -169,5 +175,14 @@ def _master(path: str) -> set[int]:
     try:
         with open(path, "rb") as f:
             return {int(line.split()[1]) for line in f if line.startswith(b"tty-index:")}
-    except (OSError, ValueError, IndexError):
+    except OSError as refused:
+        _raise_if_short(refused)
         return set()
+    except (ValueError, IndexError):
+        return set()
+
+
+def _raise_if_short(refused: OSError) -> None:
+    """Raise where no file is left to look with: what is not seen then may be there."""
+    if short(refused.errno):
+        raise refused

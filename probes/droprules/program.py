@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from probes.attach.tcx import TcxLink
 from probes.attach.xdp import XdpLink
-from probes.drop_rule import MOST
+from probes.drop_rule import MAX_RULES
 from probes.errors import Unsupported
 from probes.model import Column, Hook, Kind, Opening, Program, Reach, Reading, Rung, TargetKind
 from probes.point import Point
 from probes.toolkit import packets_c
 from probes.toolkit.c_files import c_source
-from probes.toolkit.readers import is_ethernet
+from probes.toolkit.interface_names import is_ethernet
 from probes.units import Unit
 
 MOST_PEERS = 1 << 16
@@ -27,7 +27,7 @@ ENDS = 1
 ANY_PROTOCOL = 0xFFFF
 
 _DROP = c_source(
-    __file__, "rules.c", MOST_RULES=MOST, MOST_PEERS=MOST_PEERS, ANY_PROTOCOL=ANY_PROTOCOL
+    __file__, "rules.c", MAX_RULES=MAX_RULES, MOST_PEERS=MOST_PEERS, ANY_PROTOCOL=ANY_PROTOCOL
 )
 _AT_XDP = f"""{packets_c.AT_XDP}{_DROP}
 int rules_of(struct xdp_md *ctx) {{ return dropped(ctx) ? XDP_DROP : XDP_PASS; }}

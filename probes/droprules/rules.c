@@ -12,8 +12,8 @@ struct rule {
 struct hit { u64 packets, bytes; };
 struct peer { u32 from[4], to[4], sport, dport, protocol, family; };
 struct yes { u32 kept; };
-BPF_TABLE("array", u32, struct rule, rules, MOST_RULES);
-BPF_TABLE("percpu_array", u32, struct hit, hits, MOST_RULES);
+BPF_TABLE("array", u32, struct rule, rules, MAX_RULES);
+BPF_TABLE("percpu_array", u32, struct hit, hits, MAX_RULES);
 BPF_TABLE("array", u32, u32, used, 2);
 BPF_F_TABLE("hash", struct peer, struct yes, peers, MOST_PEERS, 1 /* BPF_F_NO_PREALLOC */);
 
@@ -81,7 +81,7 @@ static inline int dropped(CONTEXT) {
     if (!packet.family)
         return 0;
     u64 now = bpf_ktime_get_ns();
-    for (u32 i = 0; i < MOST_RULES; i++) {
+    for (u32 i = 0; i < MAX_RULES; i++) {
         u32 slot = i;
         if (slot >= *end)
             return 0;

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from struct import Struct
 from typing import NamedTuple
 
-from probes.errors import ProbeError
+from probes.errors import ProbeError, passing
 from probes.kernel import procfs
 from probes.kernel.netlink import changes, sock_diag, xfrm
 from probes.kernel.netlink import socket as nlsocket
@@ -196,7 +196,9 @@ def _way(address: str) -> int:
     body = head + Struct("=HH").pack(4 + len(raw), _DST) + raw
     try:
         return nlsocket.get(nlsocket.ROUTE, _RTM_GETROUTE, body, _oif) or 0
-    except ProbeError:
+    except ProbeError as refused:
+        if passing(refused):
+            raise
         return 0  # unreachable
 
 

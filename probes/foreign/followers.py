@@ -13,10 +13,11 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from probes.attach.refusals import privileged
 from probes.attach.trampoline import FexitOf
-from probes.errors import Denied, ProbeError, Unsupported, in_words, short
+from probes.errors import ProbeError, Unsupported, in_words, short
 from probes.foreign.counters_c import ProgramPlace, made_for
-from probes.kernel import bpf, privilege, procfs
+from probes.kernel import bpf, capabilities, procfs
 from probes.model import Opening
 from probes.point import PROGRAM_PREFIX
 
@@ -24,9 +25,9 @@ FEXIT, DRIVER, RUNS, NONE = "fexit", "driver", "runs", "none"
 """Ways in which a program is counted, as in the column `seen`."""
 UNCOUNTED = "listed only: counting takes Linux 5.8 and CAP_SYS_ADMIN"
 ONLY_RUNS = "its runs are counted, not its verdicts"
-MOST = 256
+MAX_FOLLOWED = 256
 """Programs of one hook that get one of ours; further ones are counted by their runs."""
-ENOUGH = f"{MOST} others are followed already"
+ENOUGH = f"{MAX_FOLLOWED} others are followed already"
 
 
 def unreachable() -> ProbeError | None:
@@ -34,9 +35,8 @@ def unreachable() -> ProbeError | None:
     try:
         next(bpf.prog_ids(), None)
     except OSError as refused:
-        code = refused.errno or 0
-        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
-        return Denied(f"others' programs cannot be opened: {why}", errno=code, remedy=remedy)
+        what = "others' programs cannot be opened"
+        return privileged(refused.errno or 0, what, capabilities.SYS_ADMIN)
     return None
 
 
@@ -50,8 +50,7 @@ def uncountable() -> ProbeError | None:
         code = refused.errno or 0
         if code == errno.EINVAL:
             return Unsupported("this kernel has no run-time statistics (Linux 5.8)", errno=code)
-        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
-        return Denied(f"runs of programs cannot be counted: {why}", errno=code, remedy=remedy)
+        return privileged(code, "runs of programs cannot be counted", capabilities.SYS_ADMIN)
     return None
 
 
@@ -161,7 +160,7 @@ class Followers:
             self._count_runs(followed, fd, refused[-1].why if refused else ONLY_RUNS)
 
     def _attach(self, followed: Followed, fd: int, way: str) -> None:
-        if sum(other.seen == FEXIT for other in self._held.values()) >= MOST:
+        if sum(other.seen == FEXIT for other in self._held.values()) >= MAX_FOLLOWED:
             raise Unsupported(ENOUGH)
         point = FexitOf(fd, bpf.main_function(fd))
         insns = made_for(self._opening.functions[way], followed.id, self._netns)

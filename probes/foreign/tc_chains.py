@@ -10,7 +10,7 @@ from probes.foreign.counters_c import ProgramPlace
 from probes.kernel import bpf
 from probes.kernel.netlink import route
 from probes.point import AttachType
-from probes.toolkit.tick_cache import once
+from probes.toolkit.tick_cache import cached
 
 TCX = "tcx"
 DIRECTIONS = {"ingress": AttachType.TCX_INGRESS, "egress": AttachType.TCX_EGRESS}
@@ -34,10 +34,10 @@ class Chains:
 
     def list(self) -> list[ChainProgram]:
         """List the programs; without TCX where the kernel has none, or hides it (CAP_NET_ADMIN)."""
-        filtered = {q.ifindex for q in once(route.qdiscs) if q.parent == route.CLSACT}
+        filtered = {q.ifindex for q in cached(route.qdiscs) if q.parent == route.CLSACT}
         return [
             sitting
-            for link in once(route.links)
+            for link in cached(route.links)
             for direction in DIRECTIONS
             for sitting in (
                 *self._chain(link, direction),

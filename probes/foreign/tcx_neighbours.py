@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from probes.attach import tcx
 from probes.attach.tcx import TcxBeside
-from probes.errors import ProbeError
+from probes.errors import ProbeError, as_refusal, passing
 from probes.foreign import followers
 from probes.foreign.counters_c import Answers, ProgramPlace, Verdicts, made_for
 from probes.model import Opening, Value
@@ -83,13 +83,15 @@ class _Pair:
         return first < at < last and between <= set(ours)
 
 
-class Around:
+class Neighbours:
     """Pairs of one hook. `keep` follows the chains; what one refuses costs others nothing."""
 
     def __init__(self, opening: Opening, verdicts: Verdicts) -> None:
         self._opening, self._verdicts = opening, verdicts
         self._pairs: dict[ProgramPlace, _Pair] = {}
         self._refused: dict[ProgramPlace, str] = {}
+        self._again: set[ProgramPlace] = set()
+        "Those that were refused for want of something: they are tried again."
         self._new: set[ProgramPlace] = set()
         opening.stack.callback(self.close)
 
@@ -111,6 +113,7 @@ class Around:
         for place in self._pairs.keys() - set(wanted):
             self._pairs.pop(place).stack.close()
         self._refused = {p: why for p, why in self._refused.items() if p in wanted}
+        self._again &= self._refused.keys()
         for place in wanted:
             self._follow(place, chains[place[1:]], ours, _Passed.of(answers.get(place)))
 
@@ -119,7 +122,7 @@ class Around:
     ) -> None:
         pair = self._pairs.get(place)
         if pair is None:
-            if place not in self._refused:
+            if place not in self._refused or place in self._again:
                 self._put(place, chain, _Pair())
         elif not pair.there(chain):
             self._pairs.pop(place).stack.close()
@@ -132,16 +135,23 @@ class Around:
 
     def _put(self, place: ProgramPlace, chain: list[int], pair: _Pair) -> None:
         """Put the one behind first; what it alone has counted is forgotten."""
-        if len(chain) + 2 > MOST_IN_CHAIN or len(self._pairs) >= followers.MOST:
-            self._refused[place] = _LONG if len(self._pairs) < followers.MOST else followers.ENOUGH
+        self._again.discard(place)
+        if len(chain) + 2 > MOST_IN_CHAIN or len(self._pairs) >= followers.MAX_FOLLOWED:
+            self._refused[place] = (
+                _LONG if len(self._pairs) < followers.MAX_FOLLOWED else followers.ENOUGH
+            )
             return
         try:
             pair.behind = self._attached(place, pair.stack, "behind")
             pair.before = self._attached(place, pair.stack, "before")
-        except ProbeError as refusal:
+        except Exception as raised:
             pair.stack.close()
+            refusal = as_refusal(raised, "attaching")
             self._refused[place] = refusal.why
+            if passing(refusal):
+                self._again.add(place)
             return
+        self._refused.pop(place, None)
         chain += [pair.before, pair.behind]
         self._verdicts.forget([place])
         self._pairs[place] = pair

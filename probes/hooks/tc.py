@@ -20,9 +20,9 @@ from probes.toolkit import (
     TcxLink,
     Value,
     byte_count,
+    cached,
     interface_name,
     of_interface,
-    once,
     packet_count,
     row_from,
     target,
@@ -100,7 +100,7 @@ def _qdisc(ifindex: int, direction: str) -> tuple[int | None, int | None, int | 
     packets its filters saw.
     """
     parent = route.CLSACT if direction == "ingress" else route.ROOT
-    qdisc = once(_counting).get((ifindex, parent))
+    qdisc = cached(_counting).get((ifindex, parent))
     return (None, None, None) if qdisc is None else (qdisc.packets, qdisc.bytes, qdisc.drops)
 
 
@@ -109,7 +109,7 @@ def _counting() -> dict[tuple[int, int], route.Qdisc]:
 
     It counts nothing: its zeros mean nothing.
     """
-    return {(q.ifindex, q.parent): q for q in once(route.qdiscs) if q.kind != "noqueue"}
+    return {(q.ifindex, q.parent): q for q in cached(route.qdiscs) if q.kind != "noqueue"}
 
 
 def _from_netlink(direction: str) -> Callable[[Opening], Callable[[], Reading]]:

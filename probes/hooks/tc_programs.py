@@ -10,7 +10,7 @@ from probes.foreign.counters_c import NO_ANSWERS, Answers, ProgramPlace, Verdict
 from probes.foreign.followers import Followed, Followers
 from probes.foreign.names import ProgramNames
 from probes.foreign.tc_chains import TCX, ChainProgram, Chains
-from probes.foreign.tcx_neighbours import Around
+from probes.foreign.tcx_neighbours import Neighbours
 from probes.point import PROGRAM_PREFIX
 from probes.toolkit import (
     Hook,
@@ -123,7 +123,7 @@ class _ExitCounts:
 
     def __init__(self, opening: Opening) -> None:
         self._verdicts = Verdicts(opening)
-        self._around = Around(opening, self._verdicts)
+        self._neighbours = Neighbours(opening, self._verdicts)
         self.lost = self._verdicts.lost
         self.answers: Mapping[ProgramPlace, Answers] = {}
 
@@ -142,13 +142,13 @@ class _ExitCounts:
             for place in chained
             if place.program in held.keys() - ours and held[place.program].seen != followers.FEXIT
         }
-        self._around.keep(chained, wanted, ours, self.answers)
+        self._neighbours.keep(chained, wanted, ours, self.answers)
 
     def around(self, one: ChainProgram) -> tuple[dict[str, Value] | None, str]:
         """Return what our programs around it counted (None: there are none) and what is missing."""
         if one.at != TCX:
             return None, ""
-        return self._around.counted(one.place, self.answers)
+        return self._neighbours.counted(one.place, self.answers)
 
 
 def _once(counted: dict[str, Value], why: str, places: int) -> dict[str, Value]:

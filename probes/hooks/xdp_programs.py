@@ -24,10 +24,10 @@ from probes.toolkit import (
     Value,
     bpf_program,
     byte_count,
+    cached,
     given,
     interface,
     level,
-    once,
     packet_count,
     row_from,
     verdicts,
@@ -45,7 +45,7 @@ def _sitting(counted: Collection[ProgramPlace] = ()) -> list[Sitting]:
 
     counted: places that a map knows: all of them are older than the list.
     """
-    sitting = _on(once(route.links))
+    sitting = _on(cached(route.links))
     if not {place for *_, place in sitting}.issuperset(counted):
         return _on(route.links())
     return sitting

@@ -3,60 +3,109 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
-from collections.abc import Mapping
-from errno import ENOENT
-from functools import cache
+from collections.abc import Callable, Mapping
+from errno import EMFILE, ENFILE, ENOENT, ENOMEM
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-from probes.errors import Unsupported
+from probes.errors import Unsupported, short
+from probes.kernel import sysfs
+from probes.kernel.remembered import remembered
 
 KIND_STRUCT, KIND_ENUM, KIND_TYPEDEF, KIND_FUNC, KIND_ENUM64 = 4, 6, 8, 12, 19
 
-
+_SHOWN = Path("/sys/kernel/btf")
+_TAKES = 4
+"""Memory that libbpf takes to read a BTF object, as a multiple of its size, at most."""
 _TRACEPOINT = "btf_trace_"
-_FILE = Path("/sys/kernel/btf/vmlinux")
 
 
-@cache
+@remembered
 def libbpf() -> ctypes.CDLL | None:
-    """Return libbpf, which the distribution's bcc brings along; None where there is none."""
+    """Return libbpf, which the distribution's bcc brings along; None where there is none.
+
+    Raises OSError where it cannot be opened just now: no file or no memory is left.
+    """
     for name in ("libbpf.so.1", "libbpf.so.0"):
         try:
             lib = ctypes.CDLL(name, use_errno=True)
-        except OSError:
+        except OSError as refused:
+            _raise_if_short(str(refused))
             continue
-        if not hasattr(lib, "btf__load_vmlinux_btf"):
-            continue  # older than 0.5 (2021)
-        lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
-        lib.btf__load_module_btf.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
-        lib.btf__load_module_btf.restype = ctypes.c_void_p
-        lib.libbpf_set_print.argtypes = [ctypes.c_void_p]
-        lib.libbpf_set_print(None)  # or it writes its warnings across the screen
-        lib.btf__free.argtypes = [ctypes.c_void_p]
-        lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
-        # Before libbpf 0.6 the same has another shape: a program's BTF is then not read.
-        if hasattr(lib, "btf__load_from_kernel_by_id"):
-            lib.btf__load_from_kernel_by_id.argtypes = [ctypes.c_uint32]
-            lib.btf__load_from_kernel_by_id.restype = ctypes.c_void_p
-        lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-        lib.btf__type_by_id.restype = ctypes.c_void_p
-        lib.btf__resolve_size.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-        lib.btf__resolve_size.restype = ctypes.c_int64
-        lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-        lib.btf__name_by_offset.restype = ctypes.c_char_p
-        return lib
+        if hasattr(lib, "btf__load_vmlinux_btf"):  # else older than 0.5 (2021)
+            return _declared(lib)
     return None
 
 
-@cache
+def _raise_if_short(said: str) -> None:
+    """Raise OSError where the loader's words say that something was short: it has no errno."""
+    for code in (EMFILE, ENFILE, ENOMEM):
+        if os.strerror(code) in said:
+            raise OSError(code, os.strerror(code))
+    if "failed to map segment" in said or "cannot allocate" in said:
+        raise OSError(ENOMEM, os.strerror(ENOMEM))
+
+
+def _declared(lib: ctypes.CDLL) -> ctypes.CDLL:
+    lib.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+    lib.btf__load_module_btf.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+    lib.btf__load_module_btf.restype = ctypes.c_void_p
+    lib.libbpf_set_print.argtypes = [ctypes.c_void_p]
+    lib.libbpf_set_print(None)  # or it writes its warnings across the screen
+    lib.btf__free.argtypes = [ctypes.c_void_p]
+    lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
+    # Before libbpf 0.6 the same has another shape: a program's BTF is then not read.
+    if hasattr(lib, "btf__load_from_kernel_by_id"):
+        lib.btf__load_from_kernel_by_id.argtypes = [ctypes.c_uint32]
+        lib.btf__load_from_kernel_by_id.restype = ctypes.c_void_p
+    lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    lib.btf__type_by_id.restype = ctypes.c_void_p
+    lib.btf__resolve_size.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    lib.btf__resolve_size.restype = ctypes.c_int64
+    lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    lib.btf__name_by_offset.restype = ctypes.c_char_p
+    return lib
+
+
 def vmlinux() -> int | None:
-    """Return the handle (struct btf *) of the kernel's BTF, loaded once; None where it has none."""
+    """Return the handle (struct btf *) of the kernel's BTF, loaded once; None where it has none.
+
+    Raises OSError where it cannot be read just now: no file or no memory is left.
+    """
+    return None if libbpf() is None else _vmlinux()
+
+
+@cache
+def _vmlinux() -> int | None:
     lib = libbpf()
-    if lib is None:
-        return None
-    return _handle(lib.btf__load_vmlinux_btf())
+    return None if lib is None else _loaded("vmlinux", lib.btf__load_vmlinux_btf)
+
+
+def _loaded(name: str, load: Callable[[], int | None]) -> int | None:
+    """Return the handle of a BTF object. libbpf's own errno does not say what was missing."""
+    for _ in range(2):
+        found = _handle(load())
+        if found is not None or not _readable(_SHOWN / name):
+            return found
+    return None  # this libbpf does not understand it
+
+
+def _readable(file: Path) -> bool:
+    """Return whether there is such a file. Raises OSError where files or memory are too short."""
+    try:
+        size = file.stat().st_size
+        with file.open("rb", buffering=0):
+            bytearray(_TAKES * size)
+    except MemoryError:
+        raise OSError(ENOMEM, os.strerror(ENOMEM)) from None
+    except OSError as refused:
+        if short(refused.errno):
+            raise
+        return False
+    return True
 
 
 def _handle(address: int | None) -> int | None:
@@ -65,7 +114,10 @@ def _handle(address: int | None) -> int | None:
 
 
 def available() -> bool:
-    """Return whether libbpf can read this kernel's BTF. CONFIG_DEBUG_INFO_BTF, Linux 5.4."""
+    """Return whether libbpf can read this kernel's BTF. CONFIG_DEBUG_INFO_BTF, Linux 5.4.
+
+    Here as below: raises OSError where that cannot be told just now (`vmlinux`).
+    """
     return vmlinux() is not None
 
 
@@ -76,6 +128,8 @@ def missing() -> Unsupported:
             "libbpf, which reads the kernel's BTF, is missing",
             "Install libbpf (libbpf1).",
         )
+    elif (refused := sysfs.not_mounted("the kernel's type information (BTF)")) is not None:
+        return refused
     else:
         why = "this kernel has no BTF type information"
         remedy = "Use a kernel built with CONFIG_DEBUG_INFO_BTF."
@@ -98,14 +152,18 @@ def mentions(name: str) -> bool:
     libbpf finds none of these; reading the file takes a few milliseconds.
     """
     try:
-        return f"\0{name}\0".encode() in _FILE.read_bytes()
+        return f"\0{name}\0".encode() in (_SHOWN / "vmlinux").read_bytes()
     except OSError:
         return False
 
 
-@cache
 def find(name: str, kind: int) -> int | None:
     """Return the id of a type in the kernel's BTF, None where it is not there."""
+    return _find(name, kind) if available() else None
+
+
+@cache
+def _find(name: str, kind: int) -> int | None:
     lib, btf = libbpf(), vmlinux()
     if lib is None or btf is None:
         return None
@@ -118,7 +176,7 @@ def tracepoint(name: str) -> int | None:
     return find(_TRACEPOINT + name, KIND_TYPEDEF)
 
 
-@cache
+@remembered
 def tracepoints() -> frozenset[str]:
     """Return the names of all typed tracepoints of the kernel itself; empty without BTF."""
     lib, btf = libbpf(), vmlinux()
@@ -146,7 +204,7 @@ class Prototype(NamedTuple):
     returns: bool
 
 
-@cache
+@remembered
 def prototype(name: str) -> Prototype | None:
     """Return what a program at a function's exit finds behind the arguments; None if unknown."""
     lib, btf, id = libbpf(), vmlinux(), function(name)
@@ -164,7 +222,7 @@ def _referred(lib: ctypes.CDLL, btf: int, id: int) -> int:
     return int(struct.unpack("=III", ctypes.string_at(lib.btf__type_by_id(btf, id), 12))[2])
 
 
-@cache
+@remembered
 def size(name: str) -> int | None:
     """Return a struct's size in bytes, None where the kernel has no such struct."""
     lib, btf, id = libbpf(), vmlinux(), find(name, KIND_STRUCT)
@@ -173,7 +231,7 @@ def size(name: str) -> int | None:
     return int(struct.unpack_from("=I", ctypes.string_at(lib.btf__type_by_id(btf, id), 12), 8)[0])
 
 
-@cache
+@remembered
 def parameters(name: str) -> int | None:
     """Return how many arguments a function takes, None where the kernel's BTF does not have it."""
     lib, btf, id = libbpf(), vmlinux(), function(name)
@@ -185,7 +243,7 @@ def parameters(name: str) -> int | None:
     return int(info & 0xFFFF)
 
 
-@cache
+@remembered
 def enum(name: str) -> Mapping[int, str]:
     """Return an enum's values by number; empty where the kernel has no such enum."""
     lib, btf = libbpf(), vmlinux()
@@ -200,7 +258,7 @@ def module_enum(module: str, name: str) -> Mapping[int, str]:
     lib, btf = libbpf(), vmlinux()
     if lib is None or btf is None:
         return {}
-    split = _handle(lib.btf__load_module_btf(module.encode(), btf))
+    split = _loaded(module, partial(lib.btf__load_module_btf, module.encode(), btf))
     if split is None:
         return enum(name)
     try:

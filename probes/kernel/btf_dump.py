@@ -89,11 +89,13 @@ def _libc() -> ctypes.CDLL:
 def _libbpf() -> ctypes.CDLL:
     lib = btf.libbpf()
     if lib is None:
-        raise Unsupported("libbpf is not installed", remedy="install libbpf1 (libbpf0 before 2022)")
+        raise Unsupported(
+            "libbpf is not installed", remedy="Install libbpf1 (libbpf0 before 2022)."
+        )
     if btf.vmlinux() is None:
         raise Unsupported(
             "this kernel's BTF type information cannot be read",
-            remedy="a kernel built with CONFIG_DEBUG_INFO_BTF, or its headers package",
+            remedy="Use a kernel built with CONFIG_DEBUG_INFO_BTF.",
         )
     lib.btf_dump__new.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p]
     lib.btf_dump__new.restype = c_void_p

@@ -16,14 +16,14 @@ from functools import cache
 from pathlib import Path
 from time import monotonic, thread_time
 
-from probes.errors import Unsupported
+from probes.errors import Unsupported, short
 from probes.kernel import procfs
 
 # Not below /sys, where a container may make no directory.
 MOUNT = "As root: mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2"
-REST = 20.0
+WALK_REST = 20.0
 """Rest, as a multiple of the last walk's CPU time: 5 % of one CPU at most."""
-MOST_FOLDERS, SECONDS = 1 << 16, 2.0
+MOST_FOLDERS, WALK_SECONDS = 1 << 16, 2.0
 """Folders and seconds of one walk at most, from the root down."""
 _MOST_KEPT = 1 << 14
 """Paths of cgroups kept; the least recently asked is forgotten first."""
@@ -66,7 +66,7 @@ def id_of(path: Path) -> int:
     return path.stat().st_ino
 
 
-def folders(top: Path, seconds: float = SECONDS) -> Iterator[tuple[int, str]]:
+def folders(top: Path, seconds: float = WALK_SECONDS) -> Iterator[tuple[int, str]]:
     """Yield (id, path) of the cgroups below the root, itself first, nearer ones before others.
 
     At most `MOST_FOLDERS`, and what can be looked at in so many seconds.
@@ -143,7 +143,10 @@ class Paths:
         self._next = 0.0
 
     def of(self, id: int) -> str:
-        """Return the path; "id 123" where it went before it was ever seen, or is not below ours."""
+        """Return the path; "id 123" where it went before it was ever seen, or is not below ours.
+
+        Raises OSError where no file is left to look with.
+        """
         if id not in self._known:
             self._see(id)
         if id not in self._known:
@@ -159,6 +162,8 @@ class Paths:
         try:
             path = _by_handle(top, id)
         except OSError as refused:
+            if short(refused.errno):
+                raise
             if refused.errno not in (errno.ESTALE, errno.ENAMETOOLONG):
                 self._walk(top, id)
                 return
@@ -178,7 +183,7 @@ class Paths:
         for id, folder in folders(top):
             if len(self._known) < _MOST_KEPT or id == wanted:
                 self._keep(id, below(top, folder) or "/")
-        self._next = monotonic() + REST * (thread_time() - cpu)
+        self._next = monotonic() + WALK_REST * (thread_time() - cpu)
 
 
 def of_process(pid: int) -> str:

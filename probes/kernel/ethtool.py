@@ -15,6 +15,8 @@ from errno import EOPNOTSUPP
 from fcntl import ioctl
 from typing import NamedTuple
 
+from probes.errors import short
+
 _SIOCETHTOOL = 0x8946  # include/uapi/linux/sockios.h
 _GSTRINGS, _GSTATS, _GSSET_INFO = 0x1B, 0x1D, 0x37  # include/uapi/linux/ethtool.h: ETHTOOL_*
 _GTSO, _GGRO = 0x1E, 0x2B
@@ -133,7 +135,9 @@ class Since:
         """Return counts as `at_xdp`, or none. place: which program, and where."""
         try:
             now = at_xdp(statistics(interface))
-        except OSError:
+        except OSError as refused:
+            if short(refused.errno):
+                raise
             return {}  # gone since it was listed, or not to be read at the moment
         first = self._first.setdefault(place, now)
         # A driver that was reset counts from zero again.

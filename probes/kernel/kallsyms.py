@@ -16,10 +16,12 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
+from probes.errors import short
+
 _KALLSYMS, _MODULES = Path("/proc/kallsyms"), Path("/proc/modules")
 _CHUNK = 1 << 18
 _CODE = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)(?:$|\t\[(?!bpf\]))", re.MULTILINE)
-REST = 5.0
+MODULES_SECONDS = 5.0
 """Seconds after which it is checked whether modules have come or gone."""
 _LARGEST = 1 << 20  # no function is larger: what lies further from a symbol is not its code
 # What gcc and clang append to the names of copies that they made of a function.
@@ -38,8 +40,11 @@ class _CodeTable:
         try:
             for lines in _lines():
                 self._add(lines)
-        except OSError:  # a kernel without CONFIG_KALLSYMS
+        except OSError as refused:  # a kernel without CONFIG_KALLSYMS
+            if short(refused.errno):
+                raise
             self.readable = False
+        self.hidden = not any(self.starts)
         if any(map(int.__gt__, self.starts, self.starts[1:])):  # modules come as they were loaded
             # Of several names at one address the first stays the first.
             order = sorted(range(len(self.starts)), key=self.starts.__getitem__)
@@ -75,9 +80,12 @@ def prepare() -> None:
 
 
 def resolve(addresses: Iterable[int]) -> dict[int, str]:
-    """Name code addresses: "symbol+0x1f", or "0xffffffff8..." where the kernel hides symbols."""
+    """Name code addresses: "symbol+0x1f", or "0xffffffff8..." where the kernel hides symbols.
+
+    Here as below: raises OSError where they cannot be read just now, for want of files or memory.
+    """
     with _lock:
-        table = _current(REST)
+        table = _current(MODULES_SECONDS)
         return {a: table.name(a) for a in addresses}
 
 
@@ -90,11 +98,22 @@ def _current(rest: float = 0.0) -> _CodeTable:
     try:
         # Without the third column, which changes all the time: how often each is used.
         modules = re.sub(rb"(?m)^(\S+ \S+) \S+ \S+", rb"\1", _MODULES.read_bytes())
-    except OSError:  # a kernel without modules
+    except OSError as refused:  # a kernel without modules
+        if short(refused.errno):
+            raise
         modules = b""
-    if _table is None or _table.modules != modules:
+    if _table is None or _table.modules != modules or (_table.hidden and not _hides()):
         _table = _CodeTable(modules)
     return _table
+
+
+def _hides() -> bool:
+    """Return whether the kernel hides addresses now (or has none): a sysctl, or a capability."""
+    try:
+        with _KALLSYMS.open("rb") as f:
+            return not int(f.readline().partition(b" ")[0] or b"0", 16)
+    except OSError:
+        return True
 
 
 def copies(function: str) -> tuple[str, ...] | None:

@@ -1,19 +1,19 @@
-"""A BPF map as rows, in the layout that bcc describes, read in one batch."""
+"""A BPF map as rows or as arrays, in the layout that bcc describes, read in one batch."""
 
 from __future__ import annotations
 
 import errno
-import json
 import struct
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from probes.arrays import FEW
 from probes.errors import LoadFailed, ProbeError, in_words
 from probes.kernel import bpf, cpus
+from probes.kernel.map_entries import MapEntries, Row, StructLayout, summed, written
 
-Row = tuple[int | bytes, ...]
 T = TypeVar("T")
 
 HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LRU_PERCPU_HASH, QUEUE = 1, 2, 5, 6, 9, 10, 22
@@ -22,86 +22,6 @@ _PER_CPU = frozenset({PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH})
 _ARRAYS = frozenset({ARRAY, PERCPU_ARRAY})
 ROWS = frozenset({HASH, LRU_HASH, QUEUE, STACK_TRACE}) | _PER_CPU | _ARRAYS
 """Map types (enum bpf_map_type) that have rows; others (ring buffers) have an fd only."""
-
-# As bcc's JSON names them. BPF is an LP64 machine whatever the host is.
-_CODES = {
-    "_Bool": "?",
-    "char": "b",
-    "signed char": "b",
-    "unsigned char": "B",
-    "short": "h",
-    "unsigned short": "H",
-    "int": "i",
-    "unsigned int": "I",
-    "long": "q",
-    "unsigned long": "Q",
-    "long long": "q",
-    "unsigned long long": "Q",
-}
-
-
-class StructLayout:
-    """A flat C struct (or a lone number) as a `struct` format and its fields' places in a row.
-
-    Byte arrays are bytes, other arrays one integer for each element; fields named `__pad...` are
-    left out (bcc names a struct's own padding so). Raises LoadFailed for what has no flat row:
-    nested structs, unions, bit fields.
-    """
-
-    def __init__(self, description: str, size: int, scalar: str) -> None:
-        self.fields: dict[str, int | slice] = {}
-        self.size = size
-        self.columns = 0
-        self._format = "="
-        if not description:  # a queue has no keys
-            self.codec = struct.Struct("")
-            return
-        parsed: Any = json.loads(description)
-        if isinstance(parsed, str):
-            self._add(scalar, parsed, None)
-        else:
-            self._add_struct(parsed)
-        self.codec = struct.Struct(self._format)
-        if self.codec.size != size:
-            raise LoadFailed(
-                f"laid out as {self.codec.size} bytes, but the map has {size}: {parsed}"
-            )
-
-    def _add_struct(self, parsed: Any) -> None:
-        name, members, *kind = parsed
-        if kind != ["struct_packed"]:  # all padding is among the members
-            raise LoadFailed(f"{name} has no flat row: it is a union or has bit fields")
-        for member, type_, *extent in members:
-            if not isinstance(type_, str) or (extent and not isinstance(extent[0], list)):
-                raise LoadFailed(f"{name}.{member} is neither a number nor an array of numbers")
-            self._add(member, type_, extent[0][0] if extent else None)
-
-    def _add(self, name: str, type_: str, count: int | None) -> None:
-        if type_ not in _CODES:
-            raise LoadFailed(f"{name} is of type {type_}, which no row can hold")
-        code = _CODES[type_]
-        width = struct.calcsize("=" + code)
-        if name.startswith("__pad"):
-            self._format += f"{width * (count or 1)}x"
-        elif count is None:
-            self._format += code
-            self._place(name, 1, None)
-        elif width == 1:
-            self._format += f"{count}s"
-            self._place(name, 1, None)
-        else:
-            self._format += f"{count}{code}"
-            self._place(name, count, count)
-
-    def _place(self, name: str, columns: int, count: int | None) -> None:
-        start = self.columns
-        self.columns += columns
-        self.fields[name] = start if count is None else slice(start, start + count)
-
-    @property
-    def lanes(self) -> bool:
-        """Whether it has unsigned 64-bit numbers only."""
-        return self.size == 8 * self.columns and not set(self._format) - set("=Q0123456789")
 
 
 class BpfTable:
@@ -145,11 +65,15 @@ class BpfTable:
 
     def rows(self) -> list[Row]:
         """Return all entries, in one batch (Linux 5.6) or, where the map has none, one by one."""
-        return self._guarded(lambda: self._unpacked(*self._all()))
+        return self.entries().rows()
+
+    def entries(self, *, used: bool = False) -> MapEntries:
+        """Return the entries, for rows or arrays. used: only those that are not all zero."""
+        return self._guarded(lambda: self._read(used=used))
 
     def used(self) -> list[Row]:
         """Return the rows that are not all zero: of an array, the entries that were written to."""
-        return self._guarded(lambda: self._unpacked(*self._written(*self._all())))
+        return self.entries(used=True).rows()
 
     def row(self, key: Row) -> Row | None:
         """Return the entry of a key's fields, in order: key and value fields, or None.
@@ -219,7 +143,7 @@ class BpfTable:
             for first in range(0, len(keys), size):
                 with suppress(FileNotFoundError):
                     bpf.map_delete(self.fd, keys[first : first + size])
-        return self._unpacked(keys, values)
+        return self._laid_out(keys, values).rows()
 
     def _all(self) -> tuple[bytes, bytes]:
         """Read all keys, one after the other, and all values."""
@@ -235,6 +159,8 @@ class BpfTable:
 
     def _written(self, keys: bytes, values: bytes) -> tuple[bytes, bytes]:
         size, stride = self._key.size, self._stride
+        if len(values) > FEW * stride:
+            return written(keys, values, (size, stride))
         nothing = bytes(stride)
         at = [
             n
@@ -246,9 +172,11 @@ class BpfTable:
             b"".join([values[n * stride : (n + 1) * stride] for n in at]),
         )
 
-    def _unpacked(self, keys: bytes, values: bytes) -> list[Row]:
-        unpacked = self._value.codec.iter_unpack(self._summed(values))
-        return [k + v for k, v in zip(self._key.codec.iter_unpack(keys), unpacked, strict=True)]
+    def _read(self, *, used: bool) -> MapEntries:
+        return self._laid_out(*(self._written(*self._all()) if used else self._all()))
+
+    def _laid_out(self, keys: bytes, values: bytes) -> MapEntries:
+        return MapEntries((self._key, self._value), keys, self._summed(values))
 
     def _iterate(self) -> tuple[bytes, bytes]:
         """Read without batches (per-CPU arrays on 5.10). Entries deleted meanwhile are left out.
@@ -267,25 +195,27 @@ class BpfTable:
     def _summed(self, values: bytes) -> bytes:
         """Sum entries of one value for each CPU into entries of one value.
 
-        A CPU's value is added as one number, all its u64 lanes at once. No lane carries into its
-        neighbour: a u64 that counts events, bytes or nanoseconds stays far below 2**64 (584 years),
-        summed or not.
+        Of a few entries, a CPU's value is added as one number, all its u64 lanes at once. No lane
+        carries into its neighbour: a u64 that counts events, bytes or nanoseconds stays far below
+        2**64 (584 years), summed or not.
         """
         if self._cpus == 1:
             return values
+        if len(values) > FEW * self._stride:
+            return summed(values, self._cpus, self._value.size // 8)
         size, stride, order = self._value.size, self._stride, sys.byteorder
         zero, nothing, lanes = bytes(size), bytes(stride), range(0, stride, size)
-        summed = []
+        sums = []
         for first in range(0, len(values), stride):
             entry = values[first : first + stride]
             if entry == nothing:  # as most entries of an array are
-                summed.append(zero)
+                sums.append(zero)
                 continue
             total = sum([int.from_bytes(entry[at : at + size], order) for at in lanes])
             if total >> 8 * size:  # counters that no events have added up to
                 total &= (1 << 8 * size) - 1
-            summed.append(total.to_bytes(size, order))
-        return b"".join(summed)
+            sums.append(total.to_bytes(size, order))
+        return b"".join(sums)
 
     def _guarded(self, call: Callable[[], T]) -> T:
         try:

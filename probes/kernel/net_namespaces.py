@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TypeVar
 
 from probes.errors import Denied, Gone, ProbeError
-from probes.kernel import capabilities, privilege, procfs
+from probes.kernel import capabilities, procfs
 from probes.kernel.threads import in_own_thread
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ def cookie(pid: int, namespace: int) -> int:
 
 def _may_enter() -> bool:
     try:
-        return bool(capabilities.effective() >> privilege.SYS_ADMIN & 1)
+        return bool(capabilities.effective() >> capabilities.SYS_ADMIN & 1)
     except OSError:  # not to be asked: entering will tell
         return True
 

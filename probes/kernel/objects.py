@@ -10,10 +10,10 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from probes.errors import short
 from probes.kernel import bpf, btf, uapi
 from probes.kernel.uapi import address
 
@@ -225,7 +225,6 @@ def _name_of(fd: int, type: str, event: int) -> str:
     return os.fsdecode(text.value)
 
 
-@cache
 def type_name(of: str, number: int) -> str:
     """Return a type's name as bpftool has it, from the kernel's enum of "prog", "map" or "link"."""
     prefix = f"BPF_{of.upper()}_TYPE_"
@@ -234,7 +233,6 @@ def type_name(of: str, number: int) -> str:
     return short if name.startswith(prefix) else f"type {number}"
 
 
-@cache
 def attach_name(number: int) -> str:
     """Return an attach type as bpftool has it: cgroup_inet4_connect, trace_fentry."""
     name = btf.enum("bpf_attach_type").get(number, "")
@@ -245,7 +243,9 @@ def fd_field(path: str, name: str) -> int | None:
     """Return a number in a file of /proc/*/fdinfo; None where it is not there."""
     try:
         lines = Path(path).read_bytes().split(b"\n")  # a uprobe's has a path
-    except OSError:
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         return None
     mark = name.encode() + b":"
     value = next((line[len(mark) :].strip() for line in lines if line.startswith(mark)), b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 from array import array
@@ -30,6 +31,21 @@ def receive(sender: socket.socket, size: int, most: int) -> tuple[bytes, list[in
         close_each(fds)
         raise FilesLost(errno.EMFILE, os.strerror(errno.EMFILE))
     return data, fds.tolist()
+
+
+FOR_READING = 12
+"""Files that neither rungs nor the compiler may take: readings open some for a moment, in several
+threads."""
+
+
+def check_left(many: int = FOR_READING) -> None:
+    """Raise OSError (EMFILE) where this process may not open so many files more."""
+    made: list[int] = []
+    try:
+        made.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
+        made += (fcntl.fcntl(made[0], fcntl.F_DUPFD_CLOEXEC, 0) for _ in range(many - 1))
+    finally:
+        close_each(made)
 
 
 def close_each(fds: Iterable[int]) -> None:

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from probes.errors import short
+
 _ESTABLISHED, _CLOSE_WAIT = "01", "08"
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
@@ -39,8 +41,12 @@ def tcp_connections(process: str) -> list[TcpEnds]:
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text("ascii").splitlines()[1:]
-    except (OSError, ValueError):
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         return []  # it has gone, or has no IPv6
+    except ValueError:
+        return []
 
 
 def _end(text: str) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """Facts from /proc, without any program: processes behind sockets, their reads and writes, drops.
 
-Everything here works without privilege, for what this user may see. Sources: proc(5) and the
-kernel's Documentation/filesystems/proc.rst.
+Everything here works without privilege, for what this user may see, and raises OSError where no
+file is left to look with. Sources: proc(5) and the kernel's Documentation/filesystems/proc.rst.
 """
 
 # Thousands of links are read in one go here: pathlib would take longer than the kernel.
@@ -17,6 +17,8 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic, thread_time
 from typing import NamedTuple
+
+from probes.errors import short
 
 _NET = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
 
@@ -35,7 +37,7 @@ class SocketOwners:
     followed by a rest 50 times as long, so that it costs 2 % of one CPU at most. There may be many
     processes with a million file descriptors each: a scan works for `SLICE`, goes on in the next
     reading, and leaves what is beyond a process's first ones to the end. Sockets of other users'
-    processes are found as root (CAP_SYS_PTRACE) only.
+    processes are found as root (CAP_SYS_PTRACE) only. Raises OSError where files are short.
     """
 
     REST, SLICE = 50.0, 0.2
@@ -44,7 +46,8 @@ class SocketOwners:
     """File descriptors of each process that are looked at in the first round."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Owner | None] = {}
+        self._known: dict[int, Owner] = {}
+        self._unheld: set[int] = set()
         self._next = 0.0
         self._left: set[int] = set()
         self._scanning: Iterator[None] | None = None
@@ -54,37 +57,47 @@ class SocketOwners:
         asked = set(inodes) - {0}
         self._forget(asked)
         self._left &= asked
-        new = asked - self._known.keys() - self._left
+        new = asked - self._known.keys() - self._unheld - self._left
         if monotonic() >= self._next and (new or self._scanning is not None):
             self._scan(new)
-        return {i: owner for i, owner in self._known.items() if owner is not None}
+        return dict(self._known)
 
     def _forget(self, asked: set[int]) -> None:
         """Keep what is asked for and still true: processes end, and exec() renames them."""
-        holders = {owner.pid for owner in self._known.values() if owner is not None}
-        names = {pid: comm(pid) for pid in holders}
-        known: dict[int, Owner | None] = {}
-        for inode in asked & self._known.keys():
-            owner = self._known[inode]
-            if owner is None:
-                known[inode] = None
-            elif (name := names[owner.pid]) is not None:
-                known[inode] = owner if name == owner.comm else Owner(owner.pid, name)
-        self._known = known
+        self._unheld &= asked
+        for inode in self._known.keys() - asked:
+            del self._known[inode]
+        names = {owner: comm(owner.pid) for owner in set(self._known.values())}
+        changed = {owner: name for owner, name in names.items() if name != owner.comm}
+        if changed:
+            self._rename(changed)
+
+    def _rename(self, changed: Mapping[Owner, str | None]) -> None:
+        for inode, owner in list(self._known.items()):
+            if owner in changed:
+                name = changed[owner]
+                if name is None:
+                    del self._known[inode]
+                else:
+                    self._known[inode] = Owner(owner.pid, name)
 
     def _scan(self, new: set[int]) -> None:
         begin, cpu = monotonic(), thread_time()
         if self._scanning is None:
             self._left = set(new)
             self._scanning = self._walk()
-        for _ in self._scanning:
-            if monotonic() - begin > self.SLICE:
-                break
-        else:
-            # Those that nobody seems to hold are not looked for again: they stay in another's
-            # hands.
-            self._known.update(dict.fromkeys(self._left))
+        try:
+            for _ in self._scanning:
+                if monotonic() - begin > self.SLICE:
+                    break
+            else:
+                # Those that nobody seems to hold are not looked for again: they stay in another's
+                # hands.
+                self._unheld |= self._left
+                self._left, self._scanning = set(), None
+        except OSError:  # it has not seen all: from the beginning, then
             self._left, self._scanning = set(), None
+            raise
         self._next = monotonic() + self.REST * (thread_time() - cpu)
 
     def _walk(self) -> Iterator[None]:
@@ -169,7 +182,8 @@ def comm(pid: int) -> str | None:
     try:
         with open(f"/proc/{pid}/comm", "rb") as f:
             return os.fsdecode(f.read().removesuffix(b"\n"))
-    except OSError:
+    except OSError as refused:
+        _raise_if_short(refused)
         return None
 
 
@@ -178,7 +192,10 @@ def started(pid: int) -> int | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             return int(f.read().rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
+    except OSError as refused:
+        _raise_if_short(refused)
+        return None
+    except (ValueError, IndexError):
         return None
 
 
@@ -196,7 +213,10 @@ def parent(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             return int(f.read().rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
+    except OSError as refused:
+        _raise_if_short(refused)
+        return 0
+    except (ValueError, IndexError):
         return 0
 
 
@@ -299,7 +319,8 @@ MOST_FDS = 1 << 16
 def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[str, str]]:
     """Yield (number, target) of a process's file descriptors, from `first` to `end`.
 
-    Yield none where the process may not be looked at, or has gone.
+    Yield none where the process may not be looked at, or has gone. Raises OSError where no file is
+    left to look at it with.
     """
     folder = f"/proc/{pid}/fd/"
     try:
@@ -309,8 +330,8 @@ def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[
                     yield entry.name, os.readlink(folder + entry.name)
                 except OSError:  # closed meanwhile
                     continue
-    except OSError:
-        return
+    except OSError as refused:
+        _raise_if_short(refused)
 
 
 def sockets(pid: int) -> set[int]:
@@ -348,7 +369,10 @@ def _io(pid: int) -> tuple[int, int] | None:
         with open(f"/proc/{pid}/io", "rb") as f:
             values = dict(line.split(b": ") for line in f.read().splitlines())
         return int(values[b"syscr"]), int(values[b"syscw"])
-    except (OSError, KeyError, ValueError):
+    except OSError as refused:
+        _raise_if_short(refused)
+        return None
+    except (KeyError, ValueError):
         return None
 
 
@@ -361,8 +385,15 @@ def _read_bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as f:
             return f.read()
-    except OSError:  # a kernel without IPv6, or without the file
+    except OSError as refused:  # a kernel without IPv6, or without the file
+        _raise_if_short(refused)
         return b""
+
+
+def _raise_if_short(refused: OSError) -> None:
+    """Raise where no file is left to look with: what is not seen then may be there."""
+    if short(refused.errno):
+        raise refused
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import resource
 
 
@@ -11,6 +13,13 @@ def raise_memlock() -> None:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
     except (ValueError, OSError):
         return
+
+
+def memlock_counts() -> bool:
+    """Return whether maps may be refused because locked memory is limited: before Linux 5.11."""
+    release = tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2])
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return soft != resource.RLIM_INFINITY and release < (5, 11)
 
 
 def raise_nofile() -> None:

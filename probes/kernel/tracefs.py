@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+
+from probes.errors import short
+from probes.kernel.remembered import remembered
 
 ROOTS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 _FIELD = re.compile(r"field:[^;]*?(\w+)(\[[^;]*)?;\s*offset:(\d+);\s*size:(\d+);")
@@ -40,11 +42,12 @@ def record(type: str) -> str:
     return f"struct {type} {{ {' '.join(lines)} }};\n" if lines else ""
 
 
-@cache
+@remembered
 def symbols(category: str, name: str, field: str) -> Mapping[int, str] | None:
     """Return a field's values by number, as the tracepoint prints them; empty without such a field.
 
-    None where tracefs is not mounted, or not readable by this user.
+    None where tracefs is not mounted, or not readable by this user. Raises OSError where it cannot
+    be read just now, for want of files.
     """
     text = _format(category, name)
     if not text:
@@ -78,9 +81,12 @@ class RecordField(NamedTuple):
         return not self.array and self.size in _INTEGERS
 
 
-@cache
+@remembered
 def fields(category: str, name: str) -> Mapping[str, RecordField]:
-    """Return a record's own fields, in their order; empty where tracefs is unavailable."""
+    """Return a record's own fields, in their order; empty where tracefs is unavailable.
+
+    Raises OSError as `symbols` does.
+    """
     found = {}
     for type, field, many, offset, size, signed in _DECLARED.findall(_format(category, name)):
         plain = type.strip()
@@ -98,7 +104,9 @@ def events() -> frozenset[str]:
     for root in ROOTS:
         try:
             found = frozenset((root / "available_events").read_text().split())
-        except OSError:
+        except OSError as refused:
+            if short(refused.errno):
+                raise
             continue
         if found:
             return found
@@ -115,6 +123,7 @@ def _format(category: str, name: str) -> str:
         try:
             for file in sorted((root / "events").glob(f"{category}/{name}/format")):
                 return file.read_text()
-        except OSError:
-            continue
+        except OSError as refused:
+            if short(refused.errno):
+                raise
     return ""

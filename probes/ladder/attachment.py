@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from itertools import count
 
 from probes.errors import (
     Busy,
@@ -22,6 +23,7 @@ from probes.errors import (
 )
 from probes.ladder import admission, notes, rigging
 from probes.ladder.modules import Modules
+from probes.ladder.releasing import Releaser
 from probes.ladder.retry import RetryClock
 from probes.ladder.row_limit import RowLimit
 from probes.ladder.sampler import Sampler
@@ -39,7 +41,7 @@ from probes.model import (
     Status,
 )
 
-KEPT = "kept by you whatever it costs: the budget leaves it alone"
+KEPT_BY_USER = "kept by you whatever it costs: the budget leaves it alone"
 MOST_FAILURES = 10
 """Consecutive failed readings until an attachment is given up.
 
@@ -48,7 +50,13 @@ Unlimited where the host is short of something (`errors.passing`).
 
 
 class Attachment:
-    """One hook on one target. Thread-safe; `climb` may run long while `read` goes on."""
+    """One hook on one target. Thread-safe; `climb` may run long while `read` goes on.
+
+    `_climbing` is held by whatever attaches or releases, and `_lock` while the rung or the status
+    is looked at or changed. What only wants to help (`stand_passive`, a reading that falls back)
+    leaves it to whoever holds the former. Climbs and detachments that wait for it in several
+    threads have numbers (`request`): only the latest is done.
+    """
 
     def __init__(
         self,
@@ -75,6 +83,9 @@ class Attachment:
         self._pinned: str | None = None
         self._broke: Refusal | None = None
         self.retry = RetryClock()
+        self._numbers = count(1)
+        self._latest = 0
+        self._releaser = Releaser()
         self._totals = SeriesTotals(hook)
         self._sampler = Sampler(hook, self._totals, rows)
 
@@ -91,15 +102,35 @@ class Attachment:
     def rename(self, target: str) -> None:
         """Take the interface's new name; what is attached stays."""
         with self._lock:
+            self._sampler.forget(self._status.id)
             self._status = replace(self._status, id=HookId(self.hook.name, target))
 
     # -- attaching -----------------------------------------------------------------------------
 
+    def request(self) -> int:
+        """Return the number of a new request. What was requested before it is not begun any more.
+
+        For a climb or a detachment that is to be done in another thread, some time later.
+        """
+        self._latest = next(self._numbers)
+        return self._latest
+
+    def is_latest(self, request: int) -> bool:
+        return request == self._latest
+
     def stand_passive(self) -> None:
         """Stand on the first passive rung at once, if there is one, until `climb` has ended.
 
-        A rung that is attached already stays, unless it is where a better rung may want to be.
+        A rung that is attached already stays, unless it is where a better rung may want to be; so
+        does one that is being attached or released.
         """
+        if self._climbing.acquire(blocking=False):
+            try:
+                self._stand_passive()
+            finally:
+                self._climbing.release()
+
+    def _stand_passive(self) -> None:
         standing = self._standing
         if standing is not None and not standing.resting and not admission.seats(standing.rung):
             return
@@ -112,24 +143,35 @@ class Attachment:
                 note = self._refusal_of("attaching", raised).why
         self._set_status(State.ATTACHING, note=note)
 
-    def climb(self, *, pinned: str | None = None, asked: bool = False) -> Status:
+    def climb(
+        self, *, pinned: str | None = None, asked: bool = False, request: int | None = None
+    ) -> Status:
         """Walk the ladder from its best rung, or try only the pinned one.
 
-        asked: the user wants it, so rungs that outlive the process are allowed. Raises nothing:
-        what was refused, or raised by our own code, is in the status, whose state is FAILED if no
-        rung could be attached.
+        asked: the user wants it, so rungs that outlive the process are allowed, and what the budget
+        had cut is kept from now on whatever it costs. Raises nothing: what was refused, or raised
+        by our own code, is in the status, whose state is FAILED if no rung could be attached.
         """
+        request = self.request() if request is None else request
         with self._climbing:
+            if not self.is_latest(request):
+                return self._status
+            if asked and self._cut:
+                self.kept, self._one_in, self._cut = True, 1, False
             self._broke = None
             self.retry.begin()
             return self._climb(pinned, asked)
 
-    def compile_ahead(self, *, pinned: str | None = None, asked: bool = False) -> None:
+    def compile_ahead(
+        self, *, pinned: str | None = None, asked: bool = False, request: int
+    ) -> None:
         """Compile what `climb` will need, so that it is on disk by then.
 
         Raises nothing: what is refused now will be refused again.
         """
         with self._climbing:
+            if not self.is_latest(request):
+                return
             self._asked, self._pinned = asked, pinned
             for rung in self.hook.ladder:
                 if rung.passive or (pinned is not None and rung.name != pinned):
@@ -152,16 +194,23 @@ class Attachment:
 
     def fail(self, raised: BaseException) -> None:
         """Report that nothing could even be tried (no thread to climb in), and try again later."""
-        refused, resting = [_ended(None, self._refusal_of("attaching", raised))], self._standing
-        if resting is None:
-            self._set_status(State.FAILED, refused)
-        elif self._status.state is State.ATTACHING:
-            self._install(resting, refused, State.PASSIVE, resting.note)
-        self._try_again_later()
+        if not self._climbing.acquire(blocking=False):
+            return  # somebody else has a thread to try it in
+        try:
+            refused, resting = [_ended(None, self._refusal_of("attaching", raised))], self._standing
+            if resting is None:
+                self._set_status(State.FAILED, refused)
+            elif self._status.state is State.ATTACHING:
+                self._install(resting, refused, State.PASSIVE, resting.note)
+            self._try_again_later()
+        finally:
+            self._climbing.release()
 
     def _climb(self, pinned: str | None, asked: bool, *, again: bool = False) -> Status:
         self._asked, self._pinned = asked, pinned
         self.retry.never()
+        with suppress(Exception):  # what is still there is in our own way: its rung will say so
+            self._releaser.again()
         refused: list[Refusal] = []
         taken: set[str] = set()
         short = False
@@ -174,6 +223,8 @@ class Attachment:
             except Exception as raised:
                 refusal = self._refusal_of(f"attaching {rung.name} of", raised)
                 refused.append(_refusal(rung, refusal))
+                if self._releaser.waits:
+                    refused.append(_stuck(rung.name, ProbeError("what was attached before that")))
                 short = short or passing(refusal)
                 if isinstance(refusal, Busy):
                     taken |= admission.seats(rung)
@@ -195,7 +246,7 @@ class Attachment:
         broke = self._broke
         if broke is not None:
             refused.insert(0, broke)
-        self._let_go(self._standing, refused)
+        refused += self._let_go(self._standing)
         self._set_status(State.FAILED, refused, pinned=self._pinned is not None)
         if short or broke is not None:
             self._try_again_later()
@@ -245,16 +296,17 @@ class Attachment:
                 return standing
         target = self._status.id.target
         if rung.source and rung.source_for(target, one_in) == standing.source:
-            self._drop()
+            self._drop(standing)
         return None
 
     def _stand(self, rung: Rung) -> Standing:
         """Attach a rung whole, or not at all."""
         one_in = self._one_in if rung.samples else 1
-        said = KEPT if self.kept else "", self._why if one_in > 1 else ""
+        said = KEPT_BY_USER if self.kept else "", self._why if one_in > 1 else ""
         place = rigging.Spot(self.hook, self._status.id.target, self.ifindex, one_in)
         try:
-            return rigging.stand(rung, place, self._modules, self._note_opening, *said)
+            keep = self._releaser.keep
+            return rigging.stand(rung, place, self._modules, self._note_opening, keep, *said)
         except BaseException:
             self._forget_opening()
             raise
@@ -294,7 +346,17 @@ class Attachment:
                 standing.one_in,
             )
         if before is not None and before is not standing:
-            before.stack.close()
+            self._release(before)
+
+    def _release(self, before: Standing) -> None:
+        """Release the rung before the present one; what cannot be undone is a refusal more."""
+        rung = before.rung.name
+        try:
+            self._releaser.release(before)
+        except Exception as raised:
+            with self._lock:
+                refused = (*self._status.refused, _stuck(rung, raised))
+                self._status = replace(self._status, refused=refused)
 
     def _set_status(
         self,
@@ -309,37 +371,51 @@ class Attachment:
 
     # -- letting go ----------------------------------------------------------------------------
 
-    def detach(self, note: str = "") -> Status:
-        """Release everything, in reverse order. note: why, where nobody asked for it."""
+    def detach(self, *, request: int | None = None) -> Status:
+        """Release everything, in reverse order.
+
+        Raises what cannot be detached; it may be called again then.
+        """
+        request = self.request() if request is None else request
         with self._climbing:
-            self._broke = None
-            self.retry.never()
-            self._drop(going_on=bool(note))
-            if not note:
-                self._totals.begin_at_zero()
-            self._cut = bool(note)
-            self._set_status(State.DETACHED, note=note)
-            return self._status
+            if not self.is_latest(request):
+                return self._status
+            self._cut = False
+            self._totals.begin_at_zero()
+            return self._detach("", going_on=False)
 
-    def _drop(self, *, going_on: bool = True) -> None:
-        self._sampler.forget(self._status.id)
-        with self._lock:
-            standing, self._standing = self._standing, None
-            if going_on:
-                self._totals.remember(standing)
-        if standing is not None:
-            standing.stack.close()
-
-    def _let_go(self, standing: Standing | None, refused: list[Refusal]) -> None:
-        """Release the present rung; what cannot be undone just now is one refusal more."""
+    def _detach(self, note: str, *, going_on: bool) -> Status:
+        self._broke = None
+        self.retry.never()
         rung = self._status.rung
         try:
-            if standing is self._standing:
-                self._drop()
+            self._drop(self._standing, going_on=going_on)
+            self._releaser.again()
+        except Exception as raised:
+            self._set_status(State.FAILED, [_stuck(rung, raised)])
+            raise
+        self._set_status(State.DETACHED, note=note)
+        return self._status
+
+    def _drop(self, standing: Standing | None, *, going_on: bool = True) -> None:
+        """Release a rung, if it still is the present one."""
+        with self._lock:
+            if standing is None or standing is not self._standing:
+                return
+            self._standing = None
+            if going_on:
+                self._totals.remember(standing)
+            self._sampler.forget(self._status.id)
+        self._releaser.release(standing)
+
+    def _let_go(self, standing: Standing | None) -> list[Refusal]:
+        """Release a rung; what cannot be undone just now is a refusal."""
+        rung = self._status.rung
+        try:
+            self._drop(standing)
         except Exception as raised:  # if it lasts it is recorded, so the next start removes it
-            stuck = as_refusal(raised, "detaching")
-            why = f"not detached yet: {stuck.why}"
-            refused.append(_ended(rung, ProbeError(why, errno=stuck.errno)))
+            return [_stuck(rung, raised)]
+        return []
 
     # -- the budget ----------------------------------------------------------------------------
 
@@ -357,21 +433,35 @@ class Attachment:
     def slow(self, one_in: int, note: str) -> Status:
         """Attach the same again, to count one event in so many; its totals go on.
 
-        one_in: 1 is all. note: why, while not all are counted.
+        Nothing is done where somebody has detached it, or attached it to keep it, since that was
+        decided. one_in: 1 is all. note: why, while not all are counted.
         """
         with self._climbing:
-            before = self._status
+            if self.kept or not (self._cut or self._counts):
+                return self._status
             self._one_in, self._why, self._cut = one_in, note, one_in > 1
-            return self._climb(before.rung if before.pinned else None, self._asked)
+            return self._climb(self._pinned, self._asked)
+
+    def cut_off(self, why: str) -> Status:
+        """Release everything as `detach` does, for the budget, unless that is out of date.
+
+        Its totals go on once it is attached again.
+        """
+        with self._climbing:
+            if self.kept or not self._counts:
+                return self._status
+            self._cut = True
+            return self._detach(why, going_on=True)
+
+    @property
+    def _counts(self) -> bool:
+        standing = self._standing
+        return standing is not None and not standing.resting
 
     @property
     def cut(self) -> bool:
         """Whether the budget has slowed or detached it, and nobody attached it again."""
         return self._cut
-
-    def keep(self) -> None:
-        """Keep it whatever it costs, as the user asks: the next climb counts every event."""
-        self.kept, self._one_in, self._cut = True, 1, False
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -432,11 +522,20 @@ class Attachment:
         standing.failures = 0
 
     def _end(self, standing: Standing, problem: ProbeError) -> Sample:
+        """End an attachment that cannot be read, unless it is being attached again or released."""
+        if self._climbing.acquire(blocking=False):
+            try:
+                return self._give_up(standing, problem)
+            finally:
+                self._climbing.release()
+        return self.unread()
+
+    def _give_up(self, standing: Standing, problem: ProbeError) -> Sample:
         if standing is not self._standing:
-            return self.unread()  # it has been attached anew meanwhile, or let go of
+            return self.unread()
         broke, pinned = _ended(self._status.rung, problem), self._status.pinned
         refused = [*self._status.refused, broke]
-        self._let_go(standing, refused)
+        refused += self._let_go(standing)
         self._set_status(State.FAILED, refused, pinned=pinned)
         if not isinstance(problem, Gone):
             self._broke = broke
@@ -447,16 +546,16 @@ class Attachment:
     def _fall_back(self, standing: Standing, problem: ProbeError) -> Sample:
         """Release what is left of a rung, and stand on the counters, as when nothing stood."""
         if not self._climbing.acquire(blocking=False):  # it is being attached anew
-            return standing.last or self._sampler.empty(self._status)
+            return self.unread()
         try:
             status, passive = self._status, self._passive()
-            if passive is None or status.pinned:
-                return self._end(standing, problem)
+            if standing is not self._standing or passive is None or status.pinned:
+                return self._give_up(standing, problem)
             refused = (*status.refused, _ended(status.rung, problem))
             try:
                 self._install(self._stand(passive), refused, State.PASSIVE, refused[-1].why)
             except Exception as also:
-                return self._end(standing, self._refusal_of("attaching", also))
+                return self._give_up(standing, self._refusal_of("attaching", also))
             return self.read()
         finally:
             self._climbing.release()
@@ -470,6 +569,11 @@ def _refusal(rung: Rung, error: ProbeError) -> Refusal:
 def _ended(rung: str | None, problem: ProbeError) -> Refusal:
     """Return why a rung that was attached is no longer attached."""
     return Refusal(rung or "", problem.code, problem.why, problem.remedy)
+
+
+def _stuck(rung: str | None, raised: Exception) -> Refusal:
+    stuck = as_refusal(raised, "detaching")
+    return _ended(rung, ProbeError(f"not detached yet: {stuck.why}", errno=stuck.errno))
 
 
 def _bearable(problem: ProbeError, failures: int) -> bool:

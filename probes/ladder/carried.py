@@ -1,8 +1,8 @@
 """Counts of a hook from before it was attached again, so that no total goes back.
 
 The successor is read before and after its predecessor is read for the last time: what both of them
-counted side by side is counted once. Rows that nothing counts any more are bounded: `MOST` of them,
-and fewer where there is no memory (`RowLimit`).
+counted side by side is counted once. Rows that nothing counts any more are bounded: `MAX_IDLE_ROWS`
+of them, and fewer where there is no memory (`RowLimit`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from operator import add
 from probes.model import Hook, Key, Kind, Row, Value
 from probes.units import Unit
 
-MOST = 16384
+MAX_IDLE_ROWS = 16384
 """Rows without a counter that one attachment keeps: as many as the largest maps have."""
 
 
@@ -70,11 +70,11 @@ def left_out(
 
 
 def _bounded(hook: Hook, base: CarriedTotals, now: Container[Key]) -> CarriedTotals:
-    """Discard the smallest of the rows that nothing counts now, beyond `MOST`."""
-    if hook.rows_go or len(base.rows) <= MOST:
+    """Discard the smallest of the rows that nothing counts now, beyond `MAX_IDLE_ROWS`."""
+    if hook.rows_go or len(base.rows) <= MAX_IDLE_ROWS:
         return base
     idle = {key: row for key, row in base.rows.items() if key not in now}
-    return _without(base, _least(hook, idle, len(idle) - MOST))
+    return _without(base, _least(hook, idle, len(idle) - MAX_IDLE_ROWS))
 
 
 def _without(base: CarriedTotals, thrown: Collection[Key]) -> CarriedTotals:

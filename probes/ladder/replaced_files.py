@@ -19,9 +19,9 @@ from probes.model import Attach, Program
 from probes.point import Point
 from probes.units import printable
 
-SECONDS = 2.0
+LOOK_SECONDS = 2.0
 """Seconds from the end of a look at a file to the next."""
-PATIENCE = 1.0
+ANSWER_SECONDS = 1.0
 """Seconds to wait for the file system."""
 MAX_FILES = 8
 """Files of one name that are probed at once, besides the first; the oldest goes."""
@@ -80,7 +80,7 @@ class ReplacedFile:
         except OSError as refused:  # gone since it was attached to: whatever comes is new
             self._first_is_known = no_such_file(refused.errno)
         self._background = Background[FileId](self._look, stack)
-        self._background.pause = SECONDS
+        self._background.pause = LOOK_SECONDS
 
     def look(self) -> str:
         """Keep up with the file of that name; return a remark on the latest look, or ""."""
@@ -142,7 +142,7 @@ def _look(path: str) -> tuple[FileId, Contents]:
     It is asked only where the kernel has not cached the answer: that takes a child, which would
     never end if asked again and again.
     """
-    found = cached(path) or patience.within(PATIENCE, Path(path).stat)
+    found = cached(path) or patience.within(ANSWER_SECONDS, Path(path).stat)
     return FileId(found.st_dev, found.st_ino), Contents(found.st_size, found.st_mtime_ns)
 
 

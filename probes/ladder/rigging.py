@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from probes.attach import program as bpf_program
-from probes.errors import ProbeError
-from probes.kernel import bpf
+from probes.errors import ProbeError, passing
+from probes.kernel import bpf, open_files
 from probes.ladder import replaced_files
 from probes.ladder.modules import Modules
 from probes.ladder.standing import Standing, charged
@@ -43,14 +43,30 @@ class _Rigged:
 
 
 def stand(
-    rung: Rung, place: Spot, modules: Modules, opening: Callable[[], object], *notes: str
+    rung: Rung,
+    place: Spot,
+    modules: Modules,
+    opening: Callable[[], object],
+    keep: Callable[[Rung, list[Held]], object],
+    *notes: str,
 ) -> Standing:
     """Attach a rung. opening: called before it is opened. notes: for its remarks at the beginning.
 
-    Raises ProbeError, and exceptions of the rung's own functions; then nothing is attached.
+    Raises ProbeError, and exceptions of the rung's own functions; then nothing is attached, but for
+    what could not be detached again, which is among the handles that `keep` gets.
     """
+    made = _Rigged(notes=[*notes, rung.misses])
+    try:
+        return _stood(rung, place, modules, opening, made)
+    except BaseException:
+        keep(rung, made.held)
+        raise
+
+
+def _stood(
+    rung: Rung, place: Spot, modules: Modules, opening: Callable[[], object], made: _Rigged
+) -> Standing:
     with ExitStack() as stack:
-        made = _Rigged(notes=[*notes, rung.misses])
         if rung.source:
             made.source = rung.source_for(place.target, place.one_in)
             module = modules.take(made.source, stack)
@@ -64,6 +80,8 @@ def stand(
         read = rung.open(asked)
         files = replaced_files.probed(rung.programs, made.functions, attach, following)
         changed = [*(file.look for file in files), *(f for f in (rung.changed,) if f is not None)]
+        if not rung.passive:
+            open_files.check_left()
         return Standing(
             rung,
             read,
@@ -79,7 +97,7 @@ def stand(
 
 
 def _attach(program: Program, ifindex: int, made: _Rigged, stack: ExitStack) -> None:
-    """Attach one program; the refusal of an optional one becomes a note."""
+    """Attach one program; the refusal of an optional one becomes a note, unless it may pass."""
     insns = made.functions[program.function]
     try:
         with ExitStack() as attaching:
@@ -89,7 +107,7 @@ def _attach(program: Program, ifindex: int, made: _Rigged, stack: ExitStack) -> 
             attaching.callback(attached)
             stack.push(attaching.pop_all())
     except ProbeError as refusal:
-        if not program.optional:
+        if not program.optional or passing(refusal):
             raise
         made.notes.append(f"{program.without}: {refusal.why}")
         return

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
+from probes.arrays import np
+from probes.cells import NumberCells
 from probes.model import Hook, HookId, Key, Row
+from probes.row_table import RowTable
 
-LEAST = 20
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MIN_ROWS = 20
 """Rows that any hook keeps of each target, however little memory there is."""
 
 
@@ -21,31 +28,31 @@ class RowLimit:
     def __init__(self, total: int) -> None:
         self.total = total
         self._counts: dict[HookId, int] = {}
-        self._sums: dict[HookId, Mapping[Key, int]] = {}
+        self._before: dict[HookId, Mapping[Key, int] | _TableSums] = {}
 
-    def fit(self, id: HookId, hook: Hook, rows: Sequence[Row]) -> Sequence[Row]:
+    def fit(self, id: HookId, hook: Hook, rows: Mapping[Key, Row]) -> Mapping[Key, Row]:
         """Return the rows that are kept, in their order."""
+        if not rows:  # nor is there an entry for each target that ever was
+            self.forget(id)
+            return rows
         self._counts[id] = len(rows)
         most = self._share()
         if len(rows) <= most:
-            self._sums.pop(id, None)
+            self._before.pop(id, None)
             return rows
-        keys, counters = hook.places.keys, [i for i, _ in hook.places.counters]
-        before = self._sums.get(id, {})
-        sums: dict[Key, int] = {}
-        active: list[tuple[int, int, int]] = []
-        for place, row in enumerate(rows):
-            key = tuple([row[i] for i in keys])
-            now = sum([v for i in counters if isinstance(v := row[i], int)])
-            sums[key] = now
-            active.append((now - before.get(key, 0), now, place))
-        self._sums[id] = sums
-        return [rows[place] for _, _, place in sorted(heapq.nlargest(most, active), key=_place)]
+        before = self._before.get(id, {})
+        if isinstance(rows, RowTable) and (sums := _sums(hook, rows)) is not None:
+            self._before[id] = made = _TableSums(rows, sums)
+            return rows.at(made.most_active(before, most))
+        if isinstance(before, _TableSums):
+            before = before.by_key()
+        self._before[id], kept = _fitted(hook, rows, before, most)
+        return kept
 
     def forget(self, id: HookId) -> None:
         """Forget a target on which nothing is attached any more."""
         self._counts.pop(id, None)
-        self._sums.pop(id, None)
+        self._before.pop(id, None)
 
     def _share(self) -> int:
         """Return the rows for one target: all of them, while there is enough for everyone."""
@@ -56,10 +63,59 @@ class RowLimit:
         for place, count in enumerate(counts):
             share = left // (len(counts) - place)
             if count > share:
-                return max(share, LEAST)
+                return max(share, MIN_ROWS)
             left -= count
-        return max(left, LEAST)
+        return max(left, MIN_ROWS)
 
 
-def _place(one: tuple[int, int, int]) -> int:
-    return one[2]
+def _fitted(
+    hook: Hook, rows: Mapping[Key, Row], before: Mapping[Key, int], most: int
+) -> tuple[Mapping[Key, int], Mapping[Key, Row]]:
+    """Return what each row has counted, and the most active rows."""
+    counters = [i for i, _ in hook.places.counters]
+    sums: dict[Key, int] = {}
+    active: list[tuple[int, int, int]] = []
+    for place, (key, row) in enumerate(rows.items()):
+        now = sums[key] = sum([v for i in counters if isinstance(v := row[i], int)])
+        active.append((now - before.get(key, 0), now, place))
+    kept = {place for _, _, place in heapq.nlargest(most, active)}
+    return sums, {key: row for n, (key, row) in enumerate(rows.items()) if n in kept}
+
+
+class _TableSums(NamedTuple):
+    """What each row of a table has counted."""
+
+    table: RowTable
+    sums: NDArray[np.int64]
+
+    def by_key(self) -> Mapping[Key, int]:
+        return dict(zip(self.table, self.sums.tolist(), strict=True))
+
+    def most_active(self, before: Mapping[Key, int] | _TableSums, most: int) -> NDArray[np.intp]:
+        """Return the places of the rows that grew most, of those the greatest, then the last."""
+        if isinstance(before, _TableSums):
+            at = self.table.places_in(before.table)
+            then = np.where(at >= 0, before.sums[at], 0)
+        elif before:
+            then = np.fromiter((before.get(key, 0) for key in self.table), "i8", len(self.sums))
+        else:
+            then = np.zeros(len(self.sums), "i8")
+        order = np.lexsort((self.sums, self.sums - then))  # of equal ones the later is the last
+        return np.sort(order[-most:])
+
+
+def _sums(hook: Hook, table: RowTable) -> NDArray[np.int64] | None:
+    """Return the sum of each row's integer counters; None where 63 bits may not hold it."""
+    total, most = np.zeros(len(table), "i8"), 0
+    for place, _ in hook.places.counters:
+        cells = table.cells[place]
+        if not isinstance(cells, NumberCells):
+            return None
+        if cells.raw.dtype.kind not in "iu":
+            continue
+        most += max(int(cells.raw.max()), -int(cells.raw.min()))
+        if most >> 62:
+            return None
+        raw = cells.raw.astype("i8")
+        total += raw if cells.known is None else np.where(cells.known, raw, 0)
+    return total

@@ -53,13 +53,7 @@ class Sampler:
 
     def _fitting(self, id: HookId, rows: Mapping[Key, Row]) -> Mapping[Key, Row]:
         """Return the rows that there is memory for."""
-        if self._rows is None:
-            return rows
-        found = self._rows.fit(id, self._hook, list(rows.values()))
-        if len(found) == len(rows):
-            return rows
-        keys = self._hook.places.keys
-        return {tuple([row[i] for i in keys]): row for row in found}
+        return rows if self._rows is None else self._rows.fit(id, self._hook, rows)
 
     def _leave_out(
         self,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
+from probes.cells import Cells
 from probes.errors import ProbeError
 from probes.kernel import bpf, objects
 from probes.ladder.carried import CarriedTotals
-from probes.model import Cost, Hook, Reading, Row, Rung, Sample
+from probes.model import Cost, Hook, Key, Reading, Row, Rung, Sample
 from probes.point import Held
+from probes.row_table import ColumnRows, RowTable
 
 
 @dataclass(slots=True)
@@ -73,9 +75,13 @@ class Standing:
     def counted(self, hook: Hook, reading: Reading) -> CarriedTotals:
         """Return what it has counted itself, scaled, without what went before."""
         keys, found = hook.places.keys, reading.rows
-        if self.one_in > 1:
-            found = [_scaled(hook, row, self.one_in) for row in found]
-        rows = {tuple([row[i] for i in keys]): row for row in found}
+        rows: Mapping[Key, Row]
+        if isinstance(found, ColumnRows):
+            rows = RowTable.of(_scaled_cells(hook, found.cells, self.one_in), keys)
+        else:
+            if self.one_in > 1:
+                found = [_scaled(hook, row, self.one_in) for row in found]
+            rows = {tuple([row[i] for i in keys]): row for row in found}
         return CarriedTotals(rows, reading.lost, reading.unlogged)
 
     def _cost(self) -> tuple[Cost | None, int]:
@@ -96,6 +102,12 @@ def charged(maps: Iterable[int]) -> int | None:
     """Return the bytes that these maps are charged; None where the kernel does not tell."""
     told = [objects.fd_field(f"/proc/self/fdinfo/{fd}", "memlock") for fd in maps]
     return None if None in told else sum(size or 0 for size in told)
+
+
+def _scaled_cells(hook: Hook, cells: Sequence[Cells], factor: int) -> Sequence[Cells]:
+    """Return the same of columns."""
+    sums = {place for place, _, _ in hook.places.sums}
+    return [c.times(factor) if place in sums else c for place, c in enumerate(cells)]
 
 
 def _scaled(hook: Hook, row: Row, factor: int) -> Row:

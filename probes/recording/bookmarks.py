@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from probes.analysis.classes import is_lost
-from probes.model import Enforced, Hook, HookId, Row, Sample, State, Status
+from probes.arrays import np
+from probes.cells import NumberCells
+from probes.model import Enforced, Hook, HookId, Key, Row, Sample, State, Status
 from probes.recording.encoder import Tick
+from probes.row_table import RowTable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DROPS = (("drops", "packets"), ("xdp-programs", "drop"), ("interfaces", "rx_missed"))
 FAILURES = (("tcp-connect", "failed"),)
@@ -45,7 +51,7 @@ class Bookmark(NamedTuple):
     text: str
 
 
-class Noticing:
+class Bookmarker:
     """A maker of moments from ticks, one after the other."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
@@ -134,14 +140,60 @@ def _increase(
         for was, sample in _pairs(known, now):
             if was is None or was.epoch != sample.epoch:
                 continue
-            for key, row in sample.rows.items():
-                count, old = row[place], was.rows.get(key)
-                then = old[place] if old is not None else 0 if sample.from_zero else None
-                if not (isinstance(count, int) and isinstance(then, int) and count > then):
-                    continue
-                if counts(hook, row):
-                    total += count - then
+            total += _growth_of(hook, place, was, sample, counts)
     return total
+
+
+def _growth_of(
+    hook: str, place: int, was: Sample, sample: Sample, counts: Callable[[str, Row], bool]
+) -> int:
+    """Return by how much a counter grew in all rows that count."""
+    rows, before = sample.rows, was.rows
+    if isinstance(rows, RowTable) and isinstance(before, RowTable) and before:
+        grown = _growth(place, rows, before, from_zero=sample.from_zero)
+        if grown is not None and hook != "drops":
+            return sum(grown.tolist())
+    return sum([more for row, more in _grown(place, was, sample) if counts(hook, row)])
+
+
+def _grown(place: int, was: Sample, sample: Sample) -> Iterable[tuple[Row, int]]:
+    """Return the rows whose counter grew, and by how much."""
+    rows, before = sample.rows, was.rows
+    if isinstance(rows, RowTable) and isinstance(before, RowTable) and before:
+        grown = _growth(place, rows, before, from_zero=sample.from_zero)
+        if grown is not None:
+            places = np.flatnonzero(grown)
+            return zip(rows.at(places).values(), grown[places].tolist(), strict=True)
+    return _grown_rows(place, before, sample)
+
+
+def _grown_rows(place: int, before: Mapping[Key, Row], sample: Sample) -> Iterator[tuple[Row, int]]:
+    for key, row in sample.rows.items():
+        count, old = row[place], before.get(key)
+        then = old[place] if old is not None else 0 if sample.from_zero else None
+        if isinstance(count, int) and isinstance(then, int) and count > then:
+            yield row, count - then
+
+
+def _growth(
+    place: int, now: RowTable, before: RowTable, *, from_zero: bool
+) -> NDArray[np.int64] | None:
+    """Return by how much each row's counter grew, 0 where it did not; None: see `_grown_rows`."""
+    counts, then = now.cells[place], before.cells[place]
+    if not (isinstance(counts, NumberCells) and isinstance(then, NumberCells)):
+        return None
+    for raw in (counts.raw, then.raw):
+        if raw.dtype.kind not in "iu" or int(raw.max()) >> 62 or int(raw.min()) < 0:
+            return None
+    at = now.places_in(before)
+    known = counts.flags()
+    if then.known is not None:
+        known = known & ((at < 0) | then.known[at])
+    if not from_zero:
+        known = known & (at >= 0)
+    old = np.where(at >= 0, then.raw[at].astype("i8"), 0)
+    grown: NDArray[np.int64] = np.where(known, np.maximum(counts.raw.astype("i8") - old, 0), 0)
+    return grown
 
 
 def _pairs(

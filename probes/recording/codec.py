@@ -43,11 +43,13 @@ LONGEST = 64
 _WIDEST = 20
 """Bytes of an integer: more than any counter has."""
 
-_SAME, _TEXTS, _TUPLES, _CHANGED, _ALL = 0, 1, 2, 3, 4
+SAME, _TEXTS, TUPLES, _CHANGED, _ALL = 0, 1, 2, 3, 4
+"""What a column begins with: the tags of its kinds; integers have that of their size."""
 _CODES = {10: "b", 11: "h", 12: "i", 13: "q"}
 _SMALL, LEAST_SMALL, MOST_SMALL = "b", -5, 256
 """The code of integers of one octet; and the integers that Python has already."""
-_BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in _CODES.items())
+BOUNDS = tuple((tag, code, 1 << (array(code).itemsize * 8 - 1)) for tag, code in _CODES.items())
+"""Of integers of each size: tag, code of `array`, and the least that does not fit."""
 _SWAP = sys.byteorder == "big"
 
 TOO_LARGE = "a moment is larger than --memory has room for"
@@ -115,7 +117,7 @@ class Writer:
     def column(self, now: Column, before: Column | None) -> None:
         """Write all of a column's values, at least one."""
         if before is not None and now == before:
-            self.data.append(_SAME)
+            self.data.append(SAME)
             return
         types = set(map(type, now))
         if before is None and types == {str}:
@@ -138,7 +140,7 @@ class Writer:
     def _integers(self, now: Column, before: Column | None) -> None:
         steps = now if before is None else list(map(sub, now, before))
         low, high = min(steps), max(steps)  # type: ignore[type-var]
-        for tag, code, bound in _BOUNDS:
+        for tag, code, bound in BOUNDS:
             if -bound <= low and high < bound:  # type: ignore[operator]
                 self.data.append(tag)
                 self.data += _planes(code, steps)  # type: ignore[arg-type]
@@ -152,7 +154,7 @@ class Writer:
         if len(lengths) != 1 or not 0 < len(now[0]) <= LONGEST:
             self._singly(now, before)
             return
-        self.data.append(_TUPLES)
+        self.data.append(TUPLES)
         self.size(len(now[0]))
         self._columns(now, before)
 
@@ -307,13 +309,13 @@ class Reader:
     def column(self, number: int, before: Column | None) -> Column:
         self.take(number)
         tag = self.octet()
-        if tag == _SAME and before is not None:
+        if tag == SAME and before is not None:
             return before
         if tag in _CODES:
             return self._integers(_CODES[tag], number, before)
         if tag == _TEXTS and before is None:
             return self._texts(number)
-        if tag == _TUPLES:
+        if tag == TUPLES:
             return self._tuples(number, before)
         if tag == _CHANGED and before is not None:
             return self._changed(number, before)
@@ -426,6 +428,11 @@ def _numbers(code: str, number: int, planes: bytes) -> array[int]:
 def cells_for(memory: int) -> int:
     """Return the cells that a moment may have within so many bytes."""
     return max(int((memory - _BASE) / (_COPIES * _CELL)), MOST_CELLS)
+
+
+def memory_for(cells: int) -> int:
+    """Return the bytes that it takes to read moments of so many cells, one after the other."""
+    return int(cells * _COPIES * _CELL)
 
 
 def cells_of(value: Value) -> int:

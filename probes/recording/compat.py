@@ -35,7 +35,7 @@ def _types(hook: Hook, column: Column) -> Types:
     return types_of(column)
 
 
-class Fitting:
+class SchemaAdapter:
     """An adapter of moments to a catalogue, one after the other."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:

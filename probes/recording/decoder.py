@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import ip_network
 from operator import itemgetter
 from typing import NamedTuple
@@ -46,6 +47,8 @@ SHORTEST, LONGEST = 1e-3, 1e7
 """Seconds that an interval may have."""
 NAME, WORDS = 1 << 12, 1 << 14
 """Bytes of a name (a hook of the user's own, a path), and of a sentence or a compiler's output."""
+_RULES_KNOWN = 1 << 9
+"""Rules that are remembered from frame to frame."""
 OBJECT, ROW = 24, 24
 """Cells that a status, a refusal or a sample costs, and a row beside its own."""
 
@@ -401,13 +404,7 @@ def _read_rule(data: Reader) -> Enforced:
     interface, source = _words(data, NAME), data.optional(NAME)
     protocol, port = data.count(1 << 17), data.count(1 << 17)
     ttl = data.real()
-    try:
-        if source is not None and "%" in source:
-            raise Malformed("a rule is not valid")  # a zone may be any text
-        network = None if source is None else ip_network(source)
-        rule = DropRule(network, protocol, port, ttl)
-    except (RuleError, ValueError):
-        raise Malformed("a rule is not valid") from None
+    rule = _rule(source, protocol, port, ttl)
     rung, left = _optional_words(data, NAME), data.real()
     if not -LATEST < left < LATEST:
         raise Malformed("a time is not valid")
@@ -415,3 +412,14 @@ def _read_rule(data: Reader) -> Enforced:
     return Enforced(
         interface, rule, rung, left, packets, octets, _read_refusals(data), _words(data)
     )
+
+
+@lru_cache(maxsize=_RULES_KNOWN)
+def _rule(source: str | None, protocol: int | None, port: int | None, ttl: float) -> DropRule:
+    """Return a rule, made once: it is written in each frame."""
+    try:
+        if source is not None and "%" in source:
+            raise Malformed("a rule is not valid")  # a zone may be any text
+        return DropRule(None if source is None else ip_network(source), protocol, port, ttl)
+    except (RuleError, ValueError):
+        raise Malformed("a rule is not valid") from None

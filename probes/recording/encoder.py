@@ -10,8 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from probes.arrays import np
+from probes.cells import NumberCells
 from probes.model import Cost, Enforced, Hook, Refusal, Row, Sample, Status
+from probes.recording.cell_writer import order_of, write_cells, write_rows
 from probes.recording.codec import Writer
+from probes.row_table import RowTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,20 @@ def _write_samples(
             out.count(sample.unlogged)
         if flag & FORGOTTEN:
             out.count(sample.forgotten)
+    _write_rows(out, pairs, flags)
+    out.rows([entry for sample in samples for entry in sample.log], None)
+
+
+def _write_rows(
+    out: Writer, pairs: Sequence[tuple[Sample, Sample | None]], flags: Sequence[int]
+) -> None:
+    """Write the rows that were there before as differences, then the new ones."""
+    for flag, (sample, was) in zip(flags, pairs, strict=True):
+        if was is not None and not flag & IN_ORDER:
+            _write_order(out, sample, was)
+    if (tables := _tables(pairs)) is not None:
+        write_rows(out, *tables)
+        return
     kept: list[Row] = []
     base: list[Row] = []
     new: list[Row] = []
@@ -163,8 +181,6 @@ def _write_samples(
             kept += sample.rows.values()
             base += was.rows.values()
             continue
-        if was is not None:
-            _write_order(out, sample, was)
         for key, row in sample.rows.items():
             old = was.rows.get(key) if was is not None else None
             if old is None:
@@ -174,7 +190,20 @@ def _write_samples(
                 base.append(old)
     out.rows(kept, base)
     out.rows(new, None)
-    out.rows([entry for sample in samples for entry in sample.log], None)
+
+
+def _tables(
+    pairs: Sequence[tuple[Sample, Sample | None]],
+) -> tuple[RowTable, RowTable | None] | None:
+    """Return the rows of a hook's only sample, and of the one before, where both are columns."""
+    if len(pairs) != 1:
+        return None
+    now, was = pairs[0][0].rows, pairs[0][1]
+    if not isinstance(now, RowTable) or not now:
+        return None
+    if was is None:
+        return now, None
+    return (now, was.rows) if isinstance(was.rows, RowTable) else None
 
 
 _FREE = Cost()
@@ -212,12 +241,20 @@ def _numbers(sample: Sample, was: Sample | None, clocks: tuple[Clock, Clock]) ->
 
 
 def _in_order(sample: Sample, was: Sample) -> bool:
-    return len(sample.rows) == len(was.rows) and list(sample.rows) == list(was.rows)
+    if len(sample.rows) != len(was.rows):
+        return False
+    if isinstance(sample.rows, RowTable) and isinstance(was.rows, RowTable):
+        places = sample.rows.places_in(was.rows)
+        return bool((places == np.arange(len(places))).all())
+    return list(sample.rows) == list(was.rows)
 
 
 def _write_order(out: Writer, sample: Sample, was: Sample) -> None:
     """Write each row's previous place, from 1 on; 0: it is new. As steps from the place after."""
     if not was.rows or not sample.rows:
+        return
+    if isinstance(sample.rows, RowTable) and isinstance(was.rows, RowTable):
+        write_cells(out, NumberCells(order_of(sample.rows, was.rows)), None)
         return
     places = {key: i for i, key in enumerate(was.rows, 1)}
     last, steps = 0, []

@@ -20,11 +20,12 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Protocol
 
 from probes.model import Hook
 from probes.recording.bookmarks import Bookmark, Marker, Moment
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed, Reader
-from probes.recording.compat import Fitting
+from probes.recording.compat import SchemaAdapter
 from probes.recording.decoder import MOST_HOOKS, NAME
 from probes.recording.encoder import Layout, Tick
 from probes.recording.index import (
@@ -66,7 +67,7 @@ _JUMP, _MOST_JUMPS, _LATELY = 2.0, 16, 1000
 
 More such places are taken as they are. The last is the number of moments that tell what is usual.
 """
-_PATIENCE, _A_LITTLE, _FEW = 0.4, 0.02, 16
+_LOOK_SECONDS, _A_LITTLE, _FEW = 0.4, 0.02, 16
 """Seconds to look for moments without an index: at opening, and at each moment played.
 
 Least number.
@@ -75,12 +76,29 @@ Least number.
 """
 
 
+class MomentLimit(Protocol):
+    """An adapter of moments to the memory that there is, one after the other."""
+
+    @property
+    def cells(self) -> int:
+        """About as many cells as the moment had that was read last."""
+        ...
+
+    def tick(self, tick: Tick, hooks: Mapping[str, Hook]) -> Tick:
+        """Return the moment with as many rows as there is room for."""
+        ...
+
+    def another(self) -> MomentLimit:
+        """Return one for other moments, within the same memory."""
+        ...
+
+
 class Recording(Timeline):
     """A recording that can be replayed. Raises RecordingError where the file is not one.
 
-    recall: a function that knows further hooks by name. cells: that a moment may have. host: whose
-    it is. note: what is incomplete about it, or "". Moments that cannot be read raise Malformed,
-    each by itself.
+    recall: a function that knows further hooks by name. cells: that a moment may have. room: leaves
+    out what of it may not be kept; None: nothing. host: whose it is. note: what is incomplete about
+    it, or "". Moments that cannot be read raise Malformed, each by itself.
     """
 
     def __init__(
@@ -89,6 +107,7 @@ class Recording(Timeline):
         hooks: Mapping[str, Hook],
         recall: Callable[[str], Hook | None] = lambda _: None,
         cells: int = MOST_CELLS,
+        room: MomentLimit | None = None,
     ) -> None:
         self.path = path
         try:
@@ -99,7 +118,7 @@ class Recording(Timeline):
             self.host, names = self._begin()
             self.note, begin = "", time.monotonic()
             self._heads = Heads(self._fd, self._size, self._size)
-            self._frames = self._indexed() or self._found(begin + _PATIENCE)
+            self._frames = self._indexed() or self._found(begin + _LOOK_SECONDS)
         except Malformed:
             self.close()
             raise RecordingError(f"{name_of(path)} is damaged at its beginning") from None
@@ -114,7 +133,8 @@ class Recording(Timeline):
         others = {name: recall(name) for name in names if name not in hooks}
         known |= {n: hook for n, hook in others.items() if hook is not None and hook.name == n}
         super().__init__(known, cells)
-        self._fitting = Fitting(known)
+        self._adapter = SchemaAdapter(known)
+        self._room = room
         self._forget()
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -124,10 +144,16 @@ class Recording(Timeline):
             self.note += f"{space}This program does not know {named}{more}."
 
     def another(self) -> Recording:
-        """Return the same, to be read elsewhere at the same time; to be closed, too."""
+        """Return the same, to be read elsewhere at the same time; to be closed, too.
+
+        Its moments may have as many cells as the one that is read here leaves: those that have
+        more raise Malformed.
+        """
         twin = copy(self)
-        Timeline.__init__(twin, self.hooks, self.most_cells)
-        twin._fitting = Fitting(self.hooks)
+        taken = self._room.cells if self._room is not None else 0
+        Timeline.__init__(twin, self.hooks, max(self.most_cells - taken, 0))
+        twin._adapter = SchemaAdapter(self.hooks)
+        twin._room = self._room and self._room.another()
         twin._fd = os.dup(self._fd)
         twin._heads = Heads(twin._fd, self._size, self._size)  # what is found is found for both
         twin._forget()
@@ -232,10 +258,11 @@ class Recording(Timeline):
 
     def _begin_group(self) -> None:
         super()._begin_group()
-        self._fitting = Fitting(self.hooks)
+        self._adapter = SchemaAdapter(self.hooks)
 
     def _adapted(self, tick: Tick, layouts: Mapping[str, Layout]) -> Tick:
-        return self._fitting.tick(tick, layouts)
+        tick = self._adapter.tick(tick, layouts)
+        return tick if self._room is None else self._room.tick(tick, self.hooks)
 
     def _begin(self) -> tuple[Host, tuple[str, ...]]:
         head = octets_at(self._fd, 0, len(MAGIC) + 12)
@@ -273,7 +300,7 @@ class Recording(Timeline):
     def _found(self, end: float) -> Moments:
         """Return the moments by the heads of frames, up to the last whole one or as time allows."""
         index, self._heads.place = Moments(), self._start
-        self._look(index, max(end, time.monotonic() + _PATIENCE / 4))
+        self._look(index, max(end, time.monotonic() + _LOOK_SECONDS / 4))
         return index
 
     def look_on(self, number: int = 0) -> None:

@@ -23,12 +23,12 @@ from probes.analysis.flows import Since
 from probes.analysis.funnel import remember
 from probes.analysis.snapshot import Snapshot, Trail, WindowRoom
 from probes.model import Enforced, Hook, HookId, Sample, Status
-from probes.recording.bookmarks import Bookmark, Moment, Noticing, marks
+from probes.recording.bookmarks import Bookmark, Bookmarker, Moment, marks
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Layout, Tick
 
-SECONDS, MOST_BYTES = 900.0, 64 << 20
+TAPE_SECONDS, MOST_BYTES = 900.0, 64 << 20
 """Limits of a tape: the last 15 minutes, in no more memory than this."""
 KEY_EVERY, KEY_BYTES = 45, 4 << 20
 """Frames, and bytes of frames, from one key frame to the next: a jump decodes that many at most."""
@@ -48,7 +48,7 @@ A cell is what `codec.Reader` counts.
 """
 _OCTETS = 16
 """Bytes that are decompressed in the time of a cell."""
-_KEPT_ROWS, _KEPT, _NEAR = 30_000, 128, 12
+_DECODED_ROWS, _DECODED, _DECODED_NEAR = 30_000, 128, 12
 """Decoded moments kept for a step back.
 
 Rows in all, moments, and moments only passed on the way.
@@ -193,7 +193,7 @@ class Timeline(ABC):
             while self._cursor < number:
                 tick = self._decode(self._frame(self._cursor + 1))
                 self._cursor += 1
-                if number - self._cursor < _NEAR:
+                if number - self._cursor < _DECODED_NEAR:
                     tick = self._adapted(tick, self._decoder.layouts)
                     self._keep(self._cursor, tick)
         except Malformed as why:
@@ -218,7 +218,7 @@ class Timeline(ABC):
         """Return the bytes of the frames between the two, before they are compressed."""
 
     def _decode(self, frame: Frame) -> Tick:
-        while self._rows > _KEPT_ROWS:  # there is room for the one that is being made
+        while self._rows > _DECODED_ROWS:  # there is room for the one that is being made
             self._drop_oldest()
         if frame.key:
             self._begin_group()
@@ -260,7 +260,9 @@ class Timeline(ABC):
     def _keep(self, number: int, tick: Tick) -> None:
         self._decoded[number] = tick
         self._rows += _rows(tick)
-        while len(self._decoded) > 1 and (self._rows > _KEPT_ROWS or len(self._decoded) > _KEPT):
+        while len(self._decoded) > 1 and (
+            self._rows > _DECODED_ROWS or len(self._decoded) > _DECODED
+        ):
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
@@ -356,11 +358,11 @@ class Tape(Timeline):
     """
 
     def __init__(
-        self, hooks: Mapping[str, Hook], *, seconds: float = SECONDS, most: int = MOST_BYTES
+        self, hooks: Mapping[str, Hook], *, seconds: float = TAPE_SECONDS, most: int = MOST_BYTES
     ) -> None:
         super().__init__(hooks, _OURS)
         self._seconds, self._most = seconds, most
-        self._encoder, self._noticing = Encoder(hooks), Noticing(hooks)
+        self._encoder, self._bookmarker = Encoder(hooks), Bookmarker(hooks)
         self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
         self._frames: deque[Frame] = deque()
         self._clocks: deque[float] = deque()
@@ -415,7 +417,7 @@ class Tape(Timeline):
             self._group = 0
         raw = self._encoder.encode(tick, key=key)
         data = self._deflate.compress(raw) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-        frame = Frame(self._noticing.moment(tick), key, len(raw), data)
+        frame = Frame(self._bookmarker.moment(tick), key, len(raw), data)
         self._frames.append(frame)
         before, self._latest = self._latest, tick
         passed = between(before, tick) if before is not None else 0.0

@@ -14,6 +14,7 @@ from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.recording.reader import Recording
 from probes.recording.writer import RecordingError, name_of
+from probes.sources.memory_keeper import MemoryKeeper
 
 SLOWEST, FASTEST = 0.1, 60.0
 _LONGEST = 5.0
@@ -23,9 +24,10 @@ _LONGEST = 5.0
 class Replay:
     """A `model.Source`. recording: closed with it. begin: the first moment. speed: a factor.
 
-    pace: waits for the given seconds; another than `asyncio.sleep` sets the pace. number: the
-    moment that is played. Unreadable moments are skipped, and `skipped` says so. Raises
-    RecordingError where nothing can be read.
+    pace: waits for the given seconds; another than `asyncio.sleep` sets the pace. keeper: keeps
+    the recording's rows within the memory that there is. number: the moment that is played.
+    Unreadable moments are skipped, and `skipped` says so. Raises RecordingError where nothing can
+    be read.
     """
 
     def __init__(
@@ -35,22 +37,24 @@ class Replay:
         begin: int = 0,
         speed: float = 1.0,
         pace: Callable[[float], Awaitable[None]] | None = None,
+        keeper: MemoryKeeper | None = None,
     ) -> None:
         self.reel = recording
         self.host = replace(recording.host, privilege="")
         self.speed = speed
         self.paused = False
-        self.skipped = ""
+        self.skipped = self._why = ""
         self._end = recording.end
         found = self._readable(begin)
         if found is None:
-            raise RecordingError(f"{name_of(recording.path)}: nothing from that time can be read")
+            nothing = f"{name_of(recording.path)}: nothing from that time can be read"
+            raise RecordingError(f"{nothing}: {self._why}")
         self.number, self._tick = found
-        self._pace = pace or self._sleep
+        self._pace, self._memory = pace or self._sleep, keeper
         self._sought = False
         self._changed = asyncio.Event()
         self._queues: dict[str, asyncio.Queue[tuple[Sample, ...]]] = {}
-        self._player: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def catalogue(self) -> Mapping[str, Hook]:
@@ -76,7 +80,10 @@ class Replay:
         return self._tick.rules
 
     async def start(self) -> None:
-        self._player = asyncio.get_running_loop().create_task(self._play())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._play())]
+        if self._memory is not None:
+            self._tasks.append(loop.create_task(self._memory.keep()))
 
     async def samples(self, hook: str) -> AsyncIterator[tuple[Sample, ...]]:
         """Yield the samples of the moment that is played, then of each that follows.
@@ -151,7 +158,8 @@ class Replay:
         try:
             return number, self.reel.at(number)
         except Malformed as damaged:
-            self.skipped = f"damaged here: {damaged}"
+            self._why = str(damaged)
+            self.skipped = f"cannot be read: {damaged}"
         found = self.reel.readable_near(number)
         if found is None or found[0] < number:
             self._end = number  # nothing is readable from there on
@@ -181,6 +189,6 @@ class Replay:
         raise Unsupported("this is a recording: its rules cannot be ended")
 
     async def close(self) -> None:
-        if self._player is not None:
-            self._player.cancel()
+        for task in self._tasks:
+            task.cancel()
         self.reel.close()

@@ -78,20 +78,19 @@ from probes.toolkit.decode import (
     ip_protocol,
     packet_protocol,
 )
+from probes.toolkit.interface_names import interface_name, name_or_number
 from probes.toolkit.readers import (
     by_columns,
     counting_lost,
     filled,
-    interface_name,
     logged,
-    name_or_number,
     of_interface,
     record,
     row_from,
     row_of,
     thread_of,
 )
-from probes.toolkit.tick_cache import once
+from probes.toolkit.tick_cache import cached
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 from probes.toolkit.window import mean, quantile
 from probes.units import Unit
@@ -156,6 +155,7 @@ __all__ = [
     "by_columns",
     "byte_count",
     "c_source",
+    "cached",
     "cgroup",
     "comm",
     "counted",
@@ -184,7 +184,6 @@ __all__ = [
     "mean",
     "name_or_number",
     "of_interface",
-    "once",
     "p99",
     "packet_count",
     "packet_protocol",

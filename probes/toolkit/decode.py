@@ -1,17 +1,28 @@
-"""C fields to values, as named by `Column.decode`: bytes in, value out; nothing else."""
+"""C fields to values, as named by `Column.decode`: bytes in, value out; nothing else.
+
+`lazily` puts off what can be put off: of many rows, few are shown.
+"""
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from probes.arrays import np
+from probes.cells import Cells, CodedCells
+from probes.model import Value
 from probes.toolkit import links, restarts
 
-_SCOPED = Struct("=16xII")
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+T = TypeVar("T", bound=Value)
+_SCOPED, _LINK = Struct("=16xII"), Struct("=II")
 _KERNEL_S_OWN = {**restarts.NAMES, 515: "ENOIOCTLCMD"}
 
 
@@ -98,3 +109,77 @@ _FAMILIES = {1: "unix", 2: "ipv4", 10: "ipv6", 16: "netlink", 17: "packet", 40: 
 def family(number: Any) -> str:
     """Return "ipv4" for AF_INET; an uncommon family by its number."""
     return _FAMILIES.get(number, f"af {number}")
+
+
+def lazily(decode: Callable[[Any], Value], raw: NDArray[Any]) -> Cells | None:
+    """Return cells that are decoded when they are asked for; None if they must be decoded now.
+
+    raw: a field of many entries, bytes along the second axis. Only functions whose result depends
+    on the value alone, and differs for different values, are called later.
+    """
+    made = _LAZILY.get(decode)
+    return made(raw) if made is not None else None
+
+
+def many(
+    cells: Callable[[NDArray[Any]], Cells | None],
+) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
+    """Mark a decoder with a function that does the same for a field of many entries."""
+
+    def marked(decode: Callable[[Any], T]) -> Callable[[Any], T]:
+        _LAZILY[decode] = cells
+        return decode
+
+    return marked
+
+
+def _lazy_comm(raw: NDArray[Any]) -> Cells:
+    """Return names without what is behind their end, which is not part of the name."""
+    ended = np.logical_or.accumulate(raw == 0, axis=1)
+    return CodedCells(np.where(ended, np.uint8(0), raw), comm)
+
+
+def _lazy_address(raw: NDArray[Any]) -> Cells:
+    """Return addresses; of link-local ones the link is named now, as its name may be another later.
+
+    What others have in the place of a link is no part of the address.
+    """
+    if raw.shape[1] != _SCOPED.size:
+        return CodedCells(np.ascontiguousarray(raw[:, :16]), _address)
+    local = _of_link(raw[:, 0], raw[:, 1])
+    if not local.any():
+        return CodedCells(np.ascontiguousarray(raw[:, :16]), _address)
+    found = {bytes(end) for end in raw[local, 16:]}
+    names = {end: links.scoped("", *_LINK.unpack(end)) for end in found}
+    made = raw.copy()
+    made[~local, 16:] = 0
+    return CodedCells(made, _Scoped(names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoped:
+    """A decoder of addresses with links. names: "%eth0" by the eight bytes of a link."""
+
+    names: Mapping[bytes, str]
+
+    def __call__(self, raw: bytes) -> str:
+        text = _address(raw[:16])
+        return text + self.names[raw[16:]] if links.of_link(text) else text
+
+
+def _of_link(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which addresses are valid on one link only, by their first two bytes."""
+    unicast = (first == 0xFE) & (second & 0xC0 == 0x80)
+    found: NDArray[np.bool_] = unicast | (first == 0xFF) & ((second == 1) | (second == 2))
+    return found
+
+
+def _lazy_number(decode: Callable[[Any], Value]) -> Callable[[NDArray[Any]], Cells]:
+    return lambda raw: CodedCells(raw, decode)
+
+
+_LAZILY: dict[Callable[[Any], Value], Callable[[NDArray[Any]], Cells | None]] = {
+    comm: _lazy_comm,
+    address: _lazy_address,
+    **{decode: _lazy_number(decode) for decode in (ip_protocol, family, errno_name)},
+}

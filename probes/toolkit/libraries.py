@@ -17,23 +17,24 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from time import monotonic, thread_time
 from typing import NamedTuple
 
 from probes.attach.background import Background
 from probes.attach.uprobe import Uprobe, Uretprobe
-from probes.errors import ProbeError, as_refusal, passing
+from probes.errors import ProbeError, as_refusal, passing, short
 from probes.kernel import patience
 from probes.kernel.patience import TookTooLong
 from probes.kernel.procfs import pids, started
+from probes.kernel.remembered import remembered
 from probes.model import Opening, Reading
 from probes.toolkit.readers import Open
 
-REST = 20.0
+WALK_REST = 20.0
 """Pause as a multiple of the CPU time of a look at all processes: 5 % of one CPU."""
-SECONDS = 2.0
+LOOK_SECONDS = 2.0
 """Least seconds between two looks, and between looks at young processes only."""
 YOUNG = 20.0
 """Seconds for which a new process is looked at often: it may still load what it needs."""
@@ -86,7 +87,9 @@ def loaded(
         except TookTooLong:
             stuck.add(who)
             continue
-        except OSError:
+        except OSError as refused:
+            if short(refused.errno):
+                raise  # else its files would count as those that no process has any more
             continue  # it has gone, or may not be looked at
         for (pattern, id), path in found.items():
             yield Loaded(pattern, id, f"/proc/{pid}/{path}", uid)
@@ -130,15 +133,19 @@ def _mapped(
     return found, uid
 
 
-@cache
 def own_libc() -> str:
     """Return this process's C library, to test whether uprobes are available at all."""
+    return _mapped_libc() or "/lib/libc.so.6"
+
+
+@remembered
+def _mapped_libc() -> str:
     with suppress(OSError):
         for line in Path("/proc/self/maps").read_bytes().split(b"\n"):
             path = os.fsdecode(line.split(maxsplit=5)[-1]) if line else ""
             if re.fullmatch(LIBC, path.rpartition("/")[2]):
                 return path
-    return "/lib/libc.so.6"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +194,9 @@ class Following:
             self._walk(pace, None if whole else young)
         finally:
             end = monotonic()
-            pause = max(SECONDS, REST * (thread_time() - cpu))
+            pause = max(LOOK_SECONDS, WALK_REST * (thread_time() - cpu))
             if whole:
-                self._next_whole, pause = end + pause, SECONDS
+                self._next_whole, pause = end + pause, LOOK_SECONDS
             self._background.pause = pause
 
     def _young(self, now: float) -> list[Process]:

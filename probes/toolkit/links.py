@@ -9,8 +9,8 @@ from probes.kernel import procfs
 from probes.kernel.netlink import route
 from probes.model import Opening
 from probes.toolkit.bounded import Bounded
-from probes.toolkit.readers import name_or_number
-from probes.toolkit.tick_cache import once
+from probes.toolkit.interface_names import name_or_number
+from probes.toolkit.tick_cache import cached
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ def interface_in(ifindex: int, netns: int, own: int | None = None) -> str:
     "if7 (netns 4026532218)" for another one, "if7 (netns ?)" where that is not known (0), and "if7"
     where the interface is gone. own: this thread's namespace, where that is known.
     """
-    if netns and netns == (once(_own) if own is None else own):
+    if netns and netns == (cached(_own) if own is None else own):
         return name_or_number(ifindex)
     return f"if{ifindex} (netns {netns or '?'})"
 
@@ -36,13 +36,14 @@ def scoped(address: str, ifindex: int, netns: int) -> str:
 
 def scoped_here(address: str, ifindex: int) -> str:
     """Return the same for a socket of this network namespace; any other address as it is."""
-    return scoped(address, ifindex, once(_own)) if of_link(address) else address
+    return scoped(address, ifindex, cached(_own)) if of_link(address) else address
 
 
 def of_link(address: str) -> bool:
     """Return whether an address is valid on one link only: fe80::/10, ff01::/16 and ff02::/16."""
     begin = address[:4]
-    return begin[:3] in ("fe8", "fe9", "fea", "feb") or begin in ("ff01", "ff02")
+    unicast = begin[:3] in ("fe8", "fe9", "fea", "feb") and begin[3:] != ":"  # "fe8:" is 0fe8
+    return unicast or begin in ("ff01", "ff02")
 
 
 class Made:
@@ -61,11 +62,11 @@ class Made:
         return self._gone.get(ifindex, 0)
 
     def asked(self, ask: Callable[[], T]) -> T:
-        """Return the result of `ask` (`once`).
+        """Return the result of `ask` (`cached`).
 
         `of` and `anew` then describe the same interfaces.
         """
-        found, self.anew = once(ask), set()
+        found, self.anew = cached(ask), set()
         while gone := self._changes.gone():  # meanwhile or before: nobody knows
             self.anew |= gone
             for ifindex in gone:

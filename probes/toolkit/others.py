@@ -9,11 +9,18 @@ those in rows. So none of these counters goes back, and no sum does.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import add, itemgetter, sub
+from typing import TYPE_CHECKING, Any
 
-from probes.model import OTHERS, Column, Flat, Kind, Opening, Row, Table, Value
+from probes.arrays import FEW, np
+from probes.cells import Cells, CodedCells, cells_of, joined
+from probes.model import OTHERS, Column, Entries, Flat, Kind, Opening, Row, Table, Value
+from probes.row_table import ColumnRows, RowTable
 from probes.units import Unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_GROUPS = 1024
 """Rows of processes that are gone; any beyond are among the others."""
@@ -47,7 +54,13 @@ class Others:
         self._all, self._of = opening.tables.get(sums), of
         self._columns = opening.hook.stored
         self._keys = table.keys if self._all is not None else 0
-        self._places = _shared(table, self._all, self._columns)
+        self._lanes_of = _shared(table, self._all, self._columns)
+        self._places = [
+            pair
+            for _, row, sum in self._lanes_of
+            for pair in zip(_each(row), _each(sum), strict=True)
+        ]
+        self._key_fields = [n for n, at in table.fields.items() if _first(at) < self._keys]
         self._single = [n for n, (at, _) in enumerate(self._places) if at in table.fields.values()]
         "Lanes that are no bucket of a histogram."
         self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
@@ -55,6 +68,7 @@ class Others:
         self._fields = {name: at for name, at in table.fields.items() if isinstance(at, int)}
         self._counted: Flat | None = None
         self._known: dict[Flat, Flat] = {}
+        self._known_many: tuple[RowTable, Entries] | None = None
         self._gone: dict[Flat, Lanes] = defaultdict(self._nothing)
         self._gone_all, self._left = self._nothing(), self._nothing()
         self._added: dict[Flat, Lanes] = defaultdict(self._nothing)
@@ -90,7 +104,37 @@ class Others:
         made = list(map(row, entries))
         self._follow(entries)
         self._weigh(entries, self._counted)
-        like = entries[0]
+        return [*made, *self._extra(entries[0], row)]
+
+    def many(
+        self,
+        entries: Entries,
+        row: Callable[[Flat], Row],
+        cells: Callable[[Entries], Sequence[Cells]],
+    ) -> Iterable[Row]:
+        """Return the same as columns, if there are many entries. cells: makes all that `row` does.
+
+        What was added to a row, or has gone since, is looked at row by row.
+        """
+        if len(entries) <= FEW or self._added:
+            return self.rows(entries.rows(), row)
+        made = cells(entries)
+        if self._counted is None:
+            return ColumnRows(made)
+        self._follow_many(entries)
+        self._weigh_many(entries, self._counted)
+        extra = self._extra(entries.where(np.arange(1)).rows()[0], row)
+        columns = zip(*extra, strict=True) if extra else [()] * len(made)
+        return ColumnRows(
+            [
+                joined(c, cells_of(more)) if more else c
+                for c, more in zip(made, columns, strict=True)
+            ]
+        )
+
+    def _extra(self, like: Flat, row: Callable[[Flat], Row]) -> list[Row]:
+        """Return the rows of what is in no entry. like: any entry."""
+        made = []
         for group, lanes in self._gone.items():
             gone = row(self._entry(like, lanes, group))
             made.append(gone if self._stay else self._without_pid(gone))
@@ -123,12 +167,46 @@ class Others:
 
     def _follow(self, entries: list[Flat]) -> None:
         """Take over what has gone since the previous reading, as far as that had it."""
-        before, keys = self._known, self._keys
+        before, keys = self._known_rows(), self._keys
         self._known = now = {entry[:keys]: entry for entry in entries}
+        self._known_many = None
         if self._pid is None and not self._stay:
             return  # nothing is alike: they are among the others
-        gone = before.keys() - now.keys()
-        gone |= {k for k in before.keys() & now.keys() if self._begins_anew(before[k], now[k])}
+        gone = [k for k, was in before.items() if k not in now or self._begins_anew(was, now[k])]
+        self._take_over(gone, before)
+
+    def _known_rows(self) -> Mapping[Flat, Flat]:
+        if self._known_many is None:
+            return self._known
+        return {entry[: self._keys]: entry for entry in self._known_many[1].rows()}
+
+    def _follow_many(self, entries: Entries) -> None:
+        """Do the same with columns."""
+        if self._known_many is None and self._known:
+            self._follow(entries.rows())
+            self._known, self._known_many = {}, (self._key_table(entries), entries)
+            return
+        before, now = self._known_many, self._key_table(entries)
+        self._known_many = now, entries
+        if before is None or (self._pid is None and not self._stay):
+            return
+        keys, old = before
+        at = keys.places_in(now)
+        gone = at < 0
+        for name, place, _ in self._lanes_of:
+            if isinstance(place, int):
+                gone |= entries[name][at] < old[name]
+        if gone.any():
+            rows = {row[: self._keys]: row for row in old.where(gone).rows()}
+            self._take_over(rows.keys(), rows)
+
+    def _key_table(self, entries: Entries) -> RowTable:
+        """Return the keys of the entries, which are compared as the map has them."""
+        fields = [entries[name] for name in self._key_fields]
+        cells = [CodedCells(raw, str) for raw in fields]
+        return RowTable(cells, tuple(range(len(cells))))
+
+    def _take_over(self, gone: Iterable[Flat], before: Mapping[Flat, Flat]) -> None:
         for key in gone:
             group = self._group(key)
             if group in self._gone or len(self._gone) < (MAX_STAYING if self._stay else MAX_GROUPS):
@@ -144,10 +222,20 @@ class Others:
     def _weigh(self, entries: list[Flat], counted: Flat) -> None:
         if not any(self._unseen(n, entries, counted) > self._left[n] for n in self._single):
             return
-        sums = map(sum, zip(*map(self._lanes, entries), strict=True))
+        self._leave(map(sum, zip(*map(self._lanes, entries), strict=True)), counted)
+
+    def _leave(self, sums: Iterable[int], counted: Flat) -> None:
+        """Add what is in no row by now. sums: what is in rows."""
         seen = map(add, [counted[at] for _, at in self._places], self._added_all)
         left = map(sub, map(sub, seen, sums), self._gone_all)
         self._left = list(map(max, self._left, left))
+
+    def _weigh_many(self, entries: Entries, counted: Flat) -> None:
+        sums = [total for name, _, _ in self._lanes_of for total in _totals(entries[name])]
+        seen = map(add, [counted[at] for _, at in self._places], self._added_all)
+        unseen = list(map(sub, map(sub, seen, sums), self._gone_all))
+        if any(unseen[n] > self._left[n] for n in self._single):
+            self._leave(sums, counted)
 
     def _unseen(self, lane: int, entries: list[Flat], counted: Flat) -> int:
         """Return how much of a lane is in no row."""
@@ -200,14 +288,25 @@ def _identifies(column: Column) -> bool:
 
 def _shared(
     rows: Table, everything: Table | None, columns: Iterable[Column]
-) -> list[tuple[int, int]]:
-    """Return the position of each counter in an entry of the rows, and in that of the sum."""
+) -> list[tuple[str, int | slice, int | slice]]:
+    """Return each counter's field, and its place in an entry of the rows and in that of the sum."""
     if everything is None:
         return []
     no_sum = {c.field for c in columns if c.kind in (Kind.KEY, Kind.LEVEL)} | {"key"}
     names = [n for n in everything.fields if n in rows.fields and n not in no_sum]
-    pairs = [(rows.fields[n], everything.fields[n]) for n in names]
-    return [two for row, sum in pairs for two in zip(_each(row), _each(sum), strict=True)]
+    return [(n, rows.fields[n], everything.fields[n]) for n in names]
+
+
+def _first(place: int | slice) -> int:
+    return int(place.start) if isinstance(place, slice) else place
+
+
+def _totals(counters: NDArray[Any]) -> list[int]:
+    """Return the sums of a field of all entries, exactly: one, or one for each bucket."""
+    columns = counters[:, None] if counters.ndim == 1 else counters
+    if int(columns.max()) * len(columns) >> 63:
+        return [sum(column) for column in columns.T.tolist()]
+    return list(columns.sum(axis=0).tolist())
 
 
 def _each(place: int | slice) -> Iterable[int]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from errno import ENODEV
-from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
-from probes.errors import Gone, ProbeError
 from probes.kernel import pid_namespaces
-from probes.kernel.netlink import route
 from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.field_cells import cells_from, decoder
+from probes.toolkit.interface_names import interface_name
 from probes.toolkit.others import Others
-from probes.toolkit.tick_cache import once, shared
-from probes.units import Unit
+from probes.toolkit.tick_cache import active, cached
 
-_SIOCGIFNAME, _SIOCGIFHWADDR = 0x8910, 0x8927  # include/uapi/linux/sockios.h
-_MOST_IFINDEX = 0x7FFFFFFF  # an int of the kernel
-_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 Open = Callable[[Opening], Callable[[], Reading]]
 Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
 """Called once when opened; its result once for each reading; the result of that for each row."""
@@ -38,12 +29,12 @@ def by_columns(
 
     def open(opening: Opening) -> Callable[[], Reading]:
         table, others = opening.tables[name], Others(opening, name)
-        row, uncounted = row_of(opening.hook.stored, table), Uncounted(opening, under_way or {})
+        row, cells = row_of(opening.hook.stored, table), cells_from(opening.hook.stored)
+        uncounted = Uncounted(opening, under_way or {})
 
         def read() -> Reading:
             others.before()
-            entries = table.rows()
-            return Reading(others.rows(entries, row), uncounted.read())
+            return Reading(others.many(table.entries(), row, cells), uncounted.read())
 
         return read
 
@@ -132,15 +123,14 @@ def logged(
     def open(opening: Opening) -> Callable[[], Reading]:
         tables, columns = opening.tables, opening.hook.stored
         rows, events, lost = tables["rows"], tables["events"], tables["lost"]
-        row = row_of(columns, rows)
+        row, cells = row_of(columns, rows), cells_from(columns)
         known, others = extra(opening) if extra is not None else None, Others(opening)
         uncounted = Uncounted(opening, under_way or {})
 
         def read() -> Reading:
             log = [entry(record(events, e)) for e in events.drain()]
             others.before()
-            entries = rows.rows()
-            made = others.rows(entries, row)
+            made = others.many(rows.entries(), row, cells)
             if known is not None:
                 of_row = known()
                 made = [filled(columns, r, of_row(r)) for r in made]
@@ -194,7 +184,7 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
         def read() -> Reading:
             # Where all targets are read, the map is read in one go.
             here = opening.ifindex
-            entry = once(whole).get(here) if shared() else table.row((here,))
+            entry = cached(whole).get(here) if active() else table.row((here,))
             known = {
                 "ifindex": opening.ifindex,
                 "interface": interface_name(opening.ifindex),
@@ -223,49 +213,6 @@ class _Whole:
         return {entry[0]: entry for entry in self.table.rows()}
 
 
-def interface_name(ifindex: int) -> str:
-    """Return the name an interface has now. Raises Gone, or OSError where it could not be asked.
-
-    Any number is allowed: one that no interface can have belongs to none that exists.
-    """
-    if not 0 < ifindex <= _MOST_IFINDEX:
-        raise Gone(f"no interface can have the number {ifindex}")
-    if shared() and (name := once(route.names).get(ifindex)):
-        return name
-    try:
-        return socket.if_indextoname(ifindex)
-    except OSError:
-        pass
-    # It hides why: ENOENT where no socket could be opened. This tells, for three times the cost.
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
-        try:
-            answer = ioctl(any_socket, _SIOCGIFNAME, struct.pack("=16si20x", b"", ifindex))
-        except OSError as failed:
-            if failed.errno != ENODEV:
-                raise
-            raise Gone("the interface has gone") from None
-    return os.fsdecode(answer[:16].split(b"\0")[0])
-
-
-def name_or_number(ifindex: int) -> str:
-    """Return the name an interface has now, or if7 where it is gone."""
-    try:
-        return interface_name(ifindex)
-    except Gone:
-        return f"if{ifindex}"
-
-
-def is_ethernet(ifindex: int) -> bool:
-    """Return whether an interface's packets begin with an Ethernet header.
-
-    The loopback's do as well.
-    """
-    request = struct.pack("=16s24x", os.fsencode(interface_name(ifindex)))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
-        answer = ioctl(any_socket, _SIOCGIFHWADDR, request)
-    return struct.unpack_from("=H", answer, 16)[0] in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK)
-
-
 def filled(columns: Iterable[Column], row: Row, known: Mapping[str, Value]) -> Row:
     """Return a row with the columns in `known` set to their values."""
     return tuple(known.get(c.name, value) for c, value in zip(columns, row, strict=True))
@@ -285,26 +232,11 @@ def row_of(columns: Iterable[Column], table: Table) -> Callable[[Flat], Row]:
 def _getter(column: Column, table: Table) -> Callable[[Flat], Any]:
     if column.field is None:
         return lambda _: None
-    place, decode = table.fields[column.field], column.decode
-    if decode is None:
+    place = table.fields[column.field]
+    if column.decode is None:
         return lambda entry: entry[place]
-
-    def decoded(entry: Flat) -> Any:
-        try:
-            return decode(entry[place])
-        except (ProbeError, OSError, MemoryError):
-            raise  # not of the value: what it asked for cannot be had just now
-        except Exception:  # one odd value does not cost the other columns, nor the other rows
-            return _odd(column, entry[place])
-
-    return decoded
-
-
-def _odd(column: Column, raw: Any) -> Value:
-    """Return a substitute for a value that cannot be decoded."""
-    if column.unit is not Unit.TEXT:
-        return None
-    return f"?{raw.hex() if isinstance(raw, bytes) else raw}"
+    decoded = decoder(column)
+    return lambda entry: decoded(entry[place])
 
 
 def record(table: Table, entry: Flat) -> dict[str, Any]:

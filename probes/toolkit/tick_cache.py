@@ -13,8 +13,8 @@ _reading = threading.local()
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Let `once` ask each question one time only in this thread, until the `with` ends."""
+def one_reading() -> Iterator[None]:
+    """Let `cached` ask each question one time only in this thread, until the `with` ends."""
     _reading.answers = {}
     try:
         yield
@@ -22,18 +22,18 @@ def reading() -> Iterator[None]:
         del _reading.answers
 
 
-def shared() -> bool:
-    """Return whether this thread is in a `reading`."""
+def active() -> bool:
+    """Return whether this thread is in a `one_reading`."""
     return hasattr(_reading, "answers")
 
 
-def once(ask: Callable[[], T]) -> T:
-    """Return the result of `ask`: in a `reading` at most as old as that, else a fresh one.
+def cached(ask: Callable[[], T]) -> T:
+    """Return the result of `ask`: in a `one_reading` at most as old as that, else a fresh one.
 
     All callers in the same reading get the same object, so none may change it. An exception of
     `ask` is not kept.
     """
-    if not shared():
+    if not active():
         return ask()
     answers: dict[Callable[[], Any], Any] = _reading.answers
     if ask not in answers:

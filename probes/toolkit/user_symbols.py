@@ -15,12 +15,12 @@ from pathlib import Path, PurePath
 from time import monotonic
 from typing import NamedTuple
 
-from probes.errors import ProbeError
+from probes.errors import ProbeError, passing, short
 from probes.kernel import elf, patience
 
 _MOST_PROCESSES, _MOST_FILES = 256, 1024
 """Processes whose maps are kept (some kilobytes each), and files (little is kept of them)."""
-MOST_MAPS, MOST_BYTES, SECONDS = 1 << 14, 1 << 25, 2.0
+MOST_MAPS, MOST_BYTES, READ_SECONDS = 1 << 14, 1 << 25, 2.0
 """Mappings of one process that hold code, bytes of its list, and seconds to read it."""
 
 MOST_LOST, HURRIED = 10.0, 0.2
@@ -66,7 +66,11 @@ class UserSymbols:
         key = (place.path, place.file)
         if key not in self._files:
             begin = monotonic()
-            self._files[key] = _read(pid, place, SECONDS if self._lost < MOST_LOST else HURRIED)
+            try:
+                file = _read(pid, place, READ_SECONDS if self._lost < MOST_LOST else HURRIED)
+            except ProbeError:  # the host is short of something: the next time, then
+                return None
+            self._files[key] = file
             self._lost += (lost := monotonic() - begin) * (lost >= HURRIED)
             if len(self._files) > _MOST_FILES:
                 self._files.popitem(last=False)
@@ -88,12 +92,14 @@ class UserSymbols:
 
 
 def _read(pid: int, place: Mapping, seconds: float) -> elf.Elf | None:
+    """Return the file, None where it cannot be read. Raises ProbeError where that may pass."""
     # The first way is to what is mapped, whatever is called so by now. It takes root.
     for path in (f"map_files/{place.start:x}-{place.end:x}", f"root{place.path}"):
         try:
             return elf.read(f"/proc/{pid}/{path}", seconds)
-        except ProbeError:
-            continue
+        except ProbeError as refused:
+            if passing(refused):
+                raise
     return None
 
 
@@ -103,14 +109,16 @@ def maps(pid: int) -> tuple[Mapping, ...]:
     Empty where that is not visible.
     """
     try:
-        return patience.within(SECONDS, partial(_executable, pid))
-    except OSError:
+        return patience.within(READ_SECONDS, partial(_executable, pid))
+    except OSError as refused:
+        if short(refused.errno):
+            raise
         return ()
 
 
 def _executable(pid: int) -> tuple[Mapping, ...]:
     found: list[Mapping] = []
-    read, until = 0, monotonic() + SECONDS
+    read, until = 0, monotonic() + READ_SECONDS
     with Path("/proc", str(pid), "maps").open("rb") as lines:
         for line in lines:
             read += len(line)

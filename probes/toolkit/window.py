@@ -1,13 +1,24 @@
-"""Functions that derive a column's value from what was added in the window."""
+"""Functions that derive a column's value from what was added in the window: row by row, or many."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from probes.arrays import np
+from probes.cells import Cells, NumberCells, Reals, TupleCells
 from probes.model import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Derive = Callable[[Mapping[str, Value]], Value]
 """A function from the values of the window, by column, to a value."""
+Added = Callable[[str], Cells | None]
+"""The values of the window in many rows, by column; None: they have to be taken row by row."""
+_EXACT = 1 << 53
+"""Integers below it are floats as well, so that quotients of either are the same."""
 
 
 def mean(total: str, number: str) -> Derive:
@@ -15,15 +26,7 @@ def mean(total: str, number: str) -> Derive:
 
     number: a counter, or a histogram of what is counted.
     """
-
-    def derive(added: Mapping[str, Value]) -> Value:
-        t, n = added[total], added[number]
-        n = sum(n) if isinstance(n, tuple) else n
-        if not isinstance(t, int | float) or not isinstance(n, int | float) or not n:
-            return None
-        return float(t / n)
-
-    return derive
+    return _Mean(total, number)
 
 
 def quantile(histogram: str, q: float, *, total: str = "", least: str = "") -> Derive:
@@ -34,22 +37,86 @@ def quantile(histogram: str, q: float, *, total: str = "", least: str = "") -> D
     histogram: the greatest value is never below the mean, and a single value is exact. least: the
     column with the lowest possible value.
     """
+    return _Quantile(histogram, q, total, least)
 
-    def derive(added: Mapping[str, Value]) -> Value:
-        buckets = added[histogram]
+
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    total: str
+    number: str
+
+    def __call__(self, added: Mapping[str, Value]) -> Value:
+        t, n = added[self.total], added[self.number]
+        n = sum(n) if isinstance(n, tuple) else n
+        if not isinstance(t, int | float) or not isinstance(n, int | float) or not n:
+            return None
+        return float(t / n)
+
+    def many(self, added: Added) -> Reals | None:
+        t, n = _reals(added(self.total)), _reals(_counted(added(self.number)))
+        if t is None or n is None:
+            return None
+        known = t.known & n.known & (n.values != 0)
+        return Reals(t.values / np.where(known, n.values, 1.0), known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantile:
+    histogram: str
+    q: float
+    total: str
+    least: str
+
+    def __call__(self, added: Mapping[str, Value]) -> Value:
+        buckets = added[self.histogram]
         if not isinstance(buckets, tuple) or not (number := sum(buckets)):
             return None
-        found = _interpolated(buckets, q * number)
+        found = _interpolated(buckets, self.q * number)
         bounds = [found]
-        if isinstance(whole := added.get(total), int | float) and q * number > number - 1:
+        if isinstance(whole := added.get(self.total), int | float) and self.q * number > number - 1:
             if number == 1:
                 return float(whole)
             bounds.append(whole / number)
-        if isinstance(floor := added.get(least), int | float):
+        if isinstance(floor := added.get(self.least), int | float):
             bounds.append(floor)
         return float(max(bounds))
 
-    return derive
+    def many(self, added: Added) -> Reals | None:
+        buckets = added(self.histogram)
+        number = _reals(_counted(buckets))
+        whole = _reals(added(self.total)) if self.total else number
+        floor = _reals(added(self.least)) if self.least else number
+        if not isinstance(buckets, TupleCells) or number is None or whole is None or floor is None:
+            return None
+        hits = number.values
+        found = _interpolated_many(buckets.raw, self.q * hits)
+        if self.least:
+            found = np.where(floor.known, np.maximum(found, floor.values), found)
+        if self.total:
+            greatest = whole.known & (self.q * hits > hits - 1)
+            mean = whole.values / np.maximum(hits, 1.0)
+            found = np.where(greatest, np.maximum(found, mean), found)
+            found = np.where(greatest & (hits == 1), whole.values, found)
+        return Reals(found, number.known & (hits > 0))
+
+
+def _counted(cells: Cells | None) -> Cells | None:
+    """Return how much a histogram counts; anything else as it is."""
+    if not isinstance(cells, TupleCells) or not cells.raw.size:
+        return cells
+    if int(cells.raw.max()) * cells.raw.shape[1] >= _EXACT:
+        return None
+    return NumberCells(cells.raw.sum(axis=1, dtype="i8"), cells.known)
+
+
+def _reals(cells: Cells | None) -> Reals | None:
+    """Return numbers as floats; None if they are none, or some would not be exact."""
+    if not isinstance(cells, NumberCells):
+        return None
+    raw = cells.raw
+    if raw.dtype.kind != "f" and raw.size and max(int(raw.max()), -int(raw.min())) >= _EXACT:
+        return None
+    return Reals(raw.astype("f8"), cells.flags())
 
 
 def _interpolated(buckets: tuple[int, ...], rank: float) -> float:
@@ -59,3 +126,16 @@ def _interpolated(buckets: tuple[int, ...], rank: float) -> float:
             return low + (2.0 ** (power + 1) - low) * rank / hits
         rank -= hits
     return float(2 ** len(buckets))
+
+
+def _interpolated_many(buckets: NDArray[Any], rank: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = np.full(len(buckets), float(2 ** buckets.shape[1]))
+    sought = np.ones(len(buckets), bool)
+    for power in range(buckets.shape[1]):
+        hits = buckets[:, power].astype("f8")
+        here = np.flatnonzero(sought & (hits > 0) & (rank <= hits))
+        low = 2.0**power if power else 0.0
+        found[here] = low + (2.0 ** (power + 1) - low) * rank[here] / hits[here]
+        sought[here] = False
+        rank = rank - hits
+    return found

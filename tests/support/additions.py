@@ -10,7 +10,7 @@ POINT = '''
 from dataclasses import dataclass
 
 from probes.attach.handle import Handle, by_link
-from probes.kernel import bpf, privilege
+from probes.kernel import bpf, capabilities
 from probes.point import Loading, Point, ProgType
 
 
@@ -20,7 +20,7 @@ class Another(Point):
 
     name: str
 
-    needs = privilege.BPF, privilege.PERFMON
+    needs = capabilities.BPF, capabilities.PERFMON
 
     def loading(self):
         return Loading(ProgType.RAW_TRACEPOINT)

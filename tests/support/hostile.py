@@ -27,7 +27,7 @@ from probes.analysis.history import History
 from probes.drop_rule import parse
 from probes.hooks import catalogue
 from probes.model import Enforced, HookId, Refusal, Row, Sample, Status
-from probes.recording.bookmarks import Moment, Noticing, marks
+from probes.recording.bookmarks import Bookmarker, Moment, marks
 from probes.recording.codec import Malformed, Writer
 from probes.recording.encoder import Encoder, Tick
 from probes.recording.reader import Recording
@@ -272,11 +272,11 @@ def _peak() -> int:
 
 def frames(ticks: list[Tick]) -> list[tuple[Frame, bytes]]:
     """Frames with what is in them before it is compressed; the third begins anew."""
-    encoder, noticing, found = Encoder(catalogue()), Noticing(catalogue()), []
+    encoder, bookmarker, found = Encoder(catalogue()), Bookmarker(catalogue()), []
     for n, tick in enumerate(ticks):
         key = n % 3 == 0
         raw = encoder.encode(tick, key=key)
-        found.append((Frame(noticing.moment(tick), key, len(raw), b""), raw))
+        found.append((Frame(bookmarker.moment(tick), key, len(raw), b""), raw))
     return found
 
 

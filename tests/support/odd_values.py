@@ -23,7 +23,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from probes.custom import builder
 from probes.errors import ProbeError
 from probes.hooks import catalogue
-from probes.kernel.maps import BpfTable, Row
+from probes.kernel.map_entries import Row
+from probes.kernel.maps import BpfTable
 from probes.ladder.attachment import Attachment
 from probes.model import Hook, HookId, Opening, Reading, Rung, Sample, TargetKind
 from probes.recording.encoder import Tick

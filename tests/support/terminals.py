@@ -75,6 +75,9 @@ class Terminal:
         finally:
             os.set_blocking(self.fd, True)
 
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def send(self, name: str) -> None:
         """A signal, unless it has ended already."""
         if self.state() not in ("Z", ""):

@@ -61,6 +61,16 @@ def test_a_time_that_was_left_out_gets_a_sentence() -> None:
     assert meant("03:00", reel, now=0) == Meant(30)
 
 
+def test_a_time_that_several_days_have_is_the_first_and_said_so() -> None:
+    reel = clocks.tape([AUTUMN + 10 * HOUR + HOUR * n for n in range(60)])
+    several = "12:00 occurs on several days: this is the first; +SECONDS goes to later ones"
+    assert meant("12:00", reel, now=0) == Meant(1, several)
+    assert meant("09:00", reel, now=0).number == 22
+    assert "several days" in meant("09:00", reel, now=0).note
+    with pytest.raises(TimeError, match="2025-10-26 11:00:00 to 2025-10-28 22:00:00"):
+        meant("+999999", reel, now=0)
+
+
 def test_after_midnight_is_the_next_day_also_where_clocks_change() -> None:
     reel = clocks.tape([AUTUMN - 3 * HOUR + MINUTE * n for n in range(360)])
     assert meant("23:30", reel, now=0) == Meant(30)

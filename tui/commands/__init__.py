@@ -14,8 +14,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Protocol, cast
 
+from probes import arrays
+
 MONITOR = "monitor"
 """The name of what runs without a command."""
+WITHOUT_NUMBERS = ("doctor", "hooks")
+"""Commands that count nothing, and so need no numpy."""
 
 
 class Command(Protocol):
@@ -35,3 +39,10 @@ def commands() -> Mapping[str, Command]:
     names = [m.name for m in pkgutil.iter_modules(__path__) if m.name[0] != "_"]
     found = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
     return cast(Mapping[str, Command], dict(sorted(found.items(), key=lambda item: item[1].ORDER)))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command that was parsed. Raises ProbeError if it needs numpy and there is none."""
+    if arguments.command not in WITHOUT_NUMBERS:
+        arrays.check()
+    return commands()[arguments.command].run(arguments)

@@ -12,7 +12,7 @@ from probes.drop_rule import DropRule, RuleError, parse_on
 from probes.model import HookId, TargetKind
 from probes.recording import files
 from probes.sources.live import budget, memory
-from probes.units import printable, quoted
+from probes.units import did_you_mean, printable, quoted
 from tui.output.formats import FORMATS
 
 
@@ -22,19 +22,19 @@ def screen_options(parser: argparse.ArgumentParser) -> None:
         "--ascii",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="for terminals without UTF-8 (or not)",
+        help="draw with ASCII alone, for terminals without UTF-8",
     )
     parser.add_argument(
         "--slow-link",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="send less to the terminal (or not)",
+        help="send less to the terminal: 256 colours, no graphs, two updates a second",
     )
     parser.add_argument(
         "--mouse",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="use the mouse (or leave it to the terminal)",
+        help="use the mouse (default), or leave it to the terminal",
     )
 
 
@@ -55,7 +55,8 @@ def hook_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="hooks",
         type=hook_id,
-        help="attach this hook (repeatable; default: the safe set)",
+        help="only this hook (repeatable; default: all that are not marked 'on request' by "
+        "`ebpftop hooks`)",
     )
     watch_options(parser)
 
@@ -94,8 +95,7 @@ def memory_option(parser: argparse.ArgumentParser) -> None:
         type=_memory,
         default=memory.default(),
         help="memory for ebpftop, the compiler and the maps (default 200, and 2 more for each CPU "
-        "beyond 32): beyond it the oldest and least active rows are forgotten, and their number "
-        "is shown",
+        "beyond 32): beyond it the least active rows are left out, and their number is shown",
     )
 
 
@@ -141,14 +141,17 @@ def hook_id(text: str) -> HookId:
     known = Catalogue()
     hook = known.get(id.hook)
     if hook is None:
-        raise argparse.ArgumentTypeError(
-            f"there is no hook {id.hook!r}; hooks are {', '.join(known)}"
-        )
+        raise argparse.ArgumentTypeError(_no_hook(id.hook, known))
     if hook.target is TargetKind.NONE and id.target is not None:
         raise argparse.ArgumentTypeError(f"the hook {id.hook} takes no target")
     if hook.target is not TargetKind.NONE and not id.target:
         raise argparse.ArgumentTypeError(f"name the {hook.target}: {id.hook}@{hook.target.upper()}")
     return id
+
+
+def _no_hook(name: str, known: Catalogue) -> str:
+    near = did_you_mean(name, tuple(known)) or f"; hooks are {', '.join(known)}"
+    return f"there is no hook {printable(name)!r}{near}"
 
 
 def _spec(text: str) -> spec.Spec:
@@ -168,9 +171,11 @@ def _pin(text: str) -> tuple[str, str]:
             raise argparse.ArgumentTypeError(f"{own.point} has no rung {rung!r}; it has {rungs}")
         return str(own), rung
     hooks = Catalogue()
+    if not equals:
+        raise argparse.ArgumentTypeError("write HOOK=RUNG, such as drops=counters")
     known = hooks.get(hook)
-    if not equals or known is None:
-        raise argparse.ArgumentTypeError(f"write HOOK=RUNG; hooks are {', '.join(hooks)}")
+    if known is None:
+        raise argparse.ArgumentTypeError(_no_hook(hook, hooks))
     if known.rung(rung) is None:
         rungs = ", ".join(r.name for r in known.ladder)
         raise argparse.ArgumentTypeError(f"{hook} has no rung {rung!r}; it has {rungs}")
@@ -184,17 +189,25 @@ def _drop(text: str) -> tuple[str, DropRule]:
         raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
+def named_file(path: str) -> Path:
+    """Refuse "-", which elsewhere is the standard output: only a file can hold this."""
+    if path == "-":
+        raise argparse.ArgumentTypeError("name a file; nothing is written to standard output")
+    return Path(path)
+
+
 def writable(path: str) -> Path:
     """Check now that the file can be written, so that nobody waits for nothing.
 
     An existing file is kept until there is something to write.
     """
+    file = named_file(path)
     try:
-        files.check(Path(path))
+        files.check(file)
     except OSError as refused:
         wrong = f"{printable(path)} cannot be written: {refused.strerror}"
         raise argparse.ArgumentTypeError(wrong) from None
-    return Path(path)
+    return file
 
 
 def _memory(text: str) -> int:

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    need_terminal()
+    need_terminal("the demo has no other output")
     settled = settings.load(settings.path())
     interval = arguments.interval or settled.interval or 1.0
     return show(Demo(seed=arguments.seed, interval=interval), arguments, settled)

@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_options.positive,
         metavar="N",
         default=25,
-        help="rows of a hook and target with labels of their own; the rest is summed (default 25)",
+        help="rows of each hook and target with labels of their own; the others are added up "
+        "(default 25)",
     )
     _options.interval_option(parser, 5.0)
     _options.hook_options(parser)

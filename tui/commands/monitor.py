@@ -71,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _remote(arguments: argparse.Namespace) -> int:
+    from probes.sources.memory_keeper import MemoryKeeper
     from probes.sources.remote.source import Remote
     from probes.sources.remote.ssh import by_ssh
 
@@ -79,6 +80,7 @@ def _remote(arguments: argparse.Namespace) -> int:
     except ProbeError as wrong:
         raise UsageError(wrong.why) from None
     settled = settings.load(settings.path())
+    keeper = MemoryKeeper(arguments.memory, own_usage.memory)
     remotes = [
         Remote(
             way,
@@ -89,6 +91,7 @@ def _remote(arguments: argparse.Namespace) -> int:
             observe_only=arguments.observe_only,
             percent=arguments.budget,
             most=arguments.memory,
+            keeper=keeper,
             words=lambda word: say([word], ""),
         )
         for way in ways

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probes.model import Sample
@@ -26,7 +25,7 @@ ORDER = 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument("file", metavar="FILE", type=_options.named_file, help="the new recording")
     parser.add_argument(
         "--for",
         dest="seconds",

@@ -18,12 +18,15 @@ from probes.recording.codec import Malformed, cells_for
 from probes.recording.encoder import Tick
 from probes.recording.reader import MOST_MOMENTS, Recording
 from probes.recording.writer import RecordingError, name_of
+from probes.sources.memory_keeper import MemoryKeeper
 from probes.sources.replay import Replay
+from probes.sources.row_room import RowRoom
 from tui.commands import _options
 from tui.commands._run import DONE, UsageError, say
 from tui.commands._screen import need_terminal, show
 from tui.config import settings
 from tui.output.formats import PrintedMoment, printer
+from tui.session import own_usage
 from tui.time_expr import TimeError, meant
 
 HELP = "show or print a recording"
@@ -31,17 +34,16 @@ ORDER = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument("file", metavar="FILE", type=Path, help="what `record` wrote")
     parser.add_argument("--at", metavar="TIME", help="begin at 12:03, 12:03:10, or +SECONDS")
     parser.add_argument(
         "--speed",
         type=_options.speed,
-        default=1.0,
         metavar="N",
-        help="speed of playback (default 1)",
+        help="speed of playback on the screen (default 1)",
     )
     parser.add_argument(
-        "--count", type=_options.positive, metavar="N", help="print at most N ticks"
+        "--count", type=_options.positive, metavar="N", help="print at most N ticks; with --format"
     )
     _options.format_options(parser, None)
     _options.screen_options(parser)
@@ -49,10 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _check(arguments)
     try:
         if arguments.format is not None:
-            with closing(_opened(arguments)) as played:
-                _print_moments(played, arguments.format, arguments.at, arguments.count)
+            keeper = MemoryKeeper(arguments.memory, own_usage.memory)
+            with closing(_opened(arguments, keeper)) as played:
+                _print_moments(played, arguments, keeper)
             return DONE
         need_terminal("use `ebpftop replay FILE --format table` to print instead")
         player = _player(arguments)
@@ -61,17 +65,31 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(str(wrong)) from None
 
 
-def _opened(arguments: argparse.Namespace) -> Recording:
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse options that mean nothing on the screen, or to what is printed. Raises UsageError."""
+    if arguments.format is None:
+        if arguments.count is not None:
+            raise UsageError("--count limits what is printed: use it with --format or --json")
+        return
+    for option in ("speed", "theme", "ascii", "slow_link", "mouse"):
+        if getattr(arguments, option) is not None:
+            flag = option.replace("_", "-")
+            raise UsageError(f"--{flag} is for the screen, not for --format {arguments.format}")
+
+
+def _opened(arguments: argparse.Namespace, keeper: MemoryKeeper) -> Recording:
     """Open the recording. Raises RecordingError."""
-    return Recording(arguments.file, Catalogue(), builder.recalled, cells_for(arguments.memory))
+    cells = cells_for(arguments.memory)
+    return Recording(arguments.file, Catalogue(), builder.recalled, cells, RowRoom(keeper.share()))
 
 
 def _player(arguments: argparse.Namespace) -> Replay:
     """Return a source that plays the recording. Raises RecordingError, TimeError."""
-    played, at = _opened(arguments), arguments.at
+    keeper = MemoryKeeper(arguments.memory, own_usage.memory)
+    played, at = _opened(arguments, keeper), arguments.at
     try:
         begin = 0 if at is None else moment_at(played, at)
-        return Replay(played, begin=begin, speed=arguments.speed)
+        return Replay(played, begin=begin, speed=arguments.speed or 1.0, keeper=keeper)
     except BaseException:
         played.close()
         raise
@@ -165,20 +183,23 @@ def _shown(
         number += 1
 
 
-def _print_moments(played: Recording, form: str, at: str | None, count: int | None) -> None:
+def _print_moments(played: Recording, arguments: argparse.Namespace, keeper: MemoryKeeper) -> None:
     """Print each moment, or `count` moments from `at` on (as for `time_expr.meant`).
 
     What cannot be read is left out and reported. Raises RecordingError (if nothing can be read),
     TimeError, BrokenPipeError.
     """
+    at, count = arguments.at, arguments.count
     played.look_on(MOST_MOMENTS if count is None else count)
     first = 0 if at is None else moment_at(played, at)
     last = played.end if count is None else min(first + count, played.end)
     hits, unread, printed = Hits(), _Unread(played.note), False
-    show = printer(form, played.hooks.values(), several=last - first != 1, hits=hits)
+    hooks, several = played.hooks.values(), last - first != 1
+    show = printer(arguments.format, hooks, several=several, hits=hits)
     for shown in _shown(played, first, last, hits, unread):
         print(show(shown), flush=True)
         printed = True
+        keeper.hold_now_and_then()
     if not printed:
         raise RecordingError(
             f"{name_of(played.path)}: nothing from that time can be read: {unread.first}"

@@ -18,7 +18,7 @@ from tui.output.formats import PrintedMoment, printer
 if TYPE_CHECKING:
     from probes.sources.live.source import Live
 
-HELP = "print a snapshot at each tick, as JSON lines"
+HELP = "print a snapshot at each tick, as JSON lines or CSV"
 ORDER = 40
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from probes.recording import files
-from tui.config import paths
+from tui.config import paths, toml
 from tui.config.presets import FIELDS as PRESET_FIELDS
 from tui.config.presets import Preset
 
 UNITS = ("bytes", "bits")
-LEAST, MOST = 0.1, 3600.0
+MIN_INTERVAL, MAX_INTERVAL = 0.1, 3600.0
 """Bounds of the interval, in seconds."""
 
 
@@ -70,12 +69,10 @@ def path(environ: Mapping[str, str] = os.environ) -> Path:
 def load(file: Path) -> Settings:
     """Read the settings; never fail: errors are listed in `problems`."""
     try:
-        text = files.read(file)
-        values = tomllib.loads(text)
+        text, values = toml.read(file)
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+    except toml.NotToml as why:
         return Settings(problems=(f"{file}: {why}; using the defaults",), broken=True)
     problems = [Problem(*found) for found in _problems(values)]
     for problem in problems:
@@ -133,7 +130,7 @@ def _is_text(value: Any) -> bool:
 
 def _is_interval(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and LEAST <= value <= MOST
+    return number and MIN_INTERVAL <= value <= MAX_INTERVAL
 
 
 def _is_texts(value: Any) -> bool:
@@ -181,7 +178,9 @@ def _presets(value: Mapping[str, Any]) -> dict[str, Preset]:
 _TRUTH = _must(lambda v: isinstance(v, bool), "true or false")
 _KNOWN = {
     "theme": _must(_is_text, "the name of a theme"),
-    "interval": _must(_is_interval, f"a number of seconds from {LEAST:g} to {MOST:g}"),
+    "interval": _must(
+        _is_interval, f"a number of seconds from {MIN_INTERVAL:g} to {MAX_INTERVAL:g}"
+    ),
     "units": _must(lambda v: v in UNITS, "'bytes' or 'bits'"),
     "ascii": _TRUTH,
     "mouse": _TRUTH,
@@ -258,6 +257,8 @@ def save(file: Path, wanted: Mapping[str, Any]) -> None:
         files.replace(file, tomlkit.dumps(document))
     except OSError as error:
         raise SettingsError(f"not saved: {file}: {error.strerror}") from error
+    except ValueError as error:  # tomlkit accepts less than what reads the file
+        raise SettingsError(f"not saved: {file}: {error}") from error
 
 
 _HEAD = "# ebpftop's settings; README.md says what there is. Comments and other keys are kept.\n\n"

@@ -7,7 +7,6 @@ of the same name replaces ours.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from rich.color import ColorType
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
-from probes.recording import files
-from tui.config import settings
+from tui.config import settings, toml
 
 ROLES = (
     "background",
@@ -115,11 +113,11 @@ def load(name: str) -> Theme:
 def read(path: Path) -> Theme:
     """Read a theme from a file. Raises ThemeError."""
     try:
-        text = files.read(path)
-        values = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise ThemeError(f"theme {path}: {why}") from error
+        text, values = toml.read(path)
+    except FileNotFoundError:
+        raise ThemeError(f"theme {path}: it has gone") from None
+    except toml.NotToml as why:
+        raise ThemeError(f"theme {path}: {why}") from None
     about = text.partition("\n")[0].removeprefix("#").strip() if text.startswith("#") else ""
     return Theme(path.stem, dict(_roles(path, values)), about)
 

@@ -9,7 +9,8 @@ from math import isfinite
 from probes.analysis.flows import Since
 from probes.analysis.funnel import Stage, funnel, interfaces
 from probes.analysis.hit_rates import Dropping, Hits, by_stage
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Column, Enforced, Kind, Refusal, Status, TargetKind
 from probes.source import Host
 from probes.units import Unit, count, duration, octets, percent, printable, show, whole

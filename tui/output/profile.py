@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from probes.model import Hook, Row
 from probes.units import printable
 
-MOST = 15
+MAX_LINES = 15
 """Processes and functions in the text, at most."""
 
 Stack = tuple[str, int]
@@ -43,9 +43,11 @@ def text(profile: Sequence[Stack], seconds: float) -> str:
         processes[process] += samples
         inside[calls[-1] if calls else "-", process] += samples
     lines = [f"{whole} samples in {seconds:g} s", "", "  share  samples  process"]
-    lines += [f"{_share(n, whole)}  {n:7}  {p}" for p, n in processes.most_common(MOST)]
+    lines += [f"{_share(n, whole)}  {n:7}  {p}" for p, n in processes.most_common(MAX_LINES)]
     lines += ["", "  share  samples  function, without what it calls (process)"]
-    lines += [f"{_share(n, whole)}  {n:7}  {f} ({p})" for (f, p), n in inside.most_common(MOST)]
+    lines += [
+        f"{_share(n, whole)}  {n:7}  {f} ({p})" for (f, p), n in inside.most_common(MAX_LINES)
+    ]
     return "\n".join(lines)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from probes.analysis.classes import is_lost
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.units import DASH, count, printable
 
-MOST = 10
+MAX_LINES = 10
 
 
 def lines(snapshots: Sequence[Snapshot]) -> list[str]:
@@ -16,7 +17,7 @@ def lines(snapshots: Sequence[Snapshot]) -> list[str]:
     found = sorted(_rows(snapshots), key=lambda row: -_packets(row))
     return [
         f"  {_where(row):<15}  {'no interface':<15}  {count(_packets(row)):>14}  {_why(row)}"
-        for row in found[:MOST]
+        for row in found[:MAX_LINES]
     ]
 
 

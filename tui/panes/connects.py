@@ -11,7 +11,8 @@ from operator import itemgetter
 from probes import units
 from probes.analysis.anomaly import Threshold
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, Row, Value
 from probes.units import Unit
 from tui.session.view import Decided, View, clock
@@ -36,26 +37,23 @@ _WAYS = {
 
 
 def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.rates[column] for s in snapshots for r in s.rows}
+    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
 
 
 def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {
-        r.key: v if isinstance(v := r["mean_ns"], int | float) else None
-        for s in snapshots
-        for r in s.rows
-    }
+    return {key: number for s in snapshots for key, number in s.numbers("mean_ns").items()}
 
 
 def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     """Sum up the failures to each destination, by all processes."""
     sums: dict[Hashable, float | None] = {}
-    for row in (r for s in snapshots for r in s.rows):
-        place, rate = (row["raddr"], row["rport"]), row.rates["failed"]
-        if rate is not None:
-            sums[place] = (sums.get(place) or 0) + rate
-        else:
-            sums.setdefault(place, None)
+    for snapshot in snapshots:
+        places = zip(snapshot.values("raddr"), snapshot.values("rport"), strict=True)
+        for place, rate in zip(places, snapshot.per_s("failed"), strict=True):
+            if rate is not None:
+                sums[place] = (sums.get(place) or 0) + rate
+            else:
+                sums.setdefault(place, None)
     return sums
 
 
@@ -94,22 +92,27 @@ def _places(view: View) -> dict[_Place, list[SnapshotRow]]:
     return by
 
 
+_MARKED, _FAILING = 1e3, 1e6
+"""Weights from which a destination is marked: as slow, as failing. Unmarked ones have seconds."""
+
+
 def _worst(view: View, most: int) -> list[Finding]:
     """Return the destinations with most failing connects, then those with the slowest."""
     places = view.once(_places)
     weighed = [(_weight(view, place, rows), place) for place, rows in places.items()]
     worst = nlargest(most, weighed, key=itemgetter(0))
-    return [_place(view, place, weight) for weight, place in worst]
+    marked = [one for one in worst[1:] if one[0] >= _MARKED]
+    return [_place(view, place, weight) for weight, place in (*worst[:1], *marked)]
 
 
 def _weight(view: View, place: _Place, rows: list[SnapshotRow]) -> float:
     """Return how bad the destination is; greater is worse."""
     failed = sum([r.rate("failed") for r in rows])
     if failed or view.verdict(_PLACE, place).since is not None:
-        return 1e6 + failed
+        return _FAILING + failed
     row = _first(rows)
     slow = view.verdict(_SLOW, row.key).since is not None
-    return row.number("mean_ns") / 1e9 + 1e3 * slow
+    return min(row.number("mean_ns") / 1e9, _MARKED - 1) + _MARKED * slow
 
 
 def _first(rows: list[SnapshotRow]) -> SnapshotRow:

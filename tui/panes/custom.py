@@ -7,7 +7,8 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from probes import units
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Column, Hook, HookId, Kind, State
 from probes.units import Unit, show
 from tui.panes import inner_panes, panes
@@ -156,7 +157,7 @@ def _rates(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     for snapshot in snapshots:
         counter = _counter(snapshot.hook) if snapshot.hook.on_demand else None
         if counter is not None:
-            made[snapshot.id] = sum(row.rate(counter.name) for row in snapshot.rows)
+            made[snapshot.id] = snapshot.rate_of_all(counter.name)
     return made
 
 

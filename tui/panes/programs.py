@@ -7,7 +7,8 @@ from functools import partial
 
 from probes import units
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State, Value
 from probes.units import Unit
 from tui.session.view import View

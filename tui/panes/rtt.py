@@ -9,7 +9,10 @@ from heapq import nlargest
 from probes import units
 from probes.analysis.anomaly import Threshold, Verdict
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.many_rows import ManyRows
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import np
 from probes.model import Hook
 from probes.units import Unit
 from tui.session.view import View
@@ -27,11 +30,11 @@ _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 3.0
 
 
 def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.number("srtt_us") or None for s in snapshots for r in s.rows}
+    return {key: us or None for s in snapshots for key, us in s.numbers("srtt_us").items()}
 
 
 def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.rates["retransmits"] for s in snapshots for r in s.rows}
+    return {key: rate for s in snapshots for key, rate in s.rates("retransmits").items()}
 
 
 _TRIP = Figure(
@@ -53,11 +56,14 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     times = row.number("srtt_us") / max(row.number("min_us"), 1)
     instead = (f"{times:.0f}x its minimum", f"{times:.0f}x min") if _far(row) else ("", "")
     values = values_of(row) | noted(again if slow.since is None else slow, instead)
-    return TableRow(row.key, name, values, _mark(view, row), row)
+    return TableRow(row.key, name, values, _mark_of(slow, again, row), row)
 
 
 def _mark(view: View, row: SnapshotRow) -> str:
-    slow, again = _verdicts(view, row)
+    return _mark_of(*_verdicts(view, row), row)
+
+
+def _mark_of(slow: Verdict, again: Verdict, row: SnapshotRow) -> str:
     late, sent = slow.since is not None or _far(row), again.since is not None
     return "bad" if late and sent else "warn" if late or sent else ""
 
@@ -69,13 +75,27 @@ def _far(row: SnapshotRow) -> bool:
 
 
 def _worst(view: View, most: int) -> list[Finding]:
-    worst = nlargest(most, view.once(_marked), key=lambda m: _weight(*m))
-    return [_finding(view, row) for _, row in worst]
+    rows = [row for s in view.of("tcp-rtt") for row in _candidates(view, s, most)]
+    worst = nlargest(most, [(_mark(view, row), row) for row in rows], key=lambda m: _weight(*m))
+    return [_finding(view, row) for place, (mark, row) in enumerate(worst) if mark or not place]
 
 
 def _marked(view: View) -> list[tuple[str, SnapshotRow]]:
-    """Return every connection with its mark."""
-    return [(_mark(view, row), row) for row in view.rows("tcp-rtt")]
+    """Return every connection that has a mark, and its mark."""
+    rows = [row for s in view.of("tcp-rtt") for row in _candidates(view, s, 0)]
+    return [(mark, row) for row in rows if (mark := _mark(view, row))]
+
+
+def _candidates(view: View, snapshot: Snapshot, most: int) -> Sequence[SnapshotRow]:
+    """Return rows among which are all that have a mark, and those with the longest round trips."""
+    rows = snapshot.rows
+    if view.past or not isinstance(rows, ManyRows):
+        return rows
+    now, least = rows.numbers("srtt_us"), rows.numbers("min_us")
+    far = (least > 0) & (now >= _TIMES * least) & (now >= _LEAST_US)
+    unusual = view.history.unusual(_TRIP) | view.history.unusual(_SENT_AGAIN)
+    longest = np.argsort(-now, kind="stable")[:most]
+    return [rows[n] for n in sorted({*np.flatnonzero(far), *longest, *rows.places(unusual)})]
 
 
 def _weight(mark: str, row: SnapshotRow) -> float:
@@ -113,7 +133,7 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [(mark, row) for mark, row in view.once(_marked) if mark]
+    marked = view.once(_marked)
     if not marked:
         return None
     mark, row = max(marked, key=lambda m: _weight(*m))

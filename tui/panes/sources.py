@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import nlargest
 
 from probes import units
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import OTHERS, Hook, HookId, State
 from probes.units import Unit
 from tui.session.drop_rules import Dropping, Offer, covers, lasting
@@ -25,7 +26,7 @@ def _id(view: View) -> HookId:
     return HookId("sources", view.about)
 
 
-def _rows(view: View) -> tuple[SnapshotRow, ...]:
+def _rows(view: View) -> Sequence[SnapshotRow]:
     snapshot = view.snapshots.get(_id(view))
     return snapshot.rows if snapshot else ()
 

@@ -10,7 +10,8 @@ from heapq import nlargest
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State
 from probes.units import Unit
 from tui.session.view import View
@@ -33,7 +34,7 @@ _COMMON = frozenset(
 """Errnos that programs live with: many of them are a warning at most."""
 _SHARE = 0.25
 """Share of the calls that must fail before a call is marked: else it is only called more often."""
-_LEAST = 5.0
+_MIN_ERRORS_PER_S = 5.0
 """Errors a second below which nothing is marked."""
 _WAIT = frozenset({
     "accept", "accept4", "clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait", "futex",
@@ -46,20 +47,16 @@ _WAIT = frozenset({
 
 
 def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {r.key: r.rates[column] for s in snapshots for r in s.rows}
+    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
 
 
 def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {
-        r.key: v if isinstance(v := r[column], int | float) else None
-        for s in snapshots
-        for r in s.rows
-    }
+    return {key: number for s in snapshots for key, number in s.numbers(column).items()}
 
 
 _FAILURES = Figure(
     "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"), wrong=True,
-    rule=Threshold(_LEAST),
+    rule=Threshold(_MIN_ERRORS_PER_S),
 )  # fmt: skip
 _SLOW = Figure(
     "syscall-p99", "p99", Unit.NS, "syscalls", partial(_values, "p99_ns"),
@@ -87,6 +84,11 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     return TableRow(row.key, str(row["syscall"]), values, mark, row)
 
 
+def _is_marked(view: View, row: SnapshotRow) -> bool:
+    failing, slow = _verdicts(view, row)
+    return slow.since is not None or bool(_mark(row, failing))
+
+
 def _mark(row: SnapshotRow, failing: Verdict) -> str:
     """Return the mark for its errors."""
     if _grave(row):
@@ -110,15 +112,19 @@ def _verdicts(view: View, row: SnapshotRow) -> tuple[Verdict, Verdict]:
 
 def _grave(row: SnapshotRow) -> bool:
     """Return whether much of it fails, and in a way that is never harmless."""
+    least = max(_MIN_ERRORS_PER_S, row.rate("calls") / 3)
+    if row.rate("errors") < least:  # what follows is calculated on demand
+        return False
     errors = _mostly(row)
-    return errors >= _LEAST and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
+    return errors >= least and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
 
 
 def _worst(view: View, most: int) -> list[Finding]:
     rows = view.rows("syscalls")
-    failing = [row for row in rows if row.rate("errors") or _grave(row)]
-    weight = partial(_weight, view)
-    found = [_failing(view, row) for row in nlargest(most, failing, key=weight)]
+    failing = [row for row in rows if row.rate("errors")]
+    worst = nlargest(most, failing, key=partial(_weight, view))
+    marked = [row for row in worst[1:] if _mark(row, view.verdict(_FAILURES, row.key))]
+    found = [_failing(view, row) for row in (*worst[:1], *marked)]
     slow = [(row, v) for row in rows if (v := _verdicts(view, row)[1]).since is not None]
     found += [_stalling(view, row, verdict) for row, verdict in slow]
     return sorted(found, key=lambda f: -f.weight)[:most]
@@ -158,7 +164,7 @@ def _callers(view: View, syscall: str) -> str:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [r for r in _records(view) if r.mark]
+    marked = [_record(view, row) for row in view.rows("syscalls") if _is_marked(view, row)]
     worst = sorted(marked, key=lambda r: (r.mark != "bad", -r.number(_ERRORS)))
     if not worst:
         return None

@@ -29,7 +29,7 @@ from probes.source import Host
 from probes.units import Unit, printable
 from tui.prometheus.totals import ExportedRow, Labels, Shape, Totals
 
-MOST = 25
+LABELLED_ROWS = 25
 """The default number of rows of a hook and target that get labels of their own."""
 SHORTEST, LONGEST = 2.5e-7, 70.0
 """Bounds of histograms' buckets, in seconds: all below and above goes to the outermost."""
@@ -68,7 +68,7 @@ class Exported(Collector):
     """
 
     def __init__(
-        self, host: Host, catalogue: Mapping[str, Hook], version: str, most: int = MOST
+        self, host: Host, catalogue: Mapping[str, Hook], version: str, most: int = LABELLED_ROWS
     ) -> None:
         self._host, self._catalogue, self._version, self._most = host, catalogue, version, most
         self._shapes = {name: Shape(hook) for name, hook in catalogue.items()}

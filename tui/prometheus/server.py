@@ -138,6 +138,7 @@ class Server(ThreadingTCPServer):
     def __init__(self, address: Address) -> None:
         self._clients: dict[socket.socket, float] = {}
         self._asked: set[socket.socket] = set()
+        self._ending: set[socket.socket] = set()
         self._lock = threading.Lock()
         try:
             found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -174,11 +175,13 @@ class Server(ThreadingTCPServer):
         with self._lock:
             if len(self._clients) < MOST_CLIENTS:
                 return True
+            if self._ending:  # its thread, and its descriptor, are there until it has noticed
+                return False
             now = time.monotonic()
             for client, since in self._clients.items():  # the oldest first
                 if now - since > (ANSWERED if client in self._asked else SILENT):
                     self._end(client)
-                    return True
+                    break
         return False
 
     def has_asked(self, client: socket.socket) -> None:
@@ -191,18 +194,20 @@ class Server(ThreadingTCPServer):
         """Close clients that took too long for the whole exchange; called twice a second."""
         late = time.monotonic() - SLOWEST
         with self._lock:
-            for client in [c for c, since in self._clients.items() if since < late]:
-                self._end(client)
+            for client, since in self._clients.items():
+                if since < late and client not in self._ending:
+                    self._end(client)
 
     def _end(self, client: socket.socket) -> None:
         """Shut the connection down; its thread notices, and closes it."""
-        self._forget(client)
+        self._ending.add(client)
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
 
     def _forget(self, client: socket.socket) -> None:
         self._clients.pop(client, None)
         self._asked.discard(client)
+        self._ending.discard(client)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         try:

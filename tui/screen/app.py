@@ -36,7 +36,6 @@ from tui.screen.settled import either, first_place, first_sorts
 from tui.screen.time_control import time_control
 from tui.screen.troubles import Troubles
 from tui.session import own_usage
-from tui.session.collector import Own
 from tui.session.control import Severity
 from tui.session.session import Session
 from tui.table.fields import Field, TableRow, label
@@ -48,9 +47,9 @@ from tui.widgets.prompt import Prompt, sentence
 from tui.widgets.report import Report
 from tui.widgets.tabs import Tabs
 
-TOAST = 8
+TOAST_SECONDS = 8
 """Seconds for which a toast is shown."""
-_WATCHED = 1.0
+_CHECK_PAUSE = 1.0
 """Seconds between two checks for changes that came without a reading."""
 
 
@@ -104,19 +103,16 @@ class Monitor(TerminalApp):
         sorts = first_sorts(every, self.fields, settled, self.problems.append)
         self.parts = Parts(every, self.fields, sorts, ascii=self.session.live.ascii)
         self._troubles = Troubles(self.session, self.place.panes)
-        self.leases = Leases(
-            self.session, self.place,
-            start=self.start, carry_out=self.carry_out, changed=self.control_changed,
-        )  # fmt: skip
+        self.leases = Leases(self.session, self.place, self.carry_out)
         self.menu, self.help, self.time = MenuMode(self), HelpMode(self), time_control(self)
         self.groups = Groups(self)
         self.renderer = Renderer(
             self, self.session, self.place, self.parts, self.appearance, self._troubles,
-            self.keymap, self.groups, Own(cpu_seconds, memory),
+            self.keymap, self.groups, own_usage.OwnUsage(cpu_seconds, memory),
             advise=lambda text: self.toast(text, "warning"),
         )  # fmt: skip
         self.navigation = Navigation(
-            self.session, self.place, self.leases, self.renderer, self.fields
+            self.session, self.place, self.leases, self.renderer, self.fields, self.menu.left
         )
         self.bind_keys(self.keymap.bindings())
         self.before_exit(self.session.stop_recording)
@@ -124,7 +120,7 @@ class Monitor(TerminalApp):
     def compose(self) -> ComposeResult:
         yield from self.parts
 
-    # From beginning to end
+    # Starting, and watching
 
     async def on_mount(self) -> None:
         self.appearance.wear(self.appearance.look)
@@ -146,12 +142,12 @@ class Monitor(TerminalApp):
 
     async def _attach_settled(self) -> None:
         for hook in self.settled.hooks if self.session.attaches else ():
-            await self.session.collector.control.attach(HookId(hook), quiet=True)
+            await self._carried_out(self.session.collector.control.attach(HookId(hook), quiet=True))
 
     async def _watch(self) -> None:
         """Take note of attaches and detaches between two ticks."""
         while True:
-            await asyncio.sleep(_WATCHED)
+            await asyncio.sleep(_CHECK_PAUSE)
             self._follow_new()
             if self.session.note():
                 self.repaint_soon()
@@ -166,9 +162,12 @@ class Monitor(TerminalApp):
         self._troubles.hook_was_read(hook)
         self.repaint_soon()
 
-    # What widgets tell
+    # Messages of widgets
 
     def on_resize(self) -> None:
+        """Draw everything anew, also at the same size: terminals drop what a smaller one cuts."""
+        self.drawn.forget()
+        self.screen.refresh()
         self.call_later(self.lay_out)  # when Textual has taken note of the size
 
     def on_live_table_selected(self) -> None:
@@ -182,12 +181,13 @@ class Monitor(TerminalApp):
             self.menu.look_at_choice()
 
     def on_live_table_opened(self) -> None:
-        self.do("open")
+        if self.place.mode == "menu":
+            self.menu.take()
+        elif self.does("open"):
+            self.do("open")
 
     def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
-        if self.place.mode == "menu":
-            self.menu.take(message.place)
-        else:
+        if self.place.mode == "menu" or self.prompt.question is None:
             self.go_to(self.place.panes[message.place - 1])
 
     # Keys: each is taken before the next one, so that what it asks gets what is typed after it
@@ -280,19 +280,18 @@ class Monitor(TerminalApp):
         self.navigation.go_to(pane, about)
 
     def toast(self, text: str, severity: Severity) -> None:
-        self.notify(label(text), severity=severity, markup=False, timeout=TOAST)
+        self.notify(label(text), severity=severity, markup=False, timeout=TOAST_SECONDS)
 
     def carry_out(self, work: Coroutine[Any, Any, Any]) -> None:
+        self.start(self._carried_out(work))
+
+    async def _carried_out(self, work: Coroutine[Any, Any, Any]) -> None:
         """Carry out a request; report its failure, which typed text may cause."""
-
-        async def done() -> None:
-            try:
-                await work
-            except Exception as error:
-                self.toast(sentence(error), "error")
-            self.control_changed()
-
-        self.start(done())
+        try:
+            await work
+        except Exception as error:
+            self.toast(sentence(error), "error")
+        self.control_changed()
 
     def control_changed(self) -> None:
         self.session.note()

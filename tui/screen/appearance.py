@@ -29,6 +29,7 @@ class Appearance:
         if name not in self._app.available_themes:
             self._app.register_theme(textual_theme(name, look))
         self._app.theme = name
+        self._app.drawn.forget()
 
     def toggle_slow_link(self) -> None:
         self.slow = not self.slow

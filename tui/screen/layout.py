@@ -10,10 +10,10 @@ from tui.table.lines import Line, beside
 from tui.toolkit.detail import figure_lines
 from tui.toolkit.pane import Pane
 
-_FIXED = 4  # status, tabs, trouble, keys
-_LEAST_GRAPH = 5
-_LEAST_DRAWN = 6
-_WIDE = 110
+_FIXED_LINES = 4  # status, tabs, trouble, keys
+_MIN_GRAPH_LINES = 5
+_MIN_DRAWN_LINES = 6
+_MIN_WIDTH_ABREAST = 110
 
 
 class Heights(NamedTuple):
@@ -25,24 +25,24 @@ class Heights(NamedTuple):
 
 def heights(pane: Pane, height: int, zoomed: bool) -> Heights:
     """Share out the lines: a table keeps at least ten before anything else gets one."""
-    free = height - _FIXED - 10
-    if zoomed or free < _LEAST_GRAPH:
+    free = height - _FIXED_LINES - 10
+    if zoomed or free < _MIN_GRAPH_LINES:
         return Heights(0, 0)
     below = min(free // 3, 12) if pane.below and free >= 16 else 0
     if pane.draw is not None:
         drawn = free - 2 - below - max(free - 10, 0) // 4
-        return Heights(drawn if drawn >= _LEAST_DRAWN else 0, below)
+        return Heights(drawn if drawn >= _MIN_DRAWN_LINES else 0, below)
     if not pane.figures:
         return Heights(0, below)
     if pane.few:
-        return Heights(max(free - below - 2, _LEAST_GRAPH), below)
-    return Heights(min(max(free // 4, _LEAST_GRAPH), 10), below)
+        return Heights(max(free - below - 2, _MIN_GRAPH_LINES), below)
+    return Heights(min(max(free // 4, _MIN_GRAPH_LINES), 10), below)
 
 
 def graph_block(pane: Pane, view: View, record: TableRow, width: int, height: int) -> list[Line]:
     """Draw as many of the pane's figures as fit, two abreast on a wide screen."""
-    abreast = 2 if width >= _WIDE and len(pane.figures) > 1 else 1
-    rows = max(min(height // _LEAST_GRAPH, -(-len(pane.figures) // abreast)), 1)
+    abreast = 2 if width >= _MIN_WIDTH_ABREAST and len(pane.figures) > 1 else 1
+    rows = max(min(height // _MIN_GRAPH_LINES, -(-len(pane.figures) // abreast)), 1)
     worst_first = sorted(pane.figures, key=lambda f: not (f.wrong and record.mark))
     figures = worst_first[: rows * abreast]
     each, lines = height // rows, list[Line]()

@@ -10,27 +10,23 @@ from probes.model import HookId, State
 from tui.screen.place import Place
 from tui.session.session import Session
 
-MINIMUM = 10.0
+MIN_LEASE_SECONDS = 10.0
 """Seconds for which what a pane wants stays attached at least."""
 
 
 class Leases:
     """At most one hook for each reason: "detail", while one is open, and "pane".
 
-    start: runs a task. carry_out: runs what may fail. changed: called after an attempt to attach.
+    carry_out: runs what may fail, and shows what has changed.
     """
 
     def __init__(
         self,
         session: Session,
         place: Place,
-        *,
-        start: Callable[[Coroutine[Any, Any, None]], None],
         carry_out: Callable[[Coroutine[Any, Any, Any]], None],
-        changed: Callable[[], None],
     ) -> None:
-        self._session, self._place = session, place
-        self._start, self._carry_out, self._changed = start, carry_out, changed
+        self._session, self._place, self._carry_out = session, place, carry_out
         self._held: dict[str, HookId] = {}
         self._wanted = 0.0
 
@@ -43,14 +39,13 @@ class Leases:
         past = session.frozen or session.player is not None
         if session.live.snapshots.get(id) is None and not past:
             self._held[why] = id
-            self._start(self._hold(why, id))
+            self._carry_out(self._hold(why, id))
 
     async def _hold(self, why: str, id: HookId) -> None:
         control = self._session.collector.control
         stands = await control.attach(id, quiet=True)
         if stands and self._held.get(why) != id:  # it was left meanwhile
             await control.detach(id, quiet=True)
-        self._changed()
 
     def give_back(self, *reasons: str) -> None:
         """Detach what was borrowed for these reasons."""
@@ -64,7 +59,7 @@ class Leases:
         pane, session = self._place.pane, self._session
         if self._place.mode != "pane" or session.frozen or pane.wants is None:
             return
-        if time.monotonic() - self._wanted < MINIMUM:
+        if time.monotonic() - self._wanted < MIN_LEASE_SECONDS:
             return
         want = pane.wants(session.live)
         if want != self._held.get("pane"):

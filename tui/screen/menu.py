@@ -65,6 +65,7 @@ class MenuMode:
     def __init__(self, screen: Context) -> None:
         self._screen = screen
         self._menu: Menu | None = None
+        self._question: Question | None = None
         self._behind = "pane"
 
     def open(self, menu: Menu) -> None:
@@ -76,15 +77,14 @@ class MenuMode:
         self._list(menu.choices)
         screen.table.select(menu.at)
         if menu.ask:
-            screen.prompt.ask(
-                Question(
-                    menu.ask,
-                    self._answered,
-                    typed=self._narrow,
-                    steer=screen.table.move,
-                    note=(lambda _: (menu.note, "muted")) if menu.note else None,
-                )
+            self._question = Question(
+                menu.ask,
+                self._answered,
+                typed=self._narrow,
+                steer=screen.table.move,
+                note=(lambda _: (menu.note, "muted")) if menu.note else None,
             )
+            screen.prompt.ask(self._question)
 
     def _list(self, choices: Sequence[Choice]) -> None:
         menu, table = self._menu, self._screen.table
@@ -109,7 +109,12 @@ class MenuMode:
 
     def leave(self) -> None:
         """Close the menu without taking a choice."""
-        menu = self._close()
+        if self._menu is not None:
+            self._screen.navigation.show(self._behind)
+
+    def left(self) -> None:
+        """Take note that something else is shown in its place: no choice was taken."""
+        menu = self._let_go()
         if menu is not None and menu.left is not None:
             menu.left()
 
@@ -118,8 +123,7 @@ class MenuMode:
         menu, table = self._menu, self._screen.table
         record = table.record
         if place is not None:
-            table.select(place - 1)
-            record = table.record if place <= table.counts[1] else None
+            record = next((r for r in table.rows if r.values["place"] == place), None)
         if menu is None or (record is None and place is not None):
             return
         if record is None:
@@ -127,17 +131,20 @@ class MenuMode:
             return
         choice = menu.choices[int(str(record.key))]
         if choice.ready:
-            self._close()
+            self._let_go()
+            self._screen.navigation.show(self._behind)
             choice.do()
         elif menu.ask:
             self.leave()
         if not choice.ready:
             self._screen.toast(choice.help, "warning")
 
-    def _close(self) -> Menu | None:
+    def _let_go(self) -> Menu | None:
+        """Forget the menu, and close its prompt: a click may have taken a choice."""
         menu, self._menu = self._menu, None
-        if menu is not None:
-            self._screen.navigation.show(self._behind)
+        question, self._question = self._question, None
+        if question is not None and self._screen.prompt.question is question:
+            self._screen.prompt.close(None)
         return menu
 
     def look_at_choice(self) -> None:

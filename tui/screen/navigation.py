@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tui.screen.leases import Leases
 from tui.screen.place import Place
@@ -15,7 +15,10 @@ from tui.toolkit.pane import Pane
 
 
 class Navigation:
-    """Moves the place, attaches what it needs, and lays it out."""
+    """Moves the place, attaches what it needs, and lays it out.
+
+    menu_left: called when something else is shown in the place of a menu.
+    """
 
     def __init__(
         self,
@@ -24,12 +27,16 @@ class Navigation:
         leases: Leases,
         renderer: Renderer,
         fields: Mapping[str, Sequence[Field]],
+        menu_left: Callable[[], None],
     ) -> None:
         self._session, self._place, self._fields = session, place, fields
-        self._leases, self._renderer = leases, renderer
+        self._leases, self._renderer, self._menu_left = leases, renderer, menu_left
 
     def show(self, mode: str) -> None:
+        was = self._place.mode
         self._place.show(mode)
+        if was == "menu" != mode:
+            self._menu_left()
         self._renderer.lay_out()
 
     def go_to(self, pane: Pane, about: str = "") -> None:

@@ -12,8 +12,8 @@ from tui.screen.layout import Heights, graph_block, heights
 from tui.screen.parts import Parts
 from tui.screen.place import Place
 from tui.screen.troubles import Troubles
-from tui.session.collector import Own
 from tui.session.drop_rules import banner
+from tui.session.own_usage import OwnUsage
 from tui.session.session import Session
 from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line, width_of, wrap
@@ -23,11 +23,11 @@ from tui.widgets.report import Report
 from tui.widgets.status_line import StatusFigures
 from tui.widgets.tabs import Tab
 
-SOON, SLOWLY = 0.04, 0.5
+PAINT_PAUSE, SLOW_PAINT_PAUSE = 0.04, 0.5
 """Seconds in which readings of several hooks are painted once; the same on a slow link."""
-LEAST = (30, 7)
+MIN_SIZE = (30, 7)
 """Columns and lines below which a sentence is shown and nothing else."""
-LATE = 1.0
+LAGGING_SECONDS = 1.0
 """Seconds that a terminal may lag behind before a slow link is suggested."""
 ADVICE = "this terminal is slow: `:` slow link (or --slow-link) sends less"
 
@@ -48,7 +48,7 @@ class Renderer:
         troubles: Troubles,
         keymap: Keymap,
         groups: Groups,
-        own: Own,
+        own: OwnUsage,
         advise: Callable[[str], None],
     ) -> None:
         self._app, self._session, self._place, self._parts = app, session, place, parts
@@ -56,7 +56,7 @@ class Renderer:
         self._groups, self._own, self._advise = groups, own, advise
         self._due = self._advised = False
 
-    # What is there
+    # Which widgets belong to the place
 
     @property
     def table(self) -> LiveTable:
@@ -85,12 +85,12 @@ class Renderer:
     async def _paint_later(self) -> None:
         waited = 0.0
         while True:
-            await asyncio.sleep(SLOWLY if self._appearance.slow else SOON)
+            await asyncio.sleep(SLOW_PAINT_PAUSE if self._appearance.slow else PAINT_PAUSE)
             if not self._app.behind:  # else: better the next state whole than this one late
                 break
-            waited += SOON
+            waited += PAINT_PAUSE
         self._due = False
-        if waited > LATE and not self._appearance.slow and not self._advised:
+        if waited > LAGGING_SECONDS and not self._appearance.slow and not self._advised:
             self._advised = True
             self._advise(ADVICE)
         self._session.note()
@@ -150,7 +150,7 @@ class Renderer:
         opened = found or opened
         place.open(opened)
         about = f" of {place.about}" if place.about else ""
-        width = max(self._app.size.width, LEAST[0])
+        width = max(self._app.size.width, MIN_SIZE[0])
         title = f"{place.pane.title}{about}: {opened.name}{'' if found else ' (gone)'}"
         self._parts.report.show(label(title), place.pane.detail(view, opened, width), anew=anew)
 
@@ -165,7 +165,7 @@ class Renderer:
     def _paint_trouble(self) -> None:
         block, size = self._parts.trouble, self._app.size
         if self._tiny:
-            text = "{}x{} is too small: {}x{} at least".format(*size, *LEAST)
+            text = "{}x{} is too small: {}x{} at least".format(*size, *MIN_SIZE)
             block.show([line((row, "bad")) for row in wrap(text, max(size.width, 1))])
             return
         lines = [*self._lines_above(), self._verdict()]
@@ -249,9 +249,18 @@ class Renderer:
             del spans[-6:-4]  # not what is at the end: leaving and help
         return line(*spans)
 
-    # Who is visible
+    # Which widgets are visible, and where
 
     def lay_out(self) -> None:
+        """Show the widgets of this place where they belong, with what they have to show now."""
+        with self._app.drawing():
+            self._arrange()
+            if self._app.drawn.place():
+                self.paint()
+            else:
+                self._app.call_after_refresh(self.paint)
+
+    def _arrange(self) -> None:
         """Choose which widgets are visible, and with how many lines."""
         parts, mode = self._parts, "" if self._tiny else self._place.mode
         for part in (parts.status, parts.tabs, parts.prompt):
@@ -266,13 +275,12 @@ class Renderer:
         for block, height in ((parts.graph, graph), (parts.below, below)):
             block.display = height > 0
             block.styles.height = height
-        self._app.call_after_refresh(self.paint)
 
     @property
     def _tiny(self) -> bool:
         """Whether the screen is too small for more than a sentence; what is open stays open."""
         width, height = self._app.size
-        return width < LEAST[0] or height < LEAST[1]
+        return width < MIN_SIZE[0] or height < MIN_SIZE[1]
 
     def _heights(self) -> Heights:
         """Return lines for graphs; lines above them take nothing from the table."""

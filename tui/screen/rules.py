@@ -61,7 +61,7 @@ def _confirm(screen: Context, rule: DropRule, interface: str, ifindex: object) -
             screen.prompt.ask(Question(text, answered, choices=_YES))
 
     screen.prompt.ask(first)
-    screen.start(complete())
+    screen.carry_out(complete())
 
 
 def end_rule(screen: Context, record: TableRow) -> None:

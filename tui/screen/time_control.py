@@ -21,7 +21,7 @@ from tui.table.lines import Line, line, width_of
 from tui.widgets.time_bar import time_bar
 
 SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
-_LEAST_LINES = 16
+_MIN_LINES_FOR_BAR = 16
 """Lines of a screen from which one is used for the time bar."""
 
 
@@ -91,9 +91,12 @@ class LiveTime:
 
     @property
     def at(self) -> int:
-        """The moment on the screen; live, the newest on the tape."""
+        """The moment on the screen; live, the newest on the tape.
+
+        The oldest, if that on the screen was forgotten since.
+        """
         frozen, reel = self._screen.session.frozen, self._reel
-        return self._at if frozen else max(reel.end - 1, reel.first)
+        return max(self._at if frozen else reel.end - 1, reel.first)
 
     @property
     def _reel(self) -> Timeline:
@@ -127,7 +130,6 @@ class LiveTime:
     def enter_past(self) -> bool:
         if not self._screen.session.frozen:
             self._stand_still()
-        self._at = max(self._at, self._reel.first)  # what one looked at may have fallen off
         return len(self._reel) > 0
 
     def go(self, number: int) -> None:
@@ -152,15 +154,15 @@ class LiveTime:
         if not self._screen.session.frozen:
             return []
         reel, head = self._reel, self._head(width)
-        if height < _LEAST_LINES or not len(reel):
+        if height < _MIN_LINES_FOR_BAR or not len(reel):
             return [head]
-        return [head, time_bar(reel.moments(), self.marks(), reel.first, self.at, width)]
+        return [head, time_bar(reel.moments(), self.marks(), reel.first, self._at, width)]
 
     def _head(self, width: int) -> Line:
         live, view = self._screen.session.live, self._screen.session.view
         ago = max(live.time - view.time, 0)
         text = f" FROZEN at {clock(view.wall)}, {int(ago) // 60}:{int(ago) % 60:02} ago"
-        began = [m.text for m in self.marks() if m.number == self.at]
+        began = [m.text for m in self.marks() if m.number == self._at]
         if began:
             text += f": {'; '.join(began)}"
         keys = "  [ ] moment  ( ) minute  { } mark  Space: live "
@@ -225,9 +227,8 @@ class RecordedTime:
                 )
             if found is not None:
                 collector.recall(*found)
-                self._screen.repaint()
 
-        self._screen.start(recalled())
+        self._screen.carry_out(recalled())
 
     def rewind(self, moments: int) -> None:
         self._player.play(paused=True)  # who goes step by step wants to look
@@ -253,7 +254,7 @@ class RecordedTime:
 
     def lines(self, width: int, height: int) -> list[Line]:
         reel, head = self._player.reel, self._head(width)
-        if height < _LEAST_LINES:
+        if height < _MIN_LINES_FOR_BAR:
             return [head]
         return [head, time_bar(reel.moments(), self.marks(), reel.first, self.at, width)]
 

@@ -17,11 +17,11 @@ from tui.session.control import Control, Severity
 from tui.session.drop_rules import Hits
 from tui.session.view import Decided, View
 
-TAPE = 0.12
+TAPE_SHARE = 0.12
 """The share of the memory bound that the last minutes may take."""
-KEPT = 500
+MAX_LOGGED = 500
 """Entries of a hook's own log, at most."""
-_ANEW = 60.0
+_RESTARTED_AFTER = 60.0
 """Seconds by which a reading may be older than another before its host counts as restarted."""
 
 
@@ -82,7 +82,7 @@ class Collector:
     def _complain(self, hook: str, raised: Exception) -> None:
         """Log the error, once for each sentence."""
         why = as_refusal(raised, f"looking at a reading of {hook}").why
-        if why not in self._said and len(self._said) < KEPT:
+        if why not in self._said and len(self._said) < MAX_LOGGED:
             self._said.add(why)
             self.control.note(why, "bad")
 
@@ -137,10 +137,10 @@ class Collector:
         self._there[hook] = there
         for snapshot in snapshots:
             sample = snapshot.sample
-            if not view.time - _ANEW < sample.time < view.time:
+            if not view.time - _RESTARTED_AFTER < sample.time < view.time:
                 view.wall, view.time = sample.wall, sample.time
             if sample.log:
-                log = self._logs.setdefault(hook, deque(maxlen=KEPT))
+                log = self._logs.setdefault(hook, deque(maxlen=MAX_LOGGED))
                 log.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()
@@ -171,26 +171,4 @@ class Collector:
 def _tape(source: Source, limit: int | None) -> Tape:
     if limit is None:
         return Tape(source.catalogue)
-    return Tape(source.catalogue, most=min(MOST_BYTES, int(limit * TAPE)))
-
-
-class Own:
-    """Resources of this process and those it started; read at most once a second.
-
-    seconds: the CPU time used so far. memory: bytes in RAM now.
-    """
-
-    def __init__(self, seconds: Callable[[], float], memory: Callable[[], int]) -> None:
-        self._seconds, self._memory = seconds, memory
-        self._used, self._time = seconds(), time.monotonic()
-        self._percent: float | None = None
-        self._bytes = memory()
-
-    def now(self) -> tuple[float | None, int]:
-        """Return its share of one CPU since the last call (None: not known yet), and bytes."""
-        now = time.monotonic()
-        if now - self._time >= 1:
-            used = self._seconds()
-            self._percent = max(used - self._used, 0) / (now - self._time) * 100
-            self._used, self._time, self._bytes = used, now, self._memory()
-        return self._percent, self._bytes
+    return Tape(source.catalogue, most=min(MOST_BYTES, int(limit * TAPE_SHARE)))

@@ -17,10 +17,12 @@ from tui.session.drop_rules import Identity, lasting
 from tui.session.view import Event
 
 Severity = Literal["information", "warning", "error"]
-SOON = 0.5
+PROGRESS_AFTER = 0.5
 """Seconds after which attaching is reported as under way."""
-PATIENCE = 5.0
+CAUTIONS_SECONDS = 5.0
 """Seconds that the check whether a rule may cut somebody off may take."""
+MAX_UNDO = 100
+"""Detached hooks that can be attached again one after the other."""
 STANDS = (State.ATTACHED, State.PASSIVE)
 
 
@@ -30,7 +32,7 @@ class Control:
     tell: shows a toast. now: the time for the log, in Unix and in monotonic seconds.
     """
 
-    KEPT = 300
+    MAX_EVENTS = 300
     """Log entries, at most."""
 
     def __init__(
@@ -40,7 +42,7 @@ class Control:
         now: Callable[[], tuple[float, float]],
     ) -> None:
         self._source, self._tell, self._now = source, tell, now
-        self.events: deque[Event] = deque(maxlen=self.KEPT)
+        self.events: deque[Event] = deque(maxlen=self.MAX_EVENTS)
         self._known: dict[HookId, Status] = {}
         self._rules: dict[Identity, Enforced] = {}
         self._detached: list[Status] = []
@@ -56,7 +58,7 @@ class Control:
         quiet: not requested individually, so it is only logged, unless it is refused.
         """
         loop = asyncio.get_running_loop()
-        progress = None if quiet else loop.call_later(SOON, self._say_progress, id)
+        progress = None if quiet else loop.call_later(PROGRESS_AFTER, self._say_progress, id)
         try:
             status = await self._source.attach(id, rung)
         except ProbeError as error:
@@ -91,7 +93,8 @@ class Control:
         self._known[id] = status
         self._log(f"{id} detached", "muted")
         if not quiet:
-            self._detached = [*(s for s in self._detached if s.id != id), before][-self.KEPT :]
+            others = [s for s in self._detached if s.id != id]
+            self._detached = [*others, before][-MAX_UNDO:]
             self._tell(f"{id} detached", "information")
 
     def last_detached(self) -> Status | None:
@@ -99,9 +102,9 @@ class Control:
         return self._detached[-1] if self._detached else None
 
     async def cautions(self, interface: str, rule: DropRule) -> tuple[str, ...]:
-        """Return warnings to show before that rule is confirmed; take at most PATIENCE."""
+        """Return warnings to show before that rule is confirmed; take at most CAUTIONS_SECONDS."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CAUTIONS_SECONDS):
                 return await self._source.cautions(interface, rule)
         except TimeoutError:
             return ("it could not be checked in time whether this may cut you off",)

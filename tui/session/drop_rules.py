@@ -9,7 +9,7 @@ from typing import NamedTuple
 from probes.analysis.hit_rates import Dropping as Dropping
 from probes.analysis.hit_rates import Hits as Hits
 from probes.analysis.hit_rates import Identity as Identity
-from probes.analysis.snapshot import SnapshotRow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.drop_rule import DropRule, RuleError, parse, protocol_name
 from probes.units import count
 from tui.table.fields import label

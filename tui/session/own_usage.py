@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 _TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 _UTIME, _STIME, _CUTIME, _CSTIME = 11, 12, 13, 14
@@ -67,3 +68,25 @@ def _seconds(pid: int) -> float:
 def _resident(pid: int) -> int:
     pages = _read(f"/proc/{pid}/statm").split()
     return int(pages[1]) * _PAGE if pages else 0
+
+
+class OwnUsage:
+    """Resources of this process and those it started; read at most once a second.
+
+    seconds: the CPU time used so far. memory: bytes in RAM now.
+    """
+
+    def __init__(self, seconds: Callable[[], float], memory: Callable[[], int]) -> None:
+        self._seconds, self._memory = seconds, memory
+        self._used, self._time = seconds(), time.monotonic()
+        self._percent: float | None = None
+        self._bytes = memory()
+
+    def now(self) -> tuple[float | None, int]:
+        """Return its share of one CPU since the last call (None: not known yet), and bytes."""
+        now = time.monotonic()
+        if now - self._time >= 1:
+            used = self._seconds()
+            self._percent = max(used - self._used, 0) / (now - self._time) * 100
+            self._used, self._time, self._bytes = used, now, self._memory()
+        return self._percent, self._bytes

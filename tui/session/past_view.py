@@ -9,13 +9,13 @@ from dataclasses import replace
 from probes.recording.bookmarks import Bookmark
 from probes.recording.encoder import Tick
 from probes.recording.tape import Timeline
-from tui.session.collector import KEPT
+from tui.session.collector import MAX_LOGGED
 from tui.session.drop_rules import Dropping, Hits
 from tui.session.view import Decided, View
 
-_LOGGED = 60
+_LOG_MOMENTS = 60
 """Moments that logs are read back from, at most."""
-_SAME = 10
+_SAME_WITHIN = 10
 """Moments within which a repeated beginning counts as the same."""
 
 
@@ -55,9 +55,9 @@ class Logs(Mapping[str, Sequence[Decided]]):
         return len(self._reel.hooks)
 
     def _all(self) -> dict[str, Sequence[Decided]]:
-        logs = {hook: deque[Decided](maxlen=KEPT) for hook in self._reel.hooks}
+        logs = {hook: deque[Decided](maxlen=MAX_LOGGED) for hook in self._reel.hooks}
         before: Tick | None = None
-        for _, tick in self._reel.readable(self._number - _LOGGED, self._number + 1):
+        for _, tick in self._reel.readable(self._number - _LOG_MOMENTS, self._number + 1):
             for hook, samples in tick.fresh(before).items():
                 logs[hook].extend(Decided(s.wall, row, s.time) for s in samples for row in s.log)
             before = tick
@@ -77,7 +77,10 @@ def beginnings(marks: Iterable[Bookmark]) -> list[Bookmark]:
     found: list[Bookmark] = []
     latest: dict[str, int] = {}
     for mark in marks:
-        if mark.kind == "event" or mark.number - latest.get(mark.kind, -_SAME) >= _SAME:
+        if (
+            mark.kind == "event"
+            or mark.number - latest.get(mark.kind, -_SAME_WITHIN) >= _SAME_WITHIN
+        ):
             found.append(mark)
         latest[mark.kind] = mark.number
     return found

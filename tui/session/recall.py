@@ -11,7 +11,7 @@ from probes.analysis.snapshot import Trail, WindowRoom
 from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.recording.tape import Timeline
-from tui.session.collector import KEPT
+from tui.session.collector import MAX_LOGGED
 from tui.session.view import Decided
 
 
@@ -39,7 +39,7 @@ async def recall(
             history.add(hook, trail.snapshots(samples))
             for sample in samples:
                 if sample.log:
-                    kept = decided.setdefault(hook, deque(maxlen=KEPT))
+                    kept = decided.setdefault(hook, deque(maxlen=MAX_LOGGED))
                     kept.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
         before = tick
         number += 1

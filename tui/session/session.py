@@ -84,7 +84,7 @@ class Session:
     ) -> None:
         self._figures, self._changed, self._tell = figures, changed, tell
         self.limit = limit
-        self.here = Station(source, Collector(source, figures, changed, tell, limit=limit))
+        self.here = self._station(source)
         self.stations: tuple[Station, ...] = (self.here,)
         self.view = self.here.collector.view
         self.recorder: Recorder | None = None
@@ -95,17 +95,21 @@ class Session:
     def join(self, others: Sequence[Source]) -> None:
         """Add further hosts, before any is started."""
         self.stations = (self.stations[0], *(self._station(source) for source in others))
+        for _, collector in self.stations:
+            collector.view.ascii = self.live.ascii
 
     def _station(self, source: Source) -> Station:
+        """Return a host with a collector; with several hosts, its toasts say which it is."""
+
         def changed(hook: str) -> None:
             if self.collector is collector:
                 self._changed(hook)
 
         def tell(text: str, severity: Severity) -> None:
-            self._tell(f"{name_of(source)}: {text}", severity)
+            several = len(self.stations) > 1
+            self._tell(f"{name_of(source)}: {text}" if several else text, severity)
 
         collector = Collector(source, self._figures, changed, tell, limit=self.limit)
-        collector.view.ascii = self.live.ascii
         return Station(source, collector)
 
     @property

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from probes.analysis.anomaly import Verdict
 from probes.analysis.history import Figure, History
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, Row, Sample, Status
 from tui.session.drop_rules import Dropping
 

@@ -6,41 +6,44 @@ import asyncio
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Container, Coroutine, Iterable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from rich.color import ColorSystem
+from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.binding import BindingsMap, BindingType
 from textual.driver import Driver as AnyDriver
 from textual.filter import Monochrome, NoColor
-from textual.widgets._toast import ToastRack
 
 from probes.source import Source
 from tui.terminal import crash, leaving
-from tui.terminal.driver import WHERE, Brush, Driver, Mark, smallest, whole
+from tui.terminal.drawing import Drawing
+from tui.terminal.driver import WHERE, Driver, Mark, smallest, whole
 from tui.terminal.shown import Shown
 
 
 class _Drawn(CompositorUpdate):
-    """An update that a brush writes: changed cells only, each at its place."""
+    """An update that a brush writes: changed cells only, each at its place.
 
-    def __init__(self, update: ChopsUpdate | LayoutUpdate) -> None:
-        self._update = update
+    there: rows that are on the terminal already.
+    """
+
+    def __init__(self, update: ChopsUpdate | LayoutUpdate, there: Container[int]) -> None:
+        self._update, self._there = update, there
 
     def render_segments(self, console: Any) -> str:
         if isinstance(self._update, LayoutUpdate):
-            return whole(self._update, console)
-        return smallest(self._update, console)
+            return whole(self._update, console, self._there)
+        return smallest(self._update, console, self._there)
 
 
 class TerminalApp(App[None]):
     """An app that ends in order, and writes changed cells only. crashed: the fatal error.
 
-    brush: while cells may go straight to the terminal, what collects them. mouse: whether the
-    terminal reports the mouse.
+    drawn: what goes past Textual's compositor. mouse: whether the terminal reports the mouse.
     """
 
     def __init__(self, *, mouse: bool = True) -> None:
@@ -49,7 +52,7 @@ class TerminalApp(App[None]):
         self._filters = [f for f in self._filters if not isinstance(f, NoColor | Monochrome)]
         self.mouse = mouse
         self.crashed: BaseException | None = None
-        self.brush: Brush | None = None
+        self.drawn = Drawing(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self.answers = False
         self._to_show: list[Shown] = []
@@ -151,7 +154,8 @@ class TerminalApp(App[None]):
         return action != "do" or self.does(str(*parameters))
 
     def action_do(self, id: str) -> None:
-        self.do(id)
+        with self.drawing():
+            self.do(id)
 
     def does(self, id: str, /) -> bool:
         """Return whether the key with this id does something here."""
@@ -179,7 +183,7 @@ class TerminalApp(App[None]):
 
     def _display(self, screen: Any, renderable: Any) -> None:
         if isinstance(renderable, ChopsUpdate | LayoutUpdate):
-            renderable = _Drawn(renderable)
+            renderable = _Drawn(renderable, self.drawn.took_note(screen, renderable))
         super()._display(screen, renderable)
         self._mark()
 
@@ -236,6 +240,7 @@ class TerminalApp(App[None]):
         """Draw everything, whatever is on the terminal."""
         if self._driver is not None:
             self._driver.write("\x1b[0m\x1b[2J")
+        self.drawn.forget()
         self.screen.refresh(layout=True)
 
     @property
@@ -244,45 +249,20 @@ class TerminalApp(App[None]):
         driver: AnyDriver | None = self._driver
         return isinstance(driver, Driver) and driver.busy
 
-    @contextmanager
-    def drawing(self) -> Iterator[None]:
+    def drawing(self) -> AbstractContextManager[None]:
         """Send what is repainted meanwhile to the terminal at the end of the block.
 
         Textual would show it within 50 ms.
         """
-        if self.brush is not None:  # within another
-            yield
-            return
-        self.take_brush()
-        try:
-            yield
-        finally:
-            self.put_brush()
+        return self.drawn.block()
 
-    def take_brush(self) -> None:
-        """Write changed cells straight to the terminal until `put_brush`, if nothing is in the way.
-
-        Textual's compositor takes several times as long for them.
-        """
-        if isinstance(self._driver, Driver) and self._nothing_above():
-            self.brush = Brush(self.console)
-
-    def put_brush(self) -> None:
-        brush, self.brush = self.brush, None
-        if brush is None or self._driver is None or not (cells := brush.text()):
-            return
-        self._begin_update()
-        self._driver.write(cells)
-        self._end_update()
-        self._mark()
-
-    def _nothing_above(self) -> bool:
-        """Return whether no toast or screen covers a widget, and no layout is pending."""
-        if len(self.screen_stack) != 1 or self._batch_count or len(self._notifications):
-            return False
-        screen = self.screen_stack[0]
-        toasts = any(c.children for c in screen.children if isinstance(c, ToastRack))
-        return not toasts and not screen._layout_required
+    def send(self, cells: str) -> None:
+        """Write cells to the terminal, as one frame."""
+        if cells and self._driver is not None:
+            # In one piece: each wakes the thread that writes.
+            framed = f"{SYNC_START}{cells}{SYNC_END}" if self._sync_available else cells
+            self._driver.write(framed)
+            self._mark()
 
 
 async def until_left(app: TerminalApp, sources: Iterable[Source]) -> int:

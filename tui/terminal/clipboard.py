@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tui.table.fields import Field, TableRow, label
 
-MOST = 74_000
+MAX_COPIED = 74_000
 """Bytes that are sent, at most: many terminals take only 100,000 characters of base64."""
 _PIECE = 250
 """Characters that screen takes in one string."""
@@ -41,7 +41,7 @@ def way(text: str, environ: Mapping[str, str]) -> Transfer:
     """Return the way for this terminal; nothing is sent if it would not arrive."""
     data = text.encode("utf-8", "replace")
     term = environ.get("TERM", "")
-    if len(data) > MOST:
+    if len(data) > MAX_COPIED:
         return Transfer("", f"too long for a terminal's clipboard ({len(data)} bytes)", sure=False)
     if term in _WITHOUT:
         return Transfer("", "this terminal has no clipboard", sure=False)

@@ -16,7 +16,7 @@ import signal
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -35,9 +35,9 @@ from tui.terminal.typed import Flood, Pasted
 
 ESCAPE_MS = 50
 """Milliseconds between two checks whether an Escape was the key alone."""
-MOST_WAITING, ANSWERING = 64, 0.01
+MAX_WAITING_KEYS, ROOM_PAUSE = 64, 0.01
 """Keys that may wait to be answered, and seconds between two checks for room for more."""
-PATIENCE = 0.6
+STUCK_SECONDS = 0.6
 """Seconds to wait for a stuck terminal while leaving."""
 GIVE_BACK = (
     "\x1b\\"  # the end of whatever was cut in the middle
@@ -100,7 +100,7 @@ class Output:
                 sent = os.write(self._own if self._own >= 0 else self._fd, data[:4096])
                 data, stuck_since = data[sent:], time.monotonic()
             except BlockingIOError:
-                if self.leaving.is_set() and time.monotonic() - stuck_since > PATIENCE:
+                if self.leaving.is_set() and time.monotonic() - stuck_since > STUCK_SECONDS:
                     self.lost = True
                 else:
                     select.select([], [self._own], [], 0.1)
@@ -301,7 +301,7 @@ class Driver(LinuxDriver):
             messages = (*(parser.feed(text) if text else ()), *parser.tick())
             for number, message in enumerate(messages, 1):
                 self.process_message(message)
-                if number % MOST_WAITING == 0:
+                if number % MAX_WAITING_KEYS == 0:
                     self._wait_for_the_app()
 
     def _wait_for_the_app(self) -> None:
@@ -309,8 +309,8 @@ class Driver(LinuxDriver):
 
         Otherwise a user who quits would have to wait for all of it.
         """
-        while not self.exit_event.wait(ANSWERING):
-            if self._app._message_queue.qsize() < MOST_WAITING:
+        while not self.exit_event.wait(ROOM_PAUSE):
+            if self._app._message_queue.qsize() < MAX_WAITING_KEYS:
                 return
 
     def _read(self) -> bytes:
@@ -350,13 +350,16 @@ def _unstopped() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def smallest(update: ChopsUpdate, console: Console) -> str:
+def smallest(update: ChopsUpdate, console: Console, without: Container[int] = ()) -> str:
     """Return the escape sequences of a partial update: only changed cells and styles.
 
-    Textual's own starts each line at the widget's left edge and resets after each piece.
+    Textual's own starts each line at the widget's left edge and resets after each piece. without:
+    rows to leave out.
     """
     out = Brush(console)
     for y, x1, x2 in update.spans:
+        if y in without:
+            continue
         for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
             if strip is not None and x < x2 and end > x1:
                 at = max(x, x1)
@@ -367,10 +370,12 @@ def smallest(update: ChopsUpdate, console: Console) -> str:
     return out.text()
 
 
-def whole(update: LayoutUpdate, console: Console) -> str:
-    """Return the escape sequences of a whole region."""
+def whole(update: LayoutUpdate, console: Console, without: Container[int] = ()) -> str:
+    """Return the escape sequences of a whole region. without: rows to leave out."""
     out = Brush(console)
     for y, strips in enumerate(update.strips, update.region.y):
+        if y in without:
+            continue
         x = update.region.x
         for strip in strips:
             for segment in strip:

@@ -11,9 +11,9 @@ import time
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 """Sequences around pasted text, if the terminal sends them."""
-LEAST, MORE, PAUSE = 256, 32, 0.1
-"""Characters at once that nobody types; so many continue them within PAUSE seconds."""
-MOST_MOVES = 16
+PASTED_AT_ONCE, PASTED_AFTER, PASTE_PAUSE = 256, 32, 0.1
+"""Characters at once that nobody types; so many continue them within PASTE_PAUSE seconds."""
+MAX_MOVES = 16
 """Arrows, pages and the like that are taken all the same: one is held down over a slow link."""
 
 _ONE = re.compile(
@@ -23,7 +23,7 @@ _ONE = re.compile(
 _MOVES = re.compile(r"\x1b(?:\[[\d;]*[ABCDFH]|\[[1-8](?:;\d+)?~|O[ABCDFH])")
 _CUT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
 """The beginning of one, at the end."""
-_KEPT = re.compile(r"\x1b\[(?:\d+;\d+R|\?[\d;]+\$y|[\d;]+t|<[\d;]+m|[IO])|[\x03\x11]")
+_ALWAYS_TAKEN = re.compile(r"\x1b\[(?:\d+;\d+R|\?[\d;]+\$y|[\d;]+t|<[\d;]+m|[IO])|[\x03\x11]")
 """Answers, sizes, a mouse's button released, focus; ^C and ^Q."""
 
 
@@ -53,10 +53,10 @@ class Pasted:
             return None
         now = time.monotonic()
         goes_on = bool(text) and now <= self._until
-        if len(text) < LEAST and not goes_on:
+        if len(text) < PASTED_AT_ONCE and not goes_on:
             return None
-        if len(text) >= MORE:  # else somebody types behind it
-            self._until = now + PAUSE
+        if len(text) >= PASTED_AFTER:  # else somebody types behind it
+            self._until = now + PASTE_PAUSE
         return "" if goes_on else text
 
 
@@ -75,19 +75,19 @@ class Flood:
         now = time.monotonic()
         if now > self._until:
             self._cut, self._moved = "", 0
-            if len(text) < LEAST:
+            if len(text) < PASTED_AT_ONCE:
                 return text
-        if len(text) >= MORE:
-            self._until = now + PAUSE
+        if len(text) >= PASTED_AFTER:
+            self._until = now + PASTE_PAUSE
         text = self._cut + text
         cut = _CUT.search(text)
         self._cut = cut.group() if cut else ""
         return "".join([one for one in _ONE.findall(text) if self._is_wanted(one)])
 
     def _is_wanted(self, one: str) -> bool:
-        if _KEPT.fullmatch(one):
+        if _ALWAYS_TAKEN.fullmatch(one):
             return True
-        if self._moved >= MOST_MOVES or not _MOVES.fullmatch(one):
+        if self._moved >= MAX_MOVES or not _MOVES.fullmatch(one):
             return False
         self._moved += 1
         return True

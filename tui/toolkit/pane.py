@@ -55,9 +55,9 @@ class Pane:
     what to attach while its detail is open. reverse: sorted in descending order at first. few:
     rows are few, so the graphs get the space.
 
-    worst: its worst rows for the overview, at most so many, the worst first, also if nothing is
-    wrong; needs: the hooks that it is made from; calm: the text there if it has none. kept: figures
-    that are not drawn here. leads: the pane and the row that Enter goes to instead of a detail.
+    worst: its worst row for the overview, also if nothing is wrong, then others that are marked; at
+    most so many. needs: the hooks that it is made from; calm: the text there if it has none. kept:
+    figures that are not drawn here. leads: the pane and the row that Enter goes to, not a detail.
     draw: drawn instead of the figures' graphs, for a width and height. wants: what to attach now,
     while it is shown.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import nlargest
 
 from probes import units
-from probes.analysis.snapshot import SnapshotRow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Value
 from probes.units import Unit
 from tui.session.view import View
@@ -14,7 +14,7 @@ from tui.table.fields import label
 from tui.table.lines import Line, Span, fit, line
 from tui.toolkit.detail import heading
 
-MOST = 8
+MAX_RELATED = 8
 """Rows of each kind, at most; the others are counted."""
 Keep = Callable[[SnapshotRow], bool]
 _Drawn = tuple[Span | str, ...]
@@ -69,7 +69,9 @@ def _addresses(row: SnapshotRow) -> list[str]:
 def trips(view: View, keep: Keep, whose: str, width: int) -> list[Line]:
     """List connections with their round trips, the slowest first."""
     rows = [r for r in view.rows("tcp-rtt") if keep(r)]
-    shown = nlargest(MOST, rows, key=lambda r: (r.rate("retransmits") >= 1, r.number("srtt_us")))
+    shown = nlargest(
+        MAX_RELATED, rows, key=lambda r: (r.rate("retransmits") >= 1, r.number("srtt_us"))
+    )
     head = f"  {'SRTT':>8}{'Min':>8}{'Retr/s':>8}  Connection"
     return _block(f"{whose}: connections", head, rows, map(_trip, shown), width)
 
@@ -87,7 +89,7 @@ def _trip(row: SnapshotRow) -> _Drawn:
 def connects(view: View, keep: Keep, whose: str, width: int) -> list[Line]:
     """List connects by destination, failing ones first."""
     rows = [r for r in view.rows("tcp-connect") if keep(r)]
-    shown = nlargest(MOST, rows, key=lambda r: (r.rate("failed"), r.rate("connects")))
+    shown = nlargest(MAX_RELATED, rows, key=lambda r: (r.rate("failed"), r.rate("connects")))
     head = f"  {'Conn/s':>8}{'Fail/s':>8}{'Mean':>8}  Destination"
     return _block(f"{whose}: connects", head, rows, map(_connect, shown), width)
 
@@ -107,7 +109,7 @@ def calls(view: View, pid: Value, whose: str, width: int) -> list[Line]:
     found = [(str(s.id.target), r) for s in view.of("syscall-processes") for r in s.rows]
     rows = [(name, r) for name, r in found if r["pid"] == pid]
     head = f"  {'Calls/s':>8}{'Err/s':>8}{'p99':>8}  System call"
-    spans = (_call(name, row) for name, row in rows[:MOST])
+    spans = (_call(name, row) for name, row in rows[:MAX_RELATED])
     return _block(f"{whose}: system calls followed by process", head, rows, spans, width)
 
 
@@ -131,6 +133,6 @@ def _block(
     for spans in drawn:
         whole = line(*spans)
         lines.append(Line(tuple((label(text), role) for text, role in whole.spans)))
-    if there > MOST:
-        lines.append(line((fit(f"  and {there - MOST} more", width), "muted")))
+    if there > MAX_RELATED:
+        lines.append(line((fit(f"  and {there - MAX_RELATED} more", width), "muted")))
     return lines

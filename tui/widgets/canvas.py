@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from rich.segment import Segment
 from textual.filter import LineFilter
-from textual.geometry import Offset, Region
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.config.theme import Theme
 from tui.table.lines import BLANK, Line, changes, pieces
+from tui.terminal.drawing import Drawing, Front
 from tui.terminal.driver import Brush
 from tui.terminal.shown import Shown
 
 
 class Canvases(Protocol):
-    """What a canvas needs of its app: the roles' styles, and where to draw just now."""
+    """What a canvas needs of its app: the roles' styles, and how to draw."""
 
-    brush: Brush | None
+    drawn: Drawing
 
     @property
     def look(self) -> Theme: ...
+
+    def drawing(self) -> AbstractContextManager[None]: ...
 
     def show_mark(self, shown: Shown) -> None: ...
 
@@ -45,40 +49,79 @@ class Canvas(Widget):
         """Return the y-th line, y < self.size.height."""
         raise NotImplementedError
 
+    def painted(self, y: int) -> Line:
+        """Return the line that was painted last at a row of the screen."""
+        y -= self.region.y
+        return self._painted[y] if 0 <= y < len(self._painted) else BLANK
+
     def repaint(self) -> None:
-        """Compare with what is on the screen and draw the difference."""
-        width, height = self.size
-        if not width or not height or not self.display:
+        """Draw what has changed: at the end of the block of drawing, else in Textual's frame."""
+        if not self.canvases.drawn.collects(self):
+            self.refresh_changes()
+
+    def draw(self, brush: Brush, front: Front, covered: Container[int]) -> None:
+        """Draw straight to the terminal what is not there already.
+
+        covered: rows that Textual has to draw.
+        """
+        region, size = self.region, self.size  # Textual calculates them each time
+        if not size or region.size != size or not self.display:
             return
-        if len(self._painted) != height or self._width != width or self._theme is not self._look:
-            self._repaint_all(width, height)
-            return
-        brush, origin = self.canvases.brush, self.region.offset
-        changed: list[Region] = []
-        for y, old in enumerate(self._painted):
-            new = self.line(y)
-            if new is old or new == old:
-                continue
-            self._painted[y] = new
-            regions = changes(old, new, width)
-            if brush is None:
-                changed += [Region(x, y, cells, 1) for x, cells in regions]
-            else:
-                self._draw(brush, origin, y, regions)
+        width, height = size
+        anew, before = self._theme is not self._look, self._painted
+        self._take_shape(width)
+        self._painted = [self.line(y) for y in range(height)]
+        for y, new in enumerate(self._painted[: max(len(front) - region.y, 0)], region.y):
+            old = None if anew else front[y]
+            if y in covered:
+                front[y] = None
+            elif new is not old and new != old:
+                front[y] = new
+                cells = changes(old, new, width) if old is not None else [(0, width)]
+                self._draw(brush, y, new, cells)
+        if covered and before != self._painted:
+            self._refresh_rows(before, covered)
+
+    def _refresh_rows(self, before: list[Line], covered: Container[int]) -> None:
+        """Have Textual draw those of these rows that have changed."""
+        top = self.region.y
+        changed = [
+            Region(0, y, self._width, 1)
+            for y, new in enumerate(self._painted)
+            if top + y in covered and (y >= len(before) or before[y] != new)
+        ]
         if changed:
             self.refresh(*changed)
 
-    def _draw(self, brush: Brush, origin: Offset, y: int, regions: list[tuple[int, int]]) -> None:
-        """Draw straight to the terminal."""
-        left, top = origin
-        line, style = self._painted[y], self._look.style
-        for x, text, role in pieces(line, regions, self._width):
-            brush.put(left + x, top + y, text, style(role, line.ground))
+    def _draw(self, brush: Brush, y: int, new: Line, regions: list[tuple[int, int]]) -> None:
+        style = self._look.style
+        for x, text, role in pieces(new, regions, self._width):
+            brush.put(x, y, text, style(role, new.ground))
 
-    def _repaint_all(self, width: int, height: int) -> None:
-        self._width, self._theme = width, self._look
+    def refresh_changes(self) -> None:
+        """Have Textual draw what has changed."""
+        width, height = self.size
+        if not width or not height or not self.display:
+            return
+        before = self._painted
+        same = len(before) == height and self._width == width and self._theme is self._look
+        self._take_shape(width)
         self._painted = [self.line(y) for y in range(height)]
-        self.refresh()
+        if not same:
+            self.refresh()
+            return
+        changed = [
+            Region(x, y, cells, 1)
+            for y, (old, new) in enumerate(zip(before, self._painted, strict=True))
+            if new is not old and new != old
+            for x, cells in changes(old, new, width)
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def _take_shape(self, width: int) -> None:
+        """Take note of the width and the theme, before lines are made for them."""
+        self._width, self._theme = width, self._look
 
     @property
     def canvases(self) -> Canvases:

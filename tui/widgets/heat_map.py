@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from probes import units
-from probes.analysis.heat import SECONDS, HeatSlot
+from probes.analysis.heat import SLOT_SECONDS, HeatSlot
 from tui.session.view import clock
 from tui.table.lines import Line, Span, joined, line
 
@@ -63,9 +63,9 @@ def _time(
     slots: Sequence[HeatSlot], cells: int, each: int, most: int, shades: str
 ) -> tuple[Line, Line]:
     """Draw the range of time, and the length of a column."""
-    begin, end = clock(slots[0].wall), clock(slots[-1].wall + SECONDS)
+    begin, end = clock(slots[0].wall), clock(slots[-1].wall + SLOT_SECONDS)
     gap = max(cells - len(begin) - len(end), 1)
-    said = f"{each * SECONDS} s a column, {shades[-1]} {units.count(most)} at most"
+    said = f"{each * SLOT_SECONDS} s a column, {shades[-1]} {units.count(most)} at most"
     return (
         line((f"{'':{_LABEL}}{begin}{'':{gap}}{end}", "muted")),
         line((f"{'':{_LABEL}}{said}", "muted")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from textual.geometry import Size
 from textual.message import Message
 
 from probes.units import Unit
@@ -17,7 +18,7 @@ GUTTER, INDENT = 2, 4
 _MARKS = ("", "warn", "bad")
 
 
-class LiveTable(Canvas, can_focus=True):
+class LiveTable(Canvas):
     """Records in columns.
 
     Until the user moves it, the selection is on what is wrong, or else at the top; then it stays on
@@ -53,7 +54,7 @@ class LiveTable(Canvas, can_focus=True):
         self._top = 0
         self._shown: list[tuple[Field, int]] = []
         self._under: list[tuple[Field, int]] = []
-        self._fitted = 0
+        self._fitted = Size(0, 0)
         self._lines: dict[object, tuple[object, tuple[Line, ...]]] = {}
 
     @property
@@ -109,7 +110,7 @@ class LiveTable(Canvas, can_focus=True):
             False,
             empty,
         )
-        self._fitted = 0  # they must be fitted again
+        self._fitted = Size(0, 0)  # they must be fitted again
         self._records = ()
 
     @property
@@ -210,16 +211,14 @@ class LiveTable(Canvas, can_focus=True):
         self._shown = _columns(fields, space)
         self._under = _columns(under, space - INDENT) if under else []
 
-    def on_resize(self) -> None:
-        self._scroll()
-        super().on_resize()
-
-    def repaint(self) -> None:
-        if self.size.width != self._fitted:
-            self._fitted = self.size.width
+    def _take_shape(self, width: int) -> None:
+        super()._take_shape(width)
+        if self.size != self._fitted:
+            self._scroll()
+        if width != self._fitted.width:
             self._lines.clear()
             self._fit()
-        super().repaint()
+        self._fitted = self.size
 
     def line(self, y: int, /) -> Line:
         if y == 0:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from textual.events import Key as KeyEvent
-from textual.geometry import Offset, Region
+from textual.geometry import Region
 from textual.strip import Strip
 
 from probes.units import printable
 from tui.table.lines import BLANK, Line, Span, line, width_of, wrap
+from tui.terminal.drawing import Front
 from tui.terminal.driver import Brush
 from tui.terminal.shown import Shown
 from tui.widgets.canvas import Canvas
@@ -58,8 +59,8 @@ class Question:
         return len(self.answer) if self.at < 0 else min(self.at, len(self.answer))
 
 
-class Prompt(Canvas, can_focus=True):
-    """Keys when nothing is asked. While something is, it has the focus and takes every key."""
+class Prompt(Canvas):
+    """Keys when nothing is asked. While something is, it takes every key."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -75,17 +76,19 @@ class Prompt(Canvas, can_focus=True):
     def ask(self, question: Question) -> None:
         self.question = question
         self._shown, self._drawn = Shown(), False
-        self.focus()
         self._fit()
         self.repaint()
 
     def close(self, answer: str | None) -> None:
         """Pass on the answer; if that fails, keep the question open and say why."""
-        question, self.question = self.question, None
-        self._fit()
-        self.repaint()
-        if question is None:
-            return
+        with self.canvases.drawing():
+            question, self.question = self.question, None
+            self._fit()
+            self.repaint()
+            if question is not None:
+                self._pass_on(question, answer)
+
+    def _pass_on(self, question: Question, answer: str | None) -> None:
         try:
             question.done(answer)
         except Exception as error:
@@ -130,9 +133,9 @@ class Prompt(Canvas, can_focus=True):
         self._draws()
         return super().render_lines(crop)
 
-    def _draw(self, brush: Brush, origin: Offset, y: int, regions: list[tuple[int, int]]) -> None:
+    def draw(self, brush: Brush, front: Front, covered: Container[int]) -> None:
+        super().draw(brush, front, covered)
         self._draws()
-        super()._draw(brush, origin, y, regions)
 
     def _draws(self) -> None:
         """Take note that the question is on its way to the terminal."""
@@ -151,12 +154,12 @@ class Prompt(Canvas, can_focus=True):
         if q.choices:
             seen = event.key in q.at_once or await self._was_seen(event)
             if event.key == "escape" or (event.key in q.choices and seen):
-                self.close(q.choices.get(event.key))
+                self._answer(q, q.choices.get(event.key))
         elif event.key == "escape":
             self.close(None)
         elif event.key == "enter":
             if self._below(q)[1] != "bad" and await self._was_seen(event):
-                self.close(q.answer)
+                self._answer(q, q.answer)
         elif event.key in STEPS and q.steer is not None:
             self._try(q, q.steer, STEPS[event.key])
         elif event.key in ("up", "down"):
@@ -165,6 +168,11 @@ class Prompt(Canvas, can_focus=True):
             self._complete(q)
         else:
             self._edit(q, event)
+
+    def _answer(self, q: Question, answer: str | None) -> None:
+        """Pass on the answer, unless something else was asked, or nothing, meanwhile."""
+        if self.question is q:
+            self.close(answer)
 
     async def _was_seen(self, event: KeyEvent) -> bool:
         return self._drawn and await self.canvases.was_shown(self._shown, event.time)
@@ -206,10 +214,11 @@ class Prompt(Canvas, can_focus=True):
 
     def _type(self, q: Question, before: str, after: str = "") -> None:
         q.answer, q.at, q.hint, q.fault = before + after, len(before), "", ""
-        self._fit()
-        if q.typed is not None:  # first: what it paints, this line with it, is shown at once
-            self._try(q, q.typed, q.answer)
-        self.repaint()
+        with self.canvases.drawing():
+            self._fit()
+            self.repaint()
+            if q.typed is not None:
+                self._try(q, q.typed, q.answer)
 
     def _complete(self, q: Question) -> None:
         if q.complete is None:

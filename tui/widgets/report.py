@@ -8,7 +8,7 @@ from tui.table.lines import BLANK, Line, line
 from tui.widgets.canvas import Canvas
 
 
-class Report(Canvas, can_focus=True):
+class Report(Canvas):
     """A heading and lines below it; new lines keep the position."""
 
     def __init__(self, *, id: str | None = None) -> None:

@@ -11,7 +11,7 @@ from textual.message import Message
 from tui.table.lines import Line, Span, line, width_of
 from tui.widgets.canvas import Canvas
 
-_LEAST = 4
+_MIN_LETTERS = 4
 """Letters of a title that are worth more than the note."""
 
 
@@ -57,7 +57,9 @@ class Tabs(Canvas):
         note, then to be there at all.
         """
         longest = max((len(t.title) for t in self._tabs), default=0)
-        beside_note = [(n, width_of(self._note[0]) + 1) for n in range(longest, _LEAST - 1, -1)]
+        beside_note = [
+            (n, width_of(self._note[0]) + 1) for n in range(longest, _MIN_LETTERS - 1, -1)
+        ]
         for most, taken in (*beside_note, *((n, 0) for n in range(longest, -1, -1))):
             drawn = [self._tab(i, tab, most) for i, tab in enumerate(self._tabs, 1)]
             if sum(width_of(t) for tab in drawn for t, _ in tab) + taken <= self.size.width:

@@ -11,7 +11,7 @@ from tui.table.lines import Line, Span, joined, line
 _LETTERS = {"event": ("A", "accent"), "failures": ("F", "bad"), "drops": ("D", "bad")}
 """Kind of a mark -> its letter and role; of several in one cell the last of these."""
 _LEGEND = " D drops F fails A attach "
-_WIDE = 100
+_MIN_WIDTH_FOR_LEGEND = 100
 
 
 def time_bar(
@@ -19,10 +19,11 @@ def time_bar(
 ) -> Line:
     """Draw a line of that width. first: number of the first moment; at: of the one shown.
 
-    "=": packets dropped or connects failed all along; letters: something began; "#": here.
+    "=": packets dropped or connects failed all along; letters: something began; "#": here; "<":
+    here, but forgotten since: a frozen screen shows its moment for longer than a tape keeps it.
     """
     begin, end = f" {clock(moments[0].wall)} ", f" {clock(moments[-1].wall)} "
-    legend = _LEGEND if width >= _WIDE else ""
+    legend = _LEGEND if width >= _MIN_WIDTH_FOR_LEGEND else ""
     room = max(width - len(begin) - len(end) - len(legend), 1)
     count = len(moments)
 
@@ -38,5 +39,5 @@ def time_bar(
         for mark in marks:
             if mark.kind == kind:
                 cells[place(mark.number)] = span
-    cells[place(at)] = ("#", "banner")
+    cells[place(max(at, first))] = ("<" if at < first else "#", "banner")
     return line((begin, "muted"), *joined(cells), (end, "muted"), (legend, "muted"))

@@ -195,11 +195,11 @@ Growth = Mapping[str, int]
 class Namespaces:
     """Counters of this network namespace and of those that other processes live in.
 
-    At most `MOST` others are followed, for `SLICE` seconds at once: the remaining ones come first
-    in the next reading. from_now: count from the first reading, not from the kernel's zero.
+    At most `MAX_FOLLOWED` others are followed, for `SLICE` seconds at once: the remaining ones come
+    first in the next reading. from_now: count from the first reading, not from the kernel's zero.
     """
 
-    MOST, SLICE = 64, 0.03
+    MAX_FOLLOWED, SLICE = 64, 0.03
     REMEMBERED = 1024
     """Namespaces whose last counters are kept, including those that are gone."""
 
@@ -224,7 +224,7 @@ class Namespaces:
         self._met = {n: pid for n, pid in self._met.items() if others.get(n) == pid}
         self.there = {own, *others}
         others.pop(own, None)
-        self.left_out = max(self.left_out, len(others) - self.MOST)
+        self.left_out = max(self.left_out, len(others) - self.MAX_FOLLOWED)
         begin = monotonic()
         for namespace in self._in_turn(others):
             if monotonic() - begin > self.SLICE:
@@ -256,11 +256,11 @@ class Namespaces:
 
     def _in_turn(self, others: Collection[int]) -> list[int]:
         """Return the namespaces, the one that has waited longest first."""
-        known = [n for n in dict.fromkeys(reversed(self._turn)) if n in others][: self.MOST]
+        known = [n for n in dict.fromkeys(reversed(self._turn)) if n in others][: self.MAX_FOLLOWED]
         known.reverse()
         self._turn = list(known)
         new = [n for n in others if n not in known]
-        return [*new[: self.MOST - len(known)], *known]
+        return [*new[: self.MAX_FOLLOWED - len(known)], *known]
 
     def grown(self, namespace: int, counters: Mapping[str, int]) -> Growth:
         """Return the growth since the previous reading.

@@ -8,8 +8,8 @@ from pathlib import Path
 from probes.errors import Gone
 from probes.kernel.netlink import route
 from probes.model import Opening
+from probes.toolkit.interface_names import interface_name
 from probes.toolkit.links import interface_in
-from probes.toolkit.readers import interface_name
 from probes.units import DASH
 
 Device = tuple[int, int]

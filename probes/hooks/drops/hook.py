@@ -8,7 +8,7 @@ from probes.analysis import classes
 from probes.hooks.drops import reasons as drop_reasons
 from probes.hooks.drops import source as drop_source
 from probes.hooks.drops.readers import from_counters, open_traced
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from probes.point import Point
 from probes.toolkit import (
     INDEX,
@@ -153,5 +153,5 @@ HOOK = Hook(
         Rung("counters", "nothing", from_counters, from_zero=False),
     ),
     order=50,
-    reads_with=(privilege.SYSLOG, *privilege.PROCESSES),
+    reads_with=(capabilities.SYSLOG, *capabilities.PROCESSES),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from probes.toolkit.c_files import c_source
 from probes.toolkit.counters_c import everything
 
@@ -27,7 +27,7 @@ _DIRECT = "#define GET_direct(field) (field)\n"
 def typed(_target: str = "", *, reasons: bool = True) -> str:
     """Return the source for a BTF-typed tracepoint, which avoids helpers where it can."""
     headers = c_source(__file__, "blind.c")
-    if privilege.lockdown() != "confidentiality":
+    if capabilities.lockdown() != "confidentiality":
         headers = (
             "#define SKB(field) skb->field\n" + _PROBED + _of("probed", "netns.c", "headers.c")
         )

@@ -34,7 +34,7 @@ class Untraced:
     gone and released.
     """
 
-    MOST = 1024
+    MAX_NAMESPACES = 1024
     """Namespaces that have rows; those that are gone beyond this number share one row a counter."""
 
     def __init__(
@@ -89,7 +89,9 @@ class Untraced:
         """Merge the counts of namespaces that are gone, so that they are not kept for ever."""
         known = {one.netns: None for of in (self._counted, self._shares.counted) for one in of}
         there = self._namespaces.there
-        for netns in [n for n in known if n not in there][: max(0, len(known) - self.MOST)]:
+        for netns in [n for n in known if n not in there][
+            : max(0, len(known) - self.MAX_NAMESPACES)
+        ]:
             for one in [one for one in self._counted if one.netns == netns]:
                 del self._counted[one]
             self._shares.forget(netns)

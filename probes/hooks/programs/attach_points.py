@@ -9,14 +9,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 
 from probes.foreign.tc_chains import TCX, Chains
 from probes.kernel import bpf, btf, cgroups
 from probes.kernel.netlink import route
 from probes.kernel.objects import KernelProgram, Link, Map, attach_name, links
-from probes.toolkit.readers import name_or_number
-from probes.toolkit.tick_cache import once
+from probes.kernel.remembered import remembered
+from probes.toolkit.interface_names import name_or_number
+from probes.toolkit.tick_cache import cached
 from probes.units import printable
 
 Where = dict[int, tuple[str, ...]]
@@ -56,7 +56,7 @@ def where(programs: Mapping[int, KernelProgram], maps: Mapping[int, Map]) -> Whe
 
 def _on_devices() -> Iterator[tuple[int, int, str]]:
     """Return (program, interface's number, attach point) of this network namespace."""
-    for link in once(route.links):
+    for link in cached(route.links):
         for mode, program in link.xdp_programs:
             yield program, link.ifindex, f"xdp {printable(link.name)} {mode}"
     for one in Chains().list():
@@ -124,7 +124,7 @@ class Cgroups:
         return printable(path) if path.startswith("/") else f"cgroup {id}"
 
 
-@cache
+@remembered
 def _cgroup_types() -> Mapping[str, tuple[int, ...]]:
     """Return type of program -> the attach types at cgroups that it may have."""
     kinds = {

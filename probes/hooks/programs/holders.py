@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, thread_time
 from typing import Generic, NamedTuple, TypeVar
 
+from probes.errors import short
 from probes.kernel import bpf, procfs
 from probes.kernel.objects import fd_field
 from probes.units import printable
@@ -24,7 +25,7 @@ _PROGRAM, _LINKS = "anon_inode:bpf-prog", ("anon_inode:bpf_link", "anon_inode:bp
 _EVENT = "anon_inode:[perf_event]"
 MOST_PINS = 10_000
 """Files and folders below one bpffs that are read, at the most."""
-SECONDS = 2.0
+WALK_SECONDS = 2.0
 """Time limit for all file descriptors, and for each bpffs."""
 
 
@@ -73,7 +74,7 @@ def held() -> Holders:
     """Return who holds which program now; other users' processes and pins as root only."""
     by: dict[int, list[str]] = {}
     events: dict[int, list[str]] = {}
-    until = monotonic() + SECONDS
+    until = monotonic() + WALK_SECONDS
     for pid in procfs.pids():  # what is there for long, such as daemons, before what came lately
         if monotonic() > until:
             break
@@ -127,7 +128,9 @@ def _pins() -> Iterator[tuple[int, str]]:
         for path in _files(mount):
             try:
                 fd = bpf.obj_get(path)
-            except OSError:
+            except OSError as refused:
+                if short(refused.errno):
+                    raise
                 continue  # a map's own file of text, or not for us
             try:
                 kind = os.readlink(f"/proc/self/fd/{fd}")
@@ -140,7 +143,7 @@ def _pins() -> Iterator[tuple[int, str]]:
 
 
 def _files(mount: Path) -> Iterator[str]:
-    waiting, seen, until = deque([str(mount)]), 0, monotonic() + SECONDS
+    waiting, seen, until = deque([str(mount)]), 0, monotonic() + WALK_SECONDS
     while waiting:
         try:
             with os.scandir(waiting.popleft()) as entries:

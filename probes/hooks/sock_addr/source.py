@@ -21,9 +21,9 @@ from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 OPERATIONS = ("connect", "bind", "sendmsg", "recvmsg", "getpeername")
 TYPES = (*OF_FD_TYPES, *OF_SOCK_ADDR_TYPES, "thread_info")
-MOST = 8192
+MAX_ROWS = 8192
 
-_CORE = MAPPED + c_source(__file__, "rows.c", MAX_ROWS=MOST)
+_CORE = MAPPED + c_source(__file__, "rows.c", MAX_ROWS=MAX_ROWS)
 
 _PLACES = {
     "connect": ("CGROUP_INET4_CONNECT", "CGROUP_INET6_CONNECT"),

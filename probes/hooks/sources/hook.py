@@ -37,13 +37,14 @@ from probes.toolkit import (
     packet_count,
     packets_c,
 )
+from probes.toolkit.interface_names import is_ethernet
 from probes.toolkit.others import Others
-from probes.toolkit.readers import is_ethernet, target_in
+from probes.toolkit.readers import target_in
 
-MOST = 4096
+MAX_ROWS = 4096
 """Rows kept, of all interfaces together. The ones unseen for longest make room for new ones."""
 
-_COUNT = c_source(__file__, "count.c", MAX_ROWS=MOST)
+_COUNT = c_source(__file__, "count.c", MAX_ROWS=MAX_ROWS)
 _AT_XDP = (
     packets_c.AT_XDP
     + _COUNT
@@ -111,7 +112,7 @@ def _row(interface: str, entry: Flat) -> Row:
     )
 
 
-@lru_cache(MOST)
+@lru_cache(MAX_ROWS)
 def _who(raw: bytes, family: int, protocol: int) -> tuple[str, str]:
     """Return address and protocol in words.
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial, reduce
 from math import inf
 
 from probes.analysis.snapshot import Trail
-from probes.kernel import privilege, procfs, syscall_table
+from probes.arrays import FEW
+from probes.cells import cells_of, joined
+from probes.kernel import capabilities, procfs, syscall_table
+from probes.model import Entries, Row
+from probes.row_table import ColumnRows
 from probes.toolkit import (
     Hook,
     Opening,
@@ -25,6 +29,7 @@ from probes.toolkit import (
     row_from,
     row_of,
 )
+from probes.toolkit.field_cells import cells_from
 from probes.toolkit.syscalls_c import OTHER, rungs, source
 
 _COUNT = c_source(__file__, "count.c")
@@ -33,25 +38,42 @@ _COUNT = c_source(__file__, "count.c")
 def _open(opening: Opening) -> Callable[[], Reading]:
     tables = [opening.tables[name] for name in ("rows", "foreign")]
     columns = opening.hook.stored
-    readers = [(table, row_of(columns, table), table.fields["calls"]) for table in tables]
+    readers = [(row_of(columns, table), table.fields["calls"]) for table in tables]
     errnos, names = opening.tables["errnos"], [c.name for c in columns]
     mostly, share, recent = names.index("top_errno"), names.index("top_share"), Recent()
+    cells = cells_from(columns)
 
     def read() -> Reading:
         seen = {(int(id), int(error)): int(n) for id, error, n in errnos.rows()}
         most = most_frequent(recent.added(seen, time.monotonic()))
-        made = []
-        for table, row, calls in readers:
-            for entry in table.used():
+        found = [table.entries(used=True) for table in tables]
+        return Reading(many(found, most) if sum(map(len, found)) > FEW else few(found, most))
+
+    def few(found: Iterable[Entries], most: Mostly) -> Iterator[Row]:
+        for entries, (row, calls) in zip(found, readers, strict=True):
+            for entry in entries.rows():
                 if entry[calls]:
                     plain = list(row(entry))
                     plain[mostly], plain[share] = most.get(int(entry[0]), (None, None))
-                    made.append(tuple(plain))
-        return Reading(made)
+                    yield tuple(plain)
+
+    def many(found: Iterable[Entries], most: Mostly) -> Iterable[Row]:
+        parts = []
+        for entries in found:
+            called = entries.where(entries["calls"] != 0)
+            if len(called):
+                made = cells(called)
+                told = [most.get(id, (None, None)) for id in called["key"].tolist()]
+                made[mostly] = cells_of([name for name, _ in told])
+                made[share] = cells_of([percent for _, percent in told])
+                parts.append(made)
+        return ColumnRows([reduce(joined, c) for c in zip(*parts, strict=True)]) if parts else ()
 
     return read
 
 
+Mostly = Mapping[int, tuple[str, float]]
+"""The most frequent errno of a failing system call, and its share in percent."""
 Failures = Mapping[tuple[int, int], int]
 """Number of failures by system call and errno."""
 
@@ -80,7 +102,7 @@ class Recent:
         return {what: n if n >= 0 else seen[what] for what, n in added.items() if n}
 
 
-def most_frequent(failures: Failures) -> dict[int, tuple[str, float]]:
+def most_frequent(failures: Failures) -> Mostly:
     """Return each failing system call's most frequent errno, and its share in percent."""
     by_call: dict[int, dict[int, int]] = defaultdict(dict)
     for (id, error), times in failures.items():
@@ -136,5 +158,5 @@ HOOK = Hook(
         Rung("proc", "nothing; other users' processes need root", _proc),
     ),
     order=60,
-    reads_with=privilege.PROCESSES,
+    reads_with=capabilities.PROCESSES,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from probes.attach.kprobe import FEW_RETURNS
 from probes.hooks.tcp_connect.readers import from_sock_diag, open_connects
 from probes.hooks.tcp_connect.source import SOURCES, TYPES
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from probes.toolkit import (
     AttachType,
     BtfTracepoint,
@@ -137,7 +137,7 @@ HOOK = Hook(
     ),
     ladder=LADDER,
     order=70,
-    reads_with=privilege.PROCESSES,
+    reads_with=capabilities.PROCESSES,
     log=given(
         *logged_process("process that called connect()"),
         level("raddr", "Destination", "IPv4 or IPv6 address", width=22),

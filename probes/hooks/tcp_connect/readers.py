@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from probes.hooks.tcp_connect.columns import completed
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Table, Value
+from probes.row_table import ColumnRows
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, errno_name
+from probes.toolkit.field_cells import cells_from
 from probes.toolkit.links import scoped_here
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, record, row_from, row_of, take, thread_of
@@ -44,10 +47,27 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
     """Return a reader: rows from `rows`, those under way from `pending`, the log from `events`."""
     rows, pending, lost = (opening.tables[name] for name in ("rows", "pending", "lost"))
     columns = opening.hook.stored
-    row, others = row_of(columns, rows), Others(opening)
+    row, cells, others = row_of(columns, rows), cells_from(columns), Others(opening)
     full = Uncounted(opening, {"calls": thread_of, "calling": thread_of})
     at = {c.name: i for i, c in enumerate(columns)}
     key_of = _keys(rows)
+
+    def complete(made: Iterable[Row], waiting: Counter[Who]) -> Iterable[Row]:
+        """Add what has failed and what is under way.
+
+        A row without any number is of an address whose link was not known at first.
+        """
+        if isinstance(made, ColumnRows):
+            many = completed(made, [c.name for c in columns], FAILURES, waiting)
+            if many is not None:
+                return many
+        return filter(None, [one(list(found), waiting) for found in made])
+
+    def one(values: list[Value], waiting: Counter[Who]) -> Row:
+        values[at["failed"]] = sum(_whole(values[at[f]]) for f in FAILURES)
+        values[at["pending"]] = waiting[tuple(values[:4])]
+        told = any(values[at[c]] for c in ("connects", "established", "failed", "pending"))
+        return tuple(values) if told else ()
 
     def read() -> Reading:
         log = _log(opening)
@@ -68,15 +88,8 @@ def open_connects(opening: Opening) -> Callable[[], Reading]:
             elif take(pending, entry):
                 for field in ("other", *("connects",) * late):
                     others.add(key_of(attempt), field)
-        made = []
         others.before()
-        entries = rows.rows()
-        for found in others.rows(entries, row):
-            values = list(found)
-            values[at["failed"]] = sum(_whole(values[at[f]]) for f in FAILURES)
-            values[at["pending"]] = waiting[tuple(values[:4])]
-            if any(values[at[c]] for c in ("connects", "established", "failed", "pending")):
-                made.append(tuple(values))  # else of an address whose link was not known at first
+        made = complete(others.many(rows.entries(), row, cells), waiting)
         return Reading(made, counted(lost) + full.read(), log, counted(lost, 1))
 
     return read

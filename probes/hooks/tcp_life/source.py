@@ -12,11 +12,11 @@ from probes.toolkit.sockets_c import MAPPED, OF_SOCK, OF_SOCK_OPS, OF_SOCK_TYPES
 from probes.toolkit.who_c import WHO, WHO_AT_CGROUP
 
 TYPES = (*OF_SOCK_TYPES, "trace_event_raw_inet_sock_set_state")
-MOST = 4096
+MAX_ROWS = 4096
 
 _CORE = (
     MAPPED
-    + c_source(__file__, "rows.c", MAX_ROWS=MOST)
+    + c_source(__file__, "rows.c", MAX_ROWS=MAX_ROWS)
     + everything("struct sums")
     + large_rows("struct side")
     + event_log(1024, lost=2)  # connections without room, log entries

@@ -15,7 +15,7 @@ from time import monotonic
 from probes.attach import iterator
 from probes.errors import Denied, ProbeError, Unsupported
 from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms, held_here
-from probes.kernel import btf, cgroups, net_namespaces, privilege
+from probes.kernel import btf, capabilities, cgroups, net_namespaces
 from probes.kernel.net_namespaces import NetNamespaces
 from probes.model import Opening, Program
 
@@ -50,9 +50,9 @@ def refused() -> ProbeError | None:
     if not btf.mentions(FLAG):
         why = "this kernel's bpf_setsockopt() sets no callback flags of open sockets (Linux 6.12)"
         return Unsupported(why)
-    if lacking := privilege.missing(privilege.SYS_ADMIN):
+    if lacking := capabilities.missing(capabilities.SYS_ADMIN):
         why = f"other network namespaces and programs take {lacking[0]}, which this process lacks"
-        return Denied(why, remedy=privilege.ROOT)
+        return Denied(why, remedy=capabilities.ROOT)
     return _part_of_the_tree() or _bystander()
 
 
@@ -73,7 +73,7 @@ def _bystander() -> ProbeError | None:
     try:
         foreign = SockOpsPrograms().foreign()
     except OSError as failed:
-        why, remedy = privilege.why_not(privilege.SYS_ADMIN)
+        why, remedy = capabilities.why_not(capabilities.SYS_ADMIN)
         return Denied(
             f"whether there are other sock_ops programs cannot be asked: {why}",
             errno=failed.errno or 0,

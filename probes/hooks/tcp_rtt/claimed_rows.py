@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from probes.hooks.tcp_rtt.claimed_columns import ends_of
 from probes.hooks.tcp_rtt.open_sockets import OpenSocket, minimum
 from probes.kernel.netlink import sock_diag
 from probes.kernel.netlink.sock_diag import Ends
@@ -44,7 +44,7 @@ class _Known:
 
 
 class ClaimedRows:
-    """Connections with a row in the map. Read first, then ask for their rows."""
+    """Connections with a row in the map. They take what was read, then give their rows."""
 
     def __init__(self, columns: tuple[Column, ...], table: Table) -> None:
         self._table, self._row, self._width = table, row_of(columns, table), len(columns)
@@ -56,9 +56,9 @@ class ClaimedRows:
         self._known: dict[int, _Known] = {}
         self._entries: list[Flat] = []
 
-    def read(self) -> None:
-        """Read the map. Raises ProbeError."""
-        self._entries = self._table.rows()
+    def take(self, entries: list[Flat]) -> None:
+        """Take what was read."""
+        self._entries = entries
 
     def __contains__(self, cookie: int) -> bool:
         return cookie in self._known
@@ -133,11 +133,9 @@ class ClaimedRows:
         laddr, raddr, lport, rport = (
             entry[_place(self._table, name)] for name in ("laddr", "raddr", "lport", "rport")
         )
-        link = int.from_bytes(laddr[16:20], sys.byteorder)
-        return Ends(entry[0], laddr[:16], lport & _PORT, raddr[:16], rport & _PORT, link)
+        return ends_of(entry[0], laddr, lport, raddr, rport)
 
 
-_PORT = 0xFFFF
 _NOBODY = Owner(0, "")
 """Stands for a holder that is not known yet."""
 

@@ -7,12 +7,14 @@ iterator or sock_diag in the same rows, marked in the column `from`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from probes.hooks.tcp_rtt import claimed_rung, open_sockets
-from probes.hooks.tcp_rtt.open_sockets import OpenSocket, OpenSockets, minimum
-from probes.kernel import privilege
+from probes.hooks.tcp_rtt.columns import ConnectionColumns
+from probes.hooks.tcp_rtt.open_sockets import ITERATOR, OpenSocket, OpenSockets, minimum
+from probes.kernel import capabilities
 from probes.kernel.procfs import SocketOwners
+from probes.model import Flat
 from probes.toolkit import (
     AttachType,
     BtfTracepoint,
@@ -22,6 +24,7 @@ from probes.toolkit import (
     Opening,
     Program,
     Reading,
+    Row,
     Rung,
     Tracepoint,
     Unit,
@@ -66,20 +69,31 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
     def open(opening: Opening) -> Callable[[], Reading]:
         columns = opening.hook.stored
         table = opening.tables.get("rows")
-        rows = table.rows if table is not None else list
         row = row_of(columns, table) if table is not None else tuple
         at = {c.name: i for i, c in enumerate(columns)}
         known = [at[name] for name in OpenSocket._fields[:-1]]
         pid, comm, origin = at["pid"], at["comm"], at["from"]
         owners, sockets = SocketOwners(), OpenSockets(opening)
+        many = ConnectionColumns(columns, (source, ITERATOR))
         uncounted = Uncounted(opening, {})
 
         def read() -> Reading:
+            entries = table.entries() if table is not None else None
+            sockets.read()
+            told = sockets.many
+            if entries is not None and told is not None:
+                whose = owners.find(set(told["inode"].tolist()))
+                made = many.rows(entries, told, whose)
+                if made is not None:
+                    return Reading(made, uncounted.read())
+            return Reading(few(entries.rows() if entries is not None else []), uncounted.read())
+
+        def few(entries: Iterable[Flat]) -> Iterable[Row]:
             seen: dict[int, list[Value]] = {}
-            for entry in rows():
+            for entry in entries:
                 values = seen[int(entry[0])] = list(row(entry))
                 values[origin] = source
-            now = sockets.read()
+            now = sockets.all()
             whose = owners.find({s.inode for s in now})
             for socket in now:
                 found = seen.get(socket.cookie)
@@ -92,7 +106,7 @@ def _open(source: str) -> Callable[[Opening], Callable[[], Reading]]:
                 owner = whose.get(socket.inode)
                 if owner is not None:
                     found[pid], found[comm] = owner.pid, owner.comm
-            return Reading([tuple(values) for values in seen.values()], uncounted.read())
+            return [tuple(values) for values in seen.values()]
 
         return read
 
@@ -167,5 +181,5 @@ HOOK = Hook(
     ),
     order=80,
     rows_go=True,
-    reads_with=privilege.PROCESSES,
+    reads_with=capabilities.PROCESSES,
 )

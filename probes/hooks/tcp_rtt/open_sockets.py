@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from struct import Struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from probes.arrays import np
 from probes.attach import iterator
+from probes.cells import Cells, NumberCells
 from probes.kernel.netlink import sock_diag
 from probes.model import Opening, Program
 from probes.toolkit import decode
@@ -19,6 +21,10 @@ from probes.toolkit.c_files import c_source
 from probes.toolkit.links import scoped_here
 from probes.toolkit.sockets_c import OF_SOCK, OF_SOCK_TYPES
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SOCK_DIAG, ITERATOR = "sock_diag", "iterator"
 MANY = 400
 """Connections from which on the iterator is faster."""
 _NO_SAMPLE = 2**32 - 1
@@ -36,6 +42,11 @@ PROGRAM = Program(
 )
 SOURCE = OF_SOCK + c_source(__file__, "open_sockets.c", SYNCHRONIZED=sock_diag.SYNCHRONIZED)
 _ITERATED = Struct("=24s24sIIIII4xQQ")
+MEMBERS = (
+    *[(end, "u1", (24,)) for end in ("laddr", "raddr")],
+    *[(name, "=u4") for name in ("lport", "rport", "srtt_us", "min_us", "retransmits", "_")],
+    *[(name, "=u8") for name in ("cookie", "inode")],
+)
 
 
 class OpenSocket(NamedTuple):
@@ -56,25 +67,45 @@ class OpenSocket(NamedTuple):
     inode: int
 
 
+def _minima(us: NDArray[Any]) -> Cells:
+    return NumberCells(us, (us != 0) & (us != _NO_SAMPLE))
+
+
+@decode.many(_minima)
 def minimum(us: object) -> int | None:
     return us if isinstance(us, int) and us not in (0, _NO_SAMPLE) else None
 
 
 class OpenSockets:
-    """Open connections, read again and again. origin: the source of the latest reading."""
+    """Open connections, read again and again.
+
+    origin: the source of the latest reading. many: what its iterator wrote, as an array; None: the
+    connections are few, or were told by sock_diag.
+    """
 
     def __init__(self, opening: Opening) -> None:
         self._iterate: Callable[[], bytes] | None = opening.iterators.get(PROGRAM.function)
         self._many = False
-        self.origin = "sock_diag"
+        self._data = b""
+        self._told: list[OpenSocket] = []
+        self.origin = SOCK_DIAG
 
-    def read(self) -> list[OpenSocket]:
-        """Return the open connections. Raises ProbeError, OSError."""
+    def read(self) -> None:
+        """Read the open connections. Raises ProbeError, OSError."""
         iterate = self._iterate if self._many else None
-        self.origin = "sock_diag" if iterate is None else "iterator"
-        found = list(_told() if iterate is None else _iterated(iterate()))
-        self._many = len(found) >= MANY
-        return found
+        self.origin = SOCK_DIAG if iterate is None else ITERATOR
+        self._data = b"" if iterate is None else iterate()
+        self._told = list(_told()) if iterate is None else []
+        number = len(self._told) or len(self._data) // _ITERATED.size
+        self._many = number >= MANY
+
+    @property
+    def many(self) -> NDArray[np.void] | None:
+        return np.frombuffer(self._data, list(MEMBERS)) if self._many and self._data else None
+
+    def all(self) -> list[OpenSocket]:
+        """Return the connections of the latest reading."""
+        return list(_iterated(self._data)) if self._data else self._told
 
 
 def _iterated(data: bytes) -> Iterator[OpenSocket]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
+from probes.errors import short
 from probes.foreign.names import ProgramNames
 from probes.hooks.interfaces import programs_on
 from probes.kernel import ethtool
@@ -42,10 +43,10 @@ from probes.toolkit.readers import take
 from probes.toolkit.tallies import Tallies
 from probes.units import DASH
 
-MOST = 1024
+MAX_ROWS = 1024
 """Rows kept: interfaces x programs x answers x errors."""
 
-_CORE = UNCOUNTED + c_source(__file__, "count.c", MAX_ROWS=MOST)
+_CORE = UNCOUNTED + c_source(__file__, "count.c", MAX_ROWS=MAX_ROWS)
 _TYPED = """
 #define DEVICE(ctx) ARG(ctx, 0, struct net_device *)
 #define INDEX(ctx) DEVICE(ctx)->ifindex
@@ -78,7 +79,7 @@ class _XdpErrors:
         self._before: dict[Flat, int] = {}
         "By key, the part of the entry's count that belongs to an earlier interface of that "
         "number."
-        self._past: Tallies[tuple[Value, ...]] = Tallies(MOST)
+        self._past: Tallies[tuple[Value, ...]] = Tallies(MAX_ROWS)
 
     def read(self) -> Reading:
         uncounted = self._opening.tables["uncounted"]
@@ -143,7 +144,9 @@ def _from_drivers(opening: Opening) -> Callable[[], Reading]:
     def rows(link: route.Interface) -> Iterator[Row]:
         try:
             told = ethtool.at_xdp(ethtool.statistics(link.name))
-        except OSError:
+        except OSError as refused:
+            if short(refused.errno):
+                raise
             return  # gone since it was listed
         for answer, name in _COUNTERS.items():
             if name in told:

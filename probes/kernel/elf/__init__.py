@@ -1,9 +1,9 @@
 """Functions of a program or library, from its ELF file.
 
 They are found by name for probes and by place for stacks; and whether something in the file reads
-the return addresses on its stacks. Each look at a file ends after `SECONDS`, as it may be on a file
-system that never answers. Symbols come from `.symtab` and `.dynsym`; a stripped file has the second
-one only.
+the return addresses on its stacks. Each look at a file ends after `READ_SECONDS`, as it may be on a
+file system that never answers. Symbols come from `.symtab` and `.dynsym`; a stripped file has the
+second one only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from probes.units import printable
 __all__ = [
     "MOST_NAMES",
     "MOST_SYMBOLS",
-    "SECONDS",
+    "READ_SECONDS",
     "Elf",
     "StackReader",
     "StackUse",
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-SECONDS = 5.0
+READ_SECONDS = 5.0
 """Seconds after which a look at a file is given up."""
 MOST_SYMBOLS = 1 << 20
 """Symbols looked through in one table."""
@@ -84,7 +84,7 @@ class Segment(NamedTuple):
 class Elf:
     """Functions of an ELF file. Raises Gone (no such file) and Unsupported (it is none)."""
 
-    def __init__(self, path: Path | str, seconds: float = SECONDS) -> None:
+    def __init__(self, path: Path | str, seconds: float = READ_SECONDS) -> None:
         self.path, self._seconds = str(path), seconds
         self._reader: list[StackReader | None] = []
         self._identity: tuple[int, ...] = ()
@@ -283,7 +283,7 @@ class _FileCache:
 _files = _FileCache()
 
 
-def read(path: Path | str, seconds: float = SECONDS) -> Elf:
+def read(path: Path | str, seconds: float = READ_SECONDS) -> Elf:
     """Read the file as it is now; reuse what was read of it before. Raises as `Elf` does.
 
     seconds: after which a look at it is given up, now and later.

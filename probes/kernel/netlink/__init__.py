@@ -1,1 +1,1 @@
-"""Netlink: sockets and messages, routes and links, sockets by sock_diag, IPsec, changes."""
+"""Netlink: sockets and messages, routes and links, sock_diag, IPsec, WireGuard, changes."""

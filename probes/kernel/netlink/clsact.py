@@ -15,7 +15,6 @@ from probes.kernel import bpf
 from probes.kernel.netlink import changes, route
 from probes.kernel.netlink import socket as nlsocket
 
-_HANDLE = 1
 _PRIORITY = 0xC000  # where the kernel begins when it may choose (TC_H_MAKE(0xC0000000))
 _LAST = 0xFFFF
 _TRIES = 5
@@ -68,15 +67,8 @@ def remove_filter(ifindex: int, direction: str, name: str, program_id: int) -> b
     for found in route.filters(ifindex, direction):
         if (found.name, found.program_id) != (name, program_id):
             continue
-        errno, kernel = changes.change(
-            "tc",
-            "del-filter",
-            kind="bpf",
-            index=ifindex,
-            handle=found.handle,
-            parent=found.parent,
-            prio=found.priority,
-            protocol=found.protocol,
+        errno, kernel = changes.remove_filter(
+            ifindex, found.handle, found.parent, found.priority, found.protocol
         )
         if errno in (ENOENT, EINVAL, ENODEV):  # it, its qdisc or the interface went meanwhile
             return False
@@ -90,7 +82,7 @@ def remove_qdisc(ifindex: int) -> bool:
     """Remove a clsact qdisc without filters; return False where there is none, or it is in use."""
     if qdisc(ifindex) != "clsact" or any(route.filters(ifindex, d) for d in route.DIRECTIONS):
         return False
-    errno, kernel = changes.change("tc", "del", kind="clsact", index=ifindex)
+    errno, kernel = changes.remove_clsact(ifindex)
     if errno in (ENOENT, EINVAL, ENODEV):
         return False
     if errno:
@@ -113,7 +105,7 @@ def no_egress() -> Busy:
 
 
 def _make_qdisc(ifindex: int, direction: str) -> bool:
-    errno, kernel = changes.change("tc", "add", kind="clsact", index=ifindex)
+    errno, kernel = changes.add_clsact(ifindex)
     if not errno:
         return True
     if errno != EEXIST:
@@ -129,18 +121,8 @@ def _add_filter(ifindex: int, direction: str, prog_fd: int, name: str, made: boo
     for _ in range(_TRIES):
         taken = {f.priority for f in route.filters(ifindex, direction)}
         priority = _free(taken)
-        errno, kernel = changes.change(
-            "tc",
-            "add-filter",
-            kind="bpf",
-            index=ifindex,
-            handle=_HANDLE,
-            fd=prog_fd,
-            name=name,
-            parent=route.DIRECTIONS[direction],
-            prio=priority,
-            direct_action=True,
-        )
+        parent = route.DIRECTIONS[direction]
+        errno, kernel = changes.add_filter(ifindex, parent, priority, prog_fd, name)
         if errno == EEXIST:  # somebody took that priority since it was looked up
             continue
         if errno:

@@ -11,7 +11,7 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from probes.errors import ProbeError
+from probes.errors import ProbeError, passing, short
 from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes
 
@@ -38,7 +38,8 @@ class TrackedFlow(NamedTuple):
 def arriving(sent: TrackedFlow) -> TrackedFlow | None:
     """Return the answers to packets that this host sends, as they look when they arrive.
 
-    None where the connection is not tracked: they then look as they do to the socket.
+    None where the connection is not tracked: they then look as they do to the socket. Raises
+    ProbeError or OSError where that cannot be told just now, for want of files or memory.
     """
     if not _tracks():
         return None
@@ -46,7 +47,9 @@ def arriving(sent: TrackedFlow) -> TrackedFlow | None:
     body = _HEAD.pack(family, 0, 0) + _attribute(_ORIGINAL | _NESTED, _tuple(family, sent))
     try:
         both = nlsocket.get(_NETFILTER, _GET, body, _both)
-    except ProbeError:
+    except ProbeError as refused:
+        if passing(refused):
+            raise
         return None
     return None if both is None else both[both[0] == sent]
 
@@ -54,7 +57,11 @@ def arriving(sent: TrackedFlow) -> TrackedFlow | None:
 def _tracks() -> bool:
     try:
         return int(_COUNT.read_text()) > 0
-    except (OSError, ValueError):
+    except OSError as refused:
+        if short(refused.errno):
+            raise
+        return False
+    except ValueError:
         return False
 
 

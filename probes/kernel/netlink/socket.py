@@ -1,7 +1,7 @@
-"""Netlink requests that read, over a raw socket, decoded while they arrive.
+"""Netlink requests over a raw socket, decoded while they arrive.
 
-Only what is polled is read here: a dump costs a fraction of what a general netlink library takes.
-Changes go through pyroute2 (`changes`).
+A dump costs a fraction of what a general netlink library takes, and a change no more than one file
+descriptor.
 
 A socket belongs to the network namespace of the thread that opened it, and is opened per dump.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from errno import (
@@ -27,7 +28,8 @@ from errno import (
 from struct import Struct
 from typing import TypeVar
 
-from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported
+from probes.errors import Busy, Denied, Gone, ProbeError, Unsupported, remedy
+from probes.kernel import capabilities
 
 T = TypeVar("T")
 Decode = Callable[[bytes, int, int], T | None]
@@ -38,11 +40,13 @@ SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
 XFRM = 6  # NETLINK_XFRM
 
 _HEADER = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+HEADER_SIZE = _HEADER.size
 _ATTRIBUTE = Struct("=HH")  # struct nlattr: length, type
 _ERRNO = Struct("=i")
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_F_REQUEST, _F_DUMP = 0x1, 0x300
+_F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
 _F_DUMP_INTR, _F_CAPPED, _F_ACK_TLVS = 0x10, 0x100, 0x200
+LITTLE = sys.byteorder == "little"
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
 _ERRMSG_TEXT = 1  # NLMSGERR_ATTR_MSG
@@ -116,10 +120,24 @@ def _answers(
     )
     found: list[T | None] = []
     while len(found) < len(bodies):
-        data = s.recv(_BUFFER)
+        data = _received(s)
         for message, _, start, end in _messages(data):
             found.append(None if message == _NLMSG_ERROR else decode(data, start, end))
     return found
+
+
+def change(protocol: int, kind: int, flags: int, body: bytes) -> tuple[int, str]:
+    """Make a request that changes something; return the errno (0: done) and the kernel's words.
+
+    Raises ProbeError where no answer can be had.
+    """
+    with _socket(protocol) as s:
+        _send(s, kind, flags | _F_ACK, body)
+        while True:
+            data = _received(s)
+            for message, marks, start, end in _messages(data):
+                if message == _NLMSG_ERROR:
+                    return _answer(data, message, marks, start, end)
 
 
 def listener(protocol: int, groups: int) -> socket.socket | None:
@@ -198,8 +216,15 @@ def text(data: bytes, start: int, end: int) -> str:
 def refusal(errno: int, doing: str, kernel: str = "") -> ProbeError:
     """Return a netlink errno as a refusal. doing: the step that failed. kernel: its extack text."""
     why = f"{doing}: {kernel or os.strerror(errno)}"
-    remedy = "Run it as root (sudo), or grant CAP_NET_ADMIN." if errno in (EPERM, EACCES) else ""
-    return _KINDS.get(errno, ProbeError)(why, errno=errno, remedy=remedy)
+    return _KINDS.get(errno, ProbeError)(why, errno=errno, remedy=_what_to_do(errno))
+
+
+def _what_to_do(errno: int) -> str:
+    if errno not in (EPERM, EACCES):
+        return remedy(errno)
+    if capabilities.missing(capabilities.NET_ADMIN):
+        return "Run it as root (sudo), or grant CAP_NET_ADMIN."
+    return capabilities.why_not(capabilities.NET_ADMIN)[1]
 
 
 @contextmanager
@@ -217,12 +242,10 @@ def _socket(protocol: int) -> Iterator[socket.socket]:
 def _replies(
     s: socket.socket, kind: int, flags: int, body: bytes, decode: Decode[T]
 ) -> Iterator[T]:
-    s.send(_HEADER.pack(_HEADER.size + len(body), kind, _F_REQUEST | flags, 0, 0) + body)
+    _send(s, kind, flags, body)
     changed = False
     while True:
-        data, _, message_flags, _ = s.recvmsg(_BUFFER)
-        if message_flags & socket.MSG_TRUNC:
-            raise ProbeError("netlink sent a message larger than the buffer")
+        data = _received(s)
         for message, marks, start, end in _messages(data):
             changed = changed or bool(marks & _F_DUMP_INTR)
             if message in (_NLMSG_DONE, _NLMSG_ERROR):
@@ -233,6 +256,17 @@ def _replies(
             decoded = decode(data, start, end)
             if decoded is not None:
                 yield decoded
+
+
+def _send(s: socket.socket, kind: int, flags: int, body: bytes) -> None:
+    s.send(_HEADER.pack(_HEADER.size + len(body), kind, _F_REQUEST | flags, 0, 0) + body)
+
+
+def _received(s: socket.socket) -> bytes:
+    data, _, message_flags, _ = s.recvmsg(_BUFFER)
+    if message_flags & socket.MSG_TRUNC:
+        raise ProbeError("netlink sent a message larger than the buffer")
+    return data
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
@@ -247,13 +281,19 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 def _check(data: bytes, message: int, flags: int, start: int, end: int) -> None:
     """Raise the error of NLMSG_ERROR, or of the NLMSG_DONE of a dump that failed midway."""
+    errno, kernel = _answer(data, message, flags, start, end)
+    if errno:
+        raise refusal(errno, "netlink does not list it", kernel)
+
+
+def _answer(data: bytes, message: int, flags: int, start: int, end: int) -> tuple[int, str]:
+    """Return the errno (0: none) and the kernel's words of such a message."""
     errno = -_ERRNO.unpack_from(data, start)[0] if end - start >= 4 else 0
     if errno <= 0:
-        return
+        return 0, ""
     at = start + 4
     if message == _NLMSG_ERROR:  # then comes the request's header, and its body if not capped
         body = 0 if flags & _F_CAPPED else _HEADER.unpack_from(data, at)[0] - _HEADER.size
         at += _HEADER.size + body
     found = {k: text(data, b, e) for k, b, e in attributes(data, at, end) if k == _ERRMSG_TEXT}
-    kernel = found.get(_ERRMSG_TEXT, "") if flags & _F_ACK_TLVS else ""
-    raise refusal(errno, "netlink does not list it", kernel)
+    return errno, found.get(_ERRMSG_TEXT, "") if flags & _F_ACK_TLVS else ""

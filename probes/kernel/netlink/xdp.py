@@ -25,11 +25,7 @@ def xdp_attach(ifindex: int, prog_fd: int, mode: str) -> int:
 
     Raises Busy (a program is there already, in any mode), Unsupported, Denied or Gone.
     """
-    attributes = [
-        ("IFLA_XDP_FD", prog_fd),
-        ("IFLA_XDP_FLAGS", _MODES[mode] | _UPDATE_IF_NOEXIST),
-    ]
-    errno, kernel = _set(ifindex, attributes)
+    errno, kernel = changes.set_xdp(ifindex, prog_fd, _MODES[mode] | _UPDATE_IF_NOEXIST)
     if errno in (EBUSY, EEXIST):
         raise Busy(f"{holder(ifindex)} is already attached", errno=errno)
     if errno:
@@ -45,13 +41,12 @@ def xdp_detach(ifindex: int, mode: str, program_id: int) -> bool:
     interface = route.link(ifindex)
     if interface is None or (mode, program_id) not in interface.xdp_programs:
         return False
-    attributes = [("IFLA_XDP_FD", -1), ("IFLA_XDP_FLAGS", _MODES[mode] | _REPLACE)]
     try:
         expected = bpf.prog_fd_by_id(program_id)
     except OSError as e:
         raise nlsocket.refusal(e.errno or 0, f"XDP program #{program_id}") from None
     try:
-        errno, kernel = _set(ifindex, [*attributes, ("IFLA_XDP_EXPECTED_FD", expected)])
+        errno, kernel = changes.set_xdp(ifindex, -1, _MODES[mode] | _REPLACE, expected)
     finally:
         os.close(expected)
     if errno in (EEXIST, ENODEV):  # since it was looked up, another took its place, or all went
@@ -67,7 +62,3 @@ def holder(ifindex: int) -> str:
     for mode, id in interface.xdp_programs if interface else ():
         return f"the XDP program {printable(bpf.prog_name(id) or 'unknown')}#{id} ({mode})"
     return "another XDP program"
-
-
-def _set(ifindex: int, attributes: list[tuple[str, int]]) -> tuple[int, str]:
-    return changes.change("link", "set", index=ifindex, xdp={"attrs": attributes})

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from struct import Struct
 from typing import NamedTuple
 
-from probes.errors import ProbeError
+from probes.errors import ProbeError, passing
 from probes.kernel.netlink import socket as nlsocket
 from probes.kernel.netlink.socket import attributes
 
@@ -40,10 +40,15 @@ class _Policy(NamedTuple):
 
 
 def gateways(addresses: Iterable[str] | None) -> Iterator[Gateway]:
-    """Yield the gateways of the policies for these addresses; None: of all there are."""
+    """Yield the gateways of the policies for these addresses; None: of all there are.
+
+    Raises ProbeError where they cannot be listed just now, for want of files or memory.
+    """
     try:
         policies = nlsocket.dump(nlsocket.XFRM, _GET_POLICY, _ALL, _policy)
-    except ProbeError:  # a kernel without IPsec
+    except ProbeError as refused:  # a kernel without IPsec
+        if passing(refused):
+            raise
         return
     if addresses is None:
         for policy in policies:

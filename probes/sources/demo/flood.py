@@ -6,7 +6,6 @@ knows; the rest fills a socket's buffer, until a rule drops it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
@@ -123,32 +122,6 @@ def matches(rule: DropRule, sender: Sender) -> bool:
         return ip_address(sender.saddr) in rule.source
     except ValueError:  # a MAC address
         return False
-
-
-class Lived(NamedTuple):
-    """A rule on an interface, and when it was at work, in virtual seconds."""
-
-    interface: str
-    rule: DropRule
-    since: float
-    until: float
-
-
-Span = tuple[float, float]
-
-
-def spans(lived: Iterable[Lived], sender: Sender, begin: float, end: float) -> Iterator[Span]:
-    """Return when this sender's packets were dropped between two moments.
-
-    Separate, oldest first.
-    """
-    at = begin
-    for one in sorted(lived, key=lambda one: one.since):
-        if one.interface == sender.interface and matches(one.rule, sender):
-            since, until = max(one.since, at), min(one.until, end)
-            if since < until:
-                yield since, until
-                at = until
 
 
 def xdp_values(f: Foreign, packets: float, dropped: float, size: int) -> Values:

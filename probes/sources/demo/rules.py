@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from probes.drop_rule import DropRule
+from probes.drop_rule import MAX_RULES, DropRule
 from probes.errors import Gone, Unsupported
 from probes.model import Enforced, Refusal
 from probes.sources.demo import flood, scenario
-from probes.sources.demo.flood import Lived
+from probes.sources.demo.lifetimes import Lived
 
 _NO_NATIVE = ("EOPNOTSUPP", "this interface's driver has no native XDP")
 
@@ -19,6 +19,7 @@ class PlayedRules:
     def __init__(self, script: scenario.Script) -> None:
         self._script = script
         self._rules: dict[tuple[str, str], tuple[Enforced, Lived]] = {}
+        self._at: tuple[float, tuple[Enforced, ...]] | None = None
 
     def add(self, interface: str, rule: DropRule, now: float) -> Enforced:
         if interface == "lo":
@@ -27,28 +28,35 @@ class PlayedRules:
             )
         if not any(i.name == interface for i in scenario.INTERFACES):
             raise Gone(f"there is no interface {interface}")
+        self.at(now)  # what is over takes no place
+        taken = sum(of == interface for of, _ in self._rules)
+        if (interface, rule.what) not in self._rules and taken >= MAX_RULES:
+            raise Unsupported(f"an interface takes {MAX_RULES} rules at most: remove one first")
         rung, refused = _ladder(interface)
         made = Enforced(interface, rule, rung, rule.ttl, refused=refused)
         self._end((interface, rule.what), now)
-        lived = Lived(interface, rule, now, now + rule.ttl)
+        lived = Lived.of(interface, rule, now)
         self._rules[interface, rule.what] = made, lived
-        self._script.lived.append(lived)
+        self._script.lived.add(lived)
         return made
 
     def remove(self, interface: str, rule: DropRule, now: float) -> None:
         self._end((interface, rule.what), now)
 
     def _end(self, id: tuple[str, str], now: float) -> None:
+        self._at = None
         played = self._rules.pop(id, None)
         if played is not None:
-            lived = self._script.lived
-            lived[lived.index(played[1])] = played[1]._replace(until=min(now, played[1].until))
+            self._script.lived.end(played[1], now)
 
     def at(self, now: float) -> tuple[Enforced, ...]:
         """Return the rules that exist at that moment; forget the others."""
-        for id in [id for id, (_, lived) in self._rules.items() if now >= lived.until]:
-            self._end(id, now)
-        return tuple(self._shown(made, lived, now) for made, lived in self._rules.values())
+        if self._at is None or self._at[0] != now:
+            for id in [id for id, (_, lived) in self._rules.items() if now >= lived.until]:
+                self._end(id, now)
+            there = [self._shown(made, lived, now) for made, lived in self._rules.values()]
+            self._at = now, tuple(there)
+        return self._at[1]
 
     def _shown(self, made: Enforced, lived: Lived, now: float) -> Enforced:
         packets, octets = self._script.hits(lived, now)

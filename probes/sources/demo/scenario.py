@@ -10,13 +10,14 @@ import errno
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from probes.errors import Busy, ProbeError
 from probes.model import Value
 from probes.sources.demo import flood, programs
-from probes.sources.demo.flood import Lived, Sender
+from probes.sources.demo.flood import Sender
+from probes.sources.demo.lifetimes import Lifetimes, Lived
 from probes.sources.demo.programs import PROGRAMS, Played
 
 LAP = 120  # seconds until the incident comes again
@@ -275,7 +276,7 @@ Distribution = tuple[tuple[int, float], ...]
 """Bucket and share, of those that are hit."""
 
 
-@cache
+@lru_cache(1024)
 def _distribution(mean: float, buckets: int) -> Distribution:
     """Return how events with this mean spread over log2 buckets.
 
@@ -296,7 +297,7 @@ class Script:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._sums: dict[str, list[float]] = {}
-        self.lived: list[Lived] = []
+        self.lived = Lifetimes()
 
     def rows(self, hook: str, target: str | None, since: float, time: float) -> list[Values]:
         name = hook.replace("-", "_")
@@ -430,29 +431,32 @@ class Script:
         if d.troubled == flood.SOCKET and self.lived:
             senders = [s for s in flood.SENDERS if s.flood]
             every = sum(s.rate for s in senders)
+            name, drop = f"drop {d.interface} {d.reason}", partial(self._drop, d)
             for s in senders:
-                for begin, end in flood.spans(self.lived, s, since, time):
-                    spared += self._drop(d, begin, end) * s.rate / every
+                spared += self.lived.stopped(s, name, drop, since, time) * s.rate / every
         return self._drop(d, since, time) - spared
 
     def _sent(self, s: Sender, since: float, time: float) -> float:
         name = f"from {s.saddr} to {s.interface} {s.dport}"
         return self._sum(name, lambda t: s.rate * (dropping(t) if s.flood else 1), since, time)
 
+    def _stopped(self, s: Sender, since: float, time: float) -> float:
+        """Return what rules dropped of what was sent."""
+        return self.lived.stopped(s, "sent", partial(self._sent, s), since, time)
+
     def hits(self, one: Lived, time: float) -> tuple[int, int]:
         """Return packets and bytes that a rule has dropped by that moment."""
         packets = octets = 0.0
-        for s in flood.SENDERS:
-            for begin, end in flood.spans([one], s, one.since, time):
-                sent = self._sent(s, begin, end)
-                packets, octets = packets + sent, octets + sent * s.size
+        for s in one.senders:
+            sent = one.amount(partial(self._sent, s), time)
+            packets, octets = packets + sent, octets + sent * s.size
         return int(packets), int(octets)
 
     def _sources(self, target: str | None, since: float, time: float) -> Iterator[Values]:
         for s in flood.SENDERS:
             if s.interface != target:
                 continue
-            gone = sum(self._sent(s, *span) for span in flood.spans(self.lived, s, since, time))
+            gone = self._stopped(s, since, time)
             if packets := int(self._sent(s, since, time) - gone):
                 yield {
                     "interface": s.interface, "saddr": s.saddr, "protocol": s.protocol,
@@ -524,8 +528,7 @@ class Script:
         for s in flood.SENDERS:
             if flood.xdp_on(s.interface):
                 key = s.interface, s.protocol, s.dport
-                gone = (self._sent(s, *x) for x in flood.spans(self.lived, s, since, time))
-                found[key] = found.get(key, 0) + sum(gone)
+                found[key] = found.get(key, 0) + self._stopped(s, since, time)
         for (interface, protocol, port), packets in found.items():
             if packets >= 1:
                 yield {

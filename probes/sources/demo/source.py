@@ -13,6 +13,7 @@ import asyncio
 import errno
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from probes.drop_rule import DropRule
@@ -104,11 +105,17 @@ class Demo:
     def _go_on(self, now: float) -> None:
         """Go on to that moment; a rule that is set on the way applies from then on."""
         before, self._now = self._now, max(self._now, now)
-        interface, rule = flood.ANSWER
         laps = self._now // scenario.LAP * scenario.LAP
-        standing = {(e.interface, e.rule.what) for e in self.rules()}
-        if before < laps + flood.ANSWERED <= self._now and (interface, rule.what) not in standing:
-            self._rules.add(interface, rule, self._now)
+        if before < laps + flood.ANSWERED <= self._now:
+            self._answer()
+
+    def _answer(self) -> None:
+        """Set the script's rule, unless it is there or there is no place for it."""
+        interface, rule = flood.ANSWER
+        there = {(e.interface, e.rule.what) for e in self.rules()}
+        with suppress(Unsupported):
+            if (interface, rule.what) not in there:
+                self._rules.add(interface, rule, self._now)
 
     def _standing(self, hook: str) -> list[HookId]:
         standing = (State.ATTACHED, State.PASSIVE)

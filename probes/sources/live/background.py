@@ -25,9 +25,15 @@ class BackgroundTasks:
         self._said: set[str] = set()
 
     def spawn(self, work: Work) -> None:
+        """Run work; what it raises is reported."""
         task = asyncio.create_task(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (raised := task.exception()) is not None:
+            self.tell("background work", raised)
 
     def keep(self, what: str, work: Callable[[], Work]) -> None:
         """Run work until the end: an exception is reported once, and the work is begun again."""

@@ -17,8 +17,8 @@ DEFAULT = 5.0
 """Percent of one CPU."""
 WINDOW = 3.0
 """Seconds over which the share is measured before anything is decided, and again after it."""
-STEP, MOST = 8, 64
-"""A hook that is slowed counts one event in STEP, then one in MOST."""
+ONE_IN_STEP, MAX_ONE_IN = 8, 64
+"""A hook that is slowed counts one event in ONE_IN_STEP, then one in MAX_ONE_IN."""
 WORTH = 0.1
 """Share of the budget from which on it is worth slowing a hook: less would save nothing."""
 QUIET = 0.5
@@ -122,11 +122,13 @@ class Ledger:
         slower = [
             s
             for s in counted
-            if s.samples and s.one_in * STEP <= MOST and s.percent >= self._budget * WORTH
+            if s.samples
+            and s.one_in * ONE_IN_STEP <= MAX_ONE_IN
+            and s.percent >= self._budget * WORTH
         ]
         if slower:
             worst = max(slower, key=lambda s: s.percent)
-            return self._hold(worst, worst.one_in * STEP, total, now)
+            return self._hold(worst, worst.one_in * ONE_IN_STEP, total, now)
         if self._windows < 2:
             return None  # it may be over with the next
         return self._hold(_dearest(counted), None, total, now)
@@ -148,9 +150,9 @@ class Ledger:
             return None
         id, held = min(due.items(), key=lambda item: item[1].again)
         if held.one_in is None:
-            one_in = MOST if held.samples else 1
+            one_in = MAX_ONE_IN if held.samples else 1
         else:
-            one_in = max(held.one_in // STEP, 1)
+            one_in = max(held.one_in // ONE_IN_STEP, 1)
         self._held[id] = replace(held, one_in=one_in, again=now + held.pause, tried=True)
         why = (
             f"one event in {one_in} is counted, and counts are scaled; all events again when it "

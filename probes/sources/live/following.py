@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import closing
 from functools import partial
 
@@ -47,6 +47,7 @@ class InterfaceFollower:
         self._ended: set[int] = set()
         self._coming: set[int] = set()
         self._stood: set[tuple[str, int]] = set()
+        self._failed = False
 
     def expect(self, name: str | None) -> None:
         """Note that hooks could not be attached to the interface of this name, to do so later."""
@@ -57,8 +58,21 @@ class InterfaceFollower:
         with closing(route.Changes()) as changes:
             while True:
                 await asyncio.sleep(interval())
-                if changes.seen() or self._coming or self.leaving:
-                    await self._keep_up(changes.gone())
+                if changes.seen() or self._unfinished:
+                    await self._look(changes.gone())
+
+    @property
+    def _unfinished(self) -> bool:
+        return bool(self._failed or self._coming or self.leaving or self._ended)
+
+    async def _look(self, went: Collection[int]) -> None:
+        """Keep up once; what fails does not end it, as what is reported meanwhile would be lost."""
+        self._failed = False
+        try:
+            await self._keep_up(went)
+        except Exception as raised:
+            self._failed = True
+            self._tell("following interfaces", raised)
 
     async def _keep_up(self, went: Collection[int]) -> None:
         """Keep up once. went: interfaces whose numbers may be those of others by now."""
@@ -76,11 +90,17 @@ class InterfaceFollower:
                 await self._let_go(attachment)
         self._attachments.rename()
         self._attach_new()  # before anything is waited for: none is seen as not wanted
-        there = {index: name for index, name in now.items() if index not in self._ended}
-        await self._run(partial(self._rules.follow, there))
-        self._ended.clear()
+        try:
+            await self._run(partial(self._follow_rules, now))
+        except Exception as raised:
+            self._tell("ending drop rules", raised)
         for attachment in self.leaving[:]:
             await self._let_go(attachment)
+
+    def _follow_rules(self, now: Mapping[int, str]) -> None:
+        there = {index: name for index, name in now.items() if index not in self._ended}
+        self._ended.clear()  # it is told of each once: rules that come later are of another
+        self._rules.follow(there)
 
     def _leave(self, gone: Collection[int]) -> None:
         """Note what is to be released on these interfaces.

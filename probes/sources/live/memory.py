@@ -11,6 +11,7 @@ import ctypes
 import gc
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 
 from probes.ladder.row_limit import RowLimit
@@ -66,8 +67,13 @@ class Bound:
         self.room = Room(limit, self._taken, self._leave_room)
 
     def is_narrow(self, expected: int) -> bool:
-        """Return whether the compiler will have no room once so many bytes more are used."""
-        return self._used() + maps() + expected + COMPILER > self._limit
+        """Return whether the compiler will have no room once so many bytes more are used.
+
+        False where that cannot be told: for want of files nothing can be compiled anyway.
+        """
+        with suppress(OSError):
+            return self._used() + maps() + expected + COMPILER > self._limit
+        return False
 
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""

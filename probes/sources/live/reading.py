@@ -8,7 +8,7 @@ from functools import partial
 
 from probes.ladder.attachment import Attachment
 from probes.model import Sample
-from probes.toolkit.tick_cache import reading
+from probes.toolkit.tick_cache import one_reading
 
 Samples = tuple[Sample, ...]
 Reads = asyncio.Future[Samples]
@@ -53,7 +53,7 @@ class Readings:
 
 
 def _read_all(asked: Iterable[Iterable[Attachment]]) -> list[Samples]:
-    with reading():
+    with one_reading():
         return [tuple([a.read() for a in attachments]) for attachments in asked]
 
 

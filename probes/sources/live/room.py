@@ -12,14 +12,14 @@ from probes.errors import ProbeError
 
 COMPILER = 90_000_000
 """Bytes of one child of the compiler, at most (87.6 MB measured)."""
-PATIENCE = 4.0
+ROOM_WAIT = 4.0
 """Seconds to wait for room.
 
 Less than `compiler.ROOM_SECONDS`, after which the child would be started all the same.
 """
 LATELY = 60.0
 """Seconds after a refusal in which nobody waits for room again."""
-WANTED, REST = 60.0, 600.0
+WANTED, WANTED_REST = 60.0, 600.0
 """Seconds for which it is still wanted after a refusal, and until it is wanted again."""
 _ABANDONED = 1.0
 _STEP = 100_000_000
@@ -63,9 +63,10 @@ class Room:
                 self._waiting_since = now
             self._asked = now
             self._give_back()
-            if now < self._refused + LATELY or now >= self._waiting_since + PATIENCE:
+            if now < self._refused + LATELY or now >= self._waiting_since + ROOM_WAIT:
                 self._refused, self._asked = now, -inf
-                if now >= self._wanted + WANTED + REST:  # in vain so far: rows come before it
+                # Where it was wanted in vain so far, rows come before it.
+                if now >= self._wanted + WANTED + WANTED_REST:
                     self._wanted = now
                 raise self._refusal(taken)
             return False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from probes.attach import persistent, slow_closing
 from probes.compile import headers
@@ -18,8 +19,8 @@ from probes.custom.catalogue import Catalogue
 from probes.drop_rule import DropRule
 from probes.droprules.cautions import Cautions
 from probes.droprules.enforcer import Rules
-from probes.errors import Gone, ProbeError, as_refusal
-from probes.kernel import bpf, capabilities, patience, privilege, rlimits
+from probes.errors import Gone, ProbeError, as_refusal, call_each
+from probes.kernel import bpf, capabilities, patience, rlimits
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
@@ -43,6 +44,13 @@ TEND_SECONDS = 0.25
 """Seconds between two looks at drop rules; in the kernel they end at their deadline."""
 
 T = TypeVar("T")
+
+
+class _Climb(NamedTuple):
+    """A climb that is to be done in a thread, and its number."""
+
+    attachment: Attachment
+    request: int
 
 
 class Live:
@@ -70,7 +78,7 @@ class Live:
         limit = memory.default() if limit is None else limit
         self.interval = interval
         self._percent = percent
-        self.host = Host(socket.gethostname(), os.uname().release, privilege.summary())
+        self.host = Host(socket.gethostname(), os.uname().release, capabilities.summary())
         self._hooks = Catalogue()
         self.notices: list[str] = list(self._hooks.complaints)
         self._background = BackgroundTasks(lambda: self.interval, self.notices)
@@ -105,6 +113,7 @@ class Live:
         self._readings = Readings(lambda work: self._readers.submit(work), self._background.tell)
         self._make_workers()
         self._stats: int | None = None
+        self._ledger = budget.Ledger(budget.DEFAULT if percent is None else percent)
         self._started = time.monotonic()
 
     def _make_workers(self) -> None:
@@ -194,7 +203,7 @@ class Live:
         self._compiler.end_idle()  # after the workers, which may have started another
         patience.end_idle()
         self._make_workers()
-        kept = needs.capabilities(
+        kept = needs.still_needed(
             self._attachments.all(),
             follows=self._wanted.safe_set or any(self._wanted.interfaces()),
             rules=bool(self.rules()),
@@ -228,43 +237,48 @@ class Live:
         except OSError:
             self._stats = None  # no CAP_SYS_ADMIN, or Linux before 5.8: the cost is not known
 
-    def _first(self) -> list[Attachment]:
+    def _first(self) -> list[_Climb]:
         """Return the attachments of the start, attached to their passive rungs already."""
         first = []
         for id in self._wanted.initial():
             try:
-                first.append(self._attachments.get(id))
+                attachment = self._attachments.get(id)
             except Exception as raised:  # an interface that went since it was listed
                 if id in self._wanted.by_name():
                     raise
                 self._background.tell(f"attaching {id}", raised)
                 self._following.expect(id.target)
                 continue
-            first[-1].stand_passive()
+            attachment.stand_passive()
+            first.append(_Climb(attachment, attachment.request()))
         return first
 
-    def _by_source(self) -> list[list[Attachment]]:
+    def _by_source(self) -> list[list[_Climb]]:
         """Group what is to be climbed one after the other.
 
         Targets of a hook wait for the same module, and would wait in as many threads. Those without
         a target come first.
         """
-        by: dict[str, list[Attachment]] = {}
-        for attachment in self._first():
-            by.setdefault(attachment.hook.name, []).append(attachment)
-        return sorted(by.values(), key=lambda attachments: attachments[0].ifindex != 0)
+        by: dict[str, list[_Climb]] = {}
+        for climb in self._first():
+            by.setdefault(climb.attachment.hook.name, []).append(climb)
+        return sorted(by.values(), key=lambda climbs: climbs[0].attachment.ifindex != 0)
 
-    async def _climb_first(self, groups: list[list[Attachment]]) -> None:
+    async def _climb_first(self, groups: list[list[_Climb]]) -> None:
         """Compile all of them before any maps take the room for that, where memory is scarce."""
-        others = sum(group[0].hook.on_demand for group in groups)
-        if self._bound.is_narrow(expected.memory(others)):
-            for attachments in groups:
-                await self._with_climber(attachments[0], Attachment.compile_ahead)
+        others = sum(group[0].attachment.hook.on_demand for group in groups)
+        try:
+            narrow = self._bound.is_narrow(expected.memory(others))
+        except Exception as raised:  # everything is attached all the same
+            narrow = False
+            self._background.tell("the bound on memory", raised)
+        for climbs in groups if narrow else ():
+            await self._with_climber(climbs[0], Attachment.compile_ahead)
         await asyncio.gather(*map(self._climb_all, groups))
 
-    async def _climb_all(self, attachments: Iterable[Attachment]) -> None:
-        for attachment in attachments:
-            await self._climb(attachment)
+    async def _climb_all(self, climbs: Iterable[_Climb]) -> None:
+        for climb in climbs:
+            await self._climb(climb)
 
     def named(self, id: HookId) -> HookId:
         """Return a hook with the interface's own name; unchanged where that is not known."""
@@ -272,17 +286,18 @@ class Live:
 
     def _begin(self, attachment: Attachment) -> None:
         attachment.stand_passive()
-        self._background.spawn(self._climb(attachment))
+        self._background.spawn(self._climb(_Climb(attachment, attachment.request())))
 
-    async def _climb(self, attachment: Attachment) -> None:
-        await self._with_climber(attachment, Attachment.climb)
+    async def _climb(self, climb: _Climb) -> None:
+        await self._with_climber(climb, Attachment.climb)
 
-    async def _with_climber(self, attachment: Attachment, work: Callable[..., object]) -> None:
+    async def _with_climber(self, climb: _Climb, work: Callable[..., object]) -> None:
         """Climb as it was asked for at the start."""
+        attachment, request = climb
         asked = attachment.status.id in self._wanted.by_name()
-        pinned = self._pins.get(attachment.hook.name)
+        how = {"pinned": self._pins.get(attachment.hook.name), "asked": asked, "request": request}
         try:
-            await self._climbers.run(partial(work, attachment, pinned=pinned, asked=asked))
+            await self._climbers.run(partial(work, attachment, **how))
         except Exception as raised:  # no thread to be had
             attachment.fail(raised)
 
@@ -318,7 +333,6 @@ class Live:
         """Cut, in each window, what takes too much, or try again what was cut (`budget.Ledger`)."""
         if self._percent is None:
             return
-        ledger = budget.Ledger(self._percent)
         while self._stats is not None:
             before = await self._readers.run(self._costs)
             begin = time.monotonic()
@@ -326,7 +340,7 @@ class Live:
             after = await self._readers.run(self._costs)
             now, there = time.monotonic(), self._attachments.all()
             spent = spending.between(before, after, now - begin)
-            done = ledger.decide(spent, now, spending.cut(there))
+            done = self._ledger.decide(spent, now, spending.cut(there))
             if done is not None:
                 self.notices += await self._climbers.run(partial(spending.carry_out, done, there))
 
@@ -343,18 +357,17 @@ class Live:
             raise as_refusal(raised, doing) from raised
 
     async def attach(self, id: HookId, rung: str | None = None) -> Status:
-        # One of the user's own takes 0.2 s.
-        await self._asked_for(f"attaching {id}", lambda: self._hooks.find(id.hook))
+        if id.hook not in self._hooks:  # the first time, one of the user's own takes 0.2 s
+            await self._asked_for(f"attaching {id}", lambda: self._hooks.find(id.hook))
         attachment = self._attachments.get(id)
         if rung is not None and attachment.hook.rung(rung) is None:
             names = ", ".join(r.name for r in attachment.hook.ladder)
             raise Gone(f"the hook {id.hook} has no rung {rung}; it has {names}")
-        if attachment.cut:
-            attachment.keep()
         attachment.stand_passive()
-        pinned = rung or self._pins.get(id.hook)
+        pinned, request = rung or self._pins.get(id.hook), attachment.request()
         status = await self._asked_for(
-            f"attaching {id}", lambda: attachment.climb(pinned=pinned, asked=True)
+            f"attaching {id}",
+            lambda: attachment.climb(pinned=pinned, asked=True, request=request),
         )
         if status.state is State.FAILED:
             raise _failure(status)
@@ -362,8 +375,11 @@ class Live:
 
     async def detach(self, id: HookId) -> Status:
         attachment = self._attachments.get(id)
-        status = await self._asked_for(f"detaching {id}", attachment.detach)
-        if attachment.hook.on_demand:
+        request = attachment.request()
+        status = await self._asked_for(
+            f"detaching {id}", lambda: attachment.detach(request=request)
+        )
+        if attachment.hook.on_demand and attachment.is_latest(request):
             self._attachments.remove(attachment)
         return status
 
@@ -426,19 +442,31 @@ class Live:
 
     def close_now(self) -> None:
         """Detach everything, last attached first; what would outlive us before all else."""
+        steps = (
+            self._detach_lasting,
+            self._compiler.close,  # what is being attached ends the sooner
+            self._climbers.close,
+            self._rules.close,
+            self._detach_all,
+            self._readers.close,
+            self._close_stats,
+        )
+        try:
+            call_each(steps)
+        except Exception as failed:
+            self._background.tell("ending", failed)
+
+    def _detach_lasting(self) -> None:
         for attachment in reversed(self._to_let_go()):
             rung = attachment.hook.rung(attachment.status.rung or "")
             if rung is not None and rung.lasting:
                 self._detach(attachment)
-        self._compiler.close()  # what is being attached ends the sooner
-        self._climbers.close()
-        try:
-            self._rules.close()
-        except Exception as failed:
-            self._background.tell("ending drop rules", failed)
+
+    def _detach_all(self) -> None:
         for attachment in reversed(self._to_let_go()):
             self._detach(attachment)
-        self._readers.close()
+
+    def _close_stats(self) -> None:
         if self._stats is not None:
             os.close(self._stats)
             self._stats = None
@@ -450,20 +478,24 @@ class Live:
         try:
             attachment.detach()
         except Exception as failed:  # the others are still to be let go of
-            self.notices.append(f"{attachment.status.id} could not be detached: {failed}")
+            said = f"{attachment.status.id} could not be detached: {failed}"
+            if said not in self.notices:  # it is tried twice
+                self.notices.append(said)
 
     def release(self) -> None:
         """Detach what would outlive the process or delay its end, also while `close_now` hangs."""
         slow_closing.hand_over()
-        persistent.register().release()
+        persistent.registry().release()
 
 
 def _failure(status: Status) -> ProbeError:
     """Return the most telling refusal.
 
-    That is want of memory, else the first that is not about a lower rung's own limits.
+    That is want of memory or files, else the first that is not about a lower rung's own limits.
     """
     if not status.refused:
         return ProbeError(f"{status.id} could not be attached")
-    first = next((r for r in status.refused if r.error == "ENOMEM"), status.refused[0])
-    return ProbeError(f"{status.id}: {first.rung}: {first.why}", remedy=first.remedy)
+    short = ("ENOMEM", "EMFILE", "ENFILE")
+    first = next((r for r in status.refused if r.error in short), status.refused[0])
+    why, code = f"{status.id}: {first.rung}: {first.why}", getattr(errno, first.error, 0)
+    return ProbeError(why, errno=code, remedy=first.remedy)

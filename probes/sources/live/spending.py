@@ -54,8 +54,9 @@ def carry_out(done: Cutback | BudgetRetry, attachments: Iterable[Attachment]) ->
                 attachment.slow(done.one_in, done.why)
             continue
         if done.one_in is None:
-            attachment.detach(done.why)
+            attachment.cut_off(done.why)
         else:
             attachment.slow(done.one_in, done.why)
-        said.append(f"{done.id}: {done.why}")
+        if attachment.cut:
+            said.append(f"{done.id}: {done.why}")
     return said

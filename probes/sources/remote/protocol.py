@@ -23,7 +23,7 @@ from probes.errors import ProbeError
 from probes.hooks import catalogue
 from probes.model import Hook, HookId
 from probes.recording.codec import MOST_CELLS, TOO_LARGE, Malformed
-from probes.recording.compat import Fitting
+from probes.recording.compat import SchemaAdapter
 from probes.recording.decoder import MOST_HOOKS, Decoder
 from probes.recording.encoder import Encoder, Tick
 from probes.recording.tape import most_compressed, most_raw
@@ -127,7 +127,7 @@ class Incoming:
         self._hooks, self._recall, self._cells = hooks, recall, cells
         self._unknown: set[str] = set()
         self._recalled = len(hooks.keys() - catalogue().keys())
-        self._decoder, self._fitting = Decoder(cells), Fitting(hooks)
+        self._decoder, self._adapter = Decoder(cells), SchemaAdapter(hooks)
         self._inflate = zlib.decompressobj(-15)
 
     @property
@@ -152,7 +152,7 @@ class Incoming:
             raise Malformed("a moment has the wrong length")
         tick = self._decoder.decode(raw, key=self._decoder.before is None)
         self._recall_new(tick)
-        return self._fitting.tick(tick, self._decoder.layouts)
+        return self._adapter.tick(tick, self._decoder.layouts)
 
     def _recall_new(self, tick: Tick) -> None:
         """Add hooks of users there, as they were asked for there."""
@@ -168,7 +168,7 @@ class Incoming:
         if found:
             self._recalled += len(found)
             self._hooks.update(found)
-            self._fitting = Fitting(self._hooks)
+            self._adapter = SchemaAdapter(self._hooks)
 
 
 def read_json(payload: bytes | bytearray) -> dict[str, Any]:

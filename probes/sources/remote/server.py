@@ -21,7 +21,7 @@ from probes.recording.codec import Malformed
 from probes.recording.encoder import Tick
 from probes.source import Source
 from probes.sources.live import budget
-from probes.sources.remote import protocol as wire
+from probes.sources.remote import protocol
 from probes.units import printable
 
 TOGETHER = 0.05
@@ -67,7 +67,7 @@ class Begin:
                 return cls(
                     asked.get("id"),
                     float(interval),
-                    tuple(wire.read_id(id) for id in also),
+                    tuple(protocol.read_id(id) for id in also),
                     {str(hook): str(rung) for hook, rung in pins.items()},
                     tuple(parse_on(str(rule)) for rule in drops),
                     observe_only,
@@ -88,13 +88,13 @@ def _budget(asked: object) -> float | None:
 async def begun(reader: asyncio.StreamReader) -> Begin | None:
     """Return the first request; None: nobody was there. Raises Malformed and RuleError."""
     try:
-        async with asyncio.timeout(wire.SILENCE):
+        async with asyncio.timeout(protocol.SILENCE):
             line = await reader.readline()
     except ValueError:
         raise Malformed("it is longer than any request") from None
     except (TimeoutError, ConnectionError):
         return None
-    return Begin.read(wire.read_json(line)) if line else None
+    return Begin.read(protocol.read_json(line)) if line else None
 
 
 class Serving:
@@ -109,7 +109,7 @@ class Serving:
     ) -> None:
         self._source, self._reader, self._writer = source, reader, writer
         self._version = version
-        self._out = wire.Outgoing(source.catalogue)
+        self._out = protocol.Outgoing(source.catalogue)
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self._logs: dict[HookId, list[Row]] = {}
         self._said: tuple[Status, ...] = ()
@@ -128,11 +128,11 @@ class Serving:
         try:
             check()
         except ProbeError as refused:
-            self._writer.write(wire.answer(id, refused))
+            self._writer.write(protocol.answer(id, refused))
             return 1
         try:
             await self._source.start()
-            self._writer.write(wire.answer(id))
+            self._writer.write(protocol.answer(id))
             self._follow_new()
             self._start(self._watch())
             await self._listen()
@@ -217,14 +217,14 @@ class Serving:
     async def _listen(self) -> None:
         with suppress(TimeoutError, ValueError, Malformed, ConnectionError):
             while line := await self._line():
-                asked = wire.read_json(line)
+                asked = protocol.read_json(line)
                 await self._taken()
                 await self._asked.acquire()
                 self._start(self._answer(asked))
 
     async def _line(self) -> bytes:
         await asyncio.sleep(0)  # what is there already is read without a turn for others
-        async with asyncio.timeout(wire.SILENCE):
+        async with asyncio.timeout(protocol.SILENCE):
             return await self._reader.readline()
 
     async def _taken(self) -> None:
@@ -238,7 +238,9 @@ class Serving:
             if size < least:
                 least, waits = size, time.monotonic()
             elif (
-                time.monotonic() - waits > wire.SILENCE or transport.is_closing() or self._hung_up()
+                time.monotonic() - waits > protocol.SILENCE
+                or transport.is_closing()
+                or self._hung_up()
             ):
                 raise TimeoutError
             await asyncio.sleep(TOGETHER)
@@ -271,7 +273,7 @@ class Serving:
             error = ProbeError(f"it could not be done there: {_named(unexpected)}")
         if asked.get("do") != "ping":
             self._say(surely=True)
-        self._writer.write(wire.answer(asked.get("id"), error, result))
+        self._writer.write(protocol.answer(asked.get("id"), error, result))
 
     async def _do(self, asked: dict[str, Any]) -> tuple[str, ...]:
         source = self._source
@@ -283,10 +285,10 @@ class Serving:
             ):
                 source.interval = float(seconds)
             case {"do": "attach", "hook": list() as id, "rung": str() | None as rung}:
-                await source.attach(wire.read_id(id), rung)
+                await source.attach(protocol.read_id(id), rung)
                 self._follow_new()
             case {"do": "detach", "hook": list() as id}:
-                await source.detach(wire.read_id(id))
+                await source.detach(protocol.read_id(id))
             case {"do": "complete", "text": str(text)}:
                 return await source.complete(text)
             case {"do": "add rule", "interface": str(interface), "rule": str(rule)}:
@@ -310,11 +312,11 @@ async def streams(stdin: int, stdout: int) -> tuple[asyncio.StreamReader, asynci
     Raises ValueError where they are no pipes or sockets.
     """
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=wire.MOST_REQUEST)
+    reader = asyncio.StreamReader(limit=protocol.MOST_REQUEST)
     await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(stdin, "rb", 0)
     )
-    transport, protocol = await loop.connect_write_pipe(
+    transport, flow = await loop.connect_write_pipe(
         asyncio.streams.FlowControlMixin, os.fdopen(stdout, "wb", 0)
     )
-    return reader, asyncio.StreamWriter(transport, protocol, None, loop)
+    return reader, asyncio.StreamWriter(transport, flow, None, loop)

@@ -25,7 +25,7 @@ from probes.sources.remote import protocol, ssh
 from probes.sources.remote.ssh import SshCommand
 from probes.units import printable
 
-PATIENCE = 60.0
+ANSWER_SECONDS = 60.0
 """Seconds that an answer may take: to compile and attach there."""
 GONE = 15.0
 """Seconds without a message after which the connection counts as cut.
@@ -107,7 +107,7 @@ class RemoteSession:
         self._tasks.append(asyncio.create_task(self._listen_to_words()))
         begun = self._question(do="begin", **asked)
         try:  # a person at a prompt may take as long as they like
-            async with asyncio.timeout(None if self._ask else 3 * ssh.PATIENCE):
+            async with asyncio.timeout(None if self._ask else 3 * ssh.CONNECT_SECONDS):
                 await self._read_greeting()
                 async with asyncio.timeout(2 * GONE):  # no person is asked anything now
                     host, self.version = await self._read_hello()
@@ -125,7 +125,7 @@ class RemoteSession:
         self._begun = True
         self._tasks.append(asyncio.create_task(self._listen()))
         try:
-            await self._answer(begun, PATIENCE)
+            await self._answer(begun, ANSWER_SECONDS)
         except RuleError as wrong:
             raise ProbeError(f"{self._way.name}: {wrong}") from None
         return host
@@ -275,7 +275,7 @@ class RemoteSession:
     async def ask(self, **what: Any) -> tuple[str, ...]:
         """Send a request and return its answer. Raises what refused it, or Cut."""
         try:
-            return await self._answer(self._question(**what), PATIENCE)
+            return await self._answer(self._question(**what), ANSWER_SECONDS)
         except RuleError as wrong:
             if "rule" in what:
                 raise

@@ -20,15 +20,16 @@ from probes.custom import builder
 from probes.drop_rule import DropRule
 from probes.errors import ProbeError
 from probes.hooks import catalogue
-from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Reach, Sample, State, Status
 from probes.recording.codec import cells_for
 from probes.recording.encoder import Tick
 from probes.source import Feed, Host
-from probes.sources.live import budget, memory
+from probes.sources.live import budget, memory, usage
+from probes.sources.memory_keeper import MemoryKeeper
 from probes.sources.remote import protocol
 from probes.sources.remote.session import RemoteSession
 from probes.sources.remote.ssh import SshCommand
+from probes.sources.row_room import RowRoom
 
 PING = 2.0
 """Seconds between two measurements of the round trip."""
@@ -44,9 +45,9 @@ class Remote:
     """A `model.Source`. way: how to reach the host; name: what the user calls it.
 
     The rest: as for `Live`, but done there. most: bytes of memory that may be used: of rows beyond
-    it, the least active are left out, as in `Live`. feed: how its numbers come here. notices: what
-    was said there at the end. words: gets what ssh says while it connects (a banner, a host key
-    that is new).
+    it, the least active are left out, as in `Live`. keeper: keeps all hosts within it. feed: how
+    its numbers come here. notices: what was said there at the end. words: gets what ssh says while
+    it connects (a banner, a host key that is new).
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Remote:
         observe_only: bool = False,
         percent: float | None = budget.DEFAULT,
         most: int = memory.DEFAULT,
+        keeper: MemoryKeeper | None = None,
         words: Callable[[str], None] = lambda _: None,
         pauses: tuple[float, ...] = PAUSES,
     ) -> None:
@@ -68,7 +70,9 @@ class Remote:
         self.feed = Feed()
         self.notices: list[str] = []
         self._way, self._words, self._pauses = way, words, pauses
-        self._cells, self._rows = cells_for(most), RowLimit(memory.rows_for(most))
+        self._cells = cells_for(most)
+        self._memory = keeper or MemoryKeeper(most, usage.resident)
+        self._room = RowRoom(self._memory.share())
         self._hooks = dict(catalogue())
         self._interval = interval
         self._asked = {
@@ -85,12 +89,12 @@ class Remote:
         self._connected = time.monotonic()
         self._tick: Tick | None = None
         self._came = 0.0
-        self._given: dict[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {}
         self._times: dict[HookId, float] = {}
         self._queues: dict[str, asyncio.Queue[tuple[Sample, ...]]] = {}
         self._again: dict[HookId, str | None] = {}
         self._off: set[HookId] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self._holder: asyncio.Task[None] | None = None
 
     @property
     def catalogue(self) -> Mapping[str, Hook]:
@@ -124,7 +128,9 @@ class Remote:
     async def start(self) -> None:
         if self._call is None and self._failed is None:
             await self.connect()
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        loop = asyncio.get_running_loop()
+        self._keeper = loop.create_task(self._keep())
+        self._holder = loop.create_task(self._memory.keep())
 
     async def _connect(self, command: tuple[str, ...], *, ask: bool) -> None:
         self._generation += 1
@@ -206,7 +212,7 @@ class Remote:
     # -- what comes ----------------------------------------------------------------------------
 
     def _take(self, tick: Tick) -> None:
-        tick = self._fitted(tick)
+        tick = self._room.tick(tick, self._hooks)
         before, self._tick, self._came = self._tick, tick, time.monotonic()
         for hook, samples in tick.fresh(before).items():
             # A moment may say no more of a hook than that one of its targets has gone.
@@ -220,31 +226,7 @@ class Remote:
         if len(self._times) > _MOST_TIMES:  # what has gone there
             there = {s.status.id for known in tick.samples.values() for s in known}
             self._times = {id: time for id, time in self._times.items() if id in there}
-            self._rows = RowLimit(self._rows.total)
-
-    def _fitted(self, tick: Tick) -> Tick:
-        """Return as many rows as there is memory for.
-
-        What was not read again is the same object.
-        """
-        known, self._given = self._given, {}
-        for hook, samples in tick.samples.items():
-            if hook in known and known[hook][0] is samples:
-                self._given[hook] = known[hook]
-                continue
-            fitted = tuple([self._fitting(self._hooks[hook], s) for s in samples])
-            same = all(a is b for a, b in zip(samples, fitted, strict=True))
-            self._given[hook] = samples, samples if same else fitted
-        return replace(tick, samples={hook: given for hook, (_, given) in self._given.items()})
-
-    def _fitting(self, hook: Hook, sample: Sample) -> Sample:
-        kept = self._rows.fit(sample.status.id, hook, list(sample.rows.values()))
-        left_out = len(sample.rows) - len(kept)
-        if not left_out:
-            return sample
-        there = set(map(id, kept))
-        rows = {key: row for key, row in sample.rows.items() if id(row) in there}
-        return replace(sample, rows=rows, forgotten=sample.forgotten + left_out)
+            self._room = self._room.another()
 
     def _apart(self, sample: Sample) -> Sample:
         """Return an epoch that differs from any before this connection."""
@@ -327,9 +309,10 @@ class Remote:
 
     async def close(self) -> None:
         """Say good-bye, and wait until everything is detached there."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        tasks = [task for task in (self._keeper, self._holder) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         call, self._call = self._call, None
         if call is not None:
             self.notices += await call.end()

@@ -18,7 +18,7 @@ COMMAND = "ebpftop"
 """The command that is run there by default; words for a shell there."""
 _QUIET = ("-T", "-a", "-x", "-o", "ClearAllForwardings=yes")
 """No terminal there, no agent, no display, and none of the user's port forwardings."""
-PATIENCE = 20
+CONNECT_SECONDS = 20
 """Seconds that a further try to connect may take."""
 _FAILED = 255
 """ssh's own exit status where it could not connect, or lost the connection."""
@@ -60,7 +60,7 @@ def by_ssh(
         raise Unsupported(f"there is no {ssh} here", remedy="Install the OpenSSH client.")
     end = ("--", destination, f"{command} serve")
     # While the screen is there nobody can be asked: not on the terminal, not in a window.
-    alone = ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={PATIENCE}")
+    alone = ("-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS}")
     again = (ssh, *_QUIET, *alone, *options, *end)
     name = re.sub(r"^ssh://", "", destination).rpartition("@")[2]
     first = (ssh, *_QUIET, *options, *end)

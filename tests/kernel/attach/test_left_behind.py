@@ -35,7 +35,7 @@ from probes.attach import persistent
 from probes.kernel import bpf
 from probes.point import ProgType
 directory, a, b = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-register = persistent.Register(directory)
+register = persistent.Registry(directory)
 xdp = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="ebpftop_xdp")
 tc = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
 register.attach_xdp(a, xdp, "native")
@@ -179,7 +179,7 @@ def test_another_namespace_s_interface_of_the_same_number_is_left_alone(
 def test_a_qdisc_goes_with_the_last_of_our_filters(directory: Path, order: tuple[int, int]) -> None:
     index, _ = veth()
     before = _state("v0")
-    register = persistent.Register(directory)
+    register = persistent.Registry(directory)
     program = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
     detach = [
         register.attach_clsact(index, direction, program, "ebpftop:test")
@@ -199,7 +199,7 @@ def test_a_qdisc_that_a_living_ebpftop_uses_goes_at_the_start_after_it(directory
     index, _ = veth()
     before = _state("v0")
     program = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
-    killed, living = (persistent.Register(directory / name) for name in ("killed", "living"))
+    killed, living = (persistent.Registry(directory / name) for name in ("killed", "living"))
     directory.mkdir(mode=0o700)
     killed.attach_clsact(index, "ingress", program, "ebpftop:ingress")
     let_go = living.attach_clsact(index, "egress", program, "ebpftop:egress")
@@ -233,7 +233,7 @@ def test_a_qdisc_that_somebody_made_meanwhile_is_theirs(
         return seen
 
     monkeypatch.setattr(clsact, "qdisc", slow)
-    persistent.Register(directory).attach_clsact(index, "ingress", program, "ebpftop:test")()
+    persistent.Registry(directory).attach_clsact(index, "ingress", program, "ebpftop:test")()
     os.close(program)
     assert clsact.qdisc(index) == "clsact"
     assert list(directory.iterdir()) == []
@@ -241,7 +241,7 @@ def test_a_qdisc_that_somebody_made_meanwhile_is_theirs(
 
 def test_what_a_process_that_died_was_writing_goes(directory: Path) -> None:
     """And what a living one is writing stays."""
-    register = persistent.Register(directory)
+    register = persistent.Registry(directory)
     record = journal.JournalEntry("xdp", "native", "ebpftop_xdp", 1, 2, netns=3)
     detach = register.keep(record, lambda: None, lambda _: None)
     (file,) = directory.iterdir()
@@ -274,7 +274,7 @@ def _die(*_: object) -> None:
 
 
 def _attach_all(directory: Path, index: int) -> list[persistent.Detach]:
-    register = persistent.Register(directory)
+    register = persistent.Registry(directory)
     xdp = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="ebpftop_xdp")
     tc = bpf.prog_load(ProgType.SCHED_CLS, bpf.exit_with(-1), name="ebpftop_tc")
     return [
@@ -339,7 +339,7 @@ def test_a_refused_attach_leaves_no_record(directory: Path) -> None:
     index, _ = veth()
     foreign = bpf.prog_load(ProgType.XDP, bpf.exit_with(2), name="foreign")
     run("bpftool", "net", "attach", "xdpdrv", "id", str(bpf.prog_info(foreign).id), "dev", "v0")
-    register = persistent.Register(directory)
+    register = persistent.Registry(directory)
     with pytest.raises(Busy):
         register.attach_xdp(index, foreign, "native")
     os.close(foreign)
@@ -347,7 +347,7 @@ def test_a_refused_attach_leaves_no_record(directory: Path) -> None:
 
 
 def test_the_record_is_there_before_the_attachment(directory: Path) -> None:
-    register = persistent.Register(directory)
+    register = persistent.Registry(directory)
     record = journal.JournalEntry("xdp", "native", "ebpftop_xdp", 1, 2, netns=3)
     seen: list[journal.JournalEntry] = []
 
@@ -368,7 +368,7 @@ def test_a_cgroup_program_is_removed_and_others_stay(directory: Path, cgroup: Pa
     foreign = bpf.prog_load(ProgType.SOCK_OPS, bpf.exit_with(1), name="foreign")
     fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
     bpf.prog_attach(foreign, fd, kind, bpf.F_ALLOW_MULTI)
-    persistent.Register(directory).attach_cgroup(cgroup, kind, ours)
+    persistent.Registry(directory).attach_cgroup(cgroup, kind, ours)
     mine, other = bpf.prog_info(ours).id, bpf.prog_info(foreign).id
     assert set(bpf.prog_query(fd, kind)) == {mine, other}
     (file,) = directory.iterdir()
@@ -438,7 +438,7 @@ def test_what_others_could_have_written_is_not_believed(directory: Path, tmp_pat
     (said,) = persistent.sweep(directory)
     assert "not private to this user" in said
     with pytest.raises(Denied, match="cannot record"):
-        persistent.Register(directory).keep(
+        persistent.Registry(directory).keep(
             journal.JournalEntry("xdp", "native", "x", 1),
             lambda: pytest.fail("attached"),
             lambda _: None,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from probes.hooks.tcp_rtt import claimed
-from probes.kernel.privilege import BPF, NET_ADMIN, PERFMON, PROCESSES, SYS_ADMIN, SYSLOG
+from probes.kernel.capabilities import BPF, NET_ADMIN, PERFMON, PROCESSES, SYS_ADMIN, SYSLOG
 from tests.support.commands import ebpftop, held, left_of, running
 from tests.support.namespaces import namespace, run, send, veth
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from probes.compile.compiler import Compiler
-from probes.drop_rule import MOST, DropRule, parse
+from probes.drop_rule import MAX_RULES, DropRule, parse
 from probes.droprules import enforcer, operator_sessions, tunnels
 from probes.droprules import program as rule_program
 from probes.droprules.enforcer import Rules
@@ -213,12 +213,12 @@ def test_an_interface_takes_so_many_rules_and_the_last_is_as_good_as_the_first(
     rules: Rules,
 ) -> None:
     veth()
-    for n in range(MOST):
+    for n in range(MAX_RULES):
         added(rules, f"src 10.0.0.{n}")
     with pytest.raises(Unsupported, match="64 rules at most"):
         rules.add("v0", parse("src 10.0.1.0"))
-    send("v1", 3, ip(f"10.0.0.{MOST - 1}", UDP, ports(1)))
-    assert hits(rules)[f"src 10.0.0.{MOST - 1}"] == 3
+    send("v1", 3, ip(f"10.0.0.{MAX_RULES - 1}", UDP, ports(1)))
+    assert hits(rules)[f"src 10.0.0.{MAX_RULES - 1}"] == 3
     assert sum(hits(rules).values()) == 3
     rules.remove("v0", parse("src 10.0.0.5"))
     added(rules, "src 10.0.1.0")

@@ -219,7 +219,7 @@ def test_a_program_that_cannot_be_followed_costs_the_others_nothing(
 def test_more_programs_than_are_followed_are_counted_by_their_runs(
     who: Somebody, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(followers, "MOST", 1)
+    monkeypatch.setattr(followers, "MAX_FOLLOWED", 1)
     one, _ = veth()
     two, _ = veth("w0", "w1")
     for index in (one, two):

@@ -14,7 +14,7 @@ import pytest
 
 from probes.analysis.classes import CLOSED, DropClass, class_of, is_lost
 from probes.hooks import catalogue
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from probes.ladder.attachment import Attachment, Modules
 from tests.support.events import connect, free_port
 from tests.support.namespaces import HERE, namespace, run, veth
@@ -135,7 +135,7 @@ def test_what_a_closed_capture_had_not_read_is_ordinary(drops: Drops, rung: str)
 
 @pytest.mark.parametrize("rung", LADDER)
 def test_a_closed_port_refuses_and_a_late_rst_is_ordinary(drops: Drops, rung: str) -> None:
-    if privilege.lockdown() == "confidentiality":
+    if capabilities.lockdown() == "confidentiality":
         pytest.skip("no headers are read under lockdown")
     attachment = drops(rung)
     port = free_port("127.0.0.1")
@@ -247,7 +247,7 @@ def test_acknowledgements_of_the_second_half_are_ordinary(drops: Drops, rung: st
 
 @pytest.mark.parametrize("rung", [rung for rung in LADDER if "no-reason" not in rung])
 def test_what_is_for_a_group_that_nobody_joined_is_ordinary(drops: Drops, rung: str) -> None:
-    if privilege.lockdown() == "confidentiality":
+    if capabilities.lockdown() == "confidentiality":
         pytest.skip("no headers are read under lockdown")
     attachment = drops(rung)
     port = free_port("127.0.0.1")

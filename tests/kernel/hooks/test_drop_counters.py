@@ -69,7 +69,7 @@ def test_namespaces_that_have_gone_are_not_kept_for_good(
     modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What they had goes on in a row for each counter: no sum goes back."""
-    monkeypatch.setattr(Untraced, "MOST", 2)
+    monkeypatch.setattr(Untraced, "MAX_NAMESPACES", 2)
     seen = []
     with namespace(), standing(modules, "drops", rung="counters") as attachment:
         seen.append(_unread(attachment))

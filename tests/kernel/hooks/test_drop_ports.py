@@ -12,7 +12,7 @@ import pytest
 
 from probes.hooks import catalogue
 from probes.hooks.drops.source import MAP_ENTRIES
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from probes.ladder.attachment import Attachment, Modules
 from tests.support.namespaces import namespace, send, veth
 from tests.support.rungs import stood
@@ -108,7 +108,7 @@ def test_under_lockdown_the_ethertype_is_told_and_no_memory_read(
 ) -> None:
     """The program that is loaded there, here: the kernel would refuse one that calls a helper
     to read (113, bpf_probe_read_kernel)."""
-    monkeypatch.setattr(privilege, "lockdown", lambda: "confidentiality")
+    monkeypatch.setattr(capabilities, "lockdown", lambda: "confidentiality")
     source = next(r for r in catalogue()["drops"].ladder if r.name == rung).source_for(None)
     attachment = Attachment(catalogue()["drops"], modules)
     with ExitStack() as stack:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from probes.hooks import catalogue
-from probes.kernel import bpf, cgroups, privilege, procfs
+from probes.kernel import bpf, capabilities, cgroups, procfs
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import State
 from tests.support.namespaces import THERE, await_running, namespace, pair, run, send, veth
@@ -206,7 +206,7 @@ def test_what_a_socket_has_no_room_for(modules: Modules, *, beside: bool) -> Non
 @BESIDE
 def test_what_the_own_output_firewall_drops(modules: Modules, *, beside: bool) -> None:
     """It has no device yet, but the one of its route; the firewall's own counter stands beside."""
-    if privilege.lockdown() == "confidentiality":
+    if capabilities.lockdown() == "confidentiality":
         pytest.skip("no program may follow a packet's route here")
     port = _port()
     table = "add table inet t; add chain inet t o { type filter hook output priority 0; }; "

@@ -13,8 +13,8 @@ from probes.hooks import catalogue
 from probes.kernel import procfs
 from probes.ladder.attachment import Attachment, Modules
 from tests.support.link_local import ADDRESS, DATAGRAMS, LINKS, REFUSED, Talker, talker
-from tests.support.namespaces import bpftool, namespace
-from tests.support.rungs import standing
+from tests.support.namespaces import namespace
+from tests.support.rungs import await_messages, standing
 from tests.support.scenarios import log_of, sample_of, values
 
 pytestmark = pytest.mark.kernel
@@ -113,8 +113,7 @@ def test_lives(modules: Modules, rung: str, *, beside: bool) -> None:
 @BESIDE
 @_rungs("sk-msg")
 def test_messages(modules: Modules, rung: str, *, beside: bool) -> None:
-    if any(program["type"] == "sk_msg" for program in bpftool("prog", "list")):
-        pytest.skip("somebody else's program has the messages of each new socket")
+    await_messages()
     with (
         _placed(beside=beside) as placed,
         _attached(modules, "sk-msg", rung, beside=beside) as attachment,

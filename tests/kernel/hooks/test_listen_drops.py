@@ -307,7 +307,7 @@ def test_namespaces_that_are_not_followed_are_said(
     on: Callable[[str], Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There are more than can be read at a time: how many is in a row."""
-    monkeypatch.setattr(counters.Namespaces, "MOST", 0)
+    monkeypatch.setattr(counters.Namespaces, "MAX_FOLLOWED", 0)
     with _elsewhere(PORT):
         attachment = on("counters")
         attachment.read()

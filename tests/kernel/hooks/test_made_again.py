@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from probes.analysis.history import History
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
 from probes.kernel import procfs
 from probes.kernel.net_namespaces import of_process

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from probes.hooks import catalogue
-from probes.hooks.sources.hook import MOST
+from probes.hooks.sources.hook import MAX_ROWS
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import OTHERS, State
 from tests.support import frames
@@ -193,7 +193,7 @@ def test_more_sources_than_there_is_room_for_are_bounded_and_the_rest_is_of_othe
     """Nothing is counted twice, nor forgotten: the sum over the rows is what came."""
     veth()
     attachment = attached(rung)
-    frame, many = ip("10.1.0.0", UDP, ports(53)), MOST + 2000
+    frame, many = ip("10.1.0.0", UDP, ports(53)), MAX_ROWS + 2000
     seen = []
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
         s.bind(("v1", 0))
@@ -203,7 +203,7 @@ def test_more_sources_than_there_is_room_for_are_bounded_and_the_rest_is_of_othe
                 seen.append((n + 1, sum(r["packets"] for r in values(attachment))))
     assert [sent for sent, _ in seen] == [shown for _, shown in seen]
     rows = values(attachment)
-    assert 0 < len(rows) <= MOST + 1
+    assert 0 < len(rows) <= MAX_ROWS + 1
     assert sum(row["bytes"] for row in rows) == many * len(frame)
     assert find(rows, saddr=OTHERS)["packets"] >= 2000
     assert sample_of(attachment).lost == 0

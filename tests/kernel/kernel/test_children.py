@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 GIVEN_UP = """
 import os, threading, time
 from functools import partial
-from probes.kernel import capabilities, patience, privilege
+from probes.kernel import capabilities, patience
 from tests.support import patient_calls
 
 idle = patience.within(5, os.getpid)
@@ -21,13 +21,13 @@ begun.start()  # with all that there is
 patience._give_back(held)
 while not patience._idle:
     time.sleep(0.01)
-wanted = [privilege.SYSLOG]
+wanted = [capabilities.SYSLOG]
 capabilities.keep(wanted)
 begun.join()
 assert len(patience._idle) == 1, "one that began before came back"
 now, theirs = patience.within(5, patient_calls.capabilities)
 assert now != idle
-assert theirs == [1 << privilege.SYSLOG] * 3, theirs
+assert theirs == [1 << capabilities.SYSLOG] * 3, theirs
 assert patience.within(5, os.getpid) == now
 """
 

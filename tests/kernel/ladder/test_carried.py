@@ -123,7 +123,7 @@ def test_a_budget_that_detaches_keeps_what_was_counted_for_when_it_is_tried_agai
     index, _ = veth()
     attachment = stand("tc-ingress@v0", index)
     send("v1", 40)
-    attachment.detach("too dear")
+    attachment.cut_off("too dear")
     assert attachment.read().rows == {}
     attachment.slow(1, "")
     send("v1", 2)

@@ -25,7 +25,7 @@ import pytest
 
 from probes.attach import tcx
 from probes.hooks import catalogue
-from probes.kernel import privilege
+from probes.kernel import capabilities
 from tests.support.commands import (
     COMMAND,
     GUEST,
@@ -404,7 +404,7 @@ def test_the_best_rung_left_is_taken_and_the_obstacle_named(
 ) -> None:
     if why := situation.impossible():
         pytest.skip(why)
-    if privilege.lockdown() == "confidentiality":
+    if capabilities.lockdown() == "confidentiality":
         pytest.skip("told apart from lockdown=confidentiality where that is not in the way too")
     cwd = request.getfixturevalue("tree") if situation.user else ROOT
     if GUEST and situation.compiles:
@@ -432,7 +432,7 @@ def test_the_best_rung_left_is_taken_and_the_obstacle_named(
 
 def test_lockdown_leaves_what_reads_no_kernel_memory(plain: Seen, record_property: Record) -> None:
     """In the mode that this kernel was booted with; integrity takes nothing."""
-    mode = privilege.lockdown()
+    mode = capabilities.lockdown()
     if mode == "none":
         pytest.skip("this kernel was not booted with lockdown=")
     taken = []

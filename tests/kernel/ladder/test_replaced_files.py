@@ -49,7 +49,7 @@ def _libm() -> Path:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each reading waits for a look."""
-    monkeypatch.setattr(replaced_files, "SECONDS", 0.0)
+    monkeypatch.setattr(replaced_files, "LOOK_SECONDS", 0.0)
     keep_up = Background.keep_up
     monkeypatch.setattr(Background, "keep_up", lambda self: keep_up(self, LONG))
 

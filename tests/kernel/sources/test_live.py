@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import resource
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from probes.analysis.snapshot import Snapshot, Trail
-from probes.attach import persistent
 from probes.errors import Gone, ProbeError
 from probes.model import HookId, State, Status
 from probes.sources.live.source import Live
@@ -174,20 +173,56 @@ async def test_a_rung_that_is_refused_is_raised_with_its_reason() -> None:
             await live.attach(HookId("xdp", "lo"), "link-generic")
 
 
-async def test_one_that_cannot_be_detached_does_not_hold_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The directory of records is taken away while a filter is attached."""
+async def test_what_is_detached_before_its_turn_at_the_start_stays_detached() -> None:
+    """It waits for a thread, behind others that compile."""
     veth()
-    records = tmp_path / "run"
-    register = persistent.Register(records)
-    monkeypatch.setattr(persistent, "register", lambda: register)
+    id = HookId("tc-ingress", "v0")
+    async with _started() as live:
+        detaching = asyncio.ensure_future(live.detach(id))
+        await _until(lambda: _settled(live))
+        assert (await detaching).state is State.DETACHED
+        assert _statuses(live, "tc-ingress")["v0"].state is State.DETACHED
+        assert State.DETACHED not in {_statuses(live, "tc-ingress")[n].state for n in ("lo", "v1")}
+
+
+async def test_what_is_attached_while_it_is_detached_stays_ours() -> None:
+    """It is read, and released at the end; as `_inside` looks."""
+    id = HookId("sk-msg")
+    async with _started(wanted=[]) as live:
+        status = await live.attach(id)
+        if status.state is not State.ATTACHED:
+            pytest.skip(str(status.refused))
+        for _ in range(5):
+            _, status = await asyncio.gather(live.detach(id), live.attach(id))
+            assert status.state is State.ATTACHED
+            assert _statuses(live, "sk-msg")[None] == status
+        await asyncio.gather(live.attach(id), live.detach(id))
+        assert not [s for s in _statuses(live, "sk-msg").values() if s.state is State.ATTACHED]
+
+
+@contextmanager
+def _no_more_files() -> Iterator[None]:
+    """This process may open no more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_one_that_cannot_be_detached_does_not_hold_the_others() -> None:
+    """Its filter is removed by netlink, which takes a socket."""
+    veth()
     wanted = [HookId("tc-egress", "v1"), HookId("tc-ingress", "v0")]
     live = Live(wanted=wanted, pins={"tc-ingress": "clsact"})
     await live.attach_all()
     assert {s.rung for s in live.statuses() if s.id in wanted} >= {"clsact"}
-    shutil.rmtree(records)
-    records.touch()
+    with _no_more_files():
+        await live.close()
+    said = [notice for notice in live.notices if "could not be detached" in notice]
+    assert [notice.partition(" ")[0] for notice in said if "ingress" in notice] == ["tc-ingress@v0"]
+    assert all("Too many open files" in notice for notice in said)
+    assert [q["dev"] for q in as_json("tc", "-j", "qdisc") if q["kind"] == "clsact"][:1] == ["v0"]
     await live.close()
-    assert any("tc-ingress@v0 could not be detached" in notice for notice in live.notices)
     assert not [q for q in as_json("tc", "-j", "qdisc") if q["kind"] == "clsact"]

@@ -167,7 +167,7 @@ async def test_without_room_for_the_compiler_hooks_stand_on_their_counters_until
 ) -> None:
     """Meanwhile the compiler is never started."""
     monkeypatch.setattr(retry, "FIRST_PAUSE", 0.1)
-    monkeypatch.setattr(room, "PATIENCE", 0.2)
+    monkeypatch.setattr(room, "ROOM_WAIT", 0.2)
     used, ids = [memory.DEFAULT - room.COMPILER + 1], [HookId(hook) for hook in HOOKS]
     before = usage.maps()  # what tests before this one keep
     live = Live(interval=0.1, wanted=ids, used=lambda: used[0] - before, limit=memory.DEFAULT)

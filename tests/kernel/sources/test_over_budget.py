@@ -6,15 +6,15 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
 from probes.hooks import catalogue
-from probes.ladder.attachment import KEPT, Attachment, Modules
+from probes.ladder.attachment import KEPT_BY_USER, Attachment, Modules
 from probes.model import HookId, State, Status
-from probes.sources.live import budget
+from probes.sources.live import budget, spending
 from probes.sources.live.source import Live
 from tests.support.commands import ebpftop, held
 from tests.support.events import getpgid
@@ -86,16 +86,16 @@ async def test_a_getpid_loop_slows_the_system_calls_then_detaches_them_until_som
     id = HookId("syscalls")
     with getpid_loop():
         async with watching(id, percent=TINY) as live:
-            slowed = await until(live, id, lambda s: s.one_in == budget.STEP)
+            slowed = await until(live, id, lambda s: s.one_in == budget.ONE_IN_STEP)
             assert slowed.state is State.ATTACHED
-            assert f"one event in {budget.STEP}" in slowed.note
+            assert f"one event in {budget.ONE_IN_STEP}" in slowed.note
             gone = await until(live, id, lambda s: s.state is State.DETACHED)
             assert gone.note.startswith("detached to stay within the budget: its programs took ")
             assert f"the budget is {TINY:g}%" in gone.note
             assert len(live.notices) == 3
             kept = await live.attach(id)
             assert (kept.state, kept.one_in) == (State.ATTACHED, 1)
-            assert KEPT in kept.note
+            assert KEPT_BY_USER in kept.note
             await asyncio.sleep(3 * budget.WINDOW)
             assert await until(live, id, lambda _: True) == kept
 
@@ -128,6 +128,30 @@ async def test_what_was_detached_counts_again_once_it_is_quiet(
             await until(live, id, lambda s: s.state is State.DETACHED)
         again = await until(live, id, lambda s: s.state is State.ATTACHED)
         assert (again.rung, again.one_in, again.note) == (stood.rung, 1, stood.note)
+
+
+async def test_what_was_cut_is_not_forgotten_where_measuring_fails_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(budget, "PAUSE", 0.5)
+    veth()
+    id, real, short = HookId("tc-ingress", "v0"), spending.costs, list[Exception]()
+
+    def costs(attachments: Iterable[Attachment]) -> spending.Costs:
+        if short:
+            raise short.pop()
+        return real(attachments)
+
+    monkeypatch.setattr(spending, "costs", costs)
+    async with watching(id, percent=TINY) as live:
+        stood = await until(live, id, lambda s: s.state is not State.ATTACHING)
+        if stood.state is not State.ATTACHED:
+            pytest.skip(f"{stood.refused[0].error}: {stood.refused[0].why}")
+        with flood("v1"):
+            await until(live, id, lambda s: s.state is State.DETACHED)
+        short.append(MemoryError())
+        await until(live, id, lambda s: s.state is State.ATTACHED)
+        assert not short
 
 
 async def test_without_a_budget_nothing_is_cut() -> None:

@@ -142,8 +142,8 @@ def test_a_library_that_an_upgrade_deleted_is_followed_while_somebody_has_it(
     monkeypatch: pytest.MonkeyPatch,
     attach_first: bool,
 ) -> None:
-    monkeypatch.setattr(libraries, "SECONDS", 0.0)
-    monkeypatch.setattr(libraries, "REST", 0.0)
+    monkeypatch.setattr(libraries, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(libraries, "WALK_REST", 0.0)
     with _container(tmp_path) as child:
         if attach_first:
             attachment = attached("dns")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 
-from probes.analysis.anomaly import HOLD, LEARN, WINDOW, Course, Threshold, unusual, usual
+from probes.analysis.anomaly import HOLD, LEARN, WINDOW, Series, Threshold, unusual, usual
 
 RULE = Threshold(least=5, times=3, alarm=100)
 LEVEL = Threshold(least=20, times=3, absent=None)
 
 
-def _course(
+def _series(
     values: list[float | None], rule: Threshold = RULE, begun: int = 1, first: int = 1
-) -> Course:
+) -> Series:
     """A row whose first value came at a tick; the wall clock shows ticks."""
-    course = Course(first)
+    series = Series(first)
     for tick, value in enumerate(values, first):
-        course.take(tick, value, float(tick), rule, begun)
-    return course
+        series.take(tick, value, float(tick), rule, begun)
+    return series
 
 
 def test_usual_is_the_middle_and_needs_enough() -> None:
@@ -40,71 +40,71 @@ def test_unusual_is_far_above_the_usual_and_not_small() -> None:
 
 def test_an_incident_has_a_beginning_a_size_and_what_was_usual() -> None:
     """As the words need them."""
-    verdict = _course([2.0] * 30 + [40.0, 60.0]).verdict(32)
+    verdict = _series([2.0] * 30 + [40.0, 60.0]).verdict(32)
     assert (verdict.since, verdict.usual, verdict.now, verdict.new) == (31, 2, 60, False)
     assert verdict.times == 30
 
 
 def test_a_long_incident_does_not_become_normal() -> None:
     """Far longer than the history that is kept: it is still judged by what was before."""
-    course = _course([2.0] * 60 + [50.0] * (4 * WINDOW))
-    verdict = course.verdict(60 + 4 * WINDOW)
+    series = _series([2.0] * 60 + [50.0] * (4 * WINDOW))
+    verdict = series.verdict(60 + 4 * WINDOW)
     assert (verdict.since, verdict.usual, verdict.now) == (61, 2, 50)
 
 
 def test_the_next_incident_is_not_judged_by_the_one_before() -> None:
     """What was unusual is no part of the usual."""
-    course = _course([2.0] * 20 + [50.0] * 200 + [2.0] * 20 + [50.0])
-    assert course.verdict(230).since is None
-    assert course.verdict(241).since == 241
-    assert course.verdict(241).usual == 2
+    series = _series([2.0] * 20 + [50.0] * 200 + [2.0] * 20 + [50.0])
+    assert series.verdict(230).since is None
+    assert series.verdict(241).since == 241
+    assert series.verdict(241).usual == 2
 
 
 def test_an_incident_that_was_there_before_us_is_said_to_be_since_start() -> None:
     """Nothing is known of before: it stays marked, and its values are never the usual ones."""
-    course = _course([500.0] * 400 + [0.0] * 60 + [500.0])
-    assert course.verdict(400) == (1, 500, None, False)
-    assert course.verdict(430).since is None
-    assert course.verdict(461).usual == 0
+    series = _series([500.0] * 400 + [0.0] * 60 + [500.0])
+    assert series.verdict(400) == (1, 500, None, False)
+    assert series.verdict(430).since is None
+    assert series.verdict(461).usual == 0
 
 
 def test_what_is_not_alarming_by_itself_is_learned() -> None:
     """A steady number from the start on is what is usual here."""
-    assert _course([50.0] * 400).verdict(400).since is None
-    assert _course([50.0] * 400).usual(400, RULE, 1) == 50
+    assert _series([50.0] * 400).verdict(400).since is None
+    assert _series([50.0] * 400).usual(400, RULE, 1) == 50
 
 
 def test_a_pause_does_not_end_it_and_quiet_does() -> None:
     """Failures that come one in a few seconds do not blink."""
-    course = _course([0.0] * 30 + [9.0, 0.0, 0.0, 0.0, 9.0] + [0.0] * HOLD)
-    assert {course.verdict(t).since for t in range(31, 35 + HOLD)} == {31}
-    assert course.verdict(34).now == 9
-    assert course.verdict(35 + HOLD).since is None
+    series = _series([0.0] * 30 + [9.0, 0.0, 0.0, 0.0, 9.0] + [0.0] * HOLD)
+    assert {series.verdict(t).since for t in range(31, 35 + HOLD)} == {31}
+    assert series.verdict(34).now == 9
+    assert series.verdict(35 + HOLD).since is None
 
 
 def test_a_row_that_comes_later_was_nothing_before() -> None:
     """Where a row that is not there counts as 0; where it does not, nothing is said."""
-    late = _course([50.0], first=40)
+    late = _series([50.0], first=40)
     assert late.verdict(40) == (40, 50, 0, True)
-    assert _course([50.0], LEVEL, first=40).verdict(40).since is None
-    assert _course([50.0], first=5).verdict(5).since is None, "we had only just begun to look"
+    assert _series([50.0], LEVEL, first=40).verdict(40).since is None
+    assert _series([50.0], first=5).verdict(5).since is None, "we had only just begun to look"
     assert math.isinf(late.verdict(40).times)
 
 
 def test_any_moment_has_the_verdict_it_had() -> None:
     """Looking back says what was said then, also of what came and went."""
     values: list[float | None] = [2.0] * 30 + [50.0] * 10 + [2.0] * 30
-    at_once = _course(values)
+    at_once = _series(values)
     for tick in range(1, 71):
-        assert at_once.verdict(tick) == _course(values[:tick]).verdict(tick), tick
-        assert at_once.values(tick) == _course(values[:tick]).values(tick)
+        assert at_once.verdict(tick) == _series(values[:tick]).verdict(tick), tick
+        assert at_once.values(tick) == _series(values[:tick]).values(tick)
 
 
 def test_unknown_values_are_gaps() -> None:
     """They neither count nor shift the others."""
-    course = Course(1)
+    series = Series(1)
     for tick, value in ((1, 1.0), (2, None), (5, 4.0)):
-        course.take(tick, value, 0.0, None, 1)
-    assert course.values(6) == [1, None, None, None, 4, None]
-    assert course.values(2) == [1, None]
-    assert course.values(0) == []
+        series.take(tick, value, 0.0, None, 1)
+    assert series.values(6) == [1, None, None, None, 4, None]
+    assert series.values(2) == [1, None]
+    assert series.values(0) == []

@@ -21,7 +21,7 @@ from probes.analysis.funnel import Stage, funnel
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Key, Kind, Row, Sample, State, Status
-from probes.recording.bookmarks import Noticing
+from probes.recording.bookmarks import Bookmarker
 from probes.recording.encoder import Tick
 
 HARM, REFUSAL, ORDINARY = DropClass.HARM, DropClass.REFUSAL, DropClass.ORDINARY
@@ -123,12 +123,12 @@ def test_nobody_counts_ordinary_drops_where_drops_are_not_seen() -> None:
 
 def test_ordinary_drops_are_no_moment_to_come_back_to() -> None:
     """A recording's marks tell what was lost."""
-    noticing = Noticing(catalogue())
+    bookmarker = Bookmarker(catalogue())
     status = _drops(10).status
 
     def moment(time: float, **packets: int) -> int:
         sample = _drops(time, **packets)
-        return noticing.moment(Tick(time, 1.0, {"drops": (sample,)}, (status,))).drops
+        return bookmarker.moment(Tick(time, 1.0, {"drops": (sample,)}, (status,))).drops
 
     moment(10)
     assert moment(11, TCP_OLD_DATA=900) == 0

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from probes import units
-from probes.analysis.heat import MOST, SECONDS, SLOTS, Heat, HeatSlot
+from probes.analysis.heat import MAX_GONE, SLOT_SECONDS, SLOTS, Heat, HeatSlot
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
-from probes.model import HookId, Sample, State, Status
+from probes.model import HookId, Key, Row, Sample, State, Status
+from probes.row_table import RowTable
 from tests.support.stage import playing, settle, step, text
 from tui.table.lines import width_of
 from tui.widgets.heat_map import heat_map
@@ -22,15 +24,20 @@ _PLACE = HOOK.places.names.index("rtt")
 
 
 def _add(
-    heat: Heat, wall: float, rows: Mapping[int, tuple[int, ...]], epoch: int = 1, zero: bool = True
+    heat: Heat,
+    wall: float,
+    rows: Mapping[int, tuple[int, ...]],
+    epoch: int = 1,
+    zero: bool = True,
+    as_columns: bool = False,
 ) -> None:
     def row(buckets: tuple[int, ...]) -> Any:
         return tuple(buckets if i == _PLACE else 0 for i in range(len(HOOK.stored)))
 
-    sample = Sample(
-        Status(ID, State.ATTACHED), wall, wall, epoch,
-        {(k,): row(b) for k, b in rows.items()}, from_zero=zero,
-    )  # fmt: skip
+    kept: Mapping[Key, Row] = {(k,): (k, *row(b)[1:]) for k, b in rows.items()}
+    if as_columns:
+        kept = RowTable.of_rows(kept.values(), (0,))
+    sample = Sample(Status(ID, State.ATTACHED), wall, wall, epoch, kept, from_zero=zero)
     heat.add((Snapshot(HOOK, sample, 1.0, ()),))
 
 
@@ -81,16 +88,16 @@ def test_counting_anew_is_no_heat() -> None:
 
 
 def test_rows_and_slots_are_bounded() -> None:
-    """A quarter of an hour of a row, and no more rows that went than `MOST`."""
+    """A quarter of an hour of a row, and no more rows that went than `MAX_GONE`."""
     heat = Heat()
     for n in range(2 * SLOTS):
-        _add(heat, n * SECONDS, {1: (n, n, n)})
+        _add(heat, n * SLOT_SECONDS, {1: (n, n, n)})
     assert len(_hits(heat, 1)) == SLOTS
     row = heat._hooks[ID].rows["rtt", (1,)]
     assert len(row.cells) <= 3 * (3 * SLOTS + 64 + 3)
     for n in range(60):
-        _add(heat, 1e5 + n * SECONDS, {1000 * n + k: (1,) for k in range(200)})
-    assert len(heat._hooks[ID].rows) <= MOST + 200
+        _add(heat, 1e5 + n * SLOT_SECONDS, {1000 * n + k: (1,) for k in range(200)})
+    assert len(heat._hooks[ID].rows) <= MAX_GONE + 200
 
 
 def _texts(slots: list[HeatSlot], width: int, *, ascii: bool = False) -> list[str]:
@@ -114,10 +121,10 @@ def test_the_map_has_a_line_for_each_bucket_the_greatest_on_top() -> None:
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
 def test_the_map_fits_any_width(width: int) -> None:
     """Neighbours are added up where there are more slots than cells."""
-    slots = [HeatSlot(float(n * SECONDS), {n % 7 + 3: n + 1}) for n in range(SLOTS)]
+    slots = [HeatSlot(float(n * SLOT_SECONDS), {n % 7 + 3: n + 1}) for n in range(SLOTS)]
     rows = _texts(slots, width)
     assert max(width_of(row) for row in rows[:-2]) <= max(width, 20)
-    assert f"{-(-SLOTS // max(width - 11, 8)) * SECONDS} s a column" in rows[-1]
+    assert f"{-(-SLOTS // max(width - 11, 8)) * SLOT_SECONDS} s a column" in rows[-1]
 
 
 def test_a_map_of_nothing_says_so() -> None:
@@ -156,3 +163,25 @@ async def test_a_syscall_s_detail_has_its_callers_connections() -> None:
         shown = text(app)
         assert "nginx (pid 1184): connects" in shown
         assert "Time in the call, over time" in shown
+
+
+@pytest.mark.parametrize("zero", [True, False])
+def test_columns_give_the_same_heat_as_rows(zero: bool) -> None:
+    """Rows that come, go, come back, begin again and stand still."""
+    dice, one_by_one, columns = random.Random(3), Heat(), Heat()
+    counts = {n: [0, 0, 0] for n in range(100)}
+    gone: dict[int, list[int]] = {}
+    for second in range(0, SLOT_SECONDS * SLOTS * 2, 3):
+        for key in dice.sample(list(counts), 5):
+            gone[key] = counts.pop(key)
+        for key in dice.sample(list(gone), max(len(gone) - 20, 0)):
+            kept = gone.pop(key)
+            counts[key] = kept if dice.random() < 0.5 else [0, 0, 0]
+        for key in dice.sample(list(counts), 20):
+            counts[key][dice.randrange(3)] += dice.randrange(5)
+        rows = {key: tuple(hits) for key, hits in counts.items()}
+        _add(one_by_one, second, rows, zero=zero)
+        _add(columns, second, rows, zero=zero, as_columns=True)
+    for key in range(100):
+        assert _hits(columns, key) == _hits(one_by_one, key)
+    assert any(_hits(columns, key) for key in counts)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Hashable, Mapping, Sequence
 
 from probes.analysis.anomaly import LENGTH, Threshold
-from probes.analysis.history import MOST, Figure, History
+from probes.analysis.history import MAX_GONE, Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
@@ -43,12 +43,12 @@ def test_series_are_cut_at_a_moment() -> None:
 
 
 def test_rows_that_come_and_go_take_no_more_than_their_share() -> None:
-    """A thousand new connections in each of a thousand seconds: no more is kept than `MOST`."""
+    """A thousand new connections in each of a thousand seconds: no more is kept than `MAX_GONE`."""
     history = History((FIGURE,))
     for second in range(1000):
         _add(history, second, {second * 40 + n: 1.0 for n in range(40)})
     kept = history._kept["rtt", "tcp-rtt"]
-    assert len(kept) <= MOST + 64 * 40
+    assert len(kept) <= MAX_GONE + 64 * 40
     assert ((39_999),) in kept
 
 

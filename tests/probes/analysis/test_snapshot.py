@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from probes.analysis.snapshot import Snapshot, SnapshotRow, Trail
+from probes.analysis.snapshot import Snapshot, Trail
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import OTHERS, Column, Cost, Hook, HookId, Key, Kind, Row, Sample, State, Status
 from probes.toolkit.window import mean, quantile
 

@@ -1,6 +1,8 @@
 """The header tree: what is in it, and when it is remade. Needs BTF, no privilege."""
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from probes.compile import headers
+from probes.compile.compiler import Compiler
 from probes.compile.tree_cache import MANIFEST, TreeCache, intact
-from probes.errors import Unsupported
+from probes.errors import ProbeError, Unsupported
 from probes.kernel import btf_dump
 
 FILES = {"include/a.h": "struct a {};\n", "b": ""}
@@ -187,6 +190,43 @@ def test_without_a_cache_that_can_be_written_a_temporary_one_serves(
     assert tree.path is not None
     assert tree.path.is_relative_to(tempfile.gettempdir())
     assert intact(tree.path)
+
+
+@needs_btf
+def test_without_a_place_among_temporary_files_shared_memory_serves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a container whose file system is read-only, or where /tmp is full."""
+
+    def refuse() -> TreeCache:
+        raise PermissionError(errno.EROFS, "read-only file system")
+
+    monkeypatch.setattr(headers, "_cache", refuse)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
+    monkeypatch.setattr(headers, "_SHARED_MEMORY", str(tmp_path))
+    tree = headers.tree(("sk_buff",))
+    assert tree.path is not None
+    assert tree.path.is_relative_to(tmp_path)
+    monkeypatch.setattr(headers, "_SHARED_MEMORY", str(tmp_path / "neither"))
+    with pytest.raises(ProbeError, match="there is no place for the header tree") as raised:
+        headers.tree(("sk_buff",))
+    assert not isinstance(raised.value, Unsupported), "other headers would need a place, too"
+    assert "linux-headers" not in raised.value.remedy
+
+
+@needs_btf
+def test_a_tree_that_was_cleaned_away_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(headers, "_cache", lambda: cache)
+    cache, compiler = TreeCache(tmp_path / "cache"), Compiler()
+    first = compiler.tree()
+    assert compiler.tree() is first
+    shutil.rmtree(cache.base)
+    assert not first.there
+    again = compiler.tree()
+    assert again.there
+    assert again.path == first.path
 
 
 @needs_btf

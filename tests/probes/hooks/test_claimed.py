@@ -13,7 +13,7 @@ from probes.errors import Denied, ProbeError, Unsupported
 from probes.hooks.tcp_rtt import claimed
 from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms
 from probes.hooks.tcp_rtt.claimed import OtherNamespaces
-from probes.kernel import btf, cgroups, net_namespaces, privilege
+from probes.kernel import btf, capabilities, cgroups, net_namespaces
 from probes.kernel.net_namespaces import NetNamespaces
 
 
@@ -23,7 +23,7 @@ def _possible(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in (
         (btf, "available", True),
         (btf, "mentions", True),
-        (privilege, "missing", ()),
+        (capabilities, "missing", ()),
         (cgroups, "root", Path("/")),
         (cgroups, "id_of", 1),
     ):
@@ -57,10 +57,10 @@ def test_a_kernel_before_6_12(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_user_who_may_not_look_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(privilege, "missing", _returns(("CAP_SYS_ADMIN",)))
+    monkeypatch.setattr(capabilities, "missing", _returns(("CAP_SYS_ADMIN",)))
     assert isinstance(_refused(), Denied)
     assert "CAP_SYS_ADMIN" in _refused().why
-    assert _refused().remedy == privilege.ROOT
+    assert _refused().remedy == capabilities.ROOT
 
 
 def test_a_container_s_part_of_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def test_symbols_are_read_again_when_modules_have_changed(
     symbol_file, modules = tmp_path / "kallsyms", tmp_path / "modules"
     monkeypatch.setattr(kallsyms, "_KALLSYMS", symbol_file)
     monkeypatch.setattr(kallsyms, "_MODULES", modules)
-    monkeypatch.setattr(kallsyms, "REST", 0.0)
+    monkeypatch.setattr(kallsyms, "MODULES_SECONDS", 0.0)
     monkeypatch.setattr(kallsyms, "_table", None)
     symbol_file.write_text(f"{1 << 40:016x} t first\n")
     modules.write_text("one 4096 1 - Live 0x10\n")

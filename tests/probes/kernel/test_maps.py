@@ -7,7 +7,7 @@ import pytest
 
 from probes.compile.compiler import relocated
 from probes.errors import LoadFailed
-from probes.kernel.maps import StructLayout
+from probes.kernel.map_entries import StructLayout
 
 
 def packed(*members: object) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from probes.analysis.funnel import remember
-from probes.analysis.heat import SECONDS, Heat
+from probes.analysis.heat import SLOT_SECONDS, Heat
 from probes.analysis.snapshot import Trail
 from probes.ladder import carried
 from probes.ladder.carried import CarriedTotals
@@ -92,22 +92,22 @@ def test_rates_windows_and_exports_go_on_where_the_same_rung_was_attached_again(
     since: dict[HookId, Sample] = {}
     went_on = [
         _sample(0, 1000, SERIES),
-        _sample(2 * SECONDS, 1100, SERIES),
-        _sample(4 * SECONDS, 1300, SERIES + 1),
-        _sample(6 * SECONDS, 1350, SERIES + 1),
+        _sample(2 * SLOT_SECONDS, 1100, SERIES),
+        _sample(4 * SLOT_SECONDS, 1300, SERIES + 1),
+        _sample(6 * SLOT_SECONDS, 1350, SERIES + 1),
     ]
     for sample in went_on:
         snapshot = trail.snapshot(sample)
         totals.take(sample)
         heat.add([snapshot])
         remember(since, [sample])
-        if sample.time == 4 * SECONDS:
-            assert snapshot.rows[0].rates["calls"] == 200 / (2 * SECONDS)
+        if sample.time == 4 * SLOT_SECONDS:
+            assert snapshot.rows[0].rates["calls"] == 200 / (2 * SLOT_SECONDS)
     assert snapshot.rows[0]["mean"] == 50
     assert totals.rows[("a",)].grown == [1350, (1350, 0)]
     assert totals.lost == 1350
     assert since[HookId("calls")] is went_on[0]
-    slots = heat.of(HookId("calls"), "took", ("a",), 6 * SECONDS)
+    slots = heat.of(HookId("calls"), "took", ("a",), 6 * SLOT_SECONDS)
     assert sum(sum(slot.hits.values()) for slot in slots) == 350
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
-from probes.ladder.row_limit import LEAST, RowLimit
-from probes.model import Column, Hook, HookId, Kind, Row
+from probes.ladder.row_limit import MIN_ROWS, RowLimit
+from probes.model import Column, Hook, HookId, Key, Kind, Row
+from probes.row_table import RowTable
 from probes.units import Unit
 
 HOOK = Hook(
@@ -21,12 +23,12 @@ HOOK = Hook(
 A, B, C = HookId("a", "x"), HookId("a", "y"), HookId("a", "z")
 
 
-def _rows(events: Mapping[int, int]) -> list[Row]:
-    return list(events.items())
+def _rows(events: Mapping[int, int]) -> dict[Key, Row]:
+    return {(key,): (key, many) for key, many in events.items()}
 
 
 def _kept(limit: RowLimit, id: HookId, events: Mapping[int, int]) -> list[int]:
-    return [key for key, _ in limit.fit(id, HOOK, _rows(events))]
+    return [key for key, _ in limit.fit(id, HOOK, _rows(events)).values()]
 
 
 def test_nothing_is_left_out_while_there_is_space() -> None:
@@ -68,5 +70,31 @@ def test_each_keeps_some() -> None:
     limit = RowLimit(10)
     for n in range(50):
         assert (
-            len(_kept(limit, HookId("a", str(n)), dict.fromkeys(range(100), 1))) >= LEAST or n < 1
+            len(_kept(limit, HookId("a", str(n)), dict.fromkeys(range(100), 1))) >= MIN_ROWS
+            or n < 1
         )
+
+
+def test_columns_are_cut_as_rows_are() -> None:
+    """The same of both, also where a table follows rows, and rows a table."""
+    dice = random.Random(5)
+    rows, tables, mixed = RowLimit(60), RowLimit(60), RowLimit(60)
+    events = {n: dice.randrange(5) for n in range(200)}
+    for turn in range(8):
+        given = _rows(events)
+        table = RowTable.of_rows(given.values(), (0,))
+        expected = list(rows.fit(A, HOOK, given).items())
+        assert len(expected) == 60
+        assert list(tables.fit(A, HOOK, table).items()) == expected
+        assert list(mixed.fit(A, HOOK, table if turn % 3 else given).items()) == expected
+        for n in dice.sample(list(events), 80):
+            events[n] += dice.randrange(3)
+        del events[next(iter(events))]
+        events[1000 + turn] = dice.randrange(9)
+
+
+def test_counts_that_no_sum_of_64_bits_holds_are_cut_all_the_same() -> None:
+    given = _rows({n: 2**63 + n for n in range(100)})
+    limit = RowLimit(30)
+    assert len(limit.fit(A, HOOK, RowTable.of_rows(given.values(), (0,)))) == 30
+    assert len(limit.fit(A, HOOK, given)) == 30

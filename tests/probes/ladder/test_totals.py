@@ -12,7 +12,7 @@ from probes.errors import Unsupported
 from probes.ladder import carried
 from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
-from probes.ladder.row_limit import LEAST, RowLimit
+from probes.ladder.row_limit import MIN_ROWS, RowLimit
 from probes.model import Column, Hook, Kind, Opening, Reading, Row, Rung, Sample
 from probes.units import Unit
 
@@ -73,7 +73,7 @@ def test_what_was_counted_when_nothing_followed_is_not_added_later(make: Make, t
         attachment._stand(other.rung())
     best.calls, other.opens = {"a": 3, "b": 2}, dict
     if then == "detach":
-        attachment.detach("too dear")
+        attachment.cut_off("too dear")
     attachment.climb(pinned="other")
     other.calls = {"a": 1}
     assert _calls(attachment.read()) == {"a": 4}
@@ -92,7 +92,7 @@ def test_rows_of_the_past_have_a_bound_and_those_beyond_are_counted(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other names after each change, as of processes: those that did most stay."""
-    monkeypatch.setattr(carried, "MOST", 10)
+    monkeypatch.setattr(carried, "MAX_IDLE_ROWS", 10)
     attachment, best, other = make()
     for turn in range(20):
         rung = (best, other)[turn % 2]
@@ -108,25 +108,25 @@ def test_rows_of_the_past_have_a_bound_and_those_beyond_are_counted(
 
 
 def test_rows_of_the_past_for_which_there_is_no_memory_are_thrown_out(make: Make) -> None:
-    attachment, best, other = make(RowLimit(LEAST))
+    attachment, best, other = make(RowLimit(MIN_ROWS))
     best.calls = {f"old-{n}": n + 1 for n in range(50)}
     attachment.climb(pinned="other")
     for turn in range(3):
         other.calls = {"new": 100 + turn}
         sample = attachment.read()
-        assert (len(sample.rows), sample.forgotten) == (LEAST, 51 - LEAST)
+        assert (len(sample.rows), sample.forgotten) == (MIN_ROWS, 51 - MIN_ROWS)
         assert _calls(sample)["new"] == 100 + turn
     standing = attachment._standing
     assert standing is not None
     assert standing.base is not None
-    assert len(standing.base.rows) <= LEAST
+    assert len(standing.base.rows) <= MIN_ROWS
 
 
 def test_rows_that_are_counted_still_go_on_though_they_were_left_out(make: Make) -> None:
-    attachment, best, other = make(RowLimit(LEAST))
+    attachment, best, other = make(RowLimit(MIN_ROWS))
     best.calls = {f"{n}": 100 for n in range(50)}
     attachment.climb(pinned="other")
     other.calls = {f"{n}": n + 1 for n in range(50)}
-    assert attachment.read().forgotten == 50 - LEAST
+    assert attachment.read().forgotten == 50 - MIN_ROWS
     other.calls["0"] = 1000
     assert _calls(attachment.read())["0"] == 1100

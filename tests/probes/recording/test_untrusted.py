@@ -24,7 +24,7 @@ from probes.recording.encoder import Encoder, Layout, Tick
 from probes.recording.index import Moments
 from probes.recording.reader import Recording
 from probes.recording.tape import Tape
-from probes.recording.writer import RecordingFile
+from probes.recording.writer import RecordingError, RecordingFile
 from probes.source import Host
 from probes.sources.replay import Replay
 from tests.support import large_moments, warm
@@ -161,6 +161,8 @@ def test_more_memory_holds_larger_moments(tmp_path: Path) -> None:
     path.write_bytes(large_moments.KINDS["more histograms than fit"]())
     with pytest.raises(Malformed, match="--memory"):
         Recording(path, catalogue()).at(0)
+    with pytest.raises(RecordingError, match="larger than --memory"):
+        Replay(Recording(path, catalogue()))
     assert Recording(path, catalogue(), cells=cells_for(1_000_000_000)).at(0).samples
 
 
@@ -286,7 +288,7 @@ def test_a_recording_that_was_killed_is_found_whole_while_it_plays(
     path.write_bytes(path.read_bytes()[: places[-1] + lengths[-1] - torn])
     number = 100 - (torn > 0)
     assert Recording(path, catalogue()).end == number
-    for patience in ("_PATIENCE", "_A_LITTLE"):
+    for patience in ("_LOOK_SECONDS", "_A_LITTLE"):
         monkeypatch.setattr(reader, patience, 0.0)
     played = Recording(path, catalogue())
     assert played.end < 50
@@ -339,7 +341,7 @@ def test_what_is_made_of_all_moments_is_made_once_of_each(
     """Also while further ones are found: a time bar, marks and clocks are asked for often."""
     path = _without_index(tmp_path / "a", 500)
     whole = Recording(path, catalogue())
-    for patience in ("_PATIENCE", "_A_LITTLE"):
+    for patience in ("_LOOK_SECONDS", "_A_LITTLE"):
         monkeypatch.setattr(reader, patience, 0.0)
     made, moment = list[int](), Moments.moment
 
@@ -400,8 +402,8 @@ def test_what_a_field_is_is_seen_by_its_values() -> None:
     row = ("a:b", "sda", 7, 100)
     sample = Sample(status, 1.0, 1.0, rows={row[:3]: row})
     tick = Tick(1.0, 1.0, {hook.name: (sample,)}, (status,))
-    fitting = compat.Fitting({hook.name: hook})
-    assert fitting.tick(tick, {hook.name: Layout.of(hook)}).samples[hook.name] == (sample,)
+    adapter = compat.SchemaAdapter({hook.name: hook})
+    assert adapter.tick(tick, {hook.name: Layout.of(hook)}).samples[hook.name] == (sample,)
 
 
 def test_a_reader_makes_no_more_than_it_may() -> None:

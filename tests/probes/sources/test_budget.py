@@ -6,8 +6,8 @@ import pytest
 
 from probes.model import HookId
 from probes.sources.live.budget import (
-    MOST,
-    STEP,
+    MAX_ONE_IN,
+    ONE_IN_STEP,
     WINDOW,
     BudgetRetry,
     Cutback,
@@ -34,10 +34,16 @@ def _cuts(*windows: list[Spending]) -> list[tuple[HookId, int | None] | None]:
     [
         pytest.param([], None, id="nothing"),
         pytest.param([Spending(A, 2), Spending(B, 3)], None, id="at the budget"),
-        pytest.param([Spending(A, 4, samples=True), Spending(B, 3)], (A, STEP), id="slowed first"),
-        pytest.param([Spending(A, 9, STEP, samples=True)], (A, MOST), id="slowed again"),
         pytest.param(
-            [Spending(A, 3, samples=True), Spending(B, 6)], (A, STEP), id="before another goes"
+            [Spending(A, 4, samples=True), Spending(B, 3)], (A, ONE_IN_STEP), id="slowed first"
+        ),
+        pytest.param(
+            [Spending(A, 9, ONE_IN_STEP, samples=True)], (A, MAX_ONE_IN), id="slowed again"
+        ),
+        pytest.param(
+            [Spending(A, 3, samples=True), Spending(B, 6)],
+            (A, ONE_IN_STEP),
+            id="before another goes",
         ),
         pytest.param([Spending(A, 90, kept=True), Spending(B, 4)], None, id="kept: left alone"),
         pytest.param([Spending(A, 0.4, samples=True), Spending(B, 6)], None, id="not worth it"),
@@ -51,7 +57,7 @@ def test_who_is_slowed(spendings: list[Spending], cut: tuple[HookId, int | None]
     ("spendings", "gone"),
     [
         pytest.param([Spending(A, 2), Spending(B, 3.1)], B, id="the dearest"),
-        pytest.param([Spending(A, 9, MOST, samples=True)], A, id="what is slow already"),
+        pytest.param([Spending(A, 9, MAX_ONE_IN, samples=True)], A, id="what is slow already"),
         pytest.param([Spending(A, 90, kept=True), Spending(B, 6)], B, id="kept is no excuse"),
         pytest.param([Spending(A, 1), Spending(B, 1), Spending(C, 3.5)], C, id="not the cheap"),
         pytest.param(
@@ -97,7 +103,7 @@ class _Host:
 def test_what_was_cut_comes_back_when_it_is_quiet() -> None:
     host = _Host(calls=40, packets=9)
     host.pass_windows(5)
-    assert host.one_in == {HookId("calls"): MOST, HookId("packets"): None}
+    assert host.one_in == {HookId("calls"): MAX_ONE_IN, HookId("packets"): None}
     host.loads = {HookId("calls"): 0.5, HookId("packets"): 0.5}
     host.pass_windows(60)
     assert set(host.one_in.values()) == {1}

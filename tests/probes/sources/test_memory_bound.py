@@ -78,7 +78,7 @@ def test_without_room_for_it_rows_go_as_long_as_it_is_wanted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held, rows = bound(LIMIT // 2)
-    monkeypatch.setattr(room, "PATIENCE", 0.0)
+    monkeypatch.setattr(room, "ROOM_WAIT", 0.0)
     with pytest.raises(ProbeError):
         held.room.make()
     for _ in range(16):
@@ -113,7 +113,7 @@ def test_a_compile_without_room_is_refused_and_says_what_to_do() -> None:
 
     with pytest.raises(ProbeError) as refused:
         ask()
-    assert room.PATIENCE <= time.monotonic() - begun < compiler.ROOM_SECONDS
+    assert room.ROOM_WAIT <= time.monotonic() - begun < compiler.ROOM_SECONDS
     assert refused.value.why == (
         "there is no room for the compiler: 150 MB are in use, it needs 90 MB more, and the bound "
         "is 200 MB; it is tried again when there is room"

@@ -11,10 +11,10 @@ import pytest
 from probes.errors import Gone
 from probes.model import Column, Hook, Kind, Opening, Table
 from probes.toolkit.decode import comm
+from probes.toolkit.interface_names import interface_name
 from probes.toolkit.readers import (
     by_columns,
     filled,
-    interface_name,
     of_interface,
     row_from,
     row_of,
@@ -24,21 +24,31 @@ from probes.toolkit.window import mean
 Entry = tuple[int | bytes, ...]
 
 
+class FewEntries(list[Entry]):
+    """So few that they are read as rows."""
+
+    def rows(self) -> list[Entry]:
+        return list(self)
+
+
 @dataclass
 class Rows:
     """A table of rows that stand in memory; the first field is the key."""
 
     fields: Mapping[str, int | slice]
-    entries: list[Entry] = field(default_factory=list)
+    held: list[Entry] = field(default_factory=list)
 
     def rows(self) -> list[Entry]:
-        return list(self.entries)
+        return list(self.held)
+
+    def entries(self, *, used: bool = False) -> FewEntries:
+        return FewEntries(self.used() if used else self.rows())
 
     def used(self) -> list[Entry]:
-        return [entry for entry in self.entries if any(entry[1:])]
+        return [entry for entry in self.held if any(entry[1:])]
 
     def row(self, key: Entry) -> Entry | None:
-        return next((e for e in self.entries if e[: len(key)] == key), None)
+        return next((e for e in self.held if e[: len(key)] == key), None)
 
     @property
     def keys(self) -> int:
@@ -46,15 +56,15 @@ class Rows:
 
     def update(self, key: Entry, value: Entry) -> None:
         self.delete(key)
-        self.entries.append((*key, *value))
+        self.held.append((*key, *value))
 
     def delete(self, key: Entry) -> bool:
-        before = len(self.entries)
-        self.entries = [e for e in self.entries if e[: len(key)] != key]
-        return len(self.entries) < before
+        before = len(self.held)
+        self.held = [e for e in self.held if e[: len(key)] != key]
+        return len(self.held) < before
 
     def drain(self) -> list[Entry]:
-        taken, self.entries = self.entries, []
+        taken, self.held = self.held, []
         return taken
 
 
@@ -85,7 +95,7 @@ def test_every_reading_sees_the_map_as_it_is_then() -> None:
     table = Rows(FIELDS)
     read = by_columns()(Opening(_hook(*COLUMNS), {"rows": table}, None, 0))
     assert list(read().rows) == []
-    table.entries.append((1, b"late\0", 0, 0, 0))
+    table.held.append((1, b"late\0", 0, 0, 0))
     assert [row[0] for row in read().rows] == ["late"]
 
 
@@ -121,7 +131,7 @@ def test_what_was_counted_before_the_attachment_does_not_count() -> None:
     """Targets share the map, so a target that comes back would find its old numbers."""
     table = Rows(KEYED, [(LO, 99), (LO + 1, 5)])
     assert _of_lo(table) == (LO, "lo", 0, None)
-    assert table.entries == [(LO + 1, 5), (LO, 0)], "and the others keep theirs"
+    assert table.held == [(LO + 1, 5), (LO, 0)], "and the others keep theirs"
 
 
 def test_an_interface_s_row_is_its_entry_and_what_is_known_beside() -> None:

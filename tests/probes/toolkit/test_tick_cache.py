@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from probes.toolkit.tick_cache import once, reading, shared
+from probes.toolkit.tick_cache import active, cached, one_reading
 
 
 def _counting() -> list[int]:
@@ -24,12 +24,12 @@ def _anew() -> None:
 
 
 def test_in_a_reading_it_is_asked_once_and_outside_each_time() -> None:
-    assert (once(_counting), once(_counting)) == ([0], [0, 1])
-    with reading():
-        assert once(_counting) is once(_counting)
-    with reading():
-        assert once(_counting) == [0, 1, 2, 3], "the next reading asks anew"
-    assert not shared()
+    assert (cached(_counting), cached(_counting)) == ([0], [0, 1])
+    with one_reading():
+        assert cached(_counting) is cached(_counting)
+    with one_reading():
+        assert cached(_counting) == [0, 1, 2, 3], "the next reading asks anew"
+    assert not active()
 
 
 def test_a_refusal_is_not_kept() -> None:
@@ -39,20 +39,20 @@ def test_a_refusal_is_not_kept() -> None:
             raise OSError("not now")
         return 7
 
-    with reading():
+    with one_reading():
         with pytest.raises(OSError, match="not now"):
-            once(refuses)
-        assert once(refuses) == 7
-    with pytest.raises(OSError, match="later"), reading():
+            cached(refuses)
+        assert cached(refuses) == 7
+    with pytest.raises(OSError, match="later"), one_reading():
         raise OSError("later")
-    assert not shared(), "a reading that failed is over"
+    assert not active(), "a reading that failed is over"
 
 
 def test_a_reading_is_of_its_thread_alone() -> None:
     seen: list[bool] = []
-    with reading():
-        other = threading.Thread(target=lambda: seen.append(shared()))
+    with one_reading():
+        other = threading.Thread(target=lambda: seen.append(active()))
         other.start()
         other.join()
-        assert shared()
+        assert active()
     assert seen == [False]

@@ -110,7 +110,7 @@ def _rungs(columns: Sequence[Column], rungs: Iterable[str], notes: Notes) -> Tab
         "Rungs",
         "*ok*: attached, a known number of events caused, exactly that number counted (in "
         "brackets). *refused*: this kernel, or this machine's policy, does not have it. "
-        f"*{CHOSEN.strip()}*: the rung that the ladder takes there by itself, as root.",
+        f"`{CHOSEN.strip()}`: the rung that the ladder takes there by itself, as root.",
         _heads(columns),
     )
     chosen = [c.chosen() for c in columns]

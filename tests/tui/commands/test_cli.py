@@ -36,7 +36,8 @@ def test_every_command_has_help(command: list[str]) -> None:
         (["once", "--hook", "drops@lo"], "the hook drops takes no target"),
         (["doctor", "--hook", "nosuch"], "there is no hook 'nosuch'"),
         (["once", "--rung", "drops"], "write HOOK=RUNG"),
-        (["once", "--rung", "nosuch=tcx"], "write HOOK=RUNG"),
+        (["once", "--rung", "nosuch=tcx"], "there is no hook 'nosuch'; hooks are interfaces"),
+        (["once", "--rung", "tcp-rrt=tcx"], "there is no hook 'tcp-rrt'; similar names: tcp-rtt"),
         (["once", "--rung", "drops=nosuch"], "drops has no rung 'nosuch'; it has btf-tracepoint"),
         (["once", "--for", "soon"], "'soon' is not a number of seconds"),
         (["once", "--for", "-1"], "is not a number of seconds"),
@@ -47,6 +48,11 @@ def test_every_command_has_help(command: list[str]) -> None:
         (["--attach", "nosuch"], "there is no hook 'nosuch'"),
         (["--interval", "fast"], "the interval must be from 0.1 to 3600 seconds"),
         (["nosuch"], "there is no command 'nosuch'"),
+        (["record", "-"], "name a file; nothing is written to standard output"),
+        (["profile", "--svg", "-"], "name a file; nothing is written to standard output"),
+        (["replay", "x", "--count", "3"], "--count limits what is printed"),
+        (["replay", "x", "--json", "--speed", "2"], "--speed is for the screen"),
+        (["replay", "x", "--json", "--no-slow-link"], "--slow-link is for the screen"),
         (["--nosuch"], "unknown option or argument '--nosuch'"),
     ],
 )
@@ -58,13 +64,25 @@ def test_what_cannot_be_meant_ends_with_2_and_says_why(arguments: list[str], sen
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["--attach", "drops"], ["demo"], ["demo", "--ascii"]])
+@pytest.mark.parametrize("command", [[], ["--attach", "drops"]])
 def test_the_screen_without_a_terminal_points_at_once(command: list[str]) -> None:
     done = ebpftop(*command)
     assert done.returncode == 2
     assert done.stdout == ""
     said = "ebpftop: the screen needs a terminal; use `ebpftop once` or `stream` to print instead\n"
     assert done.stderr == said
+
+
+def test_the_demo_without_a_terminal_does_not_point_at_real_numbers() -> None:
+    done = ebpftop("demo", "--ascii")
+    assert done.returncode == 2
+    assert done.stderr == "ebpftop: the screen needs a terminal; the demo has no other output\n"
+
+
+def test_the_version_is_said_and_belongs_to_no_command() -> None:
+    done = ebpftop("--version")
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "ebpftop", "")
+    assert ebpftop("once", "--version").returncode == 2
 
 
 def test_an_unknown_theme_ends_with_2_and_names_those_there_are() -> None:

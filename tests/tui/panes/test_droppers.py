@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probes.analysis.snapshot import SnapshotRow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Value
 from tui.panes.interfaces.droppers import kernel_drops, ordinary_drops
 

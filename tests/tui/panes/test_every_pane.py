@@ -15,11 +15,12 @@ from probes.model import Hook, HookId, Row, Sample, State, Status
 from probes.source import Host
 from probes.sources.demo.source import Demo
 from probes.units import Unit, printable
-from tests.support.stage import playing, settle, step, text
+from tests.support.stage import playing, settle, stage, step, text
 from tui.panes import inner_panes, panes
 from tui.table.fields import TableRow
 from tui.table.filters import parse as parse_filter
 from tui.table.lines import changes, fit, line, pieces, width_of
+from tui.terminal import drawing
 from tui.terminal.clipboard import table_text
 
 HOSTILE = (
@@ -215,8 +216,8 @@ async def test_every_column_has_help_and_a_title_that_fits(pane: str) -> None:
 class Sketch:
     """A brush that knows what would be on the terminal."""
 
-    def __init__(self, shown: str) -> None:
-        self.cells = [list(line) for line in shown.splitlines()]
+    def __init__(self, columns: int, rows: int) -> None:
+        self.cells = [[" "] * columns for _ in range(rows)]
         self.touched = 0
 
     def put(self, x: int, y: int, text: str, _style: object) -> None:
@@ -224,8 +225,7 @@ class Sketch:
         self.touched += len(text)
 
     def text(self) -> str:
-        """Nothing is to be written."""
-        return ""
+        return "\n".join("".join(row) for row in self.cells)
 
 
 @pytest.mark.parametrize("pane", [*PANES, *INNER])
@@ -234,22 +234,41 @@ async def test_what_is_drawn_past_the_compositor_is_what_it_would_have_drawn(
 ) -> None:
     """Tick after tick, only changed cells leave the same screen."""
     async with playing(size=(160, 50)) as (app, pilot):
-        await _open(pilot, pane)
-        sketch = Sketch(text(app))
-        monkeypatch.setattr(app, "take_brush", lambda: setattr(app, "brush", sketch))
+        sketch = Sketch(160, 50)
+        monkeypatch.setattr(drawing, "Driver", object)
+        monkeypatch.setattr(drawing, "Brush", lambda _console: sketch)
+        monkeypatch.setattr(app, "send", lambda _cells: None)
+        app.drawn.forget()
+        app.repaint()
         for _ in range(4):
             await step(pilot)
-            assert "\n".join("".join(line) for line in sketch.cells) == text(app)
+            assert sketch.text() == text(app)
+        await _open(pilot, pane)
+        app.clear_notifications()  # Textual draws below those
+        app.drawn.forget()
+        app.repaint()
+        assert sketch.text() == text(app)
+        sketch.touched = 0
+        for _ in range(4):
+            await step(pilot)
+            assert sketch.text() == text(app)
         assert 0 < sketch.touched < 160 * 50
 
 
-async def test_nothing_is_drawn_past_the_compositor_below_a_toast() -> None:
+async def test_nothing_is_drawn_past_the_compositor_below_a_toast(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It would be on top of it."""
-    async with playing() as (app, pilot):
-        assert app._nothing_above()
+    monkeypatch.setattr(drawing, "Driver", object)
+    app = stage()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        assert app.drawn.place()
         app.notify("hello")
         await settle(pilot)
-        assert not app._nothing_above()
+        assert not app.drawn.place()
+        app._notifications.clear()  # it is still there when its time has passed
+        assert not app.drawn.place()
 
 
 async def test_nothing_but_ascii_with_ascii() -> None:

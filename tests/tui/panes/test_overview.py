@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from probes.analysis.anomaly import CALM, Verdict
-from probes.analysis.snapshot import SnapshotRow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
 from probes.model import Refusal, State, Status
 from probes.sources.demo.source import Demo

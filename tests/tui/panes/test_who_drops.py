@@ -350,7 +350,7 @@ async def test_several_rules_have_a_line_each_and_the_list_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As many lines as there is space for; the rest is counted. One key ends one, each selected."""
-    monkeypatch.setattr(attach, "MOVED", 0.0)
+    monkeypatch.setattr(attach, "JUST_MOVED_SECONDS", 0.0)
     async with playing(size=(80, 24)) as (app, pilot):
         for what in ("icmp", "udp dport 53", "tcp dport 9092", "src 192.0.2.0/24"):
             await _press(pilot, "D")

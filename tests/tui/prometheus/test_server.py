@@ -108,6 +108,27 @@ def test_slow_clients_take_few_places_and_none_from_who_asks() -> None:
         assert answered
 
 
+def test_one_that_makes_way_keeps_its_place_until_its_thread_has_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the machine is busy: else there are more descriptors and threads than places."""
+    finish = module._Handler.finish
+    monkeypatch.setattr(module._Handler, "finish", lambda self: (time.sleep(0.2), finish(self)))
+    with _serving() as server:
+        before = _descriptors()
+        with ExitStack() as held:
+            for _ in range(60):
+                held.enter_context(socket.create_connection(server.server_address[:2]))
+            deadline = time.monotonic() + 1.5
+            while time.monotonic() < deadline:
+                assert _descriptors() - before - 60 <= MOST_CLIENTS + 4
+                time.sleep(0.01)
+        deadline = time.monotonic() + PATIENCE
+        while _descriptors() > before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert _descriptors() <= before
+
+
 def test_a_client_has_its_time_for_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then does not make it longer, nor does an answer that is not read."""
     monkeypatch.setattr(module, "SLOWEST", 1.0)

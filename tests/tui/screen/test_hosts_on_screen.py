@@ -9,6 +9,7 @@ from probes.source import Feed
 from probes.sources.demo.source import Demo
 from tests.support.stage import settle, stage, text
 from tui.screen.actions.hosts import HostActions, cut_words
+from tui.session.past_view import beginnings
 
 
 class Far(Demo):
@@ -84,6 +85,52 @@ async def test_what_is_attached_is_attached_on_the_host_that_is_looked_at() -> N
             for source in app.session.sources
         ]
         assert states == [State.DETACHED, State.ATTACHED]
+
+
+async def test_a_toast_says_whose_it_is_where_there_are_several_hosts() -> None:
+    """Of each host, the first as well; of a single one it is nobody's question."""
+    app, _ = _staged("db2")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        for host in ("web1", "db2"):
+            await app.session.collector.control.attach(HookId("xdp", "eth0"))
+            await settle(pilot)
+            assert list(app._notifications)[-1].message.startswith(f"{host}: xdp@eth0 ")
+            await pilot.press("H")
+            await settle(pilot)
+    app = stage(ticks=12)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await app.session.collector.control.attach(HookId("xdp", "eth0"))
+        await settle(pilot)
+        assert list(app._notifications)[-1].message.startswith("xdp@eth0 ")
+
+
+async def test_marks_are_those_of_the_host_that_is_shown() -> None:
+    """Also where its tape has as many moments as that of the host before."""
+    app: Any = stage(ticks=12)
+    app.session.join([Far("db2", begin=2, pace=app.pace)])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("space")
+        here, marks = app.session.collector.tape, app.time.marks()
+        await pilot.press("H")
+        await settle(pilot)
+        await pilot.press("space")
+        there = app.session.collector.tape
+        assert (here.first, here.end) == (there.first, there.end)
+        assert marks == beginnings(here.marks())
+        assert app.time.marks() == beginnings(there.marks()) != marks
+
+
+async def test_a_theme_that_was_not_taken_is_taken_off_with_the_host() -> None:
+    app, _ = _staged("db2")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        first = app.look.name
+        await pilot.press("T", "end", "H")
+        await settle(pilot)
+        assert app.look.name == first
 
 
 async def test_top_sources_are_given_back_where_they_were_taken() -> None:

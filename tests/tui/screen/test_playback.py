@@ -240,7 +240,7 @@ async def test_a_damaged_part_is_skipped_and_said(recorded: Path) -> None:
     async with replaying(recorded, 29) as (app, pilot):
         await _go(app, pilot, 1)
         assert app.session.source.number == KEY_EVERY, "the next moment that stands for itself"
-        assert "REPLAY 00:00:45 1x  demo.rec: damaged here: it is damaged" in text(app)
+        assert "REPLAY 00:00:45 1x  demo.rec: cannot be read: it is damaged" in text(app)
         await _press(app, pilot, "left_parenthesis")
         assert app.session.source.number == 0
 
@@ -255,7 +255,7 @@ async def test_a_damaged_end_is_the_end(recorded: Path) -> None:
     async with replaying(recorded, 98) as (app, pilot):
         await _go(app, pilot, 5)
         assert app.session.source.number == 99
-        assert "REPLAY 00:01:39 at its end  demo.rec: damaged here" in text(app)
+        assert "REPLAY 00:01:39 at its end  demo.rec: cannot be read" in text(app)
         await _press(app, pilot, "J", *"00:01:45", "enter")
         assert "REPLAY 00:01:39 at its end" in text(app)
 

@@ -10,6 +10,7 @@ from probes.recording.bookmarks import Bookmark, Moment
 from tests.support.stage import everything, playing, settle, step, text
 from tui.panes.syscalls import PANE as SYSCALLS
 from tui.session.past_view import beginnings, past_view
+from tui.session.view import clock
 from tui.widgets.time_bar import time_bar
 
 CALM_FIRST = {"ticks": 49}
@@ -111,6 +112,28 @@ async def test_rewinding_with_nothing_read_yet_does_nothing() -> None:
         assert app.crashed is None
 
 
+async def test_a_moment_that_the_tape_has_forgotten_stays_on_the_screen() -> None:
+    """A screen that is frozen for long: the bar says so, and keys begin with the oldest moment."""
+    async with playing(size=(100, 30)) as (app, pilot):
+        tape: Any = app.session.collector.tape
+        tape._seconds = 10
+        await _press(pilot, "space")
+        for _ in range(4):
+            await step(pilot, 46)
+            assert app.crashed is None
+        assert tape.first > 2 * 45
+        assert "FROZEN at 00:00:50, 3:04 ago" in text(app)
+        assert "<" in text(app).splitlines()[3]
+        for place, pane in enumerate(app.place.panes, 1):
+            if pane.while_shown is None:  # else its numbers begin now
+                await _press(pilot, str(place), "enter")
+        await _press(pilot, "J", "plus", "0")
+        assert f"the moment of {clock(tape.wall(tape.first))}" in text(app)
+        await _press(pilot, "escape", "left_square_bracket")
+        assert f"FROZEN at {clock(tape.wall(tape.first))}" in text(app)
+        assert "#" in text(app).splitlines()[3]
+
+
 async def test_a_screen_of_a_few_lines_has_no_time_bar_but_says_that_it_is_frozen() -> None:
     """From 60x20 upwards the bar is there."""
     async with playing(size=(60, 20)) as (app, pilot):
@@ -159,6 +182,14 @@ def test_the_bar_of_a_tape_that_began_later_starts_there() -> None:
     bar = time_bar(_moments({}), [Bookmark(1000, "drops", "")], 1000, 1059, 80)
     shown = "".join(t for t, _ in bar.spans)
     assert shown.index("D") < shown.index("#")
+
+
+@pytest.mark.parametrize("at", [999, 900, -5])
+def test_a_moment_before_the_bar_is_at_its_beginning(at: int) -> None:
+    """It is not drawn somewhere else, as if it were there."""
+    shown = "".join(t for t, _ in time_bar(_moments({}), [], 1000, at, 80).spans)
+    assert "#" not in shown
+    assert shown.strip().split()[1].startswith("<-")
 
 
 def test_what_grows_over_some_moments_begins_once() -> None:

@@ -9,7 +9,8 @@ import pytest
 from probes.analysis.flows import Cause, Flow
 from probes.analysis.history import History
 from probes.analysis.hit_rates import by_stage
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.drop_rule import parse
 from probes.hooks import catalogue
 from probes.model import Enforced, HookId, Key, Kind, Row, Sample, State, Status, Value

@@ -149,6 +149,34 @@ async def test_what_a_prompt_begins_may_fail_later() -> None:
         assert any("no such thing" in n.message for n in app._notifications)
 
 
+class Failing(Demo):
+    """A source whose requests fail in ways that nobody thought of."""
+
+    async def attach(self, id: HookId, rung: str | None = None) -> Status:
+        return _fails(id, rung)  # type: ignore[no-any-return]
+
+    async def cautions(self, *rule: object) -> tuple[str, ...]:
+        return _fails(*rule)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("3", "enter"),  # a detail that attaches a hook
+        ("7",),  # a pane that does
+        ("2", "D", *"proto", "space", *"icmp", "enter"),
+    ],
+    ids=["detail", "pane", "rule"],
+)
+async def test_what_a_source_fails_with_is_said_and_ends_nothing(keys: tuple[str, ...]) -> None:
+    async with playing(source=Failing) as (app, pilot):
+        await pilot.press(*keys)
+        await settle(pilot)
+        assert app.is_running
+        assert app.crashed is None
+        assert any("no such thing" in n.message for n in app._notifications)
+
+
 ODD = (
     "~nosuchuser", "~nosuchuser/x", "~", "/", "/tmp", "a" * 300, "/tmp/" + "a/" * 3000, "\0",
     "~\0", "/proc/1/root/x", "\udc80", "9" * 5000, "1e999", "rx>" + "9" * 400, "rx>nan",

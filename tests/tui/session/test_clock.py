@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from probes.analysis.heat import SECONDS, Heat
+from probes.analysis.heat import SLOT_SECONDS, Heat
 from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
@@ -50,9 +50,9 @@ def test_heat_has_every_slot_once_and_ends_now(step: float) -> None:
     for second in range(121):
         heat.add(_read(second, step, (second, 0)))
     slots = heat.of(ID, "rtt", (1,), 500.0 + 120)
-    assert [slot.hits for slot in slots] == [{0: SECONDS}] * 24
-    assert [slot.wall - slots[0].wall for slot in slots] == [SECONDS * n for n in range(24)]
-    assert slots[-1].wall + SECONDS == BEGIN + 120 + step
+    assert [slot.hits for slot in slots] == [{0: SLOT_SECONDS}] * 24
+    assert [slot.wall - slots[0].wall for slot in slots] == [SLOT_SECONDS * n for n in range(24)]
+    assert slots[-1].wall + SLOT_SECONDS == BEGIN + 120 + step
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.terminals import ALTERNATE, BACK, Terminal, restored, terminal
-from tui.terminal.typed import MOST_MOVES, PAUSE, Flood, Pasted
+from tui.terminal.typed import MAX_MOVES, PASTE_PAUSE, Flood, Pasted
 
 DEMO = """
 from probes.sources.demo.source import Demo
@@ -314,7 +314,7 @@ def test_of_keys_that_nobody_types_only_a_few_that_move_are_taken(
     pasted = key * 3000 + answer + key * 1000 + "\x03" + key * 3000 + "\x1b[<0;3;4m"
     kept = "".join([flood.kept(pasted[n : n + size]) for n in range(0, len(pasted), size)])
     assert kept.endswith(f"{answer}\x03\x1b[<0;3;4m")
-    assert kept.removesuffix(f"{answer}\x03\x1b[<0;3;4m") == key * MOST_MOVES * moves
+    assert kept.removesuffix(f"{answer}\x03\x1b[<0;3;4m") == key * MAX_MOVES * moves
     now[0] += 0.06
     assert flood.kept("q") == ""
     now[0] += 0.06
@@ -327,7 +327,7 @@ def test_a_large_paste_of_keys_does_not_keep_what_is_typed_after_it(tmp_path: Pa
     with terminal(DEMO, tmp_path) as child:
         child.read_until(b"SOCKET_RCVBUFF")
         child.type_all(b"\x1b[A" * 33_000 + b"\x1bq" * 8000)
-        time.sleep(2 * PAUSE)
+        time.sleep(2 * PASTE_PAUSE)
         child.output = b""
         child.type(b"3")
         child.read_until(b"[3 Syscalls")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from probes.analysis.classes import is_lost, is_ordinary
 from probes.analysis.drop_stages import function_of, stage_of
-from probes.analysis.snapshot import SnapshotRow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import State
 from probes.units import DASH
 from tui.session.view import View
@@ -57,7 +57,7 @@ class Drop(NamedTuple):
 
 ELSEWHERE = "elsewhere"
 """The kind of an interface of another network namespace, and of packets without an interface."""
-MOST = 50
+MAX_ELSEWHERE = 50
 """Interfaces of other network namespaces that are shown, at most."""
 _Freed = tuple[Dropper, str]
 """A dropper, and the layer at which the kernel frees the same packets, if it does."""
@@ -125,9 +125,10 @@ class Droppers:
     def __init__(self, view: View) -> None:
         self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
         self._looks = any(view.of(hook) for hook in _PROGRAMS)
-        self._kernel = kernel_drops(view.rows("drops"))
-        self._ordinary = ordinary_drops(view.rows("drops"))
         self._seen = any(s.status.state is State.ATTACHED for s in view.of("drops"))
+        # Many reasons are quiet most of the time.
+        rows = [r for r in view.rows("drops") if not self._seen or r.rate("packets")]
+        self._kernel, self._ordinary = kernel_drops(rows), ordinary_drops(rows)
         self._errors = by_interface(view.rows("xdp-errors"))
         self._rules = view.dropping
         ruled = {d.enforced.interface for d in self._rules}
@@ -139,7 +140,9 @@ class Droppers:
     def elsewhere(self, known: Collection[str]) -> list[str]:
         """Return interfaces of other network namespaces (and "no device") with drops right now."""
         strange = [n for n, drops in self._kernel.items() if n not in known and drops[0].rate]
-        return nlargest(MOST, strange, key=lambda name: sum(d.rate for d in self._kernel[name]))
+        return nlargest(
+            MAX_ELSEWHERE, strange, key=lambda name: sum(d.rate for d in self._kernel[name])
+        )
 
     def of(self, row: SnapshotRow) -> Drops:
         """Return the drops of an interface, given its row."""

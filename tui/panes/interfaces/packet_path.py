@@ -10,7 +10,7 @@ from probes.analysis.classes import is_lost, meaning_of
 from probes.analysis.flows import Flow, sum_of
 from probes.analysis.funnel import Stage, funnel
 from probes.analysis.hit_rates import by_stage
-from probes.analysis.snapshot import SnapshotRow
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import HookId
 from probes.units import Unit
 from tui.panes.interfaces.droppers import Drop, error, kernel_drops, ordinary_drops, program
@@ -21,7 +21,7 @@ from tui.toolkit.detail import heading
 
 BAD = 100
 """Lost packets a second from which a stage is marked."""
-MOST_REASONS = 12
+MAX_REASONS = 12
 """Lines of drop reasons in a detail, at most; the others are counted."""
 _VERDICTS = ("pass", "drop", "aborted", "tx", "redirect", "other", "ended")
 _SEEN = {
@@ -187,7 +187,7 @@ def reasons(view: View, interface: str, width: int) -> list[Line]:
 def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
     lines: list[Line] = []
     explained = set[str]()
-    for rate, row in found[:MOST_REASONS]:
+    for rate, row in found[:MAX_REASONS]:
         bad = rate >= BAD and is_lost(row.stored)
         lines.append(
             line(
@@ -203,8 +203,8 @@ def _reasons(found: Sequence[Drop], width: int) -> list[Line]:
             explained.add(sentence)
             text = f"{what}: {sentence}"
             lines += [line((f"{'':12}{part}", "muted")) for part in wrap(text, max(width - 14, 20))]
-    if len(found) > MOST_REASONS:
-        lines.append(line((f"  and {len(found) - MOST_REASONS} more", "muted")))
+    if len(found) > MAX_REASONS:
+        lines.append(line((f"  and {len(found) - MAX_REASONS} more", "muted")))
     return lines if found else [line(("  nothing", "muted"))]
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from probes import units
 from probes.analysis.anomaly import Threshold, Verdict
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot, SnapshotRow
+from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, Value
 from probes.units import Unit
 from tui.panes.interfaces.droppers import (
@@ -191,7 +192,7 @@ def _verdicts(view: View, name: str) -> list[tuple[Figure, Verdict]]:
 def _worst(view: View, most: int) -> list[Finding]:
     """Return the interfaces that lose most."""
     looked = nlargest(most, view.once(_looked), key=lambda one: one.weight)
-    return [_finding(view, one) for one in looked]
+    return [_finding(view, one) for place, one in enumerate(looked) if one.mark or not place]
 
 
 def _finding(view: View, looked: _Looked) -> Finding:

@@ -15,9 +15,9 @@ from tui.screen.rules import end_rule
 from tui.table.fields import label
 from tui.widgets.prompt import Question
 
-MOVED = 0.5
+JUST_MOVED_SECONDS = 0.5
 """Seconds in which nobody can have noticed that the selection moved by itself."""
-_STANDS = (State.ATTACHED, State.PASSIVE)
+_IN_USE = (State.ATTACHED, State.PASSIVE)
 
 
 class AttachActions(Actions):
@@ -77,7 +77,7 @@ class AttachActions(Actions):
         elif (
             self._pressed_for is None
             and self.screen.place.mode == "pane"
-            and table.moved + MOVED > (self._typed_at or time.monotonic())
+            and table.moved + JUST_MOVED_SECONDS > (self._typed_at or time.monotonic())
         ):
             text = f"the selection has just moved to {name}: press the key again"
         else:
@@ -121,7 +121,7 @@ class AttachActions(Actions):
         if self.screen.time.refuses("attached"):
             return
         status = self.screen.session.live.status(id)
-        stands = status.state in _STANDS and status.one_in == 1  # a slowed one is to be whole
+        stands = status.state in _IN_USE and status.one_in == 1  # a slowed one is to be whole
         if status.state is State.ATTACHING or (stands and rung is None):
             self.screen.toast(f"{id} is already {status.state}", "information")
             return
@@ -139,7 +139,7 @@ class AttachActions(Actions):
         if id in self._detaching:
             self.screen.toast(f"{id} is being detached", "information")
             return
-        if self.screen.session.live.status(id).state not in (*_STANDS, State.ATTACHING):
+        if self.screen.session.live.status(id).state not in (*_IN_USE, State.ATTACHING):
             self.screen.toast(f"{id} is not attached", "information")
             return
         self._confirm(id, f"Detach {id} from the data path", lambda: self._let_go(id))
@@ -191,7 +191,7 @@ class AttachActions(Actions):
         known = {s.id: s for s in self.screen.session.live.statuses}
         catalogue = self.screen.session.source.catalogue
         for id, status in known.items():
-            if status.state in (*_STANDS, State.ATTACHING):
+            if status.state in (*_IN_USE, State.ATTACHING):
                 says = f"{status.state}{f' on {status.rung}' if status.rung else ''}"
                 yield Choice(f"Detach {id}", partial(self._detach, id), says)
             else:

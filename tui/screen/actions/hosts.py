@@ -22,9 +22,9 @@ from tui.table.lines import Line, Span, line, width_of
 
 _ROLES = {"": 0, "warn": 1, "bad": 2}
 _MARKS = {"": "ok", "warn": "~", "bad": "!"}
-_LEAST_LINES = 12
+_MIN_LINES_FOR_HOSTS = 12
 """Lines of a screen from which one is used for the hosts."""
-_WATCHED = 1.0
+_CHECK_PAUSE = 1.0
 """Seconds between two checks of each host's troubles."""
 
 
@@ -68,7 +68,7 @@ class HostActions(Actions):
         """Repeat every second: the message on a lost connection changes without a reading."""
         cut = False
         while True:
-            await asyncio.sleep(_WATCHED)
+            await asyncio.sleep(_CHECK_PAUSE)
             self.note_worst()
             feed = self.screen.session.feed
             before, cut = cut, feed is not None and bool(feed.trouble)
@@ -86,7 +86,7 @@ class HostActions(Actions):
             self._worst[collector] = max((*roles, *cut, ""), key=lambda r: _ROLES.get(r, 0))
 
     def host_lines(self) -> Sequence[Line]:
-        if not self._several or self.screen.size.height < _LEAST_LINES:
+        if not self._several or self.screen.size.height < _MIN_LINES_FOR_HOSTS:
             return ()
         return (self._line_of_hosts(),)
 

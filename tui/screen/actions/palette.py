@@ -13,7 +13,7 @@ _APART = ("palette", "back", "theme", "sort.menu", "preset.save")
 """Commands listed here under other names, or useless from here."""
 _SECTIONS = ("keys", "panes", "presets", "columns", "hooks", "rules", "themes", "settings")
 """The order of sections; others follow."""
-_KEPT = 20
+_MAX_PAST_COMMANDS = 20
 """The most recent commands that come first the next time."""
 
 
@@ -43,7 +43,7 @@ class PaletteActions(Actions):
 
     def _do(self, command: Choice) -> None:
         others = (t for t in self._past if t != command.title)
-        self._past = (command.title, *others)[:_KEPT]
+        self._past = (command.title, *others)[:_MAX_PAST_COMMANDS]
         command.do()
 
     def commands(self) -> Iterator[Choice]:

@@ -11,7 +11,7 @@ from tui.screen.menu import Choice, Menu
 from tui.table.filters import complete, reading
 from tui.widgets.prompt import Question
 
-_KEPT = 50
+_MAX_PAST_FILTERS = 50
 """Filters that Up brings back, at most."""
 
 
@@ -69,7 +69,7 @@ class RowActions(Actions):
 
     def _filtered(self, text: str | None) -> None:
         if text:
-            self._past = [*(t for t in self._past if t != text), text][-_KEPT:]
+            self._past = [*(t for t in self._past if t != text), text][-_MAX_PAST_FILTERS:]
         self.screen.navigation.set_filter(text or "")
 
     def sort_menu(self) -> None:

@@ -75,11 +75,12 @@ class SettingsActions(Actions):
 
     def _ask_interval(self) -> None:
         def wrong(text: str) -> str:
+            least, most = settings.MIN_INTERVAL, settings.MAX_INTERVAL
             try:
-                fits = settings.LEAST <= float(text) <= settings.MOST
+                fits = least <= float(text) <= most
             except ValueError:
                 fits = False
-            return "" if fits else f"! seconds, from {settings.LEAST:g} to {settings.MOST:g}"
+            return "" if fits else f"! seconds, from {least:g} to {most:g}"
 
         def answered(text: str | None) -> None:
             if text and not wrong(text):

@@ -1,0 +1,199 @@
+"""Many rows of one reading as columns: what `Sample.rows` holds for hooks with many rows.
+
+    table = RowTable.of(cells, keys)         # the columns; the places of those that are its key
+    table.places_in(before)                  # where each row was in another reading
+    table[key]; table.items()                # the same as a mapping, for who wants rows
+
+No Python value is made unless somebody asks for a key or a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from weakref import ref
+
+from probes.arrays import np
+from probes.cells import Cells, cells_of
+from probes.model import Key, Row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MANY = 8
+"""The part of all rows that are made one by one before all are made at once."""
+_MIX, _FOLD = 0x9E3779B97F4A7C15, 29
+
+
+class ColumnRows(Sequence[Row]):
+    """Rows of a reader that has columns; each row is made when it is asked for."""
+
+    def __init__(self, cells: Sequence[Cells]) -> None:
+        self.cells = tuple(cells)
+
+    def __len__(self) -> int:
+        return len(self.cells[0])
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        if isinstance(place, slice):
+            return list(self)[place]
+        return tuple([cells.value(place) for cells in self.cells])
+
+    def __iter__(self) -> Iterator[Row]:
+        return zip(*[cells.values() for cells in self.cells], strict=True)
+
+
+class _Words(NamedTuple):
+    """Keys as 64-bit words. space: what comparable ones have in common.
+
+    order: places by hash; hashes: in that order. Each hash occurs once.
+    """
+
+    space: tuple[object, ...]
+    words: NDArray[np.uint64]
+    order: NDArray[np.intp]
+    hashes: NDArray[np.uint64]
+
+
+class RowTable(Mapping[Key, Row]):
+    """Rows by key. cells: by `Hook.stored`. keys: the places of those that identify a row."""
+
+    def __init__(self, cells: Sequence[Cells], keys: tuple[int, ...]) -> None:
+        """Take cells whose keys differ: else see `of`."""
+        self.cells, self._places = tuple(cells), keys
+        self._asked = 0
+        self._aligned: tuple[ref[RowTable], NDArray[np.intp]] | None = None
+
+    @classmethod
+    def of(cls, cells: Sequence[Cells], keys: tuple[int, ...]) -> RowTable:
+        """Return the table; of rows with the same key the last is kept, where the first was."""
+        table = cls(cells, keys)
+        if table._words is not None:
+            return table
+        rows = dict(zip(table, ColumnRows(cells), strict=True))
+        return table if len(rows) == len(table) else cls.of_rows(list(rows.values()), keys)
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Row], keys: tuple[int, ...]) -> RowTable:
+        """Return the table of at least one row, none with the key of another."""
+        return cls([cells_of(column) for column in zip(*rows, strict=True)], keys)
+
+    # -- a mapping -----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.cells[0])
+
+    def __iter__(self) -> Iterator[Key]:
+        if not self._places:
+            return iter([()] * len(self))
+        return zip(*[self.cells[place].values() for place in self._places], strict=True)
+
+    def __reversed__(self) -> Iterator[Key]:
+        return map(self.key, range(len(self) - 1, -1, -1))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._index
+
+    def __getitem__(self, key: Key) -> Row:
+        place = self._index[key]
+        if self._asked > len(self) // _MANY:
+            return self._rows[place]
+        self._asked += 1
+        return self.row(place)
+
+    @cached_property
+    def _rows(self) -> list[Row]:
+        """All rows, once many were asked for one by one."""
+        return list(self.values())
+
+    def items(self) -> ItemsView[Key, Row]:
+        return _Items(self)
+
+    def values(self) -> ValuesView[Row]:
+        return _Values(self)
+
+    def key(self, place: int) -> Key:
+        """Return the key of the row at a place."""
+        return tuple([self.cells[at].value(place) for at in self._places])
+
+    def row(self, place: int) -> Row:
+        """Return the row at a place."""
+        return tuple([cells.value(place) for cells in self.cells])
+
+    def place(self, key: Key) -> int:
+        """Return the place of a row. Raises KeyError."""
+        return self._index[key]
+
+    @cached_property
+    def _index(self) -> dict[Key, int]:
+        return {key: place for place, key in enumerate(self)}
+
+    def at(self, places: NDArray[Any]) -> RowTable:
+        """Return the rows at these places, or those that have a flag."""
+        return RowTable([cells.at(places) for cells in self.cells], self._places)
+
+    # -- beside another ------------------------------------------------------------------------
+
+    def places_in(self, other: RowTable) -> NDArray[np.intp]:
+        """Return the place of each row in another table; -1: it is not there."""
+        if self._aligned is None or self._aligned[0]() is not other:
+            self._aligned = ref(other), self._places_in(other)
+        return self._aligned[1]
+
+    def _places_in(self, other: RowTable) -> NDArray[np.intp]:
+        mine, theirs = self._words, other._words
+        if mine is None or theirs is None or mine.space != theirs.space:
+            known = other._index
+            return np.fromiter((known.get(key, -1) for key in self), np.intp, len(self))
+        if len(self) == len(other) and np.array_equal(mine.words, theirs.words):
+            return np.arange(len(self), dtype=np.intp)
+        return _found(mine, theirs)
+
+    @cached_property
+    def _words(self) -> _Words | None:
+        """The keys as words; None where they have none, or two have the same hash."""
+        keys = [self.cells[place] for place in self._places]
+        space = tuple([cells.space for cells in keys])
+        if not keys or None in space or not len(self):
+            return None
+        words = np.ascontiguousarray(np.column_stack([cells.words() for cells in keys]))
+        hashes = _hashed(words)
+        order = np.argsort(hashes, kind="stable")
+        hashes = hashes[order]
+        return None if (hashes[1:] == hashes[:-1]).any() else _Words(space, words, order, hashes)
+
+
+def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    mixed = np.zeros(len(words), "u8")
+    for column in words.T:
+        mixed = (mixed ^ column) * np.uint64(_MIX)
+        mixed ^= mixed >> np.uint64(_FOLD)
+    return mixed
+
+
+def _found(mine: _Words, theirs: _Words) -> NDArray[np.intp]:
+    """Return the place of each of mine in theirs, -1 for none."""
+    hashes = _hashed(mine.words)
+    near = np.minimum(np.searchsorted(theirs.hashes, hashes), len(theirs.hashes) - 1)
+    places = theirs.order[near]
+    same = (theirs.words[places] == mine.words).all(axis=1)
+    return np.where(same, places, -1)
+
+
+class _Items(ItemsView[Key, Row]):
+    _mapping: RowTable
+
+    def __iter__(self) -> Iterator[tuple[Key, Row]]:
+        return zip(self._mapping, ColumnRows(self._mapping.cells), strict=True)
+
+
+class _Values(ValuesView[Row]):
+    _mapping: RowTable
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(ColumnRows(self._mapping.cells))

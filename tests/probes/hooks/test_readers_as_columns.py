@@ -1,0 +1,51 @@
+"""What readers make of many entries is what they would make of them row by row, on every rung."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from probes.hooks.syscalls import hook as hook_of_syscalls
+from probes.model import Hook, Row, Rung
+from probes.toolkit import others
+from tests.support.odd_values import OddTable, attached, rungs
+
+ENTRIES = 100
+
+
+class Odd(OddTable):
+    """A map with any values; no two keys are the same, as in any map."""
+
+    def _all(self) -> tuple[bytes, bytes]:
+        size = self._key.size
+        keys: dict[bytes, None] = {}
+        while len(keys) < min(ENTRIES, 1 << 8 * size):
+            keys[self._of_lo(self._dice.randbytes(size))] = None
+        return b"".join(keys), b"".join(self._some(self._stride) for _ in keys)
+
+
+def _read(hook: Hook, rung: Rung) -> list[list[Row]]:
+    dice = random.Random(7)
+    made = attached(hook, rung, dice, lambda about: Odd(about, dice, ENTRIES))
+    try:
+        return [list(made.read().rows.values()) for _ in range(3)]
+    finally:
+        made.detach()
+
+
+@pytest.mark.parametrize(
+    ("hook", "rung"),
+    [
+        pytest.param(h, r, id=f"{h.name}-{r.name}")
+        for h, r in rungs()
+        if r.source and h.name != "drops"  # which reads what the kernel counts just now as well
+    ],
+)
+def test_columns_are_the_same_rows(hook: Hook, rung: Rung, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _read(hook, rung)
+    for module in (others, hook_of_syscalls):
+        monkeypatch.setattr(module, "FEW", 100 * ENTRIES)
+    rows = _read(hook, rung)
+    assert made == rows
+    assert repr(made) == repr(rows), "types as well"

@@ -1,0 +1,76 @@
+"""From the map to the tape, a tick makes as many Python calls for 4,000 rows as for 1,000.
+
+For the hooks that are columns so far (docs/design/columns.md). A third of the rows counts in each
+tick. Not counted: a key frame of the tape has every row's texts, and any frame those that changed.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.path import Tables, with_sockets
+from probes.analysis.snapshot import Trail
+from probes.hooks import catalogue
+from probes.hooks.tcp_rtt import open_sockets
+from probes.recording.encoder import Tick
+from probes.recording.tape import Tape
+from tests.support.odd_values import attached
+
+TICKS = 4
+
+
+def _calls(work: Callable[[], object]) -> Counter[str]:
+    """How often each Python function is called, loops in comprehensions included."""
+    found: Counter[str] = Counter()
+
+    def note(frame: Any, event: str, _: object) -> None:
+        if event == "call":
+            found[f"{frame.f_code.co_filename}:{frame.f_code.co_name}"] += 1
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def _per_tick(name: str, rows: int) -> Counter[str]:
+    hook, tables = catalogue()[name], Tables(rows)
+    rung = next(rung for rung in hook.ladder if rung.source)
+    rung = replace(rung, open=with_sockets(rung.open, rows))
+    attachment = attached(hook, rung, random.Random(0), tables.one)
+    trail, tape, found = Trail(hook), Tape(catalogue()), Counter[str]()
+
+    def tick() -> None:
+        sample = attachment.read()
+        snapshot = trail.snapshot(sample)
+        for column in hook.places.counters:
+            snapshot.per_s(column[1])
+        tape.add(Tick(sample.wall, 1.0, {name: (sample,)}, (sample.status,)))
+
+    try:
+        for _ in range(TICKS):
+            tables.read()
+            found = _calls(tick)
+        assert len(trail.snapshot(attachment.read()).rows) == rows
+    finally:
+        attachment.detach()
+    return found
+
+
+@pytest.mark.parametrize("name", ["tcp-rtt", "sent", "syscall-processes", "tcp-connect"])
+def test_a_tick_makes_as_many_calls_for_more_rows(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_sockets, "MANY", 0)
+    few, many = _per_tick(name, 1000), _per_tick(name, 4000)
+    more = {function: n for function, n in many.items() if n - few[function] > 20}
+    assert not more
