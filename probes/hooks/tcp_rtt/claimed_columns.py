@@ -76,20 +76,41 @@ class ClaimedColumns:
 
         others: what an iterator wrote of connections, those that have an entry among them.
         """
-        keys = entries["key"]
-        told = np.zeros(len(keys), list(MEMBERS))
-        told["cookie"] = keys
+        newest = _Newest(entries, self._settled, self._estimates)
+        if others is None:
+            return self._made.of_map(newest, newest["inode"], whose)
+        told = np.zeros(len(entries), list(MEMBERS))
+        told["cookie"] = entries["key"]
         for field in _COPIED:
-            told[field] = entries[field]
-        for n, field in enumerate(_SETTLED):
-            told[field][self._settled] = self._estimates[self._settled, n]
-        if others is not None:
-            told = np.concatenate([told, others[~np.isin(others["cookie"], keys)]])
-        return self._made.rows(entries, told, whose)
+            told[field] = newest[field]
+        unseen = others[~np.isin(others["cookie"], entries["key"])]
+        return self._made.rows(entries, np.concatenate([told, unseen]), whose)
+
+
+class _Newest:
+    """A map's entries, with what they have come to since."""
+
+    def __init__(
+        self, entries: Fields, settled: NDArray[np.bool_], estimates: NDArray[Any]
+    ) -> None:
+        self._entries = entries
+        self._now = {
+            field: np.where(settled, estimates[:, n], entries[field])
+            for n, field in enumerate(_SETTLED)
+        }
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, field: str) -> NDArray[Any]:
+        found = self._now.get(field)
+        return self._entries[field] if found is None else found
 
 
 def _near(keys: NDArray[Any], before: NDArray[Any]) -> NDArray[Any]:
     """Return where each key was before, or the place of another where it was not there."""
+    if np.array_equal(keys, before):
+        return np.arange(len(keys))
     order = np.argsort(before)
     near = np.searchsorted(before, keys, sorter=order)
     found: NDArray[Any] = order[np.minimum(near, len(before) - 1)]
