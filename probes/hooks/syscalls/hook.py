@@ -12,12 +12,13 @@ from probes.analysis.snapshot import Trail
 from probes.arrays import FEW
 from probes.cells import cells_of, joined
 from probes.kernel import capabilities, procfs, syscall_table
-from probes.model import Entries, Row
+from probes.model import Entries
 from probes.row_table import ColumnRows
 from probes.toolkit import (
     Hook,
     Opening,
     Reading,
+    Row,
     Rung,
     Unit,
     c_source,
