@@ -225,7 +225,7 @@ class Rung:
     when the user pins it. misses: what it cannot see that better rungs can, shown while it is in
     use. changed: asked at each reading for a sentence on what the rung was told to watch and is no
     longer so; "" if there is nothing to say. samples: its C counts one event in ONE_IN, chosen at
-    random, where that is defined.
+    random, where that is defined. reads_with: as in `Hook`, where the rung needs something else.
 
     A rung without programs that has a source, or requires something, is a follower: it attaches in
     `open` and while it reads, to what is there by then.
@@ -244,6 +244,7 @@ class Rung:
     misses: str = ""
     samples: bool = False
     changed: Callable[[], str] | None = None
+    reads_with: tuple[int, ...] | None = None
 
     @property
     def passive(self) -> bool:

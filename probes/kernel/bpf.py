@@ -14,6 +14,7 @@ import os
 import platform
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -230,9 +231,9 @@ def link_target(fd: int) -> int:
     return int(info.xdp.ifindex if info.type == _LINK_XDP else info.tcx.ifindex)
 
 
-def prog_ids() -> Iterator[int]:
-    """Yield the ids of every program on the host. CAP_SYS_ADMIN."""
-    yield from _ids(_PROG_NEXT_ID)
+def prog_ids(after: int = 0) -> Iterator[int]:
+    """Yield the ids of every program on the host behind this one. CAP_SYS_ADMIN."""
+    yield from _ids(_PROG_NEXT_ID, after)
 
 
 def link_ids() -> Iterator[int]:
@@ -240,8 +241,8 @@ def link_ids() -> Iterator[int]:
     yield from _ids(_LINK_NEXT_ID)
 
 
-def _ids(command: int) -> Iterator[int]:
-    attr = uapi.GetId()
+def _ids(command: int, after: int = 0) -> Iterator[int]:
+    attr = uapi.GetId(after)
     while True:
         try:
             _bpf(command, attr)
@@ -352,9 +353,15 @@ def iterate(link_fd: int) -> bytes:
     """Return all that an iterator's program writes, over everything there is now. Linux 5.8."""
     fd = _bpf(_ITER_CREATE, uapi.IterCreate(link_fd))
     try:
-        return b"".join(iter(lambda: os.read(fd, _ITERATED), b""))
+        return b"".join(iter(lambda: _piece(fd), b""))
     finally:
         os.close(fd)
+
+
+def _piece(fd: int) -> bytes:
+    while True:
+        with suppress(BlockingIOError):  # a million objects of which it wrote nothing
+            return os.read(fd, _ITERATED)
 
 
 def raw_tracepoint_open(prog_fd: int, name: str = "") -> int:

@@ -145,6 +145,18 @@ def required(id: int | None, what: str) -> int:
     raise Unsupported(f"this kernel has no {what}", errno=ENOENT)
 
 
+@cache
+def mentions(name: str) -> bool:
+    """Return whether the kernel's BTF has this name for anything, such as an unnamed enum's value.
+
+    libbpf finds none of these; reading the file takes a few milliseconds.
+    """
+    try:
+        return f"\0{name}\0".encode() in (_SHOWN / "vmlinux").read_bytes()
+    except OSError:
+        return False
+
+
 def find(name: str, kind: int) -> int | None:
     """Return the id of a type in the kernel's BTF, None where it is not there."""
     return _find(name, kind) if available() else None

@@ -40,11 +40,12 @@ class NetNamespaces:
         self._next = 0.0
         self._asking: Iterator[None] = iter(())
         self._before = _named()
-        self._complete = False
+        self.complete = False
+        """Whether every process was asked once."""
 
     def find(self) -> dict[int, int]:
         """Return the namespaces, each with its oldest process."""
-        now, at_first = procfs.pids(), not self._complete
+        now, at_first = procfs.pids(), not self.complete
         self._of = {pid: self._of[pid] for pid in now if pid in self._of}
         self._ask([pid for pid in now if pid not in self._of])
         found: dict[int, int] = {}
@@ -57,7 +58,7 @@ class NetNamespaces:
 
     def is_new(self, namespace: int) -> bool:
         """Return whether it is known to be newer than this object."""
-        return self._complete and namespace not in self._before
+        return self.complete and namespace not in self._before
 
     def _ask(self, new: list[int]) -> None:
         begin = monotonic()
@@ -68,7 +69,7 @@ class NetNamespaces:
             for _ in walk:
                 if monotonic() - begin > self.SLICE:
                     return
-        self._complete = True
+        self.complete = True
 
     def _walk(self, pids: list[int]) -> Iterator[None]:
         for pid in pids:

@@ -6,6 +6,7 @@ line on standard output its answer. What it holds goes with it, at the end of it
 
 Every program counts what it sees in a map of its own and has a verdict that shows: XDP and TC
 drop frames longer than LONGEST, sock_ops asks for ECN on connections from ADDRESS to ADDRESS.
+"callbacks" is a sock_ops program that counts the round trips it is told of from there.
 Those "by byte" count nothing and answer what the frame's first byte behind its header says.
 """
 
@@ -27,7 +28,7 @@ _NUMBER = {"x86_64": 321, "ppc64le": 361, "s390x": 351}.get(os.uname().machine, 
 _MAP_CREATE, _MAP_LOOKUP, _PROG_LOAD, _OBJ_PIN, _PROG_ATTACH = 0, 1, 5, 6, 8
 _MAP_UPDATE, _OBJ_INFO, _RAW_TRACEPOINT_OPEN, _BTF_LOAD = 2, 15, 17, 18
 _LINK_CREATE, _LINK_UPDATE = 28, 29
-_TYPES = {"tc": 3, "xdp": 6, "sock_ops": 13}
+_TYPES = {"tc": 3, "xdp": 6, "sock_ops": 13, "callbacks": 13}
 _EXT = 28  # BPF_PROG_TYPE_EXT
 _CONTEXTS = {"tc": "__sk_buff", "xdp": "xdp_md"}
 _SOCK_OPS = 3  # BPF_CGROUP_SOCK_OPS
@@ -62,6 +63,11 @@ def _count(map_fd: int) -> bytes:
 
 
 def _program(kind: str, map_fd: int) -> bytes:
+    if kind == "callbacks":
+        (address,) = struct.unpack("=i", socket.inet_aton(ADDRESS))
+        there = _word(2, 24) + _insn(0x56, 2, offset=6, value=address)
+        round_trip = _word(2, 0) + _insn(0x55, 2, offset=4, value=12) + _count(map_fd)
+        return _insn(0xB7, value=1) + there + round_trip + _insn(0x95)
     if kind == "sock_ops":
         (address,) = struct.unpack("=i", socket.inet_aton(ADDRESS))
         established = _word(2, 0) + _insn(0x55, 2, offset=4, value=4) + _count(map_fd)
@@ -196,7 +202,7 @@ def _btf(types: bytes) -> int:
 
 
 def _expected(kind: str) -> int:
-    return _SOCK_OPS if kind == "sock_ops" else 0
+    return _SOCK_OPS if _TYPES[kind] == _TYPES["sock_ops"] else 0
 
 
 def seen(program: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from probes.attach.cgroup import CgroupAttach, CgroupLink
 from probes.attach.clsact import Clsact
+from probes.attach.iterator import Iterator
 from probes.attach.kprobe import Kprobe, Kretprobe
 from probes.attach.perf_event import Samples
 from probes.attach.sk_msg import SkMsgLink
@@ -26,6 +27,7 @@ from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.attach.xdp import XdpLink, XdpNetlink
 from probes.foreign import followers, tcx_neighbours
 from probes.hooks import catalogue
+from probes.hooks.tcp_rtt import claimed
 from probes.model import Rung
 
 
@@ -38,8 +40,9 @@ Kinds = tuple[type[Any], ...]
 Words = tuple[str, ...]
 XDP_TC: Kinds = (XdpLink, XdpNetlink, TcxLink, Clsact)
 CGROUP: Kinds = (CgroupLink, CgroupAttach)
-BTF: Kinds = (BtfTracepoint, Fentry, Fexit, Lsm)
-THROUGH_RAW: Kinds = (*BTF, RawTracepoint)
+TYPED: Kinds = (BtfTracepoint, Fentry, Fexit, Lsm)
+BTF: Kinds = (*TYPED, Iterator)
+THROUGH_RAW: Kinds = (*TYPED, RawTracepoint)
 PERF: Kinds = (Tracepoint, Kprobe, Kretprobe)
 UPROBES: Kinds = (Uprobe, Uretprobe)
 OPENED: Kinds = (*PERF, *UPROBES, Samples)
@@ -142,6 +145,8 @@ def _needed(rung: Rung) -> list[type[Any]]:
     needed = [type(p.point) for p in rung.programs if not p.optional]
     if rung.precheck is tcx_neighbours.unplaceable:
         return [Others, TcxLink]
+    if rung.precheck is claimed.refused:
+        return [Iterator, Others, *needed]
     others = rung.precheck in (followers.unreachable, followers.uncountable)
     return [Others, *needed] if others else needed
 
@@ -231,7 +236,7 @@ SITUATIONS = (
     Situation(
         "no BTF, no headers",
         _mounts(NO_BTF, f"if [ -d /lib/modules ]; then {MODULES}; fi"),
-        lacks=ANY,
+        lacks=(*ANY, Iterator),
         says={BTF: _BTF, ANY: _COMPILES},
         facts=("BTF",),
         impossible=_no_btf,

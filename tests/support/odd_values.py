@@ -138,7 +138,8 @@ def attached(
 
     def open(opening: Opening) -> Callable[[], Reading]:
         ids = tuple(range(1, 1 + len(rung.programs)))
-        iterators = {"iterated": lambda: dice.randbytes(72 * 3)}
+        written = dice.randbytes(88 * 3)  # whole records of each
+        iterators = {p.function: lambda: written for p in rung.programs if p.point.iterates}
         return rung.open(replace(opening, program_ids=ids, iterators=iterators))
 
     bare = replace(rung, open=open, programs=(), precheck=None, lasting=False, reach=None)

@@ -32,6 +32,15 @@ class ConnectionColumns:
         self._origins = origins
         self._owners = _Owners()
 
+    def of_map(
+        self, entries: Fields, inodes: NDArray[Any], whose: Mapping[int, Owner]
+    ) -> ColumnRows:
+        """Return a row for each entry of a map that knows all about connections."""
+        known = dict(zip(self._names, self._cells(entries), strict=True))
+        known["from"] = CodedCells(np.zeros(len(entries), "u1"), self._origins.__getitem__)
+        known |= self._held(inodes, whose)
+        return ColumnRows([known[name] for name in self._names])
+
     def rows(
         self, entries: Fields, sockets: Fields, whose: Mapping[int, Owner]
     ) -> ColumnRows | None:
@@ -57,10 +66,12 @@ class ConnectionColumns:
         told = dict(zip(self._told, self._cells_told(sockets), strict=True))
         told["cookie"] = NumberCells(sockets["cookie"])
         told["from"] = CodedCells(np.ones(len(sockets), "u1"), self._origins.__getitem__)
-        held, number = self._holders(sockets["inode"], whose)
-        told["pid"] = NumberCells(self._owners.pids()[number], held)
-        told["comm"] = CodedCells(number, self._owners.comm, held)
-        return told
+        return told | self._held(sockets["inode"], whose)
+
+    def _held(self, inodes: NDArray[Any], whose: Mapping[int, Owner]) -> dict[str, Cells]:
+        held, number = self._holders(inodes, whose)
+        pids = NumberCells(self._owners.pids()[number], held)
+        return {"pid": pids, "comm": CodedCells(number, self._owners.comm, held)}
 
     def _holders(
         self, inodes: NDArray[Any], whose: Mapping[int, Owner]

@@ -42,7 +42,7 @@ PROGRAM = Program(
 )
 SOURCE = OF_SOCK + c_source(__file__, "open_sockets.c", SYNCHRONIZED=sock_diag.SYNCHRONIZED)
 _ITERATED = Struct("=24s24sIIIII4xQQ")
-_MEMBERS = (
+MEMBERS = (
     *[(end, "u1", (24,)) for end in ("laddr", "raddr")],
     *[(name, "=u4") for name in ("lport", "rport", "srtt_us", "min_us", "retransmits", "_")],
     *[(name, "=u8") for name in ("cookie", "inode")],
@@ -101,7 +101,7 @@ class OpenSockets:
 
     @property
     def many(self) -> NDArray[np.void] | None:
-        return np.frombuffer(self._data, list(_MEMBERS)) if self._many and self._data else None
+        return np.frombuffer(self._data, list(MEMBERS)) if self._many and self._data else None
 
     def all(self) -> list[OpenSocket]:
         """Return the connections of the latest reading."""

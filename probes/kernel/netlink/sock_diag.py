@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Sequence
 from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
@@ -18,6 +19,8 @@ _TCPDIAG_GETSOCK, _SOCK_DIAG_BY_FAMILY = 18, 20
 _INET_DIAG_INFO, _INET_DIAG_SKMEMINFO = 2, 7
 # struct inet_diag_req_v2: family, protocol, ext, states, then a struct inet_diag_sockid
 _REQUEST = Struct("=BBBxI48x")
+# the same for one socket: ports in network order, addresses, interface, cookie
+_ONE = Struct("=BBBxIHH16s16sIII")
 # struct inet_diag_req: family and lengths (any), ext, a struct inet_diag_sockid, states, dbs
 _BOTH = Struct("=3xB48xI4x")
 # struct inet_diag_msg: family, state, ports, addresses, interface, cookie, uid, inode
@@ -119,6 +122,47 @@ def tcp_sockets(states: int = ALL) -> list[TcpSocket]:
     # which is large however few there are.
     request = _BOTH.pack(1 << (_INET_DIAG_INFO - 1), states)
     return nlsocket.dump(nlsocket.SOCK_DIAG, _TCPDIAG_GETSOCK, request, _tcp_socket)
+
+
+class Ends(NamedTuple):
+    """What the kernel finds a socket of this network namespace by. Addresses: 16 bytes each.
+
+    ifindex: of the interface it is bound to. IPv4 addresses are IPv4-mapped ones.
+    """
+
+    cookie: int
+    laddr: bytes
+    lport: int
+    raddr: bytes
+    rport: int
+    ifindex: int
+
+
+def found(sockets: Sequence[Ends]) -> list[TcpSocket | None]:
+    """Look for these TCP sockets, one by one; None where one is not (or no longer) there.
+
+    Raises ProbeError. Linux 3.3 with CONFIG_INET_TCP_DIAG.
+    """
+    bodies = list(map(_asking, sockets))
+    return nlsocket.each(nlsocket.SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, bodies, _tcp_socket)
+
+
+def _asking(s: Ends) -> bytes:
+    four = s.laddr.startswith(_MAPPED)
+    laddr, raddr = (a[12:] if four else a for a in (s.laddr, s.raddr))
+    return _ONE.pack(
+        socket.AF_INET if four else socket.AF_INET6,
+        socket.IPPROTO_TCP,
+        1 << (_INET_DIAG_INFO - 1),
+        ALL,
+        socket.htons(s.lport),
+        socket.htons(s.rport),
+        laddr,
+        raddr,
+        s.ifindex,
+        s.cookie & _UNKNOWN,
+        s.cookie >> 32,
+    )
 
 
 def udp_sockets() -> list[TcpSocket]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from errno import (
     EACCES,
@@ -96,6 +96,34 @@ def get(protocol: int, kind: int, body: bytes, decode: Decode[T]) -> T | None:
             return next(_replies(s, kind, 0, body, decode), None)
         except Gone:
             return None
+
+
+MOST_AT_ONCE = 64
+"""Requests of one `each`: so many answers fit into a socket's queue, however small it is set."""
+
+
+def each(protocol: int, kind: int, bodies: Sequence[bytes], decode: Decode[T]) -> list[T | None]:
+    """Return the object that each body asks for; None where there is none. Raises ProbeError."""
+    found: list[T | None] = []
+    with _socket(protocol) as s:
+        while asked := bodies[len(found) :][:MOST_AT_ONCE]:
+            found += _answers(s, kind, asked, decode)
+    return found
+
+
+def _answers(
+    s: socket.socket, kind: int, bodies: Sequence[bytes], decode: Decode[T]
+) -> list[T | None]:
+    """Send all requests in one message. The kernel answers them one by one, in their order."""
+    s.send(
+        b"".join(_HEADER.pack(_HEADER.size + len(b), kind, _F_REQUEST, 0, 0) + b for b in bodies)
+    )
+    found: list[T | None] = []
+    while len(found) < len(bodies):
+        data = _received(s)
+        for message, _, start, end in _messages(data):
+            found.append(None if message == _NLMSG_ERROR else decode(data, start, end))
+    return found
 
 
 def change(protocol: int, kind: int, flags: int, body: bytes) -> tuple[int, str]:

@@ -249,7 +249,7 @@ PLANS = {
     "syscall-processes": Plan(("raw_tp", "tracepoint"), runs=2400, ns=130),
     "tcp-connect": Plan(("fentry", "kprobe", "tp_btf"), (_POLICY, _NO_KPROBES), runs=130, ns=920),
     "programs": Plan(("ids", "own")),
-    "tcp-rtt": Plan(("sock_ops link", "tcp_probe", "sock_diag"), runs=420, ns=310),
+    "tcp-rtt": Plan(("sock_ops-iter", "sock_ops-link", "sock_diag"), runs=420, ns=310),
 }
 
 
@@ -628,7 +628,7 @@ class Script:
             "min_us": int(c.rtt_us * 0.82), "last_us": int(now * 1.04),
             "rtt": _histogram(US_BUCKETS, (max(seen - late, 0), usual), (late, worst)),
             "samples": int(seen), "retransmits": int(again),
-            "from": "sock_diag" if c.cookie < 4110 else "sock_ops",
+            "from": "sock_ops",
         }  # fmt: skip
 
 

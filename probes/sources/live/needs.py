@@ -28,7 +28,8 @@ def still_needed(
             needed |= attaching
         rung = attachment.hook.rung(attachment.status.rung or "")
         if rung is not None:
-            reads_with = attachment.hook.reads_with
+            own = rung.reads_with
+            reads_with = own if own is not None else attachment.hook.reads_with
             needed |= capabilities.USED if reads_with is None else {*reads_with}
             needed |= {capabilities.NET_ADMIN} if rung.lasting else set()
     return frozenset(needed)

@@ -314,9 +314,9 @@ def _yields_to_the_exclusive(
 ) -> None:
     assert rung is not None
     assert not rung.startswith("sock_ops")
-    assert [name for name, _ in refused[:2]] == ["sock_ops-link", "sock_ops-multi"]
-    assert f"acme_ops#{program}" in refused[0][1]
-    assert "allows no other beside it" in refused[0][1]
+    assert [name for name, _ in refused[:3]] == ["sock_ops-iter", "sock_ops-link", "sock_ops-multi"]
+    assert f"acme_ops#{program}" in refused[1][1]
+    assert "allows no other beside it" in refused[1][1]
 
 
 # -- by the real command ---------------------------------------------------------------------

@@ -24,11 +24,11 @@ from probes.ladder.attachment import Attachment, Modules
 from probes.model import State
 from probes.toolkit.libraries import own_libc
 from tests.support.drop_causes import ipv4
-from tests.support.events import connect, exchange, server
+from tests.support.events import connect, exchange, server, talk
 from tests.support.maps import small
 from tests.support.namespaces import HERE, namespace, run, send, veth
 from tests.support.rungs import standing
-from tests.support.scenarios import rows_of, sample_of
+from tests.support.scenarios import rows_of, sample_of, values
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 Stand = Callable[..., Attachment]
@@ -239,6 +239,19 @@ def test_connections_beyond_what_fits_are_said_to_be_lost(stand: Stand) -> None:
             for _ in range(5):
                 exchange(talking, 10)
         assert sample_of(attachment).lost >= 10
+
+
+def test_open_connections_beyond_what_fits_are_polled(stand: Stand) -> None:
+    """They have no samples, and none of their callbacks was asked for."""
+    with server("127.0.0.1") as port, ExitStack() as open:
+        old = [open.enter_context(talk("127.0.0.1", port, 3)) for _ in range(3)]
+        attachment = stand(small(catalogue()["tcp-rtt"], "sock_ops-iter", rows=2))
+        for connection in old:
+            exchange(connection, 10)
+        found = [r for r in values(attachment) if port in (r["lport"], r["rport"])]
+    assert len(found) == 2 * len(old), "both ends"
+    assert all(r["samples"] is None and r["srtt_us"] for r in found if r["from"] == "sock_diag")
+    assert sum(r["from"] == "sock_ops" for r in found) <= 2
 
 
 def test_a_target_that_has_no_room_is_refused(stand: Stand, modules: Modules) -> None:

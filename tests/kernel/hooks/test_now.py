@@ -61,7 +61,7 @@ def test_a_sample_has_the_time_of_its_reading(modules: Modules) -> None:
             assert before <= sample.wall <= after
 
 
-@pytest.mark.parametrize("rung", ["sock_ops-link", "btf-tracepoint", "tracepoint"])
+@pytest.mark.parametrize("rung", ["sock_ops-iter", "sock_ops-link", "btf-tracepoint", "tracepoint"])
 def test_round_trips_do_not_contradict_the_least_beside_them(modules: Modules, rung: str) -> None:
     with (
         namespace(),

@@ -137,6 +137,7 @@ def _assert_noticed(attachment: Attachment, rung: str) -> None:
         ("xdp@v0", "link-generic"),
         ("tc-ingress@v0", "tcx"),
         ("tc-egress@v0", "tcx"),
+        ("tcp-rtt", "sock_ops-iter"),
         ("tcp-rtt", "sock_ops-link"),
         ("tcp-connect", "sock_ops"),
     ],

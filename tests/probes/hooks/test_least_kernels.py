@@ -23,6 +23,8 @@ ASKS: tuple[tuple[str, Version], ...] = (
     (r"^BPF_QUEUE", (4, 20)),
     (r"ctx->gso_segs|skb->gso_segs", (5, 1)),
     (r"kernfs_node \*", (5, 5)),  # whose id became a number then
+    (r"BPF_FUNC_setsockopt\)", (5, 16)),  # in an iterator over TCP sockets
+    (r"TCP_BPF_SOCK_OPS_CB_FLAGS", (6, 12)),
 )
 """What the C of a program of any kind may ask for, and since when there is that."""
 AT_CGROUPS: tuple[tuple[str, Version], ...] = (

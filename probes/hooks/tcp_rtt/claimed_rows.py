@@ -1,0 +1,146 @@
+"""Rows of the map of claimed connections, each made anew only where something changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from probes.hooks.tcp_rtt.claimed_columns import ends_of
+from probes.hooks.tcp_rtt.open_sockets import OpenSocket, minimum
+from probes.kernel.netlink import sock_diag
+from probes.kernel.netlink.sock_diag import Ends
+from probes.kernel.procfs import Owner
+from probes.model import Column, Flat, Row, Table, Value
+from probes.toolkit.readers import row_of
+
+_MARKS = ("samples", "retransmits", "srtt_us", "min_us", "inode")
+"""Fields of an entry of which one changes wherever any does."""
+_MOVING = ("srtt_us", "min_us", "last_us", "rtt", "samples", "retransmits")
+"""Columns of a row that ever change, but for its holder."""
+
+
+class Estimate(NamedTuple):
+    """A connection's round trip as it stands now, and its inode."""
+
+    srtt_us: int
+    min_us: int | None
+    inode: int
+
+
+@dataclass(slots=True)
+class _Known:
+    """A row, and what it was made of.
+
+    moving: it had changed since the reading before; the estimate still moves after a callback,
+    which comes once in a round trip. settled: what it came to.
+    """
+
+    mark: tuple[Value, ...]
+    owner: Owner | None
+    row: Row
+    moving: bool = True
+    settled: Estimate | None = None
+
+
+class ClaimedRows:
+    """Connections with a row in the map. They take what was read, then give their rows."""
+
+    def __init__(self, columns: tuple[Column, ...], table: Table) -> None:
+        self._table, self._row, self._width = table, row_of(columns, table), len(columns)
+        self._at = {c.name: i for i, c in enumerate(columns)}
+        self._mark = [_place(table, name) for name in _MARKS]
+        self._rest = self._at["pid"], self._at["comm"], self._at["from"]
+        self._least = self._at["min_us"]
+        self._moving = [(self._at[n], table.fields[n]) for n in _MOVING]
+        self._known: dict[int, _Known] = {}
+        self._entries: list[Flat] = []
+
+    def take(self, entries: list[Flat]) -> None:
+        """Take what was read."""
+        self._entries = entries
+
+    def __contains__(self, cookie: int) -> bool:
+        return cookie in self._known
+
+    def stopped(self) -> list[Ends]:
+        """Return the connections that moved until the reading before, and not since."""
+        return [
+            self._ends(entry)
+            for entry in self._entries
+            if (known := self._known.get(entry[0])) is not None
+            and known.moving
+            and known.mark == self._marked(entry)
+        ]
+
+    def settle(self, found: Iterable[sock_diag.TcpSocket | None]) -> None:
+        """Take what sock_diag tells of connections that have `stopped`."""
+        for s in found:
+            if s is not None and s.info is not None:
+                known = self._known[s.cookie]
+                known.settled = Estimate(s.info.rtt_us, s.info.min_rtt_us, s.inode)
+                known.owner = _NOBODY  # so that the row is made anew
+
+    def inodes(self) -> set[int]:
+        place = self._mark[-1]
+        found = {int(entry[place]) for entry in self._entries}
+        return found | {k.settled.inode for k in self._known.values() if k.settled is not None}
+
+    def rows(self, owners: Mapping[int, Owner]) -> list[Row]:
+        known: dict[int, _Known] = {}
+        inode = self._mark[-1]
+        for entry in self._entries:
+            mark, one = self._marked(entry), self._known.get(entry[0])
+            if one is None:
+                one = _Known(mark, _NOBODY, self._row(entry))
+            elif one.mark == mark:
+                one.moving = False
+            else:
+                one.mark, one.moving, one.settled, one.owner = mark, True, None, _NOBODY
+            owner = owners.get(one.settled.inode if one.settled else entry[inode])
+            if one.owner != owner:
+                one.row, one.owner = self._made(one, entry, owner), owner
+            known[entry[0]] = one
+        self._known = known
+        return [each.row for each in known.values()]
+
+    def row_of_socket(self, socket: OpenSocket, origin: str, owner: Owner | None) -> Row:
+        """Return the row of a connection that the map has none of."""
+        values: list[Value] = [None] * self._width
+        for name, value in zip(OpenSocket._fields[:-1], socket, strict=False):
+            values[self._at[name]] = value
+        return self._held(values, origin, owner)
+
+    def _made(self, known: _Known, entry: Flat, owner: Owner | None) -> Row:
+        values = list(known.row)
+        for column, place in self._moving:
+            values[column] = entry[place]
+        values[self._least] = minimum(values[self._least])
+        if known.settled is not None:
+            values[self._at["srtt_us"]], values[self._least] = known.settled[:2]
+        return self._held(values, "sock_ops", owner)
+
+    def _held(self, values: list[Value], origin: str, owner: Owner | None) -> Row:
+        pid, comm, source = self._rest
+        values[pid], values[comm] = (owner.pid, owner.comm) if owner is not None else (None, None)
+        values[source] = origin
+        return tuple(values)
+
+    def _marked(self, entry: Flat) -> tuple[Value, ...]:
+        return tuple([entry[place] for place in self._mark])
+
+    def _ends(self, entry: Flat) -> Ends:
+        laddr, raddr, lport, rport = (
+            entry[_place(self._table, name)] for name in ("laddr", "raddr", "lport", "rport")
+        )
+        return ends_of(entry[0], laddr, lport, raddr, rport)
+
+
+_NOBODY = Owner(0, "")
+"""Stands for a holder that is not known yet."""
+
+
+def _place(table: Table, field: str) -> int:
+    place = table.fields[field]
+    assert isinstance(place, int)
+    return place

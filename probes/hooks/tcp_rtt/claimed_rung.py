@@ -1,0 +1,133 @@
+"""The best rung: its rows, and those of connections that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from probes.attach.cgroup import CgroupLink
+from probes.hooks.tcp_rtt import claimed, open_sockets
+from probes.hooks.tcp_rtt.claimed import Claim, Stage
+from probes.hooks.tcp_rtt.claimed_columns import ClaimedColumns
+from probes.hooks.tcp_rtt.claimed_rows import ClaimedRows
+from probes.hooks.tcp_rtt.open_sockets import OpenSockets
+from probes.kernel import capabilities
+from probes.kernel.netlink import sock_diag
+from probes.kernel.procfs import SocketOwners
+from probes.model import Entries, Opening, Program, Reading, Row, Rung
+from probes.point import AttachType
+from probes.toolkit import counters_c, sockets_c
+from probes.toolkit.c_files import c_source
+from probes.toolkit.readers import Uncounted
+
+_BUCKETS = 32
+_SOURCE = (
+    sockets_c.MAPPED
+    + counters_c.UNCOUNTED
+    + open_sockets.SOURCE
+    + sockets_c.OF_SOCK_OPS
+    + c_source(
+        __file__,
+        "claimed.c",
+        BUCKETS=_BUCKETS,
+        **{stage.name: int(stage) for stage in Stage},
+    )
+)
+FEW = 64
+"""Connections that are asked for one by one; beyond, all are visited."""
+
+
+class _Rung:
+    """The rung's reader; what it reports of the claim."""
+
+    def __init__(self) -> None:
+        self.said: Callable[[], str] = str
+
+    def open(self, opening: Opening) -> Callable[[], Reading]:
+        claim, connections = Claim(opening), _Connections(opening)
+        opening.stack.callback(claim.leave)
+        self.said = lambda: claim.said
+        uncounted = Uncounted(opening, {})
+
+        def read() -> Reading:
+            claim.look()
+            return Reading(connections.rows(claim), uncounted.read())
+
+        claim.look()  # what happens between now and the first reading is counted
+        return read
+
+
+class _Connections:
+    """Rows of the map, and of connections that have none there: in columns if there are many."""
+
+    def __init__(self, opening: Opening) -> None:
+        columns, self._table = opening.hook.stored, opening.tables["rows"]
+        self._few, self._many = ClaimedRows(columns, self._table), ClaimedColumns(columns)
+        self._sockets, self._holders = OpenSockets(opening), SocketOwners()
+
+    def rows(self, claim: Claim) -> Iterable[Row]:
+        entries = self._table.entries()
+        many = len(entries) >= open_sockets.MANY
+        entries = (self._settled_many if many else self._settled_few)(entries, claim)
+        if not claim.complete:
+            self._sockets.read()
+        if many:
+            if (found := self._in_columns(entries, claim)) is not None:
+                return found
+            self._few.take(entries.rows())
+        return self._one_by_one(claim)
+
+    def _settled_many(self, entries: Entries, claim: Claim) -> Entries:
+        stopped = self._many.stopped(entries)
+        if len(stopped) > FEW:
+            claim.visit()
+            entries = self._table.entries()
+            self._many.stopped(entries)
+        elif stopped:
+            found = sock_diag.found(self._many.ends(entries, stopped))
+            self._many.settle(stopped, found)
+        return entries
+
+    def _settled_few(self, entries: Entries, claim: Claim) -> Entries:
+        self._few.take(entries.rows())
+        stopped = self._few.stopped()
+        if len(stopped) > FEW:
+            claim.visit()
+            entries = self._table.entries()
+            self._few.take(entries.rows())
+        elif stopped:
+            self._few.settle(sock_diag.found(stopped))
+        return entries
+
+    def _in_columns(self, entries: Entries, claim: Claim) -> Iterable[Row] | None:
+        others = None if claim.complete else self._sockets.many
+        if others is None and not claim.complete:
+            return None
+        inodes = set(self._many.inodes(entries).tolist())
+        if others is not None:
+            inodes |= set(others["inode"].tolist())
+        return self._many.rows(entries, others, self._holders.find(inodes))
+
+    def _one_by_one(self, claim: Claim) -> list[Row]:
+        rows, others = self._few, [] if claim.complete else self._sockets.all()
+        whose = self._holders.find(rows.inodes() | {s.inode for s in others})
+        found, origin = rows.rows(whose), self._sockets.origin
+        unseen = [s for s in others if s.cookie not in rows]
+        return found + [rows.row_of_socket(s, origin, whose.get(s.inode)) for s in unseen]
+
+
+_RUNG = _Rung()
+RUNG = Rung(
+    "sock_ops-iter",
+    "Linux 6.12, BTF, cgroup v2, CAP_SYS_ADMIN, CAP_NET_ADMIN",
+    _RUNG.open,
+    source=_SOURCE,
+    types=(*open_sockets.TYPES, "file"),
+    programs=(
+        Program("watch", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
+        claimed.PROGRAM,
+        open_sockets.PROGRAM,
+    ),
+    precheck=claimed.refused,
+    changed=lambda: _RUNG.said(),
+    reads_with=(capabilities.SYS_ADMIN, *capabilities.PROCESSES),
+)
