@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bench.path import Tables, with_sockets
+from bench.path import Tables, rung_of, with_sockets
 from probes.analysis.snapshot import Trail
 from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import open_sockets
@@ -44,7 +44,7 @@ def _calls(work: Callable[[], object]) -> Counter[str]:
 
 def _per_tick(name: str, rows: int) -> Counter[str]:
     hook, tables = catalogue()[name], Tables(rows)
-    rung = next(rung for rung in hook.ladder if rung.source)
+    rung = rung_of(hook)
     rung = replace(rung, open=with_sockets(rung.open, rows))
     attachment = attached(hook, rung, random.Random(0), tables.one)
     trail, tape, found = Trail(hook), Tape(catalogue()), Counter[str]()
