@@ -12,7 +12,7 @@ from probes.arrays import np
 from probes.cells import CodedCells, cells_of, differ
 from probes.model import Column, Hook, HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.recording import bookmarks
-from probes.recording.bookmarks import Noticing
+from probes.recording.bookmarks import Bookmarker
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Tick
 from probes.row_table import RowTable
@@ -115,7 +115,7 @@ def test_what_is_noticed_in_columns_is_what_is_noticed_in_rows(
 ) -> None:
     monkeypatch.setattr(bookmarks, "DROPS", (("made-up", "level"),))
     monkeypatch.setattr(bookmarks, "FAILURES", (("made-up", "calls"),))
-    host, of_rows, of_columns = Host(3, levels, 2), Noticing(HOOKS), Noticing(HOOKS)
+    host, of_rows, of_columns = Host(3, levels, 2), Bookmarker(HOOKS), Bookmarker(HOOKS)
     found = []
     for turn in range(12):
         host.work(turn)
