@@ -40,9 +40,9 @@ class MemoryKeeper:
 
     def hold(self) -> None:
         """Adjust the rows. To be called again and again."""
-        self._held = time.monotonic()
         with suppress(OSError):  # without /proc nothing is known of it
             self._bound.hold()
+        self._held = time.monotonic()
 
     def hold_now_and_then(self) -> None:
         """Adjust the rows if that was not done lately."""

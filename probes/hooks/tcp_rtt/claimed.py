@@ -29,7 +29,7 @@ _TOP = 1
 """Id of the host's root cgroup."""
 
 
-class Stage(IntEnum):
+class ClaimStage(IntEnum):
     """What the iterator does with a connection that was open before; numbers are those of the C."""
 
     ALONE = 0
@@ -110,7 +110,7 @@ class Claim:
         self._programs = SockOpsPrograms()
         self._ours = set(opening.program_ids)
         self._others = OtherNamespaces(self._iterate)
-        self._stage = Stage.LEAVING  # where these maps were used before
+        self._stage = ClaimStage.LEAVING  # where these maps were used before
         self._next = 0.0
         self.complete = True
         self.said = ""
@@ -121,7 +121,7 @@ class Claim:
         New are those that were established where no callback tells of it, or moved here.
         """
         foreign = self._programs.foreign()
-        self._enter(Stage.ALONGSIDE if foreign else Stage.ALONE)
+        self._enter(ClaimStage.ALONGSIDE if foreign else ClaimStage.ALONE)
         if monotonic() >= self._next:
             self.visit()
         self._others.visit()
@@ -134,7 +134,7 @@ class Claim:
         now = monotonic()
         self._next = now + max(NetNamespaces.AGAIN, OtherNamespaces.REST * (now - begin))
 
-    def _enter(self, stage: Stage) -> None:
+    def _enter(self, stage: ClaimStage) -> None:
         if stage is not self._stage:
             self._plan.update((0,), (stage, 0, 0))
             self._stage, self._next = stage, 0.0
@@ -144,7 +144,7 @@ class Claim:
         """Take back all flags that were given, as far as nothing else of ebpftop needs them."""
         until = monotonic() + self.LEAVING
         with suppress(OSError, ProbeError):
-            self._plan.update((0,), (Stage.LEAVING, *self._staying()))
+            self._plan.update((0,), (ClaimStage.LEAVING, *self._staying()))
             self._iterate()
             if self._rows.rows():  # of other namespaces
                 self._others.begin_again()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from probes.attach.cgroup import CgroupLink
 from probes.hooks.tcp_rtt import claimed, open_sockets
-from probes.hooks.tcp_rtt.claimed import Claim, Stage
+from probes.hooks.tcp_rtt.claimed import Claim, ClaimStage
 from probes.hooks.tcp_rtt.claimed_columns import ClaimedColumns
 from probes.hooks.tcp_rtt.claimed_rows import ClaimedRows
 from probes.hooks.tcp_rtt.open_sockets import OpenSockets
@@ -29,14 +29,14 @@ _SOURCE = (
         __file__,
         "claimed.c",
         BUCKETS=_BUCKETS,
-        **{stage.name: int(stage) for stage in Stage},
+        **{stage.name: int(stage) for stage in ClaimStage},
     )
 )
 FEW = 64
 """Connections that are asked for one by one; beyond, all are visited."""
 
 
-class _Rung:
+class _ClaimingRung:
     """The rung's reader; what it reports of the claim."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class _Connections:
         return found + [rows.row_of_socket(s, origin, whose.get(s.inode)) for s in unseen]
 
 
-_RUNG = _Rung()
+_RUNG = _ClaimingRung()
 RUNG = Rung(
     "sock_ops-iter",
     "Linux 6.12, BTF, cgroup v2, CAP_SYS_ADMIN, CAP_NET_ADMIN",

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from probes.drop_rule import MOST, parse
+from probes.drop_rule import MAX_RULES, parse
 from probes.errors import Unsupported
 from probes.model import HookId
 from probes.sources.demo import flood
@@ -61,23 +61,23 @@ def test_each_second_is_stopped_once_however_many_rules_there_are(seed: int) -> 
 
 async def test_an_interface_takes_as_many_rules_as_a_real_one() -> None:
     demo = Demo(begin=55.0)
-    for port in range(1, MOST + 1):
+    for port in range(1, MAX_RULES + 1):
         await demo.add_rule("eth1", parse(f"udp dport {port} ttl 1h"))
-    with pytest.raises(Unsupported, match=f"{MOST} rules at most"):
+    with pytest.raises(Unsupported, match=f"{MAX_RULES} rules at most"):
         await demo.add_rule("eth1", parse("udp dport 99"))
     await demo.add_rule("eth1", parse("udp dport 9 ttl 2h"))
     demo._go_on(70.0)  # the script's own rule has no place
-    assert len(demo.rules()) == MOST
+    assert len(demo.rules()) == MAX_RULES
 
 
 async def test_rules_do_not_cost_once_more_for_each_hook_and_sender() -> None:
     free, ruled = await _standing(), await _standing()
     for interface in _INTERFACES:
-        for port in range(1, MOST + 1):
+        for port in range(1, MAX_RULES + 1):
             await ruled.add_rule(interface, parse(f"src 10.0.0.0/8 udp dport {port} ttl 1h"))
     assert (
         calls_made(lambda: _tick(ruled, 42.0)) - calls_made(lambda: _tick(free, 42.0))
-        < 10 * 5 * MOST
+        < 10 * 5 * MAX_RULES
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from bench.busy_host import Host
 from probes.hooks import catalogue
 from probes.recording.codec import Malformed
-from probes.recording.compat import Fitting
+from probes.recording.compat import SchemaAdapter
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Tick
 from probes.sources.row_room import RowRoom
@@ -33,7 +33,7 @@ def _sound() -> list[list[bytes]]:
 def test_each_row_is_kept_or_counted(seed: int) -> None:
     """Damaged frames, with the same target twice, and room that changes at each of them."""
     dice, hooks = random.Random(seed), catalogue()
-    decoder, fitting = Decoder(), Fitting(hooks)
+    decoder, fitting = Decoder(), SchemaAdapter(hooks)
     room = RowRoom(lambda _: dice.choice([0, 1, 5, 50, 500]))
     for n, frame in enumerate(dice.choice(_sound())):
         read = mutated(frame, dice) if dice.random() < 0.25 else frame
