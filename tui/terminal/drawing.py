@@ -92,7 +92,8 @@ class Drawing:
         """Take note of what Textual is to draw; return the rows that are there already."""
         self._fit(screen.size)
         covered = _covered_rows(screen)
-        owners = {y: w for w in _drawables(screen) for y in w.region.line_range}  # type: ignore[attr-defined]
+        placed = [w for w in _drawables(screen) if _fits(w, screen)]
+        owners = {y: w for w in placed for y in w.region.line_range}  # type: ignore[attr-defined]
         there = set()
         for y, spans in _spans(update).items():
             if not 0 <= y < len(self._front):
@@ -129,7 +130,10 @@ class Drawing:
         self._fit(screen.size)
         brush, covered = Brush(self._app.console), _covered_rows(screen)
         for widget in due:
-            widget.draw(brush, self._front, covered)
+            if _fits(widget, screen):
+                widget.draw(brush, self._front, covered)
+            else:
+                widget.refresh_changes()
         self._app.send(brush.text())
 
     def _fit(self, size: Size) -> None:
@@ -170,6 +174,11 @@ def _cover(spans: list[tuple[int, int]], before: Line | None, now: Line, width: 
     """Return whether all cells that differ between two lines are in the spans."""
     cells = [(0, width)] if before is None else changes(before, now, width)
     return all(any(x <= at and at + n <= end for x, end in spans) for at, n in cells)
+
+
+def _fits(widget: Drawable, screen: Screen[object]) -> bool:
+    """Return whether it has its place on the screen of this size: it may have just been resized."""
+    return not isinstance(widget, Widget) or widget.size.width == screen.size.width
 
 
 def _drawables(screen: Screen[object]) -> list[Drawable]:
