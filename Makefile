@@ -42,18 +42,19 @@ setup: ## install what ebpftop needs and is missing: .venv/bin/ebpftop
 run: $(RUN_INSTALLED) $(RUN_READY) ## the monitor; other commands: make run ARGS="once --json"
 	exec .venv/bin/ebpftop $(ARGS)
 
-# What needs no kernel runs side by side; the kernel's tests share one machine, so one by one.
+# What needs no kernel runs side by side; the kernel's tests share one machine, so one by one, and
+# so do those that fill a CPU or much memory.
 # Exit status 5 is "no test of that name": an error only where neither part has one.
 PYTEST := .venv/bin/python -m pytest
 # Half as many workers again as there are cores: many tests wait. Each begins with whole files, of
 # which much is made once.
-QUICK := $(PYTEST) -m 'not kernel' --ignore tests/kernel --dist worksteal \
+QUICK := $(PYTEST) -m 'not kernel and not slow' --ignore tests/kernel --dist worksteal \
   -n $(shell echo $$(($$(nproc) * 3 / 2)))
 
 test: $(RUN_INSTALLED) $(DEV_READY) ## all tests, those of the kernel as root; ARGS="-k word"
 	.ci/packages $(TEST_PACKAGES) || [[ $$? -eq 3 ]]
 	$(QUICK) $(ARGS); quick=$$?; [[ $$quick -eq 0 || $$quick -eq 5 ]] || exit $$quick; \
-	  $(PYTEST) -m kernel $(ARGS); kernel=$$?; \
+	  $(PYTEST) -m 'kernel or slow' $(ARGS); kernel=$$?; \
 	  [[ $$kernel -eq 0 || ( $$kernel -eq 5 && $$quick -eq 0 ) ]] || exit $$kernel
 
 quick: $(RUN_INSTALLED) $(DEV_READY) ## the tests that need no kernel, side by side; ARGS="-k word"

@@ -6,6 +6,7 @@ as they have it; those that begin later have the new one, so the same programs g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,7 @@ LOOK_SECONDS = 2.0
 """Seconds from the end of a look at a file to the next."""
 ANSWER_SECONDS = 1.0
 """Seconds to wait for the file system."""
+_ROOT = re.compile(r"/proc/\d+/root(?=/)")
 MAX_FILES = 8
 """Files of one name that are probed at once, besides the first; the oldest goes."""
 
@@ -98,6 +100,8 @@ class ReplacedFile:
             return f"{name} may have been replaced: its file system does not answer"
         except OSError as refused:
             if no_such_file(refused.errno):
+                if _has_ended(self._path):
+                    return ""  # whoever looks for the process says so
                 return f"{name} was removed: only processes that still have it are counted"
             return f"{name} may have been replaced: {in_words(refused)}"
         if not self._first_is_known:
@@ -130,6 +134,12 @@ class ReplacedFile:
             del self._probed[oldest]
             self._background.let_go(oldest)
         return None
+
+
+def _has_ended(path: str) -> bool:
+    """Return whether it is a file as a process saw it, and that process has ended."""
+    root = _ROOT.match(path)
+    return root is not None and not Path(root[0]).exists()
 
 
 def _written(name: str) -> str:

@@ -128,6 +128,7 @@ def test_opening_a_file_is_quick_and_small(kind: str, tmp_path: Path) -> None:
     assert int(megabytes) < LARGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", large_moments.KINDS)
 def test_playing_takes_little_memory(kind: str, tmp_path: Path) -> None:
     """However large its moments are; what does not fit is not read."""
@@ -143,6 +144,7 @@ def test_playing_takes_little_memory(kind: str, tmp_path: Path) -> None:
         assert played
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", large_moments.KINDS)
 def test_another_host_takes_little_memory(kind: str, tmp_path: Path) -> None:
     """Whatever it says, over and over."""

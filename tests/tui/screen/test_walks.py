@@ -11,6 +11,7 @@ from tests.support.recordings import demo_recording
 from tests.support.walk import LONG, SHORT, walking
 
 SEED = int(os.environ.get("WALK_SEED", "1"))
+pytestmark = pytest.mark.slow
 HOSTS = """
 import asyncio, os, random, signal, sys
 os.chdir({home!r})

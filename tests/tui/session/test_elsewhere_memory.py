@@ -21,6 +21,7 @@ from tests.support.calls_made import calls_made
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["play", "hear"])
 def test_rows_that_come_and_go_take_no_more_than_the_bound(how: str, tmp_path: Path) -> None:
     """20,000 of them, with histograms, half of which are new each second."""

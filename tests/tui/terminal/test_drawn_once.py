@@ -72,6 +72,7 @@ def _answer(child: Terminal, key: str, size: tuple[int, int]) -> tuple[Counter[i
     return Counter(cells.values()), len(child.output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "most"), [((80, 24), 9_000), ((200, 60), 35_000)])
 def test_a_pane_sends_each_cell_once(tmp_path: Path, size: tuple[int, int], most: int) -> None:
     """Textual alone sends it three or four times: what was there, and in several frames."""
@@ -85,6 +86,7 @@ def test_a_pane_sends_each_cell_once(tmp_path: Path, size: tuple[int, int], most
         assert child.leave() == 0
 
 
+@pytest.mark.slow
 def test_whatever_is_opened_and_closed_sends_each_cell_once(tmp_path: Path) -> None:
     with terminal(STILL, tmp_path, COLORTERM="truecolor") as child:
         _stand_still(child)
