@@ -24,7 +24,7 @@ from tests.support.namespaces import HERE, THERE, as_json, namespace, run, send,
 from tests.support.rungs import standing
 from tests.support.scenarios import values
 
-pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+pytestmark = pytest.mark.kernel
 LADDER = [
     rung.name
     for rung in catalogue()["drops"].ladder
