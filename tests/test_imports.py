@@ -19,8 +19,7 @@ PROBES = (
     "errors units drop_rule",
     "arrays point",
     "kernel model",
-    "cells",
-    "row_table",
+    "columns",
     "source",
     "attach compile analysis owners",
     "toolkit ladder recording",
@@ -42,7 +41,7 @@ TUI = (
     "launcher",
 )
 TUI_SEES = ["errors", "units", "drop_rule", "model", "source", "analysis", "recording"]
-TUI_SEES += ["arrays", "cells", "row_table"]
+TUI_SEES += ["arrays", "columns"]
 """Of `probes`; `tui.commands` sees all of it."""
 ONLY_IN = {
     "bcc": "probes.compile.bcc_worker",

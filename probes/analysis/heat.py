@@ -8,9 +8,9 @@ from operator import sub
 from typing import NamedTuple
 
 from probes.analysis.snapshot import Snapshot
-from probes.cells import differ
+from probes.columns.cells import differ
+from probes.columns.row_table import RowTable
 from probes.model import HookId, Key, Row, Sample, same_totals
-from probes.row_table import RowTable
 
 SLOT_SECONDS, SLOTS = 5, 180
 """Seconds of a slot; slots kept: 15 minutes."""

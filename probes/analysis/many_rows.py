@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from probes.analysis.snapshot_row import SnapshotRow, added_to, later
 from probes.arrays import np
-from probes.cells import Cells, NumberCells, Reals, TupleCells, cells_of, common
+from probes.columns.cells import Cells, NumberCells, Reals, TupleCells, cells_of, common
+from probes.columns.row_table import RowTable
 from probes.model import Hook, Key, Row, Value
-from probes.row_table import RowTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

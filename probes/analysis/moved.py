@@ -14,8 +14,8 @@ from itertools import takewhile
 from math import inf
 from operator import add
 
+from probes.columns.row_table import RowTable
 from probes.model import OTHERS, Hook, Key, Row, Value
-from probes.row_table import RowTable
 from probes.units import DASH
 
 _ANY = (OTHERS, None, DASH, "", 0)

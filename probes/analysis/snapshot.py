@@ -13,8 +13,8 @@ from probes.analysis.many_rows import Earlier, ManyRows
 from probes.analysis.moved import bases, unknown
 from probes.analysis.snapshot_row import SnapshotRow, later, rates_of
 from probes.arrays import FEW
+from probes.columns.row_table import RowTable
 from probes.model import Hook, HookId, Key, Row, Sample, Status, Value, same_totals
-from probes.row_table import RowTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from probes.arrays import np
-from probes.cells import NumberCells
+from probes.columns.cells import NumberCells
+from probes.columns.row_table import RowTable
 from probes.model import Hook, HookId, Key, Row
-from probes.row_table import RowTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

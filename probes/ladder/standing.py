@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from probes.cells import Cells
+from probes.columns.cells import Cells
+from probes.columns.row_table import ColumnRows, RowTable
 from probes.errors import ProbeError
 from probes.kernel import bpf, objects
 from probes.ladder.carried import CarriedTotals
 from probes.model import Cost, Hook, Key, Reading, Row, Rung, Sample
 from probes.point import Held
-from probes.row_table import ColumnRows, RowTable
 
 
 @dataclass(slots=True)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probes.analysis.classes import is_lost
 from probes.arrays import np
-from probes.cells import NumberCells
+from probes.columns.cells import NumberCells
+from probes.columns.row_table import RowTable
 from probes.model import Enforced, Hook, HookId, Key, Row, Sample, State, Status
 from probes.recording.encoder import Tick
-from probes.row_table import RowTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,9 +7,9 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
-from probes.cells import Cells, NumberCells, TupleCells, differ
+from probes.columns.cells import Cells, NumberCells, TupleCells, differ
+from probes.columns.row_table import RowTable
 from probes.recording.codec import BOUNDS, LONGEST, SAME, TUPLES, Writer
-from probes.row_table import RowTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from probes.arrays import np
-from probes.cells import NumberCells
+from probes.columns.cells import NumberCells
+from probes.columns.row_table import RowTable
 from probes.model import Cost, Enforced, Hook, Refusal, Row, Sample, Status
 from probes.recording.cell_writer import order_of, write_cells, write_rows
 from probes.recording.codec import Writer
-from probes.row_table import RowTable
 
 
 @dataclass(frozen=True, slots=True)

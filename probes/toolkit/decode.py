@@ -14,7 +14,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from probes.arrays import np
-from probes.cells import Cells, CodedCells
+from probes.columns.cells import Cells, CodedCells
 from probes.model import Value
 from probes.toolkit import links, restarts
 

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
-from probes.cells import Cells, NumberCells, ObjectCells, TupleCells, cells_of, nothing, octets_of
+from probes.columns.cells import (
+    Cells,
+    NumberCells,
+    ObjectCells,
+    TupleCells,
+    cells_of,
+    nothing,
+    octets_of,
+)
 from probes.errors import ProbeError
 from probes.model import Column, Fields, Value
 from probes.toolkit.decode import lazily

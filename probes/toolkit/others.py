@@ -14,9 +14,9 @@ from operator import add, itemgetter, sub
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import FEW, np
-from probes.cells import Cells, CodedCells, cells_of, joined
+from probes.columns.cells import Cells, CodedCells, cells_of, joined
+from probes.columns.row_table import ColumnRows, RowTable
 from probes.model import OTHERS, Column, Entries, Flat, Kind, Opening, Row, Table, Value
-from probes.row_table import ColumnRows, RowTable
 from probes.units import Unit
 
 if TYPE_CHECKING:

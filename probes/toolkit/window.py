@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
-from probes.cells import Cells, NumberCells, Reals, TupleCells
+from probes.columns.cells import Cells, NumberCells, Reals, TupleCells
 from probes.model import Value
 
 if TYPE_CHECKING:

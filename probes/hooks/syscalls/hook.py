@@ -10,10 +10,10 @@ from math import inf
 
 from probes.analysis.snapshot import Trail
 from probes.arrays import FEW
-from probes.cells import cells_of, joined
+from probes.columns.cells import cells_of, joined
+from probes.columns.row_table import ColumnRows
 from probes.kernel import capabilities, procfs, syscall_table
 from probes.model import Entries
-from probes.row_table import ColumnRows
 from probes.toolkit import (
     Hook,
     Opening,

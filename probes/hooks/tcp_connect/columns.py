@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from probes.arrays import np
-from probes.cells import NumberCells
+from probes.columns.cells import NumberCells
+from probes.columns.row_table import ColumnRows
 from probes.model import Value
-from probes.row_table import ColumnRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.columns import completed
 from probes.kernel.netlink.sock_diag import TcpSocket, TcpState, mask, tcp_sockets
 from probes.kernel.procfs import SocketOwners
 from probes.model import Flat, Opening, Reading, Row, Table, Value
-from probes.row_table import ColumnRows
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import address, comm, errno_name
 from probes.toolkit.field_cells import cells_from

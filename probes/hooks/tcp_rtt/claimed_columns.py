@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
+from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_rtt.columns import ConnectionColumns
 from probes.hooks.tcp_rtt.open_sockets import ITERATOR, MEMBERS
 from probes.kernel.netlink.sock_diag import Ends, TcpSocket
 from probes.kernel.procfs import Owner
 from probes.model import Column, Fields
-from probes.row_table import ColumnRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
-from probes.cells import Cells, CodedCells, NumberCells, joined, nothing
+from probes.columns.cells import Cells, CodedCells, NumberCells, joined, nothing
+from probes.columns.row_table import ColumnRows
 from probes.kernel.procfs import Owner
 from probes.model import Column, Fields
-from probes.row_table import ColumnRows
 from probes.toolkit.field_cells import cells_from
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from probes.arrays import np
 from probes.attach import iterator
-from probes.cells import Cells, NumberCells
+from probes.columns.cells import Cells, NumberCells
 from probes.kernel.netlink import sock_diag
 from probes.model import Opening, Program
 from probes.toolkit import decode

@@ -11,9 +11,9 @@ import pytest
 from probes import units
 from probes.analysis.heat import MAX_GONE, SLOT_SECONDS, SLOTS, Heat, HeatSlot
 from probes.analysis.snapshot import Snapshot
+from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.model import HookId, Key, Row, Sample, State, Status
-from probes.row_table import RowTable
 from tests.support.stage import playing, settle, step, text
 from tui.table.lines import width_of
 from tui.widgets.heat_map import heat_map

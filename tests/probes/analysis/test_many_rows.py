@@ -11,6 +11,7 @@ import pytest
 from probes.analysis import snapshot
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot import Snapshot
+from probes.columns.row_table import RowTable
 from probes.model import (
     OTHERS,
     Column,
@@ -24,7 +25,6 @@ from probes.model import (
     Status,
     Value,
 )
-from probes.row_table import RowTable
 from probes.toolkit.columns import mean, quantile
 from probes.units import Unit
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
+from probes.columns.row_table import RowTable
 from probes.hooks import catalogue
 from probes.hooks.tcp_rtt import hook, open_sockets
 from probes.hooks.tcp_rtt.open_sockets import OpenSockets
 from probes.kernel.procfs import Owner, SocketOwners
 from probes.model import Opening, Row
-from probes.row_table import RowTable
 from tests.support.odd_values import OddTable, attached
 
 SOCKET = struct.Struct("=24s24sIIIII4xQQ")

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from probes.cells import cells_of
+from probes.columns.cells import cells_of
+from probes.columns.row_table import ColumnRows
 from probes.hooks.tcp_connect.columns import completed
 from probes.hooks.tcp_connect.readers import FAILURES
 from probes.model import Row, Value
-from probes.row_table import ColumnRows
 
 NAMES = ("pid", "comm", "raddr", "rport", "connects", "established", "failed", *FAILURES, "pending")
 

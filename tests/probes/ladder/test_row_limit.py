@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
+from probes.columns.row_table import RowTable
 from probes.ladder.row_limit import MIN_ROWS, RowLimit
 from probes.model import Column, Hook, HookId, Key, Kind, Row
-from probes.row_table import RowTable
 from probes.units import Unit
 
 HOOK = Hook(

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 
 from probes.arrays import np
-from probes.cells import CodedCells, cells_of, differ
+from probes.columns.cells import CodedCells, cells_of, differ
+from probes.columns.row_table import RowTable
 from probes.model import Column, Hook, HookId, Key, Kind, Row, Sample, State, Status, Value
 from probes.recording import bookmarks
 from probes.recording.bookmarks import Bookmarker
 from probes.recording.decoder import Decoder
 from probes.recording.encoder import Encoder, Tick
-from probes.row_table import RowTable
 
 HOOK = Hook(
     name="made-up",

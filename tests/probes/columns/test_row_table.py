@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from probes.arrays import np
-from probes.cells import (
+from probes.columns.cells import (
     CodedCells,
     NumberCells,
     ObjectCells,
@@ -18,9 +18,9 @@ from probes.cells import (
     joined,
     nothing,
 )
+from probes.columns.row_table import ColumnRows, RowTable
 from probes.kernel import procfs
 from probes.model import Key, Row, Value
-from probes.row_table import ColumnRows, RowTable
 from probes.toolkit import decode
 
 COLUMNS: Mapping[str, Sequence[Value]] = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from weakref import ref
 
 from probes.arrays import np
-from probes.cells import Cells, cells_of
+from probes.columns.cells import Cells, cells_of
 from probes.model import Key, Row
 
 if TYPE_CHECKING:
