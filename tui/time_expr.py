@@ -20,14 +20,14 @@ class TimeError(ValueError):
     """Not a time, or out of range; one sentence."""
 
 
-class Meant(NamedTuple):
+class ParsedTime(NamedTuple):
     """A moment's number. note: which of several it is; "": there is no other."""
 
     number: int
     note: str = ""
 
 
-def meant(text: str, reel: Timeline, now: int) -> Meant:
+def parse_time(text: str, timeline: Timeline, now: int) -> ParsedTime:
     """Return the moment of HH:MM, HH:MM:SS, +SECONDS or -SECONDS; the latter from `now`.
 
     A time of day is the first such after the beginning; a zone's name after it ("02:30 CET")
@@ -37,24 +37,26 @@ def meant(text: str, reel: Timeline, now: int) -> Meant:
     text = text.strip()
     if text[:1] in ("+", "-"):
         try:
-            return Meant(_passed(text, reel, now))
+            return ParsedTime(_passed(text, timeline, now))
         except ValueError as wrong:
             if isinstance(wrong, TimeError):
                 raise
-    return _of_day(text, reel)
+    return _of_day(text, timeline)
 
 
-def _passed(text: str, reel: Timeline, now: int) -> int:
+def _passed(text: str, timeline: Timeline, now: int) -> int:
     seconds = float(text)
-    begin, end = (reel.clock(n) - reel.clock(now) for n in (reel.first, reel.end - 1))
+    begin, end = (
+        timeline.clock(n) - timeline.clock(now) for n in (timeline.first, timeline.end - 1)
+    )
     if not begin - _SLACK <= seconds <= end + _SLACK:
-        raise _outside(text, reel)
-    return reel.away(now, seconds)
+        raise _outside(text, timeline)
+    return timeline.away(now, seconds)
 
 
-def _of_day(text: str, reel: Timeline) -> Meant:
+def _of_day(text: str, timeline: Timeline) -> ParsedTime:
     clock, _, zone = text.partition(" ")
-    walls = [reel.wall(n) for n in range(reel.first, reel.end)]
+    walls = [timeline.wall(n) for n in range(timeline.first, timeline.end)]
     begin, end = min(walls) - _SLACK, max(walls) + _SLACK
     asked = [t for t in _times(clock, min(walls), text) if begin <= t.timestamp() <= end]
     there = [t for t in map(_shown, asked) if t.time() == asked[0].time()]
@@ -66,21 +68,23 @@ def _of_day(text: str, reel: Timeline) -> Meant:
         if not there:
             raise TimeError(f"{clock} is of {' and '.join(zones)} there")
     if not there:
-        raise _outside(text, reel)
+        raise _outside(text, timeline)
     wall = there[0].timestamp()
-    number, *later = list(islice(reel.near(wall), 2)) or [reel.first]
+    number, *later = list(islice(timeline.near(wall), 2)) or [timeline.first]
     if len(there) > 1 and there[1].timestamp() - wall < _HALF_A_DAY:
         first, other = there[0].tzname(), there[1].tzname()
         note = (
             f"{clock} occurs twice: this is the first, in {first}; the other is '{clock} {other}'"
         )
-        return Meant(number, note)
+        return ParsedTime(number, note)
     if len(there) > 1:
         note = f"{clock} occurs on several days: this is the first; +SECONDS goes to later ones"
-        return Meant(number, note)
+        return ParsedTime(number, note)
     if later:
-        return Meant(number, f"{clock} occurs twice, as the clock was put back: this is the first")
-    return Meant(number)
+        return ParsedTime(
+            number, f"{clock} occurs twice, as the clock was put back: this is the first"
+        )
+    return ParsedTime(number)
 
 
 def _times(clock: str, begin: float, text: str) -> Iterator[datetime]:
@@ -108,8 +112,8 @@ def _shown(time: datetime) -> datetime:
     return datetime.fromtimestamp(time.timestamp()).astimezone()
 
 
-def _outside(text: str, reel: Timeline) -> TimeError:
-    ends = [datetime.fromtimestamp(reel.wall(n)) for n in (reel.first, reel.end - 1)]
+def _outside(text: str, timeline: Timeline) -> TimeError:
+    ends = [datetime.fromtimestamp(timeline.wall(n)) for n in (timeline.first, timeline.end - 1)]
     form = "%H:%M:%S" if ends[0].date() == ends[1].date() else "%Y-%m-%d %H:%M:%S"
     clocks = " to ".join(end.strftime(form) for end in ends)
     return TimeError(f"there is nothing at {printable(text)}: the range is {clocks}")

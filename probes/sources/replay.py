@@ -39,7 +39,7 @@ class Replay:
         pace: Callable[[float], Awaitable[None]] | None = None,
         keeper: MemoryKeeper | None = None,
     ) -> None:
-        self.reel = recording
+        self.timeline = recording
         self.host = replace(recording.host, privilege="")
         self.speed = speed
         self.paused = False
@@ -58,7 +58,7 @@ class Replay:
 
     @property
     def catalogue(self) -> Mapping[str, Hook]:
-        return self.reel.hooks
+        return self.timeline.hooks
 
     @property
     def interval(self) -> float:
@@ -118,7 +118,7 @@ class Replay:
 
     def _gap(self) -> float:
         """Return the seconds to the next moment."""
-        passed = self.reel.clock(self.number + 1) - self.reel.clock(self.number)
+        passed = self.timeline.clock(self.number + 1) - self.timeline.clock(self.number)
         return min(max(passed, 0.01), _LONGEST)
 
     def step(self) -> None:
@@ -136,7 +136,7 @@ class Replay:
         for queue in self._queues.values():
             while not queue.empty():
                 queue.get_nowait()
-        self._to(min(max(number, self.reel.first), self.reel.end - 1))
+        self._to(min(max(number, self.timeline.first), self.timeline.end - 1))
         self._sought = True
         self._changed.set()
 
@@ -147,20 +147,20 @@ class Replay:
 
     def _to(self, number: int) -> None:
         """Go to that moment, or to one that can be read."""
-        self.skipped, end = "", self.reel.end
-        self.reel.look_on()
-        self._end = self.reel.end if self._end == end else min(self._end, self.reel.end)
-        number = min(number, self.reel.end - 1)
+        self.skipped, end = "", self.timeline.end
+        self.timeline.look_on()
+        self._end = self.timeline.end if self._end == end else min(self._end, self.timeline.end)
+        number = min(number, self.timeline.end - 1)
         self.number, self._tick = self._readable(number) or (self.number, self._tick)
 
     def _readable(self, number: int) -> tuple[int, Tick] | None:
         """Return that moment, else the next that can be read, else the last before it."""
         try:
-            return number, self.reel.at(number)
+            return number, self.timeline.at(number)
         except Malformed as damaged:
             self._why = str(damaged)
             self.skipped = f"cannot be read: {damaged}"
-        found = self.reel.readable_near(number)
+        found = self.timeline.readable_near(number)
         if found is None or found[0] < number:
             self._end = number  # nothing is readable from there on
         return found
@@ -191,4 +191,4 @@ class Replay:
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        self.reel.close()
+        self.timeline.close()

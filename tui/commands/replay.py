@@ -27,7 +27,7 @@ from tui.commands._screen import need_terminal, show
 from tui.config import settings
 from tui.output.formats import PrintedMoment, printer
 from tui.session import own_usage
-from tui.time_expr import TimeError, meant
+from tui.time_expr import TimeError, parse_time
 
 HELP = "show or print a recording"
 ORDER = 60
@@ -98,7 +98,7 @@ def _player(arguments: argparse.Namespace) -> Replay:
 def moment_at(played: Recording, text: str) -> int:
     """Return the moment's number; print a note if the time is ambiguous. Raises TimeError."""
     played.look_on(MOST_MOMENTS)
-    number, note = meant(text, played, now=0)
+    number, note = parse_time(text, played, now=0)
     say([note] if note else [])
     return number
 
@@ -184,7 +184,7 @@ def _shown(
 
 
 def _print_moments(played: Recording, arguments: argparse.Namespace, keeper: MemoryKeeper) -> None:
-    """Print each moment, or `count` moments from `at` on (as for `time_expr.meant`).
+    """Print each moment, or `count` moments from `at` on (as for `time_expr.parse_time`).
 
     What cannot be read is left out and reported. Raises RecordingError (if nothing can be read),
     TimeError, BrokenPipeError.

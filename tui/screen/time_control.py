@@ -75,9 +75,12 @@ class _Marks:
         self._of: tuple[object, ...] = ()
         self._marks: Sequence[Bookmark] = ()
 
-    def of(self, reel: Timeline) -> Sequence[Bookmark]:
-        if self._of != (reel, reel.first, reel.end):
-            self._of, self._marks = (reel, reel.first, reel.end), beginnings(reel.marks())
+    def of(self, timeline: Timeline) -> Sequence[Bookmark]:
+        if self._of != (timeline, timeline.first, timeline.end):
+            self._of, self._marks = (
+                (timeline, timeline.first, timeline.end),
+                beginnings(timeline.marks()),
+            )
         return self._marks
 
 
@@ -95,11 +98,11 @@ class LiveTime:
 
         The oldest, if that on the screen was forgotten since.
         """
-        frozen, reel = self._screen.session.frozen, self._reel
-        return max(self._at if frozen else reel.end - 1, reel.first)
+        frozen, timeline = self._screen.session.frozen, self._timeline
+        return max(self._at if frozen else timeline.end - 1, timeline.first)
 
     @property
-    def _reel(self) -> Timeline:
+    def _timeline(self) -> Timeline:
         return self._screen.session.collector.tape
 
     def begin(self) -> None:
@@ -116,7 +119,7 @@ class LiveTime:
         """Freeze what is shown now."""
         session = self._screen.session
         session.collector.close_tick()
-        self._at = self._reel.end - 1
+        self._at = self._timeline.end - 1
         self._look_at(session.live.still())
 
     def back_to_live(self) -> None:
@@ -130,12 +133,12 @@ class LiveTime:
     def enter_past(self) -> bool:
         if not self._screen.session.frozen:
             self._stand_still()
-        return len(self._reel) > 0
+        return len(self._timeline) > 0
 
     def go(self, number: int) -> None:
-        reel = self._reel
-        self._at = min(max(number, reel.first), reel.end - 1)
-        self._look_at(past_view(self._screen.session.live, reel, self._at))
+        timeline = self._timeline
+        self._at = min(max(number, timeline.first), timeline.end - 1)
+        self._look_at(past_view(self._screen.session.live, timeline, self._at))
 
     def rewind(self, moments: int) -> None:
         if self.enter_past():
@@ -148,15 +151,15 @@ class LiveTime:
         return False
 
     def marks(self) -> Sequence[Bookmark]:
-        return self._marks.of(self._reel)
+        return self._marks.of(self._timeline)
 
     def lines(self, width: int, height: int) -> list[Line]:
         if not self._screen.session.frozen:
             return []
-        reel, head = self._reel, self._head(width)
-        if height < _MIN_LINES_FOR_BAR or not len(reel):
+        timeline, head = self._timeline, self._head(width)
+        if height < _MIN_LINES_FOR_BAR or not len(timeline):
             return [head]
-        return [head, time_bar(reel.moments(), self.marks(), reel.first, self._at, width)]
+        return [head, time_bar(timeline.moments(), self.marks(), timeline.first, self._at, width)]
 
     def _head(self, width: int) -> Line:
         live, view = self._screen.session.live, self._screen.session.view
@@ -187,13 +190,13 @@ class RecordedTime:
 
     def begin(self) -> None:
         self.go(self._player.number)
-        if self._player.reel.note:
-            self._screen.toast(self._player.reel.note, "warning")
+        if self._player.timeline.note:
+            self._screen.toast(self._player.timeline.note, "warning")
 
     def freeze(self) -> None:
         player = self._player
         if player.ended:
-            self.go(player.reel.first)
+            self.go(player.timeline.first)
             player.play(paused=False)
         else:
             player.play(paused=not player.paused)
@@ -208,7 +211,7 @@ class RecordedTime:
             player.step()
             return
         player.seek(number)
-        self._screen.session.collector.go_to(player.reel, player.number)
+        self._screen.session.collector.go_to(player.timeline, player.number)
         self._screen.forget_troubles()
         self._recall()
         self._screen.repaint()
@@ -219,9 +222,9 @@ class RecordedTime:
         mine, player, collector = self._recalls, self._player, self._screen.session.collector
 
         async def recalled() -> None:
-            with closing(player.reel.another()) as reel:
+            with closing(player.timeline.another()) as timeline:
                 found = await recall(
-                    reel,
+                    timeline,
                     lambda: player.number if self._recalls == mine else None,
                     collector.figures,
                 )
@@ -253,15 +256,15 @@ class RecordedTime:
         return self._marks.of(self._screen.session.collector.tape)
 
     def lines(self, width: int, height: int) -> list[Line]:
-        reel, head = self._player.reel, self._head(width)
+        timeline, head = self._player.timeline, self._head(width)
         if height < _MIN_LINES_FOR_BAR:
             return [head]
-        return [head, time_bar(reel.moments(), self.marks(), reel.first, self.at, width)]
+        return [head, time_bar(timeline.moments(), self.marks(), timeline.first, self.at, width)]
 
     def _head(self, width: int) -> Line:
         player, wall = self._player, self._screen.session.view.wall
         how = "at its end" if player.ended else "paused" if player.paused else f"{player.speed:g}x"
-        text = f" REPLAY {clock(wall)} {how}  {label(player.reel.path.name)}"
+        text = f" REPLAY {clock(wall)} {how}  {label(player.timeline.path.name)}"
         began = [m.text for m in self.marks() if m.number == player.number]
         if player.skipped or began:
             text += f": {player.skipped or '; '.join(began)}"

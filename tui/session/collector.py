@@ -48,11 +48,11 @@ class Collector:
         self.view.events = self.control.events
         self._logs: dict[str, deque[Decided]] = {}
         self.view.decided = self._logs
-        reel = getattr(source, "reel", None)
-        self.tape: Timeline = reel if isinstance(reel, Timeline) else _tape(source, limit)
+        timeline = getattr(source, "timeline", None)
+        self.tape: Timeline = timeline if isinstance(timeline, Timeline) else _tape(source, limit)
         self._trails: dict[str, Trail] = {}
         # What comes from elsewhere has one for all.
-        self._room = WindowRoom() if self.tape is reel or hasattr(source, "feed") else None
+        self._room = WindowRoom() if self.tape is timeline or hasattr(source, "feed") else None
         self.keep: Callable[[Frame], None] | None = None
         self._gathering = Gathering()
         self._there: dict[str, dict[HookId, Snapshot]] = {}
@@ -92,21 +92,21 @@ class Collector:
             self._trails[hook] = Trail(self._source.catalogue[hook], room=self._room)
         return self._trails[hook]
 
-    def go_to(self, reel: Timeline, number: int) -> None:
+    def go_to(self, timeline: Timeline, number: int) -> None:
         """Continue from another moment of a recording, as if all before it had been seen."""
-        view, tick, known = self.view, reel.at(number), self.view.history
+        view, tick, known = self.view, timeline.at(number), self.view.history
         back = tick.time <= view.time
         view.snapshots.clear()
         self._logs = {}
         view.decided, view.history = self._logs, History(self.figures)
         view.ticks = None
-        view.since = dict(reel.since(number))
+        view.since = dict(timeline.since(number))
         view.statuses, self._stood = tick.statuses, {s.id: s for s in tick.statuses}
         self._hits = Hits()
-        for _, before in reel.window(number, Hits.BACK):
+        for _, before in timeline.window(number, Hits.BACK):
             view.dropping = self._hits.take(before.rules)
-        self.control.go_to(reel, number)
-        for hook, (trail, samples) in reel.trails(number).items():
+        self.control.go_to(timeline, number)
+        for hook, (trail, samples) in timeline.trails(number).items():
             self._trails[hook] = trail
             self._take(hook, trail.snapshots(samples))
         if back:  # what it was before that moment is known already

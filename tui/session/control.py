@@ -181,14 +181,14 @@ class Control:
                 if _cut(status):
                     self._tell(_words(status), "warning")
 
-    def go_to(self, reel: Timeline, number: int) -> None:
+    def go_to(self, timeline: Timeline, number: int) -> None:
         """Restore the log and statuses as they were at a moment of a recording."""
-        tick = reel.at(number)
+        tick = timeline.at(number)
         self._known = {s.id: s for s in tick.statuses}
         self._rules = {(e.interface, e.rule.what): e for e in tick.rules}
         self.events.clear()
-        for n in range(reel.first, number + 1):
-            moment = reel.moment(n)
+        for n in range(timeline.first, number + 1):
+            moment = timeline.moment(n)
             self.events.extend(Event(moment.wall, text, "muted") for text in moment.events)
 
     def _refused(self, id: HookId, error: ProbeError) -> None:

@@ -19,19 +19,19 @@ _SAME_WITHIN = 10
 """Moments within which a repeated beginning counts as the same."""
 
 
-def past_view(live: View, reel: Timeline, number: int) -> View:
-    """Return what the screen showed at a moment of the reel. Raises IndexError if there is none."""
-    tick = reel.at(number)
+def past_view(live: View, timeline: Timeline, number: int) -> View:
+    """Return what the screen showed at a moment. Raises IndexError if there is none."""
+    tick = timeline.at(number)
     return replace(
         live,
-        snapshots=reel.snapshots(number),
+        snapshots=timeline.snapshots(number),
         statuses=tick.statuses,
         events=tuple([e for e in live.events if e.time <= tick.time]),
-        decided=Logs(reel, number),
+        decided=Logs(timeline, number),
         wall=tick.wall,
         time=tick.time,
         ticks=live.history.until(tick.time),
-        dropping=_dropping(reel, number),
+        dropping=_dropping(timeline, number),
         since=dict(live.since),  # where counting began; what began later has another epoch
     )
 
@@ -39,8 +39,8 @@ def past_view(live: View, reel: Timeline, number: int) -> View:
 class Logs(Mapping[str, Sequence[Decided]]):
     """The hooks' own logs as they were at a moment: read back from the tape on demand."""
 
-    def __init__(self, reel: Timeline, number: int) -> None:
-        self._reel, self._number = reel, number
+    def __init__(self, timeline: Timeline, number: int) -> None:
+        self._timeline, self._number = timeline, number
         self._read: dict[str, Sequence[Decided]] | None = None
 
     def __getitem__(self, hook: str) -> Sequence[Decided]:
@@ -49,25 +49,25 @@ class Logs(Mapping[str, Sequence[Decided]]):
         return self._read[hook]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._reel.hooks)
+        return iter(self._timeline.hooks)
 
     def __len__(self) -> int:
-        return len(self._reel.hooks)
+        return len(self._timeline.hooks)
 
     def _all(self) -> dict[str, Sequence[Decided]]:
-        logs = {hook: deque[Decided](maxlen=MAX_LOGGED) for hook in self._reel.hooks}
+        logs = {hook: deque[Decided](maxlen=MAX_LOGGED) for hook in self._timeline.hooks}
         before: Tick | None = None
-        for _, tick in self._reel.readable(self._number - _LOG_MOMENTS, self._number + 1):
+        for _, tick in self._timeline.readable(self._number - _LOG_MOMENTS, self._number + 1):
             for hook, samples in tick.fresh(before).items():
                 logs[hook].extend(Decided(s.wall, row, s.time) for s in samples for row in s.log)
             before = tick
         return dict(logs)
 
 
-def _dropping(reel: Timeline, number: int) -> tuple[Dropping, ...]:
+def _dropping(timeline: Timeline, number: int) -> tuple[Dropping, ...]:
     """Return the rules in force, with their drop rates."""
     hits, found = Hits(), tuple[Dropping, ...]()
-    for _, tick in reel.window(number, Hits.BACK):
+    for _, tick in timeline.window(number, Hits.BACK):
         found = hits.take(tick.rules)
     return found
 

@@ -16,7 +16,7 @@ from tui.session.view import Decided
 
 
 async def recall(
-    reel: Timeline, until: Callable[[], int | None], figures: Iterable[Figure]
+    timeline: Timeline, until: Callable[[], int | None], figures: Iterable[Figure]
 ) -> tuple[History, dict[str, deque[Decided]]] | None:
     """Return history and logs up to a moment, as if all of it had been watched.
 
@@ -25,17 +25,17 @@ async def recall(
     history, trails, room = History(figures), dict[str, Trail](), WindowRoom()
     decided: dict[str, deque[Decided]] = {}
     before: Tick | None = None
-    number = max((until() or 0) - History.LENGTH, reel.first)
+    number = max((until() or 0) - History.LENGTH, timeline.first)
     while (last := until()) is not None:
         if number > last:
             return history, decided
         try:
-            tick = reel.at(number)
+            tick = timeline.at(number)
         except Malformed:
             number += 1
             continue
         for hook, samples in tick.fresh(before).items():
-            trail = trails.setdefault(hook, Trail(reel.hooks[hook], room=room))
+            trail = trails.setdefault(hook, Trail(timeline.hooks[hook], room=room))
             history.add(hook, trail.snapshots(samples))
             for sample in samples:
                 if sample.log:

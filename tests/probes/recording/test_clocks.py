@@ -25,7 +25,7 @@ STEPS = {
 
 
 @contextmanager
-def _reel(kind: str, walls: list[float], folder: Path) -> Iterator[Timeline]:
+def _timeline(kind: str, walls: list[float], folder: Path) -> Iterator[Timeline]:
     if kind == "tape":
         yield clocks.tape(walls)
         return
@@ -38,20 +38,22 @@ def _reel(kind: str, walls: list[float], folder: Path) -> Iterator[Timeline]:
 @pytest.mark.parametrize("kind", ["tape", "recording", "torn recording"])
 @pytest.mark.parametrize("walls", STEPS.values(), ids=STEPS)
 def test_seconds_are_those_that_passed(kind: str, walls: list[float], tmp_path: Path) -> None:
-    with _reel(kind, walls, tmp_path) as reel:
-        assert [reel.clock(n) - reel.clock(0) for n in range(150)] == pytest.approx(range(150))
-        assert [reel.away(100, by) for by in (-90, -45.5, 0, 30, 99)] == [10, 54, 100, 130, 149]
-        assert [n for n, _ in reel.window(100)] == list(range(89, 101))
-        assert [next(reel.near(wall), 0) for wall in walls[:60]] == list(range(60))
+    with _timeline(kind, walls, tmp_path) as timeline:
+        assert [timeline.clock(n) - timeline.clock(0) for n in range(150)] == pytest.approx(
+            range(150)
+        )
+        assert [timeline.away(100, by) for by in (-90, -45.5, 0, 30, 99)] == [10, 54, 100, 130, 149]
+        assert [n for n, _ in timeline.window(100)] == list(range(89, 101))
+        assert [next(timeline.near(wall), 0) for wall in walls[:60]] == list(range(60))
 
 
 def test_a_time_that_came_twice_is_found_twice(tmp_path: Path) -> None:
     walls = [BEGIN + n - 40 * (n >= 60) for n in range(150)]
-    with _reel("recording", walls, tmp_path) as reel:
-        assert list(reel.near(BEGIN + 30)) == [30, 70]
-        assert list(reel.near(BEGIN + 10.5)) == [10]
-        assert next(reel.near(BEGIN - 5), 0) == 0
-        assert next(reel.near(BEGIN + 500), 0) == 149
+    with _timeline("recording", walls, tmp_path) as timeline:
+        assert list(timeline.near(BEGIN + 30)) == [30, 70]
+        assert list(timeline.near(BEGIN + 10.5)) == [10]
+        assert next(timeline.near(BEGIN - 5), 0) == 0
+        assert next(timeline.near(BEGIN + 500), 0) == 149
 
 
 def test_a_clock_that_is_put_forth_throws_nothing_out() -> None:

@@ -163,7 +163,7 @@ async def test_numbers_are_right_at_once_after_a_jump(recorded: Path) -> None:
         app.time.go(61)
         snapshots = list(app.session.live.snapshots.values())
         source = app.session.source
-        there = list(source.reel.snapshots(61).values())
+        there = list(source.timeline.snapshots(61).values())
         assert document(source.host, 0, 1, snapshots) == document(source.host, 0, 1, there)
         drops = next(s for s in snapshots if s.id.hook == "drops")
         assert any(r.rate("packets") > 900 for r in drops.rows)
@@ -231,9 +231,9 @@ async def test_looking_at_details_attaches_nothing(recorded: Path) -> None:
 
 
 async def test_a_damaged_part_is_skipped_and_said(recorded: Path) -> None:
-    reel = Recording(recorded, catalogue())
-    place = reel._frames[30].place
-    reel.close()
+    timeline = Recording(recorded, catalogue())
+    place = timeline._frames[30].place
+    timeline.close()
     with recorded.open("r+b") as file:
         file.seek(place + 40)
         file.write(b"\xff" * 8)
@@ -246,9 +246,9 @@ async def test_a_damaged_part_is_skipped_and_said(recorded: Path) -> None:
 
 
 async def test_a_damaged_end_is_the_end(recorded: Path) -> None:
-    reel = Recording(recorded, catalogue())
-    place = reel._frames[100].place
-    reel.close()
+    timeline = Recording(recorded, catalogue())
+    place = timeline._frames[100].place
+    timeline.close()
     with recorded.open("r+b") as file:
         file.seek(place + 40)
         file.write(b"\xff" * 8)
@@ -261,10 +261,10 @@ async def test_a_damaged_end_is_the_end(recorded: Path) -> None:
 
 
 def test_where_nothing_can_be_read_it_is_said(recorded: Path) -> None:
-    reel = Recording(recorded, catalogue())
+    timeline = Recording(recorded, catalogue())
     with recorded.open("r+b") as file:
-        for n in reel._keys:
-            file.seek(reel._frames[n].place + 40)
+        for n in timeline._keys:
+            file.seek(timeline._frames[n].place + 40)
             file.write(b"\xff" * 8)
     with pytest.raises(RecordingError, match="nothing from that time can be read"):
-        Replay(reel, begin=50)
+        Replay(timeline, begin=50)

@@ -8,7 +8,7 @@ from tui.screen.context import Actions
 from tui.screen.key import NUMBERS, Key
 from tui.session.view import clock
 from tui.table.lines import Line
-from tui.time_expr import Meant, TimeError, meant
+from tui.time_expr import ParsedTime, TimeError, parse_time
 from tui.widgets.prompt import Question
 
 
@@ -86,18 +86,18 @@ class RewindActions(Actions):
 
     def _go(self, text: str | None) -> None:
         if text and self.screen.time.enter_past():
-            self.screen.time.go(self._meant(text).number)
+            self.screen.time.go(self._parsed(text).number)
 
     def _note_time(self, text: str) -> tuple[str, str]:
         try:
-            number, note = self._meant(text)
+            number, note = self._parsed(text)
             moment = f"the moment of {clock(self.screen.session.collector.tape.wall(number))}"
             return (f"{moment}: {note}" if note else moment, "muted")
         except TimeError as wrong:
             return (str(wrong), "bad") if text else ("", "")
 
-    def _meant(self, text: str) -> Meant:
-        return meant(text, self.screen.session.collector.tape, self.screen.time.at)
+    def _parsed(self, text: str) -> ParsedTime:
+        return parse_time(text, self.screen.session.collector.tape, self.screen.time.at)
 
     def time_lines(self) -> Sequence[Line]:
         return self.screen.time.lines(*self.screen.size)
