@@ -91,10 +91,11 @@ def _until(added: Added, number: int) -> Found:
 
 @pytest.mark.parametrize("hook", ["input", "prerouting"])
 def test_what_connection_tracking_does_not_know(added: Added, hook: str) -> None:
-    Path("/proc/sys/net/netfilter/nf_conntrack_tcp_loose").write_text("0")
     run("nft", "add", "table", "inet", "t")
     run("nft", "add", "chain", "inet", "t", "c", f"{{ type filter hook {hook} priority 0; }}")
     run("nft", *["add", "rule", "inet", "t", "c", "ct", "state", "invalid", "counter", "drop"])
+    # It is there once a rule has loaded the module.
+    Path("/proc/sys/net/netfilter/nf_conntrack_tcp_loose").write_text("0")
     send("v1", N, _frame(ipv4(HERE, _stray_segment(), 6)))
     assert _until(added, N) == {("v0", "refusal"): N}
     (rule,) = [
