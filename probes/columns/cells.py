@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WORD = 8
-_MOST = 2**64
+_UNSIGNED_END = 2**64
 
 
 class Reals(NamedTuple):
@@ -90,7 +90,7 @@ class Cells(ABC):
             return self
         if isinstance(self, NumberCells | TupleCells) and self.raw.dtype.kind in "iu":
             highest = max(-int(self.raw.min()), int(self.raw.max())) if self.raw.size else 0
-            if highest * factor < _MOST >> 1:
+            if highest * factor < _UNSIGNED_END >> 1:
                 made = self.with_raw(self.raw.astype("i8") * factor, self.known)
                 return (
                     TupleCells.narrow(made.raw, self.known)
@@ -288,7 +288,7 @@ def common(first: NDArray[Any], then: NDArray[Any]) -> tuple[NDArray[Any], NDArr
     kinds = first.dtype.kind + then.dtype.kind
     if kinds in ("iu", "ui"):
         unsigned = first if kinds[0] == "u" else then
-        if unsigned.size and unsigned.max() >= _MOST >> 1:
+        if unsigned.size and unsigned.max() >= _UNSIGNED_END >> 1:
             return None
         return first.astype("i8"), then.astype("i8")
     return (first, then) if kinds[0] == kinds[1] else None
@@ -353,16 +353,16 @@ def cells_of(values: Sequence[Value]) -> Cells:
 
 def _integers(values: Sequence[Value]) -> Cells:
     low, high = min(values), max(values)  # type: ignore[type-var]
-    if low >= -(_MOST >> 1) and high < _MOST >> 1:  # type: ignore[operator]
+    if low >= -(_UNSIGNED_END >> 1) and high < _UNSIGNED_END >> 1:  # type: ignore[operator]
         return NumberCells(np.array(values, "i8"))
-    if low >= 0 and high < _MOST:  # type: ignore[operator]
+    if low >= 0 and high < _UNSIGNED_END:  # type: ignore[operator]
         return NumberCells(np.array(values, "u8"))
     return ObjectCells.of(values)
 
 
 def _buckets(values: Sequence[Value]) -> Cells:
     flat: list[Any] = [number for value in values for number in value]  # type: ignore[union-attr]
-    if not flat or set(map(type, flat)) != {int} or min(flat) < 0 or max(flat) >= _MOST:
+    if not flat or set(map(type, flat)) != {int} or min(flat) < 0 or max(flat) >= _UNSIGNED_END:
         return ObjectCells.of(values)
     return TupleCells.narrow(np.array(values, "u8"))
 

@@ -13,7 +13,7 @@ from probes.model import Value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST = 1 << 60
+_MAX_SUM = 1 << 60
 """From here on, the sum of several counters may need more than 63 bits."""
 
 
@@ -45,7 +45,7 @@ def _numbers(cells: object) -> NDArray[np.int64] | None:
     """Return counters, 0 where one is not known; None if they are none, or very large."""
     if not isinstance(cells, NumberCells) or cells.raw.dtype.kind not in "iu":
         return None
-    if len(cells) and (int(cells.raw.max()) >= _MOST or int(cells.raw.min()) <= -_MOST):
+    if len(cells) and (int(cells.raw.max()) >= _MAX_SUM or int(cells.raw.min()) <= -_MAX_SUM):
         return None
     found = cells.raw.astype("i8")
     return found if cells.known is None else np.where(cells.known, found, 0)
