@@ -17,8 +17,8 @@ from probes.model import Column, Fields
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MARKS = ("samples", "retransmits", "srtt_us", "min_us", "inode")
-"""Fields of an entry of which one changes wherever any does."""
+_MARKS = ("samples", "retransmits", "srtt_us", "min_us", "inode", "lport", "rport")
+"""Fields of an entry of which one changes wherever any does; of ports, if it connects again."""
 _SETTLED = ("srtt_us", "min_us", "inode")
 """Fields that may move after the last callback."""
 _COPIED = ("laddr", "raddr", "lport", "rport", "retransmits", *_SETTLED)

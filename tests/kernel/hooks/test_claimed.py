@@ -21,6 +21,7 @@ from probes.kernel import cgroups
 from probes.kernel.netlink import sock_diag
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
+from tests.support import calls
 from tests.support.commands import COMMAND, ROOT
 from tests.support.events import lose, server, talk
 from tests.support.foreign import Somebody, own_cgroup, somebody
@@ -178,6 +179,26 @@ def test_rows_go_with_their_connections(
         time.sleep(0.02)
     with closing(talk(ADDRESS, port, 3)) as new:
         assert _row(attached, new)["from"] == "sock_ops"
+
+
+def test_a_socket_that_connects_again_has_its_new_ends(
+    attached: Attachment, old: socket.socket, port: int
+) -> None:
+    """Its cookie stays; whether a reading came between or not."""
+    before = old.getsockname()[1]
+    _go_on(old)
+    assert _row(attached, old)["samples"]
+    for read in (False, True):
+        assert calls.connect(old.fileno(), bytes(16)) == 0  # AF_UNSPEC
+        if read:
+            values(attached)
+        old.connect((ADDRESS, port))
+        _go_on(old)
+        row = _row(attached, old)
+        assert row["lport"] != before
+        assert 0 < row["samples"] == sum(row["rtt"])
+        assert not [r for r in values(attached) if r["lport"] == before]
+        before = row["lport"]
 
 
 _MPTCP = 262  # IPPROTO_MPTCP
