@@ -1,4 +1,4 @@
-"""Many claimed connections as columns; a few that fell silent are looked at one by one."""
+"""Many connections with callbacks, as columns; a few that fell silent are looked at one by one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SETTLED = ("srtt_us", "min_us", "inode")
 _COPIED = ("laddr", "raddr", "lport", "rport", "retransmits", *_SETTLED)
 
 
-class ClaimedColumns:
-    """The same as `ClaimedRows`, for many: entries are compared with those of the reading before.
+class CallbackColumns:
+    """The same as `CallbackRows`, for many: entries are compared with those of the reading before.
 
     moving: of each, whether it had changed since then. settled: where `estimates` are newer than
     what the entry has.

@@ -1,4 +1,4 @@
-"""Rows of the map of claimed connections, each made anew only where something changed."""
+"""Rows of connections with callbacks, each made anew only where something changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
-from probes.hooks.tcp_rtt.claimed_columns import ends_of
+from probes.hooks.tcp_rtt.callback_columns import ends_of
 from probes.hooks.tcp_rtt.open_sockets import OpenSocket, minimum
 from probes.kernel.netlink import sock_diag
 from probes.kernel.netlink.sock_diag import Ends
@@ -47,7 +47,7 @@ class _Known:
     settled: Estimate | None = None
 
 
-class ClaimedRows:
+class CallbackRows:
     """Connections with a row in the map. They take what was read, then give their rows."""
 
     def __init__(self, columns: tuple[Column, ...], table: Table) -> None:

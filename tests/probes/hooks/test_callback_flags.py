@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from probes.errors import Denied, ProbeError, Unsupported
-from probes.hooks.tcp_rtt import claimed
-from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms
-from probes.hooks.tcp_rtt.claimed import OtherNamespaces
+from probes.hooks.tcp_rtt import callback_flags
+from probes.hooks.tcp_rtt.callback_flags import OtherNamespaces
+from probes.hooks.tcp_rtt.sock_ops_programs import SockOpsPrograms
 from probes.kernel import btf, capabilities, cgroups, net_namespaces
 from probes.kernel.net_namespaces import NetNamespaces
 
@@ -36,13 +36,13 @@ def _returns(value: Any) -> Callable[..., Any]:
 
 
 def _refused() -> ProbeError:
-    refusal = claimed.refused()
+    refusal = callback_flags.refused()
     assert refusal is not None
     return refusal
 
 
 def test_programs_of_ebpftop_are_no_obstacle() -> None:
-    assert claimed.refused() is None
+    assert callback_flags.refused() is None
 
 
 def test_a_kernel_without_types(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(claimed, "monotonic", clock)
+    monkeypatch.setattr(callback_flags, "monotonic", clock)
     return clock
 
 
@@ -188,4 +188,4 @@ def test_a_namespace_that_may_not_be_entered_is_named(
     others, visits = _visited(clock, 0.0)
     others.visit()
     assert not visits
-    assert "no entry" in others.said
+    assert "no entry" in others.note

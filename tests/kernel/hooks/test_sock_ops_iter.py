@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from probes.hooks.tcp_rtt import claimed, claimed_rung, open_sockets
-from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms
+from probes.hooks.tcp_rtt import callback_flags, open_sockets, sock_ops_iter
+from probes.hooks.tcp_rtt.sock_ops_programs import SockOpsPrograms
 from probes.kernel import cgroups
 from probes.kernel.netlink import sock_diag
 from probes.ladder.attachment import Attachment, Modules
@@ -160,7 +160,7 @@ def test_many_that_fell_silent_are_visited(
     _row(attached, old)
     time.sleep(0.1)
     told = _row(attached, old)
-    monkeypatch.setattr(claimed_rung, "FEW", 0)
+    monkeypatch.setattr(sock_ops_iter, "FEW", 0)
     monkeypatch.setattr(sock_diag, "found", None)
     for _ in range(3):
         assert _row(attached, old) == told
@@ -324,7 +324,7 @@ def test_somebody_s_sock_ops_program_refuses_it(
 ) -> None:
     """The next rung polls; its connections never call that program."""
     program = _listening(other)
-    refusal = claimed.refused()
+    refusal = callback_flags.refused()
     assert refusal is not None
     if "acme" not in refusal.why:
         pytest.skip(refusal.why)
@@ -397,8 +397,8 @@ def test_a_second_one_goes_on_when_the_first_has_gone(
     modules: Modules, old: socket.socket, other: Somebody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gives the connections the flags again, and so takes them back when it leaves."""
-    monkeypatch.setattr(claimed.NetNamespaces, "AGAIN", 0.0)
-    monkeypatch.setattr(claimed.OtherNamespaces, "REST", 0.0)
+    monkeypatch.setattr(callback_flags.NetNamespaces, "AGAIN", 0.0)
+    monkeypatch.setattr(callback_flags.OtherNamespaces, "REST", 0.0)
     apart = (Modules(modules._compiler) for _ in range(2))
     with ExitStack() as stack:
         first, second = (
@@ -418,7 +418,7 @@ def test_a_second_one_goes_on_when_the_first_has_gone(
 
 def test_a_kill_leaves_flags_without_a_program(other: Somebody, old: socket.socket) -> None:
     """They do nothing; a sock_ops program that is attached later gets these callbacks."""
-    if (refusal := claimed.refused()) is not None:
+    if (refusal := callback_flags.refused()) is not None:
         pytest.skip(refusal.why)
     command = [*COMMAND, "stream", "--interval", "0.2", "--hook", "tcp-rtt", "--budget", "off"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
