@@ -29,6 +29,7 @@ from tests.support.foreign_process import ADDRESS
 from tests.support.namespaces import namespace, run
 from tests.support.rungs import pinned, standing
 from tests.support.scenarios import Values, find, values
+from tests.support.shortage import files_left
 
 pytestmark = pytest.mark.kernel
 
@@ -360,6 +361,22 @@ def test_one_that_comes_later_makes_it_step_back(
     assert "acme" not in attached.status.note
     _go_on(old)
     assert _row(attached, old)["samples"] > 0
+
+
+def test_one_that_cannot_be_asked_for_is_still_there(other: Somebody) -> None:
+    """While the process has no file descriptors left; its id would not be met again."""
+    program = other.load("callbacks", "acme_rtt")
+    programs = SockOpsPrograms()
+    there = dict(programs.read())
+    assert program in there
+    with files_left(0):
+        assert programs.read() == there
+    assert programs.read() == there
+    other.close()
+    deadline = time.monotonic() + 5
+    while program in programs.read():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 # -- what is left ----------------------------------------------------------------------------------
