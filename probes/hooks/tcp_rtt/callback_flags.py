@@ -189,7 +189,7 @@ class OtherNamespaces:
         self._next = 0.0
         self._due: dict[int, float] = {}
         self._roomless: dict[int, int] = {}
-        self._closed = ""
+        self._denied: dict[int, str] = {}
 
     def begin_again(self) -> None:
         """Forget which were visited: the next visits do something else."""
@@ -200,7 +200,9 @@ class OtherNamespaces:
     def note(self) -> str:
         number = sum(self._roomless.values())
         without = f"{number} connections of other network namespaces have no row" if number else ""
-        return "; ".join(filter(None, (without, self._closed)))
+        why = next(iter(self._denied.values()), "")
+        denied = f"other network namespaces: new connections only ({why})" if why else ""
+        return "; ".join(filter(None, (without, denied)))
 
     def visit(self, seconds: float = SLICE) -> None:
         """Visit those that are due, for so long; the others have to wait."""
@@ -223,17 +225,18 @@ class OtherNamespaces:
         self._found.pop(_own(), None)
         self._due = {n: due for n, due in self._due.items() if n in self._found}
         self._roomless = {n: count for n, count in self._roomless.items() if n in self._found}
+        self._denied = {n: why for n, why in self._denied.items() if n in self._found}
 
     def _enter(self, pid: int, namespace: int) -> None:
         try:
             told = net_namespaces.inside(pid, namespace, self._iterate)
         except Denied as refusal:
-            self._closed = f"other network namespaces: new connections only ({refusal.why})"
+            self._denied[namespace] = refusal.why
         except (OSError, ProbeError):
             pass  # it has gone; or the host is short of something, and there is another round
         else:
             self._roomless[namespace] = len(told) // COOKIE
-            self._closed = ""
+            self._denied.pop(namespace, None)
 
 
 def _own() -> int:

@@ -180,12 +180,29 @@ def test_many_namespaces_take_turns_and_a_small_part_of_the_time(
 def test_a_namespace_that_may_not_be_entered_is_named(
     clock: Clock, namespaces: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise Denied("no entry")
+    """Whichever others may be entered, and until it may, or is gone."""
+    closed = {1}
 
-    monkeypatch.setattr(net_namespaces, "inside", refuse)
-    namespaces[1] = 10
+    def inside(_pid: int, namespace: int, ask: Callable[[], bytes]) -> bytes:
+        if namespace in closed:
+            raise Denied("no entry")
+        return ask()
+
+    monkeypatch.setattr(net_namespaces, "inside", inside)
+    namespaces |= {1: 10, 2: 20}
     others, visits = _visited(clock, 0.0)
     others.visit()
-    assert not visits
+    assert len(visits) == 1
     assert "no entry" in others.note
+    closed.clear()
+    clock.now += NetNamespaces.AGAIN
+    others.visit()
+    assert others.note == ""
+    closed.add(2)
+    clock.now += NetNamespaces.AGAIN
+    others.visit()
+    assert "no entry" in others.note
+    del namespaces[2]
+    clock.now += NetNamespaces.AGAIN
+    others.visit()
+    assert others.note == ""
