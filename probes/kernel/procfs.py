@@ -199,6 +199,24 @@ def started(pid: int) -> int | None:
         return None
 
 
+def image(pid: int) -> tuple[int, ...] | None:
+    """Return what no other process has, nor this one after exec(); None where its memory has gone.
+
+    That is when it began, and where its code and stack are: the latter two only for those who may
+    look at them.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            fields = f.read().rpartition(b")")[2].split()
+        began, code, end, stack = map(int, (fields[19], *fields[23:26]))
+        return (began, code, end, stack) if code else None
+    except OSError as refused:
+        _raise_if_short(refused)
+        return None
+    except (ValueError, IndexError):
+        return None
+
+
 def ancestors(pid: int) -> list[int]:
     """Return a process's parent, its parent's parent and so on, without pid 1."""
     found: list[int] = []
