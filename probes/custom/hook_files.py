@@ -106,7 +106,7 @@ def _user(uid: int) -> str:
 
 
 def _loaded(file: Path) -> Hook:
-    """Return the hooks of a file. Raises _NotLoaded with what is wrong with it."""
+    """Return the hook of a file. Raises _NotLoaded with what is wrong with it."""
     path = file.resolve()
     _trust(path)
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

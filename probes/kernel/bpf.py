@@ -12,9 +12,10 @@ import errno
 import mmap
 import os
 import platform
+import signal
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -104,11 +105,25 @@ def prog_load(
         attach_prog_fd=attach_prog_fd,
     )
     try:
-        return _bpf(_PROG_LOAD, attr)
+        with _without_signals():
+            return _bpf(_PROG_LOAD, attr)
     except OSError as refused:
         if words is not None and words.value:
             raise VerifierError(refused.errno, words.value.decode(errors="replace")) from None
         raise
+
+
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    """Keep signals from this thread for a while: the verifier gives up at any (EAGAIN).
+
+    Of several threads the kernel wakes any for a child that has ended, not only the one that waits.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class VerifierError(OSError):
