@@ -62,6 +62,15 @@ def test_near_changes_are_joined_and_far_ones_not() -> None:
     assert changes(near, far, 16) == [(0, 16)]
 
 
+def test_what_changes_beyond_the_width_is_not_drawn() -> None:
+    """On a narrow screen: its cells would stand at the right edge."""
+    old, new = line("abcd", "ef", "ghijkl"), line("abcd", "ef", "ghiXkl")
+    for width in (4, 5, 6, 7, 9):
+        assert changes(old, new, width) == []
+    assert changes(old, new, 10) == [(9, 1)]
+    assert changes(line("aa", "bbbbbbbb", "c"), line("aX", "bbbbbbbb", "X"), 5) == [(1, 1)]
+
+
 def test_pieces_are_what_stands_in_the_regions() -> None:
     """Across spans, each with its role; blank where the line has ended."""
     text = line("abcd", ("efgh", "bad"), "ij")
