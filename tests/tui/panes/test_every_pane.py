@@ -159,6 +159,18 @@ async def test_stands_in_any_size(pane: str) -> None:
             assert not app.session.frozen, "as at the beginning"
 
 
+@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("size", [(30, 12), (60, 20), (80, 24)])
+async def test_what_an_empty_pane_says_is_there_to_its_end(
+    pane: str, size: tuple[int, int]
+) -> None:
+    """On as many rows as it takes."""
+    async with playing(source=Empty, size=size) as (app, pilot):
+        await _open(pilot, pane)
+        said = " ".join(text(app).split())
+        assert app.table.counts[1] or app.place.pane.empty in said
+
+
 @pytest.mark.parametrize("pane", [*PANES, *INNER])
 def test_every_text_column_takes_every_name(pane: str) -> None:
     """On the screen, in a filter, copied: harmless, and exactly as wide as the column."""
