@@ -200,6 +200,18 @@ async def test_names_with_brackets_are_shown_as_they_are() -> None:
                 assert "[kworker/0:1]" in text(app), pane
 
 
+async def test_a_name_that_begins_with_an_accent_changes_nothing_beside_it() -> None:
+    """Whoever draws it: the accent would stand on the cell before."""
+    async with playing(size=(80, 24)) as (app, _):
+        drawn = line("ab ", ("\u0301x\u0301", "bad"), "漢" * 40)
+        app.parts.trouble.show([drawn])
+        by_textual = app.parts.trouble.render_line(0)
+        assert by_textual.text == "ab x\u0301" + "漢" * 38
+        assert by_textual.text == "".join(text for _, text, _ in pieces(drawn, [(0, 80)], 80))
+        app.parts.trouble.show([line("a" * 79, "漢")])
+        assert app.parts.trouble.render_line(0).text == "a" * 79 + " "
+
+
 @pytest.mark.parametrize("new", HOSTILE)
 @pytest.mark.parametrize("old", HOSTILE)
 def test_any_name_is_drawn_over_any_other(old: str, new: str) -> None:
