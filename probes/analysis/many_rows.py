@@ -6,11 +6,11 @@ What `snapshot` does for a row at a time is done here for a column at a time, to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from probes.analysis.snapshot_row import SnapshotRow, added_to, later
+from probes.analysis.snapshot_row import SnapshotRow, added_to, derived_of
 from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells, Reals, TupleCells, cells_of, common
 from probes.columns.row_table import RowTable
@@ -181,9 +181,7 @@ class ManyRows(Sequence[SnapshotRow]):
         for _, name in self._hook.places.counters:
             per_s, known = self.rates(name)
             rates[name] = float(per_s[place]) if known[place] else None
-        base = self._window.row(self.table, place) if self._hook.places.derived else None
-        key, row = self.table.key(place), self.table.row(place)
-        return self._made(place, key, row, rates, base)
+        return self._made(place, self.table.key(place), self.table.row(place), rates)
 
     def __iter__(self) -> Iterator[SnapshotRow]:
         return iter(self._all)
@@ -193,39 +191,44 @@ class ManyRows(Sequence[SnapshotRow]):
         counters = [name for _, name in self._hook.places.counters]
         columns = [self.rates(name).listed() for name in counters]
         rates = zip(*columns, strict=True) if columns else [()] * len(self)
-        made, items = [], zip(self.table.items(), rates, self._bases(), strict=True)
-        for place, ((key, row), own, base) in enumerate(items):
-            per_s = dict(zip(counters, own, strict=True))
-            made.append(self._made(place, key, row, per_s, base))
-        return tuple(made)
+        items = zip(self.table.items(), rates, strict=True)
+        return tuple(
+            [
+                self._made(place, key, row, dict(zip(counters, own, strict=True)))
+                for place, ((key, row), own) in enumerate(items)
+            ]
+        )
 
     def _made(
-        self, place: int, key: Key, row: Row, rates: Mapping[str, float | None], base: Row | None
+        self, place: int, key: Key, row: Row, rates: Mapping[str, float | None]
     ) -> SnapshotRow:
-        values: dict[str, Value] = dict(zip(self._hook.places.names, row, strict=True))
-        derive = later(self._hook, values, row, base)
-        return SnapshotRow(key, values, rates, derive and partial(self._derived_in, place, derive))
+        places = self._hook.places
+        values: dict[str, Value] = dict(zip(places.names, row, strict=True))
+        derive = partial(self._derived_in, place, values) if places.derived else None
+        return SnapshotRow(key, values, rates, derive)
 
-    def _derived_in(
-        self, place: int, derive: Callable[[], Mapping[str, Value]]
-    ) -> Mapping[str, Value]:
+    def _derived_in(self, place: int, values: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return a row's derived values; those of all rows at once when many were asked for."""
         self._asked += 1
-        if self._asked <= len(self) // _MANY or self._all_derived is None:
-            return derive()
-        return {name: listed[place] for name, listed in self._all_derived.items()}
+        many = self._asked > len(self) // _MANY
+        if many and self._all_derived is not None:
+            return self._all_derived[place]
+        base = self._bases[place] if many else self._window.row(self.table, place)
+        return derived_of(self._hook, values, base)
 
     @cached_property
-    def _all_derived(self) -> Mapping[str, Sequence[Value]] | None:
-        found = {name: self.derived(name) for name, _ in self._hook.places.derived}
-        known = {name: reals.listed() for name, reals in found.items() if reals is not None}
-        return known if len(known) == len(found) else None
+    def _all_derived(self) -> Sequence[Mapping[str, Value]] | None:
+        names = [name for name, _ in self._hook.places.derived]
+        found = [reals.listed() for reals in map(self.derived, names) if reals is not None]
+        if len(found) < len(names):
+            return None
+        return [dict(zip(names, each, strict=True)) for each in zip(*found, strict=True)]
 
-    def _bases(self) -> list[Row | None]:
+    @cached_property
+    def _bases(self) -> Sequence[Row | None]:
+        """What the derived values of each row look back to."""
         table, instead = self._window
         found: list[Row | None] = [None] * len(self)
-        if not self._hook.places.derived:
-            return found
         if table is not None:
             rows = list(table.values())
             found = [rows[at] if at >= 0 else None for at in self.table.places_in(table).tolist()]

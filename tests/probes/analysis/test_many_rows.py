@@ -206,3 +206,20 @@ def test_what_is_derived_is_derived_of_all_at_once() -> None:
     assert isinstance(made.rows, ManyRows)
     assert all(made.rows.derived(name) is not None for name in ("mean", "p50", "p99"))
     assert "_all" not in made.rows.__dict__
+
+
+def test_all_rows_are_made_without_those_of_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(3, odd=False)
+    first = _table(kernel.read(full=False))
+    kernel.work()
+    before = _table(kernel.read(full=False))
+    kernel.work()
+    made = Snapshot.between(
+        HOOK, _sample(1, before), _sample(2, _table(kernel.read(full=False))), _sample(0, first)
+    )
+    asked: list[int] = []
+    row = RowTable.row
+    monkeypatch.setattr(first, "values", lambda: pytest.fail("rows of the window were made"))
+    monkeypatch.setattr(RowTable, "row", lambda table, at: asked.append(at) or row(table, at))
+    assert len([row.values for row in made.rows]) == len(made.rows)
+    assert len(asked) <= len(made.rows) // 8, "all others were derived at once"

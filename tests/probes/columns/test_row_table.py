@@ -171,6 +171,18 @@ def test_names_are_decoded_when_they_are_asked_for() -> None:
     assert (cells.words()[0] == cells.words()[3]).all(), "what is behind the end is no difference"
 
 
+def test_for_rows_with_their_keys_each_value_is_decoded_once() -> None:
+    calls: list[int] = []
+
+    def decoded(number: int) -> str:
+        calls.append(number)
+        return f"name {number}"
+
+    table = RowTable([CodedCells(np.arange(9), decoded), cells_of([1] * 9)], (0,))
+    assert list(table.items())[3] == (("name 3",), ("name 3", 1))
+    assert calls == list(range(9))
+
+
 @pytest.mark.parametrize("width", [16, 24])
 def test_addresses_are_decoded_when_they_are_asked_for(width: int) -> None:
     dice = random.Random(width)
