@@ -148,7 +148,7 @@ class ManyRows(Sequence[SnapshotRow]):
             return now
         made: Cells | None = now
         if table is not None:
-            made = _added(now, table.cells[place], self.table.places_in(table))
+            made = added_since(now, table.cells[place], self.table.places_in(table))
         return made if made is None else self._with_taken_added(place, made)
 
     def _with_taken_added(self, place: int, made: Cells) -> Cells | None:
@@ -247,8 +247,8 @@ class ManyRows(Sequence[SnapshotRow]):
         return repr(tuple(self))
 
 
-def _added(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:
-    """Return what was added since then; a counter that went back began again.
+def added_since(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:
+    """Return what was added to a column since then; a counter that went back began again.
 
     at: the place of each row then, -1 if it was not there. None if no array holds it.
     """
