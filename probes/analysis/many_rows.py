@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_MANY = 8
+_MANY = 32
 """The part of all rows whose derived values are made one by one before all are made at once."""
 
 
@@ -69,6 +69,7 @@ class ManyRows(Sequence[SnapshotRow]):
         self._before, self._window = before, window
         self._interval, self._from_zero = interval, from_zero
         self._rates: dict[str, Reals] = {}
+        self._derived: dict[str, Reals | None] = {}
         self._asked = 0
 
     @cached_property
@@ -129,10 +130,11 @@ class ManyRows(Sequence[SnapshotRow]):
 
     def derived(self, column: str) -> Reals | None:
         """Return a derived column; None where only rows have it."""
-        derive = next(derive for name, derive in self._hook.places.derived if name == column)
-        many = getattr(derive, "many", None)
-        found: Reals | None = many(self.added) if many is not None else None
-        return found
+        if column not in self._derived:
+            derive = next(derive for name, derive in self._hook.places.derived if name == column)
+            many = getattr(derive, "many", None)
+            self._derived[column] = many(self.added) if many is not None else None
+        return self._derived[column]
 
     def added(self, column: str) -> Cells | None:
         """Return what the window added to a column that adds up; any other as it is.
