@@ -99,7 +99,8 @@ class ManyRows(Sequence[SnapshotRow]):
         """Return a counter's rates."""
         if column not in self._rates:
             place = self._hook.places.names.index(column)
-            self._rates[column] = self._with_taken(place, self._compared(place))
+            with np.errstate(all="ignore"):  # as of Python's own numbers: infinity less infinity
+                self._rates[column] = self._with_taken(place, self._compared(place))
         return self._rates[column]
 
     def _compared(self, place: int) -> Reals:
@@ -133,7 +134,8 @@ class ManyRows(Sequence[SnapshotRow]):
         if column not in self._derived:
             derive = next(derive for name, derive in self._hook.places.derived if name == column)
             many = getattr(derive, "many", None)
-            self._derived[column] = many(self.added) if many is not None else None
+            with np.errstate(all="ignore"):
+                self._derived[column] = many(self.added) if many is not None else None
         return self._derived[column]
 
     def added(self, column: str) -> Cells | None:
@@ -254,7 +256,7 @@ def added_since(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:
 
     at: the place of each row then, -1 if it was not there. None if no array holds it.
     """
-    if then.known is not None and not then.known.any():
+    if not len(then) or not then.flags().any():
         return now
     both = common(now.raw, then.raw[at]) if type(now) is type(then) else None
     if both is None or now.raw.shape[1:] != then.raw.shape[1:] or now.raw.dtype.kind == "O":
@@ -262,8 +264,9 @@ def added_since(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:
     if not isinstance(now, NumberCells | TupleCells) or any(map(_large, both)):
         return None
     current, old = both
-    difference = current - old if current.dtype.kind == "f" else _steps(current, old)
-    grew = difference >= 0
+    with np.errstate(invalid="ignore"):
+        difference = current - old if current.dtype.kind == "f" else _steps(current, old)
+    grew = current >= old
     grew = (at >= 0) & (grew if grew.ndim == 1 else grew.all(axis=1))
     grew = grew if then.known is None else grew & then.known[at]
     wanted = grew if difference.ndim == 1 else grew[:, None]
