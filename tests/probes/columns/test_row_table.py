@@ -210,6 +210,20 @@ def test_the_link_of_an_address_is_named_when_it_is_read(begin: str) -> None:
     assert (again.words() == cells.words()).all()
 
 
+def test_links_with_one_name_are_one_link() -> None:
+    """A row whose key has such an address is one, as it is where rows are decoded one by one."""
+    begin = bytes.fromhex("fe80").ljust(16, b"\1")
+    raw = [begin + struct.pack("=II", *link) for link in ((0, 1), (7, 9), (0, 2), (0, 1))]
+    cells = decode.lazily(decode.address, _octets(*raw))
+    assert cells is not None
+    assert cells.values() == list(map(decode.address, raw))
+    rows = {(address,): (address, n) for n, address in enumerate(cells.values())}
+    assert len(rows) == 2
+    assert dict(RowTable.of([cells, cells_of(range(4))], (0,)).items()) == rows
+    assert len(RowTable.of([cells, cells_of(range(4))], (0,))) == 2
+    assert len(np.unique(cells.words(), axis=0)) == 2
+
+
 def test_what_is_decoded_later_never_says_the_same_of_two_values() -> None:
     for function in (decode.ip_protocol, decode.family, decode.errno_name):
         made = decode.lazily(function, np.arange(2000))
