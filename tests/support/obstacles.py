@@ -97,8 +97,6 @@ READING = {
     ("tcp-connect", "kprobe"),
     ("tcp-connect", "sock_ops"),
     ("sock-addr", "btf-tracepoint"),
-    ("tcp-life", "sock_ops-link"),
-    ("tcp-life", "sock_ops-multi"),
 }
 """Rungs of which a program that they cannot do without reads kernel memory."""
 
