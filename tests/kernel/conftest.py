@@ -18,7 +18,9 @@ from probes.hooks import catalogue
 from probes.kernel import rlimits, tracefs
 from probes.ladder.modules import Modules
 from probes.sources.live import memory
+from tests.support.commands import held
 from tests.support.guest.compiling import Asking
+from tests.support.namespaces import namespace
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,3 +115,12 @@ def keep(modules: Modules) -> Iterator[Callable[[str], None]]:
                 modules.take(source, stack)
 
         yield take
+
+
+@pytest.fixture
+def inside() -> Iterator[None]:
+    """A network namespace of the test's own; no program or link is left when it ends."""
+    before = held()
+    with namespace():
+        yield
+    assert held() == before

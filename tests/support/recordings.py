@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from probes.drop_rule import parse
 from probes.hooks import catalogue
@@ -57,3 +58,14 @@ def record(path: Path, ticks: Iterable[Tick], *, whole: bool = True, host: Host 
     else:
         file._let_go()
     return path
+
+
+def within(kept: Any, now: Any) -> bool:
+    """Whether all that was kept is there still; objects may have more."""
+    if isinstance(kept, dict):
+        return isinstance(now, dict) and all(
+            k in now and within(v, now[k]) for k, v in kept.items()
+        )
+    if isinstance(kept, list):
+        return len(kept) == len(now) and all(map(within, kept, now))
+    return bool(kept == now)

@@ -90,6 +90,10 @@ def reading(text: str, interface: str, where: str = ANYWHERE) -> Span:
         return label(f"! {wrong}"), "bad"
 
 
+_MIN_WHAT = 4
+"""Cells for what a rule drops, at least."""
+
+
 def banner(dropping: Sequence[Dropping], width: int, most: int) -> list[Line]:
     """Return a line for each rule, newest first; rules without space are counted."""
     newest = list(reversed(dropping))
@@ -100,14 +104,25 @@ def banner(dropping: Sequence[Dropping], width: int, most: int) -> list[Line]:
 
 def _line(d: Dropping, width: int, more: int) -> Line:
     e = d.enforced
-    tail = [
-        f" {count(e.packets):>5} hits", f" {count(d.per_s):>5}/s",
-        f" {lasting(e.expires_in):>6} left", f" (+{more})" if more else "", " ",
-    ]  # fmt: skip
     head = " DROPPING " if e.rung else " NOT DROPPING "
     what = label(f"{e.interface}: {e.rule.what}")
-    space = max(width - width_of(head) - sum(map(width_of, tail)), 4)
+    tail = _figures(d, width - width_of(head) - _MIN_WHAT, more)
+    space = max(width - width_of(head) - sum(map(width_of, tail)), _MIN_WHAT)
     for extra in (f"  {label(d.place)}", "  L: list"):
         if width_of(what) + width_of(extra) <= space:
             what += extra
     return line(head, fit(what, space), *tail, ground="banner")
+
+
+def _figures(d: Dropping, space: int, more: int) -> list[str]:
+    """Return what the rule has dropped, and the time it has left: that alone if space is short.
+
+    A number is whole, or it is not there.
+    """
+    e = d.enforced
+    hits, rate = f" {count(e.packets):>5} hits", f" {count(d.per_s):>5}/s"
+    left, others = f" {lasting(e.expires_in):>6} left", f" (+{more})" if more else ""
+    for figures in ([hits, rate, left, others, " "], [hits, left, others, " "], [left, others]):
+        if sum(map(width_of, figures)) <= space:
+            return figures
+    return [left]

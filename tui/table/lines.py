@@ -81,11 +81,16 @@ def wrap(text: str, width: int) -> Iterator[str]:
 
 
 def changes(old: Line, new: Line, width: int) -> list[tuple[int, int]]:
-    """Return where two lines differ, as (first cell, cells); near differences are joined."""
+    """Return where two lines differ, as (first cell, cells); near differences are joined.
+
+    What is beyond the width differs unseen.
+    """
     if old.ground != new.ground:
         return [(0, width)]
     found: list[tuple[int, int]] = []
     for start, end in _differing(old.spans, new.spans, width):
+        if start >= width:
+            break
         if found and start - sum(found[-1]) <= _JOIN:
             start = found.pop()[0]
         found.append((start, min(end, width) - start))

@@ -18,9 +18,11 @@ import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 from rich.cells import cell_len
+from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
@@ -420,6 +422,14 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
         yield text[end:], True
 
 
+@lru_cache(1024)
+def _codes(style: Style, system: ColorSystem) -> str:
+    """Return a style's codes; Rich keeps those of the first system that it was drawn in."""
+    style = style.copy()
+    style._ansi = None
+    return style._make_ansi_codes(system)
+
+
 class Brush:
     """Changed cells as escape sequences; knows the cursor's position and the current style.
 
@@ -460,7 +470,7 @@ class Brush:
         self._at = (x + width, y)
 
     def _switch(self, style: Style | None) -> str:
-        codes = style._make_ansi_codes(self._system) if style and self._system else ""
+        codes = _codes(style, self._system) if style and self._system else ""
         return f"\x1b[0;{codes}m" if codes else "\x1b[0m"
 
     def text(self) -> str:

@@ -140,10 +140,11 @@ class Canvas(Widget):
         return ()
 
     def render_line(self, y: int) -> Strip:
-        look = self._look
-        spans, ground = self._painted[y] if y < len(self._painted) else BLANK
-        segments = [Segment(text, look.style(role, ground)) for text, role in spans if text]
-        return Strip(segments).adjust_cell_length(self.size.width, look.style("", ground))
+        """Return what `draw` would send."""
+        style, width = self._look.style, self.size.width
+        new = self._painted[y] if y < len(self._painted) else BLANK
+        cells = pieces(new, [(0, width)], width)
+        return Strip([Segment(text, style(role, new.ground)) for _, text, role in cells], width)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the lines for the compositor; there is neither border nor padding.

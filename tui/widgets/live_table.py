@@ -10,7 +10,7 @@ from textual.message import Message
 
 from probes.units import Unit
 from tui.table.fields import Field, TableRow, natural
-from tui.table.lines import BLANK, Line, Span, fit, line
+from tui.table.lines import BLANK, Line, Span, fit, line, wrap
 from tui.widgets.canvas import Canvas
 
 GUTTER, INDENT = 2, 4
@@ -224,11 +224,15 @@ class LiveTable(Canvas):
         if y == 0:
             return self._header()
         if not self._rows:
-            why = "nothing matches the filter" if self._records else self.empty
-            return line((f"  {why}", "muted")) if y == 1 else BLANK
+            return self._why_empty(y - 1)
         at, below = divmod(y - 1, self._deep)
         at += self._top
         return self._row(self._rows[at])[below] if at < len(self._rows) else BLANK
+
+    def _why_empty(self, y: int) -> Line:
+        why = "nothing matches the filter" if self._records else self.empty
+        rows = list(wrap(why, self._width - GUTTER))
+        return line((f"{'':{GUTTER}}{rows[y]}", "muted")) if y < len(rows) else BLANK
 
     def _header(self) -> Line:
         spans: list[Span] = [(" " * GUTTER, "header")]

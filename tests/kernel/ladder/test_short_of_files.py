@@ -26,11 +26,11 @@ from probes.model import (
     TargetKind,
 )
 from tests.support.commands import held
-from tests.support.namespaces import namespace, veth
+from tests.support.namespaces import veth
 from tests.support.rungs import await_messages, stood
 from tests.support.shortage import files_left, open_files
 
-pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere, pytest.mark.usefixtures("inside")]
 OF_EACH_KIND = (
     "xdp:link-generic", "xdp:netlink-generic", "tc-ingress:tcx", "tc-ingress:clsact",
     "sources:packet-socket", "drops:btf-tracepoint", "drops:raw-tracepoint", "drops:tracepoint",
@@ -39,16 +39,8 @@ OF_EACH_KIND = (
     "tc-programs:around", "xdp-programs:runs", "programs:ids", "lsm:lsm", "tcp-rtt:sock_diag",
 )  # fmt: skip
 SHORT = {"EMFILE", "ENFILE", "ENOMEM", "EAGAIN"}
-MOST = 40
+MAX_FILES = 40
 """Files that one climb takes at once, at most."""
-
-
-@pytest.fixture(autouse=True)
-def _inside() -> Iterator[None]:
-    before = held()
-    with namespace():
-        yield
-    assert held() == before
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +75,7 @@ def test_a_climb_without_files_says_so_and_leaves_nothing(compiler: Compiler, ru
     expected = attachment.detach() and attachment.climb(pinned=pinned, asked=True)
     attachment.detach()
     before = _files(compiler)
-    for many in range(MOST):
+    for many in range(MAX_FILES):
         with files_left(many):
             status = attachment.climb(pinned=pinned, asked=True)
         if status.state is not State.FAILED:
@@ -134,7 +126,7 @@ def test_a_program_that_a_rung_can_do_without_is_not_done_without_for_want_of_fi
     columns = (Column("key", "Key", kind=Kind.KEY, field="key"),)
     attachment = Attachment(Hook("made-up", "", "", columns, (rung,)), Modules(compiler))
     compiler.compile(source).close()
-    for many in range(MOST):
+    for many in range(MAX_FILES):
         with files_left(many):
             status = attachment.climb()
         assert "the second is missing" not in status.note, many

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -19,18 +19,10 @@ from probes.sources.live import interfaces
 from probes.sources.live.source import Live
 from probes.sources.live.wanted import Wanted
 from tests.support.commands import COMMAND, ROOT, ebpftop, held
-from tests.support.namespaces import await_running, namespace, run, send, veth
+from tests.support.namespaces import await_running, run, send, veth
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("inside")]
 OTHER = "a-name-longer-than-fifteen-characters"
-
-
-@pytest.fixture(autouse=True)
-def _inside() -> Iterator[None]:
-    before = held()
-    with namespace():
-        yield
-    assert held() == before
 
 
 @asynccontextmanager

@@ -15,18 +15,9 @@ from probes.analysis.snapshot import Snapshot, Trail
 from probes.errors import Gone, ProbeError
 from probes.model import HookId, State, Status
 from probes.sources.live.source import Live
-from tests.support.commands import held
-from tests.support.namespaces import as_json, await_running, namespace, run, send, veth
+from tests.support.namespaces import as_json, await_running, run, send, veth
 
-pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
-
-
-@pytest.fixture(autouse=True)
-def _inside() -> Iterator[None]:
-    before = held()
-    with namespace():
-        yield
-    assert held() == before
+pytestmark = [pytest.mark.kernel, pytest.mark.anywhere, pytest.mark.usefixtures("inside")]
 
 
 @asynccontextmanager

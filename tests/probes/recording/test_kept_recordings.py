@@ -19,7 +19,7 @@ from probes.model import Cost, Sample
 from probes.recording.encoder import Tick
 from probes.recording.reader import Recording
 from probes.recording.writer import VERSION
-from tests.support.recordings import demo_ticks, record
+from tests.support.recordings import demo_ticks, record, within
 
 KEPT = Path(__file__).parents[3] / "snapshots" / "recordings"
 HOOKS = ("interfaces", "drops", "tcp-connect", "tc-ingress", "xdp-programs")
@@ -65,28 +65,17 @@ def _told(path: Path) -> dict[str, Any]:
     return told
 
 
-def _within(kept: Any, now: Any) -> bool:
-    """Whether all that was kept is there still; objects may have more."""
-    if isinstance(kept, dict):
-        return isinstance(now, dict) and all(
-            k in now and _within(v, now[k]) for k, v in kept.items()
-        )
-    if isinstance(kept, list):
-        return len(kept) == len(now) and all(map(_within, kept, now))
-    return bool(kept == now)
-
-
 @pytest.mark.parametrize("format", range(1, VERSION + 1))
 def test_what_was_recorded_is_there_still(format: int) -> None:
     kept = json.loads((KEPT / f"format-{format}.json").read_text())
-    assert _within(kept, _told(KEPT / f"format-{format}.rec"))
+    assert within(kept, _told(KEPT / f"format-{format}.rec"))
 
 
 def test_what_changed_would_be_found() -> None:
     kept = json.loads((KEPT / "format-1.json").read_text())
     rows = kept["moments"][2]["samples"][1]["rows"]
     rows[0][next(n for n, v in rows[0].items() if isinstance(v, int))] += 1
-    assert not _within(kept, _told(KEPT / "format-1.rec"))
+    assert not within(kept, _told(KEPT / "format-1.rec"))
 
 
 def _with_cost(tick: Tick) -> Tick:

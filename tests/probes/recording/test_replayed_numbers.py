@@ -21,7 +21,7 @@ from probes.hooks import catalogue
 from probes.model import OTHERS, Hook, Key, Row, Sample
 from probes.recording.encoder import Tick
 from probes.recording.reader import Recording
-from tests.support.recordings import record
+from tests.support.recordings import record, within
 from tui.output.formats import PrintedMoment, printer
 
 KEPT = Path(__file__).parents[3] / "snapshots" / "recordings"
@@ -43,22 +43,11 @@ def _told(path: Path) -> Iterator[dict[str, Any]]:
     played.close()
 
 
-def _within(kept: Any, now: Any) -> bool:
-    """Whether all that was kept is there still; objects may have more."""
-    if isinstance(kept, dict):
-        return isinstance(now, dict) and all(
-            k in now and _within(v, now[k]) for k, v in kept.items()
-        )
-    if isinstance(kept, list):
-        return len(kept) == len(now) and all(map(_within, kept, now))
-    return bool(kept == now)
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_what_is_replayed_gives_the_same_numbers(name: str) -> None:
     kept = (KEPT / f"{name}.replayed.jsonl").read_text().splitlines()
     for line, now in zip(kept, _told(KEPT / f"{name}.rec"), strict=True):
-        assert _within(json.loads(line), now)
+        assert within(json.loads(line), now)
 
 
 def test_a_rate_that_changed_would_be_found() -> None:
@@ -67,7 +56,7 @@ def test_a_rate_that_changed_would_be_found() -> None:
     rates = [(row, name) for row in rows for name in row if name.endswith("_per_s") and row[name]]
     row, name = rates[-1]
     row[name] += 1e-6
-    assert not _within(kept[3], list(_told(KEPT / "busy.rec"))[3])
+    assert not within(kept[3], list(_told(KEPT / "busy.rec"))[3])
 
 
 def _troubled(ticks: Iterator[Tick], hooks: dict[str, Hook]) -> Iterator[Tick]:

@@ -159,6 +159,18 @@ async def test_stands_in_any_size(pane: str) -> None:
             assert not app.session.frozen, "as at the beginning"
 
 
+@pytest.mark.parametrize("pane", PANES)
+@pytest.mark.parametrize("size", [(30, 12), (60, 20), (80, 24)])
+async def test_what_an_empty_pane_says_is_there_to_its_end(
+    pane: str, size: tuple[int, int]
+) -> None:
+    """On as many rows as it takes."""
+    async with playing(source=Empty, size=size) as (app, pilot):
+        await _open(pilot, pane)
+        said = " ".join(text(app).split())
+        assert app.table.counts[1] or app.place.pane.empty in said
+
+
 @pytest.mark.parametrize("pane", [*PANES, *INNER])
 def test_every_text_column_takes_every_name(pane: str) -> None:
     """On the screen, in a filter, copied: harmless, and exactly as wide as the column."""
@@ -186,6 +198,18 @@ async def test_names_with_brackets_are_shown_as_they_are() -> None:
             await _open(pilot, pane)
             if pane not in ("hooks", "own"):  # hooks are named by us, none is one's own
                 assert "[kworker/0:1]" in text(app), pane
+
+
+async def test_a_name_that_begins_with_an_accent_changes_nothing_beside_it() -> None:
+    """Whoever draws it: the accent would stand on the cell before."""
+    async with playing(size=(80, 24)) as (app, _):
+        drawn = line("ab ", ("\u0301x\u0301", "bad"), "漢" * 40)
+        app.parts.trouble.show([drawn])
+        by_textual = app.parts.trouble.render_line(0)
+        assert by_textual.text == "ab x\u0301" + "漢" * 38
+        assert by_textual.text == "".join(text for _, text, _ in pieces(drawn, [(0, 80)], 80))
+        app.parts.trouble.show([line("a" * 79, "漢")])
+        assert app.parts.trouble.render_line(0).text == "a" * 79 + " "
 
 
 @pytest.mark.parametrize("new", HOSTILE)

@@ -148,6 +148,20 @@ def test_a_banner_line_is_as_wide_as_the_screen(width: int) -> None:
         assert "10m left" in said
 
 
+@pytest.mark.parametrize("width", range(30, 100))
+def test_a_number_in_a_banner_is_whole_or_not_there(width: int) -> None:
+    """30 cells are a screen's least; "23/s" that is cut there would be 2."""
+    for many, whole in ((1, 46), (2, 51)):
+        rules = [Dropping(_enforced("src 203.0.113.66 ttl 10m"), 23.0)] * many
+        (drawn,) = banner(rules, width, 1)
+        said = "".join(part for part, _ in drawn.spans)
+        assert width_of(said) == width
+        assert "10m left" in said
+        assert ("23/s" in said) == (width >= whole)
+        assert ("0 hits" in said) == (width >= whole - 8)
+        assert ("(+1)" in said) == (many == 2 and width > 30)
+
+
 def test_the_newest_rules_are_shown_and_the_others_counted() -> None:
     rules = [Dropping(_enforced(f"udp dport {n}"), None) for n in range(1, 6)]
     lines = ["".join(t for t, _ in drawn.spans) for drawn in banner(rules, 100, 2)]

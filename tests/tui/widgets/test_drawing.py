@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
@@ -13,7 +14,7 @@ from probes.units import Unit
 from tui.table.fields import Field, TableRow, natural
 from tui.table.filters import parse
 from tui.table.lines import beside, changes, fit, line, pieces, width_of, wrap
-from tui.terminal.driver import smallest
+from tui.terminal.driver import Brush, smallest
 from tui.widgets.graph import graph
 from tui.widgets.histogram import histogram
 
@@ -60,6 +61,15 @@ def test_near_changes_are_joined_and_far_ones_not() -> None:
     assert changes(line("aa", "bb", "cc"), line("aX", "bb", "cX"), 6) == [(1, 5)]
     assert changes(old, near, 16) == [(0, 16)]
     assert changes(near, far, 16) == [(0, 16)]
+
+
+def test_what_changes_beyond_the_width_is_not_drawn() -> None:
+    """On a narrow screen: its cells would stand at the right edge."""
+    old, new = line("abcd", "ef", "ghijkl"), line("abcd", "ef", "ghiXkl")
+    for width in (4, 5, 6, 7, 9):
+        assert changes(old, new, width) == []
+    assert changes(old, new, 10) == [(9, 1)]
+    assert changes(line("aa", "bbbbbbbb", "c"), line("aX", "bbbbbbbb", "X"), 5) == [(1, 1)]
 
 
 def test_pieces_are_what_stands_in_the_regions() -> None:
@@ -172,3 +182,19 @@ def test_half_a_wide_character_is_never_written() -> None:
     out = smallest(ChopsUpdate([{0: strip}], [(0, 1, 3)], [[4]]), console)
     assert "漢" not in out
     assert "字" not in out
+
+
+def test_the_number_of_colours_may_change_while_styles_stay() -> None:
+    """The setting "Slow link" limits them to 256 at once, and gives them back."""
+    console = Console(force_terminal=True, color_system="truecolor")
+    style = Style(color="#6cb6ff", bold=True)
+
+    def drawn(system: ColorSystem) -> str:
+        console._color_system = system
+        brush = Brush(console)
+        brush.put(0, 0, "x", style)
+        return brush.text()
+
+    for _ in range(2):
+        assert "[0;1;38;2;108;182;255m" in drawn(ColorSystem.TRUECOLOR)
+        assert "[0;1;38;5;75m" in drawn(ColorSystem.EIGHT_BIT)
