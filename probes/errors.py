@@ -95,6 +95,12 @@ def short(code: int | None) -> bool:
     return code in _PASSING
 
 
+def raise_if_short(refused: OSError) -> None:
+    """Raise where no file is left to look with: what is not seen then may be there."""
+    if short(refused.errno):
+        raise refused
+
+
 def remedy(code: int | None) -> str:
     """Return what to do about an errno that means the same for any request; "" for others."""
     return _REMEDIES.get(code or 0, "")

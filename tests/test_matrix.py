@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+import pytest
+
+from tests.support.guest import boot
 from tests.support.guest.report import Report, report
 from tests.support.guest.results import PLAIN, Column, read
 
@@ -99,3 +103,18 @@ def test_the_page_has_a_table_for_each_question(tmp_path: Path) -> None:
     page = report([_column(tmp_path, "one", _counted("counters", "a|b"))], []).markdown()
     assert "| drops counters | ok (a\\|b) |" in page
     assert page.index("## Rungs") < page.index("## Versions") < page.index("## Notes")
+
+
+@pytest.mark.parametrize("kernel", boot.BOOTS, ids=lambda kernel: kernel.name)
+def test_what_a_kernel_is_booted_for_is_there(kernel: boot.Boot) -> None:
+    """A file or a test that was renamed would keep the whole matrix from beginning."""
+    files = [name for name in boot.tests(kernel, []) if name.startswith("tests/")]
+    assert len(files) == len(kernel.tests) > 0
+    for name in files:
+        path, _, test = name.partition("::")
+        defined = {
+            node.name
+            for node in ast.walk(ast.parse((boot.ROOT / path).read_text()))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        assert not test or test.partition("[")[0] in defined, name

@@ -6,6 +6,8 @@ Held by `ast` over the code. Imports and the order of packages are `test_imports
 from __future__ import annotations
 
 import ast
+import builtins
+import errno
 import importlib
 import inspect
 import re
@@ -121,6 +123,31 @@ def _asks_for_kinds(tree: ast.AST) -> list[str]:
         if names & POINTS:
             found.append(ast.unparse(node).splitlines()[0])
     return found
+
+
+_RAISES = re.compile(r"\bRaises? ((?:_?[A-Z]\w*(?:, | and | or )?)+)")
+
+
+def _unknown_exceptions(text: str, known: set[str]) -> list[str]:
+    """Those that docstrings say are raised, and that no file has; private ones: not this file."""
+    said = [word for found in _RAISES.findall(text) for word in re.findall(r"_?[A-Z]\w*", found)]
+    private = set(re.findall(r"class (_\w+)", text))
+    return [w for w in said if w not in known | private | set(dir(builtins)) | set(dir(errno))]
+
+
+def test_exceptions_that_docstrings_name_exist() -> None:
+    texts = {path: path.read_text() for path in FILES}
+    known = {name for text in texts.values() for name in re.findall(r"class ([A-Z]\w+)", text)}
+    wrong = {
+        str(p): found for p, text in texts.items() if (found := _unknown_exceptions(text, known))
+    }
+    assert not wrong
+
+
+def test_an_exception_of_another_name_would_be_found() -> None:
+    text = '"""Ask. Raises _Gone, OSError."""\nclass _Here(Exception): ...'
+    assert _unknown_exceptions(text, set()) == ["_Gone"]
+    assert not _unknown_exceptions(text.replace("_Gone", "_Here"), set())
 
 
 def test_nobody_asks_which_kind_of_attach_point_one_is() -> None:

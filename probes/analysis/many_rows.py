@@ -6,11 +6,11 @@ What `snapshot` does for a row at a time is done here for a column at a time, to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
-from probes.analysis.snapshot_row import SnapshotRow, added_to, later
+from probes.analysis.snapshot_row import SnapshotRow, added_to, derived_of
 from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells, Reals, TupleCells, cells_of, common
 from probes.columns.row_table import RowTable
@@ -19,8 +19,8 @@ from probes.model import Hook, Key, Row, Value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-_MANY = 8
+T = TypeVar("T")
+_MANY = 32
 """The part of all rows whose derived values are made one by one before all are made at once."""
 
 
@@ -69,6 +69,7 @@ class ManyRows(Sequence[SnapshotRow]):
         self._before, self._window = before, window
         self._interval, self._from_zero = interval, from_zero
         self._rates: dict[str, Reals] = {}
+        self._derived: dict[str, Reals | None] = {}
         self._asked = 0
 
     @cached_property
@@ -98,7 +99,8 @@ class ManyRows(Sequence[SnapshotRow]):
         """Return a counter's rates."""
         if column not in self._rates:
             place = self._hook.places.names.index(column)
-            self._rates[column] = self._with_taken(place, self._compared(place))
+            with np.errstate(all="ignore"):  # as of Python's own numbers: infinity less infinity
+                self._rates[column] = self._with_taken(place, self._compared(place))
         return self._rates[column]
 
     def _compared(self, place: int) -> Reals:
@@ -129,10 +131,12 @@ class ManyRows(Sequence[SnapshotRow]):
 
     def derived(self, column: str) -> Reals | None:
         """Return a derived column; None where only rows have it."""
-        derive = next(derive for name, derive in self._hook.places.derived if name == column)
-        many = getattr(derive, "many", None)
-        found: Reals | None = many(self.added) if many is not None else None
-        return found
+        if column not in self._derived:
+            derive = next(derive for name, derive in self._hook.places.derived if name == column)
+            many = getattr(derive, "many", None)
+            with np.errstate(all="ignore"):
+                self._derived[column] = many(self.added) if many is not None else None
+        return self._derived[column]
 
     def added(self, column: str) -> Cells | None:
         """Return what the window added to a column that adds up; any other as it is.
@@ -148,7 +152,7 @@ class ManyRows(Sequence[SnapshotRow]):
             return now
         made: Cells | None = now
         if table is not None:
-            made = _added(now, table.cells[place], self.table.places_in(table))
+            made = added_since(now, table.cells[place], self.table.places_in(table))
         return made if made is None else self._with_taken_added(place, made)
 
     def _with_taken_added(self, place: int, made: Cells) -> Cells | None:
@@ -181,39 +185,39 @@ class ManyRows(Sequence[SnapshotRow]):
         for _, name in self._hook.places.counters:
             per_s, known = self.rates(name)
             rates[name] = float(per_s[place]) if known[place] else None
-        base = self._window.row(self.table, place) if self._hook.places.derived else None
-        key, row = self.table.key(place), self.table.row(place)
-        return self._made(place, key, row, rates, base)
+        row = self.table.row(place)
+        values: dict[str, Value] = dict(zip(self._hook.places.names, row, strict=True))
+        derive = partial(self._derived_in, place, values) if self._hook.places.derived else None
+        return SnapshotRow(self.table.key(place), values, rates, derive)
 
     def __iter__(self) -> Iterator[SnapshotRow]:
         return iter(self._all)
 
     @cached_property
     def _all(self) -> tuple[SnapshotRow, ...]:
-        counters = [name for _, name in self._hook.places.counters]
-        columns = [self.rates(name).listed() for name in counters]
-        rates = zip(*columns, strict=True) if columns else [()] * len(self)
-        made, items = [], zip(self.table.items(), rates, self._bases(), strict=True)
-        for place, ((key, row), own, base) in enumerate(items):
-            per_s = dict(zip(counters, own, strict=True))
-            made.append(self._made(place, key, row, per_s, base))
+        """All rows, with what is derived as far as columns have it."""
+        places, derived = self._hook.places, self._all_derived or {}
+        counters = [name for _, name in places.counters]
+        columns = [cells.values() for cells in self.table.cells]
+        keys = self.table.keys_of(columns)
+        rates = _zipped([self.rates(name).listed() for name in counters], len(self))
+        names, rows = (*places.names, *derived), zip(*columns, *derived.values(), strict=True)
+        later = bool(places.derived) and not derived
+        made = []
+        for place, (key, row, own) in enumerate(zip(keys, rows, rates, strict=True)):
+            values: dict[str, Value] = dict(zip(names, row, strict=True))
+            derive = partial(self._derived_in, place, values) if later else None
+            made.append(SnapshotRow(key, values, dict(zip(counters, own, strict=True)), derive))
         return tuple(made)
 
-    def _made(
-        self, place: int, key: Key, row: Row, rates: Mapping[str, float | None], base: Row | None
-    ) -> SnapshotRow:
-        values: dict[str, Value] = dict(zip(self._hook.places.names, row, strict=True))
-        derive = later(self._hook, values, row, base)
-        return SnapshotRow(key, values, rates, derive and partial(self._derived_in, place, derive))
-
-    def _derived_in(
-        self, place: int, derive: Callable[[], Mapping[str, Value]]
-    ) -> Mapping[str, Value]:
+    def _derived_in(self, place: int, values: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return a row's derived values; those of all rows at once when many were asked for."""
         self._asked += 1
-        if self._asked <= len(self) // _MANY or self._all_derived is None:
-            return derive()
-        return {name: listed[place] for name, listed in self._all_derived.items()}
+        many = self._asked > len(self) // _MANY
+        if many and self._all_derived is not None:
+            return {name: listed[place] for name, listed in self._all_derived.items()}
+        base = self._bases[place] if many else self._window.row(self.table, place)
+        return derived_of(self._hook, values, base)
 
     @cached_property
     def _all_derived(self) -> Mapping[str, Sequence[Value]] | None:
@@ -221,11 +225,11 @@ class ManyRows(Sequence[SnapshotRow]):
         known = {name: reals.listed() for name, reals in found.items() if reals is not None}
         return known if len(known) == len(found) else None
 
-    def _bases(self) -> list[Row | None]:
+    @cached_property
+    def _bases(self) -> Sequence[Row | None]:
+        """What the derived values of each row look back to."""
         table, instead = self._window
         found: list[Row | None] = [None] * len(self)
-        if not self._hook.places.derived:
-            return found
         if table is not None:
             rows = list(table.values())
             found = [rows[at] if at >= 0 else None for at in self.table.places_in(table).tolist()]
@@ -244,12 +248,16 @@ class ManyRows(Sequence[SnapshotRow]):
         return repr(tuple(self))
 
 
-def _added(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:
-    """Return what was added since then; a counter that went back began again.
+def _zipped(columns: Sequence[Sequence[T]], number: int) -> Iterable[tuple[T, ...]]:
+    return zip(*columns, strict=True) if columns else [()] * number
+
+
+def added_since(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:
+    """Return what was added to a column since then; a counter that went back began again.
 
     at: the place of each row then, -1 if it was not there. None if no array holds it.
     """
-    if then.known is not None and not then.known.any():
+    if not len(then) or not then.flags().any():
         return now
     both = common(now.raw, then.raw[at]) if type(now) is type(then) else None
     if both is None or now.raw.shape[1:] != then.raw.shape[1:] or now.raw.dtype.kind == "O":
@@ -257,8 +265,9 @@ def _added(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:
     if not isinstance(now, NumberCells | TupleCells) or any(map(_large, both)):
         return None
     current, old = both
-    difference = current - old if current.dtype.kind == "f" else _steps(current, old)
-    grew = difference >= 0
+    with np.errstate(invalid="ignore"):
+        difference = current - old if current.dtype.kind == "f" else _steps(current, old)
+    grew = current >= old
     grew = (at >= 0) & (grew if grew.ndim == 1 else grew.all(axis=1))
     grew = grew if then.known is None else grew & then.known[at]
     wanted = grew if difference.ndim == 1 else grew[:, None]

@@ -147,7 +147,7 @@ class _Compared:
         for key, row in self._rows.items():
             values: dict[str, Value] = dict(zip(names, row, strict=True))
             rates = rates_of(counters, row, old.get(key), interval, from_zero)
-            derive = later(hook, values, row, since.get(key))
+            derive = later(hook, values, since.get(key))
             rows.append(SnapshotRow(key, values, rates, derive))
         return tuple(rows)
 

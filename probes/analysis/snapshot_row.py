@@ -32,7 +32,7 @@ class SnapshotRow:
 
     @property
     def stored(self) -> Mapping[str, Value]:
-        """The values that were read, without the derived ones."""
+        """The values that were read, without deriving any now."""
         return self._values
 
     @property
@@ -69,14 +69,13 @@ class SnapshotRow:
 
 
 def later(
-    hook: Hook, values: Mapping[str, Value], row: Row, base: Row | None
+    hook: Hook, values: Mapping[str, Value], base: Row | None
 ) -> Callable[[], Mapping[str, Value]] | None:
     """Return what derives a row's values when it is called; None: there are none.
 
     values: the row by column. base: what derived columns look back to; None: to the beginning.
     """
-    _, _, _, sums, derived = hook.places
-    return partial(_derive, derived, values, row, base, sums) if derived else None
+    return partial(derived_of, hook, values, base) if hook.places.derived else None
 
 
 def rates_of(
@@ -103,14 +102,10 @@ def rates_of(
     return rates
 
 
-def _derive(
-    derived: Iterable[tuple[str, Derive]],
-    values: Mapping[str, Value],
-    row: Row,
-    base: Row | None,
-    sums: Iterable[tuple[int, str, bool]],
-) -> Mapping[str, Value]:
-    added = values if base is None else _added(values, row, base, sums)
+def derived_of(hook: Hook, values: Mapping[str, Value], base: Row | None) -> Mapping[str, Value]:
+    """Return a row's derived values; see `later`."""
+    _, _, _, sums, derived = hook.places
+    added = values if base is None else _added(values, base, sums)
     return {name: _derived(derive, added) for name, derive in derived}
 
 
@@ -126,13 +121,13 @@ def _derived(derive: Derive, added: Mapping[str, Value]) -> Value:
 
 
 def _added(
-    values: Mapping[str, Value], row: Row, base: Row, sums: Iterable[tuple[int, str, bool]]
+    values: Mapping[str, Value], base: Row, sums: Iterable[tuple[int, str, bool]]
 ) -> Mapping[str, Value]:
     """Return what the window added.
 
     A counter that went back started again, so all of it was added.
     """
-    return {**values, **{name: added_to(row[i], base[i]) for i, name, _ in sums}}
+    return {**values, **{name: added_to(values[name], base[i]) for i, name, _ in sums}}
 
 
 def added_to(now: Value, then: Value) -> Value:

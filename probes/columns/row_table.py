@@ -16,7 +16,7 @@ from weakref import ref
 
 from probes.arrays import np
 from probes.columns.cells import Cells, cells_of
-from probes.model import Key, Row
+from probes.model import Key, Row, Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,9 +89,14 @@ class RowTable(Mapping[Key, Row]):
         return len(self.cells[0])
 
     def __iter__(self) -> Iterator[Key]:
-        if not self._places:
-            return iter([()] * len(self))
-        return zip(*[self.cells[place].values() for place in self._places], strict=True)
+        return self._joined([self.cells[place].values() for place in self._places])
+
+    def _joined(self, keys: Sequence[Sequence[Value]]) -> Iterator[Key]:
+        return zip(*keys, strict=True) if keys else iter([()] * len(self))
+
+    def keys_of(self, columns: Sequence[Sequence[Value]]) -> Iterator[Key]:
+        """Return the keys, of which each column's values were made already."""
+        return self._joined([columns[place] for place in self._places])
 
     def __reversed__(self) -> Iterator[Key]:
         return map(self.key, range(len(self) - 1, -1, -1))
@@ -189,7 +194,9 @@ class _Items(ItemsView[Key, Row]):
     _mapping: RowTable
 
     def __iter__(self) -> Iterator[tuple[Key, Row]]:
-        return zip(self._mapping, ColumnRows(self._mapping.cells), strict=True)
+        columns = [cells.values() for cells in self._mapping.cells]
+        keys = self._mapping.keys_of(columns)
+        return zip(keys, zip(*columns, strict=True), strict=True)
 
 
 class _Values(ValuesView[Row]):

@@ -81,7 +81,7 @@ def load(place: Path | None, taken: frozenset[str]) -> LoadedFiles:
 
 
 def _trust(path: Path) -> None:
-    """Raise _Refused where somebody else may change what is at a resolved path."""
+    """Raise _NotLoaded where somebody else may change what is at a resolved path."""
     for place in (path, *path.parents):
         _trusted(place, place.lstat())
 
@@ -106,7 +106,7 @@ def _user(uid: int) -> str:
 
 
 def _loaded(file: Path) -> Hook:
-    """Return the hooks of a file. Raises _Refused with what is wrong with it."""
+    """Return the hook of a file. Raises _NotLoaded with what is wrong with it."""
     path = file.resolve()
     _trust(path)
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -133,7 +133,7 @@ def _words(broken: BaseException) -> str:
 
 
 def _checked(hook: object) -> Hook:
-    """Return the hook, if all that others rely on is of the right type. Raises _Refused."""
+    """Return the hook, if all that others rely on is of the right type. Raises _NotLoaded."""
     if not isinstance(hook, Hook):
         raise _NotLoaded("it has no HOOK = Hook(...)")
     for wrong in _wrong(hook):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from probes.errors import short
+from probes.errors import raise_if_short
 from probes.kernel import pid_namespaces, procfs
 from probes.kernel.proc_net import TcpEnds, tcp_connections
 
@@ -107,7 +107,7 @@ def _scan(folder: str) -> Iterable[Process]:
     try:
         names = os.listdir(folder)
     except OSError as refused:
-        _raise_if_short(refused)
+        raise_if_short(refused)
         return
     for name in names:
         if name.isdigit() and (found := _process(f"{folder}/{name}", int(name))) is not None:
@@ -121,7 +121,7 @@ def _process(folder: str, pid: int) -> Process | None:
         fields = rest.split()
         parent, terminal = int(fields[1]), _pty(int(fields[4]))
     except OSError as refused:
-        _raise_if_short(refused)
+        raise_if_short(refused)
         return None  # it has gone
     except (ValueError, IndexError):
         return None
@@ -148,7 +148,7 @@ def _links(folder: str) -> Iterable[tuple[str, str]]:
     try:
         fds = os.listdir(folder)
     except OSError as refused:
-        _raise_if_short(refused)
+        raise_if_short(refused)
         return  # somebody else's, or it has gone
     for fd in fds:
         try:
@@ -176,13 +176,7 @@ def _master(path: str) -> set[int]:
         with open(path, "rb") as f:
             return {int(line.split()[1]) for line in f if line.startswith(b"tty-index:")}
     except OSError as refused:
-        _raise_if_short(refused)
+        raise_if_short(refused)
         return set()
     except (ValueError, IndexError):
         return set()
-
-
-def _raise_if_short(refused: OSError) -> None:
-    """Raise where no file is left to look with: what is not seen then may be there."""
-    if short(refused.errno):
-        raise refused

@@ -1,4 +1,4 @@
-"""Names of programs, each looked up once: ids are never used again."""
+"""Names of programs, each looked up until it is known: ids are never used again."""
 
 from __future__ import annotations
 
@@ -10,5 +10,7 @@ class ProgramNames(Bounded[int, str | None]):
     """Names of programs by id; None where the program is gone or may not be read."""
 
     def __missing__(self, id: int) -> str | None:
-        name = self[id] = bpf.prog_name(id)
+        name = bpf.prog_name(id)
+        if name is not None:  # or there are no file descriptors left just now
+            self[id] = name
         return name

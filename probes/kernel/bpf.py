@@ -12,9 +12,10 @@ import errno
 import mmap
 import os
 import platform
+import signal
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -104,11 +105,25 @@ def prog_load(
         attach_prog_fd=attach_prog_fd,
     )
     try:
-        return _bpf(_PROG_LOAD, attr)
+        with _without_signals():
+            return _bpf(_PROG_LOAD, attr)
     except OSError as refused:
         if words is not None and words.value:
             raise VerifierError(refused.errno, words.value.decode(errors="replace")) from None
         raise
+
+
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    """Keep signals from this thread for a while: the verifier gives up at any (EAGAIN).
+
+    Of several threads the kernel wakes any for a child that has ended, not only the one that waits.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class VerifierError(OSError):
@@ -476,7 +491,8 @@ def map_lookup_batch(
 ) -> tuple[bytes, bytes, int]:
     """Read all keys, all values and their number, in as few calls as it takes. Linux 5.6.
 
-    take: they are deleted from the map, which is a hash.
+    take: they are deleted from the map, which is a hash; so if an error comes after some of them,
+    those are returned.
 
     Per-CPU arrays answer ENOTSUPP (524) on 5.10: iterate there. Entries that come and go meanwhile
     may or may not be seen.
@@ -492,14 +508,17 @@ def map_lookup_batch(
         attr.in_batch = attr.out_batch if done else 0
         attr.keys = ctypes.addressof(to_keys) + done * key_size
         attr.values = ctypes.addressof(to_values) + done * value_size
-        attr.count = max_entries - done
+        attr.count = room = max_entries - done
         end = False
         try:
             _bpf(command, attr)
         except OSError as stop:
             # ENOENT: that was the last of them. ENOSPC: a bucket did not fit into what is left.
             if stop.errno not in (errno.ENOENT, errno.ENOSPC):
-                raise
+                found = done or attr.count % room  # still `room`: it was refused at once
+                if not take or not found:
+                    raise
+                attr.count %= room  # they are in no map any more
             end = True
         done += attr.count
         if end:

@@ -120,41 +120,27 @@ class BpfTable:
     def drain(self) -> list[Row]:
         """Take every entry out: of a queue the oldest first, of a hash by its keys' order.
 
-        Of a queue that is a call each (Linux 4.20), of a hash one for all (5.6) or three each.
+        Of a queue that is a call each (Linux 4.20), of a hash one for all (5.6) or three each. What
+        is put into a hash meanwhile is taken now or the next time, once in either case.
         """
-        if self._type == HASH:
-            return sorted(self._guarded(self._taken))
+        if self._type != QUEUE:
+            return sorted(self._guarded(lambda: self._laid_out(*self._all(take=True)).rows()))
         # No more than fit in: a queue that is filled as fast as it is read has an end, too.
         values = self._guarded(
             lambda: b"".join(bpf.map_drain(self.fd, self._value.size, self.max_entries))
         )
         return list(self._value.codec.iter_unpack(values))
 
-    def _taken(self) -> list[Row]:
-        size = self._key.size
+    def _all(self, *, take: bool = False) -> tuple[bytes, bytes]:
+        """Read all keys, one after the other, and all values. take: and delete these entries."""
         try:
             keys, values, _ = bpf.map_lookup_batch(
-                self.fd, size, self._stride, self.max_entries, take=True
+                self.fd, self._key.size, self._stride, self.max_entries, take=take
             )
         except OSError as refused:
             if refused.errno not in (bpf.ENOTSUPP, errno.EINVAL):
                 raise
-            keys, values = self._iterate()
-            for first in range(0, len(keys), size):
-                with suppress(FileNotFoundError):
-                    bpf.map_delete(self.fd, keys[first : first + size])
-        return self._laid_out(keys, values).rows()
-
-    def _all(self) -> tuple[bytes, bytes]:
-        """Read all keys, one after the other, and all values."""
-        try:
-            keys, values, _ = bpf.map_lookup_batch(
-                self.fd, self._key.size, self._stride, self.max_entries
-            )
-        except OSError as refused:
-            if refused.errno not in (bpf.ENOTSUPP, errno.EINVAL):
-                raise
-            return self._iterate()
+            return self._iterate(take=take)
         return keys, values
 
     def _written(self, keys: bytes, values: bytes) -> tuple[bytes, bytes]:
@@ -178,7 +164,7 @@ class BpfTable:
     def _laid_out(self, keys: bytes, values: bytes) -> MapEntries:
         return MapEntries((self._key, self._value), keys, self._summed(values))
 
-    def _iterate(self) -> tuple[bytes, bytes]:
+    def _iterate(self, *, take: bool = False) -> tuple[bytes, bytes]:
         """Read without batches (per-CPU arrays on 5.10). Entries deleted meanwhile are left out.
 
         The kernel starts again after a key that is gone, so a key that was seen ends the walk.
@@ -190,6 +176,9 @@ class BpfTable:
             if value is not None:
                 found[key] = value
             key = bpf.map_next_key(self.fd, key, self._key.size)
+        for key in found if take else ():
+            with suppress(FileNotFoundError):
+                bpf.map_delete(self.fd, key)
         return b"".join(found), b"".join(found.values())
 
     def _summed(self, values: bytes) -> bytes:

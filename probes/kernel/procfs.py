@@ -18,7 +18,7 @@ from pathlib import Path
 from time import monotonic, thread_time
 from typing import NamedTuple
 
-from probes.errors import short
+from probes.errors import raise_if_short
 
 _NET = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
 
@@ -183,20 +183,36 @@ def comm(pid: int) -> str | None:
         with open(f"/proc/{pid}/comm", "rb") as f:
             return os.fsdecode(f.read().removesuffix(b"\n"))
     except OSError as refused:
-        _raise_if_short(refused)
+        raise_if_short(refused)
         return None
 
 
 def started(pid: int) -> int | None:
     """Return when a process began, in clock ticks since boot. With the pid this is unique."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def image(pid: int) -> tuple[int, ...] | None:
+    """Return what no other process has, nor this one after exec(); None where its memory has gone.
+
+    That is when it began, and where its code and stack are: the latter two only for those who may
+    look at them.
+    """
+    if not (fields := _stat(pid)):
+        return None
+    began, code, end, stack = map(int, (fields[19], *fields[23:26]))
+    return (began, code, end, stack) if code else None
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the fields of proc_pid_stat(5) from the third on; none where it has gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
-            return int(f.read().rpartition(b")")[2].split()[19])
+            return f.read().rpartition(b")")[2].split()
     except OSError as refused:
-        _raise_if_short(refused)
-        return None
-    except (ValueError, IndexError):
-        return None
+        raise_if_short(refused)
+        return []
 
 
 def ancestors(pid: int) -> list[int]:
@@ -210,14 +226,8 @@ def ancestors(pid: int) -> list[int]:
 
 def parent(pid: int) -> int:
     """Return a process's parent; 0 where it has none, or has gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as f:
-            return int(f.read().rpartition(b")")[2].split()[1])
-    except OSError as refused:
-        _raise_if_short(refused)
-        return 0
-    except (ValueError, IndexError):
-        return 0
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
 
 
 def netns() -> int:
@@ -331,7 +341,7 @@ def fds(pid: int, first: int = 0, end: int | None = MOST_FDS) -> Iterator[tuple[
                 except OSError:  # closed meanwhile
                     continue
     except OSError as refused:
-        _raise_if_short(refused)
+        raise_if_short(refused)
 
 
 def sockets(pid: int) -> set[int]:
@@ -370,7 +380,7 @@ def _io(pid: int) -> tuple[int, int] | None:
             values = dict(line.split(b": ") for line in f.read().splitlines())
         return int(values[b"syscr"]), int(values[b"syscw"])
     except OSError as refused:
-        _raise_if_short(refused)
+        raise_if_short(refused)
         return None
     except (KeyError, ValueError):
         return None
@@ -386,14 +396,8 @@ def _read_bytes(path: str) -> bytes:
         with open(path, "rb") as f:
             return f.read()
     except OSError as refused:  # a kernel without IPv6, or without the file
-        _raise_if_short(refused)
+        raise_if_short(refused)
         return b""
-
-
-def _raise_if_short(refused: OSError) -> None:
-    """Raise where no file is left to look with: what is not seen then may be there."""
-    if short(refused.errno):
-        raise refused
 
 
 def _pairs(text: str) -> dict[str, int]:

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from itertools import count
 
 from probes.errors import (
     Busy,
@@ -83,8 +82,7 @@ class Attachment:
         self._pinned: str | None = None
         self._broke: Refusal | None = None
         self.retry = RetryClock()
-        self._numbers = count(1)
-        self._latest = 0
+        self._latest, self._asking = 0, threading.Lock()
         self._releaser = Releaser()
         self._totals = SeriesTotals(hook)
         self._sampler = Sampler(hook, self._totals, rows)
@@ -112,8 +110,9 @@ class Attachment:
 
         For a climb or a detachment that is to be done in another thread, some time later.
         """
-        self._latest = next(self._numbers)
-        return self._latest
+        with self._asking:
+            self._latest += 1
+            return self._latest
 
     def is_latest(self, request: int) -> bool:
         return request == self._latest

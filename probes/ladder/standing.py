@@ -76,7 +76,7 @@ class Standing:
         """Return what it has counted itself, scaled, without what went before."""
         keys, found = hook.places.keys, reading.rows
         rows: Mapping[Key, Row]
-        if isinstance(found, ColumnRows):
+        if isinstance(found, ColumnRows) and len(found):  # a table has a row
             rows = RowTable.of(_scaled_cells(hook, found.cells, self.one_in), keys)
         else:
             if self.one_in > 1:

@@ -148,23 +148,18 @@ def _growth_of(
     hook: str, place: int, was: Sample, sample: Sample, counts: Callable[[str, Row], bool]
 ) -> int:
     """Return by how much a counter grew in all rows that count."""
-    rows, before = sample.rows, was.rows
-    if isinstance(rows, RowTable) and isinstance(before, RowTable) and before:
-        grown = _growth(place, rows, before, from_zero=sample.from_zero)
-        if grown is not None and hook != "drops":
-            return sum(grown.tolist())
+    if hook != "drops" and (grown := _growth(place, was, sample)) is not None:
+        return sum(grown.tolist())
     return sum([more for row, more in _grown(place, was, sample) if counts(hook, row)])
 
 
 def _grown(place: int, was: Sample, sample: Sample) -> Iterable[tuple[Row, int]]:
     """Return the rows whose counter grew, and by how much."""
-    rows, before = sample.rows, was.rows
-    if isinstance(rows, RowTable) and isinstance(before, RowTable) and before:
-        grown = _growth(place, rows, before, from_zero=sample.from_zero)
-        if grown is not None:
-            places = np.flatnonzero(grown)
-            return zip(rows.at(places).values(), grown[places].tolist(), strict=True)
-    return _grown_rows(place, before, sample)
+    rows, grown = sample.rows, _growth(place, was, sample)
+    if grown is None or not isinstance(rows, RowTable):
+        return _grown_rows(place, was.rows, sample)
+    places = np.flatnonzero(grown)
+    return zip(rows.at(places).values(), grown[places].tolist(), strict=True)
 
 
 def _grown_rows(place: int, before: Mapping[Key, Row], sample: Sample) -> Iterator[tuple[Row, int]]:
@@ -175,10 +170,11 @@ def _grown_rows(place: int, before: Mapping[Key, Row], sample: Sample) -> Iterat
             yield row, count - then
 
 
-def _growth(
-    place: int, now: RowTable, before: RowTable, *, from_zero: bool
-) -> NDArray[np.int64] | None:
+def _growth(place: int, was: Sample, sample: Sample) -> NDArray[np.int64] | None:
     """Return by how much each row's counter grew, 0 where it did not; None: see `_grown_rows`."""
+    now, before = sample.rows, was.rows
+    if not (isinstance(now, RowTable) and isinstance(before, RowTable) and now and before):
+        return None
     counts, then = now.cells[place], before.cells[place]
     if not (isinstance(counts, NumberCells) and isinstance(then, NumberCells)):
         return None
@@ -189,7 +185,7 @@ def _growth(
     known = counts.flags()
     if then.known is not None:
         known = known & ((at < 0) | then.known[at])
-    if not from_zero:
+    if not sample.from_zero:
         known = known & (at >= 0)
     old = np.where(at >= 0, then.raw[at].astype("i8"), 0)
     grown: NDArray[np.int64] = np.where(known, np.maximum(counts.raw.astype("i8") - old, 0), 0)

@@ -149,10 +149,15 @@ def _lazy_address(raw: NDArray[Any]) -> Cells:
     local = _of_link(raw[:, 0], raw[:, 1])
     if not local.any():
         return CodedCells(np.ascontiguousarray(raw[:, :16]), _address)
-    found = {bytes(end) for end in raw[local, 16:]}
+    found = sorted({bytes(end) for end in raw[local, 16:]})
     names = {end: links.scoped("", *_LINK.unpack(end)) for end in found}
     made = raw.copy()
     made[~local, 16:] = 0
+    first: dict[str, bytes] = {}
+    for end, name in names.items():
+        if first.setdefault(name, end) != end:  # all that are not known have one name
+            alike = local & (raw[:, 16:] == np.frombuffer(end, "u1")).all(axis=1)
+            made[alike, 16:] = np.frombuffer(first[name], "u1")
     return CodedCells(made, _Scoped(names))
 
 

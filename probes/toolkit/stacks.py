@@ -58,7 +58,7 @@ class Stacks:
         return known
 
     def _made(self, kernel: int, user: int, pid: int) -> str:
-        names = _once([self._users.name(pid, a) for a in self._addresses(user)])
+        names = _once(self._users.names(pid, self._addresses(user)))
         inside = self._addresses(kernel)
         known = kallsyms.resolve(inside) if inside else {}
         names += [name + KERNEL for name in _without_us([_plain(known[a]) for a in inside])]

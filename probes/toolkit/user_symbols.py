@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path, PurePath
 from time import monotonic
 from typing import NamedTuple
 
 from probes.errors import ProbeError, passing, short
-from probes.kernel import elf, patience
+from probes.kernel import elf, patience, procfs
 
 _MOST_PROCESSES, _MOST_FILES = 256, 1024
 """Processes whose maps are kept (some kilobytes each), and files (little is kept of them)."""
@@ -40,20 +41,36 @@ class Mapping(NamedTuple):
     file: tuple[bytes, bytes] = (b"", b"")
 
 
+class _ProcessMaps(NamedTuple):
+    """The maps of a process, as long as it is this one and runs this program."""
+
+    image: tuple[int, ...]
+    maps: tuple[Mapping, ...]
+
+
 class UserSymbols:
     """Names of addresses in processes. Maps are read once each, and again for new addresses."""
 
     def __init__(self) -> None:
-        self._maps: OrderedDict[int, tuple[Mapping, ...]] = OrderedDict()
+        self._known: OrderedDict[int, _ProcessMaps] = OrderedDict()
         self._lost = 0.0
         "Seconds spent on slow files so far."
         self._files: OrderedDict[tuple[str, tuple[bytes, bytes]], elf.Elf | None] = OrderedDict()
 
-    def name(self, pid: int, address: int) -> str:
-        """Return a function, or the file's name in brackets if it names none there."""
-        place = self._place(pid, address)
+    def names(self, pid: int, addresses: Iterable[int]) -> list[str]:
+        """Return functions, or the file's name in brackets if it names none there."""
+        image, known = procfs.image(pid), self._known.get(pid)
+        if known is not None and image not in (None, known.image):
+            del self._known[pid]  # another program, or another process
+        found = [self._name(pid, image, address) for address in addresses]
+        while len(self._known) > _MOST_PROCESSES:
+            self._known.popitem(last=False)
+        return found
+
+    def _name(self, pid: int, image: tuple[int, ...] | None, address: int) -> str:
+        place = self._place(pid, image, address)
         if place is None:
-            return "[unknown]" if self._maps.get(pid) else "[process gone]"
+            return "[unknown]" if pid in self._known else "[process gone]"
         if not place.path.startswith("/"):
             return place.path if place.path.startswith("[") else "[anon]"
         name = PurePath(place.path.removesuffix(" (deleted)")).name
@@ -76,18 +93,14 @@ class UserSymbols:
                 self._files.popitem(last=False)
         return self._files[key]
 
-    def _place(self, pid: int, address: int) -> Mapping | None:
-        known = self._maps.get(pid)
-        place = _covering(known, address) if known is not None else None
-        if place is None:
-            known = maps(pid) or known
-            if known is None:
-                return None
-            self._maps[pid] = known
-            place = _covering(known, address)
-        self._maps.move_to_end(pid)
-        while len(self._maps) > _MOST_PROCESSES:
-            self._maps.popitem(last=False)
+    def _place(self, pid: int, image: tuple[int, ...] | None, address: int) -> Mapping | None:
+        known = self._known.get(pid)
+        place = _covering(known.maps, address) if known is not None else None
+        if place is None and image is not None and (there := maps(pid)):
+            self._known[pid] = _ProcessMaps(image, there)
+            place = _covering(there, address)
+        if pid in self._known:
+            self._known.move_to_end(pid)
         return place
 
 

@@ -91,13 +91,20 @@ class _Quantile:
         hits = number.values
         found = _interpolated_many(buckets.raw, self.q * hits)
         if self.least:
-            found = np.where(floor.known, np.maximum(found, floor.values), found)
+            found = _greater(found, floor.values, floor.known)
         if self.total:
             greatest = whole.known & (self.q * hits > hits - 1)
             mean = whole.values / np.maximum(hits, 1.0)
-            found = np.where(greatest, np.maximum(found, mean), found)
+            found = _greater(found, mean, greatest)
             found = np.where(greatest & (hits == 1), whole.values, found)
         return Reals(found, number.known & (hits > 0))
+
+
+def _greater(
+    some: NDArray[np.float64], others: NDArray[np.float64], where: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the greater of two where there are two; of what is no number, as `max` does."""
+    return np.where(where & (others > some), others, some)
 
 
 def _counted(cells: Cells | None) -> Cells | None:

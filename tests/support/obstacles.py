@@ -27,7 +27,7 @@ from probes.attach.uprobe import Uprobe, Uretprobe
 from probes.attach.xdp import XdpLink, XdpNetlink
 from probes.foreign import followers, tcx_neighbours
 from probes.hooks import catalogue
-from probes.hooks.tcp_rtt import claimed
+from probes.hooks.tcp_rtt import callback_flags
 from probes.model import Rung
 
 
@@ -97,8 +97,6 @@ READING = {
     ("tcp-connect", "kprobe"),
     ("tcp-connect", "sock_ops"),
     ("sock-addr", "btf-tracepoint"),
-    ("tcp-life", "sock_ops-link"),
-    ("tcp-life", "sock_ops-multi"),
 }
 """Rungs of which a program that they cannot do without reads kernel memory."""
 
@@ -145,7 +143,7 @@ def _needed(rung: Rung) -> list[type[Any]]:
     needed = [type(p.point) for p in rung.programs if not p.optional]
     if rung.precheck is tcx_neighbours.unplaceable:
         return [Others, TcxLink]
-    if rung.precheck is claimed.refused:
+    if rung.precheck is callback_flags.refused:
         return [Iterator, Others, *needed]
     others = rung.precheck in (followers.unreachable, followers.uncountable)
     return [Others, *needed] if others else needed

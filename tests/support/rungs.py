@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from probes.errors import short
 from probes.hooks import catalogue
 from probes.ladder import features
 from probes.ladder.attachment import Attachment, Modules
-from probes.model import Hook, HookId, Rung, State, Status
+from probes.model import Hook, HookId, Refusal, Rung, State, Status
 from tests.support.commands import left_of
 from tests.support.namespaces import bpftool
 from tests.support.scenarios import Values
@@ -51,14 +53,22 @@ def pinned(modules: Modules, id: HookId, rung: str, index: int) -> Iterator[Atta
         attachment.detach()
 
 
+_OURS = ("LoadFailed", "Unexpected")
+
+
+def _short(refusal: Refusal) -> bool:
+    return short(getattr(errno, refusal.error, None))
+
+
 def stood(
     status: Status, record: Callable[[str, object], None] | None = None, *, passive: bool = True
 ) -> None:
     """Skip where the kernel refuses it; fail where the compiler, the verifier or our code did.
 
+    So does what the host was only short of: it tells nothing of the kernel, and would hide a rung.
     passive: whether to stand on a rung without programs will do. record: pytest's, of properties.
     """
-    ours = [r for r in status.refused if r.log or r.error in ("LoadFailed", "Unexpected")]
+    ours = [r for r in status.refused if r.log or r.error in _OURS or _short(r)]
     assert not ours, [(r.rung, r.why, r.log[-2000:]) for r in ours]
     if status.state is State.ATTACHED or (passive and status.state is State.PASSIVE):
         return

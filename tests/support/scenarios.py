@@ -84,9 +84,19 @@ class Connects:
         assert connect(NO_ROUTE, self.NOWHERE, 2) == 2
         if attachment.status.rung == "sock_ops":  # an attempt without a SYN: settled a second later
             time.sleep(1.1)
+        log = self._logged(attachment)
         sample = sample_of(attachment)
         pending.close()
-        return self._mine(rows_of(attachment, sample)), self._mine(log_of(attachment, sample))
+        log += log_of(attachment, sample)
+        return self._mine(rows_of(attachment, sample)), self._mine(log)
+
+    def _logged(self, attachment: Attachment) -> list[Values]:
+        """The log until it has the time-out, whose caller may wake before it is settled."""
+        log: list[Values] = []
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and self.TIMED_OUT not in {e["rport"] for e in log}:
+            log += log_of(attachment, sample_of(attachment))
+        return log
 
     def _mine(self, found: list[Values]) -> list[Values]:
         ends = self.expected()

@@ -12,14 +12,17 @@ counter goes back:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
-from operator import add, sub
+from itertools import repeat
+from operator import add
+from typing import TypeVar
 
 from probes.analysis.moved import bases
 from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value, same_totals
 from probes.units import Unit, printable
+from tui.prometheus.reading import Grown, Reading
 
 STAY = 300.0
 """Seconds that the place of a row that has gone is kept: as long as Prometheus looks back."""
@@ -34,8 +37,7 @@ _TIMES = frozenset({Unit.NS, Unit.US, Unit.PERCENT})
 
 Labels = tuple[str, ...]
 Busy = tuple[float, float]
-Grown = int | float | tuple[int, ...] | None
-"""A counter's sum, a histogram's, or None if it was never known."""
+T = TypeVar("T")
 
 
 class Shape:
@@ -62,10 +64,17 @@ class Shape:
         self.levels = tuple((i, c) for i, c in places if _is_level(c))
         self.words = tuple((i, c) for i, c in places if _is_word(c))
 
-    def of(self, target: str | None, row: Row) -> Labels:
-        """Return the labels of a row. None becomes "", which Prometheus treats as no label."""
-        own = (printable(target or ""),) * bool(self.target)
-        return own + tuple([_text(row[i]) for i in self._named]) + self._told(row)
+    def of(self, target: str | None, reading: Reading) -> Iterable[Labels]:
+        """Yield the labels of each row. None becomes "", which Prometheus treats as no label."""
+        number = len(reading.rows)
+        columns: list[Iterable[str]] = [map(_text, reading.column(i)) for i in self._named]
+        if self.target:
+            columns.insert(0, repeat(printable(target or ""), number))
+        named = _rows_of(columns, number)
+        if not self.derived:
+            return named
+        rows = reading.rows.values()
+        return (own + self._told(row) for own, row in zip(named, rows, strict=True))
 
     def told(self, labels: Labels) -> Labels:
         """Return those labels that follow from the others: the row's class."""
@@ -73,13 +82,11 @@ class Shape:
 
     def _told(self, row: Row) -> Labels:
         """Compute the labels that follow from the others."""
-        if not self.derived:
-            return ()
         values = dict(zip(self._names, row, strict=True))
         return tuple([_text(c.derive(values)) for c in self.derived if c.derive is not None])
 
-    def said(self, row: Row) -> Labels:
-        return tuple([_text(row[i]) for i, _ in self.words])
+    def said(self, reading: Reading, place: int) -> Labels:
+        return tuple([_text(reading.column(i)[place]) for i, _ in self.words])
 
 
 def _names(column: Column) -> bool:
@@ -118,11 +125,11 @@ class ExportedRow:
 
 @dataclass(slots=True)
 class _Seen:
-    """The rows of one reading that have the same labels."""
+    """The rows of one reading that have the same labels. first: the place of the first."""
 
-    added: list[Grown]
-    levels: list[Value]
-    words: Labels
+    first: int
+    added: Sequence[Grown]
+    levels: Sequence[Value]
 
 
 class Totals:
@@ -168,7 +175,8 @@ class Totals:
         if before is not None and sample.time <= before.time:
             return  # it could not be read: this is the sample before, once more
         self._take_cost(before, sample)
-        seen = self._seen(before, sample)
+        reading = self._reading(before, sample)
+        seen = self._seen(sample.status.id.target, reading)
         self._note_busy(seen, sample.time - before.time if before is not None else 0.0)
         self._seat(seen, sample.time)
         for place in (*self.rows.values(), *self.rests.values()):
@@ -180,7 +188,7 @@ class Totals:
             place.levels = self._merged(place.levels, what.levels)
             place.seen = sample.time
             if own is not None:
-                place.words = what.words
+                place.words = self._shape.said(reading, what.first)
         if before is None:  # what was counted since the boot is not what was done lately
             self._waiting = dict.fromkeys(self._waiting, (0.0, 0.0))
             for place in self.rows.values():
@@ -188,44 +196,46 @@ class Totals:
 
     # -- what was added ------------------------------------------------------------------------
 
-    def _seen(self, before: Sample | None, sample: Sample) -> dict[Labels, _Seen]:
-        shape, target = self._shape, sample.status.id.target
+    def _reading(self, before: Sample | None, sample: Sample) -> Reading:
+        """Return the sample beside what it is compared with."""
         anew = before is not None and not same_totals(before.epoch, sample.epoch)
         known: Mapping[Key, Row] = {} if before is None or anew else before.rows
-        # What was counted before this program looked on is no news, but at the very beginning.
-        old = anew and not sample.from_zero
         if anew:
             self._left_out.clear()
-        known = self._compared(known, sample)
+        instead = self._compared(known, sample)
+        if anew and not sample.from_zero:
+            # What was counted before this program looked on is no news, but at the very beginning.
+            known, instead = sample.rows, {}
+        return Reading(sample.rows, known, instead)
+
+    def _seen(self, target: str | None, reading: Reading) -> dict[Labels, _Seen]:
+        shape, number = self._shape, len(reading.rows)
+        more = _rows_of([reading.added(i) for i, _ in shape.sums], number)
+        gauges = _rows_of([reading.column(i) for i, _ in shape.levels], number)
         seen: dict[Labels, _Seen] = {}
-        for key, row in sample.rows.items():
-            was = row if old else known.get(key)
-            added = [_added(row[i], was[i] if was is not None else None) for i, _ in shape.sums]
-            levels = [row[i] for i, _ in shape.levels]
-            labels = shape.of(target, row)
+        rows = zip(shape.of(target, reading), more, gauges, strict=True)
+        for place, (labels, added, levels) in enumerate(rows):
             same = seen.get(labels)
             if same is None:
-                seen[labels] = _Seen(added, levels, shape.said(row))
+                seen[labels] = _Seen(place, added, levels)
             else:
                 same.added = list(map(_sum, same.added, added))
                 same.levels = self._merged(same.levels, levels)
         return seen
 
     def _compared(self, known: Mapping[Key, Row], sample: Sample) -> Mapping[Key, Row]:
-        """Return the rows to compare with.
+        """Return what rows are compared with that are not compared with the one of their key.
 
-        These include rows left out of some samples to save memory, and what was taken over from
-        others' rows.
+        It was left out of some samples to save memory, or it took over from others' rows.
         """
         hidden = bool(sample.forgotten)
         if not hidden and not self._left_out:
-            taken, _ = bases(self._shape.hook, known, sample.rows)
-            return {**known, **taken} if taken else known
+            return bases(self._shape.hook, known, sample.rows)[0]
         back = {k: self._left_out.pop(k) for k in self._left_out.keys() & sample.rows.keys()}
         left = {k: row for k, row in self._left_out.items() if k not in self._perhaps_over}
         taken, over = bases(self._shape.hook, {**left, **known}, sample.rows, hidden=hidden)
         self._leave_out(known, sample, over)
-        return {**known, **back, **taken}
+        return {**back, **taken}
 
     def _leave_out(self, known: Mapping[Key, Row], sample: Sample, over: Iterable[Key]) -> None:
         """Keep what is hidden now, and what may have been evicted, in case it comes back."""
@@ -276,18 +286,22 @@ class Totals:
     def _seat(self, seen: Mapping[Labels, _Seen], now: float) -> None:
         for labels in [b for b, p in self.rows.items() if b not in seen and now - p.seen >= STAY]:
             self._give_up(labels)
+        weakest = iter(sorted(self.rows, key=lambda labels: self.rows[labels].busy))
         for labels in nlargest(self._most, self._waiting, key=self._waiting.__getitem__):
-            if not self._room(self._waiting[labels][0]):
+            if not self._room(self._waiting[labels][0], weakest):
                 break
             busy = self._waiting.pop(labels)
             self.rows[labels] = ExportedRow([None] * len(self._shape.sums), busy, now)
 
-    def _room(self, did: float) -> bool:
-        """Return whether there is a place, if need be that of a row that was less busy."""
+    def _room(self, did: float, weakest: Iterator[Labels]) -> bool:
+        """Return whether there is a place, if need be that of a row that was less busy.
+
+        weakest: those that had a place before, the least busy first.
+        """
         if len(self.rows) < self._most:
             return True
-        least = min(self.rows, key=lambda labels: self.rows[labels].busy)
-        if self.rows[least].busy[0] >= did:
+        least = next(weakest, None)
+        if least is None or self.rows[least].busy[0] >= did:
             return False
         self._give_up(least)
         return True
@@ -298,18 +312,6 @@ class Totals:
         rest.grown = list(map(_sum, rest.grown, self.rows.pop(labels).grown))
 
 
-def _added(now: Value, was: Value) -> Grown:
-    """Return what was added; the whole value if the counter was reset."""
-    if isinstance(now, tuple):
-        if not isinstance(was, tuple):
-            return now
-        more = tuple(map(sub, now, was))
-        return now if min(more, default=0) < 0 else more
-    if not isinstance(now, int | float):
-        return None
-    return now - was if isinstance(was, int | float) and was <= now else now
-
-
 def _sum(some: Grown, more: Grown) -> Grown:
     if some is None or more is None:
         return more if some is None else some
@@ -318,6 +320,11 @@ def _sum(some: Grown, more: Grown) -> Grown:
         assert isinstance(more, tuple)
         return tuple(map(add, some, more))
     return some + more
+
+
+def _rows_of(columns: Sequence[Iterable[T]], number: int) -> Iterable[tuple[T, ...]]:
+    """Return so many rows of these columns."""
+    return zip(*columns, strict=True) if columns else repeat((), number)
 
 
 def _grown(now: int, was: int) -> int:

@@ -1,8 +1,8 @@
 """TCP round trips: every connection's RTT as the kernel estimates it, and its retransmits.
 
-sock_ops and tcp_probe see samples as they are made; connections that were open before the best
-rung of all has as well (`claimed`). Else these, and those that no program can see, come from an
-iterator or sock_diag in the same rows, marked in the column `from`.
+sock_ops and tcp_probe see samples as they are made; the best rung (`sock_ops_iter`) also those of
+connections that were open before. On the others these, and on all those that no program can see,
+come from an iterator or sock_diag in the same rows, marked in the column `from`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from probes.arrays import FEW
-from probes.hooks.tcp_rtt import claimed_rung, open_sockets
+from probes.hooks.tcp_rtt import open_sockets, sock_ops_iter
 from probes.hooks.tcp_rtt.columns import ConnectionColumns
 from probes.hooks.tcp_rtt.open_sockets import ITERATOR, OpenSocket, OpenSockets, minimum
 from probes.kernel import capabilities
@@ -151,7 +151,7 @@ HOOK = Hook(
         level("from", "From", "source of the round trip", field=None, width=9, label=False),
     ),
     ladder=(
-        claimed_rung.RUNG,
+        sock_ops_iter.RUNG,
         _sock_ops("sock_ops-link", "Linux 5.10", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
         _sock_ops("sock_ops-multi", "Linux 5.10", CgroupAttach(AttachType.CGROUP_SOCK_OPS)),
         Rung(

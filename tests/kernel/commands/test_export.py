@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.hooks.tcp_rtt import claimed
+from probes.hooks.tcp_rtt import callback_flags
 from probes.kernel.capabilities import BPF, NET_ADMIN, PERFMON, PROCESSES, SYS_ADMIN, SYSLOG
 from tests.support.commands import ebpftop, held, left_of, running
 from tests.support.namespaces import namespace, run, send, veth
@@ -136,7 +136,7 @@ def test_no_thread_keeps_a_capability_that_nothing_needs() -> None:
         assert _capabilities(child.pid) == {all_used}
     with _exporting("--hook", "tcp-rtt", "--budget", "off") as (child, ask):
         ask()
-        if claimed.refused() is None:  # other namespaces are entered, others' programs looked for
+        if callback_flags.refused() is None:  # it enters namespaces, and looks for others' programs
             assert _capabilities(child.pid) == {_mask(BPF, SYS_ADMIN, *PROCESSES)}
             for _ in range(3):
                 assert 'rung="sock_ops-iter",state="attached"' in ask()

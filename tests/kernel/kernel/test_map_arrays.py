@@ -32,8 +32,8 @@ VALUE = json.dumps(["value", [["calls", U64], ["latency", U64, [3]]], "struct_pa
 class Alone(BpfTable):
     """Reads entry by entry, as where the kernel has no batches."""
 
-    def _all(self) -> tuple[bytes, bytes]:
-        return self._iterate()
+    def _all(self, *, take: bool = False) -> tuple[bytes, bytes]:
+        return self._iterate(take=take)
 
 
 @pytest.fixture(params=[HASH, LRU_HASH, PERCPU_HASH, LRU_PERCPU_HASH, ARRAY, PERCPU_ARRAY])

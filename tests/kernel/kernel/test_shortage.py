@@ -15,6 +15,7 @@ import pytest
 
 from probes.compile import headers
 from probes.droprules import operator_sessions, tunnels
+from probes.foreign.names import ProgramNames
 from probes.hooks.drops import reasons
 from probes.hooks.programs import holders
 from probes.kernel import bpf, btf, capabilities, kallsyms, objects, pid_namespaces, procfs, tracefs
@@ -113,3 +114,17 @@ def test_what_cannot_be_told_just_now_is_no_answer_and_is_not_kept(
         assert _asked(ask, listening, many) in (expected, SHORT), f"with {many} files"
         assert ask(listening) == expected, f"after {many} files"
         assert open_files() == before, f"after {many} files"
+
+
+def test_a_program_without_a_name_just_now_has_it_later() -> None:
+    names, program = (
+        ProgramNames(),
+        bpf.prog_load(ProgType.SOCKET_FILTER, bpf.exit_with(0), name="ebpftop_named"),
+    )
+    try:
+        id = bpf.prog_info(program).id
+        with files_left(0):
+            assert names[id] is None
+        assert names[id] == "ebpftop_named"
+    finally:
+        os.close(program)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from probes.analysis import snapshot
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot import Snapshot
+from probes.arrays import np
 from probes.columns.row_table import RowTable
 from probes.model import (
     OTHERS,
@@ -205,4 +207,57 @@ def test_what_is_derived_is_derived_of_all_at_once() -> None:
     )
     assert isinstance(made.rows, ManyRows)
     assert all(made.rows.derived(name) is not None for name in ("mean", "p50", "p99"))
+    assert made.rows.derived("p99") is made.rows.derived("p99"), "once for whoever asks"
     assert "_all" not in made.rows.__dict__
+
+
+def test_all_rows_are_made_without_those_of_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(3, odd=False)
+    first = _table(kernel.read(full=False))
+    kernel.work()
+    before = _table(kernel.read(full=False))
+    kernel.work()
+    made = Snapshot.between(
+        HOOK, _sample(1, before), _sample(2, _table(kernel.read(full=False))), _sample(0, first)
+    )
+    asked: list[int] = []
+    row = RowTable.row
+    monkeypatch.setattr(first, "values", lambda: pytest.fail("rows of the window were made"))
+    monkeypatch.setattr(RowTable, "row", lambda table, at: asked.append(at) or row(table, at))
+    assert len([row.values for row in made.rows]) == len(made.rows)
+    assert not asked, "what is derived came with the rows"
+
+
+def _odd_floats(seed: int) -> dict[Key, Row]:
+    """Rows with every number in every counter, as a hook file of a user may have them."""
+    dice = random.Random(seed)
+    odd = (math.nan, math.inf, -math.inf, 0.0, 2.5, 1e308, None)
+    return {
+        (f"t{n}", n): (f"t{n}", n, 1, dice.choice(odd), dice.choice(odd), dice.choice(odd),
+                       (n, 2, 0, 1), dice.choice(odd))
+        for n in range(3 * FEW)
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(3))
+def test_of_infinity_and_what_is_no_number_columns_have_the_numbers_of_rows(seed: int) -> None:
+    old, rows, window = (_odd_floats(3 * seed + n) for n in range(3))
+    expected = Snapshot.between(HOOK, _sample(1, old), _sample(2, rows), _sample(0, window))
+    made = Snapshot.between(
+        HOOK, _sample(1, _table(old)), _sample(2, _table(rows)), _sample(0, _table(window))
+    )
+    assert repr(_plain(made.rows)) == repr(_plain(expected.rows))
+    for name in ("mean", "p50", "p99"):
+        assert repr(made.numbers(name)) == repr({r.key: r[name] for r in expected.rows})
+
+
+def test_a_table_is_compared_with_an_empty_one() -> None:
+    rows = Kernel(1, odd=False).read(full=False)
+    nothing = _table(rows).at(np.zeros(len(rows), bool))
+    expected = Snapshot.between(HOOK, _sample(1, {}), _sample(2, rows), _sample(0, {}))
+    made = Snapshot.between(
+        HOOK, _sample(1, nothing), _sample(2, _table(rows)), _sample(0, nothing)
+    )
+    assert repr(_plain(made.rows)) == repr(_plain(expected.rows))
+    assert made.numbers("p99") == expected.numbers("p99")

@@ -171,6 +171,18 @@ def test_names_are_decoded_when_they_are_asked_for() -> None:
     assert (cells.words()[0] == cells.words()[3]).all(), "what is behind the end is no difference"
 
 
+def test_for_rows_with_their_keys_each_value_is_decoded_once() -> None:
+    calls: list[int] = []
+
+    def decoded(number: int) -> str:
+        calls.append(number)
+        return f"name {number}"
+
+    table = RowTable([CodedCells(np.arange(9), decoded), cells_of([1] * 9)], (0,))
+    assert list(table.items())[3] == (("name 3",), ("name 3", 1))
+    assert calls == list(range(9))
+
+
 @pytest.mark.parametrize("width", [16, 24])
 def test_addresses_are_decoded_when_they_are_asked_for(width: int) -> None:
     dice = random.Random(width)
@@ -196,6 +208,20 @@ def test_the_link_of_an_address_is_named_when_it_is_read(begin: str) -> None:
     assert again is not None
     assert again.space == cells.space
     assert (again.words() == cells.words()).all()
+
+
+def test_links_with_one_name_are_one_link() -> None:
+    """A row whose key has such an address is one, as it is where rows are decoded one by one."""
+    begin = bytes.fromhex("fe80").ljust(16, b"\1")
+    raw = [begin + struct.pack("=II", *link) for link in ((0, 1), (7, 9), (0, 2), (0, 1))]
+    cells = decode.lazily(decode.address, _octets(*raw))
+    assert cells is not None
+    assert cells.values() == list(map(decode.address, raw))
+    rows = {(address,): (address, n) for n, address in enumerate(cells.values())}
+    assert len(rows) == 2
+    assert dict(RowTable.of([cells, cells_of(range(4))], (0,)).items()) == rows
+    assert len(RowTable.of([cells, cells_of(range(4))], (0,))) == 2
+    assert len(np.unique(cells.words(), axis=0)) == 2
 
 
 def test_what_is_decoded_later_never_says_the_same_of_two_values() -> None:

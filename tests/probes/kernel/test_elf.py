@@ -52,9 +52,8 @@ def test_addresses_of_a_process_are_named() -> None:
     names = UserSymbols()
     address = ctypes.cast(ctypes.CDLL(None).getaddrinfo, ctypes.c_void_p).value
     assert address is not None
-    assert names.name(os.getpid(), address + 3) == "getaddrinfo"
-    assert names.name(os.getpid(), 8) == "[unknown]"
-    assert names.name(2**22 + 1, address) == "[process gone]"
+    assert names.names(os.getpid(), [address + 3, 8]) == ["getaddrinfo", "[unknown]"]
+    assert names.names(2**22 + 1, [address]) == ["[process gone]"]
 
 
 def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import FrameType
 
 import pytest
 
@@ -162,6 +164,27 @@ def test_a_detachment_that_waits_is_not_begun_after_a_climb(
     status = attachment.climb(request=climb)
     assert attachment.detach(request=detach) == status
     _counts(attachment.status, best)
+
+
+def test_of_requests_in_several_threads_one_is_the_latest(attachment: Attachment) -> None:
+    """Each thread rests at each line, so that the others come in between."""
+
+    def rest(frame: FrameType, event: str, _: object) -> object:
+        if frame.f_code is not Attachment.request.__code__:
+            return None
+        if event == "line":
+            time.sleep(0.001)
+        return rest
+
+    before = threading.gettrace()
+    threading.settrace(rest)  # type: ignore[arg-type]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            numbers = list(pool.map(lambda _: attachment.request(), range(40)))
+    finally:
+        threading.settrace(before)  # type: ignore[arg-type]
+    assert sorted(numbers) == list(range(1, 41))
+    assert [n for n in numbers if attachment.is_latest(n)] == [40]
 
 
 def test_passive_numbers_do_not_replace_what_is_being_attached(

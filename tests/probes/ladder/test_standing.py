@@ -20,6 +20,8 @@ def _status(state: State, *refused: Refusal) -> Status:
         Refusal("fentry", "EACCES", "the verifier refused the program", "", "R0 !read_ok"),
         Refusal("fentry", "LoadFailed", "the compiler ended without an answer", ""),
         Refusal("fentry", "Unexpected", "attaching drops failed: KeyError", ""),
+        Refusal("fentry", "EAGAIN", "the kernel cannot load it just now", ""),
+        Refusal("fentry", "ENOMEM", "the kernel cannot load it just now", ""),
     ],
 )
 @pytest.mark.parametrize("state", [State.FAILED, State.ATTACHED])

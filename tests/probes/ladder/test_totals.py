@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from probes.arrays import np
+from probes.columns.cells import cells_of
+from probes.columns.row_table import ColumnRows, RowTable
 from probes.compile.compiler import Compiler
 from probes.errors import Unsupported
 from probes.ladder import carried
@@ -130,3 +133,19 @@ def test_rows_that_are_counted_still_go_on_though_they_were_left_out(make: Make)
     assert attachment.read().forgotten == 50 - MIN_ROWS
     other.calls["0"] = 1000
     assert _calls(attachment.read())["0"] == 1100
+
+
+def test_columns_without_a_row_are_no_table() -> None:
+    """Who takes columns of it may ask for the greatest of a column."""
+    full = ColumnRows([cells_of(["x", "y"]), cells_of([5, 7])])
+    nothing = ColumnRows([cells.at(np.array([], int)) for cells in full.cells])
+    found = [full]
+    rung = Rung("best", "nothing", lambda _: lambda: Reading(found[0]), precheck=lambda: None)
+    hook = Hook("made-up", "", "", COLUMNS, (rung,))
+    attachment = Attachment(hook, Modules(Compiler()), rows=RowLimit(1000))
+    attachment.climb()
+    assert isinstance(attachment.read().rows, RowTable)
+    found[0] = nothing
+    assert attachment.read().rows == {}
+    assert not isinstance(attachment.read().rows, RowTable)
+    attachment.detach()

@@ -129,3 +129,13 @@ def test_what_is_noticed_in_columns_is_what_is_noticed_in_rows(
         found.append(of_rows.moment(as_rows))
         assert of_columns.moment(as_columns) == found[-1]
     assert any(moment.failures for moment in found)
+
+
+def test_nothing_is_noticed_where_all_rows_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bookmarks, "FAILURES", (("made-up", "calls"),))
+    host, noticing = Host(3, (1, 2), 2), Bookmarker(HOOKS)
+    table = RowTable.of_rows([tuple(row) for row in host.rows.values()], HOOK.places.keys)
+    gone = table.at(np.zeros(len(table), bool))
+    moments = [noticing.moment(_tick(n, rows)) for n, rows in enumerate((table, gone, table))]
+    assert moments[1].failures == 0
+    assert moments[2].failures == sum(row[2] for row in table.values())

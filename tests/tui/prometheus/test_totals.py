@@ -6,9 +6,12 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
+
+from probes.columns.row_table import RowTable
 from probes.model import OTHERS, Column, Hook, HookId, Kind, Sample, State, Status
 from probes.units import Unit
-from tui.prometheus.totals import OTHER, STAY, Shape, Totals
+from tui.prometheus.totals import OTHER, STAY, ExportedRow, Labels, Shape, Totals
 
 HOOK = Hook(
     name="drops",
@@ -31,7 +34,7 @@ Counts = Mapping[tuple[int, str], int | None]
 
 def _sample(time: float, counts: Counts, *, epoch: int = 1, from_zero: bool = True) -> Sample:
     rows = {
-        (pid, reason): (pid, reason, n, (n or 0, 0), pid, pid * 10, f"s{pid}")
+        (pid, reason): (pid, reason, n, (n or 0, 0), pid, (pid or 0) * 10, f"s{pid}")
         for (pid, reason), n in counts.items()
     }
     status = Status(HookId("drops"), State.ATTACHED, "best")
@@ -264,3 +267,69 @@ def test_what_was_left_out_while_others_grew_is_counted_once() -> None:
     take(3, (1, "a", 11), (None, OTHERS, 20), forgotten=1)
     take(4, (1, "a", 11), (None, OTHERS, 26), forgotten=1)
     assert _packets(totals)[OTHERS] == packets[OTHERS] + 13 - 6 + 6
+
+
+# -- many rows -----------------------------------------------------------------------------------
+
+_CLASS = Column("class", "Class", kind=Kind.DERIVED, derive=_is_capital, label=True)
+_SHAPES = {"labels": SHAPE, "class": Shape(replace(HOOK, columns=(*HOOK.columns, _CLASS)))}
+
+
+def _step(chance: random.Random, n: object) -> int | None:
+    """Return a counter's next value: it stays, grows, begins anew, or is not known for a while."""
+    base = n if isinstance(n, int) else 0
+    return chance.choice((n if isinstance(n, int) else None, base + 3, base + 2**40, 2, 2**64 - 7))
+
+
+def _table(sample: Sample) -> Sample:
+    return replace(sample, rows=RowTable.of_rows(sample.rows.values(), HOOK.places.keys))
+
+
+@pytest.mark.parametrize("shape", _SHAPES.values(), ids=_SHAPES)
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_tables_are_exported_like_rows(shape: Shape, full: bool, seed: int) -> None:
+    """Also where the one is followed by the other, as with a map that grows and shrinks."""
+    chance = random.Random(seed)
+    counts: dict[tuple[int | None, str], int | None] = {}
+    by_rows, by_tables, mixed = (Totals(shape, 9) for _ in range(3))
+    others = 5
+    for reading in range(30):
+        for pid in range(40):
+            key = (pid, f"{'rR'[pid % 2]}{pid % 25}")
+            if chance.random() < 0.1:
+                counts.pop(key, None)
+            else:
+                counts[key] = _step(chance, counts.get(key))
+        others += chance.randrange(2**20)
+        rows = {**counts, **({(None, OTHERS): others} if full else {})}
+        sample = replace(
+            _sample(reading * 20.0, rows, epoch=1 + reading // 11, from_zero=seed > 0),  # type: ignore[arg-type]
+            forgotten=2 * (reading % 7 == 3),
+        )
+        by_rows.take(sample)
+        by_tables.take(_table(sample))
+        mixed.take(_table(sample) if reading % 3 else sample)
+        assert repr(by_tables.rows) == repr(mixed.rows) == repr(by_rows.rows)
+        assert repr(by_tables.rests) == repr(mixed.rests) == repr(by_rows.rests)
+
+
+class _Counting(dict[Labels, ExportedRow]):
+    """Places, and how often one was looked at."""
+
+    looked = 0
+
+    def __getitem__(self, labels: Labels) -> ExportedRow:
+        self.looked += 1
+        return super().__getitem__(labels)
+
+
+def test_of_many_rows_each_finds_its_place_without_looking_at_all_others() -> None:
+    totals = Totals(SHAPE, 300)
+    totals.rows = places = _Counting()
+    for reading in range(2):  # the second time everybody else is busy
+        busy = {(n, f"r{n}"): 1 + n // 300 * reading for n in range(600)}
+        totals.take(_sample(reading, {key: reading * 9 + did for key, did in busy.items()}))
+    assert len(places) == 300
+    assert ("r599",) in places
+    assert places.looked < 10 * 600

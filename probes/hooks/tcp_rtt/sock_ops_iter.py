@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from probes.attach.cgroup import CgroupLink
-from probes.hooks.tcp_rtt import claimed, open_sockets
-from probes.hooks.tcp_rtt.claimed import Claim, ClaimStage
-from probes.hooks.tcp_rtt.claimed_columns import ClaimedColumns
-from probes.hooks.tcp_rtt.claimed_rows import ClaimedRows
+from probes.hooks.tcp_rtt import callback_flags, open_sockets
+from probes.hooks.tcp_rtt.callback_columns import CallbackColumns
+from probes.hooks.tcp_rtt.callback_flags import CallbackFlags, FlagStage
+from probes.hooks.tcp_rtt.callback_rows import CallbackRows
 from probes.hooks.tcp_rtt.open_sockets import OpenSockets
 from probes.kernel import capabilities
 from probes.kernel.netlink import sock_diag
@@ -27,32 +27,32 @@ _SOURCE = (
     + sockets_c.OF_SOCK_OPS
     + c_source(
         __file__,
-        "claimed.c",
+        "sock_ops_iter.c",
         BUCKETS=_BUCKETS,
-        **{stage.name: int(stage) for stage in ClaimStage},
+        **{stage.name: int(stage) for stage in FlagStage},
     )
 )
 FEW = 64
 """Connections that are asked for one by one; beyond, all are visited."""
 
 
-class _ClaimingRung:
-    """The rung's reader; what it reports of the claim."""
+class _SockOpsIter:
+    """The rung's reader; what it reports of the flags."""
 
     def __init__(self) -> None:
-        self.said: Callable[[], str] = str
+        self.note: Callable[[], str] = str
 
     def open(self, opening: Opening) -> Callable[[], Reading]:
-        claim, connections = Claim(opening), _Connections(opening)
-        opening.stack.callback(claim.leave)
-        self.said = lambda: claim.said
+        flags, connections = CallbackFlags(opening), _Connections(opening)
+        opening.stack.callback(flags.leave)
+        self.note = lambda: flags.note
         uncounted = Uncounted(opening, {})
 
         def read() -> Reading:
-            claim.look()
-            return Reading(connections.rows(claim), uncounted.read())
+            flags.look()
+            return Reading(connections.rows(flags), uncounted.read())
 
-        claim.look()  # what happens between now and the first reading is counted
+        flags.look()  # what happens between now and the first reading is counted
         return read
 
 
@@ -61,25 +61,25 @@ class _Connections:
 
     def __init__(self, opening: Opening) -> None:
         columns, self._table = opening.hook.stored, opening.tables["rows"]
-        self._few, self._many = ClaimedRows(columns, self._table), ClaimedColumns(columns)
+        self._few, self._many = CallbackRows(columns, self._table), CallbackColumns(columns)
         self._sockets, self._holders = OpenSockets(opening), SocketOwners()
 
-    def rows(self, claim: Claim) -> Iterable[Row]:
+    def rows(self, flags: CallbackFlags) -> Iterable[Row]:
         entries = self._table.entries()
         many = len(entries) >= open_sockets.MANY
-        entries = (self._settled_many if many else self._settled_few)(entries, claim)
-        if not claim.complete:
+        entries = (self._settled_many if many else self._settled_few)(entries, flags)
+        if not flags.complete:
             self._sockets.read()
         if many:
-            if (found := self._in_columns(entries, claim)) is not None:
+            if (found := self._in_columns(entries, flags)) is not None:
                 return found
             self._few.take(entries.rows())
-        return self._one_by_one(claim)
+        return self._one_by_one(flags)
 
-    def _settled_many(self, entries: Entries, claim: Claim) -> Entries:
+    def _settled_many(self, entries: Entries, flags: CallbackFlags) -> Entries:
         stopped = self._many.stopped(entries)
         if len(stopped) > FEW:
-            claim.visit()
+            flags.visit()
             entries = self._table.entries()
             self._many.stopped(entries)
         elif stopped:
@@ -87,35 +87,35 @@ class _Connections:
             self._many.settle(stopped, found)
         return entries
 
-    def _settled_few(self, entries: Entries, claim: Claim) -> Entries:
+    def _settled_few(self, entries: Entries, flags: CallbackFlags) -> Entries:
         self._few.take(entries.rows())
         stopped = self._few.stopped()
         if len(stopped) > FEW:
-            claim.visit()
+            flags.visit()
             entries = self._table.entries()
             self._few.take(entries.rows())
         elif stopped:
             self._few.settle(sock_diag.found(stopped))
         return entries
 
-    def _in_columns(self, entries: Entries, claim: Claim) -> Iterable[Row] | None:
-        others = None if claim.complete else self._sockets.many
-        if others is None and not claim.complete:
+    def _in_columns(self, entries: Entries, flags: CallbackFlags) -> Iterable[Row] | None:
+        others = None if flags.complete else self._sockets.many
+        if others is None and not flags.complete:
             return None
         inodes = set(self._many.inodes(entries).tolist())
         if others is not None:
             inodes |= set(others["inode"].tolist())
         return self._many.rows(entries, others, self._holders.find(inodes))
 
-    def _one_by_one(self, claim: Claim) -> list[Row]:
-        rows, others = self._few, [] if claim.complete else self._sockets.all()
+    def _one_by_one(self, flags: CallbackFlags) -> list[Row]:
+        rows, others = self._few, [] if flags.complete else self._sockets.all()
         whose = self._holders.find(rows.inodes() | {s.inode for s in others})
         found, origin = rows.rows(whose), self._sockets.origin
         unseen = [s for s in others if s.cookie not in rows]
         return found + [rows.row_of_socket(s, origin, whose.get(s.inode)) for s in unseen]
 
 
-_RUNG = _ClaimingRung()
+_RUNG = _SockOpsIter()
 RUNG = Rung(
     "sock_ops-iter",
     "Linux 6.12, BTF, cgroup v2, CAP_SYS_ADMIN, CAP_NET_ADMIN",
@@ -124,10 +124,10 @@ RUNG = Rung(
     types=(*open_sockets.TYPES, "file"),
     programs=(
         Program("watch", CgroupLink(AttachType.CGROUP_SOCK_OPS)),
-        claimed.PROGRAM,
+        callback_flags.PROGRAM,
         open_sockets.PROGRAM,
     ),
-    precheck=claimed.refused,
-    changed=lambda: _RUNG.said(),
+    precheck=callback_flags.refused,
+    changed=lambda: _RUNG.note(),
     reads_with=(capabilities.SYS_ADMIN, *capabilities.PROCESSES),
 )

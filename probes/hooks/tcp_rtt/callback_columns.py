@@ -1,4 +1,4 @@
-"""Many claimed connections as columns; a few that fell silent are looked at one by one."""
+"""Many connections with callbacks, as columns; a few that fell silent are looked at one by one."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from probes.model import Column, Fields
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MARKS = ("samples", "retransmits", "srtt_us", "min_us", "inode")
-"""Fields of an entry of which one changes wherever any does."""
+_MARKS = ("samples", "retransmits", "srtt_us", "min_us", "inode", "lport", "rport")
+"""Fields of an entry of which one changes wherever any does; of ports, if it connects again."""
 _SETTLED = ("srtt_us", "min_us", "inode")
 """Fields that may move after the last callback."""
 _COPIED = ("laddr", "raddr", "lport", "rport", "retransmits", *_SETTLED)
 
 
-class ClaimedColumns:
-    """The same as `ClaimedRows`, for many: entries are compared with those of the reading before.
+class CallbackColumns:
+    """The same as `CallbackRows`, for many: entries are compared with those of the reading before.
 
     moving: of each, whether it had changed since then. settled: where `estimates` are newer than
     what the entry has.

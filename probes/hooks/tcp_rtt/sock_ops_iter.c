@@ -107,7 +107,7 @@ static inline void give_back(struct tcp_sock *tcp, struct slot *slot, u64 *cooki
     rows.delete(cookie);
 }
 
-static inline struct slot *claimed(struct sock *sk, u64 *cookie) {
+static inline struct slot *add_open(struct sock *sk, u64 *cookie) {
     struct slot new = {};
     ends_of_sock(sk, new.laddr, new.raddr, &new.lport, &new.rport);
     new.before = 1;
@@ -132,7 +132,7 @@ int visit(u64 *ctx) {
         give_back(tcp, slot, &cookie, slot->before ? now->before : now->new);
         slot = 0;
     } else if (!slot && now->stage == ALONE) {
-        slot = claimed(sk, &cookie);
+        slot = add_open(sk, &cookie);
     }
     if (!slot) {
         ((long (*)(void *, void *, u32))BPF_FUNC_seq_write)(file, &cookie, sizeof(cookie));

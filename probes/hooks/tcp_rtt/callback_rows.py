@@ -1,12 +1,13 @@
-"""Rows of the map of claimed connections, each made anew only where something changed."""
+"""Rows of connections with callbacks, each made anew only where something changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
-from probes.hooks.tcp_rtt.claimed_columns import ends_of
+from probes.hooks.tcp_rtt.callback_columns import ends_of
 from probes.hooks.tcp_rtt.open_sockets import OpenSocket, minimum
 from probes.kernel.netlink import sock_diag
 from probes.kernel.netlink.sock_diag import Ends
@@ -14,10 +15,12 @@ from probes.kernel.procfs import Owner
 from probes.model import Column, Flat, Row, Table, Value
 from probes.toolkit.readers import row_of
 
+_ENDS = ("laddr", "raddr", "lport", "rport")
+"""Fields of an entry that stay, unless its socket connects again."""
 _MARKS = ("samples", "retransmits", "srtt_us", "min_us", "inode")
-"""Fields of an entry of which one changes wherever any does."""
+"""The other fields of which one changes wherever any does."""
 _MOVING = ("srtt_us", "min_us", "last_us", "rtt", "samples", "retransmits")
-"""Columns of a row that ever change, but for its holder."""
+"""Columns of a row that change while its ends stay, but for its holder."""
 
 
 class Estimate(NamedTuple):
@@ -30,12 +33,13 @@ class Estimate(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """A row, and what it was made of.
+    """A row, and what it was made of: the ends, and a mark.
 
     moving: it had changed since the reading before; the estimate still moves after a callback,
     which comes once in a round trip. settled: what it came to.
     """
 
+    ends: tuple[Value, ...]
     mark: tuple[Value, ...]
     owner: Owner | None
     row: Row
@@ -43,13 +47,15 @@ class _Known:
     settled: Estimate | None = None
 
 
-class ClaimedRows:
+class CallbackRows:
     """Connections with a row in the map. They take what was read, then give their rows."""
 
     def __init__(self, columns: tuple[Column, ...], table: Table) -> None:
         self._table, self._row, self._width = table, row_of(columns, table), len(columns)
         self._at = {c.name: i for i, c in enumerate(columns)}
-        self._mark = [_place(table, name) for name in _MARKS]
+        self._ends = itemgetter(*(_place(table, name) for name in _ENDS))
+        self._mark = itemgetter(*(_place(table, name) for name in _MARKS))
+        self._inode = _place(table, "inode")
         self._rest = self._at["pid"], self._at["comm"], self._at["from"]
         self._least = self._at["min_us"]
         self._moving = [(self._at[n], table.fields[n]) for n in _MOVING]
@@ -65,13 +71,14 @@ class ClaimedRows:
 
     def stopped(self) -> list[Ends]:
         """Return the connections that moved until the reading before, and not since."""
-        return [
-            self._ends(entry)
-            for entry in self._entries
-            if (known := self._known.get(entry[0])) is not None
-            and known.moving
-            and known.mark == self._marked(entry)
-        ]
+        stopped = []
+        for entry in self._entries:
+            known = self._known.get(entry[0])
+            if known is not None and known.moving and known.mark == self._mark(entry):
+                laddr, raddr, lport, rport = ends = self._ends(entry)
+                if known.ends == ends:
+                    stopped.append(ends_of(entry[0], laddr, lport, raddr, rport))
+        return stopped
 
     def settle(self, found: Iterable[sock_diag.TcpSocket | None]) -> None:
         """Take what sock_diag tells of connections that have `stopped`."""
@@ -82,17 +89,17 @@ class ClaimedRows:
                 known.owner = _NOBODY  # so that the row is made anew
 
     def inodes(self) -> set[int]:
-        place = self._mark[-1]
+        place = self._inode
         found = {int(entry[place]) for entry in self._entries}
         return found | {k.settled.inode for k in self._known.values() if k.settled is not None}
 
     def rows(self, owners: Mapping[int, Owner]) -> list[Row]:
         known: dict[int, _Known] = {}
-        inode = self._mark[-1]
+        inode = self._inode
         for entry in self._entries:
-            mark, one = self._marked(entry), self._known.get(entry[0])
-            if one is None:
-                one = _Known(mark, _NOBODY, self._row(entry))
+            ends, mark, one = self._ends(entry), self._mark(entry), self._known.get(entry[0])
+            if one is None or one.ends != ends:
+                one = _Known(ends, mark, _NOBODY, self._row(entry))
             elif one.mark == mark:
                 one.moving = False
             else:
@@ -125,15 +132,6 @@ class ClaimedRows:
         values[pid], values[comm] = (owner.pid, owner.comm) if owner is not None else (None, None)
         values[source] = origin
         return tuple(values)
-
-    def _marked(self, entry: Flat) -> tuple[Value, ...]:
-        return tuple([entry[place] for place in self._mark])
-
-    def _ends(self, entry: Flat) -> Ends:
-        laddr, raddr, lport, rport = (
-            entry[_place(self._table, name)] for name in ("laddr", "raddr", "lport", "rport")
-        )
-        return ends_of(entry[0], laddr, lport, raddr, rport)
 
 
 _NOBODY = Owner(0, "")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
 from probes.kernel import bpf, objects
 from probes.point import PROGRAM_PREFIX, ProgType
@@ -31,7 +30,7 @@ class SockOpsPrograms:
             if (name := _sock_ops(id)) is not None:
                 self._there[id] = name
             self._last = id
-        self._there = {id: name for id, name in self._there.items() if _is_there(id)}
+        self._there = {id: name for id, name in self._there.items() if not _has_gone(id)}
         return self._there
 
     def foreign(self) -> list[str]:
@@ -67,8 +66,10 @@ def _sock_ops(id: int) -> str | None:
     return info.name if info.type == ProgType.SOCK_OPS else None
 
 
-def _is_there(id: int) -> bool:
-    with suppress(OSError):
+def _has_gone(id: int) -> bool:
+    """Return whether it is known to have gone: a lack of file descriptors says nothing."""
+    try:
         os.close(bpf.prog_fd_by_id(id))
-        return True
+    except OSError as refused:
+        return refused.errno == errno.ENOENT
     return False

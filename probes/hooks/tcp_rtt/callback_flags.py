@@ -14,7 +14,7 @@ from time import monotonic
 
 from probes.attach import iterator
 from probes.errors import Denied, ProbeError, Unsupported
-from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms, held_here
+from probes.hooks.tcp_rtt.sock_ops_programs import SockOpsPrograms, held_here
 from probes.kernel import btf, capabilities, cgroups, net_namespaces
 from probes.kernel.net_namespaces import NetNamespaces
 from probes.model import Opening, Program
@@ -29,7 +29,7 @@ _TOP = 1
 """Id of the host's root cgroup."""
 
 
-class ClaimStage(IntEnum):
+class FlagStage(IntEnum):
     """What the iterator does with a connection that was open before; numbers are those of the C."""
 
     ALONE = 0
@@ -53,7 +53,7 @@ def refused() -> ProbeError | None:
     if lacking := capabilities.missing(capabilities.SYS_ADMIN):
         why = f"other network namespaces and programs take {lacking[0]}, which this process lacks"
         return Denied(why, remedy=capabilities.ROOT)
-    return _part_of_the_tree() or _bystander()
+    return _part_of_the_tree() or _foreign_program()
 
 
 def _part_of_the_tree() -> ProbeError | None:
@@ -69,7 +69,7 @@ def _part_of_the_tree() -> ProbeError | None:
     )
 
 
-def _bystander() -> ProbeError | None:
+def _foreign_program() -> ProbeError | None:
     try:
         foreign = SockOpsPrograms().foreign()
     except OSError as failed:
@@ -92,13 +92,13 @@ def _listed(foreign: list[str]) -> str:
     return f"the sock_ops program {foreign[0]}{more}"
 
 
-# -- the claim ---------------------------------------------------------------------------------
+# -- giving and taking back ---------------------------------------------------------------------
 
 
-class Claim:
-    """Connections with our flags, in all network namespaces, until it is left.
+class CallbackFlags:
+    """The flags that connections of all network namespaces are given, until they are taken back.
 
-    complete: whether each connection of this network namespace has a row. said: what is missing.
+    complete: whether each connection of this network namespace has a row. note: what is missing.
     """
 
     LEAVING = 1.5
@@ -110,10 +110,10 @@ class Claim:
         self._programs = SockOpsPrograms()
         self._ours = set(opening.program_ids)
         self._others = OtherNamespaces(self._iterate)
-        self._stage = ClaimStage.LEAVING  # where these maps were used before
+        self._stage = FlagStage.LEAVING  # where these maps were used before
         self._next = 0.0
         self.complete = True
-        self.said = ""
+        self.note = ""
 
     def look(self) -> None:
         """Look for new connections and programs, as far as it is time. Raises OSError, ProbeError.
@@ -121,11 +121,11 @@ class Claim:
         New are those that were established where no callback tells of it, or moved here.
         """
         foreign = self._programs.foreign()
-        self._enter(ClaimStage.ALONGSIDE if foreign else ClaimStage.ALONE)
+        self._enter(FlagStage.ALONGSIDE if foreign else FlagStage.ALONE)
         if monotonic() >= self._next:
             self.visit()
         self._others.visit()
-        self.said = "; ".join(filter(None, (_stepped_back(foreign), self._others.said)))
+        self.note = "; ".join(filter(None, (_stepped_back(foreign), self._others.note)))
 
     def visit(self) -> None:
         """Bring the rows of this network namespace up to date."""
@@ -134,7 +134,7 @@ class Claim:
         now = monotonic()
         self._next = now + max(NetNamespaces.AGAIN, OtherNamespaces.REST * (now - begin))
 
-    def _enter(self, stage: ClaimStage) -> None:
+    def _enter(self, stage: FlagStage) -> None:
         if stage is not self._stage:
             self._plan.update((0,), (stage, 0, 0))
             self._stage, self._next = stage, 0.0
@@ -144,7 +144,7 @@ class Claim:
         """Take back all flags that were given, as far as nothing else of ebpftop needs them."""
         until = monotonic() + self.LEAVING
         with suppress(OSError, ProbeError):
-            self._plan.update((0,), (ClaimStage.LEAVING, *self._staying()))
+            self._plan.update((0,), (FlagStage.LEAVING, *self._staying()))
             self._iterate()
             if self._rows.rows():  # of other namespaces
                 self._others.begin_again()
@@ -176,7 +176,7 @@ class OtherNamespaces:
     """Network namespaces of other processes, each visited when it is found and now and then again.
 
     They are looked for at once until all are known. Later they can wait: what is connected in one
-    that is new is seen by its callbacks. said: what is missing.
+    that is new is seen by its callbacks. note: what is missing.
     """
 
     SLICE, REST = 0.05, 50.0
@@ -189,7 +189,7 @@ class OtherNamespaces:
         self._next = 0.0
         self._due: dict[int, float] = {}
         self._roomless: dict[int, int] = {}
-        self._closed = ""
+        self._denied: dict[int, str] = {}
 
     def begin_again(self) -> None:
         """Forget which were visited: the next visits do something else."""
@@ -197,10 +197,12 @@ class OtherNamespaces:
         self._next = 0.0
 
     @property
-    def said(self) -> str:
+    def note(self) -> str:
         number = sum(self._roomless.values())
         without = f"{number} connections of other network namespaces have no row" if number else ""
-        return "; ".join(filter(None, (without, self._closed)))
+        why = next(iter(self._denied.values()), "")
+        denied = f"other network namespaces: new connections only ({why})" if why else ""
+        return "; ".join(filter(None, (without, denied)))
 
     def visit(self, seconds: float = SLICE) -> None:
         """Visit those that are due, for so long; the others have to wait."""
@@ -223,17 +225,18 @@ class OtherNamespaces:
         self._found.pop(_own(), None)
         self._due = {n: due for n, due in self._due.items() if n in self._found}
         self._roomless = {n: count for n, count in self._roomless.items() if n in self._found}
+        self._denied = {n: why for n, why in self._denied.items() if n in self._found}
 
     def _enter(self, pid: int, namespace: int) -> None:
         try:
             told = net_namespaces.inside(pid, namespace, self._iterate)
         except Denied as refusal:
-            self._closed = f"other network namespaces: new connections only ({refusal.why})"
+            self._denied[namespace] = refusal.why
         except (OSError, ProbeError):
             pass  # it has gone; or the host is short of something, and there is another round
         else:
             self._roomless[namespace] = len(told) // COOKIE
-            self._closed = ""
+            self._denied.pop(namespace, None)
 
 
 def _own() -> int:

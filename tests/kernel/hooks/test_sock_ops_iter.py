@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from probes.hooks.tcp_rtt import claimed, claimed_rung, open_sockets
-from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms
+from probes.hooks.tcp_rtt import callback_flags, open_sockets, sock_ops_iter
+from probes.hooks.tcp_rtt.sock_ops_programs import SockOpsPrograms
 from probes.kernel import cgroups
 from probes.kernel.netlink import sock_diag
 from probes.ladder.attachment import Attachment, Modules
 from probes.model import HookId, State
+from tests.support import calls
 from tests.support.commands import COMMAND, ROOT
 from tests.support.events import lose, server, talk
 from tests.support.foreign import Somebody, own_cgroup, somebody
@@ -28,6 +29,7 @@ from tests.support.foreign_process import ADDRESS
 from tests.support.namespaces import namespace, run
 from tests.support.rungs import pinned, standing
 from tests.support.scenarios import Values, find, values
+from tests.support.shortage import files_left
 
 pytestmark = pytest.mark.kernel
 
@@ -159,7 +161,7 @@ def test_many_that_fell_silent_are_visited(
     _row(attached, old)
     time.sleep(0.1)
     told = _row(attached, old)
-    monkeypatch.setattr(claimed_rung, "FEW", 0)
+    monkeypatch.setattr(sock_ops_iter, "FEW", 0)
     monkeypatch.setattr(sock_diag, "found", None)
     for _ in range(3):
         assert _row(attached, old) == told
@@ -178,6 +180,26 @@ def test_rows_go_with_their_connections(
         time.sleep(0.02)
     with closing(talk(ADDRESS, port, 3)) as new:
         assert _row(attached, new)["from"] == "sock_ops"
+
+
+def test_a_socket_that_connects_again_has_its_new_ends(
+    attached: Attachment, old: socket.socket, port: int
+) -> None:
+    """Its cookie stays; whether a reading came between or not."""
+    before = old.getsockname()[1]
+    _go_on(old)
+    assert _row(attached, old)["samples"]
+    for read in (False, True):
+        assert calls.connect(old.fileno(), bytes(16)) == 0  # AF_UNSPEC
+        if read:
+            values(attached)
+        old.connect((ADDRESS, port))
+        _go_on(old)
+        row = _row(attached, old)
+        assert row["lport"] != before
+        assert 0 < row["samples"] == sum(row["rtt"])
+        assert not [r for r in values(attached) if r["lport"] == before]
+        before = row["lport"]
 
 
 _MPTCP = 262  # IPPROTO_MPTCP
@@ -303,7 +325,7 @@ def test_somebody_s_sock_ops_program_refuses_it(
 ) -> None:
     """The next rung polls; its connections never call that program."""
     program = _listening(other)
-    refusal = claimed.refused()
+    refusal = callback_flags.refused()
     assert refusal is not None
     if "acme" not in refusal.why:
         pytest.skip(refusal.why)
@@ -341,6 +363,22 @@ def test_one_that_comes_later_makes_it_step_back(
     assert _row(attached, old)["samples"] > 0
 
 
+def test_one_that_cannot_be_asked_for_is_still_there(other: Somebody) -> None:
+    """While the process has no file descriptors left; its id would not be met again."""
+    program = other.load("callbacks", "acme_rtt")
+    programs = SockOpsPrograms()
+    there = dict(programs.read())
+    assert program in there
+    with files_left(0):
+        assert programs.read() == there
+    assert programs.read() == there
+    other.close()
+    deadline = time.monotonic() + 5
+    while program in programs.read():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 # -- what is left ----------------------------------------------------------------------------------
 
 
@@ -376,8 +414,8 @@ def test_a_second_one_goes_on_when_the_first_has_gone(
     modules: Modules, old: socket.socket, other: Somebody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gives the connections the flags again, and so takes them back when it leaves."""
-    monkeypatch.setattr(claimed.NetNamespaces, "AGAIN", 0.0)
-    monkeypatch.setattr(claimed.OtherNamespaces, "REST", 0.0)
+    monkeypatch.setattr(callback_flags.NetNamespaces, "AGAIN", 0.0)
+    monkeypatch.setattr(callback_flags.OtherNamespaces, "REST", 0.0)
     apart = (Modules(modules._compiler) for _ in range(2))
     with ExitStack() as stack:
         first, second = (
@@ -397,7 +435,7 @@ def test_a_second_one_goes_on_when_the_first_has_gone(
 
 def test_a_kill_leaves_flags_without_a_program(other: Somebody, old: socket.socket) -> None:
     """They do nothing; a sock_ops program that is attached later gets these callbacks."""
-    if (refusal := claimed.refused()) is not None:
+    if (refusal := callback_flags.refused()) is not None:
         pytest.skip(refusal.why)
     command = [*COMMAND, "stream", "--interval", "0.2", "--hook", "tcp-rtt", "--budget", "off"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from probes.errors import Denied, ProbeError, Unsupported
-from probes.hooks.tcp_rtt import claimed
-from probes.hooks.tcp_rtt.bystanders import SockOpsPrograms
-from probes.hooks.tcp_rtt.claimed import OtherNamespaces
+from probes.hooks.tcp_rtt import callback_flags
+from probes.hooks.tcp_rtt.callback_flags import OtherNamespaces
+from probes.hooks.tcp_rtt.sock_ops_programs import SockOpsPrograms
 from probes.kernel import btf, capabilities, cgroups, net_namespaces
 from probes.kernel.net_namespaces import NetNamespaces
 
@@ -36,13 +36,13 @@ def _returns(value: Any) -> Callable[..., Any]:
 
 
 def _refused() -> ProbeError:
-    refusal = claimed.refused()
+    refusal = callback_flags.refused()
     assert refusal is not None
     return refusal
 
 
 def test_programs_of_ebpftop_are_no_obstacle() -> None:
-    assert claimed.refused() is None
+    assert callback_flags.refused() is None
 
 
 def test_a_kernel_without_types(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(claimed, "monotonic", clock)
+    monkeypatch.setattr(callback_flags, "monotonic", clock)
     return clock
 
 
@@ -180,12 +180,29 @@ def test_many_namespaces_take_turns_and_a_small_part_of_the_time(
 def test_a_namespace_that_may_not_be_entered_is_named(
     clock: Clock, namespaces: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise Denied("no entry")
+    """Whichever others may be entered, and until it may, or is gone."""
+    closed = {1}
 
-    monkeypatch.setattr(net_namespaces, "inside", refuse)
-    namespaces[1] = 10
+    def inside(_pid: int, namespace: int, ask: Callable[[], bytes]) -> bytes:
+        if namespace in closed:
+            raise Denied("no entry")
+        return ask()
+
+    monkeypatch.setattr(net_namespaces, "inside", inside)
+    namespaces |= {1: 10, 2: 20}
     others, visits = _visited(clock, 0.0)
     others.visit()
-    assert not visits
-    assert "no entry" in others.said
+    assert len(visits) == 1
+    assert "no entry" in others.note
+    closed.clear()
+    clock.now += NetNamespaces.AGAIN
+    others.visit()
+    assert others.note == ""
+    closed.add(2)
+    clock.now += NetNamespaces.AGAIN
+    others.visit()
+    assert "no entry" in others.note
+    del namespaces[2]
+    clock.now += NetNamespaces.AGAIN
+    others.visit()
+    assert others.note == ""
