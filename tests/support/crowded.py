@@ -32,7 +32,7 @@ from probes.sources.remote.ssh import SshCommand
 from probes.sources.replay import Replay
 from probes.sources.row_room import RowRoom
 from probes.units import Unit
-from tests.support.hostile import _peak
+from tests.support.hostile import peak
 from tests.support.recordings import HOST
 from tui.panes import panes
 from tui.session.session import Session
@@ -131,7 +131,7 @@ def main(how: str, name: str, folder: Path) -> None:
     os.waitpid(child, 0)
     source: Callable[[Path], Source] = _played if how == "play" else _heard
     found = asyncio.run(look(source(path), name))
-    print(_peak(), *found, flush=True)
+    print(peak(), *found, flush=True)
 
 
 if __name__ == "__main__":

@@ -256,15 +256,15 @@ def bad_files() -> Mapping[str, Callable[[], bytes]]:
 
 def opening(path: Path) -> None:
     """Prints the seconds of CPU and the MB that opening it takes, and what is said of it."""
-    begin, before = time.process_time(), _peak()
+    begin, before = time.process_time(), peak()
     try:
         said = f"{Replay(Recording(path, catalogue())).number}"
     except RecordingError as refused:
         said = str(refused)
-    print(f"{time.process_time() - begin:.3f} {_peak() - before} {said}", flush=True)
+    print(f"{time.process_time() - begin:.3f} {peak() - before} {said}", flush=True)
 
 
-def _peak() -> int:
+def peak() -> int:
     """MB. (ru_maxrss is that of whoever started this, where that had more.)"""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) >> 10

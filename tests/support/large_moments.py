@@ -32,7 +32,7 @@ from probes.sources.remote import protocol
 from probes.sources.remote.source import Remote
 from probes.sources.remote.ssh import SshCommand
 from probes.sources.replay import Replay
-from tests.support.hostile import _empty, _peak, _status
+from tests.support.hostile import _empty, _status, peak
 from tests.support.recordings import HOST
 
 _BEGAN = 4745000000000000000
@@ -193,7 +193,7 @@ def main(how: str, kind: str, folder: Path) -> None:
         os._exit(0)
     os.waitpid(child, 0)
     played = _play(path) if how == "play" else asyncio.run(_hear(path))
-    print(_peak(), played, flush=True)
+    print(peak(), played, flush=True)
 
 
 if __name__ == "__main__":
