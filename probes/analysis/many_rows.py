@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from probes.analysis.snapshot_row import SnapshotRow, added_to, derived_of
 from probes.arrays import np
@@ -19,7 +19,7 @@ from probes.model import Hook, Key, Row, Value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
+T = TypeVar("T")
 _MANY = 32
 """The part of all rows whose derived values are made one by one before all are made at once."""
 
@@ -185,48 +185,45 @@ class ManyRows(Sequence[SnapshotRow]):
         for _, name in self._hook.places.counters:
             per_s, known = self.rates(name)
             rates[name] = float(per_s[place]) if known[place] else None
-        return self._made(place, self.table.key(place), self.table.row(place), rates)
+        row = self.table.row(place)
+        values: dict[str, Value] = dict(zip(self._hook.places.names, row, strict=True))
+        derive = partial(self._derived_in, place, values) if self._hook.places.derived else None
+        return SnapshotRow(self.table.key(place), values, rates, derive)
 
     def __iter__(self) -> Iterator[SnapshotRow]:
         return iter(self._all)
 
     @cached_property
     def _all(self) -> tuple[SnapshotRow, ...]:
-        counters = [name for _, name in self._hook.places.counters]
-        columns = [self.rates(name).listed() for name in counters]
-        rates = zip(*columns, strict=True) if columns else [()] * len(self)
-        items = zip(self.table.items(), rates, strict=True)
-        return tuple(
-            [
-                self._made(place, key, row, dict(zip(counters, own, strict=True)))
-                for place, ((key, row), own) in enumerate(items)
-            ]
-        )
-
-    def _made(
-        self, place: int, key: Key, row: Row, rates: Mapping[str, float | None]
-    ) -> SnapshotRow:
-        places = self._hook.places
-        values: dict[str, Value] = dict(zip(places.names, row, strict=True))
-        derive = partial(self._derived_in, place, values) if places.derived else None
-        return SnapshotRow(key, values, rates, derive)
+        """All rows, with what is derived as far as columns have it."""
+        places, derived = self._hook.places, self._all_derived or {}
+        counters = [name for _, name in places.counters]
+        columns = [cells.values() for cells in self.table.cells]
+        keys = self.table.keys_of(columns)
+        rates = _zipped([self.rates(name).listed() for name in counters], len(self))
+        names, rows = (*places.names, *derived), zip(*columns, *derived.values(), strict=True)
+        later = bool(places.derived) and not derived
+        made = []
+        for place, (key, row, own) in enumerate(zip(keys, rows, rates, strict=True)):
+            values: dict[str, Value] = dict(zip(names, row, strict=True))
+            derive = partial(self._derived_in, place, values) if later else None
+            made.append(SnapshotRow(key, values, dict(zip(counters, own, strict=True)), derive))
+        return tuple(made)
 
     def _derived_in(self, place: int, values: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return a row's derived values; those of all rows at once when many were asked for."""
         self._asked += 1
         many = self._asked > len(self) // _MANY
         if many and self._all_derived is not None:
-            return self._all_derived[place]
+            return {name: listed[place] for name, listed in self._all_derived.items()}
         base = self._bases[place] if many else self._window.row(self.table, place)
         return derived_of(self._hook, values, base)
 
     @cached_property
-    def _all_derived(self) -> Sequence[Mapping[str, Value]] | None:
-        names = [name for name, _ in self._hook.places.derived]
-        found = [reals.listed() for reals in map(self.derived, names) if reals is not None]
-        if len(found) < len(names):
-            return None
-        return [dict(zip(names, each, strict=True)) for each in zip(*found, strict=True)]
+    def _all_derived(self) -> Mapping[str, Sequence[Value]] | None:
+        found = {name: self.derived(name) for name, _ in self._hook.places.derived}
+        known = {name: reals.listed() for name, reals in found.items() if reals is not None}
+        return known if len(known) == len(found) else None
 
     @cached_property
     def _bases(self) -> Sequence[Row | None]:
@@ -249,6 +246,10 @@ class ManyRows(Sequence[SnapshotRow]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+def _zipped(columns: Sequence[Sequence[T]], number: int) -> Iterable[tuple[T, ...]]:
+    return zip(*columns, strict=True) if columns else [()] * number
 
 
 def added_since(now: Cells, then: Cells, at: NDArray[np.intp]) -> Cells | None:

@@ -32,7 +32,7 @@ class SnapshotRow:
 
     @property
     def stored(self) -> Mapping[str, Value]:
-        """The values that were read, without the derived ones."""
+        """The values that were read, without deriving any now."""
         return self._values
 
     @property

@@ -41,7 +41,7 @@ class Mapping(NamedTuple):
     file: tuple[bytes, bytes] = (b"", b"")
 
 
-class _Known(NamedTuple):
+class _ProcessMaps(NamedTuple):
     """The maps of a process, as long as it is this one and runs this program."""
 
     image: tuple[int, ...]
@@ -52,7 +52,7 @@ class UserSymbols:
     """Names of addresses in processes. Maps are read once each, and again for new addresses."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, _Known] = OrderedDict()
+        self._known: OrderedDict[int, _ProcessMaps] = OrderedDict()
         self._lost = 0.0
         "Seconds spent on slow files so far."
         self._files: OrderedDict[tuple[str, tuple[bytes, bytes]], elf.Elf | None] = OrderedDict()
@@ -97,7 +97,7 @@ class UserSymbols:
         known = self._known.get(pid)
         place = _covering(known.maps, address) if known is not None else None
         if place is None and image is not None and (there := maps(pid)):
-            self._known[pid] = _Known(image, there)
+            self._known[pid] = _ProcessMaps(image, there)
             place = _covering(there, address)
         if pid in self._known:
             self._known.move_to_end(pid)

@@ -22,7 +22,7 @@ from typing import TypeVar
 from probes.analysis.moved import bases
 from probes.model import Column, Hook, Key, Kind, Row, Sample, TargetKind, Value, same_totals
 from probes.units import Unit, printable
-from tui.prometheus.reading import Grown, Reading
+from tui.prometheus.increments import Grown, Increments
 
 STAY = 300.0
 """Seconds that the place of a row that has gone is kept: as long as Prometheus looks back."""
@@ -64,7 +64,7 @@ class Shape:
         self.levels = tuple((i, c) for i, c in places if _is_level(c))
         self.words = tuple((i, c) for i, c in places if _is_word(c))
 
-    def of(self, target: str | None, reading: Reading) -> Iterable[Labels]:
+    def of(self, target: str | None, reading: Increments) -> Iterable[Labels]:
         """Yield the labels of each row. None becomes "", which Prometheus treats as no label."""
         number = len(reading.rows)
         columns: list[Iterable[str]] = [map(_text, reading.column(i)) for i in self._named]
@@ -85,7 +85,7 @@ class Shape:
         values = dict(zip(self._names, row, strict=True))
         return tuple([_text(c.derive(values)) for c in self.derived if c.derive is not None])
 
-    def said(self, reading: Reading, place: int) -> Labels:
+    def said(self, reading: Increments, place: int) -> Labels:
         return tuple([_text(reading.column(i)[place]) for i, _ in self.words])
 
 
@@ -196,7 +196,7 @@ class Totals:
 
     # -- what was added ------------------------------------------------------------------------
 
-    def _reading(self, before: Sample | None, sample: Sample) -> Reading:
+    def _reading(self, before: Sample | None, sample: Sample) -> Increments:
         """Return the sample beside what it is compared with."""
         anew = before is not None and not same_totals(before.epoch, sample.epoch)
         known: Mapping[Key, Row] = {} if before is None or anew else before.rows
@@ -206,9 +206,9 @@ class Totals:
         if anew and not sample.from_zero:
             # What was counted before this program looked on is no news, but at the very beginning.
             known, instead = sample.rows, {}
-        return Reading(sample.rows, known, instead)
+        return Increments(sample.rows, known, instead)
 
-    def _seen(self, target: str | None, reading: Reading) -> dict[Labels, _Seen]:
+    def _seen(self, target: str | None, reading: Increments) -> dict[Labels, _Seen]:
         shape, number = self._shape, len(reading.rows)
         more = _rows_of([reading.added(i) for i, _ in shape.sums], number)
         gauges = _rows_of([reading.column(i) for i, _ in shape.levels], number)

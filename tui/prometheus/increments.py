@@ -14,7 +14,7 @@ Grown = int | float | tuple[int, ...] | None
 """A counter's sum, a histogram's, or None if it was never known."""
 
 
-class Reading:
+class Increments:
     """The rows of a sample. before, instead: what they are compared with, the latter first."""
 
     def __init__(
