@@ -335,7 +335,8 @@ def as_predicted(seen: Seen) -> None:
     for spec, rung in seen.rungs().items():
         predicted = seen.told[spec]["predicted"]
         if predicted != rung:
-            assert answers(seen, spec)[predicted]["answer"] == "unknown", (spec, predicted, rung)
+            answer = answers(seen, spec)[predicted]["answer"]
+            assert answer == "unknown", (spec, predicted, rung, refusals(seen, spec))
 
 
 def in_a_sentence(refusal: Mapping[str, Any]) -> None:
