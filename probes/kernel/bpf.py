@@ -15,17 +15,20 @@ import platform
 import signal
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from probes.kernel import uapi
+from probes.kernel.signals import blocked
 from probes.kernel.uapi import address
 
 _BPF = {"x86_64": 321, "ppc64le": 361, "s390x": 351}.get(platform.machine(), 280)
 """Number of bpf(2); 280: asm-generic, as on arm64 and riscv64."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _CHAR = ctypes.c_char
+_LOADS = 5
+"""Attempts at a load that was interrupted."""
 MOST_MAPS = 64
 """Maps looked at in one program: as many as the verifier allows."""
 
@@ -105,25 +108,28 @@ def prog_load(
         attach_prog_fd=attach_prog_fd,
     )
     try:
-        with _without_signals():
-            return _bpf(_PROG_LOAD, attr)
+        with blocked(signal.valid_signals()):
+            return _load_patiently(attr)
     except OSError as refused:
         if words is not None and words.value:
             raise VerifierError(refused.errno, words.value.decode(errors="replace")) from None
         raise
 
 
-@contextmanager
-def _without_signals() -> Iterator[None]:
-    """Keep signals from this thread for a while: the verifier gives up at any (EAGAIN).
+def _load_patiently(attr: ctypes.Structure) -> int:
+    """Load; the verifier gives up (EAGAIN) where anything wants this thread.
 
-    Of several threads the kernel wakes any for a child that has ended, not only the one that waits.
+    Signals are blocked: of several threads the kernel wakes any for a child that has ended, not
+    only the one that waits. What io_uring completed for it cannot be, and is done on return; libbpf
+    tries as often.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for _ in range(_LOADS - 1):
+        try:
+            return _bpf(_PROG_LOAD, attr)
+        except OSError as refused:
+            if refused.errno != errno.EAGAIN:
+                raise
+    return _bpf(_PROG_LOAD, attr)
 
 
 class VerifierError(OSError):

@@ -13,7 +13,7 @@ _SETUP, _ENTER, _GETEVENTS, _WAKEUP, _SQPOLL = 425, 426, 1, 2, 2
 _RINGS, _ENTRIES = 0, 0x10000000  # offsets for mmap: both rings, the entries
 ASYNC = 1 << 4
 """IOSQE_ASYNC: a worker thread does it from the beginning."""
-_CONNECT, _OPENAT, _SEND, _OPENAT2 = 16, 18, 26, 28
+_TIMEOUT, _CONNECT, _OPENAT, _SEND, _OPENAT2 = 11, 16, 18, 26, 28
 AT_FDCWD = -100
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -58,18 +58,19 @@ class Ring:
     def send(self, fd: int, data: bytes) -> int:
         return self._do(_SEND, fd, data, len(data), 0)
 
+    def interrupt(self, seconds: float) -> None:
+        """Let the kernel have work for this thread then, whatever it does; nobody waits for it."""
+        when = ctypes.create_string_buffer(struct.pack("=qq", 0, int(seconds * 1e9)), 16)
+        self._submit(_TIMEOUT, -1, ctypes.addressof(when), 1, 0)
+        if _libc.syscall(_ENTER, self._fd, 1, 0, 0, None, 0) != 1:
+            raise OSError(ctypes.get_errno(), "io_uring_enter")
+
     def _do(
         self, op: int, fd: int, data: bytes, length: int, off: int, how: int = 0, flags: int = 0
     ) -> int:
         """The result of one request, an errno below 0."""
         kept = ctypes.create_string_buffer(data, len(data))
-        entry = struct.pack("=BBHiQQII", op, flags, 0, fd, off, ctypes.addressof(kept), length, how)
-        self._entries[: len(entry)] = entry
-        mask = self._word(self._sq[2])
-        tail = self._word(self._sq[1])
-        self._put(self._sq[6] + (tail & mask) * 4, 0)
-        self._put(self._sq[1], tail + 1)
-        self.requests += 1
+        self._submit(op, fd, ctypes.addressof(kept), length, off, how, flags)
         while self._word(self._cq[0]) == self._word(self._cq[1]):
             submitted = int(self._word(self._sq[0]) != self._word(self._sq[1]))
             if _libc.syscall(_ENTER, self._fd, submitted, 1, self._enter, None, 0) < 0:
@@ -79,6 +80,18 @@ class Ring:
         (result,) = struct.unpack_from("=i", self._rings, at + 8)
         self._put(self._cq[0], head + 1)
         return int(result)
+
+    def _submit(
+        self, op: int, fd: int, data: int, length: int, off: int, how: int = 0, flags: int = 0
+    ) -> None:
+        mask = self._word(self._sq[2])
+        tail = self._word(self._sq[1])
+        at = tail & mask
+        entry = struct.pack("=BBHiQQII", op, flags, 0, fd, off, data, length, how)
+        self._entries[64 * at : 64 * at + len(entry)] = entry
+        self._put(self._sq[6] + at * 4, at)
+        self._put(self._sq[1], tail + 1)
+        self.requests += 1
 
     def _word(self, at: int) -> int:
         return int(struct.unpack_from("=I", self._rings, at)[0])

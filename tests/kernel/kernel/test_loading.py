@@ -13,6 +13,7 @@ import pytest
 
 from probes.kernel import bpf
 from probes.point import ProgType
+from tests.support import uring
 
 pytestmark = [pytest.mark.kernel, pytest.mark.anywhere]
 LONG = bpf.exit_with(0)[:8] * 60_000 + bpf.exit_with(1)
@@ -68,3 +69,14 @@ def test_signals_interrupt_no_load() -> None:
 def test_children_that_end_interrupt_no_load() -> None:
     with _children():
         _load(40)
+
+
+def test_what_io_uring_completes_interrupts_no_load() -> None:
+    """No mask keeps it away: the load is tried again."""
+    with uring.ring() as ring:
+        if ring is None:
+            pytest.skip("no io_uring here")
+        for _ in range(20):
+            for late in (0.002, 0.012):
+                ring.interrupt(late)
+            _load(1)
