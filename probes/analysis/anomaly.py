@@ -12,7 +12,12 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from probes.arrays import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LENGTH = 1000
 """Values kept of a row: a quarter of an hour at one a second, and a bit more."""
@@ -66,6 +71,42 @@ class Verdict(NamedTuple):
 
 
 CALM = Verdict()
+
+
+class Verdicts(NamedTuple):
+    """The verdicts on many rows. since, usual: not a number: nothing is unusual; unknown."""
+
+    since: NDArray[np.float64]
+    now: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    new: NDArray[np.bool_]
+
+    @property
+    def unusual(self) -> NDArray[np.bool_]:
+        """Which rows are unusual."""
+        return ~np.isnan(self.since)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """How many times the usual each is; infinite if that is 0 or unknown."""
+        known = self.usual > 0
+        return np.where(known, self.now / np.where(known, self.usual, 1.0), math.inf)
+
+    def at(self, place: int) -> Verdict:
+        """Return the verdict on one row."""
+        if self.since[place] != self.since[place]:
+            return CALM
+        usual = float(self.usual[place])
+        before = None if usual != usual else usual
+        return Verdict(
+            float(self.since[place]), float(self.now[place]), before, bool(self.new[place])
+        )
+
+    @classmethod
+    def of(cls, verdicts: Sequence[Verdict]) -> Verdicts:
+        since = np.array([v.since for v in verdicts], "f8")
+        now, usual = np.array([v.now for v in verdicts], "f8"), [v.usual for v in verdicts]
+        return cls(since, now, np.array(usual, "f8"), np.array([v.new for v in verdicts], bool))
 
 
 def usual(values: Sequence[float]) -> float | None:

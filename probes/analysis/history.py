@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from probes.analysis.anomaly import CALM, LENGTH, Series, Threshold, Verdict
+from probes.analysis.anomaly import CALM, LENGTH, Series, Threshold, Verdict, Verdicts
 from probes.analysis.heat import Heat
 from probes.analysis.snapshot import Snapshot
 from probes.model import HookId
@@ -148,6 +148,12 @@ class History:
             return CALM  # as nearly all are
         series, until = self._find(figure, key, ticks)
         return series.verdict(until) if series is not None else CALM
+
+    def verdicts(
+        self, figure: Figure, snapshot: Snapshot, ticks: Mapping[str, int] | None = None
+    ) -> Verdicts:
+        """Return the verdict on each row of a snapshot, in their order, for a figure by row."""
+        return Verdicts.of([self.verdict(figure, key, ticks) for key in snapshot.keys])
 
     def usual(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None

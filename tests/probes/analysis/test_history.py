@@ -8,6 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from probes.analysis.anomaly import LENGTH, Threshold
 from probes.analysis.history import MAX_GONE, Figure, History
 from probes.analysis.snapshot import Snapshot
+from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from probes.units import Unit
@@ -22,11 +23,16 @@ FIGURE = Figure("rtt", "RTT", Unit.US, "tcp-rtt", _numbers, rule=Threshold(5, ab
 
 
 def _add(history: History, wall: float, rows: Mapping[Hashable, float], epoch: int = 1) -> None:
+    history.add("tcp-rtt", (_snapshot(wall, rows, epoch),))
+
+
+def _snapshot(wall: float, rows: Mapping[Hashable, float], epoch: int = 1) -> Snapshot:
     sample = Sample(
         Status(HookId("tcp-rtt"), State.ATTACHED), wall, wall, epoch,
         {(k,): (v, *_REST) for k, v in rows.items()},  # type: ignore[misc,dict-item]
     )  # fmt: skip
-    history.add("tcp-rtt", (Snapshot(catalogue()["tcp-rtt"], sample, 1.0, ()),))
+    shown = [SnapshotRow((key,), {}, {}) for key in rows]  # type: ignore[arg-type]
+    return Snapshot(catalogue()["tcp-rtt"], sample, 1.0, tuple(shown))
 
 
 def test_series_are_cut_at_a_moment() -> None:
@@ -73,3 +79,19 @@ def test_counting_anew_is_no_proof_that_nothing_was_there() -> None:
     assert history.verdict(FIGURE, ("b",)).new
     _add(history, 31, {"a": 1.0, "c": 9.0}, epoch=2)
     assert history.verdict(FIGURE, ("c",)).since is None
+
+
+def test_many_rows_are_judged_at_once() -> None:
+    """In the order of a snapshot's rows, as each by itself, now and at an earlier moment."""
+    history = History((FIGURE,))
+    for second in range(30):
+        _add(history, second, dict.fromkeys("abc", 1.0))
+    _add(history, 30, {"a": 9.0, "b": 1.0, "c": 80.0})
+    snapshot = _snapshot(30, dict.fromkeys("cxba", 1.0))
+    for ticks in (None, {"tcp-rtt": 31}, {"tcp-rtt": 30}):
+        verdicts = history.verdicts(FIGURE, snapshot, ticks)
+        each = [history.verdict(FIGURE, key, ticks) for key in snapshot.keys]
+        assert [verdicts.at(place) for place in range(4)] == each
+        assert verdicts.unusual.tolist() == [v.since is not None for v in each]
+    verdicts = history.verdicts(FIGURE, snapshot)
+    assert verdicts.times[verdicts.unusual].tolist() == [80, 9]
