@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Mapping, Sequence
 
 from probes.analysis.anomaly import LENGTH, Threshold
-from probes.analysis.history import MAX_GONE, Figure, History
+from probes.analysis.history import Figure, History
+from probes.analysis.known_rows import MAX_GONE, TICKS
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.hooks import catalogue
@@ -53,9 +53,12 @@ def test_rows_that_come_and_go_take_no_more_than_their_share() -> None:
     history = History((FIGURE,))
     for second in range(1000):
         _add(history, second, {second * 40 + n: 1.0 for n in range(40)})
-    kept = history._kept["rtt", "tcp-rtt"]
-    assert len(kept) <= MAX_GONE + 64 * 40
-    assert ((39_999),) in kept
+    rows = history._watched["tcp-rtt"].kept["rtt"].rows
+    assert rows.number <= MAX_GONE + 65 * 40
+    assert rows.find((39_999,)) >= 0
+    assert rows.find((0,)) < 0
+    assert rows.block is not None
+    assert len(rows.block.slots) <= 65 * 40, "those that went take no space in later ticks"
 
 
 def test_a_thousand_rows_for_longer_than_the_history_are_bounded() -> None:
@@ -64,10 +67,11 @@ def test_a_thousand_rows_for_longer_than_the_history_are_bounded() -> None:
     rows: dict[Hashable, float] = dict.fromkeys(range(50), 1.0)
     for second in range(2 * LENGTH):
         _add(history, second, rows)
-    course = history._kept["rtt", "tcp-rtt"][(7,)]
-    assert len(course._values) <= LENGTH + 64
-    assert sys.getsizeof(course._values) < 6 * LENGTH
-    assert len(history._watches["tcp-rtt"].times) <= LENGTH + 64
+    watched = history._watched["tcp-rtt"]
+    parts = watched.kept["rtt"].series._parts
+    assert sum(len(part.values) for part in parts) <= 50 * (LENGTH + 2 * TICKS)
+    assert len({id(part.block.slots) for part in parts}) == 1, "they share what is where"
+    assert len(watched.ticks.times) <= LENGTH + 64
 
 
 def test_counting_anew_is_no_proof_that_nothing_was_there() -> None:
