@@ -8,16 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from probes.analysis.known_rows import Keys
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot import Snapshot
 from probes.arrays import FEW, np
 from probes.columns.cells import Reals
+from probes.model import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_NUMBERS = {int, float}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +35,34 @@ class ByRow:
     def __call__(self, snapshots: Iterable[Snapshot]) -> Mapping[Hashable, float | None]:
         found: dict[Hashable, float | None] = {}
         for snapshot in snapshots:
-            numbers = self._listed(snapshot)
-            if not self.zero:
-                numbers = [number or None for number in numbers]
-            found.update(zip(snapshot.keys, numbers, strict=True))
+            numbers = self.numbers((snapshot,))
+            listed = numbers if isinstance(numbers, list) else numbers.tolist()
+            values = [None if number != number else number for number in listed]
+            found.update(zip(snapshot.keys, values, strict=True))
         return found
 
-    def _listed(self, snapshot: Snapshot) -> Sequence[float | None]:
-        if self.rate:
-            return snapshot.per_s(self.column)
-        return list(snapshot.numbers(self.column).values())
-
-    def numbers(self, snapshots: Sequence[Snapshot]) -> Sequence[float] | NDArray[np.float64]:
+    def numbers(self, snapshots: Sequence[Snapshot]) -> list[float] | NDArray[np.float64]:
         """Return the numbers of the rows that `keys_of` tells; not a number: unknown."""
-        rows = snapshots[0].rows if len(snapshots) == 1 else None
-        reals = self._reals(rows) if isinstance(rows, ManyRows) else None
-        if reals is not None:
-            known = reals.known if self.zero else reals.known & (reals.values != 0)
-            return np.where(known, reals.values, math.nan)
-        if rows is None:
-            return plain(list(self(snapshots).values()))
-        numbers = plain(self._listed(snapshots[0]))
-        return numbers if self.zero else [number or math.nan for number in numbers]
+        if len(snapshots) != 1:
+            return plain(self(snapshots).values())
+        rows = snapshots[0].rows
+        if type(rows) is not ManyRows:
+            return self._few(snapshots[0])
+        reals = self._reals(rows)
+        if reals is None:
+            return self._few(snapshots[0])
+        known = reals.known if self.zero else reals.known & (reals.values != 0)
+        return np.where(known, reals.values, math.nan)
+
+    def _few(self, snapshot: Snapshot) -> list[float]:
+        if self.rate:
+            values: Iterable[Value] = snapshot.per_s(self.column)
+        elif self.column in snapshot.hook.places.names:
+            values = snapshot.values(self.column)
+        else:
+            values = [row[self.column] for row in snapshot.rows]
+        numbers = plain(values if self.zero else [value or None for value in values])
+        return numbers if self.rate or set(map(type, numbers)) <= _NUMBERS else _numbers(numbers)
 
     def _reals(self, rows: ManyRows) -> Reals | None:
         return rows.rates(self.column) if self.rate else rows.reals(self.column)
@@ -63,16 +73,24 @@ def keys_of(snapshots: Sequence[Snapshot]) -> Keys:
     if len(snapshots) != 1:
         return list(dict.fromkeys(key for snapshot in snapshots for key in snapshot.keys))
     rows = snapshots[0].rows
-    return rows.table if isinstance(rows, ManyRows) else snapshots[0].keys
+    return rows.table if type(rows) is ManyRows else snapshots[0].keys
 
 
-def plain(numbers: Iterable[float | None]) -> Sequence[float]:
-    """Return numbers of which those that are None are not a number."""
-    return [math.nan if number is None else number for number in numbers]
+def plain(values: Iterable[Value]) -> list[float]:
+    """Return values of which those that are None are not a number."""
+    nan = math.nan
+    return [nan if value is None else value for value in values]  # type: ignore[misc]
 
 
-def in_array(numbers: Sequence[float] | NDArray[np.float64]) -> Sequence[float] | NDArray[Any]:
-    """Return numbers as an array if they are many."""
-    if isinstance(numbers, Sequence):
+def _numbers(values: Iterable[object]) -> list[float]:
+    return [value if isinstance(value, int | float) else math.nan for value in values]
+
+
+def in_array(numbers: list[float] | NDArray[np.float64]) -> list[float] | NDArray[np.float64]:
+    """Return numbers as an array if they are many, as a list if they are few."""
+    if isinstance(numbers, list):
         return np.array(numbers, "f8") if len(numbers) > FEW else numbers
-    return numbers if len(numbers) > FEW else numbers.tolist()
+    if len(numbers) > FEW:
+        return numbers
+    few: list[float] = numbers.tolist()
+    return few

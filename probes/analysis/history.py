@@ -12,9 +12,10 @@ from probes.analysis.anomaly import CALM, LENGTH, ManyVerdicts, Threshold, Verdi
 from probes.analysis.by_row import ByRow, in_array, keys_of, plain
 from probes.analysis.heat import Heat
 from probes.analysis.judge import ANY, Judge
-from probes.analysis.known_rows import TICKS, KnownRows
-from probes.analysis.series import Series, values_of
+from probes.analysis.known_rows import KnownRows
+from probes.analysis.series import Series
 from probes.analysis.snapshot import Snapshot
+from probes.analysis.value_layout import TICKS, ValueLayout
 from probes.model import HookId
 from probes.units import Unit
 
@@ -72,10 +73,10 @@ class _Ticks:
 class _Kept:
     """The history of one figure of a hook."""
 
-    def __init__(self, figure: Figure, rows: KnownRows) -> None:
-        self.figure, self.rows = figure, rows
-        self.series = Series(rows)
-        self.judge = Judge(rows, self.series, figure.rule or ANY)
+    def __init__(self, figure: Figure, layout: ValueLayout) -> None:
+        self.figure, self.layout, self.rows = figure, layout, layout.rows
+        self.series = Series(layout)
+        self.judge = Judge(layout.rows, self.series, figure.rule or ANY)
 
     def take(self, tick: int, snapshots: Sequence[Snapshot], wall: float, begun: int) -> None:
         """Add a tick. The hook's own rows are known already."""
@@ -85,7 +86,7 @@ class _Kept:
         else:
             named = values(snapshots)
             numbers = plain(named.values())
-            self.rows.take(tick, list(named))
+            self.layout.take(tick, list(named))
         numbers = in_array(numbers)
         self.series.add(numbers)
         if self.figure.rule is not None:
@@ -96,9 +97,9 @@ class _Watched:
     """A hook's ticks, and what is kept of each figure: of its own rows, or of others."""
 
     def __init__(self, figures: Sequence[Figure]) -> None:
-        self.ticks, self._rows = _Ticks(), KnownRows()
+        self.ticks, self._own = _Ticks(), _layout()
         self.kept = {
-            f.name: _Kept(f, self._rows if isinstance(f.values, ByRow) else KnownRows())
+            f.name: _Kept(f, self._own if isinstance(f.values, ByRow) else _layout())
             for f in figures
         }
         self._by_row = any(isinstance(f.values, ByRow) for f in figures)
@@ -106,7 +107,7 @@ class _Watched:
     def take(self, snapshots: Sequence[Snapshot], wall: float) -> None:
         tick, begun = self.ticks.ticks, self.ticks.begun
         if self._by_row:
-            self._rows.take(tick, keys_of(snapshots))
+            self._own.take(tick, keys_of(snapshots))
         for kept in self.kept.values():
             kept.take(tick, snapshots, wall, begun)
         if tick % TICKS == 0:
@@ -117,14 +118,18 @@ class _Watched:
 
     def forget(self, figure: str, key: Hashable) -> None:
         """Forget a figure's row."""
-        rows = self.kept[figure].rows
-        self._forget(rows, rows.forget(key))
+        layout = self.kept[figure].layout
+        self._forget(layout.rows, layout.forget(key))
 
     def _forget(self, rows: KnownRows, slots: Sequence[int]) -> None:
         if slots:
             for kept in self.kept.values():
                 if kept.rows is rows:
                     kept.judge.forget(slots)
+
+
+def _layout() -> ValueLayout:
+    return ValueLayout(KnownRows(LENGTH))
 
 
 class History:
@@ -181,7 +186,7 @@ class History:
     ) -> list[float | None]:
         """Return a row's latest values, newest last. ticks: as after so many readings."""
         kept, slot, until = self._find(figure, key, ticks)
-        return values_of(kept.rows, kept.series, slot, until, most) if kept is not None else []
+        return kept.series.listed(slot, until, most) if kept is not None else []
 
     def unusual(self, figure: Figure) -> AbstractSet[Hashable]:
         """Return the keys of the rows that are unusual now."""

@@ -55,7 +55,7 @@ class Judge:
 
     # -- a tick --------------------------------------------------------------------------------
 
-    def take(self, values: Sequence[float] | NDArray[np.float64], wall: float, begun: int) -> None:
+    def take(self, values: list[float] | NDArray[np.float64], wall: float, begun: int) -> None:
         """Judge the values of the rows of the latest tick. wall: Unix seconds.
 
         begun: the tick since which such rows are watched without a break.
@@ -64,7 +64,7 @@ class Judge:
         if self.opened:
             for slot, away in self._rows.back:
                 self._quiet[slot] += away
-        if isinstance(values, Sequence):
+        if isinstance(values, list):
             self._take_few(values, wall, begun)
         else:
             self._take_many(values, wall, begun)
@@ -78,7 +78,7 @@ class Judge:
             self._open.extend(bytes(more))
             self._episodes.grow(number)
 
-    def _take_few(self, values: Sequence[float], wall: float, begun: int) -> None:
+    def _take_few(self, values: list[float], wall: float, begun: int) -> None:
         least, slots, is_open = self._least, self._rows.slots, self._open
         places = [place for place, value in enumerate(values) if value >= least]
         if self.opened:
@@ -199,7 +199,7 @@ class Judge:
         return CALM
 
     def _greatest(self, slot: int, since: int, until: int) -> float:
-        first, last = self._rows.span(slot)
+        first, last = self._series.span(slot)
         values = self._series.of(slot, max(since, first), min(until, last) + 1)
         return max((value for value in values if value == value), default=0.0)
 
@@ -224,7 +224,7 @@ class Judge:
         """Return the usual value up to a tick, without anomalies; None if too little is known."""
         self._grow(self._rows.number)
         since, rule = max(until - WINDOW + 1, 0), self._rule
-        first, _ = self._rows.span(slot)
+        first, _ = self._series.span(slot)
         quiet = list(self._calm(slot, since, until))
         absent = max(min(first, until + 1) - max(begun, since), 0)
         if rule.absent is None:
@@ -237,7 +237,7 @@ class Judge:
         return usual(known)
 
     def _calm(self, slot: int, since: int, until: int) -> Iterator[array[float]]:
-        first, last = self._rows.span(slot)
+        first, last = self._series.span(slot)
         for episode in reversed(list(self._episodes.of(slot))):
             end = min(episode.begin, until + 1, last + 1)
             yield self._series.of(slot, max(since, first), end)

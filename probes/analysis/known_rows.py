@@ -1,8 +1,6 @@
-"""The rows that figures know, also those that went lately, in arrays: a slot for each.
+"""The rows that figures know, also those that went lately: a slot in arrays for each.
 
-A row keeps its slot until it is forgotten; slots of forgotten rows are used again. The values of
-`TICKS` ticks are in a block, in which each row has a place: those that were there at its beginning,
-then those that came later. So rows that went take no space in the blocks after them.
+A row keeps its slot until it is forgotten; slots of forgotten rows are used again.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from array import array
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from probes.analysis.anomaly import LENGTH
 from probes.arrays import FEW, np
 from probes.columns.row_table import RowTable
 
@@ -20,54 +17,23 @@ if TYPE_CHECKING:
 
 Keys = Sequence[Hashable] | RowTable
 """The keys of a tick's rows, each once; a table stands for its rows' keys."""
-TICKS = 64
-"""Ticks of a block, and between two sweeps."""
-MOST = LENGTH + TICKS
-"""Ticks that a row's values are kept for, at most."""
 MAX_GONE = 4000
 """Rows that are kept after they have gone, at most."""
-
-
-class TickBlock:
-    """The layout of some ticks' values. slots: of the row at each place."""
-
-    __slots__ = ("begin", "slots")
-
-    def __init__(self, begin: int, slots: array[int]) -> None:
-        self.begin, self.slots = begin, slots
-
-    def place(self, slot: int) -> int:
-        """Return a row's place; -1: it has none."""
-        slots = self.slots
-        if slot < len(slots) and slots[slot] == slot:
-            return slot
-        if len(slots) > FEW:
-            found = np.flatnonzero(ints(slots) == slot)
-            return int(found[0]) if len(found) else -1
-        return slots.index(slot) if slot in slots else -1
-
-    def places(self, slots: NDArray[np.int32], most: int) -> NDArray[np.int32]:
-        """Return the places of many rows; -1 for none. most: slots that there are."""
-        found = np.full(most, -1, "i4")
-        found[ints(self.slots)] = np.arange(len(self.slots), dtype="i4")
-        return found[slots]
 
 
 class KnownRows:
     """Rows by key. slots: of those of the latest tick, in their order.
 
-    first: of each slot, the tick at which its row came. places: in the block, of the rows of the
-    latest tick; None: in their order. back: slots of rows that came back with it, and how many
-    ticks they were away.
+    length: ticks for which rows that went are kept. first: of each slot, the tick at which its row
+    came. back: slots of rows that came back with the latest tick, and how many they were away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, length: int) -> None:
         self.keys: Keys = ()
         self.slots, self.first = array("i"), array("i")
         self.tick = 0
-        self.block: TickBlock | None = None
-        self.places: array[int] | None = None
         self.back: list[tuple[int, int]] = []
+        self._length = length
         self._index: dict[Hashable, int] = {}  # rows that went; the others as well if it is whole
         self._whole = True
         self._gone: dict[int, tuple[Hashable, int]] = {}  # by slot: key, last tick
@@ -80,20 +46,19 @@ class KnownRows:
 
     # -- a tick --------------------------------------------------------------------------------
 
-    def take(self, tick: int, keys: Keys) -> None:
-        """Take note of a tick's rows."""
+    def take(self, tick: int, keys: Keys) -> bool:
+        """Take note of a tick's rows; return whether they are others than before."""
         self.tick = tick
         self.back = []
-        changed = not self._same(keys)
-        if changed:
+        same = self._same(keys)
+        if not same:
             self.slots = self._slots_of(keys)
         self.keys = keys
-        if changed or self.block is None or tick - self.block.begin >= TICKS:
-            self._lay_out(tick)
+        return not same
 
     def _same(self, keys: Keys) -> bool:
         before = self.keys
-        if isinstance(keys, RowTable) and isinstance(before, RowTable):
+        if type(keys) is RowTable and type(before) is RowTable:
             if len(keys) != len(before):
                 return False
             return np.array_equal(keys.places_in(before), np.arange(len(keys)))
@@ -114,7 +79,7 @@ class KnownRows:
             new = np.flatnonzero(~there)
             if len(new):
                 slots[new] = self._welcome(keys.at(new))
-            return _array(slots)
+            return slots_in(slots)
         self._complete()
         index = self._index
         found = array("i", [index.get(key, -1) for key in keys])
@@ -177,39 +142,6 @@ class KnownRows:
     def _return(self, slot: int) -> None:
         self.back.append((slot, self.tick - 1 - self._gone.pop(slot)[1]))
 
-    # -- where the values are ------------------------------------------------------------------
-
-    def _lay_out(self, tick: int) -> None:
-        block = self.block
-        if block is None or tick - block.begin >= TICKS:
-            block = self.block = self._next_block(tick)
-        if len(self.slots) > FEW:
-            self._lay_out_many(block)
-            return
-        known = dict(zip(block.slots, range(len(block.slots)), strict=True))
-        added = [slot for slot in self.slots if slot not in known]
-        if added:
-            known.update(zip(added, range(len(known), len(known) + len(added)), strict=True))
-            block.slots = block.slots + array("i", added)  # others may have the same layout
-        in_order = self.slots == block.slots
-        self.places = None if in_order else array("i", [known[slot] for slot in self.slots])
-
-    def _lay_out_many(self, block: TickBlock) -> None:
-        slots = ints(self.slots)
-        places = block.places(slots, self.number)
-        added = slots[places < 0]
-        if len(added):
-            block.slots = block.slots + _array(added)
-            places = block.places(slots, self.number)
-        self.places = None if self.slots == block.slots else _array(places)
-
-    def _next_block(self, tick: int) -> TickBlock:
-        """Return another block; it begins with the tick after a sweep."""
-        before = self.block
-        same = before is not None and len(before.slots) == len(self.slots)
-        slots = before.slots if before is not None and same else self.slots[:]
-        return TickBlock(tick - (tick - 1) % TICKS, slots)
-
     # -- asked for -----------------------------------------------------------------------------
 
     def find(self, key: Hashable) -> int:
@@ -231,15 +163,6 @@ class KnownRows:
         place = self.slots.index(slot)
         return self.keys.key(place) if isinstance(self.keys, RowTable) else self.keys[place]
 
-    def span(self, slot: int) -> tuple[int, int]:
-        """Return the first and the last tick that a row's values are known for.
-
-        Of those that are too old, `TICKS` are forgotten at once.
-        """
-        first, last = self.first[slot], self.last(slot)
-        over = last - first + 1 - MOST
-        return first + (-(-over // TICKS) * TICKS if over > 0 else 0), last
-
     def last(self, slot: int) -> int:
         """Return the last tick with which a row was there."""
         return self._gone[slot][1] if slot in self._gone else self.tick
@@ -257,7 +180,7 @@ class KnownRows:
 
         Return their slots.
         """
-        gone, before = self._gone, self.tick - LENGTH
+        gone, before = self._gone, self.tick - self._length
         too_many = len(gone) - MAX_GONE
         old = [s for n, (s, (_, last)) in enumerate(gone.items()) if n < too_many or last < before]
         for slot in old:
@@ -282,7 +205,6 @@ class KnownRows:
         if self._gone.pop(slot, None) is None:
             left = [(k, s) for k, s in zip(self.keys, self.slots, strict=True) if s != slot]
             self.keys, self.slots = [k for k, _ in left], array("i", [s for _, s in left])
-            self._lay_out(self.tick)
         return [slot]
 
 
@@ -291,7 +213,8 @@ def ints(values: array[int]) -> NDArray[np.int32]:
     return np.frombuffer(values, "i4") if values else np.zeros(0, "i4")
 
 
-def _array(values: NDArray[Any]) -> array[int]:
+def slots_in(values: NDArray[Any]) -> array[int]:
+    """Return numpy's integers as an array of C's."""
     made = array("i")
     made.frombytes(np.ascontiguousarray(values, "i4").view("u1").data)
     return made

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from probes.analysis.anomaly import LENGTH
-from probes.analysis.known_rows import MOST, TICKS, KnownRows, TickBlock
+from probes.analysis.value_layout import TICKS, TickBlock, ValueLayout
 from probes.arrays import np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST = LENGTH + TICKS
+"""Ticks that a row's values are kept for, at most."""
 _UNKNOWN = array("f", [math.nan])
 
 
@@ -52,13 +53,13 @@ class _Part:
 class Series:
     """The values of all rows that a figure has. What is not known is not a number."""
 
-    def __init__(self, rows: KnownRows) -> None:
-        self._rows = rows
+    def __init__(self, layout: ValueLayout) -> None:
+        self._layout, self._rows = layout, layout.rows
         self._parts: list[_Part] = []
 
-    def add(self, values: Sequence[float] | NDArray[np.float64]) -> None:
+    def add(self, values: list[float] | NDArray[np.float64]) -> None:
         """Add the values of the rows of the latest tick."""
-        rows, block = self._rows, self._rows.block
+        rows, block = self._rows, self._layout.block
         assert block is not None
         if not self._parts or self._parts[-1].block is not block:
             self._next_part(block)
@@ -73,9 +74,9 @@ class Series:
         self._parts = [p for p in self._parts if p.block.begin > old]
         self._parts.append(_Part(block))
 
-    def _column(self, values: Sequence[float] | NDArray[np.float64], width: int) -> array[float]:
-        places = self._rows.places
-        if isinstance(values, Sequence):
+    def _column(self, values: list[float] | NDArray[np.float64], width: int) -> array[float]:
+        places = self._layout.places
+        if isinstance(values, list):
             if places is None:
                 return array("f", values)
             column = _UNKNOWN * width
@@ -119,16 +120,22 @@ class Series:
             found[since - begin : since - begin + len(some), there] = some
         return found
 
+    def span(self, slot: int) -> tuple[int, int]:
+        """Return the first and the last tick that a row's values are known for.
 
-def values_of(
-    rows: KnownRows, series: Series, slot: int, until: int, most: int
-) -> list[float | None]:
-    """Return at most `most` values of a row up to a tick, newest last.
+        Of those that are too old, `TICKS` are forgotten at once.
+        """
+        first, last = self._rows.first[slot], self._rows.last(slot)
+        over = last - first + 1 - MOST
+        return first + (-(-over // TICKS) * TICKS if over > 0 else 0), last
 
-    Values of ticks after the latest are None.
-    """
-    first, last = rows.span(slot)
-    begin = first + max(until - first + 1 - most, 0)
-    kept = series.of(slot, begin, min(until, last) + 1)
-    found: list[float | None] = [None if v != v else v for v in kept]
-    return (found + [None] * min(until - last, LENGTH))[-most:]
+    def listed(self, slot: int, until: int, most: int) -> list[float | None]:
+        """Return at most `most` values of a row up to a tick, newest last.
+
+        Values of ticks after the latest are None.
+        """
+        first, last = self.span(slot)
+        begin = first + max(until - first + 1 - most, 0)
+        kept = self.of(slot, begin, min(until, last) + 1)
+        found: list[float | None] = [None if v != v else v for v in kept]
+        return (found + [None] * min(until - last, LENGTH))[-most:]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from probes.analysis.anomaly import HOLD, LEARN, WINDOW, Threshold, Verdict, unusual, usual
+from probes.analysis.anomaly import HOLD, LEARN, LENGTH, WINDOW, Threshold, Verdict, unusual, usual
 from probes.analysis.judge import ANY, Judge
 from probes.analysis.known_rows import KnownRows
-from probes.analysis.series import Series, values_of
+from probes.analysis.series import Series
+from probes.analysis.value_layout import ValueLayout
 
 RULE = Threshold(least=5, times=3, alarm=100)
 LEVEL = Threshold(least=20, times=3, absent=None)
@@ -18,15 +19,16 @@ class _Row:
     """A row whose first value came at a tick; the wall clock shows ticks."""
 
     def __init__(self, first: int, rule: Threshold | None = RULE, begun: int = 1) -> None:
-        self._rows, self._begun = KnownRows(), begun
-        self._series = Series(self._rows)
+        self._rows, self._begun = KnownRows(LENGTH), begun
+        self._layout = ValueLayout(self._rows)
+        self._series = Series(self._layout)
         self._judge = Judge(self._rows, self._series, rule or ANY)
         for tick in range(1, first):
             self.take(tick, ())
 
     def take(self, tick: int, values: Sequence[float | None]) -> None:
         known = [math.nan if value is None else value for value in values]
-        self._rows.take(tick, ["a"] * len(known))
+        self._layout.take(tick, ["a"] * len(known))
         self._series.add(known)
         self._judge.take(known, float(tick), self._begun)
 
@@ -37,7 +39,7 @@ class _Row:
         return self._judge.usual(self._rows.find("a"), until, self._begun)
 
     def values(self, until: int) -> list[float | None]:
-        return values_of(self._rows, self._series, self._rows.find("a"), until, 2 * WINDOW)
+        return self._series.listed(self._rows.find("a"), until, 2 * WINDOW)
 
 
 def _series(

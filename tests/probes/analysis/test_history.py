@@ -6,9 +6,10 @@ from collections.abc import Hashable, Mapping, Sequence
 
 from probes.analysis.anomaly import LENGTH, Threshold
 from probes.analysis.history import Figure, History
-from probes.analysis.known_rows import MAX_GONE, TICKS
+from probes.analysis.known_rows import MAX_GONE
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.analysis.value_layout import TICKS
 from probes.hooks import catalogue
 from probes.model import HookId, Sample, State, Status
 from probes.units import Unit
@@ -53,12 +54,13 @@ def test_rows_that_come_and_go_take_no_more_than_their_share() -> None:
     history = History((FIGURE,))
     for second in range(1000):
         _add(history, second, {second * 40 + n: 1.0 for n in range(40)})
-    rows = history._watched["tcp-rtt"].kept["rtt"].rows
+    kept = history._watched["tcp-rtt"].kept["rtt"]
+    rows, block = kept.rows, kept.layout.block
     assert rows.number <= MAX_GONE + 65 * 40
     assert rows.find((39_999,)) >= 0
     assert rows.find((0,)) < 0
-    assert rows.block is not None
-    assert len(rows.block.slots) <= 65 * 40, "those that went take no space in later ticks"
+    assert block is not None
+    assert len(block.slots) <= 65 * 40, "those that went take no space in later ticks"
 
 
 def test_a_thousand_rows_for_longer_than_the_history_are_bounded() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from probes.analysis import by_row, episodes, known_rows, snapshot
+from probes.analysis import by_row, episodes, known_rows, snapshot, value_layout
 from probes.analysis.anomaly import Threshold
 from probes.analysis.by_row import ByRow
 from probes.analysis.history import Figure, History
@@ -169,7 +169,7 @@ def _same_row(
 @pytest.fixture(params=[0, 6, 1000])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How many rows are few."""
-    for module in (by_row, episodes, known_rows, snapshot):
+    for module in (by_row, episodes, known_rows, snapshot, value_layout):
         monkeypatch.setattr(module, "FEW", request.param)
     monkeypatch.setattr(known_rows, "MAX_GONE", 12)
 
