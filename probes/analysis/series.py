@@ -35,9 +35,10 @@ class _Part:
         self.values.extend(column)
 
     def widen(self) -> None:
-        """Make space for the rows that came."""
+        """Make space for the rows that came, and for some more."""
         before, width = self.width, len(self.block.slots)
         if before:
+            width += width // 16 + 2
             old, more = self.values, _UNKNOWN * (width - before)
             self.values = array("f")
             for begin in range(0, len(old), before):
@@ -64,7 +65,7 @@ class Series:
         if not self._parts or self._parts[-1].block is not block:
             self._next_part(block)
         part = self._parts[-1]
-        if part.width != len(block.slots):
+        if part.width < len(block.slots):
             part.widen()
         if part.width:
             part.add(rows.tick, self._column(values, part.width))
@@ -77,16 +78,16 @@ class Series:
     def _column(self, values: list[float] | NDArray[np.float64], width: int) -> array[float]:
         places = self._layout.places
         if isinstance(values, list):
-            if places is None:
+            if places is None and len(values) == width:
                 return array("f", values)
             column = _UNKNOWN * width
-            for place, value in zip(places, values, strict=True):
+            for place, value in zip(places or range(len(values)), values, strict=True):
                 column[place] = value
             return column
         column = _UNKNOWN * width
         into = np.frombuffer(column, "f4")
         with np.errstate(over="ignore"):
-            into[... if places is None else np.frombuffer(places, "i4")] = values
+            into[slice(len(values)) if places is None else np.frombuffer(places, "i4")] = values
         return column
 
     def of(self, slot: int, begin: int, end: int) -> array[float]:
