@@ -16,7 +16,7 @@ ID = HookId("syscall-processes", "openat")
 class _Full:
     """A source that has no room."""
 
-    async def attach(self, id: HookId, rung: str | None = None) -> Any:
+    async def attach(self, id: HookId, _rung: str | None = None) -> Any:
         raise ProbeError(f"{id}: btf-tracepoint: there is no room")
 
     def statuses(self) -> tuple[Any, ...]:
