@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import sub
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
@@ -64,6 +65,13 @@ def by_value(raw: NDArray[Any], decode: Callable[[Any], Value]) -> Cells:
     """Return what a function makes of integers, called once for each that there is."""
     distinct, places = np.unique(raw, return_inverse=True)
     return cells_of(list(map(decode, distinct.tolist()))).at(places.reshape(-1))
+
+
+def difference(more: NDArray[Any], less: NDArray[Any]) -> Cells:
+    """Return the difference of two fields, which may be negative, exactly."""
+    if len(more) and max(int(more.max()), int(less.max())) >> 63:
+        return cells_of(list(map(sub, more.tolist(), less.tolist())))
+    return NumberCells(more.astype("i8") - less.astype("i8"))
 
 
 def _plain(raw: NDArray[Any]) -> Cells:

@@ -142,23 +142,25 @@ def logged(
     return open
 
 
-def target_in(opening: Opening, sums: str, *others: str) -> Callable[[], list[Flat]]:
+def target_in(
+    opening: Opening, sums: str, *others: str
+) -> Callable[[Iterable[Flat]], list[Flat]]:
     """Count the target in maps that all targets share, until the rung ends.
 
     sums: a map with an entry for each target, by its number: programs count only where there is
-    one. others: maps by such numbers as well. Return a reader of the target's entries of `rows`,
-    whose keys have its number in `ifindex`.
+    one. others: maps by such numbers as well. Return the function that picks the target's entries
+    of `rows`, whose keys have its number in `ifindex`.
     """
     here, rows, total = opening.ifindex, opening.tables["rows"], opening.tables[sums]
     place = rows.fields["ifindex"]
 
-    def mine() -> list[Flat]:
-        return [entry for entry in rows.rows() if entry[place] == here]
+    def mine(entries: Iterable[Flat]) -> list[Flat]:
+        return [entry for entry in entries if entry[place] == here]
 
     def forget() -> None:
         for table in (total, *(opening.tables[name] for name in others)):
             table.delete((here,))
-        for entry in mine():
+        for entry in mine(rows.rows()):
             rows.delete(entry[: rows.keys])
 
     forget()  # it may have been counted before
