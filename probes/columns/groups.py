@@ -25,13 +25,16 @@ class Groups(NamedTuple):
 
     def sums(self, numbers: NDArray[Any]) -> NDArray[Any] | None:
         """Return the sum of each group, along the first axis; None if 64 bits may not hold it."""
-        if numbers.size and int(numbers.max()) * len(numbers) >> _MOST:
-            return None
+        if numbers.size:
+            most = max(int(numbers.max()), -int(numbers.min()))
+            if most * len(numbers) >> _MOST:
+                return None
         if len(self.first) == len(self.of):
             return numbers
         order = np.argsort(self.of, kind="stable")
         begin = np.searchsorted(self.of[order], np.arange(len(self.first)))
-        return np.add.reduceat(numbers[order], begin, axis=0) if len(order) else numbers
+        wide = numbers.astype("i8")
+        return np.add.reduceat(wide[order], begin, axis=0)
 
 
 def hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -32,9 +32,7 @@ def still_open(entries: Fields) -> Cells:
     return difference(entries["established"], entries["closed"])
 
 
-def whose(
-    entries: Fields, listening: Mapping[int, Owner], nobody: Owner
-) -> tuple[Cells, Cells]:
+def whose(entries: Fields, listening: Mapping[int, Owner], nobody: Owner) -> tuple[Cells, Cells]:
     """Return pid and name of who connects, or closed last; else of the listener at the port."""
     inward = entries["inward"] != 0
     pids = np.where(inward, entries["owner"], entries["caller"]).astype("i8")
