@@ -62,8 +62,6 @@ class Texts(Numbered[str]):
         columns: its arguments.
         """
         groups = grouped(words_of(*columns))
-        if groups is None:
-            return self.cells(list(map(text, *[column.tolist() for column in columns])))
         distinct = [column[groups.first].tolist() for column in columns]
         return self.cells(list(map(text, *distinct)), groups.of)
 

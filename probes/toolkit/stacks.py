@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import add
 from typing import Any
 
-from probes.arrays import np
 from probes.columns.cells import Cells
-from probes.columns.groups import grouped
+from probes.columns.groups import alike
 from probes.columns.row_table import ColumnRows
 from probes.kernel import kallsyms
 from probes.model import Fields, Flat, Kind, Opening, Reading, Row, Table, Value
@@ -169,20 +168,15 @@ def merged_columns(
     rows: ColumnRows, keys: Sequence[int], summed: Sequence[int]
 ) -> ColumnRows | None:
     """Return the same as columns; None if that has to be done row by row."""
-    of_key = [rows.cells[place] for place in keys]
-    if None in [cells.space for cells in of_key]:
-        return None
-    groups = grouped(np.column_stack([cells.words() for cells in of_key]))
+    groups = alike([rows.cells[place] for place in keys])
     if groups is None or len(groups.first) == len(rows):
         return None if groups is None else rows
     made = [cells.at(groups.first) for cells in rows.cells]
     for place in summed:
-        cells = rows.cells[place]
-        numbers = cells.raw.dtype.kind in "iu" and cells.known is None
-        sums = groups.sums(cells.raw) if numbers else None
+        sums = groups.summed(rows.cells[place])
         if sums is None:
             return None
-        made[place] = cells.with_raw(sums, None)
+        made[place] = sums
     return ColumnRows(made)
 
 

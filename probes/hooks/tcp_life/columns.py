@@ -52,16 +52,13 @@ def whose(entries: Fields, listening: Mapping[int, Owner], nobody: Owner) -> tup
     return NumberCells(pids, pids != 0), found
 
 
-def counted_open(made: ColumnRows, place: int, entries: Fields, open: Entries) -> ColumnRows | None:
+def counted_open(made: ColumnRows, place: int, entries: Fields, open: Entries) -> ColumnRows:
     """Return the rows with the number of open connections, as they are counted one by one.
 
-    place: of the column. Rows behind those of entries have what is in none of them. None: numbers
-    are too odd.
+    place: of the column. Rows behind those of entries have what is in none of them.
     """
     began = open.where(open["at"] != 0)
     groups = _same_side(entries, began)
-    if groups is None:
-        return None
     here, (_, there) = len(entries), np.split(groups.of, [len(entries)])
     counts = np.bincount(there, minlength=len(groups.first))
     mine = counts[groups.of[:here]]
@@ -70,7 +67,7 @@ def counted_open(made: ColumnRows, place: int, entries: Fields, open: Entries) -
     return ColumnRows([cells if at == place else c for at, c in enumerate(made.cells)])
 
 
-def _same_side(entries: Fields, open: Fields) -> Groups | None:
+def _same_side(entries: Fields, open: Fields) -> Groups:
     """Return which rows, and which connections behind them, are of the same side."""
     inward = open["inward"] != 0
     of_connections = _words(

@@ -55,7 +55,10 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
             listening = listeners.find(many.without_owner(entries))
             rows = others.many(entries, made, of_entries)
             if isinstance(rows, ColumnRows):
-                return counted_open(rows, entries) if others.full else rows
+                if not others.full:
+                    return rows
+                open = opening.tables["open"].entries()
+                return many.counted_open(rows, at("open"), entries, open)
         return few(entries.rows())
 
     def few(entries: list[Flat]) -> Iterable[Row]:
@@ -72,14 +75,6 @@ def open_lives(opening: Opening) -> Callable[[], Reading]:
         found[at("pid")], found[at("comm")] = many.whose(entries, listening, _NOBODY)
         found[at("open")] = many.still_open(entries)
         return found
-
-    def counted_open(rows: ColumnRows, entries: Entries) -> Iterable[Row]:
-        open = opening.tables["open"].entries()
-        counted = many.counted_open(rows, at("open"), entries, open)
-        if counted is not None:
-            return counted
-        found = [record(table, entry) for entry in entries.rows()]
-        return _with_open(columns, list(rows), found, opening.tables["open"])
 
     return read
 
