@@ -1,9 +1,10 @@
-"""Things by numbers that stay: columns of two readings are compared by the numbers."""
+"""Texts by numbers that stay: columns of two readings are compared by the numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
 from probes.columns.cells import Cells, CodedCells
@@ -14,37 +15,26 @@ from probes.model import Fields
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-T = TypeVar("T", bound=Hashable)
-MOST_NUMBERED = 1 << 14
-"""Things that have a number; beyond it numbers begin again."""
+MOST_TEXTS = 1 << 15
+"""Texts that have a number; beyond it numbers begin again."""
 
 
-class Numbered(Generic[T]):
-    """Things by numbers. What is not known (None) is -1."""
+class Texts:
+    """Texts by numbers. Thread-safe."""
 
     def __init__(self) -> None:
-        self._begin()
+        self.all: list[str] = []
+        self._numbers: dict[str | None, int] = {None: -1}
+        self._lock = Lock()
 
-    def _begin(self) -> None:
-        self.all: list[T] = []
-        self._numbers: dict[T | None, int] = {None: -1}
-
-    def of(self, things: Sequence[T | None]) -> NDArray[Any]:
-        """Return their numbers."""
-        for new in dict.fromkeys(things).keys() - self._numbers.keys():
-            assert new is not None
-            self._numbers[new] = len(self.all)
-            self.all.append(new)
-        return np.fromiter(map(self._numbers.__getitem__, things), "i4", len(things))
-
-    def tidy(self) -> None:
-        """Begin again if there are many; cells that were made keep what they have."""
-        if len(self.all) > MOST_NUMBERED:
-            self._begin()
-
-
-class Texts(Numbered[str]):
-    """Texts by numbers."""
+    def of(self, texts: Sequence[str | None]) -> NDArray[Any]:
+        """Return the numbers of texts; -1 where one is not known."""
+        with self._lock:
+            for new in set(texts) - self._numbers.keys():
+                assert new is not None
+                self._numbers[new] = len(self.all)
+                self.all.append(new)
+        return np.fromiter(map(self._numbers.__getitem__, texts), "i4", len(texts))
 
     def cells(self, texts: Sequence[str | None], places: NDArray[Any] | None = None) -> CodedCells:
         """Return cells of texts. places: which of them each row has; all, one after the other."""
@@ -66,13 +56,25 @@ class Texts(Numbered[str]):
         return self.cells(list(map(text, *distinct)), groups.of)
 
 
+_texts = Texts()
+
+
+def shared_texts() -> Texts:
+    """Return the texts that all readers share, as rows go on from one rung to the next.
+
+    Ask at each reading: they begin again once there are many.
+    """
+    global _texts
+    if len(_texts.all) > MOST_TEXTS:
+        _texts = Texts()
+    return _texts
+
+
 def cgroup_cells(paths: Paths) -> Callable[[Fields], Cells]:
     """Return a maker of the paths of many entries' field `cgroup`."""
-    texts = Texts()
 
     def make(entries: Fields) -> Cells:
-        texts.tidy()
         ids, places = np.unique(entries["cgroup"], return_inverse=True)
-        return texts.cells(paths.all_of(ids.tolist()), places.reshape(-1))
+        return shared_texts().cells(paths.all_of(ids.tolist()), places.reshape(-1))
 
     return make

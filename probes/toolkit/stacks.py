@@ -15,7 +15,7 @@ from probes.model import Fields, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.columns import key
 from probes.toolkit.counters_c import counted
 from probes.toolkit.field_cells import cells_from
-from probes.toolkit.numbered import Texts
+from probes.toolkit.numbered import shared_texts
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, row_of
 from probes.toolkit.user_symbols import UserSymbols
@@ -46,7 +46,7 @@ class Stacks:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._users, self._numbers = UserSymbols(), Texts()
+        self._users = UserSymbols()
         self._texts: dict[tuple[int, int, int], str] = {}
         self._size = 0
 
@@ -64,11 +64,10 @@ class Stacks:
 
     def cells(self, entries: Fields) -> Cells:
         """Return the texts of many entries with `kernel`, `user` and `pid`."""
-        self._numbers.tidy()
         keys = list(zip(*[entries[f].tolist() for f in ("kernel", "user", "pid")], strict=True))
         known = list(map(self._texts.get, keys))
         texts = [self.text(*k) if t is None else t for k, t in zip(keys, known, strict=True)]
-        return self._numbers.cells(texts)
+        return shared_texts().cells(texts)
 
     def _made(self, kernel: int, user: int, pid: int) -> str:
         names = _once(self._users.names(pid, self._addresses(user)))

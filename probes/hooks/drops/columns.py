@@ -18,7 +18,7 @@ from probes.hooks.drops.traced import LOOPBACK, NO_ROUTE, Around, trait_of
 from probes.kernel import kallsyms
 from probes.model import Entries, Row
 from probes.toolkit.decode import packet_protocol
-from probes.toolkit.numbered import Texts
+from probes.toolkit.numbered import shared_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,11 +40,11 @@ class TracedColumns:
     """A maker of columns, with texts that have the same number in each reading."""
 
     def __init__(self, around: Around) -> None:
-        self._around, self._texts = around, Texts()
+        self._around, self._texts = around, shared_texts()
 
     def rows(self, tables: Sequence[Entries]) -> tuple[ColumnRows, SeenByPlace]:
         """Return the rows of the entries of several maps, and what was seen, by place."""
-        self._texts.tidy()
+        self._texts = shared_texts()
         found = {n: np.concatenate([t[n] for t in tables]) for n in (*_NUMBERS, "packets")}
         places = self._places(found)
         interfaces = self._interfaces(found)

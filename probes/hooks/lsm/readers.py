@@ -15,7 +15,7 @@ from probes.model import Fields, Flat, Opening, Reading, Row
 from probes.toolkit.counters_c import counted
 from probes.toolkit.decode import comm, errno_name, family, named
 from probes.toolkit.field_cells import Maker, cells_from
-from probes.toolkit.numbered import Texts
+from probes.toolkit.numbered import shared_texts
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, filled, record, row_of
 from probes.units import DASH
@@ -92,11 +92,9 @@ def open_checks(opening: Opening) -> Callable[[], Reading]:
 
 def _given() -> Mapping[str, Maker]:
     """Return the same three as columns."""
-    texts = Texts()
 
     def objects(entries: Fields) -> Cells:
-        texts.tidy()
-        return texts.by_values(what, entries["op"], entries["what"])
+        return shared_texts().by_values(what, entries["op"], entries["what"])
 
     return {
         "what": objects,

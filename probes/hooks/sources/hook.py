@@ -7,10 +7,10 @@ the tag is counted as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from probes.arrays import FEW
-from probes.hooks.sources.senders import Senders, protocol_of, sender
+from probes.hooks.sources.senders import protocol_of, sender, sender_cells
 from probes.model import Flat
 from probes.point import Point
 from probes.toolkit import (
@@ -83,7 +83,6 @@ int sources(struct __sk_buff *ctx) {
 def _open(opening: Opening) -> Callable[[], Reading]:
     table, mine = opening.tables["rows"], target_in(opening, "totals")
     others = Others(opening, sums="totals", of=(opening.ifindex,), by_process=False)
-    senders = Senders()
 
     def read() -> Reading:
         others.before()
@@ -91,7 +90,9 @@ def _open(opening: Opening) -> Callable[[], Reading]:
         if len(entries) <= FEW:
             return Reading(others.rows(mine(entries.rows()), lambda entry: _row(name, entry)))
         here = entries.where(entries["ifindex"] == opening.ifindex)
-        return Reading(others.many(here, lambda entry: _row(name, entry), senders.of(name)))
+        return Reading(
+            others.many(here, lambda entry: _row(name, entry), partial(sender_cells, name))
+        )
 
     return read
 
