@@ -15,7 +15,7 @@ from probes.model import Fields, Flat, Kind, Opening, Reading, Row, Table, Value
 from probes.toolkit.columns import key
 from probes.toolkit.counters_c import counted
 from probes.toolkit.field_cells import cells_from
-from probes.toolkit.numbered import shared_texts
+from probes.toolkit.numbered import Texts
 from probes.toolkit.others import Others
 from probes.toolkit.readers import Uncounted, row_of
 from probes.toolkit.user_symbols import UserSymbols
@@ -46,7 +46,7 @@ class Stacks:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._users = UserSymbols()
+        self._users, self._numbers = UserSymbols(), Texts()
         self._texts: dict[tuple[int, int, int], str] = {}
         self._size = 0
 
@@ -57,6 +57,7 @@ class Stacks:
         if known is None:
             if len(self._texts) >= _MOST_KEPT or self._size >= _MOST_CHARACTERS:
                 self._texts.clear()
+                self._numbers = Texts()
                 self._size = 0
             known = self._texts[key] = self._made(kernel, user, pid)
             self._size += len(known)
@@ -67,7 +68,7 @@ class Stacks:
         keys = list(zip(*[entries[f].tolist() for f in ("kernel", "user", "pid")], strict=True))
         known = list(map(self._texts.get, keys))
         texts = [self.text(*k) if t is None else t for k, t in zip(keys, known, strict=True)]
-        return shared_texts().cells(texts)
+        return self._numbers.cells(texts)
 
     def _made(self, kernel: int, user: int, pid: int) -> str:
         names = _once(self._users.names(pid, self._addresses(user)))
