@@ -44,6 +44,7 @@ class Untraced:
     ) -> None:
         self._own = own
         self._shown = shown(reasons, traced=traced)
+        self._alone = self._shown.keys() - POOLS.keys()
         self._pools = [pool for pool in POOLS if pool in self._shown]
         self._subtract = traced and reasons is not None
         self._namespaces = Namespaces(from_now=traced)
@@ -60,9 +61,10 @@ class Untraced:
         Otherwise a packet that comes in between would be taken for untraced.
         """
         for netns, pid, grown in self._namespaces.read(self._own):
-            for name in grown.keys() & self._shown.keys() - POOLS.keys():
-                if grown[name]:
-                    self._counted[_Told(netns, name)] += grown[name]
+            if any(grown.values()):
+                for name in self._alone & grown.keys():
+                    if grown[name]:
+                        self._counted[_Told(netns, name)] += grown[name]
             # Nothing was ever dropped in most namespaces: nobody has to enter those.
             pools = [p for p in self._pools if pid is None or self._namespaces.ever(netns, p)]
             self._shares.add(netns, pid, grown, pools)
