@@ -16,6 +16,7 @@ from weakref import ref
 
 from probes.arrays import np
 from probes.columns.cells import Cells, cells_of
+from probes.columns.groups import hashed
 from probes.model import Key, Row, Value
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _MANY = 8
 """The part of all rows that are made one by one before all are made at once."""
-_MIX, _FOLD = 0x9E3779B97F4A7C15, 29
 
 
 class ColumnRows(Sequence[Row]):
@@ -167,23 +167,15 @@ class RowTable(Mapping[Key, Row]):
         if not keys or None in space or not len(self):
             return None
         words = np.ascontiguousarray(np.column_stack([cells.words() for cells in keys]))
-        hashes = _hashed(words)
+        hashes = hashed(words)
         order = np.argsort(hashes, kind="stable")
         hashes = hashes[order]
         return None if (hashes[1:] == hashes[:-1]).any() else _Words(space, words, order, hashes)
 
 
-def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    mixed = np.zeros(len(words), "u8")
-    for column in words.T:
-        mixed = (mixed ^ column) * np.uint64(_MIX)
-        mixed ^= mixed >> np.uint64(_FOLD)
-    return mixed
-
-
 def _found(mine: _Words, theirs: _Words) -> NDArray[np.intp]:
     """Return the place of each of mine in theirs, -1 for none."""
-    hashes = _hashed(mine.words)
+    hashes = hashed(mine.words)
     near = np.minimum(np.searchsorted(theirs.hashes, hashes), len(theirs.hashes) - 1)
     places = theirs.order[near]
     same = (theirs.words[places] == mine.words).all(axis=1)

@@ -5,18 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from probes.arrays import FEW
+from probes.columns.cells import Cells
 from probes.kernel import pid_namespaces
-from probes.model import Column, Flat, Kind, Opening, Reading, Row, Table, Value
-from probes.toolkit.field_cells import cells_from, decoder
+from probes.model import Column, Entries, Fields, Flat, Kind, Opening, Reading, Row, Table, Value
+from probes.toolkit.field_cells import Maker, cells_from, decoder
 from probes.toolkit.interface_names import interface_name
 from probes.toolkit.others import Others
 from probes.toolkit.tick_cache import active, cached
 
 Open = Callable[[Opening], Callable[[], Reading]]
-Extra = Callable[[Opening], Callable[[], Callable[[Row], Mapping[str, Value]]]]
-"""Called once when opened; its result once for each reading; the result of that for each row."""
+ByRow = Callable[[], Callable[[Row], Mapping[str, Value]]]
+"""Called once for each reading, its result for each row."""
+
+
+class ExtraColumn(NamedTuple):
+    """A column that another map knows.
+
+    by_row: its values row by row. of_entries: those of many entries at once. missing: that of rows
+    that are no entries.
+    """
+
+    name: str
+    by_row: ByRow
+    of_entries: Maker
+    missing: Value
+
+
+Extra = Callable[[Opening], ByRow | ExtraColumn]
+"""Called once when opened."""
 
 
 def by_columns(
@@ -123,42 +142,62 @@ def logged(
     def open(opening: Opening) -> Callable[[], Reading]:
         tables, columns = opening.tables, opening.hook.stored
         rows, events, lost = tables["rows"], tables["events"], tables["lost"]
-        row, cells = row_of(columns, rows), cells_from(columns)
-        known, others = extra(opening) if extra is not None else None, Others(opening)
+        row, others = row_of(columns, rows), Others(opening)
+        known = extra(opening) if extra is not None else None
+        many = _with_extra(columns, row, known)
         uncounted = Uncounted(opening, under_way or {})
 
         def read() -> Reading:
             log = [entry(record(events, e)) for e in events.drain()]
             others.before()
-            made = others.many(rows.entries(), row, cells)
-            if known is not None:
-                of_row = known()
-                made = [filled(columns, r, of_row(r)) for r in made]
+            made = look(rows.entries())
             missed = lost.row((0,))
             return Reading(made, uncounted.read(), log, int(missed[1]) if missed else 0)
+
+        def look(entries: Entries) -> Iterable[Row]:
+            if many is not None and len(entries) > FEW:
+                return others.many(entries, *many)
+            made = others.rows(entries.rows(), row)
+            if known is None:
+                return made
+            of_row = known.by_row() if isinstance(known, ExtraColumn) else known()
+            return [filled(columns, r, of_row(r)) for r in made]
 
         return read
 
     return open
 
 
-def target_in(opening: Opening, sums: str, *others: str) -> Callable[[], list[Flat]]:
+def _with_extra(
+    columns: Iterable[Column], row: Callable[[Flat], Row], extra: ByRow | ExtraColumn | None
+) -> tuple[Callable[[Flat], Row], Callable[[Fields], list[Cells]]] | None:
+    """Return what makes a row that is no entry, and columns of entries; None if rows are needed."""
+    if extra is None:
+        return row, cells_from(columns)
+    if not isinstance(extra, ExtraColumn):
+        return None
+    missing = {extra.name: extra.missing}
+    cells = cells_from(columns, {extra.name: extra.of_entries})
+    return (lambda entry: filled(columns, row(entry), missing)), cells
+
+
+def target_in(opening: Opening, sums: str, *others: str) -> Callable[[Iterable[Flat]], list[Flat]]:
     """Count the target in maps that all targets share, until the rung ends.
 
     sums: a map with an entry for each target, by its number: programs count only where there is
-    one. others: maps by such numbers as well. Return a reader of the target's entries of `rows`,
-    whose keys have its number in `ifindex`.
+    one. others: maps by such numbers as well. Return the function that picks the target's entries
+    of `rows`, whose keys have its number in `ifindex`.
     """
     here, rows, total = opening.ifindex, opening.tables["rows"], opening.tables[sums]
     place = rows.fields["ifindex"]
 
-    def mine() -> list[Flat]:
-        return [entry for entry in rows.rows() if entry[place] == here]
+    def mine(entries: Iterable[Flat]) -> list[Flat]:
+        return [entry for entry in entries if entry[place] == here]
 
     def forget() -> None:
         for table in (total, *(opening.tables[name] for name in others)):
             table.delete((here,))
-        for entry in mine():
+        for entry in mine(rows.rows()):
             rows.delete(entry[: rows.keys])
 
     forget()  # it may have been counted before
