@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from weakref import ref
 
 from probes.arrays import np
-from probes.columns.cells import Cells, cells_of
+from probes.columns.cells import Cells, cells_of, joined
 from probes.model import Key, Row, Value
 
 if TYPE_CHECKING:
@@ -141,6 +141,11 @@ class RowTable(Mapping[Key, Row]):
     def at(self, places: NDArray[Any]) -> RowTable:
         """Return the rows at these places, or those that have a flag."""
         return RowTable([cells.at(places) for cells in self.cells], self._places)
+
+    def joined_with(self, other: RowTable) -> RowTable:
+        """Return the rows of both, none of which has the key of another."""
+        pairs = zip(self.cells, other.cells, strict=True)
+        return RowTable([joined(ours, theirs) for ours, theirs in pairs], self._places)
 
     def has_keys_of(self, cells: Sequence[Cells]) -> bool:
         """Return whether the keys of such columns are the very cells that are the keys here."""
