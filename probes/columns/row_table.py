@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from weakref import ref
 
 from probes.arrays import np
-from probes.columns.cells import Cells, cells_of
+from probes.columns.cells import Cells, cells_of, joined
 from probes.columns.groups import hashed
 from probes.model import Key, Row, Value
 
@@ -142,6 +142,22 @@ class RowTable(Mapping[Key, Row]):
         """Return the rows at these places, or those that have a flag."""
         return RowTable([cells.at(places) for cells in self.cells], self._places)
 
+    def joined_with(self, other: RowTable) -> RowTable:
+        """Return the rows of both, none of which has the key of another."""
+        pairs = zip(self.cells, other.cells, strict=True)
+        return RowTable([joined(ours, theirs) for ours, theirs in pairs], self._places)
+
+    def has_keys_of(self, cells: Sequence[Cells]) -> bool:
+        """Return whether the keys of such columns are the very cells that are the keys here."""
+        return all(cells[place] is self.cells[place] for place in self._places)
+
+    def with_cells(self, cells: Sequence[Cells]) -> RowTable:
+        """Return a table of other columns that has the keys of this one (`has_keys_of`)."""
+        made = RowTable(cells, self._places)
+        known = {"_words", "_index"} & self.__dict__.keys()
+        made.__dict__.update({name: self.__dict__[name] for name in known})
+        return made
+
     # -- beside another ------------------------------------------------------------------------
 
     def places_in(self, other: RowTable) -> NDArray[np.intp]:
@@ -152,6 +168,8 @@ class RowTable(Mapping[Key, Row]):
 
     def _places_in(self, other: RowTable) -> NDArray[np.intp]:
         mine, theirs = self._words, other._words
+        if mine is not None and mine is theirs:
+            return np.arange(len(self), dtype=np.intp)
         if mine is None or theirs is None or mine.space != theirs.space:
             known = other._index
             return np.fromiter((known.get(key, -1) for key in self), np.intp, len(self))
