@@ -16,7 +16,7 @@ from weakref import ref
 
 from probes.arrays import np
 from probes.columns.cells import Cells, cells_of, joined
-from probes.columns.groups import hashed
+from probes.columns.groups import alike, hashed
 from probes.model import Key, Row, Value
 
 if TYPE_CHECKING:
@@ -157,6 +157,24 @@ class RowTable(Mapping[Key, Row]):
         known = {"_words", "_index"} & self.__dict__.keys()
         made.__dict__.update({name: self.__dict__[name] for name in known})
         return made
+
+    def only_keys(self) -> RowTable:
+        """Return a table of the keys alone, which holds nothing else: to be kept for longer."""
+        cells = [self.cells[place] for place in self._places]
+        copies = [each.with_raw(each.raw.copy(), each.known) for each in cells]
+        return RowTable(copies, tuple(range(len(copies)))) if copies else self
+
+    def distinct(self) -> tuple[RowTable, NDArray[np.intp]] | None:
+        """Return the keys that differ, in a table of their own, and the place of each row's in it.
+
+        For a table whose keys may be alike. None where its keys are not comparable as words.
+        """
+        cells = [self.cells[place] for place in self._places]
+        groups = alike(cells) if len(self) else None
+        if groups is None:
+            return None
+        found = [each.at(groups.first) for each in cells]
+        return RowTable(found, tuple(range(len(found)))), groups.of
 
     # -- beside another ------------------------------------------------------------------------
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from heapq import nlargest
 from operator import itemgetter
 
 from probes import units
 from probes.analysis.anomaly import Threshold
+from probes.analysis.by_row import ByRow, SumBy
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, Row, Value
 from probes.units import Unit
@@ -36,38 +35,23 @@ _WAYS = {
 }
 
 
-def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
-
-
-def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: number for s in snapshots for key, number in s.numbers("mean_ns").items()}
-
-
-def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    """Sum up the failures to each destination, by all processes."""
-    sums: dict[Hashable, float | None] = {}
-    for snapshot in snapshots:
-        places = zip(snapshot.values("raddr"), snapshot.values("rport"), strict=True)
-        for place, rate in zip(places, snapshot.per_s("failed"), strict=True):
-            if rate is not None:
-                sums[place] = (sums.get(place) or 0) + rate
-            else:
-                sums.setdefault(place, None)
-    return sums
-
-
 _ANY = Threshold(0.05, alarm=0.05)
 """The threshold of failing connects: any failure is marked, with its start and the usual rate."""
 _FAILURES = Figure(
-    "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"),
+    "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", ByRow("failed", rate=True),
     wrong=True, rule=_ANY,
 )  # fmt: skip
 _PLACE = Figure(
-    "connect-place", "failed/s", Unit.COUNT, "tcp-connect", _by_place, wrong=True, rule=_ANY
+    "connect-place",
+    "failed/s",
+    Unit.COUNT,
+    "tcp-connect",
+    SumBy(("raddr", "rport"), "failed"),
+    wrong=True,
+    rule=_ANY,
 )
 _SLOW = Figure(
-    "connect-mean", "mean time", Unit.NS, "tcp-connect", _mean,
+    "connect-mean", "mean time", Unit.NS, "tcp-connect", ByRow("mean_ns"),
     rule=Threshold(50e6, times=4, absent=None),
 )  # fmt: skip
 
@@ -264,7 +248,7 @@ PANE = Pane(
     figures=(
         _FAILURES,
         Figure("connect-begun", "connects/s", Unit.COUNT, "tcp-connect",
-               partial(_rates, "connects")),
+               ByRow("connects", rate=True)),
         _SLOW,
     ),
     kept=(_PLACE,),

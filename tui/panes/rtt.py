@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
 
 from probes import units
 from probes.analysis.anomaly import Threshold, Verdict
+from probes.analysis.by_row import ByRow
 from probes.analysis.history import Figure
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot import Snapshot
@@ -29,20 +30,13 @@ _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 3.0
 """Thresholds of marks: multiple of the connection's minimum RTT, least RTT; retransmits/s."""
 
 
-def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: us or None for s in snapshots for key, us in s.numbers("srtt_us").items()}
-
-
-def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: rate for s in snapshots for key, rate in s.rates("retransmits").items()}
-
-
 _TRIP = Figure(
-    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt, rule=Threshold(_LEAST_US, times=3, absent=None)
-)
+    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", ByRow("srtt_us", zero=False),
+    rule=Threshold(_LEAST_US, times=3, absent=None),
+)  # fmt: skip
 _SENT_AGAIN = Figure(
-    "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True,
-    rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
+    "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", ByRow("retransmits", rate=True),
+    wrong=True, rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
 )  # fmt: skip
 
 
