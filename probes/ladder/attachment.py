@@ -491,8 +491,10 @@ class Attachment:
                 if not taken:
                     self._clear_warning(standing)  # first: `said` is a part of that note
                     self._set_note(notes.saying(standing, self._status.note, said))
-                    standing.last = replace(sample, status=self._status)
-                    return standing.last
+                    if sample.status is not self._status:
+                        sample = replace(sample, status=self._status)
+                    standing.last = sample
+                    return sample
                 problem = Gone("somebody else detached it or took its place")
         return self._fall_back(standing, problem) if taken else self._end(standing, problem)
 
