@@ -57,7 +57,7 @@ class Standing:
 
     def taken(self) -> bool:
         """Return whether somebody else undid it. Raises OSError or ProbeError."""
-        return any([held.taken() for held in self.held])
+        return any(held.taken() for held in self.held)
 
     def known_taken(self) -> bool:
         """Return the same, as far as the kernel tells just now."""

@@ -226,7 +226,7 @@ def filled(columns: Iterable[Column], row: Row, known: Mapping[str, Value]) -> R
 
 def row_from(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
     """Return a row of known values; None for the rest."""
-    return tuple(known.get(c.name) for c in columns)
+    return tuple([known.get(c.name) for c in columns])
 
 
 def row_of(columns: Iterable[Column], table: Table) -> Callable[[Flat], Row]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -14,8 +13,6 @@ from time import monotonic
 from probes.errors import short
 
 _FDS = "/proc/self/fdinfo"
-_Charge = tuple[bytes, int]
-"""A map's id, and the bytes that it is charged."""
 
 
 def resident(pid: int | str = "self") -> int:
@@ -37,33 +34,26 @@ def maps() -> int:
 
     0 without a /proc.
     """
-    return _sum(map(_map, _listed()))
+    return sum(dict(filter(None, map(_map, _listed()))).values())
 
 
 class Maps:
-    """The same for callers that ask often: a file is read when it is opened.
+    """The same for callers that ask often: it only changes when a file is opened or closed.
 
-    All are read again after `AGAIN` seconds, for a hash that is not allocated at once and for a
-    file that was closed and opened between two listings.
+    Except for a hash that is not allocated at once: so it is asked again after `AGAIN` seconds.
     """
 
     AGAIN = 20.0
 
     def __init__(self) -> None:
-        self._known: dict[str, _Charge | None] = {}
-        self._until = -inf
+        self._open: list[str] = []
+        self._known, self._until = 0, -inf
 
     def __call__(self) -> int:
-        if (now := monotonic()) >= self._until:
-            self._known, self._until = {}, now + self.AGAIN
-        known = self._known
-        self._known = {fd: known[fd] if fd in known else _map(fd) for fd in _listed()}
-        return _sum(self._known.values())
-
-
-def _sum(charges: Iterable[_Charge | None]) -> int:
-    """Return the bytes of maps, each counted once."""
-    return sum(dict(filter(None, charges)).values())
+        now, there = monotonic(), _listed()
+        if there != self._open or now >= self._until:
+            self._open, self._known, self._until = there, maps(), now + self.AGAIN
+        return self._known
 
 
 def _listed() -> list[str]:
@@ -73,7 +63,7 @@ def _listed() -> list[str]:
         return []
 
 
-def _map(fd: str) -> _Charge | None:
+def _map(fd: str) -> tuple[bytes, int] | None:
     """Return a map's id and the bytes that it is charged; None for what is none."""
     try:
         said = Path(_FDS, fd).read_bytes()
