@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -213,23 +212,24 @@ def of_interface(extra: Callable[[Opening], Mapping[str, Value]], name: str = "r
     """
 
     def open(opening: Opening) -> Callable[[], Reading]:
-        table, columns = opening.tables[name], opening.hook.stored
+        table, columns, here = opening.tables[name], opening.hook.stored, opening.ifindex
         # The map is shared by all targets; where it has no room for this one, that is refused here.
-        table.update((opening.ifindex,), (0,) * (_columns(table) - table.keys))
-        opening.stack.callback(table.delete, (opening.ifindex,))
-        row, whole = row_of(columns, table), _Whole(table)
+        table.update((here,), (0,) * (_columns(table) - table.keys))
+        opening.stack.callback(table.delete, (here,))
+        row, entry_of_it = row_of(columns, table), _entry_of(table, here)
         empty = tuple(0 if c.kind is Kind.COUNTER and c.field else None for c in columns)
+        before: tuple[Flat | None, Mapping[str, Value]] | None = None
+        again = Reading()
 
         def read() -> Reading:
-            # Where all targets are read, the map is read in one go.
-            here = opening.ifindex
-            entry = cached(whole).get(here) if active() else table.row((here,))
-            known = {
-                "ifindex": opening.ifindex,
-                "interface": interface_name(opening.ifindex),
-                **extra(opening),
-            }
-            return Reading([filled(columns, row(entry) if entry else empty, known)])
+            nonlocal before, again
+            entry = entry_of_it()
+            known = {"ifindex": here, "interface": interface_name(here), **extra(opening)}
+            if before == (now := (entry, known)):
+                return again
+            made = [filled(columns, row(entry) if entry else empty, known)]
+            before, again = now, Reading(made, idle=True)
+            return Reading(made)
 
         return read
 
@@ -242,24 +242,30 @@ def _columns(table: Table) -> int:
     return sum([p.stop - p.start if isinstance(p, slice) else 1 for p in places])
 
 
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """A map's entries by the first field of their key."""
+def _entry_of(table: Table, number: int) -> Callable[[], Flat | None]:
+    """Return what reads the entry whose key is a number; the map in one go where all are read."""
+    place = 0
 
-    table: Table
+    def find() -> Flat | None:
+        nonlocal place
+        if not active():
+            return table.row((number,))
+        rows = cached(table.rows)
+        if place >= len(rows) or rows[place][0] != number:  # mostly it is where it was
+            place = next((n for n, entry in enumerate(rows) if entry[0] == number), len(rows))
+        return rows[place] if place < len(rows) else None
 
-    def __call__(self) -> dict[int, Flat]:
-        return {entry[0]: entry for entry in self.table.rows()}
+    return find
 
 
 def filled(columns: Iterable[Column], row: Row, known: Mapping[str, Value]) -> Row:
     """Return a row with the columns in `known` set to their values."""
-    return tuple(known.get(c.name, value) for c, value in zip(columns, row, strict=True))
+    return tuple([known.get(c.name, value) for c, value in zip(columns, row, strict=True)])
 
 
 def row_from(columns: Iterable[Column], known: Mapping[str, Value]) -> Row:
     """Return a row of known values; None for the rest."""
-    return tuple(known.get(c.name) for c in columns)
+    return tuple([known.get(c.name) for c in columns])
 
 
 def row_of(columns: Iterable[Column], table: Table) -> Callable[[Flat], Row]:
