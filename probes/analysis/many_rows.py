@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+_EACH = 16
+"""Rows up to which each is looked at."""
 _MANY = 32
 """The part of all rows whose derived values are made one by one before all are made at once."""
 
@@ -93,7 +95,26 @@ class ManyRows(Sequence[SnapshotRow]):
     def places(self, keys: Iterable[Hashable]) -> list[int]:
         """Return where the rows with these keys are; there may be none with some."""
         wanted = set(keys)
-        return [n for n, key in enumerate(self.keys) if key in wanted] if wanted else []
+        if len(wanted) <= _EACH:
+            found = [self.place(key) for key in wanted]
+            return sorted([place for place in found if place is not None])
+        return [n for n, key in enumerate(self.keys) if key in wanted]
+
+    def place(self, key: object) -> int | None:
+        """Return where the row with this key is; None if there is none."""
+        table = self.table
+        if not isinstance(key, tuple) or len(key) != len(table.keyed):
+            return None
+        near: NDArray[np.bool_] | None = None
+        for at, value in zip(table.keyed, key, strict=True):
+            cells = table.cells[at]
+            if isinstance(cells, NumberCells) and isinstance(value, int):
+                same = cells.raw == value
+                near = same if near is None else near & same
+        places = [] if near is None else np.flatnonzero(near).tolist()
+        if near is None or len(places) > _EACH:
+            return table.place(key) if key in table else None
+        return next((place for place in places if table.key(place) == key), None)
 
     def rates(self, column: str) -> Reals:
         """Return a counter's rates."""

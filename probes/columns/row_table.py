@@ -122,6 +122,11 @@ class RowTable(Mapping[Key, Row]):
     def values(self) -> ValuesView[Row]:
         return _Values(self)
 
+    @property
+    def keyed(self) -> tuple[int, ...]:
+        """The places of the cells that identify a row."""
+        return self._places
+
     def key(self, place: int) -> Key:
         """Return the key of the row at a place."""
         return tuple([self.cells[at].value(place) for at in self._places])
@@ -167,13 +172,14 @@ class RowTable(Mapping[Key, Row]):
         if not keys or None in space or not len(self):
             return None
         words = np.ascontiguousarray(np.column_stack([cells.words() for cells in keys]))
-        hashes = _hashed(words)
+        hashes = hashed(words)
         order = np.argsort(hashes, kind="stable")
         hashes = hashes[order]
         return None if (hashes[1:] == hashes[:-1]).any() else _Words(space, words, order, hashes)
 
 
-def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return a hash of each row of words."""
     mixed = np.zeros(len(words), "u8")
     for column in words.T:
         mixed = (mixed ^ column) * np.uint64(_MIX)
@@ -183,7 +189,7 @@ def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _found(mine: _Words, theirs: _Words) -> NDArray[np.intp]:
     """Return the place of each of mine in theirs, -1 for none."""
-    hashes = _hashed(mine.words)
+    hashes = hashed(mine.words)
     near = np.minimum(np.searchsorted(theirs.hashes, hashes), len(theirs.hashes) - 1)
     places = theirs.order[near]
     same = (theirs.words[places] == mine.words).all(axis=1)

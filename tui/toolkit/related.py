@@ -22,8 +22,13 @@ _Drawn = tuple[Span | str, ...]
 
 def address(host: object, port: object) -> str:
     """Join address and port; IPv6 in brackets."""
+    return f"{before_port(host)}{port}"
+
+
+def before_port(host: object) -> str:
+    """Return what an address has before its port."""
     host = str(host)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"[{host}]:" if ":" in host else f"{host}:"
 
 
 def process(row: SnapshotRow) -> str:
