@@ -84,13 +84,26 @@ class ManyRows(Sequence[SnapshotRow]):
         return self.table.cells[self._hook.places.names.index(column)]
 
     def numbers(self, column: str) -> NDArray[np.float64]:
-        """Return a stored column as numbers for sums and sorting; an unknown value counts as 0."""
+        """Return a column as numbers for sums and sorting; an unknown value counts as 0."""
+        if column not in self._hook.places.names:
+            return self._derived_numbers(column)
         cells = self.cells(column)
         if not isinstance(cells, NumberCells):
             values = cells.values()
             return np.array([v if isinstance(v, int | float) else 0 for v in values], "f8")
         raw = cells.raw.astype("f8")
         return raw if cells.known is None else np.where(cells.known, raw, 0.0)
+
+    def _derived_numbers(self, column: str) -> NDArray[np.float64]:
+        reals = self.derived(column)
+        if reals is None:
+            return np.array([row.number(column) for row in self], "f8")
+        return np.where(reals.known, reals.values, 0.0)
+
+    def per_s(self, column: str) -> NDArray[np.float64]:
+        """Return a counter's rates for sums and sorting; an unknown rate counts as 0."""
+        per_s, known = self.rates(column)
+        return np.where(known, per_s, 0.0)
 
     def places(self, keys: Iterable[Hashable]) -> list[int]:
         """Return where the rows with these keys are; there may be none with some."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 from probes.arrays import np
-from probes.columns.cells import Cells, NumberCells, ObjectCells, TupleCells
+from probes.columns.cells import Cells, CodedCells, NumberCells, ObjectCells, TupleCells
 from probes.model import Value
 from probes.units import DASH, printable
 from tui.table.fields import Field, TableRow
@@ -64,6 +64,17 @@ class Lexicon:
         if name not in self._columns:
             self._columns[name] = Vocabulary()
         return self._columns[name].read(cells)
+
+    def values(self, name: str, cells: Cells, places: NDArray[np.intp]) -> list[Value]:
+        """Return a column's values at these places; texts as they were made before."""
+        if not isinstance(cells, CodedCells):
+            return cells.at(places).values()
+        words = self.column(name, cells)
+        found: list[Value] = words.texts[words.places[places]].tolist()
+        if cells.known is not None:
+            for n in np.flatnonzero(~cells.known[places]).tolist():
+                found[n] = None
+        return found
 
     def names(self, columns: Sequence[Cells]) -> list[str]:
         """Return the name of each row, given the columns of its parts."""

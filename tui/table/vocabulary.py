@@ -10,7 +10,7 @@ A text is made of a value that was not there in the reading before, and of no ot
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ class Vocabulary:
         self._space: Hashable = None
         self._raw: NDArray[np.uint64] | None = None
         self._codes: NDArray[np.uint64] = np.empty(0, "u8")
-        self._words = _words([], [], [])
+        self._words = _words([], [])
 
     def read(self, cells: Cells) -> Words:
         """Return a column's texts; the very same ones if nothing has changed."""
@@ -75,7 +75,7 @@ class Vocabulary:
         raw = cells.words()
         if kind != self._space:
             self._space, self._raw, self._codes = kind, None, np.empty(0, "u8")
-            self._words = _words([], [], [])
+            self._words = _words([], [])
         if self._raw is None or not np.array_equal(raw, self._raw):
             found = self._taken(cells, raw)
             if found is None:
@@ -84,9 +84,14 @@ class Vocabulary:
         return self._words
 
     def _spelled(self, cells: Cells) -> Words:
-        """Return the text of each row, whether or not others have the same."""
-        texts = list(map(self._text, cells.values()))
-        return _words(texts, naturals(texts), range(len(texts)))
+        """Return the texts of values that have no words, made anew."""
+        every = list(map(self._text, cells.values()))
+        texts = list(dict.fromkeys(every))
+        keys = naturals(texts)
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        texts, keys = [texts[n] for n in order], [keys[n] for n in order]
+        where = {text: n for n, text in enumerate(texts)}
+        return _words(texts, keys, np.array([where[text] for text in every], np.intp))
 
     def _taken(self, cells: Cells, raw: NDArray[np.uint64]) -> Words | None:
         """Return the texts, those of new values among them; None if two have the same hash."""
@@ -107,7 +112,7 @@ class Vocabulary:
     def _keep(self, wanted: NDArray[np.bool_]) -> None:
         known = self._words
         self._codes = self._codes[wanted]
-        self._words = _words(known.texts[wanted].tolist(), known.naturals[wanted].tolist(), None)
+        self._words = _words(known.texts[wanted].tolist(), known.naturals[wanted].tolist())
 
     def _learn(self, codes: NDArray[np.uint64], cells: Cells) -> None:
         texts = list(map(self._text, cells.values()))
@@ -116,18 +121,12 @@ class Vocabulary:
         order = sorted(range(len(keys)), key=keys.__getitem__)  # most of it is in order
         at = np.array(order, np.intp)
         self._codes = np.concatenate([self._codes, codes])[at]
-        self._words = _words([every[n] for n in order], [keys[n] for n in order], None)
+        self._words = _words([every[n] for n in order], [keys[n] for n in order])
 
 
-def _words(texts: list[str], keys: list[str], places: Sequence[int] | None) -> Words:
-    """Return words of which the keys are in order; of each row, if places are given."""
-    if places is not None and len(keys):
-        order = sorted(places, key=keys.__getitem__)
-        texts, keys = [texts[n] for n in order], [keys[n] for n in order]
-        where = np.empty(len(order), np.intp)
-        where[np.array(order, np.intp)] = np.arange(len(order))
-    else:
-        where = np.empty(0, np.intp)
+def _words(texts: list[str], keys: list[str], places: NDArray[np.intp] | None = None) -> Words:
+    """Return words of which the keys are in order. places: of each row."""
+    where = np.empty(0, np.intp) if places is None else places
     later = [a != b for a, b in pairwise(keys)]
     ranks = np.cumsum(np.array([False, *later], bool))[: len(keys)]
     return Words(_objects(texts), _objects(keys), ranks, where)

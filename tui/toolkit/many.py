@@ -8,7 +8,10 @@ from probes.analysis.anomaly import Verdict
 from probes.analysis.history import Figure
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import np
+from probes.model import Value
 from tui.session.view import View
+from tui.table.many_records import Lexicon
 
 _NUMBERS = (int, float)
 
@@ -50,3 +53,46 @@ def numbers_in(rows: Sequence[SnapshotRow], column: str) -> list[float]:
 def rates_in(rows: Sequence[SnapshotRow], counter: str) -> list[float]:
     """Return what `SnapshotRow.rate` says, of each row."""
     return [row.rates.get(counter) or 0 for row in rows]
+
+
+class SomeRows:
+    """Some rows of a hook, a column at a time. places: which of them.
+
+    lexicon: keeps the texts of many from one reading to the next.
+    """
+
+    def __init__(
+        self, rows: Sequence[SnapshotRow], places: Sequence[int], lexicon: Lexicon
+    ) -> None:
+        self._rows, self._places, self._lexicon = rows, places, lexicon
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def row(self, n: int) -> SnapshotRow:
+        """Return the n-th of them."""
+        return self._rows[self._places[n]]
+
+    def rates(self, counter: str) -> list[float]:
+        """Return what `SnapshotRow.rate` says, of each."""
+        rows = self._rows
+        if isinstance(rows, ManyRows):
+            found: list[float] = rows.per_s(counter)[np.array(self._places, np.intp)].tolist()
+            return found
+        return [rows[place].rates.get(counter) or 0 for place in self._places]
+
+    def numbers(self, column: str) -> list[float]:
+        """Return what `SnapshotRow.number` says, of each."""
+        rows = self._rows
+        if isinstance(rows, ManyRows):
+            found: list[float] = rows.numbers(column)[np.array(self._places, np.intp)].tolist()
+            return found
+        return [rows[place].number(column) for place in self._places]
+
+    def values(self, column: str) -> list[Value]:
+        """Return a stored column's values."""
+        rows = self._rows
+        if isinstance(rows, ManyRows):
+            cells = rows.cells(column)
+            return self._lexicon.values(column, cells, np.array(self._places, np.intp))
+        return [rows[place][column] for place in self._places]
