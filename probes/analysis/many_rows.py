@@ -6,7 +6,7 @@ What `snapshot` does for a row at a time is done here for a column at a time, to
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
@@ -73,6 +73,14 @@ class ManyRows(Sequence[SnapshotRow]):
         self._rates: dict[str, Reals] = {}
         self._derived: dict[str, Reals | None] = {}
         self._asked = 0
+        self._answers: dict[Callable[[ManyRows], Any], Any] = {}
+
+    def once(self, ask: Callable[[ManyRows], T]) -> T:
+        """Return the result of `ask`, computed once: rows never change."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        found: T = self._answers[ask]
+        return found
 
     @cached_property
     def keys(self) -> Sequence[Key]:

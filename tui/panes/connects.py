@@ -26,7 +26,7 @@ from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import noted, said, unusual_cells, unusual_field
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.many import SomeRows, many_of, near, rates_in, verdicts
+from tui.toolkit.many import SomeRows, grouped, many_of, near, rates_in, verdicts
 from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
 from tui.toolkit.related import address, before_port, process
 
@@ -167,7 +167,7 @@ def _of_few(view: View, rows: Sequence[SnapshotRow]) -> _Destinations:
 
 def _of_many(view: View, rows: ManyRows) -> _Destinations:
     """Return the same, of rows that are columns."""
-    group, begin = _grouped(rows)
+    group, begin = grouped(rows, _LEXICON, "raddr", "rport")
     rates, means = rows.per_s("failed"), rows.numbers("mean_ns")
     failed = np.bincount(group, rates)
     # The last of each destination is the one with most failing connects, or the slowest.
@@ -189,17 +189,6 @@ def _of_group(rows: ManyRows, own: list[int], weight: float) -> _Destination:
     raddr, rport = rows.cells("raddr").value(own[0]), rows.cells("rport").value(own[0])
     failed = sum(some.rates("failed"))
     return _Destination((raddr, rport), some, failed, weight)
-
-
-def _grouped(rows: ManyRows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the number of each row's destination, and each destination's first row, in order."""
-    ends = [_LEXICON.column(name, rows.cells(name)) for name in ("raddr", "rport")]
-    both = ends[0].places * (len(ends[1].texts) + 1) + ends[1].places
-    _, begin, group = np.unique(both, return_index=True, return_inverse=True)
-    order = np.argsort(begin)
-    number = np.empty(len(order), np.intp)
-    number[order] = np.arange(len(order))
-    return number[group.reshape(-1)], begin[order]
 
 
 def _unusual_places(view: View, rows: ManyRows, begin: NDArray[np.intp]) -> list[int]:

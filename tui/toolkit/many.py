@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from probes.analysis.anomaly import Verdict
 from probes.analysis.history import Figure
@@ -12,6 +13,9 @@ from probes.arrays import np
 from probes.model import Value
 from tui.session.view import View
 from tui.table.many_records import Lexicon
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _NUMBERS = (int, float)
 
@@ -53,6 +57,25 @@ def numbers_in(rows: Sequence[SnapshotRow], column: str) -> list[float]:
 def rates_in(rows: Sequence[SnapshotRow], counter: str) -> list[float]:
     """Return what `SnapshotRow.rate` says, of each row."""
     return [row.rates.get(counter) or 0 for row in rows]
+
+
+def grouped(
+    rows: ManyRows, lexicon: Lexicon, *columns: str
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return of each row the number of its values in these columns, in order of appearance.
+
+    Then the first row with each number.
+    """
+    number, begin = np.zeros(len(rows), np.intp), np.zeros(1, np.intp)
+    for column in columns:
+        words = lexicon.column(column, rows.cells(column))
+        both = number * (len(words.texts) + 1) + words.places
+        _, begin, number = np.unique(both, return_index=True, return_inverse=True)
+        number = number.reshape(-1)
+    order = np.argsort(begin)
+    appeared = np.empty(len(order), np.intp)
+    appeared[order] = np.arange(len(order))
+    return appeared[number], begin[order]
 
 
 class SomeRows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Value
-from tui.panes.interfaces.droppers import kernel_drops, ordinary_drops
+from tui.panes.interfaces.freed import freed
 
 
 def _row(reason: str, counts: str, place: str = "f+0x1") -> SnapshotRow:
@@ -23,6 +23,6 @@ def test_what_loses_no_packets_is_neither_lost_nor_ordinary() -> None:
         _row("accept queue full", "again", "TcpExtListenOverflows"),
         _row("SYN cookie sent", "events", "TcpExtSyncookiesSent"),
     ]
-    lost, ordinary = kernel_drops(rows), ordinary_drops(rows)
-    assert [str(d.row["reason"]) for d in lost["no device"]] == ["SOCKET_RCVBUFF"]
-    assert [str(d.row["reason"]) for d in ordinary["no device"]] == ["OTHERHOST"]
+    lost, ordinary = freed(rows)
+    assert [one.reason for one in lost["no device"]] == ["SOCKET_RCVBUFF"]
+    assert [one.reason for one in ordinary["no device"]] == ["OTHERHOST"]
