@@ -23,6 +23,10 @@ _TEXTS: Mapping[str, tuple[Any, ...]] = {
     "raddr": (*[f"10.0.{n % 3}.{n}" for n in range(12)], "fe80::1", "fe80::1%eth0", "2001:db8::9"),
     "laddr": ("10.0.0.1", "127.0.0.1", "::1"),
     "interface": ("eth0", "eth1", "eth10", "eth2", "-"),
+    "counts": ("packets", "packets", "packets", "again"),
+    "reason": ("NO_SOCKET", "XDP", "OTHERHOST", "TCP_CSUM", "NOT_SPECIFIED", "TC_INGRESS"),
+    "location": ("udp_unicast_rcv_skb+0x1", "__netif_receive_skb_core+0x2", "tcp_v4_rcv+0x3"),
+    "trait": ("-", "closed"),
     "protocol": ("tcp", "udp", "icmp"),
 }
 _WORDS = tuple(f"word{n}" for n in range(40))
