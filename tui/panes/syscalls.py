@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from heapq import nlargest
+from typing import NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
@@ -17,10 +18,12 @@ from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line
+from tui.table.many_records import MARKS
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
 from tui.toolkit.detail import graphs, heading, pairs, spread
-from tui.toolkit.pane import Finding, Pane, Trouble
+from tui.toolkit.many import near, rates_in
+from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
 _GRAVE = frozenset({
@@ -84,11 +87,6 @@ def _record(view: View, row: SnapshotRow) -> TableRow:
     return TableRow(row.key, str(row["syscall"]), values, mark, row)
 
 
-def _is_marked(view: View, row: SnapshotRow) -> bool:
-    failing, slow = _verdicts(view, row)
-    return slow.since is not None or bool(_mark(row, failing))
-
-
 def _mark(row: SnapshotRow, failing: Verdict) -> str:
     """Return the mark for its errors."""
     if _grave(row):
@@ -119,21 +117,57 @@ def _grave(row: SnapshotRow) -> bool:
     return errors >= least and errors > row.rate("calls") / 3 and row["top_errno"] in _GRAVE
 
 
-def _worst(view: View, most: int) -> list[Finding]:
+class _Calls(NamedTuple):
+    """Calls that need a look. failing: the worst of those that fail, with the marks for that.
+
+    slow: with their verdicts. marked: all that have a mark.
+    """
+
+    failing: Sequence[tuple[SnapshotRow, str]]
+    slow: Sequence[tuple[SnapshotRow, Verdict]]
+    marked: Sequence[SnapshotRow]
+
+
+def _looked(view: View) -> _Calls:
+    """Look at each call; most fail rarely, as usual."""
     rows = view.rows("syscalls")
-    failing = [row for row in rows if row.rate("errors")]
-    worst = nlargest(most, failing, key=partial(_weight, view))
-    marked = [row for row in worst[1:] if _mark(row, view.verdict(_FAILURES, row.key))]
-    found = [_failing(view, row) for row in (*worst[:1], *marked)]
-    slow = [(row, v) for row in rows if (v := _verdicts(view, row)[1]).since is not None]
-    found += [_stalling(view, row, verdict) for row, verdict in slow]
+    errors = rates_in(rows, "errors")
+    failing, stalling = near(view, _FAILURES), near(view, _SLOW)
+    marks = {
+        place: mark
+        for place, (row, rate) in enumerate(zip(rows, errors, strict=True))
+        if (rate >= _MIN_ERRORS_PER_S or row.key in failing)
+        and (mark := _mark(row, view.verdict(_FAILURES, row.key)))
+    }
+    slow = {
+        place: verdict
+        for place, row in enumerate(rows)
+        if row.key in stalling and (verdict := _verdicts(view, row)[1]).since is not None
+    }
+    weights = list(errors)
+    for place, mark in marks.items():
+        weights[place] += 1e6 * MARKS.index(mark)
+    some = [place for place, rate in enumerate(errors) if rate]
+    worst = nlargest(MOST_WORST, some, key=weights.__getitem__)
+    return _Calls(
+        [(rows[place], marks.get(place, "")) for place in worst],
+        [(rows[place], verdict) for place, verdict in slow.items()],
+        [rows[place] for place in sorted({*marks, *slow})],
+    )
+
+
+def _worst(view: View, most: int) -> list[Finding]:
+    looked = view.once_read(_looked, "syscalls")
+    worst = looked.failing[:most]
+    found = [_failing(view, row) for place, (row, mark) in enumerate(worst) if mark or not place]
+    found += [_stalling(view, row, verdict) for row, verdict in looked.slow]
     return sorted(found, key=lambda f: -f.weight)[:most]
 
 
 def _weight(view: View, row: SnapshotRow) -> float:
     """Return how bad it is; greater is worse."""
     mark = _mark(row, view.verdict(_FAILURES, row.key))
-    return row.rate("errors") + 1e6 * ("", "warn", "bad").index(mark)
+    return row.rate("errors") + 1e6 * MARKS.index(mark)
 
 
 def _failing(view: View, row: SnapshotRow) -> Finding:
@@ -164,7 +198,7 @@ def _callers(view: View, syscall: str) -> str:
 
 
 def _trouble(view: View) -> Trouble | None:
-    marked = [_record(view, row) for row in view.rows("syscalls") if _is_marked(view, row)]
+    marked = [_record(view, row) for row in view.once_read(_looked, "syscalls").marked]
     worst = sorted(marked, key=lambda r: (r.mark != "bad", -r.number(_ERRORS)))
     if not worst:
         return None

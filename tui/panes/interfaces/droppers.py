@@ -9,9 +9,8 @@ from typing import NamedTuple
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import State
 from probes.units import DASH
-from tui.panes.interfaces.freed import freed, place_of
+from tui.panes.interfaces.freed import active, freed, place_of
 from tui.session.view import View
-from tui.toolkit.many import many_of
 
 
 class Dropper(NamedTuple):
@@ -85,10 +84,8 @@ class Droppers:
         self._xdp, self._tc = (by_interface(view.rows(hook)) for hook in _PROGRAMS)
         self._looks = any(view.of(hook) for hook in _PROGRAMS)
         self._seen = any(s.status.state is State.ATTACHED for s in view.of("drops"))
-        rows: Sequence[SnapshotRow] | None = many_of(view, "drops")
-        if rows is None:  # many reasons are quiet most of the time
-            rows = [r for r in view.rows("drops") if not self._seen or r.rates.get("packets")]
-        self._kernel, self._ordinary = freed(rows)
+        found = [freed(snapshot.rows) for snapshot in view.of("drops")] or [({}, {})]
+        self._kernel, self._ordinary = map(active, found[0]) if self._seen else found[0]
         self._errors = by_interface(view.rows("xdp-errors"))
         self._rules = view.dropping
         ruled = {d.enforced.interface for d in self._rules}

@@ -75,7 +75,23 @@ def place_of(interface: object) -> str:
 
 def freed(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
     """Return what is lost and what is freed as a matter of course, the greatest rates first."""
-    return rows.once(_of_many) if isinstance(rows, ManyRows) else _of_few(rows)
+    return rows.once(_of_many) if isinstance(rows, ManyRows) else _remembered(rows)
+
+
+def active(found: ByInterface) -> ByInterface:
+    """Leave out what is not freed just now: many reasons are quiet most of the time."""
+    some = {name: [one for one in every if one.rate] for name, every in found.items()}
+    return {name: every for name, every in some.items() if every}
+
+
+_latest: list[tuple[Sequence[SnapshotRow], tuple[ByInterface, ByInterface]]] = []
+"""The latest rows that were few: they are asked for when they are read, and when shown."""
+
+
+def _remembered(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
+    if not _latest or _latest[0][0] is not rows:
+        _latest[:] = [(rows, _of_few(rows))]
+    return _latest[0][1]
 
 
 def _of_few(rows: Sequence[SnapshotRow]) -> tuple[ByInterface, ByInterface]:
