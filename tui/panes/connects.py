@@ -281,7 +281,7 @@ def _detail(view: View, record: TableRow, width: int) -> list[Line]:
     mine = related.of_process(record.values["pid"])
     whose = f"{record.text('comm')} (pid {record.values['pid']})"
     lines += related.trips(
-        view, lambda r: (r["raddr"], r["rport"]) == here, record.text("destination"), width
+        view, {"raddr": here[:1], "rport": here[1:]}, record.text("destination"), width
     )
     lines += related.connects(view, mine, whose, width)
     lines += related.trips(view, mine, whose, width)

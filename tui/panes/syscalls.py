@@ -18,11 +18,11 @@ from probes.units import Unit
 from tui.session.view import View
 from tui.table.fields import Field, TableRow, label, of, rate_of, values_of
 from tui.table.lines import Line, fit, line
-from tui.table.many_records import MARKS
+from tui.table.many_records import MARKS, Lexicon
 from tui.toolkit import related
 from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field
 from tui.toolkit.detail import graphs, heading, pairs, spread
-from tui.toolkit.many import near, rates_in
+from tui.toolkit.many import SomeRows, near, rates_in
 from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
 
 _CALLS, _ERRORS = rate_of("calls"), rate_of("errors")
@@ -35,6 +35,7 @@ _COMMON = frozenset(
     {"EAGAIN", "ECHILD", "EEXIST", "EINTR", "EINVAL", "ENODATA", "ENOENT", "ENOTTY", "ESRCH"}
 )
 """Errnos that programs live with: many of them are a warning at most."""
+_LEXICON = Lexicon()
 _SHARE = 0.25
 """Share of the calls that must fail before a call is marked: else it is only called more often."""
 _MIN_ERRORS_PER_S = 5.0
@@ -192,9 +193,11 @@ def _stalling(view: View, row: SnapshotRow, verdict: Verdict) -> Finding:
 def _callers(view: View, syscall: str) -> str:
     """Name the two processes with most errors, if they are known."""
     snapshot = view.snapshots.get(HookId("syscall-processes", syscall))
-    rows = [r for r in snapshot.rows if r.rate("errors")] if snapshot else []
-    rows.sort(key=lambda r: -r.rate("errors"))
-    return ", ".join(map(related.process, rows[:2]))
+    if snapshot is None:
+        return ""
+    rows = SomeRows.of(snapshot.rows, _LEXICON)
+    worst = rows.first(2, rows.rates("errors"))
+    return ", ".join([related.process(row) for row in worst if row.rate("errors")])
 
 
 def _trouble(view: View) -> Trouble | None:
@@ -249,10 +252,11 @@ def _time(record: TableRow, name: str) -> str:
 def _of_callers(view: View, record: TableRow, width: int) -> list[Line]:
     """List connects and connections of the process with most calls."""
     snapshot = view.snapshots.get(HookId("syscall-processes", record.name))
-    rows = snapshot.rows if snapshot else ()
-    most = max(rows, key=lambda r: (r.rate("errors"), r.rate("calls")), default=None)
-    if most is None:
+    rows = SomeRows.of(snapshot.rows if snapshot else (), _LEXICON)
+    first = rows.first(1, rows.rates("errors"), rows.rates("calls"))
+    if not first:
         return []
+    (most,) = first
     whose, mine = f"{most['comm']} (pid {most['pid']})", related.of_process(most["pid"])
     lines = related.connects(view, mine, whose, width)
     return [*lines, *related.trips(view, mine, whose, width)]
@@ -268,7 +272,8 @@ def _by_process(view: View, record: TableRow) -> list[Line]:
         return [*lines, line((f"  {label(words)}", "muted"))]
     head = f"  {'Pid':>7} {'Command':16}{'Calls/s':>9}{'Errors/s':>10}{'Mean':>9}{'p99':>9}"
     lines.append(line((head, "header")))
-    for row in sorted(snapshot.rows, key=lambda r: -r.rate("calls"))[:20]:
+    rows = SomeRows.of(snapshot.rows, _LEXICON)
+    for row in rows.first(20, rows.rates("calls")):
         errors = row.rate("errors")
         r = TableRow(row.key, str(row["comm"]), row.values)
         lines.append(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Mapping, Sequence
+from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from probes.analysis.anomaly import Verdict
@@ -10,6 +11,7 @@ from probes.analysis.history import Figure
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
+from probes.columns.cells import Cells, NumberCells
 from probes.model import Value
 from tui.session.view import View
 from tui.table.many_records import Lexicon
@@ -25,6 +27,12 @@ def many_of(view: View, hook: str) -> ManyRows | None:
     found = view.of(hook)
     rows = found[0].rows if len(found) == 1 else None
     return rows if isinstance(rows, ManyRows) else None
+
+
+def rows_of(view: View, hook: str) -> Sequence[SnapshotRow]:
+    """Return a hook's rows, without making any that are columns of one target."""
+    found = view.of(hook)
+    return found[0].rows if len(found) == 1 else view.rows(hook)
 
 
 def verdicts(view: View, figure: Figure, rows: ManyRows) -> Mapping[int, Verdict]:
@@ -78,6 +86,36 @@ def grouped(
     return appeared[number], begin[order]
 
 
+def places_with(
+    rows: Sequence[SnapshotRow], lexicon: Lexicon, wanted: Mapping[str, Collection[Value]]
+) -> list[int]:
+    """Return the places of rows that have one of these values in each of these columns."""
+    if not isinstance(rows, ManyRows):
+        asked = list(wanted.items())
+        return [n for n, row in enumerate(rows) if all(row[c] in values for c, values in asked)]
+    found = np.ones(len(rows), bool)
+    for column, values in wanted.items():
+        found &= _has(rows.cells(column), column, lexicon, values)
+    places: list[int] = np.flatnonzero(found).tolist()
+    return places
+
+
+def _has(
+    cells: Cells, column: str, lexicon: Lexicon, values: Collection[Value]
+) -> NDArray[np.bool_]:
+    found = np.zeros(len(cells), bool)
+    if isinstance(cells, NumberCells):
+        for value in values:
+            if isinstance(value, int | float):
+                found |= cells.raw == value
+        found &= cells.flags()
+    else:
+        words = lexicon.column(column, cells)
+        known = np.array([text in values for text in words.texts.tolist()], bool)
+        found = known[words.places] & cells.flags()
+    return found | ~cells.flags() if None in values else found
+
+
 class SomeRows:
     """Some rows of a hook, a column at a time. places: which of them.
 
@@ -95,6 +133,16 @@ class SomeRows:
     def row(self, n: int) -> SnapshotRow:
         """Return the n-th of them."""
         return self._rows[self._places[n]]
+
+    @classmethod
+    def of(cls, rows: Sequence[SnapshotRow], lexicon: Lexicon) -> SomeRows:
+        """Return all rows."""
+        return cls(rows, range(len(rows)), lexicon)
+
+    def first(self, most: int, *by: Sequence[float]) -> list[SnapshotRow]:
+        """Return the rows that have the greatest numbers; of equal ones those that come first."""
+        keys = list(zip(*by, strict=True))
+        return [self.row(n) for n in nlargest(most, range(len(keys)), key=keys.__getitem__)]
 
     def rates(self, counter: str) -> list[float]:
         """Return what `SnapshotRow.rate` says, of each."""
