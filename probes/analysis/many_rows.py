@@ -113,6 +113,15 @@ class ManyRows(Sequence[SnapshotRow]):
         per_s, known = self.rates(column)
         return np.where(known, per_s, 0.0)
 
+    def reals(self, column: str) -> Reals | None:
+        """Return a column's numbers, and where there are any; None where only rows have them."""
+        if column not in self._hook.places.names:
+            return self.derived(column)
+        cells = self.cells(column)
+        if not isinstance(cells, NumberCells):
+            return None
+        return Reals(cells.raw.astype("f8"), cells.flags())
+
     def places(self, keys: Iterable[Hashable]) -> list[int]:
         """Return where the rows with these keys are; there may be none with some."""
         wanted = set(keys)

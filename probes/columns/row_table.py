@@ -147,6 +147,12 @@ class RowTable(Mapping[Key, Row]):
         """Return the rows at these places, or those that have a flag."""
         return RowTable([cells.at(places) for cells in self.cells], self._places)
 
+    def only_keys(self) -> RowTable:
+        """Return a table of the keys alone, which holds nothing else: to be kept for longer."""
+        cells = [self.cells[place] for place in self._places]
+        copies = [each.with_raw(each.raw.copy(), each.known) for each in cells]
+        return RowTable(copies, tuple(range(len(copies)))) if copies else self
+
     # -- beside another ------------------------------------------------------------------------
 
     def places_in(self, other: RowTable) -> NDArray[np.intp]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from heapq import nlargest
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import Threshold
+from probes.analysis.by_row import ByRow
 from probes.analysis.history import Figure
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot import Snapshot
@@ -24,9 +24,9 @@ from tui.table.lines import Line, fit, line
 from tui.table.many_records import Lexicon, ManyRecords, Part
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
-from tui.toolkit.anomaly_column import noted, said, unusual_cells, unusual_field
+from tui.toolkit.anomaly_column import noted, said, unusual_field, unusual_of
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.many import SomeRows, grouped, many_of, near, rates_in, verdicts
+from tui.toolkit.many import SomeRows, either, grouped, many_of, near, rates_in, verdicts
 from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
 from tui.toolkit.related import address, before_port, process
 
@@ -46,14 +46,6 @@ _WAYS = {
 }
 
 
-def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
-
-
-def _mean(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: number for s in snapshots for key, number in s.numbers("mean_ns").items()}
-
-
 def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     """Sum up the failures to each destination, by all processes."""
     sums: dict[Hashable, float | None] = {}
@@ -70,14 +62,14 @@ def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
 _ANY = Threshold(0.05, alarm=0.05)
 """The threshold of failing connects: any failure is marked, with its start and the usual rate."""
 _FAILURES = Figure(
-    "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", partial(_rates, "failed"),
+    "connect-failed", "failed/s", Unit.COUNT, "tcp-connect", ByRow("failed", rate=True),
     wrong=True, rule=_ANY,
 )  # fmt: skip
 _PLACE = Figure(
     "connect-place", "failed/s", Unit.COUNT, "tcp-connect", _by_place, wrong=True, rule=_ANY
 )
 _SLOW = Figure(
-    "connect-mean", "mean time", Unit.NS, "tcp-connect", _mean,
+    "connect-mean", "mean time", Unit.NS, "tcp-connect", ByRow("mean_ns"),
     rule=Threshold(50e6, times=4, absent=None),
 )  # fmt: skip
 
@@ -95,17 +87,16 @@ def _made(view: View) -> Sequence[TableRow]:
     rows = many_of(view, _HOOK)
     if rows is None:
         return [_record(view, row) for row in view.rows(_HOOK)]
-    failing, slow = verdicts(view, _FAILURES, rows), verdicts(view, _SLOW, rows)
-    bad, warn = rows.per_s("failed") > 0, np.zeros(len(rows), bool)
-    bad[list(failing)] = warn[list(slow)] = True
-    said = {**{place: verdict for place, verdict in slow.items() if not bad[place]}, **failing}
+    failing, slow = verdicts(view, _FAILURES, _HOOK), verdicts(view, _SLOW, _HOOK)
+    bad = (rows.per_s("failed") > 0) | failing.unusual
+    told = either(bad, failing, slow)
     return ManyRecords(
         SnapshotRows(view.catalogue[_HOOK], rows),
         _LEXICON,
         lambda place: _record(view, rows[place]),
-        own={"unusual": unusual_cells(len(rows), said)},
-        marks=np.where(bad, 2, warn).astype("u1"),
-        odd=np.array(sorted(said), np.intp),
+        own={"unusual": unusual_of(told)},
+        marks=np.where(bad, 2, slow.unusual).astype("u1"),
+        odd=np.flatnonzero(told.unusual),
     )
 
 
@@ -173,8 +164,7 @@ def _of_many(view: View, rows: ManyRows) -> _Destinations:
     # The last of each destination is the one with most failing connects, or the slowest.
     order = np.lexsort((-np.arange(len(rows)), means, rates, group))
     telling = order[np.cumsum(np.bincount(group)) - 1]
-    late = np.zeros(len(rows), bool)
-    late[list(verdicts(view, _SLOW, rows))] = True
+    late = verdicts(view, _SLOW, _HOOK).unusual
     weights = np.minimum(means[telling] / 1e9, _MARKED - 1) + _MARKED * late[telling]
     bad = failed != 0
     bad[_unusual_places(view, rows, begin)] = True
@@ -365,7 +355,7 @@ PANE = Pane(
     figures=(
         _FAILURES,
         Figure("connect-begun", "connects/s", Unit.COUNT, "tcp-connect",
-               partial(_rates, "connects")),
+               ByRow("connects", rate=True)),
         _SLOW,
     ),
     kept=(_PLACE,),

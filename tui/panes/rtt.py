@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
 from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
-from probes.analysis.anomaly import Threshold, Verdict
+from probes.analysis.anomaly import ManyVerdicts, Threshold, Verdict
+from probes.analysis.by_row import ByRow
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
 from probes.model import Hook
@@ -21,9 +21,9 @@ from tui.table.lines import Line
 from tui.table.many_records import MARKS, Lexicon, ManyRecords, Part
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
-from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_cells, unusual_field
+from tui.toolkit.anomaly_column import mark_of, noted, said, unusual_field, unusual_of
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
-from tui.toolkit.many import many_of, near, numbers_in, verdicts
+from tui.toolkit.many import either, many_of, near, numbers_in, verdicts
 from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
 from tui.toolkit.related import address, before_port, process
 
@@ -36,20 +36,13 @@ _TIMES, _LEAST_US, _AGAIN_PER_S = 5, 20_000, 3.0
 """Thresholds of marks: multiple of the connection's minimum RTT, least RTT; retransmits/s."""
 
 
-def _srtt(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: us or None for s in snapshots for key, us in s.numbers("srtt_us").items()}
-
-
-def _again(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: rate for s in snapshots for key, rate in s.rates("retransmits").items()}
-
-
 _TRIP = Figure(
-    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", _srtt, rule=Threshold(_LEAST_US, times=3, absent=None)
-)
+    "rtt-srtt", "SRTT", Unit.US, "tcp-rtt", ByRow("srtt_us", zero=False),
+    rule=Threshold(_LEAST_US, times=3, absent=None),
+)  # fmt: skip
 _SENT_AGAIN = Figure(
-    "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", _again, wrong=True,
-    rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
+    "rtt-again", "retransmits/s", Unit.COUNT, "tcp-rtt", ByRow("retransmits", rate=True),
+    wrong=True, rule=Threshold(_AGAIN_PER_S, alarm=_AGAIN_PER_S),
 )  # fmt: skip
 
 
@@ -71,29 +64,28 @@ def _made(view: View) -> Sequence[TableRow]:
         SnapshotRows(view.catalogue[_HOOK], rows),
         _LEXICON,
         lambda place: _record(view, rows[place]),
-        own={"unusual": unusual_cells(len(rows), found.said)},
+        own={"unusual": unusual_of(found.said)},
         marks=found.marks,
         odd=np.flatnonzero(found.marks),
     )
 
 
 class _Many(NamedTuple):
-    """Many connections. marks: as places in MARKS. trips: in us. said: verdicts, by place."""
+    """Many connections. marks: as places in MARKS. trips: in us. said: what is told of each."""
 
     marks: NDArray[np.uint8]
     trips: NDArray[np.float64]
-    said: Mapping[int, Verdict]
+    said: ManyVerdicts
 
 
 def _looked_at(view: View) -> _Many:
     rows = many_of(view, _HOOK)
     assert rows is not None
-    slow, again = verdicts(view, _TRIP, rows), verdicts(view, _SENT_AGAIN, rows)
+    slow, again = verdicts(view, _TRIP, _HOOK), verdicts(view, _SENT_AGAIN, _HOOK)
     now, least = rows.numbers("srtt_us"), rows.numbers("min_us")
-    late = (least > 0) & (now >= _TIMES * least) & (now >= _LEAST_US)
-    sent = np.zeros(len(rows), bool)
-    late[list(slow)] = sent[list(again)] = True
-    return _Many(late.astype("u1") + sent, now, {**again, **slow})
+    far = (least > 0) & (now >= _TIMES * least) & (now >= _LEAST_US)
+    marks = (far | slow.unusual).astype("u1") + again.unusual
+    return _Many(marks, now, either(slow.unusual, slow, again))
 
 
 def _record(view: View, row: SnapshotRow) -> TableRow:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from heapq import nlargest
 from typing import NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import CALM, Threshold, Verdict
+from probes.analysis.by_row import ByRow
 from probes.analysis.history import Figure
-from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.model import Hook, HookId, State
 from probes.units import Unit
@@ -50,20 +49,12 @@ _WAIT = frozenset({
 """Calls that may wait for others: their duration means nothing."""
 
 
-def _rates(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: rate for s in snapshots for key, rate in s.rates(column).items()}
-
-
-def _values(column: str, snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    return {key: number for s in snapshots for key, number in s.numbers(column).items()}
-
-
 _FAILURES = Figure(
-    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", partial(_rates, "errors"), wrong=True,
+    "syscall-errors", "errors/s", Unit.COUNT, "syscalls", ByRow("errors", rate=True), wrong=True,
     rule=Threshold(_MIN_ERRORS_PER_S),
 )  # fmt: skip
 _SLOW = Figure(
-    "syscall-p99", "p99", Unit.NS, "syscalls", partial(_values, "p99_ns"),
+    "syscall-p99", "p99", Unit.NS, "syscalls", ByRow("p99_ns"),
     rule=Threshold(1e6, times=5, absent=None),
 )  # fmt: skip
 
@@ -313,7 +304,7 @@ PANE = Pane(
     trouble=_trouble,
     detail=_detail,
     figures=(
-        Figure("syscall-calls", "calls/s", Unit.COUNT, "syscalls", partial(_rates, "calls")),
+        Figure("syscall-calls", "calls/s", Unit.COUNT, "syscalls", ByRow("calls", rate=True)),
         _FAILURES,
         _SLOW,
     ),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
-from probes.analysis.anomaly import Verdict
+from probes.analysis.anomaly import ManyVerdicts, Verdict
 from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
@@ -133,6 +133,14 @@ class View:
 
     def verdict(self, figure: Figure, key: Hashable) -> Verdict:
         return self.history.verdict(figure, key, self.ticks)
+
+    def verdicts(self, figure: Figure, snapshot: Snapshot) -> ManyVerdicts:
+        """Return the verdict on each row of a snapshot, as arrays in their order.
+
+        For a figure whose keys are those of the hook's rows. One question for many rows: each
+        array operation costs some microseconds, whatever its length.
+        """
+        return self.history.verdicts(figure, snapshot, self.ticks)
 
     def usual(self, figure: Figure, key: Hashable) -> float | None:
         return self.history.usual(figure, key, self.ticks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from probes.analysis.anomaly import CALM, Verdict
+from probes.analysis.anomaly import CALM, ManyVerdicts, Verdict
 from probes.arrays import np
 from probes.columns.cells import NumberCells
 from probes.model import Value
@@ -68,6 +68,12 @@ def unusual_cells(number: int, verdicts: Mapping[int, Verdict]) -> NumberCells:
         if verdict.since is not None:
             far[place], known[place] = min(_distance(verdict)[0], _FARTHEST), True
     return NumberCells(far, known)
+
+
+def unusual_of(verdicts: ManyVerdicts) -> NumberCells:
+    """Return the same of the verdicts on all rows."""
+    far = np.where(np.isnan(verdicts.usual), 0.0, np.minimum(verdicts.times, _FARTHEST))
+    return NumberCells(far, verdicts.unusual)
 
 
 def said(record: TableRow) -> list[tuple[str, str]]:

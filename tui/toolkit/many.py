@@ -6,7 +6,7 @@ from collections.abc import Collection, Container, Hashable, Mapping, Sequence
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
-from probes.analysis.anomaly import Verdict
+from probes.analysis.anomaly import ManyVerdicts
 from probes.analysis.history import Figure
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot_row import SnapshotRow
@@ -35,13 +35,14 @@ def rows_of(view: View, hook: str) -> Sequence[SnapshotRow]:
     return found[0].rows if len(found) == 1 else view.rows(hook)
 
 
-def verdicts(view: View, figure: Figure, rows: ManyRows) -> Mapping[int, Verdict]:
-    """Return the verdicts on those rows that are unusual, by their places."""
-    if not view.past:
-        places = rows.places(view.history.unusual(figure))
-        return {place: view.verdict(figure, rows.table.key(place)) for place in places}
-    found = {place: view.verdict(figure, key) for place, key in enumerate(rows.keys)}
-    return {place: verdict for place, verdict in found.items() if verdict.since is not None}
+def verdicts(view: View, figure: Figure, hook: str) -> ManyVerdicts:
+    """Return the verdict on each row of a hook of which `many_of` returns rows."""
+    return view.verdicts(figure, view.of(hook)[0])
+
+
+def either(first: NDArray[np.bool_], some: ManyVerdicts, others: ManyVerdicts) -> ManyVerdicts:
+    """Return the first ones where there is a flag, and the others elsewhere."""
+    return ManyVerdicts(*[np.where(first, a, b) for a, b in zip(some, others, strict=True)])
 
 
 def near(view: View, *figures: Figure) -> Container[Hashable]:
