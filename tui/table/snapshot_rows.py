@@ -8,6 +8,7 @@ from functools import cached_property
 from probes.analysis.many_rows import ManyRows
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
+from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells, Reals, cells_of
 from probes.model import Hook
 from tui.table.fields import rate_of
@@ -70,3 +71,28 @@ class SnapshotRows:
         if reals is not None:
             return cells_of_reals(reals)
         return cells_of([row.values[name] for row in rows])
+
+
+class Chosen:
+    """Some of those rows, in an order. places: theirs."""
+
+    def __init__(self, rows: SnapshotRows, places: Sequence[int]) -> None:
+        self._all, self._places = rows, np.array(places, np.intp)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def key(self, place: int) -> Hashable:
+        """Return the key of a row."""
+        return self._all.key(int(self._places[place]))
+
+    def place(self, key: object) -> int | None:
+        """Return the place of a row among these; None if it is not there."""
+        there = self._all.place(key)
+        found = () if there is None else np.flatnonzero(self._places == there).tolist()
+        return next(iter(found), None)
+
+    def column(self, name: str) -> Cells | None:
+        """Return a column; None if the hook has none of that name."""
+        cells = self._all.column(name)
+        return None if cells is None else cells.at(self._places)

@@ -142,8 +142,13 @@ class SomeRows:
 
     def first(self, most: int, *by: Sequence[float]) -> list[SnapshotRow]:
         """Return the rows that have the greatest numbers; of equal ones those that come first."""
+        return [self._rows[place] for place in self.busiest(most, *by)]
+
+    def busiest(self, most: int, *by: Sequence[float]) -> list[int]:
+        """Return the places of these."""
         keys = list(zip(*by, strict=True))
-        return [self.row(n) for n in nlargest(most, range(len(keys)), key=keys.__getitem__)]
+        found = nlargest(most, range(len(keys)), key=keys.__getitem__)
+        return [self._places[n] for n in found]
 
     def rates(self, counter: str) -> list[float]:
         """Return what `SnapshotRow.rate` says, of each."""
