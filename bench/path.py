@@ -36,7 +36,7 @@ from tests.support.odd_values import attached
 from tui.panes import panes
 from tui.prometheus.totals import Shape, Totals
 from tui.session.view import View
-from tui.table.fields import natural
+from tui.table.order import in_order
 
 HOOKS = ("tcp-rtt", "drops", "tcp-connect", "syscalls", "opens", "sent")
 STILL = ("versions",)
@@ -204,8 +204,8 @@ class _Path:
         if pane is None:
             return
         fields = pane.fields(catalogue())
-        rows = sorted(pane.records(self._view), key=lambda r: natural(r.name))
-        rows.sort(key=next(f for f in fields if f.name == pane.sort).order, reverse=True)
+        field = next(f for f in fields if f.name == pane.sort)
+        rows = in_order(pane.records(self._view), field, reverse=True)
         for row in rows[:SHOWN]:
             for field in fields:
                 field.cell(row, field.width, False)

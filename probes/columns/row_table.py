@@ -122,6 +122,11 @@ class RowTable(Mapping[Key, Row]):
     def values(self) -> ValuesView[Row]:
         return _Values(self)
 
+    @property
+    def keyed(self) -> tuple[int, ...]:
+        """The places of the cells that identify a row."""
+        return self._places
+
     def key(self, place: int) -> Key:
         """Return the key of the row at a place."""
         return tuple([self.cells[at].value(place) for at in self._places])

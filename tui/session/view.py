@@ -63,6 +63,9 @@ class View:
     _answers: dict[Callable[[View], Any], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _of_readings: dict[Callable[[View], Any], tuple[object, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def still(self) -> View:
         """Return a frozen copy, to be shown while the live view goes on."""
@@ -93,6 +96,20 @@ class View:
         if ask not in self._answers:
             self._answers[ask] = ask(self)
         found: T = self._answers[ask]
+        return found
+
+    def once_read(self, ask: Callable[[View], T], *hooks: str) -> T:
+        """Return the result of `ask`, computed once for each reading of those hooks.
+
+        It depends on nothing but their snapshots, the history of what is read with them, and the
+        rules in force.
+        """
+        read = [s for hook in hooks for s in self.of(hook)]
+        stamp = list(map(id, read)), self.history, self.ticks, self.dropping
+        known = self._of_readings.get(ask)
+        if known is None or known[0] != stamp:
+            known = self._of_readings[ask] = (stamp, (read, ask(self)))  # kept: ids may come again
+        found: T = known[1][1]
         return found
 
     @property
