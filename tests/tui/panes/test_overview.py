@@ -213,3 +213,11 @@ async def test_a_reading_is_seen_also_while_what_was_before_is_not_known_yet() -
         (shown,) = app.session.live.of("tcp-rtt")
         assert shown is app.session.live.snapshots[shown.id]
         assert shown is not before[0]
+
+
+async def test_it_is_ok_only_once_what_is_usual_is_known() -> None:
+    """Before the demo's incident: first what is wrong by itself is looked for, then all."""
+    async with playing(size=(100, 30), ticks=3, until=4, pane="rtt") as (app, pilot):
+        assert "nothing wrong so far: what is usual is known in 12 s" in text(app)
+        await step(pilot, 12)
+        assert "ok: nothing unusual here" in text(app)
