@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
-from probes.analysis.anomaly import ManyVerdicts, Verdict
+from probes.analysis.anomaly import LEARN, ManyVerdicts, Verdict
 from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
@@ -63,6 +63,9 @@ class View:
     _answers: dict[Callable[[View], Any], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _of_readings: dict[Callable[[View], Any], tuple[object, Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def still(self) -> View:
         """Return a frozen copy, to be shown while the live view goes on."""
@@ -95,6 +98,20 @@ class View:
         found: T = self._answers[ask]
         return found
 
+    def once_read(self, ask: Callable[[View], T], *hooks: str) -> T:
+        """Return the result of `ask`, computed once for each reading of those hooks.
+
+        It depends on nothing but their snapshots, the history of what is read with them, and the
+        rules in force.
+        """
+        read = [s for hook in hooks for s in self.of(hook)]
+        stamp = list(map(id, read)), self.history, self.ticks, self.dropping
+        known = self._of_readings.get(ask)
+        if known is None or known[0] != stamp:
+            known = self._of_readings[ask] = (stamp, (read, ask(self)))  # kept: ids may come again
+        found: T = known[1][1]
+        return found
+
     @property
     def past(self) -> bool:
         """Whether it is of an earlier moment: it does not show what is attached now."""
@@ -113,6 +130,11 @@ class View:
     def series(self, figure: Figure, key: Hashable, most: int) -> list[float | None]:
         """Return at most `most` of the latest values."""
         return self.history.series(figure, key, self.ticks, most)
+
+    def learning(self, hooks: Iterable[str]) -> int:
+        """Return after how many readings what is usual is known of all these hooks; 0: it is."""
+        ticks = self.history.ticks if self.ticks is None else self.ticks
+        return max(0, LEARN - min([ticks[hook] for hook in hooks if hook in ticks], default=0))
 
     def verdict(self, figure: Figure, key: Hashable) -> Verdict:
         return self.history.verdict(figure, key, self.ticks)
