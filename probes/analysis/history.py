@@ -199,9 +199,10 @@ class History:
 
     def unusual(self, figure: Figure) -> AbstractSet[Hashable]:
         """Return the keys of the rows that are unusual now."""
-        watched = self._watched.get(figure.hook)
-        kept = watched.kept.get(figure.name) if watched is not None else None
-        return {kept.rows.key(slot) for slot in kept.judge.unusual()} if kept else set()
+        kept, _ = self._kept(figure, figure.hook, None)
+        if kept is None or not kept.judge.opened:
+            return frozenset()
+        return kept.rows.keys_at(kept.judge.unusual())
 
     def verdict(
         self, figure: Figure, key: Hashable, ticks: Mapping[str, int] | None = None

@@ -146,6 +146,7 @@ def _same(
     ours: list[Figure],
     theirs: list[Figure],
     last: Snapshot,
+    earlier: Snapshot,
     dice: random.Random,
 ) -> None:
     assert history.ticks == plain.ticks
@@ -158,9 +159,9 @@ def _same(
             keys = [key for key in kept if back < 150 or key in present]
             for key in dice.sample(keys, min(len(keys), 12)):
                 _same_row(history, plain, figure, other, key, ticks, dice.randrange(1, 900))
-            if other.name in ("trip", "again"):
-                verdicts = history.verdicts(figure, last, ticks)
-                each = [plain.verdict(other, key, ticks) for key in last.keys]
+            for some in (last, earlier) if other.name in ("trip", "again") else ():
+                verdicts = history.verdicts(figure, some, ticks)
+                each = [plain.verdict(other, key, ticks) for key in some.keys]
                 assert [verdicts.at(n) for n in range(len(each))] == each
     assert history.verdict(ours[0], ("never",)) == plain.verdict(theirs[0], ("never",))
     assert history.series(ours[0], ("never",)) == plain.series(theirs[0], ("never",))
@@ -204,11 +205,13 @@ def test_columns_say_what_rows_say(seed: int, ticks: int, steady: bool) -> None:
         SumBy(("rport", "comm"), "retransmits"),
     )
     history, plain = History(ours), PlainHistory(theirs)
+    earlier = None
     for now, last in enumerate(_pairs(_Host(seed, 14, steady=steady), ticks), 1):
         history.add("tcp-rtt", (last,))
         plain.add("tcp-rtt", (last,))
+        earlier = last if earlier is None or now % 90 == 0 else earlier
         if now % 13 == 0 or now < 5 or now == ticks:
-            _same(now, history, plain, ours, theirs, last, dice)
+            _same(now, history, plain, ours, theirs, last, earlier, dice)
 
 
 def test_what_stands_still_takes_little_space(monkeypatch: pytest.MonkeyPatch) -> None:
