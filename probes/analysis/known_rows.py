@@ -97,9 +97,10 @@ class KnownRows:
             for slot in gone.keys() & set(found):
                 self._return(slot)
         if -1 in found:
+            fresh = iter(self._some_slots(found.count(-1)))
             for place, key in enumerate(keys):
                 if found[place] < 0:
-                    found[place] = index[key] = self._slot()
+                    found[place] = index[key] = next(fresh)
 
     def _welcome(self, new: RowTable) -> array[int]:
         """Return the slots of rows that were not there a tick before. No keys unless needed."""
@@ -119,9 +120,6 @@ class KnownRows:
             elif not self._whole:
                 del self._index[key]
         return found
-
-    def _slot(self) -> int:
-        return self._some_slots(1)[0]
 
     def _some_slots(self, number: int) -> Sequence[int]:
         free, begin = self._free, len(self.first)
