@@ -14,7 +14,7 @@ from probes.errors import raise_if_short
 
 OWN = "/proc/thread-self/net/"  # /proc/net is that of the main thread's namespace
 _MOST_LAYOUTS = 256
-_MOST = 1 << 17
+_MOST = 1 << 15
 """Bytes that one read asks for; the kernel gives such a file in one piece."""
 
 Texts = tuple[bytes, ...]
@@ -111,7 +111,12 @@ def read(path: str) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return b"".join(iter(lambda: os.read(fd, _MOST), b""))
+            data = os.read(fd, _MOST)
+            while len(data) % _MOST == 0 or not data.endswith(b"\n"):
+                if not (more := os.read(fd, _MOST)):
+                    break
+                data += more
+            return data
         finally:
             os.close(fd)
     except OSError as refused:
