@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from probes.columns.cells import Cells
 from probes.columns.row_table import ColumnRows, RowTable
@@ -81,7 +82,8 @@ class Standing:
         else:
             if self.one_in > 1:
                 found = [_scaled(hook, row, self.one_in) for row in found]
-            rows = {tuple([row[i] for i in keys]): row for row in found}
+            key = _key_of(keys)
+            rows = {key(row): row for row in found}
         return CarriedTotals(rows, reading.lost, reading.unlogged)
 
     def _cost(self) -> tuple[Cost | None, int]:
@@ -96,6 +98,13 @@ class Standing:
             ns, times, not_run = bpf.prog_runs(fd)
             run_ns, runs, missed = run_ns + ns, runs + times, missed + not_run
         return Cost(runs, run_ns, self.map_memory), missed
+
+
+def _key_of(places: Sequence[int]) -> Callable[[Row], Key]:
+    if len(places) > 1:
+        made: Callable[[Row], Key] = itemgetter(*places)
+        return made
+    return lambda row: tuple([row[place] for place in places])
 
 
 def charged(maps: Iterable[int]) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import add, itemgetter, sub
+from operator import add, itemgetter, lt, sub
 from typing import TYPE_CHECKING, Any
 
 from probes.arrays import FEW, np
@@ -63,6 +63,7 @@ class Others:
         self._key_fields = [n for n, at in table.fields.items() if _first(at) < self._keys]
         self._single = [n for n, (at, _) in enumerate(self._places) if at in table.fields.values()]
         "Lanes that are no bucket of a histogram."
+        self._singles = _taking([self._places[n][0] for n in self._single])
         self._pid = _place_in_key(table, "pid") if self._keys > 1 and by_process else None
         self._stay = stay
         self._fields = {name: at for name, at in table.fields.items() if isinstance(at, int)}
@@ -156,8 +157,7 @@ class Others:
 
     def _begins_anew(self, before: Flat, now: Flat) -> bool:
         """Return whether the row was evicted and made again since."""
-        places = self._places
-        return before != now and any(now[places[n][0]] < before[places[n][0]] for n in self._single)
+        return before != now and any(map(lt, self._singles(now), self._singles(before)))
 
     def _with_added(self, entry: Flat) -> Flat:
         key = entry[: self._keys]
@@ -172,7 +172,12 @@ class Others:
         self._known_many = None
         if self._pid is None and not self._stay:
             return  # nothing is alike: they are among the others
-        gone = [k for k, was in before.items() if k not in now or self._begins_anew(was, now[k])]
+        anew = self._begins_anew
+        gone = [
+            k
+            for k, was in before.items()
+            if k not in now or (was is not (row := now[k]) and was != row and anew(was, row))
+        ]
         self._take_over(gone, before)
 
     def _known_rows(self) -> Mapping[Flat, Flat]:
@@ -295,6 +300,14 @@ def _shared(
     no_sum = {c.field for c in columns if c.kind in (Kind.KEY, Kind.LEVEL)} | {"key"}
     names = [n for n in everything.fields if n in rows.fields and n not in no_sum]
     return [(n, rows.fields[n], everything.fields[n]) for n in names]
+
+
+def _taking(places: Sequence[int]) -> Callable[[Flat], tuple[Any, ...]]:
+    """Return a function that takes these places out of an entry."""
+    if not places:
+        return lambda _: ()
+    take = itemgetter(*places, places[0])  # of one place alone it would make no tuple
+    return lambda entry: take(entry)[:-1]
 
 
 def _first(place: int | slice) -> int:
