@@ -82,8 +82,7 @@ class Standing:
         else:
             if self.one_in > 1:
                 found = [_scaled(hook, row, self.one_in) for row in found]
-            key = _key_of(keys)
-            rows = {key(row): row for row in found}
+            rows = _by_key(keys, found)
         return CarriedTotals(rows, reading.lost, reading.unlogged)
 
     def _cost(self) -> tuple[Cost | None, int]:
@@ -100,11 +99,12 @@ class Standing:
         return Cost(runs, run_ns, self.map_memory), missed
 
 
-def _key_of(places: Sequence[int]) -> Callable[[Row], Key]:
-    if len(places) > 1:
-        made: Callable[[Row], Key] = itemgetter(*places)
-        return made
-    return lambda row: tuple([row[place] for place in places])
+def _by_key(places: Sequence[int], rows: Iterable[Row]) -> dict[Key, Row]:
+    if len(places) == 1:
+        (place,) = places
+        return {(row[place],): row for row in rows}
+    key: Callable[[Row], Key] = itemgetter(*places) if places else lambda _: ()
+    return {key(row): row for row in rows}
 
 
 def charged(maps: Iterable[int]) -> int | None:
