@@ -31,7 +31,7 @@ class Counts(NamedTuple):
         return dict(zip(self.names, map(int, self.texts), strict=True))
 
 
-class _Layout(NamedTuple):
+class _WantedPlaces(NamedTuple):
     """Where a file's wanted numbers are."""
 
     names: tuple[str, ...]
@@ -44,7 +44,7 @@ class NetCounters:
     def __init__(self, wanted: Collection[str]) -> None:
         self._wanted = frozenset(wanted)
         # By all that is no number in a file: a namespace has names of its own (types of ICMP).
-        self._layouts: dict[tuple[bytes, ...], _Layout] = {}
+        self._layouts: dict[tuple[bytes, ...], _WantedPlaces] = {}
         self._names: dict[tuple[tuple[str, ...], ...], tuple[str, ...]] = {}
 
     def read(self, net: str = OWN) -> Counts:
@@ -72,7 +72,7 @@ class NetCounters:
             layout = self._layouts[head] = self._layout_of_lines(head)
         return Counts(layout.names, layout.take(rows))
 
-    def _layout_of_lines(self, head: Iterable[bytes]) -> _Layout:
+    def _layout_of_lines(self, head: Iterable[bytes]) -> _WantedPlaces:
         names: list[str] = []
         places: list[tuple[int, list[int]]] = []
         for row, line in enumerate(head):
@@ -82,7 +82,7 @@ class NetCounters:
             if at:
                 names += [called[n] for n in at]
                 places.append((row, at))
-        return _Layout(tuple(names), lambda rows: _of_lines(rows, places))
+        return _WantedPlaces(tuple(names), lambda rows: _of_lines(rows, places))
 
     def _words(self, data: bytes) -> Counts:
         """Take what is wanted of lines with a name and a number."""
@@ -93,7 +93,7 @@ class NetCounters:
             all = [word.decode("ascii", "replace") for word in head]
             at = [n for n, name in enumerate(all) if name in self._wanted]
             wanted = tuple([all[n] for n in at])
-            layout = _Layout(wanted, lambda numbers: tuple([numbers[n] for n in at]))
+            layout = _WantedPlaces(wanted, lambda numbers: tuple([numbers[n] for n in at]))
             self._layouts[head] = layout
         return Counts(layout.names, layout.take(words[1::2]))
 
