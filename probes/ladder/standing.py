@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from probes.columns.cells import Cells
 from probes.columns.row_table import ColumnRows, RowTable
@@ -91,7 +92,7 @@ class Standing:
         else:
             if self.one_in > 1:
                 found = [_scaled(hook, row, self.one_in) for row in found]
-            rows = {tuple([row[i] for i in keys]): row for row in found}
+            rows = _by_key(keys, found)
         return CarriedTotals(rows, reading.lost, reading.unlogged)
 
     def _cost(self) -> tuple[Cost | None, int]:
@@ -106,6 +107,14 @@ class Standing:
             ns, times, not_run = bpf.prog_runs(fd)
             run_ns, runs, missed = run_ns + ns, runs + times, missed + not_run
         return Cost(runs, run_ns, self.map_memory), missed
+
+
+def _by_key(places: Sequence[int], rows: Iterable[Row]) -> dict[Key, Row]:
+    if len(places) == 1:
+        (place,) = places
+        return {(row[place],): row for row in rows}
+    key: Callable[[Row], Key] = itemgetter(*places) if places else lambda _: ()
+    return {key(row): row for row in rows}
 
 
 def charged(maps: Iterable[int]) -> int | None:
