@@ -29,7 +29,6 @@ from probes.ladder.sampler import Sampler
 from probes.ladder.standing import Standing
 from probes.ladder.totals import SeriesTotals
 from probes.model import (
-    Cost,
     Hook,
     HookId,
     Reach,
@@ -424,10 +423,13 @@ class Attachment:
         standing = self._standing
         return standing is not None and standing.rung.samples
 
-    def cost(self) -> Cost | None:
-        """Return what its programs cost so far; None where it has none."""
+    def spent(self) -> tuple[int, float] | None:
+        """Return the nanoseconds that its programs ran, and when; None where it has none.
+
+        That is what the latest reading said, if that is of this moment.
+        """
         with self._lock:
-            return None if self._standing is None else self._standing.cost()
+            return None if self._standing is None else self._standing.spent()
 
     def slow(self, one_in: int, note: str) -> Status:
         """Attach the same again, to count one event in so many; its totals go on.
