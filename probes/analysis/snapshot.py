@@ -159,7 +159,7 @@ class _Compared:
         if self._old_taken or self._since_taken:
             return {}
         zero = dict.fromkeys([name for _, name in self._hook.places.counters], 0.0)
-        found = {row.key: row for row in before.rows if row.rates == zero}
+        found = {row.key: row for row in before.rows if row.rates == zero or _uncounted(row)}
         then, since = before.window, self._since
         if not self._hook.places.derived:
             return found
@@ -190,6 +190,14 @@ class _Compared:
             derive = later(hook, values, since.get(key))
             rows.append(SnapshotRow(key, values, rates, derive))
         return tuple(rows)
+
+
+def _uncounted(row: SnapshotRow) -> bool:
+    """Return whether a row without any rate has counters that nobody counts."""
+    rates = row.rates
+    if None not in rates.values() or any(rates.values()):
+        return False
+    return all(row.stored[name] is None for name, rate in rates.items() if rate is None)
 
 
 def _as_table(hook: Hook, rows: Mapping[Key, Row]) -> RowTable | None:
