@@ -423,13 +423,13 @@ class Attachment:
         standing = self._standing
         return standing is not None and standing.rung.samples
 
-    def spent(self) -> tuple[int, float] | None:
+    def spent(self, lately: float) -> tuple[int, float] | None:
         """Return the nanoseconds that its programs ran, and when; None where it has none.
 
-        That is what the latest reading said, if that is of this moment.
+        lately: for how many seconds what a reading said of it is good enough.
         """
         with self._lock:
-            return None if self._standing is None else self._standing.spent()
+            return None if self._standing is None else self._standing.spent(lately)
 
     def slow(self, one_in: int, note: str) -> Status:
         """Attach the same again, to count one event in so many; its totals go on.

@@ -15,9 +15,6 @@ from probes.ladder.carried import CarriedTotals
 from probes.model import Cost, Hook, Key, Reading, Row, Rung, Sample
 from probes.point import Held
 
-JUST_NOW = 1.5
-"""Seconds for which what a reading said of the cost is good enough for the budget."""
-
 
 @dataclass(slots=True)
 class Standing:
@@ -76,10 +73,13 @@ class Standing:
         cost, missed = self._spent
         return replace(reading, lost=reading.lost + missed) if missed else reading, cost
 
-    def spent(self) -> tuple[int, float] | None:
-        """Return the nanoseconds that its programs ran, and when; None for a rung without any."""
+    def spent(self, lately: float) -> tuple[int, float] | None:
+        """Return the nanoseconds that its programs ran, and when; None for a rung without any.
+
+        lately: for how many seconds what a reading said of it is good enough.
+        """
         now, last = time.monotonic(), self.last
-        if last is not None and now - last.time < JUST_NOW:
+        if last is not None and now - last.time < lately:
             return None if last.cost is None else (last.cost.run_ns, last.time)
         cost, _ = self._cost()
         return None if cost is None else (cost.run_ns, now)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from probes.ladder.attachment import Attachment
 from probes.model import HookId
+from probes.sources.live import budget
 from probes.sources.live.budget import BudgetRetry, Cutback, Spending
 
 Costs = Mapping[Attachment, tuple[int, int, float]]
@@ -20,7 +21,7 @@ def costs(attachments: Iterable[Attachment]) -> Costs:
     found = {}
     for attachment in attachments:
         try:
-            spent = attachment.spent()
+            spent = attachment.spent(budget.WINDOW / 2)
         except OSError:
             continue
         if spent is not None:
