@@ -74,9 +74,16 @@ class Standing:
         cost, missed = self._spent
         return replace(reading, lost=reading.lost + missed) if missed else reading, cost
 
-    def cost(self) -> Cost | None:
-        """Return what its programs cost so far; None for a rung that can have none."""
-        return self._cost()[0]
+    def spent(self, lately: float) -> tuple[int, float] | None:
+        """Return the nanoseconds that its programs ran, and when; None for a rung without any.
+
+        lately: for how many seconds what a reading said of it is good enough.
+        """
+        now, last = time.monotonic(), self.last
+        if last is not None and now - last.time < lately:
+            return None if last.cost is None else (last.cost.run_ns, last.time)
+        cost, _ = self._cost()
+        return None if cost is None else (cost.run_ns, now)
 
     def counted(self, hook: Hook, reading: Reading) -> CarriedTotals:
         """Return what it has counted itself, scaled, without what went before."""
