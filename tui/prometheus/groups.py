@@ -1,6 +1,6 @@
 """A reading for export as columns: its rows by their labels, without a Python value for each.
 
-Rows with the same labels are a group. `Names` has a row for each group; `Groups` adds up what the
+Rows with the same labels are a group. `Names` has a row for each group; `LabelGroups` adds up what the
 rows of chosen groups have, and of all others together.
 """
 
@@ -22,21 +22,21 @@ _SAFE = 1 << 57
 """Sums below it can be added up, those of 32 columns."""
 
 
-class NoGroups(Exception):
+class NoLabels(Exception):
     """The labels have no words: rows are exported one by one."""
 
 
-class Groups:
+class LabelGroups:
     """The groups of a table's rows. labels: the columns that name a row.
 
     names: a row for each group, in the order of their first rows. first: these rows' places. of:
-    the group of each row. Raises NoGroups.
+    the group of each row. Raises NoLabels.
     """
 
     def __init__(self, table: RowTable, labels: Sequence[int]) -> None:
         cells = [table.cells[place] for place in labels]
         if not cells or any(c.space is None for c in cells) or not len(table):
-            raise NoGroups
+            raise NoLabels
         hashes = _hashed(np.column_stack([c.words() for c in cells]))
         _, first, of = np.unique(hashes, return_index=True, return_inverse=True)
         order = np.argsort(first)
