@@ -1,7 +1,7 @@
 """A reading for export as columns: its rows by their labels, without a Python value for each.
 
-Rows with the same labels are a group. `Names` has a row for each group; `LabelGroups` adds up what the
-rows of chosen groups have, and of all others together.
+Rows with the same labels are a group. `Sums` adds up what the rows of each chosen group have, and
+what all others have together.
 """
 
 from __future__ import annotations
