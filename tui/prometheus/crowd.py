@@ -32,7 +32,7 @@ class RowLabels(Protocol):
         ...
 
 
-class Many:
+class GroupedReading:
     """A reading of many rows: its groups, and what was added, by column."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Many:
         reading: Increments,
         sums: Iterable[int],
         levels: Iterable[tuple[int, bool]],
-    ) -> Many | None:
+    ) -> GroupedReading | None:
         """Return a reading's; None where rows are to be taken one by one."""
         table = reading.rows
         if not isinstance(table, RowTable) or not len(table):
@@ -93,7 +93,9 @@ class Crowd:
 
     # -- from one reading to the next ------------------------------------------------------------
 
-    def read(self, reading: Increments, many: Many, fading: float, rows: Iterable[Labels]) -> None:
+    def read(
+        self, reading: Increments, many: GroupedReading, fading: float, rows: Iterable[Labels]
+    ) -> None:
         """Take the groups of a reading. rows: those that have a place, not all of them known here.
 
         fading: by how much earlier activity counts.
