@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
 from probes.columns.cells import Cells, NumberCells, TupleCells
+from probes.columns.groups import alike
 from probes.columns.row_table import RowTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Number = int | float | tuple[int, ...] | None
-_MIX, _FOLD = 0x9E3779B97F4A7C15, 29
 _SAFE = 1 << 57
 """Sums below it can be added up, those of 32 columns."""
 
@@ -35,27 +35,14 @@ class LabelGroups:
 
     def __init__(self, table: RowTable, labels: Sequence[int]) -> None:
         cells = [table.cells[place] for place in labels]
-        if not cells or any(c.space is None for c in cells) or not len(table):
+        found = alike(cells) if cells and len(table) else None
+        if found is None:
             raise NoLabels
-        hashes = _hashed(np.column_stack([c.words() for c in cells]))
-        _, first, of = np.unique(hashes, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        rank = np.empty(len(order), np.intp)
-        rank[order] = np.arange(len(order))
-        self.first: NDArray[np.intp] = first[order]
-        self.of: NDArray[np.intp] = rank[of.reshape(-1)]
+        self.first, self.of = found
         self.names = RowTable([c.at(self.first) for c in cells], tuple(range(len(cells))))
 
     def __len__(self) -> int:
         return len(self.first)
-
-
-def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    mixed = np.zeros(len(words), "u8")
-    for column in words.T:
-        mixed = (mixed ^ column) * np.uint64(_MIX)
-        mixed ^= mixed >> np.uint64(_FOLD)
-    return mixed
 
 
 class Sums:
