@@ -188,8 +188,9 @@ def _unusual_places(view: View, rows: ManyRows, begin: NDArray[np.intp]) -> list
         return []
     ends = [_LEXICON.values(name, rows.cells(name), begin) for name in ("raddr", "rport")]
     numbers = {place: n for n, place in enumerate(zip(*ends, strict=True))}
-    there = numbers.keys() if view.past else numbers.keys() & unusual
-    return [numbers[p] for p in there if view.verdict(_PLACE, p).since is not None]
+    if view.past:
+        unusual = {p for p in numbers if view.verdict(_PLACE, p).since is not None}
+    return [numbers[place] for place in numbers.keys() & unusual]
 
 
 def _worst(view: View, most: int) -> list[Finding]:

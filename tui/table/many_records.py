@@ -16,7 +16,7 @@ from probes.model import Value
 from probes.units import DASH, printable
 from tui.table.fields import Field, TableRow
 from tui.table.number_texts import number_texts
-from tui.table.vocabulary import Vocabulary, Words, naturals
+from tui.table.vocabulary import Vocabulary, Words, lowered, naturals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -230,9 +230,7 @@ class ManyRecords(Sequence[TableRow]):
 
     def finds_name(self, finds: Finds) -> NDArray[np.bool_]:
         """Return whose name is wanted."""
-        lower = "\n".join(self.names).lower().split("\n")
-        same = len(lower) == len(self)
-        return _flags(finds(lower if same else [name.lower() for name in self.names]))
+        return _flags(finds(lowered(self.names)))
 
     def finds(self, field: Field, finds: Finds) -> NDArray[np.bool_]:
         """Return of which records the field's text is wanted."""
@@ -248,7 +246,7 @@ class ManyRecords(Sequence[TableRow]):
         else:
             words = self._lexicon.column(field.name, cells)
             texts, places = _shown(words.texts.tolist()), words.places
-        found, known = _flags(finds([text.lower() for text in texts]))[places], _known(cells)
+        found, known = _flags(finds(lowered(texts)))[places], _known(cells)
         return found if known is None else np.where(known, found, finds([DASH])[0])
 
     def _finds_written(self, field: Field, finds: Finds) -> NDArray[np.bool_]:
