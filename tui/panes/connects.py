@@ -24,7 +24,7 @@ from tui.table.lines import Line, fit, line
 from tui.table.many_records import Lexicon, ManyRecords, Part
 from tui.table.snapshot_rows import SnapshotRows
 from tui.toolkit import related
-from tui.toolkit.anomaly_column import noted, said, unusual_field, unusual_of
+from tui.toolkit.anomaly_column import noted, said, unusual_field, unusual_of, words
 from tui.toolkit.detail import counters, graphs, heading, pairs, spread
 from tui.toolkit.many import SomeRows, either, grouped, many_of, near, rates_in, verdicts
 from tui.toolkit.pane import MOST_WORST, Finding, Pane, Trouble
@@ -97,6 +97,7 @@ def _made(view: View) -> Sequence[TableRow]:
         own={"unusual": unusual_of(told)},
         marks=np.where(bad, 2, slow.unusual).astype("u1"),
         odd=np.flatnonzero(told.unusual),
+        written={"unusual": lambda place: words(told.at(place))},
     )
 
 
