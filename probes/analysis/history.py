@@ -9,10 +9,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from probes.analysis.anomaly import CALM, LENGTH, ManyVerdicts, Threshold, Verdict, calm
-from probes.analysis.by_row import ByRow, in_array, keys_of, plain
+from probes.analysis.by_row import ByRow, Numbers, SumBy, in_array, keys_of, plain
 from probes.analysis.heat import Heat
 from probes.analysis.judge import ANY, Judge
-from probes.analysis.known_rows import KnownRows
+from probes.analysis.known_rows import Keys, KnownRows
 from probes.analysis.series import Series
 from probes.analysis.snapshot import Snapshot
 from probes.analysis.value_layout import TICKS, ValueLayout
@@ -22,11 +22,14 @@ from probes.units import Unit
 _MOST_NAMES = 4096
 
 
+Values = Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A number whose history is kept for each row.
 
-    values: a hook's snapshots -> key -> number; `ByRow` if it has one for each of its rows. hook:
+    values: a hook's snapshots -> key -> number; `ByRow`, `SumBy` if it is made of columns. hook:
     its name, "*" for every hook. wrong: values other than 0 are bad. rule: when it is unusual.
     named_by: the hook that tells when a name means another thing.
     """
@@ -35,7 +38,7 @@ class Figure:
     title: str
     unit: Unit
     hook: str
-    values: Callable[[Sequence[Snapshot]], Mapping[Hashable, float | None]]
+    values: Values
     wrong: bool = False
     rule: Threshold | None = None
     named_by: str = ""
@@ -84,9 +87,8 @@ class _Kept:
         if isinstance(values, ByRow):
             numbers = values.numbers(snapshots)
         else:
-            named = values(snapshots)
-            numbers = plain(named.values())
-            self.layout.take(tick, list(named))
+            keys, numbers = _columns(values, snapshots)
+            self.layout.take(tick, keys)
         numbers = in_array(numbers)
         self.series.add(numbers)
         if self.figure.rule is not None:
@@ -126,6 +128,13 @@ class _Watched:
             for kept in self.kept.values():
                 if kept.rows is rows:
                     kept.judge.forget(slots)
+
+
+def _columns(values: Values, snapshots: Sequence[Snapshot]) -> tuple[Keys, Numbers]:
+    if isinstance(values, SumBy):
+        return values.summed(snapshots)
+    named = values(snapshots)
+    return list(named), plain(named.values())
 
 
 def _layout() -> ValueLayout:

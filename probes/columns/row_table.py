@@ -153,6 +153,24 @@ class RowTable(Mapping[Key, Row]):
         copies = [each.with_raw(each.raw.copy(), each.known) for each in cells]
         return RowTable(copies, tuple(range(len(copies)))) if copies else self
 
+    def distinct(self) -> tuple[RowTable, NDArray[np.intp]] | None:
+        """Return the keys that differ, in a table of their own, and the place of each row's in it.
+
+        For a table whose keys may be alike. None where its keys are not comparable as words.
+        """
+        cells = [self.cells[place] for place in self._places]
+        if not len(self) or None in [each.space for each in cells]:
+            return None
+        words = np.column_stack([each.words() for each in cells])
+        _, first, place = np.unique(_hashed(words), return_index=True, return_inverse=True)
+        if not np.array_equal(words[first][place], words):
+            return None  # two have the same hash
+        order = np.argsort(first)
+        turn = np.empty(len(order), np.intp)
+        turn[order] = np.arange(len(order))
+        found = [each.at(first[order]) for each in cells]
+        return RowTable(found, tuple(range(len(found)))), turn[place]
+
     # -- beside another ------------------------------------------------------------------------
 
     def places_in(self, other: RowTable) -> NDArray[np.intp]:

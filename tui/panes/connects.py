@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nlargest
 from operator import itemgetter
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from probes import units
 from probes.analysis.anomaly import Threshold
-from probes.analysis.by_row import ByRow
+from probes.analysis.by_row import ByRow, SumBy
 from probes.analysis.history import Figure
 from probes.analysis.many_rows import ManyRows
-from probes.analysis.snapshot import Snapshot
 from probes.analysis.snapshot_row import SnapshotRow
 from probes.arrays import np
 from probes.model import Hook, Row, Value
@@ -46,19 +45,6 @@ _WAYS = {
 }
 
 
-def _by_place(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
-    """Sum up the failures to each destination, by all processes."""
-    sums: dict[Hashable, float | None] = {}
-    for snapshot in snapshots:
-        places = zip(snapshot.values("raddr"), snapshot.values("rport"), strict=True)
-        for place, rate in zip(places, snapshot.per_s("failed"), strict=True):
-            if rate is not None:
-                sums[place] = (sums.get(place) or 0) + rate
-            else:
-                sums.setdefault(place, None)
-    return sums
-
-
 _ANY = Threshold(0.05, alarm=0.05)
 """The threshold of failing connects: any failure is marked, with its start and the usual rate."""
 _FAILURES = Figure(
@@ -66,7 +52,13 @@ _FAILURES = Figure(
     wrong=True, rule=_ANY,
 )  # fmt: skip
 _PLACE = Figure(
-    "connect-place", "failed/s", Unit.COUNT, "tcp-connect", _by_place, wrong=True, rule=_ANY
+    "connect-place",
+    "failed/s",
+    Unit.COUNT,
+    "tcp-connect",
+    SumBy(("raddr", "rport"), "failed"),
+    wrong=True,
+    rule=_ANY,
 )
 _SLOW = Figure(
     "connect-mean", "mean time", Unit.NS, "tcp-connect", ByRow("mean_ns"),

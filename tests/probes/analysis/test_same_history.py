@@ -10,7 +10,7 @@ import pytest
 
 from probes.analysis import by_row, episodes, known_rows, snapshot, value_layout
 from probes.analysis.anomaly import Threshold
-from probes.analysis.by_row import ByRow
+from probes.analysis.by_row import ByRow, SumBy
 from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.columns.row_table import RowTable
@@ -41,6 +41,14 @@ def _by_half(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
     return sums
 
 
+def _by_port(snapshots: Sequence[Snapshot]) -> Mapping[Hashable, float | None]:
+    sums: dict[Hashable, float | None] = {}
+    for row in (row for s in snapshots for row in s.rows):
+        port, rate = (row["rport"], row["comm"]), row.rates["retransmits"]
+        sums[port] = sums.get(port) if rate is None else (sums.get(port) or 0) + rate
+    return sums
+
+
 _RULES = (
     Threshold(20, times=3, absent=None),
     Threshold(3.0, alarm=3.0),
@@ -48,10 +56,11 @@ _RULES = (
 )
 
 
-def _figures(trip: Any, again: Any) -> list[Figure]:
+def _figures(trip: Any, again: Any, port: Any) -> list[Figure]:
     return [
         Figure("trip", "", Unit.US, "tcp-rtt", trip, rule=_RULES[0]),
         Figure("again", "", Unit.COUNT, "tcp-rtt", again, rule=_RULES[1]),
+        Figure("port", "", Unit.COUNT, "tcp-rtt", port, rule=_RULES[1]),
         Figure("half", "", Unit.US, "tcp-rtt", _by_half, rule=_RULES[2]),
         Figure("none", "", Unit.US, "tcp-rtt", trip),
     ]
@@ -95,6 +104,7 @@ class _Host:
         row: list[Any] = [0] * len(_NAMES)
         row[HOOK.places.keys[0]] = n
         row[_SRTT], row[_AGAIN] = srtt, self._there[n]
+        row[_NAMES.index("rport")], row[_NAMES.index("comm")] = n % 3, "ab"[n % 2]
         return tuple(row)
 
     def _come_and_go(self) -> None:
@@ -182,8 +192,12 @@ def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 def test_columns_say_what_rows_say(seed: int, ticks: int, steady: bool) -> None:
     """Values, verdicts, and what is usual; now, and as they were at any tick that is kept."""
     dice = random.Random(seed)
-    theirs = _figures(_srtt, _again)
-    ours = _figures(ByRow("srtt_us", zero=False), ByRow("retransmits", rate=True))
+    theirs = _figures(_srtt, _again, _by_port)
+    ours = _figures(
+        ByRow("srtt_us", zero=False),
+        ByRow("retransmits", rate=True),
+        SumBy(("rport", "comm"), "retransmits"),
+    )
     history, plain = History(ours), PlainHistory(theirs)
     for now, last in enumerate(_pairs(_Host(seed, 14, steady=steady), ticks), 1):
         history.add("tcp-rtt", (last,))
