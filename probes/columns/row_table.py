@@ -162,7 +162,7 @@ class RowTable(Mapping[Key, Row]):
         if not len(self) or None in [each.space for each in cells]:
             return None
         words = np.column_stack([each.words() for each in cells])
-        _, first, place = np.unique(_hashed(words), return_index=True, return_inverse=True)
+        _, first, place = np.unique(hashed(words), return_index=True, return_inverse=True)
         if not np.array_equal(words[first][place], words):
             return None  # two have the same hash
         order = np.argsort(first)
