@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Value)
 _SCOPED, _LINK = Struct("=16xII"), Struct("=II")
-_KERNEL_S_OWN = {**restarts.NAMES, 515: "ENOIOCTLCMD"}
+_KERNEL_S_OWN = {**restarts.NAMES, 133: "EHWPOISON", 515: "ENOIOCTLCMD", 524: "ENOTSUPP"}
 
 
 def comm(raw: Any) -> str:

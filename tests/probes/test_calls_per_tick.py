@@ -80,7 +80,13 @@ def _per_tick(name: str, rows: int) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["tcp-rtt", "sent", "syscall-processes", "tcp-connect"])
+DONE = (
+    "tcp-rtt", "sent", "syscall-processes", "tcp-connect", "drops", "tcp-life", "sources",
+    "sock-addr", "cgroup-bytes", "lsm", "profile", "tls",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DONE)
 def test_a_tick_makes_as_many_calls_for_more_rows(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,8 @@ from tui.widgets.tabs import Tabs
 
 TOAST_SECONDS = 8
 """Seconds for which a toast is shown."""
+_BEGUN = 3.0
+"""Seconds after which the start is over: the first numbers are on the screen."""
 _CHECK_PAUSE = 1.0
 """Seconds between two checks for changes that came without a reading."""
 
@@ -310,9 +312,14 @@ def _collect_seldom() -> None:
 
     The default, after every 700 and finally among all modules, would be a tenth of a tick's cost.
     """
+    gc.set_threshold(20_000, 20, 20)
+    asyncio.get_running_loop().call_later(_BEGUN, _set_aside)
+
+
+def _set_aside() -> None:
+    """Take all that the start has made out of later collections."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def run(
@@ -339,9 +346,9 @@ def run(
         settled=settled or Settings(), limit=memory,
     )  # fmt: skip
     app.session.join(others)
-    _collect_seldom()
 
     async def shown() -> int:
+        _collect_seldom()
         try:
             if connect is not None:
                 await connect()

@@ -30,20 +30,20 @@ class Leases:
         self._held: dict[str, HookId] = {}
         self._wanted = 0.0
 
-    def borrow(self, why: str, id: HookId) -> None:
+    def borrow(self, why: str, id: HookId, *, unasked: bool = False) -> None:
         """Attach what is needed until it is given back, unless it was attached already.
 
-        Nothing is attached for the past, which would not show it.
+        Nothing is attached for the past, which would not show it. unasked: nobody opened anything.
         """
         session = self._session
         past = session.frozen or session.player is not None
         if session.live.snapshots.get(id) is None and not past:
             self._held[why] = id
-            self._carry_out(self._hold(why, id))
+            self._carry_out(self._hold(why, id, unasked))
 
-    async def _hold(self, why: str, id: HookId) -> None:
+    async def _hold(self, why: str, id: HookId, unasked: bool) -> None:
         control = self._session.collector.control
-        stands = await control.attach(id, quiet=True)
+        stands = await control.attach(id, quiet=True, unasked=unasked)
         if stands and self._held.get(why) != id:  # it was left meanwhile
             await control.detach(id, quiet=True)
 
@@ -66,4 +66,4 @@ class Leases:
             self._wanted = time.monotonic()
             self.give_back("pane")
             if want is not None:
-                self.borrow("pane", want)
+                self.borrow("pane", want, unasked=True)

@@ -21,6 +21,8 @@ TAPE_SHARE = 0.12
 """The share of the memory bound that the last minutes may take."""
 MAX_LOGGED = 500
 """Entries of a hook's own log, at most."""
+_TOO_BRIEF = 0.5
+"""The share of the interval that a reading has to be after the one before to be judged by."""
 _RESTARTED_AFTER = 60.0
 """Seconds by which a reading may be older than another before its host counts as restarted."""
 
@@ -144,9 +146,15 @@ class Collector:
                 log.extend(Decided(sample.wall, row, sample.time) for row in sample.log)
             if self._stood.get(snapshot.id) is not sample.status:
                 self.note_statuses()
-        view.history.add(hook, snapshots)
+        if not self._is_brief(snapshots):
+            view.history.add(hook, snapshots)
         view.version += 1
         self._changed(hook)
+
+    def _is_brief(self, snapshots: tuple[Snapshot, ...]) -> bool:
+        """Return whether too little time has passed to judge by."""
+        least = self._source.interval * _TOO_BRIEF
+        return any(s.interval is not None and s.interval < least for s in snapshots)
 
     def note_rules(self) -> bool:
         """Take note of rules; return whether there is or just was any, as their time runs."""
@@ -160,7 +168,7 @@ class Collector:
     def note_statuses(self) -> bool:
         """Take note of statuses; return whether any hook's changed."""
         statuses = self._source.statuses()
-        if statuses == self.view.statuses:
+        if statuses is self.view.statuses or statuses == self.view.statuses:
             return False
         self.view.statuses = statuses
         self._stood = {s.id: s for s in statuses}

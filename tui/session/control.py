@@ -52,17 +52,21 @@ class Control:
         """Log something that nobody did to a hook."""
         self._log(text, role)
 
-    async def attach(self, id: HookId, rung: str | None = None, *, quiet: bool = False) -> bool:
+    async def attach(
+        self, id: HookId, rung: str | None = None, *, quiet: bool = False, unasked: bool = False
+    ) -> bool:
         """Attach, only on the given rung if there is one; return whether it is attached.
 
-        quiet: not requested individually, so it is only logged, unless it is refused.
+        quiet: not requested individually, so it is only logged, unless it is refused. unasked:
+        requested by nobody, so it is only logged whatever comes of it.
         """
         loop = asyncio.get_running_loop()
+        quiet = quiet or unasked
         progress = None if quiet else loop.call_later(PROGRESS_AFTER, self._say_progress, id)
         try:
             status = await self._source.attach(id, rung)
         except ProbeError as error:
-            self._refused(id, error)
+            self._refused(id, error, told=not unasked)
             return False
         finally:
             if progress is not None:
@@ -191,12 +195,13 @@ class Control:
             moment = timeline.moment(n)
             self.events.extend(Event(moment.wall, text, "muted") for text in moment.events)
 
-    def _refused(self, id: HookId, error: ProbeError) -> None:
-        text = f"{id} not attached: {error.why} ({error.code})"
+    def _refused(self, id: HookId, error: ProbeError, *, told: bool = True) -> None:
+        text = f"{id} not attached: {error.why.removeprefix(f'{id}: ')} ({error.code})"
         remedy = f". {error.remedy}" if error.remedy else ""
         self._known[id] = next((s for s in self._source.statuses() if s.id == id), Status(id))
-        self._log(text, "bad")
-        self._tell(text + remedy, "error")
+        self._log(text, "bad" if told else "muted")
+        if told:
+            self._tell(text + remedy, "error")
 
     def _log(self, text: str, role: str) -> None:
         wall, time = self._now()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from probes.arrays import np
 from probes.columns.cells import Cells, CodedCells, NumberCells, ObjectCells
-from probes.columns.row_table import hashed
+from probes.columns.groups import hashed
 from probes.model import Value
 from tui.table.fields import natural
 

@@ -25,13 +25,14 @@ from probes.ladder.attachment import Attachment
 from probes.ladder.modules import Modules
 from probes.ladder.row_limit import RowLimit
 from probes.model import Enforced, Hook, HookId, Sample, State, Status
-from probes.source import Host, next_tick
+from probes.source import Host
 from probes.sources.live import budget, expected, memory, needs, spending, usage
 from probes.sources.live.attachments import Attachments
 from probes.sources.live.background import BackgroundTasks
 from probes.sources.live.children import growth
 from probes.sources.live.following import InterfaceFollower
 from probes.sources.live.interfaces import Interfaces
+from probes.sources.live.pace import Pace
 from probes.sources.live.reading import Readings
 from probes.sources.live.room import COMPILER
 from probes.sources.live.wanted import Wanted
@@ -114,7 +115,7 @@ class Live:
         self._make_workers()
         self._stats: int | None = None
         self._ledger = budget.Ledger(budget.DEFAULT if percent is None else percent)
-        self._started = time.monotonic()
+        self._pace = Pace(lambda: self.interval)
 
     def _make_workers(self) -> None:
         # Climbs may block for seconds each; readers must never wait behind them. With more
@@ -275,6 +276,7 @@ class Live:
         for climbs in groups if narrow else ():
             await self._with_climber(climbs[0], Attachment.compile_ahead)
         await asyncio.gather(*map(self._climb_all, groups))
+        self._pace.all_stand()
 
     async def _climb_all(self, climbs: Iterable[_Climb]) -> None:
         for climb in climbs:
@@ -308,7 +310,7 @@ class Live:
             standing = self._attachments.of_hook(hook)
             if standing:
                 yield await self._readings.of(standing)
-            await asyncio.sleep(self.until_next())
+            await self._pace.wait()
 
     async def read(self) -> list[Sample]:
         """Return one sample of everything that has been asked for or is attached."""
@@ -316,11 +318,8 @@ class Live:
         return list(await self._readings.of(attachments)) if attachments else []
 
     def until_next(self) -> float:
-        """Return the seconds to the next tick.
-
-        All hooks tick together, so the screen wakes once.
-        """
-        return next_tick(self._started, self.interval)
+        """Return the seconds to the next tick."""
+        return self._pace.until_next()
 
     # -- the budget ----------------------------------------------------------------------------
 
@@ -333,16 +332,21 @@ class Live:
         """Cut, in each window, what takes too much, or try again what was cut (`budget.Ledger`)."""
         if self._percent is None:
             return
+        before, begin = await self._measured()
         while self._stats is not None:
-            before = await self._readers.run(self._costs)
-            begin = time.monotonic()
             await asyncio.sleep(budget.WINDOW)
-            after = await self._readers.run(self._costs)
-            now, there = time.monotonic(), self._attachments.all()
+            after, now = await self._measured()
+            there = self._attachments.all()
             spent = spending.between(before, after, now - begin)
             done = self._ledger.decide(spent, now, spending.cut(there))
+            before, begin = after, now
             if done is not None:
                 self.notices += await self._climbers.run(partial(spending.carry_out, done, there))
+                before, begin = await self._measured()
+
+    async def _measured(self) -> tuple[spending.Costs, float]:
+        """Return what all programs cost so far, and when (monotonic seconds)."""
+        return await self._readers.run(self._costs), time.monotonic()
 
     def _costs(self) -> spending.Costs:
         return spending.costs(self._attachments.all())

@@ -10,7 +10,7 @@ from probes.analysis.heat import SLOT_SECONDS, Heat
 from probes.analysis.history import Figure, History
 from probes.analysis.snapshot import Snapshot
 from probes.hooks import catalogue
-from probes.model import HookId, Sample, State, Status
+from probes.model import Enforced, HookId, Sample, State, Status
 from probes.units import Unit
 from tui.session.collector import Collector
 
@@ -22,6 +22,19 @@ FIGURE = Figure(
 )
 STEPS = (-3600.0, 3600.0, -1e9)
 BEGIN = 1_767_312_000.0
+
+
+class _Nothing:
+    """As little of a source as a collector takes."""
+
+    catalogue = catalogue()
+    interval = 1.0
+
+    def statuses(self) -> tuple[Status, ...]:
+        return ()
+
+    def rules(self) -> tuple[Enforced, ...]:
+        return ()
 
 
 def _read(second: int, step: float, rtt: tuple[int, ...] = ()) -> Sequence[Snapshot]:
@@ -57,17 +70,22 @@ def test_heat_has_every_slot_once_and_ends_now(step: float) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_screen_s_time_is_that_of_the_newest_reading(step: float) -> None:
-    class Nothing:
-        """As little of a source as a collector takes."""
-
-        catalogue = catalogue()
-
-        def statuses(self) -> tuple[Status, ...]:
-            return ()
-
-    collector = Collector(Nothing(), [], lambda _: None, lambda *_: None)  # type: ignore[arg-type]
+    collector = Collector(_Nothing(), [], lambda _: None, lambda *_: None)  # type: ignore[arg-type]
     for second in (58, 59, 60, 61):
         collector._take("tcp-rtt", tuple(_read(second, step)))
     assert (collector.view.wall, collector.view.time) == (BEGIN + 61 + step, 561.0)
     collector._take("tcp-rtt", tuple(_read(50, step)))  # one that is read seldom
     assert collector.view.time == 561.0
+
+
+async def test_nothing_is_judged_by_a_moment() -> None:
+    """The first two readings follow each other closely: rates of chance, shown but not kept."""
+
+    figures = [FIGURE]
+    collector = Collector(_Nothing(), figures, lambda _: None, lambda *_: None)  # type: ignore[arg-type]
+    seen = []
+    for seconds in (0.0, 0.25, 1.25, 2.0):
+        sample = Sample(Status(ID, State.ATTACHED), 500.0 + seconds, BEGIN + seconds, 1, {})
+        collector._look_at("tcp-rtt", (sample,))
+        seen.append(collector.view.history.until(1000.0))
+    assert seen == [{"tcp-rtt": 1}, {"tcp-rtt": 1}, {"tcp-rtt": 2}, {"tcp-rtt": 3}]
