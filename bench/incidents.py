@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.incident_play import CALM, COLD, WARM, Outcome
-from tests.support.incidents import apart
+from tests.support.incidents import apart, cgroup
 from tests.support.incidents.apart import ROOT
 from tests.support.incidents.story import stories
 
@@ -61,7 +61,7 @@ def _wanted(names: Sequence[str], *, quick: bool) -> Wanted:
     chosen = {n: s for n, s in chosen.items() if s.quick or not quick}
     found = [(COLD, n) for n, s in chosen.items() if not s.calm]
     if not quick:
-        found += [(WARM, n) for n, s in chosen.items() if not s.calm]
+        found += [(WARM, n) for n, s in chosen.items() if not s.calm and not s.arguments]
     return found + [(CALM, n) for n, s in chosen.items() if s.calm]
 
 
@@ -108,6 +108,7 @@ def _play(wanted: Wanted, folder: Path, *, bare: bool) -> None:
 def _apart(mode: str, names: Sequence[str], folder: Path, *, bare: bool) -> None:
     arguments = [mode, str(folder), *names, *(["--bare"] if bare else [])]
     subprocess.run(apart.command("bench.incident_play", arguments), cwd=ROOT, check=False)
+    cgroup.sweep()
 
 
 def _said(outcome: Outcome | None, mode: str, name: str) -> None:

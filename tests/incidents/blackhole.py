@@ -7,7 +7,7 @@ from tests.support.incidents.story import Expected, Story
 
 def play(stage: Stage) -> None:
     relay.hole(stage)
-    stage.actor("crawler", traffic.begins("198.51.100.7", 443, 15))
+    stage.actor("crawler", traffic.begins("198.51.100.7", 443, 15, most=800))
 
 
 STORY = Story(

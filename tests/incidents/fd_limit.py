@@ -23,8 +23,8 @@ def play(stage: Stage) -> None:
             try:
                 os.open("/etc/hostname", os.O_RDONLY)
             except OSError as refused:
-                assert refused.errno == errno.EMFILE
-                stage.add()
+                if refused.errno == errno.EMFILE:
+                    stage.add()
 
     stage.actor("leakyd", act)
 

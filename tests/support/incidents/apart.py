@@ -7,10 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.incidents import cgroup
+
 ROOT = Path(__file__).parents[3]
 _SET_UP = """
 ip link set lo up
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
+[ -d /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing || true
 exec "$@"
 """
 
@@ -23,7 +26,10 @@ def command(module: str, arguments: Sequence[str]) -> list[str]:
 
 def call(module: str, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
     """Run it to its end; what it says on both streams."""
-    return subprocess.run(
-        command(module, arguments), cwd=ROOT, text=True, timeout=timeout, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    try:
+        return subprocess.run(
+            command(module, arguments), cwd=ROOT, text=True, timeout=timeout, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    finally:
+        cgroup.sweep()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.support.incidents import traffic
 from tests.support.incidents.stage import Stage
@@ -25,7 +26,7 @@ def build(stage: Stage, per_second: float = 10) -> None:
         for n, _ in enumerate(traffic.pace(per_second)):
             for place in range(40):
                 stage.add(7)
-                if not os.path.exists(f"/usr/include/acme{place}/part{n}.h"):
+                if not Path(f"/usr/include/acme{place}/part{n}.h").exists():
                     _look(f"/usr/local/include/acme{place}/part{n}.h", stage)
             subprocess.run(["/bin/true"], check=False)
 
