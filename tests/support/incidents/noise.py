@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.incidents import traffic
+from tests.support.incidents import packets, traffic
 from tests.support.incidents.stage import Stage
+from tests.support.namespaces import run
 
 
 def web(stage: Stage, per_second: float = 60) -> None:
@@ -41,9 +43,17 @@ def _look(name: str, stage: Stage) -> None:
 
 
 def scan(stage: Stage, per_second: float = 60) -> None:
-    """From a host beside, of ports where nobody listens."""
-    scanner = stage.host("scanner", "dmz0")
-    stage.actor("nmap", traffic.scans(scanner.here, per_second), at="scanner")
+    """From another machine: SYNs to ports where nobody listens, one after the other."""
+    here, there = "10.79.0.1", "10.79.0.66"
+    stage.actor("outside", packets.arrive("dmz0", "10.79.0.0/24", _syns(there, here), per_second))
+    run("ip", "addr", "add", f"{here}/32", "dev", "dmz0")
+
+
+def _syns(source: str, to: str) -> Iterator[bytes]:
+    dice = random.Random(1)
+    while True:
+        ports = dice.randrange(30000, 60000), dice.randrange(2000, 60000)
+        yield packets.syn(source, to, ports, dice.randrange(2**32))
 
 
 def all_of_it(stage: Stage) -> None:

@@ -7,8 +7,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from probes.kernel import bpf
-from probes.point import ProgType
+from tests.support.foreign_process import link, load_code
 from tests.support.incidents.stage import Actor
 
 XDP, TCX_INGRESS = 37, 46  # BPF_XDP, BPF_TCX_INGRESS
@@ -44,10 +43,8 @@ def holds(name: str, at: int, interface: str, instructions: bytes) -> Actor:
     """Loads it, attaches it by a link, and holds that."""
 
     def act() -> Iterator[None]:
-        kind = ProgType.XDP if at == XDP else ProgType.SCHED_CLS
-        program = bpf.prog_load(kind, instructions, name=name, expected_attach_type=at)
-        flags = _GENERIC if at == XDP else 0
-        bpf.link_create(program, socket.if_nametoindex(interface), at, flags=flags)
+        program = load_code("xdp" if at == XDP else "tc", name, instructions)
+        link(program, socket.if_nametoindex(interface), at, _GENERIC if at == XDP else 0)
         yield
         signal.pause()
 

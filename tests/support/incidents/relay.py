@@ -51,7 +51,7 @@ def hole(stage: Stage, network: str = "198.51.100.0/24") -> None:
     run("ip", "route", "add", network, "via", "10.88.0.2", "dev", "wan0")
 
 
-def _up(name: str) -> None:
+def up(name: str) -> None:
     run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1")
     run("ip", "link", "set", name, "up")
 
@@ -59,7 +59,7 @@ def _up(name: str) -> None:
 def _swallows() -> Actor:
     def act() -> Iterator[None]:
         fd = tun("wan0")
-        _up("wan0")
+        up("wan0")
         yield
         while True:
             select.select([fd], [], [])
@@ -71,10 +71,10 @@ def _swallows() -> Actor:
 def _carries(host: Host, delay: Delay, loss: float) -> Actor:
     def act() -> Iterator[None]:
         ends = [tun("wan0")]
-        _up("wan0")
+        up("wan0")
         enter(host.name)
         ends.append(tun("wan0"))
-        _up("wan0")
+        up("wan0")
         yield
         _carry(ends, delay, loss)
 

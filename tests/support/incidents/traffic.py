@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import selectors
 import socket
 import time
@@ -139,21 +138,5 @@ def again(per_second: float, work: Callable[[], object]) -> Actor:
         for _ in pace(per_second):
             with suppress(OSError):
                 work()
-
-    return act
-
-
-def scans(host: str, per_second: float) -> Actor:
-    """A port scan: closed ports, one after the other, in no order."""
-
-    def act() -> Iterator[None]:
-        ports = list(range(2000, 60000))
-        random.Random(1).shuffle(ports)
-        yield
-        while True:
-            for port, _ in zip(ports, pace(per_second), strict=False):
-                with socket.socket() as s:
-                    s.setblocking(False)
-                    s.connect_ex((host, port))
 
     return act
