@@ -27,6 +27,8 @@ AFTER = 6.0
 """Seconds that are watched for false alarms when the cause has been named."""
 LEARNING, REST = 25.0, 13.0
 """Seconds of a warm monitor before the first story and between two: an episode's quiet end."""
+HELD = 0.8
+"""Share of the time that a cause is to keep its place."""
 _STILL = 0.12
 """Seconds without output: the screen is painted."""
 
@@ -35,13 +37,15 @@ _STILL = 0.12
 class Outcome:
     """What was seen; seconds until something was named, None: never.
 
-    wrong: false alarms, with the second each was first seen. others: rows of other users.
+    held: the share of the time since `first` in which it stayed there. wrong: false alarms, with
+    the second each was first seen. others: rows of other users.
     """
 
     story: str
     mode: str
     named: float | None = None
     first: float | None = None
+    held: float = 0.0
     lacks: list[str] = field(default_factory=list)
     first_row: str = ""
     verdict: str = ""
@@ -52,7 +56,9 @@ class Outcome:
 
     @property
     def right(self) -> bool:
-        return not self.wrong if self.mode == CALM else self.first is not None
+        if self.mode == CALM:
+            return not self.wrong
+        return self.first is not None and self.held >= HELD
 
     @property
     def false_per_minute(self) -> float:
@@ -67,6 +73,7 @@ class Watch:
         self._others = Others()
         self._begun = time.monotonic()
         self._known: set[str] = set()
+        self._looks = [0, 0]
 
     def known(self) -> None:
         """What is marked now was so before: it is no false alarm of this story."""
@@ -96,8 +103,12 @@ class Watch:
         spoken = [expected.names(part) for part in seen.verdict]
         if one.named is None and (places or any(spoken)):
             one.named = passed
-        if one.first is None and (places[:1] == [0] or spoken[:1] == [True]):
+        first = places[:1] == [0] or spoken[:1] == [True]
+        if one.first is None and first:
             one.first = passed
+        if one.first is not None:
+            self._looks = [self._looks[0] + first, self._looks[1] + 1]
+            one.held = round(self._looks[0] / self._looks[1], 2)
         self._false([c for c in marked if not expected.is_of(c.text)], passed)
         self._remember(seen, marked)
 

@@ -6,7 +6,7 @@ As root. Each story of `tests/incidents` is played in network, mount and PID nam
 beside a web server's orderly callers, a build and a port scan, before ebpftop on a terminal of
 120x40: cold (it is started when the incident is on) and warm (one monitor for all stories). Prints
 for each: the second in which a marked row or the verdict named the cause, and in which that was in
-first place; what the best row does not say; false alarms a minute; the first marked row.
+first place, and how much of the time since it stayed there; what the best row does not say; false alarms a minute; the first marked row.
 
 --quick: the ten stories marked so, cold, and their calm workloads (8 minutes); --bare: without the
 noise beside it. What was measured of this very tree is kept under ~/.cache/ebpftop-incidents and
@@ -115,16 +115,17 @@ def _said(outcome: Outcome | None, mode: str, name: str) -> None:
     print(_line(outcome) if outcome else f"{name:18}{mode:6} could not be played", flush=True)
 
 
-HEAD = (f"{'story':18}{'mode':6}{'named':>7}{'first':>7}  {'right':6}{'lacks':22}{'false/min':>9}"
+HEAD = (f"{'story':18}{'mode':6}{'named':>7}{'first':>7}{'held':>6}  {'right':6}{'lacks':22}{'false/min':>9}"
         "  first marked row")  # fmt: skip
 
 
 def _line(one: Outcome) -> str:
     named, first = ("-" if s is None else f"{s:.1f}s" for s in (one.named, one.first))
+    held = f"{one.held:.0%}" if one.first is not None else "-"
     lacks = "" if one.mode == CALM else " ".join(one.lacks)
     shown = next(iter(one.wrong), "") if one.mode == CALM else one.first_row or "(none)"
     return (
-        f"{one.story:18}{one.mode:6}{named:>7}{first:>7}  {'yes' if one.right else 'NO':6}"
+        f"{one.story:18}{one.mode:6}{named:>7}{first:>7}{held:>6}  {'yes' if one.right else 'NO':6}"
         f"{lacks:22}{one.false_per_minute:9.1f}  {' '.join(shown.split())[:110]}"
     )
 
@@ -145,7 +146,7 @@ def _show(wanted: Wanted, known: dict[tuple[str, str], Outcome], folder: Path) -
 def _sum(mode: str, found: Iterable[Outcome]) -> None:
     if not (found := list(found)):
         return
-    soon = sum(o.first is not None and o.first <= SOON for o in found)
+    soon = sum(o.right and (o.first or 0) <= SOON for o in found)
     false = 60 * sum(len(o.wrong) for o in found) / max(sum(o.seconds for o in found), 1)
     print(
         f"{mode}: {soon} of {len(found)} in first place within {SOON:.0f} s,"

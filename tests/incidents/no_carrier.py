@@ -8,8 +8,6 @@ from tests.support.namespaces import await_running, run
 
 def play(stage: Stage) -> None:
     lan = stage.host("lan")
-    nobody = "02:00:00:00:00:99"
-    run("ip", "neigh", "add", lan.address, "lladdr", nobody, "dev", lan.interface)
     run("ip", "-n", lan.name, "link", "set", "eth0", "down")
     await_running(lan.interface, running=False)
     stage.actor("metricsd", traffic.sends(lan.address, 8125, 300))

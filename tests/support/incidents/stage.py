@@ -6,6 +6,7 @@ In namespaces of one's own (see `apart`), of which the end is the end of all tha
 from __future__ import annotations
 
 import ctypes
+import json
 import mmap
 import os
 import signal
@@ -84,7 +85,18 @@ class Stage:
         self._address(one.interface, f"{one.here}/24")
         self._address("eth0", f"{one.address}/24", "-n", name)
         await_running(one.interface)
+        self._acquaint(one)
         return one
+
+    def _acquaint(self, one: Host) -> None:
+        """Let both know the other's link address: no question can be lost on the way."""
+        for here, there, peer, of in (
+            (("-n", one.name), (), one.here, one.interface),
+            ((), ("-n", one.name), one.address, "eth0"),
+        ):
+            (link,) = json.loads(run("ip", *there, "-j", "link", "show", "dev", of))
+            device = "eth0" if here else one.interface
+            run("ip", *here, "neigh", "replace", peer, "lladdr", link["address"], "dev", device)
 
     def namespace(self, name: str) -> None:
         run("ip", "netns", "add", name)
