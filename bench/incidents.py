@@ -6,7 +6,8 @@ As root. Each story of `tests/incidents` is played in network, mount and PID nam
 beside a web server's orderly callers, a build and a port scan, before ebpftop on a terminal of
 120x40: cold (it is started when the incident is on) and warm (one monitor for all stories). Prints
 for each: the second in which a marked row or the verdict named the cause, and in which that was in
-first place, and how much of the time since it stayed there; what the best row does not say; false alarms a minute; the first marked row.
+first place; the share of the time since in which it stayed there; what the best row does not say;
+false alarms a minute; the first marked row.
 
 --quick: the ten stories marked so, cold, and their calm workloads (8 minutes); --bare: without the
 noise beside it. What was measured of this very tree is kept under ~/.cache/ebpftop-incidents and
@@ -115,8 +116,10 @@ def _said(outcome: Outcome | None, mode: str, name: str) -> None:
     print(_line(outcome) if outcome else f"{name:18}{mode:6} could not be played", flush=True)
 
 
-HEAD = (f"{'story':18}{'mode':6}{'named':>7}{'first':>7}{'held':>6}  {'right':6}{'lacks':22}{'false/min':>9}"
-        "  first marked row")  # fmt: skip
+HEAD = (
+    f"{'story':18}{'mode':6}{'named':>7}{'first':>7}{'held':>6}  {'right':6}{'lacks':22}"
+    f"{'false/min':>9}  first marked row"
+)
 
 
 def _line(one: Outcome) -> str:

@@ -26,7 +26,7 @@ STORY = Story(
     tool="nft counter",
     happened=lambda _: counters.nft("bridge"),
     expected=Expected(
-        what=r"NETFILTER_DROP|firewall|nft|bridge", who="br0|vm1", where="br0|vm1",
+        what=r"NETFILTER_DROP|firewall|nft|bridge", who=r"br0|vm[01]", where=r"br0|vm[01]",
         belongs=r"br0|vm[01]",
     ),
     least=100,
