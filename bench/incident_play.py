@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.overview_reading import Case, Others, Reading, reading
 from bench.terminal import Terminal
 from tests.support.incidents import noise
-from tests.support.incidents.stage import Stage
+from tests.support.incidents.stage import CannotBePlayed, Stage
 from tests.support.incidents.story import Story, stories
 
 ROWS, COLUMNS = 40, 120
@@ -174,7 +174,10 @@ class Player:
                 rest(terminal, LEARNING)
                 play = lambda name: self._warm(terminal, name)  # noqa: E731
             for name in names:
-                self._write(play(name))
+                try:
+                    self._write(play(name))
+                except (AssertionError, CannotBePlayed, OSError) as lack:
+                    print(f"incidents: {name}: {lack}", file=sys.stderr)
 
     def _cold(self, name: str) -> Outcome:
         story, outcome = stories()[name], Outcome(name, self._mode)

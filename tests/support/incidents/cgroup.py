@@ -6,9 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
-from tests.support.incidents.stage import Stage
+from tests.support.incidents.stage import CannotBePlayed, Stage
 
 BLKIO = Path("/sys/fs/cgroup/blkio")
 _NAME = "ebpftop-incident"
@@ -17,7 +15,7 @@ _NAME = "ebpftop-incident"
 def throttled(stage: Stage, folder: Path, octets: int) -> Path:
     """A group whose members write at most so many bytes a second to that folder's disk."""
     if not BLKIO.is_dir():
-        pytest.skip("there is no blkio controller of cgroup v1 here")
+        raise CannotBePlayed("there is no blkio controller of cgroup v1 here")
     group = BLKIO / f"{_NAME}-{Path('/proc/self/ns/pid').stat().st_ino}"
     group.mkdir(exist_ok=True)
     stage.undo(group.rmdir)

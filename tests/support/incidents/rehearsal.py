@@ -1,15 +1,17 @@
 """A story without an audience: `python -m tests.support.incidents.rehearsal NAME`, in namespaces of
-its own. Plays it for a second or so and says what the independent tool counted."""
+its own. Plays it for a second or so and says what the independent tool counted; exit status 3 and
+the reason where this host lacks what it needs."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-from tests.support.incidents.stage import Stage
+from tests.support.incidents.stage import CannotBePlayed, Stage
 from tests.support.incidents.story import stories
 
 SECONDS, PATIENCE = 1.0, 6.0
+CANNOT = 3
 
 
 def counted(name: str) -> float:
@@ -25,4 +27,8 @@ def counted(name: str) -> float:
 
 
 if __name__ == "__main__":
-    print(counted(sys.argv[1]))
+    try:
+        print(counted(sys.argv[1]))
+    except CannotBePlayed as lack:
+        print(lack)
+        sys.exit(CANNOT)

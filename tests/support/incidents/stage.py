@@ -27,6 +27,10 @@ _TALLIES = 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class CannotBePlayed(Exception):
+    """This host lacks what a story needs; its text says what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """A network namespace beside this one, and the wire to it."""
