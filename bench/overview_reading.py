@@ -25,7 +25,7 @@ class Case:
     @property
     def name(self) -> str:
         """What tells it from others: its pane, and what it is about."""
-        return " ".join(self.text.split("  ")[:2])
+        return " ".join(part.strip() for part in self.text.split("  ")[:2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,16 @@ class Reading:
 def reading(screen: str) -> Reading:
     lines = [_BRAILLE.sub("", line).rstrip() for line in screen.split("\n")]
     said = next((n for n in lines[:4] if n.startswith(" ! ")), "")
-    return Reading(tuple(said[3:].split("; ")) if said else (), tuple(_cases(lines)))
+    verdict = tuple(said[3:].split("; ")) if said else ()
+    rules = [Case(True, n.strip()) for n in lines[:4] if n.startswith(" DROPPING ")]
+    return Reading(verdict, (*rules, *(_with(case, verdict) for case in _cases(lines))))
+
+
+def _with(case: Case, verdict: Sequence[str]) -> Case:
+    """A row and what the verdict says of the same, which stands above it."""
+    what = case.name.partition(" ")[2]
+    also = [part for part in verdict if what and part.startswith(what)] if case.marked else []
+    return Case(case.marked, "  ".join([case.text, *also[:1]]))
 
 
 def _cases(lines: Sequence[str]) -> Iterator[Case]:
