@@ -38,7 +38,8 @@ class Outcome:
     """What was seen; seconds until something was named, None: never.
 
     held: the share of the time since `first` in which it stayed there. wrong: false alarms, with
-    the second each was first seen. others: rows of other users.
+    the second each was first seen. others: rows of other users. trace: what was in first place, and
+    since when.
     """
 
     story: str
@@ -51,6 +52,7 @@ class Outcome:
     verdict: str = ""
     wrong: dict[str, float] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
+    trace: list[tuple[float, str]] = field(default_factory=list)
     seconds: float = 0.0
     happened: float = 0.0
 
@@ -96,6 +98,7 @@ class Watch:
         marked = [c for c in seen.marked() if not self._others.made(c)]
         strange = {c.name for c in seen.marked()} - {c.name for c in marked}
         one.others = sorted(strange.union(one.others))
+        self._trace(marked, passed)
         if expected is None:
             self._false(marked, passed)
             return
@@ -122,6 +125,11 @@ class Watch:
             one.first_row = marked[0].text
         elif not one.first_row:
             one.lacks = ["all"]
+
+    def _trace(self, marked: Sequence[Case], passed: float) -> None:
+        now = marked[0].name if marked else ""
+        if not self.outcome.trace or self.outcome.trace[-1][1] != now:
+            self.outcome.trace.append((passed, now))
 
     def _false(self, cases: Sequence[Case], passed: float) -> None:
         for case in cases:
